@@ -1,0 +1,171 @@
+//! Names of things on a connection: connection IDs, stream IDs, directions, sides, packet number spaces.
+
+use std::fmt;
+
+/// Which end of a connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The end that opened the connection.
+    Client,
+    /// The end that accepted it.
+    Server,
+}
+
+impl Side {
+    /// The other end.
+    #[must_use]
+    pub const fn peer(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// True for the client.
+    #[must_use]
+    pub const fn is_client(self) -> bool {
+        matches!(self, Self::Client)
+    }
+}
+
+/// Whether a stream carries data one way or both ways (RFC 9000 §2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dir {
+    /// Both ends send.
+    Bidi = 0,
+    /// Only the end that opened the stream sends.
+    Uni = 1,
+}
+
+/// A stream identifier (RFC 9000 §2.1): bit 0 tells who opened the stream, bit 1 its direction.
+///
+/// ```
+/// use quic_core::{Dir, Side, StreamId};
+/// let id = StreamId::new(Side::Server, Dir::Uni, 2);
+/// assert_eq!(id.value(), 11);
+/// assert_eq!((id.initiator(), id.dir(), id.index()), (Side::Server, Dir::Uni, 2));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(u64);
+
+impl StreamId {
+    /// The stream with this number; `None` above 2^62-1.
+    #[must_use]
+    pub const fn from_value(value: u64) -> Option<Self> {
+        if value <= crate::base::varint::MAX { Some(Self(value)) } else { None }
+    }
+
+    /// The `index`-th stream (from 0) of its kind; the index is cut to 60 bits.
+    #[must_use]
+    pub const fn new(initiator: Side, dir: Dir, index: u64) -> Self {
+        let low = (dir as u64) << 1 | matches!(initiator, Side::Server) as u64;
+        Self((index << 2 | low) & crate::base::varint::MAX)
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn value(self) -> u64 {
+        self.0
+    }
+
+    /// Who opened the stream.
+    #[must_use]
+    pub const fn initiator(self) -> Side {
+        if self.0 & 1 == 0 { Side::Client } else { Side::Server }
+    }
+
+    /// One way or both ways.
+    #[must_use]
+    pub const fn dir(self) -> Dir {
+        if self.0 & 2 == 0 { Dir::Bidi } else { Dir::Uni }
+    }
+
+    /// How many streams of its kind came before it.
+    #[must_use]
+    pub const fn index(self) -> u64 {
+        self.0 >> 2
+    }
+}
+
+impl fmt::Debug for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamId({})", self.0)
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = if self.initiator().is_client() { "client" } else { "server" };
+        let dir = if self.dir() == Dir::Bidi { "bidirectional" } else { "unidirectional" };
+        write!(f, "{side} {dir} stream {}", self.0)
+    }
+}
+
+/// The longest connection ID of QUIC version 1, in bytes (RFC 9000 §17.2).
+pub const MAX_CID_LENGTH: usize = 20;
+
+/// A connection ID of 0 to 20 bytes (RFC 9000 §5.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct ConnectionId {
+    length: u8,
+    bytes: [u8; MAX_CID_LENGTH],
+}
+
+impl ConnectionId {
+    /// The connection ID without any byte.
+    pub const EMPTY: Self = Self { length: 0, bytes: [0; MAX_CID_LENGTH] };
+
+    /// A connection ID with these bytes; `None` for more than 20.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let mut id = Self { length: u8::try_from(bytes.len()).ok()?, ..Self::EMPTY };
+        id.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(id)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
+    /// How many bytes, 0 to 20.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.length as usize
+    }
+
+    /// True for the connection ID of length zero.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnectionId({self})")
+    }
+}
+
+/// A packet number space (RFC 9000 §12.3), which is also an encryption level of the handshake without 0-RTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Space {
+    /// Initial packets.
+    Initial = 0,
+    /// Handshake packets.
+    Handshake = 1,
+    /// 0-RTT and 1-RTT packets.
+    Data = 2,
+}
+
+impl Space {
+    /// All spaces, lowest first.
+    pub const ALL: [Self; 3] = [Self::Initial, Self::Handshake, Self::Data];
+}
