@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod error;
+mod event;
 mod ids;
 
+pub use event::{Event, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId};

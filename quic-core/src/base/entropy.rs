@@ -16,7 +16,7 @@ pub trait Entropy: Send {
 }
 
 /// The operating system's generator, for production.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SystemEntropy(ring::rand::SystemRandom);
 
 impl SystemEntropy {
@@ -24,6 +24,12 @@ impl SystemEntropy {
     #[must_use]
     pub fn new() -> Self {
         Self(ring::rand::SystemRandom::new())
+    }
+}
+
+impl Default for SystemEntropy {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Nothing here knows QUIC's state; every other module of the crate may use it.
 
+mod budget;
 mod cursor;
 mod entropy;
 mod time;
 pub mod varint;
 
+pub use budget::{Budget, BudgetExceeded};
 pub use cursor::{Reader, UnexpectedEnd, Writer};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use time::{Rate, Timestamp};

@@ -1,0 +1,54 @@
+//! Small errors of single calls.
+
+/// Why a read gave no data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The peer reset the stream with this application code (RFC 9000 §19.4).
+    #[error("the peer reset the stream with code {0:#x}")]
+    Reset(u64),
+    /// The stream is not there: never opened, finished and read to its end, stopped, or send-only.
+    #[error("the stream has no readable side any more")]
+    Closed,
+}
+
+/// Why a write, finish or reset was not possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The peer asked to stop with this application code (RFC 9000 §19.5); the stream was reset in answer.
+    #[error("the peer stopped reading with code {0:#x}")]
+    Stopped(u64),
+    /// The stream is not there: never opened, finished, reset, or receive-only.
+    #[error("the stream has no writable side any more")]
+    Closed,
+}
+
+/// What a read gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The next bytes in order, never empty.
+    Data(bytes::Bytes),
+    /// All data was read and the stream is finished.
+    Finished,
+    /// Nothing now; a readable event follows.
+    Blocked,
+}
+
+/// Why a datagram could not be sent (RFC 9221).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatagramError {
+    /// The peer does not take datagrams.
+    #[error("the peer does not accept datagrams")]
+    Unsupported,
+    /// Larger than the path and the peer allow.
+    #[error("the datagram exceeds the current maximum of {max} bytes")]
+    TooLarge {
+        /// The largest payload now, in bytes.
+        max: usize,
+    },
+    /// The send queue is full.
+    #[error("the datagram queue is full")]
+    Full,
+}

@@ -1,0 +1,90 @@
+//! Why a connection ended.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{TransportErrorCode, Violation};
+
+/// The contents of a CONNECTION_CLOSE frame (RFC 9000 §19.19).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Type 0x1c: the transport closed.
+    Transport {
+        /// The error code.
+        code: TransportErrorCode,
+        /// The frame type that caused it, 0 if unknown.
+        frame_type: u64,
+        /// A reason for people, possibly not UTF-8.
+        reason: Bytes,
+    },
+    /// Type 0x1d: the application closed.
+    Application {
+        /// The application's code, below 2^62.
+        code: u64,
+        /// A reason for people, possibly not UTF-8.
+        reason: Bytes,
+    },
+}
+
+impl std::fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let reason = match self {
+            Self::Transport { code, frame_type, reason } => {
+                write!(f, "{code}")?;
+                if *frame_type != 0 {
+                    write!(f, " caused by frame type {frame_type:#x}")?;
+                }
+                reason
+            }
+            Self::Application { code, reason } => {
+                write!(f, "application code {code:#x}")?;
+                reason
+            }
+        };
+        if !reason.is_empty() {
+            write!(f, ": {}", String::from_utf8_lossy(reason))?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a connection ended. Cheap to clone: every waiter gets one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// This endpoint's application closed it.
+    #[error("closed by this application")]
+    LocallyClosed,
+    /// The peer broke a rule and this endpoint closed the connection.
+    #[error("the peer broke a rule of QUIC: {violation}")]
+    Violation {
+        /// The rule.
+        violation: Violation,
+        /// The frame type in which it was broken, 0 if none.
+        frame_type: u64,
+    },
+    /// The handshake failed in TLS; the text is the TLS library's.
+    #[error("the TLS handshake failed: {message}")]
+    Tls {
+        /// The alert that was sent.
+        alert: u8,
+        /// What the TLS library said.
+        message: Arc<str>,
+    },
+    /// The peer closed the connection.
+    #[error("closed by the peer: {0}")]
+    PeerClosed(CloseReason),
+    /// The peer lost its state and reset the connection (RFC 9000 §10.3).
+    #[error("the peer lost the connection's state and sent a stateless reset")]
+    StatelessReset,
+    /// Nothing was heard from the peer for the idle timeout (RFC 9000 §10.1).
+    #[error("nothing was heard from the peer for the idle timeout")]
+    IdleTimeout,
+    /// The peer speaks no version in common; these are the versions it offered (RFC 9000 §6).
+    #[error("the peer speaks no common QUIC version; it offers {0:x?}")]
+    VersionMismatch(Arc<[u32]>),
+    /// A fault of this library or a limit that cannot be kept, such as packet numbers running out.
+    #[error("the connection cannot go on: {0}")]
+    Internal(&'static str),
+}

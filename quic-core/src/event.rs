@@ -1,0 +1,60 @@
+//! What a connection tells its application.
+
+use crate::{
+    error::ConnectionError,
+    ids::{Dir, StreamId},
+};
+
+/// An opaque mark that upper layers put on a stream; 0 until set. Events carry it, so that a layer can route a
+/// stream's events without a look-up of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct StreamTag(pub u64);
+
+/// An event of a connection, in the order in which it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// TLS is done: keys, the peer's identity and its transport parameters are authenticated.
+    HandshakeComplete,
+    /// The handshake is confirmed (RFC 9001 §4.1.2).
+    HandshakeConfirmed,
+    /// The peer opened this stream (and, implicitly, all lower ones of its kind, each with an event of its own).
+    StreamOpened(StreamId),
+    /// The stream has data, a FIN or a reset to read, after a read that was blocked or for the first time.
+    StreamReadable(StreamId, StreamTag),
+    /// A write that was blocked can go on.
+    StreamWritable(StreamId, StreamTag),
+    /// The peer sent STOP_SENDING with this code (RFC 9000 §19.5).
+    StreamStopped(StreamId, StreamTag, u64),
+    /// All data and the FIN, or the reset, are acknowledged: the sending side is gone.
+    StreamSent(StreamId, StreamTag),
+    /// Opening a stream, refused before for want of credit, is possible again.
+    StreamsAvailable(Dir),
+    /// Datagrams are waiting to be received.
+    DatagramReadable,
+    /// The datagram queue, full before, has room again.
+    DatagramWritable,
+    /// The largest datagram payload changed.
+    DatagramSizeChanged,
+    /// The connection ended; the last event.
+    Closed(ConnectionError),
+}
+
+/// How a stream's data is ranked among others (RFC 9218 §4 and W3C send groups and orders).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Priority {
+    /// 0 (first) to 7 (last); streams of a lower number go first. Default 3.
+    pub urgency: u8,
+    /// Whether streams of equal rank share (true) or go one after the other in the order of their ids.
+    pub incremental: bool,
+    /// Streams of one group rank by `order` among themselves; groups of equal urgency share equally. 0 is the default group.
+    pub group: u32,
+    /// Within a group, a higher order goes first, strictly. Default 0.
+    pub order: i64,
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Self { urgency: 3, incremental: true, group: 0, order: 0 }
+    }
+}
