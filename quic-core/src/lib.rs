@@ -7,6 +7,7 @@
 pub mod base;
 pub mod error;
 mod event;
+pub mod frame;
 mod ids;
 
 pub use event::{Event, Priority, StreamTag};
