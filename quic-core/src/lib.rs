@@ -9,6 +9,8 @@ pub mod error;
 mod event;
 pub mod frame;
 mod ids;
+pub mod packet;
+pub mod params;
 
 pub use event::{Event, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId};
