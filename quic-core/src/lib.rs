@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod crypto;
 pub mod error;
 mod event;
 pub mod frame;
