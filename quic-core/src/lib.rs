@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+mod cids;
 pub mod crypto;
 pub mod error;
 mod event;
 pub mod frame;
 mod ids;
+mod keyring;
 pub mod packet;
 pub mod params;
 
