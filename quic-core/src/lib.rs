@@ -6,9 +6,14 @@
 
 pub mod base;
 mod buf;
+pub mod crypto;
 pub mod error;
 mod event;
+pub mod frame;
 mod ids;
+pub mod packet;
+pub mod params;
+mod streams;
 
 pub use event::{Event, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId};

@@ -1,0 +1,31 @@
+//! Packet protection (RFC 9001 §5) and the TLS session (RFC 9001 §4).
+//!
+//! TLS runs in rustls; packets are protected here, by ring (or aws-lc-rs), from the secrets that the handshake
+//! yields. One derivation serves all levels, key updates and Initial packets.
+
+mod initial;
+mod packet;
+mod secret;
+mod suite;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+#[cfg(feature = "aws-lc-rs")]
+pub(crate) use aws_lc_rs as provider;
+#[cfg(not(feature = "aws-lc-rs"))]
+pub(crate) use ring as provider;
+
+pub use initial::{initial_secrets, retry_integrity_tag};
+pub use packet::{
+    HeaderKey, OpenError, PacketKey, SAMPLE_SIZE, Unprotected, protect_header, unprotect_header,
+};
+pub use secret::Secret;
+pub use suite::Suite;
+pub use tls::{ExportError, KeyChange, TlsClientConfig, TlsError, TlsServerConfig, TlsSession};
+
+/// Compares without telling by its duration where the inputs differ. For tokens and tags.
+#[must_use]
+pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}

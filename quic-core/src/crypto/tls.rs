@@ -1,0 +1,237 @@
+//! The TLS 1.3 handshake, by rustls. No other file of the crate names rustls.
+//!
+//! rustls hands out traffic secrets through its key log; each session has a tap of its own that takes them,
+//! passes them on to the user's key log (SSLKEYLOGFILE), and wipes them once the packet keys are derived.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::quic;
+use zeroize::Zeroizing;
+
+use super::{Secret, Suite};
+
+/// TLS settings of clients: rustls's own configuration, which must allow TLS 1.3 and should name an ALPN protocol.
+#[derive(Clone, Debug)]
+pub struct TlsClientConfig(Arc<rustls::ClientConfig>);
+
+impl TlsClientConfig {
+    /// Wraps a rustls configuration.
+    #[must_use]
+    pub fn new(config: Arc<rustls::ClientConfig>) -> Self {
+        Self(config)
+    }
+}
+
+/// TLS settings of servers: rustls's own configuration, which must allow TLS 1.3 and should name an ALPN protocol.
+#[derive(Clone, Debug)]
+pub struct TlsServerConfig(Arc<rustls::ServerConfig>);
+
+impl TlsServerConfig {
+    /// Wraps a rustls configuration.
+    #[must_use]
+    pub fn new(config: Arc<rustls::ServerConfig>) -> Self {
+        Self(config)
+    }
+}
+
+/// TLS failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (alert {alert})")]
+pub struct TlsError {
+    /// The alert to send in a CONNECTION_CLOSE (RFC 9001 §4.8).
+    pub alert: u8,
+    /// What the TLS library said.
+    pub message: Arc<str>,
+}
+
+/// Keying material could not be exported: the handshake is not done, or the length asked for is too large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("keying material cannot be exported before the handshake is complete, nor in this length")]
+pub struct ExportError;
+
+/// New secrets: from now on handshake bytes of this end belong to the new level.
+#[derive(Debug)]
+pub enum KeyChange {
+    /// Handshake packets, (local, remote).
+    Handshake(Secret, Secret),
+    /// 1-RTT packets, (local, remote).
+    OneRtt(Secret, Secret),
+}
+
+/// Secrets that rustls announced and nobody has taken yet.
+#[derive(Debug)]
+struct Tap {
+    taken: Mutex<[Option<Zeroizing<Vec<u8>>>; 4]>,
+    user: Arc<dyn rustls::KeyLog>,
+}
+
+/// The labels of the secrets that protect packets, in the order of [`Tap::taken`].
+const LABELS: [&str; 4] = [
+    "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+    "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+    "CLIENT_TRAFFIC_SECRET_0",
+    "SERVER_TRAFFIC_SECRET_0",
+];
+
+impl Tap {
+    fn new(user: Arc<dyn rustls::KeyLog>) -> Arc<Self> {
+        Arc::new(Self { taken: Mutex::default(), user })
+    }
+
+    fn take(&self, index: usize) -> Option<Zeroizing<Vec<u8>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)[index].take()
+    }
+}
+
+impl rustls::KeyLog for Tap {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        if let Some(index) = LABELS.iter().position(|known| *known == label) {
+            self.taken.lock().unwrap_or_else(PoisonError::into_inner)[index] =
+                Some(Zeroizing::new(secret.to_vec()));
+        }
+        if self.user.will_log(label) {
+            self.user.log(label, client_random, secret);
+        }
+    }
+
+    fn will_log(&self, label: &str) -> bool {
+        LABELS.contains(&label) || self.user.will_log(label)
+    }
+}
+
+/// One connection's TLS session.
+pub struct TlsSession {
+    inner: quic::Connection,
+    tap: Arc<Tap>,
+}
+
+impl std::fmt::Debug for TlsSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsSession").finish_non_exhaustive()
+    }
+}
+
+fn setup_error(error: &rustls::Error) -> TlsError {
+    TlsError { alert: u8::from(rustls::AlertDescription::InternalError), message: error.to_string().into() }
+}
+
+impl TlsSession {
+    /// A client's session towards `server_name` (a DNS name or an IP address) with encoded transport parameters.
+    pub fn client(config: &TlsClientConfig, server_name: &str, params: Vec<u8>) -> Result<Self, TlsError> {
+        let name = rustls::pki_types::ServerName::try_from(server_name.to_owned()).map_err(|_| TlsError {
+            alert: u8::from(rustls::AlertDescription::InternalError),
+            message: format!("{server_name:?} is neither a DNS name nor an IP address").into(),
+        })?;
+        let mut config = rustls::ClientConfig::clone(&config.0);
+        let tap = Tap::new(config.key_log);
+        config.key_log = Arc::clone(&tap) as Arc<dyn rustls::KeyLog>;
+        let inner = quic::ClientConnection::new(Arc::new(config), quic::Version::V1, name, params);
+        Ok(Self { inner: quic::Connection::Client(inner.map_err(|e| setup_error(&e))?), tap })
+    }
+
+    /// A server's session with encoded transport parameters.
+    pub fn server(config: &TlsServerConfig, params: Vec<u8>) -> Result<Self, TlsError> {
+        let mut config = rustls::ServerConfig::clone(&config.0);
+        let tap = Tap::new(config.key_log);
+        config.key_log = Arc::clone(&tap) as Arc<dyn rustls::KeyLog>;
+        let inner = quic::ServerConnection::new(Arc::new(config), quic::Version::V1, params);
+        Ok(Self { inner: quic::Connection::Server(inner.map_err(|e| setup_error(&e))?), tap })
+    }
+
+    /// Takes handshake bytes that the peer sent, in order.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), TlsError> {
+        self.inner.read_hs(bytes).map_err(|error| {
+            let alert = self.inner.alert().unwrap_or(rustls::AlertDescription::InternalError);
+            TlsError { alert: u8::from(alert), message: error.to_string().into() }
+        })
+    }
+
+    /// Appends handshake bytes to send. They belong to the level in force before a key change that is returned.
+    /// Call until it returns `None`.
+    pub fn write(&mut self, out: &mut Vec<u8>) -> Result<Option<KeyChange>, TlsError> {
+        let Some(change) = self.inner.write_hs(out) else { return Ok(None) };
+        let suite = self.suite().ok_or_else(|| self.missing())?;
+        let (client, one_rtt) = match change {
+            quic::KeyChange::Handshake { .. } => (0, false),
+            quic::KeyChange::OneRtt { .. } => (2, true),
+        };
+        let secret = |index| {
+            self.tap.take(index).and_then(|bytes| Secret::new(suite, &bytes)).ok_or_else(|| self.missing())
+        };
+        let (client, server) = (secret(client)?, secret(client + 1)?);
+        let (local, remote) = if matches!(self.inner, quic::Connection::Client(_)) {
+            (client, server)
+        } else {
+            (server, client)
+        };
+        Ok(Some(if one_rtt { KeyChange::OneRtt(local, remote) } else { KeyChange::Handshake(local, remote) }))
+    }
+
+    fn missing(&self) -> TlsError {
+        TlsError {
+            alert: u8::from(rustls::AlertDescription::InternalError),
+            message: "the TLS library announced keys without their secrets".into(),
+        }
+    }
+
+    fn suite(&self) -> Option<Suite> {
+        let suite = match &self.inner {
+            quic::Connection::Client(c) => c.negotiated_cipher_suite(),
+            quic::Connection::Server(c) => c.negotiated_cipher_suite(),
+        };
+        suite.and_then(|suite| Suite::from_tls_number(u16::from(suite.suite())))
+    }
+
+    /// Whether the handshake is still going on.
+    #[must_use]
+    pub fn is_handshaking(&self) -> bool {
+        match &self.inner {
+            quic::Connection::Client(c) => c.is_handshaking(),
+            quic::Connection::Server(c) => c.is_handshaking(),
+        }
+    }
+
+    /// The peer's transport parameters, encoded, once they arrived. Authentic only when the handshake is done.
+    #[must_use]
+    pub fn peer_parameters(&self) -> Option<&[u8]> {
+        self.inner.quic_transport_parameters()
+    }
+
+    /// The ALPN protocol that was agreed upon.
+    #[must_use]
+    pub fn alpn_protocol(&self) -> Option<&[u8]> {
+        match &self.inner {
+            quic::Connection::Client(c) => c.alpn_protocol(),
+            quic::Connection::Server(c) => c.alpn_protocol(),
+        }
+    }
+
+    /// The peer's certificate chain in DER, end entity first; empty if it sent none.
+    #[must_use]
+    pub fn peer_certificates(&self) -> Vec<Vec<u8>> {
+        let chain = match &self.inner {
+            quic::Connection::Client(c) => c.peer_certificates(),
+            quic::Connection::Server(c) => c.peer_certificates(),
+        };
+        chain.unwrap_or_default().iter().map(|certificate| certificate.to_vec()).collect()
+    }
+
+    /// The server name that the client asked for (SNI); servers only.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        match &self.inner {
+            quic::Connection::Client(_) => None,
+            quic::Connection::Server(c) => c.server_name(),
+        }
+    }
+
+    /// Fills `out` with keying material (RFC 8446 §7.5).
+    pub fn export_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: &[u8],
+    ) -> Result<(), ExportError> {
+        self.inner.export_keying_material(out, label, Some(context)).map(drop).map_err(|_| ExportError)
+    }
+}

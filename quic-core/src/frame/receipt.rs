@@ -1,0 +1,75 @@
+//! What a packet carried, in a few bytes: enough to tell the owner of a frame that it arrived or was lost.
+
+use crate::ids::Dir;
+
+/// A retransmittable frame that was written into a packet. On loss its owner writes the *current* value again;
+/// no frame contents are kept (RFC 9000 §13.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// An ACK up to this packet number: once it arrived, older ranges need no more reporting (RFC 9000 §13.2.4).
+    Ack {
+        /// The largest packet number acknowledged.
+        largest: u64,
+    },
+    /// CRYPTO data.
+    Crypto {
+        /// Start in the level's stream.
+        offset: u64,
+        /// Bytes.
+        length: u32,
+    },
+    /// STREAM data.
+    Stream {
+        /// Slot of the stream table.
+        slot: u32,
+        /// Start in the stream.
+        offset: u64,
+        /// Bytes.
+        length: u32,
+        /// Whether the frame ended the stream.
+        fin: bool,
+    },
+    /// RESET_STREAM or RESET_STREAM_AT.
+    ResetStream {
+        /// Slot of the stream table.
+        slot: u32,
+    },
+    /// STOP_SENDING.
+    StopSending {
+        /// Slot of the stream table.
+        slot: u32,
+    },
+    /// MAX_STREAM_DATA.
+    MaxStreamData {
+        /// Slot of the stream table.
+        slot: u32,
+    },
+    /// STREAM_DATA_BLOCKED.
+    StreamDataBlocked {
+        /// Slot of the stream table.
+        slot: u32,
+    },
+    /// MAX_DATA.
+    MaxData,
+    /// DATA_BLOCKED.
+    DataBlocked,
+    /// MAX_STREAMS.
+    MaxStreams(Dir),
+    /// STREAMS_BLOCKED.
+    StreamsBlocked(Dir),
+    /// NEW_CONNECTION_ID with this sequence number.
+    NewConnectionId(u64),
+    /// RETIRE_CONNECTION_ID with this sequence number.
+    RetireConnectionId(u64),
+    /// HANDSHAKE_DONE.
+    HandshakeDone,
+    /// NEW_TOKEN.
+    NewToken,
+    /// DATAGRAM, only counted.
+    Datagram {
+        /// Payload bytes.
+        bytes: u32,
+    },
+    /// A frame whose loss concerns nobody: PING, PATH_CHALLENGE, PATH_RESPONSE.
+    Nothing,
+}

@@ -1,0 +1,150 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{base::varint, error::Violation};
+
+fn encode(params: &TransportParameters) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    params.write(&mut bytes);
+    bytes
+}
+
+fn raw(id: u64, value: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    varint::put(&mut bytes, id);
+    varint::put(&mut bytes, value.len() as u64);
+    bytes.extend_from_slice(value);
+    bytes
+}
+
+fn raw_integer(id: u64, value: u64) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    varint::put(&mut encoded, value);
+    raw(id, &encoded)
+}
+
+fn cid(bytes: &[u8]) -> Option<ConnectionId> {
+    ConnectionId::new(bytes)
+}
+
+#[test]
+fn all_parameters_survive_the_wire() {
+    let params = TransportParameters {
+        original_destination_connection_id: cid(b"original"),
+        max_idle_timeout: Duration::from_secs(30),
+        stateless_reset_token: Some([3; 16]),
+        max_udp_payload_size: 1472,
+        initial_max_data: 1 << 20,
+        initial_max_stream_data_bidi_local: 1,
+        initial_max_stream_data_bidi_remote: 2,
+        initial_max_stream_data_uni: 3,
+        initial_max_streams_bidi: 1 << 60,
+        initial_max_streams_uni: 5,
+        ack_delay_exponent: 20,
+        max_ack_delay: Duration::from_millis((1 << 14) - 1),
+        disable_active_migration: true,
+        preferred_address: Some(PreferredAddress {
+            v4: Some("192.0.2.1:443".parse().expect("an address")),
+            v6: Some("[2001:db8::1]:443".parse().expect("an address")),
+            connection_id: cid(b"preferred").expect("short"),
+            token: [9; 16],
+        }),
+        active_connection_id_limit: 8,
+        initial_source_connection_id: cid(b""),
+        retry_source_connection_id: cid(b"retry"),
+        version_information: Some(VersionInformation { chosen: 1, available: vec![1, 0x1a2a_3a4a] }),
+        reset_stream_at: true,
+        max_datagram_frame_size: 65_535,
+        grease_quic_bit: true,
+        grease: None,
+    };
+    assert_eq!(TransportParameters::parse(&encode(&params), Side::Server), Ok(params.clone()));
+    let greased = TransportParameters { grease: Some((1234, 7)), ..params.clone() };
+    assert_eq!(TransportParameters::parse(&encode(&greased), Side::Server), Ok(params));
+}
+
+#[test]
+fn both_codepoints_of_reset_stream_at_are_one_extension() {
+    for id in [0x1d, 0x17f7_586d_2cb5_71] {
+        let params = TransportParameters::parse(&raw(id, &[]), Side::Client);
+        assert!(params.is_ok_and(|params| params.reset_stream_at));
+    }
+}
+
+#[test]
+fn x01_duplicates_known_and_unknown() {
+    for id in [0x04, 0x7f0] {
+        let bytes = [raw_integer(id, 1), raw_integer(id, 1)].concat();
+        assert_eq!(TransportParameters::parse(&bytes, Side::Client), Err(Violation::ParameterDuplicate));
+    }
+}
+
+#[test]
+fn x02_parameters_of_servers_from_a_client() {
+    let preferred = [&[127, 0, 0, 1, 1, 1][..], &[0; 18], &[4, 1, 2, 3, 4], &[7; 16]].concat();
+    for bytes in [raw(0x00, b"12345678"), raw(0x02, &[1; 16]), raw(0x0d, &preferred), raw(0x10, b"12345678")]
+    {
+        assert!(TransportParameters::parse(&bytes, Side::Server).is_ok());
+        assert_eq!(TransportParameters::parse(&bytes, Side::Client), Err(Violation::ParameterOfServer));
+    }
+}
+
+#[test]
+fn x03_values_out_of_range() {
+    for (id, last_valid, first_invalid) in [
+        (0x03, 1200, 1199),
+        (0x0a, 20, 21),
+        (0x0b, (1 << 14) - 1, 1 << 14),
+        (0x0e, 2, 1),
+        (0x08, 1 << 60, (1 << 60) + 1),
+        (0x09, 1 << 60, (1 << 60) + 1),
+    ] {
+        assert!(TransportParameters::parse(&raw_integer(id, last_valid), Side::Client).is_ok());
+        let parsed = TransportParameters::parse(&raw_integer(id, first_invalid), Side::Client);
+        assert_eq!(parsed, Err(Violation::ParameterValue));
+    }
+}
+
+#[test]
+fn x05_preferred_addresses_that_do_not_parse() {
+    let empty_cid = [&[0; 24][..], &[0], &[7; 16]].concat();
+    let too_short = [&[0; 24][..], &[4, 1, 2, 3, 4], &[7; 15]].concat();
+    let too_long = [&[0; 24][..], &[4, 1, 2, 3, 4], &[7; 17]].concat();
+    for value in [empty_cid, too_short, too_long] {
+        let error = TransportParameters::parse(&raw(0x0d, &value), Side::Server).expect_err("invalid");
+        assert_eq!(error.code(), crate::error::TransportErrorCode::TRANSPORT_PARAMETER_ERROR);
+    }
+}
+
+#[test]
+fn x07_version_information_that_does_not_parse() {
+    for value in [&[0, 0, 0, 1, 0][..], &[0, 0, 0, 0], &[0, 0, 0, 1, 0, 0, 0, 0], &[]] {
+        let parsed = TransportParameters::parse(&raw(0x11, value), Side::Client);
+        assert_eq!(parsed, Err(Violation::VersionInformation));
+    }
+}
+
+#[test]
+fn x08_values_of_the_wrong_shape() {
+    for bytes in [
+        raw(0x20, &[]),
+        raw(0x20, &[0x40]),
+        raw(0x20, &[1, 1]),
+        raw(0x1d, &[0]),
+        raw(0x17f7_586d_2cb5_71, &[0]),
+        raw(0x2ab2, &[0]),
+        raw(0x02, &[1; 15]),
+        vec![0x04, 0x40],
+    ] {
+        assert_eq!(TransportParameters::parse(&bytes, Side::Server), Err(Violation::ParameterMalformed));
+    }
+}
+
+proptest! {
+    #[test]
+    fn parsing_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(params) = TransportParameters::parse(&bytes, Side::Server) {
+            prop_assert_eq!(TransportParameters::parse(&encode(&params), Side::Server), Ok(params));
+        }
+    }
+}
