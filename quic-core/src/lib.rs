@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+mod buf;
 mod cids;
 pub mod crypto;
 pub mod error;

@@ -81,6 +81,7 @@ violations! {
     ReliableSize, FRAME_ENCODING_ERROR, "reliable-stream-reset §4", "a reliable size above the final size";
     ResetCodeChanged, STREAM_STATE_ERROR, "reliable-stream-reset §5", "the error code of a reset stream changed";
     ReassemblyBudget, FLOW_CONTROL_ERROR, "RFC 9000 §21.6", "stream data in so many fragments that its memory budget is spent";
+    StreamMemory, INTERNAL_ERROR, "RFC 9000 §21.8", "more streams at once than the connection's memory budget holds";
     // Connection IDs, paths, tokens, datagrams.
     CidLength, FRAME_ENCODING_ERROR, "RFC 9000 §19.15", "a new connection ID that is not 1 to 20 bytes long";
     CidRetirePriorTo, FRAME_ENCODING_ERROR, "RFC 9000 §19.15", "Retire Prior To above the sequence number";

@@ -1,0 +1,14 @@
+//! Buffers that know bytes and offsets, and nothing of connections: ranges of numbers, reassembly of what
+//! arrives, retention of what was sent. The lowest layer above `base`.
+#![allow(dead_code, reason = "the scripts of connection/ use the rest")]
+
+mod assembler;
+mod page;
+mod range_set;
+mod send_buffer;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use assembler::Assembler;
+pub(crate) use range_set::RangeSet;
+pub(crate) use send_buffer::SendBuffer;

@@ -1,0 +1,99 @@
+//! `Page`: 4 KiB of a stream with a bit per byte, so that the memory of data that arrived out of order depends
+//! on how far it reaches and never on into how many pieces the peer cut it (RFC 9000 §21.6).
+
+use bytes::Bytes;
+
+/// Bytes of a stream that one page covers.
+pub(super) const PAGE: usize = 4096;
+/// The most that one page costs, map entry included.
+pub(super) const PAGE_COST: usize = PAGE + PAGE / 8 + ENTRY;
+const ENTRY: usize = 96;
+const SMALLEST: usize = 64;
+
+/// Data at known offsets inside one page, grown to the highest of them.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    data: Vec<u8>,
+    have: Vec<u64>,
+}
+
+impl Page {
+    /// What the page costs in memory.
+    pub(super) fn cost(&self) -> usize {
+        self.data.capacity() + self.have.capacity() * 8 + ENTRY
+    }
+
+    /// Stores `bytes` at `at` where nothing is yet: what came first stays (RFC 9000 §2.2 forbids a change).
+    /// Returns how many bytes were new. `at + bytes.len()` is at most [`PAGE`].
+    pub(super) fn insert(&mut self, at: usize, bytes: &[u8]) -> usize {
+        let end = at + bytes.len();
+        debug_assert!(end <= PAGE);
+        self.grow(end);
+        let (mut position, mut new) = (at, 0);
+        while position < end {
+            let run_end = self.run_end(position, end, false);
+            self.data[position..run_end].copy_from_slice(&bytes[position - at..run_end - at]);
+            self.mark(position, run_end);
+            new += run_end - position;
+            position = self.run_end(run_end, end, true);
+        }
+        new
+    }
+
+    /// The end of the data that is there without a gap from `at` on; `at` itself if nothing is.
+    pub(super) fn contiguous_from(&self, at: usize) -> usize {
+        self.run_end(at, self.data.len(), true)
+    }
+
+    /// The first offset from `at` on that holds data.
+    pub(super) fn next_from(&self, at: usize) -> Option<usize> {
+        let next = self.run_end(at, self.data.len(), false);
+        (next < self.data.len()).then_some(next)
+    }
+
+    /// The bytes of `range`, which must lie below what [`Self::contiguous_from`] told.
+    pub(super) fn slice(&self, from: usize, to: usize) -> &[u8] {
+        self.data.get(from..to).unwrap_or_default()
+    }
+
+    /// The whole page, without a copy.
+    pub(super) fn into_bytes(self) -> Bytes {
+        Bytes::from(self.data)
+    }
+
+    fn grow(&mut self, end: usize) {
+        if end > self.data.len() {
+            let capacity = end.next_power_of_two().clamp(SMALLEST, PAGE);
+            if capacity > self.data.capacity() {
+                self.data.reserve_exact(capacity - self.data.len());
+                self.have.reserve_exact(capacity / 64 - self.have.len());
+            }
+            self.data.resize(end, 0);
+            self.have.resize(end.div_ceil(64), 0);
+        }
+    }
+
+    /// The end of the run of bits equal to `set` that starts at `from`, at most `to`.
+    fn run_end(&self, from: usize, to: usize, set: bool) -> usize {
+        let mut position = from;
+        while position < to {
+            let Some(&word) = self.have.get(position / 64) else { return to };
+            let differing = (if set { !word } else { word }) >> (position % 64);
+            if differing != 0 {
+                return (position + differing.trailing_zeros() as usize).min(to);
+            }
+            position = (position / 64 + 1) * 64;
+        }
+        to.max(from)
+    }
+
+    fn mark(&mut self, from: usize, to: usize) {
+        let mut position = from;
+        while position < to {
+            let word_end = ((position / 64 + 1) * 64).min(to);
+            let ones = u64::MAX >> (64 - (word_end - position));
+            self.have[position / 64] |= ones << (position % 64);
+            position = word_end;
+        }
+    }
+}
