@@ -4,15 +4,18 @@
 //! come in as arguments, bytes and events go out as results.
 #![forbid(unsafe_code)]
 
+mod acks;
 pub mod base;
 mod buf;
 mod cids;
+mod control;
 pub mod crypto;
 pub mod error;
 mod event;
 pub mod frame;
 mod ids;
 mod keyring;
+mod life;
 pub mod packet;
 pub mod params;
 
