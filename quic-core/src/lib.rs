@@ -13,11 +13,14 @@ pub mod crypto;
 pub mod error;
 mod event;
 pub mod frame;
+mod handshake;
 mod ids;
 mod keyring;
 mod life;
 pub mod packet;
 pub mod params;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use event::{Event, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId};
