@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod congestion;
 pub mod error;
 mod event;
 mod ids;
