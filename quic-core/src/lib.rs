@@ -9,6 +9,7 @@ pub mod congestion;
 pub mod error;
 mod event;
 mod ids;
+mod recovery;
 
 pub use event::{Event, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId};
