@@ -1,4 +1,4 @@
-//! Frames without a home of their own: HANDSHAKE_DONE, NEW_TOKEN, PING (RFC 9000 §19.2, §19.7, §19.20).
+//! Frames without a home of their own: HANDSHAKE_DONE and PING (RFC 9000 §19.2, §19.20).
 
 use crate::frame::{Frame, FrameWriter, Receipt};
 
@@ -6,8 +6,6 @@ use crate::frame::{Frame, FrameWriter, Receipt};
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     handshake_done: bool,
-    token: Option<Vec<u8>>,
-    token_pending: bool,
     ping: bool,
 }
 
@@ -17,29 +15,18 @@ impl Control {
         self.handshake_done = true;
     }
 
-    /// A token that lets the client's next connection skip address validation.
-    pub(crate) fn send_token(&mut self, token: Vec<u8>) {
-        self.token = Some(token);
-        self.token_pending = true;
-    }
-
     /// Something that the peer must acknowledge.
     pub(crate) fn send_ping(&mut self) {
         self.ping = true;
     }
 
     pub(crate) fn wants(&self) -> bool {
-        self.handshake_done || self.token_pending || self.ping
+        self.handshake_done || self.ping
     }
 
     pub(crate) fn write(&mut self, w: &mut FrameWriter<'_>) {
         if self.handshake_done && w.frame(&Frame::HandshakeDone, Receipt::HandshakeDone) {
             self.handshake_done = false;
-        }
-        if let (true, Some(token)) = (self.token_pending, &self.token)
-            && w.frame(&Frame::NewToken(token), Receipt::NewToken)
-        {
-            self.token_pending = false;
         }
         // Any other ack-eliciting frame serves as well as a PING.
         if self.ping && (w.is_ack_eliciting() || w.frame(&Frame::Ping, Receipt::Nothing)) {
@@ -47,19 +34,9 @@ impl Control {
         }
     }
 
-    pub(crate) fn on_lost(&mut self, receipt: Receipt) {
-        match receipt {
-            Receipt::HandshakeDone => self.handshake_done = true,
-            Receipt::NewToken => self.token_pending = self.token.is_some(),
-            _ => {}
-        }
-    }
-
-    pub(crate) fn on_acked(&mut self, receipt: Receipt) {
-        if receipt == Receipt::NewToken {
-            self.token = None;
-            self.token_pending = false;
-        }
+    /// HANDSHAKE_DONE is repeated until it is acknowledged (RFC 9000 §13.3).
+    pub(crate) fn on_handshake_done_lost(&mut self) {
+        self.handshake_done = true;
     }
 }
 
@@ -80,15 +57,11 @@ mod tests {
     fn frames_are_sent_once_and_again_when_lost() {
         let mut control = Control::default();
         control.send_handshake_done();
-        control.send_token(vec![1, 2, 3]);
         control.send_ping();
-        assert_eq!(written(&mut control), [Receipt::HandshakeDone, Receipt::NewToken]);
-        assert!(!control.wants(), "the other frames stand in for the PING");
-        control.on_lost(Receipt::NewToken);
-        assert_eq!(written(&mut control), [Receipt::NewToken]);
-        control.on_acked(Receipt::NewToken);
-        control.on_lost(Receipt::NewToken);
-        assert!(!control.wants());
+        assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
+        assert!(!control.wants(), "the other frame stands in for the PING");
+        control.on_handshake_done_lost();
+        assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
         control.send_ping();
         assert_eq!(written(&mut control), []);
         assert!(!control.wants());

@@ -144,19 +144,21 @@ impl<'a> Writer<'a> {
     #[must_use]
     #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) -> bool {
-        let Some(room) = self.buf.get_mut(self.position..self.position + bytes.len()) else { return false };
-        room.copy_from_slice(bytes);
-        self.position += bytes.len();
-        true
+        self.place(bytes.len()).map(|room| room.copy_from_slice(bytes)).is_some()
+    }
+
+    /// Takes the next `count` bytes, for the caller to fill; `None` without room.
+    #[inline]
+    pub fn place(&mut self, count: usize) -> Option<&mut [u8]> {
+        let room = self.buf.get_mut(self.position..self.position + count)?;
+        self.position += count;
+        Some(room)
     }
 
     /// Writes `count` zero bytes.
     #[must_use]
     pub fn zeros(&mut self, count: usize) -> bool {
-        let Some(room) = self.buf.get_mut(self.position..self.position + count) else { return false };
-        room.fill(0);
-        self.position += count;
-        true
+        self.place(count).map(|room| room.fill(0)).is_some()
     }
 
     /// Writes one byte.

@@ -34,13 +34,15 @@ pub(crate) struct RemoteCids {
     retire_prior_to: u64,
     /// Retirements not acknowledged yet.
     retiring: Vec<Retiring>,
+    /// The reset token that the endpoint listens for: that of the ID in use, and no other (RFC 9000 §10.3.1).
+    announced: Option<ResetToken>,
 }
 
 impl RemoteCids {
     /// Starts with the ID of the first packets; the handshake may replace it once.
     pub(crate) fn new(first: ConnectionId) -> Self {
         let active = VecDeque::from([Known { sequence: 0, id: first, token: None }]);
-        Self { active, retire_prior_to: 0, retiring: Vec::new() }
+        Self { active, retire_prior_to: 0, retiring: Vec::new(), announced: None }
     }
 
     /// The ID to send to.
@@ -59,8 +61,23 @@ impl RemoteCids {
     pub(crate) fn set_first_token(&mut self, token: ResetToken, out: &mut Vec<CidChange>) {
         if let Some(first) = self.active.iter_mut().find(|known| known.sequence == 0) {
             first.token = Some(token);
-            out.push(CidChange::ResetTokenAdded(token));
         }
+        self.announce(out);
+    }
+
+    /// Tells the endpoint when the token to listen for changes.
+    fn announce(&mut self, out: &mut Vec<CidChange>) {
+        let token = self.current_token();
+        if token != self.announced {
+            out.extend(self.announced.map(CidChange::ResetTokenRemoved));
+            out.extend(token.map(CidChange::ResetTokenAdded));
+            self.announced = token;
+        }
+    }
+
+    /// The reset token of the ID in use.
+    pub(crate) fn current_token(&self) -> Option<ResetToken> {
+        self.active.front().and_then(|known| known.token)
     }
 
     /// NEW_CONNECTION_ID arrived.
@@ -89,7 +106,7 @@ impl RemoteCids {
         if self.active.iter().any(|known| known.sequence == sequence) {
             return Ok(());
         }
-        self.retire_below(retire_prior_to, out)?;
+        self.retire_below(retire_prior_to)?;
         if sequence < self.retire_prior_to {
             // RFC 9000 §19.15: an ID that is retired already is given back at once.
             return self.retire(sequence);
@@ -99,11 +116,11 @@ impl RemoteCids {
             return Err(Violation::CidLimit);
         }
         self.active.push_back(new);
-        out.push(CidChange::ResetTokenAdded(token));
+        self.announce(out);
         Ok(())
     }
 
-    fn retire_below(&mut self, prior_to: u64, out: &mut Vec<CidChange>) -> Result<(), Violation> {
+    fn retire_below(&mut self, prior_to: u64) -> Result<(), Violation> {
         if prior_to <= self.retire_prior_to {
             return Ok(());
         }
@@ -114,7 +131,6 @@ impl RemoteCids {
                 kept.push_back(known);
                 continue;
             }
-            out.extend(known.token.map(CidChange::ResetTokenRemoved));
             self.retire(known.sequence)?;
         }
         self.active = kept;
@@ -154,10 +170,5 @@ impl RemoteCids {
 
     pub(crate) fn on_acked(&mut self, sequence: u64) {
         self.retiring.retain(|retiring| retiring.sequence != sequence);
-    }
-
-    /// Reset tokens that are valid now, for the endpoint to forget when the connection is gone.
-    pub(crate) fn tokens(&self) -> impl Iterator<Item = ResetToken> + '_ {
-        self.active.iter().filter_map(|known| known.token)
     }
 }

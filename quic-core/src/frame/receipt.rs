@@ -63,8 +63,6 @@ pub enum Receipt {
     RetireConnectionId(u64),
     /// HANDSHAKE_DONE.
     HandshakeDone,
-    /// NEW_TOKEN.
-    NewToken,
     /// DATAGRAM, only counted.
     Datagram {
         /// Payload bytes.

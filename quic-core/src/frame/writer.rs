@@ -141,12 +141,7 @@ impl<'a> FrameWriter<'a> {
     }
 
     fn fill(&mut self, length: usize, fill: impl FnOnce(&mut [u8])) -> bool {
-        let start = self.writer.position();
-        if !self.writer.zeros(length) {
-            return false;
-        }
-        fill(&mut self.writer.written_mut()[start..]);
-        true
+        self.writer.place(length).map(fill).is_some()
     }
 
     /// Pads the payload to `length` bytes in all (RFC 9000 §19.1); nothing if it is that long already.

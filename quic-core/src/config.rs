@@ -1,0 +1,120 @@
+//! Settings of connections, with their defaults.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    cids::CidFactory,
+    congestion::CongestionConfig,
+    crypto::{TlsClientConfig, TlsServerConfig},
+};
+
+/// How a connection behaves, client or server.
+///
+/// ```
+/// use quic_core::TransportConfig;
+/// use std::time::Duration;
+/// let config = TransportConfig { idle_timeout: Some(Duration::from_secs(10)), ..TransportConfig::default() };
+/// assert_eq!(config.max_streams_bidi, 1000);
+/// ```
+#[derive(Clone, Debug)]
+pub struct TransportConfig {
+    /// The connection ends when nothing is heard from the peer for this long; `None`: only the peer's timeout counts.
+    /// Default 30 s.
+    pub idle_timeout: Option<Duration>,
+    /// A PING is sent when nothing else was for this long; keep it below half the idle timeout. Default: none.
+    pub keep_alive: Option<Duration>,
+    /// UDP payload of the datagrams sent, in bytes, at least 1200. Default 1200.
+    pub datagram_size: u16,
+    /// The largest UDP payload that is accepted, at least 1200. Default 65,527.
+    pub max_udp_payload_size: u16,
+    /// Bidirectional streams that the peer may have open at once. Default 1000.
+    pub max_streams_bidi: u64,
+    /// Unidirectional streams that the peer may have open at once. Default 1000.
+    pub max_streams_uni: u64,
+    /// Flow-control window of a stream at first, in bytes. Default 256 KiB.
+    pub stream_receive_window: u64,
+    /// What the window of a stream may grow to on a fast path. Default 16 MiB.
+    pub max_stream_receive_window: u64,
+    /// Flow-control window of the connection at first, in bytes. Default 1 MiB.
+    pub receive_window: u64,
+    /// What the window of the connection may grow to. Default 24 MiB.
+    pub max_receive_window: u64,
+    /// Unacknowledged data that a stream accepts from the application, in bytes. Default 1 MiB.
+    pub send_buffer: usize,
+    /// Whether, and up to which frame size in bytes, datagrams are accepted (RFC 9221); 0 refuses them. Default 65,535.
+    pub max_datagram_frame_size: u64,
+    /// Bytes of received datagrams that wait for the application; the oldest go first. Default 1 MiB.
+    pub datagram_receive_buffer: usize,
+    /// Bytes of datagrams that wait to be sent. Default 1 MiB.
+    pub datagram_send_buffer: usize,
+    /// The longest that acknowledgments are delayed, below 2^14 ms. Default 25 ms.
+    pub max_ack_delay: Duration,
+    /// Congestion control.
+    pub congestion: CongestionConfig,
+    /// Whether packets are marked for ECN where the path carries the marks. Default true.
+    pub ecn: bool,
+    /// Peer-fed memory beyond the flow-control windows, in bytes. Default 2 MiB.
+    pub memory_budget: usize,
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self {
+            idle_timeout: Some(Duration::from_secs(30)),
+            keep_alive: None,
+            datagram_size: 1200,
+            max_udp_payload_size: 65_527,
+            max_streams_bidi: 1000,
+            max_streams_uni: 1000,
+            stream_receive_window: 256 << 10,
+            max_stream_receive_window: 16 << 20,
+            receive_window: 1 << 20,
+            max_receive_window: 24 << 20,
+            send_buffer: 1 << 20,
+            max_datagram_frame_size: 65_535,
+            datagram_receive_buffer: 1 << 20,
+            datagram_send_buffer: 1 << 20,
+            max_ack_delay: Duration::from_millis(25),
+            congestion: CongestionConfig::default(),
+            ecn: true,
+            memory_budget: 2 << 20,
+        }
+    }
+}
+
+/// Settings of an endpoint, client or server.
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    /// Makes the endpoint's connection IDs and their reset tokens.
+    pub cids: CidFactory,
+    /// Stateless resets and Version Negotiation packets per second that are sent at most. Default 100.
+    pub stateless_packets_per_second: u32,
+}
+
+impl EndpointConfig {
+    /// Settings around a connection ID factory.
+    #[must_use]
+    pub fn new(cids: CidFactory) -> Self {
+        Self { cids, stateless_packets_per_second: 100 }
+    }
+}
+
+/// Settings of a server.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// TLS.
+    pub tls: TlsServerConfig,
+    /// Connections.
+    pub transport: Arc<TransportConfig>,
+    /// Seals Retry tokens; the same on all servers that a client may reach.
+    pub token_key: [u8; 32],
+}
+
+/// Settings of a client.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// TLS.
+    pub tls: TlsClientConfig,
+    /// Connections.
+    pub transport: Arc<TransportConfig>,
+}

@@ -1,0 +1,242 @@
+//! The seam between a path and the algorithm that decides how much it may send.
+
+use std::{fmt, time::Duration};
+
+use super::{RateSample, Rtt};
+use crate::base::{Ecn, Rate, Timestamp};
+
+/// A packet that left, as a controller sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentPacket {
+    /// Bytes of the packet.
+    pub bytes: u64,
+    /// Bytes in flight before it.
+    pub in_flight: u64,
+    /// Whether the application limits the path.
+    pub app_limited: bool,
+}
+
+/// All that one ACK frame, or one firing of the loss timer, tells about a path.
+///
+/// Acknowledged and lost packets come together because they are one observation. Made with [`Self::new`], so
+/// that later signals do not break those who build events.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CongestionEvent<'a> {
+    /// The time of the event.
+    pub now: Timestamp,
+    /// Round-trip times, this event's sample included.
+    pub rtt: &'a Rtt,
+    /// The round-trip sample that this event gave, if it gave one.
+    pub rtt_sample: Option<Duration>,
+    /// Bytes newly acknowledged, of packets that were in flight.
+    pub bytes_acked: u64,
+    /// Bytes newly declared lost; probes for a larger MTU never count (RFC 9000 §14.4).
+    pub bytes_lost: u64,
+    /// Packets behind `bytes_lost`.
+    pub packets_lost: u32,
+    /// When the newest of the newly acknowledged packets was sent.
+    pub newest_acked_sent: Option<Timestamp>,
+    /// When the newest of the newly lost packets was sent.
+    pub newest_lost_sent: Option<Timestamp>,
+    /// The largest packet number that was newly acknowledged.
+    pub largest_acked: Option<u64>,
+    /// The delivery rate over the newly acknowledged packets.
+    pub rate: Option<RateSample>,
+    /// By how many packets the peer's count of Congestion Experienced marks rose, after ECN validation.
+    pub ce_delta: u64,
+    /// Bytes in flight before the event.
+    pub prior_in_flight: u64,
+    /// Bytes in flight after it.
+    pub in_flight: u64,
+    /// True if the window was not what limited sending: an unused window must not grow (RFC 9002 §7.8). A
+    /// path held back by its pacer alone is not limited by the application.
+    pub app_limited: bool,
+    /// True if the losses amount to persistent congestion (RFC 9002 §7.6).
+    pub persistent: bool,
+}
+
+impl<'a> CongestionEvent<'a> {
+    /// An event in which nothing happened yet.
+    #[must_use]
+    pub fn new(now: Timestamp, rtt: &'a Rtt) -> Self {
+        Self {
+            now,
+            rtt,
+            rtt_sample: None,
+            bytes_acked: 0,
+            bytes_lost: 0,
+            packets_lost: 0,
+            newest_acked_sent: None,
+            newest_lost_sent: None,
+            largest_acked: None,
+            rate: None,
+            ce_delta: 0,
+            prior_in_flight: 0,
+            in_flight: 0,
+            app_limited: false,
+            persistent: false,
+        }
+    }
+}
+
+/// Packets declared lost that were acknowledged after all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpuriousLoss {
+    /// How many.
+    pub packets: u32,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the first of them was declared lost.
+    pub oldest_lost_at: Timestamp,
+}
+
+/// What a controller believes the path can carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// The rate at which it would send now; `None` before the first round trip.
+    pub rate: Option<Rate>,
+    /// False while the application sends less than it might, so that the rate is not put to the test.
+    pub at_capacity: bool,
+}
+
+/// What a controller is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Doubling every round trip (RFC 9002 §7.3.1), or its like.
+    SlowStart,
+    /// Growing carefully because the delay rises (RFC 9406).
+    ConservativeSlowStart,
+    /// Waiting for the end of the round trip in which the window was reduced (RFC 9002 §7.3.2).
+    Recovery,
+    /// Probing slowly for more (RFC 9002 §7.3.3), or its like.
+    CongestionAvoidance,
+}
+
+/// A controller's state for statistics and qlog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The controller's name.
+    pub name: &'static str,
+    /// Bytes that may be in flight.
+    pub window: u64,
+    /// The slow start threshold in bytes; `None` if there is none (yet).
+    pub ssthresh: Option<u64>,
+    /// What it is doing.
+    pub phase: Phase,
+    /// How often the window was reduced.
+    pub reductions: u64,
+    /// How many of the reductions were taken back.
+    pub undone: u64,
+}
+
+impl Snapshot {
+    /// A snapshot of the controller `name`.
+    #[must_use]
+    pub fn new(name: &'static str, window: u64, phase: Phase) -> Self {
+        Self { name, window, ssthresh: None, phase, reductions: 0, undone: 0 }
+    }
+}
+
+/// Decides how many bytes may be in flight on one path, and how fast they leave.
+///
+/// The path owns what is in flight, the MTU, ECN validation, round-trip times and samples; a controller is a
+/// function of the numbers it is given. It sees no clock but `now`, and everything it does must follow from
+/// its calls. [`super::kit`] holds a controller to the invariants.
+pub trait Controller: Send + fmt::Debug {
+    /// A packet left.
+    fn on_sent(&mut self, now: Timestamp, packet: &SentPacket) {
+        let _ = (now, packet);
+    }
+
+    /// One ACK frame, or one firing of the loss timer. The default body calls [`Self::on_ecn_ce`],
+    /// [`Self::on_loss`] and [`Self::on_ack`], in this order, as far as they apply.
+    fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
+        if event.ce_delta > 0 {
+            self.on_ecn_ce(event);
+        }
+        if event.bytes_lost > 0 || event.persistent {
+            self.on_loss(event);
+        }
+        if event.bytes_acked > 0 {
+            self.on_ack(event);
+        }
+    }
+
+    /// The network marked packets.
+    fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
+        let _ = event;
+    }
+
+    /// Packets were declared lost.
+    fn on_loss(&mut self, event: &CongestionEvent<'_>) {
+        let _ = event;
+    }
+
+    /// Packets were acknowledged.
+    fn on_ack(&mut self, event: &CongestionEvent<'_>) {
+        let _ = event;
+    }
+
+    /// Packets that were declared lost were acknowledged late.
+    fn on_spurious_loss(&mut self, now: Timestamp, spurious: &SpuriousLoss) {
+        let _ = (now, spurious);
+    }
+
+    /// The application has nothing to send although the window is open.
+    fn on_app_limited(&mut self, now: Timestamp) {
+        let _ = now;
+    }
+
+    /// Datagrams may now have up to `mtu` bytes. A larger MTU must not enlarge a grown window.
+    fn on_mtu_changed(&mut self, mtu: u16);
+
+    /// [`Self::deadline`] has come.
+    fn on_timeout(&mut self, now: Timestamp) {
+        let _ = now;
+    }
+
+    /// Bytes that may be in flight, at least two datagrams.
+    fn window(&self) -> u64;
+
+    /// The rate at which packets should leave; `None` lets the pacer derive it from the window.
+    fn pacing_rate(&self) -> Option<Rate> {
+        None
+    }
+
+    /// Bytes that may leave at once; `None` lets the pacer derive it from the rate.
+    fn send_quantum(&self) -> Option<u64> {
+        None
+    }
+
+    /// The codepoint that packets should carry as long as ECN works on the path.
+    fn ecn(&self) -> Ecn {
+        Ecn::Ect0
+    }
+
+    /// What the path is believed to carry.
+    fn estimate(&self) -> Estimate {
+        Estimate::default()
+    }
+
+    /// When the controller wants [`Self::on_timeout`].
+    fn deadline(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// The state for statistics.
+    fn snapshot(&self) -> Snapshot;
+}
+
+/// Makes controllers, one per path. A user's controller comes into a connection through this.
+pub trait ControllerFactory: Send + Sync + fmt::Debug {
+    /// A controller for a new path whose datagrams have up to `mtu` bytes.
+    fn build(&self, now: Timestamp, mtu: u16) -> Box<dyn Controller>;
+
+    /// The name for logs.
+    fn name(&self) -> &str {
+        "custom"
+    }
+}

@@ -1,0 +1,278 @@
+//! CUBIC (RFC 9438) with `HyStart++` (RFC 9406), the default controller.
+//!
+//! Marks reduce by less than losses (RFC 8511): an AQM that marks keeps its queue short, so that the window
+//! that fills the path is closer to the one that was marked.
+
+use std::time::Duration;
+
+use super::{
+    CongestionEvent, Controller, Estimate, MAX_WINDOW, Phase, Snapshot, SpuriousLoss,
+    episode::{Episode, Meter},
+    hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart},
+    initial_window, minimum_window,
+};
+use crate::base::Timestamp;
+
+/// RFC 9438 §4.6.
+const BETA: f64 = 0.7;
+/// RFC 8511 §3.
+const BETA_ECN: f64 = 0.85;
+/// Datagrams per cubic second (RFC 9438 §5).
+const C: f64 = 0.4;
+
+/// The curve that the window follows, and what was known at the last reduction. Windows are in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Curve {
+    window: f64,
+    ssthresh: Option<f64>,
+    /// The window before the last reduction.
+    prior: f64,
+    /// The window at which the path was full; zero for unknown.
+    w_max: f64,
+    epoch: Option<Epoch>,
+}
+
+/// One stage of congestion avoidance.
+#[derive(Clone, Copy, Debug)]
+struct Epoch {
+    /// When it began, moved later by the time in which the application was the limit.
+    start: Timestamp,
+    /// Seconds from its start until the window is back at `w_max`.
+    k: f64,
+    /// What `NewReno` would have by now (RFC 9438 §4.3).
+    w_est: f64,
+}
+
+/// The CUBIC controller.
+#[derive(Clone, Debug)]
+pub struct Cubic {
+    mtu: u16,
+    curve: Curve,
+    hystart: HyStart,
+    /// Nothing has changed the window yet, so a new MTU makes a new initial window.
+    untouched: bool,
+    recovering: bool,
+    /// Since when the window does not grow because the application does not fill it.
+    limited_since: Option<Timestamp>,
+    episode: Episode<Curve>,
+    meter: Meter,
+}
+
+impl Curve {
+    fn in_slow_start(&self) -> bool {
+        self.ssthresh.is_none_or(|ssthresh| self.window < ssthresh)
+    }
+
+    /// Begins congestion avoidance at the current window.
+    fn begin(&mut self, now: Timestamp, mtu: f64) -> Epoch {
+        if self.window >= self.w_max {
+            // Slow start ended above the last known limit, or there is none (RFC 9438 §4.8, §4.10).
+            self.w_max = self.window;
+            self.prior = self.prior.max(self.window);
+        }
+        let epoch = Epoch {
+            start: now,
+            k: ((self.w_max - self.window) / mtu / C).max(0.0).cbrt(),
+            w_est: self.window,
+        };
+        self.epoch = Some(epoch);
+        epoch
+    }
+
+    /// `W_cubic(t)` in bytes (RFC 9438 §4.2).
+    fn cubic(&self, k: f64, t: Duration, mtu: f64) -> f64 {
+        C * (t.as_secs_f64() - k).powi(3) * mtu + self.w_max
+    }
+
+    /// Grows for `acked` bytes in congestion avoidance.
+    fn avoid(&mut self, now: Timestamp, rtt: Duration, acked: f64, mtu: f64) {
+        let mut epoch = self.epoch.unwrap_or_else(|| self.begin(now, mtu));
+        let t = now.saturating_since(epoch.start);
+        // RFC 9438 §4.2: not slower than standing still, and slower than slow start.
+        let target = self.cubic(epoch.k, t + rtt, mtu).clamp(self.window, self.window * 1.5);
+        // RFC 9438 §4.3: with this factor the mean window equals that of NewReno; once the old window is
+        // reached again, grow as fast as NewReno.
+        let alpha = if epoch.w_est >= self.prior { 1.0 } else { 3.0 * (1.0 - BETA) / (1.0 + BETA) };
+        let acked = acked.min(self.window);
+        epoch.w_est = (epoch.w_est + alpha * mtu * acked / self.window).min(MAX_WINDOW as f64);
+        let reno_friendly = self.cubic(epoch.k, t, mtu) < epoch.w_est;
+        self.epoch = Some(epoch);
+        self.window += (target - self.window) * acked / self.window;
+        if reno_friendly {
+            self.window = self.window.max(epoch.w_est);
+        }
+        self.window = self.window.min(MAX_WINDOW as f64);
+    }
+}
+
+impl Cubic {
+    /// A controller for a new path whose datagrams have up to `mtu` bytes.
+    #[must_use]
+    pub fn new(mtu: u16) -> Self {
+        let window = initial_window(mtu) as f64;
+        Self {
+            mtu,
+            curve: Curve { window, ssthresh: None, prior: 0.0, w_max: 0.0, epoch: None },
+            hystart: HyStart::default(),
+            untouched: true,
+            recovering: false,
+            limited_since: None,
+            episode: Episode::new(),
+            meter: Meter::default(),
+        }
+    }
+
+    fn floor(&self) -> f64 {
+        minimum_window(self.mtu) as f64
+    }
+
+    /// Reduces by `beta` unless the recovery period of the last reduction covers the packet sent at `sent`.
+    fn reduce(&mut self, now: Timestamp, sent: Option<Timestamp>, beta: f64) {
+        if self.episode.covers(sent) {
+            return;
+        }
+        self.episode.begin(now, self.curve);
+        let curve = &mut self.curve;
+        curve.prior = curve.window;
+        // Fast convergence (RFC 9438 §4.7): the limit came earlier than last time, so others need room.
+        curve.w_max =
+            if curve.window < curve.w_max { curve.window * (1.0 + beta) / 2.0 } else { curve.window };
+        let floor = minimum_window(self.mtu) as f64;
+        curve.window = (curve.window * beta).max(floor);
+        curve.ssthresh = Some(curve.window);
+        curve.epoch = None;
+        self.limited_since = None;
+        self.untouched = false;
+        self.recovering = true;
+    }
+
+    fn slow_start(&mut self, event: &CongestionEvent<'_>) {
+        let curve = &mut self.curve;
+        let acked = event.bytes_acked as f64;
+        // RFC 9406 §4.3: HyStart++ is for the first slow start.
+        let growth = match curve.ssthresh {
+            None => self.hystart.on_ack(event.now, event.newest_acked_sent, event.rtt_sample),
+            Some(_) => Growth::SlowStart,
+        };
+        match growth {
+            Growth::SlowStart => curve.window += acked,
+            Growth::Conservative => curve.window += acked / CSS_GROWTH_DIVISOR as f64,
+            Growth::Exit => {
+                // RFC 9438 §4.10: no loss told the limit, so this window is taken for it.
+                curve.ssthresh = Some(curve.window);
+                curve.prior = curve.window;
+                curve.w_max = curve.window;
+                curve.epoch = None;
+            }
+        }
+        curve.window = curve.window.min(curve.ssthresh.unwrap_or(MAX_WINDOW as f64));
+    }
+
+    /// Takes the time in which the application was the limit out of the epoch (RFC 9438 §4.2, §5.8).
+    fn resume(&mut self, now: Timestamp) {
+        if let (Some(since), Some(epoch)) = (self.limited_since.take(), &mut self.curve.epoch) {
+            epoch.start += now.saturating_since(since.max(epoch.start));
+        }
+    }
+}
+
+impl Controller for Cubic {
+    fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
+        self.meter.on_event(event);
+        if event.ce_delta > 0 {
+            self.on_ecn_ce(event);
+        }
+        if event.bytes_lost > 0 || event.persistent {
+            self.on_loss(event);
+        }
+        if event.bytes_acked > 0 {
+            self.on_ack(event);
+        }
+    }
+
+    fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
+        // Marks of the newest acknowledged packet's round trip: once per round trip (RFC 9002 §7.1).
+        self.reduce(event.now, event.newest_acked_sent.or(Some(event.now)), BETA_ECN);
+        self.episode.forbid_undo();
+    }
+
+    fn on_loss(&mut self, event: &CongestionEvent<'_>) {
+        self.reduce(event.now, event.newest_lost_sent, BETA);
+        self.episode.on_lost(event.packets_lost);
+        if event.persistent {
+            // RFC 9002 §7.6.2, RFC 9438 §4.8: from the minimum up to the threshold by slow start, and from
+            // there a new curve that knows no old limit.
+            self.curve.window = self.floor();
+            self.curve.w_max = 0.0;
+            self.curve.epoch = None;
+            self.episode.clear();
+            self.recovering = false;
+        }
+    }
+
+    fn on_ack(&mut self, event: &CongestionEvent<'_>) {
+        self.recovering = self.episode.covers(event.newest_acked_sent);
+        if self.recovering || event.persistent {
+            return;
+        }
+        if event.app_limited {
+            self.limited_since.get_or_insert(event.now);
+            return;
+        }
+        self.resume(event.now);
+        self.untouched = false;
+        if self.curve.in_slow_start() {
+            self.slow_start(event);
+        } else {
+            let mtu = f64::from(self.mtu.max(1));
+            self.curve.avoid(event.now, event.rtt.smoothed(), event.bytes_acked as f64, mtu);
+        }
+    }
+
+    fn on_spurious_loss(&mut self, now: Timestamp, spurious: &SpuriousLoss) {
+        let Some(saved) = self.episode.on_spurious(spurious) else { return };
+        self.recovering = false;
+        // RFC 9438 §4.9.2: not if the window has outgrown the old one already.
+        if self.curve.window < self.curve.prior {
+            let floor = self.floor();
+            self.curve = saved;
+            self.curve.window = self.curve.window.max(floor);
+            // The episode is to be as if it had not been: its time does not count as growth either.
+            self.limited_since = self.curve.epoch.map(|_| now);
+        }
+    }
+
+    fn on_app_limited(&mut self, now: Timestamp) {
+        self.meter.on_app_limited();
+        self.limited_since.get_or_insert(now);
+    }
+
+    fn on_mtu_changed(&mut self, mtu: u16) {
+        self.mtu = mtu;
+        self.curve.window =
+            if self.untouched { initial_window(mtu) as f64 } else { self.curve.window.max(self.floor()) };
+    }
+
+    fn window(&self) -> u64 {
+        (self.curve.window as u64).clamp(minimum_window(self.mtu), MAX_WINDOW)
+    }
+
+    fn estimate(&self) -> Estimate {
+        self.meter.estimate(self.window())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let phase = match (self.recovering, self.curve.in_slow_start(), self.hystart.is_conservative()) {
+            (true, _, _) => Phase::Recovery,
+            (_, true, true) if self.curve.ssthresh.is_none() => Phase::ConservativeSlowStart,
+            (_, true, _) => Phase::SlowStart,
+            (_, false, _) => Phase::CongestionAvoidance,
+        };
+        Snapshot {
+            ssthresh: self.curve.ssthresh.map(|ssthresh| ssthresh as u64),
+            reductions: self.episode.reductions(),
+            undone: self.episode.undone(),
+            ..Snapshot::new("cubic", self.window(), phase)
+        }
+    }
+}

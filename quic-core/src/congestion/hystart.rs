@@ -1,0 +1,178 @@
+//! `HyStart++` (RFC 9406): leaves slow start when the round-trip time rises, before packets are lost.
+//!
+//! Rounds are told by send times instead of packet numbers: a round ends when a packet is acknowledged that
+//! was sent after it began. That is the same thing on one path, and needs no packet number space.
+//!
+//! The delay now is the minimum of the last eight samples, not of the running round: a paced round begins with a
+//! short queue, so that its minimum would hide the queue that it builds until the round after, which is too late
+//! for buffers of one bandwidth-delay product.
+
+use std::time::Duration;
+
+use crate::base::Timestamp;
+
+/// RFC 9406 §4.3. With pacing, L is infinite: growth per ACK is not limited.
+const MIN_RTT_THRESH: Duration = Duration::from_millis(4);
+const MAX_RTT_THRESH: Duration = Duration::from_millis(16);
+const MIN_RTT_DIVISOR: u32 = 8;
+const N_RTT_SAMPLE: usize = 8;
+const CSS_ROUNDS: u32 = 5;
+/// How much slower conservative slow start grows.
+pub(crate) const CSS_GROWTH_DIVISOR: u64 = 4;
+
+/// How the window may grow for this acknowledgment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// By what was acknowledged.
+    SlowStart,
+    /// By a [`CSS_GROWTH_DIVISOR`]th of what was acknowledged.
+    Conservative,
+    /// No more: go on to congestion avoidance.
+    Exit,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Conservative {
+    /// The round-trip time that made the delay look as if it rose.
+    baseline: Duration,
+    /// Rounds spent, the running one included.
+    rounds: u32,
+}
+
+/// The state of the first slow start of a path.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HyStart {
+    round_start: Option<Timestamp>,
+    last_min: Option<Duration>,
+    current_min: Option<Duration>,
+    /// The latest samples of the round, a ring.
+    recent: [Duration; N_RTT_SAMPLE],
+    samples: usize,
+    conservative: Option<Conservative>,
+}
+
+impl HyStart {
+    /// One acknowledgment: `sent` is when the newest newly acknowledged packet left.
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Timestamp,
+        sent: Option<Timestamp>,
+        sample: Option<Duration>,
+    ) -> Growth {
+        let new_round = self.round_start.is_none_or(|start| sent.is_some_and(|sent| sent >= start));
+        if new_round {
+            self.round_start = Some(now);
+            self.last_min = self.current_min.take();
+            self.samples = 0;
+            if let Some(conservative) = &mut self.conservative {
+                if conservative.rounds >= CSS_ROUNDS {
+                    return Growth::Exit;
+                }
+                conservative.rounds += 1;
+            }
+        }
+        if let Some(sample) = sample {
+            self.current_min = Some(self.current_min.map_or(sample, |min| min.min(sample)));
+            self.recent[self.samples % N_RTT_SAMPLE] = sample;
+            self.samples += 1;
+        }
+        self.judge()
+    }
+
+    fn judge(&mut self) -> Growth {
+        let (Some(current), true) = (self.recent.iter().min().copied(), self.samples >= N_RTT_SAMPLE) else {
+            return self.growth();
+        };
+        match (self.conservative, self.last_min) {
+            // The delay fell again: the rise was noise.
+            (Some(conservative), _) if current < conservative.baseline => self.conservative = None,
+            (None, Some(last)) => {
+                let threshold = (last / MIN_RTT_DIVISOR).clamp(MIN_RTT_THRESH, MAX_RTT_THRESH);
+                if current >= last + threshold {
+                    self.conservative = Some(Conservative { baseline: current, rounds: 1 });
+                }
+            }
+            _ => {}
+        }
+        self.growth()
+    }
+
+    fn growth(&self) -> Growth {
+        if self.is_conservative() { Growth::Conservative } else { Growth::SlowStart }
+    }
+
+    pub(crate) fn is_conservative(&self) -> bool {
+        self.conservative.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(value: u64) -> Duration {
+        Duration::from_millis(value)
+    }
+
+    /// One round of `samples` equal samples; gives the last answer.
+    fn round(hystart: &mut HyStart, now: &mut Timestamp, rtt: Duration, samples: u32) -> Growth {
+        let mut growth = Growth::SlowStart;
+        let sent = *now;
+        *now += rtt;
+        for nth in 0..samples {
+            *now += Duration::from_micros(1);
+            // The first acknowledgment is of a packet of the new round, the rest are older than its start.
+            let sent = if nth == 0 { *now } else { sent };
+            growth = hystart.on_ack(*now, Some(sent), Some(rtt));
+            if growth == Growth::Exit {
+                break;
+            }
+        }
+        growth
+    }
+
+    #[test]
+    fn a_flat_delay_never_leaves_slow_start() {
+        let (mut hystart, mut now) = (HyStart::default(), Timestamp::from_nanos(1));
+        for _ in 0..20 {
+            assert_eq!(round(&mut hystart, &mut now, ms(40), 8), Growth::SlowStart);
+        }
+    }
+
+    #[test]
+    fn a_rise_needs_eight_samples_and_five_rounds() {
+        let (mut hystart, mut now) = (HyStart::default(), Timestamp::from_nanos(1));
+        round(&mut hystart, &mut now, ms(40), 8);
+        assert_eq!(round(&mut hystart, &mut now, ms(46), 7), Growth::SlowStart);
+        // Seven samples decide nothing, but their minimum is the new base line.
+        assert_eq!(round(&mut hystart, &mut now, ms(51), 8), Growth::SlowStart);
+        assert_eq!(round(&mut hystart, &mut now, ms(58), 8), Growth::Conservative);
+        for _ in 0..4 {
+            assert_eq!(round(&mut hystart, &mut now, ms(58), 8), Growth::Conservative);
+        }
+        assert_eq!(round(&mut hystart, &mut now, ms(58), 8), Growth::Exit);
+    }
+
+    #[test]
+    fn slow_start_resumes_when_the_delay_falls_again() {
+        let (mut hystart, mut now) = (HyStart::default(), Timestamp::from_nanos(1));
+        round(&mut hystart, &mut now, ms(40), 8);
+        assert_eq!(round(&mut hystart, &mut now, ms(60), 8), Growth::Conservative);
+        assert_eq!(round(&mut hystart, &mut now, ms(41), 8), Growth::SlowStart);
+        assert_eq!(round(&mut hystart, &mut now, ms(41), 8), Growth::SlowStart);
+    }
+
+    #[test]
+    fn thresholds_are_clamped() {
+        for (base, rise, expected) in [
+            (8, 3, Growth::SlowStart),
+            (8, 4, Growth::Conservative),
+            (400, 15, Growth::SlowStart),
+            (400, 16, Growth::Conservative),
+        ] {
+            let (mut hystart, mut now) = (HyStart::default(), Timestamp::from_nanos(1));
+            round(&mut hystart, &mut now, ms(base), 8);
+            assert_eq!(round(&mut hystart, &mut now, ms(base + rise), 8), expected, "{base}+{rise}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The conformance kit: holds any [`Controller`] to the invariants that a path relies on.
+//!
+//! It drives a controller through thousands of random events that a path could produce, from one seed, and
+//! panics with that seed at the first broken invariant. For the tests of those who write controllers.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{
+    CongestionEvent, Controller, ControllerFactory, MAX_WINDOW, PacketRate, RateSampler, Rtt, SentPacket,
+    SpuriousLoss, minimum_window,
+};
+use crate::base::{Rate, Timestamp};
+
+const STEPS: u32 = 3_000;
+
+/// Checks what must hold for every controller.
+///
+/// - The window is at least two datagrams and at most [`MAX_WINDOW`].
+/// - A pacing rate, a quantum and a deadline, if given, are above zero, above zero and in no distant past.
+/// - A window that the application does not fill does not grow; losses do not make the window grow.
+/// - The same calls give the same answers.
+///
+/// # Panics
+/// If the controller breaks one of these.
+///
+/// `
+/// use quic_core::congestion::{Algorithm, kit};
+/// kit::check_controller(&Algorithm::Cubic, 1);
+/// `
+pub fn check_controller(factory: &dyn ControllerFactory, seed: u64) {
+    let first = Drive::new(factory, seed, false).run();
+    let second = Drive::new(factory, seed, false).run();
+    assert_eq!(first, second, "seed {seed}: two runs with the same calls differ");
+}
+
+/// Checks [`check_controller`] and what holds for controllers that take loss for congestion: the first loss of
+/// a round trip reduces the window, further losses of the same round trip do not reduce it again, and
+/// persistent congestion brings it to the minimum (RFC 9002 §7.3.2, §7.6.2).
+///
+/// # Panics
+/// If the controller breaks one of these.
+pub fn check_loss_based_controller(factory: &dyn ControllerFactory, seed: u64) {
+    check_controller(factory, seed);
+    Drive::new(factory, seed, true).run();
+}
+
+/// `SplitMix64`.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`.
+    fn below(&mut self, end: u64) -> u64 {
+        self.roll() % end.max(1)
+    }
+}
+
+struct Packet {
+    number: u64,
+    sent: Timestamp,
+    bytes: u64,
+    rate: PacketRate,
+}
+
+struct Drive {
+    seed: u64,
+    dice: Dice,
+    controller: Box<dyn Controller>,
+    loss_based: bool,
+    now: Timestamp,
+    mtu: u16,
+    rtt: Rtt,
+    sampler: RateSampler,
+    flight: VecDeque<Packet>,
+    in_flight: u64,
+    next: u64,
+    /// When the window was last reduced for losses.
+    reduced: Option<Timestamp>,
+    digest: u64,
+}
+
+impl Drive {
+    fn new(factory: &dyn ControllerFactory, seed: u64, loss_based: bool) -> Self {
+        let now = Timestamp::from_nanos(1_000_000_000);
+        Self {
+            seed,
+            dice: Dice(seed),
+            controller: factory.build(now, 1_200),
+            loss_based,
+            now,
+            mtu: 1_200,
+            rtt: Rtt::default(),
+            sampler: RateSampler::new(now),
+            flight: VecDeque::new(),
+            in_flight: 0,
+            next: 0,
+            reduced: None,
+            digest: 0,
+        }
+    }
+
+    fn run(mut self) -> u64 {
+        for _ in 0..STEPS {
+            self.now += Duration::from_micros(self.dice.below(20_000));
+            match self.dice.below(100) {
+                0 => self.change_mtu(),
+                1 => self.now += Duration::from_secs(self.dice.below(100)),
+                2..5 => self.controller.on_app_limited(self.now),
+                5..8 => self.spurious(),
+                8..14 => self.timer_loss(),
+                14..60 => self.send(),
+                _ => self.acknowledge(),
+            }
+            self.timers();
+            self.check();
+        }
+        self.digest
+    }
+
+    fn send(&mut self) {
+        for _ in 0..self.dice.below(40) {
+            if self.in_flight + u64::from(self.mtu) > self.controller.window().min(1 << 24) {
+                break;
+            }
+            let bytes = 1 + self.dice.below(u64::from(self.mtu));
+            let rate = self.sampler.on_sent(self.now, bytes, self.in_flight);
+            let packet = SentPacket { bytes, in_flight: self.in_flight, app_limited: rate.is_app_limited };
+            self.controller.on_sent(self.now, &packet);
+            self.flight.push_back(Packet { number: self.next, sent: self.now, bytes, rate });
+            self.next += 1;
+            self.in_flight += bytes;
+        }
+    }
+
+    /// Takes packets from the front as lost, then packets as acknowledged, and tells both at once.
+    fn acknowledge(&mut self) {
+        if self.flight.is_empty() {
+            return;
+        }
+        let lost = if self.dice.below(8) == 0 { self.dice.below(4) } else { 0 };
+        let acked = 1 + self.dice.below(30);
+        let marked = if self.dice.below(30) == 0 { 1 + self.dice.below(3) } else { 0 };
+        let app_limited = self.dice.below(3) == 0;
+        self.event(lost, acked, marked, app_limited, false);
+    }
+
+    fn timer_loss(&mut self) {
+        let persistent = self.dice.below(10) == 0;
+        let lost = 1 + self.dice.below(5);
+        self.event(lost, 0, 0, false, persistent);
+    }
+
+    fn event(&mut self, lost: u64, acked: u64, ce_delta: u64, app_limited: bool, persistent: bool) {
+        let prior_in_flight = self.in_flight;
+        let (mut bytes_lost, mut packets_lost, mut newest_lost_sent) = (0, 0, None);
+        for packet in self.take(lost) {
+            bytes_lost += packet.bytes;
+            packets_lost += 1;
+            newest_lost_sent = Some(packet.sent);
+        }
+        self.sampler.on_lost(bytes_lost);
+        let (mut bytes_acked, mut newest) = (0, None);
+        for packet in self.take(acked) {
+            bytes_acked += packet.bytes;
+            self.sampler.on_acked(self.now, packet.sent, packet.bytes, &packet.rate);
+            newest = Some((packet.number, packet.sent));
+        }
+        let rtt_sample = newest.map(|(_, sent)| self.now - sent);
+        if let Some(sample) = rtt_sample {
+            self.rtt.on_sample(sample, Duration::ZERO, true, Duration::ZERO, self.now);
+        }
+        let before = self.controller.window();
+        let event = CongestionEvent {
+            rtt_sample,
+            bytes_acked,
+            bytes_lost,
+            packets_lost,
+            newest_acked_sent: newest.map(|(_, sent)| sent),
+            newest_lost_sent,
+            largest_acked: newest.map(|(number, _)| number),
+            rate: self.sampler.finish(self.rtt.min()),
+            ce_delta: if newest.is_some() { ce_delta } else { 0 },
+            prior_in_flight,
+            in_flight: self.in_flight,
+            app_limited,
+            persistent: persistent && packets_lost > 1,
+            ..CongestionEvent::new(self.now, &self.rtt)
+        };
+        self.controller.on_congestion_event(&event);
+        let event = event.clone();
+        check_event(&event, before, self.controller.window(), self.seed);
+        if self.loss_based {
+            let (reduced, after) = (self.reduced, self.controller.window());
+            self.reduced = check_loss(&event, reduced, (before, after), self.mtu, self.seed);
+        }
+    }
+
+    fn take(&mut self, count: u64) -> Vec<Packet> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(self.flight.len());
+        let taken: Vec<_> = self.flight.drain(..count).collect();
+        self.in_flight -= taken.iter().map(|packet| packet.bytes).sum::<u64>();
+        taken
+    }
+
+    fn spurious(&mut self) {
+        let before = self.controller.window();
+        let packets = 1 + self.dice.below(4) as u32;
+        let back = Duration::from_millis(self.dice.below(200));
+        let oldest_lost_at = self.now.saturating_sub(back);
+        let bytes = u64::from(packets) * 1_000;
+        self.controller.on_spurious_loss(self.now, &SpuriousLoss { packets, bytes, oldest_lost_at });
+        let after = self.controller.window();
+        assert!(after >= before, "seed {}: a loss that was none reduced {before} to {after}", self.seed);
+        if after > before {
+            self.reduced = None;
+        }
+    }
+
+    fn change_mtu(&mut self) {
+        self.mtu = 1_200 + self.dice.below(300) as u16;
+        self.controller.on_mtu_changed(self.mtu);
+    }
+
+    fn timers(&mut self) {
+        for _ in 0..10 {
+            match self.controller.deadline() {
+                Some(deadline) if deadline <= self.now => self.controller.on_timeout(self.now),
+                _ => return,
+            }
+        }
+        panic!("seed {}: the deadline stays in the past after ten timeouts", self.seed);
+    }
+
+    fn check(&mut self) {
+        let (seed, window) = (self.seed, self.controller.window());
+        assert!(window >= minimum_window(self.mtu), "seed {seed}: window {window} at MTU {}", self.mtu);
+        assert!(window <= MAX_WINDOW, "seed {seed}: window {window}");
+        assert_ne!(self.controller.pacing_rate(), Some(Rate::ZERO), "seed {seed}: nothing would ever leave");
+        assert_ne!(self.controller.send_quantum(), Some(0), "seed {seed}: nothing would ever leave");
+        let snapshot = self.controller.snapshot();
+        assert_eq!(snapshot.window, window, "seed {seed}: the snapshot tells another window");
+        let rate = self.controller.pacing_rate().map_or(0, Rate::bytes_per_second);
+        for value in [window, rate, snapshot.reductions] {
+            self.digest = Dice(self.digest ^ value).roll();
+        }
+    }
+}
+
+/// What holds for every controller across one event.
+fn check_event(event: &CongestionEvent<'_>, before: u64, after: u64, seed: u64) {
+    if event.app_limited {
+        assert!(after <= before, "seed {seed}: an unused window grew from {before} to {after}");
+    }
+    if event.bytes_lost > 0 && event.bytes_acked == 0 {
+        assert!(after <= before, "seed {seed}: losses raised the window from {before} to {after}");
+    }
+}
+
+/// What holds for a loss-based controller across one event; gives when it was last reduced.
+fn check_loss(
+    event: &CongestionEvent<'_>,
+    reduced: Option<Timestamp>,
+    (before, after): (u64, u64),
+    mtu: u16,
+    seed: u64,
+) -> Option<Timestamp> {
+    let floor = minimum_window(mtu);
+    if event.persistent {
+        assert_eq!(after, floor, "seed {seed}: persistent congestion leaves the minimum window");
+        return None;
+    }
+    let covered = |sent: Option<Timestamp>| match (reduced, sent) {
+        (Some(reduced), Some(sent)) => sent <= reduced,
+        _ => false,
+    };
+    let news = (event.bytes_lost > 0 && !covered(event.newest_lost_sent))
+        || (event.ce_delta > 0 && !covered(event.newest_acked_sent));
+    if news {
+        assert!(after < before || after == floor, "seed {seed}: a loss left {before} at {after}");
+        return Some(event.now);
+    }
+    assert!(after >= before, "seed {seed}: reduced from {before} to {after} without news");
+    reduced
+}

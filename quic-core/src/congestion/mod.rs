@@ -1,0 +1,45 @@
+//! Congestion control: round-trip times, delivery rates, controllers and the pacer (RFC 9002 §5, §7).
+//!
+//! A leaf: it owns what one path knows about its capacity and imports nothing but [`crate::base`], so a
+//! controller can be driven by a simulator, a benchmark or a fuzzer with no connection at all. It must never
+//! know packets' contents, packet number spaces or who asked for the bytes. Recovery tells it what happened,
+//! the path asks it how much may be sent and when.
+
+mod controller;
+mod cubic;
+mod episode;
+mod hystart;
+pub mod kit;
+mod newreno;
+mod pacer;
+mod rtt;
+mod sampler;
+mod select;
+#[cfg(test)]
+mod tests;
+
+pub use controller::{
+    CongestionEvent, Controller, ControllerFactory, Estimate, Phase, SentPacket, Snapshot, SpuriousLoss,
+};
+pub use cubic::Cubic;
+pub use newreno::NewReno;
+pub use pacer::Pacer;
+pub use rtt::{GRANULARITY, INITIAL_RTT, Rtt};
+pub use sampler::{PacketRate, RateSample, RateSampler};
+pub use select::{Algorithm, AnyController, CongestionConfig, UnknownAlgorithm};
+
+/// No controller's window goes above this many bytes, so that sums with it cannot overflow.
+pub const MAX_WINDOW: u64 = 1 << 40;
+
+/// The initial window in bytes for datagrams of up to `mtu` bytes (RFC 9002 §7.2).
+#[must_use]
+pub fn initial_window(mtu: u16) -> u64 {
+    let mtu = u64::from(mtu);
+    (10 * mtu).min((2 * mtu).max(14_720))
+}
+
+/// The smallest window in bytes for datagrams of up to `mtu` bytes (RFC 9002 §7.2).
+#[must_use]
+pub fn minimum_window(mtu: u16) -> u64 {
+    2 * u64::from(mtu)
+}

@@ -1,0 +1,156 @@
+//! `NewReno`, the controller of RFC 9002 §7: the reference that others are compared with.
+
+use super::{
+    CongestionEvent, Controller, Estimate, MAX_WINDOW, Phase, Snapshot, SpuriousLoss,
+    episode::{Episode, Meter},
+    initial_window, minimum_window,
+};
+use crate::base::Timestamp;
+
+/// The `NewReno` controller.
+#[derive(Clone, Debug)]
+pub struct NewReno {
+    mtu: u16,
+    window: u64,
+    ssthresh: Option<u64>,
+    /// Bytes acknowledged in congestion avoidance since the window last grew.
+    acked: u64,
+    /// Nothing has changed the window yet, so a new MTU makes a new initial window.
+    untouched: bool,
+    /// Whether the last acknowledged packet belonged to the recovery period.
+    recovering: bool,
+    episode: Episode<Saved>,
+    meter: Meter,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Saved {
+    window: u64,
+    ssthresh: Option<u64>,
+}
+
+impl NewReno {
+    /// A controller for a new path whose datagrams have up to `mtu` bytes.
+    #[must_use]
+    pub fn new(mtu: u16) -> Self {
+        Self {
+            mtu,
+            window: initial_window(mtu),
+            ssthresh: None,
+            acked: 0,
+            untouched: true,
+            recovering: false,
+            episode: Episode::new(),
+            meter: Meter::default(),
+        }
+    }
+
+    fn in_slow_start(&self) -> bool {
+        self.ssthresh.is_none_or(|ssthresh| self.window < ssthresh)
+    }
+
+    /// Halves the window, once per round trip: losses of packets sent before the last reduction tell
+    /// nothing new (RFC 9002 §7.3.2).
+    fn reduce(&mut self, now: Timestamp, sent: Option<Timestamp>) {
+        if self.episode.covers(sent) {
+            return;
+        }
+        self.episode.begin(now, Saved { window: self.window, ssthresh: self.ssthresh });
+        self.window = (self.window / 2).max(minimum_window(self.mtu));
+        self.ssthresh = Some(self.window);
+        self.acked = 0;
+        self.untouched = false;
+        self.recovering = true;
+    }
+}
+
+impl Controller for NewReno {
+    fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
+        self.meter.on_event(event);
+        if event.ce_delta > 0 {
+            self.on_ecn_ce(event);
+        }
+        if event.bytes_lost > 0 || event.persistent {
+            self.on_loss(event);
+        }
+        if event.bytes_acked > 0 {
+            self.on_ack(event);
+        }
+    }
+
+    fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
+        // RFC 9002 §7.1: a mark counts like a loss of the newest acknowledged packet.
+        self.reduce(event.now, event.newest_acked_sent.or(Some(event.now)));
+        self.episode.forbid_undo();
+    }
+
+    fn on_loss(&mut self, event: &CongestionEvent<'_>) {
+        self.reduce(event.now, event.newest_lost_sent);
+        self.episode.on_lost(event.packets_lost);
+        if event.persistent {
+            // RFC 9002 §7.6.2: back to the minimum, and the next loss may reduce at once.
+            self.window = minimum_window(self.mtu);
+            self.episode.clear();
+            self.recovering = false;
+        }
+    }
+
+    fn on_ack(&mut self, event: &CongestionEvent<'_>) {
+        self.recovering = self.episode.covers(event.newest_acked_sent);
+        if self.recovering || event.app_limited || event.persistent {
+            return;
+        }
+        self.untouched = false;
+        if self.in_slow_start() {
+            self.window = self.window.saturating_add(event.bytes_acked).min(MAX_WINDOW);
+            return;
+        }
+        // RFC 9002 §7.3.3: at most one datagram per window acknowledged.
+        self.acked = self.acked.saturating_add(event.bytes_acked);
+        if self.acked >= self.window {
+            self.acked = (self.acked - self.window).min(self.window);
+            self.window = (self.window + u64::from(self.mtu)).min(MAX_WINDOW);
+        }
+    }
+
+    fn on_spurious_loss(&mut self, _now: Timestamp, spurious: &SpuriousLoss) {
+        if let Some(saved) = self.episode.on_spurious(spurious) {
+            self.recovering = false;
+            if self.window < saved.window {
+                self.window = saved.window.max(minimum_window(self.mtu));
+                self.ssthresh = saved.ssthresh;
+            }
+        }
+    }
+
+    fn on_app_limited(&mut self, _now: Timestamp) {
+        self.meter.on_app_limited();
+    }
+
+    fn on_mtu_changed(&mut self, mtu: u16) {
+        self.mtu = mtu;
+        self.window = if self.untouched { initial_window(mtu) } else { self.window.max(minimum_window(mtu)) };
+    }
+
+    fn window(&self) -> u64 {
+        self.window
+    }
+
+    fn estimate(&self) -> Estimate {
+        self.meter.estimate(self.window)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let phase = match (self.recovering, self.in_slow_start()) {
+            (true, _) => Phase::Recovery,
+            (false, true) => Phase::SlowStart,
+            (false, false) => Phase::CongestionAvoidance,
+        };
+        Snapshot {
+            ssthresh: self.ssthresh,
+            reductions: self.episode.reductions(),
+            undone: self.episode.undone(),
+            ..Snapshot::new("newreno", self.window, phase)
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The pacer (RFC 9002 §7.7): a token bucket that spreads what the window permits over the round trip.
+//!
+//! It lets packets go in trains of at most one quantum, so that one GSO send carries a train; only the initial
+//! window may leave as a larger burst. It owns no packet and no queue: the path asks how many bytes may leave.
+
+use std::time::Duration;
+
+use super::{Controller, Phase, Rtt, initial_window};
+use crate::base::{Rate, Timestamp};
+
+/// A train takes this long at the pacing rate.
+const TRAIN: Duration = Duration::from_millis(1);
+/// No train is longer than one GSO send can be.
+const MAX_QUANTUM: u64 = 64 * 1024;
+/// A round trip of nothing would make a rate without bound.
+const MIN_RTT: Duration = Duration::from_micros(10);
+const NANOS: u128 = 1_000_000_000;
+
+/// Spreads one path's packets over time.
+#[derive(Clone, Debug)]
+pub struct Pacer {
+    rate: Rate,
+    quantum: u64,
+    credit: u64,
+    /// What the rate has earned beyond `credit`, in billionths of a byte.
+    fraction: u64,
+    updated: Timestamp,
+}
+
+impl Pacer {
+    /// A pacer for a new path whose datagrams have up to `mtu` bytes: the initial window may leave at once.
+    #[must_use]
+    pub fn new(now: Timestamp, mtu: u16) -> Self {
+        let burst = initial_window(mtu);
+        let rate = Rate::from_bytes_in(2 * burst, super::INITIAL_RTT);
+        Self { rate, quantum: quantum(rate, mtu), credit: burst, fraction: 0, updated: now }
+    }
+
+    /// Takes over what `controller` decided; to be called after each of its events and when the MTU changes.
+    pub fn on_control<C: Controller + ?Sized>(
+        &mut self,
+        now: Timestamp,
+        controller: &C,
+        rtt: &Rtt,
+        mtu: u16,
+    ) {
+        let rate = controller.pacing_rate().unwrap_or_else(|| window_rate(controller, rtt));
+        let quantum = match controller.send_quantum() {
+            Some(quantum) => quantum.clamp(u64::from(mtu), MAX_QUANTUM),
+            None => quantum(rate, mtu),
+        };
+        self.set(now, rate, quantum);
+    }
+
+    /// Sets rate and quantum directly; what was earned at the old rate is kept.
+    pub fn set(&mut self, now: Timestamp, rate: Rate, quantum: u64) {
+        self.refill(now);
+        self.rate = rate;
+        self.quantum = quantum.max(1);
+    }
+
+    /// Bytes that may leave now.
+    pub fn budget(&mut self, now: Timestamp) -> u64 {
+        self.refill(now);
+        self.credit
+    }
+
+    /// Takes `bytes` that left from the credit. Packets that were not paced (probes, acknowledgments) are not told.
+    pub fn on_sent(&mut self, bytes: u64) {
+        self.credit = self.credit.saturating_sub(bytes);
+    }
+
+    /// When `bytes` (at most a quantum counts) may leave; `None` if they may leave now.
+    #[must_use]
+    pub fn next_release(&self, now: Timestamp, bytes: u64) -> Option<Timestamp> {
+        let missing = u128::from(bytes.min(self.quantum).checked_sub(self.credit).filter(|need| *need > 0)?);
+        let rate = u128::from(self.rate.bytes_per_second().max(1));
+        // Rounded up: waking a nanosecond early would find the credit a byte short.
+        let nanos = (missing * NANOS - u128::from(self.fraction)).div_ceil(rate);
+        let release = self.updated + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        (release > now).then_some(release)
+    }
+
+    /// The rate at which packets leave.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// The longest train in bytes.
+    #[must_use]
+    pub fn quantum(&self) -> u64 {
+        self.quantum
+    }
+
+    fn refill(&mut self, now: Timestamp) {
+        let elapsed = now.saturating_since(self.updated).as_nanos();
+        self.updated = self.updated.max(now);
+        if self.credit >= self.quantum {
+            // The initial burst, or a full bucket: time earns nothing.
+            self.fraction = 0;
+            return;
+        }
+        let earned = (u128::from(self.rate.bytes_per_second()).saturating_mul(elapsed))
+            .saturating_add(u128::from(self.fraction));
+        let credit = u128::from(self.credit).saturating_add(earned / NANOS);
+        if credit >= u128::from(self.quantum) {
+            self.credit = self.quantum;
+            self.fraction = 0;
+        } else {
+            self.credit = credit as u64;
+            self.fraction = (earned % NANOS) as u64;
+        }
+    }
+}
+
+/// N · window / srtt: twice the window in slow start, where it doubles in each round trip, and a quarter more
+/// than the window else, so that pacing is not what limits the path (RFC 9002 §7.7).
+fn window_rate<C: Controller + ?Sized>(controller: &C, rtt: &Rtt) -> Rate {
+    let snapshot = controller.snapshot();
+    let base = Rate::from_bytes_in(snapshot.window, rtt.smoothed().max(MIN_RTT));
+    match snapshot.phase {
+        Phase::SlowStart | Phase::ConservativeSlowStart => base.scaled(2, 1),
+        Phase::Recovery | Phase::CongestionAvoidance => base.scaled(5, 4),
+    }
+}
+
+fn quantum(rate: Rate, mtu: u16) -> u64 {
+    let least = 2 * u64::from(mtu);
+    rate.bytes_in(TRAIN).clamp(least, MAX_QUANTUM.max(least))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MTU: u16 = 1_200;
+
+    fn at(micros: u64) -> Timestamp {
+        Timestamp::from_nanos(1 + micros * 1_000)
+    }
+
+    #[test]
+    fn the_initial_window_leaves_at_once_and_then_trains_of_a_quantum() {
+        let mut pacer = Pacer::new(at(0), MTU);
+        assert_eq!(pacer.budget(at(0)), 12_000);
+        pacer.on_sent(12_000);
+        assert_eq!(pacer.budget(at(0)), 0);
+        // 1.2 MB/s and a train of two datagrams: 2 ms.
+        pacer.set(at(0), Rate::from_bytes_per_second(1_200_000), 2_400);
+        assert_eq!(pacer.next_release(at(0), 1_200), Some(at(1_000)));
+        assert_eq!(pacer.next_release(at(0), 100_000), Some(at(2_000)));
+        assert_eq!(pacer.budget(at(1_500)), 1_800);
+        assert_eq!(pacer.next_release(at(1_500), 1_200), None);
+        assert_eq!(pacer.budget(at(1_000_000)), 2_400, "idle time earns one train, not more");
+    }
+
+    #[test]
+    fn the_quantum_is_a_millisecond_within_bounds() {
+        assert_eq!(quantum(Rate::from_bytes_per_second(1_000), MTU), 2_400);
+        assert_eq!(quantum(Rate::from_bytes_per_second(10_000_000), MTU), 10_000);
+        assert_eq!(quantum(Rate::MAX, MTU), 65_536);
+        assert_eq!(quantum(Rate::MAX, u16::MAX), 131_070);
+    }
+
+    #[test]
+    fn a_rate_of_nothing_waits_without_overflow() {
+        let mut pacer = Pacer::new(at(0), MTU);
+        pacer.on_sent(u64::MAX);
+        pacer.set(at(0), Rate::ZERO, u64::MAX);
+        assert!(pacer.next_release(at(0), u64::MAX).is_some());
+        pacer.set(at(5), Rate::MAX, u64::MAX);
+        assert!(pacer.budget(Timestamp::from_nanos(u64::MAX)) > 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever the instants at which it is asked, what leaves follows the rate and exceeds it by at most
+        /// one quantum; and waking at the promised time always finds the promised credit.
+        #[test]
+        fn what_leaves_follows_the_rate(
+            rate in 1_000_u64..1_000_000_000,
+            steps in proptest::collection::vec(1_u64..3_000_000, 1..200),
+        ) {
+            let mut now = Timestamp::from_nanos(1);
+            let mut pacer = Pacer::new(now, MTU);
+            pacer.on_sent(12_000);
+            let rate = Rate::from_bytes_per_second(rate);
+            pacer.set(now, rate, quantum(rate, MTU));
+            let start = now;
+            let mut sent = 0;
+            for step in steps {
+                now += Duration::from_nanos(step);
+                if let Some(release) = pacer.next_release(now, 1_200) {
+                    prop_assert!(pacer.budget(now) < 1_200);
+                    now = release;
+                }
+                prop_assert!(pacer.budget(now) >= 1_200);
+                pacer.on_sent(1_200);
+                sent += 1_200;
+                prop_assert!(sent <= rate.bytes_in(now - start) + pacer.quantum());
+            }
+        }
+    }
+}

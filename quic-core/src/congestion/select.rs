@@ -1,0 +1,186 @@
+//! Choosing a controller: by name, or a user's own.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use super::{
+    CongestionEvent, Controller, ControllerFactory, Cubic, Estimate, NewReno, SentPacket, Snapshot,
+    SpuriousLoss,
+};
+use crate::base::{Ecn, Rate, Timestamp};
+
+/// Which algorithm controls the paths of a connection.
+///
+/// `
+/// use quic_core::congestion::Algorithm;
+/// assert!(matches!("newreno".parse(), Ok(Algorithm::NewReno)));
+/// let error = "reno".parse::<Algorithm>().unwrap_err();
+/// assert_eq!(error.to_string(), "no congestion controller is named \"reno\"; there are: newreno, cubic");
+/// `
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// RFC 9002 §7.
+    NewReno,
+    /// RFC 9438 with `HyStart++` (RFC 9406).
+    #[default]
+    Cubic,
+    /// Whatever the factory makes.
+    Custom(Arc<dyn ControllerFactory>),
+}
+
+const NAMES: [(&str, Algorithm); 2] = [("newreno", Algorithm::NewReno), ("cubic", Algorithm::Cubic)];
+
+impl Algorithm {
+    /// The names that [`FromStr`] knows.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// The algorithm's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::NewReno => "newreno",
+            Self::Cubic => "cubic",
+            Self::Custom(factory) => factory.name(),
+        }
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+        let found = NAMES.into_iter().find(|(known, _)| *known == name);
+        found.map(|(_, algorithm)| algorithm).ok_or_else(|| UnknownAlgorithm { name: name.into() })
+    }
+}
+
+/// No built-in congestion controller has this name; the message lists those that exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownAlgorithm {
+    name: Box<str>,
+}
+
+impl fmt::Display for UnknownAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no congestion controller is named {:?}; there are: ", self.name)?;
+        for (index, name) in Algorithm::names().enumerate() {
+            write!(f, "{}{name}", if index == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for UnknownAlgorithm {}
+
+/// How the paths of a connection are controlled.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CongestionConfig {
+    /// The algorithm; CUBIC unless chosen otherwise.
+    pub algorithm: Algorithm,
+}
+
+impl CongestionConfig {
+    /// Paths controlled by `algorithm`.
+    #[must_use]
+    pub fn new(algorithm: Algorithm) -> Self {
+        Self { algorithm }
+    }
+
+    /// A controller for a new path whose datagrams have up to `mtu` bytes.
+    #[must_use]
+    pub fn build(&self, now: Timestamp, mtu: u16) -> AnyController {
+        match &self.algorithm {
+            Algorithm::NewReno => AnyController::NewReno(NewReno::new(mtu)),
+            Algorithm::Cubic => AnyController::Cubic(Cubic::new(mtu)),
+            Algorithm::Custom(factory) => AnyController::Custom(factory.build(now, mtu)),
+        }
+    }
+}
+
+/// Any controller: the built-in ones without indirection, a user's behind a pointer.
+#[derive(Debug)]
+#[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "one per path, and the large variant is the common one")]
+pub enum AnyController {
+    /// RFC 9002 §7.
+    NewReno(NewReno),
+    /// RFC 9438.
+    Cubic(Cubic),
+    /// A user's own.
+    Custom(Box<dyn Controller>),
+}
+
+macro_rules! dispatch {
+    ($self:ident, $controller:ident => $call:expr) => {
+        match $self {
+            Self::NewReno($controller) => $call,
+            Self::Cubic($controller) => $call,
+            Self::Custom($controller) => $call,
+        }
+    };
+}
+
+impl Controller for AnyController {
+    fn on_sent(&mut self, now: Timestamp, packet: &SentPacket) {
+        dispatch!(self, c => c.on_sent(now, packet));
+    }
+    fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
+        dispatch!(self, c => c.on_congestion_event(event));
+    }
+    fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
+        dispatch!(self, c => c.on_ecn_ce(event));
+    }
+    fn on_loss(&mut self, event: &CongestionEvent<'_>) {
+        dispatch!(self, c => c.on_loss(event));
+    }
+    fn on_ack(&mut self, event: &CongestionEvent<'_>) {
+        dispatch!(self, c => c.on_ack(event));
+    }
+    fn on_spurious_loss(&mut self, now: Timestamp, spurious: &SpuriousLoss) {
+        dispatch!(self, c => c.on_spurious_loss(now, spurious));
+    }
+    fn on_app_limited(&mut self, now: Timestamp) {
+        dispatch!(self, c => c.on_app_limited(now));
+    }
+    fn on_mtu_changed(&mut self, mtu: u16) {
+        dispatch!(self, c => c.on_mtu_changed(mtu));
+    }
+    fn on_timeout(&mut self, now: Timestamp) {
+        dispatch!(self, c => c.on_timeout(now));
+    }
+    fn window(&self) -> u64 {
+        dispatch!(self, c => c.window())
+    }
+    fn pacing_rate(&self) -> Option<Rate> {
+        dispatch!(self, c => c.pacing_rate())
+    }
+    fn send_quantum(&self) -> Option<u64> {
+        dispatch!(self, c => c.send_quantum())
+    }
+    fn ecn(&self) -> Ecn {
+        dispatch!(self, c => c.ecn())
+    }
+    fn estimate(&self) -> Estimate {
+        dispatch!(self, c => c.estimate())
+    }
+    fn deadline(&self) -> Option<Timestamp> {
+        dispatch!(self, c => c.deadline())
+    }
+    fn snapshot(&self) -> Snapshot {
+        dispatch!(self, c => c.snapshot())
+    }
+}
+
+/// The built-in algorithms are factories too, so that tools treat all alike.
+impl ControllerFactory for Algorithm {
+    fn build(&self, now: Timestamp, mtu: u16) -> Box<dyn Controller> {
+        Box::new(CongestionConfig::new(self.clone()).build(now, mtu))
+    }
+
+    fn name(&self) -> &str {
+        Algorithm::name(self)
+    }
+}

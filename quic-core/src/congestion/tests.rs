@@ -1,0 +1,356 @@
+//! Controllers under the kit, by hand, and in a closed loop with one bottleneck.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::{Rate, Timestamp};
+
+const MTU: u16 = 1_200;
+
+fn at(ms: u64) -> Timestamp {
+    Timestamp::from_nanos(1_000_000_000 + ms * 1_000_000)
+}
+
+fn measured(ms: u64) -> Rtt {
+    let mut rtt = Rtt::default();
+    rtt.on_sample(Duration::from_millis(ms), Duration::ZERO, true, Duration::ZERO, at(0));
+    rtt
+}
+
+/// `bytes` acknowledged at `now` ms, of packets sent at `sent` ms.
+fn acked<'a>(rtt: &'a Rtt, now: u64, sent: u64, bytes: u64) -> CongestionEvent<'a> {
+    CongestionEvent {
+        bytes_acked: bytes,
+        newest_acked_sent: Some(at(sent)),
+        ..CongestionEvent::new(at(now), rtt)
+    }
+}
+
+/// One packet lost at `now` ms that was sent at `sent` ms.
+fn lost<'a>(rtt: &'a Rtt, now: u64, sent: u64) -> CongestionEvent<'a> {
+    CongestionEvent {
+        bytes_lost: u64::from(MTU),
+        packets_lost: 1,
+        newest_lost_sent: Some(at(sent)),
+        ..CongestionEvent::new(at(now), rtt)
+    }
+}
+
+fn spurious(packets: u32, lost_at: u64) -> SpuriousLoss {
+    SpuriousLoss { packets, bytes: u64::from(packets) * u64::from(MTU), oldest_lost_at: at(lost_at) }
+}
+
+#[test]
+fn initial_windows() {
+    assert_eq!([1_200, 1_472, 1_500, 9_000].map(initial_window), [12_000, 14_720, 14_720, 18_000]);
+    for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
+        let mut controller = CongestionConfig::new(algorithm).build(at(0), MTU);
+        assert_eq!(controller.window(), 12_000);
+        controller.on_mtu_changed(1_400);
+        assert_eq!(controller.window(), 14_000, "nothing was learnt yet");
+        let rtt = measured(40);
+        controller.on_congestion_event(&acked(&rtt, 40, 0, 1_000));
+        controller.on_mtu_changed(1_500);
+        assert_eq!(controller.window(), 15_000, "a grown window does not follow the MTU");
+    }
+}
+
+#[test]
+fn newreno_doubles_halves_and_then_adds_one_datagram_per_window() {
+    let rtt = measured(40);
+    let mut reno = NewReno::new(MTU);
+    reno.on_congestion_event(&acked(&rtt, 40, 0, 12_000));
+    assert_eq!((reno.window(), reno.snapshot().phase), (24_000, Phase::SlowStart));
+    reno.on_congestion_event(&lost(&rtt, 60, 20));
+    assert_eq!((reno.window(), reno.snapshot().phase), (12_000, Phase::Recovery));
+    reno.on_congestion_event(&lost(&rtt, 65, 60));
+    reno.on_congestion_event(&acked(&rtt, 70, 60, 12_000));
+    assert_eq!(reno.window(), 12_000, "one reduction, and no growth before a packet sent after it");
+    reno.on_congestion_event(&acked(&rtt, 101, 61, 11_999));
+    assert_eq!((reno.window(), reno.snapshot().phase), (12_000, Phase::CongestionAvoidance));
+    reno.on_congestion_event(&acked(&rtt, 102, 62, 1));
+    assert_eq!(reno.window(), 13_200);
+    reno.on_congestion_event(&lost(&rtt, 110, 61));
+    assert_eq!((reno.window(), reno.snapshot().reductions), (6_600, 2));
+    let persistent = CongestionEvent { persistent: true, ..lost(&rtt, 500, 111) };
+    reno.on_congestion_event(&persistent);
+    assert_eq!((reno.window(), reno.snapshot().phase), (2_400, Phase::SlowStart));
+}
+
+#[test]
+fn a_mark_reduces_like_a_loss_once_per_round_trip() {
+    let rtt = measured(40);
+    for (algorithm, expected) in [(Algorithm::NewReno, 6_000), (Algorithm::Cubic, 10_200)] {
+        let mut controller = CongestionConfig::new(algorithm).build(at(0), MTU);
+        let marked = CongestionEvent { ce_delta: 1, ..acked(&rtt, 40, 0, 1_200) };
+        controller.on_congestion_event(&marked);
+        assert_eq!(controller.window(), expected);
+        controller.on_congestion_event(&CongestionEvent { ce_delta: 5, ..acked(&rtt, 50, 40, 1_200) });
+        assert_eq!(controller.window(), expected);
+        controller.on_spurious_loss(at(60), &spurious(9, 40));
+        assert_eq!(controller.window(), expected, "a mark is never spurious");
+    }
+}
+
+#[test]
+fn cubic_reduces_to_seven_tenths_and_comes_back_after_k_seconds() {
+    let rtt = measured(100);
+    let mut cubic = Cubic::new(MTU);
+    cubic.on_congestion_event(&acked(&rtt, 0, 0, 108_000));
+    assert_eq!(cubic.window(), 120_000);
+    cubic.on_congestion_event(&lost(&rtt, 10, 5));
+    assert_eq!(cubic.window(), 84_000);
+    // K = cbrt(30 datagrams / 0.4) = 4.217 s; the window is flat around it, near 100 datagrams.
+    let mut seen = Vec::new();
+    for ms in (110..10_000).step_by(100) {
+        let window = cubic.window();
+        cubic.on_congestion_event(&acked(&rtt, ms, ms - 99, window));
+        seen.push((ms, cubic.window()));
+    }
+    let window_at = |ms: u64| seen.iter().find(|(then, _)| *then >= ms).unwrap().1;
+    assert!((116_000..=124_000).contains(&window_at(4_310)), "{}", window_at(4_310));
+    assert!(window_at(2_000) < 116_000, "concave before");
+    let slopes = [(200, 1_200), (3_800, 4_800), (8_000, 9_000)].map(|(a, b)| window_at(b) - window_at(a));
+    assert!(slopes[0] > slopes[1] && slopes[2] > 2 * slopes[1], "{slopes:?}");
+}
+
+#[test]
+fn cubic_gives_way_when_the_limit_falls() {
+    let rtt = measured(100);
+    let mut cubic = Cubic::new(MTU);
+    cubic.on_congestion_event(&acked(&rtt, 0, 0, 1_188_000));
+    cubic.on_congestion_event(&lost(&rtt, 10, 5));
+    cubic.on_congestion_event(&lost(&rtt, 20, 11));
+    assert_eq!(cubic.window(), 588_000);
+    // Fast convergence: the plateau is at 840000 * 0.85 = 714000, K = cbrt(105 / 0.4) = 6.4 s.
+    for ms in (120..6_600).step_by(100) {
+        let window = cubic.window();
+        cubic.on_congestion_event(&acked(&rtt, ms, ms - 90, window));
+    }
+    assert!((710_000..=718_000).contains(&cubic.window()), "{}", cubic.window());
+}
+
+/// A window too small for the cubic curve grows as fast as `NewReno`'s mean window.
+#[test]
+fn cubic_is_not_slower_than_newreno_on_short_paths() {
+    let rtt = measured(5);
+    let mut cubic = Cubic::new(MTU);
+    cubic.on_congestion_event(&lost(&rtt, 10, 5));
+    let start = cubic.window();
+    for ms in (20..270).step_by(5) {
+        let window = cubic.window();
+        cubic.on_congestion_event(&acked(&rtt, ms, ms - 5, window));
+    }
+    // 50 round trips: 0.53 datagrams each up to the old window (7 round trips), one each from there.
+    let grown = (cubic.window() - start) / u64::from(MTU);
+    assert!((40..=50).contains(&grown), "{grown}");
+}
+
+#[test]
+fn time_limited_by_the_application_does_not_count_for_cubic() {
+    let rtt = measured(100);
+    let run = |idle: u64| {
+        let mut cubic = Cubic::new(MTU);
+        cubic.on_congestion_event(&acked(&rtt, 0, 0, 108_000));
+        cubic.on_congestion_event(&lost(&rtt, 10, 5));
+        for step in 0..20 {
+            let window = cubic.window();
+            cubic.on_congestion_event(&acked(&rtt, 110 + step * 100, 11 + step * 100, window));
+        }
+        let limited = CongestionEvent { app_limited: true, ..acked(&rtt, 2_010, 2_005, 50_000) };
+        cubic.on_congestion_event(&limited);
+        cubic.on_congestion_event(&acked(&rtt, 2_110 + idle, 2_050 + idle, 50_000));
+        cubic.window()
+    };
+    let (short, long) = (run(0), run(60_000));
+    assert!(short.abs_diff(long) < 100, "{short} {long}");
+}
+
+#[test]
+fn a_reduction_is_taken_back_only_when_all_its_losses_were_wrong() {
+    let rtt = measured(40);
+    for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
+        let mut controller = CongestionConfig::new(algorithm).build(at(0), MTU);
+        controller.on_congestion_event(&acked(&rtt, 40, 0, 12_000));
+        let before = controller.window();
+        controller.on_congestion_event(&lost(&rtt, 60, 20));
+        controller.on_congestion_event(&lost(&rtt, 61, 21));
+        let reduced = controller.window();
+        controller.on_spurious_loss(at(65), &spurious(1, 50));
+        controller.on_spurious_loss(at(65), &spurious(1, 60));
+        assert_eq!(controller.window(), reduced, "one of two, and one of an older episode");
+        controller.on_spurious_loss(at(66), &spurious(1, 61));
+        assert_eq!((controller.window(), controller.snapshot().undone), (before, 1));
+        assert_eq!(controller.snapshot().phase, Phase::SlowStart);
+    }
+}
+
+#[test]
+fn names_and_custom_controllers() {
+    assert_eq!(Algorithm::names().collect::<Vec<_>>(), ["newreno", "cubic"]);
+    for name in Algorithm::names() {
+        let config = CongestionConfig::new(name.parse().unwrap());
+        assert_eq!(config.build(at(0), MTU).snapshot().name, name);
+    }
+    assert_eq!(CongestionConfig::default().algorithm.name(), "cubic");
+    let custom = CongestionConfig::new(Algorithm::Custom(Arc::new(Algorithm::NewReno)));
+    assert_eq!(custom.build(at(0), MTU).snapshot().name, "newreno");
+}
+
+#[test]
+fn the_built_in_controllers_pass_the_kit() {
+    for seed in 0..40 {
+        kit::check_loss_based_controller(&Algorithm::NewReno, seed);
+        kit::check_loss_based_controller(&Algorithm::Cubic, seed);
+    }
+}
+
+/// A controller that ignores everything must not pass, or the kit tells nothing.
+#[test]
+fn the_kit_finds_a_controller_that_grows_unused() {
+    #[derive(Debug)]
+    struct Greedy(u64);
+    impl Controller for Greedy {
+        fn on_ack(&mut self, event: &CongestionEvent<'_>) {
+            self.0 += event.bytes_acked;
+        }
+        fn on_mtu_changed(&mut self, _mtu: u16) {}
+        fn window(&self) -> u64 {
+            self.0
+        }
+        fn snapshot(&self) -> Snapshot {
+            Snapshot::new("greedy", self.0, Phase::SlowStart)
+        }
+    }
+    #[derive(Debug)]
+    struct Factory;
+    impl ControllerFactory for Factory {
+        fn build(&self, _now: Timestamp, _mtu: u16) -> Box<dyn Controller> {
+            Box::new(Greedy(12_000))
+        }
+    }
+    let refused = std::panic::catch_unwind(|| kit::check_controller(&Factory, 1)).unwrap_err();
+    assert!(refused.downcast_ref::<String>().unwrap().contains("unused window grew"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn the_kit_passes_for_any_seed(seed: u64) {
+        kit::check_loss_based_controller(&Algorithm::NewReno, seed);
+        kit::check_loss_based_controller(&Algorithm::Cubic, seed);
+    }
+}
+
+/// One bottleneck with a drop-tail queue, one greedy flow, an acknowledgment for every second packet.
+struct Toy {
+    rate: Rate,
+    delay: Duration,
+    queue: u64,
+}
+
+#[derive(Debug)]
+struct Outcome {
+    /// Bytes delivered over what the link could carry.
+    utilization: f64,
+    drops: u64,
+    sent: u64,
+}
+
+impl Toy {
+    fn run(&self, algorithm: Algorithm, duration: Duration) -> Outcome {
+        let start = at(0);
+        let mut controller = CongestionConfig::new(algorithm).build(start, MTU);
+        let (mut rtt, mut sampler) = (Rtt::default(), RateSampler::new(start));
+        let mut pacer = Pacer::new(start, MTU);
+        // (number, sent, arrival of its acknowledgment or None if dropped, rate)
+        let mut flight: VecDeque<(Timestamp, Option<Timestamp>, PacketRate)> = VecDeque::new();
+        let bytes = u64::from(MTU);
+        let (mut now, mut link_free) = (start, start);
+        let (mut delivered, mut drops, mut sent) = (0, 0, 0);
+        while now < start + duration {
+            // Everything whose acknowledgment has arrived, with the holes before it as losses.
+            let arrived = flight.iter().rposition(|packet| packet.1.is_some_and(|ack| ack <= now));
+            if let Some(last) = arrived {
+                let prior = flight.len() as u64 * bytes;
+                let mut event = CongestionEvent::new(now, &rtt);
+                for (when, ack, packet) in flight.drain(..=last) {
+                    if ack.is_some() {
+                        event.bytes_acked += bytes;
+                        event.newest_acked_sent = Some(when);
+                        event.rtt_sample = Some(now - when);
+                        sampler.on_acked(now, when, bytes, &packet);
+                        delivered += bytes;
+                    } else {
+                        event.bytes_lost += bytes;
+                        event.packets_lost += 1;
+                        event.newest_lost_sent = Some(when);
+                        sampler.on_lost(bytes);
+                    }
+                }
+                let sample = event.rtt_sample.unwrap();
+                let mut after = rtt.clone();
+                after.on_sample(sample, Duration::ZERO, true, Duration::ZERO, now);
+                let event = CongestionEvent {
+                    rate: sampler.finish(after.min()),
+                    prior_in_flight: prior,
+                    in_flight: flight.len() as u64 * bytes,
+                    rtt: &after,
+                    ..event
+                };
+                controller.on_congestion_event(&event);
+                rtt = after;
+                pacer.on_control(now, &controller, &rtt, MTU);
+            }
+            let mut release = None;
+            while (flight.len() as u64 + 1) * bytes <= controller.window() {
+                if pacer.budget(now) < bytes {
+                    release = pacer.next_release(now, bytes);
+                    break;
+                }
+                pacer.on_sent(bytes);
+                let packet = sampler.on_sent(now, bytes, flight.len() as u64 * bytes);
+                let backlog = self.rate.bytes_in(link_free.saturating_since(now));
+                sent += 1;
+                let ack = (backlog + bytes <= self.queue).then(|| {
+                    link_free = link_free.max(now) + self.rate.time_for(bytes);
+                    link_free + self.delay
+                });
+                drops += u64::from(ack.is_none());
+                flight.push_back((now, ack, packet));
+            }
+            let next_ack = flight.iter().find_map(|packet| packet.1);
+            let next = [release, next_ack].into_iter().flatten().filter(|time| *time > now).min();
+            // Only holes in flight: the probe timeout would fire.
+            now = next.unwrap_or(now + Duration::from_millis(100));
+        }
+        let capacity = self.rate.bytes_in(duration) as f64;
+        Outcome { utilization: delivered as f64 / capacity, drops, sent }
+    }
+}
+
+#[test]
+fn both_controllers_fill_ten_megabit_at_forty_milliseconds() {
+    let rate = Rate::from_bytes_per_second(1_250_000);
+    let delay = Duration::from_millis(40);
+    let toy = Toy { rate, delay, queue: rate.bytes_in(delay) };
+    for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
+        let outcome = toy.run(algorithm.clone(), Duration::from_secs(20));
+        assert!(outcome.utilization >= 0.9, "{}: {outcome:?}", algorithm.name());
+        assert!(outcome.drops > 0, "the queue must have been filled: {outcome:?}");
+        assert!(outcome.drops * 50 < outcome.sent, "{}: {outcome:?}", algorithm.name());
+    }
+}
+
+/// `HyStart++` sees the queue grow and slows down; `NewReno` runs into its end.
+#[test]
+fn cubic_loses_a_fraction_of_what_newreno_loses_at_the_start() {
+    let rate = Rate::from_bytes_per_second(2_500_000);
+    let delay = Duration::from_millis(80);
+    let toy = Toy { rate, delay, queue: rate.bytes_in(delay) };
+    let first = Duration::from_secs(2);
+    let (reno, cubic) = (toy.run(Algorithm::NewReno, first), toy.run(Algorithm::Cubic, first));
+    assert!(cubic.drops * 3 < reno.drops, "{cubic:?} {reno:?}");
+}

@@ -1,0 +1,217 @@
+//! A network path: addresses, amplification credit, round-trip time, congestion control, pacing, ECN (RFC 9000 §8, §9,
+//! §13.4; RFC 9002 §5, §7).
+//!
+//! Owns what is true of one pair of addresses. Must never know packets' contents, keys or streams.
+
+mod ecn;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+
+use ecn::EcnValidation;
+
+use crate::{
+    base::{Ecn, Timestamp},
+    config::TransportConfig,
+    congestion::{AnyController, Controller, Pacer, PacketRate, RateSampler, Rtt, SentPacket},
+    frame::{EcnCounts, Frame, FrameWriter, Receipt},
+    ids::Space,
+    packet::MIN_INITIAL_SIZE,
+    recovery::{AckResult, TimeoutResult, congestion_event},
+};
+
+/// A server sends at most this many times what it received before an address is validated (RFC 9000 §8.1).
+const AMPLIFICATION_FACTOR: u64 = 3;
+/// PATH_CHALLENGE frames that wait for their answer; more are answered by the newest ones.
+const MAX_RESPONSES: usize = 4;
+
+/// One path.
+#[derive(Debug)]
+pub(crate) struct Path {
+    pub(crate) remote: SocketAddr,
+    /// The address that the peer sent to, from which answers leave.
+    pub(crate) local_ip: Option<IpAddr>,
+    pub(crate) rtt: Rtt,
+    pub(crate) sampler: RateSampler,
+    controller: AnyController,
+    pacer: Pacer,
+    datagram_size: u16,
+    validated: bool,
+    received: u64,
+    sent: u64,
+    ecn: EcnValidation,
+    responses: Vec<[u8; 8]>,
+    /// Whether the window was not what limited sending when it last stopped.
+    app_limited: bool,
+}
+
+impl Path {
+    /// A path to `remote`; clients need no validation of the server's address.
+    pub(crate) fn new(
+        remote: SocketAddr,
+        local_ip: Option<IpAddr>,
+        config: &TransportConfig,
+        validated: bool,
+        now: Timestamp,
+    ) -> Self {
+        let datagram_size = config.datagram_size.max(MIN_INITIAL_SIZE as u16);
+        Self {
+            remote,
+            local_ip,
+            rtt: Rtt::default(),
+            sampler: RateSampler::new(now),
+            controller: config.congestion.build(now, datagram_size),
+            pacer: Pacer::new(now, datagram_size),
+            datagram_size,
+            validated,
+            received: 0,
+            sent: 0,
+            ecn: EcnValidation::new(config.ecn),
+            responses: Vec::new(),
+            app_limited: true,
+        }
+    }
+
+    /// UDP payload of full datagrams, in bytes.
+    pub(crate) fn datagram_size(&self) -> usize {
+        usize::from(self.datagram_size)
+    }
+
+    /// The peer takes no larger datagrams than this (RFC 9000 §18.2).
+    pub(crate) fn limit_datagram_size(&mut self, limit: u64, now: Timestamp) {
+        if let Some(limit) = u16::try_from(limit).ok().filter(|limit| *limit < self.datagram_size) {
+            self.datagram_size = limit;
+            self.controller.on_mtu_changed(limit);
+            self.pacer.on_control(now, &self.controller, &self.rtt, self.datagram_size);
+        }
+    }
+
+    pub(crate) fn on_datagram_received(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+    }
+
+    pub(crate) fn on_datagram_sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The peer has proved that it receives at its address.
+    pub(crate) fn validate(&mut self) {
+        self.validated = true;
+    }
+
+    /// Bytes that may be sent before the address is validated (RFC 9000 §8.1); no limit afterwards.
+    pub(crate) fn amplification_credit(&self) -> u64 {
+        if self.validated { u64::MAX } else { (self.received * AMPLIFICATION_FACTOR).saturating_sub(self.sent) }
+    }
+
+    pub(crate) fn is_validated(&self) -> bool {
+        self.validated
+    }
+
+    /// Whether less than a full handshake datagram may be sent.
+    pub(crate) fn is_amplification_limited(&self) -> bool {
+        self.amplification_credit() < MIN_INITIAL_SIZE as u64
+    }
+
+    /// Room in the congestion window with `in_flight` bytes under way.
+    pub(crate) fn window_room(&self, in_flight: u64) -> u64 {
+        self.controller.window().saturating_sub(in_flight)
+    }
+
+    /// Bytes that the pacer releases now.
+    pub(crate) fn pacing_budget(&mut self, now: Timestamp) -> u64 {
+        self.pacer.budget(now)
+    }
+
+    /// When the pacer releases a full datagram; `None` if it does now.
+    pub(crate) fn next_release(&self, now: Timestamp) -> Option<Timestamp> {
+        self.pacer.next_release(now, u64::from(self.datagram_size))
+    }
+
+    /// A packet that counts as in flight was sent with `in_flight` bytes before it. Returns its rate snapshot.
+    pub(crate) fn on_packet_sent(&mut self, now: Timestamp, bytes: u64, in_flight: u64, ecn: Ecn) -> PacketRate {
+        self.ecn.on_sent(ecn);
+        self.pacer.on_sent(bytes);
+        let app_limited = self.app_limited;
+        self.controller.on_sent(now, &SentPacket { bytes, in_flight, app_limited });
+        self.sampler.on_sent(now, bytes, in_flight)
+    }
+
+    /// Sending stopped for want of data, with `in_flight` bytes under way.
+    pub(crate) fn on_nothing_to_send(&mut self, now: Timestamp, in_flight: u64) {
+        if self.window_room(in_flight) >= u64::from(self.datagram_size) {
+            self.app_limited = true;
+            self.sampler.on_app_limited(in_flight);
+            self.controller.on_app_limited(now);
+        }
+    }
+
+    /// Sending stopped because the window or the pacer is exhausted.
+    pub(crate) fn on_limited_by_path(&mut self) {
+        self.app_limited = false;
+    }
+
+    /// Tells the controller what an ACK frame brought.
+    pub(crate) fn on_ack(&mut self, now: Timestamp, space: Space, result: &AckResult, counts: Option<EcnCounts>) {
+        let ce_delta = if result.raised_largest_acked {
+            self.ecn.on_ack(space, result.ect0 + result.ect1, counts)
+        } else {
+            0
+        };
+        if let Some(spurious) = &result.spurious {
+            self.controller.on_spurious_loss(now, spurious);
+        }
+        let mut event = congestion_event(now, result, &self.rtt, &mut self.sampler);
+        event.ce_delta = ce_delta;
+        event.app_limited = self.app_limited;
+        self.controller.on_congestion_event(&event);
+        self.pacer.on_control(now, &self.controller, &self.rtt, self.datagram_size);
+    }
+
+    /// Tells the controller of packets that the loss timer gave up.
+    pub(crate) fn on_loss_timeout(&mut self, now: Timestamp, result: &TimeoutResult) {
+        let as_ack = AckResult {
+            loss: result.loss,
+            prior_in_flight: result.prior_in_flight,
+            in_flight: result.in_flight,
+            ..AckResult::default()
+        };
+        self.on_ack(now, Space::Data, &as_ack, None);
+    }
+
+    /// A Retry starts the path over (RFC 9002 §6.3).
+    pub(crate) fn reset_congestion(&mut self, config: &TransportConfig, now: Timestamp) {
+        self.controller = config.congestion.build(now, self.datagram_size);
+        self.pacer = Pacer::new(now, self.datagram_size);
+        self.sampler = RateSampler::new(now);
+    }
+
+    /// The ECN codepoint for the next datagrams.
+    pub(crate) fn ecn(&self) -> Ecn {
+        if self.ecn.may_mark() { self.controller.ecn() } else { Ecn::NotEct }
+    }
+
+    pub(crate) fn controller(&self) -> &AnyController {
+        &self.controller
+    }
+
+    /// A PATH_CHALLENGE is answered once, on the path that it came on (RFC 9000 §8.2.2).
+    pub(crate) fn on_challenge(&mut self, data: [u8; 8]) {
+        if self.responses.len() == MAX_RESPONSES {
+            self.responses.remove(0);
+        }
+        self.responses.push(data);
+    }
+
+    pub(crate) fn wants(&self) -> bool {
+        !self.responses.is_empty()
+    }
+
+    /// Writes answers to challenges. Says whether it wrote any: their datagram is to be padded (RFC 9000 §8.2.2).
+    pub(crate) fn write(&mut self, w: &mut FrameWriter<'_>) -> bool {
+        let before = self.responses.len();
+        self.responses.retain(|data| !w.frame(&Frame::PathResponse(*data), Receipt::Nothing));
+        self.responses.len() < before
+    }
+}

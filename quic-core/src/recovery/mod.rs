@@ -1,0 +1,362 @@
+//! Loss recovery (RFC 9002 §5-6, §7.6; RFC 9000 §13.1): the ledger of sent packets.
+//!
+//! Owns: what was sent in each packet number space and is not settled, loss detection, the probe timeout, the
+//! memory of losses that may be none, persistent congestion, the bytes in flight of the current path. It must
+//! never know what packets contained (receipts are opaque), nor the round-trip times, controller and pacer,
+//! which belong to the path and come in as arguments; it decides what is lost, never what to do about it.
+//!
+//! A packet is live, then acknowledged or lost; a lost one may still be acknowledged for three probe timeouts.
+//! Everything held is bounded by our own window, except packets that are not in flight and losses, which have
+//! limits of their own, so that a peer that never acknowledges cannot make the ledger grow.
+#![allow(dead_code, reason = "the connection that calls it is a layer above")]
+
+mod ring;
+mod space;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_model;
+mod types;
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use space::{Newest, Shared, SpaceLedger, Thresholds};
+pub(crate) use types::{
+    AckResult, Context, Counters, LossSummary, Outcome, Probe, SentInfo, Situation, TimeoutResult, Why,
+};
+
+use crate::{
+    base::Timestamp,
+    congestion::{RateSampler, Rtt},
+    error::Violation,
+    ids::Space,
+};
+
+/// The probe timeout doubles at most this often; the idle timeout ends the connection long before.
+const MAX_BACKOFF: u32 = 20;
+
+/// The ledger of sent packets of a connection, with receipts `R`.
+#[derive(Debug)]
+pub(crate) struct Recovery<R: Copy> {
+    spaces: [SpaceLedger<R>; 3],
+    in_flight: u64,
+    pto_count: u32,
+    /// The current path among the successive ones.
+    path: u8,
+    thresholds: Thresholds,
+    /// From when the probe timeout runs if nothing is in flight (RFC 9002 §6.2.2.1).
+    idle_since: Option<Timestamp>,
+    counters: Counters,
+}
+
+impl<R: Copy> Recovery<R> {
+    /// A ledger without packets.
+    pub(crate) fn new() -> Self {
+        Self {
+            spaces: std::array::from_fn(|_| SpaceLedger::new()),
+            in_flight: 0,
+            pto_count: 0,
+            path: 0,
+            thresholds: Thresholds::default(),
+            idle_since: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// A packet left. Numbers of a space rise; `receipts` tell what it carried.
+    pub(crate) fn on_packet_sent(&mut self, space: Space, pn: u64, info: SentInfo, receipts: &[R]) {
+        self.counters.packets_sent += 1;
+        if info.in_flight {
+            self.in_flight += u64::from(info.bytes);
+        }
+        if info.ack_eliciting {
+            self.idle_since = Some(info.time);
+        }
+        self.spaces[space as usize].on_sent(pn, info, receipts, self.path);
+    }
+
+    /// `pn` will never be sent; a peer that acknowledges it gives itself away (RFC 9000 §21.4).
+    pub(crate) fn on_packet_number_skipped(&mut self, space: Space, pn: u64) {
+        self.spaces[space as usize].on_skipped(pn);
+    }
+
+    /// An ACK frame: `ranges` highest first, as in the frame.
+    ///
+    /// Settles what is newly acknowledged, takes a round-trip sample and feeds the rate sampler, then declares
+    /// losses. The caller ends the rate sample and tells the controller.
+    ///
+    /// # Errors
+    /// [`Violation::AckOfUnsent`] for a number that was never sent, also inside a range.
+    pub(crate) fn on_ack(
+        &mut self,
+        space: Space,
+        ranges: impl Iterator<Item = RangeInclusive<u64>>,
+        ack_delay: Duration,
+        context: &mut Context<'_>,
+        settle: &mut impl FnMut(R, Outcome),
+    ) -> Result<AckResult, Violation> {
+        let mut result = AckResult { prior_in_flight: self.in_flight, ..AckResult::default() };
+        let (mut largest, mut newest) = (None, None);
+        let ledger = &mut self.spaces[space as usize];
+        let mut shared = Shared {
+            now: context.now,
+            path: self.path,
+            in_flight: &mut self.in_flight,
+            sampler: context.sampler,
+            counters: &mut self.counters,
+            thresholds: &mut self.thresholds,
+        };
+        let spurious_before = shared.counters.spurious_losses;
+        for range in ranges {
+            let (low, high) = range.into_inner();
+            ledger.validate(low, high)?;
+            largest = largest.max(Some(high));
+            ledger.acknowledge((low, high), &mut shared, &mut result, &mut newest, settle);
+        }
+        result.raised_largest_acked = largest > ledger.largest_acked;
+        ledger.largest_acked = ledger.largest_acked.max(largest);
+        result.largest_newly_acked = newest.map(|newest| newest.pn);
+        shared.counters.packets_acked += u64::from(result.newly_acked);
+        if newest.is_some() {
+            let sample = sample(newest, largest, &result, context.now, self.path);
+            if let Some(latest) = sample {
+                take_sample(latest, ack_delay, space, context);
+            }
+            result.rtt_sample = sample;
+        }
+        let progress = newest.is_some() || self.counters.spurious_losses > spurious_before;
+        if progress {
+            self.on_progress(space, context);
+            self.detect_lost(space, context, &mut result.loss, settle);
+        }
+        result.in_flight = self.in_flight;
+        Ok(result)
+    }
+
+    /// The peer is alive: the probe timeout starts over, except at a client that only knows that its Initial
+    /// packets arrive (RFC 9002 §6.2.1).
+    fn on_progress(&mut self, space: Space, context: &Context<'_>) {
+        if context.situation.peer_completed_address_validation || space != Space::Initial {
+            self.pto_count = 0;
+        }
+        self.idle_since = Some(context.now);
+    }
+
+    fn detect_lost(
+        &mut self,
+        space: Space,
+        context: &mut Context<'_>,
+        loss: &mut LossSummary,
+        settle: &mut impl FnMut(R, Outcome),
+    ) {
+        let ledger = &mut self.spaces[space as usize];
+        ledger.trim(context.now);
+        let mut shared = Shared {
+            now: context.now,
+            path: self.path,
+            in_flight: &mut self.in_flight,
+            sampler: context.sampler,
+            counters: &mut self.counters,
+            thresholds: &mut self.thresholds,
+        };
+        let before = loss.persistent;
+        ledger.detect_lost(&mut shared, context.rtt, context.situation.max_ack_delay, loss, settle);
+        if loss.persistent && !before {
+            self.counters.persistent_congestions += 1;
+            context.rtt.on_persistent_congestion();
+        }
+    }
+
+    /// [`Self::deadline`] has come: packets are lost, or probes must be sent. Called early, nothing happens.
+    pub(crate) fn on_timeout(
+        &mut self,
+        context: &mut Context<'_>,
+        settle: &mut impl FnMut(R, Outcome),
+    ) -> TimeoutResult {
+        let mut result = TimeoutResult { prior_in_flight: self.in_flight, ..TimeoutResult::default() };
+        match self.timer(context.rtt, &context.situation) {
+            Some((at, Timer::LossTime)) if at <= context.now => {
+                for space in Space::ALL {
+                    let due = self.spaces[space as usize].loss_time;
+                    if due.is_some_and(|due| due <= context.now) {
+                        self.detect_lost(space, context, &mut result.loss, settle);
+                    }
+                }
+            }
+            Some((at, Timer::Pto(probe))) if at <= context.now => {
+                // RFC 9002 §6.2.1: nothing is marked lost, and the next period is twice as long.
+                self.pto_count = self.pto_count.saturating_add(1);
+                self.counters.probe_timeouts += 1;
+                self.idle_since = Some(context.now);
+                result.probe = Some(probe);
+            }
+            _ => {}
+        }
+        result.in_flight = self.in_flight;
+        result
+    }
+
+    /// When [`Self::on_timeout`] is due, and which timer it is (RFC 9002 §6.2, appendix A.8).
+    pub(crate) fn deadline(&self, rtt: &Rtt, situation: &Situation) -> Option<(Timestamp, Why)> {
+        self.timer(rtt, situation).map(|(at, timer)| match timer {
+            Timer::LossTime => (at, Why::LossTime),
+            Timer::Pto(_) => (at, Why::Pto),
+        })
+    }
+
+    fn timer(&self, rtt: &Rtt, situation: &Situation) -> Option<(Timestamp, Timer)> {
+        // RFC 9002 §6.2.1: no probe timeout while a loss time is set.
+        if let Some(at) = self.spaces.iter().filter_map(|ledger| ledger.loss_time).min() {
+            return Some((at, Timer::LossTime));
+        }
+        // RFC 9002 §6.2.2.1: a server that may send nothing has nothing to time.
+        if situation.amplification_limited {
+            return None;
+        }
+        self.pto_in_flight(rtt, situation).or_else(|| self.pto_anti_deadlock(rtt, situation))
+    }
+
+    fn pto_in_flight(&self, rtt: &Rtt, situation: &Situation) -> Option<(Timestamp, Timer)> {
+        let backoff = 1_u32 << self.pto_count.min(MAX_BACKOFF);
+        let mut earliest: Option<(Timestamp, Space)> = None;
+        for space in Space::ALL {
+            // RFC 9002 §6.2.1: before confirmation the peer may be unable to acknowledge 1-RTT packets.
+            if space == Space::Data && !situation.handshake_confirmed {
+                continue;
+            }
+            let ledger = &self.spaces[space as usize];
+            let Some(last) = ledger.last_ack_eliciting.filter(|_| ledger.ack_eliciting > 0) else { continue };
+            let delay = if space == Space::Data { situation.max_ack_delay } else { Duration::ZERO };
+            let at = last + rtt.pto_base().saturating_add(delay).saturating_mul(backoff);
+            if earliest.is_none_or(|(first, _)| at < first) {
+                earliest = Some((at, space));
+            }
+        }
+        earliest.map(|(at, space)| (at, Timer::Pto(Probe { space, count: 2 })))
+    }
+
+    /// A client must keep the server going until it knows that its address is validated, even with nothing in
+    /// flight (RFC 9002 §6.2.2.1).
+    fn pto_anti_deadlock(&self, rtt: &Rtt, situation: &Situation) -> Option<(Timestamp, Timer)> {
+        if situation.peer_completed_address_validation {
+            return None;
+        }
+        let backoff = 1_u32 << self.pto_count.min(MAX_BACKOFF);
+        let at = self.idle_since? + rtt.pto_base().saturating_mul(backoff);
+        let space = if situation.has_handshake_keys { Space::Handshake } else { Space::Initial };
+        Some((at, Timer::Pto(Probe { space, count: 1 })))
+    }
+
+    /// The keys of `space` are gone: so are its packets, without a word to their owners (RFC 9002 §6.4). Gives the
+    /// bytes that are no longer in flight.
+    pub(crate) fn discard_space(&mut self, space: Space, now: Timestamp) -> u64 {
+        let bytes = self.spaces[space as usize].abandon(self.path, &mut |_, _| {});
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+        // RFC 9002 §6.2.2: the timers start over.
+        self.pto_count = 0;
+        self.idle_since = Some(now);
+        bytes
+    }
+
+    /// Gives up the packets of `space`, each receipt settled as lost but nobody blamed: 0-RTT was rejected.
+    pub(crate) fn abandon(&mut self, space: Space, settle: &mut impl FnMut(R, Outcome)) -> u64 {
+        let bytes = self.spaces[space as usize].abandon(self.path, settle);
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+        bytes
+    }
+
+    /// A Retry came: everything sent so far goes out again (RFC 9002 §6.3). The caller resets the path's
+    /// controller and, if it wants, takes the time since the first packet as initial round trip.
+    pub(crate) fn on_retry(&mut self, settle: &mut impl FnMut(R, Outcome)) {
+        for space in Space::ALL {
+            self.abandon(space, settle);
+        }
+        self.pto_count = 0;
+    }
+
+    /// From now on packets travel on another path: those of the old one are still settled, but count neither
+    /// for the bytes in flight nor for round-trip times, rates and congestion (RFC 9000 §9.4).
+    pub(crate) fn on_path_changed(&mut self) {
+        self.path = self.path.wrapping_add(1);
+        self.in_flight = 0;
+        self.thresholds = Thresholds::default();
+        self.pto_count = 0;
+    }
+
+    /// Bytes in flight on the current path.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// How often the probe timeout fired since an acknowledgment.
+    pub(crate) fn pto_count(&self) -> u32 {
+        self.pto_count
+    }
+
+    /// The highest packet number that the peer acknowledged.
+    pub(crate) fn largest_acked(&self, space: Space) -> Option<u64> {
+        self.spaces[space as usize].largest_acked
+    }
+
+    /// The lowest packet number that is in flight.
+    pub(crate) fn oldest_unacked(&self, space: Space) -> Option<u64> {
+        self.spaces[space as usize].oldest_unacked()
+    }
+
+    /// Whether an ack-eliciting packet is in flight.
+    pub(crate) fn has_ack_eliciting_in_flight(&self, space: Space) -> bool {
+        self.spaces[space as usize].ack_eliciting > 0
+    }
+
+    /// Totals.
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters
+    }
+}
+
+enum Timer {
+    LossTime,
+    Pto(Probe),
+}
+
+/// RFC 9002 §5.1: only if the largest acknowledged packet is news and an ack-eliciting one is among the news.
+fn sample(
+    newest: Option<Newest>,
+    largest: Option<u64>,
+    result: &AckResult,
+    now: Timestamp,
+    path: u8,
+) -> Option<Duration> {
+    let newest = newest.filter(|newest| Some(newest.pn) == largest && newest.path == path)?;
+    result.newest_ack_eliciting.map(|_| now.saturating_since(newest.time))
+}
+
+fn take_sample(latest: Duration, ack_delay: Duration, space: Space, context: &mut Context<'_>) {
+    // RFC 9002 §5.3: Initial packets are acknowledged at once, whatever the peer says.
+    let ack_delay = if space == Space::Initial { Duration::ZERO } else { ack_delay };
+    let Situation { handshake_confirmed, max_ack_delay, .. } = context.situation;
+    context.rtt.on_sample(latest, ack_delay, handshake_confirmed, max_ack_delay, context.now);
+}
+
+/// What a controller is told of an ACK frame, but for ECN and the application limit, which the path adds.
+pub(crate) fn congestion_event<'a>(
+    now: Timestamp,
+    result: &AckResult,
+    rtt: &'a Rtt,
+    sampler: &mut RateSampler,
+) -> crate::congestion::CongestionEvent<'a> {
+    crate::congestion::CongestionEvent {
+        rtt_sample: result.rtt_sample,
+        bytes_acked: result.acked_bytes,
+        bytes_lost: result.loss.bytes,
+        packets_lost: result.loss.packets,
+        newest_acked_sent: result.newest_ack_eliciting.map(|(_, sent)| sent),
+        newest_lost_sent: result.loss.last_sent,
+        largest_acked: result.largest_newly_acked,
+        rate: sampler.finish(rtt.min()),
+        prior_in_flight: result.prior_in_flight,
+        in_flight: result.in_flight,
+        persistent: result.loss.persistent,
+        ..crate::congestion::CongestionEvent::new(now, rtt)
+    }
+}

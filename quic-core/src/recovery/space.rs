@@ -1,0 +1,464 @@
+//! The ledger of one packet number space.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{
+    ring::Ring,
+    types::{AckResult, Counters, LossSummary, Outcome, SentInfo},
+};
+use crate::{
+    base::{Ecn, Timestamp},
+    congestion::{GRANULARITY, RateSampler, Rtt, SpuriousLoss},
+    error::Violation,
+};
+
+/// Packets that are not in flight (ACKs alone) remembered for their receipts. The peer decides how many we
+/// send and may never acknowledge one, so the oldest are forgotten.
+const MAX_QUIET: usize = 256;
+/// Lost packets remembered in case they arrive late.
+const MAX_LOST: usize = 1_024;
+/// Skipped packet numbers remembered.
+const MAX_SKIPPED: usize = 64;
+/// RFC 9002 §6.1.1, and how far spurious losses may raise it.
+const PACKET_THRESHOLD: u64 = 3;
+const MAX_PACKET_THRESHOLD: u64 = 128;
+/// RFC 9002 §6.1.2 in eighths of a round trip, and how far spurious losses may raise it.
+const TIME_THRESHOLD: u32 = 9;
+const MAX_TIME_THRESHOLD: u32 = 16;
+
+/// How much reordering the path is believed to do: learnt from losses that were none (RFC 9002 §6.1).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Thresholds {
+    pub(super) packets: u64,
+    pub(super) time_eighths: u32,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { packets: PACKET_THRESHOLD, time_eighths: TIME_THRESHOLD }
+    }
+}
+
+impl Thresholds {
+    fn loss_delay(self, rtt: &Rtt) -> Duration {
+        (rtt.smoothed().max(rtt.latest()) * self.time_eighths / 8).max(GRANULARITY)
+    }
+
+    fn learn(&mut self, lost: &LostPacket, distance: u64) {
+        if lost.by_time {
+            self.time_eighths = (self.time_eighths + 1).min(MAX_TIME_THRESHOLD);
+        } else {
+            let needed = distance.saturating_add(1).min(MAX_PACKET_THRESHOLD);
+            self.packets = self.packets.max(needed);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet {
+    info: SentInfo,
+    /// Which of the connection's successive paths it was sent on.
+    path: u8,
+    /// A packet that is not in the ledger and was sent right before it was acknowledged.
+    acked_before: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Quiet {
+    time: Timestamp,
+    ecn: Ecn,
+    path: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LostPacket {
+    lost_at: Timestamp,
+    forget_at: Timestamp,
+    bytes: u16,
+    /// Whether the controller was told of the loss.
+    counted: bool,
+    /// Declared lost by the time threshold, not by the packet threshold.
+    by_time: bool,
+}
+
+/// What all spaces share while a frame or timer is handled.
+pub(super) struct Shared<'a> {
+    pub(super) now: Timestamp,
+    pub(super) path: u8,
+    pub(super) in_flight: &'a mut u64,
+    pub(super) sampler: &'a mut RateSampler,
+    pub(super) counters: &'a mut Counters,
+    pub(super) thresholds: &'a mut Thresholds,
+}
+
+/// The newest packet that a frame newly acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newest {
+    pub(super) pn: u64,
+    pub(super) time: Timestamp,
+    pub(super) path: u8,
+}
+
+#[derive(Debug)]
+pub(super) struct SpaceLedger<R> {
+    packets: Ring<Packet, R>,
+    quiet: Ring<Quiet, R>,
+    lost: Ring<LostPacket, R>,
+    skipped: VecDeque<u64>,
+    /// One above the highest packet number sent or skipped.
+    next_pn: u64,
+    pub(super) largest_acked: Option<u64>,
+    pub(super) loss_time: Option<Timestamp>,
+    pub(super) last_ack_eliciting: Option<Timestamp>,
+    /// Ack-eliciting packets neither acknowledged nor lost.
+    pub(super) ack_eliciting: usize,
+    /// A quiet packet was acknowledged that is newer than every packet in the ledger.
+    quiet_acked: bool,
+    /// When the first packet of the current run of losses was sent (RFC 9002 §7.6.1).
+    run_start: Option<Timestamp>,
+    last_lost: u64,
+}
+
+impl<R: Copy> SpaceLedger<R> {
+    pub(super) fn new() -> Self {
+        Self {
+            packets: Ring::new(),
+            quiet: Ring::new(),
+            lost: Ring::new(),
+            skipped: VecDeque::new(),
+            next_pn: 0,
+            largest_acked: None,
+            loss_time: None,
+            last_ack_eliciting: None,
+            ack_eliciting: 0,
+            quiet_acked: false,
+            run_start: None,
+            last_lost: 0,
+        }
+    }
+
+    pub(super) fn on_sent(&mut self, pn: u64, info: SentInfo, receipts: &[R], path: u8) {
+        debug_assert!(pn >= self.next_pn, "packet number {pn} was used before");
+        debug_assert!(info.in_flight || !info.ack_eliciting, "ack-eliciting packets are in flight");
+        self.next_pn = pn.saturating_add(1);
+        let receipts = receipts.iter().copied();
+        if !info.in_flight {
+            if self.quiet.len() >= MAX_QUIET {
+                self.quiet.pop_front();
+            }
+            self.quiet.push(pn, Quiet { time: info.time, ecn: info.ecn, path }, receipts);
+            return;
+        }
+        let acked_before = std::mem::take(&mut self.quiet_acked);
+        self.packets.push(pn, Packet { info, path, acked_before }, receipts);
+        if info.ack_eliciting {
+            self.ack_eliciting += 1;
+            self.last_ack_eliciting = Some(info.time);
+        }
+    }
+
+    pub(super) fn on_skipped(&mut self, pn: u64) {
+        debug_assert!(pn >= self.next_pn, "packet number {pn} was used before");
+        if self.skipped.len() >= MAX_SKIPPED {
+            self.skipped.pop_front();
+        }
+        self.skipped.push_back(pn);
+        self.next_pn = pn.saturating_add(1);
+    }
+
+    /// How many of the remembered skipped numbers are in `low..=high`.
+    fn skipped_in(&self, low: u64, high: u64) -> usize {
+        if self.skipped.is_empty() {
+            return 0;
+        }
+        self.skipped.partition_point(|pn| *pn <= high) - self.skipped.partition_point(|pn| *pn < low)
+    }
+
+    /// RFC 9000 §13.1: an acknowledgment of a packet that was never sent is a lie.
+    pub(super) fn validate(&self, low: u64, high: u64) -> Result<(), Violation> {
+        if high >= self.next_pn || self.skipped_in(low, high) > 0 {
+            return Err(Violation::AckOfUnsent);
+        }
+        Ok(())
+    }
+
+    /// Settles what is newly acknowledged in `low..=high`.
+    pub(super) fn acknowledge(
+        &mut self,
+        (low, high): (u64, u64),
+        shared: &mut Shared<'_>,
+        result: &mut AckResult,
+        newest: &mut Option<Newest>,
+        settle: &mut impl FnMut(R, Outcome),
+    ) {
+        let mut index = self.packets.position(low);
+        while let Some((at, pn, packet)) = self.packets.next_live(index) {
+            if pn > high {
+                break;
+            }
+            let Packet { info, path, .. } = *packet;
+            self.packets.receipts(at).for_each(|receipt| settle(receipt, Outcome::Acked));
+            self.packets.settle(at, true);
+            self.count_acked(pn, &info, path, shared, result);
+            note(newest, result, Newest { pn, time: info.time, path }, info.ecn);
+            index = at + 1;
+        }
+        if !self.quiet.is_empty() {
+            self.acknowledge_quiet(low, high, result, newest, settle);
+        }
+        if !self.lost.is_empty() {
+            self.acknowledge_lost(low, high, shared, result, settle);
+        }
+    }
+
+    fn count_acked(
+        &mut self,
+        pn: u64,
+        info: &SentInfo,
+        path: u8,
+        shared: &mut Shared<'_>,
+        result: &mut AckResult,
+    ) {
+        if info.ack_eliciting {
+            self.ack_eliciting -= 1;
+            if result.newest_ack_eliciting.is_none_or(|(newest, _)| newest < pn) {
+                result.newest_ack_eliciting = Some((pn, info.time));
+            }
+        }
+        result.largest_bytes = result.largest_bytes.max(info.bytes);
+        if info.mtu_probe {
+            result.mtu_probe_acked = result.mtu_probe_acked.max(Some(info.bytes));
+        }
+        if path == shared.path {
+            let bytes = u64::from(info.bytes);
+            result.acked_bytes += bytes;
+            *shared.in_flight = shared.in_flight.saturating_sub(bytes);
+            shared.sampler.on_acked(shared.now, info.time, bytes, &info.rate);
+        }
+    }
+
+    fn acknowledge_quiet(
+        &mut self,
+        low: u64,
+        high: u64,
+        result: &mut AckResult,
+        newest: &mut Option<Newest>,
+        settle: &mut impl FnMut(R, Outcome),
+    ) {
+        let mut index = self.quiet.position(low);
+        while let Some((at, pn, quiet)) = self.quiet.next_live(index) {
+            if pn > high {
+                break;
+            }
+            let Quiet { time, ecn, path } = *quiet;
+            self.quiet.receipts(at).for_each(|receipt| settle(receipt, Outcome::Acked));
+            self.quiet.settle(at, true);
+            note(newest, result, Newest { pn, time, path }, ecn);
+            let next = self.packets.position(pn);
+            match self.packets.value_mut(next) {
+                Some(packet) => packet.acked_before = true,
+                None => self.quiet_acked = true,
+            }
+            index = at + 1;
+        }
+        self.quiet.trim();
+    }
+
+    fn acknowledge_lost(
+        &mut self,
+        low: u64,
+        high: u64,
+        shared: &mut Shared<'_>,
+        result: &mut AckResult,
+        settle: &mut impl FnMut(R, Outcome),
+    ) {
+        let mut index = self.lost.position(low);
+        while let Some((at, pn, lost)) = self.lost.next_live(index) {
+            if pn > high {
+                break;
+            }
+            let lost = *lost;
+            self.lost.receipts(at).for_each(|receipt| settle(receipt, Outcome::Acked));
+            self.lost.settle(at, true);
+            shared.counters.spurious_losses += 1;
+            shared.thresholds.learn(&lost, self.largest_acked.unwrap_or(pn).saturating_sub(pn));
+            // Something sent in that time did arrive.
+            self.run_start = None;
+            if lost.counted {
+                let spurious = result.spurious.get_or_insert(SpuriousLoss {
+                    packets: 0,
+                    bytes: 0,
+                    oldest_lost_at: lost.lost_at,
+                });
+                spurious.packets += 1;
+                spurious.bytes += u64::from(lost.bytes);
+                spurious.oldest_lost_at = spurious.oldest_lost_at.min(lost.lost_at);
+            }
+            index = at + 1;
+        }
+        self.lost.trim();
+    }
+
+    /// Declares lost what the thresholds say (RFC 9002 §6.1) and sets the loss time for the rest.
+    pub(super) fn detect_lost(
+        &mut self,
+        shared: &mut Shared<'_>,
+        rtt: &Rtt,
+        max_ack_delay: Duration,
+        loss: &mut LossSummary,
+        settle: &mut impl FnMut(R, Outcome),
+    ) {
+        self.loss_time = None;
+        let Some(largest) = self.largest_acked else { return };
+        let delay = shared.thresholds.loss_delay(rtt);
+        let period = rtt.pto_base().saturating_add(max_ack_delay).saturating_mul(3);
+        let mut index = 0;
+        // Numbers and times rise together: what follows the first packet that is not lost is not lost.
+        while let Some((at, pn, packet)) = self.packets.next_live(index) {
+            let packet = *packet;
+            let overdue = packet.info.time + delay;
+            if pn >= largest {
+                break;
+            }
+            // Numbers that were skipped did not overtake anything.
+            let distance = (largest - pn).saturating_sub(self.skipped_in(pn, largest) as u64);
+            let by_time = distance < shared.thresholds.packets;
+            if by_time && overdue > shared.now {
+                self.loss_time = Some(overdue);
+                break;
+            }
+            self.track_run(at, pn, &packet, shared.path, rtt, period, loss);
+            self.count_lost(&packet, shared, loss);
+            self.remember(at, pn, &packet, (shared.now, period), by_time, shared.path);
+            self.packets.receipts(at).for_each(|receipt| settle(receipt, Outcome::Lost));
+            self.packets.settle(at, false);
+            index = at + 1;
+        }
+        self.packets.trim();
+    }
+
+    /// Persistent congestion (RFC 9002 §7.6): two ack-eliciting packets lost that were sent further apart than
+    /// `period`, after the first round-trip sample, and nothing between them acknowledged.
+    #[expect(clippy::too_many_arguments, reason = "one step of detect_lost, named")]
+    fn track_run(
+        &mut self,
+        at: usize,
+        pn: u64,
+        packet: &Packet,
+        path: u8,
+        rtt: &Rtt,
+        period: Duration,
+        loss: &mut LossSummary,
+    ) {
+        if packet.acked_before || self.packets.acked_between(self.last_lost, at) {
+            self.run_start = None;
+        }
+        self.last_lost = pn;
+        let info = &packet.info;
+        let sampled = rtt.first_sample().is_some_and(|first| info.time > first);
+        if !info.ack_eliciting || info.mtu_probe || packet.path != path || !sampled {
+            return;
+        }
+        let start = *self.run_start.get_or_insert(info.time);
+        if info.time.saturating_since(start) > period {
+            loss.persistent = true;
+            self.run_start = None;
+        }
+    }
+
+    fn count_lost(&mut self, packet: &Packet, shared: &mut Shared<'_>, loss: &mut LossSummary) {
+        let info = &packet.info;
+        let bytes = u64::from(info.bytes);
+        self.ack_eliciting -= usize::from(info.ack_eliciting);
+        shared.counters.packets_lost += 1;
+        shared.counters.bytes_lost += bytes;
+        if packet.path != shared.path {
+            return;
+        }
+        *shared.in_flight = shared.in_flight.saturating_sub(bytes);
+        if info.mtu_probe {
+            // RFC 9000 §14.4: not a sign of congestion.
+            loss.mtu_probe = loss.mtu_probe.max(Some(info.bytes));
+            return;
+        }
+        shared.sampler.on_lost(bytes);
+        loss.packets += 1;
+        loss.bytes += bytes;
+        loss.largest_bytes = loss.largest_bytes.max(info.bytes);
+        loss.first_sent = Some(loss.first_sent.map_or(info.time, |first| first.min(info.time)));
+        loss.last_sent = loss.last_sent.max(Some(info.time));
+    }
+
+    fn remember(
+        &mut self,
+        at: usize,
+        pn: u64,
+        packet: &Packet,
+        (now, keep): (Timestamp, Duration),
+        by_time: bool,
+        path: u8,
+    ) {
+        while self.lost.len() >= MAX_LOST {
+            self.lost.pop_front();
+        }
+        let lost = LostPacket {
+            lost_at: now,
+            forget_at: now + keep,
+            bytes: packet.info.bytes,
+            counted: packet.path == path && !packet.info.mtu_probe,
+            by_time,
+        };
+        self.lost.push(pn, lost, self.packets.receipts(at));
+    }
+
+    /// Lets go what was settled, and losses too old to be doubted.
+    pub(super) fn trim(&mut self, now: Timestamp) {
+        self.packets.trim();
+        while self.lost.front().is_some_and(|(_, lost)| lost.forget_at <= now) {
+            self.lost.pop_front();
+        }
+        self.lost.trim();
+    }
+
+    /// Gives up all packets with `settle(Lost)`, which says nothing about congestion. Gives the bytes that were
+    /// in flight on path `path`.
+    pub(super) fn abandon(&mut self, path: u8, settle: &mut impl FnMut(R, Outcome)) -> u64 {
+        let (mut bytes, mut index) = (0, 0);
+        while let Some((at, _, packet)) = self.packets.next_live(index) {
+            bytes += if packet.path == path { u64::from(packet.info.bytes) } else { 0 };
+            self.packets.receipts(at).for_each(|receipt| settle(receipt, Outcome::Lost));
+            index = at + 1;
+        }
+        self.packets.clear();
+        self.quiet.clear();
+        self.lost.clear();
+        self.loss_time = None;
+        self.last_ack_eliciting = None;
+        self.ack_eliciting = 0;
+        self.run_start = None;
+        bytes
+    }
+
+    /// The lowest packet number that is neither acknowledged nor lost.
+    pub(super) fn oldest_unacked(&self) -> Option<u64> {
+        self.packets.front().map(|(pn, _)| pn)
+    }
+
+    /// Packets held in any state, for tests of the bounds.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.packets.len() + self.quiet.len() + self.lost.len()
+    }
+}
+
+fn note(newest: &mut Option<Newest>, result: &mut AckResult, packet: Newest, ecn: Ecn) {
+    result.newly_acked += 1;
+    match ecn {
+        Ecn::Ect0 => result.ect0 += 1,
+        Ecn::Ect1 => result.ect1 += 1,
+        Ecn::NotEct | Ecn::Ce => {}
+    }
+    if newest.is_none_or(|newest| newest.pn < packet.pn) {
+        *newest = Some(packet);
+    }
+}

@@ -1,0 +1,446 @@
+//! The scenarios of RFC 9002 by hand, in virtual time.
+
+use super::*;
+use crate::base::Ecn;
+use crate::congestion::{PacketRate, RateSampler};
+
+pub(super) const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
+
+pub(super) fn ms(value: u64) -> Duration {
+    Duration::from_millis(value)
+}
+
+pub(super) fn at(ms: u64) -> Timestamp {
+    Timestamp::from_nanos(1_000_000_000 + ms * 1_000_000)
+}
+
+/// A connection's worth of state around the ledger. Receipts are (space, packet number).
+pub(super) struct Bench {
+    pub(super) recovery: Recovery<(Space, u64)>,
+    pub(super) rtt: Rtt,
+    pub(super) sampler: RateSampler,
+    pub(super) situation: Situation,
+    pub(super) settled: Vec<(u64, Outcome)>,
+}
+
+impl Bench {
+    /// A server with a confirmed handshake.
+    pub(super) fn new() -> Self {
+        let situation = Situation {
+            max_ack_delay: MAX_ACK_DELAY,
+            handshake_confirmed: true,
+            peer_completed_address_validation: true,
+            has_handshake_keys: true,
+            amplification_limited: false,
+        };
+        Self {
+            recovery: Recovery::new(),
+            rtt: Rtt::default(),
+            sampler: RateSampler::new(at(0)),
+            situation,
+            settled: Vec::new(),
+        }
+    }
+
+    /// The same with a round-trip time of 100 ms, measured with packet 0 at 0 ms.
+    fn measured() -> Self {
+        let mut bench = Self::new();
+        bench.send(Space::Data, 0, 0);
+        bench.ack(Space::Data, &[0..=0], 100).unwrap();
+        bench.settled.clear();
+        bench
+    }
+
+    fn client() -> Self {
+        let mut bench = Self::new();
+        bench.situation.handshake_confirmed = false;
+        bench.situation.peer_completed_address_validation = false;
+        bench.situation.has_handshake_keys = false;
+        bench
+    }
+
+    pub(super) fn info(&mut self, time: Timestamp) -> SentInfo {
+        let rate: PacketRate = self.sampler.on_sent(time, 1_200, self.recovery.in_flight());
+        SentInfo {
+            time,
+            bytes: 1_200,
+            ack_eliciting: true,
+            in_flight: true,
+            rate,
+            ecn: Ecn::Ect0,
+            mtu_probe: false,
+        }
+    }
+
+    pub(super) fn send(&mut self, space: Space, pn: u64, ms: u64) {
+        let info = self.info(at(ms));
+        self.recovery.on_packet_sent(space, pn, info, &[(space, pn)]);
+    }
+
+    pub(super) fn send_quiet(&mut self, space: Space, pn: u64, ms: u64) {
+        let info = SentInfo { ack_eliciting: false, in_flight: false, ..self.info(at(ms)) };
+        self.recovery.on_packet_sent(space, pn, info, &[(space, pn)]);
+    }
+
+    /// An ACK frame that arrives at `ms`; ranges lowest first, for the eye.
+    pub(super) fn ack(
+        &mut self,
+        space: Space,
+        ranges: &[RangeInclusive<u64>],
+        ms: u64,
+    ) -> Result<AckResult, Violation> {
+        let mut context = Context {
+            now: at(ms),
+            rtt: &mut self.rtt,
+            sampler: &mut self.sampler,
+            situation: self.situation,
+        };
+        let ranges = ranges.iter().rev().cloned();
+        self.recovery.on_ack(space, ranges, Duration::ZERO, &mut context, &mut |(_, pn), outcome| {
+            self.settled.push((pn, outcome));
+        })
+    }
+
+    pub(super) fn timeout(&mut self, now: Timestamp) -> TimeoutResult {
+        let mut context =
+            Context { now, rtt: &mut self.rtt, sampler: &mut self.sampler, situation: self.situation };
+        self.recovery.on_timeout(&mut context, &mut |(_, pn), outcome| self.settled.push((pn, outcome)))
+    }
+
+    pub(super) fn deadline(&self) -> Option<(Timestamp, Why)> {
+        self.recovery.deadline(&self.rtt, &self.situation)
+    }
+
+    fn lost(&self) -> Vec<u64> {
+        self.settled.iter().filter(|(_, outcome)| *outcome == Outcome::Lost).map(|(pn, _)| *pn).collect()
+    }
+}
+
+use Space::{Data, Handshake, Initial};
+
+#[test]
+fn an_acknowledgment_settles_samples_and_frees_the_flight() {
+    let mut bench = Bench::new();
+    for pn in 0..3 {
+        bench.send(Data, pn, pn);
+    }
+    assert_eq!(bench.recovery.in_flight(), 3_600);
+    let result = bench.ack(Data, &[0..=1], 50).unwrap();
+    assert_eq!((result.newly_acked, result.acked_bytes, result.ect0), (2, 2_400, 2));
+    assert_eq!((result.prior_in_flight, result.in_flight), (3_600, 1_200));
+    assert_eq!((result.largest_newly_acked, result.newest_ack_eliciting), (Some(1), Some((1, at(1)))));
+    assert_eq!((result.rtt_sample, bench.rtt.smoothed()), (Some(ms(49)), ms(49)));
+    assert_eq!(bench.settled, [(0, Outcome::Acked), (1, Outcome::Acked)]);
+    assert_eq!((bench.recovery.largest_acked(Data), bench.recovery.oldest_unacked(Data)), (Some(1), Some(2)));
+    let again = bench.ack(Data, &[0..=1], 60).unwrap();
+    assert_eq!((again.newly_acked, again.rtt_sample, again.raised_largest_acked), (0, None, false));
+    assert_eq!(bench.settled.len(), 2);
+}
+
+#[test]
+fn a_sample_needs_the_largest_and_an_ack_eliciting_packet() {
+    let mut bench = Bench::new();
+    bench.send(Data, 0, 0);
+    bench.send_quiet(Data, 1, 10);
+    assert_eq!(bench.ack(Data, &[1..=1], 50).unwrap().rtt_sample, None, "nothing ack-eliciting is news");
+    assert_eq!(bench.ack(Data, &[0..=1], 60).unwrap().rtt_sample, None, "the largest is no news");
+    bench.send(Data, 2, 70);
+    bench.send_quiet(Data, 3, 80);
+    assert_eq!(bench.ack(Data, &[2..=3], 100).unwrap().rtt_sample, Some(ms(20)));
+}
+
+#[test]
+fn numbers_never_sent_are_a_violation_also_inside_a_range() {
+    let mut bench = Bench::new();
+    bench.send(Data, 0, 0);
+    bench.recovery.on_packet_number_skipped(Data, 1);
+    bench.send(Data, 2, 0);
+    assert_eq!(bench.ack(Data, &[3..=3], 10), Err(Violation::AckOfUnsent));
+    assert_eq!(bench.ack(Data, &[0..=2], 10), Err(Violation::AckOfUnsent));
+    assert_eq!(bench.ack(Initial, &[0..=0], 10), Err(Violation::AckOfUnsent));
+    assert_eq!(bench.ack(Data, &[0..=u64::MAX], 10), Err(Violation::AckOfUnsent));
+    assert!(bench.ack(Data, &[0..=0, 2..=2], 10).is_ok());
+}
+
+#[test]
+fn three_packets_later_is_lost() {
+    let mut bench = Bench::measured();
+    for pn in 1..=5 {
+        bench.send(Data, pn, 200);
+    }
+    let result = bench.ack(Data, &[4..=4], 250).unwrap();
+    assert_eq!(bench.lost(), [1]);
+    assert_eq!((result.loss.packets, result.loss.bytes), (1, 1_200));
+    assert_eq!((result.loss.first_sent, result.loss.last_sent), (Some(at(200)), Some(at(200))));
+    // 2 and 3 wait for 9/8 of the round trip.
+    assert_eq!(bench.deadline(), Some((at(200) + bench.rtt.smoothed() * 9 / 8, Why::LossTime)));
+}
+
+#[test]
+fn the_loss_timer_takes_what_has_waited_nine_eighths_of_a_round_trip() {
+    let mut bench = Bench::measured();
+    bench.send(Data, 1, 200);
+    bench.send(Data, 2, 210);
+    bench.ack(Data, &[2..=2], 310).unwrap();
+    let (at_time, why) = bench.deadline().unwrap();
+    assert_eq!((at_time, why), (at(200) + Duration::from_micros(112_500), Why::LossTime));
+    let early = bench.timeout(at(312));
+    assert_eq!((early.loss.packets, early.probe), (0, None));
+    let result = bench.timeout(at_time);
+    assert_eq!((result.loss.packets, result.in_flight, result.probe), (1, 0, None));
+    assert_eq!(bench.lost(), [1]);
+    assert_eq!(bench.deadline(), None);
+}
+
+#[test]
+fn a_probe_timeout_loses_nothing_and_doubles() {
+    let mut bench = Bench::measured();
+    bench.send(Data, 1, 200);
+    let pto = ms(100 + 200) + MAX_ACK_DELAY;
+    assert_eq!(bench.deadline(), Some((at(200) + pto, Why::Pto)));
+    let result = bench.timeout(at(200) + pto);
+    assert_eq!(result.probe, Some(Probe { space: Data, count: 2 }));
+    assert_eq!((result.loss.packets, bench.recovery.in_flight()), (0, 1_200));
+    bench.send(Data, 2, 525);
+    assert_eq!(bench.deadline(), Some((at(525) + pto * 2, Why::Pto)));
+    bench.timeout(at(525) + pto * 2);
+    assert_eq!(bench.recovery.pto_count(), 2);
+    bench.ack(Data, &[2..=2], 1_200).unwrap();
+    assert_eq!(bench.recovery.pto_count(), 0);
+}
+
+#[test]
+fn the_backoff_saturates() {
+    let mut bench = Bench::measured();
+    bench.send(Data, 1, 200);
+    for _ in 0..100 {
+        let (at, _) = bench.deadline().unwrap();
+        assert!(bench.timeout(at).probe.is_some());
+    }
+    assert!(bench.deadline().is_some());
+}
+
+#[test]
+fn the_data_space_waits_for_confirmation_and_handshake_packets_do_not() {
+    let mut bench = Bench::new();
+    bench.situation.handshake_confirmed = false;
+    bench.send(Data, 0, 0);
+    assert_eq!(bench.deadline(), None);
+    bench.send(Handshake, 0, 5);
+    bench.send(Initial, 0, 10);
+    assert_eq!(bench.deadline(), Some((at(5) + ms(999), Why::Pto)));
+    assert_eq!(bench.timeout(at(5) + ms(999)).probe.map(|probe| probe.space), Some(Handshake));
+    bench.situation.amplification_limited = true;
+    assert_eq!(bench.deadline(), None);
+}
+
+#[test]
+fn a_client_keeps_probing_until_the_server_has_validated_it() {
+    let mut bench = Bench::client();
+    assert_eq!(bench.deadline(), None, "nothing was sent");
+    bench.send(Initial, 0, 0);
+    bench.timeout(at(0) + ms(999));
+    bench.ack(Initial, &[0..=0], 1_100).unwrap();
+    assert_eq!(bench.recovery.pto_count(), 1, "an Initial packet's acknowledgment proves nothing");
+    let (due, _) = bench.deadline().unwrap();
+    assert_eq!(due, at(1_100) + bench.rtt.pto_base() * 2);
+    assert_eq!(bench.timeout(due).probe, Some(Probe { space: Initial, count: 1 }));
+    bench.situation.has_handshake_keys = true;
+    let (due, _) = bench.deadline().unwrap();
+    assert_eq!(bench.timeout(due).probe, Some(Probe { space: Handshake, count: 1 }));
+    bench.send(Handshake, 0, 9_000);
+    bench.ack(Handshake, &[0..=0], 9_100).unwrap();
+    bench.situation.peer_completed_address_validation = true;
+    assert_eq!((bench.recovery.pto_count(), bench.deadline()), (0, None));
+}
+
+#[test]
+fn discarding_a_space_frees_its_flight_silently() {
+    let mut bench = Bench::new();
+    bench.send(Initial, 0, 0);
+    bench.send(Handshake, 0, 0);
+    bench.timeout(at(999));
+    assert_eq!(bench.recovery.discard_space(Initial, at(1_000)), 1_200);
+    assert_eq!((bench.recovery.in_flight(), bench.recovery.pto_count()), (1_200, 0));
+    assert!(bench.settled.is_empty());
+    assert!(!bench.recovery.has_ack_eliciting_in_flight(Initial));
+    assert!(bench.recovery.has_ack_eliciting_in_flight(Handshake));
+}
+
+#[test]
+fn a_retry_gives_everything_back_without_blame() {
+    let mut bench = Bench::client();
+    bench.send(Initial, 0, 0);
+    bench.send(Data, 0, 0);
+    let mut lost = Vec::new();
+    bench.recovery.on_retry(&mut |receipt, outcome| lost.push((receipt, outcome)));
+    assert_eq!(lost, [((Initial, 0), Outcome::Lost), ((Data, 0), Outcome::Lost)]);
+    assert_eq!((bench.recovery.in_flight(), bench.recovery.counters().packets_lost), (0, 0));
+    assert!(bench.ack(Data, &[0..=0], 5).is_ok(), "a late acknowledgment of it is no violation");
+}
+
+#[test]
+fn a_late_acknowledgment_is_spurious_and_settles_as_acked_after_lost() {
+    let mut bench = Bench::measured();
+    for pn in 1..=5 {
+        bench.send(Data, pn, 200);
+    }
+    bench.ack(Data, &[3..=5], 300).unwrap();
+    assert_eq!(bench.lost(), [1, 2]);
+    bench.settled.clear();
+    let result = bench.ack(Data, &[1..=5], 310).unwrap();
+    let spurious = result.spurious.unwrap();
+    assert_eq!((spurious.packets, spurious.bytes, spurious.oldest_lost_at), (2, 2_400, at(300)));
+    assert_eq!((result.newly_acked, result.acked_bytes), (0, 0), "they left the flight when they were lost");
+    assert_eq!(bench.settled, [(1, Outcome::Acked), (2, Outcome::Acked)]);
+    assert_eq!(bench.ack(Data, &[1..=5], 311).unwrap().spurious, None);
+    // The path reorders by four: the next four-packet gap is no loss, a five-packet gap is.
+    bench.settled.clear();
+    for pn in 6..=12 {
+        bench.send(Data, pn, 400);
+    }
+    bench.ack(Data, &[10..=10], 450).unwrap();
+    assert_eq!(bench.lost(), []);
+    bench.ack(Data, &[10..=11], 451).unwrap();
+    assert_eq!(bench.lost(), [6]);
+}
+
+#[test]
+fn the_memory_of_losses_ends_after_three_probe_timeouts() {
+    let mut bench = Bench::measured();
+    for pn in 1..=5 {
+        bench.send(Data, pn, 200);
+    }
+    bench.ack(Data, &[4..=5], 300).unwrap();
+    let forgotten = at(300) + (bench.rtt.pto_base() + MAX_ACK_DELAY) * 3;
+    let later = (forgotten - at(0)).as_millis() as u64 + 1;
+    bench.send(Data, 6, later - 10);
+    bench.ack(Data, &[6..=6], later).unwrap();
+    assert_eq!(bench.ack(Data, &[1..=2], later + 1).unwrap().spurious, None);
+}
+
+#[test]
+fn spurious_time_losses_raise_the_time_threshold_up_to_two_round_trips() {
+    let mut bench = Bench::measured();
+    let mut now = 1_000;
+    for round in 0..12 {
+        let pn = 1 + round * 2;
+        bench.send(Data, pn, now);
+        bench.send(Data, pn + 1, now);
+        bench.ack(Data, &[pn + 1..=pn + 1], now + 100).unwrap();
+        let (due, _) = bench.deadline().unwrap();
+        let waited = due - at(now);
+        assert_eq!(waited, bench.rtt.smoothed() * (9 + round as u32).min(16) / 8);
+        assert_eq!(bench.timeout(due).loss.packets, 1);
+        bench.ack(Data, &[pn..=pn + 1], now + 400).unwrap();
+        now += 1_000;
+    }
+}
+
+#[test]
+fn skipped_numbers_overtake_nothing() {
+    let mut bench = Bench::measured();
+    bench.send(Data, 1, 200);
+    bench.recovery.on_packet_number_skipped(Data, 2);
+    bench.send(Data, 3, 200);
+    bench.send(Data, 4, 200);
+    bench.ack(Data, &[3..=4], 300).unwrap();
+    assert_eq!(bench.lost(), [], "only two packets overtook it");
+}
+
+#[test]
+fn an_mtu_probe_is_lost_without_blame_and_acknowledged_with_its_size() {
+    let mut bench = Bench::measured();
+    for (pn, mtu_probe) in [(1, true), (2, false), (3, false), (4, false), (5, true)] {
+        let info = SentInfo { mtu_probe, bytes: 1_200 + pn as u16, ..bench.info(at(200)) };
+        bench.recovery.on_packet_sent(Data, pn, info, &[(Data, pn)]);
+    }
+    let result = bench.ack(Data, &[2..=5], 300).unwrap();
+    assert_eq!(bench.lost(), [1]);
+    assert_eq!((result.loss.packets, result.loss.bytes, result.loss.mtu_probe), (0, 0, Some(1_201)));
+    assert_eq!((result.mtu_probe_acked, result.in_flight), (Some(1_205), 0));
+    assert_eq!(bench.ack(Data, &[1..=5], 301).unwrap().spurious, None, "no controller was told");
+}
+
+#[test]
+fn persistent_congestion_needs_time_and_silence() {
+    // Three probe timeouts are 3 * (100 + 4 * 37.5 + 25) ms = 825 ms after the second sample of 100 ms.
+    for (gap, acked_between, expected) in [(830, false, true), (820, false, false), (830, true, false)] {
+        let mut bench = Bench::measured();
+        bench.send(Data, 1, 200);
+        bench.send(Data, 2, 700);
+        bench.send(Data, 3, 200 + gap);
+        for pn in 4..=6 {
+            bench.send(Data, pn, 1_200);
+        }
+        let ranges = if acked_between { vec![2..=2, 6..=6] } else { vec![6..=6] };
+        let result = bench.ack(Data, &ranges, 1_300).unwrap();
+        assert_eq!(result.loss.persistent, expected, "{gap} {acked_between}");
+        assert_eq!(bench.recovery.counters().persistent_congestions, u64::from(expected));
+    }
+}
+
+#[test]
+fn persistent_congestion_is_found_across_several_frames() {
+    let mut bench = Bench::measured();
+    for (pn, sent) in [(1, 200), (2, 205), (3, 210), (4, 215), (5, 900), (6, 1_300), (7, 1_310), (8, 1_320)] {
+        bench.send(Data, pn, sent);
+    }
+    let first = bench.ack(Data, &[8..=8], 1_400).unwrap();
+    assert_eq!((first.loss.packets, first.loss.persistent), (5, false), "1 and 5 are 700 ms apart");
+    let (due, _) = bench.deadline().unwrap();
+    let second = bench.timeout(due);
+    assert_eq!((second.loss.packets, second.loss.persistent), (1, true), "1 and 6 are 1100 ms apart");
+    assert_eq!(bench.rtt.min(), ms(80), "the minimum starts over");
+}
+
+#[test]
+fn losses_before_the_first_sample_are_no_persistent_congestion() {
+    let mut bench = Bench::new();
+    for (pn, sent) in [(0, 0), (1, 4_000), (2, 8_000), (3, 8_001), (4, 8_002), (5, 8_003)] {
+        bench.send(Data, pn, sent);
+    }
+    let result = bench.ack(Data, &[5..=5], 8_050).unwrap();
+    assert_eq!((result.loss.packets, result.loss.persistent), (3, false));
+}
+
+#[test]
+fn packets_of_the_old_path_are_settled_but_count_for_nothing() {
+    let mut bench = Bench::measured();
+    for pn in 1..=5 {
+        bench.send(Data, pn, 200);
+    }
+    bench.recovery.on_path_changed();
+    assert_eq!(bench.recovery.in_flight(), 0);
+    bench.rtt = Rtt::default();
+    let result = bench.ack(Data, &[5..=5], 300).unwrap();
+    assert_eq!((result.acked_bytes, result.rtt_sample, result.loss.packets), (0, None, 0));
+    assert_eq!(bench.settled, [(5, Outcome::Acked), (1, Outcome::Lost), (2, Outcome::Lost)]);
+}
+
+/// A peer that takes our acknowledgments and never acknowledges a thing cannot make the ledger grow.
+#[test]
+fn acknowledgments_alone_are_bounded() {
+    let mut bench = Bench::new();
+    bench.send(Data, 0, 0);
+    for pn in 1..10_000 {
+        bench.send_quiet(Data, pn, pn);
+    }
+    assert_eq!(bench.recovery.spaces[2].held(), 1 + 256);
+    let result = bench.ack(Data, &[0..=9_999], 10_000).unwrap();
+    assert_eq!(result.newly_acked, 257);
+    assert_eq!(bench.recovery.spaces[2].held(), 0);
+}
+
+#[test]
+fn the_memory_of_losses_is_bounded() {
+    let mut bench = Bench::measured();
+    for pn in 1..=5_000 {
+        bench.send(Data, pn, 200);
+    }
+    bench.ack(Data, &[5_000..=5_000], 250).unwrap();
+    assert_eq!(bench.recovery.spaces[2].held(), 1_024 + 3);
+    let late = bench.ack(Data, &[1..=5_000], 260).unwrap();
+    assert_eq!((late.newly_acked, late.spurious.unwrap().packets), (2, 1_024));
+    assert_eq!(bench.recovery.spaces[2].held(), 0);
+}
