@@ -7,6 +7,7 @@
 pub mod base;
 mod buf;
 pub mod crypto;
+mod datagrams;
 pub mod error;
 mod event;
 pub mod frame;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{
     Streams,
     send::{Offer, SendHalf},
-    table::pending,
+    table::{Stream, pending},
 };
 use crate::{
     event::Event,
@@ -48,8 +48,8 @@ impl Streams {
 
     fn wants_control(&self) -> bool {
         self.max_data_wanted
-            || self.data_blocked_wanted
-            || !self.control.is_empty()
+            || (self.data_blocked_wanted && self.credit.is_blocked())
+            || self.control.iter().any(|&slot| self.table.get(slot).is_some_and(Stream::wants_control))
             || self.limits.remote.iter().any(super::limits::RemoteStreams::update_due)
             || self.limits.local.iter().any(|local| local.blocked_wanted)
     }

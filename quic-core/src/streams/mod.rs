@@ -238,6 +238,10 @@ impl Streams {
             stream.pending |= bit;
             if !stream.in_control_queue {
                 stream.in_control_queue = true;
+                // Entries of streams forgotten since would pile up if nothing else were ever written.
+                while self.control.front().is_some_and(|&front| self.table.get(front).is_none()) {
+                    self.control.pop_front();
+                }
                 self.control.push_back(slot);
             }
         }

@@ -17,6 +17,9 @@ use crate::{
 
 const INDEX_BITS: u32 = 17;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
+const GENERATION_MASK: u32 = u32::MAX >> INDEX_BITS;
+/// Entries that stay allocated while no stream is open.
+const KEPT: usize = 64;
 /// Streams that can be open at once on a connection.
 pub(super) const CAPACITY: usize = 1 << INDEX_BITS;
 /// Free slots that rest before one is used again: with 15 bits of generation an old receipt would have to
@@ -68,6 +71,16 @@ impl Stream {
             in_blocked_list: false,
         }
     }
+
+    /// Whether a pending frame would still be written: time may have overtaken it.
+    pub(super) fn wants_control(&self) -> bool {
+        let (send, recv) = (self.send.as_ref(), self.recv.as_ref());
+        let due = |bit, is_due: bool| self.pending & bit != 0 && is_due;
+        due(pending::RESET, send.is_some_and(|send| send.reset_to_send().is_some()))
+            || due(pending::STOP, recv.is_some_and(|recv| recv.final_size().is_none()))
+            || due(pending::MAX_DATA, recv.is_some_and(RecvHalf::wants_data))
+            || due(pending::BLOCKED, send.is_some_and(|send| send.blocked_limit().is_some()))
+    }
 }
 
 #[derive(Debug)]
@@ -99,6 +112,8 @@ impl Hasher for IdHasher {
 pub(super) struct Table {
     entries: Vec<Entry>,
     free: VecDeque<u32>,
+    /// The generation of new entries: above all of those that were given up.
+    first_generation: u32,
     by_id: HashMap<StreamId, u32, BuildHasherDefault<IdHasher>>,
     /// The last look-up: frames of one stream come in bursts.
     last: Option<(StreamId, u32)>,
@@ -138,7 +153,7 @@ impl Table {
         let index = if self.free.len() > RESTING || full {
             self.free.pop_front()?
         } else {
-            self.entries.push(Entry { generation: 0, stream: None });
+            self.entries.push(Entry { generation: self.first_generation, stream: None });
             (self.entries.len() - 1) as u32
         };
         let entry = self.entries.get_mut(index as usize)?;
@@ -156,11 +171,20 @@ impl Table {
             return None;
         }
         let stream = entry.stream.take()?;
-        entry.generation = (entry.generation + 1) & (u32::MAX >> INDEX_BITS);
+        entry.generation = (entry.generation + 1) & GENERATION_MASK;
         self.free.push_back(index);
         self.by_id.remove(&stream.id);
         self.last = None;
+        if self.by_id.is_empty() && self.entries.len() > KEPT {
+            self.give_up_memory();
+        }
         Some(stream)
+    }
+
+    /// After a burst of streams: an idle connection is to be small again.
+    fn give_up_memory(&mut self) {
+        let highest = self.entries.iter().map(|entry| entry.generation).max().unwrap_or(0);
+        *self = Self { first_generation: (highest + 1) & GENERATION_MASK, ..Self::default() };
     }
 
     /// The slots of all live streams.
