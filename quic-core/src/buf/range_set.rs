@@ -55,7 +55,9 @@ impl RangeSet {
     }
 
     /// The ranges, ascending; `.rev()` gives them descending.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = Range<u64>> + ExactSizeIterator + '_ {
+    pub(crate) fn iter(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = Range<u64>> + ExactSizeIterator + Clone + '_ {
         (0..self.len()).map(|index| {
             let (start, end) = self.get(index).unwrap_or_default();
             start..end

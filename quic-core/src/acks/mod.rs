@@ -1,0 +1,143 @@
+//! What was received, and when to say so (RFC 9000 §12.3, §13.2, §13.4.1). One tracker per packet number space.
+//!
+//! Owns received ranges, duplicate detection, ECN counts and the acknowledgment policy. Must never know what the
+//! packets held beyond "elicits an acknowledgment".
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::{
+    base::{Ecn, Timestamp},
+    buf::RangeSet,
+    frame::{EcnCounts, FrameWriter},
+};
+
+/// Ranges that are remembered and reported; the oldest go first (RFC 9000 §13.2.3).
+const MAX_RANGES: usize = 64;
+/// An acknowledgment is sent for every second ack-eliciting packet at the latest (RFC 9000 §13.2.2).
+const ELICITING_THRESHOLD: u32 = 2;
+
+/// Received packets of one packet number space.
+#[derive(Debug)]
+pub(crate) struct AckTracker {
+    received: RangeSet,
+    /// Below this packet number everything counts as a duplicate: its range was forgotten.
+    forgotten_below: u64,
+    largest: Option<(u64, Timestamp)>,
+    /// Ack-eliciting packets since the last ACK frame.
+    unacked: u32,
+    /// When an ACK frame has to be sent at the latest.
+    due: Option<Timestamp>,
+    /// Whether anything arrived that was not reported yet.
+    unreported: bool,
+    ecn: EcnCounts,
+    /// Our max_ack_delay; zero in Initial and Handshake, which are acknowledged at once.
+    max_delay: Duration,
+    /// The ack_delay_exponent of the ACK Delay field; 0 bits shifted in Initial and Handshake.
+    delay_exponent: u8,
+}
+
+impl AckTracker {
+    pub(crate) fn new(max_delay: Duration, delay_exponent: u8) -> Self {
+        Self {
+            received: RangeSet::default(),
+            forgotten_below: 0,
+            largest: None,
+            unacked: 0,
+            due: None,
+            unreported: false,
+            ecn: EcnCounts::default(),
+            max_delay,
+            delay_exponent,
+        }
+    }
+
+    /// The next packet number that is expected, to decode truncated ones.
+    pub(crate) fn expected(&self) -> u64 {
+        self.largest.map_or(0, |(largest, _)| largest + 1)
+    }
+
+    /// Whether the packet was received before (RFC 9000 §12.3). Asked after authentication, before processing.
+    pub(crate) fn is_duplicate(&self, number: u64) -> bool {
+        number < self.forgotten_below || self.received.contains(number)
+    }
+
+    /// A packet was processed. `last_of_burst` is false while more packets of the same receive burst follow:
+    /// one acknowledgment then answers them all.
+    pub(crate) fn on_packet(&mut self, number: u64, ack_eliciting: bool, ecn: Ecn, now: Timestamp) {
+        match ecn {
+            Ecn::NotEct => {}
+            Ecn::Ect0 => self.ecn.ect0 += 1,
+            Ecn::Ect1 => self.ecn.ect1 += 1,
+            Ecn::Ce => self.ecn.ce += 1,
+        }
+        let expected = self.expected();
+        self.received.insert_one(number);
+        if self.received.len() > MAX_RANGES {
+            self.received.limit(MAX_RANGES);
+            self.forgotten_below = self.received.min().unwrap_or(0);
+        }
+        if number >= expected {
+            self.largest = Some((number, now));
+        }
+        self.unreported = true;
+        if !ack_eliciting {
+            return;
+        }
+        self.unacked += 1;
+        // RFC 9000 §13.2.1: at once when packets are missing or out of order, and on CE.
+        let out_of_order = number < expected || number > expected;
+        let at_once = self.unacked >= ELICITING_THRESHOLD || out_of_order || ecn == Ecn::Ce;
+        let due = if at_once { now } else { now + self.max_delay };
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// Whether an ACK frame has to be sent now.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    /// Whether an ACK frame would tell the peer something: it then rides along with other frames.
+    pub(crate) fn has_news(&self) -> bool {
+        self.unreported
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.due
+    }
+
+    /// Writes an ACK frame if there is anything to report. Returns the largest packet number reported.
+    pub(crate) fn write(&mut self, w: &mut FrameWriter<'_>, now: Timestamp) -> Option<u64> {
+        let (largest, received_at) = self.largest?;
+        let delay = (now - received_at).as_micros() >> self.delay_exponent;
+        let ecn = (self.ecn != EcnCounts::default()).then_some(self.ecn);
+        let ranges = self.received.iter().rev().map(|range| range.start..=range.end - 1);
+        if !w.ack(ranges, u64::try_from(delay).unwrap_or(u64::MAX), ecn) {
+            return None;
+        }
+        self.unacked = 0;
+        self.due = None;
+        self.unreported = false;
+        Some(largest)
+    }
+
+    /// The peer acknowledged an ACK frame that reported up to `largest`: what lies below needs no more reporting
+    /// (RFC 9000 §13.2.4). Kept are the ranges at and above it, to stay able to tell duplicates.
+    pub(crate) fn on_ack_acked(&mut self, largest: u64) {
+        if self.received.len() <= 1 {
+            return;
+        }
+        let keep_from =
+            self.received.iter().find(|range| range.end > largest).map_or(largest, |range| range.start);
+        self.received.remove(0..keep_from);
+        self.forgotten_below = self.forgotten_below.max(keep_from);
+    }
+
+    /// The totals that are reported to the peer.
+    #[cfg(test)]
+    pub(crate) fn ecn_counts(&self) -> EcnCounts {
+        self.ecn
+    }
+}

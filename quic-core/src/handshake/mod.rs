@@ -1,0 +1,266 @@
+//! The handshake: the TLS session and the CRYPTO streams that carry it (RFC 9001 §4, RFC 9000 §7).
+//!
+//! Owns the TLS session, one ordered byte stream per level and direction, and the peer's transport parameters. Must
+//! never know keys in use, packets or the path: secrets go out as [`Progress`], for the keyring.
+
+mod ids;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+
+pub(crate) use ids::{ExpectedIds, check_connection_ids};
+
+use crate::{
+    base::Budget,
+    buf::{Assembler, SendBuffer},
+    crypto::{ExportError, KeyChange, Secret, TlsError, TlsSession},
+    error::Violation,
+    frame::FrameWriter,
+    ids::{Side, Space},
+    params::TransportParameters,
+};
+
+/// CRYPTO data is taken up to this far ahead of what TLS has read (RFC 9000 §7.5 asks for 4096 bytes at least).
+const MAX_AHEAD: u64 = 64 * 1024;
+/// Where legacy_session_id's length stands in a ClientHello: type, length, version and random come before it.
+const SESSION_ID_OFFSET: usize = 38;
+
+/// The handshake cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HandshakeError {
+    Violation(Violation),
+    Tls(TlsError),
+}
+
+impl From<Violation> for HandshakeError {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+impl From<TlsError> for HandshakeError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
+
+/// What a step of the handshake brought.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Secrets to install: level, local, remote.
+    pub(crate) keys: Vec<(Space, Secret, Secret)>,
+    /// The peer's transport parameters, when they arrive. Authentic once the handshake is complete.
+    pub(crate) parameters: Option<TransportParameters>,
+    /// Whether this step completed the handshake.
+    pub(crate) completed: bool,
+}
+
+/// CRYPTO data of one level, both ways.
+#[derive(Debug, Default)]
+struct CryptoStream {
+    send: SendBuffer,
+    receive: Assembler,
+}
+
+/// The TLS session and its byte streams.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    side: Side,
+    tls: TlsSession,
+    streams: [Option<Box<CryptoStream>>; 3],
+    /// The level that TLS writes to.
+    write_level: Space,
+    /// The level that TLS reads from.
+    read_level: Space,
+    complete: bool,
+    confirmed: bool,
+    parameters_seen: bool,
+    /// Bytes of the ClientHello still to pass before its session id shows; servers only.
+    hello_left: usize,
+}
+
+impl Handshake {
+    pub(crate) fn new(side: Side, tls: TlsSession) -> Self {
+        Self {
+            side,
+            tls,
+            streams: std::array::from_fn(|_| Some(Box::default())),
+            write_level: Space::Initial,
+            read_level: Space::Initial,
+            complete: false,
+            confirmed: false,
+            parameters_seen: false,
+            hello_left: if side.is_client() { 0 } else { SESSION_ID_OFFSET + 1 },
+        }
+    }
+
+    /// Whether TLS is done (RFC 9001 §4.1.1).
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Whether the handshake is confirmed (RFC 9001 §4.1.2).
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// HANDSHAKE_DONE was received, or the handshake completed at a server. Says whether that was news.
+    pub(crate) fn confirm(&mut self) -> bool {
+        !std::mem::replace(&mut self.confirmed, true)
+    }
+
+    /// Lets TLS write its first flight.
+    pub(crate) fn start(&mut self) -> Result<Progress, HandshakeError> {
+        self.drive()
+    }
+
+    /// A CRYPTO frame arrived.
+    pub(crate) fn on_crypto(
+        &mut self,
+        space: Space,
+        offset: u64,
+        data: Bytes,
+        allocation: usize,
+        budget: &mut Budget,
+    ) -> Result<Progress, HandshakeError> {
+        let end = offset + data.len() as u64;
+        let Some(stream) = &mut self.streams[space as usize] else { return Ok(Progress::default()) };
+        if space < self.read_level {
+            // RFC 9001 §4.1.3: nothing new at a level that TLS has left.
+            if end > stream.receive.contiguous_end() {
+                return Err(Violation::CryptoAfterLevel.into());
+            }
+            return Ok(Progress::default());
+        }
+        if end > stream.receive.bytes_read() + MAX_AHEAD {
+            return Err(Violation::CryptoBufferExceeded.into());
+        }
+        stream
+            .receive
+            .insert(offset, data, allocation, budget)
+            .map_err(|_| HandshakeError::Violation(Violation::CryptoBufferExceeded))?;
+        let mut progress = Progress::default();
+        while let Some(bytes) =
+            self.streams[space as usize].as_mut().and_then(|s| s.receive.read(usize::MAX, budget))
+        {
+            self.check_session_id(&bytes)?;
+            self.tls.read(&bytes)?;
+            let step = self.drive()?;
+            progress.keys.extend(step.keys);
+            progress.completed |= step.completed;
+            progress.parameters = progress.parameters.or(step.parameters);
+        }
+        Ok(progress)
+    }
+
+    /// QUIC forbids TLS's compatibility mode, which shows in a session id (RFC 9001 §8.4); rustls does not look.
+    fn check_session_id(&mut self, bytes: &[u8]) -> Result<(), Violation> {
+        if self.hello_left == 0 {
+            return Ok(());
+        }
+        if bytes.len() < self.hello_left {
+            self.hello_left -= bytes.len();
+            return Ok(());
+        }
+        let length = bytes[self.hello_left - 1];
+        self.hello_left = 0;
+        if length == 0 { Ok(()) } else { Err(Violation::TlsLegacySessionId) }
+    }
+
+    /// Takes what TLS wants to say and what it found out.
+    fn drive(&mut self) -> Result<Progress, HandshakeError> {
+        let mut progress = Progress::default();
+        let mut bytes = Vec::new();
+        loop {
+            let change = self.tls.write(&mut bytes)?;
+            if let (false, Some(stream)) = (bytes.is_empty(), &mut self.streams[self.write_level as usize]) {
+                stream.send.write(Bytes::from(std::mem::take(&mut bytes)));
+            }
+            match change {
+                None => break,
+                Some(KeyChange::Handshake(local, remote)) => {
+                    self.write_level = Space::Handshake;
+                    self.read_level = Space::Handshake;
+                    progress.keys.push((Space::Handshake, local, remote));
+                }
+                Some(KeyChange::OneRtt(local, remote)) => {
+                    self.write_level = Space::Data;
+                    progress.keys.push((Space::Data, local, remote));
+                }
+            }
+        }
+        if let (false, Some(encoded)) = (self.parameters_seen, self.tls.peer_parameters()) {
+            self.parameters_seen = true;
+            progress.parameters = Some(TransportParameters::parse(encoded, self.side.peer())?);
+        }
+        if !self.complete && !self.tls.is_handshaking() {
+            self.complete = true;
+            self.read_level = Space::Data;
+            progress.completed = true;
+        }
+        Ok(progress)
+    }
+
+    /// Whether there is handshake data to send at this level.
+    pub(crate) fn wants(&self, space: Space) -> bool {
+        self.streams[space as usize].as_ref().is_some_and(|s| s.send.has_lost() || s.send.has_unsent())
+    }
+
+    pub(crate) fn write(&mut self, space: Space, w: &mut FrameWriter<'_>) {
+        let Some(stream) = &mut self.streams[space as usize] else { return };
+        let send = &mut stream.send;
+        while let Some(range) = send.peek_transmit(usize::MAX, u64::MAX) {
+            let available = (range.end - range.start) as usize;
+            let start = range.start;
+            let Some(written) = w.crypto(start, available, |place| send.copy_to(start, place)) else {
+                return;
+            };
+            send.on_sent(start..start + written as u64);
+        }
+    }
+
+    pub(crate) fn on_acked(&mut self, space: Space, offset: u64, length: u32) {
+        if let Some(stream) = &mut self.streams[space as usize] {
+            stream.send.on_ack(offset..offset + u64::from(length));
+        }
+    }
+
+    pub(crate) fn on_lost(&mut self, space: Space, offset: u64, length: u32) {
+        if let Some(stream) = &mut self.streams[space as usize] {
+            stream.send.on_lost(offset..offset + u64::from(length));
+        }
+    }
+
+    /// Sends all unacknowledged data of a level again: after a Retry (RFC 9000 §17.2.5.3), or as a probe.
+    pub(crate) fn resend(&mut self, space: Space) {
+        if let Some(stream) = &mut self.streams[space as usize] {
+            let range = stream.send.acked_to()..stream.send.sent_end();
+            stream.send.on_lost(range);
+        }
+    }
+
+    /// The keys of the level are gone, and its data with them.
+    pub(crate) fn discard(&mut self, space: Space, budget: &mut Budget) {
+        if let Some(mut stream) = self.streams[space as usize].take() {
+            stream.receive.clear(budget);
+        }
+    }
+
+    /// The TLS session, for what it knows of the peer.
+    pub(crate) fn tls(&self) -> &TlsSession {
+        &self.tls
+    }
+
+    pub(crate) fn export_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: &[u8],
+    ) -> Result<(), ExportError> {
+        if !self.complete {
+            return Err(ExportError);
+        }
+        self.tls.export_keying_material(out, label, context)
+    }
+}

@@ -1,0 +1,204 @@
+//! The life of a connection: its phase, the close frame, the idle timer (RFC 9000 §10).
+//!
+//! Owns whether the connection may still send and why it ended. Must never know streams, keys or the path.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::{
+    base::Timestamp,
+    error::{CloseReason, ConnectionError},
+};
+
+/// The phases of RFC 9000 §10.2.
+#[derive(Debug)]
+enum Phase {
+    Open,
+    /// This end closed: packets are answered with CONNECTION_CLOSE.
+    Closing {
+        reason: CloseReason,
+        until: Timestamp,
+    },
+    /// The peer closed: nothing is sent any more.
+    Draining {
+        until: Timestamp,
+    },
+    Closed,
+}
+
+/// Phase, close frame and idle timer.
+#[derive(Debug)]
+pub(crate) struct Life {
+    phase: Phase,
+    error: Option<ConnectionError>,
+    /// What was negotiated; `None` is no timeout.
+    idle_timeout: Option<Duration>,
+    idle_deadline: Option<Timestamp>,
+    /// Whether an ack-eliciting packet was sent since the last packet was received (RFC 9000 §10.1).
+    sent_since_received: bool,
+    /// Interval of keep-alive PINGs.
+    keep_alive: Option<Duration>,
+    keep_alive_deadline: Option<Timestamp>,
+    /// Whether the CONNECTION_CLOSE frame should be sent (again).
+    close_due: bool,
+    /// Packets received while closing, and after how many the next answer goes out (RFC 9000 §10.2.1).
+    received_while_closing: u32,
+    next_answer_at: u32,
+}
+
+impl Life {
+    pub(crate) fn new(idle_timeout: Option<Duration>, keep_alive: Option<Duration>, now: Timestamp) -> Self {
+        Self {
+            phase: Phase::Open,
+            error: None,
+            idle_timeout,
+            idle_deadline: idle_timeout.map(|timeout| now + timeout),
+            sent_since_received: false,
+            keep_alive,
+            keep_alive_deadline: None,
+            close_due: false,
+            received_while_closing: 0,
+            next_answer_at: 1,
+        }
+    }
+
+    /// The lower of both ends' timeouts holds; zero means none (RFC 9000 §10.1).
+    pub(crate) fn negotiate_idle_timeout(&mut self, peer: Duration) {
+        let peer = Some(peer).filter(|timeout| !timeout.is_zero());
+        self.idle_timeout = match (self.idle_timeout, peer) {
+            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
+            (ours, theirs) => ours.or(theirs),
+        };
+    }
+
+    /// A packet was processed; `three_pto` is the least that the idle timeout may be (RFC 9000 §10.1).
+    pub(crate) fn on_received(&mut self, now: Timestamp, three_pto: Duration) {
+        self.sent_since_received = false;
+        self.restart_idle(now, three_pto);
+        self.keep_alive_deadline = self.keep_alive.map(|interval| now + interval);
+    }
+
+    /// An ack-eliciting packet was sent.
+    pub(crate) fn on_sent(&mut self, now: Timestamp, three_pto: Duration) {
+        if !self.sent_since_received {
+            self.sent_since_received = true;
+            self.restart_idle(now, three_pto);
+        }
+        self.keep_alive_deadline = self.keep_alive.map(|interval| now + interval);
+    }
+
+    fn restart_idle(&mut self, now: Timestamp, three_pto: Duration) {
+        self.idle_deadline = self.idle_timeout.map(|timeout| now + timeout.max(three_pto));
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing { .. })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// Why the connection ended, once it did.
+    pub(crate) fn error(&self) -> Option<&ConnectionError> {
+        self.error.as_ref()
+    }
+
+    /// This end closes with a CONNECTION_CLOSE frame. Only the first reason counts.
+    pub(crate) fn close(
+        &mut self,
+        reason: CloseReason,
+        error: ConnectionError,
+        now: Timestamp,
+        three_pto: Duration,
+    ) {
+        if self.is_open() {
+            self.phase = Phase::Closing { reason, until: now + three_pto };
+            self.error = Some(error);
+            self.close_due = true;
+        }
+    }
+
+    /// The peer closed, or lost its state: nothing is sent from now on (RFC 9000 §10.2.2).
+    pub(crate) fn drain(&mut self, error: ConnectionError, now: Timestamp, three_pto: Duration) {
+        if matches!(self.phase, Phase::Open | Phase::Closing { .. }) {
+            let until = match self.phase {
+                Phase::Closing { until, .. } => until,
+                _ => now + three_pto,
+            };
+            self.phase = Phase::Draining { until };
+            self.error.get_or_insert(error);
+            self.close_due = false;
+        }
+    }
+
+    /// The connection is gone at once, without a word to the peer.
+    pub(crate) fn abandon(&mut self, error: ConnectionError) {
+        self.phase = Phase::Closed;
+        self.error.get_or_insert(error);
+    }
+
+    /// A packet arrived while closing: every now and then it is answered, exponentially less often (RFC 9000 §10.2.1).
+    pub(crate) fn on_received_while_closing(&mut self) {
+        if self.is_closing() {
+            self.received_while_closing += 1;
+            if self.received_while_closing >= self.next_answer_at {
+                self.next_answer_at = self.next_answer_at.saturating_mul(2);
+                self.received_while_closing = 0;
+                self.close_due = true;
+            }
+        }
+    }
+
+    /// The close frame, if it should be sent now.
+    pub(crate) fn close_due(&self) -> Option<&CloseReason> {
+        match &self.phase {
+            Phase::Closing { reason, .. } if self.close_due => Some(reason),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn on_close_sent(&mut self) {
+        self.close_due = false;
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Open => match (self.idle_deadline, self.keep_alive_deadline) {
+                (Some(idle), Some(keep_alive)) => Some(idle.min(keep_alive)),
+                (idle, keep_alive) => idle.or(keep_alive),
+            },
+            Phase::Closing { until, .. } | Phase::Draining { until } => Some(until),
+            Phase::Closed => None,
+        }
+    }
+
+    /// Says whether a keep-alive PING is due; the rest shows in the phase.
+    pub(crate) fn on_timeout(&mut self, now: Timestamp) -> bool {
+        match self.phase {
+            Phase::Open => {
+                if self.idle_deadline.is_some_and(|at| at <= now) {
+                    // RFC 9000 §10.1: closed silently, its state discarded.
+                    self.abandon(ConnectionError::IdleTimeout);
+                    return false;
+                }
+                let ping = self.keep_alive_deadline.is_some_and(|at| at <= now);
+                if ping {
+                    self.keep_alive_deadline = self.keep_alive.map(|interval| now + interval);
+                }
+                ping
+            }
+            Phase::Closing { until, .. } | Phase::Draining { until } if until <= now => {
+                self.phase = Phase::Closed;
+                false
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::error::TransportErrorCode;
+
+const THREE_PTO: Duration = Duration::from_millis(300);
+const IDLE: Duration = Duration::from_secs(30);
+
+fn at(ms: u64) -> Timestamp {
+    Timestamp::from_nanos(1_000_000 * (1_000 + ms))
+}
+
+fn reason() -> CloseReason {
+    CloseReason::Transport { code: TransportErrorCode::NO_ERROR, frame_type: 0, reason: Bytes::new() }
+}
+
+fn life() -> Life {
+    Life::new(Some(IDLE), None, at(0))
+}
+
+#[test]
+fn the_lower_timeout_holds_and_zero_is_none() {
+    for (ours, theirs, result) in [
+        (Some(30), 10, Some(10)),
+        (Some(10), 30, Some(10)),
+        (None, 5, Some(5)),
+        (Some(5), 0, Some(5)),
+        (None, 0, None),
+    ] {
+        let mut life = Life::new(ours.map(Duration::from_secs), None, at(0));
+        life.negotiate_idle_timeout(Duration::from_secs(theirs));
+        life.on_received(at(0), THREE_PTO);
+        assert_eq!(life.deadline(), result.map(|s| at(s * 1000)));
+    }
+}
+
+#[test]
+fn only_the_first_packet_sent_since_one_was_received_restarts_the_timer() {
+    let mut life = life();
+    life.on_received(at(0), THREE_PTO);
+    life.on_sent(at(1_000), THREE_PTO);
+    life.on_sent(at(2_000), THREE_PTO);
+    assert_eq!(life.deadline(), Some(at(31_000)));
+    assert!(!life.on_timeout(at(31_000)));
+    assert!(life.is_closed());
+    assert_eq!(life.error(), Some(&ConnectionError::IdleTimeout));
+}
+
+#[test]
+fn the_timeout_is_at_least_three_probe_timeouts() {
+    let mut life = life();
+    life.on_received(at(0), Duration::from_secs(40));
+    assert_eq!(life.deadline(), Some(at(40_000)));
+}
+
+#[test]
+fn keep_alive_asks_for_pings_until_the_peer_is_silent_for_too_long() {
+    let mut life = Life::new(Some(IDLE), Some(Duration::from_secs(10)), at(0));
+    life.on_received(at(0), THREE_PTO);
+    assert!(life.on_timeout(at(10_000)));
+    life.on_sent(at(10_000), THREE_PTO);
+    assert!(!life.on_timeout(at(15_000)));
+    assert!(life.on_timeout(at(20_000)));
+    life.on_sent(at(20_000), THREE_PTO);
+    assert!(life.on_timeout(at(30_000)));
+    assert!(!life.on_timeout(at(40_000)));
+    assert!(life.is_closed());
+}
+
+#[test]
+fn a_closing_end_answers_ever_less_often_and_ends_after_three_probe_timeouts() {
+    let mut life = life();
+    life.close(reason(), ConnectionError::LocallyClosed, at(0), THREE_PTO);
+    let mut answers = 0;
+    for _ in 0..1000 {
+        if life.close_due().is_some() {
+            answers += 1;
+            life.on_close_sent();
+        }
+        life.on_received_while_closing();
+    }
+    assert_eq!(answers, 10, "the first, then after 1, 2, 4 ... packets");
+    life.on_timeout(at(299));
+    assert!(life.is_closing());
+    life.on_timeout(at(300));
+    assert!(life.is_closed() && life.deadline().is_none());
+}
+
+#[test]
+fn a_draining_end_sends_nothing_and_the_first_error_stays() {
+    let mut life = life();
+    life.close(reason(), ConnectionError::LocallyClosed, at(0), THREE_PTO);
+    life.drain(ConnectionError::StatelessReset, at(100), THREE_PTO);
+    assert!(life.close_due().is_none());
+    assert_eq!(life.error(), Some(&ConnectionError::LocallyClosed));
+    life.on_timeout(at(300));
+    assert!(life.is_closed(), "draining does not prolong closing");
+}
