@@ -1,0 +1,304 @@
+//! Datagrams (RFC 9221).
+//!
+//! Owns the queues of datagrams that came and that wait to go, with their ages. Must never know packets,
+//! congestion or what the payload means. Nothing is sent again: a loss is counted (§5).
+#![allow(dead_code, reason = "the scripts of connection/ use the rest")]
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{
+    base::{Budget, Timestamp, varint},
+    error::{Violation, call::DatagramError},
+    event::Event,
+    frame::{Frame, FrameWriter, Receipt},
+};
+
+/// What a queued datagram costs beside its payload; it bounds a flood of empty ones.
+const ENTRY: usize = 64;
+/// A datagram may pin a receive buffer of at most this many times its size.
+const PIN_RATIO: usize = 4;
+
+/// Settings of the datagrams of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DatagramsConfig {
+    /// Our `max_datagram_frame_size` in bytes; 0 means that we take none.
+    pub(crate) max_frame_size: u64,
+    /// Datagrams kept for the application; more push out the oldest.
+    pub(crate) incoming_count: usize,
+    /// The same in payload bytes.
+    pub(crate) incoming_bytes: usize,
+    /// Datagrams that may wait to be sent.
+    pub(crate) outgoing_count: usize,
+    /// The same in payload bytes.
+    pub(crate) outgoing_bytes: usize,
+    /// Datagrams received longer ago are dropped unread.
+    pub(crate) incoming_max_age: Option<Duration>,
+    /// Datagrams that waited longer are dropped unsent.
+    pub(crate) outgoing_max_age: Option<Duration>,
+}
+
+impl Default for DatagramsConfig {
+    fn default() -> Self {
+        Self {
+            max_frame_size: 65_535,
+            incoming_count: 1_024,
+            incoming_bytes: 1 << 20,
+            outgoing_count: 256,
+            outgoing_bytes: 256 << 10,
+            incoming_max_age: None,
+            outgoing_max_age: None,
+        }
+    }
+}
+
+/// Plain counts since the connection began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DatagramsCounters {
+    /// Received, dropped ones included.
+    pub(crate) received: u64,
+    /// Written into packets.
+    pub(crate) sent: u64,
+    /// Received and pushed out of the queue unread.
+    pub(crate) dropped_incoming: u64,
+    /// Received and too old before they were read.
+    pub(crate) expired_incoming: u64,
+    /// Too old before they were sent.
+    pub(crate) expired_outgoing: u64,
+    /// Larger than any packet, when their turn came: the path had shrunk.
+    pub(crate) too_large_outgoing: u64,
+    /// Sent and declared lost; goes down when such a loss proves spurious.
+    pub(crate) lost_outgoing: u64,
+}
+
+#[derive(Debug)]
+struct Queued {
+    data: Bytes,
+    at: Timestamp,
+    /// What the budget was charged.
+    charged: usize,
+}
+
+impl Queued {
+    fn is_older_than(&self, age: Option<Duration>, now: Timestamp) -> bool {
+        age.is_some_and(|age| now - self.at > age)
+    }
+}
+
+/// The datagrams of one connection.
+#[derive(Debug)]
+pub(crate) struct Datagrams {
+    config: DatagramsConfig,
+    /// The peer's `max_datagram_frame_size`, 0 until known.
+    peer_max_frame: u64,
+    incoming: VecDeque<Queued>,
+    incoming_bytes: usize,
+    outgoing: VecDeque<Queued>,
+    outgoing_bytes: usize,
+    /// The next datagram to arrive is worth an event.
+    notify: bool,
+    /// A send was refused: an event is due when there is room.
+    blocked: bool,
+    counters: DatagramsCounters,
+}
+
+impl Datagrams {
+    /// Empty queues; nothing can be sent before [`Self::set_peer_max_frame`].
+    pub(crate) fn new(config: DatagramsConfig) -> Self {
+        Self {
+            config,
+            peer_max_frame: 0,
+            incoming: VecDeque::new(),
+            incoming_bytes: 0,
+            outgoing: VecDeque::new(),
+            outgoing_bytes: 0,
+            notify: true,
+            blocked: false,
+            counters: DatagramsCounters::default(),
+        }
+    }
+
+    /// The peer's `max_datagram_frame_size` is known; 0 or absent means that it takes none (RFC 9221 §3).
+    pub(crate) fn set_peer_max_frame(&mut self, size: u64) {
+        self.peer_max_frame = size;
+    }
+
+    /// The peer's `max_datagram_frame_size`.
+    pub(crate) fn peer_max_frame(&self) -> u64 {
+        self.peer_max_frame
+    }
+
+    /// Changes how long datagrams may wait unread and unsent.
+    pub(crate) fn set_max_ages(&mut self, incoming: Option<Duration>, outgoing: Option<Duration>) {
+        self.config.incoming_max_age = incoming;
+        self.config.outgoing_max_age = outgoing;
+    }
+
+    /// DATAGRAM (RFC 9221 §4). `allocation` is the size of the buffer that `data` keeps alive.
+    #[expect(clippy::too_many_arguments, reason = "the fields of the frame and what it is applied with")]
+    pub(crate) fn on_datagram(
+        &mut self,
+        data: Bytes,
+        has_length: bool,
+        allocation: usize,
+        now: Timestamp,
+        budget: &mut Budget,
+        out: &mut VecDeque<Event>,
+    ) -> Result<(), Violation> {
+        // RFC 9221 §3: not offered, or larger than offered; the limit is on the whole frame.
+        let length = data.len() as u64;
+        let frame = 1 + length + if has_length { varint::size(length) as u64 } else { 0 };
+        if frame > self.config.max_frame_size {
+            return Err(Violation::DatagramUnexpected);
+        }
+        self.counters.received += 1;
+        while !self.incoming.is_empty()
+            && (self.incoming.len() >= self.config.incoming_count
+                || self.incoming_bytes + data.len() > self.config.incoming_bytes)
+        {
+            self.drop_oldest(budget);
+        }
+        let pins = allocation <= data.len().saturating_mul(PIN_RATIO);
+        let data = if pins { data } else { Bytes::copy_from_slice(&data) };
+        let charged = ENTRY + if pins { allocation.max(data.len()) } else { data.len() };
+        if data.len() > self.config.incoming_bytes || self.config.incoming_count == 0 {
+            self.counters.dropped_incoming += 1;
+            return Ok(());
+        }
+        while budget.charge(charged).is_err() {
+            if !self.drop_oldest(budget) {
+                // The budget is spent on other things: datagrams may be dropped, so no reason to close.
+                self.counters.dropped_incoming += 1;
+                return Ok(());
+            }
+        }
+        self.incoming_bytes += data.len();
+        self.incoming.push_back(Queued { data, at: now, charged });
+        if std::mem::take(&mut self.notify) {
+            out.push_back(Event::DatagramReadable);
+        }
+        Ok(())
+    }
+
+    /// The oldest datagram that is not too old, with the time it came. After `None` an event tells of the next.
+    pub(crate) fn recv(&mut self, now: Timestamp, budget: &mut Budget) -> Option<(Bytes, Timestamp)> {
+        while let Some(next) = self.take_incoming(budget) {
+            if next.is_older_than(self.config.incoming_max_age, now) {
+                self.counters.expired_incoming += 1;
+                continue;
+            }
+            return Some((next.data, next.at));
+        }
+        self.notify = true;
+        None
+    }
+
+    /// Queues a datagram. `packet_room` is what a packet of the current path has for frames, in bytes.
+    pub(crate) fn send(
+        &mut self,
+        data: Bytes,
+        packet_room: usize,
+        now: Timestamp,
+    ) -> Result<(), DatagramError> {
+        let max = max_size(self.peer_max_frame, packet_room).ok_or(DatagramError::Unsupported)?;
+        if data.len() > max {
+            return Err(DatagramError::TooLarge { max });
+        }
+        if !self.outgoing.is_empty()
+            && (self.outgoing.len() >= self.config.outgoing_count
+                || self.outgoing_bytes + data.len() > self.config.outgoing_bytes)
+        {
+            self.blocked = true;
+            return Err(DatagramError::Full);
+        }
+        self.outgoing_bytes += data.len();
+        self.outgoing.push_back(Queued { data, at: now, charged: 0 });
+        Ok(())
+    }
+
+    /// Whether datagrams wait to be sent. They may prove too old when their turn comes.
+    pub(crate) fn wants(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// Writes as many datagrams as fit. `packet_room` is what an empty packet of the path has for frames: what
+    /// does not even fit there never will, and is dropped.
+    pub(crate) fn write(
+        &mut self,
+        writer: &mut FrameWriter<'_>,
+        packet_room: usize,
+        now: Timestamp,
+        out: &mut VecDeque<Event>,
+    ) {
+        while let Some(next) = self.outgoing.front() {
+            if next.is_older_than(self.config.outgoing_max_age, now) {
+                self.counters.expired_outgoing += 1;
+            } else if max_size(self.peer_max_frame, packet_room).is_none_or(|max| next.data.len() > max) {
+                self.counters.too_large_outgoing += 1;
+            } else {
+                // The one that ends the packet exactly needs no length (RFC 9221 §4).
+                let has_length = writer.remaining() != 1 + next.data.len();
+                let receipt = Receipt::Datagram { bytes: next.data.len() as u32 };
+                if !writer.frame(&Frame::Datagram { data: &next.data, has_length }, receipt) {
+                    break;
+                }
+                self.counters.sent += 1;
+            }
+            self.outgoing_bytes -= next.data.len();
+            self.outgoing.pop_front();
+        }
+        let room = self.outgoing.len() <= self.config.outgoing_count / 2
+            && self.outgoing_bytes <= self.config.outgoing_bytes / 2;
+        if self.blocked && room {
+            self.blocked = false;
+            out.push_back(Event::DatagramWritable);
+        }
+    }
+
+    /// A datagram was lost. Acknowledgments tell nothing, except after a loss: then `was_lost` says so.
+    pub(crate) fn settle(&mut self, acked: bool, was_lost: bool) {
+        match (acked, was_lost) {
+            (false, false) => self.counters.lost_outgoing += 1,
+            (true, true) => self.counters.lost_outgoing = self.counters.lost_outgoing.saturating_sub(1),
+            _ => {}
+        }
+    }
+
+    /// Counts since the connection began.
+    pub(crate) fn counters(&self) -> DatagramsCounters {
+        self.counters
+    }
+
+    /// The connection ends: the queues are emptied and the budget gets everything back.
+    pub(crate) fn clear(&mut self, budget: &mut Budget) {
+        while self.take_incoming(budget).is_some() {}
+        self.outgoing.clear();
+        self.outgoing_bytes = 0;
+    }
+
+    fn drop_oldest(&mut self, budget: &mut Budget) -> bool {
+        let dropped = self.take_incoming(budget).is_some();
+        self.counters.dropped_incoming += u64::from(dropped);
+        dropped
+    }
+
+    fn take_incoming(&mut self, budget: &mut Budget) -> Option<Queued> {
+        let next = self.incoming.pop_front()?;
+        self.incoming_bytes -= next.data.len();
+        budget.release(next.charged);
+        Some(next)
+    }
+}
+
+/// The largest payload that a DATAGRAM frame of at most `peer_max_frame` bytes can carry in `packet_room` bytes;
+/// `None` if the peer takes none, or there is no room for any. Counts a length field, so that whatever else is in
+/// the packet a payload of this size has a way to be written.
+pub(crate) fn max_size(peer_max_frame: u64, packet_room: usize) -> Option<usize> {
+    let frame = usize::try_from(peer_max_frame).unwrap_or(usize::MAX).min(packet_room);
+    let with_length = frame.checked_sub(1)?;
+    with_length.checked_sub(varint::size(with_length as u64))
+}

@@ -1,0 +1,148 @@
+use super::*;
+
+const NOW: Timestamp = Timestamp::ORIGIN;
+const ROOM: usize = 1_200;
+
+struct End {
+    datagrams: Datagrams,
+    budget: Budget,
+    events: VecDeque<Event>,
+}
+
+impl End {
+    fn new(config: DatagramsConfig) -> Self {
+        let mut datagrams = Datagrams::new(config);
+        datagrams.set_peer_max_frame(65_535);
+        Self { datagrams, budget: Budget::new(1 << 24), events: VecDeque::new() }
+    }
+
+    fn receive(&mut self, data: &[u8], has_length: bool) -> Result<(), Violation> {
+        let data = Bytes::copy_from_slice(data);
+        self.datagrams.on_datagram(data, has_length, 1_500, NOW, &mut self.budget, &mut self.events)
+    }
+
+    fn packet(&mut self, room: usize, now: Timestamp) -> (Vec<u8>, Vec<Receipt>) {
+        let (mut payload, mut receipts) = (vec![0; room], Vec::new());
+        let mut writer = FrameWriter::new(&mut payload, &mut receipts);
+        self.datagrams.write(&mut writer, ROOM, now, &mut self.events);
+        let written = writer.written();
+        payload.truncate(written);
+        (payload, receipts)
+    }
+}
+
+#[test]
+fn f31_not_offered_or_larger_than_offered() {
+    let mut end = End::new(DatagramsConfig { max_frame_size: 0, ..DatagramsConfig::default() });
+    assert_eq!(end.receive(b"", false), Err(Violation::DatagramUnexpected));
+    let mut end = End::new(DatagramsConfig { max_frame_size: 100, ..DatagramsConfig::default() });
+    assert_eq!(end.receive(&[0; 99], false), Ok(()));
+    assert_eq!(end.receive(&[0; 100], false), Err(Violation::DatagramUnexpected));
+    assert_eq!(end.receive(&[0; 97], true), Ok(()));
+    assert_eq!(end.receive(&[0; 98], true), Err(Violation::DatagramUnexpected), "the length counts");
+}
+
+#[test]
+fn f32_a_flood_of_empty_datagrams_is_bounded() {
+    let mut end = End::new(DatagramsConfig::default());
+    for index in 0..100_000u32 {
+        end.receive(b"", index % 2 == 0).unwrap();
+    }
+    assert_eq!(end.budget.used(), 1_024 * ENTRY);
+    assert_eq!(end.events, [Event::DatagramReadable]);
+    assert_eq!(end.datagrams.counters().dropped_incoming, 100_000 - 1_024);
+    assert_eq!(end.datagrams.recv(NOW, &mut end.budget), Some((Bytes::new(), NOW)));
+    end.datagrams.clear(&mut end.budget);
+    assert_eq!(end.budget.used(), 0);
+}
+
+#[test]
+fn the_oldest_is_dropped_by_count_by_bytes_and_for_want_of_budget() {
+    let config = DatagramsConfig { incoming_count: 3, incoming_bytes: 10, ..DatagramsConfig::default() };
+    for (sizes, left, budget) in
+        [(&[1, 1, 1, 1][..], 3, 1 << 20), (&[4, 4, 4], 2, 1 << 20), (&[2, 2], 1, 80), (&[11], 0, 1 << 20)]
+    {
+        let mut end = End::new(config);
+        end.budget = Budget::new(budget);
+        for (index, &size) in sizes.iter().enumerate() {
+            end.receive(&vec![index as u8; size], true).unwrap();
+        }
+        let mut kept = Vec::new();
+        while let Some((data, _)) = end.datagrams.recv(NOW, &mut end.budget) {
+            kept.push(usize::from(data[0]));
+        }
+        assert_eq!(kept, (sizes.len() - left..sizes.len()).collect::<Vec<_>>());
+        assert_eq!(end.datagrams.counters().dropped_incoming as usize, sizes.len() - left);
+        assert_eq!(end.budget.used(), 0);
+    }
+}
+
+#[test]
+fn small_datagrams_share_a_packet_and_an_exact_fit_needs_no_length() {
+    let mut end = End::new(DatagramsConfig::default());
+    for _ in 0..3 {
+        end.datagrams.send(Bytes::from_static(b"abcd"), ROOM, NOW).unwrap();
+    }
+    let (payload, receipts) = end.packet(6 + 6 + 5, NOW);
+    let frames: Vec<_> = crate::frame::Frames::new(&payload).map(Result::unwrap).collect();
+    let lengths =
+        frames.iter().map(|frame| matches!(frame, Frame::Datagram { has_length: true, data: b"abcd" }));
+    assert_eq!(lengths.collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(receipts, [Receipt::Datagram { bytes: 4 }; 3]);
+    assert!(!end.datagrams.wants());
+    end.datagrams.settle(false, false);
+    end.datagrams.settle(true, false);
+    assert_eq!(end.datagrams.counters().lost_outgoing, 1);
+    end.datagrams.settle(true, true);
+    assert_eq!(end.datagrams.counters().lost_outgoing, 0);
+}
+
+#[test]
+fn a_full_queue_refuses_and_tells_when_it_has_room() {
+    let config = DatagramsConfig { outgoing_count: 4, ..DatagramsConfig::default() };
+    let mut end = End::new(config);
+    for _ in 0..4 {
+        end.datagrams.send(Bytes::from(vec![1; 100]), ROOM, NOW).unwrap();
+    }
+    assert_eq!(end.datagrams.send(Bytes::new(), ROOM, NOW), Err(DatagramError::Full));
+    end.packet(110, NOW);
+    assert!(end.events.is_empty());
+    end.packet(110, NOW);
+    assert_eq!(end.events, [Event::DatagramWritable]);
+}
+
+#[test]
+fn old_datagrams_and_those_too_large_by_now_are_dropped_when_their_turn_comes() {
+    let age = Some(Duration::from_millis(10));
+    let mut end =
+        End::new(DatagramsConfig { outgoing_max_age: age, incoming_max_age: age, ..Default::default() });
+    let later = NOW + Duration::from_millis(11);
+    end.datagrams.send(Bytes::from_static(b"old"), ROOM, NOW).unwrap();
+    end.datagrams.send(Bytes::from(vec![1; 1_300]), 1_400, later).unwrap();
+    end.datagrams.send(Bytes::from_static(b"new"), ROOM, later).unwrap();
+    let (payload, _) = end.packet(ROOM, later);
+    assert_eq!(payload, b"\x31\x03new");
+    let counters = end.datagrams.counters();
+    assert_eq!((counters.expired_outgoing, counters.too_large_outgoing, counters.sent), (1, 1, 1));
+    end.receive(b"old", true).unwrap();
+    assert_eq!(end.datagrams.recv(later, &mut end.budget), None);
+    assert_eq!(end.datagrams.counters().expired_incoming, 1);
+}
+
+#[test]
+fn the_largest_payload_fits_and_one_more_does_not() {
+    assert_eq!((max_size(0, 1_200), max_size(1, 1_200), max_size(65_535, 0)), (None, None, None));
+    assert_eq!(
+        (max_size(2, 1_200), max_size(65_535, 1_200), max_size(u64::MAX, 60)),
+        (Some(0), Some(1_197), Some(58))
+    );
+    let mut end = End::new(DatagramsConfig::default());
+    assert_eq!(
+        end.datagrams.send(Bytes::from(vec![0; 1_198]), ROOM, NOW),
+        Err(DatagramError::TooLarge { max: 1_197 })
+    );
+    end.datagrams.send(Bytes::from(vec![0; 1_197]), ROOM, NOW).unwrap();
+    assert_eq!(end.packet(ROOM, NOW).0.len(), ROOM);
+    end.datagrams.set_peer_max_frame(0);
+    assert_eq!(end.datagrams.send(Bytes::new(), ROOM, NOW), Err(DatagramError::Unsupported));
+}

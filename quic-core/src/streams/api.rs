@@ -1,0 +1,268 @@
+//! What the application asks of streams.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{
+    Streams,
+    recv::Taken,
+    table::{STREAM_COST, Stream, pending},
+};
+use crate::{
+    base::{Budget, Timestamp},
+    error::call::{Read, ReadError, WriteError},
+    event::{Priority, StreamTag},
+    ids::{Dir, StreamId},
+};
+
+/// Counts of a sending part, in bytes; each is at most the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SendStats {
+    /// Written by the application.
+    pub(crate) written: u64,
+    /// Sent at least once.
+    pub(crate) sent: u64,
+    /// Acknowledged without a gap from the start.
+    pub(crate) acked: u64,
+}
+
+/// Counts of a receiving part, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecvStats {
+    /// Received without a gap from the start.
+    pub(crate) received: u64,
+    /// Read by the application.
+    pub(crate) read: u64,
+}
+
+impl Streams {
+    /// Opens a stream; `None` while the peer's limit permits none: then `StreamsAvailable` follows.
+    pub(crate) fn open(&mut self, dir: Dir) -> Option<StreamId> {
+        let known = self.peer.is_some();
+        let index = self.limits.local(dir).next(known)?;
+        let id = StreamId::new(self.config.side, dir, index);
+        let (send, recv) = self.halves(id);
+        self.table.insert(Stream::new(id, send, recv))?;
+        self.limits.local(dir).opened = index + 1;
+        self.counters.opened_local += 1;
+        Some(id)
+    }
+
+    /// Reads the next bytes in order, at most `max`. `rtt` is the smoothed round trip, for auto-tuning.
+    pub(crate) fn read(
+        &mut self,
+        id: StreamId,
+        max: usize,
+        budget: &mut Budget,
+        now: Timestamp,
+        rtt: Duration,
+    ) -> Result<Read, ReadError> {
+        self.balance(budget);
+        let Some(slot) = self.slot(id) else { return Err(ReadError::Closed) };
+        let Some(stream) = self.table.get_mut(slot) else { return Err(ReadError::Closed) };
+        let Some(recv) = &mut stream.recv else { return Err(ReadError::Closed) };
+        let taken = recv.read(max, budget);
+        let credit = recv.take_credit();
+        let grown = if credit > 0 { recv.tune(now, rtt) } else { None };
+        let update = recv.wants_data() && recv.window.update_due();
+        self.consume(credit);
+        if credit > 0 {
+            self.tune_connection(grown, now, rtt);
+        }
+        if update {
+            self.want(slot, pending::MAX_DATA);
+        }
+        match taken {
+            Taken::Data(bytes) => {
+                self.counters.bytes_read += bytes.len() as u64;
+                Ok(Read::Data(bytes))
+            }
+            Taken::Blocked => Ok(Read::Blocked),
+            Taken::Finished => {
+                self.end_receiving(slot, budget);
+                Ok(Read::Finished)
+            }
+            Taken::Failed(error) => {
+                if matches!(error, ReadError::Reset(_)) {
+                    self.end_receiving(slot, budget);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes as much of `bytes` as the send buffer has room for, taking it off their front. 0, or less than all,
+    /// means that a `StreamWritable` event follows. The peer's limits do not hold writing back, only sending.
+    pub(crate) fn write_chunk(&mut self, id: StreamId, bytes: &mut Bytes) -> Result<usize, WriteError> {
+        let slot = self.slot_to_send(id)?;
+        let limit = self.config.send_buffer;
+        let send = self.send_half(slot)?;
+        let taken = send.write(bytes, limit)?;
+        if taken > 0 {
+            self.activate(slot);
+        }
+        Ok(taken)
+    }
+
+    /// Ends the stream after what was written.
+    pub(crate) fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
+        let slot = self.slot_to_send(id)?;
+        self.send_half(slot)?.finish()?;
+        self.activate(slot);
+        Ok(())
+    }
+
+    /// Resets the stream with an application code. Data below `reliable_size` still arrives, if the peer knows
+    /// `RESET_STREAM_AT`; else the reset is a plain one, and counted. A second reset can lower the reliable size.
+    pub(crate) fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError> {
+        let slot = self.slot_to_send(id)?;
+        let supported = self.peer.is_some_and(|peer| peer.reset_stream_at);
+        let first = self.send_half(slot)?.reset_state().is_none();
+        let frame = self.send_half(slot)?.reset(code, if supported { reliable_size } else { 0 })?;
+        if first && reliable_size > 0 && !supported {
+            self.counters.reset_fallbacks += 1;
+        }
+        if frame {
+            self.want(slot, pending::RESET);
+        }
+        self.activate(slot);
+        Ok(())
+    }
+
+    /// Asks the peer to stop (RFC 9000 §3.5). What it has sent, and still sends, is dropped.
+    pub(crate) fn stop_sending(
+        &mut self,
+        id: StreamId,
+        code: u64,
+        budget: &mut Budget,
+    ) -> Result<(), ReadError> {
+        let slot = self.slot(id).ok_or(ReadError::Closed)?;
+        let stream = self.table.get_mut(slot).ok_or(ReadError::Closed)?;
+        let recv = stream.recv.as_mut().ok_or(ReadError::Closed)?;
+        let tell = recv.stop(code, budget)?;
+        let credit = recv.take_credit();
+        let done = recv.is_done();
+        self.consume(credit);
+        if tell {
+            self.want(slot, pending::STOP);
+        }
+        if done {
+            self.end_receiving(slot, budget);
+        }
+        Ok(())
+    }
+
+    /// Puts a mark on the stream, which its events carry. False if the stream is gone.
+    pub(crate) fn set_tag(&mut self, id: StreamId, tag: StreamTag) -> bool {
+        let slot = self.slot(id);
+        slot.and_then(|slot| self.table.get_mut(slot)).map(|stream| stream.tag = tag).is_some()
+    }
+
+    /// The mark on the stream; `None` if the stream is gone.
+    pub(crate) fn tag(&mut self, id: StreamId) -> Option<StreamTag> {
+        self.existing(id).map(|stream| stream.tag)
+    }
+
+    /// Ranks the stream's data. False if the stream is gone.
+    pub(crate) fn set_priority(&mut self, id: StreamId, priority: Priority) -> bool {
+        let Some(slot) = self.slot(id) else { return false };
+        let Some(stream) = self.table.get_mut(slot) else { return false };
+        if stream.scheduled && stream.priority != priority {
+            self.schedule.remove(slot, id.value(), &stream.priority);
+            self.schedule.insert(slot, id.value(), &priority);
+        }
+        stream.priority = priority;
+        true
+    }
+
+    /// The final size of the receiving part, once known and until the read that tells the end of the stream.
+    pub(crate) fn final_size(&mut self, id: StreamId) -> Option<u64> {
+        self.existing(id)?.recv.as_ref()?.final_size()
+    }
+
+    /// Counts of the sending part, until it is gone.
+    pub(crate) fn send_stats(&mut self, id: StreamId) -> Option<SendStats> {
+        let buffer = &self.existing(id)?.send.as_ref()?.buffer;
+        Some(SendStats { written: buffer.end(), sent: buffer.sent_end(), acked: buffer.acked_to() })
+    }
+
+    /// Counts of the receiving part, until it is gone.
+    pub(crate) fn recv_stats(&mut self, id: StreamId) -> Option<RecvStats> {
+        let recv = self.existing(id)?.recv.as_ref()?;
+        Some(RecvStats { received: recv.contiguous_end(), read: recv.bytes_read() })
+    }
+
+    /// Bytes that the stream's, and the connection's, limits let it send beyond what was written to it.
+    pub(crate) fn flow_credit(&mut self, id: StreamId) -> Option<u64> {
+        let connection = self.credit.available();
+        let send = self.existing(id)?.send.as_ref()?;
+        let stream = send.max_data().saturating_sub(send.buffer.end());
+        let unsent = send.buffer.end() - send.buffer.sent_end();
+        Some(stream.min(connection.saturating_sub(unsent)))
+    }
+
+    /// The connection ends: all streams go, and the budget gets everything back.
+    pub(crate) fn clear(&mut self, budget: &mut Budget) {
+        self.balance(budget);
+        for slot in self.table.slots() {
+            if let Some(stream) = self.table.remove(slot) {
+                if let Some(mut recv) = stream.recv {
+                    recv.clear(budget);
+                }
+                if stream.id.initiator() != self.config.side {
+                    self.owed += STREAM_COST;
+                }
+            }
+        }
+        self.balance(budget);
+        self.schedule = super::Schedule::default();
+        self.waiting = 0;
+        self.control = std::collections::VecDeque::new();
+        self.blocked = Vec::new();
+    }
+
+    fn tune_connection(&mut self, grown: Option<u64>, now: Timestamp, rtt: Duration) {
+        self.receive_window.tune(now, rtt);
+        if let Some(stream) = grown {
+            // One stream alone must not be held back by the connection's window.
+            self.receive_window.grow_to(stream.saturating_add(stream / 2));
+        }
+        self.max_data_wanted |= self.receive_window.update_due();
+    }
+
+    fn end_receiving(&mut self, slot: u32, budget: &mut Budget) {
+        if let Some(mut recv) = self.table.get_mut(slot).and_then(|stream| stream.recv.take()) {
+            recv.clear(budget);
+        }
+        self.retire(slot);
+        self.balance(budget);
+    }
+
+    /// The slot of an open stream; one that the peer opened only implicitly gets its entry here.
+    fn slot(&mut self, id: StreamId) -> Option<u32> {
+        if let Some(slot) = self.table.find(id) {
+            return Some(slot);
+        }
+        if id.initiator() == self.config.side || !self.limits.remote(id.dir()).see(id.index()) {
+            return None;
+        }
+        let (send, recv) = self.halves(id);
+        let slot = self.table.insert(Stream::new(id, send, recv))?;
+        self.uncharged += STREAM_COST;
+        Some(slot)
+    }
+
+    fn slot_to_send(&mut self, id: StreamId) -> Result<u32, WriteError> {
+        self.slot(id).ok_or(WriteError::Closed)
+    }
+
+    fn send_half(&mut self, slot: u32) -> Result<&mut super::SendHalf, WriteError> {
+        self.table.get_mut(slot).and_then(|stream| stream.send.as_mut()).ok_or(WriteError::Closed)
+    }
+
+    fn existing(&mut self, id: StreamId) -> Option<&Stream> {
+        let slot = self.table.find(id)?;
+        self.table.get(slot)
+    }
+}

@@ -1,0 +1,247 @@
+//! Frames of the peer about streams. Each either is applied, or ignored because its stream is forgotten, or
+//! breaks a rule and ends the connection.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::{
+    Streams,
+    limits::{Arrival, MAX_STREAMS},
+    table::{self, Stream, pending},
+};
+use crate::{
+    base::Budget,
+    error::Violation,
+    event::Event,
+    ids::{Dir, StreamId},
+};
+
+type Out = VecDeque<Event>;
+
+impl Streams {
+    /// STREAM (RFC 9000 §19.8). `allocation` is the size of the buffer that `data` keeps alive.
+    #[expect(clippy::too_many_arguments, reason = "the fields of the frame and what it is applied with")]
+    pub(crate) fn on_stream(
+        &mut self,
+        id: StreamId,
+        offset: u64,
+        data: Bytes,
+        fin: bool,
+        allocation: usize,
+        budget: &mut Budget,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
+        let Some(slot) = self.for_receiving(id, budget, out)? else { return Ok(()) };
+        let Some(recv) = self.table.get_mut(slot).and_then(|stream| stream.recv.as_mut()) else {
+            self.counters.frames_after_close += 1;
+            return Ok(());
+        };
+        let increase = recv.check_data(offset, data.len() as u64, fin)?;
+        // RFC 9000 §4.1: the sum over all streams.
+        if increase > self.receive_window.advertised().saturating_sub(self.received) {
+            return Err(Violation::ConnectionFlowControl);
+        }
+        self.received += increase;
+        recv.on_data(offset, data, fin, allocation, budget).map_err(|_| Violation::ReassemblyBudget)?;
+        self.after_receiving(slot, budget, out);
+        Ok(())
+    }
+
+    /// `RESET_STREAM` (RFC 9000 §19.4) with `reliable_size` 0, or `RESET_STREAM_AT` (reliable-stream-reset §4).
+    #[expect(clippy::too_many_arguments, reason = "the fields of the frame and what it is applied with")]
+    pub(crate) fn on_reset_stream(
+        &mut self,
+        id: StreamId,
+        code: u64,
+        final_size: u64,
+        reliable_size: u64,
+        budget: &mut Budget,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
+        // Wrong whatever became of the stream.
+        if reliable_size > final_size {
+            return Err(Violation::ReliableSize);
+        }
+        let Some(slot) = self.for_receiving(id, budget, out)? else { return Ok(()) };
+        let Some(recv) = self.table.get_mut(slot).and_then(|stream| stream.recv.as_mut()) else {
+            self.counters.frames_after_close += 1;
+            return Ok(());
+        };
+        let increase = recv.check_reset(code, final_size, reliable_size)?;
+        if increase > self.receive_window.advertised().saturating_sub(self.received) {
+            return Err(Violation::ConnectionFlowControl);
+        }
+        self.received += increase;
+        recv.on_reset(code, final_size, reliable_size, budget);
+        self.after_receiving(slot, budget, out);
+        Ok(())
+    }
+
+    /// `STOP_SENDING` (RFC 9000 §19.5): answered by `RESET_STREAM` with the same code (§3.5).
+    pub(crate) fn on_stop_sending(
+        &mut self,
+        id: StreamId,
+        code: u64,
+        budget: &mut Budget,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
+        let Some(slot) = self.for_sending(id, budget, out)? else { return Ok(()) };
+        let Some(stream) = self.table.get_mut(slot) else { return Ok(()) };
+        let Some(send) = &mut stream.send else { return Ok(()) };
+        if let Some(reset) = send.stop(code) {
+            out.push_back(Event::StreamStopped(id, stream.tag, code));
+            if reset {
+                self.want(slot, pending::RESET);
+            }
+            self.activate(slot);
+        }
+        Ok(())
+    }
+
+    /// `MAX_DATA` (RFC 9000 §19.9); one that does not raise the limit is ignored.
+    pub(crate) fn on_max_data(&mut self, limit: u64) {
+        if self.credit.raise(limit) {
+            self.unblock();
+        }
+    }
+
+    /// `MAX_STREAM_DATA` (RFC 9000 §19.10); one that does not raise the limit is ignored.
+    pub(crate) fn on_max_stream_data(
+        &mut self,
+        id: StreamId,
+        limit: u64,
+        budget: &mut Budget,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
+        let Some(slot) = self.for_sending(id, budget, out)? else { return Ok(()) };
+        if let Some(send) = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut())
+            && send.raise(limit)
+        {
+            self.activate(slot);
+        }
+        Ok(())
+    }
+
+    /// `MAX_STREAMS` (RFC 9000 §19.11); one that does not raise the limit is ignored (§4.6).
+    pub(crate) fn on_max_streams(&mut self, dir: Dir, limit: u64, out: &mut Out) -> Result<(), Violation> {
+        if limit > MAX_STREAMS {
+            return Err(Violation::MaxStreamsTooLarge);
+        }
+        if self.limits.local(dir).raise(limit) {
+            out.push_back(Event::StreamsAvailable(dir));
+        }
+        Ok(())
+    }
+
+    /// `DATA_BLOCKED` (RFC 9000 §19.12). A hint: credit is given as data is read, never because it is asked for.
+    pub(crate) fn on_data_blocked(&mut self) {
+        self.counters.blocked_received += 1;
+    }
+
+    /// `STREAM_DATA_BLOCKED` (RFC 9000 §19.13); a hint as well, though it opens the stream.
+    pub(crate) fn on_stream_data_blocked(
+        &mut self,
+        id: StreamId,
+        budget: &mut Budget,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
+        self.for_receiving(id, budget, out)?;
+        self.counters.blocked_received += 1;
+        Ok(())
+    }
+
+    /// `STREAMS_BLOCKED` (RFC 9000 §19.14).
+    pub(crate) fn on_streams_blocked(&mut self, dir: Dir, limit: u64) -> Result<(), Violation> {
+        if limit > MAX_STREAMS {
+            return Err(Violation::MaxStreamsTooLarge);
+        }
+        self.counters.blocked_received += 1;
+        self.limits.remote(dir).on_blocked();
+        Ok(())
+    }
+
+    /// The stream of a frame that only its sender sends (RFC 9000 §19.4, §19.8, §19.13).
+    fn for_receiving(
+        &mut self,
+        id: StreamId,
+        budget: &mut Budget,
+        out: &mut Out,
+    ) -> Result<Option<u32>, Violation> {
+        if id.dir() == Dir::Uni && id.initiator() == self.config.side {
+            return Err(Violation::StreamSendOnly);
+        }
+        self.arrive(id, budget, out)
+    }
+
+    /// The stream of a frame that only its receiver sends (RFC 9000 §19.5, §19.10).
+    fn for_sending(
+        &mut self,
+        id: StreamId,
+        budget: &mut Budget,
+        out: &mut Out,
+    ) -> Result<Option<u32>, Violation> {
+        if id.dir() == Dir::Uni && id.initiator() != self.config.side {
+            return Err(Violation::StreamReceiveOnly);
+        }
+        self.arrive(id, budget, out)
+    }
+
+    /// Finds the stream, opening it and all lower ones of its kind if it is new (RFC 9000 §3.2). `None` if it is
+    /// closed and forgotten.
+    fn arrive(&mut self, id: StreamId, budget: &mut Budget, out: &mut Out) -> Result<Option<u32>, Violation> {
+        self.balance(budget);
+        if let Some(slot) = self.table.find(id) {
+            return Ok(Some(slot));
+        }
+        if id.initiator() == self.config.side {
+            if id.index() >= self.limits.local(id.dir()).opened {
+                return Err(Violation::StreamNotOpened);
+            }
+            self.counters.frames_after_close += 1;
+            return Ok(None);
+        }
+        match self.limits.remote(id.dir()).arrive(id.index())? {
+            Arrival::Opens { first_new } => {
+                for index in first_new..=id.index() {
+                    self.counters.opened_remote += 1;
+                    out.push_back(Event::StreamOpened(StreamId::new(id.initiator(), id.dir(), index)));
+                }
+                self.add_remote(id, budget).map(Some)
+            }
+            Arrival::FirstSeen => self.add_remote(id, budget).map(Some),
+            Arrival::Known => {
+                self.counters.frames_after_close += 1;
+                Ok(None)
+            }
+        }
+    }
+
+    /// An entry for a stream of the peer.
+    fn add_remote(&mut self, id: StreamId, budget: &mut Budget) -> Result<u32, Violation> {
+        budget.charge(table::STREAM_COST).map_err(|_| Violation::StreamMemory)?;
+        let (send, recv) = self.halves(id);
+        self.table.insert(Stream::new(id, send, recv)).ok_or_else(|| {
+            budget.release(table::STREAM_COST);
+            Violation::StreamMemory
+        })
+    }
+
+    fn after_receiving(&mut self, slot: u32, budget: &mut Budget, out: &mut Out) {
+        let Some(stream) = self.table.get_mut(slot) else { return };
+        let Some(recv) = &mut stream.recv else { return };
+        if recv.take_readable() {
+            out.push_back(Event::StreamReadable(stream.id, stream.tag));
+        }
+        let credit = recv.take_credit();
+        let done = recv.is_done();
+        if done {
+            recv.clear(budget);
+            stream.recv = None;
+        }
+        self.consume(credit);
+        if done {
+            self.retire(slot);
+        }
+    }
+}

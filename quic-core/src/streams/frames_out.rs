@@ -1,0 +1,337 @@
+//! Frames about streams that go out, and what becomes of them.
+
+use std::collections::VecDeque;
+
+use super::{
+    Streams,
+    send::{Offer, SendHalf},
+    table::{Stream, pending},
+};
+use crate::{
+    event::Event,
+    frame::{Frame, FrameWriter, Receipt},
+    ids::Dir,
+};
+
+/// What this component would write if it were asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interest {
+    /// Frames other than STREAM.
+    pub(crate) control: bool,
+    /// STREAM frames.
+    pub(crate) data: bool,
+}
+
+impl Interest {
+    /// True if there is anything to write.
+    pub(crate) fn any(self) -> bool {
+        self.control || self.data
+    }
+}
+
+/// Whether stream data waits, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendState {
+    /// Everything written was sent: the application limits the rate.
+    Nothing,
+    /// Data waits for the peer's flow control alone.
+    Blocked,
+    /// Data can be sent now.
+    Ready,
+}
+
+impl Streams {
+    /// What [`Self::write`] would write.
+    pub(crate) fn wants(&self) -> Interest {
+        Interest { control: self.wants_control(), data: !self.schedule.is_empty() }
+    }
+
+    fn wants_control(&self) -> bool {
+        self.max_data_wanted
+            || (self.data_blocked_wanted && self.credit.is_blocked())
+            || self.control.iter().any(|&slot| self.table.get(slot).is_some_and(Stream::wants_control))
+            || self.limits.remote.iter().any(super::limits::RemoteStreams::update_due)
+            || self.limits.local.iter().any(|local| local.blocked_wanted)
+    }
+
+    /// Whether stream data waits, for the detection of phases limited by the application.
+    pub(crate) fn send_state(&self) -> SendState {
+        if !self.schedule.is_empty() {
+            SendState::Ready
+        } else if self.waiting > 0 {
+            SendState::Blocked
+        } else {
+            SendState::Nothing
+        }
+    }
+
+    /// Fills what is left of a packet: control frames first, then stream data by rank.
+    pub(crate) fn write(&mut self, writer: &mut FrameWriter<'_>) {
+        if self.wants_control() && !self.write_control(writer) {
+            return;
+        }
+        self.write_data(writer);
+        if self.wants_control() {
+            // What the data ran into: DATA_BLOCKED and STREAM_DATA_BLOCKED. With no room they go next time.
+            self.write_control(writer);
+        }
+    }
+
+    /// False if the room did not suffice.
+    fn write_control(&mut self, writer: &mut FrameWriter<'_>) -> bool {
+        while let Some(&slot) = self.control.front() {
+            if !self.write_stream_control(slot, writer) {
+                return false;
+            }
+            self.control.pop_front();
+        }
+        if self.max_data_wanted {
+            if !writer.frame(&Frame::MaxData(self.receive_window.next_limit()), Receipt::MaxData) {
+                return false;
+            }
+            self.receive_window.advance();
+            self.max_data_wanted = false;
+        }
+        for dir in [Dir::Bidi, Dir::Uni] {
+            let remote = self.limits.remote(dir);
+            if remote.update_due() {
+                let frame = Frame::MaxStreams { dir, limit: remote.next_limit() };
+                if !writer.frame(&frame, Receipt::MaxStreams(dir)) {
+                    return false;
+                }
+                remote.advance();
+            }
+            let local = self.limits.local(dir);
+            if local.blocked_wanted {
+                let frame = Frame::StreamsBlocked { dir, limit: local.limit };
+                if !writer.frame(&frame, Receipt::StreamsBlocked(dir)) {
+                    return false;
+                }
+                local.blocked_wanted = false;
+                self.counters.blocked_sent += 1;
+            }
+        }
+        if self.data_blocked_wanted {
+            if self.credit.is_blocked() {
+                if !writer.frame(&Frame::DataBlocked(self.credit.limit()), Receipt::DataBlocked) {
+                    return false;
+                }
+                self.counters.blocked_sent += 1;
+            }
+            self.data_blocked_wanted = false;
+        }
+        true
+    }
+
+    /// The control frames of one stream; each that was written, or is no longer wanted, is struck off.
+    fn write_stream_control(&mut self, slot: u32, writer: &mut FrameWriter<'_>) -> bool {
+        let Some(stream) = self.table.get_mut(slot) else { return true };
+        let id = stream.id;
+        if stream.pending & pending::RESET != 0 {
+            let reset = stream.send.as_ref().and_then(SendHalf::reset_to_send);
+            if let Some(reset) = reset {
+                let (code, final_size, reliable_size) = (reset.code, reset.final_size, reset.reliable_size);
+                let frame = if reliable_size == 0 {
+                    Frame::ResetStream { id, code, final_size }
+                } else {
+                    Frame::ResetStreamAt { id, code, final_size, reliable_size }
+                };
+                if !writer.frame(&frame, Receipt::ResetStream { slot }) {
+                    return false;
+                }
+                if let Some(send) = &mut stream.send {
+                    send.on_reset_sent();
+                }
+            }
+            // If it has to wait for data, sending the data asks again.
+            stream.pending &= !pending::RESET;
+        }
+        if stream.pending & pending::STOP != 0 {
+            let code = stream.recv.as_ref().filter(|recv| recv.final_size().is_none());
+            if let Some(code) = code.and_then(super::RecvHalf::stopped)
+                && !writer.frame(&Frame::StopSending { id, code }, Receipt::StopSending { slot })
+            {
+                return false;
+            }
+            stream.pending &= !pending::STOP;
+        }
+        if stream.pending & pending::MAX_DATA != 0 {
+            if let Some(recv) = stream.recv.as_mut().filter(|recv| recv.wants_data()) {
+                let frame = Frame::MaxStreamData { id, limit: recv.window.next_limit() };
+                if !writer.frame(&frame, Receipt::MaxStreamData { slot }) {
+                    return false;
+                }
+                recv.window.advance();
+            }
+            stream.pending &= !pending::MAX_DATA;
+        }
+        if stream.pending & pending::BLOCKED != 0 {
+            if let Some(limit) = stream.send.as_ref().and_then(SendHalf::blocked_limit) {
+                let frame = Frame::StreamDataBlocked { id, limit };
+                if !writer.frame(&frame, Receipt::StreamDataBlocked { slot }) {
+                    return false;
+                }
+                self.counters.blocked_sent += 1;
+            }
+            stream.pending &= !pending::BLOCKED;
+        }
+        stream.in_control_queue = false;
+        true
+    }
+
+    fn write_data(&mut self, writer: &mut FrameWriter<'_>) {
+        while let Some(slot) = self.schedule.peek() {
+            let Some(stream) = self.table.get_mut(slot) else { return };
+            let id = stream.id;
+            let Some(send) = &mut stream.send else { return };
+            let Offer::Data { offset, available, fin } = send.offer(self.credit.available()) else {
+                self.activate(slot);
+                continue;
+            };
+            let buffer = &mut send.buffer;
+            let written =
+                writer.stream(slot, id, offset, available, fin, |place| buffer.copy_to(offset, place));
+            let Some(length) = written else { return };
+            let new = send.on_sent(offset, length, fin && length == available);
+            let reset_due = new > 0 && send.reset_to_send().is_some();
+            self.credit.spend(new);
+            self.counters.bytes_sent += new;
+            self.counters.bytes_retransmitted += length as u64 - new;
+            self.schedule.on_sent(length);
+            self.activate(slot);
+            if reset_due {
+                self.want(slot, pending::RESET);
+            }
+            if new > 0 && self.credit.available() == 0 {
+                self.sweep();
+            }
+        }
+    }
+
+    /// Puts a stream where it belongs: into the schedule if it can send, into the list of blocked ones, or nowhere.
+    pub(super) fn activate(&mut self, slot: u32) {
+        let Some(stream) = self.table.get_mut(slot) else { return };
+        let offer = stream.send.as_ref().map_or(Offer::Nothing, |send| send.offer(self.credit.available()));
+        let ready = matches!(offer, Offer::Data { .. });
+        if ready != stream.scheduled {
+            stream.scheduled = ready;
+            if ready {
+                self.schedule.insert(slot, stream.id.value(), &stream.priority);
+            } else {
+                self.schedule.remove(slot, stream.id.value(), &stream.priority);
+            }
+        }
+        let waits = matches!(offer, Offer::StreamBlocked | Offer::ConnectionBlocked);
+        if waits != stream.waits_for_credit {
+            stream.waits_for_credit = waits;
+            self.waiting = if waits { self.waiting + 1 } else { self.waiting.saturating_sub(1) };
+        }
+        match offer {
+            Offer::StreamBlocked if self.peer.is_some() => {
+                // RFC 9000 §4.1: told once for each limit.
+                if stream.send.as_mut().is_some_and(SendHalf::note_blocked) {
+                    self.want(slot, pending::BLOCKED);
+                }
+            }
+            Offer::ConnectionBlocked => {
+                if !stream.in_blocked_list {
+                    stream.in_blocked_list = true;
+                    self.blocked.push(slot);
+                }
+                if self.peer.is_some() && self.credit.note_blocked() {
+                    self.data_blocked_wanted = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The connection's credit is spent: streams with new data only leave the schedule.
+    fn sweep(&mut self) {
+        let slots: Vec<u32> = self.schedule.slots().collect();
+        for slot in slots {
+            self.activate(slot);
+        }
+    }
+
+    /// The connection has credit again.
+    pub(super) fn unblock(&mut self) {
+        for slot in std::mem::take(&mut self.blocked) {
+            if let Some(stream) = self.table.get_mut(slot) {
+                stream.in_blocked_list = false;
+                self.activate(slot);
+            }
+        }
+    }
+
+    /// A packet with this receipt was acknowledged or lost. A receipt may come as lost first and as acknowledged
+    /// later; one of a forgotten stream is ignored, and so is one that is not of a stream frame.
+    pub(crate) fn settle(&mut self, receipt: Receipt, acked: bool, out: &mut VecDeque<Event>) {
+        match receipt {
+            Receipt::Stream { slot, offset, length, fin } => {
+                self.settle_data(slot, offset, length, fin, acked, out);
+            }
+            Receipt::ResetStream { slot } => {
+                let Some(send) = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut()) else {
+                    return;
+                };
+                let again = if acked { send.on_reset_acked() } else { send.on_reset_lost() };
+                if again {
+                    self.want(slot, pending::RESET);
+                }
+                self.after_sending(slot, out);
+            }
+            // From here on: acknowledged means nothing to do; lost means the current value again, which writing
+            // drops if it is no longer wanted (RFC 9000 §13.3).
+            _ if acked => {}
+            Receipt::StopSending { slot } => self.want(slot, pending::STOP),
+            Receipt::MaxStreamData { slot } => self.want(slot, pending::MAX_DATA),
+            Receipt::StreamDataBlocked { slot } => self.want(slot, pending::BLOCKED),
+            Receipt::MaxData => self.max_data_wanted = true,
+            Receipt::DataBlocked => self.data_blocked_wanted |= self.credit.is_blocked(),
+            Receipt::MaxStreams(dir) => self.limits.remote(dir).update_lost = true,
+            Receipt::StreamsBlocked(dir) => self.limits.local(dir).on_blocked_lost(),
+            _ => {}
+        }
+    }
+
+    fn settle_data(
+        &mut self,
+        slot: u32,
+        offset: u64,
+        length: u32,
+        fin: bool,
+        acked: bool,
+        out: &mut VecDeque<Event>,
+    ) {
+        let Some(send) = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut()) else { return };
+        if acked {
+            let before = send.acked();
+            let had_lost = send.buffer.has_lost();
+            send.on_acked(offset, length, fin);
+            self.counters.bytes_acked += send.acked() - before;
+            if had_lost || fin {
+                // What was to be sent again may have arrived after all.
+                self.activate(slot);
+            }
+            self.after_sending(slot, out);
+        } else {
+            send.on_lost(offset, length, fin);
+            self.activate(slot);
+        }
+    }
+
+    /// Events of a sending part, and its end.
+    fn after_sending(&mut self, slot: u32, out: &mut VecDeque<Event>) {
+        let Some(stream) = self.table.get_mut(slot) else { return };
+        let Some(send) = &mut stream.send else { return };
+        if send.is_done() {
+            stream.send = None;
+            out.push_back(Event::StreamSent(stream.id, stream.tag));
+            self.activate(slot);
+            self.retire(slot);
+        } else if send.take_writable(self.config.send_buffer) {
+            out.push_back(Event::StreamWritable(stream.id, stream.tag));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Stream counts (RFC 9000 §4.6): how many streams each side has opened and may open.
+
+use crate::{buf::RangeSet, error::Violation, ids::Dir};
+
+/// The largest stream limit there can be.
+pub(super) const MAX_STREAMS: u64 = 1 << 60;
+
+/// Up to this window an idle peer gets back every stream at once, and not only in batches.
+const EXACT_WINDOW: u64 = 256;
+
+/// Streams of one direction that this endpoint opens.
+#[derive(Debug, Default)]
+pub(super) struct LocalStreams {
+    pub(super) opened: u64,
+    pub(super) limit: u64,
+    /// An `open` was refused since the limit rose last.
+    pub(super) refused: bool,
+    blocked_at: Option<u64>,
+    pub(super) blocked_wanted: bool,
+}
+
+impl LocalStreams {
+    /// The index of the next stream, `None` (and `STREAMS_BLOCKED` wanted, once per limit) at the limit.
+    pub(super) fn next(&mut self, limit_known: bool) -> Option<u64> {
+        if self.opened < self.limit {
+            return Some(self.opened);
+        }
+        self.refused = true;
+        if limit_known && self.blocked_at.replace(self.limit) != Some(self.limit) {
+            self.blocked_wanted = true;
+        }
+        None
+    }
+
+    /// True if that raised the limit and an `open` had been refused.
+    pub(super) fn raise(&mut self, limit: u64) -> bool {
+        if limit <= self.limit {
+            return false;
+        }
+        self.limit = limit;
+        self.blocked_wanted = false;
+        std::mem::take(&mut self.refused)
+    }
+
+    /// `STREAMS_BLOCKED` was lost: again, if still true.
+    pub(super) fn on_blocked_lost(&mut self) {
+        self.blocked_wanted |= self.refused && self.blocked_at == Some(self.limit);
+    }
+}
+
+/// Streams of one direction that the peer opens.
+#[derive(Debug, Default)]
+pub(super) struct RemoteStreams {
+    pub(super) opened: u64,
+    closed: u64,
+    pub(super) advertised: u64,
+    window: u64,
+    /// Opened implicitly by a higher id (RFC 9000 §3.2) with no frame of their own yet: these have no entry in
+    /// the table, so that one frame cannot cost us a table full of streams.
+    unseen: RangeSet,
+    pub(super) update_lost: bool,
+    asked: bool,
+}
+
+/// What the arrival of a frame for a stream of the peer means.
+pub(super) enum Arrival {
+    /// The frame is the first for this stream: it and all from `first_new` on are opened by it.
+    Opens { first_new: u64 },
+    /// The stream was opened implicitly before and needs an entry now.
+    FirstSeen,
+    /// The table has the stream, or it is closed and forgotten.
+    Known,
+}
+
+impl RemoteStreams {
+    pub(super) fn new(window: u64) -> Self {
+        let window = window.min(MAX_STREAMS);
+        Self { advertised: window, window, ..Self::default() }
+    }
+
+    /// RFC 9000 §4.6: a stream beyond the limit ends the connection.
+    pub(super) fn arrive(&mut self, index: u64) -> Result<Arrival, Violation> {
+        if index >= self.advertised {
+            return Err(Violation::StreamLimit);
+        }
+        if index >= self.opened {
+            let first_new = self.opened;
+            self.unseen.insert(first_new..index);
+            self.opened = index + 1;
+            return Ok(Arrival::Opens { first_new });
+        }
+        Ok(if self.see(index) { Arrival::FirstSeen } else { Arrival::Known })
+    }
+
+    /// True if the stream is open, has no entry yet and needs one from now on.
+    pub(super) fn see(&mut self, index: u64) -> bool {
+        !self.unseen.is_empty() && self.unseen.remove(index..index + 1) == 1
+    }
+
+    pub(super) fn on_closed(&mut self) {
+        self.closed += 1;
+    }
+
+    /// The peer says that it is blocked. A hint only: what is due anyway goes out at once.
+    pub(super) fn on_blocked(&mut self) {
+        self.asked = true;
+    }
+
+    /// Whether to send `MAX_STREAMS`: in batches of an eighth of the window, but at once when the peer could run
+    /// out: less than half of the window left to open, or it said that it is blocked. With a small window also
+    /// when all its streams are closed, for a peer may need the whole of it at once.
+    pub(super) fn update_due(&self) -> bool {
+        let gain = self.next_limit().saturating_sub(self.advertised);
+        let left = self.advertised - self.opened.min(self.advertised);
+        self.update_lost
+            || gain > 0
+                && (gain >= self.window / 8
+                    || left <= self.window / 2
+                    || (self.opened == self.closed && self.window <= EXACT_WINDOW)
+                    || self.asked)
+    }
+
+    pub(super) fn advance(&mut self) -> u64 {
+        self.advertised = self.advertised.max(self.next_limit());
+        self.update_lost = false;
+        self.asked = false;
+        self.advertised
+    }
+
+    pub(super) fn next_limit(&self) -> u64 {
+        self.closed.saturating_add(self.window).min(MAX_STREAMS)
+    }
+}
+
+/// The counts of one connection.
+#[derive(Debug)]
+pub(super) struct Limits {
+    pub(super) local: [LocalStreams; 2],
+    pub(super) remote: [RemoteStreams; 2],
+}
+
+impl Limits {
+    pub(super) fn new(max_bidi: u64, max_uni: u64) -> Self {
+        Self {
+            local: [LocalStreams::default(), LocalStreams::default()],
+            remote: [RemoteStreams::new(max_bidi), RemoteStreams::new(max_uni)],
+        }
+    }
+
+    pub(super) fn local(&mut self, dir: Dir) -> &mut LocalStreams {
+        &mut self.local[dir as usize]
+    }
+
+    pub(super) fn remote(&mut self, dir: Dir) -> &mut RemoteStreams {
+        &mut self.remote[dir as usize]
+    }
+}

@@ -1,0 +1,289 @@
+//! Streams (RFC 9000 §2-§4, §19.4-§19.14; reliable-stream-reset).
+//!
+//! Owns the stream table, the sending and receiving parts, flow control of streams and connection with
+//! auto-tuning, stream limits and the schedule. Must never know packets, packet numbers, congestion, TLS or what
+//! the data means: frames come in as values, frames go out through a [`FrameWriter`](crate::frame::FrameWriter),
+//! receipts come home by slot.
+//!
+//! Closed streams are forgotten: a later frame on one is ignored, whatever it says. RFC 9000 §4.5 would have a
+//! changed final size of a closed stream reported, which is a SHOULD and would cost memory without end.
+#![allow(dead_code, reason = "the scripts of connection/ use the rest")]
+
+mod api;
+mod flow;
+mod frames_in;
+mod frames_out;
+mod limits;
+mod recv;
+mod schedule;
+mod send;
+mod table;
+#[cfg(test)]
+mod tests;
+
+#[allow(unused_imports, reason = "the scripts of connection/ name them")]
+pub(crate) use {
+    api::{RecvStats, SendStats},
+    frames_out::{Interest, SendState},
+};
+
+use std::collections::VecDeque;
+
+use crate::{
+    base::Budget,
+    event::Event,
+    ids::{Dir, Side, StreamId},
+};
+use flow::{ReceiveWindow, SendCredit};
+use limits::Limits;
+use recv::RecvHalf;
+use schedule::Schedule;
+use send::SendHalf;
+use table::Table;
+
+/// Settings of the streams of one connection. Sizes in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StreamsConfig {
+    /// Which end this is.
+    pub(crate) side: Side,
+    /// The receive window of a stream at first; our three `initial_max_stream_data` parameters.
+    pub(crate) stream_receive_window: u64,
+    /// The most that auto-tuning makes of it.
+    pub(crate) stream_receive_window_max: u64,
+    /// The receive window of the connection at first; our `initial_max_data`.
+    pub(crate) connection_receive_window: u64,
+    /// The most that auto-tuning makes of it.
+    pub(crate) connection_receive_window_max: u64,
+    /// Bidirectional streams that the peer may have open at once, at most 60,000.
+    pub(crate) max_bidi: u64,
+    /// Unidirectional streams that the peer may have open at once, at most 60,000.
+    pub(crate) max_uni: u64,
+    /// Bytes of one stream that a writer can have unacknowledged before it is blocked.
+    pub(crate) send_buffer: usize,
+}
+
+/// The most streams of one direction that a peer may have open at once, whatever the configuration says.
+const MAX_CONCURRENT: u64 = 60_000;
+
+impl StreamsConfig {
+    /// The defaults for this end.
+    pub(crate) const fn new(side: Side) -> Self {
+        Self {
+            side,
+            stream_receive_window: 256 << 10,
+            stream_receive_window_max: 16 << 20,
+            connection_receive_window: 1 << 20,
+            connection_receive_window_max: 24 << 20,
+            max_bidi: 1_000,
+            max_uni: 1_000,
+            send_buffer: 1 << 20,
+        }
+    }
+}
+
+/// What the peer's transport parameters say about streams (RFC 9000 §18.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PeerLimits {
+    /// `initial_max_data`.
+    pub(crate) max_data: u64,
+    /// `initial_max_stream_data_bidi_local`: for streams that the peer opened.
+    pub(crate) max_stream_data_bidi_local: u64,
+    /// `initial_max_stream_data_bidi_remote`: for streams that we opened.
+    pub(crate) max_stream_data_bidi_remote: u64,
+    /// `initial_max_stream_data_uni`.
+    pub(crate) max_stream_data_uni: u64,
+    /// `initial_max_streams_bidi`.
+    pub(crate) max_streams_bidi: u64,
+    /// `initial_max_streams_uni`.
+    pub(crate) max_streams_uni: u64,
+    /// The peer accepts `RESET_STREAM_AT`.
+    pub(crate) reset_stream_at: bool,
+}
+
+/// Plain counts since the connection began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StreamsCounters {
+    /// Streams opened by this end.
+    pub(crate) opened_local: u64,
+    /// Streams opened by the peer.
+    pub(crate) opened_remote: u64,
+    /// Stream bytes sent for the first time.
+    pub(crate) bytes_sent: u64,
+    /// Stream bytes sent again.
+    pub(crate) bytes_retransmitted: u64,
+    /// Stream bytes acknowledged.
+    pub(crate) bytes_acked: u64,
+    /// Bytes read by the application.
+    pub(crate) bytes_read: u64,
+    /// Resets with a reliable size sent as plain resets, because the peer does not know the other.
+    pub(crate) reset_fallbacks: u64,
+    /// `DATA_BLOCKED`, `STREAM_DATA_BLOCKED` and `STREAMS_BLOCKED` frames received.
+    pub(crate) blocked_received: u64,
+    /// The same, sent.
+    pub(crate) blocked_sent: u64,
+    /// Frames ignored because their stream is closed and forgotten.
+    pub(crate) frames_after_close: u64,
+}
+
+/// All streams of one connection.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    config: StreamsConfig,
+    peer: Option<PeerLimits>,
+    table: Table,
+    schedule: Schedule,
+    limits: Limits,
+    /// The connection's receive window, and what was received against it.
+    receive_window: ReceiveWindow,
+    received: u64,
+    credit: SendCredit,
+    /// Slots with control frames to send.
+    control: VecDeque<u32>,
+    /// Slots whose new data waits for connection credit.
+    blocked: Vec<u32>,
+    max_data_wanted: bool,
+    data_blocked_wanted: bool,
+    /// Streams that wait for credit.
+    waiting: usize,
+    /// Budget of removed streams, given back by the next call that has the budget at hand, and of streams that
+    /// the application touched before their first frame, charged then.
+    owed: usize,
+    uncharged: usize,
+    counters: StreamsCounters,
+}
+
+impl Streams {
+    /// No streams yet, and none can be opened before [`Self::set_peer_limits`].
+    pub(crate) fn new(config: StreamsConfig) -> Self {
+        let config = StreamsConfig {
+            max_bidi: config.max_bidi.min(MAX_CONCURRENT),
+            max_uni: config.max_uni.min(MAX_CONCURRENT),
+            ..config
+        };
+        Self {
+            config,
+            peer: None,
+            table: Table::default(),
+            schedule: Schedule::default(),
+            limits: Limits::new(config.max_bidi, config.max_uni),
+            receive_window: ReceiveWindow::new(
+                config.connection_receive_window,
+                config.connection_receive_window_max,
+            ),
+            received: 0,
+            credit: SendCredit::default(),
+            control: VecDeque::new(),
+            blocked: Vec::new(),
+            max_data_wanted: false,
+            data_blocked_wanted: false,
+            waiting: 0,
+            owed: 0,
+            uncharged: 0,
+            counters: StreamsCounters::default(),
+        }
+    }
+
+    /// The settings in effect, which are also the limits for our transport parameters.
+    pub(crate) fn config(&self) -> &StreamsConfig {
+        &self.config
+    }
+
+    /// The peer's limits are known: remembered ones for 0-RTT, then those of the handshake. Limits only rise.
+    pub(crate) fn set_peer_limits(&mut self, peer: PeerLimits, out: &mut VecDeque<Event>) {
+        self.peer = Some(peer);
+        self.credit.raise(peer.max_data);
+        for (dir, limit) in [(Dir::Bidi, peer.max_streams_bidi), (Dir::Uni, peer.max_streams_uni)] {
+            if self.limits.local(dir).raise(limit) {
+                out.push_back(Event::StreamsAvailable(dir));
+            }
+        }
+        for slot in self.table.slots() {
+            if let Some(stream) = self.table.get_mut(slot) {
+                let limit = initial_send_limit(self.config.side, Some(&peer), stream.id);
+                if let Some(send) = &mut stream.send {
+                    send.raise(limit);
+                }
+                self.activate(slot);
+            }
+        }
+        self.unblock();
+    }
+
+    /// Counts since the connection began.
+    pub(crate) fn counters(&self) -> StreamsCounters {
+        self.counters
+    }
+
+    /// Streams with an entry in the table.
+    pub(crate) fn live(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The halves that a stream of this id has at this end.
+    fn halves(&self, id: StreamId) -> (Option<SendHalf>, Option<RecvHalf>) {
+        let local = id.initiator() == self.config.side;
+        let sends = local || id.dir() == Dir::Bidi;
+        let receives = !local || id.dir() == Dir::Bidi;
+        let limit = initial_send_limit(self.config.side, self.peer.as_ref(), id);
+        let config = &self.config;
+        (
+            sends.then(|| SendHalf::new(limit)),
+            receives.then(|| RecvHalf::new(config.stream_receive_window, config.stream_receive_window_max)),
+        )
+    }
+
+    /// Wants a control frame of this stream sent.
+    fn want(&mut self, slot: u32, bit: u8) {
+        if let Some(stream) = self.table.get_mut(slot) {
+            stream.pending |= bit;
+            if !stream.in_control_queue {
+                stream.in_control_queue = true;
+                // Entries of streams forgotten since would pile up if nothing else were ever written.
+                while self.control.front().is_some_and(|&front| self.table.get(front).is_none()) {
+                    self.control.pop_front();
+                }
+                self.control.push_back(slot);
+            }
+        }
+    }
+
+    /// Settles what calls without the budget at hand left open.
+    fn balance(&mut self, budget: &mut Budget) {
+        let both = self.owed.min(self.uncharged);
+        self.uncharged -= both;
+        budget.release(std::mem::take(&mut self.owed) - both);
+        if self.uncharged > 0 && budget.charge(self.uncharged).is_ok() {
+            self.uncharged = 0;
+        }
+    }
+
+    /// Gives credit of the connection back.
+    fn consume(&mut self, bytes: u64) {
+        if bytes > 0 {
+            self.receive_window.consume(bytes);
+            self.max_data_wanted |= self.receive_window.update_due();
+        }
+    }
+
+    /// Drops halves that are done, and the stream with its last half.
+    fn retire(&mut self, slot: u32) {
+        let Some(stream) = self.table.get_mut(slot) else { return };
+        if stream.send.is_some() || stream.recv.is_some() {
+            return;
+        }
+        let id = stream.id;
+        self.table.remove(slot);
+        if id.initiator() != self.config.side {
+            self.limits.remote(id.dir()).on_closed();
+            self.owed += table::STREAM_COST;
+        }
+    }
+}
+
+fn initial_send_limit(side: Side, peer: Option<&PeerLimits>, id: StreamId) -> u64 {
+    peer.map_or(0, |peer| match (id.dir(), id.initiator() == side) {
+        (Dir::Uni, _) => peer.max_stream_data_uni,
+        (Dir::Bidi, true) => peer.max_stream_data_bidi_remote,
+        (Dir::Bidi, false) => peer.max_stream_data_bidi_local,
+    })
+}

@@ -1,0 +1,237 @@
+//! The receiving part of a stream (RFC 9000 §3.2; reliable-stream-reset §5).
+//!
+//! States: Recv (no `final_size`), Size Known (`final_size`), Data Recvd (all of it here), Reset Recvd
+//! (`reset`); Data Read and Reset Read end the half, and so does knowing the final size of a stopped stream.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::flow::ReceiveWindow;
+use crate::{
+    base::{Budget, BudgetExceeded, Timestamp, varint},
+    buf::Assembler,
+    error::{Violation, call::ReadError},
+};
+
+/// What a read gave, before the stream table acts on it.
+#[derive(Debug)]
+pub(super) enum Taken {
+    Data(Bytes),
+    Blocked,
+    Finished,
+    Failed(ReadError),
+}
+
+#[derive(Debug)]
+pub(super) struct RecvHalf {
+    assembler: Assembler,
+    pub(super) window: ReceiveWindow,
+    /// The highest offset received, or the final size: what counts against flow control (RFC 9000 §4.1, §4.5).
+    highest: u64,
+    /// Connection credit was given back for everything below.
+    credited: u64,
+    final_size: Option<u64>,
+    reset: Option<(u64, u64)>,
+    stopped: Option<u64>,
+    /// The next time there is something to read, an event is due.
+    notify: bool,
+}
+
+impl RecvHalf {
+    pub(super) fn new(initial_window: u64, max_window: u64) -> Self {
+        Self {
+            assembler: Assembler::default(),
+            window: ReceiveWindow::new(initial_window, max_window),
+            highest: 0,
+            credited: 0,
+            final_size: None,
+            reset: None,
+            stopped: None,
+            notify: true,
+        }
+    }
+
+    pub(super) fn final_size(&self) -> Option<u64> {
+        self.final_size
+    }
+
+    pub(super) fn stopped(&self) -> Option<u64> {
+        self.stopped
+    }
+
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.assembler.bytes_read()
+    }
+
+    pub(super) fn contiguous_end(&self) -> u64 {
+        self.assembler.contiguous_end()
+    }
+
+    /// Checks a STREAM frame against the final size (RFC 9000 §4.5) and the stream's limit (§4.1). Returns by how
+    /// much it raises what counts against the connection's limit. Changes nothing.
+    pub(super) fn check_data(&self, offset: u64, length: u64, fin: bool) -> Result<u64, Violation> {
+        let end =
+            offset.checked_add(length).filter(|end| *end <= varint::MAX).ok_or(Violation::StreamOffset)?;
+        match self.final_size {
+            Some(size) if fin && size != end => return Err(Violation::FinalSizeChanged),
+            Some(size) if end > size => return Err(Violation::FinalSizeExceeded),
+            None if fin && end < self.highest => return Err(Violation::FinalSizeChanged),
+            _ => {}
+        }
+        self.check_limit(end)
+    }
+
+    /// The same for `RESET_STREAM` and `RESET_STREAM_AT`; `reliable_size` is 0 for the former.
+    pub(super) fn check_reset(
+        &self,
+        code: u64,
+        final_size: u64,
+        reliable_size: u64,
+    ) -> Result<u64, Violation> {
+        // reliable-stream-reset §4.
+        if reliable_size > final_size {
+            return Err(Violation::ReliableSize);
+        }
+        if final_size < self.highest || self.final_size.is_some_and(|size| size != final_size) {
+            return Err(Violation::FinalSizeChanged);
+        }
+        // reliable-stream-reset §5.2.
+        if self.reset.is_some_and(|(known, _)| known != code) {
+            return Err(Violation::ResetCodeChanged);
+        }
+        self.check_limit(final_size)
+    }
+
+    fn check_limit(&self, end: u64) -> Result<u64, Violation> {
+        if end > self.window.advertised() {
+            return Err(Violation::StreamFlowControl);
+        }
+        Ok(end.saturating_sub(self.highest))
+    }
+
+    /// Takes checked data.
+    pub(super) fn on_data(
+        &mut self,
+        offset: u64,
+        data: Bytes,
+        fin: bool,
+        allocation: usize,
+        budget: &mut Budget,
+    ) -> Result<(), BudgetExceeded> {
+        let end = offset + data.len() as u64;
+        self.highest = self.highest.max(end);
+        if fin {
+            self.final_size = Some(end);
+        }
+        if self.discards() || (self.reset.is_some() && offset >= self.readable_to()) {
+            return Ok(());
+        }
+        self.assembler.insert(offset, data, allocation, budget).map(|_| ())
+    }
+
+    /// Takes a checked reset. Data below the reliable size stays readable; a reset after all data has arrived
+    /// changes nothing (RFC 9000 §3.2, Data Recvd).
+    pub(super) fn on_reset(&mut self, code: u64, final_size: u64, reliable_size: u64, budget: &mut Budget) {
+        let complete = self.final_size == Some(self.assembler.contiguous_end()) && self.reset.is_none();
+        self.highest = self.highest.max(final_size);
+        self.final_size = Some(final_size);
+        if complete {
+            return;
+        }
+        // Only ever lowered (reliable-stream-reset §5.2).
+        let reliable_size = self.reset.map_or(reliable_size, |(_, known)| known.min(reliable_size));
+        self.reset = Some((code, reliable_size));
+        if self.discards() {
+            self.assembler.clear(budget);
+        }
+    }
+
+    /// The application wants no more. True if the peer is to be told: not when it has said all it will.
+    pub(super) fn stop(&mut self, code: u64, budget: &mut Budget) -> Result<bool, ReadError> {
+        if self.stopped.is_some() {
+            return Err(ReadError::Closed);
+        }
+        self.stopped = Some(code);
+        self.assembler.clear(budget);
+        Ok(self.final_size.is_none())
+    }
+
+    /// Takes the next bytes in order.
+    pub(super) fn read(&mut self, max: usize, budget: &mut Budget) -> Taken {
+        if self.stopped.is_some() {
+            return Taken::Failed(ReadError::Closed);
+        }
+        let left = self.readable_to().saturating_sub(self.bytes_read());
+        let max = max.min(usize::try_from(left).unwrap_or(usize::MAX));
+        if let Some(bytes) = self.assembler.read(max, budget) {
+            self.window.consume(bytes.len() as u64);
+            return Taken::Data(bytes);
+        }
+        if let Some((code, reliable_size)) = self.reset {
+            if self.bytes_read() >= reliable_size {
+                self.assembler.clear(budget);
+                return Taken::Failed(ReadError::Reset(code));
+            }
+        } else if self.final_size == Some(self.bytes_read()) {
+            return Taken::Finished;
+        }
+        if self.assembler.readable() == 0 {
+            self.notify = true;
+        }
+        Taken::Blocked
+    }
+
+    /// Connection credit to give back now: for what was read, or for all that came once nobody will read it.
+    pub(super) fn take_credit(&mut self) -> u64 {
+        let to = if self.discards() { self.highest } else { self.bytes_read() };
+        let credit = to.saturating_sub(self.credited);
+        self.credited = self.credited.max(to);
+        credit
+    }
+
+    /// Auto-tuning after a read. The new window if it grew.
+    pub(super) fn tune(&mut self, now: Timestamp, rtt: Duration) -> Option<u64> {
+        (self.wants_data() && self.window.tune(now, rtt)).then(|| self.window.size())
+    }
+
+    /// Whether more credit on this stream makes sense.
+    pub(super) fn wants_data(&self) -> bool {
+        self.final_size.is_none() && self.stopped.is_none()
+    }
+
+    /// Whether a readable event is due; once until a read finds nothing.
+    pub(super) fn take_readable(&mut self) -> bool {
+        let due = self.notify && self.stopped.is_none() && self.is_readable();
+        self.notify &= !due;
+        due
+    }
+
+    /// True when nothing more will come of this half: stopped, and the final size known.
+    pub(super) fn is_done(&self) -> bool {
+        self.stopped.is_some() && self.final_size.is_some()
+    }
+
+    /// Gives all memory back, before the half is dropped.
+    pub(super) fn clear(&mut self, budget: &mut Budget) {
+        self.assembler.clear(budget);
+    }
+
+    fn is_readable(&self) -> bool {
+        let read = self.bytes_read();
+        self.assembler.readable() > 0
+            || self.final_size == Some(read)
+            || self.reset.is_some_and(|(_, reliable_size)| read >= reliable_size)
+    }
+
+    /// Nobody will read what arrives from now on.
+    fn discards(&self) -> bool {
+        self.stopped.is_some()
+            || self.reset.is_some_and(|(_, reliable_size)| self.bytes_read() >= reliable_size)
+    }
+
+    /// Where reading ends because of a reset.
+    fn readable_to(&self) -> u64 {
+        self.reset.map_or(u64::MAX, |(_, reliable_size)| reliable_size)
+    }
+}

@@ -1,0 +1,268 @@
+//! The sending part of a stream (RFC 9000 §3.1; reliable-stream-reset §5).
+//!
+//! States, as the fields tell them: Ready/Send (`fin` is `Open` or `Queued`, no `reset`), Data Sent (`fin`
+//! `InFlight`), Reset Sent (`reset`), and Data Recvd/Reset Recvd ([`SendHalf::is_done`], after which it is gone).
+
+use bytes::Bytes;
+
+use crate::{buf::SendBuffer, error::call::WriteError};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fin {
+    Open,
+    Queued,
+    InFlight,
+    Acked,
+}
+
+/// A reset of this stream, by the application or in answer to `STOP_SENDING`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reset {
+    pub(super) code: u64,
+    pub(super) final_size: u64,
+    /// 0 for a plain `RESET_STREAM`.
+    pub(super) reliable_size: u64,
+    /// What had been sent when the stream was reset; the final size is never below.
+    sent: u64,
+    /// A frame with the final size has gone out, which must not change any more.
+    announced: bool,
+    /// Frames sent and not acknowledged.
+    unacked: u32,
+    /// Acknowledgments until one of them must be for the current reliable size: receipts do not tell which
+    /// size they carried, so after lowering it one more is needed than older frames can bring.
+    acks_needed: u32,
+}
+
+/// What a stream could send now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    Nothing,
+    /// The stream's limit holds new data back.
+    StreamBlocked,
+    /// The connection's limit holds new data back.
+    ConnectionBlocked,
+    Data {
+        offset: u64,
+        available: usize,
+        fin: bool,
+    },
+}
+
+/// The most data that one frame can carry, whatever the packet.
+const MAX_FRAME: usize = 65_535;
+
+#[derive(Debug)]
+pub(super) struct SendHalf {
+    pub(super) buffer: SendBuffer,
+    max_data: u64,
+    fin: Fin,
+    reset: Option<Reset>,
+    stopped: Option<u64>,
+    /// A write took less than it was given: an event is due when there is room.
+    write_blocked: bool,
+    blocked_at: Option<u64>,
+    acked: u64,
+}
+
+impl SendHalf {
+    pub(super) fn new(max_data: u64) -> Self {
+        Self {
+            buffer: SendBuffer::default(),
+            max_data,
+            fin: Fin::Open,
+            reset: None,
+            stopped: None,
+            write_blocked: false,
+            blocked_at: None,
+            acked: 0,
+        }
+    }
+
+    pub(super) fn max_data(&self) -> u64 {
+        self.max_data
+    }
+
+    pub(super) fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    pub(super) fn reset_state(&self) -> Option<Reset> {
+        self.reset
+    }
+
+    /// True if that raised the limit.
+    pub(super) fn raise(&mut self, limit: u64) -> bool {
+        let raised = limit > self.max_data;
+        self.max_data = self.max_data.max(limit);
+        raised
+    }
+
+    /// Takes as much of `bytes` as `limit` leaves room for.
+    pub(super) fn write(&mut self, bytes: &mut Bytes, limit: usize) -> Result<usize, WriteError> {
+        self.check_open()?;
+        let room = limit.saturating_sub(usize::try_from(self.buffer.unacked()).unwrap_or(usize::MAX));
+        let taken = room.min(bytes.len());
+        self.write_blocked |= taken < bytes.len();
+        if taken > 0 {
+            self.buffer.write(bytes.split_to(taken));
+        }
+        Ok(taken)
+    }
+
+    pub(super) fn finish(&mut self) -> Result<(), WriteError> {
+        self.check_open()?;
+        self.fin = Fin::Queued;
+        self.write_blocked = false;
+        Ok(())
+    }
+
+    fn check_open(&self) -> Result<(), WriteError> {
+        match (self.stopped, self.fin, self.reset) {
+            (Some(code), _, _) => Err(WriteError::Stopped(code)),
+            (None, Fin::Open, None) => Ok(()),
+            _ => Err(WriteError::Closed),
+        }
+    }
+
+    /// Resets the stream, or lowers the reliable size of a reset under way (which keeps its code and its final
+    /// size, reliable-stream-reset §5.2). True if a frame is to be sent.
+    pub(super) fn reset(&mut self, code: u64, reliable_size: u64) -> Result<bool, WriteError> {
+        if let Some(code) = self.stopped {
+            return Err(WriteError::Stopped(code));
+        }
+        Ok(self.start_reset(code, reliable_size))
+    }
+
+    /// `STOP_SENDING` arrived: answered by a plain reset with the same code (RFC 9000 §3.5), unless all was sent
+    /// and acknowledged. `None` if it was known before, else whether a frame is to be sent.
+    pub(super) fn stop(&mut self, code: u64) -> Option<bool> {
+        if self.stopped.is_some() {
+            return None;
+        }
+        self.stopped = Some(code);
+        Some(self.start_reset(code, 0))
+    }
+
+    fn start_reset(&mut self, code: u64, reliable_size: u64) -> bool {
+        self.write_blocked = false;
+        let reliable_size = reliable_size.min(self.buffer.end());
+        match &mut self.reset {
+            Some(reset) if reliable_size < reset.reliable_size => {
+                if !reset.announced {
+                    reset.final_size = reset.sent.max(self.buffer.sent_end()).max(reliable_size);
+                }
+                reset.reliable_size = reliable_size;
+                reset.acks_needed = reset.unacked.saturating_add(1);
+            }
+            Some(_) => return false,
+            None => {
+                let sent = self.buffer.sent_end();
+                self.reset = Some(Reset {
+                    code,
+                    final_size: sent.max(reliable_size),
+                    reliable_size,
+                    sent,
+                    announced: false,
+                    unacked: 0,
+                    acks_needed: 1,
+                });
+            }
+        }
+        self.buffer.truncate(reliable_size);
+        true
+    }
+
+    /// The reset to send now. Waits until all data up to the reliable size was sent once, for the final size must
+    /// be within the limits of flow control (reliable-stream-reset §4).
+    pub(super) fn reset_to_send(&self) -> Option<Reset> {
+        self.reset.filter(|reset| self.buffer.sent_end() >= reset.reliable_size.min(self.buffer.end()))
+    }
+
+    pub(super) fn on_reset_sent(&mut self) {
+        if let Some(reset) = &mut self.reset {
+            reset.announced = true;
+            reset.unacked = reset.unacked.saturating_add(1);
+        }
+    }
+
+    /// A reset frame was acknowledged. True if it must be sent again.
+    pub(super) fn on_reset_acked(&mut self) -> bool {
+        let Some(reset) = &mut self.reset else { return false };
+        reset.unacked = reset.unacked.saturating_sub(1);
+        reset.acks_needed = reset.acks_needed.saturating_sub(1);
+        reset.acks_needed > 0
+    }
+
+    /// A reset frame was lost. True if it must be sent again.
+    pub(super) fn on_reset_lost(&mut self) -> bool {
+        self.reset.is_some_and(|reset| reset.acks_needed > 0)
+    }
+
+    /// What to send next, with `credit` bytes of new data allowed by the connection.
+    pub(super) fn offer(&self, credit: u64) -> Offer {
+        let sent = self.buffer.sent_end();
+        let limit = self.max_data.min(sent.saturating_add(credit));
+        if let Some(range) = self.buffer.peek_transmit(MAX_FRAME, limit) {
+            let fin = self.fin == Fin::Queued && range.end == self.buffer.end() && self.reset.is_none();
+            return Offer::Data { offset: range.start, available: (range.end - range.start) as usize, fin };
+        }
+        if self.buffer.has_unsent() {
+            return if self.max_data <= sent { Offer::StreamBlocked } else { Offer::ConnectionBlocked };
+        }
+        if self.fin == Fin::Queued && self.reset.is_none() {
+            return Offer::Data { offset: self.buffer.end(), available: 0, fin: true };
+        }
+        Offer::Nothing
+    }
+
+    /// Data was written into a packet. Returns how many of the bytes are new, which spends credit.
+    pub(super) fn on_sent(&mut self, offset: u64, length: usize, fin: bool) -> u64 {
+        let before = self.buffer.sent_end();
+        self.buffer.on_sent(offset..offset + length as u64);
+        if fin {
+            self.fin = Fin::InFlight;
+        }
+        self.buffer.sent_end() - before
+    }
+
+    pub(super) fn on_acked(&mut self, offset: u64, length: u32, fin: bool) {
+        self.acked += self.buffer.on_ack(offset..offset + u64::from(length));
+        if fin {
+            self.fin = Fin::Acked;
+        }
+    }
+
+    pub(super) fn on_lost(&mut self, offset: u64, length: u32, fin: bool) {
+        self.buffer.on_lost(offset..offset + u64::from(length));
+        if fin && self.fin == Fin::InFlight {
+            self.fin = Fin::Queued;
+        }
+    }
+
+    /// Whether an event is due because a blocked writer has a quarter of the limit free again.
+    pub(super) fn take_writable(&mut self, limit: usize) -> bool {
+        let due = self.write_blocked && self.buffer.unacked() <= (limit - limit / 4) as u64;
+        self.write_blocked &= !due;
+        due
+    }
+
+    /// True the first time that the stream is blocked at this limit.
+    pub(super) fn note_blocked(&mut self) -> bool {
+        self.blocked_at.replace(self.max_data) != Some(self.max_data)
+    }
+
+    /// The limit to tell in `STREAM_DATA_BLOCKED`, if the stream is still blocked.
+    pub(super) fn blocked_limit(&self) -> Option<u64> {
+        (self.buffer.has_unsent() && self.max_data <= self.buffer.sent_end() && self.reset.is_none())
+            .then_some(self.max_data)
+    }
+
+    /// True in the terminal states Data Recvd and Reset Recvd.
+    pub(super) fn is_done(&self) -> bool {
+        let ended = match self.reset {
+            Some(reset) => reset.acks_needed == 0,
+            None => self.fin == Fin::Acked,
+        };
+        ended && self.buffer.is_fully_acked()
+    }
+}

@@ -1,0 +1,194 @@
+//! The stream table: a slab of streams and the look-up by id.
+//!
+//! A slot on the outside is an index and a generation. A stream is forgotten as soon as both halves are done,
+//! however many receipts still name its slot: their generation no longer matches, and they are ignored. Closed
+//! streams therefore cost nothing.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
+};
+
+use super::{recv::RecvHalf, send::SendHalf};
+use crate::{
+    event::{Priority, StreamTag},
+    ids::StreamId,
+};
+
+const INDEX_BITS: u32 = 17;
+const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
+const GENERATION_MASK: u32 = u32::MAX >> INDEX_BITS;
+/// Entries that stay allocated while no stream is open.
+const KEPT: usize = 64;
+/// Streams that can be open at once on a connection.
+pub(super) const CAPACITY: usize = 1 << INDEX_BITS;
+/// Free slots that rest before one is used again: with 15 bits of generation an old receipt would have to
+/// outlive more than 100,000 closed streams to be mistaken.
+const RESTING: usize = 4;
+/// What a stream costs beside the data it holds.
+pub(super) const STREAM_COST: usize = size_of::<Entry>() + 32;
+
+/// Control frames that a stream wants to send, as bits.
+pub(super) mod pending {
+    pub(in crate::streams) const RESET: u8 = 1;
+    pub(in crate::streams) const STOP: u8 = 2;
+    pub(in crate::streams) const MAX_DATA: u8 = 4;
+    pub(in crate::streams) const BLOCKED: u8 = 8;
+}
+
+/// One stream; a half that is done, or that the kind of stream does not have, is `None`.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) id: StreamId,
+    pub(super) tag: StreamTag,
+    pub(super) priority: Priority,
+    pub(super) send: Option<SendHalf>,
+    pub(super) recv: Option<RecvHalf>,
+    /// Bits of [`pending`].
+    pub(super) pending: u8,
+    /// The slot is in the queue of control frames.
+    pub(super) in_control_queue: bool,
+    /// The slot is in the schedule.
+    pub(super) scheduled: bool,
+    /// New data waits for the limit of the stream or of the connection, and nothing else can be sent.
+    pub(super) waits_for_credit: bool,
+    /// The slot is in the list of streams that wait for connection credit.
+    pub(super) in_blocked_list: bool,
+}
+
+impl Stream {
+    pub(super) fn new(id: StreamId, send: Option<SendHalf>, recv: Option<RecvHalf>) -> Self {
+        Self {
+            id,
+            tag: StreamTag::default(),
+            priority: Priority::default(),
+            send,
+            recv,
+            pending: 0,
+            in_control_queue: false,
+            scheduled: false,
+            waits_for_credit: false,
+            in_blocked_list: false,
+        }
+    }
+
+    /// Whether a pending frame would still be written: time may have overtaken it.
+    pub(super) fn wants_control(&self) -> bool {
+        let (send, recv) = (self.send.as_ref(), self.recv.as_ref());
+        let due = |bit, is_due: bool| self.pending & bit != 0 && is_due;
+        due(pending::RESET, send.is_some_and(|send| send.reset_to_send().is_some()))
+            || due(pending::STOP, recv.is_some_and(|recv| recv.final_size().is_none()))
+            || due(pending::MAX_DATA, recv.is_some_and(RecvHalf::wants_data))
+            || due(pending::BLOCKED, send.is_some_and(|send| send.blocked_limit().is_some()))
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    generation: u32,
+    stream: Option<Stream>,
+}
+
+/// Stream ids are not secret and few are live: one multiplication spreads them well enough.
+#[derive(Clone, Copy, Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+    fn write_u64(&mut self, value: u64) {
+        let wide = u128::from(self.0 ^ value ^ 0x9e37_79b9) * 0x9e37_79b9_7f4a_7c15_f39c;
+        self.0 = (wide >> 64) as u64 ^ wide as u64;
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    entries: Vec<Entry>,
+    free: VecDeque<u32>,
+    /// The generation of new entries: above all of those that were given up.
+    first_generation: u32,
+    by_id: HashMap<StreamId, u32, BuildHasherDefault<IdHasher>>,
+    /// The last look-up: frames of one stream come in bursts.
+    last: Option<(StreamId, u32)>,
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// The slot of a live stream.
+    pub(super) fn find(&mut self, id: StreamId) -> Option<u32> {
+        if let Some((last, slot)) = self.last
+            && last == id
+        {
+            return Some(slot);
+        }
+        let slot = *self.by_id.get(&id)?;
+        self.last = Some((id, slot));
+        Some(slot)
+    }
+
+    pub(super) fn get(&self, slot: u32) -> Option<&Stream> {
+        let entry = self.entries.get((slot & INDEX_MASK) as usize)?;
+        if entry.generation == slot >> INDEX_BITS { entry.stream.as_ref() } else { None }
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Stream> {
+        let entry = self.entries.get_mut((slot & INDEX_MASK) as usize)?;
+        if entry.generation == slot >> INDEX_BITS { entry.stream.as_mut() } else { None }
+    }
+
+    /// Adds a stream; `None` when the table is full.
+    pub(super) fn insert(&mut self, stream: Stream) -> Option<u32> {
+        let id = stream.id;
+        let full = self.entries.len() >= CAPACITY;
+        let index = if self.free.len() > RESTING || full {
+            self.free.pop_front()?
+        } else {
+            self.entries.push(Entry { generation: self.first_generation, stream: None });
+            (self.entries.len() - 1) as u32
+        };
+        let entry = self.entries.get_mut(index as usize)?;
+        entry.stream = Some(stream);
+        let slot = index | entry.generation << INDEX_BITS;
+        self.by_id.insert(id, slot);
+        Some(slot)
+    }
+
+    /// Forgets a stream.
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Stream> {
+        let index = slot & INDEX_MASK;
+        let entry = self.entries.get_mut(index as usize)?;
+        if entry.generation != slot >> INDEX_BITS {
+            return None;
+        }
+        let stream = entry.stream.take()?;
+        entry.generation = (entry.generation + 1) & GENERATION_MASK;
+        self.free.push_back(index);
+        self.by_id.remove(&stream.id);
+        self.last = None;
+        if self.by_id.is_empty() && self.entries.len() > KEPT {
+            self.give_up_memory();
+        }
+        Some(stream)
+    }
+
+    /// After a burst of streams: an idle connection is to be small again.
+    fn give_up_memory(&mut self) {
+        let highest = self.entries.iter().map(|entry| entry.generation).max().unwrap_or(0);
+        *self = Self { first_generation: (highest + 1) & GENERATION_MASK, ..Self::default() };
+    }
+
+    /// The slots of all live streams.
+    pub(super) fn slots(&self) -> Vec<u32> {
+        self.by_id.values().copied().collect()
+    }
+}

@@ -1,0 +1,430 @@
+//! Rules one by one; those of the conformance table carry its ids.
+
+use super::*;
+use crate::{
+    base::varint,
+    error::{TransportErrorCode as Code, call::WriteError},
+    event::StreamTag,
+};
+
+fn code<T: std::fmt::Debug>(result: Result<T, Violation>) -> Code {
+    result.unwrap_err().code()
+}
+
+/// Streams of a server: one of its own of each kind is open.
+fn server_with_own() -> (End, StreamId, StreamId) {
+    let mut server = End::server();
+    let bidi = server.streams.open(Dir::Bidi).unwrap();
+    let uni = server.streams.open(Dir::Uni).unwrap();
+    (server, bidi, uni)
+}
+
+#[test]
+fn f12_reset_of_a_send_only_stream() {
+    let (mut server, _, uni) = server_with_own();
+    assert_eq!(code(server.reset(uni, 1, 0, 0)), Code::STREAM_STATE_ERROR);
+}
+
+#[test]
+fn f13_stop_sending_of_a_receive_only_or_unopened_stream() {
+    let mut server = End::server();
+    assert_eq!(code(server.stop(client_uni(0), 1)), Code::STREAM_STATE_ERROR);
+    for dir in [Dir::Bidi, Dir::Uni] {
+        assert_eq!(code(server.stop(StreamId::new(Side::Server, dir, 0), 1)), Code::STREAM_STATE_ERROR);
+    }
+    let End { streams, budget, events, .. } = &mut server;
+    assert_eq!(code(streams.on_max_stream_data(client_uni(0), 1, budget, events)), Code::STREAM_STATE_ERROR);
+}
+
+#[test]
+fn f17_stream_on_a_send_only_or_unopened_stream() {
+    let (mut server, bidi, uni) = server_with_own();
+    assert_eq!(code(server.stream(uni, 0, b"x", false)), Code::STREAM_STATE_ERROR);
+    assert_eq!(server.stream(bidi, 0, b"x", false), Ok(()));
+    assert_eq!(
+        code(server.stream(StreamId::new(Side::Server, Dir::Bidi, 1), 0, b"", false)),
+        Code::STREAM_STATE_ERROR
+    );
+}
+
+#[test]
+fn f18_data_beyond_the_largest_offset() {
+    let mut server = End::server();
+    assert_eq!(code(server.stream(client_uni(0), varint::MAX, b"x", false)), Code::FRAME_ENCODING_ERROR);
+}
+
+#[test]
+fn f19_a_stream_beyond_the_limit() {
+    for (dir, limit) in [(Dir::Bidi, 1_000), (Dir::Uni, 1_000)] {
+        let beyond = StreamId::new(Side::Client, dir, limit);
+        let mut server = End::server();
+        assert_eq!(code(server.stream(beyond, 0, b"", false)), Code::STREAM_LIMIT_ERROR);
+        assert_eq!(code(server.reset(beyond, 0, 0, 0)), Code::STREAM_LIMIT_ERROR);
+        let End { streams, budget, events, .. } = &mut server;
+        assert_eq!(code(streams.on_stream_data_blocked(beyond, budget, events)), Code::STREAM_LIMIT_ERROR);
+        if dir == Dir::Bidi {
+            assert_eq!(code(streams.on_stop_sending(beyond, 0, budget, events)), Code::STREAM_LIMIT_ERROR);
+            assert_eq!(code(streams.on_max_stream_data(beyond, 0, budget, events)), Code::STREAM_LIMIT_ERROR);
+        }
+        assert_eq!(server.stream(StreamId::new(Side::Client, dir, limit - 1), 0, b"", false), Ok(()));
+        assert_eq!(server.events.len(), 1_000, "an event for each stream that it opens");
+        assert_eq!(server.streams.live(), 1, "and an entry for none but itself");
+    }
+}
+
+#[test]
+fn f20_data_or_final_size_beyond_a_window() {
+    let config = StreamsConfig {
+        stream_receive_window: 1_000,
+        connection_receive_window: 1_500,
+        ..StreamsConfig::new(Side::Server)
+    };
+    let mut server = End::ready(config);
+    assert_eq!(code(server.reset(client_uni(0), 0, 1_001, 0)), Code::FLOW_CONTROL_ERROR);
+    assert_eq!(code(server.stream(client_uni(0), 1_000, b"x", false)), Code::FLOW_CONTROL_ERROR);
+    assert_eq!(server.stream(client_uni(0), 999, b"x", false), Ok(()));
+    assert_eq!(server.reset(client_uni(1), 0, 501, 0), Err(Violation::ConnectionFlowControl));
+    assert_eq!(server.stream(client_uni(1), 500, b"x", false), Err(Violation::ConnectionFlowControl));
+    assert_eq!(server.stream(client_uni(1), 499, b"x", false), Ok(()));
+}
+
+#[test]
+fn f21_final_size_changed() {
+    type Step = fn(&mut End, StreamId) -> Result<(), Violation>;
+    let wrong: [(Step, Step); 8] = [
+        (|end, id| end.stream(id, 0, b"abc", true), |end, id| end.stream(id, 3, b"d", false)),
+        (|end, id| end.stream(id, 1, b"bc", true), |end, id| end.stream(id, 0, b"ab", true)),
+        (|end, id| end.stream(id, 1, b"bc", true), |end, id| end.stream(id, 3, b"d", true)),
+        (|end, id| end.stream(id, 0, b"abc", false), |end, id| end.stream(id, 0, b"ab", true)),
+        (|end, id| end.stream(id, 0, b"abc", false), |end, id| end.reset(id, 0, 2, 0)),
+        (|end, id| end.stream(id, 0, b"abc", true), |end, id| end.reset(id, 0, 4, 0)),
+        (|end, id| end.reset(id, 0, 3, 0), |end, id| end.reset(id, 0, 4, 0)),
+        (|end, id| end.reset(id, 0, 3, 0), |end, id| end.stream(id, 2, b"cd", false)),
+    ];
+    for (index, (first, second)) in wrong.into_iter().enumerate() {
+        let mut server = End::server();
+        first(&mut server, client_uni(0)).unwrap();
+        assert_eq!(code(second(&mut server, client_uni(0))), Code::FINAL_SIZE_ERROR, "case {index}");
+    }
+}
+
+#[test]
+fn f21_the_same_end_again_and_frames_on_a_forgotten_stream_are_ignored() {
+    let mut server = End::server();
+    let id = client_uni(0);
+    for _ in 0..2 {
+        server.stream(id, 0, b"abc", true).unwrap();
+        server.reset(client_uni(1), 7, 3, 0).unwrap();
+    }
+    assert_eq!(server.drain(id), (b"abc".to_vec(), Ok(Read::Finished)));
+    assert_eq!(server.read(id, 1), Err(ReadError::Closed));
+    assert_eq!(server.read(client_uni(1), 1), Err(ReadError::Reset(7)));
+    assert_eq!(server.streams.live(), 0);
+    assert_eq!(server.stream(id, 100, b"beyond", false), Ok(()));
+    assert_eq!(server.reset(id, 0, 999, 0), Ok(()));
+    assert_eq!((server.streams.live(), server.streams.counters().frames_after_close), (0, 2));
+}
+
+#[test]
+fn f22_bytes_that_came_first_stay() {
+    let mut server = End::server();
+    let id = client_uni(0);
+    server.stream(id, 2, b"cd", false).unwrap();
+    server.stream(id, 0, b"ABCDE", false).unwrap();
+    assert_eq!(server.drain(id).0, b"ABcdE");
+}
+
+#[test]
+fn f23_and_f25_stream_limits() {
+    let mut end = End::new(StreamsConfig::new(Side::Client));
+    let (streams, events) = (&mut end.streams, &mut end.events);
+    assert_eq!(streams.open(Dir::Bidi), None);
+    assert_eq!(code(streams.on_max_streams(Dir::Bidi, (1 << 60) + 1, events)), Code::FRAME_ENCODING_ERROR);
+    assert_eq!(code(streams.on_streams_blocked(Dir::Bidi, (1 << 60) + 1)), Code::FRAME_ENCODING_ERROR);
+    streams.on_max_streams(Dir::Bidi, 2, events).unwrap();
+    assert_eq!(events.drain(..).collect::<Vec<_>>(), [Event::StreamsAvailable(Dir::Bidi)]);
+    streams.on_max_streams(Dir::Bidi, 1, events).unwrap();
+    assert!(streams.open(Dir::Bidi).is_some() && streams.open(Dir::Bidi).is_some());
+    assert_eq!((streams.open(Dir::Bidi), streams.open(Dir::Uni)), (None, None));
+    streams.on_max_data(10);
+    streams.on_max_data(5);
+    assert_eq!(streams.credit.available(), 10);
+}
+
+#[test]
+fn f24_stream_data_blocked_on_a_send_only_stream() {
+    let (mut server, _, uni) = server_with_own();
+    let End { streams, budget, events, .. } = &mut server;
+    assert_eq!(code(streams.on_stream_data_blocked(uni, budget, events)), Code::STREAM_STATE_ERROR);
+}
+
+#[test]
+fn f33_reliable_size_beyond_the_final_size() {
+    let mut server = End::server();
+    assert_eq!(code(server.reset(client_uni(0), 0, 3, 4)), Code::FRAME_ENCODING_ERROR);
+    assert_eq!(server.reset(client_uni(0), 0, 4, 4), Ok(()));
+    assert_eq!(code(server.reset(client_uni(0), 1, 4, 4)), Code::STREAM_STATE_ERROR);
+}
+
+#[test]
+fn a_reliable_reset_delivers_up_to_its_size_and_the_size_is_only_lowered() {
+    let mut server = End::server();
+    let id = client_uni(0);
+    server.reset(id, 9, 10, 6).unwrap();
+    server.stream(id, 0, b"abc", false).unwrap();
+    assert_eq!(server.drain(id), (b"abc".to_vec(), Ok(Read::Blocked)));
+    server.reset(id, 9, 10, 8).unwrap();
+    server.events.clear();
+    server.stream(id, 3, b"defghij", false).unwrap();
+    assert_eq!(server.events, [Event::StreamReadable(id, StreamTag(0))]);
+    assert_eq!(server.streams.final_size(id), Some(10));
+    assert_eq!(server.drain(id), (b"def".to_vec(), Err(ReadError::Reset(9))));
+    assert_eq!((server.streams.live(), server.budget.used()), (0, 0));
+}
+
+#[test]
+fn lower_streams_open_with_a_higher_one_and_can_be_used_before_their_first_frame() {
+    let mut server = End::server();
+    server.stream(client_bidi(2), 0, b"", false).unwrap();
+    let opened: Vec<Event> = (0..3).map(|index| Event::StreamOpened(client_bidi(index))).collect();
+    assert_eq!(server.events, opened);
+    assert!(server.streams.set_tag(client_bidi(0), StreamTag(5)));
+    assert_eq!(server.write(client_bidi(1), b"hello"), 5);
+    assert_eq!(server.read(client_bidi(3), 1), Err(ReadError::Closed));
+    server.stream(client_bidi(0), 0, b"x", false).unwrap();
+    assert_eq!(server.events.pop_back(), Some(Event::StreamReadable(client_bidi(0), StreamTag(5))));
+    assert_eq!((server.streams.live(), server.budget.used()), (3, 3 * super::table::STREAM_COST + 1 + 63));
+}
+
+#[test]
+fn stop_sending_is_answered_by_a_reset_with_its_code() {
+    let mut client = End::client();
+    let id = client.streams.open(Dir::Bidi).unwrap();
+    client.write(id, b"hello");
+    let (_, data) = client.packet(1_200);
+    client.stop(id, 42).unwrap();
+    client.stop(id, 43).unwrap();
+    assert_eq!(client.events, [Event::StreamStopped(id, StreamTag(0), 42)]);
+    assert_eq!(client.streams.write_chunk(id, &mut Bytes::from_static(b"x")), Err(WriteError::Stopped(42)));
+    client.settle(&data, false);
+    let (payload, reset) = client.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 42, final_size: 5 }]);
+    client.settle(&reset, false);
+    let (payload, again) = client.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 42, final_size: 5 }]);
+    client.events.clear();
+    client.settle(&again, true);
+    client.settle(&reset, true);
+    assert_eq!(client.events, [Event::StreamSent(id, StreamTag(0))]);
+}
+
+#[test]
+fn a_reset_discards_unread_data_and_gives_the_connection_its_credit_back() {
+    let config = StreamsConfig { connection_receive_window: 1_000, ..StreamsConfig::new(Side::Server) };
+    let mut server = End::ready(config);
+    server.stream(client_uni(0), 0, &[1; 300], false).unwrap();
+    server.reset(client_uni(0), 3, 600, 0).unwrap();
+    let (payload, _) = server.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::MaxData(1_600)]);
+    assert_eq!(server.drain(client_uni(0)), (vec![], Err(ReadError::Reset(3))));
+    // After stop_sending what arrives is dropped, counted and credited; the end closes the stream.
+    server.stream(client_uni(1), 0, &[1; 100], false).unwrap();
+    server.streams.stop_sending(client_uni(1), 8, &mut server.budget).unwrap();
+    server.stream(client_uni(1), 100, &[1; 400], false).unwrap();
+    let (payload, _) = server.packet(1_200);
+    let id = client_uni(1);
+    assert_eq!(frames(&payload), [Frame::StopSending { id, code: 8 }, Frame::MaxData(2_100)]);
+    server.reset(id, 8, 900, 0).unwrap();
+    let (payload, _) = server.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::MaxData(2_500)]);
+    assert_eq!((server.streams.live(), server.streams.received), (0, 1_500));
+    server.streams.clear(&mut server.budget);
+    assert_eq!(server.budget.used(), 0);
+}
+
+#[test]
+fn a_finished_stream_stays_readable_though_a_reset_follows() {
+    let mut server = End::server();
+    server.stream(client_uni(0), 0, b"all", true).unwrap();
+    server.reset(client_uni(0), 1, 3, 0).unwrap();
+    assert_eq!(server.drain(client_uni(0)), (b"all".to_vec(), Ok(Read::Finished)));
+}
+
+#[test]
+fn blocked_is_told_once_for_each_limit_and_again_when_lost() {
+    let config = StreamsConfig {
+        stream_receive_window: 100,
+        connection_receive_window: 150,
+        max_uni: 2,
+        ..StreamsConfig::new(Side::Client)
+    };
+    let mut client = End::ready(config);
+    let ids = [client.streams.open(Dir::Uni).unwrap(), client.streams.open(Dir::Uni).unwrap()];
+    assert_eq!(client.streams.send_state(), SendState::Nothing);
+    for id in ids {
+        assert_eq!(client.write(id, &[1; 500]), 500, "flow control does not hold writing back");
+    }
+    assert_eq!((client.streams.open(Dir::Uni), client.streams.open(Dir::Uni)), (None, None));
+    assert_eq!(client.streams.send_state(), SendState::Ready);
+    let (payload, receipts) = client.packet(1_200);
+    let blocked: Vec<Frame<'_>> =
+        frames(&payload).into_iter().filter(|frame| !matches!(frame, Frame::Stream { .. })).collect();
+    let expected = [
+        Frame::StreamsBlocked { dir: Dir::Uni, limit: 2 },
+        Frame::StreamDataBlocked { id: ids[0], limit: 100 },
+        Frame::DataBlocked(150),
+    ];
+    assert_eq!(blocked, expected);
+    assert_eq!(client.streams.send_state(), SendState::Blocked);
+    assert!(!client.streams.wants().any());
+    let control: Vec<Receipt> =
+        receipts.into_iter().filter(|receipt| !matches!(receipt, Receipt::Stream { .. })).collect();
+    client.settle(&control, false);
+    let (payload, receipts) = client.packet(1_200);
+    assert_eq!(frames(&payload).len(), 3);
+    client.streams.on_max_data(1_000);
+    let End { streams, budget, events, .. } = &mut client;
+    streams.on_max_stream_data(ids[0], 1_000, budget, events).unwrap();
+    streams.on_max_stream_data(ids[1], 1_000, budget, events).unwrap();
+    client.settle(&receipts, false);
+    let (payload, _) = client.packet(1_200);
+    assert!(
+        frames(&payload)
+            .iter()
+            .all(|frame| matches!(frame, Frame::Stream { .. } | Frame::StreamsBlocked { .. })),
+        "what no longer holds is not told again: {:?}",
+        frames(&payload)
+    );
+}
+
+#[test]
+fn the_send_buffer_is_the_backpressure() {
+    let mut client = End::ready(StreamsConfig { send_buffer: 1_000, ..StreamsConfig::new(Side::Client) });
+    let id = client.streams.open(Dir::Uni).unwrap();
+    assert_eq!((client.write(id, &[1; 900]), client.write(id, &[1; 900])), (900, 100));
+    assert_eq!(client.write(id, &[1]), 0);
+    let (_, first) = client.packet(150);
+    let (_, second) = client.packet(400);
+    client.settle(&first, true);
+    assert!(client.events.is_empty(), "too little to wake a writer for");
+    client.settle(&second, true);
+    assert_eq!(client.events, [Event::StreamWritable(id, StreamTag(0))]);
+    assert!(client.write(id, &[1; 900]) > 250);
+}
+
+#[test]
+fn a_reliable_reset_sends_its_data_first_and_again_until_acknowledged() {
+    let mut client = End::client();
+    let id = client.streams.open(Dir::Uni).unwrap();
+    client.write(id, &[1; 1_000]);
+    let (_, first) = client.packet(200);
+    client.streams.reset(id, 4, 600).unwrap();
+    let (payload, second) = client.packet(300);
+    assert!(matches!(frames(&payload)[..], [Frame::Stream { .. }]), "the final size is not sent yet");
+    let (payload, third) = client.packet(1_200);
+    let sent = frames(&payload);
+    assert!(
+        matches!(sent[0], Frame::Stream { offset, data, fin: false, .. } if offset + data.len() as u64 == 600)
+    );
+    assert_eq!(sent[1], Frame::ResetStreamAt { id, code: 4, final_size: 600, reliable_size: 600 });
+    client.settle(&third, true);
+    client.settle(&first, true);
+    client.settle(&second, false);
+    let (payload, again) = client.packet(1_200);
+    assert!(matches!(frames(&payload)[..], [Frame::Stream { .. }]));
+    assert!(client.events.is_empty());
+    client.settle(&again, true);
+    assert_eq!(client.events, [Event::StreamSent(id, StreamTag(0))]);
+    assert_eq!(client.streams.live(), 0);
+}
+
+#[test]
+fn lowering_the_reliable_size_needs_an_acknowledgment_of_its_own() {
+    let mut client = End::client();
+    let id = client.streams.open(Dir::Uni).unwrap();
+    client.write(id, &[1; 1_000]);
+    let (_, data) = client.packet(2_000);
+    client.streams.reset(id, 4, 600).unwrap();
+    let (_, high) = client.packet(1_200);
+    client.stop(id, 77).unwrap();
+    let (payload, low) = client.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 1_000 }]);
+    client.events.clear();
+    client.settle(&data, true);
+    client.settle(&high, true);
+    assert!(client.events.is_empty(), "that was for the old size");
+    client.settle(&low, true);
+    assert_eq!(client.events, [Event::StreamSent(id, StreamTag(0))]);
+}
+
+#[test]
+fn without_reset_stream_at_a_reliable_reset_falls_back_and_is_counted() {
+    let config = StreamsConfig::new(Side::Client);
+    let mut client = End::new(config);
+    client.streams.set_peer_limits(limits_of(&config, false), &mut client.events);
+    let id = client.streams.open(Dir::Uni).unwrap();
+    client.write(id, b"hello");
+    client.streams.reset(id, 4, 5).unwrap();
+    let (payload, _) = client.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 0 }]);
+    assert_eq!(client.streams.counters().reset_fallbacks, 1);
+    assert_eq!(client.streams.reset(id, 5, 0), Ok(()), "again is harmless");
+    assert!(!client.streams.wants().any());
+}
+
+#[test]
+fn receipts_of_a_forgotten_stream_touch_no_other() {
+    let mut client = End::client();
+    let mut old = Vec::new();
+    for _ in 0..50 {
+        let id = client.streams.open(Dir::Uni).unwrap();
+        client.write(id, b"hello");
+        client.streams.finish(id).unwrap();
+        let (_, receipts) = client.packet(1_200);
+        client.settle(&receipts, false);
+        let (_, again) = client.packet(1_200);
+        client.settle(&again, true);
+        old.extend(receipts);
+    }
+    assert_eq!(client.streams.live(), 0);
+    let id = client.streams.open(Dir::Uni).unwrap();
+    client.write(id, b"hello");
+    client.packet(1_200);
+    client.settle(&old, true);
+    client.settle(&old, false);
+    assert_eq!(client.streams.send_stats(id).unwrap().acked, 0);
+    assert!(!client.streams.wants().any());
+}
+
+#[test]
+fn memory_is_charged_and_one_stream_too_many_ends_the_connection() {
+    let mut server = End::server();
+    server.budget = Budget::new(10 * super::table::STREAM_COST);
+    for index in 0..10 {
+        server.stream(client_uni(index), 0, b"", false).unwrap();
+    }
+    assert_eq!(server.stream(client_uni(10), 0, b"", false), Err(Violation::StreamMemory));
+    let mut server = End::server();
+    server.budget = Budget::new(super::table::STREAM_COST + 4_000);
+    server.stream(client_uni(0), 0, &[1; 1_400], false).unwrap();
+    assert_eq!(server.stream(client_uni(0), 100_000, b"x", false), Err(Violation::ReassemblyBudget));
+}
+
+#[test]
+fn a_burst_of_streams_leaves_no_table_behind_and_its_receipts_stay_dead() {
+    let mut client = End::client();
+    let mut old = Vec::new();
+    for round in 0..3 {
+        let ids: Vec<StreamId> = (0..300).map(|_| client.streams.open(Dir::Uni).unwrap()).collect();
+        for &id in &ids {
+            client.write(id, b"hello");
+            client.streams.finish(id).unwrap();
+        }
+        client.settle(&old, true);
+        assert_eq!(client.streams.live(), 300, "round {round}");
+        let (_, receipts) = client.packet(10_000);
+        client.settle(&receipts, true);
+        assert_eq!(client.streams.live(), 0);
+        old.extend(receipts);
+    }
+}
