@@ -35,7 +35,9 @@ mod trace;
 pub use cids::{CidChange, CidFactory};
 pub use config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig};
 pub use connection::{Connection, Transmit};
-pub use endpoint::{ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming, Response};
+pub use endpoint::{
+    AcceptError, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming, Response,
+};
 pub use event::{Event, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId};
 pub use stats::{ConnectionStats, RecvStreamStats, SendStreamStats};

@@ -12,6 +12,7 @@ use crate::{
     base::{Ecn, Timestamp},
     buf::RangeSet,
     frame::{EcnCounts, FrameWriter},
+    ids::Space,
 };
 
 /// Ranges that are remembered and reported; the oldest go first (RFC 9000 §13.2.3).
@@ -22,6 +23,7 @@ const ELICITING_THRESHOLD: u32 = 2;
 /// Received packets of one packet number space.
 #[derive(Debug)]
 pub(crate) struct AckTracker {
+    space: Space,
     received: RangeSet,
     /// Below this packet number everything counts as a duplicate: its range was forgotten.
     forgotten_below: u64,
@@ -40,8 +42,9 @@ pub(crate) struct AckTracker {
 }
 
 impl AckTracker {
-    pub(crate) fn new(max_delay: Duration, delay_exponent: u8) -> Self {
+    pub(crate) fn new(space: Space, max_delay: Duration, delay_exponent: u8) -> Self {
         Self {
+            space,
             received: RangeSet::default(),
             forgotten_below: 0,
             largest: None,
@@ -114,7 +117,7 @@ impl AckTracker {
         let delay = (now - received_at).as_micros() >> self.delay_exponent;
         let ecn = (self.ecn != EcnCounts::default()).then_some(self.ecn);
         let ranges = self.received.iter().rev().map(|range| range.start..=range.end - 1);
-        if !w.ack(ranges, u64::try_from(delay).unwrap_or(u64::MAX), ecn) {
+        if !w.ack(self.space, ranges, u64::try_from(delay).unwrap_or(u64::MAX), ecn) {
             return None;
         }
         self.unacked = 0;

@@ -8,7 +8,7 @@ fn at(ms: u64) -> Timestamp {
 }
 
 fn tracker() -> AckTracker {
-    AckTracker::new(MAX_DELAY, 3)
+    AckTracker::new(Space::Data, MAX_DELAY, 3)
 }
 
 fn written(tracker: &mut AckTracker, now: Timestamp) -> Option<(Vec<std::ops::RangeInclusive<u64>>, u64)> {
@@ -18,7 +18,7 @@ fn written(tracker: &mut AckTracker, now: Timestamp) -> Option<(Vec<std::ops::Ra
     let largest = tracker.write(&mut w, now)?;
     let size = w.written();
     assert!(!w.is_ack_eliciting() && !w.is_in_flight());
-    assert_eq!(receipts, [Receipt::Ack { largest }]);
+    assert_eq!(receipts, [Receipt::Ack { space: Space::Data, largest }]);
     match Frames::new(&payload[..size]).next() {
         Some(Ok(Frame::Ack(ack))) => Some((ack.ranges().collect(), ack.delay << 3)),
         other => panic!("an ACK frame, not {other:?}"),

@@ -7,6 +7,9 @@ pub trait Entropy: Send {
     /// Fills `bytes`.
     fn fill(&mut self, bytes: &mut [u8]);
 
+    /// A source of its own for another owner, as good as this one.
+    fn fork(&mut self) -> Box<dyn Entropy>;
+
     /// A number below 2^64, all equally likely.
     fn next_u64(&mut self) -> u64 {
         let mut bytes = [0; 8];
@@ -39,6 +42,10 @@ impl Entropy for SystemEntropy {
         // identifiers would be worse than stopping, and no peer can cause it.
         self.0.fill(bytes).expect("the operating system's random generator works");
     }
+
+    fn fork(&mut self) -> Box<dyn Entropy> {
+        Box::new(Self::new())
+    }
 }
 
 /// A reproducible generator for simulations and tests. **Not** for production: its output is predictable.
@@ -64,6 +71,10 @@ impl Entropy for SeededEntropy {
             z ^= z >> 31;
             chunk.copy_from_slice(&z.to_be_bytes()[..chunk.len()]);
         }
+    }
+
+    fn fork(&mut self) -> Box<dyn Entropy> {
+        Box::new(Self::new(self.next_u64()))
     }
 }
 

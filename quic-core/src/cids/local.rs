@@ -22,6 +22,7 @@ struct Issued {
 #[derive(Debug)]
 pub(crate) struct LocalCids {
     factory: CidFactory,
+    handshake: ConnectionId,
     issued: VecDeque<Issued>,
     next_sequence: u64,
     /// How many the peer stores.
@@ -32,12 +33,17 @@ impl LocalCids {
     /// Starts with the connection ID of the handshake, sequence number 0.
     pub(crate) fn new(factory: CidFactory, first: ConnectionId) -> Self {
         let issued = VecDeque::from([Issued { sequence: 0, id: first, pending: false }]);
-        Self { factory, issued, next_sequence: 1, peer_limit: 0 }
+        Self { factory, handshake: first, issued, next_sequence: 1, peer_limit: 0 }
     }
 
-    /// The connection ID of the handshake, or the oldest still active.
-    pub(crate) fn oldest(&self) -> Option<ConnectionId> {
-        self.issued.front().map(|issued| issued.id)
+    /// The connection ID of the handshake, the source of long headers.
+    pub(crate) fn handshake(&self) -> ConnectionId {
+        self.handshake
+    }
+
+    /// Length of all connection IDs in bytes.
+    pub(crate) fn length(&self) -> usize {
+        self.factory.length()
     }
 
     /// The peer stores up to `limit` IDs: issues as many as are useful (RFC 9000 §5.1.1).

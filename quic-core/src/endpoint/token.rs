@@ -67,13 +67,23 @@ impl TokenKey {
         content.extend(original.as_bytes());
         content.extend(retry_source.as_bytes());
         self.0
-            .seal_in_place_append_tag(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::empty(), &mut content)
+            .seal_in_place_append_tag(
+                aead::Nonce::assume_unique_for_key(nonce),
+                aead::Aad::empty(),
+                &mut content,
+            )
             .expect("a token is far below the AEAD's limits");
         [&nonce[..], &content].concat()
     }
 
     /// Judges a token in an Initial from `remote` to `dcid`.
-    pub(super) fn open(&self, token: &[u8], remote: &SocketAddr, dcid: &ConnectionId, now: Timestamp) -> Verdict {
+    pub(super) fn open(
+        &self,
+        token: &[u8],
+        remote: &SocketAddr,
+        dcid: &ConnectionId,
+        now: Timestamp,
+    ) -> Verdict {
         let Some((nonce, sealed)) = token.split_first_chunk::<NONCE>() else { return Verdict::Unknown };
         let nonce = aead::Nonce::assume_unique_for_key(*nonce);
         let mut sealed = sealed.to_vec();
@@ -120,7 +130,10 @@ mod tests {
         let other: SocketAddr = "192.0.2.1:4434".parse().expect("an address");
         let token = key.seal(&client, &id(b"original"), &id(b"retry"), NOW, &mut SeededEntropy::new(1));
         assert_eq!(key.open(&token, &client, &id(b"retry"), NOW), Verdict::Valid(id(b"original")));
-        assert_eq!(key.open(&token, &client, &id(b"retry"), NOW + RETRY_LIFETIME), Verdict::Valid(id(b"original")));
+        assert_eq!(
+            key.open(&token, &client, &id(b"retry"), NOW + RETRY_LIFETIME),
+            Verdict::Valid(id(b"original"))
+        );
         let late = NOW + RETRY_LIFETIME + Duration::from_nanos(1);
         assert_eq!(key.open(&token, &client, &id(b"retry"), late), Verdict::Invalid);
         assert_eq!(key.open(&token, &other, &id(b"retry"), NOW), Verdict::Invalid);

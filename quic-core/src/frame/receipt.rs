@@ -1,6 +1,6 @@
 //! What a packet carried, in a few bytes: enough to tell the owner of a frame that it arrived or was lost.
 
-use crate::ids::Dir;
+use crate::ids::{Dir, Space};
 
 /// A retransmittable frame that was written into a packet. On loss its owner writes the *current* value again;
 /// no frame contents are kept (RFC 9000 §13.3).
@@ -8,11 +8,15 @@ use crate::ids::Dir;
 pub enum Receipt {
     /// An ACK up to this packet number: once it arrived, older ranges need no more reporting (RFC 9000 §13.2.4).
     Ack {
+        /// The packet number space that it reports on.
+        space: Space,
         /// The largest packet number acknowledged.
         largest: u64,
     },
     /// CRYPTO data.
     Crypto {
+        /// The level.
+        space: Space,
         /// Start in the level's stream.
         offset: u64,
         /// Bytes.

@@ -3,7 +3,7 @@
 use super::{Frame, Receipt, write::write_stream_header};
 use crate::{
     base::{Writer, varint},
-    ids::StreamId,
+    ids::{Space, StreamId},
 };
 
 /// A STREAM or CRYPTO frame with less data than this is not worth starting when more data waits.
@@ -64,10 +64,11 @@ impl<'a> FrameWriter<'a> {
         true
     }
 
-    /// Writes an ACK frame; see [`super::write_ack`].
+    /// Writes an ACK frame about `space`; see [`super::write_ack`].
     #[must_use]
     pub fn ack(
         &mut self,
+        space: Space,
         ranges: impl Iterator<Item = std::ops::RangeInclusive<u64>> + Clone,
         delay: u64,
         ecn: Option<super::EcnCounts>,
@@ -75,7 +76,7 @@ impl<'a> FrameWriter<'a> {
         let Some(largest) = ranges.clone().next().map(|range| *range.end()) else { return false };
         let written = super::write_ack(&mut self.writer, ranges, delay, ecn);
         if written {
-            self.note(Receipt::Ack { largest });
+            self.note(Receipt::Ack { space, largest });
         }
         written
     }
@@ -109,7 +110,13 @@ impl<'a> FrameWriter<'a> {
     }
 
     /// Writes a CRYPTO frame with as much of `available` bytes as fits; see [`FrameWriter::stream`].
-    pub fn crypto(&mut self, offset: u64, available: usize, fill: impl FnOnce(&mut [u8])) -> Option<usize> {
+    pub fn crypto(
+        &mut self,
+        space: Space,
+        offset: u64,
+        available: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Option<usize> {
         let header = 1 + varint::size(offset);
         // CRYPTO always carries a length, of two bytes at most here.
         let room = self.writer.remaining().checked_sub(header + 2)?;
@@ -124,7 +131,7 @@ impl<'a> FrameWriter<'a> {
             return None;
         }
         self.elicit();
-        self.receipts.push(Receipt::Crypto { offset, length: length as u32 });
+        self.receipts.push(Receipt::Crypto { space, offset, length: length as u32 });
         Some(length)
     }
 

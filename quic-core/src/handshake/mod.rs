@@ -213,7 +213,7 @@ impl Handshake {
         while let Some(range) = send.peek_transmit(usize::MAX, u64::MAX) {
             let available = (range.end - range.start) as usize;
             let start = range.start;
-            let Some(written) = w.crypto(start, available, |place| send.copy_to(start, place)) else {
+            let Some(written) = w.crypto(space, start, available, |place| send.copy_to(start, place)) else {
                 return;
             };
             send.on_sent(start..start + written as u64);

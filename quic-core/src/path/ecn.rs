@@ -56,12 +56,14 @@ impl EcnValidation {
             return 0;
         }
         let delta = |new: u64, old: u64| new.checked_sub(old);
-        let deltas = (delta(counts.ect0, last.ect0), delta(counts.ect1, last.ect1), delta(counts.ce, last.ce));
+        let deltas =
+            (delta(counts.ect0, last.ect0), delta(counts.ect1, last.ect1), delta(counts.ce, last.ce));
         let (Some(ect0), Some(ect1), Some(ce)) = deltas else {
             self.state = State::Failed;
             return 0;
         };
-        let reported: u64 = self.last.iter().map(|c| c.ect0.saturating_add(c.ect1).saturating_add(c.ce)).sum();
+        let reported: u64 =
+            self.last.iter().map(|c| c.ect0.saturating_add(c.ect1).saturating_add(c.ce)).sum();
         // Every marked packet must show up, and no more than were sent.
         if ect0.saturating_add(ect1).saturating_add(ce) < marked || reported > self.sent {
             self.state = State::Failed;

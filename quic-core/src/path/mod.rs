@@ -102,7 +102,11 @@ impl Path {
 
     /// Bytes that may be sent before the address is validated (RFC 9000 §8.1); no limit afterwards.
     pub(crate) fn amplification_credit(&self) -> u64 {
-        if self.validated { u64::MAX } else { (self.received * AMPLIFICATION_FACTOR).saturating_sub(self.sent) }
+        if self.validated {
+            u64::MAX
+        } else {
+            (self.received * AMPLIFICATION_FACTOR).saturating_sub(self.sent)
+        }
     }
 
     pub(crate) fn is_validated(&self) -> bool {
@@ -130,7 +134,13 @@ impl Path {
     }
 
     /// A packet that counts as in flight was sent with `in_flight` bytes before it. Returns its rate snapshot.
-    pub(crate) fn on_packet_sent(&mut self, now: Timestamp, bytes: u64, in_flight: u64, ecn: Ecn) -> PacketRate {
+    pub(crate) fn on_packet_sent(
+        &mut self,
+        now: Timestamp,
+        bytes: u64,
+        in_flight: u64,
+        ecn: Ecn,
+    ) -> PacketRate {
         self.ecn.on_sent(ecn);
         self.pacer.on_sent(bytes);
         let app_limited = self.app_limited;
@@ -153,7 +163,13 @@ impl Path {
     }
 
     /// Tells the controller what an ACK frame brought.
-    pub(crate) fn on_ack(&mut self, now: Timestamp, space: Space, result: &AckResult, counts: Option<EcnCounts>) {
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Timestamp,
+        space: Space,
+        result: &AckResult,
+        counts: Option<EcnCounts>,
+    ) {
         let ce_delta = if result.raised_largest_acked {
             self.ecn.on_ack(space, result.ect0 + result.ect1, counts)
         } else {
@@ -185,6 +201,14 @@ impl Path {
         self.controller = config.congestion.build(now, self.datagram_size);
         self.pacer = Pacer::new(now, self.datagram_size);
         self.sampler = RateSampler::new(now);
+    }
+
+    /// The controller's own clock.
+    pub(crate) fn on_timeout(&mut self, now: Timestamp) {
+        if self.controller.deadline().is_some_and(|at| at <= now) {
+            self.controller.on_timeout(now);
+            self.pacer.on_control(now, &self.controller, &self.rtt, self.datagram_size);
+        }
     }
 
     /// The ECN codepoint for the next datagrams.

@@ -1,0 +1,140 @@
+//! The script of acknowledgments: recovery finds out what arrived and what did not, receipts go home to their owners.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{Connection, close::Failure};
+use crate::{
+    acks::AckTracker,
+    base::Timestamp,
+    cids::{LocalCids, RemoteCids},
+    congestion::Controller,
+    control::Control,
+    datagrams::Datagrams,
+    event::Event,
+    frame::{Ack, Receipt},
+    handshake::Handshake,
+    ids::Space,
+    recovery::{Context, Outcome},
+    streams::Streams,
+    trace::TraceEvent,
+};
+
+/// The exponent of ACK delays before the peer's parameter holds (RFC 9000 §18.2).
+const DEFAULT_ACK_DELAY_EXPONENT: u8 = 3;
+
+/// Those who wrote the frames that receipts stand for.
+struct Owners<'a> {
+    handshake: &'a mut Handshake,
+    acks: &'a mut [AckTracker; 3],
+    local_cids: &'a mut LocalCids,
+    remote_cids: &'a mut RemoteCids,
+    streams: &'a mut Streams,
+    datagrams: &'a mut Datagrams,
+    control: &'a mut Control,
+    events: &'a mut VecDeque<Event>,
+}
+
+impl Owners<'_> {
+    /// Tells the owner of a frame what became of it. `Acked` may follow `Lost`.
+    fn settle(&mut self, receipt: Receipt, outcome: Outcome) {
+        let acked = outcome == Outcome::Acked;
+        match receipt {
+            Receipt::Ack { space, largest } if acked => self.acks[space as usize].on_ack_acked(largest),
+            Receipt::Ack { .. } | Receipt::Nothing => {}
+            Receipt::Crypto { space, offset, length } if acked => {
+                self.handshake.on_acked(space, offset, length)
+            }
+            Receipt::Crypto { space, offset, length } => self.handshake.on_lost(space, offset, length),
+            Receipt::NewConnectionId(sequence) if !acked => self.local_cids.on_lost(sequence),
+            Receipt::RetireConnectionId(sequence) if acked => self.remote_cids.on_acked(sequence),
+            Receipt::RetireConnectionId(sequence) => self.remote_cids.on_lost(sequence),
+            Receipt::HandshakeDone if !acked => self.control.on_handshake_done_lost(),
+            Receipt::NewConnectionId(_) | Receipt::HandshakeDone => {}
+            Receipt::Datagram { .. } => self.datagrams.settle(acked, false),
+            Receipt::Stream { .. }
+            | Receipt::ResetStream { .. }
+            | Receipt::StopSending { .. }
+            | Receipt::MaxStreamData { .. }
+            | Receipt::StreamDataBlocked { .. }
+            | Receipt::MaxData
+            | Receipt::DataBlocked
+            | Receipt::MaxStreams(_)
+            | Receipt::StreamsBlocked(_) => self.streams.settle(receipt, acked, self.events),
+        }
+    }
+}
+
+/// Borrows the owners out of a connection, and recovery and path beside them.
+macro_rules! owners {
+    ($connection:expr) => {
+        Owners {
+            handshake: &mut $connection.handshake,
+            acks: &mut $connection.acks,
+            local_cids: &mut $connection.local_cids,
+            remote_cids: &mut $connection.remote_cids,
+            streams: &mut $connection.streams,
+            datagrams: &mut $connection.datagrams,
+            control: &mut $connection.control,
+            events: &mut $connection.out.events,
+        }
+    };
+}
+
+impl Connection {
+    /// An ACK frame arrived.
+    pub(super) fn on_ack(&mut self, space: Space, ack: &Ack<'_>, now: Timestamp) -> Result<(), Failure> {
+        let exponent =
+            if space == Space::Data { self.peer.ack_delay_exponent } else { DEFAULT_ACK_DELAY_EXPONENT };
+        let delay = Duration::from_micros(ack.delay.saturating_mul(1 << exponent));
+        let situation = self.situation();
+        let mut owners = owners!(self);
+        let mut context =
+            Context { now, rtt: &mut self.path.rtt, sampler: &mut self.path.sampler, situation };
+        let result =
+            self.recovery.on_ack(space, ack.ranges(), delay, &mut context, &mut |receipt, outcome| {
+                owners.settle(receipt, outcome);
+            })?;
+        self.path.on_ack(now, space, &result, ack.ecn);
+        if let (Space::Data, Some(largest)) = (space, result.largest_newly_acked) {
+            self.keyring.on_acked(largest);
+        }
+        self.trace_recovery(now, u64::from(result.loss.packets), result.loss.bytes);
+        Ok(())
+    }
+
+    /// The recovery timer fired.
+    pub(super) fn on_recovery_timeout(&mut self, now: Timestamp) {
+        let situation = self.situation();
+        let mut owners = owners!(self);
+        let mut context =
+            Context { now, rtt: &mut self.path.rtt, sampler: &mut self.path.sampler, situation };
+        let result =
+            self.recovery.on_timeout(&mut context, &mut |receipt, outcome| owners.settle(receipt, outcome));
+        if result.loss.packets > 0 {
+            self.path.on_loss_timeout(now, &result);
+        }
+        if let Some(probe) = result.probe {
+            self.prepare_probe(probe.space, probe.count);
+        }
+        self.trace_recovery(now, u64::from(result.loss.packets), result.loss.bytes);
+    }
+
+    /// A Retry arrived: what was sent goes out again, and the path starts over (RFC 9002 §6.3).
+    pub(super) fn restart_recovery(&mut self, now: Timestamp) {
+        let mut owners = owners!(self);
+        self.recovery.on_retry(&mut |receipt, outcome| owners.settle(receipt, outcome));
+        self.path.reset_congestion(&self.config, now);
+    }
+
+    fn trace_recovery(&mut self, now: Timestamp, lost: u64, bytes: u64) {
+        if lost > 0 {
+            self.out.trace.emit(now, || TraceEvent::PacketsLost { count: lost, bytes });
+        }
+        let (path, recovery) = (&self.path, &self.recovery);
+        self.out.trace.emit(now, || TraceEvent::Metrics {
+            window: path.controller().window(),
+            in_flight: recovery.in_flight(),
+            smoothed_rtt: path.rtt.smoothed(),
+        });
+    }
+}

@@ -1,0 +1,253 @@
+//! What the application calls.
+
+use bytes::Bytes;
+
+use super::Connection;
+use crate::{
+    base::Timestamp,
+    cids::CidChange,
+    congestion::Controller,
+    crypto::ExportError,
+    error::{
+        ConnectionError,
+        call::{DatagramError, Read, ReadError, WriteError},
+    },
+    event::{Event, Priority, StreamTag},
+    ids::{ConnectionId, Dir, Side, StreamId},
+    params::TransportParameters,
+    stats::{ConnectionStats, RecvStreamStats, SendStreamStats},
+    trace::Observer,
+};
+
+/// Streams (RFC 9000 §2).
+impl Connection {
+    /// Opens a stream; `None` while the peer's limit permits none: then [`Event::StreamsAvailable`] follows.
+    pub fn open(&mut self, dir: Dir) -> Option<StreamId> {
+        if self.life.is_open() { self.streams.open(dir) } else { None }
+    }
+
+    /// Reads the next bytes of a stream in order, at most `max`, without a copy.
+    pub fn read(&mut self, now: Timestamp, id: StreamId, max: usize) -> Result<Read, ReadError> {
+        self.streams.read(id, max, &mut self.budget, now, self.path.rtt.smoothed())
+    }
+
+    /// Writes as much of `data` as the stream's send buffer takes, off its front. Less than all means that
+    /// [`Event::StreamWritable`] follows.
+    pub fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        self.streams.write_chunk(id, data)
+    }
+
+    /// Ends a stream after what was written to it.
+    pub fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
+        self.streams.finish(id)
+    }
+
+    /// Resets a stream with an application code. Data below `reliable_size` is still delivered if the peer
+    /// understands RESET_STREAM_AT; else the reset is a plain one.
+    pub fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError> {
+        self.streams.reset(id, code, reliable_size)
+    }
+
+    /// Asks the peer to stop sending, with an application code (RFC 9000 §3.5). Data that arrives is dropped.
+    pub fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError> {
+        self.streams.stop_sending(id, code, &mut self.budget)
+    }
+
+    /// Puts a mark on a stream that its events carry. False if the stream is gone.
+    pub fn set_tag(&mut self, id: StreamId, tag: StreamTag) -> bool {
+        self.streams.set_tag(id, tag)
+    }
+
+    /// Ranks a stream's data. False if the stream is gone.
+    pub fn set_priority(&mut self, id: StreamId, priority: Priority) -> bool {
+        self.streams.set_priority(id, priority)
+    }
+
+    /// The final size of a receiving side, from when it is known until its end was read.
+    pub fn final_size(&mut self, id: StreamId) -> Option<u64> {
+        self.streams.final_size(id)
+    }
+
+    /// Counters of a sending side, until it is gone.
+    pub fn send_stream_stats(&mut self, id: StreamId) -> Option<SendStreamStats> {
+        self.streams.send_stats(id).map(|stats| SendStreamStats {
+            bytes_written: stats.written,
+            bytes_sent: stats.sent,
+            bytes_acknowledged: stats.acked,
+        })
+    }
+
+    /// Counters of a receiving side, until it is gone.
+    pub fn recv_stream_stats(&mut self, id: StreamId) -> Option<RecvStreamStats> {
+        let stats = self.streams.recv_stats(id)?;
+        Some(RecvStreamStats { bytes_received: stats.received, bytes_read: stats.read })
+    }
+}
+
+/// Datagrams (RFC 9221).
+impl Connection {
+    /// The largest datagram payload now, in bytes; `None` while or because the peer takes none.
+    pub fn max_datagram_size(&self) -> Option<usize> {
+        crate::datagrams::max_size(self.datagrams.peer_max_frame(), self.datagram_room())
+    }
+
+    /// Queues a datagram. It is sent once, when congestion control permits, or dropped.
+    pub fn send_datagram(&mut self, now: Timestamp, data: Bytes) -> Result<(), DatagramError> {
+        let room = self.datagram_room();
+        self.datagrams.send(data, room, now)
+    }
+
+    /// The oldest received datagram. After `None`, [`Event::DatagramReadable`] tells of the next.
+    pub fn receive_datagram(&mut self, now: Timestamp) -> Option<Bytes> {
+        self.datagrams.recv(now, &mut self.budget).map(|(data, _)| data)
+    }
+}
+
+/// The connection as such.
+impl Connection {
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.out.events.pop_front()
+    }
+
+    /// The next change for [`Endpoint::handle_cid_change`](crate::Endpoint::handle_cid_change).
+    pub fn poll_cid_change(&mut self) -> Option<CidChange> {
+        if self.out.cid_changes.is_empty() { None } else { Some(self.out.cid_changes.remove(0)) }
+    }
+
+    /// Which end this is.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The peer's address.
+    pub fn remote_address(&self) -> std::net::SocketAddr {
+        self.path.remote
+    }
+
+    /// Whether the handshake is still going on.
+    pub fn is_handshaking(&self) -> bool {
+        !self.handshake.is_complete()
+    }
+
+    /// Whether the connection was closed, by whomever.
+    pub fn is_closed(&self) -> bool {
+        !self.life.is_open()
+    }
+
+    /// Whether nothing will ever happen any more: the connection can be dropped and the endpoint told.
+    pub fn is_drained(&self) -> bool {
+        self.life.is_closed()
+    }
+
+    /// Why the connection was closed.
+    pub fn close_error(&self) -> Option<&ConnectionError> {
+        self.life.error()
+    }
+
+    /// The peer's transport parameters, authentic once the handshake is complete; defaults before they arrive.
+    pub fn peer_parameters(&self) -> &TransportParameters {
+        &self.peer
+    }
+
+    /// The ALPN protocol, once agreed upon.
+    pub fn alpn_protocol(&self) -> Option<&[u8]> {
+        self.handshake.tls().alpn_protocol()
+    }
+
+    /// The peer's certificate chain in DER, end entity first.
+    pub fn peer_certificates(&self) -> Vec<Vec<u8>> {
+        self.handshake.tls().peer_certificates()
+    }
+
+    /// The server name that the client asked for; servers only.
+    pub fn server_name(&self) -> Option<&str> {
+        self.handshake.tls().server_name()
+    }
+
+    /// Fills `out` with keying material that both ends share (RFC 8446 §7.5), once the handshake is complete.
+    pub fn export_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: &[u8],
+    ) -> Result<(), ExportError> {
+        self.handshake.export_keying_material(out, label, context)
+    }
+
+    /// UDP payload of full datagrams in bytes.
+    pub fn datagram_size(&self) -> usize {
+        self.path.datagram_size()
+    }
+
+    /// Sends something that the peer must acknowledge, to keep the connection alive or measure it.
+    pub fn ping(&mut self) {
+        self.control.send_ping();
+    }
+
+    /// Starts a key update if the protocol permits one now (RFC 9001 §6); says whether it did.
+    pub fn update_keys(&mut self) -> bool {
+        self.handshake.is_confirmed() && self.keyring.start_update()
+    }
+
+    /// Closes the connection after this many forged packets instead of the AEAD's own limit (RFC 9001 §6.6).
+    pub fn cap_integrity_limit(&mut self, limit: u64) {
+        self.keyring.cap_integrity_limit(limit);
+    }
+
+    /// Tells everything that happens from now on to `observer`.
+    pub fn set_observer(&mut self, observer: Box<dyn Observer>) {
+        self.out.trace.set(observer);
+    }
+
+    /// The connection IDs that name this end now, for the endpoint's table.
+    pub(crate) fn local_ids(&self) -> impl Iterator<Item = ConnectionId> + '_ {
+        self.local_cids.active()
+    }
+
+    /// A snapshot of the counters.
+    pub fn stats(&self) -> ConnectionStats {
+        let (recovery, streams, datagrams) =
+            (self.recovery.counters(), self.streams.counters(), self.datagrams.counters());
+        let (rtt, controller) = (&self.path.rtt, self.path.controller());
+        let estimate = controller.estimate();
+        ConnectionStats {
+            datagrams_sent: self.counters.datagrams_sent,
+            datagrams_received: self.counters.datagrams_received,
+            bytes_sent: self.counters.bytes_sent,
+            bytes_received: self.counters.bytes_received,
+            packets_sent: recovery.packets_sent,
+            packets_received: self.counters.packets_received,
+            packets_dropped: self.counters.packets_dropped,
+            packets_acked: recovery.packets_acked,
+            packets_lost: recovery.packets_lost,
+            bytes_lost: recovery.bytes_lost,
+            spurious_losses: recovery.spurious_losses,
+            probe_timeouts: recovery.probe_timeouts,
+            key_updates: self.keyring.updates(),
+            latest_rtt: rtt.latest(),
+            smoothed_rtt: rtt.smoothed(),
+            rtt_variation: rtt.variation(),
+            min_rtt: rtt.first_sample().map(|_| rtt.min()),
+            congestion_window: controller.window(),
+            bytes_in_flight: self.recovery.in_flight(),
+            estimated_send_rate: estimate.rate,
+            at_send_capacity: estimate.at_capacity,
+            ecn: self.path.ecn(),
+            datagram_size: self.path.datagram_size() as u16,
+            stream_bytes_sent: streams.bytes_sent,
+            stream_bytes_retransmitted: streams.bytes_retransmitted,
+            stream_bytes_acked: streams.bytes_acked,
+            stream_bytes_read: streams.bytes_read,
+            dgrams_sent: datagrams.sent,
+            dgrams_received: datagrams.received,
+            dgrams_dropped_incoming: datagrams.dropped_incoming,
+            dgrams_expired_incoming: datagrams.expired_incoming,
+            dgrams_expired_outgoing: datagrams.expired_outgoing,
+            dgrams_lost_outgoing: datagrams.lost_outgoing,
+            reset_fallbacks: streams.reset_fallbacks,
+            memory_used: self.budget.used(),
+            memory_peak: self.budget.peak(),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Packets that arrive before their keys (RFC 9001 §5.7): a few are kept, the rest is lost like any packet.
+
+use bytes::BytesMut;
+
+use crate::{
+    base::{Budget, Ecn, Timestamp},
+    packet::{Long, Short},
+};
+
+/// Packets kept at most.
+const MAX_PACKETS: usize = 10;
+
+/// A packet waiting for keys.
+#[derive(Debug)]
+pub(super) struct EarlyPacket {
+    pub(super) header: PacketHeader,
+    pub(super) bytes: BytesMut,
+    pub(super) ecn: Ecn,
+    pub(super) received: Timestamp,
+}
+
+/// The header of a packet with a packet number.
+#[derive(Clone, Debug)]
+pub(super) enum PacketHeader {
+    Long(Long),
+    Short(Short),
+}
+
+/// Packets waiting for keys.
+#[derive(Debug, Default)]
+pub(super) struct EarlyPackets {
+    packets: Vec<EarlyPacket>,
+}
+
+impl EarlyPackets {
+    /// Keeps a packet; false if there is no room for it.
+    pub(super) fn push(&mut self, packet: EarlyPacket, budget: &mut Budget) -> bool {
+        let keep = self.packets.len() < MAX_PACKETS && budget.charge(packet.bytes.len()).is_ok();
+        if keep {
+            self.packets.push(packet);
+        }
+        keep
+    }
+
+    /// Takes all packets out, to try them again.
+    pub(super) fn take(&mut self, budget: &mut Budget) -> Vec<EarlyPacket> {
+        budget.release(self.packets.iter().map(|packet| packet.bytes.len()).sum());
+        std::mem::take(&mut self.packets)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ConnectionId;
+
+    fn packet(size: usize) -> EarlyPacket {
+        EarlyPacket {
+            header: PacketHeader::Short(Short { dcid: ConnectionId::EMPTY, pn_offset: 1 }),
+            bytes: BytesMut::zeroed(size),
+            ecn: Ecn::NotEct,
+            received: Timestamp::ORIGIN,
+        }
+    }
+
+    #[test]
+    fn p20_a_bounded_number_is_kept_and_charged() {
+        let mut budget = Budget::new(1 << 20);
+        let mut early = EarlyPackets::default();
+        let kept = (0..20).filter(|_| early.push(packet(1000), &mut budget)).count();
+        assert_eq!((kept, budget.used()), (MAX_PACKETS, 1000 * MAX_PACKETS));
+        assert_eq!(early.take(&mut budget).len(), MAX_PACKETS);
+        assert!(early.is_empty() && budget.used() == 0);
+        let mut small = Budget::new(1500);
+        assert!(early.push(packet(1000), &mut small) && !early.push(packet(1000), &mut small));
+    }
+}

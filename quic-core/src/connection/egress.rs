@@ -1,0 +1,196 @@
+//! Fills datagrams: what the plan says, written, coalesced, sealed.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{
+    Connection,
+    plan::{Blocked, Content, Interest, Limits, Plan, plan},
+};
+use crate::{
+    base::{Ecn, Timestamp},
+    error::ConnectionError,
+    ids::Space,
+    packet::MIN_INITIAL_SIZE,
+};
+
+/// Less room than this behind a packet is not worth a coalesced one.
+const MIN_COALESCED_ROOM: usize = 64;
+
+/// A batch of datagrams to send: `size` bytes of the caller's buffer, in segments of `segment_size` bytes of which
+/// only the last may be shorter, as generic segmentation offload wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub remote: SocketAddr,
+    /// The address to send from, if it matters.
+    pub local_ip: Option<IpAddr>,
+    /// The mark of all datagrams.
+    pub ecn: Ecn,
+    /// Bytes in all.
+    pub size: usize,
+    /// Bytes of each datagram but the last; equal to `size` when there is one.
+    pub segment_size: usize,
+}
+
+impl Connection {
+    /// Fills `buf` with as many datagrams as it holds and limits permit; `None` if there is nothing to send now.
+    /// Call again until then. `buf` should be a multiple of [`datagram_size`](Self::datagram_size) long, at least
+    /// 1200 bytes.
+    pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
+        self.before_sending(now);
+        let segment = self.path.datagram_size();
+        let ecn = self.path.ecn();
+        let mut size = 0;
+        let mut segment_size = 0;
+        while let Some(room) = buf.get_mut(size..) {
+            let room_size = if size == 0 { room.len().min(segment) } else { segment_size };
+            if room.len() < room_size || room_size < MIN_INITIAL_SIZE {
+                break;
+            }
+            let Some(written) = self.write_datagram(now, &mut room[..room_size], ecn) else { break };
+            size += written;
+            if segment_size == 0 {
+                segment_size = written;
+            }
+            // A shorter datagram ends the batch, and nothing larger than the first can follow it.
+            if written < segment_size || segment_size < segment {
+                break;
+            }
+        }
+        let transmit =
+            Transmit { remote: self.path.remote, local_ip: self.path.local_ip, ecn, size, segment_size };
+        (size > 0).then_some(transmit)
+    }
+
+    fn before_sending(&mut self, now: Timestamp) {
+        self.pacing_release = None;
+        if !self.life.is_open() {
+            return;
+        }
+        if self.keyring.is_exhausted() || self.numbers[Space::Data as usize].peek().is_none() {
+            self.abandon(ConnectionError::Internal("packet numbers or keys are used up"), now);
+        } else if self.handshake.is_confirmed() && self.keyring.update_is_due() {
+            self.keyring.start_update();
+        }
+    }
+
+    /// One datagram, or `None`.
+    fn write_datagram(&mut self, now: Timestamp, buf: &mut [u8], ecn: Ecn) -> Option<usize> {
+        let limits = Limits {
+            room: buf.len(),
+            amplification: self.path.amplification_credit(),
+            window: self.path.window_room(self.recovery.in_flight()),
+            pacing: self.path.pacing_budget(now),
+        };
+        let interests = Space::ALL.map(|space| self.interest(space, now));
+        let plan = match plan(&interests, &limits, self.side.is_client()) {
+            Ok(plan) => plan,
+            Err(blocked) => {
+                self.on_blocked(blocked, now);
+                return None;
+            }
+        };
+        let size = self.write_planned(&plan, buf, ecn, now)?;
+        self.path.on_datagram_sent(size);
+        self.counters.datagrams_sent += 1;
+        self.counters.bytes_sent += size as u64;
+        Some(size)
+    }
+
+    fn interest(&self, space: Space, now: Timestamp) -> Interest {
+        let has_keys = self.keyring.has(space);
+        if !has_keys || self.life.is_closed() {
+            return Interest::default();
+        }
+        if !self.life.is_open() {
+            // RFC 9000 §10.2.3: at every level that the peer may be able to read.
+            let close =
+                self.life.close_due().is_some() && (space == Space::Data || !self.handshake.is_confirmed());
+            return Interest { has_keys, close, ..Interest::default() };
+        }
+        let frames = self.handshake.wants(space)
+            || space == Space::Data
+                && (self.control.wants()
+                    || self.path.wants()
+                    || self.local_cids.wants()
+                    || self.remote_cids.wants()
+                    || self.datagrams.wants()
+                    || self.streams.wants().any());
+        Interest {
+            has_keys,
+            ack_due: self.acks[space as usize].is_due(now),
+            frames,
+            probe: self.probes[space as usize] > 0,
+            close: false,
+        }
+    }
+
+    fn on_blocked(&mut self, blocked: Blocked, now: Timestamp) {
+        match blocked {
+            Blocked::NothingToSend => self.path.on_nothing_to_send(now, self.recovery.in_flight()),
+            Blocked::Amplification => {}
+            Blocked::Window => self.path.on_limited_by_path(),
+            Blocked::Pacing => {
+                self.path.on_limited_by_path();
+                self.pacing_release = self.path.next_release(now);
+            }
+        }
+    }
+
+    /// Packets of the planned spaces behind each other. A packet is sealed when it is clear whether another one
+    /// follows: the last one takes the padding.
+    fn write_planned(&mut self, plan: &Plan, buf: &mut [u8], ecn: Ecn, now: Timestamp) -> Option<usize> {
+        self.out.receipts.clear();
+        let mut last = None;
+        let mut position = 0;
+        let mut expand = plan.expand;
+        for space in Space::ALL {
+            let content = plan.contents[space as usize];
+            if content == Content::Nothing || plan.size - position < MIN_COALESCED_ROOM {
+                continue;
+            }
+            let Some(packet) = self.write_packet(space, content, buf, position, plan.size, now) else {
+                continue;
+            };
+            self.probes[space as usize] = self.probes[space as usize].saturating_sub(1);
+            expand |= packet.expand;
+            position = packet.sealed_end();
+            if let Some(previous) = last.replace((space, packet)) {
+                self.finish_packet(previous, buf, None, ecn, now);
+            }
+        }
+        let (space, packet) = last?;
+        let size = if expand { position.max(MIN_INITIAL_SIZE.min(plan.size)) } else { position };
+        self.finish_packet((space, packet), buf, Some(size), ecn, now);
+        if plan.contents.contains(&Content::Close) {
+            self.life.on_close_sent();
+        }
+        Some(size)
+    }
+
+    fn finish_packet(
+        &mut self,
+        (space, packet): (Space, super::packets::OpenPacket),
+        buf: &mut [u8],
+        sealed_end: Option<usize>,
+        ecn: Ecn,
+        now: Timestamp,
+    ) {
+        self.seal_packet(packet, buf, sealed_end, ecn, now);
+        // RFC 9001 §4.9.1: a client that sends Handshake packets needs no Initial keys any more.
+        if space == Space::Handshake && self.side.is_client() && self.life.is_open() {
+            self.discard(Space::Initial, now);
+        }
+    }
+
+    /// Probes go out at this space, and what is outstanding at the lower ones goes with them (RFC 9002 §6.2.4).
+    pub(super) fn prepare_probe(&mut self, space: Space, count: u8) {
+        self.probes[space as usize] = count;
+        for space in [Space::Initial, Space::Handshake] {
+            if self.keyring.has(space) && self.recovery.has_ack_eliciting_in_flight(space) {
+                self.handshake.resend(space);
+                self.probes[space as usize] = self.probes[space as usize].max(1);
+            }
+        }
+    }
+}

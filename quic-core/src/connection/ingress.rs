@@ -1,0 +1,300 @@
+//! Takes received datagrams apart: packets, keys, duplicates; then frames, one after the other.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    Connection,
+    close::Failure,
+    dispatch::FromPacket,
+    early::{EarlyPacket, PacketHeader},
+};
+use crate::{
+    base::{Ecn, Timestamp},
+    crypto::{constant_time_eq, initial_secrets, retry_integrity_tag},
+    endpoint::DatagramMeta,
+    error::{ConnectionError, DropReason, Violation},
+    frame::{Frame, Frames, PacketKind},
+    ids::{ConnectionId, Space},
+    keyring::{OpenFailure, PacketPlace},
+    packet::{self, Header, LONG_RESERVED_BITS, LongType, SHORT_RESERVED_BITS, TAG_SIZE, VERSION_1},
+    trace::TraceEvent,
+};
+
+/// A datagram that may be a stateless reset has at least this many bytes (RFC 9000 §10.3).
+const MIN_STATELESS_RESET: usize = 21;
+
+impl Connection {
+    /// Takes a datagram that the endpoint routed here. Never fails: what cannot be used is dropped and counted, what
+    /// breaks a rule closes the connection.
+    pub fn handle_datagram(&mut self, now: Timestamp, meta: &DatagramMeta, data: BytesMut) {
+        self.counters.datagrams_received += 1;
+        self.counters.bytes_received += data.len() as u64;
+        if meta.remote != self.path.remote {
+            return self.drop_packet(DropReason::UnknownPath, data.len(), now);
+        }
+        self.path.on_datagram_received(data.len());
+        if !self.life.is_open() {
+            self.life.on_received_while_closing();
+            return self.drop_packet(DropReason::Closing, data.len(), now);
+        }
+        let reset_token = data.last_chunk::<16>().copied().filter(|_| data.len() >= MIN_STATELESS_RESET);
+        let opened_before = self.counters.packets_received;
+        let is_short = data.first().is_some_and(|first| first & packet::FORM_LONG == 0);
+        self.take_apart(now, meta, data);
+        let opened = self.counters.packets_received > opened_before;
+        // RFC 9000 §10.3.1: a datagram whose packet cannot be opened may be a stateless reset.
+        if let (false, true, Some(token), Some(current)) =
+            (opened, is_short, reset_token, self.remote_cids.current_token())
+            && constant_time_eq(&token, &current)
+        {
+            self.handle_stateless_reset(now);
+        }
+        self.retry_early(now, meta);
+    }
+
+    /// Coalesced packets, one by one (RFC 9000 §12.2).
+    fn take_apart(&mut self, now: Timestamp, meta: &DatagramMeta, mut rest: BytesMut) {
+        let allocation = meta.allocation.max(rest.len());
+        let cid_length = self.local_cids.length();
+        let mut first_dcid = None;
+        while !rest.is_empty() && self.life.is_open() {
+            let (header, packet) = match packet::parse(&rest, cid_length, false) {
+                Ok(Header::Long(long)) => {
+                    let packet = rest.split_to(long.end);
+                    (PacketHeader::Long(long), packet)
+                }
+                Ok(Header::Short(short)) => (PacketHeader::Short(short), std::mem::take(&mut rest)),
+                Ok(Header::Retry(_)) => return self.on_retry(now, &rest),
+                Ok(Header::VersionNegotiation(_)) => return self.on_version_negotiation(now, &rest),
+                Ok(Header::UnknownVersion { .. }) => {
+                    return self.drop_packet(DropReason::Version, rest.len(), now);
+                }
+                Err(_) => return self.drop_packet(DropReason::HeaderMalformed, rest.len(), now),
+            };
+            let dcid = match &header {
+                PacketHeader::Long(long) => long.dcid,
+                PacketHeader::Short(short) => short.dcid,
+            };
+            // RFC 9000 §12.2: packets for somebody else in the same datagram are ignored.
+            if *first_dcid.get_or_insert(dcid) != dcid {
+                self.drop_packet(DropReason::CoalescedForeign, packet.len(), now);
+                continue;
+            }
+            let early = EarlyPacket { header, bytes: packet, ecn: meta.ecn, received: now };
+            self.handle_packet(early, allocation, now);
+        }
+    }
+
+    /// Packets that waited for their keys get another chance when there are new ones.
+    fn retry_early(&mut self, now: Timestamp, meta: &DatagramMeta) {
+        if self.early.is_empty() || !self.life.is_open() {
+            return;
+        }
+        for packet in self.early.take(&mut self.budget) {
+            self.handle_packet(packet, meta.allocation, now);
+        }
+    }
+
+    fn drop_packet(&mut self, reason: DropReason, size: usize, now: Timestamp) {
+        self.counters.packets_dropped += 1;
+        self.out.trace.emit(now, || TraceEvent::PacketDropped { reason, size });
+    }
+
+    fn handle_packet(&mut self, packet: EarlyPacket, allocation: usize, now: Timestamp) {
+        let size = packet.bytes.len();
+        match self.open_packet(packet, now) {
+            Ok(Some(opened)) => {
+                if let Err(failure) = self.process(&opened, allocation) {
+                    self.fail(failure, now);
+                }
+            }
+            Ok(None) => {}
+            Err(OpenFailure::Drop(reason)) => self.drop_packet(reason, size, now),
+            Err(OpenFailure::Violation(violation)) => self.fail(violation.into(), now),
+        }
+    }
+
+    /// Whether packets of this kind can be processed now (RFC 9001 §5.7).
+    fn is_ready_for(&self, space: Space) -> bool {
+        self.keyring.has(space) && (space != Space::Data || self.handshake.is_complete())
+    }
+
+    /// Whether keys may still come for a space without them.
+    fn may_become_ready(&self, space: Space) -> bool {
+        match space {
+            Space::Initial => false,
+            Space::Handshake => !self.handshake.is_complete() && !self.keyring.has(space),
+            Space::Data => !self.handshake.is_complete(),
+        }
+    }
+
+    /// Removes the protection. `Ok(None)` if the packet was put aside.
+    fn open_packet(
+        &mut self,
+        packet: EarlyPacket,
+        now: Timestamp,
+    ) -> Result<Option<OpenedPacket>, OpenFailure> {
+        let (kind, space, dcid, pn_offset) = match &packet.header {
+            PacketHeader::Short(short) => (PacketKind::OneRtt, Space::Data, short.dcid, short.pn_offset),
+            PacketHeader::Long(long) => {
+                let (kind, space) = match long.kind {
+                    LongType::Initial => (PacketKind::Initial, Space::Initial),
+                    LongType::Handshake => (PacketKind::Handshake, Space::Handshake),
+                    LongType::ZeroRtt => return Err(OpenFailure::Drop(DropReason::KeysUnavailable)),
+                };
+                // RFC 9000 §7.2: once the peer's connection ID is known it does not change in the handshake.
+                if self.first_flight.peer_source.is_some_and(|known| known != long.scid) {
+                    return Err(OpenFailure::Drop(DropReason::Unsolicited));
+                }
+                // RFC 9000 §17.2.2: servers send no token.
+                if self.side.is_client() && !long.token.is_empty() {
+                    return Err(OpenFailure::Drop(DropReason::HeaderMalformed));
+                }
+                (kind, space, long.dcid, long.pn_offset)
+            }
+        };
+        if !self.is_ready_for(space) {
+            if self.may_become_ready(space) && self.early.push(packet, &mut self.budget) {
+                return Ok(None);
+            }
+            return Err(OpenFailure::Drop(DropReason::KeysUnavailable));
+        }
+        let EarlyPacket { header, mut bytes, ecn, received } = packet;
+        let protected = self.keyring.unprotect(space, &mut bytes, pn_offset).map_err(OpenFailure::Drop)?;
+        let expected = self.acks[space as usize].expected();
+        let place = PacketPlace {
+            number: packet::decode_packet_number(protected.number, protected.pn_size, expected),
+            header_size: pn_offset + protected.pn_size,
+            pn_size: protected.pn_size,
+        };
+        let key_phase = protected.first & packet::KEY_PHASE_BIT != 0;
+        let (updates, three_pto) = (self.keyring.updates(), self.three_pto());
+        let size = self.keyring.open(space, place, &mut bytes, key_phase, now, three_pto)?;
+        let reserved = if space == Space::Data { SHORT_RESERVED_BITS } else { LONG_RESERVED_BITS };
+        // RFC 9000 §17.2: checked only once both protections are removed.
+        if protected.first & reserved != 0 {
+            return Err(OpenFailure::Violation(Violation::ReservedBits));
+        }
+        if self.keyring.updates() > updates {
+            let phase = self.keyring.key_phase();
+            self.out.trace.emit(now, || TraceEvent::KeyUpdated { phase });
+        }
+        if self.acks[space as usize].is_duplicate(place.number) {
+            return Err(OpenFailure::Drop(DropReason::Duplicate));
+        }
+        if let PacketHeader::Long(long) = &header {
+            self.on_authentic_long_packet(long, now);
+        }
+        let wire_size = bytes.len();
+        let payload = bytes.freeze().slice(place.header_size..place.header_size + size);
+        Ok(Some(OpenedPacket { kind, space, dcid, number: place.number, payload, wire_size, ecn, received }))
+    }
+
+    /// What an authentic Initial or Handshake packet proves.
+    fn on_authentic_long_packet(&mut self, long: &packet::Long, now: Timestamp) {
+        if self.first_flight.peer_source.is_none() {
+            self.first_flight.peer_source = Some(long.scid);
+            self.remote_cids.replace_first(long.scid);
+        }
+        if long.kind == LongType::Handshake && !self.side.is_client() {
+            // RFC 9000 §8.1: only who received our Initial can have sent this; RFC 9001 §4.9.1: no more Initials.
+            self.path.validate();
+            self.discard(Space::Initial, now);
+        }
+    }
+
+    fn process(&mut self, packet: &OpenedPacket, allocation: usize) -> Result<(), Failure> {
+        let now = packet.received;
+        self.counters.packets_received += 1;
+        let three_pto = self.three_pto();
+        self.life.on_received(now, three_pto);
+        self.out.trace.emit(now, || TraceEvent::PacketReceived {
+            space: packet.space,
+            number: packet.number,
+            size: packet.wire_size,
+        });
+        // RFC 9000 §12.4: a packet without frames.
+        if packet.payload.is_empty() {
+            return Err(Violation::EmptyPayload.into());
+        }
+        let from = FromPacket {
+            space: packet.space,
+            kind: packet.kind,
+            payload: &packet.payload,
+            allocation,
+            dcid: packet.dcid,
+            now,
+        };
+        let mut ack_eliciting = false;
+        for frame in Frames::new(&packet.payload) {
+            let frame =
+                frame.map_err(|e| Failure::Violation { violation: e.violation, frame_type: e.frame_type })?;
+            self.out.trace.emit(now, || TraceEvent::FrameReceived { number: packet.number, frame: &frame });
+            let early_close = matches!(frame, Frame::ApplicationClose { .. });
+            if !frame.is_permitted_in(packet.kind) && !early_close {
+                return Err(Failure::from(Violation::FrameInWrongPacket).in_frame(frame.frame_type()));
+            }
+            ack_eliciting |= frame.is_ack_eliciting();
+            self.dispatch(&frame, &from).map_err(|failure| failure.in_frame(frame.frame_type()))?;
+            if !self.life.is_open() {
+                return Ok(());
+            }
+        }
+        // RFC 9000 §13.1: acknowledged only after its frames were processed.
+        self.acks[packet.space as usize].on_packet(packet.number, ack_eliciting, packet.ecn, now);
+        Ok(())
+    }
+
+    /// A Retry packet (RFC 9000 §17.2.5.2): one per attempt, before anything else, with a valid tag.
+    fn on_retry(&mut self, now: Timestamp, bytes: &[u8]) {
+        let Ok(Header::Retry(retry)) = packet::parse(bytes, self.local_cids.length(), false) else { return };
+        let current = self.remote_cids.current();
+        let first = self.side.is_client()
+            && self.first_flight.peer_source.is_none()
+            && self.first_flight.retry_source.is_none();
+        let Some((covered, tag)) = packet::retry_integrity_split(bytes) else { return };
+        let acceptable = first
+            && retry.version == VERSION_1
+            && !retry.token.is_empty()
+            && retry.scid != current
+            && constant_time_eq(tag, &retry_integrity_tag(&current, covered));
+        if !acceptable {
+            return self.drop_packet(DropReason::Unsolicited, bytes.len() + TAG_SIZE, now);
+        }
+        self.first_flight.retry_source = Some(retry.scid);
+        self.first_flight.token = retry.token.to_vec();
+        self.remote_cids.replace_first(retry.scid);
+        let (client, server) = initial_secrets(&retry.scid);
+        self.keyring.install(Space::Initial, &client, &server);
+        self.restart_recovery(now);
+        self.handshake.resend(Space::Initial);
+    }
+
+    /// A Version Negotiation packet (RFC 9000 §6.2): obeyed only as the first answer, and only if it leaves no choice.
+    fn on_version_negotiation(&mut self, now: Timestamp, bytes: &[u8]) {
+        let Ok(Header::VersionNegotiation(vn)) = packet::parse(bytes, self.local_cids.length(), false) else {
+            return;
+        };
+        let first = self.side.is_client()
+            && self.first_flight.peer_source.is_none()
+            && self.first_flight.retry_source.is_none();
+        let local = self.local_cids.handshake();
+        let ours = vn.dcid == local.as_bytes() && vn.scid == self.remote_cids.current().as_bytes();
+        if !first || !ours || vn.versions().any(|version| version == VERSION_1) {
+            return self.drop_packet(DropReason::Unsolicited, bytes.len(), now);
+        }
+        self.abandon(ConnectionError::VersionMismatch(vn.versions().collect()), now);
+    }
+}
+
+/// A packet whose protection is removed.
+struct OpenedPacket {
+    kind: PacketKind,
+    space: Space,
+    dcid: ConnectionId,
+    number: u64,
+    payload: Bytes,
+    wire_size: usize,
+    ecn: Ecn,
+    received: Timestamp,
+}

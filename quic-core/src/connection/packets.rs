@@ -1,0 +1,246 @@
+//! Writes one packet and seals it.
+
+use super::{Connection, plan::Content};
+use crate::{
+    base::{Ecn, Timestamp, Writer},
+    error::{CloseReason, TransportErrorCode},
+    frame::{Frame, FrameWriter, Receipt},
+    ids::Space,
+    keyring::PacketPlace,
+    packet::{self, LongHeader, LongType, TAG_SIZE, VERSION_1},
+    recovery::SentInfo,
+    trace::TraceEvent,
+};
+
+/// Header protection samples 16 bytes that begin 4 bytes behind the start of the packet number (RFC 9001 §5.4.2).
+const SAMPLE_OFFSET: usize = 4;
+/// One PING among this many packets in a row that elicit nothing, so that the peer acknowledges them at last
+/// (RFC 9000 §13.2.4).
+const PING_AFTER: u32 = 32;
+
+/// A packet whose frames are written; it can still be padded, and has to be sealed.
+pub(super) struct OpenPacket {
+    space: Space,
+    place: PacketPlace,
+    start: usize,
+    /// Where the Length field of a long header stands.
+    length_at: Option<usize>,
+    /// End of the frames.
+    pub(super) end: usize,
+    ack_eliciting: bool,
+    in_flight: bool,
+    /// This packet's part of the receipts.
+    receipts: std::ops::Range<usize>,
+    /// The largest packet number of the ACK frame in it.
+    acknowledged: Option<u64>,
+    /// Whether a frame in it asks for a full-size datagram.
+    pub(super) expand: bool,
+}
+
+impl OpenPacket {
+    /// The end of the packet once it is sealed.
+    pub(super) fn sealed_end(&self) -> usize {
+        self.end + TAG_SIZE
+    }
+}
+
+impl Connection {
+    /// Writes a packet of `space` at `start`, up to `limit`; `None` if it would be empty or there is no room.
+    pub(super) fn write_packet(
+        &mut self,
+        space: Space,
+        content: Content,
+        buf: &mut [u8],
+        start: usize,
+        limit: usize,
+        now: Timestamp,
+    ) -> Option<OpenPacket> {
+        let number = self.numbers[space as usize].peek()?;
+        let room_end = limit.checked_sub(TAG_SIZE)?;
+        let mut w = Writer::new(buf.get_mut(start..room_end)?);
+        let pn_size = packet::packet_number_length(number, self.recovery.largest_acked(space));
+        let length_at = self.write_header(space, &mut w, number, pn_size)?;
+        let place = PacketPlace { number, header_size: w.position(), pn_size };
+        let payload_start = start + place.header_size;
+        // The frames' writers borrow the connection: the list of receipts moves out meanwhile.
+        let mut receipts = std::mem::take(&mut self.out.receipts);
+        let first_receipt = receipts.len();
+        let mut frames = FrameWriter::new(&mut buf[payload_start..room_end], &mut receipts);
+        let (acknowledged, expand) = self.write_frames(space, content, &mut frames, now);
+        let empty = frames.written() == 0;
+        if !empty {
+            // RFC 9001 §5.4.2: enough bytes for the sample of header protection.
+            frames.pad_to(SAMPLE_OFFSET - pn_size);
+        }
+        let (ack_eliciting, in_flight) = (frames.is_ack_eliciting(), frames.is_in_flight());
+        let end = payload_start + frames.written();
+        let receipts_range = first_receipt..receipts.len();
+        self.out.receipts = receipts;
+        if empty {
+            return None;
+        }
+        let skipped = self.numbers[space as usize].advance(self.entropy.as_mut());
+        if let Some(skipped) = skipped {
+            self.recovery.on_packet_number_skipped(space, skipped);
+        }
+        let length_at = length_at.map(|at| start + at);
+        Some(OpenPacket {
+            space,
+            place,
+            start,
+            length_at,
+            end,
+            ack_eliciting,
+            in_flight,
+            receipts: receipts_range,
+            acknowledged,
+            expand,
+        })
+    }
+
+    /// Outer `None`: no room. Inner: the place of the Length field.
+    fn write_header(
+        &self,
+        space: Space,
+        w: &mut Writer<'_>,
+        number: u64,
+        pn_size: usize,
+    ) -> Option<Option<usize>> {
+        let dcid = self.remote_cids.current();
+        let kind = match space {
+            Space::Initial => LongType::Initial,
+            Space::Handshake => LongType::Handshake,
+            Space::Data => {
+                let phase = self.keyring.key_phase();
+                // The spin bit stays off: RFC 9000 §17.4 leaves taking part to each endpoint.
+                return packet::write_short_header(w, &dcid, number, pn_size, phase, false).then_some(None);
+            }
+        };
+        let scid = self.local_cids.handshake();
+        let token = if kind == LongType::Initial { &self.first_flight.token[..] } else { &[] };
+        let header = LongHeader { kind, version: VERSION_1, dcid: &dcid, scid: &scid, token };
+        packet::write_long_header(w, &header, number, pn_size).map(Some)
+    }
+
+    /// Returns the largest packet number acknowledged, and whether the datagram is to be expanded.
+    fn write_frames(
+        &mut self,
+        space: Space,
+        content: Content,
+        w: &mut FrameWriter<'_>,
+        now: Timestamp,
+    ) -> (Option<u64>, bool) {
+        if content == Content::Close {
+            self.write_close(space, w);
+            return (None, false);
+        }
+        let acks = &mut self.acks[space as usize];
+        let acknowledged = acks.has_news().then(|| acks.write(w, now)).flatten();
+        if content == Content::AckOnly {
+            if self.non_eliciting_run >= PING_AFTER && space == Space::Data {
+                let _ = w.frame(&Frame::Ping, Receipt::Nothing);
+            }
+            return (acknowledged, false);
+        }
+        self.handshake.write(space, w);
+        let mut expand = false;
+        if space == Space::Data {
+            expand = self.path.write(w);
+            self.control.write(w);
+            self.local_cids.write(w);
+            self.remote_cids.write(w);
+            let room = self.datagram_room();
+            self.datagrams.write(w, room, now, &mut self.out.events);
+            self.streams.write(w);
+        }
+        if content == Content::Probe && !w.is_ack_eliciting() {
+            let _ = w.frame(&Frame::Ping, Receipt::Nothing);
+        }
+        (acknowledged, expand)
+    }
+
+    fn write_close(&mut self, space: Space, w: &mut FrameWriter<'_>) {
+        let Some(reason) = self.life.close_due() else { return };
+        let frame = match (reason, space) {
+            // RFC 9000 §10.2.3: before 1-RTT nothing of the application may show.
+            (CloseReason::Application { .. }, Space::Initial | Space::Handshake) => Frame::TransportClose {
+                code: TransportErrorCode::APPLICATION_ERROR.0,
+                frame_type: 0,
+                reason: b"",
+            },
+            _ => Frame::close(reason),
+        };
+        // The reason is for people: it is cut to what fits.
+        let room = w.remaining().saturating_sub(1 + 8 + 8 + 2);
+        let frame = match frame {
+            Frame::TransportClose { code, frame_type, reason } => {
+                Frame::TransportClose { code, frame_type, reason: &reason[..reason.len().min(room)] }
+            }
+            Frame::ApplicationClose { code, reason } => {
+                Frame::ApplicationClose { code, reason: &reason[..reason.len().min(room)] }
+            }
+            other => other,
+        };
+        let _ = w.frame(&frame, Receipt::Nothing);
+    }
+
+    /// Seals a packet, its frames extended with PADDING to reach `sealed_end`, and notes it as sent.
+    pub(super) fn seal_packet(
+        &mut self,
+        mut packet: OpenPacket,
+        buf: &mut [u8],
+        sealed_end: Option<usize>,
+        ecn: Ecn,
+        now: Timestamp,
+    ) {
+        if let Some(end) = sealed_end.map(|end| end - TAG_SIZE).filter(|end| *end > packet.end) {
+            buf[packet.end..end].fill(0);
+            packet.end = end;
+            packet.in_flight = true;
+        }
+        if let Some(at) = packet.length_at {
+            let length =
+                packet.sealed_end() - (packet.start + packet.place.header_size - packet.place.pn_size);
+            buf[at..at + 2].copy_from_slice(&(0x4000 | length as u16).to_be_bytes());
+        }
+        let bytes = &mut buf[packet.start..packet.end + TAG_SIZE];
+        let size = bytes.len();
+        let sealed = self.keyring.seal(packet.space, packet.place, bytes);
+        debug_assert!(sealed, "packets are planned only where there are keys");
+        let in_flight = self.recovery.in_flight();
+        let rate = if packet.in_flight {
+            self.path.on_packet_sent(now, size as u64, in_flight, ecn)
+        } else {
+            crate::congestion::PacketRate::default()
+        };
+        let info = SentInfo {
+            time: now,
+            bytes: size as u16,
+            ack_eliciting: packet.ack_eliciting,
+            in_flight: packet.in_flight,
+            rate,
+            ecn,
+            mtu_probe: false,
+        };
+        let number = packet.place.number;
+        self.recovery.on_packet_sent(packet.space, number, info, &self.out.receipts[packet.receipts]);
+        if let (Space::Data, Some(largest)) = (packet.space, packet.acknowledged) {
+            self.keyring.on_ack_sent(largest);
+        }
+        if packet.ack_eliciting {
+            self.non_eliciting_run = 0;
+            let three_pto = self.three_pto();
+            self.life.on_sent(now, three_pto);
+        } else {
+            self.non_eliciting_run = self.non_eliciting_run.saturating_add(1);
+        }
+        let (space, ack_eliciting) = (packet.space, packet.ack_eliciting);
+        self.out.trace.emit(now, || TraceEvent::PacketSent { space, number, size, ack_eliciting });
+    }
+
+    /// What a 1-RTT packet of the current path has for frames.
+    pub(super) fn datagram_room(&self) -> usize {
+        // First byte, connection ID, packet number of at most four bytes, tag.
+        self.path.datagram_size().saturating_sub(1 + self.remote_cids.current().len() + 4 + TAG_SIZE)
+    }
+}

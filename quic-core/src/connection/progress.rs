@@ -1,0 +1,99 @@
+//! The script of the handshake: keys, transport parameters, completion, confirmation (RFC 9001 §4).
+
+use super::{Connection, close::Failure};
+use crate::{
+    base::Timestamp,
+    event::Event,
+    handshake::{ExpectedIds, Progress, check_connection_ids},
+    ids::{ConnectionId, Space},
+    params::TransportParameters,
+    recovery::Situation,
+    streams::PeerLimits,
+};
+
+impl Connection {
+    /// Applies what a step of TLS brought.
+    pub(super) fn apply_progress(&mut self, progress: Progress, now: Timestamp) -> Result<(), Failure> {
+        for (space, local, remote) in &progress.keys {
+            self.keyring.install(*space, local, remote);
+        }
+        if let Some(parameters) = progress.parameters {
+            self.apply_parameters(parameters, now)?;
+        }
+        if progress.completed {
+            self.out.events.push_back(Event::HandshakeComplete);
+            if !self.side.is_client() {
+                // RFC 9001 §4.1.2: complete is confirmed at a server, and the client is told at once.
+                self.control.send_handshake_done();
+                self.confirm(now);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_parameters(&mut self, parameters: TransportParameters, now: Timestamp) -> Result<(), Failure> {
+        let expected = ExpectedIds {
+            peer: self.first_flight.peer_source.unwrap_or(ConnectionId::EMPTY),
+            original_destination: self.first_flight.original_destination,
+            retry_source: self.first_flight.retry_source,
+        };
+        check_connection_ids(self.side, &parameters, &expected)?;
+        self.life.negotiate_idle_timeout(parameters.max_idle_timeout);
+        self.streams.set_peer_limits(peer_limits(&parameters), &mut self.out.events);
+        self.datagrams.set_peer_max_frame(parameters.max_datagram_frame_size);
+        self.path.limit_datagram_size(parameters.max_udp_payload_size, now);
+        let limit = parameters.active_connection_id_limit;
+        self.local_cids.set_peer_limit(limit, self.entropy.as_mut(), &mut self.out.cid_changes);
+        if let Some(token) = parameters.stateless_reset_token {
+            self.remote_cids.set_first_token(token, &mut self.out.cid_changes);
+        }
+        self.peer = parameters;
+        Ok(())
+    }
+
+    /// The handshake is confirmed (RFC 9001 §4.1.2): its keys are not needed any more (§4.9.2).
+    pub(super) fn confirm(&mut self, now: Timestamp) {
+        if self.handshake.confirm() {
+            self.discard(Space::Initial, now);
+            self.discard(Space::Handshake, now);
+            self.out.events.push_back(Event::HandshakeConfirmed);
+        }
+    }
+
+    /// Forgets a level: keys, CRYPTO data, packets in flight (RFC 9001 §4.9, RFC 9002 §6.4).
+    pub(super) fn discard(&mut self, space: Space, now: Timestamp) {
+        if self.keyring.has(space) {
+            self.keyring.discard(space);
+            self.handshake.discard(space, &mut self.budget);
+            self.recovery.discard_space(space, now);
+            self.probes[space as usize] = 0;
+        }
+    }
+
+    /// What the recovery timers depend on.
+    pub(super) fn situation(&self) -> Situation {
+        let client = self.side.is_client();
+        Situation {
+            max_ack_delay: self.peer.max_ack_delay,
+            handshake_confirmed: self.handshake.is_confirmed(),
+            // RFC 9002 §6.2.2.1: a client cannot know before it hears of a Handshake packet of its own.
+            peer_completed_address_validation: !client
+                || self.handshake.is_confirmed()
+                || self.recovery.largest_acked(Space::Handshake).is_some(),
+            has_handshake_keys: self.keyring.has(Space::Handshake),
+            amplification_limited: !client && self.path.is_amplification_limited(),
+        }
+    }
+}
+
+fn peer_limits(parameters: &TransportParameters) -> PeerLimits {
+    PeerLimits {
+        max_data: parameters.initial_max_data,
+        max_stream_data_bidi_local: parameters.initial_max_stream_data_bidi_local,
+        max_stream_data_bidi_remote: parameters.initial_max_stream_data_bidi_remote,
+        max_stream_data_uni: parameters.initial_max_stream_data_uni,
+        max_streams_bidi: parameters.initial_max_streams_bidi,
+        max_streams_uni: parameters.initial_max_streams_uni,
+        reset_stream_at: parameters.reset_stream_at,
+    }
+}

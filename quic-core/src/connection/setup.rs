@@ -1,0 +1,231 @@
+//! Making connections.
+
+use std::{net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
+
+use super::{
+    Connection, Counters, FirstFlight, Out, close::Failure, early::EarlyPackets, numbers::PacketNumbers,
+};
+use crate::{
+    acks::AckTracker,
+    base::{Budget, Entropy, Timestamp},
+    cids::{ACTIVE_LIMIT, CidFactory, LocalCids, RemoteCids},
+    config::{ClientConfig, ServerConfig, TransportConfig},
+    control::Control,
+    crypto::{TlsError, TlsSession, initial_secrets},
+    datagrams::{Datagrams, DatagramsConfig},
+    handshake::Handshake,
+    ids::{ConnectionId, Side, Space},
+    keyring::Keyring,
+    life::Life,
+    params::TransportParameters,
+    path::Path,
+    recovery::Recovery,
+    streams::{Streams, StreamsConfig},
+};
+
+/// The ack_delay_exponent of this stack: acknowledgment delays are told in units of 8 microseconds.
+const ACK_DELAY_EXPONENT: u8 = 3;
+
+/// What a server connection starts from.
+pub(crate) struct ServerSetup {
+    pub(crate) remote: SocketAddr,
+    pub(crate) local_ip: Option<IpAddr>,
+    /// The destination connection ID of the client's Initial that is answered.
+    pub(crate) initial_destination: ConnectionId,
+    /// That of its first Initial; differs after a Retry.
+    pub(crate) original_destination: ConnectionId,
+    /// The source connection ID of the Retry packet.
+    pub(crate) retry_source: Option<ConnectionId>,
+    /// The client's source connection ID.
+    pub(crate) peer_source: ConnectionId,
+}
+
+/// What both roles have in common.
+struct Parts {
+    side: Side,
+    tls: TlsSession,
+    local: ConnectionId,
+    remote: ConnectionId,
+    path: Path,
+    keyring: Keyring,
+    first_flight: FirstFlight,
+}
+
+impl Connection {
+    /// Opens a connection; the first flight is ready to be sent.
+    pub(crate) fn client(
+        now: Timestamp,
+        config: &ClientConfig,
+        server_name: &str,
+        remote: SocketAddr,
+        cids: &CidFactory,
+        mut entropy: Box<dyn Entropy>,
+    ) -> Result<Self, TlsError> {
+        let local = cids.generate(entropy.as_mut());
+        // RFC 9000 §7.2: at least 8 unpredictable bytes.
+        let mut destination = [0; 16];
+        entropy.fill(&mut destination);
+        let destination = ConnectionId::new(&destination).expect("16 bytes");
+        let params = local_parameters(&config.transport, local, entropy.as_mut());
+        let mut encoded = Vec::new();
+        params.write(&mut encoded);
+        let tls = TlsSession::client(&config.tls, server_name, encoded)?;
+        let mut keyring = Keyring::new();
+        let (client, server) = initial_secrets(&destination);
+        keyring.install(Space::Initial, &client, &server);
+        let parts = Parts {
+            side: Side::Client,
+            tls,
+            local,
+            remote: destination,
+            path: Path::new(remote, None, &config.transport, true, now),
+            keyring,
+            first_flight: FirstFlight {
+                original_destination: destination,
+                retry_source: None,
+                peer_source: None,
+                token: Vec::new(),
+            },
+        };
+        let mut connection = Self::assemble(parts, &config.transport, cids, entropy, now);
+        match connection.handshake.start() {
+            Ok(progress) => connection.apply_progress(progress, now).map_err(|failure| match failure {
+                Failure::Tls(error) => error,
+                other => TlsError { alert: 80, message: other.to_string().into() },
+            })?,
+            Err(error) => return Err(TlsError { alert: 80, message: format!("{error:?}").into() }),
+        }
+        Ok(connection)
+    }
+
+    /// Accepts a connection; its first datagram is to be handled next.
+    pub(crate) fn server(
+        now: Timestamp,
+        config: &ServerConfig,
+        setup: &ServerSetup,
+        cids: &CidFactory,
+        mut entropy: Box<dyn Entropy>,
+    ) -> Result<Self, TlsError> {
+        let local = cids.generate(entropy.as_mut());
+        let params = TransportParameters {
+            original_destination_connection_id: Some(setup.original_destination),
+            retry_source_connection_id: setup.retry_source,
+            stateless_reset_token: Some(cids.reset_token(&local)),
+            ..local_parameters(&config.transport, local, entropy.as_mut())
+        };
+        let mut encoded = Vec::new();
+        params.write(&mut encoded);
+        let tls = TlsSession::server(&config.tls, encoded)?;
+        let mut keyring = Keyring::new();
+        let (client, server) = initial_secrets(&setup.initial_destination);
+        keyring.install(Space::Initial, &server, &client);
+        let validated = setup.retry_source.is_some();
+        let parts = Parts {
+            side: Side::Server,
+            tls,
+            local,
+            remote: setup.peer_source,
+            path: Path::new(setup.remote, setup.local_ip, &config.transport, validated, now),
+            keyring,
+            first_flight: FirstFlight {
+                original_destination: setup.original_destination,
+                retry_source: setup.retry_source,
+                peer_source: Some(setup.peer_source),
+                token: Vec::new(),
+            },
+        };
+        Ok(Self::assemble(parts, &config.transport, cids, entropy, now))
+    }
+
+    fn assemble(
+        parts: Parts,
+        config: &Arc<TransportConfig>,
+        cids: &CidFactory,
+        mut entropy: Box<dyn Entropy>,
+        now: Timestamp,
+    ) -> Self {
+        let at_once = |space| AckTracker::new(space, Duration::ZERO, 0);
+        let numbers = std::array::from_fn(|_| PacketNumbers::new(entropy.as_mut()));
+        Self {
+            side: parts.side,
+            config: Arc::clone(config),
+            keyring: parts.keyring,
+            handshake: Handshake::new(parts.side, parts.tls),
+            acks: [
+                at_once(Space::Initial),
+                at_once(Space::Handshake),
+                AckTracker::new(Space::Data, config.max_ack_delay, ACK_DELAY_EXPONENT),
+            ],
+            numbers,
+            recovery: Recovery::new(),
+            path: parts.path,
+            local_cids: LocalCids::new(cids.clone(), parts.local),
+            remote_cids: RemoteCids::new(parts.remote),
+            streams: Streams::new(streams_config(parts.side, config)),
+            datagrams: Datagrams::new(datagrams_config(config)),
+            control: Control::default(),
+            life: Life::new(config.idle_timeout, config.keep_alive, now),
+            // Streams hold at most what their windows admit; the rest of what a peer can fill comes on top.
+            budget: Budget::new(config.memory_budget + 2 * config.max_receive_window as usize),
+            first_flight: parts.first_flight,
+            peer: TransportParameters::default(),
+            early: EarlyPackets::default(),
+            probes: [0; 3],
+            pacing_release: None,
+            non_eliciting_run: 0,
+            counters: Counters::default(),
+            out: Out::default(),
+            entropy,
+        }
+    }
+}
+
+fn streams_config(side: Side, config: &TransportConfig) -> StreamsConfig {
+    StreamsConfig {
+        side,
+        stream_receive_window: config.stream_receive_window,
+        stream_receive_window_max: config.max_stream_receive_window,
+        connection_receive_window: config.receive_window,
+        connection_receive_window_max: config.max_receive_window,
+        max_bidi: config.max_streams_bidi,
+        max_uni: config.max_streams_uni,
+        send_buffer: config.send_buffer,
+    }
+}
+
+fn datagrams_config(config: &TransportConfig) -> DatagramsConfig {
+    DatagramsConfig {
+        max_frame_size: config.max_datagram_frame_size,
+        incoming_bytes: config.datagram_receive_buffer,
+        outgoing_bytes: config.datagram_send_buffer,
+        ..DatagramsConfig::default()
+    }
+}
+
+fn local_parameters(
+    config: &TransportConfig,
+    source: ConnectionId,
+    entropy: &mut dyn Entropy,
+) -> TransportParameters {
+    let random = entropy.next_u64();
+    TransportParameters {
+        max_idle_timeout: config.idle_timeout.unwrap_or(Duration::ZERO),
+        max_udp_payload_size: u64::from(config.max_udp_payload_size.max(1200)),
+        initial_max_data: config.receive_window,
+        initial_max_stream_data_bidi_local: config.stream_receive_window,
+        initial_max_stream_data_bidi_remote: config.stream_receive_window,
+        initial_max_stream_data_uni: config.stream_receive_window,
+        initial_max_streams_bidi: config.max_streams_bidi,
+        initial_max_streams_uni: config.max_streams_uni,
+        ack_delay_exponent: ACK_DELAY_EXPONENT,
+        max_ack_delay: config.max_ack_delay,
+        active_connection_id_limit: ACTIVE_LIMIT,
+        initial_source_connection_id: Some(source),
+        reset_stream_at: true,
+        max_datagram_frame_size: config.max_datagram_frame_size,
+        // Migration is not supported: the peer should not try it (RFC 9000 §9).
+        disable_active_migration: true,
+        grease: Some(((random >> 8) as u32, random as u8 % 17)),
+        ..TransportParameters::default()
+    }
+}

@@ -1,0 +1,46 @@
+//! Looks at the clocks.
+
+use super::Connection;
+use crate::{base::Timestamp, congestion::Controller, ids::Space};
+
+impl Connection {
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` if never.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        if !self.life.is_open() {
+            return self.life.deadline();
+        }
+        let acks = Space::ALL
+            .into_iter()
+            // An acknowledgment that may not be sent needs no clock: the datagram that brings credit sends it.
+            .filter(|space| self.keyring.has(*space) && !self.situation().amplification_limited)
+            .filter_map(|space| self.acks[space as usize].deadline());
+        let recovery = self.recovery.deadline(&self.path.rtt, &self.situation()).map(|(at, _)| at);
+        [
+            self.life.deadline(),
+            recovery,
+            self.keyring.deadline(),
+            self.pacing_release,
+            self.path.controller().deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(acks)
+        .min()
+    }
+
+    /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Too early a call does no harm.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        if self.life.on_timeout(now) {
+            self.control.send_ping();
+        }
+        if !self.life.is_open() {
+            return self.note_end(now);
+        }
+        let recovery = self.recovery.deadline(&self.path.rtt, &self.situation());
+        if recovery.is_some_and(|(at, _)| at <= now) {
+            self.on_recovery_timeout(now);
+        }
+        self.keyring.on_timeout(now);
+        self.path.on_timeout(now);
+    }
+}

@@ -1,0 +1,64 @@
+//! Limits answers that cost a stranger nothing (RFC 9000 §6.1, §10.3.3).
+
+use std::{collections::HashMap, net::IpAddr, time::Duration};
+
+use crate::base::Timestamp;
+
+/// Answers to one address per period: two endpoints that reset each other fall silent.
+const PER_ADDRESS: u32 = 4;
+/// Addresses that are told apart; beyond, only the total counts.
+const MAX_ADDRESSES: usize = 1024;
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Counts answers per second, in all and per address.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    total: u32,
+    sent: u32,
+    per_address: HashMap<IpAddr, u32>,
+    since: Option<Timestamp>,
+}
+
+impl Limiter {
+    pub(super) fn new(per_second: u32) -> Self {
+        Self { total: per_second, sent: 0, per_address: HashMap::new(), since: None }
+    }
+
+    /// Whether one more answer to `address` may be sent; counts it if so.
+    pub(super) fn permits(&mut self, address: IpAddr, now: Timestamp) -> bool {
+        if self.since.is_none_or(|since| now - since >= PERIOD) {
+            self.since = Some(now);
+            self.sent = 0;
+            self.per_address.clear();
+        }
+        if self.sent >= self.total {
+            return false;
+        }
+        if self.per_address.len() < MAX_ADDRESSES || self.per_address.contains_key(&address) {
+            let count = self.per_address.entry(address).or_default();
+            if *count >= PER_ADDRESS {
+                return false;
+            }
+            *count += 1;
+        }
+        self.sent += 1;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_limits_hold_and_time_lifts_them() {
+        let start = Timestamp::from_nanos(1);
+        let mut limiter = Limiter::new(6);
+        let [a, b]: [IpAddr; 2] = [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()];
+        let permitted =
+            |limiter: &mut Limiter, address, at| (0..100).filter(|_| limiter.permits(address, at)).count();
+        assert_eq!(permitted(&mut limiter, a, start), 4);
+        assert_eq!(permitted(&mut limiter, b, start), 2);
+        assert_eq!(permitted(&mut limiter, a, start + PERIOD), 4);
+    }
+}

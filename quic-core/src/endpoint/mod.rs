@@ -1,0 +1,363 @@
+//! One or many connections behind a socket: who gets a datagram, and answers that need no connection (RFC 9000 §5.2,
+//! §6, §8.1.2, §10.3).
+//!
+//! Owns the table of connection IDs and reset tokens. Must never know what happens inside a connection.
+
+mod limiter;
+mod stateless;
+mod table;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use bytes::BytesMut;
+
+use limiter::Limiter;
+use table::Table;
+use token::{TokenKey, Verdict};
+
+pub use table::ConnectionHandle;
+
+use crate::{
+    base::{Ecn, Entropy, Timestamp},
+    cids::CidChange,
+    config::{ClientConfig, EndpointConfig, ServerConfig},
+    connection::{Connection, ServerSetup},
+    crypto::TlsError,
+    error::{DropReason, TransportErrorCode},
+    ids::{ConnectionId, Side},
+    packet::{self, Header, HeaderError, LongType, MIN_INITIAL_SIZE},
+};
+
+/// The client's first destination connection ID has at least this many bytes (RFC 9000 §7.2).
+const MIN_INITIAL_DCID: usize = 8;
+
+/// Where a datagram came from and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatagramMeta {
+    /// The sender.
+    pub remote: SocketAddr,
+    /// The local address that it was sent to, if known: answers leave from there.
+    pub local_ip: Option<IpAddr>,
+    /// The mark it arrived with.
+    pub ecn: Ecn,
+    /// The size of the buffer that the datagram's bytes keep alive, at least the datagram's own.
+    pub allocation: usize,
+}
+
+/// A datagram to send that belongs to no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Where to.
+    pub remote: SocketAddr,
+    /// The address to send from, if known.
+    pub local_ip: Option<IpAddr>,
+    /// UDP payload.
+    pub bytes: Vec<u8>,
+}
+
+/// What to do with a datagram.
+#[derive(Debug)]
+pub enum DatagramEvent {
+    /// To be handed to [`Connection::handle_datagram`].
+    Connection(ConnectionHandle, BytesMut),
+    /// To be told to [`Connection::handle_stateless_reset`].
+    StatelessReset(ConnectionHandle),
+    /// A client asks for a connection: [`Endpoint::accept`], [`Endpoint::retry`] or [`Endpoint::refuse`] it, or drop it.
+    Incoming(Incoming),
+    /// To be sent.
+    Respond(Response),
+    /// Nothing.
+    Dropped(DropReason),
+}
+
+/// A client's first datagram.
+#[derive(Debug)]
+pub struct Incoming {
+    meta: DatagramMeta,
+    data: BytesMut,
+    dcid: ConnectionId,
+    scid: ConnectionId,
+    /// The connection ID before a Retry, if the client brought a valid token.
+    before_retry: Option<ConnectionId>,
+}
+
+impl Incoming {
+    /// The client's address.
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        self.meta.remote
+    }
+
+    /// Whether a Retry has proved that the client receives at its address.
+    #[must_use]
+    pub fn is_validated(&self) -> bool {
+        self.before_retry.is_some()
+    }
+}
+
+/// Demultiplexes datagrams to connections and makes new ones.
+#[derive(Debug)]
+pub struct Endpoint {
+    config: EndpointConfig,
+    server: Option<(Arc<ServerConfig>, TokenKey)>,
+    entropy: EntropySource,
+    table: Table,
+    limiter: Limiter,
+}
+
+/// Gives the endpoint's entropy a `Debug` that shows nothing.
+struct EntropySource(Box<dyn Entropy>);
+
+impl std::fmt::Debug for EntropySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Entropy")
+    }
+}
+
+impl Endpoint {
+    /// An endpoint; with `server` it accepts connections.
+    #[must_use]
+    pub fn new(config: EndpointConfig, server: Option<Arc<ServerConfig>>, entropy: Box<dyn Entropy>) -> Self {
+        let limiter = Limiter::new(config.stateless_packets_per_second);
+        let mut endpoint =
+            Self { config, server: None, entropy: EntropySource(entropy), table: Table::default(), limiter };
+        endpoint.set_server(server);
+        endpoint
+    }
+
+    /// Changes how new connections are accepted; those that exist keep their settings.
+    pub fn set_server(&mut self, server: Option<Arc<ServerConfig>>) {
+        self.server = server.map(|server| {
+            let key = TokenKey::new(&server.token_key);
+            (server, key)
+        });
+    }
+
+    /// Connections that were not forgotten.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Finds out whom a datagram is for.
+    pub fn handle_datagram(&mut self, now: Timestamp, meta: &DatagramMeta, data: BytesMut) -> DatagramEvent {
+        let header = match packet::parse(&data, self.config.cids.length(), false) {
+            Ok(header) => header,
+            Err(HeaderError::FixedBit) => return DatagramEvent::Dropped(DropReason::FixedBit),
+            Err(HeaderError::CidTooLong) => return DatagramEvent::Dropped(DropReason::CidTooLong),
+            Err(HeaderError::Truncated) => return DatagramEvent::Dropped(DropReason::HeaderMalformed),
+        };
+        match header {
+            Header::Long(long) => match self.table.find(&long.dcid) {
+                Some(handle) => DatagramEvent::Connection(handle, data),
+                None if long.kind == LongType::Initial => self.on_initial(now, meta, &long, data),
+                None => DatagramEvent::Dropped(DropReason::UnknownConnection),
+            },
+            Header::Short(short) => match self.table.find(&short.dcid) {
+                Some(handle) => DatagramEvent::Connection(handle, data),
+                None => self.on_unknown_short(now, meta, &short.dcid, &data),
+            },
+            Header::Retry(retry) => self.route(&retry.dcid, data.clone()),
+            Header::VersionNegotiation(vn) => match ConnectionId::new(vn.dcid) {
+                Some(dcid) => self.route(&dcid, data.clone()),
+                None => DatagramEvent::Dropped(DropReason::UnknownConnection),
+            },
+            Header::UnknownVersion { dcid, scid, .. } => {
+                self.on_unknown_version(now, meta, dcid, scid, data.len())
+            }
+        }
+    }
+
+    fn route(&self, dcid: &ConnectionId, data: BytesMut) -> DatagramEvent {
+        match self.table.find(dcid) {
+            Some(handle) => DatagramEvent::Connection(handle, data),
+            None => DatagramEvent::Dropped(DropReason::UnknownConnection),
+        }
+    }
+
+    /// An Initial that belongs to no connection.
+    fn on_initial(
+        &mut self,
+        now: Timestamp,
+        meta: &DatagramMeta,
+        long: &packet::Long,
+        data: BytesMut,
+    ) -> DatagramEvent {
+        let Some((_, token_key)) = &self.server else {
+            return DatagramEvent::Dropped(DropReason::UnknownConnection);
+        };
+        // RFC 9000 §14.1: a client pads its first datagrams.
+        if data.len() < MIN_INITIAL_SIZE {
+            return DatagramEvent::Dropped(DropReason::DatagramTooSmall);
+        }
+        let token = &data[long.token.clone()];
+        let before_retry = match token_key.open(token, &meta.remote, &long.dcid, now) {
+            Verdict::Valid(original) => Some(original),
+            Verdict::Unknown => None,
+            Verdict::Invalid => {
+                let close = stateless::close(&long.dcid, &long.scid, TransportErrorCode::INVALID_TOKEN);
+                return respond(meta, close);
+            }
+        };
+        if before_retry.is_none() && long.dcid.len() < MIN_INITIAL_DCID {
+            return DatagramEvent::Dropped(DropReason::HeaderMalformed);
+        }
+        DatagramEvent::Incoming(Incoming {
+            meta: *meta,
+            data,
+            dcid: long.dcid,
+            scid: long.scid,
+            before_retry,
+        })
+    }
+
+    /// A short header with an unknown connection ID: a stateless reset for us, or one due from us (RFC 9000 §10.3).
+    fn on_unknown_short(
+        &mut self,
+        now: Timestamp,
+        meta: &DatagramMeta,
+        dcid: &ConnectionId,
+        data: &[u8],
+    ) -> DatagramEvent {
+        if let Some(token) = data.last_chunk::<16>().filter(|_| data.len() >= stateless::MIN_RESET)
+            && let Some(handle) = self.table.find_reset(&meta.remote, token)
+        {
+            return DatagramEvent::StatelessReset(handle);
+        }
+        let token = self.config.cids.reset_token(dcid);
+        let reset = stateless::reset(&token, data.len(), self.entropy.0.as_mut());
+        match reset.filter(|_| self.limiter.permits(meta.remote.ip(), now)) {
+            Some(bytes) => respond(meta, bytes),
+            None => DatagramEvent::Dropped(DropReason::UnknownConnection),
+        }
+    }
+
+    /// RFC 9000 §5.2.2, §6.1: Version Negotiation, if the datagram could have started a connection.
+    fn on_unknown_version(
+        &mut self,
+        now: Timestamp,
+        meta: &DatagramMeta,
+        dcid: &[u8],
+        scid: &[u8],
+        size: usize,
+    ) -> DatagramEvent {
+        if self.server.is_none() || size < MIN_INITIAL_SIZE || !self.limiter.permits(meta.remote.ip(), now) {
+            return DatagramEvent::Dropped(DropReason::Version);
+        }
+        respond(meta, stateless::version_negotiation(dcid, scid, self.entropy.0.as_mut()))
+    }
+
+    /// Opens a connection to `remote`, whose certificate must be valid for `server_name`.
+    pub fn connect(
+        &mut self,
+        now: Timestamp,
+        config: &ClientConfig,
+        server_name: &str,
+        remote: SocketAddr,
+    ) -> Result<(ConnectionHandle, Connection), TlsError> {
+        let entropy = self.entropy.0.fork();
+        let connection = Connection::client(now, config, server_name, remote, &self.config.cids, entropy)?;
+        let handle = self.table.insert(remote);
+        for id in connection.local_ids() {
+            self.table.add_cid(handle, id);
+        }
+        Ok((handle, connection))
+    }
+
+    /// Accepts a connection and lets it process the client's first datagram.
+    ///
+    /// # Errors
+    /// The datagram was not authentic after all, or TLS could not be set up.
+    pub fn accept(
+        &mut self,
+        now: Timestamp,
+        incoming: Incoming,
+    ) -> Result<(ConnectionHandle, Connection), AcceptError> {
+        let Some((server, _)) = &self.server else { return Err(AcceptError::NoServer) };
+        let setup = ServerSetup {
+            remote: incoming.meta.remote,
+            local_ip: incoming.meta.local_ip,
+            initial_destination: incoming.dcid,
+            original_destination: incoming.before_retry.unwrap_or(incoming.dcid),
+            retry_source: incoming.before_retry.map(|_| incoming.dcid),
+            peer_source: incoming.scid,
+        };
+        let entropy = self.entropy.0.fork();
+        let mut connection = Connection::server(now, server, &setup, &self.config.cids, entropy)?;
+        connection.handle_datagram(now, &incoming.meta, incoming.data);
+        if connection.stats().packets_received == 0 {
+            return Err(AcceptError::NotAuthentic);
+        }
+        let handle = self.table.insert(incoming.meta.remote);
+        // The client goes on using the connection ID that it chose until it hears ours.
+        self.table.add_cid(handle, incoming.dcid);
+        for id in connection.local_ids() {
+            self.table.add_cid(handle, id);
+        }
+        Ok((handle, connection))
+    }
+
+    /// Answers with a Retry packet: the client has to prove its address before anything is kept (RFC 9000 §8.1.2).
+    /// `None` if it has done so, or there is no server.
+    pub fn retry(&mut self, now: Timestamp, incoming: &Incoming) -> Option<Response> {
+        let (_, token_key) = self.server.as_ref().filter(|_| !incoming.is_validated())?;
+        let entropy = self.entropy.0.as_mut();
+        let scid = self.config.cids.generate(entropy);
+        let token = token_key.seal(&incoming.meta.remote, &incoming.dcid, &scid, now, entropy);
+        let bytes = stateless::retry(&incoming.dcid, &incoming.scid, &scid, &token)?;
+        Some(Response { remote: incoming.meta.remote, local_ip: incoming.meta.local_ip, bytes })
+    }
+
+    /// Answers with CONNECTION_REFUSED (RFC 9000 §5.2.2).
+    #[must_use]
+    pub fn refuse(&mut self, incoming: &Incoming) -> Response {
+        let bytes = stateless::close(&incoming.dcid, &incoming.scid, TransportErrorCode::CONNECTION_REFUSED);
+        Response { remote: incoming.meta.remote, local_ip: incoming.meta.local_ip, bytes }
+    }
+
+    /// Takes what [`Connection::poll_cid_change`] told.
+    pub fn handle_cid_change(&mut self, handle: ConnectionHandle, change: CidChange) {
+        match change {
+            CidChange::Added(id) => self.table.add_cid(handle, id),
+            CidChange::Removed(id) => self.table.remove_cid(handle, &id),
+            CidChange::ResetTokenAdded(token) => self.table.add_token(handle, token),
+            CidChange::ResetTokenRemoved(token) => self.table.remove_token(handle, &token),
+        }
+    }
+
+    /// The connection is drained: nothing is routed to it any more.
+    pub fn forget(&mut self, handle: ConnectionHandle) {
+        self.table.remove(handle);
+    }
+
+    /// Which roles the endpoint plays: a server can also open connections.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        if self.server.is_some() { Side::Server } else { Side::Client }
+    }
+}
+
+fn respond(meta: &DatagramMeta, bytes: Vec<u8>) -> DatagramEvent {
+    DatagramEvent::Respond(Response { remote: meta.remote, local_ip: meta.local_ip, bytes })
+}
+
+/// Why an incoming connection was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// The endpoint has no server configuration.
+    #[error("the endpoint is not configured as a server")]
+    NoServer,
+    /// The first datagram could not be authenticated.
+    #[error("the first datagram of the connection is not authentic")]
+    NotAuthentic,
+    /// TLS refused its configuration.
+    #[error("the TLS configuration cannot be used: {0}")]
+    Tls(#[from] TlsError),
+}

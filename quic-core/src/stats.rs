@@ -1,0 +1,103 @@
+//! Statistics: snapshots of the components' counters.
+
+use std::time::Duration;
+
+use crate::base::{Ecn, Rate};
+
+/// A snapshot of a connection's counters. Bytes are UDP payload unless said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionStats {
+    /// Datagrams sent.
+    pub datagrams_sent: u64,
+    /// Datagrams received.
+    pub datagrams_received: u64,
+    /// Bytes sent, everything included.
+    pub bytes_sent: u64,
+    /// Bytes received, everything included.
+    pub bytes_received: u64,
+    /// Packets sent.
+    pub packets_sent: u64,
+    /// Packets received and authenticated.
+    pub packets_received: u64,
+    /// Packets or datagrams ignored.
+    pub packets_dropped: u64,
+    /// Packets acknowledged by the peer.
+    pub packets_acked: u64,
+    /// Packets declared lost.
+    pub packets_lost: u64,
+    /// Bytes declared lost.
+    pub bytes_lost: u64,
+    /// Packets declared lost that arrived after all.
+    pub spurious_losses: u64,
+    /// Probe timeouts.
+    pub probe_timeouts: u64,
+    /// Key updates, of either end.
+    pub key_updates: u64,
+    /// Latest round-trip time.
+    pub latest_rtt: Duration,
+    /// Smoothed round-trip time.
+    pub smoothed_rtt: Duration,
+    /// Variation of the round-trip time.
+    pub rtt_variation: Duration,
+    /// Lowest round-trip time; `None` before the first sample.
+    pub min_rtt: Option<Duration>,
+    /// Congestion window in bytes.
+    pub congestion_window: u64,
+    /// Bytes in flight.
+    pub bytes_in_flight: u64,
+    /// What the controller believes it can send, if it believes anything yet.
+    pub estimated_send_rate: Option<Rate>,
+    /// Whether the connection sends as much as the path carries.
+    pub at_send_capacity: bool,
+    /// The ECN codepoint that packets are sent with now.
+    pub ecn: Ecn,
+    /// UDP payload of full datagrams in bytes.
+    pub datagram_size: u16,
+    /// Stream bytes sent for the first time.
+    pub stream_bytes_sent: u64,
+    /// Stream bytes sent again.
+    pub stream_bytes_retransmitted: u64,
+    /// Stream bytes acknowledged.
+    pub stream_bytes_acked: u64,
+    /// Stream bytes read by the application.
+    pub stream_bytes_read: u64,
+    /// DATAGRAM frames sent.
+    pub dgrams_sent: u64,
+    /// DATAGRAM frames received.
+    pub dgrams_received: u64,
+    /// Received DATAGRAM payloads that were pushed out of the queue unread.
+    pub dgrams_dropped_incoming: u64,
+    /// Received DATAGRAM payloads that were too old when they were read.
+    pub dgrams_expired_incoming: u64,
+    /// DATAGRAM payloads that were too old before they could be sent.
+    pub dgrams_expired_outgoing: u64,
+    /// DATAGRAM frames declared lost.
+    pub dgrams_lost_outgoing: u64,
+    /// Resets with a reliable size that were sent as plain ones because the peer knows no others.
+    pub reset_fallbacks: u64,
+    /// Peer-fed memory held now, in bytes.
+    pub memory_used: usize,
+    /// The most peer-fed memory held at once, in bytes.
+    pub memory_peak: usize,
+}
+
+/// Counters of a stream's sending side, each at most the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendStreamStats {
+    /// Bytes written by the application.
+    pub bytes_written: u64,
+    /// Bytes sent at least once.
+    pub bytes_sent: u64,
+    /// Bytes acknowledged without a gap from the start.
+    pub bytes_acknowledged: u64,
+}
+
+/// Counters of a stream's receiving side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecvStreamStats {
+    /// Bytes received without a gap from the start.
+    pub bytes_received: u64,
+    /// Bytes read by the application.
+    pub bytes_read: u64,
+}
