@@ -20,6 +20,7 @@ mod keyring;
 mod life;
 pub mod packet;
 pub mod params;
+mod streams;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
