@@ -430,17 +430,25 @@ fn a_burst_of_streams_leaves_no_table_behind_and_its_receipts_stay_dead() {
 }
 
 #[test]
-fn credit_spent_to_the_last_byte_of_a_packet_leaves_no_interest_in_data() {
+fn spent_credit_leaves_no_interest_in_data_that_needs_it() {
     let config = StreamsConfig { connection_receive_window: 1_000, ..StreamsConfig::new(Side::Client) };
     let mut client = End::ready(config);
-    let ids = [0, 1].map(|_| client.streams.open(Dir::Uni).unwrap());
-    for id in ids {
-        client.write(id, &[1; 2_000]);
-    }
-    let (payload, receipts) = client.packet(1_002);
-    assert!(matches!(frames(&payload)[..], [Frame::Stream { data, .. }] if data.len() == 1_000));
+    let [first, second, third] = [0, 1, 2].map(|_| client.streams.open(Dir::Uni).unwrap());
+    client.write(first, &[1; 500]);
+    let (_, receipts) = client.packet(502);
+    client.write(second, &[1; 2_000]);
+    client.settle(&receipts, false);
+    client.write(third, &[1; 2_000]);
+    let (payload, _) = client.packet(502);
+    assert!(
+        matches!(frames(&payload)[..], [Frame::Stream { id, data, .. }] if id == second && data.len() == 500)
+    );
+    assert_eq!(
+        client.streams.wants(),
+        Interest { control: true, data: true },
+        "what was lost needs no credit"
+    );
+    client.settle(&receipts, true);
     assert_eq!(client.streams.wants(), Interest { control: true, data: false });
     assert_eq!(client.streams.send_state(), SendState::Blocked);
-    client.settle(&receipts, false);
-    assert!(client.streams.wants().data, "what was lost needs no credit");
 }
