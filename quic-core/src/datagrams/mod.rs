@@ -139,7 +139,6 @@ impl Datagrams {
     }
 
     /// DATAGRAM (RFC 9221 §4). `allocation` is the size of the buffer that `data` keeps alive.
-    #[expect(clippy::too_many_arguments, reason = "the fields of the frame and what it is applied with")]
     pub(crate) fn on_datagram(
         &mut self,
         data: Bytes,

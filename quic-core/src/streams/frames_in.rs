@@ -49,7 +49,6 @@ impl Streams {
     }
 
     /// `RESET_STREAM` (RFC 9000 §19.4) with `reliable_size` 0, or `RESET_STREAM_AT` (reliable-stream-reset §4).
-    #[expect(clippy::too_many_arguments, reason = "the fields of the frame and what it is applied with")]
     pub(crate) fn on_reset_stream(
         &mut self,
         id: StreamId,

@@ -227,11 +227,11 @@ impl Streams {
             self.waiting = if waits { self.waiting + 1 } else { self.waiting.saturating_sub(1) };
         }
         match offer {
-            Offer::StreamBlocked if self.peer.is_some() => {
-                // RFC 9000 §4.1: told once for each limit.
-                if stream.send.as_mut().is_some_and(SendHalf::note_blocked) {
-                    self.want(slot, pending::BLOCKED);
-                }
+            // RFC 9000 §4.1: told once for each limit.
+            Offer::StreamBlocked
+                if self.peer.is_some() && stream.send.as_mut().is_some_and(SendHalf::note_blocked) =>
+            {
+                self.want(slot, pending::BLOCKED);
             }
             Offer::ConnectionBlocked => {
                 if !stream.in_blocked_list {

@@ -1,5 +1,6 @@
 //! Streams: rules one by one, the schedule, and pairs over a link that loses and reorders.
 
+mod hostile;
 mod pair;
 mod rules;
 mod schedule;

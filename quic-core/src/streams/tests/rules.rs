@@ -428,3 +428,27 @@ fn a_burst_of_streams_leaves_no_table_behind_and_its_receipts_stay_dead() {
         old.extend(receipts);
     }
 }
+
+#[test]
+fn spent_credit_leaves_no_interest_in_data_that_needs_it() {
+    let config = StreamsConfig { connection_receive_window: 1_000, ..StreamsConfig::new(Side::Client) };
+    let mut client = End::ready(config);
+    let [first, second, third] = [0, 1, 2].map(|_| client.streams.open(Dir::Uni).unwrap());
+    client.write(first, &[1; 500]);
+    let (_, receipts) = client.packet(502);
+    client.write(second, &[1; 2_000]);
+    client.settle(&receipts, false);
+    client.write(third, &[1; 2_000]);
+    let (payload, _) = client.packet(502);
+    assert!(
+        matches!(frames(&payload)[..], [Frame::Stream { id, data, .. }] if id == second && data.len() == 500)
+    );
+    assert_eq!(
+        client.streams.wants(),
+        Interest { control: true, data: true },
+        "what was lost needs no credit"
+    );
+    client.settle(&receipts, true);
+    assert_eq!(client.streams.wants(), Interest { control: true, data: false });
+    assert_eq!(client.streams.send_state(), SendState::Blocked);
+}
