@@ -83,6 +83,12 @@ impl RateSampler {
             self.first_sent_time = now;
             self.delivered_time = now;
         }
+        self.snapshot(bytes, in_flight)
+    }
+
+    /// The state now, for a packet of `bytes` with `in_flight` bytes in flight before it.
+    #[must_use]
+    pub fn snapshot(&self, bytes: u64, in_flight: u64) -> PacketRate {
         PacketRate {
             delivered: self.delivered,
             delivered_time: self.delivered_time,

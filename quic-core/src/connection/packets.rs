@@ -211,7 +211,7 @@ impl Connection {
         let rate = if packet.in_flight {
             self.path.on_packet_sent(now, size as u64, in_flight, ecn)
         } else {
-            crate::congestion::PacketRate::default()
+            self.path.sampler.snapshot(0, in_flight)
         };
         let info = SentInfo {
             time: now,
