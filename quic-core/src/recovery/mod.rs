@@ -16,6 +16,8 @@ mod space;
 mod tests;
 #[cfg(test)]
 mod tests_model;
+#[cfg(test)]
+mod tests_network;
 mod types;
 
 use std::{ops::RangeInclusive, time::Duration};
