@@ -177,19 +177,6 @@ impl Cubic {
 }
 
 impl Controller for Cubic {
-    fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
-        self.meter.on_event(event);
-        if event.ce_delta > 0 {
-            self.on_ecn_ce(event);
-        }
-        if event.bytes_lost > 0 || event.persistent {
-            self.on_loss(event);
-        }
-        if event.bytes_acked > 0 {
-            self.on_ack(event);
-        }
-    }
-
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
         // Marks of the newest acknowledged packet's round trip: once per round trip (RFC 9002 §7.1).
         self.reduce(event.now, event.newest_acked_sent.or(Some(event.now)), BETA_ECN);
@@ -197,6 +184,7 @@ impl Controller for Cubic {
     }
 
     fn on_loss(&mut self, event: &CongestionEvent<'_>) {
+        self.meter.on_event(event);
         self.reduce(event.now, event.newest_lost_sent, BETA);
         self.episode.on_lost(event.packets_lost);
         if event.persistent {
@@ -211,6 +199,7 @@ impl Controller for Cubic {
     }
 
     fn on_ack(&mut self, event: &CongestionEvent<'_>) {
+        self.meter.on_event(event);
         self.recovering = self.episode.covers(event.newest_acked_sent);
         if self.recovering || event.persistent {
             return;
@@ -229,7 +218,7 @@ impl Controller for Cubic {
         }
     }
 
-    fn on_spurious_loss(&mut self, now: Timestamp, spurious: &SpuriousLoss) {
+    fn on_spurious_loss(&mut self, _now: Timestamp, spurious: &SpuriousLoss) {
         let Some(saved) = self.episode.on_spurious(spurious) else { return };
         self.recovering = false;
         // RFC 9438 §4.9.2: not if the window has outgrown the old one already.
@@ -237,8 +226,7 @@ impl Controller for Cubic {
             let floor = self.floor();
             self.curve = saved;
             self.curve.window = self.curve.window.max(floor);
-            // The episode is to be as if it had not been: its time does not count as growth either.
-            self.limited_since = self.curve.epoch.map(|_| now);
+            self.limited_since = None;
         }
     }
 

@@ -194,7 +194,6 @@ impl Drive {
             ..CongestionEvent::new(self.now, &self.rtt)
         };
         self.controller.on_congestion_event(&event);
-        let event = event.clone();
         check_event(&event, before, self.controller.window(), self.seed);
         if self.loss_based {
             let (reduced, after) = (self.reduced, self.controller.window());

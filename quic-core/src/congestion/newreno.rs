@@ -65,19 +65,6 @@ impl NewReno {
 }
 
 impl Controller for NewReno {
-    fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
-        self.meter.on_event(event);
-        if event.ce_delta > 0 {
-            self.on_ecn_ce(event);
-        }
-        if event.bytes_lost > 0 || event.persistent {
-            self.on_loss(event);
-        }
-        if event.bytes_acked > 0 {
-            self.on_ack(event);
-        }
-    }
-
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
         // RFC 9002 §7.1: a mark counts like a loss of the newest acknowledged packet.
         self.reduce(event.now, event.newest_acked_sent.or(Some(event.now)));
@@ -85,6 +72,7 @@ impl Controller for NewReno {
     }
 
     fn on_loss(&mut self, event: &CongestionEvent<'_>) {
+        self.meter.on_event(event);
         self.reduce(event.now, event.newest_lost_sent);
         self.episode.on_lost(event.packets_lost);
         if event.persistent {
@@ -96,6 +84,7 @@ impl Controller for NewReno {
     }
 
     fn on_ack(&mut self, event: &CongestionEvent<'_>) {
+        self.meter.on_event(event);
         self.recovering = self.episode.covers(event.newest_acked_sent);
         if self.recovering || event.app_limited || event.persistent {
             return;

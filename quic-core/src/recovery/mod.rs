@@ -16,6 +16,8 @@ mod space;
 mod tests;
 #[cfg(test)]
 mod tests_model;
+#[cfg(test)]
+mod tests_network;
 mod types;
 
 use std::{ops::RangeInclusive, time::Duration};
@@ -27,7 +29,7 @@ pub(crate) use types::{
 
 use crate::{
     base::Timestamp,
-    congestion::{RateSampler, Rtt},
+    congestion::{CongestionEvent, RateSampler, Rtt},
     error::Violation,
     ids::Space,
 };
@@ -344,8 +346,8 @@ pub(crate) fn congestion_event<'a>(
     result: &AckResult,
     rtt: &'a Rtt,
     sampler: &mut RateSampler,
-) -> crate::congestion::CongestionEvent<'a> {
-    crate::congestion::CongestionEvent {
+) -> CongestionEvent<'a> {
+    CongestionEvent {
         rtt_sample: result.rtt_sample,
         bytes_acked: result.acked_bytes,
         bytes_lost: result.loss.bytes,
@@ -357,6 +359,19 @@ pub(crate) fn congestion_event<'a>(
         prior_in_flight: result.prior_in_flight,
         in_flight: result.in_flight,
         persistent: result.loss.persistent,
-        ..crate::congestion::CongestionEvent::new(now, rtt)
+        ..CongestionEvent::new(now, rtt)
+    }
+}
+
+/// What a controller is told when the loss timer fired and packets were lost.
+pub(crate) fn timeout_event<'a>(now: Timestamp, result: &TimeoutResult, rtt: &'a Rtt) -> CongestionEvent<'a> {
+    CongestionEvent {
+        bytes_lost: result.loss.bytes,
+        packets_lost: result.loss.packets,
+        newest_lost_sent: result.loss.last_sent,
+        prior_in_flight: result.prior_in_flight,
+        in_flight: result.in_flight,
+        persistent: result.loss.persistent,
+        ..CongestionEvent::new(now, rtt)
     }
 }

@@ -114,8 +114,8 @@ pub(super) struct SpaceLedger<R> {
     pub(super) ack_eliciting: usize,
     /// A quiet packet was acknowledged that is newer than every packet in the ledger.
     quiet_acked: bool,
-    /// When the first packet of the current run of losses was sent (RFC 9002 §7.6.1).
-    run_start: Option<Timestamp>,
+    /// The first packet of the current run of losses and when it was sent (RFC 9002 §7.6.1).
+    run_start: Option<(u64, Timestamp)>,
     last_lost: u64,
 }
 
@@ -254,14 +254,25 @@ impl<R: Copy> SpaceLedger<R> {
             self.quiet.receipts(at).for_each(|receipt| settle(receipt, Outcome::Acked));
             self.quiet.settle(at, true);
             note(newest, result, Newest { pn, time, path }, ecn);
-            let next = self.packets.position(pn);
-            match self.packets.value_mut(next) {
-                Some(packet) => packet.acked_before = true,
-                None => self.quiet_acked = true,
-            }
+            self.break_run(pn);
             index = at + 1;
         }
         self.quiet.trim();
+    }
+
+    /// The packet `pn` arrived, which is not live in the ledger: it ends a run of losses that began before it.
+    fn break_run(&mut self, pn: u64) {
+        if pn <= self.last_lost {
+            if self.run_start.is_some_and(|(first, _)| first <= pn) {
+                self.run_start = None;
+            }
+            return;
+        }
+        let next = self.packets.position(pn);
+        match self.packets.value_mut(next) {
+            Some(packet) => packet.acked_before = true,
+            None => self.quiet_acked = true,
+        }
     }
 
     fn acknowledge_lost(
@@ -282,8 +293,7 @@ impl<R: Copy> SpaceLedger<R> {
             self.lost.settle(at, true);
             shared.counters.spurious_losses += 1;
             shared.thresholds.learn(&lost, self.largest_acked.unwrap_or(pn).saturating_sub(pn));
-            // Something sent in that time did arrive.
-            self.run_start = None;
+            self.break_run(pn);
             if lost.counted {
                 let spurious = result.spurious.get_or_insert(SpuriousLoss {
                     packets: 0,
@@ -359,7 +369,7 @@ impl<R: Copy> SpaceLedger<R> {
         if !info.ack_eliciting || info.mtu_probe || packet.path != path || !sampled {
             return;
         }
-        let start = *self.run_start.get_or_insert(info.time);
+        let (_, start) = *self.run_start.get_or_insert((pn, info.time));
         if info.time.saturating_since(start) > period {
             loss.persistent = true;
             self.run_start = None;

@@ -108,25 +108,29 @@ impl Model {
         let result = self.bench.ack(SPACE, &ranges, self.now).unwrap();
         self.largest_acked = self.largest_acked.max(Some(largest));
         let mut expected = Vec::new();
-        let (mut newly, mut late) = (0, 0);
+        let (mut newly, mut late, mut breaks) = (0, 0, false);
+        let run = self.last_lost().and_then(|last| Some((self.run_before(last)?.0, last)));
         for pn in ranges.into_iter().flatten() {
             let entry = self.packets.get_mut(&pn).unwrap();
             match entry.state {
                 State::Live => {
                     entry.state = State::Acked;
                     newly += 1;
+                    breaks |= entry.quiet && run.is_some_and(|(first, last)| first < pn && pn < last);
                     expected.push((pn, Outcome::Acked));
                 }
                 // How long a loss is remembered is a matter of its own test.
                 State::Lost if self.bench.settled.contains(&(pn, Outcome::Acked)) => {
                     entry.state = State::Late;
                     late += 1;
+                    breaks |= run.is_some_and(|(first, _)| first <= pn);
                     expected.push((pn, Outcome::Acked));
                 }
                 _ => {}
             }
         }
-        if late > 0 {
+        if breaks {
+            // What was lost after the packet that arrived could still begin a run; the ledger starts anew.
             self.run_floor = self.last_lost().map_or(0, |pn| pn + 1);
         }
         let mut persistent = false;
@@ -176,7 +180,7 @@ impl Model {
             }
             self.packets.get_mut(&pn).unwrap().state = State::Lost;
             expected.push((pn, Outcome::Lost));
-            if self.run_before(pn).is_some_and(|start| time - start > period) {
+            if self.run_before(pn).is_some_and(|(_, start)| time - start > period) {
                 persistent = true;
                 self.run_floor = pn + 1;
             }
@@ -184,14 +188,14 @@ impl Model {
         persistent
     }
 
-    /// When the oldest packet of the run of losses that ends with `pn` was sent.
-    fn run_before(&self, pn: u64) -> Option<Timestamp> {
-        let first_sample = self.bench.rtt.first_sample()?;
+    /// The oldest packet of the run of losses that ends with `pn`, and when it was sent.
+    fn run_before(&self, pn: u64) -> Option<(u64, Timestamp)> {
+        let first_sample = self.bench.rtt.first_sample().filter(|_| self.run_floor <= pn)?;
         let mut start = None;
-        for (_, entry) in self.packets.range(self.run_floor..=pn).rev() {
+        for (pn, entry) in self.packets.range(self.run_floor..=pn).rev() {
             match entry.state {
                 State::Acked | State::Late => break,
-                State::Lost if entry.time > first_sample => start = Some(entry.time),
+                State::Lost if entry.time > first_sample => start = Some((*pn, entry.time)),
                 State::Lost | State::Live => {}
             }
         }
@@ -222,7 +226,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn the_ledger_agrees_with_a_naive_one(steps in proptest::collection::vec(step(), 1..150)) {
@@ -231,4 +235,28 @@ proptest! {
             model.step(step);
         }
     }
+}
+
+/// A late acknowledgment of something sent before a run of losses does not end the run.
+#[test]
+fn news_older_than_a_run_leaves_it_alone() {
+    let mut model = Model::new();
+    let ack = |pns: &[u64], next: u64| Step::Ack(pns.iter().map(|pn| 1 << (next - 1 - pn)).sum());
+    let steps = [
+        Step::Send(1),
+        ack(&[0], 1),
+        Step::Send(1),
+        Step::Timer,
+        Step::SendQuiet,
+        Step::Send(5),
+        ack(&[4, 6], 8),
+        Step::Skip,
+        Step::Wait(79),
+        Step::Send(3),
+        ack(&[3, 4, 5, 11], 12),
+        ack(&[1, 2, 4, 5], 12),
+        Step::Timer,
+    ];
+    steps.iter().for_each(|step| model.step(step));
+    assert_eq!(model.bench.recovery.counters().persistent_congestions, 1);
 }

@@ -1,0 +1,46 @@
+//! What a simulated host does.
+
+use std::net::SocketAddr;
+
+/// A UDP datagram that an endpoint sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// The sender's own address.
+    pub from: SocketAddr,
+    /// The receiver's address.
+    pub to: SocketAddr,
+    /// The two ECN bits of the IP header.
+    pub ecn: u8,
+    /// The contents.
+    pub payload: Vec<u8>,
+}
+
+/// A protocol stack that does no I/O and reads no clock. `now` is in nanoseconds and never goes back.
+pub trait Endpoint {
+    /// A datagram came in.
+    fn handle_datagram(&mut self, now: u64, from: SocketAddr, to: SocketAddr, ecn: u8, data: &[u8]);
+
+    /// The time told by [`Self::poll_timeout`] has come.
+    fn handle_timeout(&mut self, now: u64);
+
+    /// The next datagram to send; called until it gives none.
+    fn poll_transmit(&mut self, now: u64) -> Option<Datagram>;
+
+    /// When to call [`Self::handle_timeout`].
+    fn poll_timeout(&self) -> Option<u64>;
+}
+
+impl<E: Endpoint + ?Sized> Endpoint for Box<E> {
+    fn handle_datagram(&mut self, now: u64, from: SocketAddr, to: SocketAddr, ecn: u8, data: &[u8]) {
+        (**self).handle_datagram(now, from, to, ecn, data);
+    }
+    fn handle_timeout(&mut self, now: u64) {
+        (**self).handle_timeout(now);
+    }
+    fn poll_transmit(&mut self, now: u64) -> Option<Datagram> {
+        (**self).poll_transmit(now)
+    }
+    fn poll_timeout(&self) -> Option<u64> {
+        (**self).poll_timeout()
+    }
+}

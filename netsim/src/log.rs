@@ -1,0 +1,46 @@
+//! The log of what happened, for comparing runs and for reading when a test fails.
+
+use std::net::SocketAddr;
+
+/// Why a datagram did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DropCause {
+    /// The queue was full.
+    Queue,
+    /// It was larger than the link's MTU.
+    Mtu,
+    /// The link was down.
+    Outage,
+    /// It was lost on the wire.
+    Wire,
+    /// No node has the address, or no link leads to it.
+    Unreachable,
+}
+
+/// One thing that happened to a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Happened {
+    /// A node sent it.
+    Sent,
+    /// A node got it.
+    Delivered,
+    /// It was dropped.
+    Dropped(DropCause),
+}
+
+/// One line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// When, in nanoseconds.
+    pub at: u64,
+    /// What.
+    pub happened: Happened,
+    /// The sender, as the receiver sees it.
+    pub from: SocketAddr,
+    /// The receiver, as the sender sees it.
+    pub to: SocketAddr,
+    /// Bytes of payload.
+    pub bytes: usize,
+    /// The ECN bits.
+    pub ecn: u8,
+}

@@ -1,0 +1,434 @@
+//! The event loop: nodes, the links between them, address translation and virtual time.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BinaryHeap},
+    net::SocketAddr,
+};
+
+use crate::{Datagram, DropCause, Endpoint, Entry, Happened, Link, LinkConfig, LinkStats, Random};
+
+/// An endpoint that sends so much in one go, or so many events without time passing, is stuck.
+const STUCK: u32 = 1_000_000;
+
+/// Names a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(usize);
+
+/// Names a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(usize);
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The condition held.
+    Reached,
+    /// The time limit came first.
+    TimedOut,
+    /// Nothing is left that could happen.
+    Idle,
+}
+
+struct Node<E> {
+    endpoint: E,
+    timer: Option<u64>,
+    /// Touched from outside since it was last polled.
+    dirty: bool,
+}
+
+/// A datagram under way: its addresses as on the outside of translators, and the hops left.
+#[derive(Clone, Debug)]
+struct Travel {
+    from: SocketAddr,
+    to: SocketAddr,
+    path: (NodeId, NodeId),
+    hop: usize,
+    bytes: usize,
+    ecn: u8,
+}
+
+type Action<E> = Box<dyn FnOnce(&mut Simulation<E>)>;
+
+enum Event<E> {
+    Timer(NodeId),
+    Departure(LinkId),
+    Arrival { travel: Travel, ecn: u8, payload: Vec<u8> },
+    Action(Action<E>),
+}
+
+struct Scheduled<E> {
+    at: u64,
+    sequence: u64,
+    event: Event<E>,
+}
+
+impl<E> PartialEq for Scheduled<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl<E> Eq for Scheduled<E> {}
+impl<E> PartialOrd for Scheduled<E> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<E> Ord for Scheduled<E> {
+    /// The earliest is the greatest, for the heap; of two at one time, the one scheduled first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.sequence).cmp(&(self.at, self.sequence))
+    }
+}
+
+/// A network of endpoints `E` (an enum or `Box<dyn Endpoint>` for different kinds) on virtual time.
+pub struct Simulation<E> {
+    seed: u64,
+    now: u64,
+    sequence: u64,
+    events: BinaryHeap<Scheduled<E>>,
+    nodes: Vec<Node<E>>,
+    links: Vec<Link<Travel>>,
+    paths: BTreeMap<(NodeId, NodeId), Vec<LinkId>>,
+    /// Who owns which address, as seen by others.
+    owners: BTreeMap<SocketAddr, NodeId>,
+    /// Translated addresses: inside to outside, and back.
+    outside: BTreeMap<SocketAddr, SocketAddr>,
+    inside: BTreeMap<SocketAddr, SocketAddr>,
+    log: Option<Vec<Entry>>,
+    digest: u64,
+    delivered: u64,
+    unreachable: u64,
+}
+
+impl<E: Endpoint> Simulation<E> {
+    /// An empty network at time zero, decided by `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            now: 0,
+            sequence: 0,
+            events: BinaryHeap::new(),
+            nodes: Vec::new(),
+            links: Vec::new(),
+            paths: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            outside: BTreeMap::new(),
+            inside: BTreeMap::new(),
+            log: None,
+            digest: 0xcbf2_9ce4_8422_2325,
+            delivered: 0,
+            unreachable: 0,
+        }
+    }
+
+    /// Adds a host that is reached at `address`.
+    pub fn add_node(&mut self, endpoint: E, address: SocketAddr) -> NodeId {
+        let id = NodeId(self.nodes.len());
+        self.nodes.push(Node { endpoint, timer: None, dirty: true });
+        self.add_address(id, address);
+        id
+    }
+
+    /// Gives a host one more address.
+    ///
+    /// # Panics
+    /// If another host has it.
+    pub fn add_address(&mut self, node: NodeId, address: SocketAddr) {
+        let before = self.owners.insert(address, node);
+        assert!(before.is_none_or(|owner| owner == node), "{address} belongs to another node");
+    }
+
+    /// Adds a link that no path uses yet.
+    pub fn add_link(&mut self, config: LinkConfig) -> LinkId {
+        let id = LinkId(self.links.len());
+        self.links.push(Link::new(config, Random::derived(self.seed, id.0 as u64)));
+        id
+    }
+
+    /// Sends everything from one host to another over these links in turn; several paths may share a link.
+    pub fn set_path(&mut self, from: NodeId, to: NodeId, links: &[LinkId]) {
+        self.paths.insert((from, to), links.to_vec());
+    }
+
+    /// Joins two hosts by a pair of equal links: there and back.
+    pub fn connect(&mut self, a: NodeId, b: NodeId, config: &LinkConfig) -> (LinkId, LinkId) {
+        let (there, back) = (self.add_link(config.clone()), self.add_link(config.clone()));
+        self.set_path(a, b, &[there]);
+        self.set_path(b, a, &[back]);
+        (there, back)
+    }
+
+    /// Calls `action` at time `at`: a change of a link, a rebinding, something that the application does.
+    pub fn at(&mut self, at: u64, action: impl FnOnce(&mut Self) + 'static) {
+        self.schedule(at, Event::Action(Box::new(action)));
+    }
+
+    /// From now on the network shows `outside` in place of a host's own address `inside`, as a NAT does that
+    /// lost its mapping. What is sent to the address shown before reaches nobody.
+    ///
+    /// # Panics
+    /// If no host has the address `inside`.
+    pub fn rebind(&mut self, inside: SocketAddr, outside: SocketAddr) {
+        let shown = self.outside.get(&inside).copied().unwrap_or(inside);
+        let Some(owner) = self.owners.remove(&shown) else { panic!("no node has the address {inside}") };
+        self.inside.remove(&shown);
+        self.add_address(owner, outside);
+        self.outside.insert(inside, outside);
+        self.inside.insert(outside, inside);
+    }
+
+    /// The time in nanoseconds.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// A host's endpoint.
+    #[must_use]
+    pub fn endpoint(&self, node: NodeId) -> &E {
+        &self.nodes[node.0].endpoint
+    }
+
+    /// A host's endpoint, to be used as its application would; it is polled when the run goes on.
+    pub fn endpoint_mut(&mut self, node: NodeId) -> &mut E {
+        let node = &mut self.nodes[node.0];
+        node.dirty = true;
+        &mut node.endpoint
+    }
+
+    /// How a link behaves, to be changed.
+    pub fn link_mut(&mut self, link: LinkId) -> &mut LinkConfig {
+        self.links[link.0].config_mut()
+    }
+
+    /// What a link counted.
+    #[must_use]
+    pub fn link_stats(&self, link: LinkId) -> &LinkStats {
+        self.links[link.0].stats()
+    }
+
+    /// Bytes that wait at a link now.
+    #[must_use]
+    pub fn link_queue(&self, link: LinkId) -> u64 {
+        self.links[link.0].waiting_bytes()
+    }
+
+    /// Datagrams that reached a host.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Datagrams to addresses that nobody has or no path leads to.
+    #[must_use]
+    pub fn unreachable(&self) -> u64 {
+        self.unreachable
+    }
+
+    /// Keeps a log from now on.
+    pub fn keep_log(&mut self) {
+        self.log.get_or_insert_default();
+    }
+
+    /// The log; empty unless it is kept.
+    #[must_use]
+    pub fn log(&self) -> &[Entry] {
+        self.log.as_deref().unwrap_or_default()
+    }
+
+    /// A hash of everything that happened so far: equal for equal runs.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Runs until `condition` holds (it is asked after each event), nothing is left to do, or the time would
+    /// pass `limit`; then the time is `limit`.
+    pub fn run_until(&mut self, mut condition: impl FnMut(&Self) -> bool, limit: u64) -> Outcome {
+        let mut standing = 0;
+        loop {
+            self.poll_dirty();
+            if condition(self) {
+                return Outcome::Reached;
+            }
+            match self.events.peek() {
+                None => return Outcome::Idle,
+                Some(next) if next.at > limit => {
+                    self.now = self.now.max(limit);
+                    return Outcome::TimedOut;
+                }
+                Some(next) if next.at > self.now => standing = 0,
+                Some(_) => standing += 1,
+            }
+            if standing > STUCK {
+                self.fail("time stands still");
+            }
+            self.step();
+        }
+    }
+
+    /// Runs until `condition` holds.
+    ///
+    /// # Panics
+    /// With the seed, if `limit` passes first or nothing is left to do.
+    pub fn expect_until(&mut self, what: &str, condition: impl FnMut(&Self) -> bool, limit: u64) {
+        let outcome = self.run_until(condition, limit);
+        if outcome != Outcome::Reached {
+            self.fail(&format!("{what}: {outcome:?}"));
+        }
+    }
+
+    /// Ends the test with `message`, the time and the seed.
+    ///
+    /// # Panics
+    /// Always.
+    pub fn fail(&self, message: &str) -> ! {
+        let millis = self.now as f64 / 1e6;
+        panic!("{message} (at {millis} ms, seed {}; {}={})", self.seed, crate::SEED_VARIABLE, self.seed);
+    }
+
+    fn step(&mut self) {
+        let Some(Scheduled { at, event, .. }) = self.events.pop() else { return };
+        self.now = self.now.max(at);
+        match event {
+            Event::Timer(id) => {
+                let now = self.now;
+                let node = &mut self.nodes[id.0];
+                // An older event of a timer that was moved since.
+                if node.timer == Some(at) {
+                    node.timer = None;
+                    if node.endpoint.poll_timeout().is_some_and(|due| due <= now) {
+                        node.endpoint.handle_timeout(now);
+                    }
+                    self.poll(id);
+                }
+            }
+            Event::Departure(link) => self.depart(link),
+            Event::Arrival { travel, ecn, payload } => self.forward(travel, ecn, payload),
+            Event::Action(action) => action(self),
+        }
+    }
+
+    fn schedule(&mut self, at: u64, event: Event<E>) {
+        self.sequence += 1;
+        self.events.push(Scheduled { at: at.max(self.now), sequence: self.sequence, event });
+    }
+
+    fn poll_dirty(&mut self) {
+        for index in 0..self.nodes.len() {
+            if self.nodes[index].dirty {
+                self.poll(NodeId(index));
+            }
+        }
+    }
+
+    /// Takes all that a node wants to send, and its timer. Only ever done when something happened to it.
+    fn poll(&mut self, id: NodeId) {
+        let mut count = 0;
+        while let Some(datagram) = self.nodes[id.0].endpoint.poll_transmit(self.now) {
+            count += 1;
+            if count > STUCK {
+                self.fail("a node sends without end");
+            }
+            self.send(id, datagram);
+        }
+        let node = &mut self.nodes[id.0];
+        node.dirty = false;
+        let due = node.endpoint.poll_timeout().map(|due| due.max(self.now));
+        if due != node.timer {
+            node.timer = due;
+            if let Some(due) = due {
+                self.schedule(due, Event::Timer(id));
+            }
+        }
+    }
+
+    fn send(&mut self, id: NodeId, datagram: Datagram) {
+        let Datagram { from, to, ecn, payload } = datagram;
+        let from = self.outside.get(&from).copied().unwrap_or(from);
+        let mut travel = Travel { from, to, path: (id, id), hop: 0, bytes: payload.len(), ecn };
+        self.record(Happened::Sent, &travel);
+        let owner = self.owners.get(&to).copied();
+        match owner.filter(|owner| self.paths.contains_key(&(id, *owner))) {
+            Some(owner) => {
+                travel.path = (id, owner);
+                self.forward(travel, ecn, payload);
+            }
+            None => self.drop_unreachable(&travel),
+        }
+    }
+
+    fn forward(&mut self, mut travel: Travel, ecn: u8, payload: Vec<u8>) {
+        let next = self.paths.get(&travel.path).and_then(|path| path.get(travel.hop)).copied();
+        let Some(id) = next else { return self.deliver(&travel, ecn, &payload) };
+        travel.hop += 1;
+        travel.ecn = ecn;
+        let link = &mut self.links[id.0];
+        let was_idle = link.next_departure().is_none();
+        match link.offer(self.now, ecn, payload, travel.clone()) {
+            Err(why) => self.record(Happened::Dropped(why), &travel),
+            Ok(()) if was_idle => self.schedule_departure(id),
+            Ok(()) => {}
+        }
+    }
+
+    fn schedule_departure(&mut self, id: LinkId) {
+        if let Some(at) = self.links[id.0].next_departure() {
+            self.schedule(at, Event::Departure(id));
+        }
+    }
+
+    fn depart(&mut self, id: LinkId) {
+        let (lost, arrivals) = self.links[id.0].depart(self.now);
+        if let Some(travel) = lost {
+            self.record(Happened::Dropped(DropCause::Wire), &travel);
+        }
+        for arrival in arrivals {
+            let event = Event::Arrival { travel: arrival.tag, ecn: arrival.ecn, payload: arrival.payload };
+            self.schedule(arrival.at, event);
+        }
+        self.schedule_departure(id);
+    }
+
+    fn deliver(&mut self, travel: &Travel, ecn: u8, payload: &[u8]) {
+        // Who has the address is decided on arrival: it may have been rebound while the datagram was under way.
+        let Some(owner) = self.owners.get(&travel.to).copied().filter(|owner| *owner == travel.path.1) else {
+            return self.drop_unreachable(travel);
+        };
+        let to = self.inside.get(&travel.to).copied().unwrap_or(travel.to);
+        self.delivered += 1;
+        self.record(Happened::Delivered, &Travel { ecn, ..travel.clone() });
+        self.nodes[owner.0].endpoint.handle_datagram(self.now, travel.from, to, ecn, payload);
+        self.poll(owner);
+    }
+
+    fn drop_unreachable(&mut self, travel: &Travel) {
+        self.unreachable += 1;
+        self.record(Happened::Dropped(DropCause::Unreachable), travel);
+    }
+
+    fn record(&mut self, happened: Happened, travel: &Travel) {
+        let Travel { from, to, bytes, ecn, .. } = *travel;
+        let kind = match happened {
+            Happened::Sent => 0,
+            Happened::Delivered => 1,
+            Happened::Dropped(why) => 2 + why as u64,
+        };
+        for value in
+            [self.now, kind, u64::from(from.port()), u64::from(to.port()), bytes as u64, u64::from(ecn)]
+        {
+            self.digest = (self.digest ^ value).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
+        }
+        if let Some(log) = &mut self.log {
+            log.push(Entry { at: self.now, happened, from, to, bytes, ecn });
+        }
+    }
+}

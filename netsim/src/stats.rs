@@ -1,0 +1,43 @@
+//! What a link counted.
+
+/// Datagrams, unless said otherwise, that met each fate on a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkStats {
+    /// Offered to the link.
+    pub offered: u64,
+    /// Arrived at the far end, copies included.
+    pub delivered: u64,
+    /// Bytes that arrived, headers included.
+    pub delivered_bytes: u64,
+    /// Dropped because the queue was full.
+    pub queue_drops: u64,
+    /// Dropped because they were too large.
+    pub mtu_drops: u64,
+    /// Dropped in an outage.
+    pub outage_drops: u64,
+    /// Lost on the wire.
+    pub lost: u64,
+    /// Arrived twice.
+    pub duplicated: u64,
+    /// Arrived with a bit flipped.
+    pub corrupted: u64,
+    /// Held back so that others overtook them.
+    pub reordered: u64,
+    /// Marked Congestion Experienced.
+    pub marked: u64,
+    /// The most bytes that ever waited.
+    pub max_queue: u64,
+    /// The sum of the times that datagrams waited, in nanoseconds.
+    pub queue_delay_sum: u64,
+    /// The longest time that a datagram waited, in nanoseconds.
+    pub queue_delay_max: u64,
+}
+
+impl LinkStats {
+    /// The share of a capacity of `bits_per_second` over `nanos` nanoseconds that was used.
+    #[must_use]
+    pub fn utilization(&self, bits_per_second: u64, nanos: u64) -> f64 {
+        let capacity = bits_per_second as f64 * nanos as f64 / 8e9;
+        self.delivered_bytes as f64 / capacity
+    }
+}
