@@ -1,4 +1,4 @@
-//! Extensible priorities (RFC 9218): the field value, as the `priority` field and PRIORITY_UPDATE carry it.
+//! Extensible priorities (RFC 9218): the field value, as the `priority` field and `PRIORITY_UPDATE` carry it.
 
 use quic_core::Priority;
 

@@ -10,31 +10,31 @@ use crate::{error::H3Violation, frame};
 
 /// Setting identifiers.
 pub mod id {
-    /// SETTINGS_QPACK_MAX_TABLE_CAPACITY (RFC 9204 §5).
+    /// `SETTINGS_QPACK_MAX_TABLE_CAPACITY` (RFC 9204 §5).
     pub const QPACK_MAX_TABLE_CAPACITY: u64 = 0x01;
-    /// SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 §7.2.4.1).
+    /// `SETTINGS_MAX_FIELD_SECTION_SIZE` (RFC 9114 §7.2.4.1).
     pub const MAX_FIELD_SECTION_SIZE: u64 = 0x06;
-    /// SETTINGS_QPACK_BLOCKED_STREAMS (RFC 9204 §5).
+    /// `SETTINGS_QPACK_BLOCKED_STREAMS` (RFC 9204 §5).
     pub const QPACK_BLOCKED_STREAMS: u64 = 0x07;
-    /// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 9220 §3).
+    /// `SETTINGS_ENABLE_CONNECT_PROTOCOL` (RFC 9220 §3).
     pub const ENABLE_CONNECT_PROTOCOL: u64 = 0x08;
-    /// SETTINGS_H3_DATAGRAM (RFC 9297 §2.1.1).
+    /// `SETTINGS_H3_DATAGRAM` (RFC 9297 §2.1.1).
     pub const H3_DATAGRAM: u64 = 0x33;
     /// The datagram setting of an old draft that browsers still send.
     pub const H3_DATAGRAM_DRAFT04: u64 = 0xff_d277;
-    /// SETTINGS_WT_ENABLED (draft 15 and later).
+    /// `SETTINGS_WT_ENABLED` (draft 15 and later).
     pub const WT_ENABLED: u64 = 0x2c7c_f000;
-    /// SETTINGS_ENABLE_WEBTRANSPORT of draft 02.
+    /// `SETTINGS_ENABLE_WEBTRANSPORT` of draft 02.
     pub const WT_ENABLED_DRAFT02: u64 = 0x2b60_3742;
     /// The maximum number of sessions of drafts 07 to 12.
     pub const WT_MAX_SESSIONS_DRAFT07: u64 = 0xc671_706a;
-    /// SETTINGS_WT_MAX_SESSIONS of drafts 13 and 14.
+    /// `SETTINGS_WT_MAX_SESSIONS` of drafts 13 and 14.
     pub const WT_MAX_SESSIONS_DRAFT13: u64 = 0x14e9_cd29;
-    /// SETTINGS_WT_INITIAL_MAX_DATA.
+    /// `SETTINGS_WT_INITIAL_MAX_DATA`.
     pub const WT_INITIAL_MAX_DATA: u64 = 0x2b61;
-    /// SETTINGS_WT_INITIAL_MAX_STREAMS_UNI.
+    /// `SETTINGS_WT_INITIAL_MAX_STREAMS_UNI`.
     pub const WT_INITIAL_MAX_STREAMS_UNI: u64 = 0x2b64;
-    /// SETTINGS_WT_INITIAL_MAX_STREAMS_BIDI.
+    /// `SETTINGS_WT_INITIAL_MAX_STREAMS_BIDI`.
     pub const WT_INITIAL_MAX_STREAMS_BIDI: u64 = 0x2b65;
 }
 

@@ -150,7 +150,9 @@ impl Connection {
 
     /// Gives the sending side up. Nothing happens if it is over.
     pub fn reset(&mut self, stream: StreamId, code: u64, transport: &mut impl Transport) {
-        if let Some(request) = self.requests.get_mut(&stream) {
+        if let Some(request) = self.requests.get_mut(&stream)
+            && request.send.stage != Stage::Closed
+        {
             request.send.close();
             let _ = transport.reset(stream, code, 0);
             self.retire(stream);

@@ -11,7 +11,7 @@ use crate::{
     settings::{Settings, SettingsDecoder},
 };
 
-/// The longest PRIORITY_UPDATE that is read, in bytes; the known parameters take about ten.
+/// The longest `PRIORITY_UPDATE` that is read, in bytes; the known parameters take about ten.
 const MAX_PRIORITY_UPDATE: u64 = 1024;
 
 /// A frame of the control stream.

@@ -31,7 +31,7 @@ pub enum Event {
         stream: StreamId,
         /// Its head.
         head: Box<RequestHead>,
-        /// The rank that its `priority` field or an earlier PRIORITY_UPDATE asks for; already applied.
+        /// The rank that its `priority` field or an earlier `PRIORITY_UPDATE` asks for; already applied.
         priority: Priority,
     },
     /// A response (client).

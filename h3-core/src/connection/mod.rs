@@ -112,7 +112,7 @@ pub struct Connection {
     goaway_sent: Option<u64>,
     goaway_received: Option<u64>,
     max_push_id: Option<u64>,
-    /// PRIORITY_UPDATE for streams that are not open yet.
+    /// `PRIORITY_UPDATE` for streams that are not open yet.
     early_priorities: VecDeque<(StreamId, Priority)>,
     resets: ResetMeter,
     budget: Budget,
@@ -162,7 +162,7 @@ impl Connection {
             let mut out = BytesMut::with_capacity(160);
             match kind {
                 Critical::Control => {
-                    control::put_preamble(&self.config.settings, self.config.grease, &mut out)
+                    control::put_preamble(&self.config.settings, self.config.grease, &mut out);
                 }
                 _ => out.extend_from_slice(&[kind.stream_type()]),
             }

@@ -13,7 +13,7 @@ use crate::{
 
 /// How much of a critical stream is read at once, in bytes.
 const CHUNK: usize = 4096;
-/// PRIORITY_UPDATEs for streams that are not open yet: the oldest gives way.
+/// `PRIORITY_UPDATE` frames for streams that are not open yet: the oldest gives way.
 const MAX_EARLY_PRIORITIES: usize = 64;
 
 impl Connection {
@@ -117,7 +117,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What a PRIORITY_UPDATE said about a stream before it was open.
+    /// What a `PRIORITY_UPDATE` said about a stream before it was open.
     pub(super) fn take_early_priority(&mut self, id: StreamId) -> Option<Priority> {
         let at = self.early_priorities.iter().position(|(stream, _)| *stream == id)?;
         self.early_priorities.remove(at).map(|(_, priority)| priority)

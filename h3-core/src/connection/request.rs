@@ -43,7 +43,7 @@ pub(super) struct Shared<'a> {
 }
 
 /// What is wrong, and how far it reaches.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
     Connection(H3Error),
     Stream(StreamViolation),
@@ -116,7 +116,7 @@ pub(super) struct Request {
     pub(super) announced: bool,
     /// It was counted among the useless ones.
     pub(super) counted: bool,
-    /// What a PRIORITY_UPDATE said; it precedes the `priority` field (RFC 9218 §7).
+    /// What a `PRIORITY_UPDATE` said; it precedes the `priority` field (RFC 9218 §7).
     pub(super) priority: Option<Priority>,
     pub(super) send: Outgoing,
 }

@@ -127,7 +127,7 @@ impl Rig {
     }
 
     pub(super) fn later(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
     }
 
     /// A request stream on which the peer plays its role: at a client, an answer to a request just sent.

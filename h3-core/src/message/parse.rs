@@ -30,7 +30,7 @@ pub(crate) fn parse_request(fields: Vec<Field>, extended: bool) -> Result<Reques
     let method = method.ok_or(V::PseudoHeaderMissing)?;
     let head = RequestHead {
         method: Method::from_bytes(&method).map_err(|_| V::PseudoHeaderValue)?,
-        scheme: scheme.map(parse_scheme).transpose()?,
+        scheme: scheme.map(|value| parse_scheme(&value)).transpose()?,
         authority: authority.map(parse_authority).transpose()?,
         path: path.map(parse_path).transpose()?,
         protocol: protocol.map(|name| Protocol::new(name).ok_or(V::PseudoHeaderValue)).transpose()?,
@@ -144,12 +144,12 @@ pub(super) fn check_field(name: &HeaderName, value: &HeaderValue) -> Result<(), 
     }
 }
 
-fn parse_scheme(value: Bytes) -> Result<Scheme, V> {
+fn parse_scheme(value: &[u8]) -> Result<Scheme, V> {
     // RFC 3986 §3.1: a letter first.
     if !value.first().is_some_and(u8::is_ascii_alphabetic) {
         return Err(V::PseudoHeaderValue);
     }
-    Scheme::try_from(&value[..]).map_err(|_| V::PseudoHeaderValue)
+    Scheme::try_from(value).map_err(|_| V::PseudoHeaderValue)
 }
 
 fn parse_authority(value: Bytes) -> Result<Authority, V> {

@@ -64,7 +64,7 @@ pub struct End {
     pub window: u64,
     /// The largest datagram; `None` refuses them.
     pub max_datagram: Option<usize>,
-    /// What the peer says about RESET_STREAM_AT.
+    /// What the peer says about `RESET_STREAM_AT`.
     pub reset_stream_at: bool,
     /// Events for this end, oldest first.
     pub events: VecDeque<Event>,

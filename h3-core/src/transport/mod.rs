@@ -29,7 +29,7 @@ pub trait Transport {
     /// Ends the sending side after what was written.
     fn finish(&mut self, id: StreamId) -> Result<(), WriteError>;
     /// Resets the sending side. The peer still gets the first `reliable_size` bytes if it supports that; 0, and a
-    /// peer without support, make it a plain RESET_STREAM.
+    /// peer without support, make it a plain `RESET_STREAM`.
     fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError>;
     /// Asks the peer to stop sending; what is there and what comes is discarded.
     fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError>;
@@ -42,7 +42,7 @@ pub trait Transport {
     /// The final size of a finished or reset stream, if known.
     fn final_size(&self, id: StreamId) -> Option<u64>;
     /// How many streams of this kind may be opened over the life of the connection, by the limits known now: the
-    /// last MAX_STREAMS sent (peer's streams) or received (own streams).
+    /// last `MAX_STREAMS` sent (peer's streams) or received (own streams).
     fn stream_limit(&self, initiator: Side, dir: Dir) -> u64;
     /// Queues a datagram.
     fn send_datagram(&mut self, data: Bytes) -> Result<(), DatagramError>;
@@ -50,11 +50,11 @@ pub trait Transport {
     fn receive_datagram(&mut self) -> Option<Bytes>;
     /// The largest datagram that can be sent now, in bytes; `None`: the peer takes none.
     fn max_datagram_size(&self) -> Option<usize>;
-    /// Whether the peer understands RESET_STREAM_AT.
+    /// Whether the peer understands `RESET_STREAM_AT`.
     fn peer_supports_reset_stream_at(&self) -> bool;
     /// The TLS exporter (RFC 8446 §7.5): fills `out`.
     fn export_keying_material(&self, out: &mut [u8], label: &[u8], context: &[u8])
     -> Result<(), ExportError>;
-    /// Closes the connection with an application code (CONNECTION_CLOSE of type 0x1d).
+    /// Closes the connection with an application code (`CONNECTION_CLOSE` of type 0x1d).
     fn close(&mut self, code: u64, reason: &[u8]);
 }
