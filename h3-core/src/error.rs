@@ -114,7 +114,6 @@ violations! {
         SettingDuplicate, H3_SETTINGS_ERROR, "RFC 9114 §7.2.4", "a setting twice";
         SettingReserved, H3_SETTINGS_ERROR, "RFC 9114 §7.2.4.1", "a setting reserved because HTTP/2 used it";
         SettingValue, H3_SETTINGS_ERROR, "RFC 9114 §7.2.4", "a setting outside its permitted range";
-        ConnectProtocolWithdrawn, H3_SETTINGS_ERROR, "RFC 8441 §3", "extended CONNECT withdrawn after it was offered";
         // Datagrams and sessions.
         DatagramMalformed, H3_DATAGRAM_ERROR, "RFC 9297 §2.1", "a datagram without a valid quarter stream ID";
         DatagramStreamLimit, H3_ID_ERROR, "RFC 9297 §2.1", "a datagram for a stream beyond the stream limit";
