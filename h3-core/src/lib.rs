@@ -1,1 +1,23 @@
-//! placeholder
+//! HTTP/3 (RFC 9114) with extended CONNECT (RFC 9220), HTTP datagrams and capsules (RFC 9297) and priorities
+//! (RFC 9218), sans-IO, for both roles.
+//!
+//! The crate writes into a [`Transport`] and is never called by it; it learns of QUIC's events through
+//! [`Connection::on_event`] and tells its own through [`Connection::poll_event`].
+#![forbid(unsafe_code)]
+
+pub mod capsule;
+pub mod connection;
+pub mod datagram;
+pub mod error;
+mod frame;
+mod message;
+mod priority;
+pub mod settings;
+pub mod transport;
+
+pub use connection::{Config, Connection, Event, PrefaceKind};
+pub use error::{BodyError, H3Error, H3Violation, SendError, StreamViolation};
+pub use message::{Protocol, RequestHead, ResponseHead};
+pub use priority::{parse_priority, priority_value};
+pub use settings::Settings;
+pub use transport::Transport;

@@ -1,0 +1,298 @@
+//! What the layer above does: requests, responses, content, resets, datagrams, going away.
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use qpack::FieldRef;
+use quic_core::{
+    Dir, Priority, Side, StreamId,
+    error::call::{DatagramError, Read},
+};
+
+use super::{
+    Connection, Critical,
+    request::{ContentRead, Progress, Request},
+    send::Stage,
+    send_error,
+};
+use crate::{
+    datagram,
+    error::{BodyError, SendError},
+    frame::{self, kind},
+    message::{self, RequestHead, ResponseHead},
+    priority::parse_priority,
+    transport::Transport,
+};
+
+impl Connection {
+    /// Sends a request (client). `fin`: there is no content.
+    ///
+    /// An extended CONNECT needs the peer's offer, so it is refused before SETTINGS arrived (RFC 9220 §3).
+    pub fn send_request(
+        &mut self,
+        head: &RequestHead,
+        fin: bool,
+        transport: &mut impl Transport,
+    ) -> Result<StreamId, SendError> {
+        // RFC 9114 §5.2: none after GOAWAY.
+        if self.failed.is_some() || self.goaway_received.is_some() || !self.side.is_client() {
+            return Err(SendError::Unavailable);
+        }
+        if head.protocol.is_some() && !self.peer_takes_extended_connect() {
+            return Err(SendError::NotOffered);
+        }
+        let lines = message::request_lines(head).map_err(SendError::Invalid)?;
+        let section = self.encode_section(&lines)?;
+        let id = transport.open(Dir::Bidi).ok_or(SendError::NoStream)?;
+        self.opened = self.opened.max(id.index() + 1);
+        if let Some(value) = head.headers.get("priority") {
+            transport.set_priority(id, parse_priority(value.as_bytes()));
+        }
+        let mut request = Request::outgoing(&head.method);
+        request.send.push_headers(&section);
+        if fin {
+            request.send.stage = Stage::Ended;
+        }
+        let flushed = request.send.flush(id, transport);
+        self.requests.insert(id, request);
+        flushed.map_err(send_error)?;
+        Ok(id)
+    }
+
+    /// Whether the peer's settings, once here, offer extended CONNECT. Old drafts of WebTransport imply it.
+    #[must_use]
+    pub fn peer_takes_extended_connect(&self) -> bool {
+        self.peer_settings.as_ref().is_some_and(|peer| peer.enable_connect_protocol || peer.webtransport())
+    }
+
+    /// Sends a response (server), interim (1xx) ones before the final one. `fin`: there is no content.
+    pub fn send_response(
+        &mut self,
+        stream: StreamId,
+        head: &ResponseHead,
+        fin: bool,
+        transport: &mut impl Transport,
+    ) -> Result<(), SendError> {
+        let request = self.requests.get(&stream).ok_or(SendError::Closed)?;
+        if request.send.stage != Stage::Head {
+            return Err(SendError::Closed);
+        }
+        let lines = message::response_lines(head).map_err(SendError::Invalid)?;
+        let section = self.encode_section(&lines)?;
+        let next = match (head.status.is_informational(), fin) {
+            // RFC 9114 §4.1: an interim response does not end the message.
+            (true, true) => return Err(SendError::Closed),
+            (true, false) => Stage::Head,
+            (false, true) => Stage::Ended,
+            (false, false) => Stage::Body,
+        };
+        self.send_with(stream, transport, |request| {
+            request.send.push_headers(&section);
+            request.send.stage = next;
+            Ok(())
+        })
+    }
+
+    /// Sends a prefix of `data` as content and takes it off `data`: how many bytes. 0 for non-empty `data`:
+    /// earlier content is not taken by the transport yet, [`super::Event::Writable`] follows.
+    pub fn send_data(
+        &mut self,
+        stream: StreamId,
+        data: &mut Bytes,
+        transport: &mut impl Transport,
+    ) -> Result<usize, SendError> {
+        let mut taken = 0;
+        self.send_with(stream, transport, |request| {
+            if request.send.stage != Stage::Body {
+                return Err(SendError::Closed);
+            }
+            taken = request.send.push_data(data);
+            request.send.waiting |= taken == 0 && !data.is_empty();
+            Ok(())
+        })?;
+        Ok(taken)
+    }
+
+    /// Sends trailers and ends the message. Not after a CONNECT (RFC 9114 §4.4).
+    pub fn send_trailers(
+        &mut self,
+        stream: StreamId,
+        trailers: &HeaderMap,
+        transport: &mut impl Transport,
+    ) -> Result<(), SendError> {
+        let lines = message::trailer_lines(trailers).map_err(SendError::Invalid)?;
+        let section = self.encode_section(&lines)?;
+        self.send_with(stream, transport, |request| {
+            if request.send.stage != Stage::Body || request.is_tunnel() {
+                return Err(SendError::Closed);
+            }
+            request.send.push_headers(&section);
+            request.send.stage = Stage::Ended;
+            Ok(())
+        })
+    }
+
+    /// Ends the message after what was sent.
+    pub fn finish(&mut self, stream: StreamId, transport: &mut impl Transport) -> Result<(), SendError> {
+        self.send_with(stream, transport, |request| {
+            if request.send.stage != Stage::Body {
+                return Err(SendError::Closed);
+            }
+            request.send.stage = Stage::Ended;
+            Ok(())
+        })
+    }
+
+    /// True when everything that was given to a stream is with the transport.
+    #[must_use]
+    pub fn is_flushed(&self, stream: StreamId) -> bool {
+        self.requests.get(&stream).is_none_or(|request| request.send.is_empty())
+    }
+
+    /// Gives the sending side up. Nothing happens if it is over.
+    pub fn reset(&mut self, stream: StreamId, code: u64, transport: &mut impl Transport) {
+        if let Some(request) = self.requests.get_mut(&stream)
+            && request.send.stage != Stage::Closed
+        {
+            request.send.close();
+            let _ = transport.reset(stream, code, 0);
+            self.retire(stream);
+        }
+    }
+
+    /// Gives the receiving side up; no more events tell of it. Nothing happens if it is over.
+    pub fn stop(&mut self, stream: StreamId, code: u64, transport: &mut impl Transport) {
+        if let Some(request) = self.requests.get_mut(&stream)
+            && !request.is_done()
+        {
+            request.end_receiving(&mut self.budget);
+            let _ = transport.stop_sending(stream, code);
+            self.retire(stream);
+        }
+    }
+
+    /// Reads content: at most `max` bytes (at least 1), without a copy. Trailers and the end also come as events;
+    /// the end is told here as `Finished` when this call is what finds it.
+    pub fn read_data(
+        &mut self,
+        stream: StreamId,
+        max: usize,
+        transport: &mut impl Transport,
+    ) -> Result<Read, BodyError> {
+        loop {
+            let (requests, mut shared) = self.split();
+            let request = requests.get_mut(&stream).ok_or(BodyError::Closed)?;
+            let progress = request.advance(stream, &mut shared, transport);
+            let progress = match progress {
+                Ok(Progress::Data) => {
+                    match request.read_content(stream, max.max(1), &mut shared, transport) {
+                        Ok(ContentRead::Data(part)) => return Ok(Read::Data(part)),
+                        Ok(ContentRead::Blocked) => return Ok(Read::Blocked),
+                        Ok(ContentRead::Reset(code)) => Ok(Progress::Reset(code)),
+                        Ok(ContentRead::Closed) => Ok(Progress::Closed),
+                        Err(fault) => Err(fault),
+                    }
+                }
+                other => other,
+            };
+            let told = progress.as_ref().ok().copied();
+            match self.after_progress(stream, progress, transport) {
+                Ok(Some(violation)) => return Err(BodyError::Malformed(violation)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.fail(error, transport);
+                    return Err(BodyError::Closed);
+                }
+            }
+            return match told {
+                Some(Progress::Finished) => Ok(Read::Finished),
+                Some(Progress::Blocked) => Ok(Read::Blocked),
+                Some(Progress::Reset(code)) => Err(BodyError::Reset(code)),
+                Some(Progress::Data) => continue,
+                Some(Progress::Closed) | None => Err(BodyError::Closed),
+            };
+        }
+    }
+
+    /// Ranks a stream (server: over what the client asked for, RFC 9218 §8).
+    pub fn set_priority(&mut self, stream: StreamId, priority: Priority, transport: &mut impl Transport) {
+        if self.requests.contains_key(&stream) {
+            transport.set_priority(stream, priority);
+        }
+    }
+
+    /// Sends an HTTP datagram for a request whose sending side is open (RFC 9297 §2).
+    pub fn send_datagram(
+        &mut self,
+        stream: StreamId,
+        payload: &[u8],
+        transport: &mut impl Transport,
+    ) -> Result<(), DatagramError> {
+        // RFC 9297 §2.1.1: only after both sides said so, and §2.1 only while the stream is open.
+        let agreed = self.config.settings.datagrams()
+            && self.peer_settings.as_ref().is_some_and(crate::settings::Settings::datagrams);
+        let open = self
+            .requests
+            .get(&stream)
+            .is_some_and(|request| !matches!(request.send.stage, Stage::Ended | Stage::Closed));
+        if !agreed || !open {
+            return Err(DatagramError::Unsupported);
+        }
+        transport.send_datagram(datagram::encode(stream, payload))
+    }
+
+    /// The largest payload that a datagram for `stream` can carry now, in bytes.
+    #[must_use]
+    pub fn max_datagram_size(&self, stream: StreamId, transport: &impl Transport) -> Option<usize> {
+        transport.max_datagram_size()?.checked_sub(datagram::overhead(stream))
+    }
+
+    /// Says that no request will be taken soon, while those on their way still are (server, RFC 9114 §5.2).
+    pub fn announce_shutdown(&mut self, transport: &mut impl Transport) {
+        let last = StreamId::new(Side::Client, Dir::Bidi, u64::MAX).value();
+        self.send_goaway(if self.side.is_client() { 0 } else { last }, transport);
+    }
+
+    /// Goes away: a server takes no request beyond those whose streams are open now and rejects later ones; a
+    /// client takes no push.
+    pub fn go_away(&mut self, transport: &mut impl Transport) {
+        let next = StreamId::new(Side::Client, Dir::Bidi, self.opened).value();
+        self.send_goaway(if self.side.is_client() { 0 } else { next }, transport);
+    }
+
+    fn send_goaway(&mut self, id: u64, transport: &mut impl Transport) {
+        // RFC 9114 §5.2: never above an earlier one; repeating it says nothing.
+        if self.failed.is_some() || self.goaway_sent.is_some_and(|earlier| id >= earlier) {
+            return;
+        }
+        self.goaway_sent = Some(id);
+        let mut out = BytesMut::with_capacity(16);
+        frame::put_varint_frame(kind::GOAWAY, id, &mut out);
+        self.critical_out[Critical::Control as usize].out.push(out.freeze());
+        self.flush_critical(transport);
+    }
+
+    fn encode_section(&mut self, lines: &[FieldRef<'_>]) -> Result<Vec<u8>, SendError> {
+        let size = message::size(lines);
+        let limit = self.peer_settings.as_ref().and_then(|peer| peer.max_field_section_size);
+        if let Some(limit) = limit.filter(|limit| size > *limit) {
+            return Err(SendError::TooLarge { size, limit });
+        }
+        let mut section = Vec::with_capacity(256);
+        self.encoder.encode(lines.iter().copied(), &mut section);
+        Ok(section)
+    }
+
+    /// Changes what a request sends, hands it over, and forgets the request if it is over.
+    fn send_with(
+        &mut self,
+        stream: StreamId,
+        transport: &mut impl Transport,
+        change: impl FnOnce(&mut Request) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        let request = self.requests.get_mut(&stream).ok_or(SendError::Closed)?;
+        change(request)?;
+        let flushed = request.send.flush(stream, transport);
+        self.retire(stream);
+        flushed.map_err(send_error)
+    }
+}

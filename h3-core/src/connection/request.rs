@@ -1,0 +1,424 @@
+//! One request stream: the receiving state machine (RFC 9114 §4.1) and the sending side beside it.
+//!
+//! Owns the partial frame, the partial header section and the content count. It must never know other streams;
+//! what it learns goes into the caller's queue of events.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{Method, StatusCode};
+use qpack::{DecodeError, Decoder};
+use quic_core::{
+    Priority, Side, StreamId,
+    base::Budget,
+    error::call::{Read, ReadError},
+};
+
+use super::{
+    event::Event,
+    send::{Outgoing, Stage},
+};
+use crate::{
+    error::{H3Error, H3Violation, StreamViolation},
+    frame::{FrameHead, HeadReader, kind},
+    message::{content_length, parse_request, parse_response, parse_trailers},
+    priority::parse_priority,
+    transport::Transport,
+};
+
+/// How much is read at once where frame heads are expected, in bytes. What is read beyond them is content.
+const READ_AHEAD: usize = 2048;
+
+/// What the stream shares with its connection.
+pub(super) struct Shared<'a> {
+    pub(super) side: Side,
+    /// This side offered extended CONNECT.
+    pub(super) extended: bool,
+    pub(super) webtransport: bool,
+    /// The advertised limit of field sections, in bytes.
+    pub(super) max_section: u64,
+    pub(super) decoder: &'a mut Decoder,
+    pub(super) budget: &'a mut Budget,
+    pub(super) events: &'a mut VecDeque<Event>,
+}
+
+/// What is wrong, and how far it reaches.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    Connection(H3Error),
+    Stream(StreamViolation),
+}
+
+impl From<H3Violation> for Fault {
+    fn from(violation: H3Violation) -> Self {
+        Self::Connection(violation.into())
+    }
+}
+
+impl From<StreamViolation> for Fault {
+    fn from(violation: StreamViolation) -> Self {
+        Self::Stream(violation)
+    }
+}
+
+/// Where reading stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Content is next.
+    Data,
+    /// More bytes are needed.
+    Blocked,
+    /// The message ended and is valid.
+    Finished,
+    /// The peer reset the stream.
+    Reset(u64),
+    /// It ended before.
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Before the (final) header section.
+    Head,
+    /// After it.
+    Body,
+    /// After the header section of a CONNECT: DATA only.
+    Tunnel,
+    /// After the trailers.
+    Trailed,
+    /// Nothing more is read.
+    Done,
+}
+
+#[derive(Debug)]
+enum Frame {
+    Head(HeadReader),
+    Data { left: u64 },
+    Section { left: usize, section: BytesMut },
+    Skip { left: u64 },
+}
+
+#[derive(Debug)]
+pub(super) struct Request {
+    phase: Phase,
+    frame: Frame,
+    /// Read from the transport and not looked at yet; never more than one chunk.
+    held: Bytes,
+    /// The declared length of the content.
+    declared: Option<u64>,
+    /// Content announced by DATA frames so far.
+    content: u64,
+    /// The request was a CONNECT.
+    connect: bool,
+    /// The request was a HEAD.
+    head_only: bool,
+    /// The layer above knows of the stream.
+    pub(super) announced: bool,
+    /// It was counted among the useless ones.
+    pub(super) counted: bool,
+    /// What a `PRIORITY_UPDATE` said; it precedes the `priority` field (RFC 9218 §7).
+    pub(super) priority: Option<Priority>,
+    pub(super) send: Outgoing,
+}
+
+impl Request {
+    /// A stream whose first frame head, and what came behind it, was read before: the server's view.
+    pub(super) fn incoming(priority: Option<Priority>) -> Self {
+        Self {
+            phase: Phase::Head,
+            frame: Frame::Head(HeadReader::default()),
+            held: Bytes::new(),
+            declared: None,
+            content: 0,
+            connect: false,
+            head_only: false,
+            announced: false,
+            counted: false,
+            priority,
+            send: Outgoing::new(Stage::Head),
+        }
+    }
+
+    /// A stream on which a request of `method` is sent: the client's view.
+    pub(super) fn outgoing(method: &Method) -> Self {
+        Self {
+            connect: method == Method::CONNECT,
+            head_only: method == Method::HEAD,
+            announced: true,
+            send: Outgoing::new(Stage::Body),
+            ..Self::incoming(None)
+        }
+    }
+
+    /// True when nothing is read from the stream any more.
+    pub(super) fn is_done(&self) -> bool {
+        self.phase == Phase::Done
+    }
+
+    /// True when only content may follow the head.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.connect
+    }
+
+    /// Stops reading: gives back what was held.
+    pub(super) fn end_receiving(&mut self, budget: &mut Budget) {
+        if let Frame::Section { section, .. } = &self.frame {
+            budget.release(section.len());
+        }
+        self.phase = Phase::Done;
+        self.frame = Frame::Skip { left: 0 };
+        self.held = Bytes::new();
+    }
+
+    /// The first frame head, read while it was not yet known what the stream is.
+    pub(super) fn begin(&mut self, head: FrameHead, rest: Bytes, shared: &Shared<'_>) -> Result<(), Fault> {
+        self.held = rest;
+        self.on_frame_head(head, shared)
+    }
+
+    /// Reads frames until content, the end, or a lack of bytes.
+    pub(super) fn advance(
+        &mut self,
+        id: StreamId,
+        shared: &mut Shared<'_>,
+        transport: &mut impl Transport,
+    ) -> Result<Progress, Fault> {
+        loop {
+            let want = match &self.frame {
+                _ if self.is_done() => return Ok(Progress::Closed),
+                Frame::Data { left: 1.. } => return Ok(Progress::Data),
+                Frame::Data { left: 0 } | Frame::Skip { left: 0 } => {
+                    self.frame = Frame::Head(HeadReader::default());
+                    continue;
+                }
+                Frame::Section { left: 0, .. } => {
+                    self.finish_section(id, shared, transport)?;
+                    continue;
+                }
+                Frame::Head(_) => READ_AHEAD,
+                Frame::Section { left, .. } => *left,
+                Frame::Skip { left } => usize::try_from(*left).unwrap_or(usize::MAX),
+            };
+            if self.held.is_empty() {
+                match transport.read(id, want) {
+                    Ok(Read::Data(bytes)) => self.held = bytes,
+                    Ok(Read::Blocked) => return Ok(Progress::Blocked),
+                    Ok(Read::Finished) => return self.on_fin(shared),
+                    Err(ReadError::Reset(code)) => {
+                        self.end_receiving(shared.budget);
+                        return Ok(Progress::Reset(code));
+                    }
+                    Err(_) => {
+                        self.end_receiving(shared.budget);
+                        return Ok(Progress::Closed);
+                    }
+                }
+            }
+            self.take_held(shared)?;
+        }
+    }
+
+    /// Moves on with the bytes held.
+    fn take_held(&mut self, shared: &mut Shared<'_>) -> Result<(), Fault> {
+        match &mut self.frame {
+            Frame::Head(reader) => {
+                if let Some(head) = reader.take(&mut self.held) {
+                    self.on_frame_head(head, shared)?;
+                }
+            }
+            Frame::Section { left, section } => {
+                let part = self.held.split_to((*left).min(self.held.len()));
+                shared.budget.charge(part.len()).map_err(|_| StreamViolation::HeaderMemory)?;
+                section.extend_from_slice(&part);
+                *left -= part.len();
+            }
+            Frame::Skip { left } => {
+                let taken = self.held.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                self.held.advance(taken);
+                *left -= taken as u64;
+            }
+            Frame::Data { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn on_frame_head(
+        &mut self,
+        FrameHead { kind, length }: FrameHead,
+        shared: &Shared<'_>,
+    ) -> Result<(), Fault> {
+        self.frame = match kind {
+            kind::DATA => {
+                // RFC 9114 §4.1: content lies between the header section and the trailers.
+                if matches!(self.phase, Phase::Head | Phase::Trailed) {
+                    return Err(H3Violation::FrameSequence.into());
+                }
+                self.content = self.content.saturating_add(length);
+                // RFC 9114 §4.1.2, before a byte too many reaches the layer above.
+                if self.declared.is_some_and(|declared| self.content > declared) {
+                    return Err(StreamViolation::ContentLengthMismatch.into());
+                }
+                Frame::Data { left: length }
+            }
+            kind::HEADERS => self.on_headers_head(length, shared)?,
+            kind::PUSH_PROMISE if shared.side.is_client() => {
+                return Err(H3Violation::PushPromiseUnwanted.into());
+            }
+            kind::CANCEL_PUSH
+            | kind::SETTINGS
+            | kind::PUSH_PROMISE
+            | kind::GOAWAY
+            | kind::MAX_PUSH_ID
+            | kind::PRIORITY_UPDATE_REQUEST
+            | kind::PRIORITY_UPDATE_PUSH => return Err(H3Violation::FrameOnRequestStream.into()),
+            kind::WT_STREAM if shared.webtransport => return Err(H3Violation::SignalNotFirst.into()),
+            kind if kind::is_reserved(kind) => return Err(H3Violation::FrameReserved.into()),
+            // RFC 9114 §9: unknown frames are skipped, here by counting.
+            _ => Frame::Skip { left: length },
+        };
+        Ok(())
+    }
+
+    fn on_headers_head(&self, length: u64, shared: &Shared<'_>) -> Result<Frame, Fault> {
+        match self.phase {
+            Phase::Tunnel => return Err(H3Violation::FrameInTunnel.into()),
+            Phase::Trailed => return Err(H3Violation::FrameSequence.into()),
+            Phase::Head | Phase::Body | Phase::Done => {}
+        }
+        // No sane encoding of a section is larger than what the section counts: each line counts 32 bytes more
+        // than its text. Refused before a byte of it is kept.
+        match usize::try_from(length) {
+            Ok(left) if length <= shared.max_section.saturating_add(32) => {
+                Ok(Frame::Section { left, section: BytesMut::new() })
+            }
+            _ => Err(StreamViolation::FieldSectionTooLarge.into()),
+        }
+    }
+
+    fn finish_section(
+        &mut self,
+        id: StreamId,
+        shared: &mut Shared<'_>,
+        transport: &mut impl Transport,
+    ) -> Result<(), Fault> {
+        let Frame::Section { section, .. } =
+            std::mem::replace(&mut self.frame, Frame::Head(HeadReader::default()))
+        else {
+            return Ok(());
+        };
+        shared.budget.release(section.len());
+        let fields = shared.decoder.decode(&section, shared.max_section).map_err(|error| match error {
+            DecodeError::TooLarge { .. } => Fault::Stream(StreamViolation::FieldSectionTooLarge),
+            error => Fault::Connection(H3Error::Decompression(error)),
+        })?;
+        match (self.phase, shared.side) {
+            (Phase::Head, Side::Server) => self.on_request(id, fields, shared, transport),
+            (Phase::Head, Side::Client) => self.on_response(id, fields, shared),
+            _ => {
+                let trailers = parse_trailers(fields)?;
+                self.phase = Phase::Trailed;
+                shared.events.push_back(Event::Trailers { stream: id, trailers });
+                Ok(())
+            }
+        }
+    }
+
+    fn on_request(
+        &mut self,
+        id: StreamId,
+        fields: Vec<qpack::Field>,
+        shared: &mut Shared<'_>,
+        transport: &mut impl Transport,
+    ) -> Result<(), Fault> {
+        let head = parse_request(fields, shared.extended)?;
+        self.connect = head.is_connect();
+        self.phase = if self.connect { Phase::Tunnel } else { Phase::Body };
+        // RFC 9110 §9.3.6: a CONNECT has no content; what follows is the tunnel.
+        self.declared = if self.connect { None } else { content_length(&head.headers)? };
+        let field = head.headers.get("priority").map(|value| parse_priority(value.as_bytes()));
+        let priority = self.priority.or(field).unwrap_or_else(|| parse_priority(b""));
+        transport.set_priority(id, priority);
+        self.announced = true;
+        shared.events.push_back(Event::Request { stream: id, head: Box::new(head), priority });
+        Ok(())
+    }
+
+    fn on_response(
+        &mut self,
+        id: StreamId,
+        fields: Vec<qpack::Field>,
+        shared: &mut Shared<'_>,
+    ) -> Result<(), Fault> {
+        let head = parse_response(fields)?;
+        let status = head.status;
+        let informational = status.is_informational();
+        if !informational {
+            self.phase = if self.connect && status.is_success() { Phase::Tunnel } else { Phase::Body };
+            // RFC 9110 §8.6: the length of what an answer to GET would have had; here there is none.
+            let declared = content_length(&head.headers)?;
+            let empty = self.head_only || status == StatusCode::NOT_MODIFIED;
+            self.declared = match self.phase {
+                Phase::Tunnel => None,
+                _ if empty => Some(0),
+                _ => declared,
+            };
+        }
+        shared.events.push_back(Event::Response { stream: id, head: Box::new(head), informational });
+        Ok(())
+    }
+
+    fn on_fin(&mut self, shared: &mut Shared<'_>) -> Result<Progress, Fault> {
+        // RFC 9114 §7.1: not inside a frame.
+        if !matches!(&self.frame, Frame::Head(reader) if reader.is_empty()) {
+            return Err(H3Violation::FrameTruncated.into());
+        }
+        match (self.phase, shared.side) {
+            (Phase::Head, Side::Server) => return Err(StreamViolation::RequestIncomplete.into()),
+            (Phase::Head, Side::Client) => return Err(StreamViolation::ResponseMissing.into()),
+            _ if self.declared.is_some_and(|declared| declared != self.content) => {
+                return Err(StreamViolation::ContentLengthMismatch.into());
+            }
+            _ => {}
+        }
+        self.end_receiving(shared.budget);
+        Ok(Progress::Finished)
+    }
+
+    /// The next piece of content, at most `max` bytes, without a copy. Only while [`Progress::Data`].
+    pub(super) fn read_content(
+        &mut self,
+        id: StreamId,
+        max: usize,
+        shared: &mut Shared<'_>,
+        transport: &mut impl Transport,
+    ) -> Result<ContentRead, Fault> {
+        let Frame::Data { left } = &mut self.frame else { return Ok(ContentRead::Blocked) };
+        let max = max.min(usize::try_from(*left).unwrap_or(usize::MAX));
+        if self.held.is_empty() {
+            match transport.read(id, max) {
+                Ok(Read::Data(bytes)) => self.held = bytes,
+                Ok(Read::Blocked) => return Ok(ContentRead::Blocked),
+                Ok(Read::Finished) => return Err(H3Violation::FrameTruncated.into()),
+                Err(error) => {
+                    self.end_receiving(shared.budget);
+                    return Ok(match error {
+                        ReadError::Reset(code) => ContentRead::Reset(code),
+                        _ => ContentRead::Closed,
+                    });
+                }
+            }
+        }
+        let part = self.held.split_to(max.min(self.held.len()));
+        *left -= part.len() as u64;
+        Ok(ContentRead::Data(part))
+    }
+}
+
+/// What reading content gave.
+#[derive(Debug)]
+pub(super) enum ContentRead {
+    Data(Bytes),
+    Blocked,
+    Reset(u64),
+    Closed,
+}

@@ -1,0 +1,597 @@
+//! The H rows of the conformance table: what a hostile peer does and what it gets.
+
+use super::*;
+
+const DATA: &[u8] = &[0x00, 0x01, b'x'];
+
+fn rig(side: Side) -> (Rig, StreamId) {
+    Rig::ready(side, plain_settings())
+}
+
+/// A fresh connection whose peer sends this on a request stream.
+fn on_request(side: Side, bytes: impl Fn(&Rig) -> Vec<u8>) -> (Rig, StreamId) {
+    let (mut rig, _) = rig(side);
+    let id = rig.request();
+    let bytes = bytes(&rig);
+    rig.push(id, &bytes);
+    (rig, id)
+}
+
+fn on_control(side: Side, bytes: &[u8]) -> Rig {
+    let (mut rig, control) = rig(side);
+    rig.push(control, bytes);
+    rig
+}
+
+#[test]
+fn h01_data_before_headers() {
+    for side in BOTH {
+        on_request(side, |_| DATA.to_vec()).0.assert_failed(code::H3_FRAME_UNEXPECTED);
+    }
+}
+
+#[test]
+fn h02_headers_or_data_after_trailers() {
+    for side in BOTH {
+        for last in [DATA.to_vec(), headers(&[("a", "b")])] {
+            let (mut rig, _) = on_request(side, |rig| {
+                [rig.first_headers(&[]), headers(&[("x", "y")]), last.clone()].concat()
+            });
+            rig.assert_failed(code::H3_FRAME_UNEXPECTED);
+        }
+    }
+}
+
+#[test]
+fn h03_to_h06_malformed_messages() {
+    for side in BOTH {
+        for bad in
+            [(":status", "200"), (":method", "GET"), (":x", ""), ("Upper", "x"), ("x", "a\n"), ("te", "gzip")]
+        {
+            let (mut rig, id) = on_request(side, |rig| rig.first_headers(&[bad]));
+            rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+            assert_eq!(rig.requests_seen(), 0);
+        }
+        let (mut rig, id) =
+            on_request(side, |rig| [rig.first_headers(&[]), headers(&[(":path", "/")])].concat());
+        rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+    }
+}
+
+#[test]
+fn h07_content_length_and_content() {
+    for side in BOTH {
+        // More than declared: not one byte of the frame that exceeds it is given out.
+        let (mut rig, id) = on_request(side, |rig| rig.first_headers(&[("content-length", "3")]));
+        rig.push(id, b"\x00\x02ab");
+        assert_eq!(rig.read_body(id), b"ab");
+        rig.push(id, b"\x00\x02cd");
+        rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+        assert_eq!(rig.read_body(id), b"");
+        // Less than declared, and none at all.
+        for content in [&b"\x00\x02ab"[..], b""] {
+            let (mut rig, id) = on_request(side, |rig| rig.first_headers(&[("content-length", "3")]));
+            rig.push(id, content);
+            rig.fin(id);
+            rig.read_body(id);
+            rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+        }
+        // Exactly what was declared, in two frames and an empty one.
+        let (mut rig, id) = on_request(side, |rig| rig.first_headers(&[("content-length", "3")]));
+        rig.push(id, b"\x00\x02ab\x00\x00\x00\x01c");
+        rig.fin(id);
+        assert_eq!(rig.read_body(id), b"abc");
+        rig.assert_alive();
+        assert!(matches!(rig.events.last(), Some(Event::Finished { .. })));
+    }
+}
+
+#[test]
+fn h08_fin_before_headers() {
+    let (mut rig, _) = rig(Side::Server);
+    let id = rig.request();
+    rig.fin(id);
+    assert_eq!(rig.peer().reset_received(id), Some(code::H3_REQUEST_INCOMPLETE));
+    // Behind a frame that is ignored it is the same.
+    let id = rig.request();
+    rig.push(id, &[0x21, 0x00]);
+    rig.fin(id);
+    rig.assert_stream_error(id, code::H3_REQUEST_INCOMPLETE);
+}
+
+#[test]
+fn h09_connect_rules() {
+    let classic = [(":method", "CONNECT"), (":authority", "a.test:1"), (":path", "/")];
+    for settings in [plain_settings(), webtransport_settings()] {
+        let (mut rig, _) = Rig::ready(Side::Server, settings);
+        let id = rig.request();
+        rig.push(id, &headers(&classic));
+        rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+    }
+    let extended = [&GET[1..], &[(":method", "CONNECT"), (":protocol", "x")]].concat();
+    let (mut refusing, id) = on_request(Side::Server, |_| headers(&extended));
+    refusing.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+    // After a CONNECT only DATA.
+    let (mut rig, _) = Rig::ready(Side::Server, webtransport_settings());
+    let id = rig.request();
+    rig.push(id, &headers(&extended));
+    assert_eq!(rig.requests_seen(), 1);
+    rig.push(id, &headers(&[("a", "b")]));
+    rig.assert_failed(code::H3_FRAME_UNEXPECTED);
+}
+
+#[test]
+fn h10_settings_missing() {
+    for side in BOTH {
+        for first in
+            [varint_frame(7, 0), frame(0x21, b""), frame(0x40, &[0; 9]), frame(2, b""), DATA.to_vec()]
+        {
+            let mut rig = Rig::new(side, plain_settings());
+            let control = rig.peer().open(Dir::Uni).unwrap();
+            rig.push(control, &[&[0][..], &first].concat());
+            rig.assert_failed(code::H3_MISSING_SETTINGS);
+        }
+    }
+}
+
+#[test]
+fn h11_second_settings() {
+    for side in BOTH {
+        on_control(side, &frame(4, b"")).assert_failed(code::H3_FRAME_UNEXPECTED);
+    }
+}
+
+#[test]
+fn h12_bad_settings() {
+    for side in BOTH {
+        for payload in
+            [&[0x33, 1, 0x33, 1][..], &[0x21, 0, 0x21, 0], &[2, 0], &[3, 0], &[4, 0], &[5, 0], &[0x33, 2]]
+        {
+            let mut rig = Rig::new(side, plain_settings());
+            let control = rig.peer().open(Dir::Uni).unwrap();
+            rig.push(control, &[&[0][..], &frame(4, payload)].concat());
+            rig.assert_failed(code::H3_SETTINGS_ERROR);
+        }
+    }
+}
+
+#[test]
+fn h13_request_frames_on_the_control_stream() {
+    for side in BOTH {
+        for kind in [0, 1, 5] {
+            on_control(side, &frame(kind, &[0; 5])).assert_failed(code::H3_FRAME_UNEXPECTED);
+        }
+        for kind in [2, 6, 8, 9] {
+            on_control(side, &frame(kind, b"")).assert_failed(code::H3_FRAME_UNEXPECTED);
+        }
+    }
+}
+
+#[test]
+fn h14_critical_streams_closed() {
+    for side in BOTH {
+        for stream_type in [0_u8, 2, 3] {
+            for way in 0..3 {
+                let (mut rig, control) = rig(side);
+                let id = if stream_type == 0 { control } else { rig.peer().open(Dir::Uni).unwrap() };
+                if stream_type != 0 {
+                    rig.push(id, &[stream_type]);
+                }
+                match way {
+                    0 => rig.peer().finish(id).unwrap(),
+                    1 => rig.peer().reset(id, 0, u64::MAX).unwrap(),
+                    _ => {
+                        let ours = StreamId::new(side, Dir::Uni, u64::from(stream_type.saturating_sub(1)));
+                        rig.peer().stop_sending(ours, 0).unwrap();
+                    }
+                }
+                rig.run();
+                rig.assert_failed(code::H3_CLOSED_CRITICAL_STREAM);
+            }
+        }
+    }
+}
+
+#[test]
+fn second_critical_streams() {
+    for side in BOTH {
+        for stream_type in [0_u8, 2, 3] {
+            let (mut rig, _) = rig(side);
+            for _ in 0..2 {
+                let id = rig.peer().open(Dir::Uni).unwrap();
+                rig.push(id, &[stream_type]);
+                if stream_type == 0 {
+                    break;
+                }
+            }
+            rig.assert_failed(code::H3_STREAM_CREATION_ERROR);
+        }
+    }
+}
+
+#[test]
+fn h15_client_opens_a_push_stream() {
+    let (mut rig, _) = rig(Side::Server);
+    let id = rig.peer().open(Dir::Uni).unwrap();
+    rig.push(id, &[1]);
+    rig.assert_failed(code::H3_STREAM_CREATION_ERROR);
+}
+
+#[test]
+fn h16_server_initiated_bidi_stream() {
+    for settings in [plain_settings(), webtransport_settings()] {
+        let (mut rig, _) = Rig::ready(Side::Client, settings);
+        let id = rig.peer().open(Dir::Bidi).unwrap();
+        rig.push(id, &headers(&OK));
+        rig.assert_failed(code::H3_STREAM_CREATION_ERROR);
+    }
+}
+
+#[test]
+fn h17_push_without_permission() {
+    let (mut rig, _) = rig(Side::Client);
+    let id = rig.peer().open(Dir::Uni).unwrap();
+    rig.push(id, &[1, 0]);
+    rig.assert_failed(code::H3_ID_ERROR);
+    on_request(Side::Client, |_| frame(5, &[0, 0, 0])).0.assert_failed(code::H3_ID_ERROR);
+    on_request(Side::Server, |_| frame(5, &[0, 0, 0])).0.assert_failed(code::H3_FRAME_UNEXPECTED);
+    for side in BOTH {
+        on_control(side, &varint_frame(3, 0)).assert_failed(code::H3_ID_ERROR);
+    }
+}
+
+#[test]
+fn h18_max_push_id() {
+    on_control(Side::Client, &varint_frame(0xd, 1)).assert_failed(code::H3_FRAME_UNEXPECTED);
+    let (mut rig, control) = rig(Side::Server);
+    rig.push(control, &[varint_frame(0xd, 5), varint_frame(0xd, 5), varint_frame(0xd, 6)].concat());
+    rig.assert_alive();
+    rig.push(control, &varint_frame(0xd, 5));
+    rig.assert_failed(code::H3_ID_ERROR);
+    for side in BOTH {
+        on_request(side, |_| varint_frame(0xd, 1)).0.assert_failed(code::H3_FRAME_UNEXPECTED);
+    }
+}
+
+#[test]
+fn h19_goaway() {
+    for side in BOTH {
+        on_request(side, |_| varint_frame(7, 0)).0.assert_failed(code::H3_FRAME_UNEXPECTED);
+        let (mut rig, control) = rig(side);
+        rig.push(control, &[varint_frame(7, 8), varint_frame(7, 8), varint_frame(7, 4)].concat());
+        rig.assert_alive();
+        rig.push(control, &varint_frame(7, 8));
+        rig.assert_failed(code::H3_ID_ERROR);
+    }
+    for id in [1, 2, 3, 7] {
+        on_control(Side::Client, &varint_frame(7, id)).assert_failed(code::H3_ID_ERROR);
+    }
+    on_control(Side::Server, &varint_frame(7, 3)).assert_alive();
+}
+
+#[test]
+fn h20_settings_on_a_request_stream() {
+    for side in BOTH {
+        on_request(side, |_| frame(4, b"")).0.assert_failed(code::H3_FRAME_UNEXPECTED);
+        let (mut rig, _) = on_request(side, |rig| [rig.first_headers(&[]), frame(4, b"")].concat());
+        rig.assert_failed(code::H3_FRAME_UNEXPECTED);
+    }
+}
+
+#[test]
+fn h21_grease_of_any_size() {
+    for side in BOTH {
+        for size in [0, 1, 5000, 1 << 20] {
+            let (mut rig, control) = rig(side);
+            rig.peer().window = 4 << 20;
+            rig.piece = 10_000;
+            let grease = frame(0x1f * 7 + 0x21, &vec![7; size]);
+            rig.push(control, &grease);
+            let id = rig.request();
+            let bytes =
+                [grease.clone(), rig.first_headers(&[]), grease.clone(), DATA.to_vec(), grease].concat();
+            rig.push(id, &bytes);
+            rig.fin(id);
+            assert_eq!(rig.read_body(id), b"x");
+            let uni = rig.peer().open(Dir::Uni).unwrap();
+            rig.push(uni, &[&[0x21][..], &vec![1; size]].concat());
+            rig.assert_alive();
+            assert_eq!(rig.connection.budget.used(), 0);
+            assert!(matches!(rig.events.last(), Some(Event::Finished { .. })));
+        }
+        // A SETTINGS frame of a megabyte of settings to ignore.
+        let mut payload = Vec::new();
+        for n in 0..200_000_u64 {
+            quic_core::base::varint::put(&mut payload, 0x1f * n + 0x21);
+            payload.push(0);
+        }
+        let mut rig = Rig::new(side, plain_settings());
+        rig.peer().window = 4 << 20;
+        let control = rig.peer().open(Dir::Uni).unwrap();
+        rig.push(control, &[&[0][..], &frame(4, &payload)].concat());
+        rig.assert_alive();
+        assert_eq!(rig.connection.peer_settings().map(|settings| settings.extra.len()), Some(0));
+    }
+}
+
+#[test]
+fn h22_frames_that_end_wrongly() {
+    for side in BOTH {
+        let first = Rig::new(side, plain_settings()).first_headers(&[]);
+        for cut in 1..first.len() {
+            let (mut rig, id) = on_request(side, |_| first[..cut].to_vec());
+            rig.fin(id);
+            rig.assert_failed(code::H3_FRAME_ERROR);
+        }
+        // Inside a DATA frame's payload and a skipped frame's.
+        for tail in [&[0x00, 5, b'x'][..], &[0x21, 5, 0], &[0x00]] {
+            let (mut rig, id) = on_request(side, |rig| [&rig.first_headers(&[])[..], tail].concat());
+            rig.fin(id);
+            rig.read_body(id);
+            rig.assert_failed(code::H3_FRAME_ERROR);
+        }
+        for payload in [&[0x40][..], &[0, 0], &[0x40, 0, 0], b"", &[0; 9]] {
+            on_control(side, &frame(7, payload)).assert_failed(code::H3_FRAME_ERROR);
+        }
+    }
+}
+
+#[test]
+fn h23_unknown_and_unfinished_uni_streams() {
+    for side in BOTH {
+        let (mut rig, _) = rig(side);
+        rig.peer().grants = [100, 200_000];
+        rig.end().grants = [100, 200_000];
+        rig.run();
+        let baseline = rig.end().open_streams();
+        for n in 0..3000_u64 {
+            let id = rig.peer().open(Dir::Uni).unwrap();
+            match n % 4 {
+                0 => rig.peer().push(id, &[0x3f, 0, 0]),
+                1 => rig.peer().finish(id).unwrap(),
+                2 => {
+                    rig.peer().push(id, &[0xc0, 0, 0]);
+                    rig.peer().reset(id, 1, u64::MAX).unwrap();
+                }
+                _ => {
+                    rig.piece = 1;
+                    rig.peer().push(id, &[0xc0, 0, 0, 0, 0, 0, 0x42, 0x42, 0, 0, 0]);
+                }
+            }
+            rig.run();
+            rig.piece = usize::MAX;
+            if n % 4 == 0 {
+                assert_eq!(rig.peer().stop_received(id), Some(code::H3_STREAM_CREATION_ERROR));
+            }
+            rig.end().forget_closed();
+            rig.peer().forget_closed();
+        }
+        rig.assert_alive();
+        assert_eq!(rig.end().open_streams(), baseline);
+        assert!(rig.connection.incoming.is_empty());
+    }
+}
+
+#[test]
+fn h24_priority_update() {
+    let update = |id: u64, value: &str| {
+        let mut payload = Vec::new();
+        quic_core::base::varint::put(&mut payload, id);
+        payload.extend_from_slice(value.as_bytes());
+        frame(0xf0700, &payload)
+    };
+    for side in BOTH {
+        on_request(side, |_| update(0, "u=1")).0.assert_failed(code::H3_FRAME_UNEXPECTED);
+    }
+    on_control(Side::Client, &update(0, "u=1")).assert_failed(code::H3_FRAME_UNEXPECTED);
+    // Over the limit of 100 streams, and ids that are no requests.
+    for id in [400, 1, 2, 3] {
+        on_control(Side::Server, &update(id, "u=1")).assert_failed(code::H3_ID_ERROR);
+    }
+    on_control(Side::Server, &frame(0xf0701, &[0])).assert_failed(code::H3_ID_ERROR);
+    on_control(Side::Server, &frame(0xf0700, b"")).assert_failed(code::H3_FRAME_ERROR);
+    // Before the stream opens (the latest wins), and after.
+    let mut rig =
+        on_control(Side::Server, &[update(0, "u=1"), update(0, "u=2, i"), update(396, "u=0")].concat());
+    let id = rig.request();
+    rig.push(id, &get_with(&[("priority", "u=7")]));
+    let rank = |rig: &mut Rig| rig.end().priority(id).map(|rank| (rank.urgency, rank.incremental));
+    assert_eq!(rank(&mut rig), Some((2, true)));
+    let control = StreamId::new(Side::Client, Dir::Uni, 0);
+    rig.push(control, &update(0, "u=6"));
+    assert_eq!(rank(&mut rig), Some((6, false)));
+    for _ in 0..1000 {
+        for index in 1..100 {
+            rig.push(control, &update(index * 4, "u=1"));
+        }
+        if rig.connection.early_priorities.len() == 64 {
+            break;
+        }
+    }
+    assert_eq!(rig.connection.early_priorities.len(), 64);
+    rig.assert_alive();
+}
+
+#[test]
+fn h25_datagram_without_a_stream() {
+    for side in BOTH {
+        for bytes in [&b""[..], &[0x40], &[0xd0, 0, 0, 0, 0, 0, 0, 0]] {
+            let (mut rig, _) = rig(side);
+            rig.peer().send_datagram(Bytes::copy_from_slice(bytes)).unwrap();
+            rig.run();
+            rig.assert_failed(code::H3_DATAGRAM_ERROR);
+        }
+    }
+}
+
+#[test]
+fn h26_datagrams_for_streams_that_are_not_there() {
+    let datagrams =
+        |rig: &Rig| rig.events.iter().filter(|event| matches!(event, Event::Datagram { .. })).count();
+    for side in BOTH {
+        // Closed: dropped.
+        let (mut rig, _) = rig(side);
+        let id = rig.request();
+        let first = rig.first_headers(&[]);
+        rig.push(id, &first);
+        rig.fin(id);
+        rig.peer().send_datagram(Bytes::from_static(&[0])).unwrap();
+        rig.run();
+        assert_eq!(datagrams(&rig), 0);
+        // Not open yet: a server hands it on, a client knows that nothing can come of it.
+        rig.peer().send_datagram(Bytes::from_static(&[50, 1])).unwrap();
+        rig.run();
+        assert_eq!(datagrams(&rig), usize::from(side == Side::Server));
+        rig.assert_alive();
+        rig.peer().send_datagram(Bytes::from_static(&[0x40, 100])).unwrap();
+        rig.run();
+        rig.assert_failed(code::H3_ID_ERROR);
+    }
+}
+
+/// The three ways of H28; each makes `count` requests useless.
+fn rapid_resets(way: u8, count: u64, per_second: u64) -> Rig {
+    let (mut rig, _) = rig(Side::Server);
+    rig.end().grants = [1 << 40, 100];
+    rig.run();
+    for n in 0..count {
+        if n > 0 && n % per_second == 0 {
+            rig.later(Duration::from_secs(1));
+        }
+        let Some(id) = rig.peer().open(Dir::Bidi) else { break };
+        match way {
+            0 => {
+                rig.peer().push(id, &get_with(&[]));
+                rig.run();
+                rig.peer().reset(id, code::H3_REQUEST_CANCELLED, 0).unwrap();
+            }
+            1 => {
+                rig.peer().push(id, &get_with(&[]));
+                rig.peer().finish(id).unwrap();
+                rig.peer().stop_sending(id, code::H3_REQUEST_CANCELLED).unwrap();
+            }
+            _ => rig.peer().push(id, &[get_with(&[("content-length", "0")]), DATA.to_vec()].concat()),
+        }
+        rig.run();
+        if rig.connection.failure().is_some() {
+            break;
+        }
+        // The application lets go of what was cancelled.
+        let (end, _) = rig.pair.ends(Side::Server);
+        rig.connection.reset(id, code::H3_REQUEST_CANCELLED, end);
+        rig.connection.stop(id, code::H3_REQUEST_CANCELLED, end);
+        rig.run();
+        assert_eq!(rig.connection.open_requests(), 0);
+        rig.events.clear();
+        rig.end().forget_closed();
+        rig.peer().forget_closed();
+    }
+    rig
+}
+
+#[test]
+fn h28_rapid_reset() {
+    for way in 0..3 {
+        rapid_resets(way, 3000, 1000).assert_alive();
+        rapid_resets(way, 1001, 1001).assert_failed(code::H3_EXCESSIVE_LOAD);
+    }
+}
+
+#[test]
+fn header_sections_over_the_limit() {
+    let large = "a".repeat(17_000);
+    let (mut server, id) = on_request(Side::Server, |rig| rig.first_headers(&[("x", &large)]));
+    let answer = server.peer().pull(id);
+    assert_eq!(answer, headers(&[(":status", "431")]));
+    assert!(server.peer().finish_received(id));
+    assert_eq!((server.requests_seen(), server.connection.open_requests()), (0, 0));
+    // Many small lines: the section on the wire is under the limit, what it counts is not.
+    let (mut server, id) = on_request(Side::Server, |rig| rig.first_headers(&[("accept", "*/*"); 400]));
+    assert_eq!(server.peer().pull(id), headers(&[(":status", "431")]));
+    let (mut client, id) = on_request(Side::Client, |rig| rig.first_headers(&[("x", &large)]));
+    client.assert_stream_error(id, code::H3_EXCESSIVE_LOAD);
+}
+
+#[test]
+fn unfinished_header_sections_are_charged() {
+    let (mut rig, _) = rig(Side::Server);
+    rig.connection.budget = Budget::new(20_000);
+    let first = rig.request();
+    rig.push(first, &[&[1, 0x60, 0][..], &[0; 8000]].concat());
+    let second = rig.request();
+    rig.push(second, &[&[1, 0x60, 0][..], &[0; 8000]].concat());
+    assert_eq!(rig.connection.budget.used(), 16_000);
+    let third = rig.request();
+    rig.push(third, &[&[1, 0x60, 0][..], &[0; 8000]].concat());
+    assert_eq!(rig.peer().reset_received(third), Some(code::H3_EXCESSIVE_LOAD));
+    rig.peer().reset(first, 0, 0).unwrap();
+    rig.peer().reset(second, 0, 0).unwrap();
+    rig.run();
+    assert_eq!(rig.connection.budget.used(), 0);
+    assert_eq!(rig.end().closed, None);
+}
+
+#[test]
+fn qpack_errors_close_the_connection() {
+    for side in BOTH {
+        on_request(side, |_| frame(1, &[0, 0, 0xff, 36])).0.assert_failed(0x200);
+        on_request(side, |_| frame(1, b"")).0.assert_failed(0x200);
+        for (bytes, code) in [([2, 0x3f], 0x201), ([3, 0x01], 0x202)] {
+            let (mut rig, _) = rig(side);
+            let id = rig.peer().open(Dir::Uni).unwrap();
+            rig.push(id, &[&bytes[..], &[1]].concat());
+            rig.assert_failed(code);
+        }
+    }
+}
+
+#[test]
+fn a_response_that_never_comes() {
+    let (mut rig, id) = on_request(Side::Client, |_| headers(&[(":status", "103")]));
+    rig.fin(id);
+    rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+}
+
+mod any_bytes {
+    use super::*;
+    use proptest::{collection::vec, prelude::*};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// No bytes on any stream make either role panic, and how they are cut makes no difference to the end.
+        #[test]
+        fn no_panic_and_no_dependence_on_pieces(
+            server in any::<bool>(),
+            tail in vec(prop_oneof![0_u8..0x10, any::<u8>()], 0..120),
+            whole_head in any::<bool>(),
+            fin in any::<bool>(),
+            kind in 0_u8..3,
+        ) {
+            let side = if server { Side::Server } else { Side::Client };
+            let outcome = |piece: usize| {
+                let (mut rig, control) = Rig::ready(side, webtransport_settings());
+                rig.piece = piece;
+                let id = match kind {
+                    0 => rig.request(),
+                    1 => control,
+                    _ => rig.peer().open(Dir::Uni).unwrap(),
+                };
+                if whole_head && kind == 0 {
+                    let first = rig.first_headers(&[]);
+                    rig.push(id, &first);
+                }
+                rig.push(id, &tail);
+                rig.read_body(id);
+                if fin && kind != 1 {
+                    // It may have been stopped in answer to its bytes.
+                    let _ = rig.peer().finish(id);
+                    rig.run();
+                    rig.read_body(id);
+                }
+                (rig.connection.failure(), rig.requests_seen())
+            };
+            prop_assert_eq!(outcome(usize::MAX), outcome(1));
+        }
+    }
+}

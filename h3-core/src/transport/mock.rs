@@ -1,0 +1,463 @@
+//! Two ends of a connection in memory, for tests and fuzzing: ordered streams, credit, resets, datagrams.
+//!
+//! Nothing moves between the ends until [`Pair::deliver`]; nothing is ever lost or reordered.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Buf, Bytes, BytesMut};
+use quic_core::{
+    Dir, Event, Priority, Side, StreamId, StreamTag,
+    error::call::{DatagramError, Read, ReadError, WriteError},
+};
+
+use super::{ExportError, Transport};
+
+/// The sending half of a stream.
+#[derive(Debug, Default)]
+struct Send {
+    queue: BytesMut,
+    written: u64,
+    finished: bool,
+    reset: Option<(u64, u64)>,
+    stopped: Option<u64>,
+    delivered: u64,
+    end_delivered: bool,
+    blocked: bool,
+}
+
+/// The receiving half of a stream.
+#[derive(Debug, Default)]
+struct Recv {
+    queue: BytesMut,
+    received: u64,
+    read: u64,
+    finished: bool,
+    reset: Option<u64>,
+    stop: Option<u64>,
+    stop_delivered: bool,
+    closed: bool,
+}
+
+/// One stream as one end sees it.
+#[derive(Debug, Default)]
+struct Stream {
+    send: Option<Send>,
+    recv: Option<Recv>,
+    tag: StreamTag,
+    priority: Option<Priority>,
+}
+
+/// One end of the connection.
+#[derive(Debug)]
+pub struct End {
+    side: Side,
+    streams: BTreeMap<StreamId, Stream>,
+    opened: [u64; 2],
+    remote_opened: [u64; 2],
+    datagrams_out: VecDeque<Bytes>,
+    datagrams_in: VecDeque<Bytes>,
+    /// Streams that the peer may open, bidirectional and unidirectional.
+    pub grants: [u64; 2],
+    /// Streams that this end may open; follows the peer's `grants` at each delivery.
+    limits: [u64; 2],
+    /// Bytes that one stream may have written and not delivered.
+    pub window: u64,
+    /// The largest datagram; `None` refuses them.
+    pub max_datagram: Option<usize>,
+    /// What the peer says about `RESET_STREAM_AT`.
+    pub reset_stream_at: bool,
+    /// Events for this end, oldest first.
+    pub events: VecDeque<Event>,
+    /// The application close of this end.
+    pub closed: Option<(u64, Vec<u8>)>,
+    /// How many times [`Transport::close`] was called.
+    pub closes: usize,
+}
+
+impl End {
+    fn new(side: Side) -> Self {
+        Self {
+            side,
+            streams: BTreeMap::new(),
+            opened: [0; 2],
+            remote_opened: [0; 2],
+            datagrams_out: VecDeque::new(),
+            datagrams_in: VecDeque::new(),
+            grants: [100; 2],
+            limits: [100; 2],
+            window: 1 << 20,
+            max_datagram: Some(1200),
+            reset_stream_at: true,
+            events: VecDeque::new(),
+            closed: None,
+            closes: 0,
+        }
+    }
+
+    fn stream(&mut self, id: StreamId) -> &mut Stream {
+        let side = self.side;
+        self.streams.entry(id).or_insert_with(|| {
+            let both = id.dir() == Dir::Bidi;
+            Stream {
+                send: (both || id.initiator() == side).then(Send::default),
+                recv: (both || id.initiator() != side).then(Recv::default),
+                ..Stream::default()
+            }
+        })
+    }
+
+    fn notify(&mut self, id: StreamId, event: fn(StreamId, StreamTag) -> Event) {
+        let tag = self.stream(id).tag;
+        self.events.push_back(event(id, tag));
+    }
+
+    /// Events that the peer opened this stream and all lower ones of its kind.
+    fn announce(&mut self, id: StreamId) {
+        if id.initiator() == self.side {
+            return;
+        }
+        let dir = id.dir();
+        while self.remote_opened[dir as usize] <= id.index() {
+            let next = StreamId::new(id.initiator(), dir, self.remote_opened[dir as usize]);
+            self.remote_opened[dir as usize] += 1;
+            self.stream(next);
+            self.events.push_back(Event::StreamOpened(next));
+        }
+    }
+
+    /// Writes bytes and panics if that is not possible: for scripts that play a hostile peer.
+    ///
+    /// # Panics
+    /// When the stream does not take all the bytes.
+    pub fn push(&mut self, id: StreamId, bytes: &[u8]) {
+        let mut data = Bytes::copy_from_slice(bytes);
+        self.write(id, &mut data).expect("the script's stream is writable");
+        assert!(data.is_empty(), "the script's stream has room");
+    }
+
+    /// Reads all that is there, for scripts.
+    pub fn pull(&mut self, id: StreamId) -> Vec<u8> {
+        let mut all = Vec::new();
+        while let Ok(Read::Data(bytes)) = self.read(id, usize::MAX) {
+            all.extend_from_slice(&bytes);
+        }
+        all
+    }
+
+    /// The code of a reset that came for this stream.
+    #[must_use]
+    pub fn reset_received(&self, id: StreamId) -> Option<u64> {
+        self.streams.get(&id)?.recv.as_ref()?.reset
+    }
+
+    /// The code with which the peer asked to stop.
+    #[must_use]
+    pub fn stop_received(&self, id: StreamId) -> Option<u64> {
+        self.streams.get(&id)?.send.as_ref()?.stopped
+    }
+
+    /// Whether the peer's end of the stream came, after all its bytes.
+    #[must_use]
+    pub fn finish_received(&self, id: StreamId) -> bool {
+        self.streams.get(&id).and_then(|stream| stream.recv.as_ref()).is_some_and(|recv| recv.finished)
+    }
+
+    /// The priority that was set last.
+    #[must_use]
+    pub fn priority(&self, id: StreamId) -> Option<Priority> {
+        self.streams.get(&id)?.priority
+    }
+
+    /// Forgets streams on which both sides are done, as a transport does.
+    pub fn forget_closed(&mut self) {
+        self.streams.retain(|_, stream| {
+            let sent = stream.send.as_ref().is_none_or(|send| send.end_delivered);
+            let read = stream.recv.as_ref().is_none_or(|recv| recv.closed);
+            !(sent && read)
+        });
+    }
+
+    /// Streams remembered.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+}
+
+impl Transport for End {
+    fn side(&self) -> Side {
+        self.side
+    }
+
+    fn open(&mut self, dir: Dir) -> Option<StreamId> {
+        let index = self.opened[dir as usize];
+        if index >= self.limits[dir as usize] {
+            return None;
+        }
+        self.opened[dir as usize] += 1;
+        let id = StreamId::new(self.side, dir, index);
+        self.stream(id);
+        Some(id)
+    }
+
+    fn read(&mut self, id: StreamId, max: usize) -> Result<Read, ReadError> {
+        let recv =
+            self.streams.get_mut(&id).and_then(|stream| stream.recv.as_mut()).ok_or(ReadError::Closed)?;
+        if recv.closed || recv.stop.is_some() {
+            return Err(ReadError::Closed);
+        }
+        if let (Some(code), true) = (recv.reset, recv.queue.is_empty()) {
+            recv.closed = true;
+            return Err(ReadError::Reset(code));
+        }
+        if recv.queue.is_empty() {
+            recv.closed = recv.finished;
+            return Ok(if recv.finished { Read::Finished } else { Read::Blocked });
+        }
+        let part = recv.queue.split_to(max.min(recv.queue.len())).freeze();
+        recv.read += part.len() as u64;
+        Ok(if part.is_empty() { Read::Blocked } else { Read::Data(part) })
+    }
+
+    fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        let window = self.window;
+        let send =
+            self.streams.get_mut(&id).and_then(|stream| stream.send.as_mut()).ok_or(WriteError::Closed)?;
+        if let Some(code) = send.stopped {
+            return Err(WriteError::Stopped(code));
+        }
+        if send.finished || send.reset.is_some() {
+            return Err(WriteError::Closed);
+        }
+        let room = usize::try_from(window).unwrap_or(usize::MAX).saturating_sub(send.queue.len());
+        let taken = room.min(data.len());
+        send.queue.extend_from_slice(&data[..taken]);
+        send.written += taken as u64;
+        send.blocked = !data.is_empty() && taken < data.len();
+        data.advance(taken);
+        Ok(taken)
+    }
+
+    fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
+        let send =
+            self.streams.get_mut(&id).and_then(|stream| stream.send.as_mut()).ok_or(WriteError::Closed)?;
+        if let Some(code) = send.stopped {
+            return Err(WriteError::Stopped(code));
+        }
+        if send.finished || send.reset.is_some() {
+            return Err(WriteError::Closed);
+        }
+        send.finished = true;
+        Ok(())
+    }
+
+    fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError> {
+        let reliable = if self.reset_stream_at { reliable_size } else { 0 };
+        let send =
+            self.streams.get_mut(&id).and_then(|stream| stream.send.as_mut()).ok_or(WriteError::Closed)?;
+        if send.reset.is_some() || send.end_delivered {
+            return Err(WriteError::Closed);
+        }
+        let keep = usize::try_from(reliable.saturating_sub(send.delivered)).unwrap_or(usize::MAX);
+        send.queue.truncate(keep);
+        send.reset = Some((code, reliable));
+        Ok(())
+    }
+
+    fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError> {
+        let recv =
+            self.streams.get_mut(&id).and_then(|stream| stream.recv.as_mut()).ok_or(ReadError::Closed)?;
+        if recv.closed || recv.stop.is_some() {
+            return Err(ReadError::Closed);
+        }
+        recv.queue.clear();
+        recv.stop = Some(code);
+        recv.closed = true;
+        Ok(())
+    }
+
+    fn set_tag(&mut self, id: StreamId, tag: StreamTag) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.tag = tag;
+        }
+    }
+
+    fn set_priority(&mut self, id: StreamId, priority: Priority) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.priority = Some(priority);
+        }
+    }
+
+    fn bytes_read(&self, id: StreamId) -> Option<u64> {
+        Some(self.streams.get(&id)?.recv.as_ref()?.read)
+    }
+
+    fn final_size(&self, id: StreamId) -> Option<u64> {
+        let recv = self.streams.get(&id)?.recv.as_ref()?;
+        (recv.finished || recv.reset.is_some()).then_some(recv.received)
+    }
+
+    fn stream_limit(&self, initiator: Side, dir: Dir) -> u64 {
+        if initiator == self.side { self.limits[dir as usize] } else { self.grants[dir as usize] }
+    }
+
+    fn send_datagram(&mut self, data: Bytes) -> Result<(), DatagramError> {
+        let max = self.max_datagram.ok_or(DatagramError::Unsupported)?;
+        if data.len() > max {
+            return Err(DatagramError::TooLarge { max });
+        }
+        if self.datagrams_out.len() >= 1000 {
+            return Err(DatagramError::Full);
+        }
+        self.datagrams_out.push_back(data);
+        Ok(())
+    }
+
+    fn receive_datagram(&mut self) -> Option<Bytes> {
+        self.datagrams_in.pop_front()
+    }
+
+    fn max_datagram_size(&self) -> Option<usize> {
+        self.max_datagram
+    }
+
+    fn peer_supports_reset_stream_at(&self) -> bool {
+        self.reset_stream_at
+    }
+
+    fn export_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: &[u8],
+    ) -> Result<(), ExportError> {
+        // Not secret, but equal at both ends and different for different labels and contexts.
+        let seed = label
+            .iter()
+            .chain(&[0])
+            .chain(context)
+            .fold(17_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        out.iter_mut().zip(1_u64..).for_each(|(byte, at)| *byte = (seed.wrapping_mul(at) >> 24) as u8);
+        Ok(())
+    }
+
+    fn close(&mut self, code: u64, reason: &[u8]) {
+        self.closes += 1;
+        self.closed.get_or_insert_with(|| (code, reason.to_vec()));
+    }
+}
+
+/// Both ends.
+#[derive(Debug)]
+pub struct Pair {
+    /// The client's end.
+    pub client: End,
+    /// The server's end.
+    pub server: End,
+}
+
+impl Default for Pair {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Pair {
+    /// A connection whose handshake is complete; each end has that event.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut pair = Self { client: End::new(Side::Client), server: End::new(Side::Server) };
+        for end in [&mut pair.client, &mut pair.server] {
+            end.events.push_back(Event::HandshakeComplete);
+        }
+        pair
+    }
+
+    /// Both ends: the one of `side` first.
+    pub fn ends(&mut self, side: Side) -> (&mut End, &mut End) {
+        match side {
+            Side::Client => (&mut self.client, &mut self.server),
+            Side::Server => (&mut self.server, &mut self.client),
+        }
+    }
+
+    /// Carries everything across, at most `max` bytes of each stream, and tells each end. True if anything moved.
+    pub fn deliver(&mut self, max: usize) -> bool {
+        let there = carry(&mut self.client, &mut self.server, max);
+        let back = carry(&mut self.server, &mut self.client, max);
+        there | back
+    }
+}
+
+fn carry(from: &mut End, to: &mut End, max: usize) -> bool {
+    let mut moved = false;
+    for dir in [Dir::Bidi, Dir::Uni] {
+        let granted = to.grants[dir as usize];
+        if from.limits[dir as usize] != granted {
+            from.limits[dir as usize] = granted;
+            from.events.push_back(Event::StreamsAvailable(dir));
+            moved = true;
+        }
+    }
+    let ids: Vec<StreamId> = from.streams.keys().copied().collect();
+    for id in ids {
+        moved |= carry_stream(from, to, id, max);
+        moved |= carry_stop(from, to, id);
+    }
+    if !from.datagrams_out.is_empty() {
+        to.datagrams_in.append(&mut from.datagrams_out);
+        to.events.push_back(Event::DatagramReadable);
+        moved = true;
+    }
+    moved
+}
+
+fn carry_stream(from: &mut End, to: &mut End, id: StreamId, max: usize) -> bool {
+    let Some(send) = from.stream(id).send.as_mut() else { return false };
+    let part = send.queue.split_to(max.min(send.queue.len()));
+    send.delivered += part.len() as u64;
+    let ended = send.queue.is_empty() && (send.finished || send.reset.is_some()) && !send.end_delivered;
+    if part.is_empty() && !ended {
+        return false;
+    }
+    send.end_delivered |= ended;
+    let reset = send.reset.map(|(code, _)| code).filter(|_| ended);
+    if send.blocked && !part.is_empty() && !ended {
+        send.blocked = false;
+        from.notify(id, Event::StreamWritable);
+    }
+    to.announce(id);
+    let Some(recv) = to.stream(id).recv.as_mut() else { return true };
+    if recv.closed {
+        return true;
+    }
+    recv.received += part.len() as u64;
+    if reset.is_some() {
+        recv.reset = reset;
+    } else {
+        recv.finished |= ended;
+    }
+    recv.queue.extend_from_slice(&part);
+    to.notify(id, Event::StreamReadable);
+    true
+}
+
+fn carry_stop(from: &mut End, to: &mut End, id: StreamId) -> bool {
+    let Some(recv) = from.stream(id).recv.as_mut() else { return false };
+    let (Some(code), false) = (recv.stop, recv.stop_delivered) else { return false };
+    recv.stop_delivered = true;
+    to.announce(id);
+    let stream = to.stream(id);
+    let tag = stream.tag;
+    if let Some(send) = stream.send.as_mut()
+        && !send.end_delivered
+        && send.stopped.is_none()
+    {
+        send.stopped = Some(code);
+        // RFC 9000 §3.5: STOP_SENDING is answered by a reset.
+        send.queue.clear();
+        send.reset.get_or_insert((code, 0));
+        to.events.push_back(Event::StreamStopped(id, tag, code));
+    }
+    true
+}

@@ -1,0 +1,60 @@
+//! The seam to QUIC: what HTTP/3 and WebTransport call, and never are called by.
+
+#[cfg(any(test, feature = "testing"))]
+pub mod mock;
+
+use bytes::Bytes;
+use quic_core::{
+    Dir, Priority, Side, StreamId, StreamTag,
+    error::call::{DatagramError, Read, ReadError, WriteError},
+};
+
+/// The TLS exporter is not ready, or cannot give what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the TLS exporter cannot give this now")]
+pub struct ExportError;
+
+/// What HTTP/3 and WebTransport need of a QUIC connection. Synchronous; it never calls up.
+///
+/// A stream whose [`StreamTag`] is 0 belongs to HTTP/3. A layer above that takes a stream over sets another tag.
+pub trait Transport {
+    /// Which end of the connection this is.
+    fn side(&self) -> Side;
+    /// Opens a stream. `None`: no credit now, `Event::StreamsAvailable` follows.
+    fn open(&mut self, dir: Dir) -> Option<StreamId>;
+    /// Reads the next bytes of a stream, at most `max` of them. A reset is told once, then the stream is closed.
+    fn read(&mut self, id: StreamId, max: usize) -> Result<Read, ReadError>;
+    /// Writes a prefix of `data` and advances it; 0 is blocked, `Event::StreamWritable` follows.
+    fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError>;
+    /// Ends the sending side after what was written.
+    fn finish(&mut self, id: StreamId) -> Result<(), WriteError>;
+    /// Resets the sending side. The peer still gets the first `reliable_size` bytes if it supports that; 0, and a
+    /// peer without support, make it a plain `RESET_STREAM`.
+    fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError>;
+    /// Asks the peer to stop sending; what is there and what comes is discarded.
+    fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError>;
+    /// Marks a stream; later events carry the mark.
+    fn set_tag(&mut self, id: StreamId, tag: StreamTag);
+    /// Ranks a stream's data among others.
+    fn set_priority(&mut self, id: StreamId, priority: Priority);
+    /// Bytes read of a stream so far; `None` once it is gone.
+    fn bytes_read(&self, id: StreamId) -> Option<u64>;
+    /// The final size of a finished or reset stream, if known.
+    fn final_size(&self, id: StreamId) -> Option<u64>;
+    /// How many streams of this kind may be opened over the life of the connection, by the limits known now: the
+    /// last `MAX_STREAMS` sent (peer's streams) or received (own streams).
+    fn stream_limit(&self, initiator: Side, dir: Dir) -> u64;
+    /// Queues a datagram.
+    fn send_datagram(&mut self, data: Bytes) -> Result<(), DatagramError>;
+    /// Takes the next received datagram.
+    fn receive_datagram(&mut self) -> Option<Bytes>;
+    /// The largest datagram that can be sent now, in bytes; `None`: the peer takes none.
+    fn max_datagram_size(&self) -> Option<usize>;
+    /// Whether the peer understands `RESET_STREAM_AT`.
+    fn peer_supports_reset_stream_at(&self) -> bool;
+    /// The TLS exporter (RFC 8446 §7.5): fills `out`.
+    fn export_keying_material(&self, out: &mut [u8], label: &[u8], context: &[u8])
+    -> Result<(), ExportError>;
+    /// Closes the connection with an application code (`CONNECTION_CLOSE` of type 0x1d).
+    fn close(&mut self, code: u64, reason: &[u8]);
+}

@@ -1,0 +1,228 @@
+//! The decoder: an encoded field section to field lines, and what the peer's encoder says on its stream.
+//!
+//! It owns a scratch buffer that is bounded by the caller's limit and shrinks again; nothing is kept between
+//! sections. It must never know streams. Implements RFC 9204 §4.5 (reading) and §4.3 (reading).
+
+use bytes::Bytes;
+
+use crate::{
+    error::{DecodeError, EncoderStreamError},
+    field::{FIELD_OVERHEAD, Field},
+    huffman::{self, HuffmanError},
+    instruction::{self, EncoderInstruction, Pending},
+    integer, static_table,
+};
+
+/// Scratch space kept between sections, in bytes: above it, a section's buffer is given back.
+const KEPT_SCRATCH: usize = 16 * 1024;
+
+/// Decodes field sections that refer to nothing but the static table.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    pending: Pending,
+    /// Text of the section's literals.
+    text: Vec<u8>,
+    /// Lines of the section, whose literals are still places in `text`.
+    lines: Vec<Line>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    name: Piece,
+    value: Piece,
+    never_index: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Piece {
+    Static(&'static [u8]),
+    Text { start: usize, end: usize },
+}
+
+impl Piece {
+    fn len(self) -> usize {
+        match self {
+            Self::Static(bytes) => bytes.len(),
+            Self::Text { start, end } => end - start,
+        }
+    }
+}
+
+impl Decoder {
+    /// A decoder that offers no dynamic table: `SETTINGS_QPACK_MAX_TABLE_CAPACITY` is to be 0 or left out.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decodes one whole encoded field section.
+    ///
+    /// `max_field_section_size` bounds the sum of name, value and 32 bytes for each line (RFC 9114 §4.2.2). It is
+    /// checked before a line is stored, so that a small section cannot expand beyond it.
+    pub fn decode(&mut self, section: &[u8], max_field_section_size: u64) -> Result<Vec<Field>, DecodeError> {
+        self.text.clear();
+        self.lines.clear();
+        let read = SectionReader {
+            rest: section,
+            text: &mut self.text,
+            lines: &mut self.lines,
+            left: max_field_section_size,
+            limit: max_field_section_size,
+        }
+        .read();
+        let fields = read.map(|()| self.take_fields());
+        self.text.shrink_to(KEPT_SCRATCH);
+        self.lines.shrink_to(KEPT_SCRATCH / size_of::<Line>());
+        fields
+    }
+
+    /// One allocation holds the text of all literals; the fields share it.
+    fn take_fields(&self) -> Vec<Field> {
+        let text = Bytes::copy_from_slice(&self.text);
+        let bytes = |piece| match piece {
+            Piece::Static(bytes) => Bytes::from_static(bytes),
+            Piece::Text { start, end } => text.slice(start..end),
+        };
+        let field = |line: &Line| Field {
+            name: bytes(line.name),
+            value: bytes(line.value),
+            never_index: line.never_index,
+        };
+        self.lines.iter().map(field).collect()
+    }
+
+    /// Reads bytes of the peer's encoder stream. An instruction may be split at any byte.
+    pub fn on_encoder_stream(&mut self, bytes: &[u8]) -> Result<(), EncoderStreamError> {
+        self.pending.feed(bytes, |bytes| {
+            let Some((instruction, length)) = instruction::encoder(bytes)? else { return Ok(None) };
+            match instruction {
+                EncoderInstruction::SetCapacity(0) => Ok(Some(length)),
+                // RFC 9204 §4.3.1: not above what the settings offered.
+                EncoderInstruction::SetCapacity(capacity) => {
+                    Err(EncoderStreamError::Capacity { capacity, max: 0 })
+                }
+                EncoderInstruction::InsertWithNameReference { is_static, index }
+                    if !is_static || static_table::get(index).is_none() =>
+                {
+                    Err(EncoderStreamError::Reference(index))
+                }
+                // RFC 9204 §3.2.2: no entry is smaller than 32 bytes, none fits into a table of 0.
+                EncoderInstruction::InsertWithNameReference { .. }
+                | EncoderInstruction::InsertWithLiteralName => Err(EncoderStreamError::EntryTooLarge),
+                // RFC 9204 §2.2.3: nothing was ever inserted.
+                EncoderInstruction::Duplicate(index) => Err(EncoderStreamError::Reference(index)),
+            }
+        })
+    }
+}
+
+struct SectionReader<'a> {
+    rest: &'a [u8],
+    text: &'a mut Vec<u8>,
+    lines: &'a mut Vec<Line>,
+    /// What the limit leaves for the lines to come, in bytes.
+    left: u64,
+    limit: u64,
+}
+
+impl SectionReader<'_> {
+    fn read(mut self) -> Result<(), DecodeError> {
+        self.prefix()?;
+        while let Some(&first) = self.rest.first() {
+            let line = self.line(first)?;
+            self.lines.push(line);
+        }
+        Ok(())
+    }
+
+    /// RFC 9204 §4.5.1: Required Insert Count and Base.
+    fn prefix(&mut self) -> Result<(), DecodeError> {
+        if self.integer(8)? != 0 {
+            return Err(DecodeError::RequiredInsertCount);
+        }
+        let sign = self.rest.first().ok_or(DecodeError::Truncated)? & 0x80 != 0;
+        // RFC 9204 §4.5.1.2: with the sign bit the Base is the count minus Delta Base minus one, here below zero.
+        self.integer(7)?;
+        if sign { Err(DecodeError::NegativeBase) } else { Ok(()) }
+    }
+
+    /// One field line; `first` is its first byte, not taken yet.
+    fn line(&mut self, first: u8) -> Result<Line, DecodeError> {
+        self.charge(FIELD_OVERHEAD)?;
+        match first {
+            // Indexed: 1 T Index(6).
+            0x80.. => {
+                let (name, value) = self.reference(6, first & 0x40 != 0)?;
+                self.charge(name.len() as u64 + value.len() as u64)?;
+                Ok(Line { name: Piece::Static(name), value: Piece::Static(value), never_index: false })
+            }
+            // Literal with name reference: 0 1 N T Index(4).
+            0x40.. => {
+                let (name, _) = self.reference(4, first & 0x10 != 0)?;
+                self.charge(name.len() as u64)?;
+                let value = self.string(7)?;
+                Ok(Line { name: Piece::Static(name), value, never_index: first & 0x20 != 0 })
+            }
+            // Literal with literal name: 0 0 1 N H Length(3).
+            0x20.. => {
+                let name = self.string(3)?;
+                let value = self.string(7)?;
+                Ok(Line { name, value, never_index: first & 0x10 != 0 })
+            }
+            // Indexed with post-base index: 0 0 0 1 Index(4).
+            0x10.. => Err(DecodeError::DynamicReference(self.integer(4)?)),
+            // Literal with post-base name reference: 0 0 0 0 N Index(3).
+            _ => Err(DecodeError::DynamicReference(self.integer(3)?)),
+        }
+    }
+
+    fn reference(
+        &mut self,
+        prefix: u32,
+        is_static: bool,
+    ) -> Result<(&'static [u8], &'static [u8]), DecodeError> {
+        let index = self.integer(prefix)?;
+        if !is_static {
+            // RFC 9204 §2.2.3: every index is at or beyond a Required Insert Count of zero.
+            return Err(DecodeError::DynamicReference(index));
+        }
+        static_table::get(index).ok_or(DecodeError::StaticIndex(index))
+    }
+
+    fn integer(&mut self, prefix: u32) -> Result<u64, DecodeError> {
+        let (value, length) = integer::decode(self.rest, prefix)?.ok_or(DecodeError::Truncated)?;
+        self.rest = self.rest.get(length..).unwrap_or_default();
+        Ok(value)
+    }
+
+    /// A string literal with the H bit right above the length's prefix (RFC 9204 §4.1.2).
+    fn string(&mut self, prefix: u32) -> Result<Piece, DecodeError> {
+        let coded = self.rest.first().ok_or(DecodeError::Truncated)? & 1 << prefix != 0;
+        let length = self.integer(prefix)?;
+        // The length is compared with what is there before anything is reserved for it.
+        let split = usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length));
+        let (bytes, rest) = split.ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
+        let start = self.text.len();
+        if coded {
+            let room = usize::try_from(self.left).unwrap_or(usize::MAX);
+            huffman::decode(bytes, self.text, room).map_err(|error| match error {
+                HuffmanError::Invalid => DecodeError::Huffman,
+                HuffmanError::TooLong => DecodeError::TooLarge { limit: self.limit },
+            })?;
+        } else {
+            if length > self.left {
+                return Err(DecodeError::TooLarge { limit: self.limit });
+            }
+            self.text.extend_from_slice(bytes);
+        }
+        let piece = Piece::Text { start, end: self.text.len() };
+        self.charge(piece.len() as u64)?;
+        Ok(piece)
+    }
+
+    fn charge(&mut self, size: u64) -> Result<(), DecodeError> {
+        self.left = self.left.checked_sub(size).ok_or(DecodeError::TooLarge { limit: self.limit })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! Field lines: a name and a value, owned or borrowed.
+
+use bytes::Bytes;
+
+/// What each field line counts beyond its name and value against a size limit, in bytes (RFC 9114 §4.2.2).
+pub const FIELD_OVERHEAD: u64 = 32;
+
+/// A decoded field line. The bytes are those of the wire: their characters are not checked here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The name.
+    pub name: Bytes,
+    /// The value.
+    pub value: Bytes,
+    /// The peer asked that the line never be indexed; whoever encodes it again keeps the mark (RFC 9204 §4.5.4).
+    pub never_index: bool,
+}
+
+/// A field line to encode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldRef<'a> {
+    /// The name, in lower case.
+    pub name: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+    /// Mark the line as sensitive: sent as a literal with the N bit (RFC 9204 §7.1.3).
+    pub never_index: bool,
+}
+
+impl<'a> FieldRef<'a> {
+    /// A field line that may be indexed.
+    #[must_use]
+    pub const fn new(name: &'a [u8], value: &'a [u8]) -> Self {
+        Self { name, value, never_index: false }
+    }
+
+    /// What the line counts against a field section size limit, in bytes (RFC 9114 §4.2.2).
+    #[must_use]
+    pub const fn size(self) -> u64 {
+        (self.name.len() as u64).saturating_add(self.value.len() as u64).saturating_add(FIELD_OVERHEAD)
+    }
+}
+
+impl<'a> From<&'a Field> for FieldRef<'a> {
+    fn from(field: &'a Field) -> Self {
+        Self { name: &field.name, value: &field.value, never_index: field.never_index }
+    }
+}
