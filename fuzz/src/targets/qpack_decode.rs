@@ -50,6 +50,6 @@ fn streams(bytes: &[u8], piece: usize, read: impl Fn(Vec<&[u8]>) -> bool) -> boo
     whole
 }
 
-fn move_on(pieces: Vec<&[u8]>, mut feed: impl FnMut(&[u8]) -> bool) -> bool {
-    pieces.into_iter().all(|piece| feed(piece))
+fn move_on(pieces: Vec<&[u8]>, feed: impl FnMut(&[u8]) -> bool) -> bool {
+    pieces.into_iter().all(feed)
 }
