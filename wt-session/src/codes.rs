@@ -66,9 +66,17 @@ mod tests {
 
     #[test]
     fn what_is_no_application_code() {
-        for code in
-            [0, 0x100, 0x10c, WT_SESSION_GONE, FIRST - 1, LAST + 1, u64::MAX, 0x52e4_a40f_a8f9, 0x52e4_a40f_a918]
-        {
+        for code in [
+            0,
+            0x100,
+            0x10c,
+            WT_SESSION_GONE,
+            FIRST - 1,
+            LAST + 1,
+            u64::MAX,
+            0x52e4_a40f_a8f9,
+            0x52e4_a40f_a918,
+        ] {
             assert_eq!(to_application(code), None, "{code:#x}");
         }
     }
