@@ -28,7 +28,7 @@ pub const fn to_http(code: u32) -> u64 {
 /// invented 0.
 #[must_use]
 pub const fn to_application(code: u64) -> Option<u32> {
-    if code < FIRST || code > LAST || (code - 0x21) % 31 == 0 {
+    if code < FIRST || code > LAST || (code - 0x21).is_multiple_of(31) {
         return None;
     }
     let shifted = code - FIRST;
