@@ -23,7 +23,7 @@ use crate::{
     streams::{Streams, StreamsConfig},
 };
 
-/// The ack_delay_exponent of this stack: acknowledgment delays are told in units of 8 microseconds.
+/// The `ack_delay_exponent` of this stack: acknowledgment delays are told in units of 8 microseconds.
 const ACK_DELAY_EXPONENT: u8 = 3;
 
 /// What a server connection starts from.
