@@ -38,7 +38,7 @@ fn w03_floods_before_the_session_are_bounded() {
         let streams: Vec<_> = (0..30).map(|_| rig.push_stream(Dir::Uni, id(0), b"x")).collect();
         rig.run();
         assert_eq!(rig.node.sessions.early(), (24, 64));
-        assert_eq!(rig.node.datagrams(), [Bytes::new(); 0]);
+        assert!(rig.node.datagrams().is_empty());
         let refused = |stream: &&StreamId| {
             rig.pair.ends(side).1.stop_received(**stream) == Some(crate::codes::WT_BUFFERED_STREAM_REJECTED)
         };

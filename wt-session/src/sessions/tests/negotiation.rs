@@ -23,6 +23,9 @@ fn refused(
     (rig, refusal)
 }
 
+/// What the peer's settings lack, what its parameters lack, this end's configuration, what comes of it.
+type Case<'a, T> = (&'a dyn Fn(&mut Settings), &'a dyn Fn(&mut End), &'a Config, T);
+
 fn no_datagrams(settings: &mut Settings) {
     (settings.h3_datagram, settings.h3_datagram_draft04) = (false, false);
 }
@@ -30,7 +33,7 @@ fn no_datagrams(settings: &mut Settings) {
 #[test]
 fn w16_what_a_server_may_lack_and_may_not() {
     let (normal, strict) = (Config::default(), Config { strict: true, ..Config::default() });
-    let cases: [(&dyn Fn(&mut Settings), &dyn Fn(&mut End), &Config, Option<&str>); 8] = [
+    let cases: [Case<'_, Option<&str>>; 8] = [
         (&|_| {}, &|_| {}, &normal, None),
         (&no_datagrams, &|_| {}, &normal, Some("SETTINGS_H3_DATAGRAM (0x33)")),
         (
@@ -85,7 +88,7 @@ fn a_setting_above_one_ends_the_connection() {
 #[test]
 fn w17_what_a_client_may_lack_and_may_not() {
     let (normal, strict) = (Config::default(), Config { strict: true, ..Config::default() });
-    let cases: [(&dyn Fn(&mut Settings), &dyn Fn(&mut End), &Config, bool); 7] = [
+    let cases: [Case<'_, bool>; 7] = [
         (&|_| {}, &|_| {}, &normal, true),
         (&no_datagrams, &|_| {}, &normal, false),
         (&|_| {}, &|end| end.max_datagram = None, &normal, false),
