@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use wt_session::{ConnectRequest, Sessions};
 
 use super::{
-    http::{HttpExchanges, GetState},
+    http::HttpExchanges,
     session::Live,
     streams::DriverStream,
 };
@@ -76,6 +76,8 @@ pub(super) struct Conn {
     pub(super) failure: Option<ErrorCause>,
     /// The network said that nobody listens.
     refused: bool,
+    /// QUIC has told the connection's end.
+    over: bool,
     pub(super) going_away: bool,
     /// On the shard's list of connections with news.
     pub(super) dirty: bool,
@@ -97,7 +99,7 @@ impl Conn {
     }
 
     pub(super) fn server(quic: Connection, server: Arc<ServerShared>) -> Self {
-        server.handshake_began();
+        server.connection_began();
         Self::new(quic, Role::Server(server), Arc::default())
     }
 
@@ -119,6 +121,7 @@ impl Conn {
             started: false,
             failure: None,
             refused: false,
+            over: false,
             going_away: false,
             dirty: false,
             deadline: None,
@@ -201,7 +204,7 @@ impl Conn {
                     race.fail(remote, ErrorCause::NoHttp3 { remote });
                     return self.quic.close(now, H3_NO_ERROR, b"");
                 }
-                if !race.claim() {
+                if !race.claim(self.quic.remote_address()) {
                     return self.quic.close(now, H3_NO_ERROR, b"");
                 }
             }
@@ -244,11 +247,12 @@ impl Conn {
     /// QUIC says that the connection is over.
     fn on_connection_closed(&mut self, error: &ConnectionError) {
         let cause = self.cause_of(error);
-        self.failure = Some(cause.clone());
+        self.over = true;
+        self.failure.get_or_insert_with(|| cause.clone());
         match &self.role {
             Role::Client { race, .. } if !self.started => race.fail(self.quic.remote_address(), cause.clone()),
-            Role::Server(server) if !self.started => server.handshake_ended(),
-            _ => {}
+            Role::Server(server) => server.connection_ended(self.started),
+            Role::Client { .. } => {}
         }
         self.alarm = None;
         self.fail_everything(&cause);
@@ -358,10 +362,10 @@ impl GetJob {
 impl Drop for Conn {
     /// The task ended, with its runtime or because all was said: nobody is left waiting.
     fn drop(&mut self) {
-        if let (Role::Server(server), false, None) = (&self.role, self.started, &self.failure) {
-            server.handshake_ended();
+        if let (Role::Server(server), false) = (&self.role, self.over) {
+            server.connection_ended(self.started);
         }
-        if self.failure.is_none() {
+        if !self.over {
             self.fail_everything(&ErrorCause::SessionClosed);
         }
     }

@@ -24,6 +24,7 @@ use std::{
 use quic_core::{ClientConfig, Connection, Endpoint, Incoming, base::Timestamp};
 
 pub(crate) use connection::{ClientJob, GetJob, SessionJob};
+pub(crate) use session::draft_name;
 
 use crate::{
     client::Race,
@@ -43,7 +44,7 @@ const TURNS: usize = 16;
 pub(crate) enum ShardCommand {
     /// Open a connection.
     Connect(Box<Connect>),
-    /// Accept no further connection, and let those that exist wind up (RFC 9114 §5.2).
+    /// Accept no further connection, and let those that exist wind up (RFC 9114 §5.2). The task ends with the last.
     GoAway,
     /// Close all connections.
     CloseAll,
@@ -78,7 +79,7 @@ pub(crate) struct Shard {
     sender: io::Sender,
     server: Option<Arc<ServerShared>>,
     going_away: bool,
-    /// The server is gone: the task ends when its connections have.
+    /// The task ends when its connections have.
     closing: bool,
     /// The one connection of a client's shard was made.
     used: bool,
@@ -148,6 +149,7 @@ impl Shard {
             ShardCommand::Connect(connect) => self.connect(*connect, now),
             ShardCommand::GoAway => {
                 self.going_away = true;
+                self.closing = true;
                 for index in 0..self.connections.len() {
                     self.touch(index);
                     if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {

@@ -78,7 +78,7 @@ impl Conn {
             transport.conn.set_priority(id, Priority { order, ..Priority::default() });
         }
         if let Some(code) = taken.reset {
-            self.sessions.reset(id, code, &mut transport);
+            let _ = self.sessions.reset(id, code, &mut transport);
             sending.shared.end(SendEnd::Reset);
             stream.send = None;
             return self.forget_stream(id);
@@ -114,10 +114,11 @@ impl Conn {
 
     /// Moves what QUIC holds into the box, as far as there is room.
     pub(super) fn pump_recv(&mut self, id: StreamId, now: Timestamp) {
+        self.pump_body(id, now);
         let Some(shared) = self.streams.get(&id).and_then(|stream| stream.recv.clone()) else { return };
         let mut transport = ConnTransport::new(&mut self.quic, now);
         if let Some(code) = shared.stopped() {
-            self.sessions.stop(id, code, &mut transport);
+            let _ = self.sessions.stop(id, code, &mut transport);
             return self.end_recv(id);
         }
         let room = shared.room();

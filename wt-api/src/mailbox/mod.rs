@@ -21,8 +21,8 @@ use std::{
 use quic_core::StreamId;
 
 pub(crate) use recv::{RecvBox, RecvEnd};
-pub(crate) use send::{SendBox, SendEnd, Taken};
-pub(crate) use session::{Command, NewStream, Opened, SessionBox};
+pub(crate) use send::{SendBox, SendEnd};
+pub(crate) use session::{Command, Established, NewStream, Opened, SessionBox};
 
 /// What a connection's boxes may hold of received data before streams that nobody waits for are left alone, in bytes.
 pub(crate) const CONNECTION_INBOX: usize = 8 << 20;
@@ -131,6 +131,11 @@ impl ConnectionBox {
     /// Ties the box to a connection of a driver; what happened before is looked at by the driver at once.
     pub(crate) fn attach(&self, driver: Arc<dyn WakeDriver>, index: usize) {
         let _ = self.link.set((driver, index));
+    }
+
+    /// The driver, for a second box of the same connection.
+    pub(crate) fn driver(&self) -> Option<(Arc<dyn WakeDriver>, usize)> {
+        self.link.get().cloned()
     }
 
     /// Wakes the driver unless it is on its way.

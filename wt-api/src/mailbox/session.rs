@@ -73,6 +73,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Established {
     pub(crate) headers: Arc<HeaderMap>,
+    pub(crate) protocol: Option<Arc<str>>,
     pub(crate) draft: &'static str,
     pub(crate) why: Arc<str>,
 }
@@ -140,6 +141,16 @@ impl SessionBox {
                 Poll::Pending
             }
         }
+    }
+
+    /// Ready when the application gave the session up before it was there.
+    pub(crate) fn poll_abandoned(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.established.is_none() && (state.closing || state.end.is_some()) {
+            return Poll::Ready(());
+        }
+        state.state_waiters.add(cx);
+        Poll::Pending
     }
 
     pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<Result<CloseInfo, WebTransportError>> {
