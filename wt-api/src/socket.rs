@@ -82,9 +82,9 @@ impl DatagramSocket for UdpSocket {
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.io.poll_recv_ready(cx))?;
-            let received = self.io.try_io(Interest::READABLE, || {
-                self.state.recv(UdpSockRef::from(&self.io), buffers, metas)
-            });
+            let received = self
+                .io
+                .try_io(Interest::READABLE, || self.state.recv(UdpSockRef::from(&self.io), buffers, metas));
             match received {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 received => {

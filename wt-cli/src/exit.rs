@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use wt_api::{ConnectError, WebTransportError};
-
 /// The reasons `weft` ends, each with its exit status. `weft help` prints them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io::IsTerminal as _, time::Duration};
 
 use serde_json::{Value, json};
-use wt_api::ConnectionStats;
+use wt_api::WebTransportStats;
 
 /// Whether colours are wanted: on a terminal, unless NO_COLOR is set (no-color.org).
 pub(crate) fn colours() -> bool {
@@ -25,15 +25,17 @@ fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// The statistics as rows of name and value.
-fn rows(stats: &ConnectionStats) -> Vec<(&'static str, String)> {
+fn rows(stats: &WebTransportStats) -> Vec<(&'static str, String)> {
     let rate = |rate: Option<u64>| match rate {
         Some(bits) => format!("{:.2} Mbit/s", bits as f64 / 1e6),
         None => "unknown".to_owned(),
     };
-    let rtt = |rtt: Option<Duration>| rtt.map_or("unknown".to_owned(), |rtt| format!("{:.3} ms", milliseconds(rtt)));
+    let rtt = |rtt: Option<Duration>| {
+        rtt.map_or("unknown".to_owned(), |rtt| format!("{:.3} ms", milliseconds(rtt)))
+    };
     vec![
-        ("round-trip time, smoothed", rtt(stats.smoothed_rtt)),
-        ("round-trip time, variation", rtt(stats.rtt_variation)),
+        ("round-trip time, smoothed", rtt(Some(stats.smoothed_rtt))),
+        ("round-trip time, variation", rtt(Some(stats.rtt_variation))),
         ("round-trip time, lowest", rtt(stats.min_rtt)),
         ("estimated send rate", rate(stats.estimated_send_rate)),
         ("packets sent", stats.packets_sent.to_string()),
@@ -42,13 +44,13 @@ fn rows(stats: &ConnectionStats) -> Vec<(&'static str, String)> {
         ("bytes sent", stats.bytes_sent.to_string()),
         ("bytes received", stats.bytes_received.to_string()),
         ("bytes lost", stats.bytes_lost.to_string()),
-        ("datagrams lost on the way out", stats.datagrams.lost_outgoing.to_string()),
-        ("datagrams dropped on the way in", stats.datagrams.dropped_incoming.to_string()),
+        ("datagrams lost on the way out", stats.datagrams_lost_outgoing.to_string()),
+        ("datagrams dropped on the way in", stats.datagrams_dropped_incoming.to_string()),
     ]
 }
 
 /// A table with one row a figure.
-pub(crate) fn table(stats: &ConnectionStats) -> String {
+pub(crate) fn table(stats: &WebTransportStats) -> String {
     let rows = rows(stats);
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     rows.iter().fold(String::new(), |mut text, (name, value)| {
@@ -58,10 +60,10 @@ pub(crate) fn table(stats: &ConnectionStats) -> String {
 }
 
 /// The statistics as a JSON object; times in milliseconds, the rate in bits per second.
-pub(crate) fn json(stats: &ConnectionStats) -> Value {
+pub(crate) fn json(stats: &WebTransportStats) -> Value {
     json!({
-        "smoothedRtt": stats.smoothed_rtt.map(milliseconds),
-        "rttVariation": stats.rtt_variation.map(milliseconds),
+        "smoothedRtt": milliseconds(stats.smoothed_rtt),
+        "rttVariation": milliseconds(stats.rtt_variation),
         "minRtt": stats.min_rtt.map(milliseconds),
         "estimatedSendRate": stats.estimated_send_rate,
         "atSendCapacity": stats.at_send_capacity,
@@ -72,10 +74,10 @@ pub(crate) fn json(stats: &ConnectionStats) -> Value {
         "bytesReceived": stats.bytes_received,
         "bytesLost": stats.bytes_lost,
         "datagrams": {
-            "lostOutgoing": stats.datagrams.lost_outgoing,
-            "expiredOutgoing": stats.datagrams.expired_outgoing,
-            "droppedIncoming": stats.datagrams.dropped_incoming,
-            "expiredIncoming": stats.datagrams.expired_incoming,
+            "lostOutgoing": stats.datagrams_lost_outgoing,
+            "expiredOutgoing": stats.datagrams_expired_outgoing,
+            "droppedIncoming": stats.datagrams_dropped_incoming,
+            "expiredIncoming": stats.datagrams_expired_incoming,
         },
     })
 }

@@ -5,15 +5,15 @@
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use h3_core::transport::ConnTransport;
-use quic_core::{Connection, Side, StreamId, base::Timestamp, error::{CloseReason, ConnectionError}};
+use quic_core::{
+    Connection, Side, StreamId,
+    base::Timestamp,
+    error::{CloseReason, ConnectionError},
+};
 use tokio::sync::oneshot;
 use wt_session::{ConnectRequest, Sessions};
 
-use super::{
-    http::HttpExchanges,
-    session::Live,
-    streams::DriverStream,
-};
+use super::{http::HttpExchanges, session::Live, streams::DriverStream};
 use crate::{
     client::Race,
     error::{ErrorCause, WebTransportError},
@@ -250,7 +250,9 @@ impl Conn {
         self.over = true;
         self.failure.get_or_insert_with(|| cause.clone());
         match &self.role {
-            Role::Client { race, .. } if !self.started => race.fail(self.quic.remote_address(), cause.clone()),
+            Role::Client { race, .. } if !self.started => {
+                race.fail(self.quic.remote_address(), cause.clone())
+            }
             Role::Server(server) => server.connection_ended(self.started),
             Role::Client { .. } => {}
         }

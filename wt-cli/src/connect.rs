@@ -1,0 +1,156 @@
+//! `weft connect`.
+
+use std::time::Duration;
+
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use wt_api::{
+    CertificateHash, CloseInfo, ErrorCause, ReceiveStream, SendStream, SendStreamOptions, WebTransport,
+    WebTransportError, WebTransportOptions,
+};
+
+use crate::{
+    args::Connect,
+    exit::{Ended, Exit},
+    output, serve, signals,
+};
+
+/// How long answers to the last datagrams are waited for.
+const LAST_DATAGRAMS: Duration = Duration::from_secs(1);
+const CHUNK: usize = 64 * 1024;
+
+pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
+    let session =
+        WebTransport::new(&args.url, options(args)?).map_err(|error| Ended::new(Exit::Usage, error))?;
+    session.ready().await.map_err(|error| Ended::new(exit_of(&error), &error))?;
+    if let Some((draft, why)) = session.negotiated_draft() {
+        tracing::info!(draft, %why, "connected");
+    }
+    let outcome = tokio::select! {
+        outcome = exchange(&session, args) => outcome,
+        () = signals::stop() => Ok(()),
+    };
+    let stats = session.get_stats().await;
+    session.close(CloseInfo::default());
+    let closed = tokio::select! {
+        closed = session.closed() => closed,
+        () = signals::stop() => return Ok(Exit::Interrupted),
+    };
+    match stats {
+        Ok(stats) if json => eprintln!("{}", output::json(&stats)),
+        Ok(stats) => eprint!("{}", output::table(&stats)),
+        Err(error) => tracing::debug!(%error, "no statistics"),
+    }
+    outcome.map_err(|error| Ended::new(Exit::Session, error))?;
+    match closed {
+        Ok(info) if info.close_code != 0 => {
+            Err(Ended::new(Exit::Session, format!("closed with code {}: {}", info.close_code, info.reason)))
+        }
+        Ok(_) => Ok(Exit::Success),
+        Err(error) => Err(Ended::new(Exit::Session, error)),
+    }
+}
+
+fn options(args: &Connect) -> Result<WebTransportOptions, Ended> {
+    let mut options = WebTransportOptions::new().transport(serve::transport(&args.congestion)?);
+    if !args.cert_hash.is_empty() {
+        let hashes: Result<Vec<CertificateHash>, _> =
+            args.cert_hash.iter().map(|hash| hash.parse()).collect();
+        options = options.server_certificate_hashes(hashes.map_err(|error| Ended::new(Exit::Usage, error))?);
+    }
+    if let Some(ca) = &args.ca {
+        options = options.trusted_certificates(certificates(&serve::read(ca)?).map_err(|error| {
+            Ended::new(Exit::Usage, format!("no certificate can be read from {}: {error}", ca.display()))
+        })?);
+    }
+    Ok(options)
+}
+
+/// The certificates of a PEM file, in DER; at least one.
+fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, rustls_pki_types::pem::Error> {
+    let certificates: Result<Vec<Vec<u8>>, _> =
+        CertificateDer::pem_slice_iter(pem).map(|certificate| Ok(certificate?.to_vec())).collect();
+    certificates.and_then(|list| {
+        if list.is_empty() { Err(rustls_pki_types::pem::Error::NoItemsFound) } else { Ok(list) }
+    })
+}
+
+/// The exit status for a session that did not come about.
+fn exit_of(error: &WebTransportError) -> Exit {
+    match error.cause() {
+        ErrorCause::Certificate(_) => Exit::Certificate,
+        ErrorCause::Refused(_) | ErrorCause::Status { .. } | ErrorCause::NoHttp3 { .. } => Exit::Refused,
+        _ => Exit::Connect,
+    }
+}
+
+async fn exchange(session: &WebTransport, args: &Connect) -> Result<(), WebTransportError> {
+    if args.datagrams {
+        return datagrams(session).await;
+    }
+    if args.uni {
+        let writable = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
+        let answer = async {
+            match session.incoming_unidirectional_streams().next().await {
+                Some(readable) => print(readable?).await,
+                None => Ok(()),
+            }
+        };
+        return tokio::try_join!(send(writable), answer).map(|_| ());
+    }
+    let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    tokio::try_join!(send(stream.writable), print(stream.readable)).map(|_| ())
+}
+
+/// Standard input to the stream.
+async fn send(mut writable: SendStream) -> Result<(), WebTransportError> {
+    let mut input = tokio::io::stdin();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match input.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(size) => writable.write_all(&buffer[..size]).await?,
+        }
+    }
+    writable.finish()
+}
+
+/// The stream to standard output.
+async fn print(mut readable: ReceiveStream) -> Result<(), WebTransportError> {
+    let mut output = tokio::io::stdout();
+    while let Some(chunk) = readable.read_chunk(CHUNK).await? {
+        if output.write_all(&chunk).await.is_err() || output.flush().await.is_err() {
+            // Nobody reads any more, as with `| head`.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Lines to datagrams, datagrams to lines.
+async fn datagrams(session: &WebTransport) -> Result<(), WebTransportError> {
+    let mut datagrams = session.datagrams();
+    let sending = async {
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Err(error) = datagrams.writable.send(line.into()).await {
+                eprintln!("weft: datagram not sent: {error}");
+            }
+        }
+        tokio::time::sleep(LAST_DATAGRAMS).await;
+    };
+    let receiving = async {
+        let mut output = tokio::io::stdout();
+        loop {
+            let payload = datagrams.readable.recv().await?;
+            let line = [&payload[..], b"\n"].concat();
+            if output.write_all(&line).await.is_err() || output.flush().await.is_err() {
+                return Ok(());
+            }
+        }
+    };
+    tokio::select! {
+        () = sending => Ok(()),
+        result = receiving => result,
+    }
+}

@@ -1,0 +1,204 @@
+//! `weft demo`: server, client, and a page to go on by hand.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use serde_json::json;
+use wt_api::{
+    CertificateHash, CloseInfo, Identity, SendStreamOptions, WebTransport, WebTransportOptions,
+    WebTransportStats,
+};
+
+use crate::{
+    args::Demo,
+    echo,
+    exit::{Ended, Exit},
+    output, page, serve, signals,
+};
+
+/// No step takes this long on one machine.
+const STEP_LIMIT: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(2);
+
+pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
+    let identity =
+        Identity::self_signed(["localhost", "127.0.0.1", "::1"]).map_err(|e| Ended::new(Exit::Failure, e))?;
+    let hash = identity.certificate_hash();
+    let listener = page::bind(args.port).await.map_err(|error| {
+        Ended::new(Exit::Usage, format!("cannot serve the page on port {}: {error}", args.port))
+    })?;
+    let page_port = listener.local_addr().map_err(|error| Ended::new(Exit::Failure, error))?.port();
+    let origins = [format!("http://localhost:{page_port}"), format!("http://127.0.0.1:{page_port}")];
+    let listen = [
+        SocketAddr::from(([127, 0, 0, 1], args.port)),
+        "[::1]:0".parse().map_err(|e| Ended::new(Exit::Failure, e))?,
+    ];
+    let server = serve::start(identity, &listen, &origins, "cubic")?;
+    let accepting = echo::accept(&server);
+    tokio::pin!(accepting);
+    let addresses = server.local_addresses().to_vec();
+    let mut good = true;
+    for address in &addresses {
+        let steps = tokio::select! {
+            steps = drive(*address, hash) => steps,
+            () = &mut accepting => return Err(Ended::new(Exit::Failure, "the server stopped")),
+        };
+        good &= report(*address, &steps, json);
+    }
+    if args.once {
+        server.shutdown(DRAIN).await;
+        return Ok(if good { Exit::Success } else { Exit::Failure });
+    }
+    let url = format!("https://{}{}", addresses[0], echo::PATH);
+    println!("\nOpen http://localhost:{page_port}/ in a browser to go on by hand (Ctrl-C ends).");
+    println!("Session URL {url}, certificate hash {hash}");
+    tokio::select! {
+        () = page::serve(listener, page::page(&url, &hash.to_string())) => {}
+        () = &mut accepting => {}
+        () = signals::stop() => server.shutdown(DRAIN).await,
+    }
+    Ok(if good { Exit::Success } else { Exit::Failure })
+}
+
+/// What a client did against one address.
+struct Steps {
+    steps: Vec<(&'static str, Result<String, String>)>,
+    stats: Option<WebTransportStats>,
+}
+
+async fn drive(address: SocketAddr, hash: CertificateHash) -> Steps {
+    let mut steps = Steps { steps: Vec::new(), stats: None };
+    let options = WebTransportOptions::new().server_certificate_hashes([hash]);
+    let session = match WebTransport::new(&format!("https://{address}{}", echo::PATH), options) {
+        Ok(session) => session,
+        Err(error) => {
+            steps.steps.push(("connect", Err(error.to_string())));
+            return steps;
+        }
+    };
+    let connected = step(async {
+        session.ready().await?;
+        Ok(session.negotiated_draft().map(|(_, why)| why.to_string()).unwrap_or_default())
+    });
+    steps.steps.push(("connect", connected.await));
+    if steps.steps[0].1.is_err() {
+        return steps;
+    }
+    steps.steps.push(("bidirectional stream", step(bidirectional(&session)).await));
+    steps.steps.push(("unidirectional streams", step(unidirectional(&session)).await));
+    steps.steps.push(("datagrams", step(datagrams(&session)).await));
+    steps.steps.push(("reset with code 42", step(reset(&session)).await));
+    steps.stats = session.get_stats().await.ok();
+    steps.steps.push(("close with code 7", step(close(&session)).await));
+    steps
+}
+
+/// What a step found out, in words.
+type StepResult = Result<String, Box<dyn std::error::Error + Send + Sync>>;
+
+async fn step(work: impl Future<Output = StepResult>) -> Result<String, String> {
+    match tokio::time::timeout(STEP_LIMIT, work).await {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("not done after {STEP_LIMIT:?}")),
+    }
+}
+
+fn expect(got: &[u8], expected: &[u8]) -> Result<(), String> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(format!("{} bytes came back, not the {} that were sent", got.len(), expected.len()))
+}
+
+fn pattern(size: usize) -> Bytes {
+    (0..size).map(|i| (i % 251) as u8).collect::<Vec<u8>>().into()
+}
+
+async fn bidirectional(session: &WebTransport) -> StepResult {
+    let data = pattern(1 << 20);
+    let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    let send = async {
+        stream.writable.write_chunk(data.clone()).await?;
+        stream.writable.finish()
+    };
+    let ((), echo) = tokio::try_join!(send, stream.readable.read_to_end(2 << 20))?;
+    expect(&echo, &data)?;
+    Ok(format!("{} bytes out and back", data.len()))
+}
+
+async fn unidirectional(session: &WebTransport) -> StepResult {
+    let data = pattern(100_000);
+    let mut writable = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
+    writable.write_chunk(data.clone()).await?;
+    writable.finish()?;
+    let Some(readable) = session.incoming_unidirectional_streams().next().await else {
+        return Err("no stream came back".into());
+    };
+    let echo = readable?.read_to_end(1 << 20).await?;
+    expect(&echo, &data)?;
+    Ok(format!("{} bytes on one out, on another back", data.len()))
+}
+
+async fn datagrams(session: &WebTransport) -> StepResult {
+    let mut datagrams = session.datagrams();
+    let count = 20u8;
+    for n in 0..count {
+        datagrams.writable.send(Bytes::from(vec![n; 100 + usize::from(n)])).await?;
+    }
+    for _ in 0..count {
+        let payload = datagrams.readable.recv().await?;
+        let n = payload.first().copied().unwrap_or(u8::MAX);
+        expect(&payload, &vec![n; 100 + usize::from(n)])?;
+    }
+    Ok(format!("{count} out and back, at most {} bytes each", datagrams.writable.max_datagram_size()))
+}
+
+async fn reset(session: &WebTransport) -> StepResult {
+    let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    stream.writable.write_all(b"never mind").await?;
+    let echo = stream.readable.read_chunk(100).await?;
+    expect(&echo.unwrap_or_default(), b"never mind")?;
+    stream.writable.reset(42);
+    match stream.readable.read_chunk(100).await {
+        Err(error) if error.stream_error_code() == Some(42) => {
+            Ok("the server answered with the same code".to_owned())
+        }
+        other => Err(format!("instead of a reset: {other:?}").into()),
+    }
+}
+
+async fn close(session: &WebTransport) -> StepResult {
+    session.close(CloseInfo { close_code: 7, reason: "demonstrated".to_owned() });
+    let info = session.closed().await?;
+    if info.close_code == 7 && info.reason == "demonstrated" {
+        return Ok("reason “demonstrated”".to_owned());
+    }
+    Err(format!("closed with {info:?}").into())
+}
+
+/// Prints what happened; true if all went well.
+fn report(address: SocketAddr, steps: &Steps, json: bool) -> bool {
+    let good = steps.steps.iter().all(|(_, result)| result.is_ok()) && steps.steps.len() > 1;
+    if json {
+        let list: Vec<_> = steps
+            .steps
+            .iter()
+            .map(|(name, result)| match result {
+                Ok(detail) => json!({ "step": name, "ok": true, "detail": detail }),
+                Err(detail) => json!({ "step": name, "ok": false, "detail": detail }),
+            })
+            .collect();
+        let stats = steps.stats.as_ref().map(output::json);
+        println!("{}", json!({ "server": address.to_string(), "ok": good, "steps": list, "stats": stats }));
+        return good;
+    }
+    println!("Session with {address}");
+    for (name, result) in &steps.steps {
+        let detail = result.as_ref().unwrap_or_else(|error| error);
+        println!("  {}  {name:<22}  {detail}", output::mark(result.is_ok()));
+    }
+    if let Some(stats) = &steps.stats {
+        println!("Statistics of the connection\n{}", output::table(stats));
+    }
+    good
+}

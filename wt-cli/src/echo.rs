@@ -1,0 +1,133 @@
+//! The service of `weft serve` and `weft demo`: WebTransport echo on /echo, a greeting and bytes over plain HTTP/3.
+
+use bytes::Bytes;
+use http::{StatusCode, header};
+use wt_api::{
+    AcceptOptions, Body, HttpRequest, HttpResponse, ReceiveStream, Request, SendStream, SendStreamOptions,
+    Server, WebTransport, WebTransportError,
+};
+
+/// The path of the echo service.
+pub(crate) const PATH: &str = "/echo";
+/// Bytes that one read takes at most.
+const CHUNK: usize = 64 * 1024;
+/// `/bytes/N` gives at most this many bytes.
+const MAX_BYTES: u64 = 1 << 40;
+
+/// Accepts sessions until the server shuts down.
+pub(crate) async fn accept(server: &Server) {
+    while let Some(request) = server.accept().await {
+        tokio::spawn(serve(request));
+    }
+}
+
+async fn serve(request: Request) {
+    let remote = request.remote_address();
+    if request.path() != PATH {
+        tracing::info!(%remote, path = request.path(), "no session at this path");
+        request.reject(StatusCode::NOT_FOUND).await;
+        return;
+    }
+    match request.accept(AcceptOptions::new()).await {
+        Ok(session) => {
+            tracing::info!(%remote, "session");
+            echo(&session).await;
+            match session.closed().await {
+                Ok(info) => {
+                    tracing::info!(%remote, code = info.close_code, reason = info.reason, "session closed")
+                }
+                Err(error) => tracing::info!(%remote, %error, "session failed"),
+            }
+        }
+        Err(error) => tracing::info!(%remote, %error, "no session"),
+    }
+}
+
+/// Echoes until the session ends: bidirectional streams on themselves, each unidirectional one on a new one, datagrams.
+async fn echo(session: &WebTransport) {
+    let bidirectional = async {
+        let mut streams = session.incoming_bidirectional_streams();
+        while let Some(Ok(stream)) = streams.next().await {
+            tokio::spawn(copy(stream.readable, stream.writable));
+        }
+    };
+    let unidirectional = async {
+        let mut streams = session.incoming_unidirectional_streams();
+        while let Some(Ok(readable)) = streams.next().await {
+            let session = session.clone();
+            tokio::spawn(async move {
+                if let Ok(writable) = session.create_unidirectional_stream(SendStreamOptions::new()).await {
+                    copy(readable, writable).await;
+                }
+            });
+        }
+    };
+    let datagrams = async {
+        let mut datagrams = session.datagrams();
+        while let Ok(payload) = datagrams.readable.recv().await {
+            // What does not fit is lost, as datagrams may be.
+            let _ = datagrams.writable.send(payload).await;
+        }
+    };
+    tokio::join!(bidirectional, unidirectional, datagrams);
+}
+
+/// Copies a stream; a reset of one side becomes a reset of the other, a stop likewise.
+async fn copy(mut readable: ReceiveStream, mut writable: SendStream) {
+    let code = |error: &WebTransportError| error.stream_error_code().unwrap_or(0);
+    loop {
+        match readable.read_chunk(CHUNK).await {
+            Ok(Some(chunk)) => {
+                if let Err(error) = writable.write_chunk(chunk).await {
+                    readable.stop(code(&error));
+                    return;
+                }
+            }
+            Ok(None) => {
+                let _ = writable.finish();
+                return;
+            }
+            Err(error) => {
+                writable.reset(code(&error));
+                return;
+            }
+        }
+    }
+}
+
+/// Answers plain HTTP/3 requests: GET of `/` and of `/bytes/N`.
+pub(crate) fn http(request: &HttpRequest) -> HttpResponse {
+    let with_body = request.method == http::Method::GET;
+    if !with_body && request.method != http::Method::HEAD {
+        return HttpResponse::new(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let path = request.path.split('?').next().unwrap_or_default();
+    let (content_type, size, body) = if path == "/" {
+        let text = Bytes::from_static(b"weft: WebTransport echo is at /echo, bytes are at /bytes/N\n");
+        ("text/plain; charset=utf-8", text.len() as u64, Body::Bytes(text))
+    } else if let Some(size) =
+        path.strip_prefix("/bytes/").and_then(|n| n.parse().ok()).filter(|n| *n <= MAX_BYTES)
+    {
+        ("application/octet-stream", size, Body::Iter(Box::new(zeros(size))))
+    } else {
+        return HttpResponse::new(StatusCode::NOT_FOUND);
+    };
+    let mut response = HttpResponse::new(StatusCode::OK);
+    response.headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response.headers.insert(header::CONTENT_LENGTH, header::HeaderValue::from(size));
+    if with_body {
+        response.body = body;
+    }
+    response
+}
+
+/// `size` zero bytes in slices of one buffer.
+fn zeros(size: u64) -> impl Iterator<Item = Bytes> + Send {
+    let zeros = Bytes::from(vec![0; CHUNK]);
+    let mut left = size;
+    std::iter::from_fn(move || {
+        let next = left.min(CHUNK as u64);
+        left -= next;
+        (next > 0).then(|| zeros.slice(..next as usize))
+    })
+}

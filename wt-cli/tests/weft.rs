@@ -1,0 +1,164 @@
+//! The command `weft`, run as a person runs it.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    process::{Child, Command, Output, Stdio},
+};
+
+fn weft(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weft"));
+    command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command
+}
+
+fn output(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = weft(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("weft starts");
+    // A command that ends early does not read its input.
+    let _ = child.stdin.take().expect("piped").write_all(input);
+    child.wait_with_output().expect("weft ends")
+}
+
+/// `weft serve` on free ports; ended when dropped.
+struct Server {
+    child: Child,
+    url: String,
+    hash: String,
+}
+
+impl Server {
+    fn start(arguments: &[&str]) -> Self {
+        let arguments = [&["serve", "--json", "--listen", "127.0.0.1:0"], arguments].concat();
+        let mut child = weft(&arguments).stdout(Stdio::piped()).spawn().expect("weft starts");
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let announced: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let address = announced["listening"][0].as_str().expect("an address");
+        let hash = announced["certificateHash"].as_str().expect("a hash").to_owned();
+        Self { child, url: format!("https://{address}"), hash }
+    }
+
+    fn echo(&self) -> String {
+        format!("{}/echo", self.url)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_demonstration_goes_through_every_step() {
+    let out = output(&["demo", "--once"], b"");
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(code(&out), Some(0), "{text}{}", stderr(&out));
+    for step in [
+        "bidirectional stream",
+        "unidirectional streams",
+        "datagrams",
+        "reset with code 42",
+        "close with code 7",
+    ] {
+        let good =
+            text.lines().filter(|line| line.trim_start().starts_with(&format!("ok    {step} "))).count();
+        assert_eq!(good, 2, "{step} over IPv4 and IPv6\n{text}");
+    }
+    assert!(text.contains("round-trip time"), "{text}");
+}
+
+#[test]
+fn the_demonstration_tells_programs_what_happened() {
+    let out = output(&["--json", "demo", "--once"], b"");
+    let lines: Vec<serde_json::Value> =
+        out.stdout.lines().map(|line| serde_json::from_str(&line.expect("text")).expect("JSON")).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().all(|line| line["ok"] == true && line["stats"]["packetsSent"].as_u64() > Some(10)));
+}
+
+#[test]
+fn standard_input_comes_back_on_standard_output() {
+    let server = Server::start(&[]);
+    let data: Vec<u8> = (0..300_000u32).flat_map(|n| n.to_le_bytes()).collect();
+    for extra in [&[][..], &["--uni"]] {
+        let (url, hash) = (server.echo(), server.hash.clone());
+        let arguments = [&["connect", &url, "--cert-hash", &hash], extra].concat();
+        let out = output(&arguments, &data);
+        assert_eq!(code(&out), Some(0), "{}", stderr(&out));
+        assert!(out.stdout == data, "{} bytes came back", out.stdout.len());
+        assert!(stderr(&out).contains("packets sent"), "statistics at the end: {}", stderr(&out));
+    }
+}
+
+#[test]
+fn lines_go_as_datagrams() {
+    let server = Server::start(&[]);
+    let out = output(&["connect", &server.echo(), "--cert-hash", &server.hash, "--datagrams"], b"one\ntwo\n");
+    assert_eq!(code(&out), Some(0), "{}", stderr(&out));
+    let mut lines: Vec<_> = out.stdout.lines().map(|line| line.expect("text")).collect();
+    lines.sort();
+    assert_eq!(lines, ["one", "two"]);
+}
+
+#[test]
+fn each_failure_has_its_exit_status_and_its_words() {
+    let server = Server::start(&[]);
+    let other_hash = "00".repeat(32);
+    let (echo, hash) = (server.echo(), server.hash.clone());
+    let wrong_path = format!("{}/nothing", server.url);
+    for (arguments, status, words) in [
+        (&["connect", "http://127.0.0.1/"][..], 2, "https"),
+        (&["connect", "https://127.0.0.1/#there"], 2, "fragment"),
+        (&["connect", "not a url"], 2, "URL"),
+        (&["connect", &echo, "--cert-hash", "xyz"], 2, "64 hexadecimal digits"),
+        (&["connect", &echo, "--congestion", "fastest"], 2, "cubic"),
+        (&["connect", &echo, "--ca", "/does/not/exist.pem"], 2, "/does/not/exist.pem"),
+        (&["serve", "--listen", "nowhere"], 2, "nowhere"),
+        (&["serve", "--cert", "only.pem"], 2, "--key"),
+        (&["connect", "https://127.0.0.1:1/"], 3, "127.0.0.1:1"),
+        (&["connect", &echo, "--cert-hash", &other_hash], 4, &hash),
+        (&["connect", &echo], 4, "certificate"),
+        (&["connect", &wrong_path, "--cert-hash", &hash], 5, "404"),
+    ] {
+        let out = output(arguments, b"");
+        assert_eq!(code(&out), Some(status), "{arguments:?}: {}", stderr(&out));
+        assert!(stderr(&out).contains(words), "{arguments:?}: {}", stderr(&out));
+    }
+}
+
+#[test]
+fn version_and_help_tell_the_exit_statuses() {
+    let out = output(&["--version"], b"");
+    assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), concat!("weft ", env!("CARGO_PKG_VERSION")));
+    let out = output(&["--help"], b"");
+    assert!(String::from_utf8_lossy(&out.stdout).contains("Exit status:"));
+    assert_eq!(code(&output(&[], b"")), Some(2));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_drains_the_server() {
+    let mut server = Server::start(&[]);
+    let killed =
+        Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().expect("kill runs");
+    assert!(killed.success());
+    let status = server.child.wait().expect("weft ends");
+    assert_eq!(status.code(), Some(0));
+    let mut rest = String::new();
+    let _ = server.child.stdout.take().expect("piped").read_to_string(&mut rest);
+}
