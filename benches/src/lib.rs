@@ -145,9 +145,9 @@ impl Pair {
     /// Everything that both ends have to send now is sent and received; otherwise the clock goes on.
     fn round(&mut self) {
         let there = self.client.send_to(&mut self.server, self.now);
-        self.now = self.now + DELAY;
+        self.now += DELAY;
         let back = self.server.send_to(&mut self.client, self.now);
-        self.now = self.now + DELAY;
+        self.now += DELAY;
         if !there && !back {
             let timeout =
                 |peer: &mut Peer| peer.connection().and_then(|connection| connection.poll_timeout());
