@@ -22,6 +22,7 @@ class Server(QuicConnectionProtocol):
         super().__init__(*args, **kwargs)
         self.http = None
         self.sessions = {}
+        self.closing = set()
         self.echoes = {}
 
     def quic_event_received(self, event):
@@ -48,7 +49,8 @@ class Server(QuicConnectionProtocol):
                 common.tell(closed=closed)
             if event.stream_ended:
                 del self.sessions[event.stream_id]
-                self.http.send_data(event.stream_id, b"", end_stream=True)
+                if event.stream_id not in self.closing:
+                    self.http.send_data(event.stream_id, b"", end_stream=True)
         elif isinstance(event, h3.WebTransportStreamDataReceived):
             self.echo(event)
         elif isinstance(event, h3.DatagramReceived) and event.stream_id in self.sessions:
@@ -82,6 +84,7 @@ class Server(QuicConnectionProtocol):
         common.tell(session=path, origin=headers.get(b"origin", b"").decode())
         self.answer(stream_id, 200, False, (b"sec-webtransport-http3-draft", b"draft02"))
         if path == "/close":
+            self.closing.add(stream_id)
             self.http.send_data(stream_id, common.close_capsule(7, "bye"), end_stream=True)
 
     def get(self, stream_id, path):
@@ -98,6 +101,8 @@ class Server(QuicConnectionProtocol):
 
 async def main(certificate, key):
     configuration = QuicConfiguration(is_client=False, alpn_protocols=["h3"], max_datagram_frame_size=65536)
+    # Room for the largest datagram that a browser sends, which comes back as it was.
+    configuration.max_datagram_size = 1400
     configuration.load_cert_chain(certificate, key)
     server = await serve("127.0.0.1", 0, configuration=configuration, create_protocol=Server)
     common.tell(port=server._transport.get_extra_info("sockname")[1])

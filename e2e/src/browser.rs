@@ -1,6 +1,10 @@
-//! Headless Chromium, driven over WebDriver.
+//! Headless Chromium, driven over `WebDriver`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use fantoccini::{Client, ClientBuilder, wd::TimeoutConfiguration};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -20,7 +24,7 @@ const FLAGS: &[&str] = &[
     "--disable-sync",
 ];
 
-/// A browser with the test page open. [`Browser::close`] ends it; dropped, the driver is killed.
+/// A browser with the test page open.
 #[derive(Debug)]
 pub struct Browser {
     client: Client,
@@ -41,12 +45,22 @@ async fn driver(chromedriver: &Path) -> (Process, String) {
     }
 }
 
+/// Runs a test with a browser, which is ended however the test ends. Where there is no browser, a line says so.
+///
+/// # Panics
+/// If the browser does not start, and when the test does.
+pub async fn with<F: Future<Output = ()> + Send + 'static>(name: &str, test: impl FnOnce(Arc<Browser>) -> F) {
+    let Some(browser) = Browser::start(name).await.map(Arc::new) else { return };
+    // A task of its own: a panic in it does not leave the browser behind.
+    let result = tokio::spawn(test(Arc::clone(&browser))).await;
+    browser.close().await;
+    if let Err(error) = result {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
 impl Browser {
-    /// Starts a browser and opens the page; `None`, and a line that says so, where there is no browser.
-    ///
-    /// # Panics
-    /// If the browser does not start.
-    pub async fn start(name: &str) -> Option<Self> {
+    async fn start(name: &str) -> Option<Self> {
         let chromium = program("WEFT_CHROMIUM", &["chromium", "chromium-browser", "google-chrome"])?;
         let chromedriver = program("WEFT_CHROMEDRIVER", &["chromedriver"])?;
         let (process, address) = driver(&chromedriver).await;
@@ -66,29 +80,26 @@ impl Browser {
         Some(Self { client, profile, page, _driver: process })
     }
 
-    /// Runs the body of an asynchronous function in the page, which sees `args`; gives what it returns.
+    /// Runs the body of an asynchronous function in the page, which sees `args`; gives what it returns. `what` is
+    /// for the report of a failure.
     ///
     /// # Panics
     /// If it throws, or takes longer than [`LIMIT`].
-    pub async fn run(&self, body: &str, args: Value) -> Value {
+    pub async fn run(&self, what: &str, body: &str, args: Value) -> Value {
         let script = format!(
             "const [args, done] = arguments;
              (async () => {{ {body} }})().then(
                  (value) => done({{ value: value === undefined ? null : value }}),
                  (error) => done({{ error: `${{error.name}}: ${{error.message}}` }}));"
         );
-        let result = within("result of the script", self.client.execute_async(&script, vec![args])).await;
-        let mut result = result.expect("the script runs");
-        assert!(result.get("error").is_none(), "the script threw {}", result["error"]);
+        let result = within(what, self.client.execute_async(&script, vec![args])).await;
+        let mut result = result.unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(result.get("error").is_none(), "{what}: the script threw {}", result["error"]);
         result["value"].take()
     }
 
-    /// Ends the browser.
-    ///
-    /// # Panics
-    /// If it does not end.
-    pub async fn close(self) {
-        within("end of the browser", self.client.close()).await.expect("the browser ends");
+    async fn close(&self) {
+        within("end of the browser", self.client.clone().close()).await.expect("the browser ends");
         let _ = std::fs::remove_dir_all(&self.profile);
     }
 }

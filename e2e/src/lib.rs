@@ -9,6 +9,7 @@ pub mod browser;
 pub mod certificate;
 pub mod page;
 pub mod process;
+pub mod scenarios;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
@@ -60,9 +61,13 @@ pub fn scratch(name: &str) -> PathBuf {
     folder
 }
 
-/// The build's target folder.
+/// The build's target folder, as an absolute path without detours: Chromium takes no other for its profile.
+///
+/// # Panics
+/// When it is not there, which a running test rules out.
 #[must_use]
 pub fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")), PathBuf::from)
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")), PathBuf::from);
+    target.canonicalize().expect("the folder that this test was built in")
 }
