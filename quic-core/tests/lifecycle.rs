@@ -166,3 +166,17 @@ fn a_server_never_sends_more_than_three_times_what_an_unproven_client_sent() {
         }
     });
 }
+
+#[test]
+fn x09_no_common_alpn_ends_the_handshake() {
+    let mut world = World::new(10, &lan());
+    let (_, certificate) = quic_core::testing::tls_server_config(b"other");
+    world.client_config.tls = quic_core::testing::tls_client_config(&certificate, b"other");
+    world.connect();
+    world.wait("an error", SECOND, |client, _| client.peers.values().any(|peer| peer.error.is_some()));
+    let Some(ConnectionError::PeerClosed(CloseReason::Transport { code, .. })) = world.client().error.clone()
+    else {
+        panic!("{:?}", world.client().error)
+    };
+    assert_eq!(code.0, 0x178);
+}

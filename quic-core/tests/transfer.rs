@@ -117,3 +117,53 @@ fn more_streams_than_the_limit_wait_for_credit() {
     }
     world.wait("all echoes", 60 * SECOND, |client, _| client.peer().finished.len() == 3000);
 }
+
+#[test]
+fn damaged_packets_are_lost_packets() {
+    for_seeds(200..215, |seed| {
+        let link = LinkConfig::new().rate(20_000_000 / 8).delay(10 * MILLISECOND).corrupt(0.1);
+        let mut world = World::new(seed, &link);
+        exchange(&mut world, 100_000);
+        assert!(world.server().connection.stats().packets_dropped > 0);
+    });
+}
+
+#[test]
+fn a_transfer_outlives_an_outage_of_five_seconds() {
+    for_seeds(300..310, |seed| {
+        let start = 300 * MILLISECOND;
+        let link =
+            LinkConfig::new().rate(2_000_000 / 8).delay(20 * MILLISECOND).outage(start..start + 5 * SECOND);
+        exchange(&mut World::new(seed, &link), 200_000);
+    });
+}
+
+#[test]
+fn congestion_marks_slow_the_sender_without_loss() {
+    let link = LinkConfig::new().rate(10_000_000 / 8).delay(20 * MILLISECOND).mark_above(20_000);
+    let mut world = World::new(6, &link);
+    exchange(&mut world, 4 << 20);
+    let stats = world.client().connection.stats();
+    assert_eq!(stats.packets_lost, 0, "{stats:?}");
+    assert_eq!(stats.ecn, quic_core::base::Ecn::Ect0);
+    assert!(stats.congestion_window < 200_000, "{stats:?}");
+}
+
+#[test]
+fn a_path_that_clears_marks_is_not_marked_any_more() {
+    let mut world = World::new(7, &lan().bleach());
+    exchange(&mut world, 1 << 20);
+    assert_eq!(world.client().connection.stats().ecn, quic_core::base::Ecn::NotEct);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = |seed| {
+        let link = LinkConfig::new().rate(20_000_000 / 8).delay(20 * MILLISECOND).bernoulli(0.05);
+        let mut world = World::new(seed, &link);
+        exchange(&mut world, 100_000);
+        (world.sim.digest(), world.sim.now())
+    };
+    // Ciphertext differs from run to run, for TLS draws randomness of its own: times are compared.
+    assert_eq!(run(8).1, run(8).1);
+}

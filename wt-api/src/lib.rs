@@ -1,1 +1,48 @@
-//! placeholder
+//! The W3C WebTransport API in Rust, client and server, on tokio.
+//!
+//! Names are the W3C's in snake case, on one type, [`WebTransport`], for both roles.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use wt_api::{SendStreamOptions, WebTransport, WebTransportOptions};
+//! let session = WebTransport::new("https://example.org/echo", WebTransportOptions::new())?;
+//! session.ready().await?;
+//! let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+//! stream.writable.write_all(b"hello").await?;
+//! stream.writable.finish()?;
+//! println!("{:?}", stream.readable.read_to_end(1 << 20).await?);
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod client;
+mod datagrams;
+mod driver;
+pub mod error;
+pub mod http3;
+mod mailbox;
+mod options;
+mod runtime;
+mod server;
+mod session;
+mod socket;
+mod stats;
+mod streams;
+mod tls;
+
+pub use datagrams::{Datagrams, DatagramsReadable, DatagramsWritable};
+pub use error::{
+    CertificateError, ConnectOptionsError, DatagramError, ErrorCause, IdentityError, ServerError,
+    WebTransportError, WebTransportErrorSource,
+};
+pub use options::{CertificateHash, CongestionControl, DangerousOptions, InvalidHash, WebTransportOptions};
+pub use quic_core::TransportConfig;
+pub use server::{AcceptOptions, Body, HttpRequest, HttpResponse, Request, Server, ServerBuilder};
+pub use session::{CloseInfo, Reliability, WebTransport};
+pub use stats::WebTransportStats;
+pub use streams::{
+    BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, ReceiveStream,
+    SendStream, SendStreamOptions,
+};
+pub use tls::Identity;

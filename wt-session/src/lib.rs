@@ -1,1 +1,24 @@
-//! placeholder
+//! WebTransport over HTTP/3 sessions, sans-IO, client and server: draft 02 (the browsers of 2026) and draft 16,
+//! one session per connection.
+//!
+//! [`Sessions`] stands beside an `h3_core::Connection` and owns neither it nor the transport: it is told of QUIC's
+//! events through [`Sessions::on_event`], hands to HTTP/3 what is HTTP/3's, and tells its own through
+//! [`Sessions::poll_event`]. Session flow control is not built and so not announced.
+#![forbid(unsafe_code)]
+
+mod capsules;
+pub mod codes;
+mod dialect;
+mod early;
+mod error;
+mod event;
+pub mod protocols;
+mod refusal;
+mod session;
+mod sessions;
+
+pub use dialect::{Dialect, Negotiated};
+pub use error::{AcceptError, ConnectError, DatagramError, SessionError, SessionGone, StreamError};
+pub use event::{CloseInfo, ConnectRequest, Event, SessionId, SessionRequest};
+pub use refusal::Refusal;
+pub use sessions::{Config, Sessions};

@@ -19,6 +19,17 @@ pub enum PrefaceKind {
     Uni,
 }
 
+/// What is known of a request stream at a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestState {
+    /// Its request may still come.
+    Expected,
+    /// `Event::Request` was told, and the stream is not over.
+    Open,
+    /// It is over.
+    Gone,
+}
+
 /// An event, in the order in which it happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

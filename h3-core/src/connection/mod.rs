@@ -25,7 +25,7 @@ use quic_core::{
     error::call::{ReadError, WriteError},
 };
 
-pub use event::{Event, PrefaceKind};
+pub use event::{Event, PrefaceKind, RequestState};
 
 use crate::{
     error::{H3Error, H3Violation, StreamViolation, code},
@@ -198,6 +198,17 @@ impl Connection {
     #[must_use]
     pub fn open_requests(&self) -> usize {
         self.requests.len()
+    }
+
+    /// What is known of the client-initiated bidirectional stream `id` (server).
+    #[must_use]
+    pub fn request_state(&self, id: StreamId) -> RequestState {
+        match self.requests.get(&id) {
+            Some(request) if request.announced => RequestState::Open,
+            Some(_) => RequestState::Expected,
+            None if id.index() >= self.opened || self.incoming.contains_key(&id) => RequestState::Expected,
+            None => RequestState::Gone,
+        }
     }
 
     /// Handles an event of the transport at the time `now`. False: the event is about a stream that carries

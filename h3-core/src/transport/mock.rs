@@ -288,11 +288,15 @@ impl Transport for End {
         }
     }
 
-    fn bytes_read(&self, id: StreamId) -> Option<u64> {
+    fn bytes_read(&mut self, id: StreamId) -> Option<u64> {
         Some(self.streams.get(&id)?.recv.as_ref()?.read)
     }
 
-    fn final_size(&self, id: StreamId) -> Option<u64> {
+    fn bytes_written(&mut self, id: StreamId) -> Option<u64> {
+        Some(self.streams.get(&id)?.send.as_ref()?.written)
+    }
+
+    fn final_size(&mut self, id: StreamId) -> Option<u64> {
         let recv = self.streams.get(&id)?.recv.as_ref()?;
         (recv.finished || recv.reset.is_some()).then_some(recv.received)
     }
@@ -425,6 +429,9 @@ fn carry_stream(from: &mut End, to: &mut End, id: StreamId, max: usize) -> bool 
     if send.blocked && !part.is_empty() && !ended {
         send.blocked = false;
         from.notify(id, Event::StreamWritable);
+    }
+    if ended {
+        from.notify(id, Event::StreamSent);
     }
     to.announce(id);
     let Some(recv) = to.stream(id).recv.as_mut() else { return true };

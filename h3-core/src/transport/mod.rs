@@ -2,12 +2,15 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod mock;
+mod quic;
 
 use bytes::Bytes;
 use quic_core::{
     Dir, Priority, Side, StreamId, StreamTag,
     error::call::{DatagramError, Read, ReadError, WriteError},
 };
+
+pub use quic::ConnTransport;
 
 /// The TLS exporter is not ready, or cannot give what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +41,11 @@ pub trait Transport {
     /// Ranks a stream's data among others.
     fn set_priority(&mut self, id: StreamId, priority: Priority);
     /// Bytes read of a stream so far; `None` once it is gone.
-    fn bytes_read(&self, id: StreamId) -> Option<u64>;
+    fn bytes_read(&mut self, id: StreamId) -> Option<u64>;
+    /// Bytes written to a stream so far; `None` once its sending side is gone.
+    fn bytes_written(&mut self, id: StreamId) -> Option<u64>;
     /// The final size of a finished or reset stream, if known.
-    fn final_size(&self, id: StreamId) -> Option<u64>;
+    fn final_size(&mut self, id: StreamId) -> Option<u64>;
     /// How many streams of this kind may be opened over the life of the connection, by the limits known now: the
     /// last `MAX_STREAMS` sent (peer's streams) or received (own streams).
     fn stream_limit(&self, initiator: Side, dir: Dir) -> u64;

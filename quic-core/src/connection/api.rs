@@ -70,6 +70,12 @@ impl Connection {
         self.streams.final_size(id)
     }
 
+    /// How many streams of a kind may be opened over the life of the connection, by the last MAX_STREAMS sent
+    /// (streams of the peer) or received (own streams) (RFC 9000 §4.6).
+    pub fn stream_limit(&self, initiator: Side, dir: Dir) -> u64 {
+        self.streams.stream_limit(initiator, dir)
+    }
+
     /// Counters of a sending side, until it is gone.
     pub fn send_stream_stats(&mut self, id: StreamId) -> Option<SendStreamStats> {
         self.streams.send_stats(id).map(|stats| SendStreamStats {

@@ -207,9 +207,10 @@ impl Connection {
         let size = bytes.len();
         let sealed = self.keyring.seal(packet.space, packet.place, bytes);
         debug_assert!(sealed, "packets are planned only where there are keys");
+        self.path.on_marked(ecn);
         let in_flight = self.recovery.in_flight();
         let rate = if packet.in_flight {
-            self.path.on_packet_sent(now, size as u64, in_flight, ecn)
+            self.path.on_packet_sent(now, size as u64, in_flight)
         } else {
             self.path.sampler.snapshot(0, in_flight)
         };

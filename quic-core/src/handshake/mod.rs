@@ -41,7 +41,7 @@ impl From<Violation> for HandshakeError {
 
 impl From<TlsError> for HandshakeError {
     fn from(error: TlsError) -> Self {
-        Self::Tls(error)
+        if error.left_over { Self::Violation(Violation::CryptoAfterLevel) } else { Self::Tls(error) }
     }
 }
 

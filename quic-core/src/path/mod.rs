@@ -132,18 +132,16 @@ impl Path {
     }
 
     /// A packet that counts as in flight was sent with `in_flight` bytes before it. Returns its rate snapshot.
-    pub(crate) fn on_packet_sent(
-        &mut self,
-        now: Timestamp,
-        bytes: u64,
-        in_flight: u64,
-        ecn: Ecn,
-    ) -> PacketRate {
-        self.ecn.on_sent(ecn);
+    pub(crate) fn on_packet_sent(&mut self, now: Timestamp, bytes: u64, in_flight: u64) -> PacketRate {
         self.pacer.on_sent(bytes);
         let app_limited = self.app_limited;
         self.controller.on_sent(now, &SentPacket { bytes, in_flight, app_limited });
         self.sampler.on_sent(now, bytes, in_flight)
+    }
+
+    /// A packet, in flight or not, leaves in a datagram with this mark: the peer counts it (RFC 9000 §13.4.1).
+    pub(crate) fn on_marked(&mut self, ecn: Ecn) {
+        self.ecn.on_sent(ecn);
     }
 
     /// Sending stopped for want of data, with `in_flight` bytes under way.

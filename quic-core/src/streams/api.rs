@@ -13,7 +13,7 @@ use crate::{
     base::{Budget, Timestamp},
     error::call::{Read, ReadError, WriteError},
     event::{Priority, StreamTag},
-    ids::{Dir, StreamId},
+    ids::{Dir, Side, StreamId},
 };
 
 /// Counts of a sending part, in bytes; each is at most the one before.
@@ -186,6 +186,15 @@ impl Streams {
     pub(crate) fn recv_stats(&mut self, id: StreamId) -> Option<RecvStats> {
         let recv = self.existing(id)?.recv.as_ref()?;
         Some(RecvStats { received: recv.contiguous_end(), read: recv.bytes_read() })
+    }
+
+    /// How many streams of a kind may be opened over the connection's life, by the limits known now.
+    pub(crate) fn stream_limit(&self, initiator: Side, dir: Dir) -> u64 {
+        if initiator == self.config.side {
+            self.limits.local[dir as usize].limit
+        } else {
+            self.limits.remote[dir as usize].advertised
+        }
     }
 
     /// The connection ends: all streams go, and the budget gets everything back.

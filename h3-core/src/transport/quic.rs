@@ -1,0 +1,109 @@
+//! [`Transport`] over a QUIC connection of quic-core, at one point in time.
+
+use bytes::Bytes;
+use quic_core::{
+    Connection, Dir, Priority, Side, StreamId, StreamTag,
+    base::Timestamp,
+    error::call::{DatagramError, Read, ReadError, WriteError},
+};
+
+use super::{ExportError, Transport};
+
+/// A QUIC connection and the time, borrowed for one or several calls.
+#[derive(Debug)]
+pub struct ConnTransport<'a> {
+    /// The connection.
+    pub conn: &'a mut Connection,
+    /// The time of the calls.
+    pub now: Timestamp,
+}
+
+impl<'a> ConnTransport<'a> {
+    /// Borrows a connection for calls at the time `now`.
+    pub fn new(conn: &'a mut Connection, now: Timestamp) -> Self {
+        Self { conn, now }
+    }
+}
+
+impl Transport for ConnTransport<'_> {
+    fn side(&self) -> Side {
+        self.conn.side()
+    }
+
+    fn open(&mut self, dir: Dir) -> Option<StreamId> {
+        self.conn.open(dir)
+    }
+
+    fn read(&mut self, id: StreamId, max: usize) -> Result<Read, ReadError> {
+        self.conn.read(self.now, id, max)
+    }
+
+    fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        self.conn.write(id, data)
+    }
+
+    fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
+        self.conn.finish(id)
+    }
+
+    fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError> {
+        self.conn.reset(id, code, reliable_size)
+    }
+
+    fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError> {
+        self.conn.stop_sending(id, code)
+    }
+
+    fn set_tag(&mut self, id: StreamId, tag: StreamTag) {
+        self.conn.set_tag(id, tag);
+    }
+
+    fn set_priority(&mut self, id: StreamId, priority: Priority) {
+        self.conn.set_priority(id, priority);
+    }
+
+    fn bytes_read(&mut self, id: StreamId) -> Option<u64> {
+        self.conn.recv_stream_stats(id).map(|stats| stats.bytes_read)
+    }
+
+    fn bytes_written(&mut self, id: StreamId) -> Option<u64> {
+        self.conn.send_stream_stats(id).map(|stats| stats.bytes_written)
+    }
+
+    fn final_size(&mut self, id: StreamId) -> Option<u64> {
+        self.conn.final_size(id)
+    }
+
+    fn stream_limit(&self, initiator: Side, dir: Dir) -> u64 {
+        self.conn.stream_limit(initiator, dir)
+    }
+
+    fn send_datagram(&mut self, data: Bytes) -> Result<(), DatagramError> {
+        self.conn.send_datagram(self.now, data)
+    }
+
+    fn receive_datagram(&mut self) -> Option<Bytes> {
+        self.conn.receive_datagram(self.now)
+    }
+
+    fn max_datagram_size(&self) -> Option<usize> {
+        self.conn.max_datagram_size()
+    }
+
+    fn peer_supports_reset_stream_at(&self) -> bool {
+        self.conn.peer_parameters().reset_stream_at
+    }
+
+    fn export_keying_material(
+        &self,
+        out: &mut [u8],
+        label: &[u8],
+        context: &[u8],
+    ) -> Result<(), ExportError> {
+        self.conn.export_keying_material(out, label, context).map_err(|_| ExportError)
+    }
+
+    fn close(&mut self, code: u64, reason: &[u8]) {
+        self.conn.close(self.now, code, reason);
+    }
+}

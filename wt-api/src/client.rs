@@ -1,0 +1,335 @@
+//! Connecting: name resolution, address families (RFC 8305, simplified), the connect timeout.
+//!
+//! Owns the race between addresses. Must never know packets: each attempt is a shard of its own.
+
+use std::{
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
+
+use quic_core::{
+    CidFactory, ClientConfig, Endpoint, EndpointConfig,
+    base::{Entropy, SystemEntropy, Timestamp},
+    crypto::TlsClientConfig,
+};
+use wt_session::ConnectRequest;
+
+use crate::{
+    driver::{ClientJob, Connect, Inbox, SessionJob, Shard, ShardCommand},
+    error::{ConnectOptionsError, ErrorCause, WebTransportError},
+    mailbox::{SessionBox, ShardBox, Waiters, lock},
+    options::{CongestionControl, Target, WebTransportOptions, check_headers},
+    runtime::{self, RuntimeHandle},
+    session::WebTransport,
+    socket::{SocketOptions, wildcard_for},
+    tls,
+};
+
+/// How long an address has before the next one is tried as well (RFC 8305 §5).
+const STAGGER: Duration = Duration::from_millis(250);
+/// Addresses that are tried at most.
+const MAX_ATTEMPTS: usize = 8;
+
+/// Several attempts, of which the first to complete its handshake wins.
+#[derive(Debug, Default)]
+pub(crate) struct Race {
+    state: Mutex<RaceState>,
+}
+
+#[derive(Debug, Default)]
+struct RaceState {
+    /// The address of the winner.
+    won: Option<SocketAddr>,
+    /// Nobody waits any more: whoever comes too late must not win.
+    over: bool,
+    failures: Vec<(SocketAddr, ErrorCause)>,
+    waiters: Waiters,
+}
+
+impl Race {
+    /// The handshake is complete: whether this attempt is the first.
+    pub(crate) fn claim(&self, remote: SocketAddr) -> bool {
+        let mut state = lock(&self.state);
+        let first = state.won.is_none() && !state.over;
+        state.won.get_or_insert(remote);
+        let waiters = state.waiters.take();
+        drop(state);
+        waiters.wake();
+        first
+    }
+
+    /// An attempt failed.
+    pub(crate) fn fail(&self, remote: SocketAddr, cause: ErrorCause) {
+        let mut state = lock(&self.state);
+        state.failures.push((remote, cause));
+        let waiters = state.waiters.take();
+        drop(state);
+        waiters.wake();
+    }
+
+    /// True: won. False: as many attempts as given have failed.
+    fn poll_outcome(&self, cx: &std::task::Context<'_>, attempts: usize) -> Poll<bool> {
+        let mut state = lock(&self.state);
+        if state.won.is_some() {
+            return Poll::Ready(true);
+        }
+        if state.failures.len() >= attempts {
+            return Poll::Ready(false);
+        }
+        state.waiters.add(cx);
+        Poll::Pending
+    }
+
+    /// Ends the race; who had won.
+    fn finish(&self) -> Option<SocketAddr> {
+        let mut state = lock(&self.state);
+        state.over = true;
+        state.won
+    }
+
+    /// The failure that says most: a peer that answered knows more than a network that did not.
+    fn failure(&self) -> Option<ErrorCause> {
+        let state = lock(&self.state);
+        let rank = |cause: &ErrorCause| match cause {
+            ErrorCause::Socket(_) => 3,
+            ErrorCause::Timeout { .. } => 2,
+            ErrorCause::ConnectionRefused { .. } => 1,
+            _ => 0,
+        };
+        state.failures.iter().map(|(_, cause)| cause).min_by_key(|cause| rank(cause)).cloned()
+    }
+}
+
+/// The attempts of a race. Those that are not wanted in the end are closed, also when nobody waits any more.
+#[derive(Default)]
+struct Attempts {
+    race: Arc<Race>,
+    inboxes: Mutex<Vec<(SocketAddr, Arc<Inbox>)>>,
+    /// The winner stays.
+    connected: bool,
+}
+
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        let winner = self.race.finish().filter(|_| self.connected);
+        for (remote, inbox) in lock(&self.inboxes).iter() {
+            if Some(*remote) != winner {
+                inbox.command(ShardCommand::CloseAll);
+            }
+        }
+    }
+}
+
+/// What all attempts of a client share.
+pub(crate) struct Connector {
+    pub(crate) runtime: RuntimeHandle,
+    pub(crate) target: Target,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) verdict: tls::Verdict,
+    pub(crate) transport: Arc<quic_core::TransportConfig>,
+    pub(crate) timeout: Duration,
+    pub(crate) job: ClientJob,
+}
+
+impl Connector {
+    /// Checks everything that needs no network.
+    pub(crate) fn new(
+        url: &str,
+        options: &WebTransportOptions,
+        job: impl FnOnce(&Target) -> ClientJob,
+    ) -> Result<Self, ConnectOptionsError> {
+        let target = Target::parse(url)?;
+        check_headers(&options.headers)?;
+        let runtime = runtime::current().ok_or(ConnectOptionsError::NoRuntime)?;
+        let (tls, verdict) = tls::client_config(&options.trust).map_err(ConnectOptionsError::Tls)?;
+        let job = job(&target);
+        Ok(Self {
+            runtime,
+            target,
+            tls,
+            verdict,
+            transport: Arc::new(options.transport.clone()),
+            timeout: options.connect_timeout,
+            job,
+        })
+    }
+
+    /// Resolves, then races the addresses. Returns when an attempt has won.
+    async fn race(&self, attempts: &Attempts) -> Result<(), ErrorCause> {
+        let Attempts { race, inboxes, .. } = attempts;
+        let Target { host, port, .. } = &self.target;
+        let unresolved = |message: String| ErrorCause::NameResolution { host: host.clone(), message: message.into() };
+        let found = self.runtime.resolve(host, *port).await.map_err(|error| unresolved(error.to_string()))?;
+        let addresses = interleave(&found);
+        if addresses.is_empty() {
+            return Err(unresolved("the name has no address".to_owned()));
+        }
+        for (position, address) in addresses.iter().enumerate() {
+            match self.attempt(*address, race) {
+                Ok(inbox) => lock(inboxes).push((*address, inbox)),
+                Err(error) => race.fail(*address, ErrorCause::Socket(Arc::new(error))),
+            }
+            let attempts = position + 1;
+            let outcome = poll_fn(|cx| race.poll_outcome(cx, attempts));
+            let won = if attempts == addresses.len() {
+                Some(outcome.await)
+            } else {
+                let next = self.runtime.now() + STAGGER;
+                first_of(outcome, runtime::sleep_until(&self.runtime, next)).await
+            };
+            if won == Some(true) {
+                return Ok(());
+            }
+        }
+        Err(race.failure().unwrap_or_else(|| unresolved("no address could be tried".to_owned())))
+    }
+
+    /// Starts a shard of its own for an attempt.
+    fn attempt(&self, remote: SocketAddr, race: &Arc<Race>) -> std::io::Result<Arc<Inbox>> {
+        let options =
+            SocketOptions { address: wildcard_for(&remote), only_v6: true, transport_errors: true };
+        let socket = self.runtime.bind(&options)?;
+        let mut entropy = SystemEntropy::new();
+        let mut reset_key = [0; 32];
+        entropy.fill(&mut reset_key);
+        let endpoint = Endpoint::new(
+            EndpointConfig::new(CidFactory::new(8, 0, &reset_key)),
+            None,
+            Box::new(entropy),
+        );
+        let inbox = ShardBox::new();
+        inbox.command(ShardCommand::Connect(Box::new(Connect {
+            config: ClientConfig {
+                tls: TlsClientConfig::new(Arc::clone(&self.tls)),
+                transport: Arc::clone(&self.transport),
+            },
+            server_name: self.target.host.clone(),
+            remote,
+            race: Arc::clone(race),
+            verdict: self.verdict.clone(),
+            job: self.job.clone(),
+        })));
+        let shard = Shard::new(Arc::clone(&self.runtime), socket, Arc::clone(&inbox), endpoint, None);
+        self.runtime.spawn(Box::pin(shard));
+        Ok(inbox)
+    }
+
+    /// Connects, and waits for `established`. All within the connect timeout; afterwards, whatever lost is closed.
+    ///
+    /// # Errors
+    /// Why there is no connection, unless `established` has told its own error.
+    pub(crate) async fn run(&self, established: impl Future<Output = ()>) -> Result<(), ErrorCause> {
+        let deadline: Timestamp = self.runtime.now() + self.timeout;
+        let mut attempts = Attempts::default();
+        let work = async {
+            self.race(&attempts).await?;
+            established.await;
+            Ok(())
+        };
+        let outcome = first_of(work, runtime::sleep_until(&self.runtime, deadline)).await;
+        let won = attempts.race.finish().is_some();
+        let result = outcome.unwrap_or_else(|| {
+            let stage = match (won, lock(&attempts.inboxes).is_empty()) {
+                (true, _) => "the connection stands, the server does not answer the request",
+                (false, false) => "the server does not answer",
+                (false, true) => "the name is not resolved",
+            };
+            Err(ErrorCause::Timeout { after: self.timeout, stage })
+        });
+        attempts.connected = result.is_ok();
+        result
+    }
+}
+
+/// The output of `work`, or `None` if `limit` is over first.
+async fn first_of<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>) -> Option<T> {
+    let (mut work, mut limit) = (pin!(work), pin!(limit));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        limit.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// Alternates the families, starting with that of the first address (RFC 8305 §4).
+fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (one, two): (Vec<_>, Vec<_>) =
+        addresses.iter().copied().partition(|address| address.is_ipv6() == first_is_v6);
+    let mut two = two.into_iter();
+    let mut all = Vec::with_capacity(addresses.len());
+    for address in one {
+        all.push(address);
+        all.extend(two.next());
+    }
+    all.extend(two);
+    all.truncate(MAX_ATTEMPTS);
+    all
+}
+
+/// `WebTransport::new`.
+pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTransport, ConnectOptionsError> {
+    let shared = SessionBox::new(Arc::default());
+    let origin = match &options.origin {
+        Some(origin) => {
+            let value = origin.parse().map_err(|_| ConnectOptionsError::ForbiddenHeader("origin".to_owned()))?;
+            Some(value)
+        }
+        None => None,
+    };
+    let connector = Connector::new(url, &options, |target| {
+        ClientJob::Session(SessionJob {
+            request: ConnectRequest {
+                authority: target.authority.clone(),
+                path: target.path.clone(),
+                origin,
+                headers: options.headers.clone(),
+            },
+            shared: Arc::clone(&shared),
+        })
+    })?;
+    let runtime = Arc::clone(&connector.runtime);
+    let session = Arc::clone(&shared);
+    runtime.spawn(Box::pin(async move {
+        let ready = poll_fn(|cx| session.poll_ready(cx).map(drop));
+        let gone = poll_fn(|cx| session.poll_abandoned(cx));
+        // Whoever closes while connecting does not wait for the network.
+        if let Some(Err(cause)) = first_of(connector.run(ready), gone).await {
+            session.set_end(Err(WebTransportError::session(cause)));
+        } else if session.established().is_none() {
+            session.set_end(Err(WebTransportError::session(ErrorCause::SessionClosed)));
+        }
+    }));
+    Ok(WebTransport::from_parts(shared, Arc::new(options.headers), CongestionControl::Default))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_alternate() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (a, b, c, d) = (address("[::1]:1"), address("[::2]:1"), address("1.1.1.1:1"), address("1.1.1.2:1"));
+        assert_eq!(interleave(&[a, b, c]), [a, c, b]);
+        assert_eq!(interleave(&[c, a, d, b]), [c, a, d, b]);
+        assert_eq!(interleave(&[c, d]), [c, d]);
+    }
+
+    #[test]
+    fn one_attempt_wins_and_none_after_the_end() {
+        let remote = "127.0.0.1:1".parse().unwrap();
+        let race = Race::default();
+        assert!(race.claim(remote));
+        assert!(!race.claim(remote));
+        let race = Race::default();
+        assert_eq!(race.finish(), None);
+        assert!(!race.claim(remote));
+    }
+}

@@ -1,0 +1,372 @@
+//! One connection of a shard: QUIC, HTTP/3 and sessions driven together, and what the application's boxes hold.
+//!
+//! Owns the order in which the layers are told and asked. Must never know sockets.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use h3_core::transport::ConnTransport;
+use quic_core::{Connection, Side, StreamId, base::Timestamp, error::{CloseReason, ConnectionError}};
+use tokio::sync::oneshot;
+use wt_session::{ConnectRequest, Sessions};
+
+use super::{
+    http::HttpExchanges,
+    session::Live,
+    streams::DriverStream,
+};
+use crate::{
+    client::Race,
+    error::{ErrorCause, WebTransportError},
+    http3::Head,
+    mailbox::{ConnectionBox, Half, SessionBox},
+    server::ServerShared,
+    tls::{ALPN_H3, Verdict},
+};
+
+/// H3_NO_ERROR (RFC 9114 §8.1).
+pub(super) const H3_NO_ERROR: u64 = 0x100;
+/// The TLS alert of a server that has none of the client's protocols (RFC 7301 §3.2).
+const NO_APPLICATION_PROTOCOL: u8 = 120;
+
+/// What a client opens a connection for.
+#[derive(Clone, Debug)]
+pub(crate) enum ClientJob {
+    /// A session.
+    Session(SessionJob),
+    /// One plain request.
+    Get(Arc<GetJob>),
+}
+
+/// A session to ask for.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionJob {
+    pub(crate) request: ConnectRequest,
+    pub(crate) shared: Arc<SessionBox>,
+}
+
+/// A request to make.
+#[derive(Debug)]
+pub(crate) struct GetJob {
+    pub(crate) head: h3_core::RequestHead,
+    pub(crate) boxes: Arc<ConnectionBox>,
+    pub(crate) reply: std::sync::Mutex<Option<oneshot::Sender<Result<Head, WebTransportError>>>>,
+}
+
+/// Which end, and what for.
+pub(super) enum Role {
+    Client { job: ClientJob, race: Arc<Race>, verdict: Verdict },
+    Server(Arc<ServerShared>),
+}
+
+/// A connection with everything above it.
+pub(super) struct Conn {
+    pub(super) quic: Connection,
+    pub(super) h3: h3_core::Connection,
+    pub(super) sessions: Sessions,
+    pub(super) role: Role,
+    pub(super) boxes: Arc<ConnectionBox>,
+    pub(super) live: Option<Live>,
+    pub(super) streams: HashMap<StreamId, DriverStream>,
+    pub(super) http: HttpExchanges,
+    /// When the choreography of a close goes on.
+    pub(super) alarm: Option<Timestamp>,
+    /// The handshake is complete; for a client: and this connection won the race.
+    pub(super) started: bool,
+    /// Why the connection ended, once it has.
+    pub(super) failure: Option<ErrorCause>,
+    /// The network said that nobody listens.
+    refused: bool,
+    /// QUIC has told the connection's end.
+    over: bool,
+    pub(super) going_away: bool,
+    /// On the shard's list of connections with news.
+    pub(super) dirty: bool,
+    /// What stands in the shard's set of deadlines.
+    pub(super) deadline: Option<Timestamp>,
+    scratch: Vec<Half>,
+}
+
+impl std::fmt::Debug for Conn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Conn").field("quic", &self.quic).finish_non_exhaustive()
+    }
+}
+
+impl Conn {
+    pub(super) fn client(quic: Connection, job: ClientJob, race: Arc<Race>, verdict: Verdict) -> Self {
+        // The winner of the race ties itself to the job's box; until then nothing wakes this connection from above.
+        Self::new(quic, Role::Client { job, race, verdict }, Arc::default())
+    }
+
+    pub(super) fn server(quic: Connection, server: Arc<ServerShared>) -> Self {
+        server.connection_began();
+        Self::new(quic, Role::Server(server), Arc::default())
+    }
+
+    fn new(quic: Connection, role: Role, boxes: Arc<ConnectionBox>) -> Self {
+        let side = quic.side();
+        let config = wt_session::Config::default();
+        let mut h3 = h3_core::connection::Config::new(Sessions::settings(&config));
+        h3.grease = u64::from(quic.remote_address().port());
+        Self {
+            quic,
+            h3: h3_core::Connection::new(h3, side),
+            sessions: Sessions::new(config, side),
+            role,
+            boxes,
+            live: None,
+            streams: HashMap::new(),
+            http: HttpExchanges::default(),
+            alarm: None,
+            started: false,
+            failure: None,
+            refused: false,
+            over: false,
+            going_away: false,
+            dirty: false,
+            deadline: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(super) fn boxes(&self) -> &Arc<ConnectionBox> {
+        match &self.role {
+            Role::Client { job: ClientJob::Session(job), .. } if self.started => &job.shared.connection,
+            Role::Client { job: ClientJob::Get(job), .. } if self.started => &job.boxes,
+            _ => &self.boxes,
+        }
+    }
+
+    pub(super) fn quic(&mut self) -> &mut Connection {
+        &mut self.quic
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+        [self.quic.poll_timeout(), self.alarm].into_iter().flatten().min()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Timestamp) {
+        self.quic.handle_timeout(now);
+        if self.alarm.is_some_and(|at| at <= now) {
+            self.alarm = None;
+            self.on_alarm(now);
+        }
+    }
+
+    /// An ICMP message says that nobody listens at the peer's port. Before the handshake that ends the attempt; later
+    /// anyone could have forged it.
+    pub(super) fn on_refused(&mut self, now: Timestamp) {
+        if self.quic.is_handshaking() && !self.quic.is_closed() {
+            self.refused = true;
+            self.quic.close(now, 0, b"");
+        }
+    }
+
+    /// Tells and asks all layers until none has news.
+    pub(super) fn process(&mut self, now: Timestamp) {
+        loop {
+            let mut active = false;
+            while let Some(event) = self.quic.poll_event() {
+                active = true;
+                self.on_quic_event(&event, now);
+            }
+            while let Some(event) = self.sessions.poll_event() {
+                active = true;
+                self.on_session_event(event, now);
+            }
+            active |= self.process_boxes(now);
+            if !active {
+                break;
+            }
+        }
+        self.deliver_datagrams();
+    }
+
+    fn on_quic_event(&mut self, event: &quic_core::Event, now: Timestamp) {
+        match event {
+            quic_core::Event::HandshakeComplete => self.on_handshake_complete(now),
+            quic_core::Event::Closed(error) => self.on_connection_closed(error),
+            quic_core::Event::DatagramSizeChanged => self.update_datagram_size(),
+            quic_core::Event::DatagramWritable => self.pump_datagrams(now),
+            _ => {}
+        }
+        if self.started {
+            let mut transport = ConnTransport::new(&mut self.quic, now);
+            self.sessions.on_event(event, now, &mut self.h3, &mut transport);
+        }
+    }
+
+    fn on_handshake_complete(&mut self, now: Timestamp) {
+        match &self.role {
+            Role::Client { race, .. } => {
+                if self.quic.alpn_protocol() != Some(ALPN_H3) {
+                    let remote = self.quic.remote_address();
+                    race.fail(remote, ErrorCause::NoHttp3 { remote });
+                    return self.quic.close(now, H3_NO_ERROR, b"");
+                }
+                if !race.claim(self.quic.remote_address()) {
+                    return self.quic.close(now, H3_NO_ERROR, b"");
+                }
+            }
+            Role::Server(server) => server.handshake_ended(),
+        }
+        self.started = true;
+        self.h3.start(&mut ConnTransport::new(&mut self.quic, now));
+        self.start_job(now);
+        if self.going_away {
+            self.go_away(now);
+        }
+    }
+
+    fn start_job(&mut self, now: Timestamp) {
+        let Role::Client { job, .. } = &self.role else { return };
+        let job = job.clone();
+        // From now on the job's own box wakes this connection.
+        let waker = self.boxes.driver();
+        match &job {
+            ClientJob::Session(job) => {
+                if let Some((driver, index)) = waker {
+                    job.shared.connection.attach(driver, index);
+                }
+                self.live = Some(Live::new(Arc::clone(&job.shared)));
+                let mut transport = ConnTransport::new(&mut self.quic, now);
+                let asked = self.sessions.connect(job.request.clone(), &mut self.h3, &mut transport);
+                if let Err(error) = asked {
+                    self.fail_session(ErrorCause::Refused(error.to_string().into()), now);
+                }
+            }
+            ClientJob::Get(job) => {
+                if let Some((driver, index)) = waker {
+                    job.boxes.attach(driver, index);
+                }
+                self.start_get(job, now);
+            }
+        }
+    }
+
+    /// QUIC says that the connection is over.
+    fn on_connection_closed(&mut self, error: &ConnectionError) {
+        let cause = self.cause_of(error);
+        self.over = true;
+        self.failure.get_or_insert_with(|| cause.clone());
+        match &self.role {
+            Role::Client { race, .. } if !self.started => race.fail(self.quic.remote_address(), cause.clone()),
+            Role::Server(server) => server.connection_ended(self.started),
+            Role::Client { .. } => {}
+        }
+        self.alarm = None;
+        self.fail_everything(&cause);
+    }
+
+    fn cause_of(&self, error: &ConnectionError) -> ErrorCause {
+        let remote: SocketAddr = self.quic.remote_address();
+        if self.refused {
+            return ErrorCause::ConnectionRefused { remote };
+        }
+        let verdict = match &self.role {
+            Role::Client { verdict, .. } => verdict.get(),
+            Role::Server(_) => None,
+        };
+        match error {
+            ConnectionError::Tls { .. } if verdict.is_some() => {
+                verdict.map_or(ErrorCause::SessionClosed, ErrorCause::Certificate)
+            }
+            ConnectionError::Tls { alert: NO_APPLICATION_PROTOCOL, .. } => ErrorCause::NoHttp3 { remote },
+            ConnectionError::Tls { alert, message } => {
+                ErrorCause::Tls { alert: *alert, message: Arc::clone(message) }
+            }
+            ConnectionError::PeerClosed(CloseReason::Transport { code, reason, .. }) => match code.alert() {
+                Some(NO_APPLICATION_PROTOCOL) => ErrorCause::NoHttp3 { remote },
+                Some(alert) => {
+                    let message = format!("the peer refused: {}", String::from_utf8_lossy(reason));
+                    ErrorCause::Tls { alert, message: message.into() }
+                }
+                None => ErrorCause::Connection(error.clone()),
+            },
+            error => match self.h3.failure() {
+                Some(failure) => ErrorCause::Http3(failure),
+                None => ErrorCause::Connection(error.clone()),
+            },
+        }
+    }
+
+    /// What the application's handles put into the boxes.
+    fn process_boxes(&mut self, now: Timestamp) -> bool {
+        let mut dirty = std::mem::take(&mut self.scratch);
+        self.boxes().take_dirty(&mut dirty);
+        let mut active = !dirty.is_empty();
+        for half in dirty.drain(..) {
+            match half {
+                Half::Recv(id) => self.pump_recv(id, now),
+                Half::Send(id) => self.pump_send(id, now),
+            }
+        }
+        self.scratch = dirty;
+        active |= self.process_commands(now);
+        active
+    }
+
+    /// The server takes no further requests (RFC 9114 §5.2).
+    pub(super) fn go_away(&mut self, now: Timestamp) {
+        self.going_away = true;
+        if self.started {
+            let mut transport = ConnTransport::new(&mut self.quic, now);
+            self.sessions.go_away(&mut self.h3, &mut transport);
+            self.close_if_idle(now);
+        }
+    }
+
+    /// Ends the connection at once.
+    pub(super) fn close_now(&mut self, now: Timestamp) {
+        self.quic.close(now, H3_NO_ERROR, b"");
+    }
+
+    /// A connection that goes away ends when nothing is left on it.
+    pub(super) fn close_if_idle(&mut self, now: Timestamp) {
+        if self.going_away && self.live.is_none() && self.h3.open_requests() == 0 && self.http.is_idle() {
+            self.quic.close(now, H3_NO_ERROR, b"");
+        }
+    }
+
+    /// Everybody who waits on this connection hears why it ended.
+    pub(super) fn fail_everything(&mut self, cause: &ErrorCause) {
+        let error = WebTransportError::session(cause.clone());
+        self.end_streams(&error);
+        if let Some(live) = self.live.take() {
+            self.end_session(live, Err(error.clone()));
+        }
+        self.fail_gets(&error);
+        if let Role::Client { job, .. } = &self.role
+            && self.started
+        {
+            match job {
+                ClientJob::Session(job) => job.shared.set_end(Err(error)),
+                ClientJob::Get(job) => job.fail(&error),
+            }
+        }
+    }
+
+    pub(super) fn is_server(&self) -> bool {
+        self.quic.side() == Side::Server
+    }
+}
+
+impl GetJob {
+    pub(crate) fn fail(&self, error: &WebTransportError) {
+        if let Some(reply) = crate::mailbox::lock(&self.reply).take() {
+            let _ = reply.send(Err(error.clone()));
+        }
+    }
+}
+
+impl Drop for Conn {
+    /// The task ended, with its runtime or because all was said: nobody is left waiting.
+    fn drop(&mut self) {
+        if let (Role::Server(server), false) = (&self.role, self.over) {
+            server.connection_ended(self.started);
+        }
+        if !self.over {
+            self.fail_everything(&ErrorCause::SessionClosed);
+        }
+    }
+}

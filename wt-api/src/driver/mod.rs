@@ -1,0 +1,307 @@
+//! A shard: one UDP socket, its connections, one task, one ordered set of deadlines.
+//!
+//! Each turn drains the socket, then lets the connections that have news work, then sends what they have to say. There
+//! is no channel per datagram and no task per connection.
+//!
+//! Owns the loop. Must never know what a frame or a stream means.
+
+mod close;
+mod connection;
+mod http;
+mod io;
+mod session;
+mod streams;
+
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use quic_core::{ClientConfig, Connection, Endpoint, Incoming, base::Timestamp};
+
+pub(crate) use connection::{ClientJob, GetJob, SessionJob};
+pub(crate) use session::draft_name;
+
+use crate::{
+    client::Race,
+    mailbox::ShardBox,
+    runtime::{RuntimeHandle, Timer},
+    server::ServerShared,
+    socket::DatagramSocket,
+    tls::Verdict,
+};
+use connection::Conn;
+
+/// Turns in one poll before other tasks of the runtime get theirs.
+const TURNS: usize = 16;
+
+/// Work from outside the task.
+#[derive(Debug)]
+pub(crate) enum ShardCommand {
+    /// Open a connection.
+    Connect(Box<Connect>),
+    /// Accept no further connection, and let those that exist wind up (RFC 9114 §5.2). The task ends with the last.
+    GoAway,
+    /// Close all connections.
+    CloseAll,
+}
+
+/// A connection to open.
+#[derive(Debug)]
+pub(crate) struct Connect {
+    pub(crate) config: ClientConfig,
+    pub(crate) server_name: String,
+    pub(crate) remote: SocketAddr,
+    pub(crate) race: Arc<Race>,
+    pub(crate) verdict: Verdict,
+    pub(crate) job: ClientJob,
+}
+
+/// The shard's inbox.
+pub(crate) type Inbox = ShardBox<ShardCommand>;
+
+/// The future that drives a socket.
+pub(crate) struct Shard {
+    runtime: RuntimeHandle,
+    socket: Box<dyn DatagramSocket>,
+    inbox: Arc<Inbox>,
+    endpoint: Endpoint,
+    connections: Vec<Option<Box<Conn>>>,
+    /// Connections that have news.
+    dirty: Vec<usize>,
+    deadlines: BTreeSet<(Timestamp, usize)>,
+    timer: Pin<Box<dyn Timer>>,
+    receiver: io::Receiver,
+    sender: io::Sender,
+    server: Option<Arc<ServerShared>>,
+    going_away: bool,
+    /// The task ends when its connections have.
+    closing: bool,
+    /// The one connection of a client's shard was made.
+    used: bool,
+    commands: Vec<ShardCommand>,
+    woken: Vec<usize>,
+}
+
+impl Shard {
+    /// A shard on a bound socket; with `server` it accepts connections.
+    pub(crate) fn new(
+        runtime: RuntimeHandle,
+        socket: Box<dyn DatagramSocket>,
+        inbox: Arc<Inbox>,
+        endpoint: Endpoint,
+        server: Option<Arc<ServerShared>>,
+    ) -> Self {
+        let timer = runtime.timer();
+        Self {
+            runtime,
+            socket,
+            inbox,
+            endpoint,
+            connections: Vec::new(),
+            dirty: Vec::new(),
+            deadlines: BTreeSet::new(),
+            timer,
+            receiver: io::Receiver::new(),
+            sender: io::Sender::new(),
+            server,
+            going_away: false,
+            closing: false,
+            used: false,
+            commands: Vec::new(),
+            woken: Vec::new(),
+        }
+    }
+
+    /// One turn; whether anything happened.
+    fn turn(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = self.runtime.now();
+        self.inbox.take(&mut self.commands, &mut self.woken, cx);
+        let mut active = !self.commands.is_empty() || !self.woken.is_empty();
+        for index in std::mem::take(&mut self.woken) {
+            self.touch(index);
+        }
+        for command in std::mem::take(&mut self.commands) {
+            self.on_command(command, now);
+        }
+        active |= self.receive(cx, now);
+        active |= self.expire(now);
+        self.process(now);
+        active |= self.transmit(cx, now);
+        active
+    }
+
+    /// Puts a connection on the list of those with news.
+    fn touch(&mut self, index: usize) {
+        if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut)
+            && !std::mem::replace(&mut connection.dirty, true)
+        {
+            self.dirty.push(index);
+        }
+    }
+
+    fn on_command(&mut self, command: ShardCommand, now: Timestamp) {
+        match command {
+            ShardCommand::Connect(connect) => self.connect(*connect, now),
+            ShardCommand::GoAway => {
+                self.going_away = true;
+                self.closing = true;
+                for index in 0..self.connections.len() {
+                    self.touch(index);
+                    if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
+                        connection.go_away(now);
+                    }
+                }
+            }
+            ShardCommand::CloseAll => {
+                self.going_away = true;
+                self.closing = true;
+                for index in 0..self.connections.len() {
+                    self.touch(index);
+                    if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
+                        connection.close_now(now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, connect: Connect, now: Timestamp) {
+        self.used = true;
+        let Connect { config, server_name, remote, race, verdict, job } = connect;
+        match self.endpoint.connect(now, &config, &server_name, remote) {
+            Ok((handle, quic)) => {
+                let conn = Conn::client(quic, job, race, verdict);
+                self.insert(handle.0, conn);
+            }
+            Err(error) => {
+                let cause = crate::error::ErrorCause::Tls { alert: error.alert, message: error.message };
+                race.fail(remote, cause);
+            }
+        }
+    }
+
+    /// A client asks for a connection (RFC 9000 §5.2.2, §8.1.2).
+    fn accept(&mut self, incoming: Incoming, now: Timestamp) {
+        let Some(server) = self.server.clone() else { return };
+        if self.going_away {
+            let refusal = self.endpoint.refuse(&incoming);
+            return self.sender.queue(refusal);
+        }
+        if server.must_retry() && !incoming.is_validated() {
+            if let Some(retry) = self.endpoint.retry(now, &incoming) {
+                self.sender.queue(retry);
+            }
+            return;
+        }
+        let remote = incoming.remote_address();
+        match self.endpoint.accept(now, incoming) {
+            Ok((handle, quic)) => {
+                let conn = Conn::server(quic, server);
+                self.insert(handle.0, conn);
+            }
+            Err(error) => tracing::debug!(%remote, %error, "connection not accepted"),
+        }
+    }
+
+    fn insert(&mut self, index: usize, conn: Conn) {
+        if self.connections.len() <= index {
+            self.connections.resize_with(index + 1, || None);
+        }
+        let driver = Arc::clone(&self.inbox) as Arc<dyn crate::mailbox::WakeDriver>;
+        conn.boxes().attach(driver, index);
+        if let Some(slot) = self.connections.get_mut(index) {
+            *slot = Some(Box::new(conn));
+        }
+        self.touch(index);
+    }
+
+    /// Wakes the connections whose time has come.
+    fn expire(&mut self, now: Timestamp) -> bool {
+        let mut any = false;
+        while let Some((at, index)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(at, index));
+            any = true;
+            if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
+                connection.deadline = None;
+                connection.handle_timeout(now);
+            }
+            self.touch(index);
+        }
+        any
+    }
+
+    /// Lets the connections with news work.
+    fn process(&mut self, now: Timestamp) {
+        for position in 0..self.dirty.len() {
+            let Some(&index) = self.dirty.get(position) else { break };
+            let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { continue };
+            connection.process(now);
+            while let Some(change) = connection.quic().poll_cid_change() {
+                self.endpoint.handle_cid_change(quic_core::ConnectionHandle(index), change);
+            }
+        }
+    }
+
+    /// After a connection has sent what it could: its deadline, or its end.
+    fn settle(&mut self, index: usize) {
+        let Some(slot) = self.connections.get_mut(index) else { return };
+        let Some(connection) = slot else { return };
+        connection.dirty = false;
+        let next = connection.poll_timeout();
+        if next != connection.deadline || connection.quic().is_drained() {
+            if let Some(old) = connection.deadline {
+                self.deadlines.remove(&(old, index));
+            }
+            connection.deadline = next;
+            if let Some(next) = next {
+                self.deadlines.insert((next, index));
+            }
+        }
+        if connection.quic().is_drained() {
+            if let Some(at) = connection.deadline {
+                self.deadlines.remove(&(at, index));
+            }
+            *slot = None;
+            self.endpoint.forget(quic_core::ConnectionHandle(index));
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let finished = if self.server.is_some() { self.closing } else { self.used };
+        finished && self.connections.iter().all(Option::is_none) && !self.sender.is_busy()
+    }
+}
+
+impl Future for Shard {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let shard = &mut *self;
+        for _ in 0..TURNS {
+            let mut active = shard.turn(cx);
+            if shard.is_done() {
+                return Poll::Ready(());
+            }
+            if let Some((at, _)) = shard.deadlines.first() {
+                active |= shard.timer.as_mut().poll_until(cx, *at).is_ready();
+            }
+            if !active {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// The probe timeout, roughly, and at most two seconds of three of them: how long a close waits.
+fn patience(quic: &Connection) -> std::time::Duration {
+    let stats = quic.stats();
+    let pto = stats.smoothed_rtt + stats.rtt_variation * 4 + std::time::Duration::from_millis(25);
+    (pto * 3).min(std::time::Duration::from_secs(2))
+}

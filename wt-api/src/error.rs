@@ -1,0 +1,349 @@
+//! What can go wrong, as types: each error names its cause and, where there is one, the remedy.
+//!
+//! Owns the public error types. Must never know sockets or drivers: they translate into these.
+
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use quic_core::error::ConnectionError;
+
+/// Which part of the API failed (W3C `WebTransportErrorSource`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WebTransportErrorSource {
+    /// The session as a whole.
+    Session,
+    /// One stream; the session goes on.
+    Stream,
+}
+
+/// An error of a session or a stream (W3C `WebTransportError`). Cheap to clone; the native cause is behind
+/// [`std::error::Error::source`] and [`WebTransportError::cause`].
+#[derive(Clone, Debug)]
+pub struct WebTransportError {
+    source: WebTransportErrorSource,
+    stream_error_code: Option<u32>,
+    cause: Arc<ErrorCause>,
+}
+
+impl WebTransportError {
+    /// An error of the whole session.
+    pub(crate) fn session(cause: ErrorCause) -> Self {
+        Self { source: WebTransportErrorSource::Session, stream_error_code: None, cause: Arc::new(cause) }
+    }
+
+    /// An error of one stream.
+    pub(crate) fn stream(cause: ErrorCause) -> Self {
+        let stream_error_code = match cause {
+            ErrorCause::StreamReset(code) | ErrorCause::StreamStopped(code) => code,
+            _ => None,
+        };
+        Self { source: WebTransportErrorSource::Stream, stream_error_code, cause: Arc::new(cause) }
+    }
+
+    /// What failed: the session, or one stream (W3C `source`).
+    #[must_use]
+    pub fn error_source(&self) -> WebTransportErrorSource {
+        self.source
+    }
+
+    /// The code with which the peer reset or stopped a stream (W3C `streamErrorCode`), 0 to 2^32 - 1. `None` if
+    /// the error is not of that kind, or if the peer's code lies outside WebTransport's range.
+    #[must_use]
+    pub fn stream_error_code(&self) -> Option<u32> {
+        self.stream_error_code
+    }
+
+    /// The native cause.
+    #[must_use]
+    pub fn cause(&self) -> &ErrorCause {
+        &self.cause
+    }
+}
+
+impl fmt::Display for WebTransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.cause, f)
+    }
+}
+
+impl std::error::Error for WebTransportError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.cause)
+    }
+}
+
+impl From<WebTransportError> for io::Error {
+    fn from(error: WebTransportError) -> Self {
+        let kind = match *error.cause {
+            ErrorCause::StreamReset(_) => io::ErrorKind::ConnectionReset,
+            ErrorCause::StreamStopped(_) | ErrorCause::StreamFinished => io::ErrorKind::BrokenPipe,
+            ErrorCause::Timeout { .. } => io::ErrorKind::TimedOut,
+            ErrorCause::ConnectionRefused { .. } => io::ErrorKind::ConnectionRefused,
+            _ => io::ErrorKind::NotConnected,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// Why something failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorCause {
+    /// The host name has no address.
+    #[error(
+        "the name {host:?} could not be resolved: {message}; check the spelling and the resolver's configuration"
+    )]
+    NameResolution {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        message: Arc<str>,
+    },
+    /// The host answered that nothing listens on the UDP port.
+    #[error(
+        "{remote} refused: nothing listens on this UDP port; check that the server runs, and that the port is its UDP port"
+    )]
+    ConnectionRefused {
+        /// The address that was tried.
+        remote: SocketAddr,
+    },
+    /// The UDP socket could not be made or used.
+    #[error("the UDP socket cannot be used: {0}")]
+    Socket(Arc<io::Error>),
+    /// The session was not there in time.
+    #[error(
+        "no session within {after:?}: {stage}; a firewall that drops UDP, a wrong address or port, or a peer that does not answer are the usual reasons"
+    )]
+    Timeout {
+        /// The connect timeout.
+        after: Duration,
+        /// What was waited for.
+        stage: &'static str,
+    },
+    /// The peer speaks QUIC but not HTTP/3.
+    #[error("{remote} does not speak HTTP/3 (ALPN \"h3\"): the address may be of another QUIC service")]
+    NoHttp3 {
+        /// The server's address.
+        remote: SocketAddr,
+    },
+    /// The server's certificate is not acceptable.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// TLS failed for another reason than the certificate.
+    #[error("the TLS handshake failed: {message} (alert {alert})")]
+    Tls {
+        /// The TLS alert (RFC 8446 §6).
+        alert: u8,
+        /// What the TLS library said.
+        message: Arc<str>,
+    },
+    /// The server speaks HTTP/3 and does not offer what a session needs.
+    #[error("the server refused the session: {0}")]
+    Refused(Arc<str>),
+    /// The server answered the session's request with this HTTP status.
+    #[error("the server answered with status {status}: {}", status_remedy(*.status))]
+    Status {
+        /// The status, 300 to 599.
+        status: u16,
+    },
+    /// The QUIC connection ended.
+    #[error("the connection ended: {0}")]
+    Connection(#[from] ConnectionError),
+    /// The peer broke a rule of HTTP/3.
+    #[error("the connection ended: {0}")]
+    Http3(#[from] h3_core::H3Error),
+    /// The session ended without a close by the peer.
+    #[error("the session ended abruptly: {0}")]
+    SessionFailed(Arc<str>),
+    /// The session is closed, by whichever side.
+    #[error("the session is closed; await closed() for its code and reason, and connect again for a new one")]
+    SessionClosed,
+    /// The server's handle was dropped or shut down.
+    #[error("the server shut down")]
+    ServerShutdown,
+    /// The peer reset the stream.
+    #[error("the peer reset the stream {}", code_text(*.0))]
+    StreamReset(Option<u32>),
+    /// The peer does not want to read more of the stream.
+    #[error("the peer stopped reading the stream {}", code_text(*.0))]
+    StreamStopped(Option<u32>),
+    /// The stream was finished or reset by this side before.
+    #[error("the stream was finished or reset by this side; open another one to send more")]
+    StreamFinished,
+    /// The peer permits no further stream now, and waiting was not wanted.
+    #[error("the peer permits no further stream now (QuotaExceededError); wait, or close other streams")]
+    QuotaExceeded,
+    /// More arrived than the caller allowed.
+    #[error("the stream holds more than the {limit} bytes that were allowed")]
+    ReadLimit {
+        /// The caller's limit, in bytes.
+        limit: usize,
+    },
+    /// An HTTP exchange failed.
+    #[error("the HTTP exchange failed: {0}")]
+    Http(Arc<str>),
+}
+
+fn status_remedy(status: u16) -> &'static str {
+    match status {
+        300..=399 => "WebTransport follows no redirects; connect to the final URL",
+        401 | 407 => "credentials are missing; send them in a header",
+        403 => "the server does not permit this origin or client; add the origin to its allowed origins",
+        404 => "there is no session at this path; check the URL's path",
+        405 | 501 => "the server has no WebTransport at this path",
+        429 | 503 => "the server is busy; try again later",
+        _ => "the server does not accept the session",
+    }
+}
+
+fn code_text(code: Option<u32>) -> String {
+    code.map_or_else(|| "with a code outside WebTransport's range".to_owned(), |code| format!("with code {code}"))
+}
+
+/// Why the server's certificate was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// None of the given hashes is the certificate's.
+    #[error(
+        "the server's certificate has SHA-256 {actual}, which is not among the server_certificate_hashes; copy the server's current hash"
+    )]
+    HashMismatch {
+        /// The hash of the certificate that the server presented, as hexadecimal digits.
+        actual: String,
+    },
+    /// The validity period has ended.
+    #[error("the server's certificate has expired; renew it on the server")]
+    Expired,
+    /// The validity period has not begun.
+    #[error("the server's certificate is not valid yet; check the clocks of both machines")]
+    NotYetValid,
+    /// Longer valid than hash authentication permits.
+    #[error("a certificate that is accepted by hash is valid for at most 14 days; this one for {days}")]
+    ValidForTooLong {
+        /// Its validity, in whole days.
+        days: u64,
+    },
+    /// A kind of key that hash authentication does not permit.
+    #[error("a certificate that is accepted by hash must not have an RSA key; use ECDSA P-256")]
+    RsaKey,
+    /// Not an X.509 version 3 certificate.
+    #[error("the server's certificate is no X.509 version 3 certificate")]
+    Malformed,
+    /// The certificate is for other names.
+    #[error("the server's certificate is not for the name {name:?}; connect to a name that it holds")]
+    WrongName {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// Nobody that is trusted issued the certificate.
+    #[error(
+        "the issuer of the server's certificate is not trusted; give its CA with trusted_certificates, or the certificate's hash with server_certificate_hashes"
+    )]
+    UnknownIssuer,
+    /// Another reason, in the TLS library's words.
+    #[error("the server's certificate is not acceptable: {0}")]
+    Other(Arc<str>),
+}
+
+/// Why [`WebTransport::new`](crate::WebTransport::new) did not even start (W3C `SyntaxError`, `TypeError`,
+/// `NotSupportedError`).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectOptionsError {
+    /// Not a URL.
+    #[error("{url:?} is not an absolute URL: {message}")]
+    InvalidUrl {
+        /// The text.
+        url: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Another scheme than https.
+    #[error("WebTransport needs an https URL, not {scheme}")]
+    NotHttps {
+        /// The scheme.
+        scheme: String,
+    },
+    /// A fragment, which has no meaning here.
+    #[error("a WebTransport URL has no fragment; remove the part from # on")]
+    Fragment,
+    /// No host.
+    #[error("the URL names no host")]
+    NoHost,
+    /// A header that this library sets itself, or that HTTP/3 forbids.
+    #[error("the header {0} cannot be set by the application")]
+    ForbiddenHeader(String),
+    /// Called outside an async runtime.
+    #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]
+    NoRuntime,
+    /// The TLS options contradict each other or cannot be used.
+    #[error("the TLS options cannot be used: {0}")]
+    Tls(String),
+}
+
+/// Why a server could not be built.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// No identity was given.
+    #[error("a server needs a certificate: give one with identity(..), for example Identity::self_signed")]
+    NoIdentity,
+    /// The identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        error: Arc<io::Error>,
+    },
+    /// Called outside an async runtime.
+    #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]
+    NoRuntime,
+    /// The TLS configuration cannot be used.
+    #[error("the TLS configuration cannot be used: {0}")]
+    Tls(String),
+}
+
+/// Why a certificate and key cannot be an identity.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// No certificate in the input.
+    #[error("no certificate was found; PEM certificates start with -----BEGIN CERTIFICATE-----")]
+    NoCertificate,
+    /// No private key in the input.
+    #[error("no private key was found; PEM keys start with -----BEGIN PRIVATE KEY----- or the like")]
+    NoKey,
+    /// Bytes that are neither.
+    #[error("the input is malformed: {0}")]
+    Malformed(String),
+    /// The key does not belong to the certificate.
+    #[error("the private key does not belong to the certificate; check that both files are of the same pair")]
+    KeyMismatch,
+    /// A certificate could not be made.
+    #[error("the certificate could not be made: {0}")]
+    Generation(String),
+}
+
+/// Why a datagram was not sent.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatagramError {
+    /// Larger than fits now.
+    #[error("a datagram of {size} bytes exceeds the current maximum of {max}; see max_datagram_size()")]
+    TooLarge {
+        /// Its size, in bytes.
+        size: usize,
+        /// The current maximum, in bytes.
+        max: usize,
+    },
+    /// The queue is full ([`try_send`](crate::DatagramsWritable::try_send) alone).
+    #[error("the datagram queue is full; use send(..).await to wait for room")]
+    Full,
+    /// The session is not connected yet ([`try_send`](crate::DatagramsWritable::try_send) alone), or gone.
+    #[error(transparent)]
+    Session(#[from] WebTransportError),
+}

@@ -1,0 +1,72 @@
+//! A small HTTP/3 client on the machinery of sessions: one request, one connection.
+
+use std::sync::{Arc, Mutex};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::sync::oneshot;
+
+use crate::{
+    client::Connector,
+    driver::{ClientJob, GetJob},
+    error::{ConnectOptionsError, ErrorCause, WebTransportError},
+    mailbox::RecvBox,
+    options::WebTransportOptions,
+    streams::ReceiveStream,
+};
+
+/// A response.
+#[derive(Debug)]
+pub struct HttpResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields.
+    pub headers: HeaderMap,
+    /// The content. Dropped before its end, the rest is not sent.
+    pub body: ReceiveStream,
+}
+
+/// What the driver knows of a response.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Arc<RecvBox>,
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// Found before anything was sent.
+    #[error(transparent)]
+    Options(#[from] ConnectOptionsError),
+    /// The connection or the exchange failed.
+    #[error(transparent)]
+    Exchange(#[from] WebTransportError),
+}
+
+/// Gets `url` by HTTP/3. The options' headers are sent; the connect timeout counts until the response's head. Cancel
+/// safe: without its waiter the exchange is given up.
+///
+/// # Errors
+/// As [`WebTransport::new`](crate::WebTransport::new) and [`ready`](crate::WebTransport::ready); redirects are responses
+/// like others.
+pub async fn get(url: &str, options: WebTransportOptions) -> Result<HttpResponse, HttpError> {
+    let (reply, mut answer) = oneshot::channel();
+    let connector = Connector::new(url, &options, |target| {
+        let mut head = h3_core::RequestHead::new(Method::GET, target.authority.clone(), target.path.clone());
+        head.headers.clone_from(&options.headers);
+        head.headers.entry("user-agent").or_insert(HeaderValue::from_static("weft"));
+        ClientJob::Get(Arc::new(GetJob { head, boxes: Arc::default(), reply: Mutex::new(Some(reply)) }))
+    })?;
+    let mut received = None;
+    connector
+        .run(async {
+            received = (&mut answer).await.ok();
+        })
+        .await
+        .map_err(WebTransportError::session)?;
+    let lost = || WebTransportError::session(ErrorCause::Http("the connection ended without a response".into()));
+    let Head { status, headers, body } = received.ok_or_else(lost)??;
+    Ok(HttpResponse { status, headers, body: ReceiveStream::new(body, None) })
+}

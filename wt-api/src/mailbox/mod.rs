@@ -1,0 +1,173 @@
+//! The exchange between the application's handles and the driver.
+//!
+//! Each stream half, and each session, has a small box behind a mutex. Handles put commands and data in and wake the
+//! driver once per burst; the driver moves data in and out and wakes the handles. No lock is held while packets are
+//! built, and none is taken while another one is held, but for the shard's list of woken connections.
+//!
+//! Owns the boxes and the wake-ups. Must never know QUIC connections or sockets.
+
+mod recv;
+mod send;
+mod session;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Waker},
+};
+
+use quic_core::StreamId;
+
+pub(crate) use recv::{RecvBox, RecvEnd};
+pub(crate) use send::{SendBox, SendEnd};
+pub(crate) use session::{Command, Established, NewStream, Opened, SessionBox};
+
+/// What a connection's boxes may hold of received data before streams that nobody waits for are left alone, in bytes.
+pub(crate) const CONNECTION_INBOX: usize = 8 << 20;
+
+/// Locks; a panic of another thread leaves the boxes usable.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tasks that wait for the same thing.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters(Vec<Waker>);
+
+impl Waiters {
+    /// Adds the task, once.
+    pub(crate) fn add(&mut self, cx: &Context<'_>) {
+        if !self.0.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.0.push(cx.waker().clone());
+        }
+    }
+
+    /// Takes them all, to be woken when no lock is held.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+
+    /// Wakes them.
+    pub(crate) fn wake(self) {
+        self.0.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Work for a driver from outside its task.
+#[derive(Debug)]
+pub(crate) struct ShardBox<C> {
+    state: Mutex<ShardState<C>>,
+}
+
+#[derive(Debug)]
+struct ShardState<C> {
+    commands: Vec<C>,
+    woken: Vec<usize>,
+    waker: Option<Waker>,
+}
+
+impl<C> ShardBox<C> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(ShardState { commands: Vec::new(), woken: Vec::new(), waker: None }) })
+    }
+
+    /// A command for the driver.
+    pub(crate) fn command(&self, command: C) {
+        let mut state = lock(&self.state);
+        state.commands.push(command);
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// The driver's side: takes everything, and asks to be woken at the next.
+    pub(crate) fn take(&self, commands: &mut Vec<C>, woken: &mut Vec<usize>, cx: &Context<'_>) {
+        let mut state = lock(&self.state);
+        commands.append(&mut state.commands);
+        woken.append(&mut state.woken);
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+/// Wakes a driver for one of its connections.
+pub(crate) trait WakeDriver: std::fmt::Debug + Send + Sync {
+    /// Connection `index` has work.
+    fn wake_connection(&self, index: usize);
+}
+
+impl<C: Send + std::fmt::Debug> WakeDriver for ShardBox<C> {
+    fn wake_connection(&self, index: usize) {
+        let mut state = lock(&self.state);
+        state.woken.push(index);
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// One half of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    Recv(StreamId),
+    Send(StreamId),
+}
+
+/// What all boxes of a connection share: which streams have work, and the way to the driver.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectionBox {
+    dirty: Mutex<Vec<Half>>,
+    /// The driver was woken and has not looked yet.
+    queued: AtomicBool,
+    link: OnceLock<(Arc<dyn WakeDriver>, usize)>,
+    /// Received bytes in all the boxes.
+    inbox: AtomicUsize,
+}
+
+impl ConnectionBox {
+    /// Ties the box to a connection of a driver; what happened before is looked at by the driver at once.
+    pub(crate) fn attach(&self, driver: Arc<dyn WakeDriver>, index: usize) {
+        let _ = self.link.set((driver, index));
+    }
+
+    /// The driver, for a second box of the same connection.
+    pub(crate) fn driver(&self) -> Option<(Arc<dyn WakeDriver>, usize)> {
+        self.link.get().cloned()
+    }
+
+    /// Wakes the driver unless it is on its way.
+    pub(crate) fn wake(&self) {
+        if let Some((driver, index)) = self.link.get()
+            && !self.queued.swap(true, Ordering::AcqRel)
+        {
+            driver.wake_connection(*index);
+        }
+    }
+
+    /// A half of a stream has work for the driver.
+    pub(crate) fn mark(&self, half: Half) {
+        lock(&self.dirty).push(half);
+        self.wake();
+    }
+
+    /// The driver's side: from here on, work wakes it again.
+    pub(crate) fn take_dirty(&self, dirty: &mut Vec<Half>) {
+        self.queued.store(false, Ordering::Release);
+        std::mem::swap(&mut *lock(&self.dirty), dirty);
+    }
+
+    pub(crate) fn inbox_bytes(&self) -> usize {
+        self.inbox.load(Ordering::Relaxed)
+    }
+
+    fn inbox_add(&self, bytes: usize) {
+        self.inbox.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn inbox_sub(&self, bytes: usize) {
+        self.inbox.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,222 @@
+//! The box of a receiving half.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use quic_core::StreamId;
+
+use super::{CONNECTION_INBOX, ConnectionBox, Half, lock};
+use crate::error::{ErrorCause, WebTransportError};
+
+/// What one box holds at most, in bytes: the rest stays in QUIC's flow-controlled buffers.
+const LIMIT: usize = 256 << 10;
+/// What a reader that waits gets even when the connection's boxes are full, in bytes.
+const RESERVE: usize = 64 << 10;
+
+/// How a receiving half ended.
+#[derive(Clone, Debug)]
+pub(crate) enum RecvEnd {
+    /// All data is here.
+    Finished,
+    /// An error, told after the data that is here.
+    Failed(WebTransportError),
+}
+
+/// Data on its way from the driver to a reader.
+#[derive(Debug)]
+pub(crate) struct RecvBox {
+    id: StreamId,
+    connection: Arc<ConnectionBox>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    chunks: VecDeque<Bytes>,
+    bytes: usize,
+    end: Option<RecvEnd>,
+    reader: Option<Waker>,
+    /// The driver left data where it was: it wants to be marked when there is room.
+    starved: bool,
+    stop: Option<u32>,
+    received: u64,
+}
+
+impl RecvBox {
+    pub(crate) fn new(id: StreamId, connection: Arc<ConnectionBox>) -> Arc<Self> {
+        Arc::new(Self { id, connection, state: Mutex::default() })
+    }
+
+    pub(crate) fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// The reader's side: the next bytes, at most `max`; `None` at the end.
+    pub(crate) fn poll_chunk(
+        &self,
+        cx: &Context<'_>,
+        max: usize,
+    ) -> Poll<Result<Option<Bytes>, WebTransportError>> {
+        let mut state = lock(&self.state);
+        if state.stop.is_some() {
+            return Poll::Ready(Err(WebTransportError::stream(ErrorCause::StreamFinished)));
+        }
+        let taken = match state.chunks.front_mut() {
+            Some(front) if front.len() > max => Some(front.split_to(max)),
+            Some(_) => state.chunks.pop_front(),
+            None => None,
+        };
+        state.bytes -= taken.as_ref().map_or(0, Bytes::len);
+        let refill = state.starved && state.bytes <= LIMIT / 2;
+        if refill {
+            state.starved = false;
+        }
+        let polled = match (taken, &state.end) {
+            (Some(taken), _) => Poll::Ready(Ok(Some(taken))),
+            (None, Some(RecvEnd::Finished)) => Poll::Ready(Ok(None)),
+            (None, Some(RecvEnd::Failed(error))) => Poll::Ready(Err(error.clone())),
+            (None, None) => {
+                state.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        };
+        drop(state);
+        if let Poll::Ready(Ok(Some(taken))) = &polled {
+            self.connection.inbox_sub(taken.len());
+        }
+        if refill {
+            self.connection.mark(Half::Recv(self.id));
+        }
+        polled
+    }
+
+    /// The reader does not want more.
+    pub(crate) fn stop(&self, code: u32) {
+        let mut state = lock(&self.state);
+        if state.stop.is_some() || state.end.is_some() {
+            let dropped = std::mem::take(&mut state.bytes);
+            state.chunks = VecDeque::new();
+            drop(state);
+            return self.connection.inbox_sub(dropped);
+        }
+        state.stop = Some(code);
+        let dropped = std::mem::take(&mut state.bytes);
+        state.chunks = VecDeque::new();
+        drop(state);
+        self.connection.inbox_sub(dropped);
+        self.connection.mark(Half::Recv(self.id));
+    }
+
+    /// How the stream ended, if it did.
+    pub(crate) fn stats(&self) -> (u64, u64) {
+        let state = lock(&self.state);
+        (state.received, state.received - state.bytes as u64)
+    }
+
+    /// The driver's side: the code with which the reader stopped.
+    pub(crate) fn stopped(&self) -> Option<u32> {
+        lock(&self.state).stop
+    }
+
+    /// The driver's side: how many bytes it may put in now. 0 asks for a mark once there is room.
+    pub(crate) fn room(&self) -> usize {
+        let mut state = lock(&self.state);
+        if state.stop.is_some() {
+            return 0;
+        }
+        let mut room = LIMIT.saturating_sub(state.bytes);
+        let connection = CONNECTION_INBOX.saturating_sub(self.connection.inbox_bytes());
+        if connection < room {
+            room = if state.bytes == 0 && state.reader.is_some() { RESERVE } else { connection };
+        }
+        state.starved = room == 0;
+        room
+    }
+
+    /// The driver's side: puts data in. `starved`: there is more where it came from.
+    pub(crate) fn deliver(&self, chunks: &mut Vec<Bytes>, end: Option<RecvEnd>, starved: bool) {
+        let bytes: usize = chunks.iter().map(Bytes::len).sum();
+        let mut state = lock(&self.state);
+        if state.stop.is_some() {
+            chunks.clear();
+            state.end = state.end.take().or(end);
+            return;
+        }
+        state.bytes += bytes;
+        state.received += bytes as u64;
+        state.chunks.extend(chunks.drain(..));
+        if state.end.is_none() {
+            state.end = end;
+        }
+        state.starved = starved && state.end.is_none();
+        // A reader that came while the driver read: it must not wait for a mark that nobody will make.
+        let reader = state.reader.take();
+        drop(state);
+        self.connection.inbox_add(bytes);
+        reader.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for RecvBox {
+    fn drop(&mut self) {
+        let bytes = lock(&self.state).bytes;
+        self.connection.inbox_sub(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cx() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    #[test]
+    fn a_full_box_is_marked_when_half_of_it_was_read() {
+        let connection = Arc::new(ConnectionBox::default());
+        let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection));
+        assert_eq!(stream.room(), LIMIT);
+        stream.deliver(&mut vec![Bytes::from(vec![1; LIMIT])], None, true);
+        assert_eq!((stream.room(), connection.inbox_bytes()), (0, LIMIT));
+        let mut dirty = Vec::new();
+        let read = |max| match stream.poll_chunk(&cx(), max) {
+            Poll::Ready(Ok(Some(bytes))) => bytes.len(),
+            _ => 0,
+        };
+        assert_eq!(read(100), 100);
+        connection.take_dirty(&mut dirty);
+        assert!(dirty.is_empty());
+        assert_eq!(read(LIMIT / 2), LIMIT / 2);
+        connection.take_dirty(&mut dirty);
+        assert_eq!(dirty, [Half::Recv(stream.id())]);
+        assert!(stream.room() > 0);
+    }
+
+    #[test]
+    fn a_full_connection_still_serves_the_reader_that_waits() {
+        let connection = Arc::new(ConnectionBox::default());
+        connection.inbox_add(CONNECTION_INBOX);
+        let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection));
+        assert_eq!(stream.room(), 0);
+        assert!(stream.poll_chunk(&cx(), 1).is_pending());
+        let mut dirty = Vec::new();
+        connection.take_dirty(&mut dirty);
+        assert_eq!(dirty, [Half::Recv(stream.id())]);
+        assert_eq!(stream.room(), RESERVE);
+    }
+
+    #[test]
+    fn data_comes_before_the_end() {
+        let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::default());
+        let error = WebTransportError::stream(ErrorCause::StreamReset(Some(7)));
+        stream.deliver(&mut vec![Bytes::from_static(b"ab")], Some(RecvEnd::Failed(error)), false);
+        assert!(matches!(stream.poll_chunk(&cx(), 9), Poll::Ready(Ok(Some(bytes))) if bytes == "ab"));
+        let Poll::Ready(Err(error)) = stream.poll_chunk(&cx(), 9) else { panic!("no error") };
+        assert_eq!(error.stream_error_code(), Some(7));
+    }
+}

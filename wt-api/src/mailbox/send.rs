@@ -1,0 +1,290 @@
+//! The box of a sending half.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use quic_core::StreamId;
+
+use super::{ConnectionBox, Half, Waiters, lock};
+use crate::error::{ErrorCause, WebTransportError};
+
+/// What a box and the driver hold of a stream before QUIC takes it, in bytes; more makes the writer wait.
+const LIMIT: usize = 256 << 10;
+/// Small writes are gathered into pieces of up to this many bytes.
+const GATHER: usize = 16 << 10;
+
+/// How a sending half ended.
+#[derive(Clone, Debug)]
+pub(crate) enum SendEnd {
+    /// Everything, the end included, is acknowledged.
+    Acknowledged,
+    /// This side reset it.
+    Reset,
+    /// The peer stopped it, or the session is gone.
+    Failed(WebTransportError),
+}
+
+/// What the driver finds in the box.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// The end follows what was written.
+    pub(crate) finish: bool,
+    /// What was written is to be forgotten.
+    pub(crate) reset: Option<u32>,
+    /// The new rank.
+    pub(crate) order: Option<i64>,
+}
+
+/// Data on its way from a writer to the driver.
+#[derive(Debug)]
+pub(crate) struct SendBox {
+    id: StreamId,
+    connection: Arc<ConnectionBox>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    chunks: VecDeque<Bytes>,
+    /// In the box, or taken by the driver and not by QUIC.
+    bytes: usize,
+    written: u64,
+    finish: bool,
+    reset: Option<u32>,
+    order: Option<i64>,
+    end: Option<SendEnd>,
+    /// The driver knows that there is work.
+    marked: bool,
+    writer: Option<Waker>,
+    waiters: Waiters,
+}
+
+impl State {
+    /// Whether anything can be written.
+    fn check(&self) -> Result<(), WebTransportError> {
+        match &self.end {
+            Some(SendEnd::Failed(error)) => Err(error.clone()),
+            None if !self.finish && self.reset.is_none() => Ok(()),
+            _ => Err(WebTransportError::stream(ErrorCause::StreamFinished)),
+        }
+    }
+
+    fn mark(&mut self) -> bool {
+        !std::mem::replace(&mut self.marked, true)
+    }
+}
+
+impl SendBox {
+    pub(crate) fn new(id: StreamId, connection: Arc<ConnectionBox>) -> Arc<Self> {
+        Arc::new(Self { id, connection, state: Mutex::default() })
+    }
+
+    pub(crate) fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// Changes the state and tells the driver.
+    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = lock(&self.state);
+        let result = change(&mut state);
+        let mark = state.mark();
+        drop(state);
+        if mark {
+            self.connection.mark(Half::Send(self.id));
+        }
+        result
+    }
+
+    /// The writer's side: copies a prefix of `data`; how many bytes.
+    pub(crate) fn poll_write(&self, cx: &Context<'_>, data: &[u8]) -> Poll<Result<usize, WebTransportError>> {
+        let mut taken = 0;
+        let polled = self.poll_push(cx, |room| {
+            taken = data.len().min(room);
+            Bytes::copy_from_slice(&data[..taken])
+        });
+        polled.map(|result| result.map(|()| taken))
+    }
+
+    /// The writer's side: takes all of `data` once there is room for some.
+    pub(crate) fn poll_write_chunk(
+        &self,
+        cx: &Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<Result<(), WebTransportError>> {
+        self.poll_push(cx, |_| std::mem::take(data))
+    }
+
+    fn poll_push(
+        &self,
+        cx: &Context<'_>,
+        piece: impl FnOnce(usize) -> Bytes,
+    ) -> Poll<Result<(), WebTransportError>> {
+        let mut state = lock(&self.state);
+        state.check()?;
+        let room = LIMIT.saturating_sub(state.bytes);
+        if room == 0 {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let piece = piece(room);
+        if piece.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        state.bytes += piece.len();
+        state.written += piece.len() as u64;
+        state.chunks.push_back(piece);
+        let mark = state.mark();
+        drop(state);
+        if mark {
+            self.connection.mark(Half::Send(self.id));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when the driver took everything that was written.
+    pub(crate) fn poll_flush(&self, cx: &Context<'_>) -> Poll<Result<(), WebTransportError>> {
+        let mut state = lock(&self.state);
+        match &state.end {
+            Some(SendEnd::Failed(error)) => Poll::Ready(Err(error.clone())),
+            Some(_) => Poll::Ready(Ok(())),
+            None if state.bytes == 0 => Poll::Ready(Ok(())),
+            None => {
+                state.writer = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Ends the stream after what was written.
+    pub(crate) fn finish(&self) -> Result<(), WebTransportError> {
+        let mut state = lock(&self.state);
+        state.check()?;
+        state.finish = true;
+        let mark = state.mark();
+        drop(state);
+        if mark {
+            self.connection.mark(Half::Send(self.id));
+        }
+        Ok(())
+    }
+
+    /// Gives the stream up. Nothing happens once it has ended.
+    pub(crate) fn reset(&self, code: u32) {
+        self.change(|state| {
+            if state.end.is_none() && state.reset.is_none() {
+                state.reset = Some(code);
+                state.bytes = 0;
+                state.chunks = VecDeque::new();
+            }
+        });
+    }
+
+    /// Gives the stream up unless it is finished; for writers that go.
+    pub(crate) fn abandon(&self) {
+        let finished = lock(&self.state).finish;
+        if !finished {
+            self.reset(0);
+        }
+    }
+
+    /// Ranks the stream.
+    pub(crate) fn set_order(&self, order: i64) {
+        self.change(|state| state.order = Some(order));
+    }
+
+    /// Ready when all is acknowledged; an error if that will not be.
+    pub(crate) fn poll_finished(&self, cx: &Context<'_>) -> Poll<Result<(), WebTransportError>> {
+        let mut state = lock(&self.state);
+        match &state.end {
+            Some(SendEnd::Acknowledged) => Poll::Ready(Ok(())),
+            Some(SendEnd::Failed(error)) => Poll::Ready(Err(error.clone())),
+            Some(SendEnd::Reset) => Poll::Ready(Err(WebTransportError::stream(ErrorCause::StreamFinished))),
+            None => {
+                state.waiters.add(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Bytes written by the application so far.
+    pub(crate) fn written(&self) -> u64 {
+        lock(&self.state).written
+    }
+
+    /// The driver's side: takes what is there.
+    pub(crate) fn take(&self, into: &mut VecDeque<Bytes>) -> Taken {
+        let mut state = lock(&self.state);
+        state.marked = false;
+        if into.is_empty() {
+            std::mem::swap(&mut state.chunks, into);
+        } else {
+            into.append(&mut state.chunks);
+        }
+        Taken { finish: state.finish, reset: state.reset, order: state.order.take() }
+    }
+
+    /// The driver's side: QUIC took `bytes` bytes.
+    pub(crate) fn sent(&self, bytes: usize) {
+        let mut state = lock(&self.state);
+        state.bytes = state.bytes.saturating_sub(bytes);
+        let writer = if state.bytes <= LIMIT / 2 { state.writer.take() } else { None };
+        drop(state);
+        writer.into_iter().for_each(Waker::wake);
+    }
+
+    /// The driver's side: the stream is over.
+    pub(crate) fn end(&self, end: SendEnd) {
+        let mut state = lock(&self.state);
+        if state.end.is_some() {
+            return;
+        }
+        state.end = Some(end);
+        state.bytes = 0;
+        state.chunks = VecDeque::new();
+        let (writer, waiters) = (state.writer.take(), state.waiters.take());
+        drop(state);
+        writer.into_iter().for_each(Waker::wake);
+        waiters.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cx() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    #[test]
+    fn a_full_box_makes_the_writer_wait_until_half_is_gone() {
+        let stream = SendBox::new(StreamId::from_value(0).unwrap(), Arc::default());
+        let data = vec![0; LIMIT + 1];
+        assert!(matches!(stream.poll_write(&cx(), &data), Poll::Ready(Ok(LIMIT))));
+        assert!(stream.poll_write(&cx(), &data).is_pending());
+        let mut taken = VecDeque::new();
+        let Taken { finish, reset, .. } = stream.take(&mut taken);
+        assert!(!finish && reset.is_none() && taken.len() == 1);
+        assert!(stream.poll_write(&cx(), &data).is_pending(), "taken by the driver is not taken by QUIC");
+        stream.sent(LIMIT);
+        assert!(matches!(stream.poll_write(&cx(), &data[..1]), Poll::Ready(Ok(1))));
+    }
+
+    #[test]
+    fn writes_after_the_end_fail_and_bursts_mark_once() {
+        let connection = Arc::new(ConnectionBox::default());
+        let stream = SendBox::new(StreamId::from_value(4).unwrap(), Arc::clone(&connection));
+        assert!(stream.poll_write(&cx(), b"a").is_ready());
+        assert!(stream.poll_write(&cx(), b"b").is_ready());
+        stream.finish().unwrap();
+        let mut dirty = Vec::new();
+        connection.take_dirty(&mut dirty);
+        assert_eq!(dirty, [Half::Send(stream.id())]);
+        assert!(matches!(stream.poll_write(&cx(), b"c"), Poll::Ready(Err(_))));
+        assert!(stream.finish().is_err());
+    }
+}

@@ -1,0 +1,301 @@
+//! What the application asks for when it connects: URL, certificates, limits.
+//!
+//! Owns the checks that need no network. Must never know sockets.
+
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+use http::{HeaderMap, uri::{Authority, PathAndQuery}};
+use quic_core::TransportConfig;
+
+use crate::error::ConnectOptionsError;
+
+/// The SHA-256 of a certificate in DER (W3C `WebTransportHash` with `sha-256`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CertificateHash([u8; 32]);
+
+impl CertificateHash {
+    /// A hash from its 32 bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The hash of a certificate in DER.
+    #[must_use]
+    pub fn of_certificate(der: &[u8]) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, der);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for CertificateHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for CertificateHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is no certificate hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a certificate hash has 64 hexadecimal digits, colons between the bytes permitted")]
+pub struct InvalidHash;
+
+impl FromStr for CertificateHash {
+    type Err = InvalidHash;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHash> {
+        let mut digits = text.chars().filter(|c| *c != ':').map(|c| c.to_digit(16));
+        let mut bytes = [0; 32];
+        for byte in &mut bytes {
+            let mut digit = || digits.next().flatten().and_then(|digit| u8::try_from(digit).ok());
+            *byte = digit().ok_or(InvalidHash)? << 4 | digit().ok_or(InvalidHash)?;
+        }
+        if digits.next().is_some() { Err(InvalidHash) } else { Ok(Self(bytes)) }
+    }
+}
+
+/// How the server's certificate is judged.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Trust {
+    /// The operating system's roots.
+    #[default]
+    System,
+    /// These hashes.
+    Hashes(Vec<CertificateHash>),
+    /// These CA certificates, in DER.
+    Authorities(Vec<Vec<u8>>),
+    /// Nothing is checked but that the server holds the key.
+    Nothing,
+    /// The application's own rustls configuration.
+    Rustls(Arc<rustls::ClientConfig>),
+}
+
+/// Congestion control that the application would like (W3C `WebTransportCongestionControl`); a hint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CongestionControl {
+    /// What [`TransportConfig::congestion`] says.
+    #[default]
+    Default,
+    /// As much throughput as there is.
+    Throughput,
+    /// As little queueing as possible.
+    LowLatency,
+}
+
+/// Options of [`WebTransport::new`](crate::WebTransport::new) (W3C `WebTransportOptions`).
+///
+/// ```
+/// use wt_api::{CertificateHash, WebTransportOptions};
+/// let options = WebTransportOptions::new().server_certificate_hashes([CertificateHash::new([7; 32])]);
+/// # drop(options);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct WebTransportOptions {
+    pub(crate) trust: Trust,
+    pub(crate) headers: HeaderMap,
+    pub(crate) origin: Option<String>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) transport: TransportConfig,
+    pub(crate) congestion_control: CongestionControl,
+}
+
+impl Default for WebTransportOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl WebTransportOptions {
+    /// The defaults: certificates by the operating system's roots, connect timeout 10 s, idle timeout 30 s, no
+    /// keep-alive, 1000 streams of each kind.
+    pub fn new() -> Self {
+        Self {
+            trust: Trust::System,
+            headers: HeaderMap::new(),
+            origin: None,
+            connect_timeout: Duration::from_secs(10),
+            transport: TransportConfig::default(),
+            congestion_control: CongestionControl::Default,
+        }
+    }
+
+    /// Accepts a certificate by its SHA-256 instead of by its issuer (W3C `serverCertificateHashes`): X.509 v3,
+    /// valid now and for at most 14 days, its key not RSA. Names are not checked.
+    pub fn server_certificate_hashes(mut self, hashes: impl IntoIterator<Item = CertificateHash>) -> Self {
+        self.trust = Trust::Hashes(hashes.into_iter().collect());
+        self
+    }
+
+    /// Trusts these CA certificates (DER) and no others.
+    pub fn trusted_certificates(mut self, certificates: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        self.trust = Trust::Authorities(certificates.into_iter().collect());
+        self
+    }
+
+    /// Options that lower the security of the connection.
+    pub fn dangerous(self) -> DangerousOptions {
+        DangerousOptions(self)
+    }
+
+    /// Uses this rustls configuration; it must allow TLS 1.3. The ALPN protocol is set to `h3` if it names none.
+    pub fn rustls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.trust = Trust::Rustls(config);
+        self
+    }
+
+    /// Sends these fields with the request (W3C `headers`). Names that this library sets are refused by
+    /// [`WebTransport::new`](crate::WebTransport::new).
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Sends an `origin` field. Browsers always do; natively there is none unless set here.
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// How long name resolution, handshake and the server's answer may take together. Default 10 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Limits, windows and timers of the QUIC connection.
+    pub fn transport(mut self, transport: TransportConfig) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// The kind of congestion control wanted; what is in force is told by
+    /// [`congestion_control()`](crate::WebTransport::congestion_control).
+    pub fn congestion_control(mut self, wanted: CongestionControl) -> Self {
+        self.congestion_control = wanted;
+        self
+    }
+}
+
+/// Options that lower the security of a connection, kept apart so that they stand out.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct DangerousOptions(WebTransportOptions);
+
+impl DangerousOptions {
+    /// Accepts every certificate: anyone on the path can read and change everything. For tests.
+    pub fn no_certificate_verification(mut self) -> WebTransportOptions {
+        self.0.trust = Trust::Nothing;
+        self.0
+    }
+}
+
+/// A checked URL, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Name or address, without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) authority: Authority,
+    pub(crate) path: PathAndQuery,
+}
+
+impl Target {
+    /// Checks a URL as the W3C constructor does.
+    pub(crate) fn parse(text: &str) -> Result<Self, ConnectOptionsError> {
+        let invalid = |message: String| ConnectOptionsError::InvalidUrl { url: text.to_owned(), message };
+        let url = url::Url::parse(text).map_err(|error| match error {
+            url::ParseError::EmptyHost => ConnectOptionsError::NoHost,
+            error => invalid(error.to_string()),
+        })?;
+        if url.scheme() != "https" {
+            return Err(ConnectOptionsError::NotHttps { scheme: url.scheme().to_owned() });
+        }
+        if url.fragment().is_some() {
+            return Err(ConnectOptionsError::Fragment);
+        }
+        let host = match url.host().ok_or(ConnectOptionsError::NoHost)? {
+            url::Host::Domain(name) => name.to_owned(),
+            url::Host::Ipv4(address) => address.to_string(),
+            url::Host::Ipv6(address) => address.to_string(),
+        };
+        let written = url.host_str().unwrap_or_default();
+        let authority = match url.port() {
+            Some(port) => format!("{written}:{port}"),
+            None => written.to_owned(),
+        };
+        let authority = authority.parse().map_err(|_| invalid("the host is not valid".to_owned()))?;
+        let path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let path = path.parse().map_err(|_| invalid("the path is not valid".to_owned()))?;
+        Ok(Self { host, port: url.port().unwrap_or(443), authority, path })
+    }
+}
+
+/// Fields that the library sets itself or that HTTP/3 does not have (RFC 9114 §4.2).
+pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), ConnectOptionsError> {
+    const FORBIDDEN: [&str; 11] = [
+        "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "host", "origin",
+        "content-length", "sec-webtransport-http3-draft02", "wt-available-protocols",
+    ];
+    match headers.keys().find(|name| FORBIDDEN.contains(&name.as_str())) {
+        Some(name) => Err(ConnectOptionsError::ForbiddenHeader(name.to_string())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_judged_as_the_constructor_of_the_w3c_does() {
+        let target = Target::parse("https://Example.org/a?b=c").unwrap();
+        assert_eq!((target.host.as_str(), target.port), ("example.org", 443));
+        assert_eq!((target.authority.as_str(), target.path.as_str()), ("example.org", "/a?b=c"));
+        let target = Target::parse("https://[::1]:4433").unwrap();
+        assert_eq!((target.host.as_str(), target.authority.as_str(), target.path.as_str()), ("::1", "[::1]:4433", "/"));
+        assert!(matches!(Target::parse("no url"), Err(ConnectOptionsError::InvalidUrl { .. })));
+        assert!(matches!(Target::parse("/relative"), Err(ConnectOptionsError::InvalidUrl { .. })));
+        assert!(matches!(Target::parse("http://a/"), Err(ConnectOptionsError::NotHttps { .. })));
+        assert_eq!(Target::parse("https://a/#"), Err(ConnectOptionsError::Fragment));
+        assert_eq!(Target::parse("https:///"), Err(ConnectOptionsError::NoHost));
+    }
+
+    #[test]
+    fn hashes_are_read_with_and_without_colons() {
+        let hash = CertificateHash::of_certificate(b"abc");
+        let text = hash.to_string();
+        assert_eq!(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(text.parse(), Ok(hash));
+        let pairs: Vec<_> = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
+        assert_eq!(pairs.join(":").parse(), Ok(hash));
+        assert_eq!(text[1..].parse::<CertificateHash>(), Err(InvalidHash));
+        assert_eq!(format!("{text}0").parse::<CertificateHash>(), Err(InvalidHash));
+    }
+
+    #[test]
+    fn own_fields_cannot_be_overridden() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ours", "1".parse().unwrap());
+        assert_eq!(check_headers(&headers), Ok(()));
+        headers.insert("origin", "https://a".parse().unwrap());
+        assert_eq!(check_headers(&headers), Err(ConnectOptionsError::ForbiddenHeader("origin".to_owned())));
+    }
+}

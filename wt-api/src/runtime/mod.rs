@@ -1,0 +1,53 @@
+//! The seam to the world: clock, timers, sockets, names, tasks. tokio is one implementation; a virtual network can
+//! be another.
+//!
+//! Owns the traits. Must never know QUIC.
+
+mod tokio;
+
+use std::{
+    fmt, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, task::{Context, Poll}, time::SystemTime,
+};
+
+use quic_core::base::Timestamp;
+
+pub(crate) use self::tokio::current;
+use crate::socket::{DatagramSocket, SocketOptions};
+
+/// A future on the heap.
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Everything that a driver needs of the world.
+pub(crate) trait Runtime: fmt::Debug + Send + Sync {
+    /// The time on a clock that only goes forward.
+    fn now(&self) -> Timestamp;
+    /// A timer.
+    fn timer(&self) -> Pin<Box<dyn Timer>>;
+    /// A bound socket.
+    fn bind(&self, options: &SocketOptions) -> io::Result<Box<dyn DatagramSocket>>;
+    /// The addresses of a name or a literal address, best first.
+    fn resolve(&self, host: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>>;
+    /// Runs a task until it ends.
+    fn spawn(&self, task: BoxFuture<()>);
+}
+
+/// A timer that can be set again and again.
+pub(crate) trait Timer: Send {
+    /// Ready once `at` has come; else the task is woken then.
+    fn poll_until(self: Pin<&mut Self>, cx: &mut Context<'_>, at: Timestamp) -> Poll<()>;
+}
+
+/// A shared runtime.
+pub(crate) type RuntimeHandle = Arc<dyn Runtime>;
+
+/// The calendar time, for certificates.
+#[allow(clippy::disallowed_methods, reason = "the runtime is where the clock is read")]
+pub(crate) fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Waits until `at`.
+pub(crate) async fn sleep_until(runtime: &RuntimeHandle, at: Timestamp) {
+    let mut timer = runtime.timer();
+    std::future::poll_fn(|cx| timer.as_mut().poll_until(cx, at)).await;
+}

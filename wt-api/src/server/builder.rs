@@ -1,0 +1,176 @@
+//! How a server is configured.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex},
+};
+
+use quic_core::{
+    CidFactory, Endpoint, EndpointConfig, ServerConfig, TransportConfig,
+    base::{Entropy, SystemEntropy},
+    crypto::TlsServerConfig,
+};
+
+use super::{Handler, HttpRequest, HttpResponse, Origins, Server, ServerShared, State};
+use crate::{
+    driver::Shard,
+    error::ServerError,
+    mailbox::ShardBox,
+    runtime,
+    socket::{SocketOptions, must_be_only_v6},
+    tls::{self, ALPN_H3, Identity},
+};
+
+/// Pending handshakes from which on clients have to prove their address first.
+const RETRY_THRESHOLD: usize = 256;
+
+/// Configures a [`Server`].
+#[must_use]
+pub struct ServerBuilder {
+    identity: Option<Identity>,
+    rustls: Option<Arc<rustls::ServerConfig>>,
+    addresses: Vec<SocketAddr>,
+    origins: Origins,
+    transport: TransportConfig,
+    handler: Option<Handler>,
+    retry_threshold: usize,
+}
+
+impl std::fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerBuilder").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl ServerBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            identity: None,
+            rustls: None,
+            addresses: Vec::new(),
+            origins: Origins::These(std::collections::HashSet::new()),
+            transport: TransportConfig::default(),
+            handler: None,
+            retry_threshold: RETRY_THRESHOLD,
+        }
+    }
+
+    /// The certificate chain and key.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Uses this rustls configuration in place of an identity; it must allow TLS 1.3. The ALPN protocol is set to `h3`
+    /// if it names none.
+    pub fn rustls_config(mut self, config: Arc<rustls::ServerConfig>) -> Self {
+        self.rustls = Some(config);
+        self
+    }
+
+    /// Listens on this address, too; port 0 lets the system choose. Browsers take `localhost` for `[::1]` first, so a
+    /// server for them listens on both families. Without any call: `[::]:443`, for both families.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.addresses.push(address);
+        self
+    }
+
+    /// Accepts requests of pages from these origins, such as `https://example.org`, compared as text. Without this,
+    /// pages are refused with 403; programs that send no `origin` never are.
+    pub fn allowed_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
+        self.origins = Origins::These(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Accepts requests of pages from everywhere: any page that a user visits can then open sessions with the network
+    /// position of that user.
+    pub fn allow_any_origin(mut self) -> Self {
+        self.origins = Origins::Any;
+        self
+    }
+
+    /// Limits, windows and timers of the connections. Defaults: idle timeout 30 s, no keep-alive, 1000 streams of each
+    /// kind.
+    pub fn transport(mut self, transport: TransportConfig) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Handshakes that may be pending before clients have to prove their address by a Retry (RFC 9000 §8.1.2).
+    /// Default 256; 0 asks every client.
+    pub fn retry_threshold(mut self, handshakes: usize) -> Self {
+        self.retry_threshold = handshakes;
+        self
+    }
+
+    /// Answers plain HTTP/3 requests on the same port. It runs on the driver's task and must not block. Default: 404.
+    pub fn http_handler(
+        mut self,
+        handler: impl Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static,
+    ) -> Self {
+        self.handler = Some(Box::new(handler));
+        self
+    }
+
+    fn tls(&self) -> Result<Arc<rustls::ServerConfig>, ServerError> {
+        match (&self.rustls, &self.identity) {
+            (Some(config), _) => {
+                let mut config = rustls::ServerConfig::clone(config);
+                if config.alpn_protocols.is_empty() {
+                    config.alpn_protocols = vec![ALPN_H3.to_vec()];
+                }
+                Ok(Arc::new(config))
+            }
+            (None, Some(identity)) => tls::server_config(identity),
+            (None, None) => Err(ServerError::NoIdentity),
+        }
+    }
+
+    /// Binds the sockets and starts to serve.
+    ///
+    /// # Errors
+    /// No identity, or one that cannot be used; an address that cannot be listened on; no tokio runtime around the
+    /// call.
+    pub fn build(mut self) -> Result<Server, ServerError> {
+        let tls = self.tls()?;
+        let runtime = runtime::current().ok_or(ServerError::NoRuntime)?;
+        if self.addresses.is_empty() {
+            self.addresses.push(SocketAddr::from((IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 443)));
+        }
+        let mut entropy = SystemEntropy::new();
+        let (mut reset_key, mut token_key) = ([0; 32], [0; 32]);
+        entropy.fill(&mut reset_key);
+        entropy.fill(&mut token_key);
+        let config = Arc::new(ServerConfig {
+            tls: TlsServerConfig::new(tls),
+            transport: Arc::new(self.transport),
+            token_key,
+        });
+        let shared = Arc::new(ServerShared {
+            origins: self.origins,
+            handler: self.handler,
+            retry_threshold: self.retry_threshold,
+            state: Mutex::new(State::default()),
+        });
+        let (mut shards, mut inboxes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, address) in self.addresses.iter().enumerate() {
+            let failed = |error| ServerError::Bind { address: *address, error: Arc::new(error) };
+            let only_v6 = must_be_only_v6(address, &self.addresses);
+            let options = SocketOptions { address: *address, only_v6, transport_errors: false };
+            let socket = runtime.bind(&options).map_err(failed)?;
+            addresses.push(socket.local_address().map_err(failed)?);
+            let cids = CidFactory::new(8, u8::try_from(index).unwrap_or(u8::MAX), &reset_key);
+            let endpoint =
+                Endpoint::new(EndpointConfig::new(cids), Some(Arc::clone(&config)), entropy.fork());
+            let inbox = ShardBox::new();
+            inboxes.push(Arc::clone(&inbox));
+            shards.push(Shard::new(Arc::clone(&runtime), socket, inbox, endpoint, Some(Arc::clone(&shared))));
+        }
+        // All or none: an address that fails leaves no task behind.
+        for shard in shards {
+            runtime.spawn(Box::pin(shard));
+        }
+        let hash = if self.rustls.is_some() { None } else { self.identity.as_ref().map(Identity::certificate_hash) };
+        Ok(Server { shared, inboxes, addresses, hash, runtime })
+    }
+}

@@ -1,0 +1,281 @@
+//! The server: sockets, the queue of requests, the origin rule, shutting down.
+
+mod builder;
+mod request;
+
+use std::{
+    collections::{HashSet, VecDeque},
+    fmt,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+
+pub use builder::ServerBuilder;
+pub use request::{AcceptOptions, Request};
+
+use crate::{
+    driver::{Inbox, ShardCommand},
+    mailbox::{SessionBox, Waiters, lock},
+    options::CertificateHash,
+    runtime::{self, RuntimeHandle},
+};
+
+/// Requests that wait for [`Server::accept`]; more are answered with 429.
+const MAX_WAITING: usize = 256;
+
+/// A plain HTTP/3 request, for the handler. Its content is not read.
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub path: String,
+    /// The fields.
+    pub headers: HeaderMap,
+}
+
+/// The content of a response.
+pub enum Body {
+    /// In one piece.
+    Bytes(Bytes),
+    /// In pieces, each asked for when there is room to send it. `next` runs on the driver's task: it must not block.
+    Iter(Box<dyn Iterator<Item = Bytes> + Send>),
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Iter(_) => f.write_str("pieces"),
+        }
+    }
+}
+
+/// The handler's answer to a plain request.
+#[derive(Debug)]
+pub struct HttpResponse {
+    /// The status, 200 to 599.
+    pub status: StatusCode,
+    /// The fields.
+    pub headers: HeaderMap,
+    /// The content.
+    pub body: Body,
+}
+
+impl HttpResponse {
+    /// A response without fields and content.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Body::Bytes(Bytes::new()) }
+    }
+
+    /// The same with content.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Body::Bytes(body.into());
+        self
+    }
+}
+
+type Handler = Box<dyn Fn(&HttpRequest) -> HttpResponse + Send + Sync>;
+
+/// Which origins may ask for sessions. Requests without one come from programs, not from pages.
+#[derive(Clone, Debug)]
+pub(crate) enum Origins {
+    Any,
+    These(HashSet<String>),
+}
+
+/// What the rule says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Permitted,
+    Refused,
+}
+
+/// What the shards of a server share.
+pub(crate) struct ServerShared {
+    origins: Origins,
+    handler: Option<Handler>,
+    retry_threshold: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Request>,
+    closed: bool,
+    connections: usize,
+    handshakes: usize,
+    acceptors: Waiters,
+    idlers: Waiters,
+}
+
+impl fmt::Debug for ServerShared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerShared").field("origins", &self.origins).finish_non_exhaustive()
+    }
+}
+
+impl ServerShared {
+    pub(crate) fn judge_origin(&self, origin: Option<&str>) -> Origin {
+        match (&self.origins, origin) {
+            (_, None) | (Origins::Any, _) => Origin::Permitted,
+            (Origins::These(origins), Some(origin)) if origins.contains(origin) => Origin::Permitted,
+            _ => Origin::Refused,
+        }
+    }
+
+    pub(crate) fn answer(&self, request: &HttpRequest) -> HttpResponse {
+        match &self.handler {
+            Some(handler) => handler(request),
+            None => HttpResponse::new(StatusCode::NOT_FOUND),
+        }
+    }
+
+    /// A request for the application; false if it does not take them fast enough, or at all.
+    pub(crate) fn offer(
+        &self,
+        request: wt_session::SessionRequest,
+        shared: Arc<SessionBox>,
+        remote: SocketAddr,
+    ) -> bool {
+        let mut state = lock(&self.state);
+        if state.closed || state.waiting.len() >= MAX_WAITING {
+            return false;
+        }
+        state.waiting.push_back(Request::new(request, shared, remote));
+        let acceptors = state.acceptors.take();
+        drop(state);
+        acceptors.wake();
+        true
+    }
+
+    pub(crate) fn must_retry(&self) -> bool {
+        lock(&self.state).handshakes >= self.retry_threshold
+    }
+
+    pub(crate) fn connection_began(&self) {
+        let mut state = lock(&self.state);
+        state.connections += 1;
+        state.handshakes += 1;
+    }
+
+    pub(crate) fn handshake_ended(&self) {
+        let mut state = lock(&self.state);
+        state.handshakes = state.handshakes.saturating_sub(1);
+    }
+
+    pub(crate) fn connection_ended(&self, handshake_was_complete: bool) {
+        let mut state = lock(&self.state);
+        state.connections = state.connections.saturating_sub(1);
+        if !handshake_was_complete {
+            state.handshakes = state.handshakes.saturating_sub(1);
+        }
+        let idlers = if state.connections == 0 { state.idlers.take() } else { Waiters::default() };
+        drop(state);
+        idlers.wake();
+    }
+
+    fn close(&self) -> VecDeque<Request> {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        let (acceptors, waiting) = (state.acceptors.take(), std::mem::take(&mut state.waiting));
+        drop(state);
+        acceptors.wake();
+        waiting
+    }
+}
+
+/// A WebTransport server. Dropped, it takes no further sessions and lets those that exist go on; see
+/// [`shutdown`](Self::shutdown).
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<ServerShared>,
+    inboxes: Vec<Arc<Inbox>>,
+    addresses: Vec<SocketAddr>,
+    hash: Option<CertificateHash>,
+    runtime: RuntimeHandle,
+}
+
+impl Server {
+    /// A server to configure.
+    #[must_use]
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    /// The addresses that are listened on, in the order of [`listen`](ServerBuilder::listen).
+    #[must_use]
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The SHA-256 of the certificate, for clients that accept it by hash; `None` with a rustls configuration of the
+    /// application's own.
+    #[must_use]
+    pub fn certificate_hash(&self) -> Option<CertificateHash> {
+        self.hash
+    }
+
+    /// The next request for a session; `None` after [`shutdown`](Self::shutdown). Cancel safe; several callers share
+    /// the queue.
+    pub async fn accept(&self) -> Option<Request> {
+        poll_fn(|cx| {
+            let mut state = lock(&self.shared.state);
+            if let Some(request) = state.waiting.pop_front() {
+                return Poll::Ready(Some(request));
+            }
+            if state.closed {
+                return Poll::Ready(None);
+            }
+            state.acceptors.add(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Shuts down: no further sessions, GOAWAY to all clients (their `draining` resolves), then waits until they have
+    /// gone, at most `deadline`; then all connections are closed.
+    pub async fn shutdown(&self, deadline: Duration) {
+        drop(self.shared.close());
+        self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::GoAway));
+        let until = self.runtime.now() + deadline;
+        let mut limit = pin!(runtime::sleep_until(&self.runtime, until));
+        poll_fn(|cx| {
+            let mut state = lock(&self.shared.state);
+            if state.connections == 0 {
+                return Poll::Ready(());
+            }
+            state.idlers.add(cx);
+            drop(state);
+            limit.as_mut().poll(cx)
+        })
+        .await;
+        self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::CloseAll));
+        // The last words are on their way when the drivers have heard the command.
+        poll_fn(|cx| {
+            let mut state = lock(&self.shared.state);
+            if state.connections == 0 {
+                return Poll::Ready(());
+            }
+            state.idlers.add(cx);
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.shared.close());
+        self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::GoAway));
+    }
+}

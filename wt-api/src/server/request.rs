@@ -1,0 +1,154 @@
+//! A client's request for a session.
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use http::{HeaderMap, StatusCode};
+
+use crate::{
+    driver::draft_name,
+    error::WebTransportError,
+    mailbox::{Command, Established, SessionBox},
+    options::CongestionControl,
+    session::WebTransport,
+};
+
+/// Options of [`Request::accept`].
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct AcceptOptions {
+    headers: HeaderMap,
+    protocol: Option<String>,
+}
+
+impl AcceptOptions {
+    /// Status 200 without fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends these fields with the response.
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Chooses an application protocol among [`Request::protocols`]; one that was not offered is not sent.
+    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
+        self.protocol = Some(protocol.into());
+        self
+    }
+}
+
+/// A request for a session, not answered yet. Dropped, it is answered with 404.
+pub struct Request {
+    request: wt_session::SessionRequest,
+    /// Taken by the answer.
+    shared: Option<Arc<SessionBox>>,
+    remote: SocketAddr,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("authority", &self.authority())
+            .field("path", &self.path())
+            .field("remote", &self.remote)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Request {
+    pub(crate) fn new(request: wt_session::SessionRequest, shared: Arc<SessionBox>, remote: SocketAddr) -> Self {
+        Self { request, shared: Some(shared), remote }
+    }
+
+    /// Host and port that the client asked for.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.request.authority.as_str()
+    }
+
+    /// Path and query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.request.path.as_str()
+    }
+
+    /// The page's origin; `None` from programs. It was checked against the server's allowed origins.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.request.origin.as_deref()
+    }
+
+    /// All fields.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.request.headers
+    }
+
+    /// The application protocols that the client offers, best first.
+    #[must_use]
+    pub fn protocols(&self) -> &[String] {
+        &self.request.protocols
+    }
+
+    /// The draft of WebTransport over HTTP/3 that applies, such as `draft-16`.
+    #[must_use]
+    pub fn dialect(&self) -> &'static str {
+        draft_name(self.request.dialect)
+    }
+
+    /// Why this draft.
+    #[must_use]
+    pub fn dialect_reason(&self) -> &str {
+        &self.request.why
+    }
+
+    /// The client's address.
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// Accepts: the session is usable at once.
+    ///
+    /// # Errors
+    /// The client has gone.
+    #[allow(clippy::unused_async, reason = "accepting may have to wait once it does more than answer")]
+    pub async fn accept(mut self, options: AcceptOptions) -> Result<WebTransport, WebTransportError> {
+        let gone = || WebTransportError::session(crate::ErrorCause::SessionClosed);
+        let shared = self.shared.take().ok_or_else(gone)?;
+        let mut headers = options.headers;
+        let protocol = options.protocol.filter(|protocol| self.request.protocols.contains(protocol));
+        if let Some(value) = protocol.as_deref().and_then(wt_session::protocols::choice) {
+            headers.insert(wt_session::protocols::WT_PROTOCOL, value);
+        }
+        shared.command(Command::Accept(headers.clone()))?;
+        shared.set_established(Established {
+            headers: Arc::new(headers),
+            protocol: protocol.map(Into::into),
+            draft: draft_name(self.request.dialect),
+            why: self.request.why.as_str().into(),
+        });
+        let request_headers = Arc::new(std::mem::take(&mut self.request.headers));
+        Ok(WebTransport::from_parts(shared, request_headers, CongestionControl::Default))
+    }
+
+    /// Refuses with a status, 300 to 599.
+    #[allow(clippy::unused_async, reason = "as accept")]
+    pub async fn reject(mut self, status: StatusCode) {
+        self.answer(status);
+    }
+
+    fn answer(&mut self, status: StatusCode) {
+        if let Some(shared) = self.shared.take() {
+            let _ = shared.command(Command::Reject(status, HeaderMap::new()));
+        }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.answer(StatusCode::NOT_FOUND);
+    }
+}

@@ -1,0 +1,244 @@
+//! The session as the application sees it: W3C's `WebTransport`, for both roles.
+
+use std::{fmt, future::poll_fn, sync::Arc};
+
+use http::HeaderMap;
+use quic_core::Dir;
+use tokio::sync::oneshot;
+
+use crate::{
+    client,
+    datagrams::Datagrams,
+    error::{ConnectOptionsError, ErrorCause, WebTransportError},
+    mailbox::{Command, Opened, SessionBox},
+    options::{CongestionControl, WebTransportOptions},
+    stats::WebTransportStats,
+    streams::{
+        BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams,
+        SendStream, SendStreamOptions,
+    },
+};
+
+/// How a session ended, as the side that closed it says (W3C `WebTransportCloseInfo`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CloseInfo {
+    /// The application's code. Default 0.
+    pub close_code: u32,
+    /// The application's reason; what exceeds 1024 bytes of UTF-8 is cut off at a character boundary.
+    pub reason: String,
+}
+
+/// Whether datagrams can be had (W3C `WebTransportReliabilityMode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reliability {
+    /// Not connected yet.
+    Pending,
+    /// Over HTTP/3: streams and datagrams.
+    SupportsUnreliable,
+}
+
+/// Closes the session when the last handle goes.
+pub(crate) struct Guard(pub(crate) Arc<SessionBox>);
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guard")
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.close(CloseInfo::default());
+    }
+}
+
+/// A WebTransport session (W3C `WebTransport`), of a client or of a server.
+///
+/// A handle: clones name the same session. When the last handle goes, those of streams and datagrams included, the
+/// session is closed with code 0 and no reason.
+#[derive(Clone)]
+pub struct WebTransport {
+    shared: Arc<SessionBox>,
+    guard: Arc<Guard>,
+    request_headers: Arc<HeaderMap>,
+    congestion_control: CongestionControl,
+}
+
+impl fmt::Debug for WebTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebTransport").field("draft", &self.negotiated_draft()).finish_non_exhaustive()
+    }
+}
+
+impl WebTransport {
+    /// Starts to connect to `url` and returns at once; [`ready`](Self::ready) tells the outcome.
+    ///
+    /// # Errors
+    /// What can be seen without the network: the URL is no absolute https URL with a host, or has a fragment; a header
+    /// is not the application's to set; the TLS options cannot be used; or there is no tokio runtime around the call.
+    pub fn new(url: &str, options: WebTransportOptions) -> Result<Self, ConnectOptionsError> {
+        client::connect(url, options)
+    }
+
+    pub(crate) fn from_parts(
+        shared: Arc<SessionBox>,
+        request_headers: Arc<HeaderMap>,
+        congestion_control: CongestionControl,
+    ) -> Self {
+        let guard = Arc::new(Guard(Arc::clone(&shared)));
+        Self { shared, guard, request_headers, congestion_control }
+    }
+
+    /// Waits until the session is established (W3C `ready`). At a server it always is. Cancel safe; any number of
+    /// callers may wait.
+    ///
+    /// # Errors
+    /// Why there is no session: the [`cause`](WebTransportError::cause) says what failed and what helps.
+    pub async fn ready(&self) -> Result<(), WebTransportError> {
+        poll_fn(|cx| self.shared.poll_ready(cx)).await
+    }
+
+    /// Waits until the session has ended (W3C `closed`). Cancel safe; any number of callers may wait, also after the
+    /// fact.
+    ///
+    /// # Errors
+    /// The session ended without a close: the connection was lost, or a peer broke a rule.
+    pub async fn closed(&self) -> Result<CloseInfo, WebTransportError> {
+        poll_fn(|cx| self.shared.poll_closed(cx)).await
+    }
+
+    /// Waits until the peer asks to wind the session up, or it has ended (W3C `draining`). Cancel safe.
+    pub async fn draining(&self) {
+        poll_fn(|cx| self.shared.poll_draining(cx)).await;
+    }
+
+    /// Asks the peer to wind the session up; everything goes on working (`WT_DRAIN_SESSION`).
+    pub fn drain(&self) {
+        let _ = self.shared.command(Command::Drain);
+    }
+
+    /// Closes the session. Returns at once; from now on nothing can be begun. Data of finished streams is still
+    /// delivered: the close waits for its acknowledgment, at most three probe timeouts or 2 s. Further calls change
+    /// nothing.
+    pub fn close(&self, info: CloseInfo) {
+        self.shared.close(info);
+    }
+
+    async fn open(&self, dir: Dir, options: SendStreamOptions) -> Result<Opened, WebTransportError> {
+        let (reply, answer) = oneshot::channel();
+        let (order, wait, guard) = (options.send_order, options.wait_until_available, Arc::clone(&self.guard));
+        self.shared.command(Command::Open { dir, order, wait, guard, reply })?;
+        match answer.await {
+            Ok(result) => result,
+            // The session ended before the driver looked.
+            Err(_) => match self.closed().await {
+                Ok(_) => Err(WebTransportError::session(ErrorCause::SessionClosed)),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Opens a stream that both sides send on (W3C `createBidirectionalStream`). The peer hears of it with the first
+    /// data. Waits for the session and for the peer's credit. Cancel safe: a stream that nobody takes is reset.
+    ///
+    /// # Errors
+    /// The session is closed; or, with `wait_until_available(false)`, [`ErrorCause::QuotaExceeded`].
+    pub async fn create_bidirectional_stream(
+        &self,
+        options: SendStreamOptions,
+    ) -> Result<BidirectionalStream, WebTransportError> {
+        let Opened { stream, guard } = self.open(Dir::Bidi, options).await?;
+        BidirectionalStream::new(stream, &guard)
+    }
+
+    /// Opens a stream that this side sends on (W3C `createUnidirectionalStream`), with the rules of
+    /// [`create_bidirectional_stream`](Self::create_bidirectional_stream).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn create_unidirectional_stream(
+        &self,
+        options: SendStreamOptions,
+    ) -> Result<SendStream, WebTransportError> {
+        let Opened { stream, guard } = self.open(Dir::Uni, options).await?;
+        let gone = || WebTransportError::session(ErrorCause::SessionClosed);
+        stream.send.map(|send| SendStream::new(send, guard)).ok_or_else(gone)
+    }
+
+    /// The bidirectional streams that the peer opens, in the order in which they come. Handles share one queue.
+    #[must_use]
+    pub fn incoming_bidirectional_streams(&self) -> IncomingBidirectionalStreams {
+        IncomingBidirectionalStreams::new(Arc::clone(&self.shared), Arc::clone(&self.guard))
+    }
+
+    /// The unidirectional streams that the peer opens, in the order in which they come. Handles share one queue.
+    #[must_use]
+    pub fn incoming_unidirectional_streams(&self) -> IncomingUnidirectionalStreams {
+        IncomingUnidirectionalStreams::new(Arc::clone(&self.shared), Arc::clone(&self.guard))
+    }
+
+    /// The session's datagrams.
+    #[must_use]
+    pub fn datagrams(&self) -> Datagrams {
+        Datagrams::new(&self.shared, &self.guard)
+    }
+
+    /// A snapshot of the counters (W3C `getStats`); the last ones once the session has ended. Cancel safe.
+    ///
+    /// # Errors
+    /// There never was a connection.
+    pub async fn get_stats(&self) -> Result<WebTransportStats, WebTransportError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.shared.command(Command::Stats(reply));
+        let stats = match &asked {
+            Ok(()) => answer.await.ok(),
+            Err(_) => None,
+        };
+        let gone = || WebTransportError::session(ErrorCause::SessionClosed);
+        let stats = stats.or_else(|| self.shared.last_stats()).ok_or_else(|| asked.err().unwrap_or_else(gone))?;
+        Ok(WebTransportStats::new(&stats, self.shared.datagrams_dropped()))
+    }
+
+    /// The kind of congestion control in force.
+    #[must_use]
+    pub fn congestion_control(&self) -> CongestionControl {
+        self.congestion_control
+    }
+
+    /// Whether datagrams can be had.
+    #[must_use]
+    pub fn reliability(&self) -> Reliability {
+        match self.shared.established() {
+            Some(_) => Reliability::SupportsUnreliable,
+            None => Reliability::Pending,
+        }
+    }
+
+    /// The draft of WebTransport over HTTP/3 that both ends speak, such as `draft-16`, and why this one. `None` until
+    /// ready.
+    #[must_use]
+    pub fn negotiated_draft(&self) -> Option<(&'static str, Arc<str>)> {
+        self.shared.established().map(|established| (established.draft, established.why))
+    }
+
+    /// The application protocol that the server chose among those offered (W3C `protocol`).
+    #[must_use]
+    pub fn protocol(&self) -> Option<Arc<str>> {
+        self.shared.established()?.protocol
+    }
+
+    /// The fields of the server's response, once the session is ready (W3C `responseHeaders`). At a server: those that
+    /// it sent.
+    #[must_use]
+    pub fn response_headers(&self) -> Option<Arc<HeaderMap>> {
+        self.shared.established().map(|established| established.headers)
+    }
+
+    /// The fields of the client's request; at a client those that the application set.
+    #[must_use]
+    pub fn request_headers(&self) -> &HeaderMap {
+        &self.request_headers
+    }
+}
+

@@ -1,0 +1,77 @@
+//! Streams as the application sees them.
+
+mod incoming;
+mod recv;
+mod send;
+
+use std::sync::Arc;
+
+pub use incoming::{IncomingBidirectionalStreams, IncomingUnidirectionalStreams};
+pub use recv::ReceiveStream;
+pub use send::SendStream;
+
+use crate::{
+    error::{ErrorCause, WebTransportError},
+    mailbox::NewStream,
+    session::Guard,
+};
+
+/// Options of new streams (W3C `WebTransportSendStreamOptions`).
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct SendStreamOptions {
+    pub(crate) send_order: i64,
+    pub(crate) wait_until_available: bool,
+}
+
+impl Default for SendStreamOptions {
+    fn default() -> Self {
+        Self { send_order: 0, wait_until_available: true }
+    }
+}
+
+impl SendStreamOptions {
+    /// Order 0, and waiting for credit.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Streams of a higher order send first, strictly. Default 0.
+    pub fn send_order(mut self, order: i64) -> Self {
+        self.send_order = order;
+        self
+    }
+
+    /// Whether to wait when the peer permits no further stream now. Default true; false makes that case an error.
+    pub fn wait_until_available(mut self, wait: bool) -> Self {
+        self.wait_until_available = wait;
+        self
+    }
+}
+
+/// A stream that both sides send on (W3C `WebTransportBidirectionalStream`).
+#[derive(Debug)]
+pub struct BidirectionalStream {
+    /// What the peer sends.
+    pub readable: ReceiveStream,
+    /// What this side sends.
+    pub writable: SendStream,
+}
+
+impl BidirectionalStream {
+    pub(crate) fn new(stream: NewStream, guard: &Arc<Guard>) -> Result<Self, WebTransportError> {
+        match stream {
+            NewStream { send: Some(send), recv: Some(recv) } => Ok(Self {
+                readable: ReceiveStream::new(recv, Some(Arc::clone(guard))),
+                writable: SendStream::new(send, Arc::clone(guard)),
+            }),
+            _ => Err(WebTransportError::session(ErrorCause::SessionClosed)),
+        }
+    }
+
+    /// The two halves.
+    #[must_use]
+    pub fn split(self) -> (ReceiveStream, SendStream) {
+        (self.readable, self.writable)
+    }
+}

@@ -1,0 +1,155 @@
+//! The receiving half of a stream.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+
+use crate::{
+    error::{ErrorCause, WebTransportError},
+    mailbox::RecvBox,
+    session::Guard,
+};
+
+/// What the peer sends on a stream (W3C `WebTransportReceiveStream`).
+///
+/// Dropped before its end, the peer is asked to stop with code 0.
+pub struct ReceiveStream {
+    shared: Arc<RecvBox>,
+    _guard: Option<Arc<Guard>>,
+}
+
+impl fmt::Debug for ReceiveStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiveStream").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+impl ReceiveStream {
+    pub(crate) fn new(shared: Arc<RecvBox>, guard: Option<Arc<Guard>>) -> Self {
+        Self { shared, _guard: guard }
+    }
+
+    /// The QUIC stream ID, for logs.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.shared.id().value()
+    }
+
+    /// Reads into `buffer` what there is, at least one byte; 0 at the end of the stream, or for an empty `buffer`.
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// The peer reset the stream ([`ErrorCause::StreamReset`]), or the session is gone.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, WebTransportError> {
+        poll_fn(|cx| self.poll_read_slice(cx, buffer)).await
+    }
+
+    /// The next bytes, at most `max` (at least 1) and without a copy; `None` at the end. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn read_chunk(&mut self, max: usize) -> Result<Option<Bytes>, WebTransportError> {
+        poll_fn(|cx| self.shared.poll_chunk(cx, max.max(1))).await
+    }
+
+    /// Everything up to the end, if it is no more than `limit` bytes. Not cancel safe: what was read is lost.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); and [`ErrorCause::ReadLimit`] if there is more, which stops the stream with code 0.
+    pub async fn read_to_end(&mut self, limit: usize) -> Result<Bytes, WebTransportError> {
+        let Some(first) = self.read_chunk(usize::MAX).await? else { return Ok(Bytes::new()) };
+        let mut all = BytesMut::from(first);
+        loop {
+            if all.len() > limit {
+                self.stop(0);
+                return Err(WebTransportError::stream(ErrorCause::ReadLimit { limit }));
+            }
+            match self.read_chunk(usize::MAX).await? {
+                Some(chunk) => all.extend_from_slice(&chunk),
+                None => return Ok(all.freeze()),
+            }
+        }
+    }
+
+    /// Asks the peer to stop sending, with a code (W3C `cancel()`). What was not read is dropped, and reading fails from
+    /// now on. Nothing happens if the stream has ended.
+    pub fn stop(&mut self, code: u32) {
+        self.shared.stop(code);
+    }
+
+    /// Bytes received in order so far, and how many of them were read.
+    #[must_use]
+    pub fn bytes_received(&self) -> (u64, u64) {
+        self.shared.stats()
+    }
+
+    fn poll_read_slice(
+        &self,
+        cx: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize, WebTransportError>> {
+        if buffer.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let mut filled = 0;
+        while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+            // What was copied already counts, whatever comes behind it: the error or the end is told next time.
+            let chunk = match self.shared.poll_chunk(cx, room.len()) {
+                Poll::Ready(Ok(Some(chunk))) => chunk,
+                _ if filled > 0 => break,
+                Poll::Ready(Ok(None)) => break,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            };
+            if let Some(target) = room.get_mut(..chunk.len()) {
+                target.copy_from_slice(&chunk);
+            }
+            filled += chunk.len();
+        }
+        Poll::Ready(Ok(filled))
+    }
+}
+
+impl Drop for ReceiveStream {
+    fn drop(&mut self) {
+        self.shared.stop(0);
+    }
+}
+
+impl tokio::io::AsyncRead for ReceiveStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = buffer.remaining();
+        if room == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let chunk = ready!(self.shared.poll_chunk(cx, room))?;
+        buffer.put_slice(&chunk.unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl futures_io::AsyncRead for ReceiveStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_read_slice(cx, buffer).map_err(Into::into)
+    }
+}
+
+impl Stream for ReceiveStream {
+    type Item = Result<Bytes, WebTransportError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.shared.poll_chunk(cx, usize::MAX).map(Result::transpose)
+    }
+}

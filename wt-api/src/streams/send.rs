@@ -1,0 +1,168 @@
+//! The sending half of a stream.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    error::{ErrorCause, WebTransportError},
+    mailbox::SendBox,
+    session::Guard,
+};
+
+/// What this side sends on a stream (W3C `WebTransportSendStream`).
+///
+/// Dropped before [`finish`](Self::finish), the stream is reset with code 0: half a message must not look like a whole
+/// one.
+pub struct SendStream {
+    shared: Arc<SendBox>,
+    _guard: Arc<Guard>,
+}
+
+impl fmt::Debug for SendStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendStream").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+impl SendStream {
+    pub(crate) fn new(shared: Arc<SendBox>, guard: Arc<Guard>) -> Self {
+        Self { shared, _guard: guard }
+    }
+
+    /// The QUIC stream ID, for logs.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.shared.id().value()
+    }
+
+    /// Writes a prefix of `data` and tells its length, at least 1 unless `data` is empty. Waits while 256 KiB are on
+    /// their way to the connection. Cancel safe: nothing is written if it does not return.
+    ///
+    /// # Errors
+    /// The peer stopped the stream ([`ErrorCause::StreamStopped`]), it was finished or reset, or the session is gone.
+    pub async fn write(&mut self, data: &[u8]) -> Result<usize, WebTransportError> {
+        poll_fn(|cx| self.shared.poll_write(cx, data)).await
+    }
+
+    /// Writes all of `data`. Not cancel safe: a prefix may have been written.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_all(&mut self, mut data: &[u8]) -> Result<(), WebTransportError> {
+        while !data.is_empty() {
+            let count = self.write(data).await?;
+            data = data.get(count..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Writes all of `data` without copying it. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_chunk(&mut self, mut data: Bytes) -> Result<(), WebTransportError> {
+        poll_fn(|cx| self.shared.poll_write_chunk(cx, &mut data)).await
+    }
+
+    /// Ends the stream after what was written (W3C `close()`), without waiting.
+    ///
+    /// # Errors
+    /// The stream is over already, in whichever way.
+    pub fn finish(&mut self) -> Result<(), WebTransportError> {
+        self.shared.finish()
+    }
+
+    /// Waits until everything, the end included, is acknowledged by the peer's QUIC. Finishes the stream if that was
+    /// not done. Cancel safe, but for the finishing.
+    ///
+    /// # Errors
+    /// The stream was stopped or reset, or the session ended before.
+    pub async fn finished(&mut self) -> Result<(), WebTransportError> {
+        // Finished before, or over: polling tells which.
+        let _ = self.shared.finish();
+        poll_fn(|cx| self.shared.poll_finished(cx)).await
+    }
+
+    /// Gives the stream up with a code (W3C `abort()`); what is not delivered yet may be lost. Nothing happens if the
+    /// stream is over.
+    pub fn reset(&mut self, code: u32) {
+        self.shared.reset(code);
+    }
+
+    /// Waits until the peer stops the stream, and gives its code, `None` if the peer's code is none of WebTransport's.
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// The stream ended without being stopped: all is acknowledged, it was reset, or the session is gone.
+    pub async fn stopped(&self) -> Result<Option<u32>, WebTransportError> {
+        let finished = || WebTransportError::stream(ErrorCause::StreamFinished);
+        match poll_fn(|cx| self.shared.poll_finished(cx)).await {
+            Ok(()) => Err(finished()),
+            Err(error) => match error.cause() {
+                ErrorCause::StreamStopped(code) => Ok(*code),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Changes the stream's rank: higher orders send first, strictly.
+    pub fn set_send_order(&mut self, order: i64) {
+        self.shared.set_order(order);
+    }
+
+    /// Bytes written so far.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.shared.written()
+    }
+
+    fn poll_close(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(self.shared.poll_flush(cx));
+        flushed?;
+        // A second shutdown is no error.
+        let _ = self.shared.finish();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for SendStream {
+    fn drop(&mut self) {
+        self.shared.abandon();
+    }
+}
+
+impl tokio::io::AsyncWrite for SendStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.shared.poll_write(cx, data).map_err(Into::into)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.poll_flush(cx).map_err(Into::into)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_close(cx)
+    }
+}
+
+impl futures_io::AsyncWrite for SendStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.shared.poll_write(cx, data).map_err(Into::into)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.poll_flush(cx).map_err(Into::into)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        SendStream::poll_close(&self, cx)
+    }
+}

@@ -1,0 +1,106 @@
+//! TLS configurations: identities of servers, and how clients judge them.
+//!
+//! Owns what rustls is told. Must never know connections.
+
+mod identity;
+mod verify;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::danger::ServerCertVerifier;
+
+pub use identity::Identity;
+
+use crate::{
+    error::{CertificateError, ServerError},
+    options::Trust,
+};
+
+/// The ALPN protocol of HTTP/3 (RFC 9114 §3.1).
+pub(crate) const ALPN_H3: &[u8] = b"h3";
+
+/// Why the certificate of one connection was refused: TLS reports texts alone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verdict(Arc<Mutex<Option<CertificateError>>>);
+
+impl Verdict {
+    pub(crate) fn set(&self, error: CertificateError) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    pub(crate) fn get(&self) -> Option<CertificateError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    static PROVIDER: std::sync::OnceLock<Arc<rustls::crypto::CryptoProvider>> = std::sync::OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider())))
+}
+
+/// A client's configuration, and where the reason for refusing a certificate will be.
+pub(crate) fn client_config(trust: &Trust) -> Result<(Arc<rustls::ClientConfig>, Verdict), String> {
+    let verdict = Verdict::default();
+    if let Trust::Rustls(config) = trust {
+        let mut config = rustls::ClientConfig::clone(config);
+        if config.alpn_protocols.is_empty() {
+            config.alpn_protocols = vec![ALPN_H3.to_vec()];
+        }
+        return Ok((Arc::new(config), verdict));
+    }
+    let inner = verifier(trust)?;
+    let recording = Arc::new(verify::Recording { inner, verdict: verdict.clone() });
+    let mut config = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(recording)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN_H3.to_vec()];
+    config.key_log = Arc::new(rustls::KeyLogFile::new());
+    Ok((Arc::new(config), verdict))
+}
+
+fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    Ok(match trust {
+        Trust::Hashes(hashes) => Arc::new(verify::ByHash { hashes: hashes.clone(), provider: provider() }),
+        Trust::Nothing => Arc::new(verify::Nothing { provider: provider() }),
+        Trust::Authorities(certificates) => {
+            let mut roots = rustls::RootCertStore::empty();
+            for certificate in certificates {
+                roots.add(certificate.clone().into()).map_err(|error| error.to_string())?;
+            }
+            rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+                .build()
+                .map_err(|error| error.to_string())?
+        }
+        Trust::System | Trust::Rustls(_) => system_verifier()?,
+    })
+}
+
+/// Reading the system's roots takes milliseconds: it is done once.
+fn system_verifier() -> Result<Arc<dyn ServerCertVerifier>, String> {
+    static SYSTEM: std::sync::OnceLock<Result<Arc<rustls_platform_verifier::Verifier>, String>> =
+        std::sync::OnceLock::new();
+    let verifier = SYSTEM.get_or_init(|| {
+        rustls_platform_verifier::Verifier::new(provider()).map(Arc::new).map_err(|error| error.to_string())
+    });
+    verifier.clone().map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
+}
+
+/// A server's configuration with an identity.
+pub(crate) fn server_config(identity: &Identity) -> Result<Arc<rustls::ServerConfig>, ServerError> {
+    let tls = |error: rustls::Error| ServerError::Tls(error.to_string());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(tls)?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain(), identity.key())
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => crate::error::IdentityError::KeyMismatch.into(),
+            error => tls(error),
+        })?;
+    config.alpn_protocols = vec![ALPN_H3.to_vec()];
+    config.key_log = Arc::new(rustls::KeyLogFile::new());
+    Ok(Arc::new(config))
+}

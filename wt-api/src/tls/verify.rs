@@ -1,0 +1,243 @@
+//! How a client judges a server's certificate.
+
+use std::sync::Arc;
+
+use rustls::{
+    CertificateError as RustlsCertificateError, DigitallySignedStruct, Error, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
+
+use super::Verdict;
+use crate::{error::CertificateError, options::CertificateHash};
+
+/// The longest validity of a certificate that is accepted by hash, in seconds (W3C "custom certificate requirements").
+const MAX_VALIDITY: i64 = 14 * 24 * 60 * 60;
+
+/// Passes everything on and notes why a certificate was refused.
+#[derive(Debug)]
+pub(super) struct Recording {
+    pub(super) inner: Arc<dyn ServerCertVerifier>,
+    pub(super) verdict: Verdict,
+}
+
+impl ServerCertVerifier for Recording {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified =
+            self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if let Err(error) = &verified
+            && self.verdict.get().is_none()
+        {
+            self.verdict.set(translate(error, server_name));
+        }
+        verified
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let verified = self.inner.verify_tls13_signature(message, cert, dss);
+        if let Err(error) = &verified {
+            self.verdict.set(CertificateError::Other(error.to_string().into()));
+        }
+        verified
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+fn translate(error: &Error, name: &ServerName<'_>) -> CertificateError {
+    let Error::InvalidCertificate(error) = error else {
+        return CertificateError::Other(error.to_string().into());
+    };
+    match error {
+        RustlsCertificateError::Expired | RustlsCertificateError::ExpiredContext { .. } => {
+            CertificateError::Expired
+        }
+        RustlsCertificateError::NotValidYet | RustlsCertificateError::NotValidYetContext { .. } => {
+            CertificateError::NotYetValid
+        }
+        RustlsCertificateError::NotValidForName | RustlsCertificateError::NotValidForNameContext { .. } => {
+            CertificateError::WrongName { name: name.to_str().into_owned() }
+        }
+        RustlsCertificateError::UnknownIssuer => CertificateError::UnknownIssuer,
+        // What `ByHash` found.
+        RustlsCertificateError::Other(other) => match other.0.downcast_ref::<CertificateError>() {
+            Some(found) => found.clone(),
+            None => CertificateError::Other(error.to_string().into()),
+        },
+        error => CertificateError::Other(error.to_string().into()),
+    }
+}
+
+/// Accepts certificates by their SHA-256, as W3C's `serverCertificateHashes` says.
+#[derive(Debug)]
+pub(super) struct ByHash {
+    pub(super) hashes: Vec<CertificateHash>,
+    pub(super) provider: Arc<CryptoProvider>,
+}
+
+impl ByHash {
+    fn judge(&self, der: &[u8], now: UnixTime) -> Result<(), CertificateError> {
+        let hash = CertificateHash::of_certificate(der);
+        if !self.hashes.contains(&hash) {
+            return Err(CertificateError::HashMismatch { actual: hash.to_string() });
+        }
+        let (rest, certificate) =
+            X509Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
+        if !rest.is_empty() || certificate.version() != X509Version::V3 {
+            return Err(CertificateError::Malformed);
+        }
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let validity = certificate.validity();
+        let (from, to) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+        if now < from {
+            return Err(CertificateError::NotYetValid);
+        }
+        if now > to {
+            return Err(CertificateError::Expired);
+        }
+        let length = to.saturating_sub(from);
+        if length > MAX_VALIDITY {
+            return Err(CertificateError::ValidForTooLong { days: length.unsigned_abs() / 86_400 });
+        }
+        // The key's algorithm, not the signature's: 1.2.840.113549.1.1 and what is below it is RSA.
+        let algorithm = certificate.public_key().algorithm.algorithm.to_id_string();
+        if algorithm.starts_with("1.2.840.113549.1.1.") {
+            return Err(CertificateError::RsaKey);
+        }
+        Ok(())
+    }
+}
+
+impl ServerCertVerifier for ByHash {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.judge(end_entity, now).map(|()| ServerCertVerified::assertion()).map_err(|error| {
+            let other = rustls::OtherError(Arc::new(error));
+            Error::InvalidCertificate(RustlsCertificateError::Other(other))
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Accepts every certificate whose key signed the handshake.
+#[derive(Debug)]
+pub(super) struct Nothing {
+    pub(super) provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Nothing {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use time::{Duration as Days, OffsetDateTime};
+
+    use super::*;
+    use crate::Identity;
+
+    const NOW: i64 = 1_790_000_000;
+
+    fn judge(from: i64, to: i64, own_hash: bool) -> Result<(), CertificateError> {
+        let at = |days| OffsetDateTime::from_unix_timestamp(NOW).unwrap() + Days::days(days);
+        let identity = Identity::self_signed_between(["localhost"], at(from), at(to)).unwrap();
+        let hash = if own_hash { identity.certificate_hash() } else { CertificateHash::new([1; 32]) };
+        let verifier = ByHash { hashes: vec![hash], provider: super::super::provider() };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW.unsigned_abs()));
+        verifier.judge(&identity.certificate_chain()[0], now)
+    }
+
+    #[test]
+    fn a_hash_admits_only_short_lived_certificates_within_their_validity() {
+        assert_eq!(judge(-1, 13, true), Ok(()));
+        assert_eq!(judge(-1, 14, true), Err(CertificateError::ValidForTooLong { days: 15 }));
+        assert_eq!(judge(-14, -1, true), Err(CertificateError::Expired));
+        assert_eq!(judge(1, 10, true), Err(CertificateError::NotYetValid));
+        assert!(matches!(judge(-1, 13, false), Err(CertificateError::HashMismatch { .. })));
+    }
+}

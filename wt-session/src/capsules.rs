@@ -1,0 +1,110 @@
+//! The capsules of WebTransport over HTTP/3 (§4.7, §5.6, §6, §9.6): types, bounds, what one says.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use h3_core::capsule::{Capsule, CapsulePolicy, put_capsule};
+
+use crate::{CloseInfo, SessionError};
+
+const DATAGRAM: u64 = 0x00;
+const WT_CLOSE_SESSION: u64 = 0x2843;
+const WT_DRAIN_SESSION: u64 = 0x78ae;
+const WT_MAX_STREAM_DATA: u64 = 0x190b_4d3e;
+const WT_STREAM_DATA_BLOCKED: u64 = 0x190b_4d42;
+
+/// The longest reason, in bytes (§6).
+const MAX_REASON: usize = 1024;
+/// The longest datagram in a capsule that is kept, in bytes.
+const MAX_DATAGRAM: u64 = 65_535;
+
+/// What a capsule says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Datagram(Bytes),
+    Close(CloseInfo),
+    Drain,
+}
+
+/// What to do with capsules of a type. Those of flow control mean nothing here, since it is never agreed upon (§5.1).
+pub(crate) fn policy(kind: u64) -> CapsulePolicy {
+    match kind {
+        DATAGRAM => CapsulePolicy::TakeOrSkip(MAX_DATAGRAM),
+        WT_CLOSE_SESSION => CapsulePolicy::Take(4 + MAX_REASON as u64),
+        WT_DRAIN_SESSION => CapsulePolicy::Take(0),
+        // §5.4: prohibited; two varints would be the longest.
+        WT_MAX_STREAM_DATA | WT_STREAM_DATA_BLOCKED => CapsulePolicy::Take(16),
+        _ => CapsulePolicy::Skip,
+    }
+}
+
+/// Reads a capsule that [`policy`] wanted.
+pub(crate) fn read(Capsule { kind, value }: Capsule) -> Result<Said, SessionError> {
+    match kind {
+        DATAGRAM => Ok(Said::Datagram(value)),
+        WT_DRAIN_SESSION => Ok(Said::Drain),
+        WT_CLOSE_SESSION => {
+            let (code, reason) = value.split_first_chunk::<4>().ok_or(SessionError::CloseCapsule)?;
+            // §6: a reason that is not UTF-8 is malformed.
+            let reason = std::str::from_utf8(reason).map_err(|_| SessionError::CloseCapsule)?;
+            Ok(Said::Close(CloseInfo { code: u32::from_be_bytes(*code), reason: reason.to_owned() }))
+        }
+        kind => Err(SessionError::ProhibitedCapsule(kind)),
+    }
+}
+
+/// `WT_CLOSE_SESSION`. The reason is cut to 1024 bytes at a character boundary (§6).
+pub(crate) fn close(info: &CloseInfo) -> Bytes {
+    let mut value = BytesMut::with_capacity(4 + info.reason.len().min(MAX_REASON));
+    value.put_u32(info.code);
+    value.put_slice(cut(&info.reason).as_bytes());
+    let mut out = BytesMut::with_capacity(value.len() + 6);
+    put_capsule(WT_CLOSE_SESSION, &value, &mut out);
+    out.freeze()
+}
+
+/// `WT_DRAIN_SESSION`.
+pub(crate) fn drain() -> Bytes {
+    let mut out = BytesMut::with_capacity(5);
+    put_capsule(WT_DRAIN_SESSION, &[], &mut out);
+    out.freeze()
+}
+
+/// The longest prefix of whole characters that may travel.
+fn cut(reason: &str) -> &str {
+    let mut end = reason.len().min(MAX_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use h3_core::capsule::CapsuleReader;
+    use proptest::prelude::*;
+
+    fn parse(mut bytes: Bytes) -> Said {
+        let capsule = CapsuleReader::new().next(&mut bytes, policy).unwrap().unwrap();
+        assert!(bytes.is_empty());
+        read(capsule).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn close_there_and_back(code: u32, reason in ".{0,600}") {
+            let info = CloseInfo { code, reason };
+            let Said::Close(back) = parse(close(&info)) else { panic!("a close") };
+            prop_assert_eq!(back.code, code);
+            prop_assert!(info.reason.starts_with(&back.reason));
+            prop_assert!(back.reason.len() <= MAX_REASON);
+            // Cut only if needed, and by less than one character.
+            let lost = info.reason.len() - back.reason.len();
+            prop_assert!(lost == 0 || back.reason.len() + 4 > MAX_REASON);
+        }
+    }
+
+    #[test]
+    fn drain_there_and_back() {
+        assert_eq!(parse(drain()), Said::Drain);
+    }
+}

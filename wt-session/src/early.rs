@@ -1,0 +1,126 @@
+//! Streams and datagrams that came before their session (§4.6): kept, within bounds, until it is decided.
+//!
+//! It owns names of streams and payloads of datagrams. It must never know sessions' states. What is over the bounds
+//! is given back to the caller: a stream to be refused, a datagram to be dropped.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use quic_core::StreamId;
+
+use crate::SessionId;
+
+/// A stream that waits for its session.
+#[derive(Debug)]
+pub(crate) struct EarlyStream {
+    pub(crate) session: SessionId,
+    pub(crate) stream: StreamId,
+    /// The peer asked to stop in the meantime, with this code.
+    pub(crate) stopped: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Early {
+    streams: Vec<EarlyStream>,
+    datagrams: VecDeque<(SessionId, Bytes)>,
+    bytes: usize,
+    max_streams: usize,
+    max_datagrams: usize,
+    max_bytes: usize,
+}
+
+impl Early {
+    pub(crate) fn new(max_streams: usize, max_datagrams: usize, max_bytes: usize) -> Self {
+        Self {
+            streams: Vec::new(),
+            datagrams: VecDeque::new(),
+            bytes: 0,
+            max_streams,
+            max_datagrams,
+            max_bytes,
+        }
+    }
+
+    /// Keeps a stream; false if there is no room.
+    pub(crate) fn keep_stream(&mut self, session: SessionId, stream: StreamId) -> bool {
+        let room = self.streams.len() < self.max_streams;
+        if room {
+            self.streams.push(EarlyStream { session, stream, stopped: None });
+        }
+        room
+    }
+
+    /// Keeps a datagram, or drops it if there is no room.
+    pub(crate) fn keep_datagram(&mut self, session: SessionId, payload: Bytes) {
+        let room = self.datagrams.len() < self.max_datagrams
+            && self.bytes.saturating_add(payload.len()) <= self.max_bytes;
+        if room {
+            self.bytes += payload.len();
+            self.datagrams.push_back((session, payload));
+        }
+    }
+
+    /// The peer asked to stop a stream; nothing if it is not kept here.
+    pub(crate) fn on_stopped(&mut self, stream: StreamId, code: u64) {
+        if let Some(early) = self.streams.iter_mut().find(|early| early.stream == stream) {
+            early.stopped = Some(code);
+        }
+    }
+
+    /// Takes out what waited for `session`, in the order in which it came.
+    pub(crate) fn take(&mut self, session: SessionId) -> (Vec<EarlyStream>, Vec<Bytes>) {
+        let streams = self.streams.extract_if(.., |early| early.session == session).collect();
+        let mut datagrams = Vec::new();
+        let mut bytes = 0;
+        self.datagrams.retain(|(of, payload)| {
+            if *of == session {
+                datagrams.push(payload.clone());
+            } else {
+                bytes += payload.len();
+            }
+            *of != session
+        });
+        self.bytes = bytes;
+        (streams, datagrams)
+    }
+
+    /// Streams and datagrams kept now.
+    pub(crate) fn len(&self) -> (usize, usize) {
+        (self.streams.len(), self.datagrams.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quic_core::{Dir, Side};
+
+    fn session(index: u64) -> SessionId {
+        SessionId(StreamId::new(Side::Client, Dir::Bidi, index))
+    }
+
+    fn stream(index: u64) -> StreamId {
+        StreamId::new(Side::Client, Dir::Uni, index)
+    }
+
+    #[test]
+    fn bounds_are_filled_and_not_passed() {
+        let mut early = Early::new(2, 3, 10);
+        assert!(early.keep_stream(session(0), stream(1)));
+        assert!(early.keep_stream(session(1), stream(2)));
+        assert!(!early.keep_stream(session(0), stream(3)));
+        for size in [4, 7, 6, 0, 0] {
+            early.keep_datagram(session(size as u64 % 2), Bytes::from(vec![0; size]));
+        }
+        // 4 fits, 7 does not, 6 fills the bytes, one empty one fills the count.
+        assert_eq!(early.len(), (2, 3));
+        let (streams, datagrams) = early.take(session(0));
+        assert_eq!(streams.iter().map(|early| early.stream).collect::<Vec<_>>(), [stream(1)]);
+        assert_eq!(datagrams.iter().map(Bytes::len).collect::<Vec<_>>(), [4, 6, 0]);
+        assert_eq!(early.len(), (1, 0));
+        // What was taken out makes room again.
+        early.keep_datagram(session(1), Bytes::from(vec![0; 10]));
+        assert_eq!(early.len(), (1, 1));
+        assert!(early.keep_stream(session(0), stream(3)));
+    }
+}

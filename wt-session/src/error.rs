@@ -1,0 +1,121 @@
+//! Why sessions and calls fail.
+
+use h3_core::{
+    capsule::CapsuleError,
+    error::{SendError, StreamViolation},
+};
+
+/// The session is not established, or not any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session is not open")]
+pub struct SessionGone;
+
+/// Why a session ended without a clean close.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The peer reset the CONNECT stream with this HTTP/3 code.
+    #[error("the peer reset the session's CONNECT stream with code {0:#x}")]
+    Reset(u64),
+    /// The peer stopped reading the CONNECT stream with this HTTP/3 code.
+    #[error("the peer stopped reading the session's CONNECT stream with code {0:#x}")]
+    Stopped(u64),
+    /// A capsule that is badly laid out, or cut off.
+    #[error("the peer sent a bad capsule: {0}")]
+    Capsule(#[from] CapsuleError),
+    /// A `WT_CLOSE_SESSION` without a whole code, or with a reason that is not UTF-8.
+    #[error("the peer sent a WT_CLOSE_SESSION capsule that is malformed (WebTransport over HTTP/3 §6)")]
+    CloseCapsule,
+    /// A capsule type that only the HTTP/2 variant has.
+    #[error("the peer sent a capsule of type {0:#x}, which WebTransport over HTTP/3 prohibits (§5.4)")]
+    ProhibitedCapsule(u64),
+    /// HTTP/3 found the message malformed.
+    #[error("the CONNECT stream broke a rule of HTTP/3: {0}")]
+    Http(StreamViolation),
+    /// This side reset the session with this HTTP/3 code.
+    #[error("the session was reset by this side with code {0:#x}")]
+    Aborted(u64),
+    /// The connection is gone.
+    #[error("the connection ended")]
+    ConnectionLost,
+}
+
+/// Why a session could not be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The connection has its session: without session flow control there is one at a time (§5.1).
+    #[error("the connection already carries a session; open another connection for another session")]
+    SessionExists,
+    /// The server goes away (§4.7).
+    #[error("the server is going away; open a new connection")]
+    GoingAway,
+    /// Servers do not ask for sessions.
+    #[error("only clients ask for sessions")]
+    NotClient,
+    /// The connection ended.
+    #[error("the connection ended")]
+    ConnectionLost,
+}
+
+/// Why a session could not be accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// The client gave up, or the request was answered before.
+    #[error("the session request is not there any more")]
+    Gone,
+    /// The response could not be sent; the request is still there.
+    #[error("the response cannot be sent: {0}")]
+    Response(#[from] SendError),
+}
+
+/// Why a stream gave or took nothing. Codes are the application's; `None`: the peer's code was none of those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The peer reset the stream.
+    #[error("the peer reset the stream{}", Code(*.0))]
+    Reset(Option<u32>),
+    /// The peer stopped reading.
+    #[error("the peer stopped reading the stream{}", Code(*.0))]
+    Stopped(Option<u32>),
+    /// This side of the stream is over: finished, reset, stopped or read to its end.
+    #[error("the stream is closed")]
+    Closed,
+    /// The session ended, and the stream with it.
+    #[error("the stream's session ended")]
+    SessionGone,
+}
+
+struct Code(Option<u32>);
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(code) => write!(f, " with code {code}"),
+            None => f.write_str(" without an application code"),
+        }
+    }
+}
+
+/// Why a datagram could not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatagramError {
+    /// The session is not open.
+    #[error("the session is not open")]
+    SessionGone,
+    /// The peer does not take datagrams.
+    #[error("the peer does not accept datagrams")]
+    Unsupported,
+    /// Larger than the path and the peer allow.
+    #[error("the datagram exceeds the current maximum of {max} bytes")]
+    TooLarge {
+        /// The largest payload now, in bytes.
+        max: usize,
+    },
+    /// The send queue is full.
+    #[error("the datagram queue is full")]
+    Full,
+}

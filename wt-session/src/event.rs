@@ -1,0 +1,161 @@
+//! What sessions tell the layer above, and the values that go both ways.
+
+use bytes::Bytes;
+use h3_core::error::H3Error;
+use http::{
+    HeaderMap, StatusCode,
+    uri::{Authority, PathAndQuery},
+};
+use quic_core::{Dir, StreamId};
+
+use crate::{Dialect, Refusal, SessionError};
+
+/// A session: the request stream whose extended CONNECT made it (§2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub StreamId);
+
+impl std::fmt::Display for SessionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "session {}", self.0.value())
+    }
+}
+
+/// How a session ended, as its application says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CloseInfo {
+    /// The application's code.
+    pub code: u32,
+    /// The application's reason; at most 1024 bytes travel, cut at a character boundary (§6).
+    pub reason: String,
+}
+
+/// A session that a client asks for.
+#[derive(Clone, Debug)]
+pub struct ConnectRequest {
+    /// `:authority`.
+    pub authority: Authority,
+    /// `:path`.
+    pub path: PathAndQuery,
+    /// `origin`, which browsers send and others may.
+    pub origin: Option<http::HeaderValue>,
+    /// Further fields. Application protocols are offered here: see [`crate::protocols::offer`].
+    pub headers: HeaderMap,
+}
+
+/// A session that a client asked this server for.
+#[derive(Clone, Debug)]
+pub struct SessionRequest {
+    /// `:authority`.
+    pub authority: Authority,
+    /// `:path`.
+    pub path: PathAndQuery,
+    /// `origin`, if it came and is text. The application verifies it (§3.2).
+    pub origin: Option<String>,
+    /// All fields.
+    pub headers: HeaderMap,
+    /// The application protocols that the client offers, best first (§3.3).
+    pub protocols: Vec<String>,
+    /// The rules that apply.
+    pub dialect: Dialect,
+    /// Why these.
+    pub why: String,
+}
+
+/// An event, in the order in which it happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A client asks for a session (server): accept or reject it. Told only after the client's SETTINGS (§3.1).
+    Incoming {
+        /// The session.
+        session: SessionId,
+        /// What it asks for.
+        request: Box<SessionRequest>,
+    },
+    /// The server accepted (client). At a server, a successful `accept` is the establishment.
+    Established {
+        /// The session.
+        session: SessionId,
+        /// A 2xx status.
+        status: StatusCode,
+        /// The response's fields.
+        headers: HeaderMap,
+        /// The application protocol that the server chose among those offered (§3.3).
+        protocol: Option<String>,
+        /// The rules that apply.
+        dialect: Dialect,
+        /// Why these.
+        why: String,
+    },
+    /// There is no session. Server: a request was refused before the application heard of it.
+    Refused {
+        /// The request's stream; `None` if no CONNECT was sent.
+        session: Option<SessionId>,
+        /// The cause, which names the remedy.
+        reason: Refusal,
+    },
+    /// The peer opened a stream of a session. `Readable` follows.
+    StreamOpened {
+        /// The session.
+        session: SessionId,
+        /// The stream.
+        stream: StreamId,
+        /// One way or both.
+        dir: Dir,
+    },
+    /// The stream has data, its end or a reset to read.
+    Readable {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// A write that was blocked can go on.
+    Writable {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The peer asked to stop sending; the stream's sending side was reset.
+    Stopped {
+        /// The stream.
+        stream: StreamId,
+        /// The application's code; `None` if it was none (§4.4).
+        code: Option<u32>,
+    },
+    /// All data and the end of a finished stream are acknowledged.
+    Sent {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// Opening a stream of this kind, refused before, is possible again.
+    StreamsAvailable(Dir),
+    /// A datagram.
+    Datagram {
+        /// The session.
+        session: SessionId,
+        /// The payload.
+        payload: Bytes,
+    },
+    /// The peer asks to wind the session up; it lives on (§4.7). Once.
+    Draining {
+        /// The session.
+        session: SessionId,
+    },
+    /// An established session, or one that the application was still to decide on, ended. Once, also after a close
+    /// by this side. Its streams are gone, except those that the peer had ended before a clean close of its own: their
+    /// data stays until it is read or stopped.
+    Closed {
+        /// The session.
+        session: SessionId,
+        /// What the closing side said, or why it failed.
+        result: Result<CloseInfo, SessionError>,
+    },
+    /// After `Closed`: the peer has ended its side of the CONNECT stream too, so it has the close information and the
+    /// connection can be closed without loss (§6).
+    Finished {
+        /// The session.
+        session: SessionId,
+    },
+    /// An event of HTTP/3 that is about no session, untouched; also its settings and GOAWAY.
+    Http(h3_core::Event),
+    /// HTTP/3 closed the connection; all sessions were told.
+    ConnectionFailed(H3Error),
+}

@@ -1,0 +1,142 @@
+//! Application protocols (§3.3): lists and items of structured fields (RFC 9651) that hold strings.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use sfv::{
+    BareItemFromInput, ItemSerializer, Parser, StringRef,
+    visitor::{EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor, ParameterVisitor},
+};
+
+/// `WT-Available-Protocols`: what a client offers, best first.
+pub const WT_AVAILABLE_PROTOCOLS: HeaderName = HeaderName::from_static("wt-available-protocols");
+/// `WT-Protocol`: what the server chose.
+pub const WT_PROTOCOL: HeaderName = HeaderName::from_static("wt-protocol");
+
+/// The value of `WT-Available-Protocols`; `None` for an empty list, or a name that is not printable ASCII.
+#[must_use]
+pub fn offer<S: AsRef<str>>(protocols: &[S]) -> Option<HeaderValue> {
+    let names: Option<Vec<String>> = protocols.iter().map(|name| item(name.as_ref())).collect();
+    let names = names.filter(|names| !names.is_empty())?;
+    HeaderValue::from_str(&names.join(", ")).ok()
+}
+
+/// The value of `WT-Protocol`; `None` for a name that is not printable ASCII.
+#[must_use]
+pub fn choice(protocol: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&item(protocol)?).ok()
+}
+
+fn item(name: &str) -> Option<String> {
+    Some(ItemSerializer::new().bare_item(StringRef::from_str(name).ok()?).finish())
+}
+
+/// The protocols that a request offers; empty if it offers none, or in another form than a list of strings.
+#[must_use]
+pub fn offered(headers: &HeaderMap) -> Vec<String> {
+    let mut list = Strings(Vec::new());
+    for value in headers.get_all(WT_AVAILABLE_PROTOCOLS) {
+        // §3.3: one member of another type, and the whole field is ignored.
+        if Parser::new(value.as_bytes()).parse_list_with_visitor(&mut list).is_err() {
+            return Vec::new();
+        }
+    }
+    list.0
+}
+
+/// The protocol that a response chose; `None` if there is none, or in another form than a string.
+#[must_use]
+pub fn chosen(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(WT_PROTOCOL).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let mut name = None;
+    Parser::new(value.as_bytes()).parse_item_with_visitor(OneString(&mut name)).ok()?;
+    name
+}
+
+/// The field holds something else than strings.
+#[derive(Debug, thiserror::Error)]
+#[error("not a string")]
+struct NotAString;
+
+struct Strings(Vec<String>);
+
+impl<'de> ListVisitor<'de> for Strings {
+    type Error = NotAString;
+
+    fn entry(&mut self) -> Result<impl EntryVisitor<'de>, NotAString> {
+        Ok(PushString(&mut self.0))
+    }
+}
+
+struct PushString<'a>(&'a mut Vec<String>);
+
+impl<'de> ItemVisitor<'de> for PushString<'_> {
+    type Error = NotAString;
+
+    fn bare_item(self, item: BareItemFromInput<'de>) -> Result<impl ParameterVisitor<'de>, NotAString> {
+        self.0.push(string(&item)?);
+        Ok(Ignored)
+    }
+}
+
+impl<'de> EntryVisitor<'de> for PushString<'_> {
+    fn inner_list(self) -> Result<impl InnerListVisitor<'de>, NotAString> {
+        Err::<Ignored, _>(NotAString)
+    }
+}
+
+struct OneString<'a>(&'a mut Option<String>);
+
+impl<'de> ItemVisitor<'de> for OneString<'_> {
+    type Error = NotAString;
+
+    fn bare_item(self, item: BareItemFromInput<'de>) -> Result<impl ParameterVisitor<'de>, NotAString> {
+        *self.0 = Some(string(&item)?);
+        Ok(Ignored)
+    }
+}
+
+fn string(item: &BareItemFromInput<'_>) -> Result<String, NotAString> {
+    item.as_string().map(|name| name.as_str().to_owned()).ok_or(NotAString)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &HeaderName, values: &[&'static str]) -> HeaderMap {
+        values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn lists_of_strings_and_nothing_else() {
+        for (values, expected) in [
+            (&[r#""a", "b";q=1"#][..], &["a", "b"][..]),
+            (&[r#""a""#, r#""b\"c""#], &["a", "b\"c"]),
+            (&[r#""a", token"#], &[]),
+            (&[r#""a", 7"#], &[]),
+            (&[r#"("a" "b")"#], &[]),
+            (&[r#""a"#], &[]),
+            (&[], &[]),
+        ] {
+            let map = values.iter().map(|value| (WT_AVAILABLE_PROTOCOLS, HeaderValue::from_static(value)));
+            assert_eq!(offered(&map.collect()), expected, "{values:?}");
+        }
+        for (value, expected) in
+            [(r#""a";x=2"#, Some("a")), ("a", None), (r#""a", "b""#, None), ("1", None), ("", None)]
+        {
+            assert_eq!(chosen(&headers(&WT_PROTOCOL, &[value])).as_deref(), expected, "{value}");
+        }
+        assert_eq!(chosen(&headers(&WT_PROTOCOL, &[r#""a""#, r#""a""#])), None);
+    }
+
+    #[test]
+    fn written_lists_are_read_back() {
+        let names = ["one", "with \"quotes\" and \\", "x"];
+        let map = [(WT_AVAILABLE_PROTOCOLS, offer(&names).unwrap())].into_iter().collect();
+        assert_eq!(offered(&map), names);
+        let map = [(WT_PROTOCOL, choice(names[1]).unwrap())].into_iter().collect();
+        assert_eq!(chosen(&map).as_deref(), Some(names[1]));
+        assert_eq!(offer(&["caf\u{e9}"]), None);
+        assert_eq!(offer::<&str>(&[]), None);
+    }
+}

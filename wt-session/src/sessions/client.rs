@@ -1,0 +1,181 @@
+//! The client's way to a session (§3.1, §3.2): wait for SETTINGS, agree, ask, read the answer.
+
+use h3_core::{
+    Connection, Protocol, RequestHead, ResponseHead, Transport,
+    error::{SendError, code},
+};
+use http::{HeaderName, HeaderValue, Method, header};
+
+use super::{Sessions, parameters};
+use crate::{
+    ConnectError, ConnectRequest, Dialect, Event, Refusal, SessionId, codes,
+    dialect::{Negotiated, REQUEST_HEADER_02, negotiate},
+    protocols,
+    session::{Session, State},
+};
+
+impl Sessions {
+    /// Asks for a session (client). The CONNECT goes out once the server's SETTINGS are there (§3.1) and QUIC grants a
+    /// stream; `Established` or `Refused` follows.
+    pub fn connect<T: Transport>(
+        &mut self,
+        request: ConnectRequest,
+        h3: &mut Connection,
+        t: &mut T,
+    ) -> Result<(), ConnectError> {
+        if !self.side.is_client() {
+            return Err(ConnectError::NotClient);
+        }
+        if self.lost || h3.failure().is_some() {
+            return Err(ConnectError::ConnectionLost);
+        }
+        // §4.7: no new session after GOAWAY.
+        if self.going_away {
+            return Err(ConnectError::GoingAway);
+        }
+        // §5.1: one at a time.
+        if self.asking.is_some() || self.live() {
+            return Err(ConnectError::SessionExists);
+        }
+        self.asking = Some(request);
+        self.ask(h3, t);
+        Ok(())
+    }
+
+    /// Gives up a session that was asked for and not answered; `Refused` with `Cancelled` follows.
+    pub fn cancel_connect<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+        if self.asking.take().is_some() {
+            self.events.push_back(Event::Refused { session: None, reason: Refusal::Cancelled });
+        }
+        let requested = |session: &Session| matches!(session.state, State::Requested);
+        if let Some(id) = self.sessions.iter().find(|(_, session)| requested(session)).map(|(id, _)| *id) {
+            self.refuse(id, Refusal::Cancelled, code::H3_REQUEST_CANCELLED, h3, t);
+        }
+    }
+
+    /// Sends the CONNECT if all that it has to wait for is there.
+    pub(super) fn ask<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+        let Some(request) = &self.asking else { return };
+        let Some(peer) = h3.peer_settings() else { return };
+        let agreed = negotiate(h3.settings(), peer, parameters(t), self.side, self.config.strict);
+        let sent = match agreed {
+            Ok(agreed) => match h3.send_request(&head(request, agreed.dialect), false, t) {
+                // Tried again at `StreamsAvailable`.
+                Err(SendError::NoStream) => return,
+                Ok(stream) => Ok((SessionId(stream), agreed, protocols::offered(&request.headers))),
+                Err(SendError::Unavailable) => Err(Refusal::GoingAway),
+                Err(error) => Err(Refusal::Send(error)),
+            },
+            Err(reason) => Err(reason),
+        };
+        self.asking = None;
+        match sent {
+            Ok((id, Negotiated { dialect, why }, offered)) => {
+                let mut session = Session::new(id, State::Requested, dialect, why);
+                session.offered = offered;
+                self.sessions.insert(id, session);
+            }
+            Err(reason) => {
+                // §3.1: a value above 1 ends the connection.
+                if matches!(reason, Refusal::SettingValue { .. }) {
+                    t.close(code::H3_SETTINGS_ERROR, reason.to_string().as_bytes());
+                }
+                self.events.push_back(Event::Refused { session: None, reason });
+            }
+        }
+    }
+
+    /// The final response.
+    pub(super) fn on_response<T: Transport>(
+        &mut self,
+        id: SessionId,
+        head: ResponseHead,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if !matches!(session.state, State::Requested) {
+            return;
+        }
+        // §3.2: any 2xx accepts; a redirect is not followed.
+        if !head.status.is_success() {
+            let reason = Refusal::Status(head.status.as_u16());
+            return self.refuse(id, reason, code::H3_REQUEST_CANCELLED, h3, t);
+        }
+        let protocol = protocols::chosen(&head.headers);
+        if let Some(name) = protocol.as_ref().filter(|name| !session.offered.contains(name)) {
+            // §3.3: ends the session. Draft 02 has no such field.
+            if session.dialect == Dialect::Draft16 {
+                let reason = Refusal::Protocol(name.clone());
+                return self.refuse(id, reason, codes::WT_ALPN_ERROR, h3, t);
+            }
+        }
+        let protocol = protocol.filter(|name| session.offered.contains(name));
+        session.state = State::Open;
+        self.events.push_back(Event::Established {
+            session: id,
+            status: head.status,
+            headers: head.headers,
+            protocol,
+            dialect: session.dialect,
+            why: session.why.to_owned(),
+        });
+        let stopped = session.stopped;
+        self.deliver_early(id, t);
+        self.read_capsules(id, h3, t);
+        if let Some(code) = stopped {
+            self.on_stopped(id, code, h3, t);
+        }
+    }
+
+    /// There is no session: tells why, resets the CONNECT stream with `code`, and what came early with it.
+    pub(super) fn refuse<T: Transport>(
+        &mut self,
+        id: SessionId,
+        reason: Refusal,
+        code: u64,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
+        self.sessions.remove(&id);
+        self.drop_early(id, codes::WT_SESSION_GONE, t);
+        h3.reset(id.0, code, t);
+        h3.stop(id.0, code, t);
+        self.events.push_back(Event::Refused { session: Some(id), reason });
+    }
+
+    pub(super) fn on_goaway<T: Transport>(&mut self, limit: u64, h3: &mut Connection, t: &mut T) {
+        if !self.side.is_client() {
+            return;
+        }
+        self.going_away = true;
+        if self.asking.take().is_some() {
+            self.events.push_back(Event::Refused { session: None, reason: Refusal::GoingAway });
+        }
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            let requested =
+                self.sessions.get(&id).is_some_and(|session| matches!(session.state, State::Requested));
+            // RFC 9114 §5.2: it was not, and will not be, processed.
+            if requested && id.0.value() >= limit {
+                self.refuse(id, Refusal::GoingAway, code::H3_REQUEST_CANCELLED, h3, t);
+            } else {
+                // §4.7: a signal to wind up; the session lives on.
+                self.on_drain(id);
+            }
+        }
+    }
+}
+
+fn head(request: &ConnectRequest, dialect: Dialect) -> RequestHead {
+    let mut head = RequestHead::new(Method::CONNECT, request.authority.clone(), request.path.clone());
+    head.protocol = Protocol::new(bytes::Bytes::from_static(dialect.token().as_bytes()));
+    head.headers = request.headers.clone();
+    if let Some(origin) = &request.origin {
+        head.headers.insert(header::ORIGIN, origin.clone());
+    }
+    if dialect == Dialect::Draft02 {
+        head.headers.insert(HeaderName::from_static(REQUEST_HEADER_02), HeaderValue::from_static("1"));
+    }
+    head
+}

@@ -1,0 +1,84 @@
+//! Datagrams (§4.5) and keying material (§4.8).
+
+use bytes::Bytes;
+use h3_core::{Connection, Transport, datagram, transport::ExportError};
+use quic_core::{StreamId, error::call::DatagramError as QuicError};
+
+use super::{Fate, Sessions};
+use crate::{DatagramError, Event, SessionId};
+
+impl Sessions {
+    /// Sends a datagram. It is sent once, when congestion control permits, or dropped.
+    #[expect(clippy::needless_pass_by_value, reason = "a transport may come to take it without a copy")]
+    pub fn send_datagram<T: Transport>(
+        &mut self,
+        session: SessionId,
+        payload: Bytes,
+        h3: &mut Connection,
+        t: &mut T,
+    ) -> Result<(), DatagramError> {
+        // §6: none after the session's end.
+        if !self.is_open(session) {
+            return Err(DatagramError::SessionGone);
+        }
+        h3.send_datagram(session.0, &payload, t).map_err(|error| match error {
+            QuicError::TooLarge { max } => {
+                DatagramError::TooLarge { max: max.saturating_sub(datagram::overhead(session.0)) }
+            }
+            QuicError::Full => DatagramError::Full,
+            _ => DatagramError::Unsupported,
+        })
+    }
+
+    /// The largest datagram payload now, in bytes; `None` if the session is not open or the peer takes none.
+    #[must_use]
+    pub fn max_datagram_size<T: Transport>(
+        &self,
+        session: SessionId,
+        h3: &Connection,
+        t: &T,
+    ) -> Option<usize> {
+        if self.is_open(session) { h3.max_datagram_size(session.0, t) } else { None }
+    }
+
+    /// Fills `out` with keying material of the session that both ends share. `label` and `context` have at most 255
+    /// bytes each.
+    pub fn export_keying_material<T: Transport>(
+        &self,
+        session: SessionId,
+        out: &mut [u8],
+        label: &[u8],
+        context: &[u8],
+        t: &T,
+    ) -> Result<(), ExportError> {
+        let (Ok(label_size), Ok(context_size)) = (u8::try_from(label.len()), u8::try_from(context.len()))
+        else {
+            return Err(ExportError);
+        };
+        let mut scope = Vec::with_capacity(10 + label.len() + context.len());
+        scope.extend_from_slice(&session.0.value().to_be_bytes());
+        scope.push(label_size);
+        scope.extend_from_slice(label);
+        scope.push(context_size);
+        scope.extend_from_slice(context);
+        t.export_keying_material(out, b"EXPORTER-WebTransport", &scope)
+    }
+
+    pub(super) fn on_datagram(&mut self, stream: StreamId, payload: Bytes, h3: &Connection) {
+        let session = SessionId(stream);
+        match self.fate(session, h3) {
+            Fate::Deliver => self.tell_datagram(session, payload),
+            Fate::Wait => self.early.keep_datagram(session, payload),
+            Fate::Gone => {}
+            Fate::Plain => self.events.push_back(Event::Http(h3_core::Event::Datagram { stream, payload })),
+        }
+    }
+
+    /// Queues a datagram for the application, or drops it: a peer must not fill memory by small ones.
+    pub(super) fn tell_datagram(&mut self, session: SessionId, payload: Bytes) {
+        if self.queued_datagrams < self.config.max_queued_datagrams {
+            self.queued_datagrams += 1;
+            self.events.push_back(Event::Datagram { session, payload });
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The life of an established session: capsules (§4.7, §5.6), draining, and every way to its end (§6).
+
+use bytes::Bytes;
+use h3_core::{
+    Connection, Transport,
+    error::{StreamViolation, code},
+};
+use quic_core::error::call::Read;
+
+use super::Sessions;
+use crate::{
+    CloseInfo, Event, Refusal, SessionError, SessionGone, SessionId,
+    capsules::{self, Said},
+    codes::WT_SESSION_GONE,
+    session::State,
+};
+
+/// Bytes of the CONNECT stream looked at in one go.
+const READ: usize = 16 * 1024;
+
+impl Sessions {
+    /// Closes a session with a code and a reason, which is cut to 1024 bytes at a character boundary. Its streams are
+    /// reset at once: who wants finished data to arrive waits for `Sent` first. `Closed` follows, then `Finished`.
+    pub fn close<T: Transport>(
+        &mut self,
+        session: SessionId,
+        info: CloseInfo,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        match entry.state {
+            State::Open => {
+                entry.out.push_back(capsules::close(&info));
+                // §6: the end follows at once.
+                entry.fin = true;
+                self.end(session, Ok(info), false, false, t);
+                self.flush_capsules(session, h3, t);
+            }
+            State::Requested => {
+                self.refuse(session, Refusal::Cancelled, code::H3_REQUEST_CANCELLED, h3, t);
+            }
+            State::Asked => {
+                self.end(session, Ok(info), false, false, t);
+                self.break_off(session, code::H3_REQUEST_REJECTED, h3, t);
+            }
+            State::Waiting(_) | State::Ended { .. } => {}
+        }
+        self.take_http_events(h3, t);
+    }
+
+    /// Ends a session without close information: resets its CONNECT stream with an HTTP/3 code, such as
+    /// [`crate::codes::WT_ALPN_ERROR`].
+    pub fn abort<T: Transport>(&mut self, session: SessionId, code: u64, h3: &mut Connection, t: &mut T) {
+        if self.is_open(session) {
+            self.fail(session, SessionError::Aborted(code), code, h3, t);
+            self.take_http_events(h3, t);
+        }
+    }
+
+    /// Asks the peer to wind the session up (§4.7). Nothing else changes.
+    pub fn drain<T: Transport>(
+        &mut self,
+        session: SessionId,
+        h3: &mut Connection,
+        t: &mut T,
+    ) -> Result<(), SessionGone> {
+        let entry = self.sessions.get_mut(&session).filter(|session| session.is_open()).ok_or(SessionGone)?;
+        if !std::mem::replace(&mut entry.drain_sent, true) {
+            entry.out.push_back(capsules::drain());
+            self.flush_capsules(session, h3, t);
+        }
+        Ok(())
+    }
+
+    /// Sends GOAWAY: a server takes no session beyond those whose requests are here, which live on (§4.7).
+    pub fn go_away<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+        h3.go_away(t);
+        self.take_http_events(h3, t);
+    }
+
+    /// Reads the CONNECT stream as far as it goes. Before the session is established it stays unread (§3.2).
+    pub(super) fn read_capsules<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
+        while self.sessions.get(&id).is_some_and(|session| session.is_open() || session.is_ended()) {
+            // The end and errors come as events.
+            let Ok(Read::Data(bytes)) = h3.read_data(id.0, READ, t) else { return };
+            self.on_bytes(id, bytes, h3, t);
+        }
+    }
+
+    fn on_bytes<T: Transport>(&mut self, id: SessionId, mut bytes: Bytes, h3: &mut Connection, t: &mut T) {
+        loop {
+            let Some(session) = self.sessions.get_mut(&id) else { return };
+            match session.state {
+                State::Open => {}
+                // §6: nothing may follow the capsule that closes.
+                State::Ended { by_peer: true } if !bytes.is_empty() => {
+                    return self.break_off(id, code::H3_MESSAGE_ERROR, h3, t);
+                }
+                _ => return,
+            }
+            let said = match session.reader.next(&mut bytes, capsules::policy) {
+                Ok(None) => return,
+                Ok(Some(capsule)) => capsules::read(capsule),
+                Err(error) => Err(error.into()),
+            };
+            match said {
+                Ok(Said::Datagram(payload)) => self.tell_datagram(id, payload),
+                Ok(Said::Drain) => self.on_drain(id),
+                Ok(Said::Close(info)) => {
+                    self.end(id, Ok(info), true, true, t);
+                    if bytes.is_empty() {
+                        self.answer_with_fin(id, h3, t);
+                    }
+                }
+                // RFC 9297 §3.3: malformed.
+                Err(error) => self.fail(id, error, code::H3_MESSAGE_ERROR, h3, t),
+            }
+        }
+    }
+
+    /// The peer asks to wind up; told once.
+    pub(super) fn on_drain(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.is_open()) else { return };
+        if !std::mem::replace(&mut session.drain_told, true) {
+            self.events.push_back(Event::Draining { session: id });
+        }
+    }
+
+    /// The peer's side of the CONNECT stream ended.
+    pub(super) fn on_fin<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        match session.state {
+            State::Open => match session.reader.finish() {
+                // §6: the same as code 0 without a reason.
+                Ok(()) => {
+                    self.end(id, Ok(CloseInfo::default()), true, true, t);
+                    self.answer_with_fin(id, h3, t);
+                    self.forget(id);
+                }
+                Err(error) => self.fail(id, error.into(), code::H3_MESSAGE_ERROR, h3, t),
+            },
+            State::Ended { .. } => self.forget(id),
+            State::Requested => self.refuse(id, Refusal::NoResponse, code::H3_REQUEST_CANCELLED, h3, t),
+            State::Asked | State::Waiting(_) => {
+                self.end(id, Ok(CloseInfo::default()), false, true, t);
+                self.break_off(id, code::H3_REQUEST_CANCELLED, h3, t);
+            }
+        }
+    }
+
+    /// The peer reset its side of the CONNECT stream.
+    pub(super) fn on_reset<T: Transport>(
+        &mut self,
+        id: SessionId,
+        code: u64,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
+        match self.sessions.get(&id).map(|session| &session.state) {
+            Some(State::Requested) => {
+                self.refuse(id, Refusal::Reset(code), code::H3_REQUEST_CANCELLED, h3, t);
+            }
+            Some(State::Ended { .. }) => self.forget(id),
+            Some(_) => self.fail(id, SessionError::Reset(code), WT_SESSION_GONE, h3, t),
+            None => {}
+        }
+    }
+
+    /// The peer reads the CONNECT stream no longer.
+    pub(super) fn on_stopped<T: Transport>(
+        &mut self,
+        id: SessionId,
+        code: u64,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
+        // What was sent before may say more.
+        self.read_capsules(id, h3, t);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.stopped = Some(code);
+        match session.state {
+            // §6: a peer that closes may stop first; its capsule, its end or its reset is on the way.
+            State::Open if code == WT_SESSION_GONE => {}
+            // The response is on the way.
+            State::Requested | State::Ended { .. } => {}
+            State::Open | State::Asked | State::Waiting(_) => {
+                self.fail(id, SessionError::Stopped(code), WT_SESSION_GONE, h3, t);
+            }
+        }
+    }
+
+    /// HTTP/3 found the peer's message malformed and reset the stream.
+    pub(super) fn on_stream_error<T: Transport>(
+        &mut self,
+        id: SessionId,
+        violation: StreamViolation,
+        t: &mut T,
+    ) {
+        match self.sessions.get(&id).map(|session| &session.state) {
+            Some(State::Requested) => {
+                self.sessions.remove(&id);
+                self.drop_early(id, WT_SESSION_GONE, t);
+                self.events.push_back(Event::Refused { session: Some(id), reason: Refusal::NoResponse });
+            }
+            Some(_) => {
+                self.end(id, Err(SessionError::Http(violation)), false, false, t);
+                self.forget(id);
+            }
+            None => {}
+        }
+    }
+
+    /// Hands capsules to HTTP/3, and the end after them.
+    pub(super) fn flush_capsules<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        while let Some(front) = session.out.front_mut() {
+            match h3.send_data(id.0, front, t) {
+                Ok(_) if front.is_empty() => {
+                    session.out.pop_front();
+                }
+                // `Writable` follows.
+                Ok(_) => return,
+                Err(_) => session.out.clear(),
+            }
+        }
+        if std::mem::take(&mut session.fin) {
+            let _ = h3.finish(id.0, t);
+        }
+    }
+
+    fn answer_with_fin<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.fin = true;
+            self.flush_capsules(id, h3, t);
+        }
+    }
+
+    /// The session is over: its streams go, and the application is told, once.
+    fn end<T: Transport>(
+        &mut self,
+        id: SessionId,
+        result: Result<CloseInfo, SessionError>,
+        clean: bool,
+        by_peer: bool,
+        t: &mut T,
+    ) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.is_ended()) else { return };
+        let was = std::mem::replace(&mut session.state, State::Ended { by_peer });
+        self.end_streams(id, clean, t);
+        if matches!(was, State::Waiting(_)) {
+            // The application never heard of it.
+            self.sessions.remove(&id);
+        } else {
+            self.events.push_back(Event::Closed { session: id, result });
+        }
+    }
+
+    /// The session failed: both sides of its CONNECT stream are reset with `code`.
+    fn fail<T: Transport>(
+        &mut self,
+        id: SessionId,
+        error: SessionError,
+        code: u64,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
+        self.end(id, Err(error), false, false, t);
+        self.break_off(id, code, h3, t);
+    }
+
+    fn break_off<T: Transport>(&mut self, id: SessionId, code: u64, h3: &mut Connection, t: &mut T) {
+        h3.reset(id.0, code, t);
+        // HTTP/3 is done with a side that it finished; the transport may not be.
+        let _ = t.reset(id.0, code, 0);
+        h3.stop(id.0, code, t);
+        self.forget(id);
+    }
+
+    /// Nothing more comes on the CONNECT stream.
+    fn forget(&mut self, id: SessionId) {
+        if self.sessions.remove(&id).is_some() {
+            self.events.push_back(Event::Finished { session: id });
+        }
+    }
+}

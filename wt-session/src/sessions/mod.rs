@@ -1,0 +1,335 @@
+//! All sessions of one connection: where events go. What happens to a session is in `client`, `server` and `life`,
+//! what happens to its streams in `streams`.
+//!
+//! [`Sessions`] owns the sessions, the names of their streams and what came early. It must never know packets,
+//! frames or field sections; it reads no byte of a stream that it does not hand to the application.
+
+mod client;
+mod datagrams;
+mod life;
+mod server;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use h3_core::{Connection, RequestState, Settings, Transport};
+use quic_core::{Dir, Side, StreamId, StreamTag, base::Timestamp};
+
+use crate::{
+    ConnectRequest, Event, SessionId, dialect,
+    dialect::Parameters,
+    early::Early,
+    session::{Session, State, WtStream},
+};
+
+/// The mark of streams that belong to sessions.
+const TAG: StreamTag = StreamTag(0x5754);
+
+/// How sessions behave.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Streams kept before their session is established (§4.6). Default 24.
+    pub max_early_streams: usize,
+    /// Datagrams kept before their session is established (§4.6). Default 64.
+    pub max_early_datagrams: usize,
+    /// The same in bytes of payload. Default 64 KiB.
+    pub early_datagram_bytes: usize,
+    /// Datagrams that may wait for [`Sessions::poll_event`]; more are dropped. Default 1024.
+    pub max_queued_datagrams: usize,
+    /// Require all that draft 16 requires, also what today's browsers lack: `reset_stream_at`, an enabling setting
+    /// of every client, and the `:protocol` of the dialect. Default false.
+    pub strict: bool,
+    /// Announce draft 02, the one that Chromium and Firefox speak. Default true.
+    pub draft02: bool,
+    /// Announce draft 16. Default true.
+    pub draft16: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_early_streams: 24,
+            max_early_datagrams: 64,
+            early_datagram_bytes: 64 * 1024,
+            max_queued_datagrams: 1024,
+            strict: false,
+            draft02: true,
+            draft16: true,
+        }
+    }
+}
+
+/// What happens to a stream or datagram that names a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// The session is open.
+    Deliver,
+    /// It may become so.
+    Wait,
+    /// It is over, or never was.
+    Gone,
+    /// The request is one of HTTP/3 only.
+    Plain,
+}
+
+/// The sessions of one connection, client or server.
+#[derive(Debug)]
+pub struct Sessions {
+    config: Config,
+    side: Side,
+    sessions: BTreeMap<SessionId, Session>,
+    /// Client: what to ask for once the server's SETTINGS are there.
+    asking: Option<ConnectRequest>,
+    streams: HashMap<StreamId, WtStream>,
+    /// Streams whose preface is not out: while there are none, writing needs no look-up.
+    unflushed: usize,
+    early: Early,
+    events: VecDeque<Event>,
+    /// Datagrams among `events`.
+    queued_datagrams: usize,
+    going_away: bool,
+    lost: bool,
+}
+
+impl Sessions {
+    /// No session yet. `h3` of the later calls has to be made with [`Sessions::settings`] of the same `config`.
+    #[must_use]
+    pub fn new(config: Config, side: Side) -> Self {
+        Self {
+            side,
+            sessions: BTreeMap::new(),
+            asking: None,
+            streams: HashMap::new(),
+            unflushed: 0,
+            early: Early::new(
+                config.max_early_streams,
+                config.max_early_datagrams,
+                config.early_datagram_bytes,
+            ),
+            events: VecDeque::new(),
+            queued_datagrams: 0,
+            going_away: false,
+            lost: false,
+            config,
+        }
+    }
+
+    /// The settings that announce what is built here and nothing else: one session, no session flow control. The
+    /// caller may add to them.
+    #[must_use]
+    pub fn settings(config: &Config) -> Settings {
+        Settings {
+            enable_connect_protocol: true,
+            h3_datagram: true,
+            h3_datagram_draft04: true,
+            wt_enabled: config.draft16.into(),
+            wt_enabled_draft02: config.draft02.into(),
+            ..Settings::default()
+        }
+    }
+
+    /// The next event, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front();
+        if let Some(Event::Datagram { .. }) = event {
+            self.queued_datagrams -= 1;
+        }
+        event
+    }
+
+    /// True while the session is established and not closed.
+    #[must_use]
+    pub fn is_open(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(Session::is_open)
+    }
+
+    /// The session of a stream, while any side of the stream is in use.
+    #[must_use]
+    pub fn session_of(&self, stream: StreamId) -> Option<SessionId> {
+        self.streams.get(&stream).map(|stream| stream.session)
+    }
+
+    /// Streams that are remembered.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Streams and datagrams that wait for their session.
+    #[must_use]
+    pub fn early(&self) -> (usize, usize) {
+        self.early.len()
+    }
+
+    /// Handles an event of the transport at the time `now`, here or by handing it to `h3`. False: it is of a kind
+    /// that neither has a use for, or of one that the caller wants to see as well, such as the connection's end.
+    pub fn on_event<T: Transport>(
+        &mut self,
+        event: &quic_core::Event,
+        now: Timestamp,
+        h3: &mut Connection,
+        t: &mut T,
+    ) -> bool {
+        use quic_core::Event as Quic;
+        match *event {
+            Quic::StreamReadable(stream, TAG) => self.on_readable(stream),
+            Quic::StreamWritable(stream, TAG) => self.on_writable(stream, t),
+            Quic::StreamStopped(stream, TAG, code) => self.on_stream_stopped(stream, code),
+            Quic::StreamSent(stream, TAG) => self.on_sent(stream),
+            Quic::Closed(_) => {
+                self.on_connection_lost();
+                return false;
+            }
+            _ => {
+                let handled = h3.on_event(event, now, t);
+                self.take_http_events(h3, t);
+                if let Quic::StreamsAvailable(dir) = *event {
+                    self.on_streams_available(dir, h3, t);
+                    return true;
+                }
+                return handled;
+            }
+        }
+        true
+    }
+
+    fn on_streams_available<T: Transport>(&mut self, dir: Dir, h3: &mut Connection, t: &mut T) {
+        if dir == Dir::Bidi {
+            self.ask(h3, t);
+        }
+        self.events.push_back(Event::StreamsAvailable(dir));
+    }
+
+    /// Handles what HTTP/3 has to tell; handling it may make more.
+    fn take_http_events<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+        while let Some(event) = h3.poll_event() {
+            self.on_http_event(event, h3, t);
+        }
+    }
+
+    fn on_http_event<T: Transport>(&mut self, event: h3_core::Event, h3: &mut Connection, t: &mut T) {
+        use h3_core::Event as Http;
+        let id = self.session_named(&event);
+        match (event, id) {
+            (Http::StreamPreface { stream, session_id, .. }, _) => {
+                self.on_preface(stream, SessionId(session_id), h3, t);
+            }
+            (Http::Datagram { stream, payload }, _) => self.on_datagram(stream, payload, h3),
+            (Http::Request { stream, head, priority }, _) => {
+                if head.protocol.as_ref().is_some_and(|protocol| dialect::is_token(protocol.as_str())) {
+                    self.on_request(SessionId(stream), head, h3, t);
+                } else {
+                    self.drop_early(SessionId(stream), crate::codes::WT_BUFFERED_STREAM_REJECTED, t);
+                    self.events.push_back(Event::Http(Http::Request { stream, head, priority }));
+                }
+            }
+            (Http::SettingsReceived(settings), _) => {
+                self.events.push_back(Event::Http(Http::SettingsReceived(settings)));
+                self.on_settings(h3, t);
+            }
+            (Http::GoAway { id }, _) => {
+                self.on_goaway(id, h3, t);
+                self.events.push_back(Event::Http(Http::GoAway { id }));
+            }
+            (Http::Failed(error), _) => {
+                self.on_connection_lost();
+                self.events.push_back(Event::ConnectionFailed(error));
+            }
+            (event, Some(id)) => self.on_session_event(id, event, h3, t),
+            (event, None) => self.events.push_back(Event::Http(event)),
+        }
+    }
+
+    /// An event about the CONNECT stream of a session.
+    fn on_session_event<T: Transport>(
+        &mut self,
+        id: SessionId,
+        event: h3_core::Event,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
+        use h3_core::Event as Http;
+        match event {
+            Http::Response { informational: true, .. } => {}
+            Http::Response { head, .. } => self.on_response(id, *head, h3, t),
+            Http::Data { .. } => self.read_capsules(id, h3, t),
+            Http::Finished { .. } => self.on_fin(id, h3, t),
+            Http::Reset { code, .. } => self.on_reset(id, code, h3, t),
+            Http::Stopped { code, .. } => self.on_stopped(id, code, h3, t),
+            Http::StreamError { violation, .. } => self.on_stream_error(id, violation, t),
+            Http::Writable { .. } => self.flush_capsules(id, h3, t),
+            event => self.events.push_back(Event::Http(event)),
+        }
+    }
+
+    /// The session whose CONNECT stream an event is about.
+    fn session_named(&self, event: &h3_core::Event) -> Option<SessionId> {
+        use h3_core::Event as Http;
+        let stream = match event {
+            Http::Response { stream, .. }
+            | Http::Data { stream }
+            | Http::Finished { stream }
+            | Http::Reset { stream, .. }
+            | Http::Stopped { stream, .. }
+            | Http::StreamError { stream, .. }
+            | Http::Writable { stream } => SessionId(*stream),
+            _ => return None,
+        };
+        self.sessions.contains_key(&stream).then_some(stream)
+    }
+
+    /// The connection's end ends everything.
+    fn on_connection_lost(&mut self) {
+        use crate::{Refusal, SessionError};
+        if std::mem::replace(&mut self.lost, true) {
+            return;
+        }
+        if self.asking.take().is_some() {
+            self.events.push_back(Event::Refused { session: None, reason: Refusal::ConnectionLost });
+        }
+        for (id, session) in std::mem::take(&mut self.sessions) {
+            match session.state {
+                State::Requested => self
+                    .events
+                    .push_back(Event::Refused { session: Some(id), reason: Refusal::ConnectionLost }),
+                State::Open | State::Asked => self
+                    .events
+                    .push_back(Event::Closed { session: id, result: Err(SessionError::ConnectionLost) }),
+                State::Waiting(_) | State::Ended { .. } => {}
+            }
+        }
+        self.streams = HashMap::new();
+        self.unflushed = 0;
+        self.early = Early::new(0, 0, 0);
+    }
+
+    fn fate(&self, id: SessionId, h3: &Connection) -> Fate {
+        match self.sessions.get(&id).map(|session| &session.state) {
+            Some(State::Open) => Fate::Deliver,
+            Some(State::Ended { .. }) => Fate::Gone,
+            Some(_) => Fate::Wait,
+            // A client knows what it asked for.
+            None if self.side.is_client() => Fate::Gone,
+            None => match h3.request_state(id.0) {
+                RequestState::Expected => Fate::Wait,
+                RequestState::Open => Fate::Plain,
+                RequestState::Gone => Fate::Gone,
+            },
+        }
+    }
+
+    /// The one session that there can be (§5.1), if there is any that is not over.
+    fn live(&self) -> bool {
+        self.sessions.values().any(|session| !session.is_ended())
+    }
+}
+
+fn parameters<T: Transport>(t: &T) -> Parameters {
+    Parameters {
+        datagrams: t.max_datagram_size().is_some(),
+        reset_stream_at: t.peer_supports_reset_stream_at(),
+    }
+}

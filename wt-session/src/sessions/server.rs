@@ -1,0 +1,146 @@
+//! The server's way to a session (§3.1, §3.2): hold the request until the client's SETTINGS, agree, let the
+//! application decide.
+
+use h3_core::{
+    Connection, RequestHead, ResponseHead, Transport,
+    error::{SendError, code},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, uri::Scheme};
+
+use super::{Sessions, parameters};
+use crate::{
+    AcceptError, Dialect, Event, Refusal, SessionId, SessionRequest, codes,
+    dialect::{Negotiated, RESPONSE_HEADER_02, RESPONSE_VALUE_02, negotiate},
+    protocols,
+    session::{Session, State},
+};
+
+impl Sessions {
+    /// An extended CONNECT for WebTransport arrived.
+    pub(super) fn on_request<T: Transport>(
+        &mut self,
+        id: SessionId,
+        head: Box<RequestHead>,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
+        // §5.1: without flow control, one session at a time; and of draft 02 one was announced.
+        if self.live() {
+            return self.refuse(id, Refusal::SecondSession, code::H3_REQUEST_REJECTED, h3, t);
+        }
+        let state = State::Waiting(head);
+        self.sessions.insert(id, Session::new(id, state, Dialect::Draft16, ""));
+        self.decide(id, h3, t);
+    }
+
+    pub(super) fn on_settings<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+        self.ask(h3, t);
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.decide(id, h3, t);
+        }
+    }
+
+    /// Hands a waiting request to the application, once the client's SETTINGS are there (§3.1).
+    fn decide<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
+        let Some(peer) = h3.peer_settings() else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if !matches!(session.state, State::Waiting(_)) {
+            return;
+        }
+        let State::Waiting(head) = std::mem::replace(&mut session.state, State::Asked) else { return };
+        let agreed = negotiate(h3.settings(), peer, parameters(t), self.side, self.config.strict);
+        let agreed = agreed.and_then(|agreed| check_head(&head, agreed, self.config.strict));
+        match agreed {
+            Ok(Negotiated { dialect, why }) => {
+                (session.dialect, session.why) = (dialect, why);
+                let request = Box::new(session_request(*head, dialect, why));
+                self.events.push_back(Event::Incoming { session: id, request });
+            }
+            // §3.1, §7.1: malformed.
+            Err(reason) => self.refuse(id, reason, code::H3_MESSAGE_ERROR, h3, t),
+        }
+    }
+
+    /// Accepts a session with status 200 and these fields (server). It is open then; what came early follows.
+    pub fn accept<T: Transport>(
+        &mut self,
+        session: SessionId,
+        headers: HeaderMap,
+        h3: &mut Connection,
+        t: &mut T,
+    ) -> Result<(), AcceptError> {
+        let asked = self.asked(session).ok_or(AcceptError::Gone)?;
+        let mut head = ResponseHead { status: StatusCode::OK, headers };
+        if asked.dialect == Dialect::Draft02 {
+            let value = HeaderValue::from_static(RESPONSE_VALUE_02);
+            head.headers.insert(HeaderName::from_static(RESPONSE_HEADER_02), value);
+        }
+        match h3.send_response(session.0, &head, false, t) {
+            Ok(()) => {}
+            // The client gave up; its event is on the way.
+            Err(SendError::Closed | SendError::Stopped(_)) => return Err(AcceptError::Gone),
+            Err(error) => return Err(error.into()),
+        }
+        asked.state = State::Open;
+        self.deliver_early(session, t);
+        // §3.2: capsules are processed only after the 2xx.
+        self.read_capsules(session, h3, t);
+        self.take_http_events(h3, t);
+        Ok(())
+    }
+
+    /// Refuses a session with a status that is not 2xx (server), such as 403 or 404. Nothing happens if the request is
+    /// gone.
+    pub fn reject<T: Transport>(
+        &mut self,
+        session: SessionId,
+        status: StatusCode,
+        headers: HeaderMap,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
+        if self.asked(session).is_none() {
+            return;
+        }
+        self.sessions.remove(&session);
+        // §3.2: what came before is discarded.
+        self.drop_early(session, codes::WT_SESSION_GONE, t);
+        let head = ResponseHead { status, headers };
+        if status.is_success() || h3.send_response(session.0, &head, true, t).is_err() {
+            h3.reset(session.0, code::H3_REQUEST_REJECTED, t);
+        }
+        h3.stop(session.0, code::H3_NO_ERROR, t);
+        self.take_http_events(h3, t);
+    }
+
+    fn asked(&mut self, session: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(&session).filter(|session| matches!(session.state, State::Asked))
+    }
+}
+
+/// §3.2: the scheme is https; and in strict mode the token is the dialect's own.
+fn check_head(head: &RequestHead, agreed: Negotiated, strict: bool) -> Result<Negotiated, Refusal> {
+    if head.scheme != Some(Scheme::HTTPS) || head.authority.is_none() || head.path.is_none() {
+        return Err(Refusal::Header { name: ":scheme", expected: "https" });
+    }
+    let token = head.protocol.as_ref().map(h3_core::Protocol::as_str);
+    if strict && token != Some(agreed.dialect.token()) {
+        return Err(Refusal::Header { name: ":protocol", expected: agreed.dialect.token() });
+    }
+    Ok(agreed)
+}
+
+fn session_request(head: RequestHead, dialect: Dialect, why: &str) -> SessionRequest {
+    let origin = head.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    SessionRequest {
+        origin: origin.map(str::to_owned),
+        protocols: protocols::offered(&head.headers),
+        // Both are there: `check_head`.
+        authority: head.authority.unwrap_or_else(|| http::uri::Authority::from_static("")),
+        path: head.path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/")),
+        headers: head.headers,
+        dialect,
+        why: why.to_owned(),
+    }
+}

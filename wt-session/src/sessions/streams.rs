@@ -1,0 +1,286 @@
+//! Streams of sessions (§4.2, §4.3, §4.4): opening, reading, writing, resets.
+
+use bytes::Bytes;
+use h3_core::{Connection, Transport};
+use quic_core::{
+    Dir, StreamId,
+    error::call::{Read, ReadError, WriteError},
+};
+
+use super::{Fate, Sessions, TAG};
+use crate::{
+    Event, SessionGone, SessionId, StreamError,
+    codes::{self, WT_BUFFERED_STREAM_REJECTED, WT_SESSION_GONE},
+    session::{Sending, WtStream},
+};
+
+impl Sessions {
+    /// Opens a stream of an established session; `None`: no credit now, `StreamsAvailable` follows. The peer does not
+    /// see the stream before something is written or flushed.
+    pub fn open<T: Transport>(
+        &mut self,
+        session: SessionId,
+        dir: Dir,
+        t: &mut T,
+    ) -> Result<Option<StreamId>, SessionGone> {
+        let preface = self.sessions.get(&session).filter(|session| session.is_open()).ok_or(SessionGone)?;
+        let preface = preface.preface(dir);
+        let Some(stream) = t.open(dir) else { return Ok(None) };
+        t.set_tag(stream, TAG);
+        let sending = Sending { reliable: preface.len() as u64, preface, ..Sending::default() };
+        self.unflushed += 1;
+        let receiving = dir == Dir::Bidi;
+        self.streams.insert(stream, WtStream { session, sending: Some(sending), receiving });
+        Ok(Some(stream))
+    }
+
+    /// Reads the next bytes, at most `max`. The end and a reset are told once, then the stream's reading side is gone.
+    pub fn read<T: Transport>(
+        &mut self,
+        stream: StreamId,
+        max: usize,
+        t: &mut T,
+    ) -> Result<Read, StreamError> {
+        match t.read(stream, max) {
+            Ok(Read::Finished) => {
+                self.end_receiving(stream);
+                Ok(Read::Finished)
+            }
+            Ok(read) => Ok(read),
+            Err(ReadError::Reset(code)) => {
+                self.end_receiving(stream);
+                Err(if code == WT_SESSION_GONE {
+                    StreamError::SessionGone
+                } else {
+                    StreamError::Reset(codes::to_application(code))
+                })
+            }
+            Err(_) => Err(self.closed()),
+        }
+    }
+
+    /// Writes a prefix of `data` and takes it off `data`: how many bytes. 0 for data that is not empty is blocked,
+    /// `Writable` follows.
+    pub fn write<T: Transport>(
+        &mut self,
+        stream: StreamId,
+        data: &mut Bytes,
+        t: &mut T,
+    ) -> Result<usize, StreamError> {
+        if self.unflushed > 0 && !self.flush_preface(stream, t)? {
+            return Ok(0);
+        }
+        t.write(stream, data).map_err(|error| self.write_error(error))
+    }
+
+    /// Makes the stream known to the peer before anything is written. False: blocked, `Writable` follows.
+    pub fn flush_preface<T: Transport>(&mut self, stream: StreamId, t: &mut T) -> Result<bool, StreamError> {
+        let Some(Sending { preface, finishing, .. }) =
+            self.streams.get_mut(&stream).and_then(|stream| stream.sending.as_mut())
+        else {
+            return Ok(true);
+        };
+        if *finishing {
+            return Err(StreamError::Closed);
+        }
+        if preface.is_empty() {
+            return Ok(true);
+        }
+        let written = t.write(stream, preface);
+        let done = preface.is_empty();
+        self.unflushed -= usize::from(done);
+        match written {
+            Ok(_) => Ok(done),
+            Err(error) => Err(self.write_error(error)),
+        }
+    }
+
+    /// Ends the stream's sending side after what was written; `Sent` follows when all of it is acknowledged.
+    pub fn finish<T: Transport>(&mut self, stream: StreamId, t: &mut T) -> Result<(), StreamError> {
+        let flushed = self.flush_preface(stream, t)?;
+        if flushed {
+            t.finish(stream).map_err(|error| self.write_error(error))?;
+        }
+        if let Some(sending) = self.streams.get_mut(&stream).and_then(|stream| stream.sending.as_mut()) {
+            sending.finished = true;
+            sending.finishing = !flushed;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that what was written so far arrives even if the stream is reset later, with a peer that knows
+    /// `RESET_STREAM_AT`.
+    pub fn commit<T: Transport>(&mut self, stream: StreamId, t: &mut T) -> Result<(), StreamError> {
+        self.flush_preface(stream, t)?;
+        let written = t.bytes_written(stream);
+        let sending = self.streams.get_mut(&stream).and_then(|stream| stream.sending.as_mut());
+        let (Some(sending), Some(written)) = (sending, written) else { return Err(self.closed()) };
+        sending.reliable = sending.reliable.max(written);
+        Ok(())
+    }
+
+    /// Gives the sending side up with an application code. The preface and what was committed still arrive, if the
+    /// peer knows `RESET_STREAM_AT` (§4.4).
+    pub fn reset<T: Transport>(&mut self, stream: StreamId, code: u32, t: &mut T) -> Result<(), StreamError> {
+        // So that the peer learns whose stream it was.
+        let _ = self.flush_preface(stream, t);
+        if self.reset_with(stream, codes::to_http(code), t) { Ok(()) } else { Err(self.closed()) }
+    }
+
+    /// Gives the receiving side up with an application code: what is there and what comes is discarded.
+    pub fn stop<T: Transport>(&mut self, stream: StreamId, code: u32, t: &mut T) -> Result<(), StreamError> {
+        let stopped = t.stop_sending(stream, codes::to_http(code));
+        self.end_receiving(stream);
+        stopped.map_err(|_| self.closed())
+    }
+
+    /// Resets the sending side with an HTTP/3 code; false if there is none.
+    fn reset_with<T: Transport>(&mut self, stream: StreamId, code: u64, t: &mut T) -> bool {
+        let Some(sending) = self.take_sending(stream) else { return false };
+        let reliable = if sending.preface.is_empty() { sending.reliable } else { 0 };
+        t.reset(stream, code, reliable).is_ok()
+    }
+
+    /// The peer opened a stream and named a session.
+    pub(super) fn on_preface<T: Transport>(
+        &mut self,
+        stream: StreamId,
+        session: SessionId,
+        h3: &Connection,
+        t: &mut T,
+    ) {
+        t.set_tag(stream, TAG);
+        match self.fate(session, h3) {
+            Fate::Deliver => self.attach(stream, session),
+            Fate::Wait if self.early.keep_stream(session, stream) => {}
+            // §4.6: over the bound; or no session will ever be there.
+            Fate::Wait | Fate::Plain => refuse_stream(stream, WT_BUFFERED_STREAM_REJECTED, t),
+            Fate::Gone => refuse_stream(stream, WT_SESSION_GONE, t),
+        }
+    }
+
+    fn attach(&mut self, stream: StreamId, session: SessionId) {
+        let dir = stream.dir();
+        let sending = (dir == Dir::Bidi).then(Sending::default);
+        self.streams.insert(stream, WtStream { session, sending, receiving: true });
+        self.events.push_back(Event::StreamOpened { session, stream, dir });
+        // The transport has told of the data before, to HTTP/3.
+        self.events.push_back(Event::Readable { stream });
+    }
+
+    /// The session is established: what waited for it goes to the application.
+    pub(super) fn deliver_early<T: Transport>(&mut self, session: SessionId, _: &mut T) {
+        let (streams, datagrams) = self.early.take(session);
+        for early in streams {
+            self.attach(early.stream, session);
+            if let Some(code) = early.stopped {
+                self.on_stream_stopped(early.stream, code);
+            }
+        }
+        for payload in datagrams {
+            self.tell_datagram(session, payload);
+        }
+    }
+
+    /// There will be no such session: what waited for it is refused and dropped.
+    pub(super) fn drop_early<T: Transport>(&mut self, session: SessionId, code: u64, t: &mut T) {
+        let (streams, _) = self.early.take(session);
+        streams.iter().for_each(|early| refuse_stream(early.stream, code, t));
+    }
+
+    /// The session is over (§6): its streams go. After a clean close by the peer, those that the peer had ended stay
+    /// readable: their data is whole.
+    pub(super) fn end_streams<T: Transport>(&mut self, session: SessionId, clean: bool, t: &mut T) {
+        let streams: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.session == session)
+            .map(|(stream, _)| *stream)
+            .collect();
+        for stream in streams {
+            self.reset_with(stream, WT_SESSION_GONE, t);
+            if !(clean && t.final_size(stream).is_some()) {
+                let _ = t.stop_sending(stream, WT_SESSION_GONE);
+                self.end_receiving(stream);
+            }
+        }
+        self.drop_early(session, WT_SESSION_GONE, t);
+    }
+
+    pub(super) fn on_readable(&mut self, stream: StreamId) {
+        // One that waits for its session is announced as readable later.
+        if self.streams.get(&stream).is_some_and(|stream| stream.receiving) {
+            self.events.push_back(Event::Readable { stream });
+        }
+    }
+
+    pub(super) fn on_writable<T: Transport>(&mut self, stream: StreamId, t: &mut T) {
+        let Some(sending) = self.streams.get_mut(&stream).and_then(|stream| stream.sending.as_mut()) else {
+            return;
+        };
+        if std::mem::take(&mut sending.finishing) {
+            // The rest of the preface, and the end that waited for it. A stop is told by its own event.
+            let _ = self.finish(stream, t);
+        } else if !matches!(self.flush_preface(stream, t), Ok(false)) {
+            self.events.push_back(Event::Writable { stream });
+        }
+    }
+
+    pub(super) fn on_stream_stopped(&mut self, stream: StreamId, code: u64) {
+        if self.take_sending(stream).is_some() {
+            self.events.push_back(Event::Stopped { stream, code: codes::to_application(code) });
+        } else {
+            self.early.on_stopped(stream, code);
+        }
+    }
+
+    pub(super) fn on_sent(&mut self, stream: StreamId) {
+        if self.take_sending(stream).is_some_and(|sending| sending.finished) {
+            self.events.push_back(Event::Sent { stream });
+        }
+    }
+
+    fn take_sending(&mut self, stream: StreamId) -> Option<Sending> {
+        let entry = self.streams.get_mut(&stream)?;
+        let sending = entry.sending.take()?;
+        let gone = !entry.receiving;
+        self.unflushed -= usize::from(!sending.preface.is_empty());
+        if gone {
+            self.streams.remove(&stream);
+        }
+        Some(sending)
+    }
+
+    fn end_receiving(&mut self, stream: StreamId) {
+        let Some(entry) = self.streams.get_mut(&stream) else { return };
+        entry.receiving = false;
+        if entry.sending.is_none() {
+            self.streams.remove(&stream);
+        }
+    }
+
+    fn write_error(&self, error: WriteError) -> StreamError {
+        match error {
+            WriteError::Stopped(WT_SESSION_GONE) => StreamError::SessionGone,
+            WriteError::Stopped(code) => StreamError::Stopped(codes::to_application(code)),
+            _ => self.closed(),
+        }
+    }
+
+    /// Why a stream is not there: it was closed, or everything was.
+    fn closed(&self) -> StreamError {
+        if self.sessions.values().any(crate::session::Session::is_open) {
+            StreamError::Closed
+        } else {
+            StreamError::SessionGone
+        }
+    }
+}
+
+/// Ends a stream of the peer that reaches no application.
+fn refuse_stream<T: Transport>(stream: StreamId, code: u64, t: &mut T) {
+    let _ = t.stop_sending(stream, code);
+    if stream.dir() == Dir::Bidi {
+        let _ = t.reset(stream, code, 0);
+    }
+}
