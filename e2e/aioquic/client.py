@@ -105,6 +105,9 @@ class Client(QuicConnectionProtocol):
         await self.one_datagram(session)
         broken = self.open(session)
         self._quic.send_stream_data(broken, b"to be broken off")
+        self.transmit()
+        # A reset takes unread data with it: only once the server has read can it tell whose stream this was.
+        await self.until("echo before the reset", lambda: self.streams.get(broken))
         self._quic.reset_stream(broken, common.to_wire(42))
         self.transmit()
         self.http.send_data(session, common.close_capsule(9, "done"), end_stream=True)

@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod page;
 pub mod process;
 pub mod scenarios;
+pub mod weft;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 

@@ -151,3 +151,23 @@ pub async fn two_hundred_streams_at_once(browser: &Browser, place: &Place) {
         return answers.filter((answer, n) => answer === `stream ${n}`).length;";
     assert_eq!(browser.run("two hundred streams at once", body, place.args("/echo")).await, json!(200));
 }
+
+/// A server that stops and resets each stream with code 33 (`/reset`): the page learns the code on both halves.
+///
+/// # Panics
+/// If it does not.
+pub async fn reset_by_the_server(browser: &Browser, place: &Place) {
+    let body = "
+        const session = await connected(args.url, args.hash);
+        const stream = await session.createBidirectionalStream();
+        const writer = stream.writable.getWriter();
+        await writer.write(bytes('x'));
+        const [read, stopped] = await Promise.all([outcome(stream.readable.getReader().read()), outcome(writer.closed)]);
+        session.close();
+        return [read, stopped];";
+    let result = browser.run("reset by the server", body, place.args("/reset")).await;
+    for outcome in result.as_array().expect("two outcomes") {
+        let expected = json!({ "rejected": "WebTransportError", "code": 33, "source": "stream" });
+        assert_eq!(*outcome, expected, "{result}");
+    }
+}
