@@ -70,7 +70,7 @@ async fn chromium_opens_two_hundred_streams_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium: cargo xtask test"]
-async fn close_codes_and_reasons_cross_between_chromium_and_our_server() {
+async fn close_codes_and_reasons_of_chromium_reach_our_server() {
     browser::with("chromium-close", |browser| async move {
         let mut server = server(&browser);
         for (code, reason) in [(0, ""), (u32::MAX, "gr\u{fc}\u{df}e")] {
@@ -78,6 +78,15 @@ async fn close_codes_and_reasons_cross_between_chromium_and_our_server() {
             let expected = Seen::Closed(Ok(CloseInfo { close_code: code, reason: reason.to_owned() }));
             server.saw("close", |seen| *seen == expected).await;
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium: cargo xtask test"]
+async fn close_code_and_reason_of_our_server_reach_chromium() {
+    browser::with("chromium-closed", |browser| async move {
+        let server = server(&browser);
         scenarios::close_by_the_server(&browser, &server.place).await;
     })
     .await;
