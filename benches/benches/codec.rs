@@ -11,7 +11,8 @@ use quic_core::{
 };
 
 fn varints(c: &mut Criterion) {
-    let values: Vec<u64> = (0..1024_u64).map(|n| (n * 0x9e37_79b9_7f4a_7c15) >> (2 + (n % 4) * 16)).collect();
+    let values: Vec<u64> =
+        (0..1024_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (2 + (n % 4) * 16)).collect();
     let mut encoded = Vec::new();
     values.iter().for_each(|value| varint::put(&mut encoded, *value));
     let mut group = c.benchmark_group("varint");
