@@ -41,3 +41,22 @@ macro_rules! both {
         })*
     };
 }
+
+/// Makes a test of each role under test, for rows of many cases: each case makes worlds of its own.
+#[macro_export]
+macro_rules! both_sides {
+    ($($(#[$doc:meta])* fn $name:ident($side:ident) $body:block)*) => {
+        $($(#[$doc])* mod $name {
+            use super::*;
+            fn run($side: Side) $body
+            #[test]
+            fn server() {
+                run(Side::Server);
+            }
+            #[test]
+            fn client() {
+                run(Side::Client);
+            }
+        })*
+    };
+}

@@ -247,6 +247,13 @@ impl Handshake {
         }
     }
 
+    /// The connection ended: nothing that waits to be read will be.
+    pub(crate) fn clear(&mut self, budget: &mut Budget) {
+        for stream in self.streams.iter_mut().flatten() {
+            stream.receive.clear(budget);
+        }
+    }
+
     /// The TLS session, for what it knows of the peer.
     pub(crate) fn tls(&self) -> &TlsSession {
         &self.tls
