@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use quic_core::{
     ConnectionId, Side, Space,
     base::varint,
-    crypto::{KeyChange, Secret, TlsClientConfig, TlsServerConfig, TlsSession, initial_secrets, unprotect_header},
+    crypto::{
+        KeyChange, Secret, TlsClientConfig, TlsServerConfig, TlsSession, initial_secrets, unprotect_header,
+    },
     frame::{Frame, Frames, PacketKind},
     packet::{self, Header, LongType, VERSION_1},
     params::TransportParameters,
@@ -90,6 +92,8 @@ pub struct Peer {
     pub streams: Vec<(u64, u64, Vec<u8>, bool)>,
     /// Packets that could not be decrypted.
     pub undecryptable: usize,
+    /// Whether datagrams of the endpoint are ignored.
+    pub deaf: bool,
     /// Changes handshake bytes before they are sent.
     pub tamper: Option<Tamper>,
     setup: Tls,
@@ -149,6 +153,7 @@ impl Peer {
             seen: Vec::new(),
             streams: Vec::new(),
             undecryptable: 0,
+            deaf: false,
             tamper: None,
             setup,
             params,
@@ -374,6 +379,9 @@ impl Peer {
     /// Takes a datagram of the endpoint apart.
     pub fn receive(&mut self, datagram: &[u8]) {
         let mut rest = datagram;
+        if self.deaf {
+            return;
+        }
         while !rest.is_empty() {
             let Ok(header) = packet::parse(rest, self.scid.len(), false) else {
                 self.undecryptable += 1;

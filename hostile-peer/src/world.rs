@@ -12,8 +12,9 @@ use quic_core::{
 };
 
 use crate::{
-    Close, Peer, wire,
+    Close, Peer,
     peer::{EncodeParams, Tls, encode},
+    wire,
 };
 
 /// The ALPN protocol of both ends.
@@ -165,8 +166,7 @@ impl World {
             token_key: [9; 32],
         };
         let server = (under_test == Side::Server).then(|| Arc::new(server));
-        let mut endpoint =
-            Endpoint::new(EndpointConfig::new(cids), server, Box::new(SeededEntropy::new(1)));
+        let mut endpoint = Endpoint::new(EndpointConfig::new(cids), server, Box::new(SeededEntropy::new(1)));
         let now = Timestamp::from_nanos(1_000_000_000);
         let peer_address: SocketAddr = "192.0.2.66:4433".parse().expect("an address");
         let (connection, tls) = if under_test == Side::Server {
@@ -313,7 +313,8 @@ impl World {
             if self.step() {
                 continue;
             }
-            let Some(at) = self.connection.as_ref().and_then(|(_, c)| c.poll_timeout()).filter(|at| *at <= end)
+            let Some(at) =
+                self.connection.as_ref().and_then(|(_, c)| c.poll_timeout()).filter(|at| *at <= end)
             else {
                 break;
             };
@@ -330,7 +331,8 @@ impl World {
         let end = self.now + time;
         for _ in 0..10_000 {
             self.poll();
-            let Some(at) = self.connection.as_ref().and_then(|(_, c)| c.poll_timeout()).filter(|at| *at <= end)
+            let Some(at) =
+                self.connection.as_ref().and_then(|(_, c)| c.poll_timeout()).filter(|at| *at <= end)
             else {
                 break;
             };
