@@ -265,6 +265,19 @@ both_sides! {
         }
     }
 
+    /// Beside a stream that is open: the largest IDs are looked up like any other.
+    fn f17_f19_largest_stream_ids(side) {
+        for (id, code) in [
+            (ours(side, Dir::Uni, (1 << 60) - 1), STREAM_STATE_ERROR),
+            (ours(side, Dir::Bidi, (1 << 60) - 1), STREAM_STATE_ERROR),
+            (theirs(side, Dir::Uni, (1 << 60) - 1), STREAM_LIMIT_ERROR),
+            (theirs(side, Dir::Bidi, (1 << 60) - 1), STREAM_LIMIT_ERROR),
+        ] {
+            let open = wire::stream(theirs(side, Dir::Bidi, 3), 0, false, b"x");
+            closes_with(side, [open, wire::stream(id, 0, false, b"x")].concat(), code, 0x08);
+        }
+    }
+
     fn f18_stream_beyond_the_largest_offset(side) {
         let id = theirs(side, Dir::Bidi, 0);
         let mut w = World::at(side, Stage::Confirmed);

@@ -210,6 +210,7 @@ impl Streams {
                 }
             }
         }
+        self.limits.remote.iter_mut().for_each(super::limits::RemoteStreams::forget_unseen);
         self.balance(budget);
         self.schedule = super::Schedule::default();
         self.waiting = 0;

@@ -97,6 +97,11 @@ impl RemoteStreams {
         !self.unseen.is_empty() && self.unseen.remove(index..index + 1) == 1
     }
 
+    /// The connection ended: a stream without an entry gets none any more, whoever asks for it.
+    pub(super) fn forget_unseen(&mut self) {
+        self.unseen = RangeSet::default();
+    }
+
     pub(super) fn on_closed(&mut self) {
         self.closed += 1;
     }

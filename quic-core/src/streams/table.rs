@@ -103,7 +103,8 @@ impl Hasher for IdHasher {
         }
     }
     fn write_u64(&mut self, value: u64) {
-        let wide = u128::from(self.0 ^ value ^ 0x9e37_79b9) * 0x9e37_79b9_7f4a_7c15_f39c;
+        // 64 by 64 bits: the product of the largest stream ID fits as well.
+        let wide = u128::from(self.0 ^ value ^ 0x9e37_79b9) * 0x9e37_79b9_7f4a_7c15;
         self.0 = (wide >> 64) as u64 ^ wide as u64;
     }
 }
