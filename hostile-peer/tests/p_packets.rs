@@ -196,6 +196,18 @@ both! {
         w.expect_close_in(0x07, 0x20);
     }
 
+    /// RFC 9000 §10.2.1: answers while closing grow rare.
+    fn p10_flood_while_closing(w: Confirmed) {
+        w.send(Space::Data, wire::ints(&[0x20]));
+        let sent = w.sent.len();
+        for _ in 0..1000 {
+            w.send(Space::Data, PING.to_vec());
+        }
+        let answers = w.sent.len() - sent;
+        assert!((1..=12).contains(&answers), "{answers}");
+        w.expect_close_in(0x07, 0x20);
+    }
+
     fn p11_length_beyond_the_datagram(w: Handshake) {
         let mut packet = w.peer.packet(Space::Handshake, PING.to_vec());
         packet.length = Some(2000);

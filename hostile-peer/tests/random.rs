@@ -195,7 +195,9 @@ proptest! {
     ) {
         let stage = if initial { Stage::Initial } else { Stage::Handshake };
         let mut w = World::at(side, stage);
+        // Initial packets alone prove no address.
+        let steps: Vec<_> = steps.into_iter().filter(|step| !(initial && matches!(step, Step::Honest))).collect();
         play(&mut w, stage, steps);
-        check(&mut w, true);
+        check(&mut w, !initial);
     }
 }
