@@ -261,7 +261,7 @@ both_sides! {
 
     fn f17_stream_that_only_the_endpoint_sends_on_or_opens(side) {
         for id in [ours(side, Dir::Uni, 0), ours(side, Dir::Bidi, 0)] {
-            closes_with(side, wire::stream(id, 0, false, b"x"), STREAM_STATE_ERROR, 0x08);
+            closes_with(side, wire::stream(id, 0, false, b"x"), STREAM_STATE_ERROR, 0x0a);
         }
     }
 
@@ -274,7 +274,7 @@ both_sides! {
             (theirs(side, Dir::Bidi, (1 << 60) - 1), STREAM_LIMIT_ERROR),
         ] {
             let open = wire::stream(theirs(side, Dir::Bidi, 3), 0, false, b"x");
-            closes_with(side, [open, wire::stream(id, 0, false, b"x")].concat(), code, 0x08);
+            closes_with(side, [open, wire::stream(id, 0, false, b"x")].concat(), code, 0x0a);
         }
     }
 
@@ -300,7 +300,9 @@ both_sides! {
                 cases.push(Frame::MaxStreamData { id, limit: 0 });
             }
             for frame in cases {
-                closes_with(side, wire::frame(&frame), STREAM_LIMIT_ERROR, frame.frame_type());
+                let bytes = wire::frame(&frame);
+                let kind = u64::from(bytes[0]);
+                closes_with(side, bytes, STREAM_LIMIT_ERROR, kind);
             }
             // The last one within the limit is served.
             let mut w = World::at(side, Stage::Confirmed);

@@ -230,16 +230,17 @@ impl Connection {
             now,
         };
         let mut ack_eliciting = false;
-        for frame in Frames::new(&packet.payload) {
+        let mut frames = Frames::new(&packet.payload);
+        while let Some(frame) = frames.next() {
             let frame =
                 frame.map_err(|e| Failure::Violation { violation: e.violation, frame_type: e.frame_type })?;
             self.out.trace.emit(now, || TraceEvent::FrameReceived { number: packet.number, frame: &frame });
             let early_close = matches!(frame, Frame::ApplicationClose { .. });
             if !frame.is_permitted_in(packet.kind) && !early_close {
-                return Err(Failure::from(Violation::FrameInWrongPacket).in_frame(frame.frame_type()));
+                return Err(Failure::from(Violation::FrameInWrongPacket).in_frame(frames.last_type()));
             }
             ack_eliciting |= frame.is_ack_eliciting();
-            self.dispatch(&frame, &from).map_err(|failure| failure.in_frame(frame.frame_type()))?;
+            self.dispatch(&frame, &from).map_err(|failure| failure.in_frame(frames.last_type()))?;
             if !self.life.is_open() {
                 return Ok(());
             }

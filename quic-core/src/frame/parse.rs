@@ -21,13 +21,20 @@ pub struct FrameError {
 pub struct Frames<'a> {
     reader: Reader<'a>,
     failed: bool,
+    last_type: u64,
 }
 
 impl<'a> Frames<'a> {
     /// The frames of `payload`.
     #[must_use]
     pub fn new(payload: &'a [u8]) -> Self {
-        Self { reader: Reader::new(payload), failed: false }
+        Self { reader: Reader::new(payload), failed: false, last_type: 0 }
+    }
+
+    /// The type of the last frame as it stood on the wire, the flags of STREAM included; 0 before the first.
+    #[must_use]
+    pub fn last_type(&self) -> u64 {
+        self.last_type
     }
 }
 
@@ -41,6 +48,7 @@ impl<'a> Iterator for Frames<'a> {
         let result = frame_type(&mut self.reader)
             .map_err(|violation| FrameError { violation, frame_type: 0 })
             .and_then(|frame_type| {
+                self.last_type = frame_type;
                 parse(frame_type, &mut self.reader).map_err(|violation| FrameError { violation, frame_type })
             });
         self.failed = result.is_err();
