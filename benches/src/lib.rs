@@ -1,1 +1,226 @@
-//! placeholder
+//! What the benches share: two connections that exchange datagrams in memory, on a clock that only moves when
+//! nothing is left to do.
+//!
+//! It measures quic-core alone: no sockets, no runtime, no network, no losses.
+#![forbid(unsafe_code)]
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use quic_core::{
+    CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Dir, Endpoint,
+    EndpointConfig, Event, ServerConfig, StreamId, TransportConfig,
+    base::{SeededEntropy, Timestamp},
+    error::call::{Read, ReadError},
+    testing::{tls_client_config, tls_server_config},
+};
+
+const ALPN: &[u8] = b"bench";
+/// Time that a datagram takes from one end to the other.
+const DELAY: Duration = Duration::from_micros(50);
+/// Datagrams that are written at once, as a socket with segmentation offload would take them.
+const BATCH: usize = 32;
+
+/// An endpoint with one connection.
+struct Peer {
+    endpoint: Endpoint,
+    connection: Option<(ConnectionHandle, Connection)>,
+    address: SocketAddr,
+    buffer: Vec<u8>,
+}
+
+/// A client and a server.
+pub struct Pair {
+    now: Timestamp,
+    client: Peer,
+    server: Peer,
+}
+
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pair").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// Certificates and settings, made once for many pairs.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    client: ClientConfig,
+    server: Arc<ServerConfig>,
+}
+
+impl Setup {
+    /// A fresh certificate and datagrams of `datagram_size` bytes.
+    #[must_use]
+    pub fn new(datagram_size: u16) -> Self {
+        let (tls, certificate) = tls_server_config(ALPN);
+        let transport = Arc::new(TransportConfig { datagram_size, ..TransportConfig::default() });
+        let server = ServerConfig { tls, transport: Arc::clone(&transport), token_key: [7; 32] };
+        let client = ClientConfig { tls: tls_client_config(&certificate, ALPN), transport };
+        Self { client, server: Arc::new(server) }
+    }
+}
+
+impl Peer {
+    fn new(server: Option<Arc<ServerConfig>>, port: u16) -> Self {
+        let config = EndpointConfig::new(CidFactory::new(8, 0, &[3; 32]));
+        let endpoint = Endpoint::new(config, server, Box::new(SeededEntropy::new(u64::from(port))));
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Self { endpoint, connection: None, address, buffer: vec![0; BATCH * 1500] }
+    }
+
+    fn connection(&mut self) -> Option<&mut Connection> {
+        self.connection.as_mut().map(|(_, connection)| connection)
+    }
+
+    /// Sends what there is to `other`. True if anything was sent.
+    fn send_to(&mut self, other: &mut Self, now: Timestamp) -> bool {
+        let Some((handle, connection)) = self.connection.as_mut() else { return false };
+        while let Some(change) = connection.poll_cid_change() {
+            self.endpoint.handle_cid_change(*handle, change);
+        }
+        let length = connection.datagram_size() * BATCH;
+        let mut sent = false;
+        while let Some(transmit) = connection.poll_transmit(now, &mut self.buffer[..length]) {
+            let meta = DatagramMeta {
+                remote: self.address,
+                local_ip: None,
+                ecn: transmit.ecn,
+                allocation: transmit.segment_size,
+            };
+            for datagram in self.buffer[..transmit.size].chunks(transmit.segment_size) {
+                other.receive(now + DELAY, &meta, BytesMut::from(datagram));
+            }
+            sent = true;
+        }
+        sent
+    }
+
+    fn receive(&mut self, now: Timestamp, meta: &DatagramMeta, datagram: BytesMut) {
+        match self.endpoint.handle_datagram(now, meta, datagram) {
+            DatagramEvent::Connection(_, data) => {
+                if let Some(connection) = self.connection() {
+                    connection.handle_datagram(now, meta, data);
+                }
+            }
+            DatagramEvent::Incoming(incoming) => {
+                self.connection = Some(self.endpoint.accept(now, incoming).expect("the client is genuine"));
+            }
+            other => panic!("a datagram between two honest ends is for a connection: {other:?}"),
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        if let Some(connection) = self.connection()
+            && connection.poll_timeout().is_some_and(|at| at <= now)
+        {
+            connection.handle_timeout(now);
+        }
+    }
+}
+
+impl Pair {
+    /// Two ends, connected, the handshake confirmed on both.
+    ///
+    /// # Panics
+    /// If the handshake fails.
+    #[must_use]
+    pub fn connected(setup: &Setup) -> Self {
+        let mut client = Peer::new(None, 1);
+        let server = Peer::new(Some(Arc::clone(&setup.server)), 2);
+        let now = Timestamp::ORIGIN + Duration::from_secs(1);
+        let opened = client.endpoint.connect(now, &setup.client, "localhost", server.address);
+        client.connection = Some(opened.expect("a valid configuration"));
+        let mut pair = Self { now, client, server };
+        for _ in 0..100 {
+            pair.round();
+            let confirmed = |event| event == Event::HandshakeConfirmed;
+            if std::iter::from_fn(|| pair.client.connection()?.poll_event()).any(confirmed) {
+                return pair;
+            }
+        }
+        panic!("the handshake ends in a hundred rounds");
+    }
+
+    /// Everything that both ends have to send now is sent and received; otherwise the clock goes on.
+    fn round(&mut self) {
+        let there = self.client.send_to(&mut self.server, self.now);
+        self.now += DELAY;
+        let back = self.server.send_to(&mut self.client, self.now);
+        self.now += DELAY;
+        if !there && !back {
+            let timeout =
+                |peer: &mut Peer| peer.connection().and_then(|connection| connection.poll_timeout());
+            let next = [timeout(&mut self.client), timeout(&mut self.server)].into_iter().flatten().min();
+            self.now = next.map_or(self.now, |next| next.max(self.now));
+        }
+        self.client.tick(self.now);
+        self.server.tick(self.now);
+    }
+
+    /// The client sends `size` bytes on one stream; the server reads them to their end. Returns how many it read.
+    ///
+    /// # Panics
+    /// If the stream does not end.
+    pub fn transfer(&mut self, size: usize) -> usize {
+        let chunk = Bytes::from(vec![0x5a; 64 << 10]);
+        let stream =
+            self.client.connection().and_then(|connection| connection.open(Dir::Uni)).expect("credit");
+        let (mut left, mut read) = (size, 0);
+        for _ in 0..1_000_000 {
+            left -= self.write(stream, &chunk, left);
+            self.round();
+            if self.read(stream, &mut read) {
+                return read;
+            }
+        }
+        panic!("the transfer ends");
+    }
+
+    /// Writes what the send buffer takes, and the end behind the last byte.
+    fn write(&mut self, stream: StreamId, chunk: &Bytes, left: usize) -> usize {
+        let Some(connection) = self.client.connection() else { return 0 };
+        let mut written = 0;
+        while written < left {
+            let mut data = chunk.slice(..chunk.len().min(left - written));
+            match connection.write(stream, &mut data) {
+                Ok(taken @ 1..) => {
+                    written += taken;
+                    if written == left {
+                        connection.finish(stream).expect("the stream is open");
+                    }
+                }
+                _ => break,
+            }
+        }
+        written
+    }
+
+    /// Reads what is there; true at the end of the stream.
+    fn read(&mut self, stream: StreamId, read: &mut usize) -> bool {
+        let now = self.now;
+        let Some(connection) = self.server.connection() else { return false };
+        loop {
+            match connection.read(now, stream, usize::MAX) {
+                Ok(Read::Data(data)) => *read += data.len(),
+                Ok(Read::Finished) => return true,
+                Ok(Read::Blocked) | Err(ReadError::Closed) => return false,
+                Err(error) => panic!("the stream is not reset: {error}"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_arrives_whole() {
+        let mut pair = Pair::connected(&Setup::new(1200));
+        assert_eq!(pair.transfer(3_000_000), 3_000_000);
+        assert_eq!(pair.transfer(1), 1);
+        let stats = pair.client.connection().expect("it lives").stats();
+        assert_eq!((stats.packets_lost, stats.stream_bytes_retransmitted), (0, 0));
+    }
+}

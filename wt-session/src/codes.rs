@@ -28,7 +28,7 @@ pub const fn to_http(code: u32) -> u64 {
 /// invented 0.
 #[must_use]
 pub const fn to_application(code: u64) -> Option<u32> {
-    if code < FIRST || code > LAST || (code - 0x21) % 31 == 0 {
+    if code < FIRST || code > LAST || (code - 0x21).is_multiple_of(31) {
         return None;
     }
     let shifted = code - FIRST;
@@ -66,9 +66,17 @@ mod tests {
 
     #[test]
     fn what_is_no_application_code() {
-        for code in
-            [0, 0x100, 0x10c, WT_SESSION_GONE, FIRST - 1, LAST + 1, u64::MAX, 0x52e4_a40f_a8f9, 0x52e4_a40f_a918]
-        {
+        for code in [
+            0,
+            0x100,
+            0x10c,
+            WT_SESSION_GONE,
+            FIRST - 1,
+            LAST + 1,
+            u64::MAX,
+            0x52e4_a40f_a8f9,
+            0x52e4_a40f_a918,
+        ] {
             assert_eq!(to_application(code), None, "{code:#x}");
         }
     }

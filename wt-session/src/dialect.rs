@@ -122,7 +122,8 @@ fn choose(own: &Settings, peer: &Settings, side: Side, strict: bool) -> Result<N
     }
     // Clients of drafts 09 to 12 announced nothing, and asked by the token of draft 02.
     if side == Side::Server && !strict && own.wt_enabled_draft02 != 0 {
-        let why = "draft 02: the client sent no enabling setting that this server knows, yet asks for a session";
+        let why =
+            "draft 02: the client sent no enabling setting that this server knows, yet asks for a session";
         return Ok(Negotiated { dialect: Dialect::Draft02, why });
     }
     Err(if own.wt_enabled != 0 {

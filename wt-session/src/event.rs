@@ -140,7 +140,8 @@ pub enum Event {
         session: SessionId,
     },
     /// An established session, or one that the application was still to decide on, ended. Once, also after a close
-    /// by this side. Its streams are gone, except the data of those that the peer had finished before a clean close.
+    /// by this side. Its streams are gone, except those that the peer had ended before a clean close of its own: their
+    /// data stays until it is read or stopped.
     Closed {
         /// The session.
         session: SessionId,

@@ -103,7 +103,7 @@ fn string(item: &BareItemFromInput<'_>) -> Result<String, NotAString> {
 mod tests {
     use super::*;
 
-    fn headers(name: HeaderName, values: &[&'static str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&'static str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect()
     }
 
@@ -124,9 +124,9 @@ mod tests {
         for (value, expected) in
             [(r#""a";x=2"#, Some("a")), ("a", None), (r#""a", "b""#, None), ("1", None), ("", None)]
         {
-            assert_eq!(chosen(&headers(WT_PROTOCOL, &[value])).as_deref(), expected, "{value}");
+            assert_eq!(chosen(&headers(&WT_PROTOCOL, &[value])).as_deref(), expected, "{value}");
         }
-        assert_eq!(chosen(&headers(WT_PROTOCOL, &[r#""a""#, r#""a""#])), None);
+        assert_eq!(chosen(&headers(&WT_PROTOCOL, &[r#""a""#, r#""a""#])), None);
     }
 
     #[test]

@@ -1,2 +1,59 @@
-//! The command `weft`.
-fn main() {}
+//! `cargo xtask`: everything the project does to itself.
+//!
+//! Owns the order of the checks and how their tools are found or installed. It must never know what a check checks:
+//! each step is a command, and its exit status is the verdict.
+#![forbid(unsafe_code)]
+
+mod dependencies;
+mod options;
+mod steps;
+mod tools;
+mod verdict;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  test [--no-browser] [--no-e2e] [--keep-going]
+        Everything: format, lints, unit, property, vector, simulation and documentation tests, replay of the fuzz
+        corpora, what the product depends on, and the end-to-end tests with aioquic and headless Chromium.
+        Installs what those need where it can; says in one line what is missing. With CI=true a missing tool fails.
+        --no-browser   no Chromium
+        --no-e2e       neither Chromium nor aioquic
+        --keep-going   go on after a step that failed
+
+  fuzz [TARGET] [--seconds N] [--seed S]
+        Mutates the corpus of TARGET (all targets, one after the other, without it) for N seconds each (default 20).
+        A failure prints the seed and the input, and keeps the input in fuzz/failures/.
+  fuzz --replay [TARGET]     runs every file of fuzz/corpus/<target>/ once
+  fuzz --list                names the targets
+  fuzz --make-corpus         writes the seed corpora anew
+
+  help  this text
+
+Environment: CI=true makes missing tools failures; WEFT_CHROMIUM, WEFT_CHROMEDRIVER and WEFT_PYTHON name programs
+to use instead of those found (WEFT_PYTHON: a Python that has aioquic).
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((command, rest)) if command == "test" => match options::TestOptions::parse(rest) {
+            Ok(options) => steps::test(&options),
+            Err(unknown) => usage(&format!("test does not know {unknown}")),
+        },
+        Some((command, rest)) if command == "fuzz" => steps::fuzz(rest),
+        Some((command, _)) if matches!(command.as_str(), "help" | "--help" | "-h") => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Some((command, _)) => usage(&format!("there is no command {command}")),
+        None => usage("a command is missing"),
+    }
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprintln!("xtask: {problem}\n\n{HELP}");
+    ExitCode::from(2)
+}

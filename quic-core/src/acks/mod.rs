@@ -35,9 +35,9 @@ pub(crate) struct AckTracker {
     /// Whether anything arrived that was not reported yet.
     unreported: bool,
     ecn: EcnCounts,
-    /// Our max_ack_delay; zero in Initial and Handshake, which are acknowledged at once.
+    /// Our `max_ack_delay`; zero in Initial and Handshake, which are acknowledged at once.
     max_delay: Duration,
-    /// The ack_delay_exponent of the ACK Delay field; 0 bits shifted in Initial and Handshake.
+    /// The `ack_delay_exponent` of the ACK Delay field; 0 bits shifted in Initial and Handshake.
     delay_exponent: u8,
 }
 
@@ -91,7 +91,7 @@ impl AckTracker {
         }
         self.unacked += 1;
         // RFC 9000 §13.2.1: at once when packets are missing or out of order, and on CE.
-        let out_of_order = number < expected || number > expected;
+        let out_of_order = number != expected;
         let at_once = self.unacked >= ELICITING_THRESHOLD || out_of_order || ecn == Ecn::Ce;
         let due = if at_once { now } else { now + self.max_delay };
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));

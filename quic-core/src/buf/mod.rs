@@ -1,6 +1,5 @@
 //! Buffers that know bytes and offsets, and nothing of connections: ranges of numbers, reassembly of what
 //! arrives, retention of what was sent. The lowest layer above `base`.
-#![allow(dead_code, reason = "the scripts of connection/ use the rest")]
 
 mod assembler;
 mod page;

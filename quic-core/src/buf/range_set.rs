@@ -20,6 +20,7 @@ pub(crate) struct RangeSet {
 
 impl RangeSet {
     /// The empty set.
+    #[cfg(test)]
     pub(crate) const fn new() -> Self {
         Self { inline: [(0, 0); INLINE], inline_len: 0, spill: VecDeque::new() }
     }
@@ -40,6 +41,7 @@ impl RangeSet {
     }
 
     /// The largest member.
+    #[cfg(test)]
     pub(crate) fn max(&self) -> Option<u64> {
         self.get(self.len().checked_sub(1)?).map(|(_, end)| end - 1)
     }
@@ -151,11 +153,6 @@ impl RangeSet {
         let excess = self.len().saturating_sub(count);
         self.remove_at(0..excess);
         excess
-    }
-
-    /// Removes all members and frees the heap.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::new();
     }
 
     fn first_ending_after(&self, value: u64) -> usize {

@@ -16,7 +16,7 @@ pub use factory::CidFactory;
 
 use crate::{frame::ResetToken, ids::ConnectionId};
 
-/// How many connection IDs each end stores of the other (active_connection_id_limit), and how many it issues.
+/// How many connection IDs each end stores of the other (`active_connection_id_limit`), and how many it issues.
 pub(crate) const ACTIVE_LIMIT: u64 = 4;
 
 /// A change of the endpoint's routing table.

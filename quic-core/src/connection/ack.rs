@@ -7,14 +7,14 @@ use crate::{
     acks::AckTracker,
     base::Timestamp,
     cids::{LocalCids, RemoteCids},
-    congestion::Controller,
+    congestion::{CongestionEvent, Controller},
     control::Control,
     datagrams::Datagrams,
     event::Event,
     frame::{Ack, Receipt},
     handshake::Handshake,
     ids::Space,
-    recovery::{Context, Outcome},
+    recovery::{Context, Outcome, congestion_event, timeout_event},
     streams::Streams,
     trace::TraceEvent,
 };
@@ -42,7 +42,7 @@ impl Owners<'_> {
             Receipt::Ack { space, largest } if acked => self.acks[space as usize].on_ack_acked(largest),
             Receipt::Ack { .. } | Receipt::Nothing => {}
             Receipt::Crypto { space, offset, length } if acked => {
-                self.handshake.on_acked(space, offset, length)
+                self.handshake.on_acked(space, offset, length);
             }
             Receipt::Crypto { space, offset, length } => self.handshake.on_lost(space, offset, length),
             Receipt::NewConnectionId(sequence) if !acked => self.local_cids.on_lost(sequence),
@@ -94,7 +94,19 @@ impl Connection {
             self.recovery.on_ack(space, ack.ranges(), delay, &mut context, &mut |receipt, outcome| {
                 owners.settle(receipt, outcome);
             })?;
-        self.path.on_ack(now, space, &result, ack.ecn);
+        // RFC 9000 §13.4.2.1: counts are checked only where the largest acknowledged number rose.
+        let ce_delta = if result.raised_largest_acked {
+            self.path.on_ecn_counts(space, result.ect0 + result.ect1, ack.ecn)
+        } else {
+            0
+        };
+        if let Some(spurious) = &result.spurious {
+            self.path.on_spurious_loss(now, spurious);
+        }
+        self.path.on_congestion_event(now, |rtt, sampler| CongestionEvent {
+            ce_delta,
+            ..congestion_event(now, &result, rtt, sampler)
+        });
         if let (Space::Data, Some(largest)) = (space, result.largest_newly_acked) {
             self.keyring.on_acked(largest);
         }
@@ -111,7 +123,7 @@ impl Connection {
         let result =
             self.recovery.on_timeout(&mut context, &mut |receipt, outcome| owners.settle(receipt, outcome));
         if result.loss.packets > 0 {
-            self.path.on_loss_timeout(now, &result);
+            self.path.on_congestion_event(now, |rtt, _| timeout_event(now, &result, rtt));
         }
         if let Some(probe) = result.probe {
             self.prepare_probe(probe.space, probe.count);

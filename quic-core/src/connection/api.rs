@@ -1,5 +1,7 @@
 //! What the application calls.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::Connection;
@@ -101,6 +103,11 @@ impl Connection {
     pub fn send_datagram(&mut self, now: Timestamp, data: Bytes) -> Result<(), DatagramError> {
         let room = self.datagram_room();
         self.datagrams.send(data, room, now)
+    }
+
+    /// Drops datagrams that waited longer than this: received ones unread, outgoing ones unsent. `None` is no limit.
+    pub fn set_datagram_max_ages(&mut self, incoming: Option<Duration>, outgoing: Option<Duration>) {
+        self.datagrams.set_max_ages(incoming, outgoing);
     }
 
     /// The oldest received datagram. After `None`, [`Event::DatagramReadable`] tells of the next.

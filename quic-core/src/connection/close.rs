@@ -61,7 +61,7 @@ impl Failure {
                 transport(violation.code(), frame_type, violation.text()),
                 ConnectionError::Violation { violation, frame_type },
             ),
-            Self::Tls(TlsError { alert, message }) => (
+            Self::Tls(TlsError { alert, message, .. }) => (
                 transport(TransportErrorCode::crypto(alert), crate::frame::types::CRYPTO, &message),
                 ConnectionError::Tls { alert, message: Arc::clone(&message) },
             ),

@@ -17,8 +17,6 @@ mod packets;
 mod plan;
 mod progress;
 mod setup;
-#[cfg(test)]
-mod tests;
 mod timeout;
 
 use std::{collections::VecDeque, sync::Arc};

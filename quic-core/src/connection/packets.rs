@@ -35,6 +35,8 @@ pub(super) struct OpenPacket {
     acknowledged: Option<u64>,
     /// Whether a frame in it asks for a full-size datagram.
     pub(super) expand: bool,
+    /// The packet number behind this one that is never used.
+    skipped: Option<u64>,
 }
 
 impl OpenPacket {
@@ -80,9 +82,6 @@ impl Connection {
             return None;
         }
         let skipped = self.numbers[space as usize].advance(self.entropy.as_mut());
-        if let Some(skipped) = skipped {
-            self.recovery.on_packet_number_skipped(space, skipped);
-        }
         let length_at = length_at.map(|at| start + at);
         Some(OpenPacket {
             space,
@@ -95,6 +94,7 @@ impl Connection {
             receipts: receipts_range,
             acknowledged,
             expand,
+            skipped,
         })
     }
 
@@ -207,9 +207,10 @@ impl Connection {
         let size = bytes.len();
         let sealed = self.keyring.seal(packet.space, packet.place, bytes);
         debug_assert!(sealed, "packets are planned only where there are keys");
+        self.path.on_marked(ecn);
         let in_flight = self.recovery.in_flight();
         let rate = if packet.in_flight {
-            self.path.on_packet_sent(now, size as u64, in_flight, ecn)
+            self.path.on_packet_sent(now, size as u64, in_flight)
         } else {
             self.path.sampler.snapshot(0, in_flight)
         };
@@ -224,6 +225,9 @@ impl Connection {
         };
         let number = packet.place.number;
         self.recovery.on_packet_sent(packet.space, number, info, &self.out.receipts[packet.receipts]);
+        if let Some(skipped) = packet.skipped {
+            self.recovery.on_packet_number_skipped(packet.space, skipped);
+        }
         if let (Space::Data, Some(largest)) = (packet.space, packet.acknowledged) {
             self.keyring.on_ack_sent(largest);
         }

@@ -23,7 +23,7 @@ use crate::{
     streams::{Streams, StreamsConfig},
 };
 
-/// The ack_delay_exponent of this stack: acknowledgment delays are told in units of 8 microseconds.
+/// The `ack_delay_exponent` of this stack: acknowledgment delays are told in units of 8 microseconds.
 const ACK_DELAY_EXPONENT: u8 = 3;
 
 /// What a server connection starts from.
@@ -91,9 +91,9 @@ impl Connection {
         match connection.handshake.start() {
             Ok(progress) => connection.apply_progress(progress, now).map_err(|failure| match failure {
                 Failure::Tls(error) => error,
-                other => TlsError { alert: 80, message: other.to_string().into() },
+                other => TlsError::internal(other.to_string()),
             })?,
-            Err(error) => return Err(TlsError { alert: 80, message: format!("{error:?}").into() }),
+            Err(error) => return Err(TlsError::internal(format!("{error:?}"))),
         }
         Ok(connection)
     }

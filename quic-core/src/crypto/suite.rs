@@ -8,11 +8,11 @@ use super::provider::{
 /// An AEAD with its hash (RFC 8446 §B.4, RFC 9001 §5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Suite {
-    /// TLS_AES_128_GCM_SHA256.
+    /// `TLS_AES_128_GCM_SHA256`.
     Aes128Gcm,
-    /// TLS_AES_256_GCM_SHA384.
+    /// `TLS_AES_256_GCM_SHA384`.
     Aes256Gcm,
-    /// TLS_CHACHA20_POLY1305_SHA256.
+    /// `TLS_CHACHA20_POLY1305_SHA256`.
     ChaCha20Poly1305,
 }
 

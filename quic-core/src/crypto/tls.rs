@@ -37,11 +37,22 @@ impl TlsServerConfig {
 /// TLS failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (alert {alert})")]
+#[non_exhaustive]
 pub struct TlsError {
     /// The alert to send in a CONNECTION_CLOSE (RFC 9001 §4.8).
     pub alert: u8,
     /// What the TLS library said.
     pub message: Arc<str>,
+    /// Whether bytes of a message were left over when the level changed: a rule of QUIC, not of TLS (RFC 9001 §4.1.3).
+    pub left_over: bool,
+}
+
+impl TlsError {
+    /// A fault that is not the peer's.
+    pub(crate) fn internal(message: impl Into<Arc<str>>) -> Self {
+        let alert = u8::from(rustls::AlertDescription::InternalError);
+        Self { alert, message: message.into(), left_over: false }
+    }
 }
 
 /// Keying material could not be exported: the handshake is not done, or the length asked for is too large.
@@ -112,15 +123,14 @@ impl std::fmt::Debug for TlsSession {
 }
 
 fn setup_error(error: &rustls::Error) -> TlsError {
-    TlsError { alert: u8::from(rustls::AlertDescription::InternalError), message: error.to_string().into() }
+    TlsError::internal(error.to_string())
 }
 
 impl TlsSession {
     /// A client's session towards `server_name` (a DNS name or an IP address) with encoded transport parameters.
     pub fn client(config: &TlsClientConfig, server_name: &str, params: Vec<u8>) -> Result<Self, TlsError> {
-        let name = rustls::pki_types::ServerName::try_from(server_name.to_owned()).map_err(|_| TlsError {
-            alert: u8::from(rustls::AlertDescription::InternalError),
-            message: format!("{server_name:?} is neither a DNS name nor an IP address").into(),
+        let name = rustls::pki_types::ServerName::try_from(server_name.to_owned()).map_err(|_| {
+            TlsError::internal(format!("{server_name:?} is neither a DNS name nor an IP address"))
         })?;
         let mut config = rustls::ClientConfig::clone(&config.0);
         let tap = Tap::new(config.key_log);
@@ -142,7 +152,9 @@ impl TlsSession {
     pub fn read(&mut self, bytes: &[u8]) -> Result<(), TlsError> {
         self.inner.read_hs(bytes).map_err(|error| {
             let alert = self.inner.alert().unwrap_or(rustls::AlertDescription::InternalError);
-            TlsError { alert: u8::from(alert), message: error.to_string().into() }
+            let pending = rustls::PeerMisbehaved::KeyEpochWithPendingFragment;
+            let left_over = error == rustls::Error::PeerMisbehaved(pending);
+            TlsError { alert: u8::from(alert), message: error.to_string().into(), left_over }
         })
     }
 
@@ -168,10 +180,7 @@ impl TlsSession {
     }
 
     fn missing(&self) -> TlsError {
-        TlsError {
-            alert: u8::from(rustls::AlertDescription::InternalError),
-            message: "the TLS library announced keys without their secrets".into(),
-        }
+        TlsError::internal("the TLS library announced keys without their secrets")
     }
 
     fn suite(&self) -> Option<Suite> {

@@ -2,7 +2,6 @@
 //!
 //! Owns the queues of datagrams that came and that wait to go, with their ages. Must never know packets,
 //! congestion or what the payload means. Nothing is sent again: a loss is counted (§5).
-#![allow(dead_code, reason = "the scripts of connection/ use the rest")]
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,6 @@
 mod limiter;
 mod stateless;
 mod table;
-#[cfg(test)]
-mod tests;
 mod token;
 
 use std::{
@@ -314,7 +312,7 @@ impl Endpoint {
         Some(Response { remote: incoming.meta.remote, local_ip: incoming.meta.local_ip, bytes })
     }
 
-    /// Answers with CONNECTION_REFUSED (RFC 9000 §5.2.2).
+    /// Answers with `CONNECTION_REFUSED` (RFC 9000 §5.2.2).
     #[must_use]
     pub fn refuse(&mut self, incoming: &Incoming) -> Response {
         let bytes = stateless::close(&incoming.dcid, &incoming.scid, TransportErrorCode::CONNECTION_REFUSED);

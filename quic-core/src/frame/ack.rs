@@ -24,7 +24,7 @@ pub struct EcnCounts {
 pub struct Ack<'a> {
     /// The largest packet number acknowledged.
     pub largest: u64,
-    /// The acknowledgment delay as encoded, before the peer's ack_delay_exponent is applied.
+    /// The acknowledgment delay as encoded, before the peer's `ack_delay_exponent` is applied.
     pub delay: u64,
     /// Packets acknowledged directly below the largest.
     first_range: u64,

@@ -150,7 +150,7 @@ pub enum Frame<'a> {
     Datagram {
         /// The payload, possibly empty.
         data: &'a [u8],
-        /// Whether the frame carried its length (type 0x31), which counts against max_datagram_frame_size.
+        /// Whether the frame carried its length (type 0x31), which counts against `max_datagram_frame_size`.
         has_length: bool,
     },
 }

@@ -23,7 +23,7 @@ use crate::{
 
 /// CRYPTO data is taken up to this far ahead of what TLS has read (RFC 9000 §7.5 asks for 4096 bytes at least).
 const MAX_AHEAD: u64 = 64 * 1024;
-/// Where legacy_session_id's length stands in a ClientHello: type, length, version and random come before it.
+/// Where `legacy_session_id`'s length stands in a ClientHello: type, length, version and random come before it.
 const SESSION_ID_OFFSET: usize = 38;
 
 /// The handshake cannot go on.
@@ -41,7 +41,7 @@ impl From<Violation> for HandshakeError {
 
 impl From<TlsError> for HandshakeError {
     fn from(error: TlsError) -> Self {
-        Self::Tls(error)
+        if error.left_over { Self::Violation(Violation::CryptoAfterLevel) } else { Self::Tls(error) }
     }
 }
 

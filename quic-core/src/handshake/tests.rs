@@ -134,6 +134,19 @@ fn x12_new_data_at_a_level_that_is_complete() {
 }
 
 #[test]
+fn x12_bytes_left_over_when_the_level_changes() {
+    let (mut client, mut server) = pair();
+    let hello = client.frames(Space::Initial, 4096);
+    deliver(&mut server, Space::Initial, hello).expect("a ClientHello");
+    let mut answer = server.frames(Space::Initial, 4096);
+    let (_, data) = &mut answer[0];
+    // The beginning of another message behind the ServerHello.
+    *data = Bytes::from([&data[..], &[8, 0, 0]].concat());
+    let error = HandshakeError::Violation(Violation::CryptoAfterLevel);
+    assert_eq!(deliver(&mut client, Space::Initial, answer), Err(error));
+}
+
+#[test]
 fn lost_and_resent_data_is_written_again() {
     let (mut client, _) = pair();
     let first = client.frames(Space::Initial, 4096);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{FIXED_BIT, FORM_LONG, TAG_SIZE, VERSION_1};
 use crate::{
     base::{Reader, UnexpectedEnd},
-    ids::{ConnectionId, MAX_CID_LENGTH},
+    ids::ConnectionId,
 };
 
 /// Long packet types of version 1 that carry packet numbers.
@@ -146,7 +146,7 @@ pub fn parse(
         0 => {
             let versions = r.rest();
             // RFC 9000 §17.2.1: a list of 32-bit versions fills the rest.
-            if versions.is_empty() || versions.len() % 4 != 0 {
+            if versions.is_empty() || !versions.len().is_multiple_of(4) {
                 return Err(HeaderError::Truncated);
             }
             Ok(Header::VersionNegotiation(VersionNegotiation { dcid, scid, versions }))
@@ -164,7 +164,6 @@ fn parse_version_1<'a>(
     scid: &[u8],
     allow_fixed_bit_zero: bool,
 ) -> Result<Header<'a>, HeaderError> {
-    debug_assert!(MAX_CID_LENGTH == 20);
     let dcid = ConnectionId::new(dcid).ok_or(HeaderError::CidTooLong)?;
     let scid = ConnectionId::new(scid).ok_or(HeaderError::CidTooLong)?;
     if first & FIXED_BIT == 0 && !allow_fixed_bit_zero {

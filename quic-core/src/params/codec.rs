@@ -35,7 +35,7 @@ mod id {
     pub(super) const MAX_DATAGRAM_FRAME_SIZE: u64 = 0x20;
     pub(super) const GREASE_QUIC_BIT: u64 = 0x2ab2;
     /// The codepoint of reliable-stream-reset before draft 08, which Safari 26 still requires.
-    pub(super) const RESET_STREAM_AT_LEGACY: u64 = 0x17f7_586d_2cb5_71;
+    pub(super) const RESET_STREAM_AT_LEGACY: u64 = 0x0017_f758_6d2c_b571;
 }
 
 /// More parameters than this in one handshake are not parsed: all that are registered are far fewer.
@@ -72,7 +72,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<TransportParameters, Violation> {
 fn parse_one(p: &mut TransportParameters, id: u64, v: &mut Reader<'_>) -> Result<bool, Violation> {
     match id {
         id::ORIGINAL_DESTINATION_CONNECTION_ID => {
-            p.original_destination_connection_id = Some(connection_id(v)?)
+            p.original_destination_connection_id = Some(connection_id(v)?);
         }
         id::MAX_IDLE_TIMEOUT => p.max_idle_timeout = Duration::from_millis(integer(v)?),
         id::STATELESS_RESET_TOKEN => p.stateless_reset_token = Some(array(v)?),
@@ -85,7 +85,7 @@ fn parse_one(p: &mut TransportParameters, id: u64, v: &mut Reader<'_>) -> Result
         id::INITIAL_MAX_STREAMS_UNI => p.initial_max_streams_uni = checked(integer(v)?, |n| n <= 1 << 60)?,
         id::ACK_DELAY_EXPONENT => p.ack_delay_exponent = checked(integer(v)?, |n| n <= 20)? as u8,
         id::MAX_ACK_DELAY => {
-            p.max_ack_delay = Duration::from_millis(checked(integer(v)?, |ms| ms < 1 << 14)?)
+            p.max_ack_delay = Duration::from_millis(checked(integer(v)?, |ms| ms < 1 << 14)?);
         }
         id::DISABLE_ACTIVE_MIGRATION => p.disable_active_migration = true,
         id::PREFERRED_ADDRESS => p.preferred_address = Some(preferred_address(v)?),
@@ -139,7 +139,7 @@ fn preferred_address(v: &mut Reader<'_>) -> Result<PreferredAddress, Violation> 
 fn version_information(v: &mut Reader<'_>) -> Result<VersionInformation, Violation> {
     let bytes = v.rest();
     let mut versions = bytes.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
-    if bytes.len() % 4 != 0 || versions.clone().any(|version| version == 0) {
+    if !bytes.len().is_multiple_of(4) || versions.clone().any(|version| version == 0) {
         return Err(Violation::VersionInformation);
     }
     let chosen = versions.next().ok_or(Violation::VersionInformation)?;

@@ -123,7 +123,7 @@ fn has_server_only(params: &TransportParameters) -> bool {
 }
 
 impl TransportParameters {
-    /// Parses the value of the quic_transport_parameters TLS extension that a peer on `side` sent, and checks
+    /// Parses the value of the `quic_transport_parameters` TLS extension that a peer on `side` sent, and checks
     /// every rule on single values (RFC 9000 §7.4, §18.2).
     pub fn parse(bytes: &[u8], side: Side) -> Result<Self, crate::error::Violation> {
         let params = codec::parse(bytes)?;

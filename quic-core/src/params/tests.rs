@@ -65,7 +65,7 @@ fn all_parameters_survive_the_wire() {
 
 #[test]
 fn both_codepoints_of_reset_stream_at_are_one_extension() {
-    for id in [0x1d, 0x17f7_586d_2cb5_71] {
+    for id in [0x1d, 0x0017_f758_6d2c_b571] {
         let params = TransportParameters::parse(&raw(id, &[]), Side::Client);
         assert!(params.is_ok_and(|params| params.reset_stream_at));
     }
@@ -131,7 +131,7 @@ fn x08_values_of_the_wrong_shape() {
         raw(0x20, &[0x40]),
         raw(0x20, &[1, 1]),
         raw(0x1d, &[0]),
-        raw(0x17f7_586d_2cb5_71, &[0]),
+        raw(0x0017_f758_6d2c_b571, &[0]),
         raw(0x2ab2, &[0]),
         raw(0x02, &[1; 15]),
         vec![0x04, 0x40],

@@ -14,11 +14,13 @@ use ecn::EcnValidation;
 use crate::{
     base::{Ecn, Timestamp},
     config::TransportConfig,
-    congestion::{AnyController, Controller, Pacer, PacketRate, RateSampler, Rtt, SentPacket},
+    congestion::{
+        AnyController, CongestionEvent, Controller, Pacer, PacketRate, RateSampler, Rtt, SentPacket,
+        SpuriousLoss,
+    },
     frame::{EcnCounts, Frame, FrameWriter, Receipt},
     ids::Space,
     packet::MIN_INITIAL_SIZE,
-    recovery::{AckResult, TimeoutResult, congestion_event},
 };
 
 /// A server sends at most this many times what it received before an address is validated (RFC 9000 §8.1).
@@ -109,10 +111,6 @@ impl Path {
         }
     }
 
-    pub(crate) fn is_validated(&self) -> bool {
-        self.validated
-    }
-
     /// Whether less than a full handshake datagram may be sent.
     pub(crate) fn is_amplification_limited(&self) -> bool {
         self.amplification_credit() < MIN_INITIAL_SIZE as u64
@@ -134,18 +132,16 @@ impl Path {
     }
 
     /// A packet that counts as in flight was sent with `in_flight` bytes before it. Returns its rate snapshot.
-    pub(crate) fn on_packet_sent(
-        &mut self,
-        now: Timestamp,
-        bytes: u64,
-        in_flight: u64,
-        ecn: Ecn,
-    ) -> PacketRate {
-        self.ecn.on_sent(ecn);
+    pub(crate) fn on_packet_sent(&mut self, now: Timestamp, bytes: u64, in_flight: u64) -> PacketRate {
         self.pacer.on_sent(bytes);
         let app_limited = self.app_limited;
         self.controller.on_sent(now, &SentPacket { bytes, in_flight, app_limited });
         self.sampler.on_sent(now, bytes, in_flight)
+    }
+
+    /// A packet, in flight or not, leaves in a datagram with this mark: the peer counts it (RFC 9000 §13.4.1).
+    pub(crate) fn on_marked(&mut self, ecn: Ecn) {
+        self.ecn.on_sent(ecn);
     }
 
     /// Sending stopped for want of data, with `in_flight` bytes under way.
@@ -162,38 +158,26 @@ impl Path {
         self.app_limited = false;
     }
 
-    /// Tells the controller what an ACK frame brought.
-    pub(crate) fn on_ack(
-        &mut self,
-        now: Timestamp,
-        space: Space,
-        result: &AckResult,
-        counts: Option<EcnCounts>,
-    ) {
-        let ce_delta = if result.raised_largest_acked {
-            self.ecn.on_ack(space, result.ect0 + result.ect1, counts)
-        } else {
-            0
-        };
-        if let Some(spurious) = &result.spurious {
-            self.controller.on_spurious_loss(now, spurious);
-        }
-        let mut event = congestion_event(now, result, &self.rtt, &mut self.sampler);
-        event.ce_delta = ce_delta;
-        event.app_limited = self.app_limited;
-        self.controller.on_congestion_event(&event);
-        self.pacer.on_control(now, &self.controller, &self.rtt, self.datagram_size);
+    /// Checks the ECN counts of an ACK frame that raised the largest acknowledged number and newly acknowledged
+    /// `marked` marked packets. Returns how many more carry CE.
+    pub(crate) fn on_ecn_counts(&mut self, space: Space, marked: u64, counts: Option<EcnCounts>) -> u64 {
+        self.ecn.on_ack(space, marked, counts)
     }
 
-    /// Tells the controller of packets that the loss timer gave up.
-    pub(crate) fn on_loss_timeout(&mut self, now: Timestamp, result: &TimeoutResult) {
-        let as_ack = AckResult {
-            loss: result.loss,
-            prior_in_flight: result.prior_in_flight,
-            in_flight: result.in_flight,
-            ..AckResult::default()
-        };
-        self.on_ack(now, Space::Data, &as_ack, None);
+    /// Packets declared lost arrived after all.
+    pub(crate) fn on_spurious_loss(&mut self, now: Timestamp, spurious: &SpuriousLoss) {
+        self.controller.on_spurious_loss(now, spurious);
+    }
+
+    /// Tells the controller what an ACK frame or the loss timer brought; `event` makes it of what the path knows.
+    pub(crate) fn on_congestion_event(
+        &mut self,
+        now: Timestamp,
+        event: impl for<'a> FnOnce(&'a Rtt, &mut RateSampler) -> CongestionEvent<'a>,
+    ) {
+        let event = CongestionEvent { app_limited: self.app_limited, ..event(&self.rtt, &mut self.sampler) };
+        self.controller.on_congestion_event(&event);
+        self.pacer.on_control(now, &self.controller, &self.rtt, self.datagram_size);
     }
 
     /// A Retry starts the path over (RFC 9002 §6.3).

@@ -8,7 +8,6 @@
 //! A packet is live, then acknowledged or lost; a lost one may still be acknowledged for three probe timeouts.
 //! Everything held is bounded by our own window, except packets that are not in flight and losses, which have
 //! limits of their own, so that a peer that never acknowledges cannot make the ledger grow.
-#![allow(dead_code, reason = "the connection that calls it is a layer above")]
 
 mod ring;
 mod space;
@@ -278,6 +277,7 @@ impl<R: Copy> Recovery<R> {
 
     /// From now on packets travel on another path: those of the old one are still settled, but count neither
     /// for the bytes in flight nor for round-trip times, rates and congestion (RFC 9000 §9.4).
+    #[cfg(test)]
     pub(crate) fn on_path_changed(&mut self) {
         self.path = self.path.wrapping_add(1);
         self.in_flight = 0;
@@ -291,6 +291,7 @@ impl<R: Copy> Recovery<R> {
     }
 
     /// How often the probe timeout fired since an acknowledgment.
+    #[cfg(test)]
     pub(crate) fn pto_count(&self) -> u32 {
         self.pto_count
     }
@@ -301,6 +302,7 @@ impl<R: Copy> Recovery<R> {
     }
 
     /// The lowest packet number that is in flight.
+    #[cfg(test)]
     pub(crate) fn oldest_unacked(&self, space: Space) -> Option<u64> {
         self.spaces[space as usize].oldest_unacked()
     }

@@ -450,6 +450,7 @@ impl<R: Copy> SpaceLedger<R> {
     }
 
     /// The lowest packet number that is neither acknowledged nor lost.
+    #[cfg(test)]
     pub(super) fn oldest_unacked(&self) -> Option<u64> {
         self.packets.front().map(|(pn, _)| pn)
     }

@@ -159,11 +159,6 @@ impl Streams {
         slot.and_then(|slot| self.table.get_mut(slot)).map(|stream| stream.tag = tag).is_some()
     }
 
-    /// The mark on the stream; `None` if the stream is gone.
-    pub(crate) fn tag(&mut self, id: StreamId) -> Option<StreamTag> {
-        self.existing(id).map(|stream| stream.tag)
-    }
-
     /// Ranks the stream's data. False if the stream is gone.
     pub(crate) fn set_priority(&mut self, id: StreamId, priority: Priority) -> bool {
         let Some(slot) = self.slot(id) else { return false };
@@ -200,15 +195,6 @@ impl Streams {
         } else {
             self.limits.remote[dir as usize].advertised
         }
-    }
-
-    /// Bytes that the stream's, and the connection's, limits let it send beyond what was written to it.
-    pub(crate) fn flow_credit(&mut self, id: StreamId) -> Option<u64> {
-        let connection = self.credit.available();
-        let send = self.existing(id)?.send.as_ref()?;
-        let stream = send.max_data().saturating_sub(send.buffer.end());
-        let unsent = send.buffer.end() - send.buffer.sent_end();
-        Some(stream.min(connection.saturating_sub(unsent)))
     }
 
     /// The connection ends: all streams go, and the budget gets everything back.

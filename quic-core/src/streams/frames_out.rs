@@ -31,6 +31,7 @@ impl Interest {
 
 /// Whether stream data waits, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg(test)]
 pub(crate) enum SendState {
     /// Everything written was sent: the application limits the rate.
     Nothing,
@@ -55,6 +56,7 @@ impl Streams {
     }
 
     /// Whether stream data waits, for the detection of phases limited by the application.
+    #[cfg(test)]
     pub(crate) fn send_state(&self) -> SendState {
         if !self.schedule.is_empty() {
             SendState::Ready

@@ -7,7 +7,6 @@
 //!
 //! Closed streams are forgotten: a later frame on one is ignored, whatever it says. RFC 9000 §4.5 would have a
 //! changed final size of a closed stream reported, which is a SHOULD and would cost memory without end.
-#![allow(dead_code, reason = "the scripts of connection/ use the rest")]
 
 mod api;
 mod flow;
@@ -21,11 +20,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "the scripts of connection/ name them")]
-pub(crate) use {
-    api::{RecvStats, SendStats},
-    frames_out::{Interest, SendState},
-};
+#[cfg(test)]
+pub(crate) use frames_out::{Interest, SendState};
 
 use std::collections::VecDeque;
 
@@ -67,6 +63,7 @@ const MAX_CONCURRENT: u64 = 60_000;
 
 impl StreamsConfig {
     /// The defaults for this end.
+    #[cfg(test)]
     pub(crate) const fn new(side: Side) -> Self {
         Self {
             side,
@@ -183,11 +180,6 @@ impl Streams {
         }
     }
 
-    /// The settings in effect, which are also the limits for our transport parameters.
-    pub(crate) fn config(&self) -> &StreamsConfig {
-        &self.config
-    }
-
     /// The peer's limits are known: remembered ones for 0-RTT, then those of the handshake. Limits only rise.
     pub(crate) fn set_peer_limits(&mut self, peer: PeerLimits, out: &mut VecDeque<Event>) {
         self.peer = Some(peer);
@@ -215,6 +207,7 @@ impl Streams {
     }
 
     /// Streams with an entry in the table.
+    #[cfg(test)]
     pub(crate) fn live(&self) -> usize {
         self.table.len()
     }

@@ -78,10 +78,6 @@ impl SendHalf {
         }
     }
 
-    pub(super) fn max_data(&self) -> u64 {
-        self.max_data
-    }
-
     pub(super) fn acked(&self) -> u64 {
         self.acked
     }

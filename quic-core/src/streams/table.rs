@@ -120,6 +120,7 @@ pub(super) struct Table {
 }
 
 impl Table {
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }

@@ -154,10 +154,8 @@ impl Sessions {
         }
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {
-            let requested = self
-                .sessions
-                .get(&id)
-                .is_some_and(|session| matches!(session.state, State::Requested));
+            let requested =
+                self.sessions.get(&id).is_some_and(|session| matches!(session.state, State::Requested));
             // RFC 9114 §5.2: it was not, and will not be, processed.
             if requested && id.0.value() >= limit {
                 self.refuse(id, Refusal::GoingAway, code::H3_REQUEST_CANCELLED, h3, t);

@@ -70,9 +70,7 @@ impl Sessions {
             Fate::Deliver => self.tell_datagram(session, payload),
             Fate::Wait => self.early.keep_datagram(session, payload),
             Fate::Gone => {}
-            Fate::Plain => self
-                .events
-                .push_back(Event::Http(h3_core::Event::Datagram { stream, payload })),
+            Fate::Plain => self.events.push_back(Event::Http(h3_core::Event::Datagram { stream, payload })),
         }
     }
 

@@ -65,8 +65,7 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) -> Result<(), SessionGone> {
-        let entry =
-            self.sessions.get_mut(&session).filter(|session| session.is_open()).ok_or(SessionGone)?;
+        let entry = self.sessions.get_mut(&session).filter(|session| session.is_open()).ok_or(SessionGone)?;
         if !std::mem::replace(&mut entry.drain_sent, true) {
             entry.out.push_back(capsules::drain());
             self.flush_capsules(session, h3, t);
@@ -151,7 +150,13 @@ impl Sessions {
     }
 
     /// The peer reset its side of the CONNECT stream.
-    pub(super) fn on_reset<T: Transport>(&mut self, id: SessionId, code: u64, h3: &mut Connection, t: &mut T) {
+    pub(super) fn on_reset<T: Transport>(
+        &mut self,
+        id: SessionId,
+        code: u64,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
         match self.sessions.get(&id).map(|session| &session.state) {
             Some(State::Requested) => {
                 self.refuse(id, Refusal::Reset(code), code::H3_REQUEST_CANCELLED, h3, t);
@@ -163,7 +168,13 @@ impl Sessions {
     }
 
     /// The peer reads the CONNECT stream no longer.
-    pub(super) fn on_stopped<T: Transport>(&mut self, id: SessionId, code: u64, h3: &mut Connection, t: &mut T) {
+    pub(super) fn on_stopped<T: Transport>(
+        &mut self,
+        id: SessionId,
+        code: u64,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
         // What was sent before may say more.
         self.read_capsules(id, h3, t);
         let Some(session) = self.sessions.get_mut(&id) else { return };

@@ -74,11 +74,7 @@ impl Sessions {
     }
 
     /// Makes the stream known to the peer before anything is written. False: blocked, `Writable` follows.
-    pub fn flush_preface<T: Transport>(
-        &mut self,
-        stream: StreamId,
-        t: &mut T,
-    ) -> Result<bool, StreamError> {
+    pub fn flush_preface<T: Transport>(&mut self, stream: StreamId, t: &mut T) -> Result<bool, StreamError> {
         let Some(Sending { preface, finishing, .. }) =
             self.streams.get_mut(&stream).and_then(|stream| stream.sending.as_mut())
         else {
@@ -125,24 +121,14 @@ impl Sessions {
 
     /// Gives the sending side up with an application code. The preface and what was committed still arrive, if the
     /// peer knows `RESET_STREAM_AT` (§4.4).
-    pub fn reset<T: Transport>(
-        &mut self,
-        stream: StreamId,
-        code: u32,
-        t: &mut T,
-    ) -> Result<(), StreamError> {
+    pub fn reset<T: Transport>(&mut self, stream: StreamId, code: u32, t: &mut T) -> Result<(), StreamError> {
         // So that the peer learns whose stream it was.
         let _ = self.flush_preface(stream, t);
         if self.reset_with(stream, codes::to_http(code), t) { Ok(()) } else { Err(self.closed()) }
     }
 
     /// Gives the receiving side up with an application code: what is there and what comes is discarded.
-    pub fn stop<T: Transport>(
-        &mut self,
-        stream: StreamId,
-        code: u32,
-        t: &mut T,
-    ) -> Result<(), StreamError> {
+    pub fn stop<T: Transport>(&mut self, stream: StreamId, code: u32, t: &mut T) -> Result<(), StreamError> {
         let stopped = t.stop_sending(stream, codes::to_http(code));
         self.end_receiving(stream);
         stopped.map_err(|_| self.closed())

@@ -1,0 +1,21 @@
+//! The targets, by name.
+
+pub mod capsules;
+pub mod frames;
+pub mod h3_frames;
+pub mod packet_header;
+pub mod qpack_decode;
+pub mod transport_parameters;
+
+/// A target: false when the input was refused, a panic when an invariant does not hold.
+pub type Target = fn(&[u8]) -> bool;
+
+/// All targets.
+pub const ALL: [(&str, Target); 6] = [
+    ("packet_header", packet_header::target),
+    ("frames", frames::target),
+    ("transport_parameters", transport_parameters::target),
+    ("h3_frames", h3_frames::target),
+    ("capsules", capsules::target),
+    ("qpack_decode", qpack_decode::target),
+];

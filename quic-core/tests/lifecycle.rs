@@ -1,0 +1,182 @@
+//! Beginnings and ends: Retry, refusal, version negotiation, close, idle timeout, stateless reset, key updates.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Policy, Setup, World, lan, pattern};
+use netsim::{LinkConfig, MILLISECOND, SECOND};
+use quic_core::{
+    Dir, Event, TransportConfig,
+    error::{CloseReason, ConnectionError, TransportErrorCode},
+};
+
+#[test]
+fn a_retry_validates_the_address_and_the_handshake_goes_on() {
+    let mut world = World::new(1, &lan());
+    world.server_host().policy = Policy::Retry;
+    world.establish();
+    assert!(world.server().has(&Event::HandshakeComplete));
+}
+
+#[test]
+fn a_refused_connection_tells_the_client() {
+    let mut world = World::new(2, &lan());
+    world.server_host().policy = Policy::Refuse;
+    world.connect();
+    world.wait("an error", SECOND, |client, _| client.peers.values().any(|peer| peer.error.is_some()));
+    let Some(ConnectionError::PeerClosed(CloseReason::Transport { code, .. })) = world.client().error.clone()
+    else {
+        panic!("{:?}", world.client().error)
+    };
+    assert_eq!(code, TransportErrorCode::CONNECTION_REFUSED);
+}
+
+#[test]
+fn an_application_close_arrives_with_code_and_reason() {
+    let mut world = World::new(3, &lan());
+    world.establish();
+    let now = common::time(world.sim.now());
+    world.client().connection.close(now, 0x1234, b"enough");
+    world.wait("the close", SECOND, |_, server| server.peers.values().all(|peer| peer.error.is_some()));
+    let expected = CloseReason::Application { code: 0x1234, reason: "enough".into() };
+    assert_eq!(world.server().error, Some(ConnectionError::PeerClosed(expected)));
+    assert_eq!(world.client().error, Some(ConnectionError::LocallyClosed));
+    world.wait("both forgotten", 5 * SECOND, |client, server| {
+        client.endpoint.connections() == 0 && server.endpoint.connections() == 0
+    });
+}
+
+#[test]
+fn a_close_during_the_handshake_hides_what_the_application_said() {
+    let mut world = World::new(4, &LinkConfig::new().delay(50 * MILLISECOND));
+    world.connect();
+    world.wait("a connection at the server", SECOND, |_, server| !server.peers.is_empty());
+    let now = common::time(world.sim.now());
+    world.server().connection.close(now, 7, b"secret");
+    world.wait("the close", SECOND, |client, _| client.peer().error.is_some());
+    match world.client().error.clone() {
+        Some(ConnectionError::PeerClosed(CloseReason::Transport { code, reason, .. })) => {
+            assert_eq!((code, &reason[..]), (TransportErrorCode::APPLICATION_ERROR, &b""[..]));
+        }
+        Some(ConnectionError::PeerClosed(CloseReason::Application { code, .. })) => {
+            assert_eq!(code, 7, "from 1-RTT");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn silence_ends_both_ends_after_the_lower_timeout() {
+    let client = TransportConfig { idle_timeout: Some(Duration::from_secs(5)), ..TransportConfig::default() };
+    let mut world = World::with(5, &lan(), &Setup { client, ..Setup::default() });
+    world.establish();
+    let start = world.sim.now();
+    world.wait("both gone", 20 * SECOND, |client, server| client.peers.is_empty() && server.peers.is_empty());
+    let waited = (world.sim.now() - start) / MILLISECOND;
+    assert!((4_900..5_200).contains(&waited), "{waited} ms");
+    assert_eq!(world.client_host().gone[0].error, Some(ConnectionError::IdleTimeout));
+    assert_eq!(world.server_host().gone[0].error, Some(ConnectionError::IdleTimeout));
+}
+
+#[test]
+fn keep_alive_holds_the_connection() {
+    let client = TransportConfig {
+        idle_timeout: Some(Duration::from_secs(5)),
+        keep_alive: Some(Duration::from_secs(2)),
+        ..TransportConfig::default()
+    };
+    let mut world = World::with(6, &lan(), &Setup { client, ..Setup::default() });
+    world.establish();
+    let end = world.sim.now() + 60 * SECOND;
+    world.sim.run_until(|_| false, end);
+    assert_eq!(world.client().error, None);
+    let sent = world.client().connection.stats().packets_sent;
+    assert!(sent < 100, "{sent} packets in a minute of nothing");
+}
+
+#[test]
+fn a_server_that_lost_its_state_resets_the_connection() {
+    let mut world = World::new(7, &lan());
+    world.establish();
+    let handle = *world.server_host().peers.keys().next().expect("a connection");
+    world.server_host().peers.clear();
+    world.server_host().endpoint.forget(handle);
+    let client = world.client();
+    let id = client.connection.open(Dir::Bidi).expect("credit");
+    client.send(id, pattern(1000), true);
+    world.wait("the reset", SECOND, |client, _| client.peers.values().all(|peer| peer.error.is_some()));
+    assert_eq!(world.client().error, Some(ConnectionError::StatelessReset));
+}
+
+#[test]
+fn keys_are_updated_by_both_ends_while_data_flows() {
+    let mut world = World::new(8, &lan());
+    world.establish();
+    for round in 1..=6 {
+        let client = world.client();
+        let id = client.connection.open(Dir::Bidi).expect("credit");
+        client.send(id, pattern(100_000), true);
+        world.wait("an echo", 10 * SECOND, |client, _| client.peer().finished.contains(&id));
+        // Old keys are kept for three probe timeouts, and no update starts before they are gone.
+        let later = world.sim.now() + SECOND;
+        world.sim.run_until(|_| false, later);
+        let updater = if round % 2 == 0 { world.client() } else { world.server() };
+        assert!(updater.connection.update_keys(), "round {round}");
+    }
+    let id = world.client().connection.open(Dir::Bidi).expect("credit");
+    world.client().send(id, pattern(10), true);
+    world.wait("an echo", 10 * SECOND, |client, _| client.peer().finished.contains(&id));
+    assert_eq!(world.client().connection.stats().key_updates, 6);
+    assert_eq!(world.server().connection.stats().key_updates, 6);
+}
+
+#[test]
+fn resets_and_stops_carry_their_codes() {
+    let mut world = World::new(9, &lan());
+    world.establish();
+    let id = world.client().connection.open(Dir::Bidi).expect("credit");
+    world.client().send(id, pattern(100), false);
+    world
+        .wait("an echo", SECOND, |client, _| client.peer().received.get(&id).is_some_and(|d| d.len() == 100));
+    world.client().connection.reset(id, 41, 0).expect("open");
+    world.wait("the reset", SECOND, |_, server| server.peer().reset.get(&id) == Some(&41));
+    world.client().connection.stop_sending(id, 42).expect("open");
+    world.wait("the stop", SECOND, |_, server| {
+        server
+            .peer()
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::StreamStopped(stopped, _, 42) if *stopped == id))
+    });
+}
+
+#[test]
+fn a_server_never_sends_more_than_three_times_what_an_unproven_client_sent() {
+    netsim::for_seeds(0..40, |seed| {
+        let mut world = World::new(seed, &LinkConfig::new().delay(10 * MILLISECOND));
+        world.connect();
+        // The client falls silent after its first flight.
+        world.wait("a connection at the server", SECOND, |_, server| !server.peers.is_empty());
+        world.client_host().peers.clear();
+        let end = world.sim.now() + 40 * SECOND;
+        world.sim.run_until(|_| false, end);
+        for (received, sent) in world.server_host().traffic.values() {
+            assert!(*sent <= 3 * received, "{sent} bytes for {received}");
+        }
+    });
+}
+
+#[test]
+fn x09_no_common_alpn_ends_the_handshake() {
+    let mut world = World::new(10, &lan());
+    let (_, certificate) = quic_core::testing::tls_server_config(b"other");
+    world.client_config.tls = quic_core::testing::tls_client_config(&certificate, b"other");
+    world.connect();
+    world.wait("an error", SECOND, |client, _| client.peers.values().any(|peer| peer.error.is_some()));
+    let Some(ConnectionError::PeerClosed(CloseReason::Transport { code, .. })) = world.client().error.clone()
+    else {
+        panic!("{:?}", world.client().error)
+    };
+    assert_eq!(code.0, 0x178);
+}

@@ -1,0 +1,81 @@
+//! What `weft` prints: tables for people, JSON for programs.
+
+use std::{fmt::Write as _, io::IsTerminal as _, time::Duration};
+
+use serde_json::{Value, json};
+use wt_api::ConnectionStats;
+
+/// Whether colours are wanted: on a terminal, unless NO_COLOR is set (no-color.org).
+pub(crate) fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// A mark for a step that went well or did not.
+pub(crate) fn mark(good: bool) -> &'static str {
+    match (good, colours()) {
+        (true, true) => "\x1b[32mok\x1b[0m  ",
+        (true, false) => "ok  ",
+        (false, true) => "\x1b[31mFAIL\x1b[0m",
+        (false, false) => "FAIL",
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// The statistics as rows of name and value.
+fn rows(stats: &ConnectionStats) -> Vec<(&'static str, String)> {
+    let rate = |rate: Option<u64>| match rate {
+        Some(bits) => format!("{:.2} Mbit/s", bits as f64 / 1e6),
+        None => "unknown".to_owned(),
+    };
+    let rtt = |rtt: Option<Duration>| rtt.map_or("unknown".to_owned(), |rtt| format!("{:.3} ms", milliseconds(rtt)));
+    vec![
+        ("round-trip time, smoothed", rtt(stats.smoothed_rtt)),
+        ("round-trip time, variation", rtt(stats.rtt_variation)),
+        ("round-trip time, lowest", rtt(stats.min_rtt)),
+        ("estimated send rate", rate(stats.estimated_send_rate)),
+        ("packets sent", stats.packets_sent.to_string()),
+        ("packets received", stats.packets_received.to_string()),
+        ("packets lost", stats.packets_lost.to_string()),
+        ("bytes sent", stats.bytes_sent.to_string()),
+        ("bytes received", stats.bytes_received.to_string()),
+        ("bytes lost", stats.bytes_lost.to_string()),
+        ("datagrams lost on the way out", stats.datagrams.lost_outgoing.to_string()),
+        ("datagrams dropped on the way in", stats.datagrams.dropped_incoming.to_string()),
+    ]
+}
+
+/// A table with one row a figure.
+pub(crate) fn table(stats: &ConnectionStats) -> String {
+    let rows = rows(stats);
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    rows.iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "  {name:<width$}  {value}");
+        text
+    })
+}
+
+/// The statistics as a JSON object; times in milliseconds, the rate in bits per second.
+pub(crate) fn json(stats: &ConnectionStats) -> Value {
+    json!({
+        "smoothedRtt": stats.smoothed_rtt.map(milliseconds),
+        "rttVariation": stats.rtt_variation.map(milliseconds),
+        "minRtt": stats.min_rtt.map(milliseconds),
+        "estimatedSendRate": stats.estimated_send_rate,
+        "atSendCapacity": stats.at_send_capacity,
+        "packetsSent": stats.packets_sent,
+        "packetsReceived": stats.packets_received,
+        "packetsLost": stats.packets_lost,
+        "bytesSent": stats.bytes_sent,
+        "bytesReceived": stats.bytes_received,
+        "bytesLost": stats.bytes_lost,
+        "datagrams": {
+            "lostOutgoing": stats.datagrams.lost_outgoing,
+            "expiredOutgoing": stats.datagrams.expired_outgoing,
+            "droppedIncoming": stats.datagrams.dropped_incoming,
+            "expiredIncoming": stats.datagrams.expired_incoming,
+        },
+    })
+}

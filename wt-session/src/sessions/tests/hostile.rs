@@ -1,0 +1,424 @@
+//! What a hostile or merely unordered peer does.
+
+use super::*;
+use crate::SessionError;
+
+#[test]
+fn w01_w02_bad_session_ids_and_late_signals_end_the_connection() {
+    for side in BOTH {
+        for (dir, session) in [(Dir::Uni, 1), (Dir::Uni, 2), (Dir::Uni, 3), (Dir::Bidi, 3), (Dir::Bidi, 7)] {
+            let mut rig = Rig::ready(side, Dialect::Draft16);
+            rig.push_stream(dir, SessionId(StreamId::from_value(session).unwrap()), b"");
+            rig.run();
+            assert_eq!(rig.pair.ends(side).0.closed.as_ref().map(|(code, _)| *code), Some(0x108));
+            assert_eq!(rig.node.closed(), Some(&Err(SessionError::ConnectionLost)));
+            assert!(rig.node.has("failed"));
+        }
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        rig.peer_end().push(id(0).0, &preface(Dir::Bidi, id(0)));
+        rig.run();
+        assert_eq!(rig.pair.ends(side).0.closed.as_ref().map(|(code, _)| *code), Some(0x106));
+    }
+}
+
+#[test]
+fn w03_floods_before_the_session_are_bounded() {
+    for side in BOTH {
+        let mut rig = match side {
+            Side::Server => Rig::new(side, &Config::default(), settings_of(Dialect::Draft16)),
+            Side::Client => Rig::pending(side, Dialect::Draft16),
+        };
+        for _ in 0..20 {
+            for n in 0..500_u16 {
+                let datagram = [&[0][..], &n.to_be_bytes()].concat();
+                rig.peer_end().send_datagram(datagram.into()).unwrap();
+            }
+            rig.run();
+        }
+        let streams: Vec<_> = (0..30).map(|_| rig.push_stream(Dir::Uni, id(0), b"x")).collect();
+        rig.run();
+        assert_eq!(rig.node.sessions.early(), (24, 64));
+        assert!(rig.node.datagrams().is_empty());
+        let refused = |stream: &&StreamId| {
+            rig.pair.ends(side).1.stop_received(**stream) == Some(crate::codes::WT_BUFFERED_STREAM_REJECTED)
+        };
+        assert_eq!(streams.iter().filter(refused).count(), 6);
+        rig.alive();
+    }
+}
+
+#[test]
+fn w03_tiny_datagram_capsules_do_not_fill_memory() {
+    for side in BOTH {
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        rig.send(&capsule(0, &[]).repeat(5000));
+        rig.pair.deliver(usize::MAX);
+        let (end, _) = rig.pair.ends(side);
+        while let Some(event) = end.events.pop_front() {
+            rig.node.sessions.on_event(&event, Timestamp::ORIGIN, &mut rig.node.h3, end);
+        }
+        assert_eq!(rig.node.sessions.queued_datagrams, 1024);
+        rig.node.poll();
+        assert_eq!(rig.node.datagrams().len(), 1024);
+        assert_eq!(rig.node.sessions.queued_datagrams, 0);
+    }
+}
+
+#[test]
+fn w04_what_overtakes_its_session_is_delivered_in_order() {
+    for side in BOTH {
+        for piece in [1, usize::MAX] {
+            let mut rig = Rig::new(side, &Config::default(), settings_of(Dialect::Draft16));
+            rig.piece = piece;
+            if side == Side::Client {
+                rig.connect();
+            }
+            let uni = rig.push_stream(Dir::Uni, id(0), b"early");
+            rig.run();
+            for n in 0..3 {
+                rig.peer_end().send_datagram(Bytes::from(vec![0, n])).unwrap();
+            }
+            rig.run();
+            assert_eq!(rig.node.sessions.early(), (1, 3));
+            assert_eq!(names(&rig.node.events), [""; 0]);
+            if side == Side::Server {
+                rig.ask("webtransport-h3");
+            }
+            // A bidirectional stream, between the request and its answer.
+            let bidi = rig.push_stream(Dir::Bidi, id(0), b"both");
+            rig.run();
+            rig.establish();
+            rig.peer_end().push(uni, b" and late");
+            rig.run();
+            assert_eq!(rig.node.opened(), [uni, bidi]);
+            assert_eq!(rig.node.datagrams(), [&[0][..], &[1], &[2]]);
+            let end = rig.pair.ends(side).0;
+            assert_eq!(rig.node.read_all(uni, end), (b"early and late".to_vec(), Ok(Read::Blocked)));
+            assert_eq!(rig.node.read_all(bidi, end), (b"both".to_vec(), Ok(Read::Blocked)));
+            assert_eq!(rig.node.sessions.early(), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn w05_streams_for_a_closed_session() {
+    for side in BOTH {
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        let Node { sessions, h3, .. } = &mut rig.node;
+        sessions.close(id(0), CloseInfo::default(), h3, rig.pair.ends(side).0);
+        rig.run();
+        for round in 0..2 {
+            let streams = [Dir::Bidi, Dir::Uni].map(|dir| rig.push_stream(dir, id(0), b"late"));
+            rig.peer_end().send_datagram(Bytes::from_static(&[0, 1])).unwrap();
+            rig.run();
+            for stream in streams {
+                assert_eq!(rig.peer_end().stop_received(stream), Some(GONE));
+            }
+            assert_eq!(rig.peer_end().reset_received(streams[0]), Some(GONE));
+            assert_eq!(names(&rig.node.events).iter().filter(|name| **name == "opened").count(), 0);
+            assert_eq!(rig.node.datagrams().len(), 0);
+            if round == 0 {
+                // Also when the CONNECT stream is over on both sides.
+                rig.fin();
+                rig.run();
+                assert!(rig.node.has("finished"));
+            }
+        }
+        assert_eq!(rig.node.sessions.early(), (0, 0));
+        rig.alive();
+    }
+}
+
+#[test]
+fn a_client_knows_which_sessions_there_are() {
+    let mut rig = Rig::ready(Side::Client, Dialect::Draft16);
+    let stream = rig.push_stream(Dir::Bidi, id(5), b"");
+    rig.run();
+    assert_eq!(rig.peer_end().stop_received(stream), Some(GONE));
+}
+
+#[test]
+fn streams_of_plain_requests_are_refused() {
+    let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(Dialect::Draft16));
+    let early = rig.push_stream(Dir::Uni, id(0), b"");
+    rig.run();
+    let head = RequestHead::new(http::Method::GET, "a.test".parse().unwrap(), "/".parse().unwrap());
+    rig.peer.send_request(&head, true, &mut rig.pair.client).unwrap();
+    let late = rig.push_stream(Dir::Bidi, id(0), b"");
+    rig.run();
+    for stream in [early, late] {
+        let told = rig.peer_end().stop_received(stream);
+        assert_eq!(told, Some(crate::codes::WT_BUFFERED_STREAM_REJECTED));
+    }
+    assert!(rig.node.has("http"));
+}
+
+/// What the peer sends on the CONNECT stream resets it with `H3_MESSAGE_ERROR`, and only that.
+fn assert_malformed(bytes: &[u8], fin: bool) {
+    for side in BOTH {
+        for dialect in DIALECTS {
+            for piece in [1, usize::MAX] {
+                let mut rig = Rig::ready(side, dialect);
+                rig.piece = piece;
+                let stream = rig.push_stream(Dir::Bidi, id(0), b"x");
+                rig.run();
+                rig.send(bytes);
+                if fin {
+                    rig.fin();
+                }
+                rig.run();
+                assert!(matches!(rig.node.closed(), Some(Err(_))), "{:?}", rig.node.events);
+                rig.alive();
+                assert_eq!(rig.peer_end().reset_received(id(0).0), Some(MESSAGE_ERROR));
+                assert_eq!(rig.peer_end().reset_received(stream), Some(GONE));
+                assert_eq!(rig.peer_end().stop_received(stream), Some(GONE));
+                assert_eq!(rig.node.sessions.open_streams(), 0);
+                assert!(rig.node.sessions.sessions.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn w06_w07_bad_close_capsules() {
+    assert_malformed(&close_capsule(0, &[b'a'; 1025]), false);
+    assert_malformed(&[&[0x68, 0x43, 0xc0, 0, 0, 0, 0x40, 0, 0, 0][..], &[0; 100]].concat(), false);
+    for length in 0..4 {
+        assert_malformed(&capsule(CLOSE, &vec![0; length]), false);
+    }
+    assert_malformed(&close_capsule(0, &[0xff, 0xfe]), false);
+    assert_malformed(&close_capsule(0, &"\u{20ac}".as_bytes()[..2]), false);
+}
+
+#[test]
+fn w06_the_longest_reason_passes() {
+    for side in BOTH {
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        rig.send(&close_capsule(7, &[b'a'; 1024]));
+        rig.fin();
+        rig.run();
+        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo { code: 7, reason: "a".repeat(1024) })));
+        assert!(rig.peer_end().finish_received(id(0).0));
+    }
+}
+
+#[test]
+fn w08_bytes_after_the_close() {
+    for side in BOTH {
+        // Together with the capsule: nothing was answered yet.
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        rig.send(&[close_capsule(1, b"bye"), vec![0]].concat());
+        rig.run();
+        rig.assert_reset(id(0).0, MESSAGE_ERROR);
+        // Later: the answer is given, what can still be said is to stop.
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        rig.send(&close_capsule(1, b"bye"));
+        rig.run();
+        assert!(rig.peer_end().finish_received(id(0).0));
+        rig.send(&capsule(0x1234, b"?"));
+        rig.run();
+        rig.alive();
+        assert_eq!(rig.peer_end().stop_received(id(0).0), Some(MESSAGE_ERROR));
+        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo { code: 1, reason: "bye".into() })));
+        assert!(rig.node.sessions.sessions.is_empty());
+    }
+}
+
+#[test]
+fn w09_end_inside_a_capsule() {
+    for cut in 1..8 {
+        assert_malformed(&close_capsule(1, b"bye")[..cut], true);
+    }
+    assert_malformed(&capsule(0x4242, b"unknown")[..5], true);
+}
+
+#[test]
+fn w10_huge_capsules() {
+    for kind in [CLOSE, DRAIN, 0x190b_4d3e, 0x190b_4d42] {
+        let mut bytes = Vec::new();
+        varint::put(&mut bytes, kind);
+        varint::put(&mut bytes, 1 << 32);
+        bytes.extend([0; 10]);
+        assert_malformed(&bytes, false);
+    }
+    for kind in [0, 0x190b_4d3d, 0x190b_4d3f, 0x190b_4d40, 0x190b_4d41, 0x190b_4d43, 0x190b_4d44, 0x1717] {
+        let mut rig = Rig::ready(Side::Server, Dialect::Draft16);
+        let mut bytes = Vec::new();
+        varint::put(&mut bytes, kind);
+        varint::put(&mut bytes, 1 << 32);
+        bytes.extend([0; 10]);
+        rig.send(&bytes);
+        rig.run();
+        assert!(rig.node.sessions.is_open(id(0)));
+        assert_eq!(rig.node.sessions.sessions[&id(0)].reader.buffered(), 0);
+        rig.fin();
+        rig.run();
+        assert!(matches!(rig.node.closed(), Some(Err(SessionError::Capsule(_)))));
+    }
+}
+
+#[test]
+fn w13_prohibited_capsules() {
+    for kind in [0x190b_4d3e, 0x190b_4d42] {
+        for value in [&[][..], &[0], &[0, 1], &[0; 16]] {
+            assert_malformed(&capsule(kind, value), false);
+        }
+    }
+}
+
+#[test]
+fn w14_flow_control_and_unknown_capsules_mean_nothing() {
+    for side in BOTH {
+        for dialect in DIALECTS {
+            let mut rig = Rig::ready(side, dialect);
+            rig.piece = 3;
+            for kind in (0x190b_4d38..=0x190b_4d44).filter(|kind| ![0x190b_4d3e, 0x190b_4d42].contains(kind))
+            {
+                rig.send(
+                    &[capsule(kind, &[0xff; 8]), capsule(kind, &[]), capsule(kind, &[0; 3000])].concat(),
+                );
+                rig.run();
+            }
+            rig.send(
+                &[capsule(0x29 * 7 + 0x17, b"grease"), capsule(0, b"datagram"), capsule(DRAIN, b"")].concat(),
+            );
+            rig.run();
+            assert_eq!(names(&rig.node.events), ["datagram", "draining"]);
+            assert_eq!(rig.node.datagrams(), [&b"datagram"[..]]);
+            rig.fin();
+            rig.run();
+            // An end without a capsule is a close with code 0.
+            assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo::default())));
+            assert!(rig.peer_end().finish_received(id(0).0));
+        }
+    }
+}
+
+#[test]
+fn resets_and_stops_of_the_connect_stream_end_the_session() {
+    for side in BOTH {
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        let stream = rig.push_stream(Dir::Uni, id(0), b"x");
+        rig.run();
+        let end = rig.pair.ends(side).1;
+        rig.peer.reset(id(0).0, 0x77, end);
+        rig.run();
+        assert_eq!(rig.node.closed(), Some(&Err(SessionError::Reset(0x77))));
+        assert_eq!(rig.peer_end().stop_received(stream), Some(GONE));
+        assert_eq!(rig.peer_end().reset_received(id(0).0), Some(GONE));
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        let end = rig.pair.ends(side).1;
+        rig.peer.stop(id(0).0, 0x78, end);
+        rig.run();
+        assert_eq!(rig.node.closed(), Some(&Err(SessionError::Stopped(0x78))));
+        // One that closes may stop first: the capsule counts.
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        let end = rig.pair.ends(side).1;
+        rig.peer.stop(id(0).0, GONE, end);
+        rig.run();
+        rig.send(&close_capsule(3, b"x"));
+        rig.fin();
+        rig.run();
+        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo { code: 3, reason: "x".into() })));
+        assert!(rig.node.has("finished"));
+    }
+}
+
+#[test]
+fn w21_plain_resets_before_the_session_id() {
+    for side in BOTH {
+        for dir in [Dir::Bidi, Dir::Uni] {
+            let mut rig = Rig::ready(side, Dialect::Draft16);
+            let end = rig.peer_end();
+            let stream = end.open(dir).unwrap();
+            end.push(stream, &preface(dir, id(0))[..2]);
+            rig.run();
+            rig.peer_end().reset_stream_at = false;
+            rig.peer_end().reset(stream, 9, 0).unwrap();
+            rig.run();
+            assert_eq!(names(&rig.node.events), [""; 0]);
+            assert!(rig.node.sessions.is_open(id(0)));
+            assert_eq!(rig.node.sessions.open_streams(), 0);
+            rig.alive();
+        }
+    }
+}
+
+#[test]
+fn codes_that_are_no_applications_codes_are_none() {
+    for side in BOTH {
+        for code in [0, 0x10c, 0x52e4_a40f_a8f9] {
+            let mut rig = Rig::ready(side, Dialect::Draft02);
+            let stream = rig.push_stream(Dir::Bidi, id(0), b"");
+            rig.run();
+            rig.peer_end().reset(stream, code, 99).unwrap();
+            rig.peer_end().stop_sending(stream, code).unwrap();
+            rig.run();
+            let end = rig.pair.ends(side).0;
+            assert_eq!(rig.node.read_all(stream, end).1, Err(StreamError::Reset(None)));
+            assert!(rig.node.events.iter().any(|event| matches!(event, Event::Stopped { code: None, .. })));
+        }
+    }
+}
+
+#[test]
+fn w24_nothing_of_a_rejected_session_reaches_the_application() {
+    let mut rig = Rig::pending(Side::Server, Dialect::Draft16);
+    rig.send(&[capsule(0, b"datagram"), capsule(DRAIN, b"")].concat());
+    let streams = [Dir::Bidi, Dir::Uni].map(|dir| rig.push_stream(dir, id(0), b"early"));
+    rig.peer_end().send_datagram(Bytes::from_static(&[0, 1])).unwrap();
+    rig.run();
+    assert_eq!(names(&rig.node.events), ["incoming"]);
+    assert_eq!(rig.node.sessions.early(), (2, 1));
+    let Node { sessions, h3, .. } = &mut rig.node;
+    sessions.reject(id(0), StatusCode::FORBIDDEN, HeaderMap::new(), h3, &mut rig.pair.server);
+    rig.run();
+    assert_eq!(names(&rig.node.events), ["incoming"]);
+    assert_eq!(rig.node.sessions.early(), (0, 0));
+    for stream in streams {
+        assert_eq!(rig.peer_end().stop_received(stream), Some(GONE));
+    }
+    let forbidden = |event: &h3_core::Event| matches!(event, h3_core::Event::Response { head, .. } if head.status == StatusCode::FORBIDDEN);
+    assert!(rig.peer_events.iter().any(forbidden));
+    assert_eq!(rig.accept(), Err(crate::AcceptError::Gone));
+    // The next one is welcome.
+    rig.ask("webtransport-h3");
+    assert_eq!(names(&rig.node.events), ["incoming", "incoming"]);
+    rig.alive();
+}
+
+#[test]
+fn capsules_before_the_answer_are_processed_after_it() {
+    let mut rig = Rig::pending(Side::Server, Dialect::Draft16);
+    rig.send(&[capsule(0, b"datagram"), close_capsule(5, b"never mind")].concat());
+    rig.fin();
+    rig.run();
+    assert_eq!(names(&rig.node.events), ["incoming"]);
+    rig.accept().unwrap();
+    rig.run();
+    assert_eq!(names(&rig.node.events), ["incoming", "datagram", "closed", "finished"]);
+    assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo { code: 5, reason: "never mind".into() })));
+}
+
+#[test]
+fn a_client_that_gives_up_before_the_answer() {
+    let mut rig = Rig::pending(Side::Server, Dialect::Draft16);
+    let stream = rig.push_stream(Dir::Uni, id(0), b"early");
+    rig.run();
+    rig.peer.reset(id(0).0, 0x10c, &mut rig.pair.client);
+    rig.run();
+    assert_eq!(names(&rig.node.events), ["incoming", "closed", "finished"]);
+    assert_eq!(rig.accept(), Err(crate::AcceptError::Gone));
+    assert_eq!(rig.peer_end().stop_received(stream), Some(GONE));
+    assert_eq!(rig.node.sessions.early(), (0, 0));
+}
+
+#[test]
+fn goaway_below_the_request_refuses_it() {
+    let mut rig = Rig::pending(Side::Client, Dialect::Draft16);
+    // GOAWAY 0 on the peer's control stream, its first unidirectional one.
+    rig.peer_end().push(StreamId::new(Side::Server, Dir::Uni, 0), &[7, 1, 0]);
+    rig.run();
+    assert_eq!(rig.node.refusal(), Some(&crate::Refusal::GoingAway));
+    rig.alive();
+}

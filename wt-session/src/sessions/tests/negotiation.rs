@@ -1,0 +1,287 @@
+//! Settings, parameters, statuses: when there is a session, and what is said when there is none.
+
+use super::*;
+use crate::{Refusal, protocols};
+
+fn refused(
+    side: Side,
+    change: impl Fn(&mut Settings),
+    config: &Config,
+    end: impl Fn(&mut End),
+) -> (Rig, Option<Refusal>) {
+    let mut settings = settings_of(Dialect::Draft16);
+    change(&mut settings);
+    let mut rig = Rig::new(side, config, settings);
+    end(rig.pair.ends(side).0);
+    match side {
+        Side::Client => rig.connect(),
+        Side::Server => {
+            rig.ask("webtransport-h3");
+        }
+    }
+    let refusal = rig.node.refusal().cloned();
+    (rig, refusal)
+}
+
+/// What the peer's settings lack, what its parameters lack, this end's configuration, what comes of it.
+type Case<'a, T> = (&'a dyn Fn(&mut Settings), &'a dyn Fn(&mut End), &'a Config, T);
+
+fn no_datagrams(settings: &mut Settings) {
+    (settings.h3_datagram, settings.h3_datagram_draft04) = (false, false);
+}
+
+#[test]
+fn w16_what_a_server_may_lack_and_may_not() {
+    let (normal, strict) = (Config::default(), Config { strict: true, ..Config::default() });
+    let cases: [Case<'_, Option<&str>>; 8] = [
+        (&|_| {}, &|_| {}, &normal, None),
+        (&no_datagrams, &|_| {}, &normal, Some("SETTINGS_H3_DATAGRAM (0x33)")),
+        (
+            &|s| s.enable_connect_protocol = false,
+            &|_| {},
+            &normal,
+            Some("SETTINGS_ENABLE_CONNECT_PROTOCOL (0x8)"),
+        ),
+        (&|s| s.wt_enabled = 0, &|_| {}, &normal, Some("SETTINGS_WT_ENABLED (0x2c7cf000)")),
+        (&|_| {}, &|end| end.max_datagram = None, &normal, Some("max_datagram_frame_size (0x20)")),
+        (&|_| {}, &|end| end.reset_stream_at = false, &normal, None),
+        (&|_| {}, &|end| end.reset_stream_at = false, &strict, Some("reset_stream_at (0x1d)")),
+        (&|s| s.h3_datagram = false, &|_| {}, &normal, None),
+    ];
+    for (at, (change, end, config, expected)) in cases.into_iter().enumerate() {
+        let (mut rig, refusal) = refused(Side::Client, change, config, end);
+        let text = refusal.map(|refusal| refusal.to_string());
+        assert_eq!(text.is_some(), expected.is_some(), "{at}: {text:?}");
+        if let (Some(text), Some(expected)) = (text, expected) {
+            assert!(text.contains(expected), "{at}: {text}");
+            // No CONNECT was sent.
+            assert!(!rig.peer_events.iter().any(|event| matches!(event, h3_core::Event::Request { .. })));
+        }
+        rig.alive();
+    }
+}
+
+#[test]
+fn draft_02_servers_need_neither_extended_connect_nor_reset_stream_at() {
+    let settings = Settings { wt_enabled_draft02: 1, h3_datagram: true, ..Settings::default() };
+    let mut rig = Rig::new(Side::Client, &Config::default(), settings);
+    rig.pair.client.reset_stream_at = false;
+    rig.connect();
+    let Some(h3_core::Event::Request { head, .. }) =
+        rig.peer_events.iter().find(|event| matches!(event, h3_core::Event::Request { .. }))
+    else {
+        panic!("{:?}", rig.peer_events)
+    };
+    assert_eq!(head.protocol.as_ref().unwrap().as_str(), "webtransport");
+    assert_eq!(head.headers["sec-webtransport-http3-draft02"], "1");
+    rig.establish();
+}
+
+#[test]
+fn a_setting_above_one_ends_the_connection() {
+    let (rig, refusal) =
+        refused(Side::Client, |settings| settings.wt_enabled = 2, &Config::default(), |_| {});
+    assert!(matches!(refusal, Some(Refusal::SettingValue { value: 2, .. })));
+    assert_eq!(rig.pair.client.closed.as_ref().map(|(code, _)| *code), Some(0x109));
+}
+
+#[test]
+fn w17_what_a_client_may_lack_and_may_not() {
+    let (normal, strict) = (Config::default(), Config { strict: true, ..Config::default() });
+    let cases: [Case<'_, bool>; 7] = [
+        (&|_| {}, &|_| {}, &normal, true),
+        (&no_datagrams, &|_| {}, &normal, false),
+        (&|_| {}, &|end| end.max_datagram = None, &normal, false),
+        (&|_| {}, &|end| end.reset_stream_at = false, &normal, true),
+        (&|_| {}, &|end| end.reset_stream_at = false, &strict, false),
+        (&|s| (s.wt_enabled, s.wt_max_sessions_draft07) = (0, 1), &|_| {}, &normal, true),
+        (&|s| s.wt_enabled = 0, &|_| {}, &normal, true),
+    ];
+    for (at, (change, end, config, accepted)) in cases.into_iter().enumerate() {
+        let (mut rig, refusal) = refused(Side::Server, change, config, end);
+        assert_eq!(rig.node.has("incoming"), accepted, "{at}");
+        assert_eq!(refusal.is_none(), accepted, "{at}: {refusal:?}");
+        if !accepted {
+            rig.assert_reset(id(0).0, MESSAGE_ERROR);
+        }
+    }
+}
+
+#[test]
+fn w17_nothing_before_the_clients_settings() {
+    for late in [settings_of(Dialect::Draft16), Settings { wt_enabled: 1, ..Settings::default() }] {
+        let mut pair = Pair::new();
+        let mut node = Node::new(Side::Server, &Config::default(), &mut pair.server);
+        // The peer opens its streams but holds its control stream's bytes back.
+        let control = pair.client.open(Dir::Uni).unwrap();
+        let mut peer = Connection::new(h3_core::Config::new(settings_of(Dialect::Draft16)), Side::Client);
+        pair.deliver(usize::MAX);
+        pair.client.events.drain(..).for_each(drop);
+        // A CONNECT as a real peer encodes it, taken from another pair.
+        let connect = encoded_connect(&mut peer);
+        let stream = pair.client.open(Dir::Bidi).unwrap();
+        pair.client.push(stream, &connect);
+        pair.deliver(usize::MAX);
+        node.pump(&mut pair.server);
+        assert_eq!(names(&node.events), [""; 0]);
+        assert_eq!(
+            node.sessions.accept(id(0), HeaderMap::new(), &mut node.h3, &mut pair.server),
+            Err(crate::AcceptError::Gone)
+        );
+        let mut payload = Vec::new();
+        late.encode(0, &mut payload);
+        let mut frame = vec![0, 4, u8::try_from(payload.len()).unwrap()];
+        assert!(payload.len() < 64);
+        frame.extend(payload);
+        pair.client.push(control, &frame);
+        pair.deliver(usize::MAX);
+        node.pump(&mut pair.server);
+        pair.deliver(usize::MAX);
+        if late.datagrams() {
+            assert_eq!(names(&node.events), ["incoming"]);
+        } else {
+            assert_eq!(names(&node.events), ["refused"]);
+            assert_eq!(pair.client.reset_received(stream), Some(MESSAGE_ERROR));
+        }
+    }
+}
+
+/// The bytes of a CONNECT stream.
+fn encoded_connect(client: &mut Connection) -> Vec<u8> {
+    let mut rig = Pair::new();
+    let mut server = Connection::new(h3_core::Config::new(settings_of(Dialect::Draft16)), Side::Server);
+    client.start(&mut rig.client);
+    server.start(&mut rig.server);
+    rig.deliver(usize::MAX);
+    while let Some(event) = rig.client.events.pop_front() {
+        client.on_event(&event, Timestamp::ORIGIN, &mut rig.client);
+    }
+    let mut head = RequestHead::new(http::Method::CONNECT, "a.test".parse().unwrap(), "/".parse().unwrap());
+    head.protocol = h3_core::Protocol::new(Bytes::from_static(b"webtransport-h3"));
+    let stream = client.send_request(&head, false, &mut rig.client).unwrap();
+    rig.deliver(usize::MAX);
+    rig.server.pull(stream)
+}
+
+#[test]
+fn the_server_takes_both_tokens_and_leaves_others_to_the_application() {
+    for dialect in DIALECTS {
+        for token in ["webtransport", "webtransport-h3"] {
+            let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(dialect));
+            rig.ask(token);
+            let [Event::Incoming { request, .. }] = &rig.node.events[..] else { panic!() };
+            assert_eq!(request.dialect, dialect);
+            let strict = Config { strict: true, ..Config::default() };
+            let mut rig = Rig::new(Side::Server, &strict, settings_of(dialect));
+            rig.ask(token);
+            assert_eq!(rig.node.has("incoming"), token == dialect.token());
+        }
+    }
+    let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(Dialect::Draft16));
+    rig.ask("connect-udp");
+    assert!(matches!(rig.node.events[..], [Event::Http(h3_core::Event::Request { .. })]));
+}
+
+#[test]
+fn w19_statuses() {
+    for (status, established) in
+        [(200, true), (201, true), (302, false), (403, false), (404, false), (405, false), (501, false)]
+    {
+        let mut rig = Rig::pending(Side::Client, Dialect::Draft16);
+        rig.answer(103);
+        assert_eq!(names(&rig.node.events), [""; 0]);
+        rig.answer(status);
+        assert_eq!(rig.node.has("established"), established);
+        if !established {
+            let Some(Refusal::Status(told)) = rig.node.refusal() else { panic!() };
+            assert_eq!(*told, status);
+            assert!(rig.node.refusal().unwrap().to_string().contains(&status.to_string()));
+            assert!(rig.node.sessions.sessions.is_empty());
+            // Not followed: no second request.
+            let requests =
+                rig.peer_events.iter().filter(|event| matches!(event, h3_core::Event::Request { .. }));
+            assert_eq!(requests.count(), 1);
+        }
+        rig.alive();
+    }
+}
+
+#[test]
+fn w19_end_or_reset_instead_of_a_response() {
+    let mut rig = Rig::pending(Side::Client, Dialect::Draft16);
+    rig.pair.server.finish(id(0).0).unwrap();
+    rig.run();
+    assert_eq!(rig.node.refusal(), Some(&Refusal::NoResponse));
+    let mut rig = Rig::pending(Side::Client, Dialect::Draft16);
+    rig.peer.reset(id(0).0, 0x10b, &mut rig.pair.server);
+    rig.run();
+    assert_eq!(rig.node.refusal(), Some(&Refusal::Reset(0x10b)));
+    assert_eq!(names(&rig.node.events), ["refused"]);
+}
+
+#[test]
+fn w15_one_session_at_a_time() {
+    for dialect in DIALECTS {
+        for open in [false, true] {
+            let mut rig = Rig::pending(Side::Server, dialect);
+            if open {
+                rig.establish();
+            }
+            let second = rig.ask(dialect.token());
+            rig.assert_reset(second, 0x10b);
+            assert_eq!(rig.node.refusal(), Some(&Refusal::SecondSession));
+            assert!(rig.node.sessions.live());
+        }
+        let mut rig = Rig::pending(Side::Client, dialect);
+        let Node { sessions, h3, .. } = &mut rig.node;
+        let second = sessions.connect(request(), h3, &mut rig.pair.client);
+        assert_eq!(second, Err(crate::ConnectError::SessionExists));
+    }
+}
+
+#[test]
+fn w18_application_protocols() {
+    for (answer, expected) in
+        [(Some("\"b\""), Ok(Some("b"))), (None, Ok(None)), (Some("b"), Ok(None)), (Some("\"c\""), Err("c"))]
+    {
+        let mut rig = Rig::new(Side::Client, &Config::default(), settings_of(Dialect::Draft16));
+        let mut asked = request();
+        asked.headers.insert(protocols::WT_AVAILABLE_PROTOCOLS, protocols::offer(&["a", "b"]).unwrap());
+        let Node { sessions, h3, .. } = &mut rig.node;
+        sessions.connect(asked, h3, &mut rig.pair.client).unwrap();
+        rig.run();
+        let mut head = ResponseHead::new(StatusCode::OK);
+        if let Some(answer) = answer {
+            head.headers.insert(protocols::WT_PROTOCOL, answer.parse().unwrap());
+        }
+        rig.peer.send_response(id(0).0, &head, false, &mut rig.pair.server).unwrap();
+        rig.run();
+        match expected {
+            Ok(name) => {
+                let [Event::Established { protocol, .. }] = &rig.node.events[..] else { panic!() };
+                assert_eq!(protocol.as_deref(), name);
+            }
+            Err(name) => {
+                assert_eq!(rig.node.refusal(), Some(&Refusal::Protocol(name.to_owned())));
+                rig.assert_reset(id(0).0, crate::codes::WT_ALPN_ERROR);
+            }
+        }
+    }
+}
+
+#[test]
+fn connect_waits_for_a_stream_and_can_be_given_up() {
+    let mut rig = Rig::new(Side::Client, &Config::default(), settings_of(Dialect::Draft16));
+    rig.pair.server.grants[0] = 0;
+    rig.run();
+    rig.connect();
+    assert!(rig.node.sessions.asking.is_some());
+    rig.pair.server.grants[0] = 1;
+    rig.run();
+    assert!(rig.node.sessions.asking.is_none());
+    let Node { sessions, h3, .. } = &mut rig.node;
+    sessions.cancel_connect(h3, &mut rig.pair.client);
+    rig.run();
+    assert_eq!(rig.node.refusal(), Some(&Refusal::Cancelled));
+    rig.assert_reset(id(0).0, 0x10c);
+}

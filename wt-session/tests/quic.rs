@@ -1,0 +1,210 @@
+//! A session over two real QUIC connections that hand each other datagrams, in virtual time.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use h3_core::transport::ConnTransport;
+use http::HeaderMap;
+use quic_core::{
+    CidFactory, ClientConfig, ConnectionHandle, DatagramEvent, DatagramMeta, Dir, Endpoint, EndpointConfig,
+    ServerConfig, Side, StreamId, TransportConfig,
+    base::{Ecn, SeededEntropy, Timestamp},
+    error::call::Read,
+    testing,
+};
+use wt_session::{CloseInfo, Config, ConnectRequest, Event, SessionId, Sessions, StreamError};
+
+struct Peer {
+    endpoint: Endpoint,
+    connection: Option<(ConnectionHandle, quic_core::Connection)>,
+    h3: h3_core::Connection,
+    sessions: Sessions,
+    events: Vec<Event>,
+    address: SocketAddr,
+}
+
+impl Peer {
+    fn new(side: Side, config: &Config, server: Option<Arc<ServerConfig>>) -> Self {
+        let seed = if side.is_client() { 1 } else { 2 };
+        let cids = CidFactory::new(8, 0, &[seed; 32]);
+        let entropy = Box::new(SeededEntropy::new(seed.into()));
+        Self {
+            endpoint: Endpoint::new(EndpointConfig::new(cids), server, entropy),
+            connection: None,
+            h3: h3_core::Connection::new(h3_core::Config::new(Sessions::settings(config)), side),
+            sessions: Sessions::new(config.clone(), side),
+            events: Vec::new(),
+            address: SocketAddr::from(([127, 0, 0, seed], 4433)),
+        }
+    }
+
+    fn receive(&mut self, now: Timestamp, remote: SocketAddr, data: &[u8]) {
+        let meta = DatagramMeta { remote, local_ip: None, ecn: Ecn::NotEct, allocation: data.len() };
+        match self.endpoint.handle_datagram(now, &meta, BytesMut::from(data)) {
+            DatagramEvent::Connection(_, data) => {
+                self.connection.as_mut().unwrap().1.handle_datagram(now, &meta, data);
+            }
+            DatagramEvent::Incoming(incoming) => {
+                self.connection = Some(self.endpoint.accept(now, incoming).unwrap());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn transmit(&mut self, now: Timestamp) -> Vec<Vec<u8>> {
+        let mut out = Vec::new();
+        let mut buffer = vec![0; 12_000];
+        let Some((handle, connection)) = &mut self.connection else { return out };
+        if connection.poll_timeout().is_some_and(|at| at <= now) {
+            connection.handle_timeout(now);
+        }
+        while let Some(event) = connection.poll_event() {
+            let mut t = ConnTransport::new(connection, now);
+            if event == quic_core::Event::HandshakeComplete {
+                self.h3.start(&mut t);
+            }
+            self.sessions.on_event(&event, now, &mut self.h3, &mut t);
+            while let Some(event) = self.sessions.poll_event() {
+                self.events.push(event);
+            }
+        }
+        while let Some(change) = connection.poll_cid_change() {
+            self.endpoint.handle_cid_change(*handle, change);
+        }
+        while let Some(transmit) = connection.poll_transmit(now, &mut buffer) {
+            out.extend(buffer[..transmit.size].chunks(transmit.segment_size).map(<[u8]>::to_vec));
+        }
+        out
+    }
+
+    fn with<R>(
+        &mut self,
+        now: Timestamp,
+        act: impl FnOnce(&mut Sessions, &mut h3_core::Connection, &mut ConnTransport<'_>) -> R,
+    ) -> R {
+        let mut t = ConnTransport::new(&mut self.connection.as_mut().unwrap().1, now);
+        let result = act(&mut self.sessions, &mut self.h3, &mut t);
+        while let Some(event) = self.sessions.poll_event() {
+            self.events.push(event);
+        }
+        result
+    }
+
+    fn read_all(&mut self, now: Timestamp, stream: StreamId) -> (Vec<u8>, Result<Read, StreamError>) {
+        let mut all = Vec::new();
+        loop {
+            match self.with(now, |sessions, _, t| sessions.read(stream, usize::MAX, t)) {
+                Ok(Read::Data(bytes)) => all.extend_from_slice(&bytes),
+                last => return (all, last),
+            }
+        }
+    }
+
+    fn has(&self, wanted: impl Fn(&Event) -> bool) -> bool {
+        self.events.iter().any(wanted)
+    }
+}
+
+struct World {
+    client: Peer,
+    server: Peer,
+    now: Timestamp,
+}
+
+impl World {
+    fn run(&mut self) {
+        for _ in 0..40 {
+            self.now += Duration::from_millis(5);
+            let there = self.client.transmit(self.now);
+            let back = self.server.transmit(self.now);
+            self.now += Duration::from_millis(5);
+            there.iter().for_each(|data| self.server.receive(self.now, self.client.address, data));
+            back.iter().for_each(|data| self.client.receive(self.now, self.server.address, data));
+        }
+    }
+
+    fn established(client: &Config, server: &Config) -> (Self, SessionId) {
+        let (tls, certificate) = testing::tls_server_config(b"h3");
+        let transport = Arc::new(TransportConfig::default());
+        let accepting = ServerConfig { tls, transport: Arc::clone(&transport), token_key: [7; 32] };
+        let connecting = ClientConfig { tls: testing::tls_client_config(&certificate, b"h3"), transport };
+        let mut world = Self {
+            client: Peer::new(Side::Client, client, None),
+            server: Peer::new(Side::Server, server, Some(Arc::new(accepting))),
+            now: Timestamp::from_nanos(1_000_000_000),
+        };
+        let (now, remote) = (world.now, world.server.address);
+        let opened = world.client.endpoint.connect(now, &connecting, "localhost", remote).unwrap();
+        world.client.connection = Some(opened);
+        let request = ConnectRequest {
+            authority: "localhost".parse().unwrap(),
+            path: "/".parse().unwrap(),
+            origin: None,
+            headers: HeaderMap::new(),
+        };
+        // At once: it waits for the server's SETTINGS.
+        world.client.with(now, |sessions, h3, t| sessions.connect(request, h3, t)).unwrap();
+        world.run();
+        let session = SessionId(StreamId::new(Side::Client, Dir::Bidi, 0));
+        assert!(world.server.has(|event| matches!(event, Event::Incoming { .. })));
+        let now = world.now;
+        world.server.with(now, |sessions, h3, t| sessions.accept(session, HeaderMap::new(), h3, t)).unwrap();
+        world.run();
+        assert!(world.client.has(|event| matches!(event, Event::Established { .. })));
+        (world, session)
+    }
+}
+
+#[test]
+fn a_session_from_connect_to_close() {
+    let mut old = Config::default();
+    old.draft16 = false;
+    for client in [Config::default(), old] {
+        let (mut world, session) = World::established(&client, &Config::default());
+        let now = world.now;
+        let data = Bytes::from(vec![7; 300_000]);
+        let (stream, short) = world.client.with(now, |sessions, h3, t| {
+            let stream = sessions.open(session, Dir::Bidi, t).unwrap().unwrap();
+            assert_eq!(sessions.write(stream, &mut data.clone(), t), Ok(300_000));
+            sessions.finish(stream, t).unwrap();
+            let short = sessions.open(session, Dir::Uni, t).unwrap().unwrap();
+            sessions.reset(short, 4321, t).unwrap();
+            sessions.send_datagram(session, Bytes::from_static(b"datagram"), h3, t).unwrap();
+            (stream, short)
+        });
+        let mut received = Vec::new();
+        let mut last = Ok(Read::Blocked);
+        for _ in 0..20 {
+            world.run();
+            if last != Ok(Read::Finished) {
+                let (part, end) = world.server.read_all(world.now, stream);
+                received.extend(part);
+                last = end;
+            }
+        }
+        assert_eq!((received.len(), &last), (300_000, &Ok(Read::Finished)));
+        let server = &mut world.server;
+        assert!(
+            server.has(|event| matches!(event, Event::Datagram { payload, .. } if payload == "datagram"))
+        );
+        // Reset before any payload: the preface alone tells whose it was.
+        let opened = |event: &Event| matches!(event, Event::StreamOpened { stream, .. } if *stream == short);
+        assert!(server.has(opened));
+        assert_eq!(server.read_all(world.now, short), (vec![], Err(StreamError::Reset(Some(4321)))));
+        assert!(world.client.has(|event| matches!(event, Event::Sent { stream: sent } if *sent == stream)));
+        let info = CloseInfo { code: 9, reason: "done".into() };
+        let now = world.now;
+        world.server.with(now, |sessions, h3, t| sessions.close(session, info.clone(), h3, t));
+        world.run();
+        // The server never ended its side of the stream, so the close reset it; the client may still look.
+        assert_eq!(world.client.read_all(world.now, stream), (vec![], Err(StreamError::SessionGone)));
+        for peer in [&world.client, &world.server] {
+            assert_eq!(peer.sessions.open_streams(), 0);
+            assert!(
+                peer.has(|event| matches!(event, Event::Closed { result: Ok(told), .. } if *told == info))
+            );
+            assert!(peer.has(|event| matches!(event, Event::Finished { .. })));
+            assert!(!peer.connection.as_ref().unwrap().1.is_closed());
+        }
+    }
+}

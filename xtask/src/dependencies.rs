@@ -1,0 +1,93 @@
+//! Whether the product is what it says: everything that speaks QUIC, HTTP/3, QPACK or WebTransport is ours.
+
+use std::process::Command;
+
+use crate::verdict::Outcome;
+
+/// Crates whose presence from a registry would make the claim false. A trailing `*` stands for any ending.
+/// `quinn-udp` is not among them: it is a socket library.
+const FOREIGN: &[&str] = &[
+    "quinn",
+    "quinn-proto",
+    "quiche",
+    "tokio-quiche",
+    "s2n-quic*",
+    "neqo*",
+    "h3",
+    "h3-*",
+    "wtransport*",
+    "web-transport*",
+    "webtransport*",
+    "msquic*",
+    "noq*",
+    "iroh-quinn*",
+    "tquic*",
+    "ngtcp2*",
+    "nghttp3*",
+    "qpack",
+    "qh3",
+    "ls-qpack*",
+    "lsquic*",
+    "quic-rpc",
+    "xwt*",
+];
+
+/// The lines of `cargo tree --prefix none --format {p}` that name such a crate. Crates with a path are ours.
+fn foreign(tree: &str) -> Vec<&str> {
+    let mut found: Vec<_> = tree.lines().map(str::trim).filter(|line| is_foreign(line)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn is_foreign(line: &str) -> bool {
+    let name = line.split_whitespace().next().unwrap_or_default();
+    let is_ours = line.contains("(/") || line.contains(":\\");
+    !is_ours
+        && FOREIGN.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == *pattern,
+        })
+}
+
+/// Checks the tree of the command-line tool, which contains all product crates.
+pub(crate) fn check(cargo: &str) -> Outcome {
+    let output = Command::new(cargo)
+        .args([
+            "tree",
+            "--locked",
+            "-e",
+            "normal,build",
+            "-p",
+            "wt-cli",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
+        .output();
+    let tree = match output {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Ok(output) => return Outcome::Failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => return Outcome::Failed(format!("cargo tree could not be started: {error}")),
+    };
+    if tree.trim().is_empty() {
+        return Outcome::Failed("cargo tree printed nothing".to_owned());
+    }
+    match foreign(&tree).as_slice() {
+        [] => Outcome::Passed,
+        found => Outcome::Failed(format!("the product depends on {}", found.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_stacks_are_found_and_ours_are_not() {
+        let tree = "wt-cli v0.1.0 (/src/weft/wt-cli)\nquinn-udp v0.6.0\nqpack v0.1.0 (/src/weft/qpack)\n\
+                    qpack v0.1.0\nh3 v0.0.8\nh3-core v0.1.0 (/src/weft/h3-core)\nneqo-common v1\nh3 v0.0.8\nhttp v1.3.1\n";
+        assert_eq!(foreign(tree), ["h3 v0.0.8", "neqo-common v1", "qpack v0.1.0"]);
+    }
+}

@@ -1,0 +1,46 @@
+//! What `cargo xtask test` was asked.
+
+/// Options of `test`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct TestOptions {
+    /// No tests with Chromium.
+    pub(crate) no_browser: bool,
+    /// No tests with other implementations at all.
+    pub(crate) no_e2e: bool,
+    /// Go on after a failing step.
+    pub(crate) keep_going: bool,
+}
+
+impl TestOptions {
+    /// Parses the arguments after `test`; the error is the argument that is not known.
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut options = Self::default();
+        for argument in arguments {
+            match argument.as_str() {
+                "--no-browser" => options.no_browser = true,
+                "--no-e2e" => options.no_e2e = true,
+                "--keep-going" => options.keep_going = true,
+                unknown => return Err(unknown.to_owned()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Whether this run must have everything: a missing tool is a failure.
+pub(crate) fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_option_is_named() {
+        let parse =
+            |words: &[&str]| TestOptions::parse(&words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
+        assert_eq!(parse(&["--no-browser", "--bogus"]), Err("--bogus".to_owned()));
+        assert_eq!(parse(&["--no-e2e"]), Ok(TestOptions { no_e2e: true, ..TestOptions::default() }));
+    }
+}

@@ -1,0 +1,118 @@
+//! The steps of `test`, in order, and `fuzz`.
+//!
+//! All test steps select the whole workspace and one profile, so that features are resolved once and nothing is built
+//! twice; tests with other implementations are `#[ignore]`d tests of the crate `e2e`, picked by name.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use crate::{
+    dependencies,
+    options::{TestOptions, is_ci},
+    tools,
+    verdict::{Outcome, Run, run},
+};
+
+fn cargo_path() -> String {
+    env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
+fn root() -> PathBuf {
+    // The manifest of this crate lies one folder below the workspace.
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(cargo_path());
+    command.args(arguments).current_dir(root());
+    // Told by the cargo that runs this program; another one must not inherit it.
+    for variable in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// `cargo xtask test`.
+pub(crate) fn test(options: &TestOptions) -> ExitCode {
+    let mut all = Run::new(options.keep_going);
+    all.step("format", || run(&mut cargo(&["fmt", "--all", "--check"])));
+    all.step("dependencies", || dependencies::check(&cargo_path()));
+    all.step("lints", || {
+        run(&mut cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    });
+    all.step("lints of the other provider (aws-lc-rs)", aws_lc);
+    all.step("unit, property, vector, simulation and documentation tests", || {
+        run(&mut cargo(&["test", "--locked", "--workspace"]))
+    });
+    all.step("fuzz corpora", || run(&mut fuzz_command(&["--replay".to_owned()])));
+    if !options.no_e2e {
+        all.step("end to end: aioquic", || missing_in_ci(aioquic()));
+    }
+    if !options.no_e2e && !options.no_browser {
+        all.step("end to end: Chromium", || missing_in_ci(chromium()));
+    }
+    all.finish()
+}
+
+/// aws-lc-rs builds C, for which it wants cmake on some systems: only where both are there.
+fn aws_lc() -> Outcome {
+    let has = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if !(has("cmake") && has("cc")) {
+        return Outcome::Skipped("needs cmake and a C compiler".to_owned());
+    }
+    run(&mut cargo(&["check", "--locked", "-p", "wt-api", "--features", "aws-lc-rs"]))
+}
+
+fn end_to_end(test: &str) -> Command {
+    cargo(&["test", "--locked", "--workspace", "--test", test, "--", "--ignored", "--test-threads", "2"])
+}
+
+fn aioquic() -> Outcome {
+    match tools::aioquic(&target()) {
+        Ok(python) => run(end_to_end("aioquic").env("WEFT_PYTHON", python)),
+        Err(why) => Outcome::Skipped(why),
+    }
+}
+
+fn chromium() -> Outcome {
+    match tools::browser() {
+        Ok(browser) => run(end_to_end("chromium")
+            .env("WEFT_CHROMIUM", browser.chromium)
+            .env("WEFT_CHROMEDRIVER", browser.chromedriver)),
+        Err(why) => Outcome::Skipped(why),
+    }
+}
+
+/// What may be missing on somebody's machine may not be missing where changes are judged.
+fn missing_in_ci(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Skipped(why) if is_ci() => Outcome::Failed(why),
+        other => other,
+    }
+}
+
+fn fuzz_command(arguments: &[String]) -> Command {
+    let manifest = root().join("fuzz/Cargo.toml");
+    let mut command = cargo(&["run", "--quiet", "--locked", "--manifest-path"]);
+    // The same target folder: dependencies of both workspaces are built once where they agree.
+    command.arg(manifest).arg("--target-dir").arg(target()).arg("--").args(arguments);
+    command
+}
+
+/// `cargo xtask fuzz`.
+pub(crate) fn fuzz(arguments: &[String]) -> ExitCode {
+    match run(&mut fuzz_command(arguments)) {
+        Outcome::Passed => ExitCode::SUCCESS,
+        Outcome::Failed(why) | Outcome::Skipped(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
