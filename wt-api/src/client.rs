@@ -162,7 +162,8 @@ impl Connector {
     async fn race(&self, attempts: &Attempts) -> Result<(), ErrorCause> {
         let Attempts { race, inboxes, .. } = attempts;
         let Target { host, port, .. } = &self.target;
-        let unresolved = |message: String| ErrorCause::NameResolution { host: host.clone(), message: message.into() };
+        let unresolved =
+            |message: String| ErrorCause::NameResolution { host: host.clone(), message: message.into() };
         let found = self.runtime.resolve(host, *port).await.map_err(|error| unresolved(error.to_string()))?;
         let addresses = interleave(&found);
         if addresses.is_empty() {
@@ -190,17 +191,13 @@ impl Connector {
 
     /// Starts a shard of its own for an attempt.
     fn attempt(&self, remote: SocketAddr, race: &Arc<Race>) -> std::io::Result<Arc<Inbox>> {
-        let options =
-            SocketOptions { address: wildcard_for(&remote), only_v6: true, transport_errors: true };
+        let options = SocketOptions { address: wildcard_for(&remote), only_v6: true, transport_errors: true };
         let socket = self.runtime.bind(&options)?;
         let mut entropy = SystemEntropy::new();
         let mut reset_key = [0; 32];
         entropy.fill(&mut reset_key);
-        let endpoint = Endpoint::new(
-            EndpointConfig::new(CidFactory::new(8, 0, &reset_key)),
-            None,
-            Box::new(entropy),
-        );
+        let endpoint =
+            Endpoint::new(EndpointConfig::new(CidFactory::new(8, 0, &reset_key)), None, Box::new(entropy));
         let inbox = ShardBox::new();
         inbox.command(ShardCommand::Connect(Box::new(Connect {
             config: ClientConfig {
@@ -278,13 +275,14 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
     let shared = SessionBox::new(Arc::default());
     let origin = match &options.origin {
         Some(origin) => {
-            let value = origin.parse().map_err(|_| ConnectOptionsError::ForbiddenHeader("origin".to_owned()))?;
+            let value =
+                origin.parse().map_err(|_| ConnectOptionsError::ForbiddenHeader("origin".to_owned()))?;
             Some(value)
         }
         None => None,
     };
     let connector = Connector::new(url, &options, |target| {
-        ClientJob::Session(SessionJob {
+        ClientJob::Session(Box::new(SessionJob {
             request: ConnectRequest {
                 authority: target.authority.clone(),
                 path: target.path.clone(),
@@ -292,7 +290,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
                 headers: options.headers.clone(),
             },
             shared: Arc::clone(&shared),
-        })
+        }))
     })?;
     let runtime = Arc::clone(&connector.runtime);
     let session = Arc::clone(&shared);
@@ -316,7 +314,8 @@ mod tests {
     #[test]
     fn families_alternate() {
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let (a, b, c, d) = (address("[::1]:1"), address("[::2]:1"), address("1.1.1.1:1"), address("1.1.1.2:1"));
+        let (a, b, c, d) =
+            (address("[::1]:1"), address("[::2]:1"), address("1.1.1.1:1"), address("1.1.1.2:1"));
         assert_eq!(interleave(&[a, b, c]), [a, c, b]);
         assert_eq!(interleave(&[c, a, d, b]), [c, a, d, b]);
         assert_eq!(interleave(&[c, d]), [c, d]);

@@ -196,7 +196,10 @@ fn status_remedy(status: u16) -> &'static str {
 }
 
 fn code_text(code: Option<u32>) -> String {
-    code.map_or_else(|| "with a code outside WebTransport's range".to_owned(), |code| format!("with code {code}"))
+    code.map_or_else(
+        || "with a code outside WebTransport's range".to_owned(),
+        |code| format!("with code {code}"),
+    )
 }
 
 /// Why the server's certificate was not accepted.

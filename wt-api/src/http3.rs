@@ -66,7 +66,8 @@ pub async fn get(url: &str, options: WebTransportOptions) -> Result<HttpResponse
         })
         .await
         .map_err(WebTransportError::session)?;
-    let lost = || WebTransportError::session(ErrorCause::Http("the connection ended without a response".into()));
+    let lost =
+        || WebTransportError::session(ErrorCause::Http("the connection ended without a response".into()));
     let Head { status, headers, body } = received.ok_or_else(lost)??;
     Ok(HttpResponse { status, headers, body: ReceiveStream::new(body, None) })
 }

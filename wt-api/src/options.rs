@@ -4,7 +4,10 @@
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
-use http::{HeaderMap, uri::{Authority, PathAndQuery}};
+use http::{
+    HeaderMap,
+    uri::{Authority, PathAndQuery},
+};
 use quic_core::TransportConfig;
 
 use crate::error::ConnectOptionsError;
@@ -251,8 +254,17 @@ impl Target {
 /// Fields that the library sets itself or that HTTP/3 does not have (RFC 9114 §4.2).
 pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), ConnectOptionsError> {
     const FORBIDDEN: [&str; 11] = [
-        "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "host", "origin",
-        "content-length", "sec-webtransport-http3-draft02", "wt-available-protocols",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "transfer-encoding",
+        "upgrade",
+        "te",
+        "host",
+        "origin",
+        "content-length",
+        "sec-webtransport-http3-draft02",
+        "wt-available-protocols",
     ];
     match headers.keys().find(|name| FORBIDDEN.contains(&name.as_str())) {
         Some(name) => Err(ConnectOptionsError::ForbiddenHeader(name.to_string())),
@@ -270,7 +282,10 @@ mod tests {
         assert_eq!((target.host.as_str(), target.port), ("example.org", 443));
         assert_eq!((target.authority.as_str(), target.path.as_str()), ("example.org", "/a?b=c"));
         let target = Target::parse("https://[::1]:4433").unwrap();
-        assert_eq!((target.host.as_str(), target.authority.as_str(), target.path.as_str()), ("::1", "[::1]:4433", "/"));
+        assert_eq!(
+            (target.host.as_str(), target.authority.as_str(), target.path.as_str()),
+            ("::1", "[::1]:4433", "/")
+        );
         assert!(matches!(Target::parse("no url"), Err(ConnectOptionsError::InvalidUrl { .. })));
         assert!(matches!(Target::parse("/relative"), Err(ConnectOptionsError::InvalidUrl { .. })));
         assert!(matches!(Target::parse("http://a/"), Err(ConnectOptionsError::NotHttps { .. })));
@@ -284,7 +299,8 @@ mod tests {
         let text = hash.to_string();
         assert_eq!(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(text.parse(), Ok(hash));
-        let pairs: Vec<_> = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
+        let pairs: Vec<_> =
+            text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
         assert_eq!(pairs.join(":").parse(), Ok(hash));
         assert_eq!(text[1..].parse::<CertificateHash>(), Err(InvalidHash));
         assert_eq!(format!("{text}0").parse::<CertificateHash>(), Err(InvalidHash));

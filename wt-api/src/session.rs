@@ -14,8 +14,8 @@ use crate::{
     options::{CongestionControl, WebTransportOptions},
     stats::WebTransportStats,
     streams::{
-        BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams,
-        SendStream, SendStreamOptions,
+        BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, SendStream,
+        SendStreamOptions,
     },
 };
 
@@ -127,7 +127,8 @@ impl WebTransport {
 
     async fn open(&self, dir: Dir, options: SendStreamOptions) -> Result<Opened, WebTransportError> {
         let (reply, answer) = oneshot::channel();
-        let (order, wait, guard) = (options.send_order, options.wait_until_available, Arc::clone(&self.guard));
+        let (order, wait, guard) =
+            (options.send_order, options.wait_until_available, Arc::clone(&self.guard));
         self.shared.command(Command::Open { dir, order, wait, guard, reply })?;
         match answer.await {
             Ok(result) => result,
@@ -196,7 +197,8 @@ impl WebTransport {
             Err(_) => None,
         };
         let gone = || WebTransportError::session(ErrorCause::SessionClosed);
-        let stats = stats.or_else(|| self.shared.last_stats()).ok_or_else(|| asked.err().unwrap_or_else(gone))?;
+        let stats =
+            stats.or_else(|| self.shared.last_stats()).ok_or_else(|| asked.err().unwrap_or_else(gone))?;
         Ok(WebTransportStats::new(&stats, self.shared.datagrams_dropped()))
     }
 
@@ -241,4 +243,3 @@ impl WebTransport {
         &self.request_headers
     }
 }
-

@@ -37,7 +37,8 @@ async fn bad_urls_and_headers_are_refused_at_once() {
     assert_eq!(new("https://localhost/#x"), ConnectOptionsError::Fragment);
     let mut headers = http::HeaderMap::new();
     headers.insert("transfer-encoding", "chunked".parse().unwrap());
-    let error = WebTransport::new("https://localhost/", WebTransportOptions::new().headers(headers)).unwrap_err();
+    let error =
+        WebTransport::new("https://localhost/", WebTransportOptions::new().headers(headers)).unwrap_err();
     assert_eq!(error, ConnectOptionsError::ForbiddenHeader("transfer-encoding".to_owned()));
 }
 
@@ -52,7 +53,10 @@ async fn a_name_without_an_address_is_named() {
 async fn a_closed_port_is_told_at_once() {
     let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = failure(&format!("https://127.0.0.1:{port}/"), WebTransportOptions::new()).await;
-    assert!(matches!(error.cause(), ErrorCause::ConnectionRefused { remote } if remote.port() == port), "{error}");
+    assert!(
+        matches!(error.cause(), ErrorCause::ConnectionRefused { remote } if remote.port() == port),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -60,22 +64,30 @@ async fn a_silent_peer_is_given_up_after_the_connect_timeout() {
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", silent.local_addr().unwrap());
     let error = failure(&url, WebTransportOptions::new().connect_timeout(Duration::from_millis(300))).await;
-    assert!(matches!(error.cause(), ErrorCause::Timeout { after, .. } if after.as_millis() == 300), "{error}");
+    assert!(
+        matches!(error.cause(), ErrorCause::Timeout { after, .. } if after.as_millis() == 300),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_peer_without_http3_is_told() {
     let identity = Identity::self_signed(["localhost"]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(rcgen_key()).unwrap();
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate_for(&key)], key)
-        .unwrap();
+    let mut config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate_for(&key)], key)
+            .unwrap();
     config.alpn_protocols = vec![b"other".to_vec()];
-    let server =
-        Server::builder().identity(identity).rustls_config(Arc::new(config)).listen(loopback()).build().unwrap();
+    let server = Server::builder()
+        .identity(identity)
+        .rustls_config(Arc::new(config))
+        .listen(loopback())
+        .build()
+        .unwrap();
     let options = WebTransportOptions::new().dangerous().no_certificate_verification();
     let error = failure(&url(&server, "/"), options).await;
     assert!(matches!(error.cause(), ErrorCause::NoHttp3 { .. }), "{error}");
@@ -95,7 +107,8 @@ fn certificate_for(key: &rustls::pki_types::PrivateKeyDer<'_>) -> rustls::pki_ty
 async fn certificates_are_judged_and_the_judgement_is_typed() {
     let server = server();
     let hashes = [CertificateHash::new([3; 32])];
-    let error = failure(&url(&server, "/"), WebTransportOptions::new().server_certificate_hashes(hashes)).await;
+    let error =
+        failure(&url(&server, "/"), WebTransportOptions::new().server_certificate_hashes(hashes)).await;
     let actual = server.certificate_hash().unwrap().to_string();
     assert!(
         matches!(error.cause(), ErrorCause::Certificate(CertificateError::HashMismatch { actual: a }) if *a == actual),
@@ -124,11 +137,16 @@ async fn a_given_authority_is_trusted_for_its_names() {
 #[tokio::test]
 async fn refusals_carry_their_status() {
     let server = server();
-    for status in [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN, StatusCode::FOUND, StatusCode::TOO_MANY_REQUESTS] {
+    for status in
+        [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN, StatusCode::FOUND, StatusCode::TOO_MANY_REQUESTS]
+    {
         let client = connect(&server);
         request(&server).await.reject(status).await;
         let error = within(client.ready()).await.unwrap_err();
-        assert!(matches!(error.cause(), ErrorCause::Status { status: s } if *s == status.as_u16()), "{error}");
+        assert!(
+            matches!(error.cause(), ErrorCause::Status { status: s } if *s == status.as_u16()),
+            "{error}"
+        );
     }
     let client = connect(&server);
     drop(request(&server).await);
@@ -142,8 +160,7 @@ async fn pages_need_a_permitted_origin() {
     let error = failure(&url(&server, "/"), options(&server).origin("https://evil.example")).await;
     assert!(matches!(error.cause(), ErrorCause::Status { status: 403 }), "{error}");
     let open = builder().listen(loopback()).allow_any_origin().build().unwrap();
-    let client =
-        WebTransport::new(&url(&open, "/"), options(&open).origin("https://page.example")).unwrap();
+    let client = WebTransport::new(&url(&open, "/"), options(&open).origin("https://page.example")).unwrap();
     let asked = request(&open).await;
     assert_eq!(asked.origin(), Some("https://page.example"));
     let _accepted = asked.accept(Default::default()).await.unwrap();

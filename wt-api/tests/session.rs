@@ -242,12 +242,15 @@ async fn draining_is_told_and_changes_nothing_else() {
 
 #[tokio::test]
 async fn requests_show_what_the_client_sent() {
-    let server = common::builder().listen(common::loopback()).allowed_origins(["https://a.example"]).build().unwrap();
+    let server =
+        common::builder().listen(common::loopback()).allowed_origins(["https://a.example"]).build().unwrap();
     let mut headers = http::HeaderMap::new();
     headers.insert("x-token", "secret".parse().unwrap());
-    let client =
-        WebTransport::new(&url(&server, "/a/b?c=d"), options(&server).headers(headers).origin("https://a.example"))
-            .unwrap();
+    let client = WebTransport::new(
+        &url(&server, "/a/b?c=d"),
+        options(&server).headers(headers).origin("https://a.example"),
+    )
+    .unwrap();
     let asked = request(&server).await;
     assert_eq!((asked.path(), asked.origin()), ("/a/b?c=d", Some("https://a.example")));
     assert_eq!(asked.authority(), url(&server, "").trim_start_matches("https://"));

@@ -72,7 +72,11 @@ impl Conn {
     }
 
     /// The session ended, by whichever side.
-    pub(super) fn on_session_closed(&mut self, result: Result<wt_session::CloseInfo, SessionError>, now: Timestamp) {
+    pub(super) fn on_session_closed(
+        &mut self,
+        result: Result<wt_session::CloseInfo, SessionError>,
+        now: Timestamp,
+    ) {
         let Some(mut live) = self.live.take() else { return };
         let closing = matches!(live.phase, Phase::Closing);
         let (end, error) = match result {

@@ -5,15 +5,15 @@
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use h3_core::transport::ConnTransport;
-use quic_core::{Connection, Side, StreamId, base::Timestamp, error::{CloseReason, ConnectionError}};
+use quic_core::{
+    Connection, Side, StreamId,
+    base::Timestamp,
+    error::{CloseReason, ConnectionError},
+};
 use tokio::sync::oneshot;
 use wt_session::{ConnectRequest, Sessions};
 
-use super::{
-    http::HttpExchanges,
-    session::Live,
-    streams::DriverStream,
-};
+use super::{http::HttpExchanges, session::Live, streams::DriverStream};
 use crate::{
     client::Race,
     error::{ErrorCause, WebTransportError},
@@ -23,7 +23,7 @@ use crate::{
     tls::{ALPN_H3, Verdict},
 };
 
-/// H3_NO_ERROR (RFC 9114 §8.1).
+/// `H3_NO_ERROR` (RFC 9114 §8.1).
 pub(super) const H3_NO_ERROR: u64 = 0x100;
 /// The TLS alert of a server that has none of the client's protocols (RFC 7301 §3.2).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
@@ -32,7 +32,7 @@ const NO_APPLICATION_PROTOCOL: u8 = 120;
 #[derive(Clone, Debug)]
 pub(crate) enum ClientJob {
     /// A session.
-    Session(SessionJob),
+    Session(Box<SessionJob>),
     /// One plain request.
     Get(Arc<GetJob>),
 }
@@ -156,10 +156,15 @@ impl Conn {
     /// An ICMP message says that nobody listens at the peer's port. Before the handshake that ends the attempt; later
     /// anyone could have forged it.
     pub(super) fn on_refused(&mut self, now: Timestamp) {
-        if self.quic.is_handshaking() && !self.quic.is_closed() {
+        if self.is_knocking() {
             self.refused = true;
             self.quic.close(now, 0, b"");
         }
+    }
+
+    /// Whether the handshake is still going on.
+    pub(super) fn is_knocking(&self) -> bool {
+        self.quic.is_handshaking() && !self.quic.is_closed()
     }
 
     /// Tells and asks all layers until none has news.
@@ -250,7 +255,9 @@ impl Conn {
         self.over = true;
         self.failure.get_or_insert_with(|| cause.clone());
         match &self.role {
-            Role::Client { race, .. } if !self.started => race.fail(self.quic.remote_address(), cause.clone()),
+            Role::Client { race, .. } if !self.started => {
+                race.fail(self.quic.remote_address(), cause.clone());
+            }
             Role::Server(server) => server.connection_ended(self.started),
             Role::Client { .. } => {}
         }

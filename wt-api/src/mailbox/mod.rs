@@ -70,7 +70,9 @@ struct ShardState<C> {
 
 impl<C> ShardBox<C> {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(ShardState { commands: Vec::new(), woken: Vec::new(), waker: None }) })
+        Arc::new(Self {
+            state: Mutex::new(ShardState { commands: Vec::new(), woken: Vec::new(), waker: None }),
+        })
     }
 
     /// A command for the driver.

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -178,7 +181,7 @@ impl SessionBox {
     }
 
     pub(crate) fn last_stats(&self) -> Option<ConnectionStats> {
-        lock(&self.state).stats.clone()
+        lock(&self.state).stats
     }
 
     /// Gives the driver a command; false if the session is over.
@@ -207,7 +210,11 @@ impl SessionBox {
         waiters.into_iter().for_each(Waiters::wake);
     }
 
-    pub(crate) fn poll_incoming(&self, dir: Dir, cx: &Context<'_>) -> Poll<Option<Result<NewStream, WebTransportError>>> {
+    pub(crate) fn poll_incoming(
+        &self,
+        dir: Dir,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<NewStream, WebTransportError>>> {
         let mut state = lock(&self.state);
         if let Some(stream) = state.incoming[dir as usize].pop_front() {
             return Poll::Ready(Some(Ok(stream)));
@@ -245,7 +252,11 @@ impl SessionBox {
     }
 
     /// Queues a datagram unless the queue is full.
-    pub(crate) fn poll_send_datagram(&self, cx: Option<&Context<'_>>, data: &Bytes) -> Poll<Result<(), WebTransportError>> {
+    pub(crate) fn poll_send_datagram(
+        &self,
+        cx: Option<&Context<'_>>,
+        data: &Bytes,
+    ) -> Poll<Result<(), WebTransportError>> {
         let mut state = lock(&self.state);
         state.check()?;
         if state.datagrams_out.len() >= DATAGRAMS_OUT {

@@ -6,7 +6,14 @@
 mod tokio;
 
 use std::{
-    fmt, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, task::{Context, Poll}, time::SystemTime,
+    fmt,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::SystemTime,
 };
 
 use quic_core::base::Timestamp;

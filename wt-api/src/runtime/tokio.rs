@@ -37,7 +37,11 @@ impl Runtime for TokioRuntime {
 
     fn timer(&self) -> Pin<Box<dyn Timer>> {
         let _context = self.handle.enter();
-        Box::pin(TokioTimer { origin: self.origin, at: None, sleep: Box::pin(tokio::time::sleep(Duration::ZERO)) })
+        Box::pin(TokioTimer {
+            origin: self.origin,
+            at: None,
+            sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        })
     }
 
     fn bind(&self, options: &SocketOptions) -> io::Result<Box<dyn DatagramSocket>> {

@@ -170,7 +170,8 @@ impl ServerBuilder {
         for shard in shards {
             runtime.spawn(Box::pin(shard));
         }
-        let hash = if self.rustls.is_some() { None } else { self.identity.as_ref().map(Identity::certificate_hash) };
+        let hash =
+            if self.rustls.is_some() { None } else { self.identity.as_ref().map(Identity::certificate_hash) };
         Ok(Server { shared, inboxes, addresses, hash, runtime })
     }
 }

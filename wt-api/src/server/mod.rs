@@ -207,7 +207,6 @@ pub struct Server {
 
 impl Server {
     /// A server to configure.
-    #[must_use]
     pub fn builder() -> ServerBuilder {
         ServerBuilder::new()
     }

@@ -58,7 +58,11 @@ impl fmt::Debug for Request {
 }
 
 impl Request {
-    pub(crate) fn new(request: wt_session::SessionRequest, shared: Arc<SessionBox>, remote: SocketAddr) -> Self {
+    pub(crate) fn new(
+        request: wt_session::SessionRequest,
+        shared: Arc<SessionBox>,
+        remote: SocketAddr,
+    ) -> Self {
         Self { request, shared: Some(shared), remote }
     }
 

@@ -72,7 +72,10 @@ incoming! {
     IncomingUnidirectionalStreams, ReceiveStream, Dir::Uni, receive_stream
 }
 
-fn receive_stream(stream: crate::mailbox::NewStream, guard: &Arc<Guard>) -> Result<ReceiveStream, WebTransportError> {
+fn receive_stream(
+    stream: crate::mailbox::NewStream,
+    guard: &Arc<Guard>,
+) -> Result<ReceiveStream, WebTransportError> {
     let gone = || WebTransportError::session(ErrorCause::SessionClosed);
     stream.recv.map(|recv| ReceiveStream::new(recv, Some(Arc::clone(guard)))).ok_or_else(gone)
 }

@@ -91,11 +91,7 @@ impl ReceiveStream {
         self.shared.stats()
     }
 
-    fn poll_read_slice(
-        &self,
-        cx: &Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<Result<usize, WebTransportError>> {
+    fn poll_read_slice(&self, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, WebTransportError>> {
         if buffer.is_empty() {
             return Poll::Ready(Ok(0));
         }

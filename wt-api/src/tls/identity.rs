@@ -31,7 +31,8 @@ impl Identity {
     /// Nothing found in either text, or a key that does not belong to the first certificate.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
         let malformed = |error: rustls_pki_types::pem::Error| IdentityError::Malformed(error.to_string());
-        let chain = CertificateDer::pem_slice_iter(certificates).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
+        let chain =
+            CertificateDer::pem_slice_iter(certificates).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
             rustls_pki_types::pem::Error::NoItemsFound => IdentityError::NoKey,
             error => malformed(error),
@@ -74,7 +75,10 @@ impl Identity {
         Self::from_der(vec![certificate.der().to_vec()], key.serialize_der())
     }
 
-    fn checked(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, IdentityError> {
+    fn checked(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, IdentityError> {
         if chain.is_empty() {
             return Err(IdentityError::NoCertificate);
         }
@@ -130,7 +134,8 @@ mod tests {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let pem = key.serialize_pem();
         assert_eq!(Identity::from_pem(b"", pem.as_bytes()).unwrap_err(), IdentityError::NoCertificate);
-        let certificate = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
         let read = Identity::from_pem(certificate.pem().as_bytes(), pem.as_bytes()).unwrap();
         assert_eq!(read.certificate_chain(), [certificate.der().to_vec()]);
     }

@@ -106,8 +106,7 @@ impl ByHash {
         if !self.hashes.contains(&hash) {
             return Err(CertificateError::HashMismatch { actual: hash.to_string() });
         }
-        let (rest, certificate) =
-            X509Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
         if !rest.is_empty() || certificate.version() != X509Version::V3 {
             return Err(CertificateError::Malformed);
         }

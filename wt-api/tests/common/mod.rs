@@ -4,7 +4,8 @@
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use wt_api::{
-    AcceptOptions, Identity, Request, Server, ServerBuilder, TransportConfig, WebTransport, WebTransportOptions,
+    AcceptOptions, Identity, Request, Server, ServerBuilder, TransportConfig, WebTransport,
+    WebTransportOptions,
 };
 
 /// Waits for `work`, and fails the test if that takes ten seconds.
