@@ -82,3 +82,13 @@ async fn shutdown_drains_then_closes() {
     assert!(within(idle.closed()).await.is_err());
     assert!(within(kept.closed()).await.is_err());
 }
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_refused() {
+    let server = builder().listen(loopback()).max_connections(1).build().unwrap();
+    let first = pair(&server).await;
+    let second = WebTransport::new(&url(&server, "/"), options(&server)).unwrap();
+    let error = within(second.ready()).await.unwrap_err();
+    assert!(error.to_string().contains("CONNECTION_REFUSED"), "{error}");
+    drop(first);
+}

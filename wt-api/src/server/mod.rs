@@ -105,6 +105,7 @@ pub(crate) struct ServerShared {
     origins: Origins,
     handler: Option<Handler>,
     retry_threshold: usize,
+    max_connections: usize,
     state: Mutex<State>,
 }
 
@@ -156,6 +157,11 @@ impl ServerShared {
         drop(state);
         acceptors.wake();
         true
+    }
+
+    /// Whether there are as many connections as there may be.
+    pub(crate) fn is_full(&self) -> bool {
+        lock(&self.state).connections >= self.max_connections
     }
 
     pub(crate) fn must_retry(&self) -> bool {

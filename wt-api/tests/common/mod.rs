@@ -9,50 +9,50 @@ use wt_api::{
 };
 
 /// Waits for `work`, and fails the test if that takes ten seconds.
-pub async fn within<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), work).await.expect("done within ten seconds")
 }
 
-pub fn loopback() -> SocketAddr {
+pub(crate) fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
-pub fn builder() -> ServerBuilder {
+pub(crate) fn builder() -> ServerBuilder {
     Server::builder().identity(Identity::self_signed(["localhost", "127.0.0.1"]).unwrap())
 }
 
-pub fn server() -> Server {
+pub(crate) fn server() -> Server {
     builder().listen(loopback()).build().unwrap()
 }
 
-pub fn url(server: &Server, path: &str) -> String {
+pub(crate) fn url(server: &Server, path: &str) -> String {
     format!("https://127.0.0.1:{}{path}", server.local_addresses()[0].port())
 }
 
-pub fn options(server: &Server) -> WebTransportOptions {
+pub(crate) fn options(server: &Server) -> WebTransportOptions {
     WebTransportOptions::new().server_certificate_hashes(server.certificate_hash())
 }
 
-pub fn connect(server: &Server) -> WebTransport {
+pub(crate) fn connect(server: &Server) -> WebTransport {
     WebTransport::new(&url(server, "/test"), options(server)).unwrap()
 }
 
-pub async fn request(server: &Server) -> Request {
+pub(crate) async fn request(server: &Server) -> Request {
     within(server.accept()).await.expect("a request")
 }
 
 /// Both ends of a session, client first.
-pub async fn pair(server: &Server) -> (WebTransport, WebTransport) {
+pub(crate) async fn pair(server: &Server) -> (WebTransport, WebTransport) {
     pair_with(server, options(server)).await
 }
 
-pub async fn pair_with(server: &Server, options: WebTransportOptions) -> (WebTransport, WebTransport) {
+pub(crate) async fn pair_with(server: &Server, options: WebTransportOptions) -> (WebTransport, WebTransport) {
     let client = WebTransport::new(&url(server, "/test"), options).unwrap();
     let accepted = request(server).await.accept(AcceptOptions::new()).await.unwrap();
     within(client.ready()).await.unwrap();
     (client, accepted)
 }
 
-pub fn transport() -> TransportConfig {
+pub(crate) fn transport() -> TransportConfig {
     TransportConfig::default()
 }
