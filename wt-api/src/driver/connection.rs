@@ -2,7 +2,7 @@
 //!
 //! Owns the order in which the layers are told and asked. Must never know sockets.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use h3_core::transport::ConnTransport;
 use quic_core::{
@@ -27,6 +27,11 @@ use crate::{
 pub(super) const H3_NO_ERROR: u64 = 0x100;
 /// The TLS alert of a server that has none of the client's protocols (RFC 7301 §3.2).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
+
+/// When a client first looks for an answer of the network; each further wait is twice as long.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+/// How often it looks.
+const MAX_LOOKS: u32 = 7;
 
 /// What a client opens a connection for.
 #[derive(Clone, Debug)]
@@ -76,6 +81,8 @@ pub(super) struct Conn {
     pub(super) failure: Option<ErrorCause>,
     /// The network said that nobody listens.
     refused: bool,
+    /// Looks at the socket's error queue so far, while the handshake goes on.
+    looks: u32,
     /// QUIC has told the connection's end.
     over: bool,
     pub(super) going_away: bool,
@@ -121,6 +128,7 @@ impl Conn {
             started: false,
             failure: None,
             refused: false,
+            looks: 0,
             over: false,
             going_away: false,
             dirty: false,
@@ -185,6 +193,16 @@ impl Conn {
             }
         }
         self.deliver_datagrams();
+        self.look_for_errors(now);
+    }
+
+    /// The network's refusal makes no socket readable: a client that knocks looks for it now and then, so that a closed
+    /// port is told in milliseconds and not with the first probe.
+    fn look_for_errors(&mut self, now: Timestamp) {
+        if self.alarm.is_none() && self.looks < MAX_LOOKS && !self.is_server() && self.is_knocking() {
+            self.alarm = Some(now + FIRST_LOOK * (1 << self.looks));
+            self.looks += 1;
+        }
     }
 
     fn on_quic_event(&mut self, event: &quic_core::Event, now: Timestamp) {
