@@ -282,7 +282,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
         None => None,
     };
     let connector = Connector::new(url, &options, |target| {
-        ClientJob::Session(SessionJob {
+        ClientJob::Session(Box::new(SessionJob {
             request: ConnectRequest {
                 authority: target.authority.clone(),
                 path: target.path.clone(),
@@ -290,7 +290,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
                 headers: options.headers.clone(),
             },
             shared: Arc::clone(&shared),
-        })
+        }))
     })?;
     let runtime = Arc::clone(&connector.runtime);
     let session = Arc::clone(&shared);

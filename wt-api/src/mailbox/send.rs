@@ -14,8 +14,6 @@ use crate::error::{ErrorCause, WebTransportError};
 
 /// What a box and the driver hold of a stream before QUIC takes it, in bytes; more makes the writer wait.
 const LIMIT: usize = 256 << 10;
-/// Small writes are gathered into pieces of up to this many bytes.
-const GATHER: usize = 16 << 10;
 
 /// How a sending half ended.
 #[derive(Clone, Debug)]
