@@ -20,7 +20,7 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
     let identity = identity(args)?;
     let hash = identity.certificate_hash();
     let server = start(identity, &args.listen, &args.origin, &args.congestion)?;
-    announce(&server.local_addresses(), &hash, json);
+    announce(server.local_addresses(), &hash, json);
     tokio::select! {
         () = echo::accept(&server) => Ok(Exit::Success),
         () = signals::stop() => {
