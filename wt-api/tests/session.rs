@@ -286,3 +286,47 @@ async fn streams_work_by_the_traits_of_tokio() {
     within(AsyncReadExt::read_to_string(&mut readable, &mut text)).await.unwrap();
     assert_eq!(text, "by the trait");
 }
+
+#[tokio::test]
+async fn a_sink_holds_its_writer_back_and_its_close_ends_the_stream() {
+    use futures_sink::Sink;
+    use std::{
+        future::poll_fn,
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+    let server = server();
+    let (client, accepted) = pair(&server).await;
+    let mut stream = pin!(within(client.create_unidirectional_stream(open())).await.unwrap());
+    let chunk = Bytes::from(vec![9; 64 << 10]);
+    // Nobody reads: what the windows and the buffers hold is all that the sink takes.
+    let mut taken = 0;
+    let full = loop {
+        match stream.as_mut().poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ready) => {
+                ready.unwrap();
+                stream.as_mut().start_send(chunk.clone()).unwrap();
+                taken += chunk.len();
+            }
+            Poll::Pending => break taken,
+        }
+    };
+    assert!((256 << 10..64 << 20).contains(&full), "{full}");
+    let reading = tokio::spawn(async move {
+        let mut readable = accepted.incoming_unidirectional_streams().next().await.unwrap().unwrap();
+        readable.read_to_end(usize::MAX).await.unwrap().len()
+    });
+    for _ in 0..32 {
+        within(poll_fn(|cx| stream.as_mut().poll_ready(cx))).await.unwrap();
+        stream.as_mut().start_send(chunk.clone()).unwrap();
+        taken += chunk.len();
+    }
+    within(poll_fn(|cx| Sink::<Bytes>::poll_flush(stream.as_mut(), cx))).await.unwrap();
+    within(poll_fn(|cx| Sink::<Bytes>::poll_close(stream.as_mut(), cx))).await.unwrap();
+    assert_eq!(within(reading).await.unwrap(), taken);
+    assert_eq!(stream.bytes_written(), taken as u64);
+    // Closed once is closed: again is no error, more data is.
+    within(poll_fn(|cx| Sink::<Bytes>::poll_close(stream.as_mut(), cx))).await.unwrap();
+    let error = within(poll_fn(|cx| stream.as_mut().poll_ready(cx))).await.unwrap_err();
+    assert!(matches!(error.cause(), ErrorCause::StreamFinished), "{error}");
+}
