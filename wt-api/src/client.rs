@@ -290,6 +290,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
                 headers: options.headers.clone(),
             },
             shared: Arc::clone(&shared),
+            sessions: options.sessions.clone(),
         }))
     })?;
     let runtime = Arc::clone(&connector.runtime);
@@ -304,7 +305,13 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
             session.set_end(Err(WebTransportError::session(ErrorCause::SessionClosed)));
         }
     }));
-    Ok(WebTransport::from_parts(shared, Arc::new(options.headers), CongestionControl::Default))
+    // W3C: a kind that is not supported reads back as the default, and no controller is specialised yet.
+    let in_force = match options.congestion_control {
+        CongestionControl::Default | CongestionControl::Throughput | CongestionControl::LowLatency => {
+            CongestionControl::Default
+        }
+    };
+    Ok(WebTransport::from_parts(shared, Arc::new(options.headers), in_force))
 }
 
 #[cfg(test)]

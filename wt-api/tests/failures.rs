@@ -1,14 +1,16 @@
 //! What goes wrong when connecting, and what the error says.
 
 mod common;
+#[path = "common/plain.rs"]
+mod plain;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{builder, connect, loopback, options, request, server, url, within};
+use common::{builder, connect, loopback, options, pair_with, request, server, url, within};
 use http::StatusCode;
 use wt_api::{
-    CertificateError, CertificateHash, ConnectOptionsError, ErrorCause, Identity, Server, ServerError,
-    WebTransport, WebTransportError, WebTransportErrorSource, WebTransportOptions,
+    CertificateError, CertificateHash, ConnectOptionsError, ErrorCause, Identity, IdentityError, Server,
+    ServerError, WebTransport, WebTransportError, WebTransportErrorSource, WebTransportOptions,
 };
 
 async fn failure(url: &str, options: WebTransportOptions) -> WebTransportError {
@@ -72,35 +74,115 @@ async fn a_silent_peer_is_given_up_after_the_connect_timeout() {
 
 #[tokio::test]
 async fn a_peer_without_http3_is_told() {
-    let identity = Identity::self_signed(["localhost"]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(rcgen_key()).unwrap();
-    let mut config =
-        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate_for(&key)], key)
-            .unwrap();
-    config.alpn_protocols = vec![b"other".to_vec()];
-    let server = Server::builder()
-        .identity(identity)
-        .rustls_config(Arc::new(config))
-        .listen(loopback())
-        .build()
-        .unwrap();
+    let server =
+        Server::builder().rustls_config(Arc::new(tls_for(b"other"))).listen(loopback()).build().unwrap();
     let options = WebTransportOptions::new().dangerous().no_certificate_verification();
     let error = failure(&url(&server, "/"), options).await;
     assert!(matches!(error.cause(), ErrorCause::NoHttp3 { .. }), "{error}");
 }
 
-fn rcgen_key() -> Vec<u8> {
-    rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_der()
+fn key_pair() -> rcgen::KeyPair {
+    rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap()
 }
 
-fn certificate_for(key: &rustls::pki_types::PrivateKeyDer<'_>) -> rustls::pki_types::CertificateDer<'static> {
-    let key = rcgen::KeyPair::try_from(key.secret_der()).unwrap();
+/// A configuration of a server that offers one ALPN protocol, with a certificate that nobody knows.
+fn tls_for(alpn: &[u8]) -> rustls::ServerConfig {
+    let key = key_pair();
     let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    params.self_signed(&key).unwrap().der().clone()
+    let certificate = params.self_signed(&key).unwrap().der().clone();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let mut config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    config
+}
+
+#[tokio::test]
+async fn http3_without_webtransport_names_the_setting_that_is_missing() {
+    let full = h3_core::Settings {
+        enable_connect_protocol: true,
+        h3_datagram: true,
+        wt_enabled: 1,
+        ..h3_core::Settings::default()
+    };
+    let cases = [
+        (h3_core::Settings::default(), "SETTINGS_WT_ENABLED"),
+        (h3_core::Settings { wt_enabled: 0, ..full.clone() }, "SETTINGS_WT_ENABLED"),
+        (h3_core::Settings { h3_datagram: false, ..full.clone() }, "SETTINGS_H3_DATAGRAM"),
+        (h3_core::Settings { enable_connect_protocol: false, ..full }, "SETTINGS_ENABLE_CONNECT_PROTOCOL"),
+    ];
+    for (settings, missing) in cases {
+        let address = plain::serve(tls_for(b"h3"), settings).await;
+        let options = WebTransportOptions::new().dangerous().no_certificate_verification();
+        let error = failure(&format!("https://{address}/"), options).await;
+        assert!(
+            matches!(error.cause(), ErrorCause::Refused(text) if text.contains(missing)),
+            "{missing}: {error}"
+        );
+    }
+}
+
+/// The calendar: certificates are valid by it.
+fn days_from_now(days: i64) -> time::OffsetDateTime {
+    #[allow(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
+    let now = std::time::SystemTime::now();
+    time::OffsetDateTime::from(now) + time::Duration::days(days)
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_told_by_hash_and_by_authority() {
+    let authority_key = key_pair();
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_certificate = authority.self_signed(&authority_key).unwrap().der().to_vec();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let trusted = WebTransportOptions::new().trusted_certificates([authority_certificate]);
+    for (from, to, expected) in [
+        (-10, -1, Some(CertificateError::Expired)),
+        (1, 10, Some(CertificateError::NotYetValid)),
+        (-1, 10, None),
+    ] {
+        let key = key_pair();
+        let mut params =
+            rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (days_from_now(from), days_from_now(to));
+        let leaf = params.signed_by(&key, &issuer).unwrap();
+        let identity = Identity::from_der(vec![leaf.der().to_vec()], key.serialize_der()).unwrap();
+        let server = Server::builder().identity(identity).listen(loopback()).build().unwrap();
+        for options in [options(&server), trusted.clone()] {
+            match &expected {
+                Some(expected) => {
+                    let error = failure(&url(&server, "/"), options).await;
+                    assert!(
+                        matches!(error.cause(), ErrorCause::Certificate(found) if found == expected),
+                        "{expected:?}: {error}"
+                    );
+                }
+                None => drop(pair_with(&server, options).await),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused_by_name() {
+    let (one, two) = (key_pair(), key_pair());
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&one).unwrap();
+    let pem = |key: &rcgen::KeyPair| {
+        Identity::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())
+    };
+    assert!(pem(&one).is_ok());
+    let error = pem(&two).unwrap_err();
+    assert_eq!(error, IdentityError::KeyMismatch);
+    let text = error.to_string();
+    assert!(text.contains("private key") && text.contains("certificate"), "{text}");
+    assert_eq!(ServerError::from(error).to_string(), text);
 }
 
 #[tokio::test]

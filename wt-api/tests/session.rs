@@ -286,3 +286,86 @@ async fn streams_work_by_the_traits_of_tokio() {
     within(AsyncReadExt::read_to_string(&mut readable, &mut text)).await.unwrap();
     assert_eq!(text, "by the trait");
 }
+
+#[tokio::test]
+async fn a_sink_holds_its_writer_back_and_its_close_ends_the_stream() {
+    use futures_sink::Sink;
+    use std::{
+        future::poll_fn,
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+    let server = server();
+    let (client, accepted) = pair(&server).await;
+    let mut stream = pin!(within(client.create_unidirectional_stream(open())).await.unwrap());
+    let chunk = Bytes::from(vec![9; 64 << 10]);
+    // Nobody reads: what the windows and the buffers hold is all that the sink takes.
+    let mut taken = 0;
+    let full = loop {
+        match stream.as_mut().poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(ready) => {
+                ready.unwrap();
+                stream.as_mut().start_send(chunk.clone()).unwrap();
+                taken += chunk.len();
+            }
+            Poll::Pending => break taken,
+        }
+    };
+    assert!((256 << 10..64 << 20).contains(&full), "{full}");
+    let reading = tokio::spawn(async move {
+        let mut readable = accepted.incoming_unidirectional_streams().next().await.unwrap().unwrap();
+        readable.read_to_end(usize::MAX).await.unwrap().len()
+    });
+    for _ in 0..32 {
+        within(poll_fn(|cx| stream.as_mut().poll_ready(cx))).await.unwrap();
+        stream.as_mut().start_send(chunk.clone()).unwrap();
+        taken += chunk.len();
+    }
+    within(poll_fn(|cx| Sink::<Bytes>::poll_flush(stream.as_mut(), cx))).await.unwrap();
+    within(poll_fn(|cx| Sink::<Bytes>::poll_close(stream.as_mut(), cx))).await.unwrap();
+    assert_eq!(within(reading).await.unwrap(), taken);
+    assert_eq!(stream.bytes_written(), taken as u64);
+    // Closed once is closed: again is no error, more data is.
+    within(poll_fn(|cx| Sink::<Bytes>::poll_close(stream.as_mut(), cx))).await.unwrap();
+    let error = within(poll_fn(|cx| stream.as_mut().poll_ready(cx))).await.unwrap_err();
+    assert!(matches!(error.cause(), ErrorCause::StreamFinished), "{error}");
+}
+
+#[tokio::test]
+async fn congestion_control_reads_back_what_is_in_force() {
+    use wt_api::CongestionControl::{Default, LowLatency, Throughput};
+    let server = server();
+    for wanted in [Default, Throughput, LowLatency] {
+        let (client, accepted) = pair_with(&server, options(&server).congestion_control(wanted)).await;
+        assert_eq!(client.congestion_control(), Default, "{wanted:?} is not supported");
+        assert_eq!(accepted.congestion_control(), Default);
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_draft_02_is_served_by_its_rules() {
+    let server = server();
+    let client = WebTransport::new(&url(&server, "/old"), options(&server).only_draft02()).unwrap();
+    let asked = request(&server).await;
+    assert_eq!((asked.dialect(), asked.path()), ("draft-02", "/old"));
+    let accepted = asked.accept(AcceptOptions::new()).await.unwrap();
+    within(client.ready()).await.unwrap();
+    assert_eq!(client.negotiated_draft().unwrap().0, "draft-02");
+    assert_eq!(accepted.negotiated_draft().unwrap().0, "draft-02");
+    for (one, other) in [(&client, &accepted), (&accepted, &client)] {
+        let mut stream = within(one.create_bidirectional_stream(open())).await.unwrap();
+        within(stream.writable.write_all(b"old")).await.unwrap();
+        let mut incoming = other.incoming_bidirectional_streams();
+        let mut arrived = within(incoming.next()).await.unwrap().unwrap();
+        assert_eq!(within(arrived.readable.read_chunk(10)).await.unwrap().unwrap(), "old");
+        stream.writable.reset(77);
+        let error = within(arrived.readable.read_chunk(10)).await.unwrap_err();
+        assert_eq!(error.stream_error_code(), Some(77));
+        within(one.datagrams().writable.send(Bytes::from_static(b"maybe"))).await.unwrap();
+        assert_eq!(within(other.datagrams().readable.recv()).await.unwrap(), "maybe");
+    }
+    let info = CloseInfo { close_code: 12, reason: "over".to_owned() };
+    client.close(info.clone());
+    assert_eq!(within(accepted.closed()).await.unwrap(), info);
+    assert_eq!(within(client.closed()).await.unwrap(), info);
+}

@@ -47,6 +47,7 @@ pub(crate) enum ClientJob {
 pub(crate) struct SessionJob {
     pub(crate) request: ConnectRequest,
     pub(crate) shared: Arc<SessionBox>,
+    pub(crate) sessions: wt_session::Config,
 }
 
 /// A request to make.
@@ -102,17 +103,20 @@ impl std::fmt::Debug for Conn {
 impl Conn {
     pub(super) fn client(quic: Connection, job: ClientJob, race: Arc<Race>, verdict: Verdict) -> Self {
         // The winner of the race ties itself to the job's box; until then nothing wakes this connection from above.
-        Self::new(quic, Role::Client { job, race, verdict }, Arc::default())
+        let sessions = match &job {
+            ClientJob::Session(job) => job.sessions.clone(),
+            ClientJob::Get(_) => wt_session::Config::default(),
+        };
+        Self::new(quic, Role::Client { job, race, verdict }, sessions)
     }
 
     pub(super) fn server(quic: Connection, server: Arc<ServerShared>) -> Self {
         server.connection_began();
-        Self::new(quic, Role::Server(server), Arc::default())
+        Self::new(quic, Role::Server(server), wt_session::Config::default())
     }
 
-    fn new(quic: Connection, role: Role, boxes: Arc<ConnectionBox>) -> Self {
+    fn new(quic: Connection, role: Role, config: wt_session::Config) -> Self {
         let side = quic.side();
-        let config = wt_session::Config::default();
         let mut h3 = h3_core::connection::Config::new(Sessions::settings(&config));
         h3.grease = u64::from(quic.remote_address().port());
         Self {
@@ -120,7 +124,7 @@ impl Conn {
             h3: h3_core::Connection::new(h3, side),
             sessions: Sessions::new(config, side),
             role,
-            boxes,
+            boxes: Arc::default(),
             live: None,
             streams: HashMap::new(),
             http: HttpExchanges::default(),
