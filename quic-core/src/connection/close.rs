@@ -127,6 +127,7 @@ impl Connection {
         self.out.close_told = true;
         self.streams.clear(&mut self.budget);
         self.datagrams.clear(&mut self.budget);
+        self.handshake.clear(&mut self.budget);
         self.early.take(&mut self.budget);
         if let Some(error) = self.life.error().cloned() {
             self.out.trace.emit(now, || TraceEvent::Closed(&error));

@@ -87,11 +87,15 @@ impl Connection {
 
     /// Packets that waited for their keys get another chance when there are new ones.
     fn retry_early(&mut self, now: Timestamp, meta: &DatagramMeta) {
-        if self.early.is_empty() || !self.life.is_open() {
-            return;
-        }
-        for packet in self.early.take(&mut self.budget) {
-            self.handle_packet(packet, meta.allocation, now);
+        while !self.early.is_empty() && self.life.is_open() {
+            let opened_before = self.counters.packets_received;
+            for packet in self.early.take(&mut self.budget) {
+                self.handle_packet(packet, meta.allocation, now);
+            }
+            // A packet that waited may bring the keys for one that came before it.
+            if self.counters.packets_received == opened_before {
+                return;
+            }
         }
     }
 

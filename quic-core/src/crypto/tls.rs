@@ -126,6 +126,16 @@ fn setup_error(error: &rustls::Error) -> TlsError {
     TlsError::internal(error.to_string())
 }
 
+/// The alert for an error that the TLS library names none for (RFC 8446 §6.2).
+fn alert_for(error: &rustls::Error) -> rustls::AlertDescription {
+    match error {
+        rustls::Error::InvalidMessage(invalid) => (*invalid).into(),
+        rustls::Error::PeerMisbehaved(_) => rustls::AlertDescription::IllegalParameter,
+        rustls::Error::PeerIncompatible(_) => rustls::AlertDescription::HandshakeFailure,
+        _ => rustls::AlertDescription::InternalError,
+    }
+}
+
 impl TlsSession {
     /// A client's session towards `server_name` (a DNS name or an IP address) with encoded transport parameters.
     pub fn client(config: &TlsClientConfig, server_name: &str, params: Vec<u8>) -> Result<Self, TlsError> {
@@ -151,7 +161,7 @@ impl TlsSession {
     /// Takes handshake bytes that the peer sent, in order.
     pub fn read(&mut self, bytes: &[u8]) -> Result<(), TlsError> {
         self.inner.read_hs(bytes).map_err(|error| {
-            let alert = self.inner.alert().unwrap_or(rustls::AlertDescription::InternalError);
+            let alert = self.inner.alert().unwrap_or_else(|| alert_for(&error));
             let pending = rustls::PeerMisbehaved::KeyEpochWithPendingFragment;
             let left_over = error == rustls::Error::PeerMisbehaved(pending);
             TlsError { alert: u8::from(alert), message: error.to_string().into(), left_over }

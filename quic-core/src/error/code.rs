@@ -61,6 +61,8 @@ codes! {
     NO_VIABLE_PATH = 0x10;
     /// Version negotiation was tampered with.
     VERSION_NEGOTIATION_ERROR = 0x11;
+    /// The CRYPTO_ERROR of a handshake without transport parameters (RFC 9001 §8.2).
+    MISSING_EXTENSION = 0x16d;
 }
 
 impl TransportErrorCode {

@@ -55,7 +55,8 @@ violations! {
     CryptoAfterLevel, PROTOCOL_VIOLATION, "RFC 9001 §4.1.3", "new handshake data at a level that is already complete";
     TlsKeyUpdate, PROTOCOL_VIOLATION, "RFC 9001 §6", "a TLS KeyUpdate message";
     TlsLegacySessionId, PROTOCOL_VIOLATION, "RFC 9001 §8.4", "a ClientHello with a legacy session id";
-    TransportParametersMissing, PROTOCOL_VIOLATION, "RFC 9001 §8.2", "no transport parameters in the handshake";
+    TransportParametersMissing, MISSING_EXTENSION, "RFC 9001 §8.2", "no transport parameters in the handshake";
+    TicketEarlyData, PROTOCOL_VIOLATION, "RFC 9001 §4.6.1", "a ticket with a limit of early data other than 0xffffffff";
     KeyUpdateTooEarly, KEY_UPDATE_ERROR, "RFC 9001 §6.2", "a second key update before the first was acknowledged";
     KeyUpdateOldKeys, KEY_UPDATE_ERROR, "RFC 9001 §6.4", "old keys on a higher packet number";
     AeadIntegrityLimit, AEAD_LIMIT_REACHED, "RFC 9001 §6.6", "more forged packets than the AEAD's integrity limit";

@@ -4,12 +4,15 @@
 //! never know keys in use, packets or the path: secrets go out as [`Progress`], for the keyring.
 
 mod ids;
+mod scan;
 #[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
 
 pub(crate) use ids::{ExpectedIds, check_connection_ids};
+
+use scan::Scan;
 
 use crate::{
     base::Budget,
@@ -23,8 +26,6 @@ use crate::{
 
 /// CRYPTO data is taken up to this far ahead of what TLS has read (RFC 9000 §7.5 asks for 4096 bytes at least).
 const MAX_AHEAD: u64 = 64 * 1024;
-/// Where `legacy_session_id`'s length stands in a ClientHello: type, length, version and random come before it.
-const SESSION_ID_OFFSET: usize = 38;
 
 /// The handshake cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,8 +77,8 @@ pub(crate) struct Handshake {
     complete: bool,
     confirmed: bool,
     parameters_seen: bool,
-    /// Bytes of the ClientHello still to pass before its session id shows; servers only.
-    hello_left: usize,
+    /// Checks what TLS does not: in the ClientHello at a server, in tickets at a client.
+    scan: Scan,
 }
 
 impl Handshake {
@@ -91,7 +92,7 @@ impl Handshake {
             complete: false,
             confirmed: false,
             parameters_seen: false,
-            hello_left: if side.is_client() { 0 } else { SESSION_ID_OFFSET + 1 },
+            scan: Scan::new(),
         }
     }
 
@@ -144,7 +145,9 @@ impl Handshake {
         while let Some(bytes) =
             self.streams[space as usize].as_mut().and_then(|s| s.receive.read(usize::MAX, budget))
         {
-            self.check_session_id(&bytes)?;
+            if space == if self.side.is_client() { Space::Data } else { Space::Initial } {
+                self.scan.on_bytes(&bytes)?;
+            }
             self.tls.read(&bytes)?;
             let step = self.drive()?;
             progress.keys.extend(step.keys);
@@ -152,20 +155,6 @@ impl Handshake {
             progress.parameters = progress.parameters.or(step.parameters);
         }
         Ok(progress)
-    }
-
-    /// QUIC forbids TLS's compatibility mode, which shows in a session id (RFC 9001 §8.4); rustls does not look.
-    fn check_session_id(&mut self, bytes: &[u8]) -> Result<(), Violation> {
-        if self.hello_left == 0 {
-            return Ok(());
-        }
-        if bytes.len() < self.hello_left {
-            self.hello_left -= bytes.len();
-            return Ok(());
-        }
-        let length = bytes[self.hello_left - 1];
-        self.hello_left = 0;
-        if length == 0 { Ok(()) } else { Err(Violation::TlsLegacySessionId) }
     }
 
     /// Takes what TLS wants to say and what it found out.
@@ -243,6 +232,13 @@ impl Handshake {
     /// The keys of the level are gone, and its data with them.
     pub(crate) fn discard(&mut self, space: Space, budget: &mut Budget) {
         if let Some(mut stream) = self.streams[space as usize].take() {
+            stream.receive.clear(budget);
+        }
+    }
+
+    /// The connection ended: nothing that waits to be read will be.
+    pub(crate) fn clear(&mut self, budget: &mut Budget) {
+        for stream in self.streams.iter_mut().flatten() {
             stream.receive.clear(budget);
         }
     }

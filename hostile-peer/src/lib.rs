@@ -1,0 +1,62 @@
+//! A QUIC peer with real TLS and real keys that gives up every safety on purpose.
+//!
+//! Three parts, lowest first: [`wire`] writes frames, honest or not; [`keys`] and [`packet`] protect any packet with
+//! the keys of any level and generation; [`peer`] takes part in a handshake as far as a test wants and decrypts all
+//! that comes back; [`world`] puts it in front of a real endpoint, in memory, with a clock of its own.
+//!
+//! The tests in `tests/` are the rows of the conformance table, named by their ids. [`PENDING`] lists the rows whose
+//! feature does not exist yet.
+#![forbid(unsafe_code)]
+
+pub mod keys;
+pub mod packet;
+pub mod peer;
+mod pending;
+pub mod wire;
+pub mod world;
+
+pub use packet::Packet;
+pub use peer::{Close, Peer, Seen};
+pub use pending::PENDING;
+pub use world::{Options, Stage, World};
+
+/// Makes a test of each role under test: `name::server` and `name::client`.
+#[macro_export]
+macro_rules! both {
+    ($($(#[$doc:meta])* fn $name:ident($w:ident: $stage:ident) $body:block)*) => {
+        $($(#[$doc])* mod $name {
+            use super::*;
+            fn run(mut world: $crate::World) {
+                let $w = &mut world;
+                $body
+            }
+            #[test]
+            fn server() {
+                run($crate::World::at(Side::Server, $crate::Stage::$stage));
+            }
+            #[test]
+            fn client() {
+                run($crate::World::at(Side::Client, $crate::Stage::$stage));
+            }
+        })*
+    };
+}
+
+/// Makes a test of each role under test, for rows of many cases: each case makes worlds of its own.
+#[macro_export]
+macro_rules! both_sides {
+    ($($(#[$doc:meta])* fn $name:ident($side:ident) $body:block)*) => {
+        $($(#[$doc])* mod $name {
+            use super::*;
+            fn run($side: Side) $body
+            #[test]
+            fn server() {
+                run(Side::Server);
+            }
+            #[test]
+            fn client() {
+                run(Side::Client);
+            }
+        })*
+    };
+}

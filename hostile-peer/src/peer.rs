@@ -1,0 +1,537 @@
+//! The peer: real TLS, real keys, no scruples.
+//!
+//! Owns its side of the handshake, packet numbers, what it has seen. Sends nothing by itself: a test asks for a
+//! [`flight`](Peer::flight), which is honest, or builds packets of its own.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use quic_core::{
+    ConnectionId, Side, Space,
+    base::varint,
+    crypto::{
+        KeyChange, Secret, TlsClientConfig, TlsServerConfig, TlsSession, initial_secrets, unprotect_header,
+    },
+    frame::{Frame, Frames, PacketKind},
+    packet::{self, Header, LongType, VERSION_1},
+    params::TransportParameters,
+};
+
+use crate::{Packet, keys::Keys, wire};
+
+/// How the peer's TLS is set up.
+#[derive(Clone, Debug)]
+pub enum Tls {
+    /// A client.
+    Client(TlsClientConfig),
+    /// A server.
+    Server(TlsServerConfig),
+}
+
+/// Turns honest transport parameters into the bytes that are sent.
+pub type EncodeParams = Box<dyn Fn(TransportParameters) -> Vec<u8>>;
+/// Changes handshake bytes before they are sent at a level.
+pub type Tamper = Box<dyn FnMut(Space, Vec<u8>) -> Vec<u8>>;
+
+/// A CONNECTION_CLOSE frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// True for type 0x1d.
+    pub application: bool,
+    /// The error code.
+    pub code: u64,
+    /// The frame type of 0x1c.
+    pub frame_type: u64,
+    /// The reason phrase.
+    pub reason: Vec<u8>,
+}
+
+/// A packet of the endpoint under test, decrypted.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its packet number space.
+    pub space: Space,
+    /// Its packet number.
+    pub number: u64,
+    /// The generation of its 1-RTT keys.
+    pub generation: usize,
+    /// Its frames.
+    pub payload: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct CryptoStreams {
+    pending: VecDeque<u8>,
+    sent: u64,
+    received: BTreeMap<u64, Vec<u8>>,
+    read: u64,
+}
+
+/// The hostile peer.
+pub struct Peer {
+    /// Which role the peer plays.
+    pub side: Side,
+    /// Where packets go: the endpoint's connection ID.
+    pub dcid: ConnectionId,
+    /// The peer's own connection ID.
+    pub scid: ConnectionId,
+    /// The destination of the client's first Initial.
+    pub original_dcid: ConnectionId,
+    /// The source connection ID of a Retry that the peer sent or obeyed.
+    pub retry_source: Option<ConnectionId>,
+    /// The token of the peer's Initials.
+    pub token: Vec<u8>,
+    /// The generation of 1-RTT keys that the peer sends with.
+    pub generation: usize,
+    /// Whether flights acknowledge.
+    pub acks: bool,
+    /// Whether a server's flights say HANDSHAKE_DONE once.
+    pub sends_done: bool,
+    /// What the endpoint sent, decrypted.
+    pub seen: Vec<Seen>,
+    /// Stream data of the endpoint: (stream, offset, data, fin).
+    pub streams: Vec<(u64, u64, Vec<u8>, bool)>,
+    /// Packets that could not be decrypted.
+    pub undecryptable: usize,
+    /// Whether datagrams of the endpoint are ignored.
+    pub deaf: bool,
+    /// Changes handshake bytes before they are sent.
+    pub tamper: Option<Tamper>,
+    setup: Tls,
+    params: EncodeParams,
+    tls: Option<TlsSession>,
+    /// Whether TLS failed on what the endpoint sent, or was told to stop.
+    pub tls_failed: bool,
+    write_level: Space,
+    local: [Option<Keys>; 3],
+    remote: [Option<Keys>; 3],
+    next: [u64; 3],
+    largest: [Option<u64>; 3],
+    received: [BTreeSet<u64>; 3],
+    ack_due: [bool; 3],
+    crypto: [CryptoStreams; 3],
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peer").field("side", &self.side).field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
+
+/// Transport parameters that leave the endpoint all the room a test needs.
+#[must_use]
+pub fn generous() -> TransportParameters {
+    TransportParameters {
+        max_idle_timeout: std::time::Duration::from_secs(300),
+        initial_max_data: 1 << 30,
+        initial_max_stream_data_bidi_local: 1 << 24,
+        initial_max_stream_data_bidi_remote: 1 << 24,
+        initial_max_stream_data_uni: 1 << 24,
+        initial_max_streams_bidi: 100,
+        initial_max_streams_uni: 100,
+        active_connection_id_limit: 4,
+        max_datagram_frame_size: 65_535,
+        reset_stream_at: true,
+        ..TransportParameters::default()
+    }
+}
+
+impl Peer {
+    /// A peer that has not said anything yet.
+    #[must_use]
+    pub fn new(setup: Tls, params: EncodeParams, scid: ConnectionId) -> Self {
+        let side = if matches!(setup, Tls::Client(_)) { Side::Client } else { Side::Server };
+        Self {
+            side,
+            dcid: ConnectionId::EMPTY,
+            scid,
+            original_dcid: ConnectionId::EMPTY,
+            retry_source: None,
+            token: Vec::new(),
+            generation: 0,
+            acks: true,
+            sends_done: true,
+            seen: Vec::new(),
+            streams: Vec::new(),
+            undecryptable: 0,
+            deaf: false,
+            tamper: None,
+            setup,
+            params,
+            tls: None,
+            tls_failed: false,
+            write_level: Space::Initial,
+            local: [None, None, None],
+            remote: [None, None, None],
+            next: [0; 3],
+            largest: [None; 3],
+            received: Default::default(),
+            ack_due: [false; 3],
+            crypto: Default::default(),
+        }
+    }
+
+    /// A client begins: Initial keys for `dcid`, and a ClientHello that waits for the next flight.
+    pub fn start(&mut self, dcid: ConnectionId) {
+        self.dcid = dcid;
+        self.original_dcid = dcid;
+        self.initial_keys(dcid);
+        self.start_tls();
+    }
+
+    /// Initial keys for the client's destination connection ID.
+    pub fn initial_keys(&mut self, dcid: ConnectionId) {
+        let (client, server) = initial_secrets(&dcid);
+        if self.side.is_client() {
+            self.install(Space::Initial, &client, &server);
+        } else {
+            self.install(Space::Initial, &server, &client);
+        }
+    }
+
+    fn install(&mut self, space: Space, local: &Secret, remote: &Secret) {
+        self.local[space as usize] = Some(Keys::new(local));
+        self.remote[space as usize] = Some(Keys::new(remote));
+    }
+
+    fn start_tls(&mut self) {
+        let mut honest = TransportParameters { initial_source_connection_id: Some(self.scid), ..generous() };
+        if !self.side.is_client() {
+            honest.original_destination_connection_id = Some(self.original_dcid);
+            honest.retry_source_connection_id = self.retry_source;
+        }
+        let params = (self.params)(honest);
+        let tls = match &self.setup {
+            Tls::Client(config) => TlsSession::client(config, "localhost", params),
+            Tls::Server(config) => TlsSession::server(config, params),
+        };
+        self.tls = Some(tls.expect("the configuration is sound"));
+        self.drive();
+    }
+
+    /// The TLS session, once there is one.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsSession> {
+        self.tls.as_ref()
+    }
+
+    /// Whether the peer's own handshake is complete.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| !tls.is_handshaking())
+    }
+
+    /// Whether the peer can send packets of this space.
+    #[must_use]
+    pub fn has(&self, space: Space) -> bool {
+        self.local[space as usize].is_some()
+    }
+
+    fn drive(&mut self) {
+        let Some(mut tls) = self.tls.take() else { return };
+        loop {
+            let mut bytes = Vec::new();
+            let level = self.write_level;
+            let change = tls.write(&mut bytes);
+            if !bytes.is_empty() {
+                if let Some(tamper) = &mut self.tamper {
+                    bytes = tamper(level, bytes);
+                }
+                self.crypto[level as usize].pending.extend(bytes);
+            }
+            match change {
+                Ok(Some(KeyChange::Handshake(local, remote))) => {
+                    self.write_level = Space::Handshake;
+                    self.install(Space::Handshake, &local, &remote);
+                }
+                Ok(Some(KeyChange::OneRtt(local, remote))) => {
+                    self.write_level = Space::Data;
+                    self.install(Space::Data, &local, &remote);
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    self.tls_failed = true;
+                    break;
+                }
+            }
+        }
+        self.tls = Some(tls);
+    }
+
+    /// A packet with honest fields around `payload` and the next number of its space.
+    pub fn packet(&mut self, space: Space, payload: Vec<u8>) -> Packet {
+        let kind = match space {
+            Space::Initial => PacketKind::Initial,
+            Space::Handshake => PacketKind::Handshake,
+            Space::Data => PacketKind::OneRtt,
+        };
+        let number = self.next[space as usize];
+        self.next[space as usize] += 1;
+        Packet {
+            kind,
+            version: VERSION_1,
+            dcid: self.dcid.as_bytes().to_vec(),
+            scid: self.scid.as_bytes().to_vec(),
+            token: if space == Space::Initial { self.token.clone() } else { Vec::new() },
+            number,
+            pn_size: 4,
+            flip: 0,
+            generation: if space == Space::Data { self.generation } else { 0 },
+            key_phase: self.generation % 2 == 1,
+            length: None,
+            payload,
+            forged: false,
+        }
+    }
+
+    /// Seals a packet with the keys of its own level.
+    pub fn seal(&mut self, packet: Packet) -> Vec<u8> {
+        let space = match packet.kind {
+            PacketKind::Initial => Space::Initial,
+            PacketKind::Handshake => Space::Handshake,
+            PacketKind::ZeroRtt | PacketKind::OneRtt => Space::Data,
+        };
+        let keys = self.local[space as usize].as_mut().expect("the peer has keys for the packet");
+        packet.seal(keys)
+    }
+
+    /// A sealed packet with honest fields.
+    pub fn sealed(&mut self, space: Space, payload: Vec<u8>) -> Vec<u8> {
+        let mut packet = self.packet(space, payload);
+        if space == Space::Initial && self.side.is_client() {
+            packet = packet.padded_to(1200);
+        }
+        self.seal(packet)
+    }
+
+    /// The next packet number of a space; change it to leave gaps or to repeat.
+    pub fn next_number(&mut self, space: Space) -> &mut u64 {
+        &mut self.next[space as usize]
+    }
+
+    /// The numbers of the endpoint's packets.
+    #[must_use]
+    pub fn received(&self, space: Space) -> &BTreeSet<u64> {
+        &self.received[space as usize]
+    }
+
+    /// How many CRYPTO bytes of a level were sent.
+    #[must_use]
+    pub fn crypto_sent(&self, space: Space) -> u64 {
+        self.crypto[space as usize].sent
+    }
+
+    /// Takes up to `max` handshake bytes that wait at a level, with their offset.
+    pub fn take_crypto(&mut self, space: Space, max: usize) -> (u64, Vec<u8>) {
+        let stream = &mut self.crypto[space as usize];
+        let count = stream.pending.len().min(max);
+        let offset = stream.sent;
+        stream.sent += count as u64;
+        (offset, stream.pending.drain(..count).collect())
+    }
+
+    /// Adds handshake bytes of a test's own at the end of a level.
+    pub fn push_crypto(&mut self, space: Space, bytes: &[u8]) {
+        self.crypto[space as usize].pending.extend(bytes);
+    }
+
+    /// Datagrams that an honest peer would send now: acknowledgments and the handshake.
+    pub fn flight(&mut self) -> Vec<Vec<u8>> {
+        let mut datagrams: Vec<Vec<u8>> = Vec::new();
+        let mut current: Vec<u8> = Vec::new();
+        for space in Space::ALL {
+            if !self.has(space) {
+                continue;
+            }
+            loop {
+                let payload = self.honest_payload(space);
+                if payload.is_empty() {
+                    break;
+                }
+                let sealed = self.sealed(space, payload);
+                if current.len() + sealed.len() > 1452 {
+                    datagrams.push(std::mem::take(&mut current));
+                }
+                current.extend(sealed);
+            }
+        }
+        if !current.is_empty() {
+            datagrams.push(current);
+        }
+        datagrams
+    }
+
+    fn honest_payload(&mut self, space: Space) -> Vec<u8> {
+        let mut payload = Vec::new();
+        if self.acks && std::mem::take(&mut self.ack_due[space as usize]) {
+            payload.extend(wire::ack_of(self.received[space as usize].iter().copied()).unwrap_or_default());
+        }
+        if space == Space::Data && self.sends_done && !self.side.is_client() && self.is_complete() {
+            self.sends_done = false;
+            payload.extend(wire::frame(&Frame::HandshakeDone));
+        }
+        let (offset, data) = self.take_crypto(space, 1000);
+        if !data.is_empty() {
+            payload.extend(wire::frame(&Frame::Crypto { offset, data: &data }));
+        }
+        payload
+    }
+
+    /// Takes a datagram of the endpoint apart.
+    pub fn receive(&mut self, datagram: &[u8]) {
+        let mut rest = datagram;
+        if self.deaf {
+            return;
+        }
+        while !rest.is_empty() {
+            let Ok(header) = packet::parse(rest, self.scid.len(), false) else {
+                self.undecryptable += 1;
+                return;
+            };
+            let (space, pn_offset, end) = match header {
+                Header::Long(long) => {
+                    let space =
+                        if long.kind == LongType::Initial { Space::Initial } else { Space::Handshake };
+                    self.on_long(&long);
+                    (space, long.pn_offset, long.end)
+                }
+                Header::Short(short) => (Space::Data, short.pn_offset, rest.len()),
+                _ => {
+                    self.undecryptable += 1;
+                    return;
+                }
+            };
+            self.open(space, &rest[..end], pn_offset);
+            rest = &rest[end..];
+        }
+    }
+
+    fn on_long(&mut self, long: &packet::Long) {
+        if !self.side.is_client() && self.tls.is_none() {
+            if self.original_dcid.is_empty() {
+                self.original_dcid = long.dcid;
+            }
+            self.initial_keys(long.dcid);
+            self.dcid = long.scid;
+            self.start_tls();
+        } else if self.side.is_client() && self.received.iter().all(BTreeSet::is_empty) {
+            self.dcid = long.scid;
+        }
+    }
+
+    fn open(&mut self, space: Space, packet: &[u8], pn_offset: usize) {
+        let Some(keys) = &mut self.remote[space as usize] else {
+            self.undecryptable += 1;
+            return;
+        };
+        let mut packet = packet.to_vec();
+        let expected = self.largest[space as usize].map_or(0, |largest| largest + 1);
+        let opened = unprotect_header(keys.header(), &mut packet, pn_offset).and_then(|protected| {
+            let number = packet::decode_packet_number(protected.number, protected.pn_size, expected);
+            let header_size = pn_offset + protected.pn_size;
+            let (generation, size) = keys.open(number, &mut packet, header_size)?;
+            Some((number, generation, packet[header_size..header_size + size].to_vec()))
+        });
+        let Some((number, generation, payload)) = opened else {
+            self.undecryptable += 1;
+            return;
+        };
+        self.largest[space as usize] = self.largest[space as usize].max(Some(number));
+        self.received[space as usize].insert(number);
+        self.on_payload(space, &payload);
+        self.seen.push(Seen { space, number, generation, payload });
+    }
+
+    fn on_payload(&mut self, space: Space, payload: &[u8]) {
+        for frame in Frames::new(payload) {
+            let frame = frame.expect("the endpoint sends valid frames");
+            self.ack_due[space as usize] |= frame.is_ack_eliciting();
+            match frame {
+                Frame::Crypto { offset, data } => {
+                    self.crypto[space as usize].received.insert(offset, data.to_vec());
+                    self.read_crypto(space);
+                }
+                Frame::Stream { id, offset, fin, data } => {
+                    self.streams.push((id.value(), offset, data.to_vec(), fin));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn read_crypto(&mut self, space: Space) {
+        let stream = &mut self.crypto[space as usize];
+        let mut bytes = Vec::new();
+        for (offset, data) in &stream.received {
+            let end = offset + data.len() as u64;
+            if *offset <= stream.read && end > stream.read {
+                bytes.extend(&data[(stream.read - offset) as usize..]);
+                stream.read = end;
+            }
+        }
+        let failed = match (&mut self.tls, bytes.is_empty()) {
+            (Some(tls), false) => tls.read(&bytes).is_err(),
+            _ => false,
+        };
+        self.tls_failed |= failed;
+        self.drive();
+    }
+
+    /// All CONNECTION_CLOSE frames seen, without repetitions.
+    #[must_use]
+    pub fn closes(&self) -> Vec<Close> {
+        let mut closes = Vec::new();
+        for seen in &self.seen {
+            for frame in Frames::new(&seen.payload).flatten() {
+                let close = match frame {
+                    Frame::TransportClose { code, frame_type, reason } => {
+                        Close { application: false, code, frame_type, reason: reason.to_vec() }
+                    }
+                    Frame::ApplicationClose { code, reason } => {
+                        Close { application: true, code, frame_type: 0, reason: reason.to_vec() }
+                    }
+                    _ => continue,
+                };
+                if !closes.contains(&close) {
+                    closes.push(close);
+                }
+            }
+        }
+        closes
+    }
+
+    /// How many frames of the endpoint fit.
+    pub fn count(&self, mut fits: impl FnMut(&Frame<'_>) -> bool) -> usize {
+        let frames = self.seen.iter().flat_map(|seen| Frames::new(&seen.payload).flatten());
+        frames.filter(|frame| fits(frame)).count()
+    }
+
+    /// The connection IDs that the endpoint issued by frames: sequence, ID, token.
+    #[must_use]
+    pub fn issued(&self) -> Vec<(u64, ConnectionId, [u8; 16])> {
+        let frames = self.seen.iter().flat_map(|seen| Frames::new(&seen.payload).flatten());
+        frames
+            .filter_map(|frame| match frame {
+                Frame::NewConnectionId { sequence, id, token, .. } => Some((sequence, id, token)),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// A transport parameter with any value.
+#[must_use]
+pub fn raw_param(id: u64, value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    varint::put(&mut out, id);
+    varint::put(&mut out, value.len() as u64);
+    out.extend(value);
+    out
+}
+
+/// The honest encoding.
+#[must_use]
+pub fn encode(params: &TransportParameters) -> Vec<u8> {
+    let mut out = Vec::new();
+    params.write(&mut out);
+    out
+}

@@ -1,0 +1,464 @@
+//! A real endpoint, in memory, with a clock of its own, and the hostile peer in front of it.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use quic_core::{
+    CidFactory, ClientConfig, Connection, ConnectionHandle, ConnectionId, DatagramEvent, DatagramMeta, Dir,
+    Endpoint, EndpointConfig, Event, ServerConfig, Side, Space, StreamId, TransportConfig,
+    base::{Ecn, SeededEntropy, Timestamp},
+    error::{ConnectionError, DropReason, call::Read},
+    testing,
+};
+
+use crate::{
+    Close, Peer,
+    peer::{EncodeParams, Tls, encode},
+    wire,
+};
+
+/// The ALPN protocol of both ends.
+pub const ALPN: &[u8] = b"test";
+
+/// How far the handshake is when the test begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The client's first flight arrived, nothing else: both ends can send Initial packets.
+    Initial,
+    /// The server's first flight arrived as well: both ends can send Handshake packets.
+    Handshake,
+    /// The handshake is confirmed at both ends.
+    Confirmed,
+}
+
+/// How a world differs from the default.
+pub struct Options {
+    /// The endpoint's settings.
+    pub transport: TransportConfig,
+    /// The peer's transport parameters.
+    pub params: EncodeParams,
+    /// The peer's ALPN protocol.
+    pub alpn: Vec<u8>,
+    /// The peer's connection ID.
+    pub scid: ConnectionId,
+    /// Whether the server under test asks for a Retry first.
+    pub retry: bool,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").finish_non_exhaustive()
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            transport: TransportConfig::default(),
+            params: Box::new(|honest| encode(&honest)),
+            alpn: ALPN.to_vec(),
+            scid: ConnectionId::new(b"hostile!").expect("eight bytes"),
+            retry: false,
+        }
+    }
+}
+
+/// What the application under test knows.
+#[derive(Debug, Default)]
+pub struct App {
+    /// All events, in order.
+    pub events: Vec<Event>,
+    /// Data of the peer's streams.
+    pub received: BTreeMap<StreamId, Vec<u8>>,
+    /// How streams ended: their reset code, or `None` for FIN.
+    pub ended: BTreeMap<StreamId, Option<u64>>,
+    /// Datagrams received.
+    pub datagrams: usize,
+    /// Data to send.
+    sending: BTreeMap<StreamId, Bytes>,
+}
+
+impl App {
+    /// Why the connection ended, as the application was told.
+    #[must_use]
+    pub fn error(&self) -> Option<&ConnectionError> {
+        self.events.iter().find_map(|event| match event {
+            Event::Closed(error) => Some(error),
+            _ => None,
+        })
+    }
+}
+
+/// The endpoint under test and the peer.
+#[derive(Debug)]
+pub struct World {
+    /// Fake time.
+    pub now: Timestamp,
+    /// The endpoint under test.
+    pub endpoint: Endpoint,
+    /// Its connection.
+    pub connection: Option<(ConnectionHandle, Connection)>,
+    /// The application on top of it.
+    pub app: App,
+    /// The hostile peer.
+    pub peer: Peer,
+    /// Why the endpoint itself dropped datagrams.
+    pub drops: Vec<DropReason>,
+    /// Datagrams that the endpoint sent, the last ones last.
+    pub sent: Vec<Vec<u8>>,
+    /// Datagrams that the endpoint's connection has sent in answer to nobody: stateless ones.
+    pub stateless: Vec<Vec<u8>>,
+    /// Bytes that the endpoint received.
+    pub bytes_in: u64,
+    /// Bytes that the endpoint sent.
+    pub bytes_out: u64,
+    /// The peer's address.
+    pub peer_address: SocketAddr,
+    /// Whether the application reads streams.
+    pub reads: bool,
+    retry: bool,
+    next_stream: u64,
+}
+
+/// Where the endpoint under test lives.
+fn endpoint_address() -> SocketAddr {
+    "192.0.2.2:443".parse().expect("an address")
+}
+
+impl World {
+    /// A world with default options.
+    #[must_use]
+    pub fn at(under_test: Side, stage: Stage) -> Self {
+        Self::with(under_test, stage, Options::default())
+    }
+
+    /// A world, its handshake brought to `stage`.
+    #[must_use]
+    pub fn with(under_test: Side, stage: Stage, options: Options) -> Self {
+        let mut world = Self::before(under_test, options);
+        world.begin();
+        if stage == Stage::Initial {
+            return world;
+        }
+        // A server has sent its whole flight by now; a client still waits for it.
+        if stage == Stage::Handshake && under_test == Side::Server {
+            return world;
+        }
+        world.step();
+        if stage == Stage::Confirmed {
+            for _ in 0..3 {
+                world.step();
+            }
+            assert!(world.app.events.contains(&Event::HandshakeConfirmed), "{:?}", world.app);
+            world.run(Duration::from_millis(100));
+        }
+        world
+    }
+
+    /// A world in which nothing has been sent.
+    #[must_use]
+    pub fn before(under_test: Side, options: Options) -> Self {
+        let cids = CidFactory::new(8, 0, &[7; 32]);
+        let (server_tls, certificate) = testing::tls_server_config(ALPN);
+        let server = ServerConfig {
+            tls: server_tls,
+            transport: Arc::new(options.transport.clone()),
+            token_key: [9; 32],
+        };
+        let server = (under_test == Side::Server).then(|| Arc::new(server));
+        let mut endpoint = Endpoint::new(EndpointConfig::new(cids), server, Box::new(SeededEntropy::new(1)));
+        let now = Timestamp::from_nanos(1_000_000_000);
+        let peer_address: SocketAddr = "192.0.2.66:4433".parse().expect("an address");
+        let (connection, tls) = if under_test == Side::Server {
+            (None, Tls::Client(testing::tls_client_config(&certificate, &options.alpn)))
+        } else {
+            let (tls, certificate) = testing::tls_server_config(&options.alpn);
+            let config = ClientConfig {
+                tls: testing::tls_client_config(&certificate, ALPN),
+                transport: Arc::new(options.transport),
+            };
+            let opened = endpoint.connect(now, &config, "localhost", peer_address);
+            (Some(opened.expect("a connection")), Tls::Server(tls))
+        };
+        Self {
+            now,
+            endpoint,
+            connection,
+            app: App::default(),
+            peer: Peer::new(tls, options.params, options.scid),
+            drops: Vec::new(),
+            sent: Vec::new(),
+            stateless: Vec::new(),
+            bytes_in: 0,
+            bytes_out: 0,
+            peer_address,
+            reads: true,
+            retry: options.retry,
+            next_stream: 40,
+        }
+    }
+
+    /// The client's first flight.
+    pub fn begin(&mut self) {
+        if self.peer.side.is_client() {
+            self.peer.start(ConnectionId::new(b"original-dst").expect("twelve bytes"));
+            for datagram in self.peer.flight() {
+                self.deliver(&datagram);
+            }
+        } else {
+            self.poll();
+        }
+    }
+
+    /// The side of the endpoint under test.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        self.peer.side.peer()
+    }
+
+    /// The connection under test.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection.as_mut().expect("there is a connection").1
+    }
+
+    /// A datagram from the peer's address.
+    pub fn deliver(&mut self, datagram: &[u8]) {
+        self.deliver_from(self.peer_address, datagram);
+    }
+
+    /// A datagram from any address, and everything that the endpoint says to it.
+    pub fn deliver_from(&mut self, remote: SocketAddr, datagram: &[u8]) {
+        self.deliver_quietly(remote, datagram);
+        self.poll();
+    }
+
+    /// A datagram from any address; what the endpoint says waits until [`poll`](Self::poll).
+    pub fn deliver_quietly(&mut self, remote: SocketAddr, datagram: &[u8]) {
+        self.bytes_in += datagram.len() as u64;
+        let meta = DatagramMeta {
+            remote,
+            local_ip: Some(endpoint_address().ip()),
+            ecn: Ecn::NotEct,
+            allocation: datagram.len(),
+        };
+        match self.endpoint.handle_datagram(self.now, &meta, BytesMut::from(datagram)) {
+            DatagramEvent::Connection(handle, data) => {
+                if let Some((ours, connection)) = &mut self.connection
+                    && *ours == handle
+                {
+                    connection.handle_datagram(self.now, &meta, data);
+                }
+            }
+            DatagramEvent::StatelessReset(_) => {
+                let now = self.now;
+                self.connection().handle_stateless_reset(now);
+            }
+            DatagramEvent::Incoming(incoming) => {
+                if self.retry && !incoming.is_validated() {
+                    let retry = self.endpoint.retry(self.now, &incoming).expect("not validated");
+                    self.bytes_out += retry.bytes.len() as u64;
+                    self.stateless.push(retry.bytes);
+                } else if let Ok((handle, connection)) = self.endpoint.accept(self.now, incoming) {
+                    assert!(self.connection.is_none(), "one connection per world");
+                    self.connection = Some((handle, connection));
+                }
+            }
+            DatagramEvent::Respond(response) => {
+                self.bytes_out += response.bytes.len() as u64;
+                self.stateless.push(response.bytes);
+            }
+            DatagramEvent::Dropped(reason) => self.drops.push(reason),
+        }
+    }
+
+    /// Seals `payload` into an honest packet of `space` and delivers it.
+    pub fn send(&mut self, space: Space, payload: Vec<u8>) {
+        let sealed = self.peer.sealed(space, payload);
+        self.deliver(&sealed);
+    }
+
+    /// Takes everything that the endpoint has to say; the peer reads it.
+    pub fn poll(&mut self) {
+        let Some((handle, connection)) = &mut self.connection else { return };
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            self.app.drain(connection, self.now, self.reads);
+            while let Some(change) = connection.poll_cid_change() {
+                self.endpoint.handle_cid_change(*handle, change);
+            }
+            let Some(transmit) = connection.poll_transmit(self.now, &mut buffer) else { break };
+            for segment in buffer[..transmit.size].chunks(transmit.segment_size) {
+                self.bytes_out += segment.len() as u64;
+                self.sent.push(segment.to_vec());
+                self.peer.receive(segment);
+            }
+        }
+        self.app.drain(connection, self.now, self.reads);
+    }
+
+    /// The peer's honest flight, and the answers. Says whether the peer had anything to send.
+    pub fn step(&mut self) -> bool {
+        let flight = self.peer.flight();
+        for datagram in &flight {
+            self.deliver(datagram);
+        }
+        self.poll();
+        !flight.is_empty()
+    }
+
+    /// Time passes, timers fire, the peer answers honestly.
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        for _ in 0..10_000 {
+            if self.step() {
+                continue;
+            }
+            let Some(at) =
+                self.connection.as_ref().and_then(|(_, c)| c.poll_timeout()).filter(|at| *at <= end)
+            else {
+                break;
+            };
+            self.now = self.now.max(at);
+            let now = self.now;
+            self.connection().handle_timeout(now);
+            self.poll();
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// Time passes, timers fire, the peer says nothing.
+    pub fn run_silently(&mut self, time: Duration) {
+        let end = self.now + time;
+        for _ in 0..10_000 {
+            self.poll();
+            let Some(at) =
+                self.connection.as_ref().and_then(|(_, c)| c.poll_timeout()).filter(|at| *at <= end)
+            else {
+                break;
+            };
+            self.now = self.now.max(at);
+            let now = self.now;
+            self.connection().handle_timeout(now);
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// The endpoint closed with a CONNECTION_CLOSE of type 0x1c and one of these codes, it told its application once
+    /// and as the last thing, and after the closing period nothing is left. Returns the frame.
+    #[track_caller]
+    pub fn expect_close(&mut self, codes: &[u64]) -> Close {
+        self.poll();
+        let closes = self.peer.closes();
+        let [close] = &closes[..] else {
+            panic!("one close was expected, not {closes:?}; application: {:?}", self.app.error())
+        };
+        assert!(!close.application && codes.contains(&close.code), "{close:?}, not one of {codes:x?}");
+        self.expect_told();
+        let close = close.clone();
+        self.expect_gone();
+        close
+    }
+
+    /// The same with one code and a frame type.
+    #[track_caller]
+    pub fn expect_close_in(&mut self, code: u64, frame_type: u64) {
+        let close = self.expect_close(&[code]);
+        assert_eq!(close.frame_type, frame_type, "{close:?}");
+    }
+
+    /// The application was told of the end, once, and of nothing after it.
+    #[track_caller]
+    pub fn expect_told(&mut self) {
+        let told = self.app.events.iter().filter(|event| matches!(event, Event::Closed(_))).count();
+        assert_eq!(told, 1, "{:?}", self.app.events);
+        assert!(matches!(self.app.events.last(), Some(Event::Closed(_))));
+    }
+
+    /// When its time is over the connection holds nothing any more, neither memory nor timers nor table entries.
+    #[track_caller]
+    pub fn expect_gone(&mut self) {
+        self.run_silently(Duration::from_secs(60));
+        let Some((handle, connection)) = &mut self.connection else { return };
+        assert!(connection.is_drained(), "drained at last");
+        assert_eq!(connection.poll_timeout(), None);
+        assert_eq!(connection.stats().memory_used, 0, "all memory was given back");
+        self.endpoint.forget(*handle);
+        assert_eq!(self.endpoint.connections(), 0);
+    }
+
+    /// The connection is as usable as ever: 64 KiB go each way.
+    #[track_caller]
+    pub fn expect_alive(&mut self) {
+        const SIZE: usize = 64 << 10;
+        assert_eq!(self.app.error(), None, "the connection lives; peer saw {:?}", self.peer.closes());
+        let data: Vec<u8> = (0..SIZE).map(|i| (i % 251) as u8).collect();
+        let theirs = StreamId::new(self.peer.side, Dir::Uni, self.next_stream);
+        self.next_stream += 1;
+        let ours = self.connection().open(Dir::Uni).expect("the peer permits streams");
+        self.app.sending.insert(ours, Bytes::from(data.clone()));
+        self.app.pump(&mut self.connection.as_mut().expect("a connection").1, ours);
+        let mut offset = 0;
+        for chunk in data.chunks(1000) {
+            let end = offset + chunk.len();
+            self.send(Space::Data, wire::stream(theirs, offset as u64, end == SIZE, chunk));
+            offset = end;
+        }
+        self.run(Duration::from_secs(5));
+        assert!(self.app.received.get(&theirs) == Some(&data), "64 KiB arrived at the endpoint");
+        assert_eq!(self.app.ended.get(&theirs), Some(&None));
+        let mut arrived = vec![0; SIZE];
+        let mut finished = false;
+        for (id, offset, data, fin) in &self.peer.streams {
+            if *id == ours.value() {
+                arrived[*offset as usize..*offset as usize + data.len()].copy_from_slice(data);
+                finished |= fin;
+            }
+        }
+        assert!(finished && arrived == data, "64 KiB arrived at the peer");
+    }
+}
+
+impl App {
+    fn drain(&mut self, connection: &mut Connection, now: Timestamp, reads: bool) {
+        while let Some(event) = connection.poll_event() {
+            match &event {
+                Event::StreamOpened(id) | Event::StreamReadable(id, _) if reads => {
+                    self.read(connection, now, *id);
+                }
+                Event::StreamWritable(id, _) => self.pump(connection, *id),
+                Event::DatagramReadable if reads => {
+                    while connection.receive_datagram(now).is_some() {
+                        self.datagrams += 1;
+                    }
+                }
+                _ => {}
+            }
+            self.events.push(event);
+        }
+    }
+
+    fn read(&mut self, connection: &mut Connection, now: Timestamp, id: StreamId) {
+        loop {
+            match connection.read(now, id, 1 << 20) {
+                Ok(Read::Data(data)) => self.received.entry(id).or_default().extend_from_slice(&data),
+                Ok(Read::Finished) => {
+                    self.ended.insert(id, None);
+                    return;
+                }
+                Err(quic_core::error::call::ReadError::Reset(code)) => {
+                    self.ended.insert(id, Some(code));
+                    return;
+                }
+                Ok(Read::Blocked) | Err(_) => return,
+            }
+        }
+    }
+
+    fn pump(&mut self, connection: &mut Connection, id: StreamId) {
+        let Some(data) = self.sending.get_mut(&id) else { return };
+        if connection.write(id, data).is_ok() && data.is_empty() {
+            let _ = connection.finish(id);
+            self.sending.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! Table P: packets, handshake, tokens, resets.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::BytesMut;
+use hostile_peer::{Options, Stage, World, both, both_sides, wire};
+use quic_core::{
+    CidFactory, ConnectionId, DatagramEvent, DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Side, Space,
+    StreamId,
+    base::{Ecn, SeededEntropy},
+    error::{ConnectionError, DropReason},
+    frame::Frame,
+};
+
+const PROTOCOL_VIOLATION: u64 = 0x0a;
+const AEAD_LIMIT_REACHED: u64 = 0x0f;
+
+const PING: [u8; 1] = [0x01];
+
+fn cid(bytes: &[u8]) -> ConnectionId {
+    ConnectionId::new(bytes).expect("short")
+}
+
+fn elsewhere() -> SocketAddr {
+    "198.51.100.7:9999".parse().expect("an address")
+}
+
+/// The honest rest of the handshake, and data.
+#[track_caller]
+fn goes_on(w: &mut World) {
+    for _ in 0..4 {
+        w.step();
+    }
+    assert!(w.app.events.contains(&Event::HandshakeConfirmed), "{:?}", w.app.events);
+    w.expect_alive();
+}
+
+/// A server's connection that was sent nothing, and the ClientHello that it waits for.
+fn with_hello(options: Options) -> (World, Vec<u8>) {
+    let mut w = World::before(Side::Server, options);
+    w.peer.start(cid(b"original-dst"));
+    let (_, hello) = w.peer.take_crypto(Space::Initial, usize::MAX);
+    (w, hello)
+}
+
+fn crypto(offset: u64, data: &[u8]) -> Vec<u8> {
+    wire::frame(&Frame::Crypto { offset, data })
+}
+
+#[test]
+fn p01_initial_in_a_small_datagram() {
+    let (mut w, hello) = with_hello(Options::default());
+    let packet = w.peer.packet(Space::Initial, crypto(0, &hello)).padded_to(1199);
+    let datagram = w.peer.seal(packet.clone());
+    assert_eq!(datagram.len(), 1199);
+    w.deliver(&datagram);
+    assert_eq!(w.drops, [DropReason::DatagramTooSmall]);
+    assert!(w.connection.is_none() && w.bytes_out == 0 && w.endpoint.connections() == 0);
+    let datagram = w.peer.seal(packet.padded_to(1200));
+    w.deliver(&datagram);
+    goes_on(&mut w);
+}
+
+#[test]
+fn p09_coalesced_packets_for_others() {
+    let mut w = World::at(Side::Server, Stage::Initial);
+    let mut used = 0;
+    for n in 0..20_000u32 {
+        let mut datagram = w.peer.sealed(Space::Initial, PING.to_vec());
+        for k in 0..4u8 {
+            let mut foreign = w.peer.packet(Space::Initial, PING.to_vec());
+            foreign.dcid = [&n.to_be_bytes()[..], &[k; 4]].concat();
+            datagram.extend(w.peer.seal(foreign));
+        }
+        let before = w.connection().stats();
+        w.deliver(&datagram);
+        let after = w.connection().stats();
+        assert_eq!(after.packets_received - before.packets_received, 1);
+        assert_eq!(after.packets_dropped - before.packets_dropped, 4);
+        if n == 2000 {
+            used = after.memory_used;
+        }
+    }
+    assert_eq!(w.connection().stats().memory_used, used, "flat");
+    assert_eq!(w.endpoint.connections(), 1);
+    goes_on(&mut w);
+}
+
+#[test]
+fn p20_1rtt_before_the_handshake_ends() {
+    let mut w = World::at(Side::Server, Stage::Handshake);
+    let id = StreamId::new(Side::Client, Dir::Uni, 0);
+    for n in 0..30 {
+        w.send(Space::Data, wire::stream(id, n * 1000, false, &[7; 1000]));
+        assert!(w.connection().stats().memory_used < 40 << 10);
+    }
+    assert!(w.app.events.is_empty() && w.app.received.is_empty(), "{:?}", w.app.events);
+    w.step();
+    assert_eq!(w.app.events.first(), Some(&Event::HandshakeComplete));
+    let kept = w.app.received.get(&id).map_or(0, Vec::len);
+    assert!(kept <= 10_000, "{kept}");
+    w.expect_alive();
+}
+
+/// Whole packets of a hostile server: its ServerHello, the rest of its flight but `held_back` bytes, and
+/// HANDSHAKE_DONE.
+fn flight_of_three(w: &mut World, held_back: usize) -> [Vec<u8>; 3] {
+    let (_, hello) = w.peer.take_crypto(Space::Initial, usize::MAX);
+    let (_, rest) = w.peer.take_crypto(Space::Handshake, usize::MAX);
+    [
+        w.peer.sealed(Space::Initial, crypto(0, &hello)),
+        w.peer.sealed(Space::Handshake, crypto(0, &rest[..rest.len() - held_back])),
+        w.peer.sealed(Space::Data, wire::frame(&Frame::HandshakeDone)),
+    ]
+}
+
+const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+
+#[test]
+fn p21_handshake_done_before_finished() {
+    for order in ORDERS {
+        for coalesced in [true, false] {
+            for held_back in [1, 40] {
+                let mut w = World::at(Side::Client, Stage::Initial);
+                w.peer.sends_done = false;
+                let packets = flight_of_three(&mut w, held_back);
+                let ordered = order.map(|index| packets[index].clone());
+                if coalesced {
+                    w.deliver(&ordered.concat());
+                } else {
+                    ordered.iter().for_each(|packet| w.deliver(packet));
+                }
+                w.run_silently(Duration::from_secs(2));
+                assert!(!w.app.events.contains(&Event::HandshakeConfirmed), "{order:?}");
+                assert!(!w.app.events.contains(&Event::HandshakeComplete), "{order:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn p21_handshake_done_in_every_order_with_the_whole_flight() {
+    for order in ORDERS {
+        let mut w = World::at(Side::Client, Stage::Initial);
+        w.peer.sends_done = false;
+        let packets = flight_of_three(&mut w, 0);
+        order.iter().for_each(|index| w.deliver(&packets[*index]));
+        let position = |event| w.app.events.iter().position(|seen| *seen == event);
+        let complete = position(Event::HandshakeComplete);
+        let confirmed = position(Event::HandshakeConfirmed);
+        assert!(complete.is_some() && complete < confirmed, "{order:?}: {:?}", w.app.events);
+        assert_eq!(w.app.error(), None, "{order:?}");
+    }
+}
+
+both! {
+    fn p02_connection_ids_of_21_bytes(w: Confirmed) {
+        for (dcid, scid) in [(21, 8), (8, 21), (255, 0)] {
+            for first in [0xc0, 0xe0] {
+                let mut datagram = vec![first, 0, 0, 0, 1, dcid];
+                datagram.extend(vec![1; usize::from(dcid)]);
+                datagram.push(scid);
+                datagram.resize(1200, 1);
+                w.deliver(&datagram);
+                assert_eq!(w.drops.pop(), Some(DropReason::CidTooLong));
+            }
+        }
+        w.expect_alive();
+    }
+
+    fn p10_packets_behind_the_end(w: Handshake) {
+        let close = wire::frame(&Frame::TransportClose { code: 5, frame_type: 0, reason: b"" });
+        let mut datagram = w.peer.sealed(Space::Handshake, close);
+        let before = w.connection().stats().packets_received;
+        let sent = w.sent.len();
+        for space in [Space::Handshake, Space::Data] {
+            datagram.extend(w.peer.sealed(space, wire::ints(&[0x20])));
+        }
+        w.deliver(&datagram);
+        assert_eq!(w.connection().stats().packets_received, before + 1);
+        assert_eq!(w.sent.len(), sent, "draining is silence");
+        assert!(matches!(w.app.error(), Some(ConnectionError::PeerClosed(_))));
+        w.expect_told();
+        w.expect_gone();
+    }
+
+    fn p10_packets_behind_a_violation(w: Handshake) {
+        let mut datagram = w.peer.sealed(Space::Handshake, wire::ints(&[0x20]));
+        let before = w.connection().stats().packets_received;
+        let close = wire::frame(&Frame::TransportClose { code: 5, frame_type: 0, reason: b"" });
+        for space in [Space::Handshake, Space::Data] {
+            datagram.extend(w.peer.sealed(space, close.clone()));
+        }
+        w.deliver(&datagram);
+        assert_eq!(w.connection().stats().packets_received, before + 1);
+        w.expect_close_in(0x07, 0x20);
+    }
+
+    fn p11_length_beyond_the_datagram(w: Handshake) {
+        let mut packet = w.peer.packet(Space::Handshake, PING.to_vec());
+        packet.length = Some(2000);
+        let mut datagram = w.peer.seal(packet);
+        datagram.extend(w.peer.sealed(Space::Handshake, PING.to_vec()));
+        let before = w.connection().stats().packets_received;
+        w.deliver(&datagram);
+        // The same behind a good packet.
+        let good = w.peer.sealed(Space::Handshake, PING.to_vec());
+        w.deliver(&[good, datagram].concat());
+        assert_eq!(w.connection().stats().packets_received, before + 1);
+        goes_on(w);
+    }
+
+    fn p11_length_below_the_packet_number(w: Handshake) {
+        for length in 0..4 {
+            let mut packet = w.peer.packet(Space::Handshake, PING.to_vec());
+            packet.length = Some(length as u64);
+            let header_size = packet.header_size();
+            let mut datagram = w.peer.seal(packet)[..header_size - 4 + length].to_vec();
+            datagram.extend(w.peer.sealed(Space::Handshake, PING.to_vec()));
+            let before = w.connection().stats().packets_received;
+            w.deliver(&datagram);
+            assert_eq!(w.connection().stats().packets_received, before + 1, "Length {length}");
+        }
+        goes_on(w);
+    }
+
+    fn p13_p14_reserved_bits_of_forged_packets(w: Confirmed) {
+        for flip in [0x08, 0x10, 0x18] {
+            let mut packet = w.peer.packet(Space::Data, PING.to_vec()).padded_to(50);
+            packet.flip = flip;
+            packet.forged = true;
+            let (sealed, sent) = (w.peer.seal(packet), w.sent.len());
+            w.deliver(&sealed);
+            assert_eq!(w.sent.len(), sent);
+        }
+        w.expect_alive();
+    }
+
+    fn p14_reserved_bits_of_forged_handshake_packets(w: Handshake) {
+        for flip in [0x04, 0x08, 0x0c] {
+            let mut packet = w.peer.packet(Space::Handshake, PING.to_vec()).padded_to(60);
+            packet.flip = flip;
+            packet.forged = true;
+            let sealed = w.peer.seal(packet);
+            w.deliver(&sealed);
+        }
+        goes_on(w);
+    }
+
+    fn p15_fixed_bit_zero_in_1rtt(w: Confirmed) {
+        let mut packet = w.peer.packet(Space::Data, PING.to_vec()).padded_to(50);
+        packet.flip = 0x40;
+        let (sealed, sent) = (w.peer.seal(packet), w.sent.len());
+        w.deliver(&sealed);
+        assert_eq!((w.drops.pop(), w.sent.len()), (Some(DropReason::FixedBit), sent));
+        w.expect_alive();
+    }
+
+    fn p15_fixed_bit_zero_in_handshake(w: Handshake) {
+        let mut packet = w.peer.packet(Space::Handshake, PING.to_vec()).padded_to(60);
+        packet.flip = 0x40;
+        let bad = w.peer.seal(packet);
+        let before = w.connection().stats().packets_received;
+        w.deliver(&bad);
+        let good = w.peer.sealed(Space::Handshake, PING.to_vec());
+        w.deliver(&[good, bad].concat());
+        assert_eq!(w.connection().stats().packets_received, before + 1);
+        goes_on(w);
+    }
+
+    fn p16_the_same_packet_again(w: Confirmed) {
+        let datagram = w.peer.sealed(Space::Data, vec![0x31, 1, 7]);
+        w.deliver(&datagram);
+        assert_eq!(w.app.datagrams, 1);
+        for gap in [0, 1, 300, 5, 100_000] {
+            *w.peer.next_number(Space::Data) += gap;
+            for _ in 0..100 {
+                w.send(Space::Data, PING.to_vec());
+                *w.peer.next_number(Space::Data) += 1;
+            }
+            w.deliver(&datagram);
+            assert_eq!(w.app.datagrams, 1, "after a gap of {gap}");
+        }
+        w.expect_alive();
+    }
+
+    fn p17_forged_packets_up_to_the_limit(w: Confirmed) {
+        w.connection().cap_integrity_limit(10);
+        for n in 1..=11 {
+            assert!(w.app.error().is_none(), "{n}");
+            let mut packet = w.peer.packet(Space::Data, vec![0x31, 1, 7]).padded_to(50);
+            packet.forged = true;
+            let sealed = w.peer.seal(packet);
+            w.deliver(&sealed);
+        }
+        w.send(Space::Data, vec![0x31, 1, 7]);
+        assert_eq!(w.app.datagrams, 0);
+        w.expect_close(&[AEAD_LIMIT_REACHED]);
+    }
+
+    fn p18_short_headers_for_nobody(w: Confirmed) {
+        let mut answered = 0;
+        for size in 1..=64usize {
+            w.now += Duration::from_secs(1);
+            let mut datagram = vec![0xe7; size];
+            datagram[0] = 0x41;
+            w.deliver(&datagram);
+            for answer in w.stateless.drain(..) {
+                answered += 1;
+                assert!(answer.len() < size && answer.len() >= 21, "{size} -> {}", answer.len());
+                assert_eq!(answer[0] & 0xc0, 0x40, "looks like a short header");
+            }
+        }
+        assert!(answered > 30);
+        w.now += Duration::from_secs(1);
+        w.expect_alive();
+    }
+
+    fn p18_two_stacks_that_reset_each_other(w: Confirmed) {
+        let cids = CidFactory::new(8, 0, &[1; 32]);
+        let mut other = Endpoint::new(EndpointConfig::new(cids), None, Box::new(SeededEntropy::new(5)));
+        let meta = DatagramMeta { remote: elsewhere(), local_ip: None, ecn: Ecn::NotEct, allocation: 1200 };
+        let mut datagram = vec![0x45; 1200];
+        let mut exchanged = 0;
+        loop {
+            w.deliver_from(elsewhere(), &datagram);
+            let Some(answer) = w.stateless.pop() else { break };
+            exchanged += 1;
+            let DatagramEvent::Respond(response) =
+                other.handle_datagram(w.now, &meta, BytesMut::from(&answer[..]))
+            else {
+                break;
+            };
+            exchanged += 1;
+            datagram = response.bytes;
+            assert!(exchanged < 10);
+        }
+        assert!(exchanged > 0);
+    }
+
+    fn p19_resets_that_do_not_count(w: Confirmed) {
+        let token = |n: u8| [n; 16];
+        let reset = |token: [u8; 16]| [&[0x47; 40][..], &token].concat();
+        let new = |sequence: u8, retire_prior_to| {
+            let (sequence, id) = (u64::from(sequence), cid(&[sequence; 8]));
+            wire::frame(&Frame::NewConnectionId { sequence, retire_prior_to, id, token: token(sequence as u8) })
+        };
+        w.send(Space::Data, [new(1, 0), new(2, 0)].concat());
+        let old = w.peer.dcid;
+        w.deliver(&reset(token(1)));
+        w.deliver(&[&[0x47][..], old.as_bytes(), &[9; 40], &token(2)].concat());
+        w.send(Space::Data, new(3, 3));
+        for (from, token) in
+            [(w.peer_address, token(1)), (w.peer_address, token(9)), (elsewhere(), token(3))]
+        {
+            w.deliver_from(from, &reset(token));
+            w.deliver_from(from, &[&[0x47][..], old.as_bytes(), &[9; 40], &token].concat());
+        }
+        w.expect_alive();
+        // And the one that counts.
+        w.deliver(&reset(token(3)));
+        assert_eq!(w.app.error(), Some(&ConnectionError::StatelessReset));
+        w.expect_told();
+        w.expect_gone();
+    }
+}
+
+both_sides! {
+    fn p12_reserved_bits_in_handshake(side) {
+        for flip in [0x04, 0x08, 0x0c] {
+            let mut w = World::at(side, Stage::Handshake);
+            let mut packet = w.peer.packet(Space::Handshake, PING.to_vec());
+            packet.flip = flip;
+            let sealed = w.peer.seal(packet);
+            w.deliver(&sealed);
+            w.expect_close(&[PROTOCOL_VIOLATION]);
+        }
+    }
+
+    fn p13_reserved_bits_in_1rtt(side) {
+        for flip in [0x08, 0x10, 0x18] {
+            let mut w = World::at(side, Stage::Confirmed);
+            let mut packet = w.peer.packet(Space::Data, PING.to_vec());
+            packet.flip = flip;
+            let sealed = w.peer.seal(packet);
+            w.deliver(&sealed);
+            w.expect_close(&[PROTOCOL_VIOLATION]);
+        }
+    }
+
+    /// Not a row of its own: a packet without any frame (RFC 9000 §12.4).
+    fn p13_packets_without_frames(side) {
+        for (stage, space) in [(Stage::Handshake, Space::Handshake), (Stage::Confirmed, Space::Data)] {
+            let mut w = World::at(side, stage);
+            let packet = w.peer.packet(space, Vec::new());
+            let sealed = w.peer.seal(packet);
+            w.deliver(&sealed);
+            w.expect_close(&[PROTOCOL_VIOLATION]);
+        }
+    }
+}
