@@ -1,9 +1,13 @@
-//! An echo server on both families of loopback: streams and datagrams come back, plain requests get a page.
+//! An echo server on both families of loopback: streams and datagrams come back, plain requests get a page. A
+//! unidirectional stream comes back on a new one.
 //!
 //! `cargo run -p wt-api --example server`
 
 use http::StatusCode;
-use wt_api::{AcceptOptions, HttpResponse, Identity, Request, Server, WebTransport};
+use wt_api::{
+    AcceptOptions, HttpResponse, Identity, ReceiveStream, Request, SendStream, SendStreamOptions, Server,
+    WebTransport,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn answer(request: Request) {
+pub(crate) async fn answer(request: Request) {
     if request.path() != "/echo" {
         return request.reject(StatusCode::NOT_FOUND).await;
     }
@@ -36,27 +40,46 @@ async fn answer(request: Request) {
 }
 
 async fn echo(session: WebTransport) {
-    let mut datagrams = session.datagrams();
-    tokio::spawn(async move {
+    let datagrams = async {
+        let mut datagrams = session.datagrams();
         while let Ok(datagram) = datagrams.readable.recv().await {
-            if datagrams.writable.send(datagram).await.is_err() {
-                break;
-            }
+            // One that does not fit is lost, as datagrams may be.
+            let _ = datagrams.writable.send(datagram).await;
         }
-    });
-    let mut streams = session.incoming_bidirectional_streams();
-    while let Some(Ok(stream)) = streams.next().await {
-        tokio::spawn(async move {
-            let (mut readable, mut writable) = stream.split();
-            while let Ok(Some(chunk)) = readable.read_chunk(1 << 16).await {
-                if writable.write_chunk(chunk).await.is_err() {
-                    return;
+    };
+    let bidirectional = async {
+        let mut streams = session.incoming_bidirectional_streams();
+        while let Some(Ok(stream)) = streams.next().await {
+            tokio::spawn(copy(stream.readable, stream.writable));
+        }
+    };
+    let unidirectional = async {
+        let mut streams = session.incoming_unidirectional_streams();
+        while let Some(Ok(readable)) = streams.next().await {
+            let session = session.clone();
+            tokio::spawn(async move {
+                if let Ok(writable) = session.create_unidirectional_stream(SendStreamOptions::new()).await {
+                    copy(readable, writable).await;
+                }
+            });
+        }
+    };
+    tokio::join!(datagrams, bidirectional, unidirectional);
+    println!("{:?}", session.closed().await);
+}
+
+async fn copy(mut readable: ReceiveStream, mut writable: SendStream) {
+    loop {
+        match readable.read_chunk(64 << 10).await {
+            Ok(Some(chunk)) => {
+                if let Err(error) = writable.write_chunk(chunk).await {
+                    return readable.stop(error.stream_error_code().unwrap_or(0));
                 }
             }
-            let _ = writable.finish();
-            // The stream's last bytes are acknowledged before its handle goes.
-            let _ = writable.finished().await;
-        });
+            Ok(None) => break,
+            Err(error) => return writable.reset(error.stream_error_code().unwrap_or(0)),
+        }
     }
-    println!("{:?}", session.closed().await);
+    // The stream's last bytes are acknowledged before its handle goes.
+    let _ = writable.finished().await;
 }
