@@ -282,7 +282,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
         None => None,
     };
     let connector = Connector::new(url, &options, |target| {
-        ClientJob::Session(SessionJob {
+        ClientJob::Session(Box::new(SessionJob {
             request: ConnectRequest {
                 authority: target.authority.clone(),
                 path: target.path.clone(),
@@ -290,7 +290,8 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
                 headers: options.headers.clone(),
             },
             shared: Arc::clone(&shared),
-        })
+            sessions: options.sessions.clone(),
+        }))
     })?;
     let runtime = Arc::clone(&connector.runtime);
     let session = Arc::clone(&shared);
@@ -304,7 +305,13 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
             session.set_end(Err(WebTransportError::session(ErrorCause::SessionClosed)));
         }
     }));
-    Ok(WebTransport::from_parts(shared, Arc::new(options.headers), CongestionControl::Default))
+    // W3C: a kind that is not supported reads back as the default, and no controller is specialised yet.
+    let in_force = match options.congestion_control {
+        CongestionControl::Default | CongestionControl::Throughput | CongestionControl::LowLatency => {
+            CongestionControl::Default
+        }
+    };
+    Ok(WebTransport::from_parts(shared, Arc::new(options.headers), in_force))
 }
 
 #[cfg(test)]

@@ -115,6 +115,7 @@ pub struct WebTransportOptions {
     pub(crate) connect_timeout: Duration,
     pub(crate) transport: TransportConfig,
     pub(crate) congestion_control: CongestionControl,
+    pub(crate) sessions: wt_session::Config,
 }
 
 impl Default for WebTransportOptions {
@@ -134,6 +135,7 @@ impl WebTransportOptions {
             connect_timeout: Duration::from_secs(10),
             transport: TransportConfig::default(),
             congestion_control: CongestionControl::Default,
+            sessions: wt_session::Config::default(),
         }
     }
 
@@ -186,10 +188,19 @@ impl WebTransportOptions {
         self
     }
 
-    /// The kind of congestion control wanted; what is in force is told by
-    /// [`congestion_control()`](crate::WebTransport::congestion_control).
+    /// The kind of congestion control wanted, a hint; what is in force is told by
+    /// [`congestion_control()`](crate::WebTransport::congestion_control). No controller is specialised for throughput or
+    /// low latency yet: whatever is wanted, [`CongestionControl::Default`] is in force and read back, as W3C asks of
+    /// kinds that are not supported.
     pub fn congestion_control(mut self, wanted: CongestionControl) -> Self {
         self.congestion_control = wanted;
+        self
+    }
+
+    /// Announces draft 02 alone, as browsers do. For tests: there is no reason to speak an older draft than both know.
+    #[doc(hidden)]
+    pub fn only_draft02(mut self) -> Self {
+        (self.sessions.draft02, self.sessions.draft16) = (true, false);
         self
     }
 }

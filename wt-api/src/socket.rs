@@ -39,6 +39,8 @@ pub(crate) trait DatagramSocket: fmt::Debug + Send + Sync {
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()>;
     /// Ready when sending may work again.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// Takes an error that the network reported: readiness does not tell of those.
+    fn take_error(&self) -> Option<io::Error>;
     /// Segments that one send can carry.
     fn max_gso_segments(&self) -> usize;
     /// The address.
@@ -104,6 +106,11 @@ impl DatagramSocket for UdpSocket {
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.io.poll_send_ready(cx)
+    }
+
+    fn take_error(&self) -> Option<io::Error> {
+        let error = self.state.recv_transport_error((&self.io).into()).ok()??;
+        Some(io::Error::from_raw_os_error(error.raw_errno))
     }
 
     fn max_gso_segments(&self) -> usize {

@@ -60,13 +60,13 @@ impl WebTransportStats {
             smoothed_rtt: stats.smoothed_rtt,
             rtt_variation: stats.rtt_variation,
             min_rtt: stats.min_rtt,
-            estimated_send_rate: stats.estimated_send_rate.map(|rate| rate.bits_per_second()),
+            estimated_send_rate: stats.estimated_send_rate.map(quic_core::base::Rate::bits_per_second),
             at_send_capacity: stats.at_send_capacity,
             datagrams_dropped_incoming: stats.dgrams_dropped_incoming + dropped,
             datagrams_expired_incoming: stats.dgrams_expired_incoming,
             datagrams_expired_outgoing: stats.dgrams_expired_outgoing,
             datagrams_lost_outgoing: stats.dgrams_lost_outgoing,
-            connection: stats.clone(),
+            connection: *stats,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::exit::TABLE;
 #[derive(Debug, Parser)]
 #[command(name = "weft", version, after_help = TABLE, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// Tell more about what happens (-v: information, -vv: debugging, -vvv: everything); RUST_LOG overrides it
+    /// Tell more about what happens (-v: information, -vv: debugging, -vvv: everything); `RUST_LOG` overrides it
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
     /// Print results as JSON, one object a line
@@ -35,7 +35,7 @@ pub(crate) struct Demo {
     /// Leave after the client's part; status 0 only if every step gave the expected bytes
     #[arg(long)]
     pub(crate) once: bool,
-    /// UDP and page port on 127.0.0.1 and ::1; 0 takes free ones
+    /// UDP and page port on 127.0.0.1 and `::1`; 0 takes free ones
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     pub(crate) port: u16,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Serve {
     /// Private key in PEM
     #[arg(long, value_name = "PEM", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
-    /// Origin of pages that may connect, as https://example.org; may be given several times, '*' permits all
+    /// Origin of pages that may connect, as <https://example.org>; may be given several times, '*' permits all
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) origin: Vec<String>,
     /// Congestion controller: cubic or newreno
@@ -61,7 +61,7 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Connect {
-    /// https://HOST[:PORT]/PATH
+    /// <https://HOST>[:PORT]/PATH
     pub(crate) url: String,
     /// Accept the certificate with this SHA-256 (64 hexadecimal digits); may be given several times
     #[arg(long, value_name = "HEX")]

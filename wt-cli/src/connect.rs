@@ -12,7 +12,8 @@ use wt_api::{
 use crate::{
     args::Connect,
     exit::{Ended, Exit},
-    output, serve, signals,
+    output, serve,
+    signals::Signals,
 };
 
 /// How long answers to the last datagrams are waited for.
@@ -26,15 +27,16 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
     if let Some((draft, why)) = session.negotiated_draft() {
         tracing::info!(draft, %why, "connected");
     }
+    let mut signals = Signals::listen()?;
     let outcome = tokio::select! {
         outcome = exchange(&session, args) => outcome,
-        () = signals::stop() => Ok(()),
+        () = signals.stop() => Ok(()),
     };
     let stats = session.get_stats().await;
     session.close(CloseInfo::default());
     let closed = tokio::select! {
         closed = session.closed() => closed,
-        () = signals::stop() => return Ok(Exit::Interrupted),
+        () = signals.stop() => return Ok(Exit::Interrupted),
     };
     match stats {
         Ok(stats) if json => eprintln!("{}", output::json(&stats)),

@@ -13,7 +13,8 @@ use crate::{
     args::Demo,
     echo,
     exit::{Ended, Exit},
-    output, page, serve, signals,
+    output, page, serve,
+    signals::Signals,
 };
 
 /// No step takes this long on one machine.
@@ -52,10 +53,11 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
     let url = format!("https://{}{}", addresses[0], echo::PATH);
     println!("\nOpen http://localhost:{page_port}/ in a browser to go on by hand (Ctrl-C ends).");
     println!("Session URL {url}, certificate hash {hash}");
+    let mut signals = Signals::listen()?;
     tokio::select! {
         () = page::serve(listener, page::page(&url, &hash.to_string())) => {}
         () = &mut accepting => {}
-        () = signals::stop() => server.shutdown(DRAIN).await,
+        () = signals.stop() => server.shutdown(DRAIN).await,
     }
     Ok(if good { Exit::Success } else { Exit::Failure })
 }

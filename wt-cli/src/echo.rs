@@ -34,7 +34,7 @@ async fn serve(request: Request) {
             echo(&session).await;
             match session.closed().await {
                 Ok(info) => {
-                    tracing::info!(%remote, code = info.close_code, reason = info.reason, "session closed")
+                    tracing::info!(%remote, code = info.close_code, reason = info.reason, "session closed");
                 }
                 Err(error) => tracing::info!(%remote, %error, "session failed"),
             }

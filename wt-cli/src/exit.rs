@@ -57,6 +57,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    #[expect(clippy::needless_pass_by_value, reason = "errors end here")]
     pub(crate) fn new(exit: Exit, message: impl ToString) -> Self {
         Self { exit, message: message.to_string() }
     }

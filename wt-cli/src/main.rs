@@ -48,7 +48,7 @@ async fn run(cli: &Cli) -> Result<Exit, Ended> {
     }
 }
 
-/// RUST_LOG decides; without it `-v` does, and warnings are always told.
+/// `RUST_LOG` decides; without it `-v` does, and warnings are always told.
 fn start_logging(verbose: u8) {
     let level = match verbose {
         0 => "warn",

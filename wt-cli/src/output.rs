@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io::IsTerminal as _, time::Duration};
 use serde_json::{Value, json};
 use wt_api::WebTransportStats;
 
-/// Whether colours are wanted: on a terminal, unless NO_COLOR is set (no-color.org).
+/// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set (no-color.org).
 pub(crate) fn colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -10,7 +10,7 @@ use crate::{
     args::Serve,
     echo,
     exit::{Ended, Exit},
-    signals,
+    signals::Signals,
 };
 
 /// How long sessions may take to end after the first signal.
@@ -20,14 +20,15 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
     let identity = identity(args)?;
     let hash = identity.certificate_hash();
     let server = start(identity, &args.listen, &args.origin, &args.congestion)?;
-    announce(&server.local_addresses(), &hash, json);
+    let mut signals = Signals::listen()?;
+    announce(server.local_addresses(), &hash, json);
     tokio::select! {
         () = echo::accept(&server) => Ok(Exit::Success),
-        () = signals::stop() => {
+        () = signals.stop() => {
             tracing::info!("draining; a second signal ends at once");
             tokio::select! {
                 () = server.shutdown(DRAIN) => Ok(Exit::Success),
-                () = signals::stop() => Ok(Exit::Interrupted),
+                () = signals.stop() => Ok(Exit::Interrupted),
             }
         }
     }

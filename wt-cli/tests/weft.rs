@@ -94,7 +94,7 @@ fn the_demonstration_tells_programs_what_happened() {
 #[test]
 fn standard_input_comes_back_on_standard_output() {
     let server = Server::start(&[]);
-    let data: Vec<u8> = (0..300_000u32).flat_map(|n| n.to_le_bytes()).collect();
+    let data: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
     for extra in [&[][..], &["--uni"]] {
         let (url, hash) = (server.echo(), server.hash.clone());
         let arguments = [&["connect", &url, "--cert-hash", &hash], extra].concat();

@@ -43,6 +43,9 @@ fn target() -> PathBuf {
 pub(crate) fn test(options: &TestOptions) -> ExitCode {
     let mut all = Run::new(options.keep_going);
     all.step("format", || run(&mut cargo(&["fmt", "--all", "--check"])));
+    all.step("format of the fuzz targets", || {
+        run(&mut cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
+    });
     all.step("dependencies", || dependencies::check(&cargo_path()));
     all.step("lints", || {
         run(&mut cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))

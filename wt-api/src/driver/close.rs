@@ -111,19 +111,24 @@ impl Conn {
         }
     }
 
-    /// The peer has ended its side, too: whoever closed the session ends the connection.
+    /// The peer has ended its side, too: a client that closed the session ends its connection.
     pub(super) fn on_session_finished(&mut self, now: Timestamp) {
-        if self.live.as_ref().is_some_and(|live| matches!(live.phase, Phase::Closing)) {
+        if self.is_dedicated() && self.live.as_ref().is_some_and(|live| matches!(live.phase, Phase::Closing))
+        {
             self.end_connection(now);
         }
     }
 
-    /// The session was all there was to the connection, unless plain requests are still on it.
+    /// The session was all there was to a client's connection. A server leaves the connection to its client, which
+    /// may ask for more, and to the idle timeout: a CONNECTION_CLOSE right behind the capsule makes Chromium report a
+    /// lost connection instead of the code and the reason. Only a server that goes away closes what has become idle.
     fn end_connection(&mut self, now: Timestamp) {
         self.live = None;
         self.alarm = None;
-        if self.is_dedicated() || self.http.is_idle() {
+        if self.is_dedicated() {
             self.quic.close(now, H3_NO_ERROR, b"");
+        } else {
+            self.close_if_idle(now);
         }
     }
 }

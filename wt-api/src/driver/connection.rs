@@ -2,7 +2,7 @@
 //!
 //! Owns the order in which the layers are told and asked. Must never know sockets.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use h3_core::transport::ConnTransport;
 use quic_core::{
@@ -23,16 +23,21 @@ use crate::{
     tls::{ALPN_H3, Verdict},
 };
 
-/// H3_NO_ERROR (RFC 9114 §8.1).
+/// `H3_NO_ERROR` (RFC 9114 §8.1).
 pub(super) const H3_NO_ERROR: u64 = 0x100;
 /// The TLS alert of a server that has none of the client's protocols (RFC 7301 §3.2).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
+
+/// When a client first looks for an answer of the network; each further wait is twice as long.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+/// How often it looks.
+const MAX_LOOKS: u32 = 7;
 
 /// What a client opens a connection for.
 #[derive(Clone, Debug)]
 pub(crate) enum ClientJob {
     /// A session.
-    Session(SessionJob),
+    Session(Box<SessionJob>),
     /// One plain request.
     Get(Arc<GetJob>),
 }
@@ -42,6 +47,7 @@ pub(crate) enum ClientJob {
 pub(crate) struct SessionJob {
     pub(crate) request: ConnectRequest,
     pub(crate) shared: Arc<SessionBox>,
+    pub(crate) sessions: wt_session::Config,
 }
 
 /// A request to make.
@@ -76,6 +82,8 @@ pub(super) struct Conn {
     pub(super) failure: Option<ErrorCause>,
     /// The network said that nobody listens.
     refused: bool,
+    /// Looks at the socket's error queue so far, while the handshake goes on.
+    looks: u32,
     /// QUIC has told the connection's end.
     over: bool,
     pub(super) going_away: bool,
@@ -95,17 +103,20 @@ impl std::fmt::Debug for Conn {
 impl Conn {
     pub(super) fn client(quic: Connection, job: ClientJob, race: Arc<Race>, verdict: Verdict) -> Self {
         // The winner of the race ties itself to the job's box; until then nothing wakes this connection from above.
-        Self::new(quic, Role::Client { job, race, verdict }, Arc::default())
+        let sessions = match &job {
+            ClientJob::Session(job) => job.sessions.clone(),
+            ClientJob::Get(_) => wt_session::Config::default(),
+        };
+        Self::new(quic, Role::Client { job, race, verdict }, sessions)
     }
 
     pub(super) fn server(quic: Connection, server: Arc<ServerShared>) -> Self {
         server.connection_began();
-        Self::new(quic, Role::Server(server), Arc::default())
+        Self::new(quic, Role::Server(server), wt_session::Config::default())
     }
 
-    fn new(quic: Connection, role: Role, boxes: Arc<ConnectionBox>) -> Self {
+    fn new(quic: Connection, role: Role, config: wt_session::Config) -> Self {
         let side = quic.side();
-        let config = wt_session::Config::default();
         let mut h3 = h3_core::connection::Config::new(Sessions::settings(&config));
         h3.grease = u64::from(quic.remote_address().port());
         Self {
@@ -113,7 +124,7 @@ impl Conn {
             h3: h3_core::Connection::new(h3, side),
             sessions: Sessions::new(config, side),
             role,
-            boxes,
+            boxes: Arc::default(),
             live: None,
             streams: HashMap::new(),
             http: HttpExchanges::default(),
@@ -121,6 +132,7 @@ impl Conn {
             started: false,
             failure: None,
             refused: false,
+            looks: 0,
             over: false,
             going_away: false,
             dirty: false,
@@ -156,10 +168,15 @@ impl Conn {
     /// An ICMP message says that nobody listens at the peer's port. Before the handshake that ends the attempt; later
     /// anyone could have forged it.
     pub(super) fn on_refused(&mut self, now: Timestamp) {
-        if self.quic.is_handshaking() && !self.quic.is_closed() {
+        if self.is_knocking() {
             self.refused = true;
             self.quic.close(now, 0, b"");
         }
+    }
+
+    /// Whether the handshake is still going on.
+    pub(super) fn is_knocking(&self) -> bool {
+        self.quic.is_handshaking() && !self.quic.is_closed()
     }
 
     /// Tells and asks all layers until none has news.
@@ -180,6 +197,16 @@ impl Conn {
             }
         }
         self.deliver_datagrams();
+        self.look_for_errors(now);
+    }
+
+    /// The network's refusal makes no socket readable: a client that knocks looks for it now and then, so that a closed
+    /// port is told in milliseconds and not with the first probe.
+    fn look_for_errors(&mut self, now: Timestamp) {
+        if self.alarm.is_none() && self.looks < MAX_LOOKS && !self.is_server() && self.is_knocking() {
+            self.alarm = Some(now + FIRST_LOOK * (1 << self.looks));
+            self.looks += 1;
+        }
     }
 
     fn on_quic_event(&mut self, event: &quic_core::Event, now: Timestamp) {
@@ -251,7 +278,7 @@ impl Conn {
         self.failure.get_or_insert_with(|| cause.clone());
         match &self.role {
             Role::Client { race, .. } if !self.started => {
-                race.fail(self.quic.remote_address(), cause.clone())
+                race.fail(self.quic.remote_address(), cause.clone());
             }
             Role::Server(server) => server.connection_ended(self.started),
             Role::Client { .. } => {}

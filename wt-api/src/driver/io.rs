@@ -104,6 +104,15 @@ impl Shard {
     /// Drains the socket; whether anything came.
     pub(super) fn receive(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
         let mut any = false;
+        // While a client knocks, the network's answer counts (RFC 9000 §14.2.1 lets later ones be ignored).
+        if self.server.is_none()
+            && self.connections.iter().flatten().any(|connection| connection.is_knocking())
+        {
+            while let Some(error) = self.socket.take_error() {
+                any = true;
+                self.on_socket_error(&error, now);
+            }
+        }
         for _ in 0..RECEIVES {
             match self.receiver.poll(&*self.socket, cx) {
                 Poll::Ready(Ok(count)) => {

@@ -188,7 +188,7 @@ impl Shard {
     /// A client asks for a connection (RFC 9000 §5.2.2, §8.1.2).
     fn accept(&mut self, incoming: Incoming, now: Timestamp) {
         let Some(server) = self.server.clone() else { return };
-        if self.going_away {
+        if self.going_away || server.is_full() {
             let refusal = self.endpoint.refuse(&incoming);
             return self.sender.queue(refusal);
         }

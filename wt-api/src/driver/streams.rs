@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use h3_core::transport::ConnTransport;
-use quic_core::{Dir, Priority, Side, StreamId, base::Timestamp, error::call::Read};
+use quic_core::{Dir, Priority, StreamId, base::Timestamp, error::call::Read};
 use wt_session::StreamError;
 
 use super::connection::Conn;
@@ -61,11 +61,6 @@ impl Conn {
         });
         self.streams.insert(id, DriverStream { send: sending, recv: recv.clone() });
         NewStream { send, recv }
-    }
-
-    /// Whether this side opened the stream.
-    pub(super) fn is_local(&self, id: StreamId) -> bool {
-        (id.initiator() == Side::Client) != self.is_server()
     }
 
     /// Moves what the box holds into QUIC.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
 
@@ -14,8 +14,6 @@ use crate::error::{ErrorCause, WebTransportError};
 
 /// What a box and the driver hold of a stream before QUIC takes it, in bytes; more makes the writer wait.
 const LIMIT: usize = 256 << 10;
-/// Small writes are gathered into pieces of up to this many bytes.
-const GATHER: usize = 16 << 10;
 
 /// How a sending half ended.
 #[derive(Clone, Debug)]
@@ -118,6 +116,25 @@ impl SendBox {
         self.poll_push(cx, |_| std::mem::take(data))
     }
 
+    /// The writer's side: ready when there is room for some data.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<Result<(), WebTransportError>> {
+        let mut state = lock(&self.state);
+        state.check()?;
+        if state.bytes < LIMIT {
+            return Poll::Ready(Ok(()));
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The writer's side: takes all of `data`. The writer has waited for room before.
+    pub(crate) fn push(&self, data: Bytes) -> Result<(), WebTransportError> {
+        let state = lock(&self.state);
+        state.check()?;
+        self.add(state, data);
+        Ok(())
+    }
+
     fn poll_push(
         &self,
         cx: &Context<'_>,
@@ -130,9 +147,13 @@ impl SendBox {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let piece = piece(room);
+        self.add(state, piece(room));
+        Poll::Ready(Ok(()))
+    }
+
+    fn add(&self, mut state: MutexGuard<'_, State>, piece: Bytes) {
         if piece.is_empty() {
-            return Poll::Ready(Ok(()));
+            return;
         }
         state.bytes += piece.len();
         state.written += piece.len() as u64;
@@ -142,7 +163,19 @@ impl SendBox {
         if mark {
             self.connection.mark(Half::Send(self.id));
         }
-        Poll::Ready(Ok(()))
+    }
+
+    /// The writer's side: ends the stream after what was written, and is ready when the driver took all of that. Asked
+    /// again, it answers the same; a stream that was reset is an error.
+    pub(crate) fn poll_close(&self, cx: &Context<'_>) -> Poll<Result<(), WebTransportError>> {
+        let finished = {
+            let state = lock(&self.state);
+            state.finish && state.reset.is_none()
+        };
+        if !finished {
+            self.finish()?;
+        }
+        self.poll_flush(cx)
     }
 
     /// Ready when the driver took everything that was written.
@@ -272,6 +305,30 @@ mod tests {
         assert!(stream.poll_write(&cx(), &data).is_pending(), "taken by the driver is not taken by QUIC");
         stream.sent(LIMIT);
         assert!(matches!(stream.poll_write(&cx(), &data[..1]), Poll::Ready(Ok(1))));
+    }
+
+    #[test]
+    fn closing_ends_the_stream_and_waits_until_all_is_taken() {
+        let stream = SendBox::new(StreamId::from_value(0).unwrap(), Arc::default());
+        assert!(stream.poll_room(&cx()).is_ready());
+        stream.push(Bytes::from(vec![0; LIMIT])).unwrap();
+        assert!(stream.poll_room(&cx()).is_pending());
+        assert!(stream.poll_close(&cx()).is_pending());
+        assert!(stream.push(Bytes::from_static(b"late")).is_err());
+        let mut taken = VecDeque::new();
+        assert!(stream.take(&mut taken).finish);
+        assert!(stream.poll_close(&cx()).is_pending());
+        stream.sent(LIMIT);
+        assert!(matches!(stream.poll_close(&cx()), Poll::Ready(Ok(()))));
+        assert!(matches!(stream.poll_room(&cx()), Poll::Ready(Err(_))));
+    }
+
+    #[test]
+    fn a_reset_stream_cannot_be_closed() {
+        let stream = SendBox::new(StreamId::from_value(0).unwrap(), Arc::default());
+        stream.push(Bytes::from_static(b"a")).unwrap();
+        stream.reset(1);
+        assert!(matches!(stream.poll_close(&cx()), Poll::Ready(Err(_))));
     }
 
     #[test]

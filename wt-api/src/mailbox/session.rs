@@ -181,7 +181,7 @@ impl SessionBox {
     }
 
     pub(crate) fn last_stats(&self) -> Option<ConnectionStats> {
-        lock(&self.state).stats.clone()
+        lock(&self.state).stats
     }
 
     /// Gives the driver a command; false if the session is over.

@@ -23,6 +23,8 @@ use crate::{
 
 /// Pending handshakes from which on clients have to prove their address first.
 const RETRY_THRESHOLD: usize = 256;
+/// Connections at once, unless the application says otherwise.
+const MAX_CONNECTIONS: usize = 10_000;
 
 /// Configures a [`Server`].
 #[must_use]
@@ -34,6 +36,7 @@ pub struct ServerBuilder {
     transport: TransportConfig,
     handler: Option<Handler>,
     retry_threshold: usize,
+    max_connections: usize,
 }
 
 impl std::fmt::Debug for ServerBuilder {
@@ -52,6 +55,7 @@ impl ServerBuilder {
             transport: TransportConfig::default(),
             handler: None,
             retry_threshold: RETRY_THRESHOLD,
+            max_connections: MAX_CONNECTIONS,
         }
     }
 
@@ -103,6 +107,12 @@ impl ServerBuilder {
         self
     }
 
+    /// Connections at once; further ones are refused (RFC 9000 §5.2.2). Default 10,000.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
     /// Answers plain HTTP/3 requests on the same port. It runs on the driver's task and must not block. Default: 404.
     pub fn http_handler(
         mut self,
@@ -150,6 +160,7 @@ impl ServerBuilder {
             origins: self.origins,
             handler: self.handler,
             retry_threshold: self.retry_threshold,
+            max_connections: self.max_connections,
             state: Mutex::new(State::default()),
         });
         let (mut shards, mut inboxes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());

@@ -105,6 +105,7 @@ pub(crate) struct ServerShared {
     origins: Origins,
     handler: Option<Handler>,
     retry_threshold: usize,
+    max_connections: usize,
     state: Mutex<State>,
 }
 
@@ -158,6 +159,11 @@ impl ServerShared {
         true
     }
 
+    /// Whether there are as many connections as there may be.
+    pub(crate) fn is_full(&self) -> bool {
+        lock(&self.state).connections >= self.max_connections
+    }
+
     pub(crate) fn must_retry(&self) -> bool {
         lock(&self.state).handshakes >= self.retry_threshold
     }
@@ -207,7 +213,6 @@ pub struct Server {
 
 impl Server {
     /// A server to configure.
-    #[must_use]
     pub fn builder() -> ServerBuilder {
         ServerBuilder::new()
     }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_sink::Sink;
 
 use crate::{
     error::{ErrorCause, WebTransportError},
@@ -124,7 +125,7 @@ impl SendStream {
         self.shared.written()
     }
 
-    fn poll_close(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(self.shared.poll_flush(cx));
         flushed?;
         // A second shutdown is no error.
@@ -149,7 +150,7 @@ impl tokio::io::AsyncWrite for SendStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_close(cx)
+        self.poll_end(cx)
     }
 }
 
@@ -163,6 +164,28 @@ impl futures_io::AsyncWrite for SendStream {
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        SendStream::poll_close(&self, cx)
+        self.poll_end(cx)
+    }
+}
+
+/// Backpressure is that of [`SendStream::write_chunk`]. Flushing waits until QUIC has taken everything, closing ends the
+/// stream before; [`SendStream::finished`] waits for the acknowledgment as well.
+impl Sink<Bytes> for SendStream {
+    type Error = WebTransportError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebTransportError>> {
+        self.shared.poll_room(cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, item: Bytes) -> Result<(), WebTransportError> {
+        self.shared.push(item)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebTransportError>> {
+        self.shared.poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebTransportError>> {
+        self.shared.poll_close(cx)
     }
 }

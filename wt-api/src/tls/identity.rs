@@ -83,7 +83,7 @@ impl Identity {
             return Err(IdentityError::NoCertificate);
         }
         let malformed = |error: rustls::Error| IdentityError::Malformed(error.to_string());
-        let signing = rustls::crypto::ring::sign::any_supported_type(&key).map_err(malformed)?;
+        let signing = super::provider().key_provider.load_private_key(key.clone_key()).map_err(malformed)?;
         match rustls::sign::CertifiedKey::new(chain.clone(), signing).keys_match() {
             Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
                 return Err(IdentityError::KeyMismatch);

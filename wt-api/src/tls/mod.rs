@@ -7,7 +7,11 @@ mod verify;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::danger::ServerCertVerifier;
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as crypto;
+#[cfg(not(feature = "aws-lc-rs"))]
+use rustls::crypto::ring as crypto;
+use rustls::{client::danger::ServerCertVerifier, crypto::CryptoProvider};
 
 pub use identity::Identity;
 
@@ -33,9 +37,10 @@ impl Verdict {
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    static PROVIDER: std::sync::OnceLock<Arc<rustls::crypto::CryptoProvider>> = std::sync::OnceLock::new();
-    Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider())))
+/// The one place that chooses who does TLS's cryptography.
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(crypto::default_provider())))
 }
 
 /// A client's configuration, and where the reason for refusing a certificate will be.

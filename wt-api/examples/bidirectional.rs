@@ -1,0 +1,50 @@
+//! MDN's bidirectional streams: one is opened, written and read at the same time.
+//!
+//! `cargo run -p wt-api --example bidirectional -- https://localhost:4433/echo <hash of the certificate>`
+
+mod arguments;
+
+use std::error::Error;
+
+use wt_api::{
+    BidirectionalStream, CloseInfo, ReceiveStream, SendStream, SendStreamOptions, WebTransport,
+    WebTransportError,
+};
+
+/// Opens a stream, writes `data` and returns what the server answers. Reading and writing go on side by side: a server
+/// that waits for its answer to be read would otherwise never read the rest.
+pub(crate) async fn exchange(transport: &WebTransport, data: &[u8]) -> Result<Vec<u8>, WebTransportError> {
+    let stream = transport.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    let BidirectionalStream { readable, writable } = stream;
+    let (written, received) = tokio::join!(write_data(writable, data), read_data(readable));
+    written?;
+    received
+}
+
+async fn write_data(mut writable: SendStream, data: &[u8]) -> Result<(), WebTransportError> {
+    writable.write_all(data).await?;
+    writable.finish()
+}
+
+async fn read_data(mut readable: ReceiveStream) -> Result<Vec<u8>, WebTransportError> {
+    let mut received = Vec::new();
+    while let Some(chunk) = readable.read_chunk(64 << 10).await? {
+        received.extend_from_slice(&chunk);
+    }
+    Ok(received)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let (url, options) = arguments::parse()?;
+    let transport = WebTransport::new(&url, options)?;
+    transport.ready().await?;
+    let data = vec![65; 1 << 20];
+    match exchange(&transport, &data).await {
+        Ok(answer) => println!("{} bytes sent, {} came back", data.len(), answer.len()),
+        Err(error) => println!("an error occurred: {error}"),
+    }
+    transport.close(CloseInfo::default());
+    transport.closed().await?;
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! An echo server on both families of loopback: streams and datagrams come back, plain requests get a page. A
+//! unidirectional stream comes back on a new one.
+//!
+//! `cargo run -p wt-api --example server`
+
+use http::StatusCode;
+use wt_api::{
+    AcceptOptions, HttpResponse, Identity, ReceiveStream, Request, SendStream, SendStreamOptions, Server,
+    WebTransport,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let server = Server::builder()
+        .identity(Identity::self_signed(["localhost", "127.0.0.1", "::1"])?)
+        .listen("127.0.0.1:4433".parse()?)
+        .listen("[::1]:4433".parse()?)
+        .allowed_origins(["http://localhost:8080"])
+        .http_handler(|_| HttpResponse::new(StatusCode::OK).with_body("WebTransport lives at /echo\n"))
+        .build()?;
+    println!("listening on {:?}", server.local_addresses());
+    if let Some(hash) = server.certificate_hash() {
+        println!("certificate hash {hash}");
+    }
+    while let Some(request) = server.accept().await {
+        tokio::spawn(answer(request));
+    }
+    Ok(())
+}
+
+pub(crate) async fn answer(request: Request) {
+    if request.path() != "/echo" {
+        return request.reject(StatusCode::NOT_FOUND).await;
+    }
+    println!("session from {} by {}", request.remote_address(), request.dialect());
+    match request.accept(AcceptOptions::new()).await {
+        Ok(session) => echo(session).await,
+        Err(error) => println!("the client has gone: {error}"),
+    }
+}
+
+async fn echo(session: WebTransport) {
+    let datagrams = async {
+        let mut datagrams = session.datagrams();
+        while let Ok(datagram) = datagrams.readable.recv().await {
+            // One that does not fit is lost, as datagrams may be.
+            let _ = datagrams.writable.send(datagram).await;
+        }
+    };
+    let bidirectional = async {
+        let mut streams = session.incoming_bidirectional_streams();
+        while let Some(Ok(stream)) = streams.next().await {
+            tokio::spawn(copy(stream.readable, stream.writable));
+        }
+    };
+    let unidirectional = async {
+        let mut streams = session.incoming_unidirectional_streams();
+        while let Some(Ok(readable)) = streams.next().await {
+            let session = session.clone();
+            tokio::spawn(async move {
+                if let Ok(writable) = session.create_unidirectional_stream(SendStreamOptions::new()).await {
+                    copy(readable, writable).await;
+                }
+            });
+        }
+    };
+    tokio::join!(datagrams, bidirectional, unidirectional);
+    println!("{:?}", session.closed().await);
+}
+
+async fn copy(mut readable: ReceiveStream, mut writable: SendStream) {
+    loop {
+        match readable.read_chunk(64 << 10).await {
+            Ok(Some(chunk)) => {
+                if let Err(error) = writable.write_chunk(chunk).await {
+                    return readable.stop(error.stream_error_code().unwrap_or(0));
+                }
+            }
+            Ok(None) => break,
+            Err(error) => return writable.reset(error.stream_error_code().unwrap_or(0)),
+        }
+    }
+    // The stream's last bytes are acknowledged before its handle goes.
+    let _ = writable.finished().await;
+}

@@ -1,0 +1,111 @@
+//! The examples do what they say: the core of each against the echo server of the example `server`.
+#![allow(clippy::duplicate_mod, reason = "the examples share their command line")]
+
+mod common;
+
+#[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/bidirectional.rs"]
+mod bidirectional;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/datagrams.rs"]
+mod datagrams;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/connect.rs"]
+mod opening;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/server.rs"]
+mod server;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/unidirectional.rs"]
+mod unidirectional;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use common::{connect, options, url, within};
+use wt_api::{CloseInfo, ErrorCause, Server, WebTransport, WebTransportError, WebTransportOptions};
+
+/// The example server's service on a port of the system's choice.
+fn echo_server() -> Arc<Server> {
+    let server = Arc::new(common::server());
+    let accepting = Arc::clone(&server);
+    tokio::spawn(async move {
+        while let Some(request) = accepting.accept().await {
+            tokio::spawn(server::answer(request));
+        }
+    });
+    server
+}
+
+async fn ready(server: &Server) -> WebTransport {
+    within(opening::init_transport(&url(server, "/echo"), options(server))).await.unwrap()
+}
+
+#[tokio::test]
+async fn connect_tells_a_graceful_end() {
+    let server = echo_server();
+    let transport = ready(&server).await;
+    let info = CloseInfo { close_code: 7, reason: "done".to_owned() };
+    transport.close(info.clone());
+    assert_eq!(within(opening::report_end(&transport)).await.unwrap(), info);
+}
+
+#[tokio::test]
+async fn connect_tells_why_there_is_no_session() {
+    let server = echo_server();
+    let init = opening::init_transport;
+    let error = within(init("http://localhost/", WebTransportOptions::new())).await.unwrap_err();
+    assert!(error.is::<wt_api::ConnectOptionsError>(), "{error}");
+    let error = within(init(&url(&server, "/nothing-here"), options(&server))).await.unwrap_err();
+    let error = error.downcast::<WebTransportError>().unwrap();
+    assert!(matches!(error.cause(), ErrorCause::Status { status: 404 }), "{error}");
+}
+
+#[tokio::test]
+async fn connect_tells_an_abrupt_end() {
+    let server = common::server();
+    let client = connect(&server);
+    let accepted = common::request(&server).await.accept(wt_api::AcceptOptions::new()).await.unwrap();
+    within(client.ready()).await.unwrap();
+    within(server.shutdown(Duration::ZERO)).await;
+    assert!(within(opening::report_end(&client)).await.is_err());
+    drop(accepted);
+}
+
+#[tokio::test]
+async fn datagrams_come_back() {
+    let server = echo_server();
+    let transport = ready(&server).await;
+    let mut both = transport.datagrams();
+    let payloads = [Bytes::from_static(b"ABC"), Bytes::from_static(b"DEF")];
+    within(datagrams::write_data(&both, &payloads)).await.unwrap();
+    let mut received = within(datagrams::read_data(&mut both, 2, Duration::from_secs(9))).await;
+    received.sort();
+    assert_eq!(received, payloads);
+    let large = [Bytes::from(vec![0; 70_000])];
+    assert!(within(datagrams::write_data(&both, &large)).await.is_err());
+    transport.close(CloseInfo::default());
+    assert!(within(datagrams::read_data(&mut both, 1, Duration::from_secs(9))).await.is_empty());
+}
+
+#[tokio::test]
+async fn unidirectional_streams_come_back_on_others() {
+    let server = echo_server();
+    let transport = ready(&server).await;
+    within(unidirectional::write_data(&transport, &[b"ABC", b"DEF"])).await.unwrap();
+    assert_eq!(within(unidirectional::receive_unidirectional(&transport)).await.unwrap().unwrap(), "ABCDEF");
+    transport.close(CloseInfo::default());
+    assert_eq!(within(unidirectional::receive_unidirectional(&transport)).await.unwrap(), None);
+    assert!(within(unidirectional::write_data(&transport, &[b"late"])).await.is_err());
+}
+
+#[tokio::test]
+async fn bidirectional_streams_come_back_whole() {
+    let server = echo_server();
+    let transport = ready(&server).await;
+    let data: Vec<u8> = (0..3_000_000u32).map(|i| (i % 253) as u8).collect();
+    assert!(within(bidirectional::exchange(&transport, &data)).await.unwrap() == data);
+    assert!(within(bidirectional::exchange(&transport, b"")).await.unwrap().is_empty());
+    transport.close(CloseInfo::default());
+    assert!(within(bidirectional::exchange(&transport, b"late")).await.is_err());
+}

@@ -1,0 +1,94 @@
+//! Servers: several addresses, plain requests, Retry, shutting down.
+
+mod common;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{builder, loopback, options, pair, request, server, url, within};
+use http::{Method, StatusCode};
+use wt_api::{AcceptOptions, Body, CloseInfo, HttpResponse, SendStreamOptions, WebTransport, http3};
+
+#[tokio::test]
+async fn one_server_listens_on_several_addresses() {
+    let server = builder().listen(loopback()).listen("[::1]:0".parse().unwrap()).build().unwrap();
+    for address in server.local_addresses() {
+        let client = WebTransport::new(&format!("https://{address}/"), options(&server)).unwrap();
+        let accepted = request(&server).await.accept(AcceptOptions::new()).await.unwrap();
+        within(client.ready()).await.unwrap();
+        drop(accepted);
+        assert_eq!(within(client.closed()).await.unwrap(), CloseInfo::default());
+    }
+}
+
+#[tokio::test]
+async fn plain_requests_are_answered_on_the_same_port() {
+    let server = builder()
+        .listen(loopback())
+        .http_handler(|request| match (&request.method, request.path.as_str()) {
+            (&Method::GET, "/hello") => HttpResponse::new(StatusCode::OK).with_body("hello"),
+            (&Method::GET, "/large") => HttpResponse {
+                body: Body::Iter(Box::new((0..300u32).map(|i| Bytes::from(vec![i as u8; 10_000])))),
+                ..HttpResponse::new(StatusCode::OK)
+            },
+            _ => HttpResponse::new(StatusCode::NOT_FOUND),
+        })
+        .build()
+        .unwrap();
+    let mut response = within(http3::get(&url(&server, "/hello"), options(&server))).await.unwrap();
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(within(response.body.read_to_end(100)).await.unwrap(), "hello");
+    let mut response = within(http3::get(&url(&server, "/large"), options(&server))).await.unwrap();
+    let content = within(response.body.read_to_end(3_000_000)).await.unwrap();
+    assert_eq!(content.len(), 3_000_000);
+    assert!(content.chunks(10_000).enumerate().all(|(i, part)| part.iter().all(|byte| *byte == i as u8)));
+    let mut response = within(http3::get(&url(&server, "/other"), options(&server))).await.unwrap();
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
+    assert!(within(response.body.read_to_end(100)).await.unwrap().is_empty());
+    // Sessions go on beside them.
+    drop(pair(&server).await);
+}
+
+#[tokio::test]
+async fn clients_prove_their_address_when_asked() {
+    let server = builder().listen(loopback()).retry_threshold(0).build().unwrap();
+    let (client, accepted) = pair(&server).await;
+    client.close(CloseInfo { close_code: 3, reason: String::new() });
+    assert_eq!(within(accepted.closed()).await.unwrap().close_code, 3);
+}
+
+#[tokio::test]
+async fn shutdown_drains_then_closes() {
+    let server = server();
+    let (client, accepted) = pair(&server).await;
+    let (idle, kept) = pair(&server).await;
+    let leaving = tokio::spawn(async move {
+        client.draining().await;
+        let mut stream = client.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        stream.write_all(b"last words").await.unwrap();
+        stream.finished().await.unwrap();
+        client.close(CloseInfo::default());
+    });
+    let reading = tokio::spawn(async move {
+        let mut stream = accepted.incoming_unidirectional_streams().next().await.unwrap().unwrap();
+        assert_eq!(stream.read_to_end(100).await.unwrap(), "last words");
+        accepted.closed().await.unwrap();
+    });
+    within(server.shutdown(Duration::from_millis(1500))).await;
+    within(leaving).await.unwrap();
+    within(reading).await.unwrap();
+    assert!(within(server.accept()).await.is_none());
+    // The one that did not leave lost its connection.
+    assert!(within(idle.closed()).await.is_err());
+    assert!(within(kept.closed()).await.is_err());
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_refused() {
+    let server = builder().listen(loopback()).max_connections(1).build().unwrap();
+    let first = pair(&server).await;
+    let second = WebTransport::new(&url(&server, "/"), options(&server)).unwrap();
+    let error = within(second.ready()).await.unwrap_err();
+    assert!(error.to_string().contains("CONNECTION_REFUSED"), "{error}");
+    drop(first);
+}
