@@ -39,7 +39,6 @@ violations! {
     // Packets and frames.
     EmptyPayload, PROTOCOL_VIOLATION, "RFC 9000 §12.4", "a packet without any frame";
     ReservedBits, PROTOCOL_VIOLATION, "RFC 9000 §17.2", "reserved header bits are not zero";
-    ServerInitialToken, PROTOCOL_VIOLATION, "RFC 9000 §17.2.2", "a server's Initial carries a token";
     UnknownFrame, FRAME_ENCODING_ERROR, "RFC 9000 §12.4", "a frame of unknown type";
     FrameTypeNotMinimal, PROTOCOL_VIOLATION, "RFC 9000 §12.4", "a frame type not in its shortest encoding";
     FrameTruncated, FRAME_ENCODING_ERROR, "RFC 9000 §12.4", "a frame ends before its fields do";
@@ -53,7 +52,6 @@ violations! {
     CryptoBufferExceeded, CRYPTO_BUFFER_EXCEEDED, "RFC 9000 §7.5", "more out-of-order handshake data than the buffer holds";
     CryptoOffset, FRAME_ENCODING_ERROR, "RFC 9000 §19.6", "CRYPTO data beyond offset 2^62-1";
     CryptoAfterLevel, PROTOCOL_VIOLATION, "RFC 9001 §4.1.3", "new handshake data at a level that is already complete";
-    TlsKeyUpdate, PROTOCOL_VIOLATION, "RFC 9001 §6", "a TLS KeyUpdate message";
     TlsLegacySessionId, PROTOCOL_VIOLATION, "RFC 9001 §8.4", "a ClientHello with a legacy session id";
     TransportParametersMissing, MISSING_EXTENSION, "RFC 9001 §8.2", "no transport parameters in the handshake";
     TicketEarlyData, PROTOCOL_VIOLATION, "RFC 9001 §4.6.1", "a ticket with a limit of early data other than 0xffffffff";
@@ -67,7 +65,6 @@ violations! {
     ParameterOfServer, TRANSPORT_PARAMETER_ERROR, "RFC 9000 §18.2", "a client sent a parameter that only servers send";
     ParameterConnectionId, TRANSPORT_PARAMETER_ERROR, "RFC 9000 §7.3", "connection IDs in the parameters differ from those on the wire";
     VersionInformation, TRANSPORT_PARAMETER_ERROR, "RFC 9368 §4", "version information that cannot be parsed";
-    VersionNegotiation, VERSION_NEGOTIATION_ERROR, "RFC 9368 §4", "version information that contradicts the handshake";
     // Streams and flow control.
     StreamLimit, STREAM_LIMIT_ERROR, "RFC 9000 §4.6", "a stream beyond the limit that was granted";
     StreamNotOpened, STREAM_STATE_ERROR, "RFC 9000 §19.8", "a frame for a stream that this endpoint has not opened";
@@ -94,7 +91,6 @@ violations! {
     RetireCurrent, PROTOCOL_VIOLATION, "RFC 9000 §19.16", "retirement of the connection ID that the packet was sent to";
     TokenEmpty, FRAME_ENCODING_ERROR, "RFC 9000 §19.7", "an empty token";
     DatagramUnexpected, PROTOCOL_VIOLATION, "RFC 9221 §3", "a DATAGRAM frame that was not offered or is larger than offered";
-    ControlFlood, PROTOCOL_VIOLATION, "RFC 9000 §21.9", "more control frames than the budget allows";
 }
 
 impl std::fmt::Display for Violation {
