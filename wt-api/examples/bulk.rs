@@ -73,7 +73,7 @@ async fn download(port: u16, hash: Option<CertificateHash>) -> Result<(u64, Dura
     }
     let elapsed = begin.elapsed();
     let stats = session.get_stats().await?;
-    println!("{stats:?}");
+    println!("{} packets received, {} bytes with overhead", stats.packets_received, stats.bytes_received);
     session.close(CloseInfo::default());
     session.closed().await?;
     Ok((bytes, elapsed))

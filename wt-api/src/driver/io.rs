@@ -43,7 +43,8 @@ impl Receiver {
     fn poll(&mut self, socket: &dyn super::DatagramSocket, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         for buffer in &mut self.buffers {
             if buffer.len() < MESSAGE {
-                // Fresh pages come zeroed from the system: nothing is written twice.
+                // The allocator zeroes a block that it recycles. Copying each datagram out of buffers that are kept was
+                // no cheaper when measured with the example `bulk`.
                 *buffer = BytesMut::zeroed(BLOCK);
             }
         }
