@@ -115,6 +115,8 @@ async fn serve(request: Request, tell: Tell) {
 async fn reset_streams(session: &WebTransport) {
     let mut incoming = session.incoming_bidirectional_streams();
     while let Some(Ok(mut stream)) = incoming.next().await {
+        // A browser makes the stream known before the page's first write, which a stop would make fail.
+        let _ = stream.readable.read_chunk(1).await;
         stream.readable.stop(33);
         stream.writable.reset(33);
     }
