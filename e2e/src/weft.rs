@@ -25,8 +25,8 @@ pub enum Seen {
     Stopped(Option<u32>),
 }
 
-/// A running server on 127.0.0.1. It has `/echo`, `/close` (closed at once with code 7, "bye") and `/reset` (each
-/// bidirectional stream is stopped and reset with code 33); 405 for `/post-only`; 404 elsewhere.
+/// A running server on 127.0.0.1. It has `/echo`, `/close` (closed at once with code 7, "bye") and `/reset` (a
+/// bidirectional stream that begins with `s` is stopped, any other reset, with code 33); 405 for `/post-only`; 404 elsewhere.
 #[derive(Debug)]
 pub struct Server {
     /// Where it is.
@@ -114,11 +114,16 @@ async fn serve(request: Request, tell: Tell) {
 
 async fn reset_streams(session: &WebTransport) {
     let mut incoming = session.incoming_bidirectional_streams();
+    let mut stopped = Vec::new();
     while let Some(Ok(mut stream)) = incoming.next().await {
         // A browser makes the stream known before the page's first write, which a stop would make fail.
-        let _ = stream.readable.read_chunk(1).await;
-        stream.readable.stop(33);
-        stream.writable.reset(33);
+        match stream.readable.read_chunk(1).await {
+            Ok(Some(wish)) if wish[..] == *b"s" => {
+                stream.readable.stop(33);
+                stopped.push(stream);
+            }
+            _ => stream.writable.reset(33),
+        }
     }
 }
 
