@@ -180,3 +180,20 @@ fn x09_no_common_alpn_ends_the_handshake() {
     };
     assert_eq!(code.0, 0x178);
 }
+
+#[test]
+fn a_resumed_session_takes_the_parameters_of_its_own_connection() {
+    let mut world = World::new(11, &lan());
+    for round in 0..3 {
+        world.establish();
+        assert_eq!(world.client().error, None, "round {round}");
+        // Tickets come after the handshake.
+        let later = world.sim.now() + SECOND;
+        world.sim.run_until(|_| false, later);
+        let now = common::time(later);
+        world.client().connection.close(now, 0, b"");
+        world.wait("both gone", 10 * SECOND, |client, server| {
+            client.peers.is_empty() && server.peers.is_empty()
+        });
+    }
+}

@@ -179,7 +179,12 @@ impl Handshake {
                 }
             }
         }
-        if let (false, Some(encoded)) = (self.parameters_seen, self.tls.peer_parameters()) {
+        // A client that resumes a session has TLS hand out the parameters of the earlier connection until the
+        // server's own arrive (RFC 9000 §7.4.1 lets them serve 0-RTT only, which is not built).
+        let are_of_this_connection = !self.side.is_client() || !self.tls.is_handshaking();
+        if let (true, false, Some(encoded)) =
+            (are_of_this_connection, self.parameters_seen, self.tls.peer_parameters())
+        {
             self.parameters_seen = true;
             progress.parameters = Some(TransportParameters::parse(encoded, self.side.peer())?);
         }
