@@ -54,6 +54,10 @@ pub struct ConnectionStats {
     pub ecn: Ecn,
     /// UDP payload of full datagrams in bytes.
     pub datagram_size: u16,
+    /// Datagrams lost that tried whether the path carries more; not among `packets_lost`.
+    pub mtu_probes_lost: u64,
+    /// How often the path was found to carry less than before.
+    pub black_holes: u64,
     /// Stream bytes sent for the first time.
     pub stream_bytes_sent: u64,
     /// Stream bytes sent again.

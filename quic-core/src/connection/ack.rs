@@ -14,6 +14,7 @@ use crate::{
     frame::{Ack, Receipt},
     handshake::Handshake,
     ids::Space,
+    path::SizeNews,
     recovery::{Context, Outcome, congestion_event, timeout_event},
     streams::Streams,
     trace::TraceEvent,
@@ -110,6 +111,15 @@ impl Connection {
         if let (Space::Data, Some(largest)) = (space, result.largest_newly_acked) {
             self.keyring.on_acked(largest);
         }
+        self.on_size_news(
+            now,
+            &SizeNews {
+                probe_acked: result.mtu_probe_acked,
+                probe_lost: result.loss.mtu_probe,
+                acked: result.largest_bytes,
+                lost: result.loss.largest_bytes,
+            },
+        );
         self.trace_recovery(now, u64::from(result.loss.packets), result.loss.bytes);
         Ok(())
     }
@@ -125,6 +135,12 @@ impl Connection {
         if result.loss.packets > 0 {
             self.path.on_congestion_event(now, |rtt, _| timeout_event(now, &result, rtt));
         }
+        let news = SizeNews {
+            probe_lost: result.loss.mtu_probe,
+            lost: result.loss.largest_bytes,
+            ..SizeNews::default()
+        };
+        self.on_size_news(now, &news);
         if let Some(probe) = result.probe {
             self.prepare_probe(probe.space, probe.count);
         }
@@ -136,6 +152,12 @@ impl Connection {
         let mut owners = owners!(self);
         self.recovery.on_retry(&mut |receipt, outcome| owners.settle(receipt, outcome));
         self.path.reset_congestion(&self.config, now);
+    }
+
+    fn on_size_news(&mut self, now: Timestamp, news: &SizeNews) {
+        if self.path.on_size_news(now, news) {
+            self.out.events.push_back(Event::DatagramSizeChanged);
+        }
     }
 
     fn trace_recovery(&mut self, now: Timestamp, lost: u64, bytes: u64) {

@@ -193,6 +193,14 @@ impl Connection {
         self.path.datagram_size()
     }
 
+    /// UDP payload of the largest datagram that [`poll_transmit`](Self::poll_transmit) wants to write now: now and then
+    /// larger than [`datagram_size`](Self::datagram_size), when the path is to be tried. With less room in the buffer
+    /// the path is not tried.
+    pub fn next_datagram_size(&mut self, now: Timestamp) -> usize {
+        let probe = self.path.mtu_probe_due(now).map_or(0, usize::from);
+        probe.max(self.path.datagram_size())
+    }
+
     /// Sends something that the peer must acknowledge, to keep the connection alive or measure it.
     pub fn ping(&mut self) {
         self.control.send_ping();
@@ -248,6 +256,8 @@ impl Connection {
             at_send_capacity: estimate.at_capacity,
             ecn: self.path.ecn(),
             datagram_size: self.path.datagram_size() as u16,
+            mtu_probes_lost: recovery.mtu_probes_lost,
+            black_holes: self.path.black_holes(),
             stream_bytes_sent: streams.bytes_sent,
             stream_bytes_retransmitted: streams.bytes_retransmitted,
             stream_bytes_acked: streams.bytes_acked,

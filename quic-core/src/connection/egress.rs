@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{
     Connection,
-    plan::{Blocked, Content, Interest, Limits, Plan, plan},
+    plan::{Blocked, Content, Interest, Limits, Plan, may_probe_mtu, plan},
 };
 use crate::{
     base::{Ecn, Timestamp},
@@ -38,6 +38,9 @@ impl Connection {
     /// 1200 bytes.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
         self.before_sending(now);
+        if let Some(probe) = self.write_mtu_probe(now, buf) {
+            return Some(probe);
+        }
         let segment = self.path.datagram_size();
         let ecn = self.path.ecn();
         let mut size = 0;
@@ -57,9 +60,43 @@ impl Connection {
                 break;
             }
         }
-        let transmit =
-            Transmit { remote: self.path.remote, local_ip: self.path.local_ip, ecn, size, segment_size };
-        (size > 0).then_some(transmit)
+        (size > 0).then(|| self.transmit(ecn, size, segment_size))
+    }
+
+    fn transmit(&self, ecn: Ecn, size: usize, segment_size: usize) -> Transmit {
+        Transmit { remote: self.path.remote, local_ip: self.path.local_ip, ecn, size, segment_size }
+    }
+
+    /// A datagram of its own that tries whether the path carries more, if one is due and `buf` has room for it.
+    fn write_mtu_probe(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
+        let size = usize::from(self.life.is_open().then(|| self.path.mtu_probe_due(now))??);
+        let buf = buf.get_mut(..size)?;
+        let interests = Space::ALL.map(|space| self.interest(space, now));
+        if !may_probe_mtu(&interests, &self.limits(size, now)) {
+            return None;
+        }
+        let mut contents = [Content::Nothing; 3];
+        contents[Space::Data as usize] = Content::MtuProbe;
+        let ecn = self.path.ecn();
+        let size = self.write_planned(&Plan { contents, size, expand: true }, buf, ecn, now)?;
+        self.path.on_mtu_probe_sent();
+        self.count_sent(size);
+        Some(self.transmit(ecn, size, size))
+    }
+
+    fn limits(&mut self, room: usize, now: Timestamp) -> Limits {
+        Limits {
+            room,
+            amplification: self.path.amplification_credit(),
+            window: self.path.window_room(self.recovery.in_flight()),
+            pacing: self.path.pacing_budget(now),
+        }
+    }
+
+    fn count_sent(&mut self, size: usize) {
+        self.path.on_datagram_sent(size);
+        self.counters.datagrams_sent += 1;
+        self.counters.bytes_sent += size as u64;
     }
 
     fn before_sending(&mut self, now: Timestamp) {
@@ -76,12 +113,7 @@ impl Connection {
 
     /// One datagram, or `None`.
     fn write_datagram(&mut self, now: Timestamp, buf: &mut [u8], ecn: Ecn) -> Option<usize> {
-        let limits = Limits {
-            room: buf.len(),
-            amplification: self.path.amplification_credit(),
-            window: self.path.window_room(self.recovery.in_flight()),
-            pacing: self.path.pacing_budget(now),
-        };
+        let limits = self.limits(buf.len(), now);
         let interests = Space::ALL.map(|space| self.interest(space, now));
         let plan = match plan(&interests, &limits, self.side.is_client()) {
             Ok(plan) => plan,
@@ -91,9 +123,7 @@ impl Connection {
             }
         };
         let size = self.write_planned(&plan, buf, ecn, now)?;
-        self.path.on_datagram_sent(size);
-        self.counters.datagrams_sent += 1;
-        self.counters.bytes_sent += size as u64;
+        self.count_sent(size);
         Some(size)
     }
 
@@ -160,7 +190,8 @@ impl Connection {
             }
         }
         let (space, packet) = last?;
-        let size = if expand { position.max(MIN_INITIAL_SIZE.min(plan.size)) } else { position };
+        let least = if plan.contents.contains(&Content::MtuProbe) { plan.size } else { MIN_INITIAL_SIZE };
+        let size = if expand { position.max(least.min(plan.size)) } else { position };
         self.finish_packet((space, packet), buf, Some(size), ecn, now);
         if plan.contents.contains(&Content::Close) {
             self.life.on_close_sent();

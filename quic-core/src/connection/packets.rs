@@ -37,6 +37,8 @@ pub(super) struct OpenPacket {
     pub(super) expand: bool,
     /// The packet number behind this one that is never used.
     skipped: Option<u64>,
+    /// It tries the path's size.
+    mtu_probe: bool,
 }
 
 impl OpenPacket {
@@ -95,6 +97,7 @@ impl Connection {
             acknowledged,
             expand,
             skipped,
+            mtu_probe: content == Content::MtuProbe,
         })
     }
 
@@ -133,6 +136,11 @@ impl Connection {
         if content == Content::Close {
             self.write_close(space, w);
             return (None, false);
+        }
+        if content == Content::MtuProbe {
+            // Nothing that would have to be sent again: most probes of a size too large are lost.
+            let _ = w.frame(&Frame::Ping, Receipt::Nothing);
+            return (None, true);
         }
         let acks = &mut self.acks[space as usize];
         let acknowledged = acks.has_news().then(|| acks.write(w, now)).flatten();
@@ -221,7 +229,7 @@ impl Connection {
             in_flight: packet.in_flight,
             rate,
             ecn,
-            mtu_probe: false,
+            mtu_probe: packet.mtu_probe,
         };
         let number = packet.place.number;
         self.recovery.on_packet_sent(packet.space, number, info, &self.out.receipts[packet.receipts]);

@@ -40,6 +40,8 @@ pub(super) enum Content {
     Frames,
     /// The same, but an ack-eliciting frame in any case.
     Probe,
+    /// A PING, padded to the datagram's size, to try the path (RFC 9000 §14.4).
+    MtuProbe,
     /// CONNECTION_CLOSE.
     Close,
 }
@@ -81,17 +83,35 @@ pub(super) fn plan(interests: &[Interest; 3], limits: &Limits, is_client: bool) 
     let expand = match initial {
         Content::Nothing => false,
         Content::AckOnly | Content::Close => is_client,
-        Content::Frames | Content::Probe => true,
+        Content::Frames | Content::Probe | Content::MtuProbe => true,
     };
     let credit = usize::try_from(limits.amplification).unwrap_or(usize::MAX);
-    // While the credit counts, datagrams of the least size waste none of it.
-    let full = if credit == usize::MAX { limits.room } else { limits.room.min(MIN_INITIAL_SIZE) };
+    // While the credit counts, datagrams of the least size waste none of it. A probe after a timeout has the least size,
+    // too: the path may have shrunk, and then nothing larger tells of it (RFC 8899 §4.3).
+    let full = if credit == usize::MAX && !contents.contains(&Content::Probe) {
+        limits.room
+    } else {
+        limits.room.min(MIN_INITIAL_SIZE)
+    };
     let size = full.min(credit);
     // RFC 9000 §8.1: nothing that cannot be expanded; and no dribble of tiny packets from what is left.
     if size < MIN_INITIAL_SIZE && size < full {
         return Err(Blocked::Amplification);
     }
     Ok(Plan { contents, size, expand })
+}
+
+/// Whether a datagram may try the path's size now: only as what congestion control permits, with nothing more urgent
+/// to say (RFC 8899 §3, RFC 9000 §14.4).
+pub(super) fn may_probe_mtu(interests: &[Interest; 3], limits: &Limits) -> bool {
+    let [initial, handshake, data] = interests;
+    let size = limits.room as u64;
+    data.has_keys
+        && !(initial.has_keys || handshake.has_keys)
+        && !(data.close || data.probe)
+        && limits.amplification >= size
+        && limits.window >= size
+        && limits.pacing >= size
 }
 
 fn content(interest: &Interest, limits: &Limits) -> (Content, Option<Blocked>) {

@@ -56,6 +56,7 @@ impl Connection {
         if self.handshake.confirm() {
             self.discard(Space::Initial, now);
             self.discard(Space::Handshake, now);
+            self.path.start_mtu_discovery();
             self.out.events.push_back(Event::HandshakeConfirmed);
         }
     }

@@ -1,15 +1,20 @@
 //! A network path: addresses, amplification credit, round-trip time, congestion control, pacing, ECN (RFC 9000 §8, §9,
-//! §13.4; RFC 9002 §5, §7).
+//! §13.4, §14; RFC 9002 §5, §7).
 //!
 //! Owns what is true of one pair of addresses. Must never know packets' contents, keys or streams.
 
 mod ecn;
+mod mtu;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_mtu;
 
 use std::net::{IpAddr, SocketAddr};
 
 use ecn::EcnValidation;
+use mtu::MtuDiscovery;
+pub(crate) use mtu::SizeNews;
 
 use crate::{
     base::{Ecn, Timestamp},
@@ -38,7 +43,7 @@ pub(crate) struct Path {
     pub(crate) sampler: RateSampler,
     controller: AnyController,
     pacer: Pacer,
-    datagram_size: u16,
+    mtu: MtuDiscovery,
     validated: bool,
     received: u64,
     sent: u64,
@@ -57,7 +62,8 @@ impl Path {
         validated: bool,
         now: Timestamp,
     ) -> Self {
-        let datagram_size = config.datagram_size.max(MIN_INITIAL_SIZE as u16);
+        let mtu = MtuDiscovery::new(config.datagram_size, config.max_datagram_size);
+        let datagram_size = mtu.current();
         Self {
             remote,
             local_ip,
@@ -65,7 +71,7 @@ impl Path {
             sampler: RateSampler::new(now),
             controller: config.congestion.build(now, datagram_size),
             pacer: Pacer::new(now, datagram_size),
-            datagram_size,
+            mtu,
             validated,
             received: 0,
             sent: 0,
@@ -77,16 +83,51 @@ impl Path {
 
     /// UDP payload of full datagrams, in bytes.
     pub(crate) fn datagram_size(&self) -> usize {
-        usize::from(self.datagram_size)
+        usize::from(self.mtu.current())
     }
 
     /// The peer takes no larger datagrams than this (RFC 9000 §18.2).
     pub(crate) fn limit_datagram_size(&mut self, limit: u64, now: Timestamp) {
-        if let Some(limit) = u16::try_from(limit).ok().filter(|limit| *limit < self.datagram_size) {
-            self.datagram_size = limit;
-            self.controller.on_mtu_changed(limit);
-            self.pacer.on_control(now, &self.controller, &self.rtt, self.datagram_size);
+        let before = self.mtu.current();
+        self.mtu.limit(u16::try_from(limit).unwrap_or(u16::MAX));
+        if self.mtu.current() != before {
+            self.on_mtu_changed(now);
         }
+    }
+
+    /// The handshake is confirmed: larger datagrams may be tried (RFC 9000 §14.3).
+    pub(crate) fn start_mtu_discovery(&mut self) {
+        self.mtu.start();
+    }
+
+    /// The size of a datagram that tries the path, if one should be sent now.
+    pub(crate) fn mtu_probe_due(&mut self, now: Timestamp) -> Option<u16> {
+        self.mtu.due(now)
+    }
+
+    /// The datagram that was due left.
+    pub(crate) fn on_mtu_probe_sent(&mut self) {
+        self.mtu.on_probe_sent();
+    }
+
+    /// Packets arrived or were lost; says whether the size of datagrams changed.
+    pub(crate) fn on_size_news(&mut self, now: Timestamp, news: &SizeNews) -> bool {
+        let changed = self.mtu.on_news(news);
+        if changed {
+            self.on_mtu_changed(now);
+        }
+        changed
+    }
+
+    /// How often the path was found to carry less than before.
+    pub(crate) fn black_holes(&self) -> u64 {
+        self.mtu.black_holes()
+    }
+
+    fn on_mtu_changed(&mut self, now: Timestamp) {
+        let size = self.mtu.current();
+        self.controller.on_mtu_changed(size);
+        self.pacer.on_control(now, &self.controller, &self.rtt, size);
     }
 
     pub(crate) fn on_datagram_received(&mut self, bytes: usize) {
@@ -128,7 +169,7 @@ impl Path {
 
     /// When the pacer releases a full datagram; `None` if it does now.
     pub(crate) fn next_release(&self, now: Timestamp) -> Option<Timestamp> {
-        self.pacer.next_release(now, u64::from(self.datagram_size))
+        self.pacer.next_release(now, u64::from(self.mtu.current()))
     }
 
     /// A packet that counts as in flight was sent with `in_flight` bytes before it. Returns its rate snapshot.
@@ -146,7 +187,7 @@ impl Path {
 
     /// Sending stopped for want of data, with `in_flight` bytes under way.
     pub(crate) fn on_nothing_to_send(&mut self, now: Timestamp, in_flight: u64) {
-        if self.window_room(in_flight) >= u64::from(self.datagram_size) {
+        if self.window_room(in_flight) >= u64::from(self.mtu.current()) {
             self.app_limited = true;
             self.sampler.on_app_limited(in_flight);
             self.controller.on_app_limited(now);
@@ -177,13 +218,13 @@ impl Path {
     ) {
         let event = CongestionEvent { app_limited: self.app_limited, ..event(&self.rtt, &mut self.sampler) };
         self.controller.on_congestion_event(&event);
-        self.pacer.on_control(now, &self.controller, &self.rtt, self.datagram_size);
+        self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
     }
 
     /// A Retry starts the path over (RFC 9002 §6.3).
     pub(crate) fn reset_congestion(&mut self, config: &TransportConfig, now: Timestamp) {
-        self.controller = config.congestion.build(now, self.datagram_size);
-        self.pacer = Pacer::new(now, self.datagram_size);
+        self.controller = config.congestion.build(now, self.mtu.current());
+        self.pacer = Pacer::new(now, self.mtu.current());
         self.sampler = RateSampler::new(now);
     }
 
@@ -191,7 +232,7 @@ impl Path {
     pub(crate) fn on_timeout(&mut self, now: Timestamp) {
         if self.controller.deadline().is_some_and(|at| at <= now) {
             self.controller.on_timeout(now);
-            self.pacer.on_control(now, &self.controller, &self.rtt, self.datagram_size);
+            self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
         }
     }
 

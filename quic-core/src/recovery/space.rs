@@ -380,14 +380,18 @@ impl<R: Copy> SpaceLedger<R> {
         let info = &packet.info;
         let bytes = u64::from(info.bytes);
         self.ack_eliciting -= usize::from(info.ack_eliciting);
-        shared.counters.packets_lost += 1;
-        shared.counters.bytes_lost += bytes;
+        // RFC 9000 §14.4: a lost probe is a question answered, not a sign of congestion.
+        if info.mtu_probe {
+            shared.counters.mtu_probes_lost += 1;
+        } else {
+            shared.counters.packets_lost += 1;
+            shared.counters.bytes_lost += bytes;
+        }
         if packet.path != shared.path {
             return;
         }
         *shared.in_flight = shared.in_flight.saturating_sub(bytes);
         if info.mtu_probe {
-            // RFC 9000 §14.4: not a sign of congestion.
             loss.mtu_probe = loss.mtu_probe.max(Some(info.bytes));
             return;
         }

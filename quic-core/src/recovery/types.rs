@@ -150,4 +150,6 @@ pub(crate) struct Counters {
     pub(crate) spurious_losses: u64,
     pub(crate) probe_timeouts: u64,
     pub(crate) persistent_congestions: u64,
+    /// MTU probes lost; not among `packets_lost`.
+    pub(crate) mtu_probes_lost: u64,
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use netsim::{Datagram, LinkConfig, MILLISECOND, NodeId, SECOND, Simulation};
+use netsim::{Datagram, LinkConfig, LinkId, MILLISECOND, NodeId, SECOND, Simulation};
 use quic_core::{
     CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Dir, Endpoint,
     EndpointConfig, Event, ServerConfig, StreamId, TransportConfig,
@@ -314,6 +314,7 @@ pub struct World {
     pub sim: Simulation<Host>,
     pub client: NodeId,
     pub server: NodeId,
+    pub links: [LinkId; 2],
     pub client_config: ClientConfig,
     pub server_address: SocketAddr,
 }
@@ -351,8 +352,15 @@ impl World {
         let client = sim.add_node(Host::new(seed ^ 1, client_address, None), client_address);
         let server =
             sim.add_node(Host::new(seed ^ 2, server_address, Some(Arc::new(server))), server_address);
-        sim.connect(client, server, link);
-        Self { sim, client, server, client_config, server_address }
+        let (there, back) = sim.connect(client, server, link);
+        Self { sim, client, server, links: [there, back], client_config, server_address }
+    }
+
+    /// From now on both directions carry at most `mtu` bytes of payload.
+    pub fn shrink(&mut self, mtu: usize) {
+        for link in self.links {
+            self.sim.link_mut(link).mtu = mtu;
+        }
     }
 
     pub fn connect(&mut self) -> ConnectionHandle {

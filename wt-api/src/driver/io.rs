@@ -233,7 +233,8 @@ impl Shard {
         let quic = connection.quic();
         for _ in 0..TRAINS {
             let train = quic.datagram_size() * self.socket.max_gso_segments().max(1);
-            let room = train.min(self.sender.buffer.len() - MESSAGE % quic.datagram_size().max(1));
+            let whole = self.sender.buffer.len() - MESSAGE % quic.datagram_size().max(1);
+            let room = train.min(whole).max(quic.next_datagram_size(now));
             let Some(buffer) = self.sender.buffer.get_mut(..room) else { return Sent::All };
             let Some(transmit) = quic.poll_transmit(now, buffer) else { return Sent::All };
             let contents = self.sender.buffer.get(..transmit.size).unwrap_or_default();

@@ -1,0 +1,139 @@
+//! The search for the path's size, with values in and out.
+
+use std::time::Duration;
+
+use super::mtu::{BASE, MtuDiscovery, SizeNews};
+use crate::base::Timestamp;
+
+const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
+
+/// Plays the search over a path that carries `carries` bytes; gives the probes sent.
+fn search(mtu: &mut MtuDiscovery, carries: u16, now: Timestamp) -> Vec<u16> {
+    let mut sent = Vec::new();
+    while let Some(size) = mtu.due(now) {
+        mtu.on_probe_sent();
+        assert_eq!(mtu.due(now), None, "one probe is under way");
+        sent.push(size);
+        let news = if size <= carries {
+            SizeNews { probe_acked: Some(size), acked: size, ..SizeNews::default() }
+        } else {
+            SizeNews { probe_lost: Some(size), ..SizeNews::default() }
+        };
+        assert_eq!(mtu.on_news(&news), size <= carries);
+        assert!(sent.len() < 200, "{sent:?}");
+    }
+    sent
+}
+
+fn discovery(max: u16) -> MtuDiscovery {
+    let mut mtu = MtuDiscovery::new(BASE, max);
+    mtu.start();
+    mtu
+}
+
+#[test]
+fn common_links_are_found_in_two_probes() {
+    let mut mtu = discovery(1472);
+    assert_eq!(search(&mut mtu, 1472, NOW), [1452, 1472]);
+    assert_eq!(mtu.current(), 1472);
+    let mut v6 = discovery(1472);
+    assert_eq!(search(&mut v6, 1452, NOW), [1452, 1472, 1472, 1472], "given up after three losses");
+    assert_eq!(v6.current(), 1452);
+}
+
+#[test]
+fn any_size_is_found_to_within_eight_bytes() {
+    for carries in 1200..=1472 {
+        let mut mtu = discovery(1472);
+        search(&mut mtu, carries, NOW);
+        let found = mtu.current();
+        assert!(found <= carries, "{found} of {carries}");
+        // Between the sizes of Ethernet under IPv6 and IPv4 nothing is looked for.
+        assert!(carries - found <= 8 || (1452..1472).contains(&carries), "{found} of {carries}");
+    }
+    for carries in (1472..=9000).step_by(37).chain([8952, 8972, 65_507]) {
+        let mut mtu = discovery(65_527);
+        search(&mut mtu, carries, NOW);
+        assert!((0..=8).contains(&(i32::from(carries) - i32::from(mtu.current()))), "{carries}");
+    }
+}
+
+#[test]
+fn nothing_is_sent_before_the_handshake_is_confirmed_or_beyond_a_limit() {
+    let mut mtu = MtuDiscovery::new(BASE, 1472);
+    assert_eq!(mtu.due(NOW), None);
+    mtu.limit(1300);
+    mtu.start();
+    assert_eq!(search(&mut mtu, 1472, NOW), [1300]);
+    mtu.limit(1250);
+    assert_eq!(mtu.current(), 1250);
+    mtu.limit(100);
+    assert_eq!(mtu.current(), BASE, "RFC 9000 §18.2: values below 1200 are invalid anyway");
+    let mut off = discovery(0);
+    assert_eq!(search(&mut off, 1472, NOW), []);
+}
+
+#[test]
+fn a_size_survives_two_losses_by_chance() {
+    let mut mtu = discovery(1452);
+    for _ in 0..2 {
+        assert_eq!(mtu.due(NOW), Some(1452));
+        mtu.on_probe_sent();
+        assert!(!mtu.on_news(&SizeNews { probe_lost: Some(1452), ..SizeNews::default() }));
+    }
+    assert_eq!(search(&mut mtu, 1452, NOW), [1452]);
+    assert_eq!(mtu.current(), 1452);
+}
+
+#[test]
+fn a_finished_search_is_repeated_after_ten_minutes() {
+    let mut mtu = discovery(1472);
+    search(&mut mtu, 1452, NOW);
+    assert_eq!(mtu.due(NOW + Duration::from_secs(599)), None);
+    let later = NOW + Duration::from_secs(600);
+    assert_eq!(search(&mut mtu, 1472, later), [1472]);
+    assert_eq!(mtu.due(later + Duration::from_secs(6000)), None, "the largest size is in use");
+}
+
+fn lost(size: u16) -> SizeNews {
+    SizeNews { lost: size, ..SizeNews::default() }
+}
+
+fn acked(size: u16) -> SizeNews {
+    SizeNews { acked: size, ..SizeNews::default() }
+}
+
+#[test]
+fn large_packets_that_vanish_while_small_ones_arrive_are_a_black_hole() {
+    let mut mtu = discovery(1472);
+    search(&mut mtu, 1472, NOW);
+    assert!(!mtu.on_news(&lost(1472)) && !mtu.on_news(&acked(1200)));
+    assert!(!mtu.on_news(&lost(1472)) && !mtu.on_news(&acked(1300)));
+    assert!(mtu.on_news(&lost(1472)));
+    assert_eq!((mtu.current(), mtu.black_holes()), (BASE, 1));
+    search(&mut mtu, 1280, NOW);
+    assert!((1272..=1280).contains(&mtu.current()), "{}", mtu.current());
+}
+
+#[test]
+fn losses_by_congestion_are_no_black_hole() {
+    let mut mtu = discovery(1472);
+    search(&mut mtu, 1472, NOW);
+    for _ in 0..100 {
+        assert!(!mtu.on_news(&lost(1472)));
+        assert!(!mtu.on_news(&SizeNews { acked: 1472, lost: 1472, ..SizeNews::default() }));
+        assert!(!mtu.on_news(&lost(1472)));
+        assert!(!mtu.on_news(&acked(1472)));
+        assert!(!mtu.on_news(&lost(1200)), "every path carries this");
+    }
+    assert_eq!((mtu.current(), mtu.black_holes()), (1472, 0));
+}
+
+#[test]
+fn an_answer_to_a_probe_given_up_changes_nothing() {
+    let mut mtu = discovery(1472);
+    assert_eq!(mtu.due(NOW), Some(1452));
+    mtu.on_probe_sent();
+    assert!(!mtu.on_news(&SizeNews { probe_acked: Some(1472), acked: 1472, ..SizeNews::default() }));
+    assert_eq!(mtu.current(), BASE);
+}
