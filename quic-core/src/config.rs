@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    base::EndpointBudget,
     cids::CidFactory,
     congestion::CongestionConfig,
     crypto::{TlsClientConfig, TlsServerConfig},
@@ -56,7 +57,8 @@ pub struct TransportConfig {
     pub congestion: CongestionConfig,
     /// Whether packets are marked for ECN where the path carries the marks. Default true.
     pub ecn: bool,
-    /// Peer-fed memory beyond the flow-control windows, in bytes. Default 2 MiB.
+    /// Memory that the peer can make the connection hold beyond `max_receive_window`, in bytes, the connection's own
+    /// state included. Default 2 MiB.
     pub memory_budget: usize,
 }
 
@@ -93,13 +95,27 @@ pub struct EndpointConfig {
     pub cids: CidFactory,
     /// Stateless resets and Version Negotiation packets per second that are sent at most. Default 100.
     pub stateless_packets_per_second: u32,
+    /// Memory of all connections together, and their pending handshakes; several endpoints may share one.
+    /// Default 1 GiB, for this endpoint alone.
+    pub budget: EndpointBudget,
+    /// Handshakes that may be pending before clients have to prove their address by a Retry (RFC 9000 §8.1.2);
+    /// 0 asks every client. Default 256.
+    pub retry_threshold: usize,
+    /// Connections at once; further clients are refused (RFC 9000 §5.2.2). Default 100,000.
+    pub max_connections: usize,
 }
 
 impl EndpointConfig {
     /// Settings around a connection ID factory.
     #[must_use]
     pub fn new(cids: CidFactory) -> Self {
-        Self { cids, stateless_packets_per_second: 100 }
+        Self {
+            cids,
+            stateless_packets_per_second: 100,
+            budget: EndpointBudget::new(1 << 30),
+            retry_threshold: 256,
+            max_connections: 100_000,
+        }
     }
 }
 

@@ -4,6 +4,11 @@
 //! come in as arguments, bytes and events go out as results.
 #![forbid(unsafe_code)]
 
+/// Tests ask how much memory a peer can make us hold.
+#[cfg(test)]
+#[global_allocator]
+static HEAP: heap_meter::HeapMeter = heap_meter::HeapMeter;
+
 mod acks;
 pub mod base;
 mod buf;
@@ -36,7 +41,7 @@ pub use cids::{CidChange, CidFactory};
 pub use config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig};
 pub use connection::{Connection, Transmit};
 pub use endpoint::{
-    AcceptError, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming, Response,
+    AcceptError, Admission, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming, Response,
 };
 pub use event::{Event, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId};

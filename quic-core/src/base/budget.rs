@@ -1,4 +1,118 @@
 //! The fourth law: every byte that a peer can make this endpoint hold is charged to a budget.
+//!
+//! A connection charges its own [`Budget`]; all connections of an endpoint draw on one [`EndpointBudget`], in steps of
+//! [`STEP`] bytes, so that a charge on the data path costs two additions and a comparison.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+/// What a connection takes from its endpoint's budget at a time.
+const STEP: usize = 4 << 10;
+
+/// The charge would exceed a limit; nothing was charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BudgetExceeded {
+    /// The connection's own.
+    #[error("the connection's memory budget is spent")]
+    Connection,
+    /// The endpoint's, by all its connections together.
+    #[error("the endpoint's memory budget is spent")]
+    Endpoint,
+}
+
+/// Memory and pending handshakes of all connections of an endpoint, or of several that share it: clones are handles
+/// to the same budget.
+///
+/// ```
+/// use quic_core::base::{Budget, EndpointBudget};
+///
+/// let endpoint = EndpointBudget::new(64 << 20);
+/// let mut connection = Budget::new(1 << 20, endpoint.clone());
+/// connection.charge(100).expect("far from both limits");
+/// assert!(endpoint.used() >= 100);
+/// drop(connection);
+/// assert_eq!(endpoint.used(), 0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct EndpointBudget(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limit: usize,
+    used: AtomicUsize,
+    handshakes: AtomicUsize,
+}
+
+impl EndpointBudget {
+    /// A budget of `limit` bytes for all connections together.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Shared { limit, used: AtomicUsize::new(0), handshakes: AtomicUsize::new(0) }))
+    }
+
+    /// A budget that is never spent, for a connection that stands alone.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self::new(usize::MAX)
+    }
+
+    /// Bytes reserved by connections now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.0.used.load(Relaxed)
+    }
+
+    /// The limit in bytes.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// Whether `bytes` more could be reserved now.
+    #[must_use]
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        self.used().checked_add(bytes).is_some_and(|used| used <= self.0.limit)
+    }
+
+    /// Handshakes of clients that are going on.
+    #[must_use]
+    pub fn pending_handshakes(&self) -> usize {
+        self.0.handshakes.load(Relaxed)
+    }
+
+    /// Counts a handshake until the slot is dropped.
+    #[must_use]
+    pub(crate) fn begin_handshake(&self) -> HandshakeSlot {
+        self.0.handshakes.fetch_add(1, Relaxed);
+        HandshakeSlot(self.clone())
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<(), BudgetExceeded> {
+        // The figures stand alone: nothing else is published with them, so relaxed ordering is enough.
+        let limit = self.0.limit;
+        self.0
+            .used
+            .fetch_update(Relaxed, Relaxed, |used| used.checked_add(bytes).filter(|used| *used <= limit))
+            .map(drop)
+            .map_err(|_| BudgetExceeded::Endpoint)
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.used.fetch_sub(bytes, Relaxed);
+    }
+}
+
+/// A pending handshake, counted by its endpoint.
+#[derive(Debug)]
+pub(crate) struct HandshakeSlot(EndpointBudget);
+
+impl Drop for HandshakeSlot {
+    fn drop(&mut self) {
+        self.0.0.handshakes.fetch_sub(1, Relaxed);
+    }
+}
 
 /// Bytes held on behalf of a peer, with a limit. One per connection, passed to each component that stores peer data.
 #[derive(Debug)]
@@ -6,25 +120,42 @@ pub struct Budget {
     used: usize,
     peak: usize,
     limit: usize,
+    endpoint: EndpointBudget,
+    /// Taken from the endpoint's budget; at least `used`.
+    reserved: usize,
 }
 
-/// The charge would exceed the limit; nothing was charged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the connection's memory budget is spent")]
-pub struct BudgetExceeded;
-
 impl Budget {
-    /// A budget of `limit` bytes.
+    /// A budget of `limit` bytes that draws on the endpoint's.
     #[must_use]
-    pub const fn new(limit: usize) -> Self {
-        Self { used: 0, peak: 0, limit }
+    pub const fn new(limit: usize, endpoint: EndpointBudget) -> Self {
+        Self { used: 0, peak: 0, limit, endpoint, reserved: 0 }
+    }
+
+    /// A budget of `limit` bytes that stands alone, for tests and for components used without an endpoint.
+    #[must_use]
+    pub fn alone(limit: usize) -> Self {
+        Self::new(limit, EndpointBudget::unlimited())
     }
 
     /// Charges `bytes`, all or nothing.
     pub fn charge(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
-        let used = self.used.checked_add(bytes).filter(|used| *used <= self.limit).ok_or(BudgetExceeded)?;
+        let used = self.used.checked_add(bytes).filter(|used| *used <= self.limit);
+        let used = used.ok_or(BudgetExceeded::Connection)?;
+        if used > self.reserved {
+            self.reserve(used)?;
+        }
         self.used = used;
         self.peak = self.peak.max(used);
+        Ok(())
+    }
+
+    fn reserve(&mut self, used: usize) -> Result<(), BudgetExceeded> {
+        let missing = used - self.reserved;
+        let step = missing.next_multiple_of(STEP);
+        // Near the endpoint's limit a connection gets what it needs and no more.
+        let taken = self.endpoint.reserve(step).map(|()| step);
+        self.reserved += taken.or_else(|_| self.endpoint.reserve(missing).map(|()| missing))?;
         Ok(())
     }
 
@@ -32,6 +163,13 @@ impl Budget {
     pub fn release(&mut self, bytes: usize) {
         debug_assert!(bytes <= self.used, "released {bytes} of {} charged bytes", self.used);
         self.used = self.used.saturating_sub(bytes);
+        // One step stays in hand, so that a charge and its release do not go to the endpoint each time.
+        let spare = self.reserved - self.used;
+        if spare >= 2 * STEP {
+            let returned = spare - STEP;
+            self.endpoint.give_back(returned);
+            self.reserved -= returned;
+        }
     }
 
     /// Bytes charged now.
@@ -51,25 +189,77 @@ impl Budget {
     pub const fn limit(&self) -> usize {
         self.limit
     }
+}
 
-    /// Moves the limit, never below what is charged.
-    pub fn set_limit(&mut self, limit: usize) {
-        self.limit = limit.max(self.used);
+impl Drop for Budget {
+    fn drop(&mut self) {
+        self.endpoint.give_back(self.reserved);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn filled_and_one_beyond() {
-        let mut budget = Budget::new(10);
+        let mut budget = Budget::alone(10);
         assert_eq!(budget.charge(10), Ok(()));
-        assert_eq!(budget.charge(1), Err(BudgetExceeded));
-        assert_eq!(budget.charge(usize::MAX), Err(BudgetExceeded));
+        assert_eq!(budget.charge(1), Err(BudgetExceeded::Connection));
+        assert_eq!(budget.charge(usize::MAX), Err(BudgetExceeded::Connection));
         budget.release(4);
         assert_eq!((budget.used(), budget.peak()), (6, 10));
         assert_eq!(budget.charge(4), Ok(()));
+    }
+
+    #[test]
+    fn connections_share_the_endpoints_budget_to_the_last_byte() {
+        let endpoint = EndpointBudget::new(3 * STEP + 5);
+        let mut one = Budget::new(usize::MAX, endpoint.clone());
+        let mut two = Budget::new(usize::MAX, endpoint.clone());
+        assert_eq!(one.charge(2 * STEP), Ok(()));
+        assert_eq!(two.charge(STEP + 5), Ok(()), "the last step is a short one");
+        assert_eq!(two.charge(1), Err(BudgetExceeded::Endpoint));
+        assert_eq!(two.used(), STEP + 5, "a refused charge charges nothing");
+        drop(one);
+        assert_eq!(two.charge(STEP), Ok(()));
+        drop(two);
+        assert_eq!(endpoint.used(), 0);
+    }
+
+    #[test]
+    fn a_handshake_counts_until_its_slot_is_gone() {
+        let endpoint = EndpointBudget::new(0);
+        let slots = [endpoint.begin_handshake(), endpoint.begin_handshake()];
+        assert_eq!(endpoint.pending_handshakes(), 2);
+        drop(slots);
+        assert_eq!(endpoint.pending_handshakes(), 0);
+    }
+
+    proptest! {
+        /// Whatever is charged and released, the reservation covers the charge, wastes at most two steps, and ends at 0.
+        #[test]
+        fn reservations_follow_charges(steps in prop::collection::vec((any::<bool>(), 0..100_000_usize), 1..100)) {
+            let endpoint = EndpointBudget::new(1 << 20);
+            let mut budget = Budget::new(600_000, endpoint.clone());
+            let mut model = 0;
+            for (charge, bytes) in steps {
+                if charge {
+                    let fits = model + bytes <= 600_000;
+                    prop_assert_eq!(budget.charge(bytes).is_ok(), fits);
+                    model += if fits { bytes } else { 0 };
+                } else {
+                    let bytes = bytes.min(model);
+                    budget.release(bytes);
+                    model -= bytes;
+                }
+                prop_assert_eq!(budget.used(), model);
+                prop_assert!(endpoint.used() >= model && endpoint.used() < model + 2 * STEP);
+            }
+            drop(budget);
+            prop_assert_eq!(endpoint.used(), 0);
+        }
     }
 }

@@ -8,7 +8,8 @@ mod entropy;
 mod time;
 pub mod varint;
 
-pub use budget::{Budget, BudgetExceeded};
+pub(crate) use budget::HandshakeSlot;
+pub use budget::{Budget, BudgetExceeded, EndpointBudget};
 pub use cursor::{Reader, UnexpectedEnd, Writer};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use time::{Rate, Timestamp};

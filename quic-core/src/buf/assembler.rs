@@ -20,8 +20,9 @@ const COPY_BELOW: usize = 512;
 const PIN_RATIO: usize = 4;
 /// What fragments may pin together beyond twice their size.
 const PIN_SLACK: usize = 16 * 1024;
-/// What an entry of the queue costs beside its bytes.
-const ENTRY: usize = 64;
+/// What an entry of the queue costs beside its bytes: its place in a queue that may have grown to twice what it needs, and
+/// the reference count of a buffer.
+const ENTRY: usize = 128;
 const TAIL_SMALLEST: usize = 64;
 
 #[derive(Debug)]
@@ -141,11 +142,16 @@ impl Assembler {
         budget: &mut Budget,
     ) -> Result<u64, BudgetExceeded> {
         let len = bytes.len();
-        let reserve = if len < COPY_BELOW { len + PAGE + ENTRY } else { allocation.max(len) + 2 * ENTRY };
-        let reserve = if self.pages.is_empty() { reserve } else { reserve + 3 * PAGE };
-        budget.charge(reserve)?;
+        let draining = if self.pages.is_empty() { 0 } else { 3 * PAGE };
+        // Where the budget has no room for the whole buffer it may have room for a copy.
+        let pinned = allocation.max(len) + 2 * ENTRY + draining;
+        let pin = self.worth_pinning(len, allocation) && budget.charge(pinned).is_ok();
+        let reserve = if pin { pinned } else { len + PAGE + 2 * ENTRY + draining };
+        if !pin {
+            budget.charge(reserve)?;
+        }
         self.charged += reserve;
-        if self.worth_pinning(len, allocation) {
+        if pin {
             self.flush_tail();
             self.push(bytes, allocation);
         } else {

@@ -7,6 +7,8 @@ mod range_set;
 mod send_buffer;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_memory;
 
 pub(crate) use assembler::Assembler;
 pub(crate) use range_set::RangeSet;

@@ -14,7 +14,9 @@ const SMALLEST: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Page {
     data: Vec<u8>,
+    /// Empty once the page is full: a burst behind one lost packet costs what it holds and little more.
     have: Vec<u64>,
+    filled: usize,
 }
 
 impl Page {
@@ -28,6 +30,9 @@ impl Page {
     pub(super) fn insert(&mut self, at: usize, bytes: &[u8]) -> usize {
         let end = at + bytes.len();
         debug_assert!(end <= PAGE);
+        if self.is_full() {
+            return 0;
+        }
         self.grow(end);
         let (mut position, mut new) = (at, 0);
         while position < end {
@@ -37,7 +42,15 @@ impl Page {
             new += run_end - position;
             position = self.run_end(run_end, end, true);
         }
+        self.filled += new;
+        if self.is_full() {
+            self.have = Vec::new();
+        }
         new
+    }
+
+    fn is_full(&self) -> bool {
+        self.filled == PAGE
     }
 
     /// The end of the data that is there without a gap from `at` on; `at` itself if nothing is.
@@ -75,6 +88,9 @@ impl Page {
 
     /// The end of the run of bits equal to `set` that starts at `from`, at most `to`.
     fn run_end(&self, from: usize, to: usize, set: bool) -> usize {
+        if self.is_full() {
+            return if set { to.max(from) } else { from };
+        }
         let mut position = from;
         while position < to {
             let Some(&word) = self.have.get(position / 64) else { return to };

@@ -70,7 +70,7 @@ proptest! {
     fn an_assembler_reads_what_came_first(
         steps in prop::collection::vec((0u64..20_000, 1usize..6_000, any::<u8>(), 0usize..9_000, any::<bool>()), 1..60)
     ) {
-        let mut budget = Budget::new(1 << 24);
+        let mut budget = Budget::alone(1 << 24);
         let mut assembler = Assembler::default();
         let mut model: Vec<Option<u8>> = vec![None; 30_000];
         let mut read = 0;
@@ -154,7 +154,7 @@ proptest! {
 
 /// The heap may be at most twice the reach plus 256 KiB, and the budget says what is held.
 fn fragments(reach: u64, len: usize, step: u64, allocation: usize, descending: bool) -> usize {
-    let mut budget = Budget::new(usize::MAX);
+    let mut budget = Budget::alone(usize::MAX);
     let mut assembler = Assembler::default();
     let mut offsets: Vec<u64> = (1..reach / step).map(|index| index * step).collect();
     if descending {
@@ -181,7 +181,7 @@ fn one_byte_fragments_with_gaps_hold_no_more_than_their_reach() {
 
 #[test]
 fn in_order_fragments_that_pin_too_much_are_copied() {
-    let mut budget = Budget::new(usize::MAX);
+    let mut budget = Budget::alone(usize::MAX);
     let mut assembler = Assembler::default();
     for (count, len, allocation) in [(20_000, 1, 1_500), (2_000, 520, 2_000), (500, 600, 65_536)] {
         let before = assembler.contiguous_end();
@@ -198,7 +198,7 @@ fn in_order_fragments_that_pin_too_much_are_copied() {
 
 #[test]
 fn an_in_order_fragment_is_not_copied() {
-    let mut budget = Budget::new(1 << 20);
+    let mut budget = Budget::alone(1 << 20);
     let mut assembler = Assembler::default();
     let data = Bytes::from(vec![5; 1_400]);
     assembler.insert(0, data.clone(), 1_500, &mut budget).unwrap();
@@ -207,7 +207,7 @@ fn an_in_order_fragment_is_not_copied() {
 
 #[test]
 fn a_spent_budget_refuses_and_changes_nothing() {
-    let mut budget = Budget::new(20_000);
+    let mut budget = Budget::alone(20_000);
     let mut assembler = Assembler::default();
     let mut offset = 0;
     while assembler.insert(offset, Bytes::from(vec![5; 1_400]), 1_500, &mut budget).is_ok() {

@@ -270,6 +270,7 @@ impl Connection {
             dgrams_lost_outgoing: datagrams.lost_outgoing,
             reset_fallbacks: streams.reset_fallbacks,
             memory_used: self.budget.used(),
+            memory_limit: self.budget.limit(),
             memory_peak: self.budget.peak(),
         }
     }

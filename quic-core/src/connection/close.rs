@@ -125,6 +125,7 @@ impl Connection {
             return;
         }
         self.out.close_told = true;
+        self.handshake_slot = None;
         self.streams.clear(&mut self.budget);
         self.datagrams.clear(&mut self.budget);
         self.handshake.clear(&mut self.budget);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Connection, close::Failure};
+use super::{Connection, close::Failure, flood::Worth};
 use crate::{
     base::Timestamp,
     error::{CloseReason, TransportErrorCode, Violation},
@@ -23,7 +23,15 @@ pub(super) struct FromPacket<'a> {
 }
 
 impl Connection {
+    /// Has a frame processed by its owner, and judges what it was worth.
     pub(super) fn dispatch(&mut self, frame: &Frame<'_>, from: &FromPacket<'_>) -> Result<(), Failure> {
+        let news = self.streams.news();
+        self.hand_over(frame, from)?;
+        let news = self.streams.news() != news;
+        Ok(self.flood.on_frame(Worth::of(frame), news, from.now)?)
+    }
+
+    fn hand_over(&mut self, frame: &Frame<'_>, from: &FromPacket<'_>) -> Result<(), Failure> {
         let now = from.now;
         let events = &mut self.out.events;
         let budget = &mut self.budget;

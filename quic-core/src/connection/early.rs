@@ -69,13 +69,13 @@ mod tests {
 
     #[test]
     fn p20_a_bounded_number_is_kept_and_charged() {
-        let mut budget = Budget::new(1 << 20);
+        let mut budget = Budget::alone(1 << 20);
         let mut early = EarlyPackets::default();
         let kept = (0..20).filter(|_| early.push(packet(1000), &mut budget)).count();
         assert_eq!((kept, budget.used()), (MAX_PACKETS, 1000 * MAX_PACKETS));
         assert_eq!(early.take(&mut budget).len(), MAX_PACKETS);
         assert!(early.is_empty() && budget.used() == 0);
-        let mut small = Budget::new(1500);
+        let mut small = Budget::alone(1500);
         assert!(early.push(packet(1000), &mut small) && !early.push(packet(1000), &mut small));
     }
 }

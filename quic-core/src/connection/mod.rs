@@ -11,6 +11,7 @@ mod close;
 mod dispatch;
 mod early;
 mod egress;
+mod flood;
 mod ingress;
 mod numbers;
 mod packets;
@@ -22,14 +23,15 @@ mod timeout;
 use std::{collections::VecDeque, sync::Arc};
 
 pub use egress::Transmit;
-pub(crate) use setup::ServerSetup;
+pub(crate) use setup::{CONNECTION_COST, ServerSetup};
 
 use early::EarlyPackets;
+use flood::FloodGuard;
 use numbers::PacketNumbers;
 
 use crate::{
     acks::AckTracker,
-    base::{Budget, Entropy, Timestamp},
+    base::{Budget, Entropy, HandshakeSlot, Timestamp},
     cids::{CidChange, LocalCids, RemoteCids},
     config::TransportConfig,
     control::Control,
@@ -69,6 +71,8 @@ pub struct Connection {
     life: Life,
     /// Peer-fed memory.
     budget: Budget,
+    /// A client's handshake, counted by the endpoint until it is complete.
+    handshake_slot: Option<HandshakeSlot>,
     first_flight: FirstFlight,
     /// The peer's parameters; defaults until they arrive.
     peer: TransportParameters,
@@ -79,6 +83,7 @@ pub struct Connection {
     pacing_release: Option<Timestamp>,
     /// Packets in a row that elicited no acknowledgment (RFC 9000 §13.2.4).
     non_eliciting_run: u32,
+    flood: FloodGuard,
     counters: Counters,
     out: Out,
 }

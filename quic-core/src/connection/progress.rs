@@ -21,6 +21,7 @@ impl Connection {
             self.apply_parameters(parameters, now)?;
         }
         if progress.completed {
+            self.handshake_slot = None;
             self.out.events.push_back(Event::HandshakeComplete);
             if !self.side.is_client() {
                 // RFC 9001 §4.1.2: complete is confirmed at a server, and the client is told at once.

@@ -3,13 +3,14 @@
 use std::{net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
-    Connection, Counters, FirstFlight, Out, close::Failure, early::EarlyPackets, numbers::PacketNumbers,
+    Connection, Counters, FirstFlight, Out, close::Failure, early::EarlyPackets, flood::FloodGuard,
+    numbers::PacketNumbers,
 };
 use crate::{
     acks::AckTracker,
     base::{Budget, Entropy, Timestamp},
-    cids::{ACTIVE_LIMIT, CidFactory, LocalCids, RemoteCids},
-    config::{ClientConfig, ServerConfig, TransportConfig},
+    cids::{ACTIVE_LIMIT, LocalCids, RemoteCids},
+    config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig},
     control::Control,
     crypto::{TlsError, TlsSession, initial_secrets},
     datagrams::{Datagrams, DatagramsConfig},
@@ -51,6 +52,10 @@ struct Parts {
     first_flight: FirstFlight,
 }
 
+/// What a connection costs before its peer has sent a byte of data: its own state, TLS, keys and first flight, and the
+/// structures of fixed size that a peer can fill (received ranges, connection IDs, losses remembered).
+pub(crate) const CONNECTION_COST: usize = 32 << 10;
+
 impl Connection {
     /// Opens a connection; the first flight is ready to be sent.
     pub(crate) fn client(
@@ -58,9 +63,10 @@ impl Connection {
         config: &ClientConfig,
         server_name: &str,
         remote: SocketAddr,
-        cids: &CidFactory,
+        endpoint: &EndpointConfig,
         mut entropy: Box<dyn Entropy>,
     ) -> Result<Self, TlsError> {
+        let cids = &endpoint.cids;
         let local = cids.generate(entropy.as_mut());
         // RFC 9000 §7.2: at least 8 unpredictable bytes.
         let mut destination = [0; 16];
@@ -87,7 +93,7 @@ impl Connection {
                 token: Vec::new(),
             },
         };
-        let mut connection = Self::assemble(parts, &config.transport, cids, entropy, now);
+        let mut connection = Self::assemble(parts, &config.transport, endpoint, entropy, now);
         match connection.handshake.start() {
             Ok(progress) => connection.apply_progress(progress, now).map_err(|failure| match failure {
                 Failure::Tls(error) => error,
@@ -103,9 +109,10 @@ impl Connection {
         now: Timestamp,
         config: &ServerConfig,
         setup: &ServerSetup,
-        cids: &CidFactory,
+        endpoint: &EndpointConfig,
         mut entropy: Box<dyn Entropy>,
     ) -> Result<Self, TlsError> {
+        let cids = &endpoint.cids;
         let local = cids.generate(entropy.as_mut());
         let params = TransportParameters {
             original_destination_connection_id: Some(setup.original_destination),
@@ -134,16 +141,21 @@ impl Connection {
                 token: Vec::new(),
             },
         };
-        Ok(Self::assemble(parts, &config.transport, cids, entropy, now))
+        let handshake_slot = Some(endpoint.budget.begin_handshake());
+        Ok(Self { handshake_slot, ..Self::assemble(parts, &config.transport, endpoint, entropy, now) })
     }
 
     fn assemble(
         parts: Parts,
         config: &Arc<TransportConfig>,
-        cids: &CidFactory,
+        endpoint: &EndpointConfig,
         mut entropy: Box<dyn Entropy>,
         now: Timestamp,
     ) -> Self {
+        let cids = &endpoint.cids;
+        let mut budget = Budget::new(memory_limit(config), endpoint.budget.clone());
+        // A server has asked whether there is room; a client's own wish to connect is not refused.
+        let _ = budget.charge(CONNECTION_COST);
         let at_once = |space| AckTracker::new(space, Duration::ZERO, 0);
         let numbers = std::array::from_fn(|_| PacketNumbers::new(entropy.as_mut()));
         Self {
@@ -166,13 +178,15 @@ impl Connection {
             control: Control::default(),
             life: Life::new(config.idle_timeout, config.keep_alive, now),
             // Streams hold at most what their windows admit; the rest of what a peer can fill comes on top.
-            budget: Budget::new(config.memory_budget + 2 * config.max_receive_window as usize),
+            budget,
+            handshake_slot: None,
             first_flight: parts.first_flight,
             peer: TransportParameters::default(),
             early: EarlyPackets::default(),
             probes: [0; 3],
             pacing_release: None,
             non_eliciting_run: 0,
+            flood: FloodGuard::new(now),
             counters: Counters::default(),
             out: Out::default(),
             entropy,
@@ -191,6 +205,12 @@ fn streams_config(side: Side, config: &TransportConfig) -> StreamsConfig {
         max_uni: config.max_streams_uni,
         send_buffer: config.send_buffer,
     }
+}
+
+/// The most that a peer can make a connection hold.
+fn memory_limit(config: &TransportConfig) -> usize {
+    let window = usize::try_from(config.max_receive_window).unwrap_or(usize::MAX);
+    config.memory_budget.max(CONNECTION_COST).saturating_add(window)
 }
 
 fn datagrams_config(config: &TransportConfig) -> DatagramsConfig {

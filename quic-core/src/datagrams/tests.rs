@@ -13,7 +13,7 @@ impl End {
     fn new(config: DatagramsConfig) -> Self {
         let mut datagrams = Datagrams::new(config);
         datagrams.set_peer_max_frame(65_535);
-        Self { datagrams, budget: Budget::new(1 << 24), events: VecDeque::new() }
+        Self { datagrams, budget: Budget::alone(1 << 24), events: VecDeque::new() }
     }
 
     fn receive(&mut self, data: &[u8], has_length: bool) -> Result<(), Violation> {
@@ -63,7 +63,7 @@ fn the_oldest_is_dropped_by_count_by_bytes_and_for_want_of_budget() {
         [(&[1, 1, 1, 1][..], 3, 1 << 20), (&[4, 4, 4], 2, 1 << 20), (&[2, 2], 1, 80), (&[11], 0, 1 << 20)]
     {
         let mut end = End::new(config);
-        end.budget = Budget::new(budget);
+        end.budget = Budget::alone(budget);
         for (index, &size) in sizes.iter().enumerate() {
             end.receive(&vec![index as u8; size], true).unwrap();
         }

@@ -25,7 +25,7 @@ use crate::{
     base::{Ecn, Entropy, Timestamp},
     cids::CidChange,
     config::{ClientConfig, EndpointConfig, ServerConfig},
-    connection::{Connection, ServerSetup},
+    connection::{CONNECTION_COST, Connection, ServerSetup},
     crypto::TlsError,
     error::{DropReason, TransportErrorCode},
     ids::{ConnectionId, Side},
@@ -97,6 +97,17 @@ impl Incoming {
     pub fn is_validated(&self) -> bool {
         self.before_retry.is_some()
     }
+}
+
+/// What is best done with a client, by [`Endpoint::admission`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// [`Endpoint::accept`] it.
+    Accept,
+    /// Let it prove its address by [`Endpoint::retry`]: many handshakes are pending.
+    Retry,
+    /// [`Endpoint::refuse`] it: there are as many connections as there may be, or the memory budget is spent.
+    Refuse,
 }
 
 /// Demultiplexes datagrams to connections and makes new ones.
@@ -260,7 +271,7 @@ impl Endpoint {
         remote: SocketAddr,
     ) -> Result<(ConnectionHandle, Connection), TlsError> {
         let entropy = self.entropy.0.fork();
-        let connection = Connection::client(now, config, server_name, remote, &self.config.cids, entropy)?;
+        let connection = Connection::client(now, config, server_name, remote, &self.config, entropy)?;
         let handle = self.table.insert(remote);
         for id in connection.local_ids() {
             self.table.add_cid(handle, id);
@@ -268,16 +279,36 @@ impl Endpoint {
         Ok((handle, connection))
     }
 
+    /// What the limits of the endpoint say of a client: pending handshakes, connections, memory.
+    #[must_use]
+    pub fn admission(&self, incoming: &Incoming) -> Admission {
+        let budget = &self.config.budget;
+        // What the handshake needs on top must not be the first thing that is refused.
+        let has_memory = budget.has_room_for(2 * CONNECTION_COST);
+        if self.table.len() >= self.config.max_connections || !has_memory {
+            Admission::Refuse
+        } else if budget.pending_handshakes() >= self.config.retry_threshold && !incoming.is_validated() {
+            Admission::Retry
+        } else {
+            Admission::Accept
+        }
+    }
+
     /// Accepts a connection and lets it process the client's first datagram.
     ///
+    /// [`admission`](Self::admission) is advice; this holds to the memory budget alone.
+    ///
     /// # Errors
-    /// The datagram was not authentic after all, or TLS could not be set up.
+    /// The datagram was not authentic after all, TLS could not be set up, or the memory budget is spent.
     pub fn accept(
         &mut self,
         now: Timestamp,
         incoming: Incoming,
     ) -> Result<(ConnectionHandle, Connection), AcceptError> {
         let Some((server, _)) = &self.server else { return Err(AcceptError::NoServer) };
+        if !self.config.budget.has_room_for(CONNECTION_COST) {
+            return Err(AcceptError::Memory);
+        }
         let setup = ServerSetup {
             remote: incoming.meta.remote,
             local_ip: incoming.meta.local_ip,
@@ -287,7 +318,7 @@ impl Endpoint {
             peer_source: incoming.scid,
         };
         let entropy = self.entropy.0.fork();
-        let mut connection = Connection::server(now, server, &setup, &self.config.cids, entropy)?;
+        let mut connection = Connection::server(now, server, &setup, &self.config, entropy)?;
         connection.handle_datagram(now, &incoming.meta, incoming.data);
         if connection.stats().packets_received == 0 {
             return Err(AcceptError::NotAuthentic);
@@ -355,6 +386,9 @@ pub enum AcceptError {
     /// The first datagram could not be authenticated.
     #[error("the first datagram of the connection is not authentic")]
     NotAuthentic,
+    /// The memory budget is spent.
+    #[error("the endpoint's memory budget is spent; raise EndpointConfig::budget or serve fewer connections")]
+    Memory,
     /// TLS refused its configuration.
     #[error("the TLS configuration cannot be used: {0}")]
     Tls(#[from] TlsError),

@@ -1,6 +1,7 @@
 //! Every rule of the protocol that a peer can break, in one table: wire code, section, words.
 
 use super::TransportErrorCode as Code;
+use crate::base::BudgetExceeded;
 
 macro_rules! violations {
     ($($name:ident, $code:ident, $section:literal, $text:literal;)*) => {
@@ -80,6 +81,8 @@ violations! {
     ResetCodeChanged, STREAM_STATE_ERROR, "reliable-stream-reset §5", "the error code of a reset stream changed";
     ReassemblyBudget, FLOW_CONTROL_ERROR, "RFC 9000 §21.6", "stream data in so many fragments that its memory budget is spent";
     StreamMemory, INTERNAL_ERROR, "RFC 9000 §21.8", "more streams at once than the connection's memory budget holds";
+    EndpointMemory, INTERNAL_ERROR, "RFC 9000 §21.6", "the memory budget of this endpoint is spent by all its connections together";
+    Flood, PROTOCOL_VIOLATION, "RFC 9000 §21.9", "a flood of frames that bring nothing";
     // Connection IDs, paths, tokens, datagrams.
     CidLength, FRAME_ENCODING_ERROR, "RFC 9000 §19.15", "a new connection ID that is not 1 to 20 bytes long";
     CidRetirePriorTo, FRAME_ENCODING_ERROR, "RFC 9000 §19.15", "Retire Prior To above the sequence number";
@@ -100,6 +103,17 @@ impl std::fmt::Display for Violation {
 }
 
 impl std::error::Error for Violation {}
+
+impl Violation {
+    /// What a refused charge means: `own` if the peer has spent its connection's budget; if others have spent the
+    /// endpoint's, that is not this peer's misdeed.
+    pub(crate) fn of_budget(exceeded: BudgetExceeded, own: Self) -> Self {
+        match exceeded {
+            BudgetExceeded::Connection => own,
+            BudgetExceeded::Endpoint => Self::EndpointMemory,
+        }
+    }
+}
 
 impl From<crate::base::UnexpectedEnd> for Violation {
     fn from(_: crate::base::UnexpectedEnd) -> Self {

@@ -140,7 +140,7 @@ impl Handshake {
         stream
             .receive
             .insert(offset, data, allocation, budget)
-            .map_err(|_| HandshakeError::Violation(Violation::CryptoBufferExceeded))?;
+            .map_err(|spent| Violation::of_budget(spent, Violation::CryptoBufferExceeded))?;
         let mut progress = Progress::default();
         while let Some(bytes) =
             self.streams[space as usize].as_mut().and_then(|s| s.receive.read(usize::MAX, budget))

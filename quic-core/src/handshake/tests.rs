@@ -47,7 +47,7 @@ fn pair() -> (End, End) {
     let server = TlsSession::server(&server_config, parameters(Side::Server));
     let end = |side, tls| End {
         handshake: Handshake::new(side, tls),
-        budget: Budget::new(1 << 20),
+        budget: Budget::alone(1 << 20),
         parameters: None,
         completed: false,
     };

@@ -43,7 +43,10 @@ impl Streams {
             return Err(Violation::ConnectionFlowControl);
         }
         self.received += increase;
-        recv.on_data(offset, data, fin, allocation, budget).map_err(|_| Violation::ReassemblyBudget)?;
+        let is_new = recv.on_data(offset, data, fin, allocation, budget);
+        let is_new = is_new.map_err(|spent| Violation::of_budget(spent, Violation::ReassemblyBudget))?;
+        // What a stopped stream still receives is not the peer's fault.
+        self.news += u64::from(is_new || increase > 0);
         self.after_receiving(slot, budget, out);
         Ok(())
     }
@@ -101,6 +104,7 @@ impl Streams {
     /// `MAX_DATA` (RFC 9000 §19.9); one that does not raise the limit is ignored.
     pub(crate) fn on_max_data(&mut self, limit: u64) {
         if self.credit.raise(limit) {
+            self.news += 1;
             self.unblock();
         }
     }
@@ -117,6 +121,7 @@ impl Streams {
         if let Some(send) = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut())
             && send.raise(limit)
         {
+            self.news += 1;
             self.activate(slot);
         }
         Ok(())
@@ -127,6 +132,7 @@ impl Streams {
         if limit > MAX_STREAMS {
             return Err(Violation::MaxStreamsTooLarge);
         }
+        self.news += u64::from(limit > self.limits.local(dir).limit);
         if self.limits.local(dir).raise(limit) {
             out.push_back(Event::StreamsAvailable(dir));
         }
@@ -202,13 +208,17 @@ impl Streams {
         }
         match self.limits.remote(id.dir()).arrive(id.index())? {
             Arrival::Opens { first_new } => {
+                self.news += 1;
                 for index in first_new..=id.index() {
                     self.counters.opened_remote += 1;
                     out.push_back(Event::StreamOpened(StreamId::new(id.initiator(), id.dir(), index)));
                 }
                 self.add_remote(id, budget).map(Some)
             }
-            Arrival::FirstSeen => self.add_remote(id, budget).map(Some),
+            Arrival::FirstSeen => {
+                self.news += 1;
+                self.add_remote(id, budget).map(Some)
+            }
             Arrival::Known => {
                 self.counters.frames_after_close += 1;
                 Ok(None)
@@ -218,7 +228,9 @@ impl Streams {
 
     /// An entry for a stream of the peer.
     fn add_remote(&mut self, id: StreamId, budget: &mut Budget) -> Result<u32, Violation> {
-        budget.charge(table::STREAM_COST).map_err(|_| Violation::StreamMemory)?;
+        budget
+            .charge(table::STREAM_COST)
+            .map_err(|spent| Violation::of_budget(spent, Violation::StreamMemory))?;
         let (send, recv) = self.halves(id);
         self.table.insert(Stream::new(id, send, recv)).ok_or_else(|| {
             budget.release(table::STREAM_COST);

@@ -146,6 +146,8 @@ pub(crate) struct Streams {
     /// the application touched before their first frame, charged then.
     owed: usize,
     uncharged: usize,
+    /// Rises with each frame that brought something new.
+    news: u64,
     counters: StreamsCounters,
 }
 
@@ -176,6 +178,7 @@ impl Streams {
             waiting: 0,
             owed: 0,
             uncharged: 0,
+            news: 0,
             counters: StreamsCounters::default(),
         }
     }
@@ -199,6 +202,11 @@ impl Streams {
             }
         }
         self.unblock();
+    }
+
+    /// A number that rises when a frame brings something new: data, the end of a stream, a stream, a higher limit.
+    pub(crate) fn news(&self) -> u64 {
+        self.news
     }
 
     /// Counts since the connection began.

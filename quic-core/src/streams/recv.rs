@@ -110,7 +110,7 @@ impl RecvHalf {
         Ok(end.saturating_sub(self.highest))
     }
 
-    /// Takes checked data.
+    /// Takes checked data. True if there was any news in it: bytes that had not arrived before, or the end.
     pub(super) fn on_data(
         &mut self,
         offset: u64,
@@ -118,16 +118,17 @@ impl RecvHalf {
         fin: bool,
         allocation: usize,
         budget: &mut Budget,
-    ) -> Result<(), BudgetExceeded> {
+    ) -> Result<bool, BudgetExceeded> {
         let end = offset + data.len() as u64;
         self.highest = self.highest.max(end);
+        let first_end = fin && self.final_size.is_none();
         if fin {
             self.final_size = Some(end);
         }
         if self.discards() || (self.reset.is_some() && offset >= self.readable_to()) {
-            return Ok(());
+            return Ok(first_end);
         }
-        self.assembler.insert(offset, data, allocation, budget).map(|_| ())
+        Ok(self.assembler.insert(offset, data, allocation, budget)? > 0 || first_end)
     }
 
     /// Takes a checked reset. Data below the reliable size stays readable; a reset after all data has arrived

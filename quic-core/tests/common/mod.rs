@@ -162,6 +162,8 @@ pub struct Host {
     pub gone: Vec<Peer>,
     /// Datagrams sent and received before an address was validated, per remote: (received, sent).
     pub traffic: BTreeMap<SocketAddr, (u64, u64)>,
+    /// The application does not look at what comes.
+    pub idle: bool,
     address: SocketAddr,
     out: VecDeque<Datagram>,
     buffer: Vec<u8>,
@@ -181,6 +183,7 @@ impl Host {
             policy: Policy::Accept,
             gone: Vec::new(),
             traffic: BTreeMap::new(),
+            idle: false,
             address,
             out: VecDeque::new(),
             buffer: vec![0; 64 << 10],
@@ -215,7 +218,9 @@ impl Host {
     fn settle(&mut self, now: Timestamp) {
         let mut drained = Vec::new();
         for (handle, peer) in &mut self.peers {
-            peer.drain(now);
+            if !self.idle {
+                peer.drain(now);
+            }
             while let Some(change) = peer.connection.poll_cid_change() {
                 self.endpoint.handle_cid_change(*handle, change);
             }
@@ -284,7 +289,9 @@ impl netsim::Endpoint for Host {
     fn poll_transmit(&mut self, now: u64) -> Option<Datagram> {
         if self.out.is_empty() {
             for peer in self.peers.values_mut() {
-                peer.drain(time(now));
+                if !self.idle {
+                    peer.drain(time(now));
+                }
                 while let Some(transmit) = peer.connection.poll_transmit(time(now), &mut self.buffer) {
                     for segment in self.buffer[..transmit.size].chunks(transmit.segment_size) {
                         self.out.push_back(Datagram {

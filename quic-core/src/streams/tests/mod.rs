@@ -46,7 +46,7 @@ impl End {
     fn new(config: StreamsConfig) -> Self {
         Self {
             streams: Streams::new(config),
-            budget: Budget::new(64 << 20),
+            budget: Budget::alone(64 << 20),
             events: VecDeque::new(),
             now: NOW,
         }

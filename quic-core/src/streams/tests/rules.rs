@@ -399,13 +399,13 @@ fn receipts_of_a_forgotten_stream_touch_no_other() {
 #[test]
 fn memory_is_charged_and_one_stream_too_many_ends_the_connection() {
     let mut server = End::server();
-    server.budget = Budget::new(10 * super::table::STREAM_COST);
+    server.budget = Budget::alone(10 * super::table::STREAM_COST);
     for index in 0..10 {
         server.stream(client_uni(index), 0, b"", false).unwrap();
     }
     assert_eq!(server.stream(client_uni(10), 0, b"", false), Err(Violation::StreamMemory));
     let mut server = End::server();
-    server.budget = Budget::new(super::table::STREAM_COST + 4_000);
+    server.budget = Budget::alone(super::table::STREAM_COST + 4_000);
     server.stream(client_uni(0), 0, &[1; 1_400], false).unwrap();
     assert_eq!(server.stream(client_uni(0), 100_000, b"x", false), Err(Violation::ReassemblyBudget));
 }

@@ -1,0 +1,301 @@
+//! The fourth law on whole endpoints: what peers can make a connection and an endpoint hold, measured on the heap.
+
+mod common;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use common::{ALPN, World, lan, time};
+use heap_meter::{HeapMeter, Measure};
+use netsim::SECOND;
+use quic_core::{
+    AcceptError, Admission, CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent,
+    DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Incoming, ServerConfig, TransportConfig,
+    base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
+    testing,
+};
+
+#[global_allocator]
+static HEAP: HeapMeter = HeapMeter;
+
+/// What the endpoint is charged for a connection; see `EndpointConfig::budget`.
+const CONNECTION_COST: usize = 32 << 10;
+const NOW: Timestamp = Timestamp::from_nanos(5_000_000_000);
+
+fn address(n: usize) -> SocketAddr {
+    SocketAddr::from(([198, 18, (n >> 8) as u8, n as u8], 4433))
+}
+
+fn meta(from: SocketAddr, size: usize) -> DatagramMeta {
+    DatagramMeta { remote: from, local_ip: None, ecn: Ecn::NotEct, allocation: size }
+}
+
+/// A server endpoint with settings of a test's own, and what a client needs to reach it.
+struct Server {
+    endpoint: Endpoint,
+    client: ClientConfig,
+    connections: Vec<(ConnectionHandle, Connection)>,
+}
+
+impl Server {
+    fn new(configure: impl FnOnce(&mut EndpointConfig)) -> Self {
+        let (tls, certificate) = testing::tls_server_config(ALPN);
+        let server = ServerConfig { tls, transport: Arc::default(), token_key: [9; 32] };
+        let client = ClientConfig {
+            tls: testing::tls_client_config(&certificate, ALPN),
+            transport: Arc::new(TransportConfig::default()),
+        };
+        let mut config = EndpointConfig::new(CidFactory::new(8, 0, &[3; 32]));
+        configure(&mut config);
+        let endpoint = Endpoint::new(config, Some(Arc::new(server)), Box::new(SeededEntropy::new(1)));
+        Self { endpoint, client, connections: Vec::new() }
+    }
+
+    fn connect(&self, seed: u64) -> (Endpoint, Connection) {
+        let config = EndpointConfig::new(CidFactory::new(8, 0, &[4; 32]));
+        let mut endpoint = Endpoint::new(config, None, Box::new(SeededEntropy::new(seed)));
+        let (_, connection) =
+            endpoint.connect(NOW, &self.client, "localhost", address(0)).expect("a connection");
+        (endpoint, connection)
+    }
+
+    /// The first datagram of a client that never says more.
+    fn first_flight(&self, seed: u64) -> BytesMut {
+        let (_, mut connection) = self.connect(seed);
+        let mut buffer = vec![0; 1200];
+        let sent = connection.poll_transmit(NOW, &mut buffer).expect("a first flight");
+        BytesMut::from(&buffer[..sent.size])
+    }
+
+    fn incoming(&mut self, from: SocketAddr, data: BytesMut) -> Incoming {
+        match self.endpoint.handle_datagram(NOW, &meta(from, data.len()), data) {
+            DatagramEvent::Incoming(incoming) => incoming,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Takes a client's first datagram as the endpoint advises; what was done.
+    fn admit(&mut self, from: SocketAddr, data: BytesMut) -> (Admission, Option<Vec<u8>>) {
+        let incoming = self.incoming(from, data);
+        let admission = self.endpoint.admission(&incoming);
+        let answer = match admission {
+            Admission::Accept => {
+                self.connections.push(self.endpoint.accept(NOW, incoming).expect("room"));
+                None
+            }
+            Admission::Retry => self.endpoint.retry(NOW, &incoming).map(|retry| retry.bytes),
+            Admission::Refuse => Some(self.endpoint.refuse(&incoming).bytes),
+        };
+        (admission, answer)
+    }
+
+    /// Lets a client finish its handshake with the server, answering a Retry if it is asked to; whether it did.
+    fn serve(&mut self, from: SocketAddr, client: &mut Connection) -> bool {
+        let mut buffer = vec![0; 1500];
+        for _ in 0..10 {
+            while let Some(sent) = client.poll_transmit(NOW, &mut buffer) {
+                let data = BytesMut::from(&buffer[..sent.size]);
+                let about = meta(from, sent.size);
+                match self.endpoint.handle_datagram(NOW, &about, data) {
+                    DatagramEvent::Connection(handle, data) => {
+                        self.connection(handle).handle_datagram(NOW, &about, data);
+                    }
+                    DatagramEvent::Incoming(incoming) => {
+                        let answer = match self.endpoint.admission(&incoming) {
+                            Admission::Accept => {
+                                self.connections.push(self.endpoint.accept(NOW, incoming).expect("room"));
+                                continue;
+                            }
+                            Admission::Retry => self.endpoint.retry(NOW, &incoming).expect("not validated"),
+                            Admission::Refuse => self.endpoint.refuse(&incoming),
+                        };
+                        let bytes = BytesMut::from(&answer.bytes[..]);
+                        client.handle_datagram(NOW, &meta(address(0), bytes.len()), bytes);
+                    }
+                    _ => {}
+                }
+            }
+            for (handle, connection) in &mut self.connections {
+                while let Some(change) = connection.poll_cid_change() {
+                    self.endpoint.handle_cid_change(*handle, change);
+                }
+                while let Some(sent) = connection.poll_transmit(NOW, &mut buffer) {
+                    if sent.remote == from {
+                        let data = BytesMut::from(&buffer[..sent.size]);
+                        client.handle_datagram(NOW, &meta(address(0), sent.size), data);
+                    }
+                }
+            }
+            while let Some(event) = client.poll_event() {
+                if event == Event::HandshakeConfirmed {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn connection(&mut self, handle: ConnectionHandle) -> &mut Connection {
+        let found = self.connections.iter_mut().find(|(known, _)| *known == handle);
+        &mut found.expect("a connection of this endpoint").1
+    }
+
+    fn forget_all(&mut self) {
+        for (handle, _) in std::mem::take(&mut self.connections) {
+            self.endpoint.forget(handle);
+        }
+    }
+}
+
+#[test]
+fn an_idle_connection_costs_less_than_it_is_charged() {
+    let measure = Measure::start();
+    let mut world = World::new(1, &lan());
+    world.establish();
+    let later = world.sim.now() + SECOND;
+    world.sim.run_until(|_| false, later);
+    for (name, node) in [("client", world.client), ("server", world.server)] {
+        let host = world.sim.endpoint_mut(node);
+        let handle = *host.peers.keys().next().expect("a connection");
+        let peer = host.peers.remove(&handle).expect("a connection");
+        assert_eq!(peer.connection.stats().memory_used, CONNECTION_COST);
+        let before = measure.growth();
+        drop(peer);
+        let heap = (before - measure.growth()).cast_unsigned();
+        let whole = heap + size_of::<Connection>();
+        println!("{name}: {heap} bytes of heap and {} of its own", whole - heap);
+        assert!(whole <= CONNECTION_COST, "{name}: {whole} bytes");
+    }
+}
+
+#[test]
+fn a_pending_handshake_costs_less_than_it_is_charged() {
+    let mut server = Server::new(|_| {});
+    let flights: Vec<_> = (0..50).map(|n| server.first_flight(n)).collect();
+    server.connections.reserve(50);
+    let measure = Measure::start();
+    for (n, flight) in flights.into_iter().enumerate() {
+        let from = address(n + 1);
+        assert_eq!(server.admit(from, flight).0, Admission::Accept);
+        // Its first flight is written and waits for credit or an acknowledgment.
+        let mut buffer = vec![0; 1200];
+        let (_, connection) = server.connections.last_mut().expect("accepted");
+        while connection.poll_transmit(NOW, &mut buffer).is_some() {}
+    }
+    let each = measure.growth().cast_unsigned() / 50 + size_of::<Connection>();
+    println!("{each} bytes each");
+    assert!(each <= CONNECTION_COST, "{each} bytes");
+}
+
+#[test]
+fn under_a_flood_of_initials_clients_prove_their_address_and_good_ones_connect() {
+    const FLOOD: usize = 20_000;
+    let mut server = Server::new(|config| config.retry_threshold = 64);
+    // A few distinct first flights from ever new addresses: whoever spoofs does not read answers.
+    let flights: Vec<_> = (0..FLOOD.min(200)).map(|n| server.first_flight(n as u64)).collect();
+    let mut accepted = 0;
+    let mut measure = Measure::start();
+    for n in 0..FLOOD {
+        // A connection ID of its own each, or the endpoint would take it for the same client.
+        let mut flight = flights[n % flights.len()].clone();
+        if n >= flights.len() {
+            flight[6..10].copy_from_slice(&(n as u32).to_be_bytes());
+        }
+        let (admission, answer) = server.admit(address(n + 1), flight.clone());
+        match admission {
+            Admission::Accept => accepted += 1,
+            Admission::Retry => {
+                let answer = answer.expect("a Retry");
+                assert!(answer.len() <= flight.len(), "no amplification");
+            }
+            Admission::Refuse => panic!("refused"),
+        }
+        if n == FLOOD / 10 {
+            measure = Measure::start();
+        }
+    }
+    assert_eq!(accepted, 64);
+    assert!(measure.growth() <= 64 << 10, "{} bytes more at the end", measure.growth());
+    assert!(measure.peak_growth() <= 1 << 20, "{} bytes more at the peak", measure.peak_growth());
+    let (_endpoint, mut good) = server.connect(77_777);
+    assert!(server.serve(address(60_000), &mut good), "a good client connects meanwhile");
+    assert_eq!(server.connections.len(), 65);
+}
+
+#[test]
+fn the_memory_of_an_endpoint_is_filled_and_one_connection_beyond_is_refused() {
+    let budget = EndpointBudget::new(10 * CONNECTION_COST);
+    let shared = budget.clone();
+    let mut server = Server::new(move |config| config.budget = shared);
+    let mut accepted = 0;
+    loop {
+        let flight = server.first_flight(accepted);
+        if server.admit(address(1 + accepted as usize), flight).0 != Admission::Accept {
+            break;
+        }
+        accepted += 1;
+    }
+    // Connections keep up to two steps in hand, and the last one has room for its handshake.
+    assert!((7..=9).contains(&accepted), "{accepted}");
+    assert!(budget.used() <= budget.limit() && budget.limit() - budget.used() < 2 * CONNECTION_COST);
+    assert_eq!(budget.pending_handshakes(), accepted as usize);
+    let flight = server.first_flight(99);
+    let (admission, close) = server.admit(address(99), flight);
+    assert_eq!(admission, Admission::Refuse);
+    assert!(close.is_some(), "the client is told");
+    // Who accepts against the advice comes to the hard end.
+    let refused = (100..103).find_map(|n| {
+        let flight = server.first_flight(n);
+        let incoming = server.incoming(address(n as usize), flight);
+        server.endpoint.accept(NOW, incoming).map(|pair| server.connections.push(pair)).err()
+    });
+    assert!(matches!(refused, Some(AcceptError::Memory)), "{refused:?}");
+    server.forget_all();
+    assert_eq!((budget.used(), budget.pending_handshakes()), (0, 0));
+    let flight = server.first_flight(101);
+    assert_eq!(server.admit(address(101), flight).0, Admission::Accept);
+}
+
+#[test]
+fn connections_are_limited_by_number_as_well() {
+    let mut server = Server::new(|config| config.max_connections = 3);
+    for n in 0..4 {
+        let flight = server.first_flight(n as u64);
+        let expected = if n < 3 { Admission::Accept } else { Admission::Refuse };
+        assert_eq!(server.admit(address(n + 1), flight).0, expected);
+    }
+}
+
+#[test]
+fn a_handshake_is_pending_until_it_is_complete() {
+    let budget = EndpointBudget::new(1 << 30);
+    let shared = budget.clone();
+    let mut server = Server::new(move |config| config.budget = shared);
+    let (_endpoint, mut client) = server.connect(5);
+    assert_eq!(budget.pending_handshakes(), 0, "clients are not counted");
+    assert!(server.serve(address(1), &mut client));
+    assert_eq!((budget.pending_handshakes(), server.connections.len()), (0, 1));
+}
+
+#[test]
+fn what_applications_leave_unread_is_charged_and_given_back() {
+    let mut world = World::new(9, &lan());
+    world.server_host().idle = true;
+    world.establish();
+    let idle = world.client().connection.stats().memory_used;
+    let client = world.client();
+    for _ in 0..20 {
+        let id = client.connection.open(Dir::Uni).expect("credit");
+        client.send(id, Bytes::from(vec![7; 40_000]), true);
+        client.connection.send_datagram(time(SECOND), Bytes::from(vec![7; 900])).expect("room");
+    }
+    let later = world.sim.now() + 5 * SECOND;
+    world.sim.run_until(|_| false, later);
+    let stats = world.server().connection.stats();
+    assert!(stats.memory_used >= idle + 20 * 40_900, "{stats:?}");
+    assert!(stats.memory_used <= stats.memory_limit, "{stats:?}");
+    let now = time(world.sim.now());
+    world.server().connection.close(now, 0, b"");
+    let stats = world.server().connection.stats();
+    assert_eq!(stats.memory_used, idle, "the end gives everything back but the connection itself");
+}
