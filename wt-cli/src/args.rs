@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::TABLE;
 
@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Open a session: standard input goes to a stream, the stream comes to standard output
     Connect(Connect),
+    /// Measure throughput and round trips; prints one JSON line per run
+    Perf(Perf),
 }
 
 #[derive(Debug, Args)]
@@ -79,3 +81,112 @@ pub(crate) struct Connect {
     #[arg(long, value_name = "NAME", default_value = "cubic")]
     pub(crate) congestion: String,
 }
+
+/// What `weft perf` measures. The options are those of the harnesses that measure other stacks on the same work.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Perf {
+    /// `pair` runs both ends as two processes, the figure to compare; `server` and `client` are the ends alone
+    #[arg(value_enum)]
+    pub(crate) role: PerfRole,
+    /// quic: `quic-core` driven by hand; wt: WebTransport sessions of `wt-api`
+    #[arg(long, value_enum, default_value_t = PerfLevel::Quic)]
+    pub(crate) level: PerfLevel,
+    /// bulk: one stream down; multi: many; upload: one stream up; rr: a stream for each request
+    #[arg(long, value_enum, default_value_t = PerfMode::Bulk)]
+    pub(crate) mode: PerfMode,
+    /// How long to measure, in seconds
+    #[arg(long, default_value_t = 5.0, value_parser = seconds)]
+    pub(crate) seconds: f64,
+    /// Bytes to download at most
+    #[arg(long, default_value_t = 1 << 40)]
+    pub(crate) bytes: u64,
+    /// Bytes of a request and of its answer (rr), at least 17
+    #[arg(long, default_value_t = 64, value_parser = up_to::<1_048_576>)]
+    pub(crate) size: usize,
+    /// Streams (multi)
+    #[arg(long, default_value_t = 100, value_parser = up_to::<10_000>)]
+    pub(crate) streams: usize,
+    /// Requests under way at once (rr)
+    #[arg(long, default_value_t = 64, value_parser = up_to::<10_000>)]
+    pub(crate) inflight: usize,
+    /// UDP payload that path MTU discovery may reach, in bytes
+    #[arg(long, default_value_t = 1452, value_parser = clap::value_parser!(u16).range(1200..=65_527))]
+    pub(crate) mtu: u16,
+    /// Receive window of a stream, in bytes; that of the connection is four times as large
+    #[arg(long, default_value_t = 16 << 20, value_parser = clap::value_parser!(u64).range(1 << 14..=1 << 30))]
+    pub(crate) window: u64,
+    /// Socket buffers, in bytes; the system may give less
+    #[arg(long, default_value_t = 4 << 20)]
+    pub(crate) buf: usize,
+    /// Processors of the server and of the client (pair)
+    #[arg(long, default_value = "0,1", value_parser = cores, value_name = "A,B")]
+    pub(crate) cores: (usize, usize),
+    /// The server's address
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "IP:PORT")]
+    pub(crate) addr: SocketAddr,
+    /// Where the certificate is; the server makes one if there is none
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Answers questions of `pair` on standard input
+    #[arg(long, hide = true)]
+    pub(crate) control: bool,
+}
+
+impl Perf {
+    /// Where the certificate is.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| std::env::temp_dir().join("weft-perf"))
+    }
+}
+
+fn up_to<const LIMIT: usize>(text: &str) -> Result<usize, String> {
+    let parsed = text.parse().ok().filter(|number| (1..=LIMIT).contains(number));
+    parsed.ok_or_else(|| format!("a number from 1 to {LIMIT}"))
+}
+
+fn cores(text: &str) -> Result<(usize, usize), String> {
+    let parsed = text.split_once(',').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    parsed.ok_or_else(|| "two numbers of processors, as 0,1".to_owned())
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let parsed = text.parse().ok().filter(|seconds| (0.01..=3600.0).contains(seconds));
+    parsed.ok_or_else(|| "a number of seconds from 0.01 to 3600".to_owned())
+}
+
+/// Which end, or both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PerfRole {
+    Server,
+    Client,
+    Pair,
+}
+
+/// The layer that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PerfLevel {
+    Quic,
+    Wt,
+}
+
+/// The work that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PerfMode {
+    Bulk,
+    Multi,
+    Upload,
+    Rr,
+}
+
+/// The name on the command line, also in results.
+macro_rules! display_as_named {
+    ($($name:ident),*) => {
+        $(impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
+            }
+        })*
+    };
+}
+
+display_as_named!(PerfRole, PerfLevel, PerfMode);

@@ -7,6 +7,7 @@ mod echo;
 mod exit;
 mod output;
 mod page;
+mod perf;
 mod serve;
 mod signals;
 
@@ -21,7 +22,12 @@ use exit::{Ended, Exit};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging(cli.verbose);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = match &cli.command {
+        // Each end of a measurement is one thread on one processor.
+        Command::Perf(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("weft: no runtime: {error}");
@@ -45,6 +51,7 @@ async fn run(cli: &Cli) -> Result<Exit, Ended> {
         Command::Demo(args) => demo::run(args, cli.json).await,
         Command::Serve(args) => serve::run(args, cli.json).await,
         Command::Connect(args) => connect::run(args, cli.json).await,
+        Command::Perf(args) => perf::run(args).await,
     }
 }
 

@@ -147,7 +147,7 @@ impl Connection {
             max_push_id: None,
             early_priorities: VecDeque::new(),
             resets: ResetMeter::new(config.resets_per_second),
-            budget: Budget::new(config.header_memory),
+            budget: Budget::alone(config.header_memory),
             events: VecDeque::new(),
             failed: None,
             now: Timestamp::ORIGIN,

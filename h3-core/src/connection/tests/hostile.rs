@@ -515,7 +515,7 @@ fn header_sections_over_the_limit() {
 #[test]
 fn unfinished_header_sections_are_charged() {
     let (mut rig, _) = rig(Side::Server);
-    rig.connection.budget = Budget::new(20_000);
+    rig.connection.budget = Budget::alone(20_000);
     let first = rig.request();
     rig.push(first, &[&[1, 0x60, 0][..], &[0; 8000]].concat());
     let second = rig.request();

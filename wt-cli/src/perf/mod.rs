@@ -1,0 +1,87 @@
+//! `weft perf`: measures this stack the way the harnesses of other stacks measure theirs, one JSON line per run.
+//!
+//! Lowest first: [`wire`] is the protocol of the measurement, [`usage`] what the system says of a process, [`tls`] the
+//! certificate that both ends share, [`report`] the result; [`quic`] and [`wt`] are the two levels, each a server and a
+//! client; [`pair`] runs both ends as processes of their own.
+
+mod pair;
+mod quic;
+mod report;
+mod tls;
+mod usage;
+mod wire;
+mod wt;
+
+use std::time::Duration;
+
+use quic_core::TransportConfig;
+
+use crate::{
+    args::{Perf, PerfLevel, PerfRole},
+    exit::{Ended, Exit},
+};
+use report::Outcome;
+use usage::Usage;
+
+/// Runs one end or both, and prints what a client measured.
+pub(crate) async fn run(options: &Perf) -> Result<Exit, Ended> {
+    match options.role {
+        PerfRole::Pair => pair::run(options).await,
+        PerfRole::Server => server(options).await,
+        PerfRole::Client => {
+            let before = Usage::now()?;
+            let outcome = client(options).await?;
+            let used = Usage::now()? - before;
+            println!("{}", report::line(options, &outcome, used, None));
+            Ok(Exit::Success)
+        }
+    }
+}
+
+async fn client(options: &Perf) -> Result<Outcome, Ended> {
+    match options.level {
+        PerfLevel::Quic => quic::client(options).await,
+        PerfLevel::Wt => wt::client(options).await,
+    }
+}
+
+async fn server(options: &Perf) -> Result<Exit, Ended> {
+    tls::make_certificate(&options.directory())?;
+    if options.control {
+        usage::pin(options.cores.0);
+        pair::answer_questions();
+    }
+    let ready = |address: std::net::SocketAddr| {
+        if options.control {
+            println!("READY {address}");
+        } else {
+            eprintln!("listening on {address}");
+        }
+    };
+    match options.level {
+        PerfLevel::Quic => quic::server(options, ready).await?,
+        PerfLevel::Wt => wt::server(options, ready).await?,
+    }
+    Ok(Exit::Success)
+}
+
+/// Limits that are the same at both levels.
+fn transport(options: &Perf) -> TransportConfig {
+    let streams = (options.inflight as u64 * 2).max(options.streams as u64).max(128);
+    TransportConfig {
+        idle_timeout: Some(Duration::from_secs(120)),
+        max_datagram_size: options.mtu,
+        max_streams_bidi: streams,
+        max_streams_uni: streams,
+        stream_receive_window: options.window,
+        max_stream_receive_window: options.window,
+        receive_window: options.window * 4,
+        max_receive_window: options.window * 4,
+        ..TransportConfig::default()
+    }
+}
+
+/// A step of a measurement that failed.
+fn failed(what: &str, error: impl std::fmt::Display) -> Ended {
+    Ended::new(Exit::Failure, format!("{what}: {error}"))
+}

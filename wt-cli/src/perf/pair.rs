@@ -1,0 +1,94 @@
+//! Both ends as processes of their own, each on a processor of its own.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    thread,
+};
+
+use super::{client, failed, report, usage, usage::Usage};
+use crate::{
+    args::Perf,
+    exit::{Ended, Exit},
+};
+
+/// Starts the server as a child, is the client, and prints what both used.
+pub(super) async fn run(options: &Perf) -> Result<Exit, Ended> {
+    let mut server = Server::start(options)?;
+    usage::pin(options.cores.1);
+    let options = Perf { addr: server.address, ..options.clone() };
+    let (server_before, before) = (server.usage()?, Usage::now()?);
+    let outcome = client(&options).await?;
+    let (server_used, used) = (server.usage()? - server_before, Usage::now()? - before);
+    println!("{}", report::line(&options, &outcome, used, Some(server_used)));
+    Ok(Exit::Success)
+}
+
+/// The server's process; it ends with this value.
+struct Server {
+    child: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(options: &Perf) -> Result<Self, Ended> {
+        let program = env::current_exe().map_err(|error| failed("own program", error))?;
+        // The options as they were given, in another role.
+        let given = env::args_os().skip_while(|word| word != "pair").skip(1);
+        let mut child = Command::new(program)
+            .args(["perf", "server"])
+            .args(given)
+            .arg("--control")
+            .arg("--dir")
+            .arg(options.directory())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| failed("server", error))?;
+        let (Some(questions), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(failed("server", "no pipes"));
+        };
+        let mut server = Self { child, questions, answers: BufReader::new(answers), address: options.addr };
+        let line = server.line()?;
+        let address = line.strip_prefix("READY ").and_then(|address| address.parse().ok());
+        server.address = address.ok_or_else(|| failed("server", format!("it said {line:?}")))?;
+        Ok(server)
+    }
+
+    fn line(&mut self) -> Result<String, Ended> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).map_err(|error| failed("server", error))?;
+        Ok(line.trim().to_owned())
+    }
+
+    fn usage(&mut self) -> Result<Usage, Ended> {
+        writeln!(self.questions, "usage").map_err(|error| failed("server", error))?;
+        let line = self.line()?;
+        Usage::from_line(&line).ok_or_else(|| failed("server", format!("it said {line:?}")))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// At the server: tells its usage for each line of standard input, and ends the process with its end.
+pub(super) fn answer_questions() {
+    thread::spawn(|| {
+        for _question in std::io::stdin().lock().lines().map_while(Result::ok) {
+            match Usage::now() {
+                Ok(usage) => println!("{}", usage.to_line()),
+                Err(error) => println!("{}", error.message),
+            }
+        }
+        std::process::exit(0);
+    });
+}

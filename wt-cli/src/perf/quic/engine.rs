@@ -1,0 +1,297 @@
+//! A socket, an endpoint and its connections: receives a batch, lets the application work, sends trains.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IoSliceMut},
+    net::SocketAddr,
+    sync::Arc,
+    time::Instant,
+};
+
+use bytes::BytesMut;
+use quic_core::{
+    CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint,
+    EndpointConfig, Response, ServerConfig,
+    base::{Ecn, Entropy, SystemEntropy, Timestamp},
+};
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use tokio::{io::Interest, net::UdpSocket};
+
+use super::super::failed;
+use crate::exit::Ended;
+
+/// Messages of one receive call.
+const BATCH: usize = 4;
+/// The largest message: a train that the kernel joined.
+const MESSAGE: usize = 64 << 10;
+/// Receive calls before the application has its turn.
+const RECEIVES: usize = 16;
+
+/// What is done over the connections.
+pub(super) trait Application {
+    /// A connection has events to fetch.
+    fn on_events(&mut self, now: Timestamp, handle: ConnectionHandle, connection: &mut Connection);
+
+    /// A connection is gone.
+    fn on_closed(&mut self, handle: ConnectionHandle, connection: &Connection);
+
+    /// When [`on_time`](Self::on_time) is wanted.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The deadline has come.
+    fn on_time(&mut self) {}
+
+    /// Whether the engine is to end.
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
+pub(super) struct Engine {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    endpoint: Endpoint,
+    connections: BTreeMap<usize, Connection>,
+    origin: Instant,
+    receive: Vec<BytesMut>,
+    send: Vec<u8>,
+    /// A train that the socket did not take.
+    blocked: Option<quic_core::Transmit>,
+    responses: Vec<Response>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+impl Engine {
+    pub(super) fn bind(
+        address: SocketAddr,
+        buffer: usize,
+        server: Option<Arc<ServerConfig>>,
+    ) -> Result<Self, Ended> {
+        let bound = Self::socket(address, buffer).and_then(|socket| {
+            let state = UdpSocketState::new((&socket).into())?;
+            Ok((UdpSocket::from_std(socket)?, state))
+        });
+        let (socket, state) = bound.map_err(|error| failed(&address.to_string(), error))?;
+        let mut entropy = SystemEntropy::new();
+        let mut key = [0; 32];
+        entropy.fill(&mut key);
+        let config = EndpointConfig::new(CidFactory::new(8, 0, &key));
+        Ok(Self {
+            socket,
+            state,
+            endpoint: Endpoint::new(config, server, Box::new(entropy)),
+            connections: BTreeMap::new(),
+            origin: clock(),
+            receive: vec![BytesMut::new(); BATCH],
+            send: vec![0; MESSAGE],
+            blocked: None,
+            responses: Vec::new(),
+        })
+    }
+
+    fn socket(address: SocketAddr, buffer: usize) -> io::Result<std::net::UdpSocket> {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
+        // The system may give less.
+        let _ = socket.set_recv_buffer_size(buffer);
+        let _ = socket.set_send_buffer_size(buffer);
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        Ok(socket.into())
+    }
+
+    pub(super) fn local_address(&self) -> Result<SocketAddr, Ended> {
+        self.socket.local_addr().map_err(|error| failed("socket", error))
+    }
+
+    pub(super) fn connect(&mut self, config: &ClientConfig, remote: SocketAddr) -> Result<(), Ended> {
+        let now = self.now();
+        let connected = self.endpoint.connect(now, config, "localhost", remote);
+        let (handle, connection) = connected.map_err(|error| failed("TLS", error))?;
+        self.connections.insert(handle.0, connection);
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(1_000_000_000) + self.origin.elapsed()
+    }
+
+    /// Drives everything until the application is done.
+    pub(super) async fn run(&mut self, application: &mut impl Application) -> Result<(), Ended> {
+        loop {
+            self.receive();
+            self.expire();
+            self.work(application);
+            self.transmit();
+            if application.deadline().is_some_and(|deadline| deadline <= clock()) {
+                application.on_time();
+            }
+            if application.is_done() {
+                return Ok(());
+            }
+            self.wait(application.deadline()).await.map_err(|error| failed("socket", error))?;
+        }
+    }
+
+    async fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
+        let timer = self.connections.values().filter_map(Connection::poll_timeout).min();
+        let timer = timer.map(|at| self.origin + (at - Timestamp::from_nanos(1_000_000_000)));
+        let until = timer.into_iter().chain(deadline).min();
+        let interest = if self.blocked.is_some() || !self.responses.is_empty() {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        let ready = self.socket.ready(interest);
+        match until {
+            Some(until) => {
+                if let Ok(ready) = tokio::time::timeout_at(until.into(), ready).await {
+                    ready?;
+                }
+            }
+            None => {
+                ready.await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) {
+        let mut metas = [RecvMeta::default(); BATCH];
+        for _ in 0..RECEIVES {
+            for buffer in &mut self.receive {
+                if buffer.len() < MESSAGE {
+                    *buffer = BytesMut::zeroed(4 * MESSAGE);
+                }
+            }
+            let mut slices: Vec<_> =
+                self.receive.iter_mut().map(|buffer| IoSliceMut::new(&mut buffer[..MESSAGE])).collect();
+            let received = self.socket.try_io(Interest::READABLE, || {
+                self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas)
+            });
+            let Ok(count) = received else { return };
+            let now = self.now();
+            for (position, meta) in metas.iter().enumerate().take(count) {
+                let message = self.receive[position].split_to(meta.len);
+                self.on_message(now, meta, message);
+            }
+        }
+    }
+
+    fn on_message(&mut self, now: Timestamp, meta: &RecvMeta, mut message: BytesMut) {
+        let about = DatagramMeta {
+            remote: meta.addr,
+            local_ip: meta.dst_ip,
+            ecn: meta.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8)),
+            allocation: 4 * MESSAGE,
+        };
+        while !message.is_empty() {
+            let datagram = message.split_to(meta.stride.clamp(1, message.len()));
+            match self.endpoint.handle_datagram(now, &about, datagram) {
+                DatagramEvent::Connection(handle, data) => {
+                    if let Some(connection) = self.connections.get_mut(&handle.0) {
+                        connection.handle_datagram(now, &about, data);
+                    }
+                }
+                DatagramEvent::Incoming(incoming) => {
+                    if let Ok((handle, connection)) = self.endpoint.accept(now, incoming) {
+                        self.connections.insert(handle.0, connection);
+                    }
+                }
+                DatagramEvent::Respond(response) => self.responses.push(response),
+                DatagramEvent::StatelessReset(handle) => {
+                    if let Some(connection) = self.connections.get_mut(&handle.0) {
+                        connection.handle_stateless_reset(now);
+                    }
+                }
+                DatagramEvent::Dropped(_) => {}
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = self.now();
+        for connection in self.connections.values_mut() {
+            if connection.poll_timeout().is_some_and(|at| at <= now) {
+                connection.handle_timeout(now);
+            }
+        }
+    }
+
+    fn work(&mut self, application: &mut impl Application) {
+        let now = self.now();
+        let mut gone = Vec::new();
+        for (&index, connection) in &mut self.connections {
+            let handle = ConnectionHandle(index);
+            application.on_events(now, handle, connection);
+            while let Some(change) = connection.poll_cid_change() {
+                self.endpoint.handle_cid_change(handle, change);
+            }
+            if connection.is_drained() {
+                application.on_closed(handle, connection);
+                self.endpoint.forget(handle);
+                gone.push(index);
+            }
+        }
+        for index in gone {
+            self.connections.remove(&index);
+        }
+    }
+
+    fn transmit(&mut self) {
+        if let Some(transmit) = self.blocked.take()
+            && !self.send(&transmit)
+        {
+            self.blocked = Some(transmit);
+            return;
+        }
+        for response in std::mem::take(&mut self.responses) {
+            let transmit = Transmit {
+                destination: response.remote,
+                ecn: None,
+                contents: &response.bytes,
+                segment_size: None,
+                src_ip: response.local_ip,
+            };
+            // Answers that cost nothing to ask for again.
+            let _ = self.state.try_send((&self.socket).into(), &transmit);
+        }
+        let now = self.now();
+        let mut connections = std::mem::take(&mut self.connections);
+        'all: for connection in connections.values_mut() {
+            loop {
+                let segment = connection.next_datagram_size(now);
+                let segments = self.state.max_gso_segments().min(MESSAGE / segment).max(1);
+                let Some(transmit) = connection.poll_transmit(now, &mut self.send[..segment * segments])
+                else {
+                    break;
+                };
+                if !self.send(&transmit) {
+                    self.blocked = Some(transmit);
+                    break 'all;
+                }
+            }
+        }
+        self.connections = connections;
+    }
+
+    /// False: the socket takes nothing now. Other errors are the network's business.
+    fn send(&self, transmit: &quic_core::Transmit) -> bool {
+        let datagrams = Transmit {
+            destination: transmit.remote,
+            ecn: EcnCodepoint::from_bits(transmit.ecn as u8),
+            contents: &self.send[..transmit.size],
+            segment_size: (transmit.segment_size < transmit.size).then_some(transmit.segment_size),
+            src_ip: transmit.local_ip,
+        };
+        let sent =
+            self.socket.try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &datagrams));
+        !sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+}

@@ -1,0 +1,46 @@
+//! The level of QUIC: `quic-core` driven by hand over one UDP socket, the way an embedder would, on the thread of the
+//! caller.
+
+mod client;
+mod engine;
+mod server;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use quic_core::{
+    ClientConfig, ServerConfig,
+    base::{Entropy, SystemEntropy},
+    crypto::{TlsClientConfig, TlsServerConfig},
+};
+
+use super::{report::Outcome, tls, transport};
+use crate::{args::Perf, exit::Ended};
+
+/// Serves until the process is ended.
+pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Result<(), Ended> {
+    let mut token_key = [0; 32];
+    SystemEntropy::new().fill(&mut token_key);
+    let config = ServerConfig {
+        tls: TlsServerConfig::new(tls::server(&options.directory(), tls::ALPN_BENCH)?),
+        transport: Arc::new(transport(options)),
+        token_key,
+    };
+    let mut engine = engine::Engine::bind(options.addr, options.buf, Some(Arc::new(config)))?;
+    ready(engine.local_address()?);
+    engine.run(&mut server::Application::default()).await
+}
+
+/// Measures as the options say.
+pub(super) async fn client(options: &Perf) -> Result<Outcome, Ended> {
+    let config = ClientConfig {
+        tls: TlsClientConfig::new(tls::client(&options.directory(), tls::ALPN_BENCH)?),
+        transport: Arc::new(transport(options)),
+    };
+    let any = if options.addr.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let local = any.parse().expect("an address");
+    let mut engine = engine::Engine::bind(local, options.buf, None)?;
+    engine.connect(&config, options.addr)?;
+    let mut application = client::Application::new(options);
+    engine.run(&mut application).await?;
+    application.outcome()
+}

@@ -1,0 +1,124 @@
+//! Answers requests on bidirectional streams.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use quic_core::{Connection, ConnectionHandle, Dir, Event, StreamId, base::Timestamp, error::call::Read};
+
+use super::{
+    super::wire::{HEADER, Request},
+    engine,
+};
+
+/// What is written at once.
+const CHUNK: usize = 1 << 20;
+
+/// A stream that is being served.
+#[derive(Default)]
+struct Served {
+    header: Vec<u8>,
+    received: u64,
+    request: Option<Request>,
+    ended: bool,
+    /// Bytes of the answer that are not written; `None` before it begins.
+    left: Option<u64>,
+}
+
+pub(super) struct Application {
+    streams: HashMap<(usize, StreamId), Served>,
+    data: Bytes,
+}
+
+impl Default for Application {
+    fn default() -> Self {
+        Self { streams: HashMap::new(), data: Bytes::from(vec![0x5a; CHUNK]) }
+    }
+}
+
+impl engine::Application for Application {
+    fn on_events(&mut self, now: Timestamp, handle: ConnectionHandle, connection: &mut Connection) {
+        while let Some(event) = connection.poll_event() {
+            match event {
+                Event::StreamOpened(id) if id.dir() == Dir::Bidi => {
+                    self.streams.insert((handle.0, id), Served::default());
+                    self.read(now, handle, connection, id);
+                }
+                Event::StreamReadable(id, _) => self.read(now, handle, connection, id),
+                Event::StreamWritable(id, _) => self.write(handle, connection, id),
+                Event::StreamStopped(id, ..) => {
+                    self.streams.remove(&(handle.0, id));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn on_closed(&mut self, handle: ConnectionHandle, _connection: &Connection) {
+        self.streams.retain(|(connection, _), _| *connection != handle.0);
+    }
+}
+
+impl Application {
+    fn read(&mut self, now: Timestamp, handle: ConnectionHandle, connection: &mut Connection, id: StreamId) {
+        let Some(served) = self.streams.get_mut(&(handle.0, id)) else { return };
+        // Readable is told for what an earlier read has taken already.
+        while !served.ended {
+            match connection.read(now, id, usize::MAX) {
+                Ok(Read::Data(data)) => served.take(&data),
+                Ok(Read::Finished) => served.ended = true,
+                Ok(Read::Blocked) => break,
+                Err(_) => {
+                    self.streams.remove(&(handle.0, id));
+                    return;
+                }
+            }
+        }
+        self.write(handle, connection, id);
+    }
+
+    fn write(&mut self, handle: ConnectionHandle, connection: &mut Connection, id: StreamId) {
+        let Some(served) = self.streams.get_mut(&(handle.0, id)) else { return };
+        let Some(mut left) = served.left.or_else(|| served.answer_size()) else { return };
+        let count = matches!(served.request, Some(Request::Up));
+        while left > 0 {
+            let mut chunk = if count {
+                Bytes::copy_from_slice(&served.received.to_be_bytes())
+            } else {
+                self.data.slice(..usize::try_from(left).unwrap_or(CHUNK).min(CHUNK))
+            };
+            match connection.write(id, &mut chunk) {
+                Ok(written) => left -= written as u64,
+                Err(_) => {
+                    self.streams.remove(&(handle.0, id));
+                    return;
+                }
+            }
+            if !chunk.is_empty() {
+                served.left = Some(left);
+                return;
+            }
+        }
+        let _ = connection.finish(id);
+        self.streams.remove(&(handle.0, id));
+    }
+}
+
+impl Served {
+    fn take(&mut self, data: &[u8]) {
+        self.received += data.len() as u64;
+        if self.request.is_none() {
+            let missing = HEADER - self.header.len();
+            self.header.extend_from_slice(&data[..missing.min(data.len())]);
+            self.request = self.header.first_chunk().and_then(Request::decode);
+        }
+    }
+
+    /// The size of the answer, once it can begin.
+    fn answer_size(&self) -> Option<u64> {
+        match self.request? {
+            Request::Down(bytes) => Some(bytes),
+            Request::Echo { answer, .. } => self.ended.then_some(answer),
+            Request::Up => self.ended.then_some(8),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The level of WebTransport: sessions over `wt-api`, as applications use them. The answer to `DOWN` comes on a
+//! unidirectional stream of the server.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+use wt_api::{
+    AcceptOptions, BidirectionalStream, SendStreamOptions, Server, WebTransport, WebTransportOptions,
+};
+
+use super::{
+    failed,
+    report::Outcome,
+    tls, transport,
+    wire::{HEADER, Request},
+};
+use crate::{
+    args::{Perf, PerfMode},
+    exit::Ended,
+};
+
+/// What is written at once.
+const CHUNK: usize = 1 << 20;
+
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+fn data() -> Bytes {
+    Bytes::from(vec![0x5a; CHUNK])
+}
+
+/// Serves until the process is ended.
+pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Result<(), Ended> {
+    let server = Server::builder()
+        .rustls_config(tls::server(&options.directory(), tls::ALPN_H3)?)
+        .listen(options.addr)
+        .transport(transport(options))
+        .build()
+        .map_err(|error| failed("server", error))?;
+    ready(server.local_addresses().first().copied().unwrap_or(options.addr));
+    let data = data();
+    while let Some(request) = server.accept().await {
+        let data = data.clone();
+        tokio::spawn(async move {
+            let Ok(session) = request.accept(AcceptOptions::new()).await else { return };
+            let mut streams = session.incoming_bidirectional_streams();
+            while let Some(Ok(stream)) = streams.next().await {
+                let (session, data) = (session.clone(), data.clone());
+                tokio::spawn(async move {
+                    // A client that has seen enough goes in the middle.
+                    let _ = serve(&session, stream, &data).await;
+                });
+            }
+        });
+    }
+    Ok(())
+}
+
+async fn serve(
+    session: &WebTransport,
+    mut stream: BidirectionalStream,
+    data: &Bytes,
+) -> Result<(), wt_api::WebTransportError> {
+    let (mut header, mut received) = (Vec::new(), 0_u64);
+    let request = loop {
+        let Some(chunk) = stream.readable.read_chunk(usize::MAX).await? else { return Ok(()) };
+        received += chunk.len() as u64;
+        let missing = HEADER - header.len();
+        header.extend_from_slice(&chunk[..missing.min(chunk.len())]);
+        if let Some(header) = header.first_chunk() {
+            break Request::decode(header);
+        }
+    };
+    match request {
+        Some(Request::Down(mut left)) => {
+            let mut answer = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
+            while left > 0 {
+                let size = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+                answer.write_chunk(data.slice(..size)).await?;
+                left -= size as u64;
+            }
+            return answer.finish();
+        }
+        Some(request) => {
+            while let Some(chunk) = stream.readable.read_chunk(usize::MAX).await? {
+                received += chunk.len() as u64;
+            }
+            let answer = match request {
+                Request::Echo { answer, .. } => {
+                    data.slice(..usize::try_from(answer).unwrap_or(CHUNK).min(CHUNK))
+                }
+                _ => Bytes::copy_from_slice(&received.to_be_bytes()),
+            };
+            stream.writable.write_chunk(answer).await?;
+        }
+        None => {}
+    }
+    stream.writable.finish()
+}
+
+/// Measures as the options say.
+pub(super) async fn client(options: &Perf) -> Result<Outcome, Ended> {
+    let wanted = WebTransportOptions::new()
+        .rustls_config(tls::client(&options.directory(), tls::ALPN_H3)?)
+        .transport(transport(options));
+    let url = format!("https://{}/", options.addr);
+    let session = WebTransport::new(&url, wanted).map_err(|error| failed(&url, error))?;
+    session.ready().await.map_err(|error| failed(&url, error))?;
+    let duration = Duration::from_secs_f64(options.seconds);
+    let outcome = match options.mode {
+        PerfMode::Bulk => download(&session, 1, options.bytes, duration).await,
+        PerfMode::Multi => download(&session, options.streams.max(1), options.bytes, duration).await,
+        PerfMode::Upload => upload(&session, duration).await,
+        PerfMode::Rr => round_trips(&session, options, duration).await,
+    };
+    outcome.map_err(|error| failed("session", error))
+}
+
+async fn download(
+    session: &WebTransport,
+    streams: usize,
+    bytes: u64,
+    duration: Duration,
+) -> Result<Outcome, wt_api::WebTransportError> {
+    let (total, started) = (Arc::new(AtomicU64::new(0)), clock());
+    let mut tasks = JoinSet::new();
+    for _ in 0..streams {
+        let (session, total) = (session.clone(), Arc::clone(&total));
+        let request = Request::Down(bytes / streams as u64).encode();
+        tasks.spawn(async move {
+            let mut asked = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+            asked.writable.write_chunk(Bytes::copy_from_slice(&request)).await?;
+            asked.writable.finish()?;
+            let Some(answer) = session.incoming_unidirectional_streams().next().await else { return Ok(()) };
+            let mut answer = answer?;
+            while let Some(chunk) = answer.read_chunk(usize::MAX).await? {
+                total.fetch_add(chunk.len() as u64, Relaxed);
+            }
+            Ok::<_, wt_api::WebTransportError>(())
+        });
+    }
+    // Whatever ran out first, the time or the bytes.
+    let _ = tokio::time::timeout(duration, async { while tasks.join_next().await.is_some() {} }).await;
+    Ok(Outcome { bytes: total.load(Relaxed), elapsed: started.elapsed(), ..Outcome::default() })
+}
+
+async fn upload(session: &WebTransport, duration: Duration) -> Result<Outcome, wt_api::WebTransportError> {
+    let (data, started) = (data(), clock());
+    let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    stream.writable.write_chunk(Bytes::copy_from_slice(&Request::Up.encode())).await?;
+    while started.elapsed() < duration {
+        stream.writable.write_chunk(data.clone()).await?;
+    }
+    stream.writable.finish()?;
+    let count = stream.readable.read_to_end(64).await?;
+    let bytes = count.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk));
+    Ok(Outcome { bytes, elapsed: started.elapsed(), ..Outcome::default() })
+}
+
+async fn round_trips(
+    session: &WebTransport,
+    options: &Perf,
+    duration: Duration,
+) -> Result<Outcome, wt_api::WebTransportError> {
+    let size = options.size.max(HEADER);
+    let mut request = Request::Echo { request: size as u64, answer: size as u64 }.encode().to_vec();
+    request.resize(size, 0);
+    let (request, started) = (Bytes::from(request), clock());
+    let mut tasks = JoinSet::new();
+    for _ in 0..options.inflight.max(1) {
+        let (session, request) = (session.clone(), request.clone());
+        tasks.spawn(async move {
+            let mut latencies = Vec::new();
+            while started.elapsed() < duration {
+                let asked = clock();
+                let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+                stream.writable.write_chunk(request.clone()).await?;
+                stream.writable.finish()?;
+                let mut received = 0;
+                while let Some(chunk) = stream.readable.read_chunk(usize::MAX).await? {
+                    received += chunk.len();
+                }
+                assert_eq!(
+                    received,
+                    request.len(),
+                    "the server answers with as many bytes as it was asked for"
+                );
+                latencies.push(asked.elapsed());
+            }
+            Ok::<_, wt_api::WebTransportError>(latencies)
+        });
+    }
+    let mut latencies = Vec::new();
+    while let Some(task) = tasks.join_next().await {
+        // A task that panicked has said why.
+        latencies.extend(task.unwrap_or_else(|_| Ok(Vec::new()))?);
+    }
+    let operations = latencies.len() as u64;
+    let bytes = operations * size as u64;
+    Ok(Outcome { bytes, operations, elapsed: started.elapsed(), latencies })
+}
