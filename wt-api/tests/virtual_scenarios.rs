@@ -1,0 +1,320 @@
+//! Named cases on virtual networks: outages, peers that vanish, rebinding, silence, shutting down.
+
+mod virtual_common;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use heap_meter::{HeapMeter, Measure};
+use virtual_common::{connect, echo_all, is_idle_timeout, options, pattern, round_trip, seconds, serve};
+use wt_api::{
+    CertificateHash, CloseInfo, ErrorCause, Server, TransportConfig, WebTransport,
+    testing::{self, Host, Link, LinkConfig, MILLISECOND, Network},
+};
+
+#[global_allocator]
+static HEAP: HeapMeter = HeapMeter;
+
+/// An echo server and a client, 20 ms apart.
+struct World {
+    network: Network,
+    server: Arc<Server>,
+    server_host: Host,
+    client: Host,
+    link: Link,
+    hash: CertificateHash,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        Self::with(seed, TransportConfig::default())
+    }
+
+    fn with(seed: u64, transport: TransportConfig) -> Self {
+        let network = Network::new(seed);
+        let (server_host, client) = (network.host("server"), network.host("client"));
+        let config = LinkConfig::new().rate(50_000_000).delay(10 * MILLISECOND);
+        let link = network.link(&server_host, &client, &config);
+        let (server, hash) = serve(&network, &server_host, transport);
+        drop(server_host.spawn(echo_all(server_host.clone(), Arc::clone(&server))));
+        Self { network, server, server_host, client, link, hash }
+    }
+
+    async fn connect(&self) -> WebTransport {
+        connect("server", options(self.hash)).await.unwrap()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.network.sleep(duration).await;
+    }
+}
+
+fn close(code: u32) -> CloseInfo {
+    CloseInfo { close_code: code, reason: format!("reason {code}") }
+}
+
+/// Echoes go on as soon as the network does: probes come at most twice as late each time.
+async fn outage(world: &World, length: Duration) {
+    let session = world.connect().await;
+    let data = pattern(1, 500_000);
+    let (echoed, ()) = tokio::join!(round_trip(&session, data.clone()), async {
+        // In the midst of the transfer.
+        world.sleep(Duration::from_millis(50)).await;
+        world.link.outage(length);
+    });
+    assert!(echoed.unwrap() == data);
+    assert!(world.network.now() > length && world.network.now() < length * 2 + seconds(2));
+    session.close(close(4));
+    assert_eq!(session.closed().await.unwrap(), close(4));
+}
+
+#[test]
+fn a_session_survives_an_outage_of_five_seconds() {
+    let world = World::new(1);
+    world.client.run(outage(&world, seconds(5)));
+}
+
+#[test]
+fn a_session_survives_an_outage_of_29_seconds_with_an_idle_timeout_that_does() {
+    let transport = || TransportConfig { idle_timeout: Some(seconds(90)), ..TransportConfig::default() };
+    let world = World::with(2, transport());
+    world.client.run(async {
+        let options = options(world.hash).transport(transport());
+        let session = connect("server", options).await.unwrap();
+        let data = pattern(2, 500_000);
+        let (echoed, ()) = tokio::join!(round_trip(&session, data.clone()), async {
+            world.sleep(Duration::from_millis(50)).await;
+            world.link.outage(seconds(29));
+        });
+        assert!(echoed.unwrap() == data);
+    });
+}
+
+/// With 30 s on both sides, an outage of 29 s in the midst of a transfer ends in equal bytes or the idle timeout.
+#[test]
+fn an_outage_of_29_seconds_ends_cleanly_either_way() {
+    let (mut whole, mut lost) = (0, 0);
+    testing::for_seeds(0..20, |seed| {
+        let world = World::new(seed);
+        world.client.run(async {
+            let session = world.connect().await;
+            let data = pattern(seed, 500_000);
+            let (echoed, ()) = tokio::join!(round_trip(&session, data.clone()), async {
+                world.sleep(Duration::from_millis(20 + 10 * seed)).await;
+                world.link.outage(seconds(29));
+            });
+            match echoed {
+                Ok(echoed) => {
+                    assert!(echoed == data);
+                    whole += 1;
+                }
+                Err(error) => {
+                    assert!(is_idle_timeout(&error), "{error}");
+                    assert!(is_idle_timeout(&session.closed().await.unwrap_err()));
+                    assert!(world.network.now() < seconds(62), "{:?}", world.network.now());
+                    lost += 1;
+                }
+            }
+        });
+    });
+    println!("{whole} survived, {lost} did not");
+}
+
+#[test]
+fn an_idle_session_lives_through_an_outage_that_it_does_not_notice() {
+    let world = World::new(3);
+    world.client.run(async {
+        let session = world.connect().await;
+        world.sleep(seconds(1)).await;
+        world.link.outage(seconds(28));
+        world.sleep(seconds(28)).await;
+        assert_eq!(round_trip(&session, Bytes::from_static(b"back")).await.unwrap(), "back");
+    });
+}
+
+#[test]
+fn a_vanished_peer_is_told_by_the_idle_timeout_at_its_time() {
+    let world = World::new(4);
+    world.client.run(async {
+        let session = world.connect().await;
+        assert_eq!(round_trip(&session, Bytes::from_static(b"hi")).await.unwrap(), "hi");
+        // The last packet that the client gets leaves at most one delay of acknowledgments from now.
+        let before = world.network.now();
+        world.sleep(Duration::from_millis(100)).await;
+        let after = world.network.now();
+        world.server_host.vanish();
+        let error = session.closed().await.unwrap_err();
+        assert!(is_idle_timeout(&error), "{error}");
+        let ended = world.network.now();
+        assert!(ended >= before + seconds(30) && ended <= after + seconds(30), "{ended:?}");
+        for error in [
+            session.create_bidirectional_stream(Default::default()).await.unwrap_err(),
+            session.datagrams().readable.recv().await.unwrap_err(),
+            session.incoming_bidirectional_streams().next().await.unwrap().unwrap_err(),
+        ] {
+            assert!(is_idle_timeout(&error), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_vanished_client_leaves_the_server_after_the_idle_timeout() {
+    let world = World::new(5);
+    let client = world.client.clone();
+    let session = world.client.run(world.connect());
+    world.network.run(async {
+        client.vanish();
+        // Nobody is left to tell this end anything.
+        assert!(matches!(session.closed().await.unwrap_err().cause(), ErrorCause::SessionClosed));
+        world.server.shutdown(seconds(600)).await;
+        // The server's connection had its last word from the client a moment before it vanished.
+        let now = world.network.now();
+        assert!(now > seconds(29) && now < seconds(32), "{now:?}");
+    });
+}
+
+#[test]
+fn keep_alive_holds_an_idle_session_and_nothing_else_does() {
+    let world = World::new(6);
+    world.client.run(async {
+        let silent = world.connect().await;
+        let transport = TransportConfig { keep_alive: Some(seconds(10)), ..TransportConfig::default() };
+        let kept = connect("server", options(world.hash).transport(transport)).await.unwrap();
+        let error = silent.closed().await.unwrap_err();
+        assert!(is_idle_timeout(&error), "{error}");
+        assert!(world.network.now() < seconds(32));
+        world.sleep(seconds(600)).await;
+        assert_eq!(round_trip(&kept, Bytes::from_static(b"still")).await.unwrap(), "still");
+        kept.close(close(1));
+        assert_eq!(kept.closed().await.unwrap(), close(1));
+    });
+}
+
+#[test]
+fn a_client_behind_a_nat_that_forgets_goes_on() {
+    let world = World::new(7);
+    world.client.run(async {
+        let session = world.connect().await;
+        for index in 0..5 {
+            let data = pattern(index, 200_000);
+            let (echoed, ()) = tokio::join!(round_trip(&session, data.clone()), async {
+                world.sleep(Duration::from_millis(30)).await;
+                world.client.rebind();
+            });
+            assert!(echoed.unwrap() == data);
+        }
+        session.close(close(2));
+        assert_eq!(session.closed().await.unwrap(), close(2));
+    });
+}
+
+/// An application that takes nothing of what one session sends: others, also of the same server, do not feel it.
+#[test]
+fn a_silent_application_on_one_session_does_not_block_others() {
+    let network = Network::new(8);
+    let (server_host, client) = (network.host("server"), network.host("client"));
+    network.link(&server_host, &client, &LinkConfig::new().rate(100_000_000).delay(5 * MILLISECOND));
+    let (server, hash) = serve(&network, &server_host, TransportConfig::default());
+    let silent_server = Arc::clone(&server);
+    let silent = server_host.spawn(async move {
+        silent_server.accept().await.unwrap().accept(Default::default()).await.unwrap()
+    });
+    client.run(async {
+        let blocked = connect("server", options(hash)).await.unwrap();
+        let silent = silent.await;
+        drop(server_host.spawn(echo_all(server_host.clone(), server)));
+        let mut stream = blocked.create_unidirectional_stream(Default::default()).await.unwrap();
+        let filling = async {
+            // Until flow control and the boxes are full.
+            let piece = pattern(0, 64 << 10);
+            while network.within(seconds(5), stream.write_chunk(piece.clone())).await.is_some() {}
+            assert!(stream.bytes_written() < 64 << 20, "{}", stream.bytes_written());
+        };
+        let others = async {
+            let session = connect("server", options(hash)).await.unwrap();
+            let begin = network.now();
+            for index in 0..20 {
+                let data = pattern(index, 100_000);
+                assert!(round_trip(&session, data.clone()).await.unwrap() == data);
+            }
+            // 20 times 100 kB there and back over 100 Mbit/s, shared with one that fills its windows.
+            assert!(network.now() - begin < seconds(10), "{:?}", network.now() - begin);
+        };
+        tokio::join!(filling, others);
+        // The session itself still takes commands.
+        blocked.close(close(9));
+        assert_eq!(silent.closed().await.unwrap(), close(9));
+    });
+}
+
+#[test]
+fn codes_and_reasons_of_a_close_arrive_from_both_sides() {
+    for server_closes in [false, true] {
+        let pair = testing::pair(10);
+        pair.network.run(async {
+            let (one, other) =
+                if server_closes { (&pair.server, &pair.client) } else { (&pair.client, &pair.server) };
+            let info = CloseInfo { close_code: u32::MAX, reason: "ü".repeat(512) };
+            one.close(info.clone());
+            assert_eq!(other.closed().await.unwrap(), info);
+            assert_eq!(one.closed().await.unwrap(), info);
+        });
+    }
+}
+
+/// A server that shuts down tells its clients, serves those that go on until they leave, and takes no others.
+#[test]
+fn a_server_that_drains_waits_for_its_clients() {
+    let world = World::new(11);
+    world.client.run(async {
+        let session = world.connect().await;
+        let server = Arc::clone(&world.server);
+        let shutdown = world.server_host.spawn(async move { server.shutdown(seconds(3600)).await });
+        session.draining().await;
+        assert!(world.network.now() < seconds(1));
+        let error = connect("server", options(world.hash).connect_timeout(seconds(5))).await.unwrap_err();
+        assert!(!matches!(error.cause(), ErrorCause::Timeout { .. }), "refused, not ignored: {error}");
+        let data = pattern(11, 300_000);
+        assert!(round_trip(&session, data.clone()).await.unwrap() == data);
+        session.close(close(3));
+        session.closed().await.unwrap();
+        shutdown.await;
+        assert!(world.network.now() < seconds(10), "{:?}", world.network.now());
+    });
+}
+
+#[test]
+fn a_server_that_has_waited_long_enough_closes() {
+    let world = World::new(12);
+    world.client.run(async {
+        let session = world.connect().await;
+        let begin = world.network.now();
+        world.server.shutdown(seconds(7)).await;
+        let error = session.closed().await.unwrap_err();
+        assert!(matches!(error.cause(), ErrorCause::Connection(_)), "{error}");
+        let took = world.network.now() - begin;
+        assert!(took >= seconds(7) && took < seconds(8), "{took:?}");
+    });
+}
+
+/// A server that lives on holds nothing of the sessions that are over.
+#[test]
+fn sessions_leave_no_memory_behind_at_a_server_that_goes_on() {
+    let world = World::new(13);
+    let session = || {
+        world.client.run(async {
+            let session = world.connect().await;
+            let data = pattern(13, 100_000);
+            assert!(round_trip(&session, data.clone()).await.unwrap() == data);
+            session.close(close(0));
+            session.closed().await.unwrap();
+        });
+        // Closing states and tickets have their time.
+        world.network.run(world.network.sleep(seconds(90)));
+    };
+    // Tables that grow to what is needed and stay.
+    (0..3).for_each(|_| session());
+    let measure = Measure::start();
+    (0..10).for_each(|_| session());
+    assert!(measure.growth() < 2000, "{} bytes after ten more sessions", measure.growth());
+}
