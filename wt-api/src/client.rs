@@ -12,9 +12,7 @@ use std::{
 };
 
 use quic_core::{
-    CidFactory, ClientConfig, Endpoint, EndpointConfig,
-    base::{Entropy, SystemEntropy, Timestamp},
-    crypto::TlsClientConfig,
+    CidFactory, ClientConfig, Endpoint, EndpointConfig, base::Timestamp, crypto::TlsClientConfig,
 };
 use wt_session::ConnectRequest;
 
@@ -145,7 +143,8 @@ impl Connector {
         let target = Target::parse(url)?;
         check_headers(&options.headers)?;
         let runtime = runtime::current().ok_or(ConnectOptionsError::NoRuntime)?;
-        let (tls, verdict) = tls::client_config(&options.trust).map_err(ConnectOptionsError::Tls)?;
+        let (tls, verdict) =
+            tls::client_config(&options.trust, &runtime).map_err(ConnectOptionsError::Tls)?;
         let job = job(&target);
         Ok(Self {
             runtime,
@@ -193,11 +192,10 @@ impl Connector {
     fn attempt(&self, remote: SocketAddr, race: &Arc<Race>) -> std::io::Result<Arc<Inbox>> {
         let options = SocketOptions { address: wildcard_for(&remote), only_v6: true, transport_errors: true };
         let socket = self.runtime.bind(&options)?;
-        let mut entropy = SystemEntropy::new();
+        let mut entropy = self.runtime.entropy();
         let mut reset_key = [0; 32];
         entropy.fill(&mut reset_key);
-        let endpoint =
-            Endpoint::new(EndpointConfig::new(CidFactory::new(8, 0, &reset_key)), None, Box::new(entropy));
+        let endpoint = Endpoint::new(EndpointConfig::new(CidFactory::new(8, 0, &reset_key)), None, entropy);
         let inbox = ShardBox::new();
         inbox.command(ShardCommand::Connect(Box::new(Connect {
             config: ClientConfig {

@@ -1,4 +1,4 @@
-//! The W3C WebTransport API in Rust, client and server, on tokio.
+//! The W3C WebTransport API in Rust, client and server, on tokio; with the feature `testing` on a virtual network, too.
 //!
 //! Names are the W3C's in snake case, on one type, [`WebTransport`], for both roles.
 //!
@@ -29,6 +29,8 @@ mod session;
 mod socket;
 mod stats;
 mod streams;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tls;
 
 pub use datagrams::{Datagrams, DatagramsReadable, DatagramsWritable};

@@ -184,8 +184,7 @@ impl Conn {
     /// A clean close takes the session away, but not what the peer had finished before: it moves into the boxes now,
     /// beyond their limits; the connection's flow-control window bounds it.
     pub(super) fn drain_streams(&mut self, now: Timestamp) {
-        let ids: Vec<StreamId> = self.streams.keys().copied().collect();
-        for id in ids {
+        for id in self.stream_ids() {
             let Some(shared) = self.streams.get(&id).and_then(|stream| stream.recv.clone()) else { continue };
             if shared.stopped().is_none() && self.fill(id, &shared, usize::MAX, now) {
                 self.end_recv(id);
@@ -193,9 +192,17 @@ impl Conn {
         }
     }
 
+    /// The streams in an order that does not change from run to run: who is woken first may decide what happens.
+    fn stream_ids(&self) -> Vec<StreamId> {
+        let mut ids: Vec<StreamId> = self.streams.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// All streams that are left fail.
     pub(super) fn end_streams(&mut self, error: &WebTransportError) {
-        for (_, stream) in self.streams.drain() {
+        for id in self.stream_ids() {
+            let Some(stream) = self.streams.remove(&id) else { continue };
             if let Some(sending) = stream.send {
                 sending.shared.end(SendEnd::Failed(error.clone()));
             }

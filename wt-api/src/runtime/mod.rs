@@ -1,8 +1,10 @@
-//! The seam to the world: clock, timers, sockets, names, tasks. tokio is one implementation; a virtual network can
-//! be another.
+//! The seam to the world: clocks, randomness, timers, sockets, names, tasks. tokio is one implementation; the virtual
+//! network of the feature `testing` is another.
 //!
-//! Owns the traits. Must never know QUIC.
+//! Owns the traits, and which runtime a constructor gets. Must never know QUIC.
 
+#[cfg(feature = "testing")]
+mod entered;
 mod tokio;
 
 use std::{
@@ -16,9 +18,10 @@ use std::{
     time::SystemTime,
 };
 
-use quic_core::base::Timestamp;
+use quic_core::base::{Entropy, Timestamp};
 
-pub(crate) use self::tokio::current;
+#[cfg(feature = "testing")]
+pub(crate) use self::entered::enter;
 use crate::socket::{DatagramSocket, SocketOptions};
 
 /// A future on the heap.
@@ -28,6 +31,10 @@ pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) trait Runtime: fmt::Debug + Send + Sync {
     /// The time on a clock that only goes forward.
     fn now(&self) -> Timestamp;
+    /// The calendar time, for certificates.
+    fn wall_clock(&self) -> SystemTime;
+    /// A source of randomness for an endpoint.
+    fn entropy(&self) -> Box<dyn Entropy>;
     /// A timer.
     fn timer(&self) -> Pin<Box<dyn Timer>>;
     /// A bound socket.
@@ -47,9 +54,26 @@ pub(crate) trait Timer: Send {
 /// A shared runtime.
 pub(crate) type RuntimeHandle = Arc<dyn Runtime>;
 
-/// The calendar time, for certificates.
-#[allow(clippy::disallowed_methods, reason = "the runtime is where the clock is read")]
+/// The runtime around the caller, if there is one: every constructor asks here.
+pub(crate) fn current() -> Option<RuntimeHandle> {
+    #[cfg(feature = "testing")]
+    if let Some(entered) = entered::current() {
+        return Some(entered);
+    }
+    tokio::current()
+}
+
+/// The calendar time around the caller, for certificates that are made outside a runtime as well.
 pub(crate) fn wall_clock() -> SystemTime {
+    #[cfg(feature = "testing")]
+    if let Some(entered) = entered::current() {
+        return entered.wall_clock();
+    }
+    system_time()
+}
+
+#[allow(clippy::disallowed_methods, reason = "the runtime is where the clock is read")]
+pub(crate) fn system_time() -> SystemTime {
     SystemTime::now()
 }
 

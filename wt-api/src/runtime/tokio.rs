@@ -6,10 +6,10 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use quic_core::base::Timestamp;
+use quic_core::base::{Entropy, SystemEntropy, Timestamp};
 use tokio::{
     runtime::Handle,
     time::{Instant, Sleep},
@@ -19,7 +19,7 @@ use super::{BoxFuture, Runtime, RuntimeHandle, Timer};
 use crate::socket::{self, DatagramSocket, SocketOptions};
 
 /// The tokio runtime that the caller is in, if it is in one.
-pub(crate) fn current() -> Option<RuntimeHandle> {
+pub(super) fn current() -> Option<RuntimeHandle> {
     let handle = Handle::try_current().ok()?;
     Some(Arc::new(TokioRuntime { handle, origin: Instant::now() }))
 }
@@ -33,6 +33,14 @@ struct TokioRuntime {
 impl Runtime for TokioRuntime {
     fn now(&self) -> Timestamp {
         timestamp(self.origin, Instant::now())
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        super::system_time()
+    }
+
+    fn entropy(&self) -> Box<dyn Entropy> {
+        Box::new(SystemEntropy::new())
     }
 
     fn timer(&self) -> Pin<Box<dyn Timer>> {

@@ -6,9 +6,7 @@ use std::{
 };
 
 use quic_core::{
-    CidFactory, Endpoint, EndpointConfig, ServerConfig, TransportConfig,
-    base::{Entropy, SystemEntropy},
-    crypto::TlsServerConfig,
+    CidFactory, Endpoint, EndpointConfig, ServerConfig, TransportConfig, crypto::TlsServerConfig,
 };
 
 use super::{Handler, HttpRequest, HttpResponse, Origins, Server, ServerShared, State};
@@ -122,14 +120,14 @@ impl ServerBuilder {
         self
     }
 
-    fn tls(&self) -> Result<Arc<rustls::ServerConfig>, ServerError> {
+    fn tls(&self) -> Result<rustls::ServerConfig, ServerError> {
         match (&self.rustls, &self.identity) {
             (Some(config), _) => {
                 let mut config = rustls::ServerConfig::clone(config);
                 if config.alpn_protocols.is_empty() {
                     config.alpn_protocols = vec![ALPN_H3.to_vec()];
                 }
-                Ok(Arc::new(config))
+                Ok(config)
             }
             (None, Some(identity)) => tls::server_config(identity),
             (None, None) => Err(ServerError::NoIdentity),
@@ -139,20 +137,22 @@ impl ServerBuilder {
     /// Binds the sockets and starts to serve.
     ///
     /// # Errors
-    /// No identity, or one that cannot be used; an address that cannot be listened on; no tokio runtime around the
-    /// call.
+    /// No identity, or one that cannot be used; an address that cannot be listened on; no runtime around the call.
     pub fn build(mut self) -> Result<Server, ServerError> {
-        let tls = self.tls()?;
+        let mut tls = self.tls()?;
         let runtime = runtime::current().ok_or(ServerError::NoRuntime)?;
+        if self.rustls.is_none() {
+            tls.time_provider = tls::clock(&runtime);
+        }
         if self.addresses.is_empty() {
             self.addresses.push(SocketAddr::from((IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 443)));
         }
-        let mut entropy = SystemEntropy::new();
+        let mut entropy = runtime.entropy();
         let (mut reset_key, mut token_key) = ([0; 32], [0; 32]);
         entropy.fill(&mut reset_key);
         entropy.fill(&mut token_key);
         let config = Arc::new(ServerConfig {
-            tls: TlsServerConfig::new(tls),
+            tls: TlsServerConfig::new(Arc::new(tls)),
             transport: Arc::new(self.transport),
             token_key,
         });

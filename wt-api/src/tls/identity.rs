@@ -64,11 +64,32 @@ impl Identity {
         from: time::OffsetDateTime,
         to: time::OffsetDateTime,
     ) -> Result<Self, IdentityError> {
+        Self::generate(&rcgen::PKCS_ECDSA_P256_SHA256, None, names, (from, to))
+    }
+
+    /// A certificate and signatures whose sizes never vary: an Ed25519 key and a given serial number.
+    #[cfg(feature = "testing")]
+    pub(crate) fn for_simulations<N: Into<String>>(
+        names: impl IntoIterator<Item = N>,
+        now: std::time::SystemTime,
+    ) -> Result<Self, IdentityError> {
+        let now = time::OffsetDateTime::from(now);
+        let validity = (now - time::Duration::HOUR, now + time::Duration::days(13));
+        Self::generate(&rcgen::PKCS_ED25519, Some(rcgen::SerialNumber::from(1)), names, validity)
+    }
+
+    fn generate<N: Into<String>>(
+        algorithm: &'static rcgen::SignatureAlgorithm,
+        serial: Option<rcgen::SerialNumber>,
+        names: impl IntoIterator<Item = N>,
+        (from, to): (time::OffsetDateTime, time::OffsetDateTime),
+    ) -> Result<Self, IdentityError> {
         let generation = |error: rcgen::Error| IdentityError::Generation(error.to_string());
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(generation)?;
+        let key = rcgen::KeyPair::generate_for(algorithm).map_err(generation)?;
         let mut params = rcgen::CertificateParams::new(names).map_err(generation)?;
         (params.not_before, params.not_after) = (from, to);
+        params.serial_number = serial;
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(rcgen::DnType::CommonName, "WebTransport");
         let certificate = params.self_signed(&key).map_err(generation)?;

@@ -5,19 +5,26 @@
 mod identity;
 mod verify;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
 
 #[cfg(feature = "aws-lc-rs")]
 use rustls::crypto::aws_lc_rs as crypto;
 #[cfg(not(feature = "aws-lc-rs"))]
 use rustls::crypto::ring as crypto;
-use rustls::{client::danger::ServerCertVerifier, crypto::CryptoProvider};
+use rustls::{
+    client::danger::ServerCertVerifier, crypto::CryptoProvider, pki_types::UnixTime,
+    time_provider::TimeProvider,
+};
 
 pub use identity::Identity;
 
 use crate::{
     error::{CertificateError, ServerError},
     options::Trust,
+    runtime::RuntimeHandle,
 };
 
 /// The ALPN protocol of HTTP/3 (RFC 9114 §3.1).
@@ -43,8 +50,27 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(crypto::default_provider())))
 }
 
+/// The calendar of a runtime, as rustls asks for it.
+#[derive(Debug)]
+struct Calendar(RuntimeHandle);
+
+impl TimeProvider for Calendar {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since_epoch = self.0.wall_clock().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(UnixTime::since_unix_epoch(since_epoch))
+    }
+}
+
+/// What rustls is to take the time from.
+pub(crate) fn clock(runtime: &RuntimeHandle) -> Arc<dyn TimeProvider> {
+    Arc::new(Calendar(RuntimeHandle::clone(runtime)))
+}
+
 /// A client's configuration, and where the reason for refusing a certificate will be.
-pub(crate) fn client_config(trust: &Trust) -> Result<(Arc<rustls::ClientConfig>, Verdict), String> {
+pub(crate) fn client_config(
+    trust: &Trust,
+    runtime: &RuntimeHandle,
+) -> Result<(Arc<rustls::ClientConfig>, Verdict), String> {
     let verdict = Verdict::default();
     if let Trust::Rustls(config) = trust {
         let mut config = rustls::ClientConfig::clone(config);
@@ -63,6 +89,7 @@ pub(crate) fn client_config(trust: &Trust) -> Result<(Arc<rustls::ClientConfig>,
         .with_no_client_auth();
     config.alpn_protocols = vec![ALPN_H3.to_vec()];
     config.key_log = Arc::new(rustls::KeyLogFile::new());
+    config.time_provider = clock(runtime);
     Ok((Arc::new(config), verdict))
 }
 
@@ -94,7 +121,7 @@ fn system_verifier() -> Result<Arc<dyn ServerCertVerifier>, String> {
 }
 
 /// A server's configuration with an identity.
-pub(crate) fn server_config(identity: &Identity) -> Result<Arc<rustls::ServerConfig>, ServerError> {
+pub(crate) fn server_config(identity: &Identity) -> Result<rustls::ServerConfig, ServerError> {
     let tls = |error: rustls::Error| ServerError::Tls(error.to_string());
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -107,5 +134,5 @@ pub(crate) fn server_config(identity: &Identity) -> Result<Arc<rustls::ServerCon
         })?;
     config.alpn_protocols = vec![ALPN_H3.to_vec()];
     config.key_log = Arc::new(rustls::KeyLogFile::new());
-    Ok(Arc::new(config))
+    Ok(config)
 }

@@ -1,0 +1,99 @@
+//! A host of a virtual network.
+
+use std::{fmt, future::Future, net::IpAddr, sync::Arc};
+
+use super::{network, task::Task, virtual_runtime::HostRuntime, world::World};
+use crate::{
+    mailbox::lock,
+    runtime::{self, RuntimeHandle},
+};
+
+/// A machine with addresses and a name. What runs on it finds it as programs find tokio in production:
+/// [`WebTransport::new`](crate::WebTransport::new), [`ServerBuilder::build`](crate::ServerBuilder::build) and
+/// [`http3::get`](crate::http3::get) use its sockets.
+///
+/// A handle: clones name the same host.
+#[derive(Clone)]
+pub struct Host {
+    world: Arc<World>,
+    index: usize,
+    name: Arc<str>,
+    addresses: Arc<[IpAddr]>,
+    runtime: RuntimeHandle,
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("name", &self.name)
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    pub(super) fn new(world: Arc<World>, index: usize, name: &str, addresses: Vec<IpAddr>) -> Self {
+        let runtime = Arc::new(HostRuntime { world: Arc::clone(&world), host: index });
+        Self { world, index, name: name.into(), addresses: addresses.into(), runtime }
+    }
+
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The addresses, at least one.
+    #[must_use]
+    pub fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
+    }
+
+    /// Does `work` on this host: for constructors in code that does not run on it.
+    pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
+        runtime::enter(&self.runtime, work)
+    }
+
+    /// Starts a task on this host. It runs while the network does; dropping the handle does not end it.
+    pub fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Task<T> {
+        Task::spawn(&self.world, Some((self.index, RuntimeHandle::clone(&self.runtime))), work)
+    }
+
+    /// Runs the network until `work`, on this host, is done.
+    ///
+    /// # Panics
+    /// As [`Network::run`](super::Network::run).
+    pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        network::run(&self.world, Some(&self.runtime), work)
+    }
+
+    /// The host loses power: its tasks end where they are, its sockets are gone, nobody is told. New tasks find it as
+    /// after a restart.
+    pub fn vanish(&self) {
+        self.world.executor.end_host(self.index);
+        lock(&self.world.fabric).node(self.index).vanish();
+    }
+
+    /// The NAT before this host forgets its mappings: from now on others see each of its sockets at another port, and
+    /// nothing that is sent to the old ones arrives.
+    ///
+    /// # Panics
+    /// If the host has no free port left.
+    pub fn rebind(&self) {
+        let mut fabric = lock(&self.world.fabric);
+        let mut ports: Vec<u16> =
+            fabric.node(self.index).sockets.values().map(|socket| socket.address.port()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        for port in ports {
+            let outside = fabric.free_port(self.index).expect("a free port");
+            for address in &*self.addresses {
+                fabric.sim.rebind((*address, port).into(), (*address, outside).into());
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A host as the simulation sees it: its sockets, and what they send.
+//!
+//! Owns bound sockets and their queues. Must never know the driver.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    net::{IpAddr, SocketAddr},
+    task::Waker,
+};
+
+use netsim::Datagram;
+
+use crate::socket::SocketOptions;
+
+/// A datagram that arrived.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) from: SocketAddr,
+    pub(super) to: IpAddr,
+    pub(super) ecn: u8,
+    pub(super) payload: Vec<u8>,
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) address: SocketAddr,
+    only_v6: bool,
+    pub(super) received: VecDeque<Received>,
+    pub(super) reader: Option<Waker>,
+}
+
+impl Bound {
+    /// Whether it takes what is sent to `address`.
+    fn takes(&self, address: SocketAddr) -> bool {
+        let of_any = self.address.ip().is_unspecified();
+        let family = self.address.is_ipv6() == address.is_ipv6() || (self.address.is_ipv6() && !self.only_v6);
+        self.address.port() == address.port() && ((of_any && family) || self.address.ip() == address.ip())
+    }
+
+    fn excludes(&self, other: &Self) -> bool {
+        let same_ip = self.address.ip() == other.address.ip();
+        let of_any = self.address.ip().is_unspecified() || other.address.ip().is_unspecified();
+        let family = self.address.is_ipv6() == other.address.is_ipv6()
+            || (self.address.is_ipv6() && !self.only_v6)
+            || (other.address.is_ipv6() && !other.only_v6);
+        self.address.port() == other.address.port() && (same_ip || (of_any && family))
+    }
+}
+
+/// A host's sockets.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) sockets: BTreeMap<u64, Bound>,
+    next: u64,
+    pub(super) out: VecDeque<Datagram>,
+}
+
+impl Node {
+    /// Binds a socket at `address`, whose port is chosen.
+    pub(super) fn bind(&mut self, address: SocketAddr, options: &SocketOptions) -> io::Result<u64> {
+        let bound = Bound { address, only_v6: options.only_v6, received: VecDeque::new(), reader: None };
+        if self.sockets.values().any(|other| other.excludes(&bound)) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        self.next += 1;
+        self.sockets.insert(self.next, bound);
+        Ok(self.next)
+    }
+
+    /// Whether a socket has this port.
+    pub(super) fn has_port(&self, port: u16) -> bool {
+        self.sockets.values().any(|socket| socket.address.port() == port)
+    }
+
+    /// Loses all sockets, and what they had not sent.
+    pub(super) fn vanish(&mut self) {
+        self.sockets.clear();
+        self.out.clear();
+    }
+}
+
+impl netsim::Endpoint for Node {
+    fn handle_datagram(&mut self, _now: u64, from: SocketAddr, to: SocketAddr, ecn: u8, data: &[u8]) {
+        // A socket for this address alone comes before one for all addresses.
+        let taker = self
+            .sockets
+            .values_mut()
+            .filter(|socket| socket.takes(to))
+            .min_by_key(|socket| socket.address.ip().is_unspecified());
+        let Some(socket) = taker else { return };
+        socket.received.push_back(Received { from, to: to.ip(), ecn, payload: data.to_vec() });
+        if let Some(reader) = socket.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn handle_timeout(&mut self, _now: u64) {}
+
+    fn poll_transmit(&mut self, _now: u64) -> Option<Datagram> {
+        self.out.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        None
+    }
+}

@@ -1,0 +1,255 @@
+//! The runtime of a host of a virtual network: what tokio and the operating system are in production.
+//!
+//! Owns sockets and timers as drivers see them. Must never know QUIC.
+
+use std::{
+    fmt, io,
+    io::IoSliceMut,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::SystemTime,
+};
+
+use netsim::Datagram;
+use quic_core::base::{Entropy, Timestamp};
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit};
+
+use super::{
+    node::{Bound, Received},
+    world::{World, nanos, timestamp},
+};
+use crate::{
+    mailbox::lock,
+    runtime::{BoxFuture, Runtime, Timer},
+    socket::{DatagramSocket, SocketOptions},
+};
+
+/// The first port that a socket gets which does not ask for one.
+pub(super) const FIRST_PORT: u16 = 49_152;
+/// Datagrams in one send, as Linux takes them.
+const SEGMENTS: usize = 64;
+
+/// A host's view of the world.
+pub(super) struct HostRuntime {
+    pub(super) world: Arc<World>,
+    pub(super) host: usize,
+}
+
+impl fmt::Debug for HostRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostRuntime").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl Runtime for HostRuntime {
+    fn now(&self) -> Timestamp {
+        timestamp(self.world.now())
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        self.world.wall_clock()
+    }
+
+    fn entropy(&self) -> Box<dyn Entropy> {
+        lock(&self.world.fabric).host(self.host).entropy.fork()
+    }
+
+    fn timer(&self) -> Pin<Box<dyn Timer>> {
+        Box::pin(VirtualTimer::new(Arc::clone(&self.world)))
+    }
+
+    fn bind(&self, options: &SocketOptions) -> io::Result<Box<dyn DatagramSocket>> {
+        let mut fabric = lock(&self.world.fabric);
+        let ip = options.address.ip();
+        let all = fabric.host(self.host).addresses.clone();
+        if !ip.is_unspecified() && !all.contains(&ip) {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        let port = match options.address.port() {
+            0 => fabric.free_port(self.host)?,
+            port => port,
+        };
+        let address = SocketAddr::new(ip, port);
+        let id = fabric.node(self.host).bind(address, options)?;
+        let node = fabric.host(self.host).node;
+        for own in all {
+            fabric.sim.add_address(node, SocketAddr::new(own, port));
+        }
+        Ok(Box::new(VirtualSocket { world: Arc::clone(&self.world), host: self.host, id, address }))
+    }
+
+    fn resolve(&self, name: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
+        let found = match name.parse::<IpAddr>() {
+            Ok(address) => Some(vec![address]),
+            Err(_) => {
+                let mut fabric = lock(&self.world.fabric);
+                match name {
+                    "localhost" => Some(fabric.host(self.host).addresses.clone()),
+                    name => fabric.names.get(name).cloned(),
+                }
+            }
+        };
+        let found = found
+            .map(|all| all.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+            .ok_or_else(|| {
+                io::Error::new(io::ErrorKind::NotFound, "no host of the virtual network has this name")
+            });
+        Box::pin(std::future::ready(found))
+    }
+
+    fn spawn(&self, task: BoxFuture<()>) {
+        let runtime = Arc::new(Self { world: Arc::clone(&self.world), host: self.host });
+        self.world.executor.spawn(Some((self.host, runtime)), task);
+    }
+}
+
+impl super::world::Fabric {
+    /// A port that no socket of the host has.
+    pub(super) fn free_port(&mut self, host: usize) -> io::Result<u16> {
+        for _ in FIRST_PORT..=u16::MAX {
+            let state = self.host(host);
+            let port = state.next_port;
+            state.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
+            if !self.node(host).has_port(port) {
+                return Ok(port);
+            }
+        }
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+}
+
+/// A timer on virtual time.
+pub(super) struct VirtualTimer {
+    world: Arc<World>,
+    set: Option<(u64, u64)>,
+}
+
+impl VirtualTimer {
+    pub(super) fn new(world: Arc<World>) -> Self {
+        Self { world, set: None }
+    }
+
+    /// Ready once the time is `at`, in nanoseconds since the beginning.
+    pub(super) fn poll_nanos(&mut self, cx: &Context<'_>, at: u64) -> Poll<()> {
+        if self.world.now() >= at {
+            self.set.take().into_iter().for_each(|set| self.world.remove_timer(set));
+            return Poll::Ready(());
+        }
+        // Set again even for the same time: the task that waits may be another one.
+        self.set = Some(self.world.set_timer(self.set, at, cx.waker()));
+        Poll::Pending
+    }
+}
+
+impl Timer for VirtualTimer {
+    fn poll_until(mut self: Pin<&mut Self>, cx: &mut Context<'_>, at: Timestamp) -> Poll<()> {
+        self.poll_nanos(cx, nanos(at))
+    }
+}
+
+impl Drop for VirtualTimer {
+    fn drop(&mut self) {
+        if let Some(set) = self.set {
+            self.world.remove_timer(set);
+        }
+    }
+}
+
+/// A socket of a host.
+#[derive(Debug)]
+struct VirtualSocket {
+    world: Arc<World>,
+    host: usize,
+    id: u64,
+    address: SocketAddr,
+}
+
+impl VirtualSocket {
+    /// The socket's state, unless the host has vanished.
+    fn with<T>(&self, work: impl FnOnce(&mut Bound) -> T) -> io::Result<T> {
+        let mut fabric = lock(&self.world.fabric);
+        let socket = fabric.node(self.host).sockets.get_mut(&self.id);
+        socket.map(work).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+/// Moves a datagram into the driver's buffer, cut off where the buffer ends.
+fn fill(received: &Received, buffer: &mut [u8], meta: &mut RecvMeta) {
+    let len = received.payload.len().min(buffer.len());
+    buffer[..len].copy_from_slice(&received.payload[..len]);
+    *meta = RecvMeta::default();
+    (meta.addr, meta.len, meta.stride) = (received.from, len, len);
+    (meta.ecn, meta.dst_ip) = (EcnCodepoint::from_bits(received.ecn), Some(received.to));
+}
+
+impl DatagramSocket for VirtualSocket {
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let polled = self.with(|socket| {
+            let mut count = 0;
+            for (buffer, meta) in buffers.iter_mut().zip(metas) {
+                let Some(received) = socket.received.pop_front() else { break };
+                fill(&received, buffer, meta);
+                count += 1;
+            }
+            if count == 0 {
+                socket.reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(count))
+        });
+        polled.unwrap_or(Poll::Pending)
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let mut fabric = lock(&self.world.fabric);
+        let to = transmit.destination;
+        let bound = Some(self.address.ip()).filter(|ip| !ip.is_unspecified());
+        let own = &fabric.host(self.host).addresses;
+        let ip = transmit
+            .src_ip
+            .or(bound)
+            .or_else(|| own.iter().copied().find(|own| own.is_ipv6() == to.is_ipv6()))
+            .filter(|ip| ip.is_ipv6() == to.is_ipv6())
+            .ok_or(io::ErrorKind::NetworkUnreachable)?;
+        let from = SocketAddr::new(ip, self.address.port());
+        let ecn = transmit.ecn.map_or(0, |codepoint| codepoint as u8);
+        let node = fabric.node(self.host);
+        if !node.sockets.contains_key(&self.id) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let segment = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+        for payload in transmit.contents.chunks(segment) {
+            node.out.push_back(Datagram { from, to, ecn, payload: payload.to_vec() });
+        }
+        Ok(())
+    }
+
+    fn poll_writable(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn take_error(&self) -> Option<io::Error> {
+        None
+    }
+
+    fn max_gso_segments(&self) -> usize {
+        SEGMENTS
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
+
+impl Drop for VirtualSocket {
+    fn drop(&mut self) {
+        lock(&self.world.fabric).node(self.host).sockets.remove(&self.id);
+    }
+}
