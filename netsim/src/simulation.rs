@@ -140,6 +140,13 @@ impl<E: Endpoint> Simulation<E> {
         assert!(before.is_none_or(|owner| owner == node), "{address} belongs to another node");
     }
 
+    /// Takes an address away from its host, and what a translator shows in its place. What is sent there reaches nobody.
+    pub fn remove_address(&mut self, address: SocketAddr) {
+        let shown = self.outside.remove(&address).unwrap_or(address);
+        self.inside.remove(&shown);
+        self.owners.remove(&shown);
+    }
+
     /// Adds a link that no path uses yet.
     pub fn add_link(&mut self, config: LinkConfig) -> LinkId {
         let id = LinkId(self.links.len());

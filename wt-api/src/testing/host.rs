@@ -71,11 +71,11 @@ impl Host {
         network::run(&self.world, Some(&self.runtime), work)
     }
 
-    /// The host loses power: its tasks end where they are, its sockets are gone, nobody is told. New tasks find it as
-    /// after a restart.
+    /// The host loses power: its tasks end where they are, its sockets go with them, nobody is told. New tasks find it
+    /// as after a restart.
     pub fn vanish(&self) {
         self.world.executor.end_host(self.index);
-        lock(&self.world.fabric).node(self.index).vanish();
+        lock(&self.world.fabric).node(self.index).out.clear();
     }
 
     /// The NAT before this host forgets its mappings: from now on others see each of its sockets at another port, and

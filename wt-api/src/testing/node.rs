@@ -73,12 +73,6 @@ impl Node {
     pub(super) fn has_port(&self, port: u16) -> bool {
         self.sockets.values().any(|socket| socket.address.port() == port)
     }
-
-    /// Loses all sockets, and what they had not sent.
-    pub(super) fn vanish(&mut self) {
-        self.sockets.clear();
-        self.out.clear();
-    }
 }
 
 impl netsim::Endpoint for Node {

@@ -106,6 +106,17 @@ impl Runtime for HostRuntime {
 }
 
 impl super::world::Fabric {
+    /// Closes a socket. Its port is free unless another socket of the host has it, too.
+    fn close(&mut self, host: usize, id: u64) {
+        let Some(bound) = self.node(host).sockets.remove(&id) else { return };
+        let port = bound.address.port();
+        if !self.node(host).has_port(port) {
+            for address in self.host(host).addresses.clone() {
+                self.sim.remove_address(SocketAddr::new(address, port));
+            }
+        }
+    }
+
     /// A port that no socket of the host has.
     pub(super) fn free_port(&mut self, host: usize) -> io::Result<u16> {
         for _ in FIRST_PORT..=u16::MAX {
@@ -250,6 +261,6 @@ impl DatagramSocket for VirtualSocket {
 
 impl Drop for VirtualSocket {
     fn drop(&mut self) {
-        lock(&self.world.fabric).node(self.host).sockets.remove(&self.id);
+        lock(&self.world.fabric).close(self.host, self.id);
     }
 }
