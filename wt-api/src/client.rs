@@ -23,7 +23,7 @@ use crate::{
     options::{CongestionControl, Target, WebTransportOptions, check_headers},
     runtime::{self, RuntimeHandle},
     session::WebTransport,
-    socket::{SocketOptions, wildcard_for},
+    socket::{SocketOptions, fit, wildcard_for},
     tls,
 };
 
@@ -128,7 +128,7 @@ pub(crate) struct Connector {
     pub(crate) target: Target,
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) verdict: tls::Verdict,
-    pub(crate) transport: Arc<quic_core::TransportConfig>,
+    pub(crate) transport: quic_core::TransportConfig,
     pub(crate) timeout: Duration,
     pub(crate) job: ClientJob,
 }
@@ -151,7 +151,7 @@ impl Connector {
             target,
             tls,
             verdict,
-            transport: Arc::new(options.transport.clone()),
+            transport: options.transport.clone(),
             timeout: options.connect_timeout,
             job,
         })
@@ -192,6 +192,8 @@ impl Connector {
     fn attempt(&self, remote: SocketAddr, race: &Arc<Race>) -> std::io::Result<Arc<Inbox>> {
         let options = SocketOptions { address: wildcard_for(&remote), only_v6: true, transport_errors: true };
         let socket = self.runtime.bind(&options)?;
+        let mut transport = self.transport.clone();
+        fit(&mut transport, &*socket);
         let mut entropy = self.runtime.entropy();
         let mut reset_key = [0; 32];
         entropy.fill(&mut reset_key);
@@ -200,7 +202,7 @@ impl Connector {
         inbox.command(ShardCommand::Connect(Box::new(Connect {
             config: ClientConfig {
                 tls: TlsClientConfig::new(Arc::clone(&self.tls)),
-                transport: Arc::clone(&self.transport),
+                transport: Arc::new(transport),
             },
             server_name: self.target.host.clone(),
             remote,

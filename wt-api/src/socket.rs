@@ -1,6 +1,6 @@
 //! UDP sockets: offload, ECN marks, local addresses, errors from the network.
 //!
-//! Owns the socket. Must never know QUIC.
+//! Owns the socket. Must never know QUIC, but for the one setting that a socket can forbid.
 
 use std::{
     fmt, io,
@@ -9,13 +9,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use quic_core::TransportConfig;
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
 
 /// What the kernel is asked to hold, in bytes; it may give less.
 const KERNEL_BUFFER: usize = 2 << 20;
 
-/// How a socket is made.
+/// How a socket is made. What it sends is never cut up on the way where the system can forbid that
+/// ([`DatagramSocket::may_fragment`]): QUIC asks for it (RFC 9000 §14), and path MTU discovery rests on it.
 #[derive(Clone, Debug)]
 pub(crate) struct SocketOptions {
     /// The address; port 0 lets the system choose.
@@ -41,6 +43,8 @@ pub(crate) trait DatagramSocket: fmt::Debug + Send + Sync {
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     /// Takes an error that the network reported: readiness does not tell of those.
     fn take_error(&self) -> Option<io::Error>;
+    /// Whether the network may cut up what is sent. Larger datagrams must not be tried then: they would arrive.
+    fn may_fragment(&self) -> bool;
     /// Segments that one send can carry.
     fn max_gso_segments(&self) -> usize;
     /// The address.
@@ -113,12 +117,23 @@ impl DatagramSocket for UdpSocket {
         Some(io::Error::from_raw_os_error(error.raw_errno))
     }
 
+    fn may_fragment(&self) -> bool {
+        self.state.may_fragment()
+    }
+
     fn max_gso_segments(&self) -> usize {
         self.state.max_gso_segments()
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.io.local_addr()
+    }
+}
+
+/// Turns path MTU discovery off where its probes would arrive in pieces.
+pub(crate) fn fit(transport: &mut TransportConfig, socket: &dyn DatagramSocket) {
+    if socket.may_fragment() {
+        transport.max_datagram_size = transport.datagram_size;
     }
 }
 
@@ -139,6 +154,18 @@ pub(crate) fn must_be_only_v6(address: &SocketAddr, all: &[SocketAddr]) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn nothing_is_cut_up_on_linux() {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let options = SocketOptions { address, only_v6: true, transport_errors: false };
+        let socket = UdpSocket::bind(&options).unwrap();
+        assert!(!socket.may_fragment());
+        let mut transport = TransportConfig::default();
+        fit(&mut transport, &socket);
+        assert!(transport.max_datagram_size > transport.datagram_size);
+    }
 
     #[test]
     fn a_lone_v6_wildcard_serves_v4_as_well() {

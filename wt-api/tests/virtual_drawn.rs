@@ -13,7 +13,7 @@ use virtual_common::{
 };
 use wt_api::{
     AcceptOptions, CloseInfo, DatagramError, ErrorCause, WebTransport, WebTransportError,
-    testing::{self, LinkConfig, MILLISECOND, Network, Random, Reorder, SECOND},
+    testing::{self, Host, Link, LinkConfig, MILLISECOND, Network, Random, Reorder, SECOND},
 };
 
 #[global_allocator]
@@ -31,6 +31,10 @@ struct Plan {
     datagrams: usize,
     client_closes: bool,
     server_drains: bool,
+    /// When the path's MTU changes, and to what.
+    mtu_step: Option<(Duration, usize)>,
+    /// When the client's NAT forgets its mappings.
+    rebinding: Option<Duration>,
     close: CloseInfo,
 }
 
@@ -50,6 +54,9 @@ fn draw_link(random: &mut Random) -> LinkConfig {
         let rate = 500_000 << random.below(8);
         config = config.rate(rate).queue(between(random, 10_000..200_000));
     }
+    if random.chance(0.5) {
+        config.mtu = draw_mtu(random);
+    }
     config.jitter = (some(random, 50.0) * 1e6) as u64;
     config = config.bernoulli(some(random, 0.3));
     config.duplicate = some(random, 0.2);
@@ -62,6 +69,15 @@ fn draw_link(random: &mut Random) -> LinkConfig {
         config = config.mark_above(20_000);
     }
     config
+}
+
+/// QUIC needs 1200 bytes; Ethernet and jumbo frames carry more.
+fn draw_mtu(random: &mut Random) -> usize {
+    [1200, 1252, 1400, 1472, 8972][random.below(5) as usize]
+}
+
+fn draw_time(random: &mut Random) -> Duration {
+    Duration::from_millis(between(random, 0..5000))
 }
 
 fn draw(seed: u64) -> Plan {
@@ -79,6 +95,8 @@ fn draw(seed: u64) -> Plan {
         datagrams: random.below(50) as usize,
         client_closes: random.chance(0.5),
         server_drains: random.chance(0.3),
+        mtu_step: random.chance(0.4).then(|| (draw_time(random), draw_mtu(random))),
+        rebinding: random.chance(0.03).then(|| draw_time(random)),
         close: CloseInfo {
             close_code: random.next_u64() as u32,
             reason: "r".repeat(random.below(100) as usize),
@@ -180,12 +198,37 @@ async fn exchange(
     codes(session).await
 }
 
+/// Nothing was heard for the idle timeout: by this side, or by the peer, who has forgotten the connection then and says
+/// so (RFC 9000 §10.3).
+fn is_loss(network: &Network, error: &WebTransportError) -> bool {
+    let forgotten = matches!(error.cause(), ErrorCause::Connection(ConnectionError::StatelessReset));
+    (is_idle_timeout(error) || forgotten) && network.now() >= seconds(30)
+}
+
 /// A close whose capsule the network ate for two seconds ends the connection without it.
-fn is_end_without_capsule(error: &WebTransportError) -> bool {
+fn is_end_without_capsule(network: &Network, error: &WebTransportError) -> bool {
     let closed = |reason: &CloseReason| matches!(reason, CloseReason::Application { code: 0x100, .. });
     match error.cause() {
         ErrorCause::Connection(ConnectionError::PeerClosed(reason)) => closed(reason),
-        _ => is_idle_timeout(error),
+        _ => is_loss(network, error),
+    }
+}
+
+/// What happens to the network while it is used.
+fn spoil(network: &Network, client: &Host, link: &Link, plan: &Plan) {
+    if let Some((at, mtu)) = plan.mtu_step {
+        let (time, link) = (network.sleep(at), link.clone());
+        drop(network.spawn(async move {
+            time.await;
+            link.change(|config| config.mtu = mtu);
+        }));
+    }
+    if let Some(at) = plan.rebinding {
+        let (time, client) = (network.sleep(at), client.clone());
+        drop(network.spawn(async move {
+            time.await;
+            client.rebind();
+        }));
     }
 }
 
@@ -198,6 +241,7 @@ fn run(seed: u64) -> Outcome {
     link.change_from(&server_host, |config| *config = plan.links[0].clone());
     link.change_from(&client_host, |config| *config = plan.links[1].clone());
     let (server, hash) = serve(&network, &server_host, Default::default());
+    spoil(&network, &client_host, &link, &plan);
     let host = server_host.clone();
     let accepted = server_host.spawn(async move {
         let session = server.accept().await?.accept(AcceptOptions::new()).await.ok()?;
@@ -209,13 +253,13 @@ fn run(seed: u64) -> Outcome {
         let session = match connect("server", options).await {
             Ok(session) => session,
             Err(error) => {
-                let expected = is_idle_timeout(&error) || matches!(error.cause(), ErrorCause::Timeout { .. });
+                let expected = is_loss(&network, &error) || matches!(error.cause(), ErrorCause::Timeout { .. });
                 assert!(expected, "{error}");
                 return Outcome::Lost;
             }
         };
         if let Err(error) = exchange(&network, &session, seed, &plan).await {
-            assert!(is_idle_timeout(&error), "{error:?}");
+            assert!(is_loss(&network, &error), "{error:?}");
             return Outcome::Lost;
         }
         let (server, accepted) = accepted.await.expect("the client's session stands");
@@ -248,7 +292,7 @@ async fn end(
         }
         (own, seen) => {
             for error in [own.err(), seen.err()].into_iter().flatten() {
-                assert!(is_end_without_capsule(&error), "{error:?}");
+                assert!(is_end_without_capsule(network, &error), "{error:?}");
             }
             Outcome::CloseLost
         }

@@ -14,8 +14,8 @@ use crate::{
     driver::Shard,
     error::ServerError,
     mailbox::ShardBox,
-    runtime,
-    socket::{SocketOptions, must_be_only_v6},
+    runtime::{self, RuntimeHandle},
+    socket::{DatagramSocket, SocketOptions, fit, must_be_only_v6},
     tls::{self, ALPN_H3, Identity},
 };
 
@@ -134,6 +134,18 @@ impl ServerBuilder {
         }
     }
 
+    /// A socket for each address: all or none.
+    fn bind(&self, runtime: &RuntimeHandle) -> Result<Vec<Box<dyn DatagramSocket>>, ServerError> {
+        let bind = |address: &SocketAddr| {
+            let only_v6 = must_be_only_v6(address, &self.addresses);
+            let options = SocketOptions { address: *address, only_v6, transport_errors: false };
+            runtime
+                .bind(&options)
+                .map_err(|error| ServerError::Bind { address: *address, error: Arc::new(error) })
+        };
+        self.addresses.iter().map(bind).collect()
+    }
+
     /// Binds the sockets and starts to serve.
     ///
     /// # Errors
@@ -147,6 +159,8 @@ impl ServerBuilder {
         if self.addresses.is_empty() {
             self.addresses.push(SocketAddr::from((IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 443)));
         }
+        let sockets = self.bind(&runtime)?;
+        sockets.iter().for_each(|socket| fit(&mut self.transport, &**socket));
         let mut entropy = runtime.entropy();
         let (mut reset_key, mut token_key) = ([0; 32], [0; 32]);
         entropy.fill(&mut reset_key);
@@ -164,11 +178,8 @@ impl ServerBuilder {
             state: Mutex::new(State::default()),
         });
         let (mut shards, mut inboxes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, address) in self.addresses.iter().enumerate() {
+        for (index, (socket, address)) in sockets.into_iter().zip(&self.addresses).enumerate() {
             let failed = |error| ServerError::Bind { address: *address, error: Arc::new(error) };
-            let only_v6 = must_be_only_v6(address, &self.addresses);
-            let options = SocketOptions { address: *address, only_v6, transport_errors: false };
-            let socket = runtime.bind(&options).map_err(failed)?;
             addresses.push(socket.local_address().map_err(failed)?);
             let cids = CidFactory::new(8, u8::try_from(index).unwrap_or(u8::MAX), &reset_key);
             let endpoint =

@@ -250,6 +250,10 @@ impl DatagramSocket for VirtualSocket {
         None
     }
 
+    fn may_fragment(&self) -> bool {
+        false
+    }
+
     fn max_gso_segments(&self) -> usize {
         SEGMENTS
     }
