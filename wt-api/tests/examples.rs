@@ -16,6 +16,9 @@ mod opening;
 #[path = "../examples/server.rs"]
 mod server;
 #[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/testing.rs"]
+mod testing;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
 #[path = "../examples/unidirectional.rs"]
 mod unidirectional;
 
@@ -108,4 +111,9 @@ async fn bidirectional_streams_come_back_whole() {
     assert!(within(bidirectional::exchange(&transport, b"")).await.unwrap().is_empty());
     transport.close(CloseInfo::default());
     assert!(within(bidirectional::exchange(&transport, b"late")).await.is_err());
+}
+
+#[test]
+fn an_application_is_tested_on_a_virtual_network() {
+    assert!(testing::test(1) < std::time::Duration::from_secs(120));
 }

@@ -3,9 +3,10 @@
 mod common;
 
 use bytes::Bytes;
-use common::{connect, options, pair, pair_with, request, server, transport, url, within};
+use common::{builder, connect, loopback, options, pair, pair_with, request, server, transport, url, within};
 use wt_api::{
-    AcceptOptions, CloseInfo, DatagramError, ErrorCause, Reliability, SendStreamOptions, WebTransport,
+    AcceptOptions, CloseInfo, DatagramError, ErrorCause, Reliability, SendStreamOptions, TransportConfig,
+    WebTransport,
 };
 
 fn open() -> SendStreamOptions {
@@ -58,8 +59,10 @@ async fn megabytes_arrive_whole_through_bounded_boxes() {
 
 #[tokio::test]
 async fn datagrams_go_both_ways_and_know_their_limit() {
-    let server = server();
-    let (client, accepted) = pair(&server).await;
+    // The limit must not grow under the test's feet.
+    let fixed = || TransportConfig { max_datagram_size: 0, ..transport() };
+    let server = builder().transport(fixed()).listen(loopback()).build().unwrap();
+    let (client, accepted) = pair_with(&server, options(&server).transport(fixed())).await;
     for (one, other) in [(&client, &accepted), (&accepted, &client)] {
         let max = one.datagrams().max_datagram_size();
         assert!(max > 1000, "{max}");
