@@ -253,7 +253,8 @@ fn run(seed: u64) -> Outcome {
         let session = match connect("server", options).await {
             Ok(session) => session,
             Err(error) => {
-                let expected = is_loss(&network, &error) || matches!(error.cause(), ErrorCause::Timeout { .. });
+                let expected =
+                    is_loss(&network, &error) || matches!(error.cause(), ErrorCause::Timeout { .. });
                 assert!(expected, "{error}");
                 return Outcome::Lost;
             }

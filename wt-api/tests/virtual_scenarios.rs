@@ -265,6 +265,23 @@ fn codes_and_reasons_of_a_close_arrive_from_both_sides() {
     }
 }
 
+/// The capsule and its first repetitions are lost: the connection does not end before a later one can arrive.
+#[test]
+fn a_close_outlives_an_outage_of_a_second() {
+    for server_closes in [false, true] {
+        let pair = testing::pair(14);
+        pair.network.run(async {
+            let (one, other) =
+                if server_closes { (&pair.server, &pair.client) } else { (&pair.client, &pair.server) };
+            pair.link.outage(seconds(1));
+            one.close(close(5));
+            assert_eq!(one.closed().await.unwrap(), close(5));
+            assert!(pair.network.now() < Duration::from_millis(100), "the own side does not wait");
+            assert_eq!(other.closed().await.unwrap(), close(5));
+        });
+    }
+}
+
 /// A server that shuts down tells its clients, serves those that go on until they leave, and takes no others.
 #[test]
 fn a_server_that_drains_waits_for_its_clients() {

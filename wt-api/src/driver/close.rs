@@ -1,5 +1,6 @@
 //! The end of a session, in its steps (WebTransport over HTTP/3 §6): data of finished streams is acknowledged, then the
-//! capsule and FIN, then the peer's FIN, then the connection. No step waits longer than three probe timeouts or 2 s.
+//! capsule and FIN, then the peer's FIN, then the connection. The first step waits no longer than three probe timeouts or
+//! 2 s, whichever is less; the later ones, for which nobody waits, as long as whichever is more.
 
 use h3_core::transport::ConnTransport;
 use quic_core::base::Timestamp;
@@ -7,7 +8,7 @@ use wt_session::SessionError;
 
 use super::{
     connection::{Conn, H3_NO_ERROR},
-    patience,
+    last_word, patience,
     session::Phase,
 };
 use crate::{
@@ -60,7 +61,7 @@ impl Conn {
     fn finish_close(&mut self, info: CloseInfo, now: Timestamp) {
         let Some(live) = &mut self.live else { return };
         live.phase = Phase::Closing;
-        self.alarm = Some(now + patience(&self.quic));
+        self.alarm = Some(now + last_word(&self.quic));
         let Some(id) = live.id else { return };
         let mut transport = ConnTransport::new(&mut self.quic, now);
         let wire = wt_session::CloseInfo { code: info.close_code, reason: info.reason.clone() };
@@ -104,8 +105,8 @@ impl Conn {
         let mut rest = super::session::Live::new(shared);
         (rest.id, rest.phase) = (id, phase);
         self.live = Some(rest);
-        let wait = patience(&self.quic);
-        self.alarm = Some(now + if closing { wait } else { wait * 2 });
+        let wait = if closing { last_word(&self.quic) } else { patience(&self.quic) * 2 };
+        self.alarm = Some(now + wait);
         if failed && self.is_dedicated() {
             self.end_connection(now);
         }

@@ -19,6 +19,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use quic_core::{ClientConfig, Connection, Endpoint, Incoming, base::Timestamp};
@@ -36,6 +37,8 @@ use crate::{
 };
 use connection::Conn;
 
+/// See [`patience`] and [`last_word`].
+const LAST_WORD: Duration = Duration::from_secs(2);
 /// Turns in one poll before other tasks of the runtime get theirs.
 const TURNS: usize = 16;
 
@@ -299,9 +302,18 @@ impl Future for Shard {
     }
 }
 
-/// The probe timeout, roughly, and at most two seconds of three of them: how long a close waits.
-fn patience(quic: &Connection) -> std::time::Duration {
+/// How long a close is held back for data that is not acknowledged: three probe timeouts, at most two seconds.
+fn patience(quic: &Connection) -> Duration {
+    three_probes(quic).min(LAST_WORD)
+}
+
+/// How long a connection whose session is over waits for the peer's last word. Nobody waits for that, and a close that
+/// the network loses twice needs more than three probe timeouts to arrive: each is twice as long as the one before.
+fn last_word(quic: &Connection) -> Duration {
+    three_probes(quic).max(LAST_WORD)
+}
+
+fn three_probes(quic: &Connection) -> Duration {
     let stats = quic.stats();
-    let pto = stats.smoothed_rtt + stats.rtt_variation * 4 + std::time::Duration::from_millis(25);
-    (pto * 3).min(std::time::Duration::from_secs(2))
+    (stats.smoothed_rtt + stats.rtt_variation * 4 + Duration::from_millis(25)) * 3
 }
