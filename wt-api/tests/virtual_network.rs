@@ -5,6 +5,7 @@ mod virtual_common;
 use std::{
     net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use virtual_common::{connect, echo_all, options, pattern, round_trip, seconds, s
 use wt_api::{
     CertificateError, ConnectOptionsError, ErrorCause, HttpResponse, Identity, Server, ServerError,
     WebTransport, WebTransportOptions, http3,
-    testing::{self, Entry, LinkConfig, MILLISECOND, Network},
+    testing::{self, Entry, Host, LinkConfig, MILLISECOND, Network},
 };
 
 /// What a panic said.
@@ -44,8 +45,33 @@ fn applications_run_without_tokio_and_without_waiting() {
     assert!(matches!(Server::builder().identity(identity).build(), Err(ServerError::NoRuntime)));
 }
 
-/// A run with every kind of fault, and what it left in the log.
-fn eventful_run(seed: u64) -> (u64, Duration, Vec<Entry>) {
+/// What a run was like.
+#[derive(Debug, PartialEq, Eq)]
+struct Run {
+    digest: u64,
+    took: Duration,
+    log: Vec<Entry>,
+    /// The order in which readers heard of the end.
+    ends: Vec<usize>,
+}
+
+/// Reads from streams on which nothing comes, and notes who hears of their end in which order.
+async fn wait_for_ends(client: &Host, session: &WebTransport, ends: &Arc<Mutex<Vec<usize>>>) {
+    for index in 0..8 {
+        let mut stream = session.create_bidirectional_stream(Default::default()).await.unwrap();
+        stream.writable.write_all(b"first").await.unwrap();
+        let mut first = [0; 5];
+        assert_eq!(stream.readable.read(&mut first).await.unwrap(), 5);
+        let ends = Arc::clone(ends);
+        drop(client.spawn(async move {
+            stream.readable.read(&mut first).await.unwrap_err();
+            ends.lock().unwrap().push(index);
+        }));
+    }
+}
+
+/// A run with every kind of fault.
+fn eventful_run(seed: u64) -> Run {
     let network = Network::new(seed);
     network.keep_log();
     let (server_host, client) = (network.host("server"), network.host("client"));
@@ -54,6 +80,7 @@ fn eventful_run(seed: u64) -> (u64, Duration, Vec<Entry>) {
     let link = network.link(&server_host, &client, &faults);
     let (server, hash) = serve(&network, &server_host, Default::default());
     drop(server_host.spawn(echo_all(server_host.clone(), server)));
+    let ends = Arc::default();
     client.run(async {
         let session = connect("server", options(hash)).await.unwrap();
         let data = pattern(seed, 200_000);
@@ -62,24 +89,26 @@ fn eventful_run(seed: u64) -> (u64, Duration, Vec<Entry>) {
         link.outage(seconds(1));
         session.datagrams().writable.send("lost".into()).await.unwrap();
         assert!(round_trip(&session, data.clone()).await.unwrap() == data);
+        wait_for_ends(&client, &session, &ends).await;
         session.close(Default::default());
         session.closed().await.unwrap();
     });
     network.run(network.sleep(seconds(60)));
-    (network.digest(), network.now(), network.log())
+    let ends = std::mem::take(&mut *ends.lock().unwrap());
+    Run { digest: network.digest(), took: network.now(), log: network.log(), ends }
 }
 
 #[test]
 fn one_seed_gives_the_same_datagrams_at_the_same_times_with_the_same_sizes() {
     testing::for_seeds(0..5, |seed| {
         let (first, again) = (eventful_run(seed), eventful_run(seed));
-        let differs = first.2.iter().zip(&again.2).position(|(a, b)| a != b);
+        let differs = first.log.iter().zip(&again.log).position(|(a, b)| a != b);
         if let Some(at) = differs {
-            panic!("datagram {at}: {:?} and {:?}", first.2[at], again.2[at]);
+            panic!("datagram {at}: {:?} and {:?}", first.log[at], again.log[at]);
         }
-        assert!(first.2.len() > 500 && first == again);
+        assert!(first.log.len() > 500 && first.ends.len() == 8 && first == again);
     });
-    assert_ne!(eventful_run(1).0, eventful_run(2).0);
+    assert_ne!(eventful_run(1).digest, eventful_run(2).digest);
 }
 
 #[test]

@@ -338,3 +338,38 @@ fn sessions_leave_no_memory_behind_at_a_server_that_goes_on() {
     (0..50).for_each(|_| session());
     assert_eq!(measure.growth(), 0, "bytes after fifty more sessions");
 }
+
+/// A session that lives long holds nothing of its streams and datagrams that are over, at either end.
+#[test]
+fn a_long_session_holds_nothing_of_streams_that_are_over() {
+    let world = World::new(15);
+    let session = world.client.run(world.connect());
+    let use_it = |times: u64| {
+        world.client.run(async {
+            for index in 0..times {
+                let data = pattern(index, 2000);
+                assert!(round_trip(&session, data.clone()).await.unwrap() == data);
+                let mut stream = session.create_unidirectional_stream(Default::default()).await.unwrap();
+                stream.write_chunk(data.clone()).await.unwrap();
+                stream.finish().unwrap();
+                let mut answer = session.incoming_unidirectional_streams().next().await.unwrap().unwrap();
+                assert!(answer.read_to_end(2000).await.unwrap() == data);
+                session.datagrams().writable.send(data.slice(..500)).await.unwrap();
+                assert_eq!(session.datagrams().readable.recv().await.unwrap(), data.slice(..500));
+                let mut reset = session.create_unidirectional_stream(Default::default()).await.unwrap();
+                reset.write_chunk(data).await.unwrap();
+                reset.reset(1);
+                // The server's application may have opened its answer before it heard of the reset.
+                world.sleep(Duration::from_millis(100)).await;
+                let mut incoming = session.incoming_unidirectional_streams();
+                while world.network.within(Duration::ZERO, incoming.next()).await.is_some() {}
+            }
+            world.sleep(seconds(20)).await;
+        });
+    };
+    // Tables grow to what is needed and stay.
+    use_it(300);
+    let measure = Measure::start();
+    use_it(600);
+    assert!(measure.growth() < 2_000, "{} bytes", measure.growth());
+}
