@@ -12,7 +12,7 @@ use virtual_common::{
     STOP_CODE, STOP_ME, connect, echo, is_idle_timeout, options, pattern, round_trip, seconds, serve,
 };
 use wt_api::{
-    AcceptOptions, CloseInfo, DatagramError, ErrorCause, WebTransport, WebTransportError,
+    AcceptOptions, CloseInfo, DatagramError, ErrorCause, TransportConfig, WebTransport, WebTransportError,
     testing::{self, Host, Link, LinkConfig, MILLISECOND, Network, Random, Reorder, SECOND},
 };
 
@@ -26,6 +26,7 @@ const BOUND: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 struct Plan {
     links: [LinkConfig; 2],
+    transports: [TransportConfig; 2],
     bidi: Vec<usize>,
     uni: usize,
     datagrams: usize,
@@ -80,6 +81,30 @@ fn draw_time(random: &mut Random) -> Duration {
     Duration::from_millis(between(random, 0..5000))
 }
 
+/// Limits down to the least that HTTP/3 and a stream of each kind need, windows down to one packet.
+fn draw_transport(random: &mut Random) -> TransportConfig {
+    let mut config = TransportConfig::default();
+    if random.chance(0.5) {
+        config.stream_receive_window = between(random, 1000..300_000);
+        config.receive_window = between(random, 2000..1_000_000);
+        config.max_stream_receive_window = config.stream_receive_window * (1 + random.below(8));
+        config.max_receive_window = config.receive_window * (1 + random.below(8));
+    }
+    if random.chance(0.5) {
+        config.max_streams_bidi = between(random, 2..20);
+        config.max_streams_uni = between(random, 4..20);
+    }
+    if random.chance(0.3) {
+        config.send_buffer = between(random, 1000..100_000) as usize;
+        config.datagram_send_buffer = between(random, 2000..100_000) as usize;
+    }
+    if random.chance(0.2) {
+        config.keep_alive = Some(draw_time(random) + seconds(1));
+    }
+    config.ecn = random.chance(0.8);
+    config
+}
+
 fn draw(seed: u64) -> Plan {
     let random = &mut Random::derived(seed, u64::MAX);
     let mut links = [draw_link(random), draw_link(random)];
@@ -87,9 +112,11 @@ fn draw(seed: u64) -> Plan {
         let (begin, length) = (between(random, 0..10 * SECOND), between(random, 0..5 * SECOND));
         links.iter_mut().for_each(|link| link.outages.push(begin..begin + length));
     }
+    let transports = [draw_transport(random), draw_transport(random)];
     let size = |random: &mut Random| (1 << random.below(21)) + random.below(1000) as usize;
     Plan {
         links,
+        transports,
         bidi: (0..1 + random.below(3)).map(|_| size(random).min(1 << 20)).collect(),
         uni: if random.chance(0.3) { 100 } else { random.below(10) as usize },
         datagrams: random.below(50) as usize,
@@ -240,7 +267,7 @@ fn run(seed: u64) -> Outcome {
     let link = network.link(&server_host, &client_host, &LinkConfig::new());
     link.change_from(&server_host, |config| *config = plan.links[0].clone());
     link.change_from(&client_host, |config| *config = plan.links[1].clone());
-    let (server, hash) = serve(&network, &server_host, Default::default());
+    let (server, hash) = serve(&network, &server_host, plan.transports[0].clone());
     spoil(&network, &client_host, &link, &plan);
     let host = server_host.clone();
     let accepted = server_host.spawn(async move {
@@ -249,7 +276,7 @@ fn run(seed: u64) -> Outcome {
         Some((server, session))
     });
     client_host.run(async {
-        let options = options(hash).connect_timeout(seconds(120));
+        let options = options(hash).connect_timeout(seconds(120)).transport(plan.transports[1].clone());
         let session = match connect("server", options).await {
             Ok(session) => session,
             Err(error) => {
