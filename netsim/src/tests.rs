@@ -243,6 +243,37 @@ fn a_rebound_address_is_seen_by_the_peer_and_answers_find_the_way() {
 }
 
 #[test]
+fn an_address_that_is_taken_away_is_nobodys_whatever_it_is_shown_as() {
+    for is_rebound in [false, true] {
+        let mut pair = pair(1, &LinkConfig::new(), 10, 10, 10 * MILLISECOND);
+        let outside = SocketAddr::from(([192, 0, 2, 1], 4_444));
+        if is_rebound {
+            pair.sim.rebind(address(2), outside);
+            pair.sim.endpoint_mut(pair.left).peer = Some(outside);
+        }
+        pair.sim.at(45 * MILLISECOND, |sim| sim.remove_address(address(2)));
+        pair.sim.run_until(|_| false, SECOND);
+        assert_eq!((pair.sim.endpoint(pair.right).got.len(), pair.sim.unreachable()), (5, 5));
+        // It can be given again, to anybody.
+        pair.sim.add_address(pair.left, address(2));
+        pair.sim.add_address(pair.left, outside);
+    }
+}
+
+#[test]
+fn time_advances_to_what_happens_next_and_no_further() {
+    let mut pair = pair(1, &LinkConfig::new().delay(30 * MILLISECOND), 1, 10, 0);
+    pair.sim.run_until(|sim| sim.now() > 0 || !sim.log().is_empty(), 10 * MILLISECOND);
+    pair.sim.advance_to(20 * MILLISECOND);
+    assert_eq!(pair.sim.now(), 20 * MILLISECOND);
+    pair.sim.advance_to(50 * MILLISECOND);
+    assert_eq!((pair.sim.now(), pair.sim.delivered()), (30 * MILLISECOND, 0), "the datagram comes first");
+    assert_eq!(pair.sim.run_until(|_| false, SECOND), Outcome::Idle);
+    pair.sim.advance_to(SECOND);
+    assert_eq!((pair.sim.now(), pair.sim.delivered()), (SECOND, 1));
+}
+
+#[test]
 fn links_can_be_shared_and_chained() {
     let mut sim: Simulation<Host> = Simulation::new(3);
     let sink = sim.add_node(Host { own: Some(address(9)), ..Host::default() }, address(9));
