@@ -47,7 +47,7 @@ pub struct TransportConfig {
     pub send_buffer: usize,
     /// Whether, and up to which frame size in bytes, datagrams are accepted (RFC 9221); 0 refuses them. Default 65,535.
     pub max_datagram_frame_size: u64,
-    /// Bytes of received datagrams that wait for the application; the oldest go first. Default 512 KiB.
+    /// Bytes of received datagrams that wait for the application; the oldest go first. Default 256 KiB.
     pub datagram_receive_buffer: usize,
     /// Bytes of datagrams that wait to be sent. Default 1 MiB.
     pub datagram_send_buffer: usize,
@@ -78,7 +78,7 @@ impl Default for TransportConfig {
             max_receive_window: 24 << 20,
             send_buffer: 1 << 20,
             max_datagram_frame_size: 65_535,
-            datagram_receive_buffer: 512 << 10,
+            datagram_receive_buffer: 256 << 10,
             datagram_send_buffer: 1 << 20,
             max_ack_delay: Duration::from_millis(25),
             congestion: CongestionConfig::default(),

@@ -48,7 +48,7 @@ pub struct Config {
     /// What is sent in SETTINGS. `max_field_section_size` becomes 64 KiB if it is not set, since what is not
     /// announced cannot be enforced; the two QPACK settings are taken as 0.
     pub settings: Settings,
-    /// Bytes of unfinished header sections that all streams together may make this side hold. Default 1 MiB.
+    /// Bytes of unfinished header sections that all streams together may make this side hold. Default 256 KiB.
     pub header_memory: usize,
     /// Requests in one second that the peer may open and make useless, before the connection is closed with
     /// `H3_EXCESSIVE_LOAD` (server). Default 1000.
@@ -61,7 +61,7 @@ impl Config {
     /// The defaults with these settings.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, header_memory: 1 << 20, resets_per_second: 1000, grease: 0x5eed }
+        Self { settings, header_memory: 256 << 10, resets_per_second: 1000, grease: 0x5eed }
     }
 }
 

@@ -92,6 +92,27 @@ impl Connection {
     }
 }
 
+/// What layers above hold on behalf of the peer.
+impl Connection {
+    /// Tells how much of what was received is held above and not taken by the application: `stream_bytes` that were
+    /// [`read`](Self::read), and `other_bytes` such as datagrams. Both are charged to the memory budget, as far as it
+    /// has room, and the connection's window does not move on for the former. `Some(most)`: the window has stopped,
+    /// and this wants to be called again when at most so many stream bytes are held.
+    ///
+    /// A layer that passes everything on at once need not call this.
+    pub fn set_held_above(&mut self, stream_bytes: usize, other_bytes: usize) -> Option<usize> {
+        let bytes = stream_bytes.saturating_add(other_bytes);
+        if bytes <= self.held_above {
+            self.budget.release(self.held_above - bytes);
+            self.held_above = bytes;
+        } else if self.budget.charge(bytes - self.held_above).is_ok() {
+            self.held_above = bytes;
+        }
+        let most = self.streams.set_held_above(stream_bytes as u64)?;
+        Some(usize::try_from(most).unwrap_or(usize::MAX))
+    }
+}
+
 /// Datagrams (RFC 9221).
 impl Connection {
     /// The largest datagram payload now, in bytes; `None` while or because the peer takes none.

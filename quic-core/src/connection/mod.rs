@@ -71,6 +71,8 @@ pub struct Connection {
     life: Life,
     /// Peer-fed memory.
     budget: Budget,
+    /// What layers above hold, as far as it is charged.
+    held_above: usize,
     /// A client's handshake, counted by the endpoint until it is complete.
     handshake_slot: Option<HandshakeSlot>,
     first_flight: FirstFlight,

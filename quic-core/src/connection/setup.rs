@@ -179,6 +179,7 @@ impl Connection {
             life: Life::new(config.idle_timeout, config.keep_alive, now),
             // Streams hold at most what their windows admit; the rest of what a peer can fill comes on top.
             budget,
+            held_above: 0,
             handshake_slot: None,
             first_flight: parts.first_flight,
             peer: TransportParameters::default(),

@@ -16,6 +16,9 @@ use crate::{
     ids::{Dir, Side, StreamId},
 };
 
+/// What the connection's window grows to, within its maximum, for bytes that a layer above holds, in bytes.
+const HELD_WINDOW: u64 = 9 << 20;
+
 /// Counts of a sending part, in bytes; each is at most the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SendStats {
@@ -90,6 +93,19 @@ impl Streams {
                 Err(error)
             }
         }
+    }
+
+    /// A layer above holds so many of the bytes that were read: the connection's window does not move for them. What is
+    /// returned is how many it may hold at most for the window to move on, if it has stopped.
+    pub(crate) fn set_held_above(&mut self, bytes: u64) -> Option<u64> {
+        self.receive_window.hold(bytes);
+        if bytes > self.receive_window.size() / 2 {
+            // A reader that waits for one stream must not wait for ever because others are not read.
+            self.receive_window.grow_to(bytes.saturating_mul(2).min(HELD_WINDOW));
+        }
+        self.max_data_wanted |= self.receive_window.update_due();
+        let size = self.receive_window.size();
+        (bytes > size / 2).then_some(size / 4)
     }
 
     /// Writes as much of `bytes` as the send buffer has room for, taking it off their front. 0, or less than all,

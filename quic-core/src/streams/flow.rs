@@ -9,6 +9,8 @@ use crate::base::{Timestamp, varint};
 pub(super) struct ReceiveWindow {
     advertised: u64,
     consumed: u64,
+    /// Consumed bytes that a layer above has not passed on yet: no credit is given for them.
+    held: u64,
     size: u64,
     max: u64,
     /// When the current window's worth of consumption began, and at what count.
@@ -18,7 +20,14 @@ pub(super) struct ReceiveWindow {
 impl ReceiveWindow {
     pub(super) fn new(initial: u64, max: u64) -> Self {
         let size = initial.min(varint::MAX / 4);
-        Self { advertised: size, consumed: 0, size, max: max.clamp(size, varint::MAX / 4), epoch: None }
+        Self {
+            advertised: size,
+            consumed: 0,
+            held: 0,
+            size,
+            max: max.clamp(size, varint::MAX / 4),
+            epoch: None,
+        }
     }
 
     /// The limit the peer knows (or will, once the update is sent).
@@ -34,6 +43,11 @@ impl ReceiveWindow {
     /// `bytes` were read by the application, or dropped for it.
     pub(super) fn consume(&mut self, bytes: u64) {
         self.consumed = self.consumed.saturating_add(bytes);
+    }
+
+    /// Of what was consumed, so much is still held by a layer above.
+    pub(super) fn hold(&mut self, bytes: u64) {
+        self.held = bytes;
     }
 
     /// Doubles the window when a window's worth was consumed in less than two round trips: then the window, not
@@ -70,7 +84,7 @@ impl ReceiveWindow {
     }
 
     pub(super) fn next_limit(&self) -> u64 {
-        self.consumed.saturating_add(self.size).min(varint::MAX)
+        (self.consumed.saturating_add(self.size)).saturating_sub(self.held).min(varint::MAX)
     }
 }
 

@@ -197,7 +197,20 @@ impl Conn {
             }
         }
         self.deliver_datagrams();
+        self.report_held();
         self.look_for_errors(now);
+    }
+
+    /// What the application has not taken yet counts against the connection's window and its memory.
+    fn report_held(&mut self) {
+        loop {
+            let datagrams = self.live.as_ref().map_or(0, |live| live.shared.datagram_bytes());
+            let streams = self.boxes().inbox_bytes();
+            let Some(most) = self.quic.set_held_above(streams, datagrams) else { return };
+            if self.boxes().wake_when_left(most) {
+                return;
+            }
+        }
     }
 
     /// The network's refusal makes no socket readable: a client that knocks looks for it now and then, so that a closed
@@ -235,7 +248,7 @@ impl Conn {
                     return self.quic.close(now, H3_NO_ERROR, b"");
                 }
             }
-            Role::Server(server) => server.handshake_ended(),
+            Role::Server(_) => {}
         }
         self.started = true;
         self.h3.start(&mut ConnTransport::new(&mut self.quic, now));
@@ -280,7 +293,7 @@ impl Conn {
             Role::Client { race, .. } if !self.started => {
                 race.fail(self.quic.remote_address(), cause.clone());
             }
-            Role::Server(server) => server.connection_ended(self.started),
+            Role::Server(server) => server.connection_ended(),
             Role::Client { .. } => {}
         }
         self.alarm = None;
@@ -392,7 +405,7 @@ impl Drop for Conn {
     /// The task ended, with its runtime or because all was said: nobody is left waiting.
     fn drop(&mut self) {
         if let (Role::Server(server), false) = (&self.role, self.over) {
-            server.connection_ended(self.started);
+            server.connection_ended();
         }
         if !self.over {
             self.fail_everything(&ErrorCause::SessionClosed);

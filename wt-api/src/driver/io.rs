@@ -23,6 +23,8 @@ const MESSAGE: usize = 64 << 10;
 const BLOCK: usize = 256 << 10;
 /// Receive calls of one turn, so that a flood leaves time to answer.
 const RECEIVES: usize = 32;
+/// Bytes after which the connections have their turn, so that their queues, of datagrams above all, hold what came.
+const RECEIVED: usize = 192 << 10;
 /// Trains that a connection sends before another one has its turn.
 const TRAINS: usize = 8;
 /// Answers without a connection that wait for the socket.
@@ -114,10 +116,15 @@ impl Shard {
                 self.on_socket_error(&error, now);
             }
         }
+        let mut bytes = 0;
         for _ in 0..RECEIVES {
+            if bytes >= RECEIVED {
+                break;
+            }
             match self.receiver.poll(&*self.socket, cx) {
                 Poll::Ready(Ok(count)) => {
                     any |= count > 0;
+                    bytes += self.receiver.metas.iter().take(count).map(|meta| meta.len).sum::<usize>();
                     (0..count).for_each(|position| self.on_message(position, now));
                 }
                 Poll::Ready(Err(error)) => {

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use quic_core::{ClientConfig, Connection, Endpoint, Incoming, base::Timestamp};
+use quic_core::{Admission, ClientConfig, Connection, Endpoint, Incoming, base::Timestamp};
 
 pub(crate) use connection::{ClientJob, GetJob, SessionJob};
 pub(crate) use session::draft_name;
@@ -191,15 +191,17 @@ impl Shard {
     /// A client asks for a connection (RFC 9000 §5.2.2, §8.1.2).
     fn accept(&mut self, incoming: Incoming, now: Timestamp) {
         let Some(server) = self.server.clone() else { return };
-        if self.going_away || server.is_full() {
-            let refusal = self.endpoint.refuse(&incoming);
-            return self.sender.queue(refusal);
-        }
-        if server.must_retry() && !incoming.is_validated() {
-            if let Some(retry) = self.endpoint.retry(now, &incoming) {
-                self.sender.queue(retry);
+        let admission = if self.going_away || server.is_full() {
+            Admission::Refuse
+        } else {
+            self.endpoint.admission(&incoming)
+        };
+        match admission {
+            Admission::Accept => {}
+            Admission::Retry => {
+                return self.endpoint.retry(now, &incoming).into_iter().for_each(|it| self.sender.queue(it));
             }
-            return;
+            Admission::Refuse => return self.sender.queue(self.endpoint.refuse(&incoming)),
         }
         let remote = incoming.remote_address();
         match self.endpoint.accept(now, incoming) {

@@ -127,6 +127,8 @@ pub(crate) struct ConnectionBox {
     link: OnceLock<(Arc<dyn WakeDriver>, usize)>,
     /// Received bytes in all the boxes.
     inbox: AtomicUsize,
+    /// The driver is to be woken when no more than this are left in the boxes; 0: not at all.
+    wake_at: AtomicUsize,
 }
 
 impl ConnectionBox {
@@ -170,6 +172,17 @@ impl ConnectionBox {
     }
 
     fn inbox_sub(&self, bytes: usize) {
-        self.inbox.fetch_sub(bytes, Ordering::Relaxed);
+        // Sequentially consistent, as below: of reader and driver at least one sees what the other wrote.
+        let left = self.inbox.fetch_sub(bytes, Ordering::SeqCst) - bytes;
+        let wake_at = self.wake_at.load(Ordering::SeqCst);
+        if wake_at > 0 && left <= wake_at && self.wake_at.swap(0, Ordering::SeqCst) > 0 {
+            self.wake();
+        }
+    }
+
+    /// The driver's side: wakes it once when at most `bytes` are left in the boxes. False if that is so already.
+    pub(crate) fn wake_when_left(&self, bytes: usize) -> bool {
+        self.wake_at.store(bytes, Ordering::SeqCst);
+        self.inbox.load(Ordering::SeqCst) > bytes || self.wake_at.swap(0, Ordering::SeqCst) == 0
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 /// Received datagrams that wait for the application; the oldest go first.
 const DATAGRAMS_IN: usize = 1024;
 /// Their bytes.
-const DATAGRAM_BYTES_IN: usize = 1 << 20;
+const DATAGRAM_BYTES_IN: usize = 512 << 10;
 /// Datagrams that wait for the driver; more make the sender wait.
 const DATAGRAMS_OUT: usize = 256;
 
@@ -344,6 +344,11 @@ impl SessionBox {
             state.datagram_readers.take(),
             state.datagram_writers.take(),
         ]
+    }
+
+    /// Bytes of received datagrams that the application has not taken.
+    pub(crate) fn datagram_bytes(&self) -> usize {
+        lock(&self.state).datagram_bytes_in
     }
 
     pub(crate) fn push_incoming(&self, dir: Dir, stream: NewStream) {

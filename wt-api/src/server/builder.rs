@@ -6,7 +6,8 @@ use std::{
 };
 
 use quic_core::{
-    CidFactory, Endpoint, EndpointConfig, ServerConfig, TransportConfig, crypto::TlsServerConfig,
+    CidFactory, Endpoint, EndpointConfig, ServerConfig, TransportConfig, base::EndpointBudget,
+    crypto::TlsServerConfig,
 };
 
 use super::{Handler, HttpRequest, HttpResponse, Origins, Server, ServerShared, State};
@@ -21,6 +22,8 @@ use crate::{
 
 /// Pending handshakes from which on clients have to prove their address first.
 const RETRY_THRESHOLD: usize = 256;
+/// Memory of all connections together, unless the application says otherwise, in bytes.
+const MEMORY: usize = 1 << 30;
 /// Connections at once, unless the application says otherwise.
 const MAX_CONNECTIONS: usize = 10_000;
 
@@ -35,6 +38,7 @@ pub struct ServerBuilder {
     handler: Option<Handler>,
     retry_threshold: usize,
     max_connections: usize,
+    memory: usize,
 }
 
 impl std::fmt::Debug for ServerBuilder {
@@ -54,6 +58,7 @@ impl ServerBuilder {
             handler: None,
             retry_threshold: RETRY_THRESHOLD,
             max_connections: MAX_CONNECTIONS,
+            memory: MEMORY,
         }
     }
 
@@ -108,6 +113,13 @@ impl ServerBuilder {
     /// Connections at once; further ones are refused (RFC 9000 §5.2.2). Default 10,000.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
+        self
+    }
+
+    /// Memory that clients can make all connections together hold, in bytes; when it is spent, further clients are
+    /// refused, and connections that need more end. An idle connection counts as 32 KiB. Default 1 GiB.
+    pub fn memory_budget(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
         self
     }
 
@@ -173,17 +185,21 @@ impl ServerBuilder {
         let shared = Arc::new(ServerShared {
             origins: self.origins,
             handler: self.handler,
-            retry_threshold: self.retry_threshold,
             max_connections: self.max_connections,
             state: Mutex::new(State::default()),
         });
+        let budget = EndpointBudget::new(self.memory);
         let (mut shards, mut inboxes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (socket, address)) in sockets.into_iter().zip(&self.addresses).enumerate() {
             let failed = |error| ServerError::Bind { address: *address, error: Arc::new(error) };
             addresses.push(socket.local_address().map_err(failed)?);
             let cids = CidFactory::new(8, u8::try_from(index).unwrap_or(u8::MAX), &reset_key);
-            let endpoint =
-                Endpoint::new(EndpointConfig::new(cids), Some(Arc::clone(&config)), entropy.fork());
+            let limits = EndpointConfig {
+                budget: budget.clone(),
+                retry_threshold: self.retry_threshold,
+                ..EndpointConfig::new(cids)
+            };
+            let endpoint = Endpoint::new(limits, Some(Arc::clone(&config)), entropy.fork());
             let inbox = ShardBox::new();
             inboxes.push(Arc::clone(&inbox));
             shards.push(Shard::new(Arc::clone(&runtime), socket, inbox, endpoint, Some(Arc::clone(&shared))));

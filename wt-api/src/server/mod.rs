@@ -104,7 +104,6 @@ pub(crate) enum Origin {
 pub(crate) struct ServerShared {
     origins: Origins,
     handler: Option<Handler>,
-    retry_threshold: usize,
     max_connections: usize,
     state: Mutex<State>,
 }
@@ -114,7 +113,6 @@ struct State {
     waiting: VecDeque<Request>,
     closed: bool,
     connections: usize,
-    handshakes: usize,
     acceptors: Waiters,
     idlers: Waiters,
 }
@@ -164,27 +162,13 @@ impl ServerShared {
         lock(&self.state).connections >= self.max_connections
     }
 
-    pub(crate) fn must_retry(&self) -> bool {
-        lock(&self.state).handshakes >= self.retry_threshold
-    }
-
     pub(crate) fn connection_began(&self) {
-        let mut state = lock(&self.state);
-        state.connections += 1;
-        state.handshakes += 1;
+        lock(&self.state).connections += 1;
     }
 
-    pub(crate) fn handshake_ended(&self) {
-        let mut state = lock(&self.state);
-        state.handshakes = state.handshakes.saturating_sub(1);
-    }
-
-    pub(crate) fn connection_ended(&self, handshake_was_complete: bool) {
+    pub(crate) fn connection_ended(&self) {
         let mut state = lock(&self.state);
         state.connections = state.connections.saturating_sub(1);
-        if !handshake_was_complete {
-            state.handshakes = state.handshakes.saturating_sub(1);
-        }
         let idlers = if state.connections == 0 { state.idlers.take() } else { Waiters::default() };
         drop(state);
         idlers.wake();

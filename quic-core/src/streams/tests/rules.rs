@@ -452,3 +452,24 @@ fn spent_credit_leaves_no_interest_in_data_that_needs_it() {
     assert_eq!(client.streams.wants(), Interest { control: true, data: false });
     assert_eq!(client.streams.send_state(), SendState::Blocked);
 }
+
+#[test]
+fn what_a_layer_above_holds_keeps_the_connections_window() {
+    let config = StreamsConfig {
+        connection_receive_window: 100_000,
+        connection_receive_window_max: 100_000,
+        stream_receive_window: 80_000,
+        stream_receive_window_max: 80_000,
+        ..StreamsConfig::new(Side::Server)
+    };
+    let mut server = End::ready(config);
+    let before = server.streams.receive_window.next_limit();
+    server.stream(client_uni(0), 0, &[7; 60_000], false).expect("within the window");
+    assert_eq!(server.drain(client_uni(0)).0.len(), 60_000);
+    assert_eq!(server.streams.receive_window.next_limit(), before + 60_000);
+    assert_eq!(server.streams.set_held_above(60_000), Some(25_000), "the window has stopped");
+    assert_eq!(server.streams.receive_window.next_limit(), before);
+    assert_eq!(server.streams.set_held_above(25_000), None);
+    assert_eq!(server.streams.receive_window.next_limit(), before + 35_000);
+    assert!(server.streams.max_data_wanted, "the peer is told");
+}
