@@ -4,7 +4,7 @@ mod common;
 
 use common::{Setup, World, lan, pattern};
 use netsim::{LinkConfig, MILLISECOND, SECOND, for_seeds};
-use quic_core::{Dir, Event, TransportConfig};
+use quic_core::{Dir, Event, TransportConfig, error::ConnectionError};
 
 /// Sends `size` bytes to the server and back.
 fn echo(world: &mut World, size: usize) {
@@ -125,5 +125,32 @@ fn heavy_loss_is_not_taken_for_a_path_that_shrank_for_long() {
         }
         let (client, server) = sizes(&mut world);
         assert!(client >= 1400 && server >= 1400, "{client} {server}");
+    });
+}
+
+#[test]
+fn a_path_that_carries_no_quic_any_more_ends_the_connection() {
+    for_seeds(0..10, |seed| {
+        // Keep-alives are small: without a look at sizes they would hold a dead connection for ever.
+        let config = TransportConfig {
+            keep_alive: Some(std::time::Duration::from_secs(5)),
+            ..TransportConfig::default()
+        };
+        let link = LinkConfig::new().rate(20_000_000).delay(10 * MILLISECOND).mtu(1472);
+        let mut world = World::with(seed, &link, &Setup { client: config.clone(), server: config });
+        world.establish();
+        echo(&mut world, 300_000);
+        world.shrink(1100);
+        let id = world.client().connection.open(Dir::Bidi).expect("credit");
+        world.client().send(id, pattern(100_000), true);
+        world.wait("an end", 120 * SECOND, |client, _| {
+            client.peers.is_empty() || client.peers.values().all(|peer| peer.error.is_some())
+        });
+        let host = world.client_host();
+        let error = host.gone.iter().chain(host.peers.values()).find_map(|peer| peer.error.clone());
+        assert!(
+            matches!(error, Some(ConnectionError::NoViablePath | ConnectionError::IdleTimeout)),
+            "{error:?}"
+        );
     });
 }

@@ -14,7 +14,7 @@ use crate::{
     frame::{Ack, Receipt},
     handshake::Handshake,
     ids::Space,
-    path::SizeNews,
+    path::{SizeChange, SizeNews},
     recovery::{Context, Outcome, congestion_event, timeout_event},
     streams::Streams,
     trace::TraceEvent,
@@ -155,8 +155,10 @@ impl Connection {
     }
 
     fn on_size_news(&mut self, now: Timestamp, news: &SizeNews) {
-        if self.path.on_size_news(now, news) {
-            self.out.events.push_back(Event::DatagramSizeChanged);
+        match self.path.on_size_news(now, news) {
+            SizeChange::None => {}
+            SizeChange::Changed => self.out.events.push_back(Event::DatagramSizeChanged),
+            SizeChange::NotViable => self.leave_path(now),
         }
     }
 

@@ -97,6 +97,16 @@ impl Connection {
         self.end(now, |life, three_pto| life.close(reason, ConnectionError::LocallyClosed, now, three_pto));
     }
 
+    /// The path carries no datagrams of 1200 bytes any more, and there is no other (RFC 9000 §14).
+    pub(super) fn leave_path(&mut self, now: Timestamp) {
+        let reason = CloseReason::Transport {
+            code: TransportErrorCode::NO_VIABLE_PATH,
+            frame_type: 0,
+            reason: Bytes::from_static(b"datagrams of 1200 bytes do not pass"),
+        };
+        self.end(now, |life, three_pto| life.close(reason, ConnectionError::NoViablePath, now, three_pto));
+    }
+
     /// The peer closed.
     pub(super) fn on_peer_close(&mut self, reason: CloseReason, now: Timestamp) {
         self.end(now, |life, three_pto| life.drain(ConnectionError::PeerClosed(reason), now, three_pto));

@@ -81,6 +81,11 @@ pub enum ConnectionError {
     /// Nothing was heard from the peer for the idle timeout (RFC 9000 §10.1).
     #[error("nothing was heard from the peer for the idle timeout")]
     IdleTimeout,
+    /// The path lets small datagrams pass and none of 1200 bytes, which QUIC needs (RFC 9000 §14).
+    #[error(
+        "the network path carries no datagrams of 1200 bytes any more; look for a tunnel or link with a smaller MTU"
+    )]
+    NoViablePath,
     /// The peer speaks no version in common; these are the versions it offered (RFC 9000 §6).
     #[error("the peer speaks no common QUIC version; it offers {0:x?}")]
     VersionMismatch(Arc<[u32]>),

@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ecn::EcnValidation;
 use mtu::MtuDiscovery;
-pub(crate) use mtu::SizeNews;
+pub(crate) use mtu::{SizeChange, SizeNews};
 
 use crate::{
     base::{Ecn, Timestamp},
@@ -110,13 +110,13 @@ impl Path {
         self.mtu.on_probe_sent();
     }
 
-    /// Packets arrived or were lost; says whether the size of datagrams changed.
-    pub(crate) fn on_size_news(&mut self, now: Timestamp, news: &SizeNews) -> bool {
-        let changed = self.mtu.on_news(news);
-        if changed {
+    /// Packets arrived or were lost.
+    pub(crate) fn on_size_news(&mut self, now: Timestamp, news: &SizeNews) -> SizeChange {
+        let change = self.mtu.on_news(news);
+        if change == SizeChange::Changed {
             self.on_mtu_changed(now);
         }
-        changed
+        change
     }
 
     /// How often the path was found to carry less than before.

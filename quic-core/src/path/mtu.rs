@@ -25,6 +25,19 @@ const STEPS: [u16; 6] = [1452, 1472, 8952, 8972, 65_487, 65_507];
 /// As many losses of large packets in a row, with none of their size arriving between them, are a black hole
 /// (RFC 8899 §4.3).
 const BLACK_HOLE_LOSSES: u8 = 3;
+/// As many, of packets of the base size, tell that the path carries no QUIC any more (RFC 9000 §14).
+const NO_PATH_LOSSES: u8 = 10;
+
+/// What news of sizes mean for the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SizeChange {
+    /// Nothing.
+    None,
+    /// Datagrams have another size from now on.
+    Changed,
+    /// Datagrams of 1200 bytes do not pass, smaller ones do.
+    NotViable,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -144,8 +157,7 @@ impl MtuDiscovery {
         }
     }
 
-    /// Says whether the size in use changed.
-    pub(super) fn on_news(&mut self, news: &SizeNews) -> bool {
+    pub(super) fn on_news(&mut self, news: &SizeNews) -> SizeChange {
         let before = self.current;
         if let Some(size) = news.probe_acked {
             self.on_probe_acked(size);
@@ -154,7 +166,13 @@ impl MtuDiscovery {
             self.on_probe_lost(size);
         }
         self.suspect(news);
-        self.current != before
+        if self.suspicion.losses >= NO_PATH_LOSSES {
+            SizeChange::NotViable
+        } else if self.current != before {
+            SizeChange::Changed
+        } else {
+            SizeChange::None
+        }
     }
 
     fn search(&mut self) {
@@ -204,13 +222,14 @@ impl MtuDiscovery {
             self.suspicion = Suspicion::default();
         }
         // A larger packet that arrived tells that size was not the reason.
-        if news.lost <= BASE || news.acked >= news.lost {
+        if news.lost < BASE || news.acked >= news.lost {
             return;
         }
-        let first = self.suspicion.losses == 0;
-        self.suspicion.losses += 1;
+        // Above the base size it is enough to go back to that; there, all packets lost have to be of that size.
+        let first = self.suspicion.losses == 0 || self.suspicion.size > self.current;
+        self.suspicion.losses = if first { 1 } else { self.suspicion.losses + 1 };
         self.suspicion.size = if first { news.lost } else { self.suspicion.size.min(news.lost) };
-        if self.suspicion.losses >= BLACK_HOLE_LOSSES && self.current > BASE {
+        if self.suspicion.losses >= BLACK_HOLE_LOSSES && self.suspicion.size > BASE && self.current > BASE {
             self.black_holes += 1;
             self.current = BASE;
             self.suspicion = Suspicion::default();

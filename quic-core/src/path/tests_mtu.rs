@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::mtu::{BASE, MtuDiscovery, SizeNews};
+use super::mtu::{BASE, MtuDiscovery, SizeChange, SizeNews};
 use crate::base::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
@@ -19,7 +19,8 @@ fn search(mtu: &mut MtuDiscovery, carries: u16, now: Timestamp) -> Vec<u16> {
         } else {
             SizeNews { probe_lost: Some(size), ..SizeNews::default() }
         };
-        assert_eq!(mtu.on_news(&news), size <= carries);
+        let expected = if size <= carries { SizeChange::Changed } else { SizeChange::None };
+        assert_eq!(mtu.on_news(&news), expected);
         assert!(sent.len() < 200, "{sent:?}");
     }
     sent
@@ -79,7 +80,7 @@ fn a_size_survives_two_losses_by_chance() {
     for _ in 0..2 {
         assert_eq!(mtu.due(NOW), Some(1452));
         mtu.on_probe_sent();
-        assert!(!mtu.on_news(&SizeNews { probe_lost: Some(1452), ..SizeNews::default() }));
+        assert!(quiet(&mut mtu, SizeNews { probe_lost: Some(1452), ..SizeNews::default() }));
     }
     assert_eq!(search(&mut mtu, 1452, NOW), [1452]);
     assert_eq!(mtu.current(), 1452);
@@ -99,6 +100,11 @@ fn lost(size: u16) -> SizeNews {
     SizeNews { lost: size, ..SizeNews::default() }
 }
 
+/// Whether news changed nothing.
+fn quiet(mtu: &mut MtuDiscovery, news: SizeNews) -> bool {
+    mtu.on_news(&news) == SizeChange::None
+}
+
 fn acked(size: u16) -> SizeNews {
     SizeNews { acked: size, ..SizeNews::default() }
 }
@@ -107,9 +113,9 @@ fn acked(size: u16) -> SizeNews {
 fn large_packets_that_vanish_while_small_ones_arrive_are_a_black_hole() {
     let mut mtu = discovery(1472);
     search(&mut mtu, 1472, NOW);
-    assert!(!mtu.on_news(&lost(1472)) && !mtu.on_news(&acked(1200)));
-    assert!(!mtu.on_news(&lost(1472)) && !mtu.on_news(&acked(1300)));
-    assert!(mtu.on_news(&lost(1472)));
+    assert!(quiet(&mut mtu, lost(1472)) && quiet(&mut mtu, acked(1200)));
+    assert!(quiet(&mut mtu, lost(1472)) && quiet(&mut mtu, acked(1300)));
+    assert_eq!(mtu.on_news(&lost(1472)), SizeChange::Changed);
     assert_eq!((mtu.current(), mtu.black_holes()), (BASE, 1));
     search(&mut mtu, 1280, NOW);
     assert!((1272..=1280).contains(&mtu.current()), "{}", mtu.current());
@@ -120,11 +126,11 @@ fn losses_by_congestion_are_no_black_hole() {
     let mut mtu = discovery(1472);
     search(&mut mtu, 1472, NOW);
     for _ in 0..100 {
-        assert!(!mtu.on_news(&lost(1472)));
-        assert!(!mtu.on_news(&SizeNews { acked: 1472, lost: 1472, ..SizeNews::default() }));
-        assert!(!mtu.on_news(&lost(1472)));
-        assert!(!mtu.on_news(&acked(1472)));
-        assert!(!mtu.on_news(&lost(1200)), "every path carries this");
+        assert!(quiet(&mut mtu, lost(1472)));
+        assert!(quiet(&mut mtu, SizeNews { acked: 1472, lost: 1472, ..SizeNews::default() }));
+        assert!(quiet(&mut mtu, lost(1472)));
+        assert!(quiet(&mut mtu, acked(1472)));
+        assert!(quiet(&mut mtu, lost(1200)), "every path carries this");
     }
     assert_eq!((mtu.current(), mtu.black_holes()), (1472, 0));
 }
@@ -134,6 +140,24 @@ fn an_answer_to_a_probe_given_up_changes_nothing() {
     let mut mtu = discovery(1472);
     assert_eq!(mtu.due(NOW), Some(1452));
     mtu.on_probe_sent();
-    assert!(!mtu.on_news(&SizeNews { probe_acked: Some(1472), acked: 1472, ..SizeNews::default() }));
+    assert!(quiet(&mut mtu, SizeNews { probe_acked: Some(1472), acked: 1472, ..SizeNews::default() }));
     assert_eq!(mtu.current(), BASE);
+}
+
+#[test]
+fn a_path_that_lets_only_small_packets_pass_is_given_up() {
+    let mut mtu = discovery(1472);
+    search(&mut mtu, 1472, NOW);
+    for _ in 0..2 {
+        assert!(quiet(&mut mtu, lost(1472)) && quiet(&mut mtu, acked(60)));
+    }
+    assert_eq!(mtu.on_news(&lost(1472)), SizeChange::Changed);
+    for _ in 0..9 {
+        assert!(quiet(&mut mtu, lost(1200)) && quiet(&mut mtu, acked(60)));
+    }
+    assert_eq!(mtu.on_news(&lost(1200)), SizeChange::NotViable);
+    let mut lucky = discovery(0);
+    for _ in 0..100 {
+        assert!(quiet(&mut lucky, lost(1200)) && quiet(&mut lucky, acked(1200)));
+    }
 }
