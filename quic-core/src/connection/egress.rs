@@ -218,7 +218,10 @@ impl Connection {
     pub(super) fn prepare_probe(&mut self, space: Space, count: u8) {
         self.probes[space as usize] = count;
         for space in [Space::Initial, Space::Handshake] {
-            if self.keyring.has(space) && self.recovery.has_ack_eliciting_in_flight(space) {
+            // What was declared lost waits for the window. The peer may need it before it can acknowledge what fills
+            // the window: a lost ServerHello would never leave behind Handshake packets that nobody can read.
+            let outstanding = self.recovery.has_ack_eliciting_in_flight(space) || self.handshake.wants(space);
+            if self.keyring.has(space) && outstanding {
                 self.handshake.resend(space);
                 self.probes[space as usize] = self.probes[space as usize].max(1);
             }
