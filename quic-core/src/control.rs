@@ -6,6 +6,8 @@ use crate::frame::{Frame, FrameWriter, Receipt};
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     handshake_done: bool,
+    /// Whether HANDSHAKE_DONE was sent and nothing is known of its fate.
+    handshake_done_unacked: bool,
     ping: bool,
 }
 
@@ -27,6 +29,7 @@ impl Control {
     pub(crate) fn write(&mut self, w: &mut FrameWriter<'_>) {
         if self.handshake_done && w.frame(&Frame::HandshakeDone, Receipt::HandshakeDone) {
             self.handshake_done = false;
+            self.handshake_done_unacked = true;
         }
         // Any other ack-eliciting frame serves as well as a PING.
         if self.ping && (w.is_ack_eliciting() || w.frame(&Frame::Ping, Receipt::Nothing)) {
@@ -36,7 +39,18 @@ impl Control {
 
     /// HANDSHAKE_DONE is repeated until it is acknowledged (RFC 9000 §13.3).
     pub(crate) fn on_handshake_done_lost(&mut self) {
-        self.handshake_done = true;
+        self.handshake_done |= self.handshake_done_unacked;
+    }
+
+    pub(crate) fn on_handshake_done_acked(&mut self) {
+        self.handshake_done = false;
+        self.handshake_done_unacked = false;
+    }
+
+    /// A probe goes out: until the client hears of the confirmation it cannot take part in much else, so a probe
+    /// repeats it rather than being a mere PING (RFC 9002 §6.2.4).
+    pub(crate) fn on_probe(&mut self) {
+        self.handshake_done |= self.handshake_done_unacked;
     }
 }
 
@@ -64,6 +78,20 @@ mod tests {
         assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
         control.send_ping();
         assert_eq!(written(&mut control), []);
+        assert!(!control.wants());
+    }
+
+    #[test]
+    fn probes_repeat_handshake_done_until_it_is_acknowledged() {
+        let mut control = Control::default();
+        control.on_probe();
+        assert!(!control.wants(), "nothing was sent yet");
+        control.send_handshake_done();
+        assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
+        control.on_probe();
+        assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
+        control.on_handshake_done_acked();
+        control.on_probe();
         assert!(!control.wants());
     }
 }

@@ -217,6 +217,7 @@ impl Connection {
     /// Probes go out at this space, and what is outstanding at the lower ones goes with them (RFC 9002 §6.2.4).
     pub(super) fn prepare_probe(&mut self, space: Space, count: u8) {
         self.probes[space as usize] = count;
+        self.control.on_probe();
         for space in [Space::Initial, Space::Handshake] {
             // What was declared lost waits for the window. The peer may need it before it can acknowledge what fills
             // the window: a lost ServerHello would never leave behind Handshake packets that nobody can read.
