@@ -37,6 +37,7 @@ impl Connection {
     /// Call again until then. `buf` should be a multiple of [`datagram_size`](Self::datagram_size) long, at least
     /// 1200 bytes.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
+        let now = self.clock.read(now);
         self.before_sending(now);
         if let Some(probe) = self.write_mtu_probe(now, buf) {
             return Some(probe);
