@@ -161,6 +161,11 @@ impl Host {
         self.peers.values().next_back().or(self.gone.last())
     }
 
+    /// The latest connection, if it lives, to be used as its application would.
+    pub fn last_peer_mut(&mut self) -> Option<&mut Peer> {
+        self.peers.values_mut().next_back()
+    }
+
     fn respond(&mut self, response: quic_core::Response) {
         let Self { address, .. } = *self;
         self.out.push_back(Datagram { from: address, to: response.remote, ecn: 0, payload: response.bytes });

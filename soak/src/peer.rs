@@ -18,6 +18,8 @@ use quic_core::{
     },
 };
 
+use crate::time;
+
 /// What an observer saw of a connection that no statistic tells.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
@@ -27,14 +29,29 @@ pub(crate) struct Watch {
     heard: AtomicU64,
 }
 
-struct Watcher(Arc<Watch>);
+struct Watcher {
+    watch: Arc<Watch>,
+    /// Who prints what happens, if it is to be told.
+    tell: Option<&'static str>,
+}
+
+/// Whether new connections print what happens to them.
+static TELL: AtomicBool = AtomicBool::new(false);
+
+/// From now on new connections print all that happens to them, for reading a run that failed.
+pub fn tell_everything() {
+    TELL.store(true, Ordering::Relaxed);
+}
 
 impl Observer for Watcher {
     fn on_event(&mut self, now: Timestamp, event: &TraceEvent<'_>) {
+        if let Some(who) = self.tell {
+            println!("{:>12} us {who}: {event:?}", (now - time(0)).as_micros());
+        }
         if let TraceEvent::PacketReceived { space, .. } = event {
-            self.0.heard.store(now.as_nanos(), Ordering::Relaxed);
+            self.watch.heard.store(now.as_nanos(), Ordering::Relaxed);
             if *space == quic_core::Space::Handshake {
-                self.0.handshake_packet.store(true, Ordering::Relaxed);
+                self.watch.handshake_packet.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -69,6 +86,8 @@ pub struct Peer {
     sending: BTreeMap<StreamId, (VecDeque<Bytes>, bool)>,
     /// Unidirectional streams that are answered, and on which stream.
     answers: BTreeMap<StreamId, StreamId>,
+    /// Those for whose answers there is no credit yet, with what is to be answered and whether that is all.
+    unanswered: BTreeMap<StreamId, (Vec<Bytes>, bool)>,
     echo: bool,
 }
 
@@ -76,7 +95,8 @@ impl Peer {
     pub(crate) fn new(mut connection: Connection, now: Timestamp, echo: bool) -> Self {
         let watch = Arc::new(Watch::default());
         watch.heard.store(now.as_nanos(), Ordering::Relaxed);
-        connection.set_observer(Box::new(Watcher(Arc::clone(&watch))));
+        let tell = TELL.load(Ordering::Relaxed).then_some(if echo { "server" } else { "client" });
+        connection.set_observer(Box::new(Watcher { watch: Arc::clone(&watch), tell }));
         Self {
             connection,
             events: Vec::new(),
@@ -89,6 +109,7 @@ impl Peer {
             watch,
             sending: BTreeMap::new(),
             answers: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             echo,
         }
     }
@@ -165,14 +186,27 @@ impl Peer {
     fn answer(&mut self, id: StreamId, data: Bytes, fin: bool) {
         let on = match id.dir() {
             Dir::Bidi => Some(id),
-            Dir::Uni => self.answers.get(&id).copied().or_else(|| {
-                let opened = self.connection.open(Dir::Uni)?;
-                self.answers.insert(id, opened);
-                Some(opened)
-            }),
+            Dir::Uni => self.answers.get(&id).copied(),
         };
         if let Some(on) = on {
-            self.send(on, data, fin);
+            return self.send(on, data, fin);
+        }
+        let (queue, ends) = self.unanswered.entry(id).or_default();
+        queue.push(data);
+        *ends |= fin;
+        self.open_answers();
+    }
+
+    /// Opens the streams on which unidirectional ones are answered, as many as the peer permits.
+    fn open_answers(&mut self) {
+        while let Some(id) = self.unanswered.keys().next().copied() {
+            let Some(on) = self.connection.open(Dir::Uni) else { return };
+            self.answers.insert(id, on);
+            let (queue, fin) = self.unanswered.remove(&id).unwrap_or_default();
+            for data in queue {
+                self.send(on, data, false);
+            }
+            self.send(on, Bytes::new(), fin);
         }
     }
 
@@ -182,6 +216,7 @@ impl Peer {
             match &event {
                 Event::StreamOpened(id) | Event::StreamReadable(id, _) => self.read(*id, now),
                 Event::StreamWritable(id, _) => self.pump(*id),
+                Event::StreamsAvailable(Dir::Uni) => self.open_answers(),
                 Event::DatagramReadable => self.receive_datagrams(now),
                 Event::Closed(error) => {
                     self.error = Some(error.clone());
