@@ -5,7 +5,8 @@ use crate::frame::{Frame, FrameWriter, Receipt};
 /// Wishes to send small frames.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
-    handshake_done: bool,
+    /// Packets that HANDSHAKE_DONE is to be put into.
+    handshake_done: u8,
     /// Whether HANDSHAKE_DONE was sent and nothing is known of its fate.
     handshake_done_unacked: bool,
     ping: bool,
@@ -14,7 +15,7 @@ pub(crate) struct Control {
 impl Control {
     /// The handshake is confirmed at the server, and the client has to hear it.
     pub(crate) fn send_handshake_done(&mut self) {
-        self.handshake_done = true;
+        self.handshake_done = 1;
     }
 
     /// Something that the peer must acknowledge.
@@ -23,12 +24,12 @@ impl Control {
     }
 
     pub(crate) fn wants(&self) -> bool {
-        self.handshake_done || self.ping
+        self.handshake_done > 0 || self.ping
     }
 
     pub(crate) fn write(&mut self, w: &mut FrameWriter<'_>) {
-        if self.handshake_done && w.frame(&Frame::HandshakeDone, Receipt::HandshakeDone) {
-            self.handshake_done = false;
+        if self.handshake_done > 0 && w.frame(&Frame::HandshakeDone, Receipt::HandshakeDone) {
+            self.handshake_done -= 1;
             self.handshake_done_unacked = true;
         }
         // Any other ack-eliciting frame serves as well as a PING.
@@ -39,18 +40,20 @@ impl Control {
 
     /// HANDSHAKE_DONE is repeated until it is acknowledged (RFC 9000 §13.3).
     pub(crate) fn on_handshake_done_lost(&mut self) {
-        self.handshake_done |= self.handshake_done_unacked;
+        self.on_probes(1);
     }
 
     pub(crate) fn on_handshake_done_acked(&mut self) {
-        self.handshake_done = false;
+        self.handshake_done = 0;
         self.handshake_done_unacked = false;
     }
 
-    /// A probe goes out: until the client hears of the confirmation it cannot take part in much else, so a probe
-    /// repeats it rather than being a mere PING (RFC 9002 §6.2.4).
-    pub(crate) fn on_probe(&mut self) {
-        self.handshake_done |= self.handshake_done_unacked;
+    /// So many probes go out: until the client hears of the confirmation it cannot take part in much else, so each of
+    /// them repeats it rather than being a mere PING (RFC 9002 §6.2.4).
+    pub(crate) fn on_probes(&mut self, count: u8) {
+        if self.handshake_done_unacked {
+            self.handshake_done = self.handshake_done.max(count);
+        }
     }
 }
 
@@ -84,14 +87,17 @@ mod tests {
     #[test]
     fn probes_repeat_handshake_done_until_it_is_acknowledged() {
         let mut control = Control::default();
-        control.on_probe();
+        control.on_probes(2);
         assert!(!control.wants(), "nothing was sent yet");
         control.send_handshake_done();
         assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
-        control.on_probe();
+        control.on_probes(2);
         assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
+        assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
+        assert!(!control.wants());
+        control.on_probes(2);
         control.on_handshake_done_acked();
-        control.on_probe();
+        control.on_probes(2);
         assert!(!control.wants());
     }
 }

@@ -209,6 +209,22 @@ fn a_rebinding_under_way_ends_in_silence_at_both_ends_or_is_survived() {
     });
 }
 
+/// Whichever of two probes arrives, it carries what the handshake waits for.
+#[test]
+fn the_second_probe_is_as_good_as_the_first() {
+    for (there, back) in [(vec![0, 1], vec![]), (vec![], vec![0, 1, 2]), (vec![1, 2], vec![])] {
+        let link = |lost: &[u64]| {
+            LinkConfig::new().delay(20 * MILLISECOND).loss(netsim::Loss::Indexes(lost.to_vec()))
+        };
+        let setup = Setup { back: Some(link(&back)), ..Setup::default() };
+        let mut world = World::with(1, &link(&there), &setup);
+        world.establish();
+        // One probe timeout of a second, not two: the next would come at three seconds.
+        let took = world.sim.now() / MILLISECOND;
+        assert!(took < 1500, "{took} ms without {there:?} and {back:?}");
+    }
+}
+
 #[test]
 fn keep_alive_brings_a_connection_through_a_quiet_hour_on_a_lossy_path() {
     let transport =

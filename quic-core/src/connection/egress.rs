@@ -184,6 +184,10 @@ impl Connection {
                 continue;
             };
             self.probes[space as usize] = self.probes[space as usize].saturating_sub(1);
+            // The other probe is to be as good as this one, should this one be lost.
+            if self.probes[space as usize] > 0 && !self.handshake.wants(space) {
+                self.handshake.resend(space);
+            }
             expand |= packet.expand;
             position = packet.sealed_end();
             if let Some(previous) = last.replace((space, packet)) {
@@ -218,7 +222,7 @@ impl Connection {
     /// Probes go out at this space, and what is outstanding at the lower ones goes with them (RFC 9002 §6.2.4).
     pub(super) fn prepare_probe(&mut self, space: Space, count: u8) {
         self.probes[space as usize] = count;
-        self.control.on_probe();
+        self.control.on_probes(count);
         for space in [Space::Initial, Space::Handshake] {
             // What was declared lost waits for the window. The peer may need it before it can acknowledge what fills
             // the window: a lost ServerHello would never leave behind Handshake packets that nobody can read.
