@@ -102,6 +102,7 @@ impl Connection {
 
     fn before_sending(&mut self, now: Timestamp) {
         self.pacing_release = None;
+        self.expire(now);
         if !self.life.is_open() {
             return;
         }

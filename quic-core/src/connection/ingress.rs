@@ -28,6 +28,7 @@ impl Connection {
     /// breaks a rule closes the connection.
     pub fn handle_datagram(&mut self, now: Timestamp, meta: &DatagramMeta, data: BytesMut) {
         let now = self.clock.read(now);
+        self.expire(now);
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += data.len() as u64;
         if meta.remote != self.path.remote {

@@ -33,6 +33,14 @@ impl Connection {
         .min()
     }
 
+    /// Before a datagram is taken or sent: the idle timeout may have passed unnoticed.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        if self.life.is_open() {
+            self.life.expire(now);
+            self.note_end(now);
+        }
+    }
+
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Too early a call does no harm.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.clock.read(now);
