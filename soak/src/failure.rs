@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use quic_core::error::{CloseReason, ConnectionError};
+use quic_core::error::{CloseReason, ConnectionError, TransportErrorCode};
 
 /// Which runs a seed is one of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +120,14 @@ pub fn is_silent_end(ends: &Ends) -> bool {
     ends.iter().any(idle) && ends.iter().all(silent)
 }
 
+/// Whether the server refused the client's Retry token before there was a connection, as it has to if the token is of
+/// another address (RFC 9000 §8.1.3).
+#[must_use]
+pub fn is_token_refused(ends: &Ends) -> bool {
+    let refused = |reason: &CloseReason| matches!(reason, CloseReason::Transport { code, .. } if *code == TransportErrorCode::INVALID_TOKEN);
+    matches!(ends, [Some(ConnectionError::PeerClosed(reason)), None] if refused(reason))
+}
+
 /// Whether the client closed with `code`, and the server heard of it or only fell silent.
 #[must_use]
 pub fn is_closed_by_client(ends: &Ends, code: u64) -> bool {
@@ -152,6 +160,11 @@ mod tests {
         assert!(is_closed_by_client(&[local(), closed(7)], 7) && is_closed_by_client(&[local(), idle()], 7));
         assert!(!is_closed_by_client(&[local(), closed(8)], 7) && !is_closed_by_client(&[local(), None], 7));
         assert!(!is_closed_by_client(&[idle(), closed(7)], 7));
+        let code = TransportErrorCode::INVALID_TOKEN;
+        let reason = CloseReason::Transport { code, frame_type: 0, reason: bytes::Bytes::new() };
+        let refused = || Some(ConnectionError::PeerClosed(reason.clone()));
+        assert!(is_token_refused(&[refused(), None]) && !is_token_refused(&[refused(), idle()]));
+        assert!(!is_token_refused(&[idle(), None]) && !is_token_refused(&[closed(7), None]));
     }
 
     #[test]

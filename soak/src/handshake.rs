@@ -7,7 +7,7 @@ use quic_core::Dir;
 use crate::{
     Setup, World, content,
     failure::Failure,
-    run::{Ending, Report, guarded, is_complete, is_confirmed},
+    run::{Ending, Permits, Report, guarded, is_complete, is_confirmed},
 };
 
 /// A handshake is done in this time, or it counts as failed.
@@ -97,7 +97,7 @@ pub fn losing(index: u64) -> Result<Report, Failure> {
         let ending = world.until("echo", HANDSHAKE_LIMIT, echoed)?;
         let took = world.sim.now();
         world.close()?;
-        world.check_end(ending, false)?;
+        world.check_end(ending, Permits::default())?;
         let client = world.sim.endpoint(world.client).last_peer();
         if client.zip(stream).is_none_or(|(peer, id)| peer.received.get(&id).is_none_or(|r| data != *r)) {
             return Err(Failure::WrongBytes("the echo".to_owned()));

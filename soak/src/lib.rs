@@ -21,7 +21,7 @@ mod sweep;
 mod transfer;
 mod world;
 
-pub use failure::{Ends, Failure, Kind, is_closed_by_client, is_silent_end};
+pub use failure::{Ends, Failure, Kind, is_closed_by_client, is_silent_end, is_token_refused};
 pub use handshake::{HANDSHAKE_LIMIT, HANDSHAKE_LOSS, Pattern, handshake, losing, patterns};
 pub use host::{Host, Policy, Traffic, time};
 pub use peer::{Peer, tell_everything};

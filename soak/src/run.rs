@@ -12,7 +12,7 @@ use quic_core::Event;
 
 use crate::{
     Host, World,
-    failure::{Ends, Failure, is_closed_by_client, is_silent_end},
+    failure::{Ends, Failure, is_closed_by_client, is_silent_end, is_token_refused},
 };
 
 /// With this code the client closes when it is done.
@@ -27,8 +27,17 @@ const CLOSING: u64 = 60 * SECOND;
 pub enum Ending {
     /// Everything was done.
     Done,
-    /// The connection ended by its idle timeout before that.
+    /// The connection ended by its idle timeout before that; or its client, rebound after a Retry, was turned away.
     Silent,
+}
+
+/// How a run may end other than by being done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Permits {
+    /// By the idle timeout.
+    pub(crate) silence: bool,
+    /// By a refusal of the client's Retry token.
+    pub(crate) refused_token: bool,
 }
 
 /// What a run tells.
@@ -127,12 +136,13 @@ impl World {
     }
 
     /// The checks that every run ends with.
-    pub(crate) fn check_end(&self, ending: Ending, may_fall_silent: bool) -> Result<(), Failure> {
+    pub(crate) fn check_end(&self, ending: Ending, permits: Permits) -> Result<(), Failure> {
         let ends = self.ends();
         match ending {
             Ending::Done if !is_closed_by_client(&ends, DONE) => return Err(Failure::UncleanEnd(ends)),
+            Ending::Silent if permits.refused_token && is_token_refused(&ends) => {}
             Ending::Silent if !is_silent_end(&ends) => return Err(Failure::UncleanEnd(ends)),
-            Ending::Silent if !may_fall_silent => return Err(Failure::NeedlessSilence(ends)),
+            Ending::Silent if !permits.silence => return Err(Failure::NeedlessSilence(ends)),
             _ => {}
         }
         self.check_silence()?;

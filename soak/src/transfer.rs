@@ -7,9 +7,9 @@ use netsim::Simulation;
 use quic_core::{Dir, StreamId, base::Timestamp};
 
 use crate::{
-    Host, Peer, Setup, World, content,
+    Host, Peer, Policy, Setup, World, content,
     failure::Failure,
-    run::{Ending, Report, guarded, is_complete},
+    run::{Ending, Permits, Report, guarded, is_complete},
     scenario::{Change, Scenario, Workload},
 };
 
@@ -42,7 +42,12 @@ pub fn play(seed: u64, scenario: &Scenario) -> Result<Report, Failure> {
     }
     let took = world.sim.now();
     world.close()?;
-    world.check_end(ending, scenario.may_fall_silent())?;
+    let permits = Permits {
+        silence: scenario.may_fall_silent(),
+        // The token tells the address from before the rebinding.
+        refused_token: scenario.rebinds() && scenario.policy == Policy::Retry,
+    };
+    world.check_end(ending, permits)?;
     if let Some(client) = world.sim.endpoint(world.client).last_peer() {
         sent.check(client, &scenario.workload, ending)?;
     }

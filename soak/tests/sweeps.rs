@@ -48,6 +48,11 @@ fn seeds_that_failed_once_hold() {
 }
 
 #[test]
+fn a_client_rebound_after_a_retry_is_turned_away() {
+    assert_eq!(transfer(5282).expect("the token is of another address").ending, Ending::Silent);
+}
+
+#[test]
 fn a_run_is_repeated_by_its_seed() {
     // Without damaged datagrams: what a flipped bit of ciphertext does depends on TLS's own randomness.
     let seeds = (0..40).filter(|seed| {
