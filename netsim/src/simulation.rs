@@ -211,6 +211,11 @@ impl<E: Endpoint> Simulation<E> {
         &mut node.endpoint
     }
 
+    /// Ends the simulation and gives back the endpoints, in the order in which their nodes were added.
+    pub fn into_endpoints(self) -> impl Iterator<Item = E> {
+        self.nodes.into_iter().map(|node| node.endpoint)
+    }
+
     /// How a link behaves, to be changed.
     pub fn link_mut(&mut self, link: LinkId) -> &mut LinkConfig {
         self.links[link.0].config_mut()

@@ -5,14 +5,17 @@ use crate::frame::{Frame, FrameWriter, Receipt};
 /// Wishes to send small frames.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
-    handshake_done: bool,
+    /// Packets that HANDSHAKE_DONE is to be put into.
+    handshake_done: u8,
+    /// Whether HANDSHAKE_DONE was sent and nothing is known of its fate.
+    handshake_done_unacked: bool,
     ping: bool,
 }
 
 impl Control {
     /// The handshake is confirmed at the server, and the client has to hear it.
     pub(crate) fn send_handshake_done(&mut self) {
-        self.handshake_done = true;
+        self.handshake_done = 1;
     }
 
     /// Something that the peer must acknowledge.
@@ -21,12 +24,13 @@ impl Control {
     }
 
     pub(crate) fn wants(&self) -> bool {
-        self.handshake_done || self.ping
+        self.handshake_done > 0 || self.ping
     }
 
     pub(crate) fn write(&mut self, w: &mut FrameWriter<'_>) {
-        if self.handshake_done && w.frame(&Frame::HandshakeDone, Receipt::HandshakeDone) {
-            self.handshake_done = false;
+        if self.handshake_done > 0 && w.frame(&Frame::HandshakeDone, Receipt::HandshakeDone) {
+            self.handshake_done -= 1;
+            self.handshake_done_unacked = true;
         }
         // Any other ack-eliciting frame serves as well as a PING.
         if self.ping && (w.is_ack_eliciting() || w.frame(&Frame::Ping, Receipt::Nothing)) {
@@ -36,7 +40,20 @@ impl Control {
 
     /// HANDSHAKE_DONE is repeated until it is acknowledged (RFC 9000 §13.3).
     pub(crate) fn on_handshake_done_lost(&mut self) {
-        self.handshake_done = true;
+        self.on_probes(1);
+    }
+
+    pub(crate) fn on_handshake_done_acked(&mut self) {
+        self.handshake_done = 0;
+        self.handshake_done_unacked = false;
+    }
+
+    /// So many probes go out: until the client hears of the confirmation it cannot take part in much else, so each of
+    /// them repeats it rather than being a mere PING (RFC 9002 §6.2.4).
+    pub(crate) fn on_probes(&mut self, count: u8) {
+        if self.handshake_done_unacked {
+            self.handshake_done = self.handshake_done.max(count);
+        }
     }
 }
 
@@ -64,6 +81,23 @@ mod tests {
         assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
         control.send_ping();
         assert_eq!(written(&mut control), []);
+        assert!(!control.wants());
+    }
+
+    #[test]
+    fn probes_repeat_handshake_done_until_it_is_acknowledged() {
+        let mut control = Control::default();
+        control.on_probes(2);
+        assert!(!control.wants(), "nothing was sent yet");
+        control.send_handshake_done();
+        assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
+        control.on_probes(2);
+        assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
+        assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
+        assert!(!control.wants());
+        control.on_probes(2);
+        control.on_handshake_done_acked();
+        control.on_probes(2);
         assert!(!control.wants());
     }
 }

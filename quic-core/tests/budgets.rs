@@ -1,11 +1,8 @@
 //! The fourth law on whole endpoints: what peers can make a connection and an endpoint hold, measured on the heap.
 
-mod common;
-
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use common::{ALPN, World, lan, time};
 use heap_meter::{HeapMeter, Measure};
 use netsim::SECOND;
 use quic_core::{
@@ -14,6 +11,7 @@ use quic_core::{
     base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
     testing,
 };
+use soak::{ALPN, World, lan, time};
 
 #[global_allocator]
 static HEAP: HeapMeter = HeapMeter;

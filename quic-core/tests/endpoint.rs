@@ -1,11 +1,8 @@
 //! Answers of an endpoint to datagrams that belong to no connection.
 
-mod common;
-
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::{BufMut, BytesMut};
-use common::{Host, World, lan};
 use netsim::{Datagram, Endpoint as _, SECOND};
 use quic_core::{
     ConnectionId, ServerConfig, TransportConfig,
@@ -13,9 +10,10 @@ use quic_core::{
     packet::{self, Header},
     testing,
 };
+use soak::{Host, World, lan};
 
 fn server() -> Host {
-    let (tls, _) = testing::tls_server_config(common::ALPN);
+    let (tls, _) = testing::tls_server_config(soak::ALPN);
     let config = ServerConfig { tls, transport: Arc::new(TransportConfig::default()), token_key: [1; 32] };
     Host::new(1, server_address(), Some(Arc::new(config)))
 }

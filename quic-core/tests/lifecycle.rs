@@ -1,15 +1,13 @@
 //! Beginnings and ends: Retry, refusal, version negotiation, close, idle timeout, stateless reset, key updates.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Policy, Setup, World, lan, pattern};
 use netsim::{LinkConfig, MILLISECOND, SECOND};
 use quic_core::{
     Dir, Event, TransportConfig,
     error::{CloseReason, ConnectionError, TransportErrorCode},
 };
+use soak::{Policy, Setup, World, lan, pattern};
 
 #[test]
 fn a_retry_validates_the_address_and_the_handshake_goes_on() {
@@ -36,7 +34,7 @@ fn a_refused_connection_tells_the_client() {
 fn an_application_close_arrives_with_code_and_reason() {
     let mut world = World::new(3, &lan());
     world.establish();
-    let now = common::time(world.sim.now());
+    let now = soak::time(world.sim.now());
     world.client().connection.close(now, 0x1234, b"enough");
     world.wait("the close", SECOND, |_, server| server.peers.values().all(|peer| peer.error.is_some()));
     let expected = CloseReason::Application { code: 0x1234, reason: "enough".into() };
@@ -52,7 +50,7 @@ fn a_close_during_the_handshake_hides_what_the_application_said() {
     let mut world = World::new(4, &LinkConfig::new().delay(50 * MILLISECOND));
     world.connect();
     world.wait("a connection at the server", SECOND, |_, server| !server.peers.is_empty());
-    let now = common::time(world.sim.now());
+    let now = soak::time(world.sim.now());
     world.server().connection.close(now, 7, b"secret");
     world.wait("the close", SECOND, |client, _| client.peer().error.is_some());
     match world.client().error.clone() {
@@ -161,7 +159,7 @@ fn a_server_never_sends_more_than_three_times_what_an_unproven_client_sent() {
         world.client_host().peers.clear();
         let end = world.sim.now() + 40 * SECOND;
         world.sim.run_until(|_| false, end);
-        for (received, sent) in world.server_host().traffic.values() {
+        for soak::Traffic { received, sent, .. } in world.server_host().traffic.values() {
             assert!(*sent <= 3 * received, "{sent} bytes for {received}");
         }
     });
@@ -190,7 +188,7 @@ fn a_resumed_session_takes_the_parameters_of_its_own_connection() {
         // Tickets come after the handshake.
         let later = world.sim.now() + SECOND;
         world.sim.run_until(|_| false, later);
-        let now = common::time(later);
+        let now = soak::time(later);
         world.client().connection.close(now, 0, b"");
         world.wait("both gone", 10 * SECOND, |client, server| {
             client.peers.is_empty() && server.peers.is_empty()

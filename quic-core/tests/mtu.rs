@@ -1,10 +1,8 @@
 //! Path MTU discovery of whole endpoints (RFC 8899, RFC 9000 §14.3).
 
-mod common;
-
-use common::{Setup, World, lan, pattern};
 use netsim::{LinkConfig, MILLISECOND, SECOND, for_seeds};
 use quic_core::{Dir, Event, TransportConfig, error::ConnectionError};
+use soak::{Setup, World, lan, pattern};
 
 /// Sends `size` bytes to the server and back.
 fn echo(world: &mut World, size: usize) {
@@ -68,7 +66,7 @@ fn an_idle_connection_looks_as_well_and_comes_to_rest() {
 fn the_limits_of_both_ends_hold() {
     let client = TransportConfig { max_udp_payload_size: 1350, ..TransportConfig::default() };
     let server = TransportConfig { max_datagram_size: 0, ..TransportConfig::default() };
-    let mut world = World::with(4, &lan(), &Setup { client, server });
+    let mut world = World::with(4, &lan(), &Setup { client, server, ..Setup::default() });
     world.establish();
     echo(&mut world, 100_000);
     assert_eq!(sizes(&mut world), (1472, 1200), "the server does not search");
@@ -82,7 +80,7 @@ fn the_limits_of_both_ends_hold() {
 #[test]
 fn jumbo_frames_are_used_where_the_configuration_permits_them() {
     let config = TransportConfig { max_datagram_size: 65_527, ..TransportConfig::default() };
-    let setup = Setup { client: config.clone(), server: config };
+    let setup = Setup { client: config.clone(), server: config, ..Setup::default() };
     let mut world = World::with(6, &lan().mtu(8972), &setup);
     world.establish();
     for _ in 0..40 {

@@ -1,11 +1,9 @@
 //! Handshakes and transfers of whole endpoints on good and bad networks.
 
-mod common;
-
 use bytes::Bytes;
-use common::{World, lan, pattern};
 use netsim::{LinkConfig, MILLISECOND, SECOND, for_seeds};
 use quic_core::{Dir, Event};
+use soak::{World, lan, pattern};
 
 /// Echoes `size` bytes on a bidirectional stream, a unidirectional one each way, and some datagrams.
 fn exchange(world: &mut World, size: usize) {
@@ -30,7 +28,7 @@ fn a_handshake_takes_one_round_trip_and_a_half() {
     world.establish();
     assert_eq!(world.sim.now() / MILLISECOND, 200, "two round trips until HANDSHAKE_DONE arrives");
     assert!(world.client().has(&Event::HandshakeComplete));
-    assert_eq!(world.client().connection.alpn_protocol(), Some(common::ALPN));
+    assert_eq!(world.client().connection.alpn_protocol(), Some(soak::ALPN));
     assert_eq!(world.server().connection.server_name(), Some("localhost"));
     let stats = world.client().connection.stats();
     assert_eq!(stats.packets_lost, 0);
@@ -50,7 +48,7 @@ fn datagrams_are_echoed() {
     let mut world = World::new(3, &lan());
     world.establish();
     let max = world.client().connection.max_datagram_size().expect("offered");
-    let now = common::time(world.sim.now());
+    let now = soak::time(world.sim.now());
     for size in [0, 1, 100, max] {
         world.client().connection.send_datagram(now, Bytes::from(vec![7; size])).expect("room");
     }

@@ -6,6 +6,7 @@
 
 mod dependencies;
 mod options;
+mod soak;
 mod steps;
 mod tools;
 mod verdict;
@@ -16,8 +17,9 @@ const HELP: &str = "\
 cargo xtask <command>
 
   test [--no-browser] [--no-e2e] [--keep-going]
-        Everything: format, lints, unit, property, vector, simulation and documentation tests, replay of the fuzz
-        corpora, what the product depends on, and the end-to-end tests with aioquic and headless Chromium.
+        Everything: format, lints, unit, property, vector, simulation and documentation tests, optimised sweeps over
+        thousands of simulated networks, replay of the fuzz corpora, what the product depends on, and the end-to-end
+        tests with aioquic and headless Chromium.
         Installs what those need where it can; says in one line what is missing. With CI=true a missing tool fails.
         --no-browser   no Chromium
         --no-e2e       neither Chromium nor aioquic
@@ -29,6 +31,9 @@ cargo xtask <command>
   fuzz --replay [TARGET]     runs every file of fuzz/corpus/<target>/ once
   fuzz --list                names the targets
   fuzz --make-corpus         writes the seed corpora anew
+
+  soak --seeds N
+        Runs N transfers over simulated networks that were not run before, and adds a line to docs/security.md.
 
   help  this text
 
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
             Err(unknown) => usage(&format!("test does not know {unknown}")),
         },
         Some((command, rest)) if command == "fuzz" => steps::fuzz(rest),
+        Some((command, rest)) if command == "soak" => steps::soak(rest),
         Some((command, _)) if matches!(command.as_str(), "help" | "--help" | "-h") => {
             print!("{HELP}");
             ExitCode::SUCCESS

@@ -1,7 +1,7 @@
-//! The steps of `test`, in order, and `fuzz`.
+//! The steps of `test`, in order, `fuzz` and `soak`.
 //!
-//! All test steps select the whole workspace and one profile, so that features are resolved once and nothing is built
-//! twice; tests with other implementations are `#[ignore]`d tests of the crate `e2e`, picked by name.
+//! All test steps but the sweeps, which are optimised, select the whole workspace and one profile, so that features are
+//! resolved once and nothing is built twice; tests with other implementations are `#[ignore]`d tests of the crate `e2e`, picked by name.
 
 use std::{
     env,
@@ -54,6 +54,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     all.step("unit, property, vector, simulation and documentation tests", || {
         run(&mut cargo(&["test", "--locked", "--workspace"]))
     });
+    all.step("simulated networks: 2,000 transfers, 10,000 handshakes, lost datagrams", simulated_networks);
     all.step("fuzz corpora", || run(&mut fuzz_command(&["--replay".to_owned()])));
     if !options.no_e2e {
         all.step("end to end: aioquic", || missing_in_ci(aioquic()));
@@ -71,6 +72,25 @@ fn aws_lc() -> Outcome {
         return Outcome::Skipped("needs cmake and a C compiler".to_owned());
     }
     run(&mut cargo(&["check", "--locked", "-p", "wt-api", "--features", "aws-lc-rs"]))
+}
+
+/// The binary that sweeps over seeds, optimised.
+fn soak_command(arguments: &[&str]) -> Command {
+    let mut command = cargo(&["run", "--quiet", "--release", "--locked", "-p", "soak", "--"]);
+    command.args(arguments);
+    command
+}
+
+fn simulated_networks() -> Outcome {
+    let sweeps: [&[&str]; 3] =
+        [&["sweep", "--seeds", "2000"], &["handshakes", "--seeds", "10000"], &["patterns"]];
+    let outcomes = sweeps.map(|arguments| run(&mut soak_command(arguments)));
+    outcomes.into_iter().find(|outcome| *outcome != Outcome::Passed).unwrap_or(Outcome::Passed)
+}
+
+/// `cargo xtask soak`.
+pub(crate) fn soak(arguments: &[String]) -> ExitCode {
+    crate::soak::soak(arguments, &root(), soak_command(&[]))
 }
 
 fn end_to_end(test: &str) -> Command {

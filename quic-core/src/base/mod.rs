@@ -3,6 +3,7 @@
 //! Nothing here knows QUIC's state; every other module of the crate may use it.
 
 mod budget;
+mod clock;
 mod cursor;
 mod entropy;
 mod time;
@@ -10,6 +11,7 @@ pub mod varint;
 
 pub(crate) use budget::HandshakeSlot;
 pub use budget::{Budget, BudgetExceeded, EndpointBudget};
+pub(crate) use clock::Clock;
 pub use cursor::{Reader, UnexpectedEnd, Writer};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use time::{Rate, Timestamp};

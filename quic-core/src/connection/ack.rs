@@ -49,8 +49,9 @@ impl Owners<'_> {
             Receipt::NewConnectionId(sequence) if !acked => self.local_cids.on_lost(sequence),
             Receipt::RetireConnectionId(sequence) if acked => self.remote_cids.on_acked(sequence),
             Receipt::RetireConnectionId(sequence) => self.remote_cids.on_lost(sequence),
-            Receipt::HandshakeDone if !acked => self.control.on_handshake_done_lost(),
-            Receipt::NewConnectionId(_) | Receipt::HandshakeDone => {}
+            Receipt::HandshakeDone if acked => self.control.on_handshake_done_acked(),
+            Receipt::HandshakeDone => self.control.on_handshake_done_lost(),
+            Receipt::NewConnectionId(_) => {}
             Receipt::Datagram { .. } => self.datagrams.settle(acked, false),
             Receipt::Stream { .. }
             | Receipt::ResetStream { .. }

@@ -30,6 +30,7 @@ impl Connection {
 
     /// Reads the next bytes of a stream in order, at most `max`, without a copy.
     pub fn read(&mut self, now: Timestamp, id: StreamId, max: usize) -> Result<Read, ReadError> {
+        let now = self.clock.read(now);
         self.streams.read(id, max, &mut self.budget, now, self.path.rtt.smoothed())
     }
 
@@ -122,6 +123,7 @@ impl Connection {
 
     /// Queues a datagram. It is sent once, when congestion control permits, or dropped.
     pub fn send_datagram(&mut self, now: Timestamp, data: Bytes) -> Result<(), DatagramError> {
+        let now = self.clock.read(now);
         let room = self.datagram_room();
         self.datagrams.send(data, room, now)
     }
@@ -133,6 +135,7 @@ impl Connection {
 
     /// The oldest received datagram. After `None`, [`Event::DatagramReadable`] tells of the next.
     pub fn receive_datagram(&mut self, now: Timestamp) -> Option<Bytes> {
+        let now = self.clock.read(now);
         self.datagrams.recv(now, &mut self.budget).map(|(data, _)| data)
     }
 }

@@ -92,6 +92,7 @@ impl Connection {
     /// Closes on behalf of the application with CONNECTION_CLOSE of type 0x1d (RFC 9000 §10.2). `code` is below 2^62.
     /// Data that was not sent yet is lost.
     pub fn close(&mut self, now: Timestamp, code: u64, reason: &[u8]) {
+        let now = self.clock.read(now);
         let code = code.min(crate::base::varint::MAX);
         let reason = CloseReason::Application { code, reason: Bytes::copy_from_slice(reason) };
         self.end(now, |life, three_pto| life.close(reason, ConnectionError::LocallyClosed, now, three_pto));
@@ -114,6 +115,11 @@ impl Connection {
 
     /// A stateless reset arrived: the peer has no state any more (RFC 9000 §10.3.1).
     pub fn handle_stateless_reset(&mut self, now: Timestamp) {
+        let now = self.clock.read(now);
+        self.on_stateless_reset(now);
+    }
+
+    pub(super) fn on_stateless_reset(&mut self, now: Timestamp) {
         self.end(now, |life, three_pto| life.drain(ConnectionError::StatelessReset, now, three_pto));
     }
 

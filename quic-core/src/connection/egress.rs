@@ -37,6 +37,7 @@ impl Connection {
     /// Call again until then. `buf` should be a multiple of [`datagram_size`](Self::datagram_size) long, at least
     /// 1200 bytes.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
+        let now = self.clock.read(now);
         self.before_sending(now);
         if let Some(probe) = self.write_mtu_probe(now, buf) {
             return Some(probe);
@@ -101,6 +102,7 @@ impl Connection {
 
     fn before_sending(&mut self, now: Timestamp) {
         self.pacing_release = None;
+        self.expire(now);
         if !self.life.is_open() {
             return;
         }
@@ -183,6 +185,10 @@ impl Connection {
                 continue;
             };
             self.probes[space as usize] = self.probes[space as usize].saturating_sub(1);
+            // The other probe is to be as good as this one, should this one be lost.
+            if self.probes[space as usize] > 0 && !self.handshake.wants(space) {
+                self.handshake.resend(space);
+            }
             expand |= packet.expand;
             position = packet.sealed_end();
             if let Some(previous) = last.replace((space, packet)) {
@@ -217,8 +223,12 @@ impl Connection {
     /// Probes go out at this space, and what is outstanding at the lower ones goes with them (RFC 9002 §6.2.4).
     pub(super) fn prepare_probe(&mut self, space: Space, count: u8) {
         self.probes[space as usize] = count;
+        self.control.on_probes(count);
         for space in [Space::Initial, Space::Handshake] {
-            if self.keyring.has(space) && self.recovery.has_ack_eliciting_in_flight(space) {
+            // What was declared lost waits for the window. The peer may need it before it can acknowledge what fills
+            // the window: a lost ServerHello would never leave behind Handshake packets that nobody can read.
+            let outstanding = self.recovery.has_ack_eliciting_in_flight(space) || self.handshake.wants(space);
+            if self.keyring.has(space) && outstanding {
                 self.handshake.resend(space);
                 self.probes[space as usize] = self.probes[space as usize].max(1);
             }

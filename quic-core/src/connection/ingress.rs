@@ -27,6 +27,8 @@ impl Connection {
     /// Takes a datagram that the endpoint routed here. Never fails: what cannot be used is dropped and counted, what
     /// breaks a rule closes the connection.
     pub fn handle_datagram(&mut self, now: Timestamp, meta: &DatagramMeta, data: BytesMut) {
+        let now = self.clock.read(now);
+        self.expire(now);
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += data.len() as u64;
         if meta.remote != self.path.remote {
@@ -47,7 +49,7 @@ impl Connection {
             (opened, is_short, reset_token, self.remote_cids.current_token())
             && constant_time_eq(&token, &current)
         {
-            self.handle_stateless_reset(now);
+            self.on_stateless_reset(now);
         }
         self.retry_early(now, meta);
     }

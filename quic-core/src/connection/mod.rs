@@ -31,7 +31,7 @@ use numbers::PacketNumbers;
 
 use crate::{
     acks::AckTracker,
-    base::{Budget, Entropy, HandshakeSlot, Timestamp},
+    base::{Budget, Clock, Entropy, HandshakeSlot, Timestamp},
     cids::{CidChange, LocalCids, RemoteCids},
     config::TransportConfig,
     control::Control,
@@ -52,10 +52,13 @@ use crate::{
 /// A QUIC connection, client or server, driven by five verbs: [`handle_datagram`](Self::handle_datagram),
 /// [`handle_timeout`](Self::handle_timeout), [`poll_transmit`](Self::poll_transmit), [`poll_timeout`](Self::poll_timeout),
 /// [`poll_event`](Self::poll_event). After any of the first two, and after calls of the application, the three others
-/// are to be asked until they have nothing more to say.
+/// are to be asked until they have nothing more to say. Should the caller's clock be set back, time inside goes on from
+/// where it stood.
 pub struct Connection {
     side: Side,
     config: Arc<TransportConfig>,
+    /// Every call that is told the time reads it here first.
+    clock: Clock,
     entropy: Box<dyn Entropy>,
     keyring: Keyring,
     handshake: Handshake,

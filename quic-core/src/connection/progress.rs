@@ -75,6 +75,7 @@ impl Connection {
     /// What the recovery timers depend on.
     pub(super) fn situation(&self) -> Situation {
         let client = self.side.is_client();
+        let waits = |space: &Space| self.keyring.has(*space) && self.handshake.wants(*space);
         Situation {
             max_ack_delay: self.peer.max_ack_delay,
             handshake_confirmed: self.handshake.is_confirmed(),
@@ -83,6 +84,7 @@ impl Connection {
                 || self.handshake.is_confirmed()
                 || self.recovery.largest_acked(Space::Handshake).is_some(),
             has_handshake_keys: self.keyring.has(Space::Handshake),
+            crypto_waits: [Space::Initial, Space::Handshake].into_iter().find(waits),
             amplification_limited: !client && self.path.is_amplification_limited(),
         }
     }

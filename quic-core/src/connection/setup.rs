@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     acks::AckTracker,
-    base::{Budget, Entropy, Timestamp},
+    base::{Budget, Clock, Entropy, Timestamp},
     cids::{ACTIVE_LIMIT, LocalCids, RemoteCids},
     config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig},
     control::Control,
@@ -161,6 +161,7 @@ impl Connection {
         Self {
             side: parts.side,
             config: Arc::clone(config),
+            clock: Clock::new(now),
             keyring: parts.keyring,
             handshake: Handshake::new(parts.side, parts.tls),
             acks: [

@@ -6,6 +6,11 @@ use crate::{base::Timestamp, congestion::Controller, ids::Space};
 impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` if never.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.deadline().map(|at| self.clock.show(at))
+    }
+
+    /// The earliest of all clocks, in own time.
+    fn deadline(&self) -> Option<Timestamp> {
         if !self.life.is_open() {
             return self.life.deadline();
         }
@@ -28,8 +33,17 @@ impl Connection {
         .min()
     }
 
+    /// Before a datagram is taken or sent: the idle timeout may have passed unnoticed.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        if self.life.is_open() {
+            self.life.expire(now);
+            self.note_end(now);
+        }
+    }
+
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Too early a call does no harm.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        let now = self.clock.read(now);
         if self.life.on_timeout(now) {
             self.control.send_ping();
         }

@@ -26,7 +26,8 @@ impl Limiter {
 
     /// Whether one more answer to `address` may be sent; counts it if so.
     pub(super) fn permits(&mut self, address: IpAddr, now: Timestamp) -> bool {
-        if self.since.is_none_or(|since| now - since >= PERIOD) {
+        // A clock that was set back begins a period too, or nothing would be answered until it has caught up.
+        if self.since.is_none_or(|since| now < since || now - since >= PERIOD) {
             self.since = Some(now);
             self.sent = 0;
             self.per_address.clear();
@@ -60,5 +61,6 @@ mod tests {
         assert_eq!(permitted(&mut limiter, a, start), 4);
         assert_eq!(permitted(&mut limiter, b, start), 2);
         assert_eq!(permitted(&mut limiter, a, start + PERIOD), 4);
+        assert_eq!(permitted(&mut limiter, a, start), 4, "the clock was set back");
     }
 }

@@ -179,15 +179,20 @@ impl Life {
         }
     }
 
+    /// Ends an open connection whose idle timeout has passed: closed silently, its state discarded (RFC 9000 §10.1).
+    /// Also to be asked before a packet is taken or sent: one that comes after the timeout, before the timer was
+    /// looked at, does not bring the connection back to life.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        if self.is_open() && self.idle_deadline.is_some_and(|at| at <= now) {
+            self.abandon(ConnectionError::IdleTimeout);
+        }
+    }
+
     /// Says whether a keep-alive PING is due; the rest shows in the phase.
     pub(crate) fn on_timeout(&mut self, now: Timestamp) -> bool {
+        self.expire(now);
         match self.phase {
             Phase::Open => {
-                if self.idle_deadline.is_some_and(|at| at <= now) {
-                    // RFC 9000 §10.1: closed silently, its state discarded.
-                    self.abandon(ConnectionError::IdleTimeout);
-                    return false;
-                }
                 let ping = self.keep_alive_deadline.is_some_and(|at| at <= now);
                 if ping {
                     self.keep_alive_deadline = self.keep_alive.map(|interval| now + interval);

@@ -96,3 +96,13 @@ fn a_draining_end_sends_nothing_and_the_first_error_stays() {
     life.on_timeout(at(300));
     assert!(life.is_closed(), "draining does not prolong closing");
 }
+
+#[test]
+fn what_comes_after_the_timeout_but_before_the_timer_revives_nothing() {
+    let mut life = life();
+    life.expire(at(29_999));
+    assert!(life.is_open());
+    life.expire(at(3_600_000));
+    assert!(life.is_closed());
+    assert_eq!(life.error(), Some(&ConnectionError::IdleTimeout));
+}

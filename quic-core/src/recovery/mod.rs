@@ -236,15 +236,25 @@ impl<R: Copy> Recovery<R> {
         earliest.map(|(at, space)| (at, Timer::Pto(Probe { space, count: 2 })))
     }
 
-    /// A client must keep the server going until it knows that its address is validated, even with nothing in
-    /// flight (RFC 9002 §6.2.2.1).
+    /// Probes with nothing in flight that could be timed, because somebody would wait for ever without them.
+    ///
+    /// A client must keep the server going until it knows that its address is validated (RFC 9002 §6.2.2.1). And at
+    /// either end handshake data that was declared lost may wait for the window while what fills the window is 1-RTT
+    /// packets, which are not timed before confirmation and which the peer may be unable to read without that data.
     fn pto_anti_deadlock(&self, rtt: &Rtt, situation: &Situation) -> Option<(Timestamp, Timer)> {
-        if situation.peer_completed_address_validation {
-            return None;
-        }
+        let space = match situation.crypto_waits {
+            _ if !situation.peer_completed_address_validation => {
+                if situation.has_handshake_keys {
+                    Space::Handshake
+                } else {
+                    Space::Initial
+                }
+            }
+            Some(space) => space,
+            None => return None,
+        };
         let backoff = 1_u32 << self.pto_count.min(MAX_BACKOFF);
         let at = self.idle_since? + rtt.pto_base().saturating_mul(backoff);
-        let space = if situation.has_handshake_keys { Space::Handshake } else { Space::Initial };
         Some((at, Timer::Pto(Probe { space, count: 1 })))
     }
 

@@ -31,6 +31,7 @@ impl Bench {
             handshake_confirmed: true,
             peer_completed_address_validation: true,
             has_handshake_keys: true,
+            crypto_waits: None,
             amplification_limited: false,
         };
         Self {
@@ -252,6 +253,24 @@ fn a_client_keeps_probing_until_the_server_has_validated_it() {
     bench.ack(Handshake, &[0..=0], 9_100).unwrap();
     bench.situation.peer_completed_address_validation = true;
     assert_eq!((bench.recovery.pto_count(), bench.deadline()), (0, None));
+}
+
+#[test]
+fn lost_handshake_data_that_waits_behind_1_rtt_packets_is_probed_for() {
+    let mut bench = Bench::client();
+    bench.situation.peer_completed_address_validation = true;
+    bench.situation.has_handshake_keys = true;
+    bench.send(Space::Handshake, 0, 0);
+    bench.send(Space::Data, 0, 0);
+    bench.send(Space::Handshake, 1, 100);
+    bench.ack(Space::Handshake, &[1..=1], 200).unwrap();
+    assert_eq!(bench.settled.last(), Some(&(0, Outcome::Lost)), "by time");
+    assert_eq!(bench.deadline(), None, "1-RTT packets are not timed before confirmation");
+    bench.situation.crypto_waits = Some(Space::Handshake);
+    let (due, why) = bench.deadline().expect("a probe");
+    assert_eq!((due, why), (at(200) + bench.rtt.pto_base(), Why::Pto));
+    let probe = bench.timeout(due).probe.expect("due");
+    assert_eq!((probe.space, probe.count), (Space::Handshake, 1));
 }
 
 #[test]

@@ -61,6 +61,7 @@ impl Sender {
             handshake_confirmed: true,
             peer_completed_address_validation: true,
             has_handshake_keys: true,
+            crypto_waits: None,
             amplification_limited: false,
         }
     }

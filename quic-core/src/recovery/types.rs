@@ -50,6 +50,8 @@ pub(crate) struct Situation {
     pub(crate) peer_completed_address_validation: bool,
     /// Whether Handshake packets can be sent.
     pub(crate) has_handshake_keys: bool,
+    /// The lowest level at which CRYPTO data waits to be sent (again).
+    pub(crate) crypto_waits: Option<Space>,
     /// Whether this is a server that may not send a byte more (RFC 9000 §8.1).
     pub(crate) amplification_limited: bool,
 }

@@ -1,0 +1,124 @@
+//! Handshakes that lose packets: 30 % each way, or chosen ones.
+
+use heap_meter::Measure;
+use netsim::{LinkConfig, Loss, MILLISECOND, Random, SECOND};
+use quic_core::Dir;
+
+use crate::{
+    Setup, World, content,
+    failure::Failure,
+    run::{Ending, Permits, Report, guarded, is_complete, is_confirmed},
+};
+
+/// A handshake is done in this time, or it counts as failed.
+pub const HANDSHAKE_LIMIT: u64 = 60 * SECOND;
+/// The loss of the handshakes' links, each way.
+pub const HANDSHAKE_LOSS: f64 = 0.3;
+/// So many datagrams of each direction may be lost in patterns.
+const PATTERN_DATAGRAMS: u64 = 12;
+/// The one-way delay of patterns.
+const PATTERN_DELAY: u64 = 20 * MILLISECOND;
+/// What is echoed after a pattern's handshake, so that there are twelve datagrams each way.
+const PATTERN_BYTES: usize = 20_000;
+/// The generator that draws delays; the links' generators have small numbers.
+const DRAW: u64 = 0x4a_d544;
+
+/// Runs the handshake of `seed` under heavy loss. [`Ending::Silent`] if it was not confirmed in a minute.
+///
+/// # Errors
+/// The invariant that did not hold.
+pub fn handshake(seed: u64) -> Result<Report, Failure> {
+    guarded(|| {
+        let measure = Measure::start();
+        let delay = MILLISECOND + Random::derived(seed, DRAW).below(100 * MILLISECOND);
+        let mut world = World::new(seed, &LinkConfig::new().delay(delay).bernoulli(HANDSHAKE_LOSS));
+        world.connect();
+        let ending = match world.until("confirmed handshake", HANDSHAKE_LIMIT, is_confirmed) {
+            // What is late is counted, not a broken invariant by itself.
+            Err(Failure::Hang { .. }) => Ending::Silent,
+            other => other?,
+        };
+        let took = world.sim.now();
+        world.close()?;
+        world.check_amplification()?;
+        let report = world.report(ending, took);
+        world.check_memory(&measure)?;
+        Ok(report)
+    })
+}
+
+/// The datagrams lost in a pattern: indexes there, indexes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// From the client to the server.
+    pub there: Vec<u64>,
+    /// From the server to the client.
+    pub back: Vec<u64>,
+}
+
+/// Every choice of one or two datagrams among the first twelve of each direction: whatever the order in which both
+/// ends send, each choice among the first twelve of the connection is one of these.
+#[must_use]
+pub fn patterns() -> Vec<Pattern> {
+    let all: Vec<_> = (0..2 * PATTERN_DATAGRAMS).collect();
+    let pattern = |lost: &[u64]| {
+        let (there, back): (Vec<u64>, Vec<u64>) = lost.iter().partition(|index| **index < PATTERN_DATAGRAMS);
+        Pattern { there, back: back.iter().map(|index| index - PATTERN_DATAGRAMS).collect() }
+    };
+    let singles = all.iter().map(|one| pattern(&[*one]));
+    let pairs = all.iter().flat_map(|one| all[*one as usize + 1..].iter().map(|two| pattern(&[*one, *two])));
+    singles.chain(pairs).collect()
+}
+
+/// Runs a handshake and a small echo without the datagrams of the pattern numbered `index`.
+///
+/// # Errors
+/// The invariant that did not hold.
+pub fn losing(index: u64) -> Result<Report, Failure> {
+    let Some(pattern) = patterns().into_iter().nth(index as usize) else {
+        return Err(Failure::Panic(format!("there is no pattern {index}")));
+    };
+    guarded(|| {
+        let measure = Measure::start();
+        let link = |lost: &[u64]| LinkConfig::new().delay(PATTERN_DELAY).loss(Loss::Indexes(lost.to_vec()));
+        let setup = Setup { back: Some(link(&pattern.back)), ..Setup::default() };
+        let mut world = World::with(index, &link(&pattern.there), &setup);
+        world.connect();
+        // Not confirmed yet: the client fills its window with packets that the server cannot read before it has the
+        // client's last handshake message.
+        world.until("complete handshake", HANDSHAKE_LIMIT, is_complete)?;
+        let data = content(index, PATTERN_BYTES);
+        let stream = world.client_host().last_peer_mut().and_then(|peer| {
+            let id = peer.connection.open(Dir::Bidi)?;
+            peer.send(id, data.clone(), true);
+            Some(id)
+        });
+        let echoed = |peer: &crate::Peer| stream.is_some_and(|id| peer.finished.contains(&id));
+        let ending = world.until("echo", HANDSHAKE_LIMIT, echoed)?;
+        let took = world.sim.now();
+        world.close()?;
+        world.check_end(ending, Permits::default())?;
+        let client = world.sim.endpoint(world.client).last_peer();
+        if client.zip(stream).is_none_or(|(peer, id)| peer.received.get(&id).is_none_or(|r| data != *r)) {
+            return Err(Failure::WrongBytes("the echo".to_owned()));
+        }
+        drop((data, echoed));
+        let report = world.report(ending, took);
+        world.check_memory(&measure)?;
+        Ok(report)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_patterns_of_one_and_two_are_there_once() {
+        let all = patterns();
+        assert_eq!(all.len(), 24 + 24 * 23 / 2);
+        assert!(all.iter().enumerate().all(|(at, one)| !all[..at].contains(one)));
+        assert!(all.contains(&Pattern { there: vec![0], back: vec![11] }));
+        assert!(all.contains(&Pattern { there: vec![], back: vec![3, 4] }));
+    }
+}

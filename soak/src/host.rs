@@ -1,0 +1,295 @@
+//! An endpoint of quic-core as a node of a simulated network: the one adapter between the two.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use bytes::BytesMut;
+use netsim::{Datagram, SECOND};
+use quic_core::{
+    CidFactory, ClientConfig, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig,
+    ServerConfig,
+    base::{Ecn, SeededEntropy, Timestamp},
+};
+
+use crate::peer::{Peer, Watch};
+
+/// The virtual time zero on the endpoints' clocks: late enough that a clock may be set back by hours.
+const EPOCH: u64 = 100_000 * SECOND;
+/// Bytes that a connection may fill at once: a train of datagrams, as a socket with segmentation offload takes them.
+const BATCH: usize = 64 << 10;
+
+/// A virtual time on the clock of an endpoint without skew.
+#[must_use]
+pub fn time(now: u64) -> Timestamp {
+    Timestamp::from_nanos(now + EPOCH)
+}
+
+/// What a server does with new connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Takes them.
+    #[default]
+    Accept,
+    /// Lets the client prove its address first.
+    Retry,
+    /// Turns them away.
+    Refuse,
+}
+
+/// Bytes exchanged with one remote address.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    /// Bytes of UDP payload received.
+    pub received: u64,
+    /// Bytes of UDP payload sent.
+    pub sent: u64,
+    /// Whether the remote has proved its address by a Retry token.
+    validated: bool,
+    watch: Option<Arc<Watch>>,
+    /// The first time that more than thrice the bytes received was sent before the address was validated.
+    pub amplified: Option<(u64, u64)>,
+}
+
+impl Traffic {
+    fn on_sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+        let validated =
+            self.validated || self.watch.as_ref().is_some_and(|watch| watch.saw_handshake_packet());
+        if !validated && self.sent > 3 * self.received {
+            self.amplified.get_or_insert((self.sent, self.received));
+        }
+    }
+}
+
+/// An endpoint with its connections, as a node of a simulated network.
+#[derive(Debug)]
+pub struct Host {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Connections that live.
+    pub peers: BTreeMap<ConnectionHandle, Peer>,
+    /// What becomes of new connections.
+    pub policy: Policy,
+    /// Connections that are drained and that the endpoint has forgotten.
+    pub gone: Vec<Peer>,
+    /// What was sent to and received from whom.
+    pub traffic: BTreeMap<SocketAddr, Traffic>,
+    /// The application does not look at what comes.
+    pub idle: bool,
+    /// How far the clock shown to the endpoint is ahead of the virtual time, in nanoseconds; may be negative.
+    pub skew: i64,
+    address: SocketAddr,
+    is_server: bool,
+    out: VecDeque<Datagram>,
+    buffer: Vec<u8>,
+}
+
+impl Host {
+    /// A host at `address`; with `server` it accepts connections.
+    #[must_use]
+    pub fn new(seed: u64, address: SocketAddr, server: Option<Arc<ServerConfig>>) -> Self {
+        let cids = CidFactory::new(8, 0, &[seed as u8; 32]);
+        Self::with_cids(seed, address, server, cids)
+    }
+
+    /// The same with a connection ID factory: a restarted host has the old key and another `seed`.
+    #[must_use]
+    pub fn with_cids(
+        seed: u64,
+        address: SocketAddr,
+        server: Option<Arc<ServerConfig>>,
+        cids: CidFactory,
+    ) -> Self {
+        let is_server = server.is_some();
+        let endpoint = Endpoint::new(EndpointConfig::new(cids), server, Box::new(SeededEntropy::new(seed)));
+        Self {
+            endpoint,
+            peers: BTreeMap::new(),
+            policy: Policy::Accept,
+            gone: Vec::new(),
+            traffic: BTreeMap::new(),
+            idle: false,
+            skew: 0,
+            address,
+            is_server,
+            out: VecDeque::new(),
+            buffer: vec![0; BATCH],
+        }
+    }
+
+    /// The time shown to the endpoint at the virtual time `now`.
+    #[must_use]
+    pub fn clock(&self, now: u64) -> Timestamp {
+        Timestamp::from_nanos((now + EPOCH).saturating_add_signed(self.skew))
+    }
+
+    /// Opens a connection to `remote`.
+    ///
+    /// # Panics
+    /// If the configuration cannot be used.
+    pub fn connect(&mut self, now: u64, config: &ClientConfig, remote: SocketAddr) -> ConnectionHandle {
+        let now = self.clock(now);
+        let (handle, connection) =
+            self.endpoint.connect(now, config, "localhost", remote).expect("a usable configuration");
+        self.peers.insert(handle, Peer::new(connection, now, false));
+        handle
+    }
+
+    /// The only connection.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        self.peers.values().next().expect("a connection")
+    }
+
+    /// The only connection.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn peer_mut(&mut self) -> &mut Peer {
+        self.peers.values_mut().next().expect("a connection")
+    }
+
+    /// The latest connection, alive or gone.
+    #[must_use]
+    pub fn last_peer(&self) -> Option<&Peer> {
+        self.peers.values().next_back().or(self.gone.last())
+    }
+
+    /// The latest connection, if it lives, to be used as its application would.
+    pub fn last_peer_mut(&mut self) -> Option<&mut Peer> {
+        self.peers.values_mut().next_back()
+    }
+
+    fn respond(&mut self, response: quic_core::Response) {
+        let Self { address, .. } = *self;
+        self.out.push_back(Datagram { from: address, to: response.remote, ecn: 0, payload: response.bytes });
+    }
+
+    fn on_incoming(&mut self, now: Timestamp, incoming: quic_core::Incoming) {
+        let remote = incoming.remote_address();
+        match self.policy {
+            Policy::Retry if !incoming.is_validated() => {
+                if let Some(retry) = self.endpoint.retry(now, &incoming) {
+                    self.respond(retry);
+                }
+            }
+            Policy::Refuse => {
+                let refusal = self.endpoint.refuse(&incoming);
+                self.respond(refusal);
+            }
+            _ => {
+                let validated = incoming.is_validated();
+                if let Ok((handle, connection)) = self.endpoint.accept(now, incoming) {
+                    let peer = Peer::new(connection, now, true);
+                    let traffic = self.traffic.entry(remote).or_default();
+                    traffic.validated = validated;
+                    traffic.watch = Some(peer.watch());
+                    self.peers.insert(handle, peer);
+                }
+            }
+        }
+    }
+
+    /// Lets all applications work, and forgets connections that are over.
+    fn settle(&mut self, now: Timestamp) {
+        let mut drained = Vec::new();
+        for (handle, peer) in &mut self.peers {
+            if !self.idle {
+                peer.drain(now);
+            }
+            while let Some(change) = peer.connection.poll_cid_change() {
+                self.endpoint.handle_cid_change(*handle, change);
+            }
+            if peer.connection.is_drained() {
+                drained.push(*handle);
+            }
+        }
+        for handle in drained {
+            self.endpoint.forget(handle);
+            self.gone.extend(self.peers.remove(&handle));
+        }
+    }
+
+    /// Puts all that the connections have to send now into `out`.
+    fn fill(&mut self, now: Timestamp) {
+        for peer in self.peers.values_mut() {
+            let length =
+                self.buffer.len() / peer.connection.datagram_size() * peer.connection.datagram_size();
+            while let Some(transmit) = peer.connection.poll_transmit(now, &mut self.buffer[..length]) {
+                for segment in self.buffer[..transmit.size].chunks(transmit.segment_size) {
+                    self.out.push_back(Datagram {
+                        from: self.address,
+                        to: transmit.remote,
+                        ecn: transmit.ecn as u8,
+                        payload: segment.to_vec(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl netsim::Endpoint for Host {
+    fn handle_datagram(&mut self, now: u64, from: SocketAddr, to: SocketAddr, ecn: u8, data: &[u8]) {
+        let now = self.clock(now);
+        self.traffic.entry(from).or_default().received += data.len() as u64;
+        let meta = DatagramMeta {
+            remote: from,
+            local_ip: Some(to.ip()),
+            ecn: Ecn::from_bits(ecn),
+            allocation: data.len(),
+        };
+        match self.endpoint.handle_datagram(now, &meta, BytesMut::from(data)) {
+            DatagramEvent::Connection(handle, data) => {
+                if let Some(peer) = self.peers.get_mut(&handle) {
+                    peer.connection.handle_datagram(now, &meta, data);
+                }
+            }
+            DatagramEvent::StatelessReset(handle) => {
+                if let Some(peer) = self.peers.get_mut(&handle) {
+                    peer.connection.handle_stateless_reset(now);
+                }
+            }
+            DatagramEvent::Incoming(incoming) => self.on_incoming(now, incoming),
+            DatagramEvent::Respond(response) => self.respond(response),
+            DatagramEvent::Dropped(_) => {}
+        }
+        self.settle(now);
+    }
+
+    fn handle_timeout(&mut self, now: u64) {
+        let now = self.clock(now);
+        for peer in self.peers.values_mut() {
+            if peer.connection.poll_timeout().is_some_and(|at| at <= now) {
+                peer.connection.handle_timeout(now);
+            }
+        }
+        self.settle(now);
+    }
+
+    fn poll_transmit(&mut self, now: u64) -> Option<Datagram> {
+        if self.out.is_empty() {
+            let now = self.clock(now);
+            self.settle(now);
+            self.fill(now);
+            self.settle(now);
+        }
+        let datagram = self.out.pop_front()?;
+        if self.is_server {
+            self.traffic.entry(datagram.to).or_default().on_sent(datagram.payload.len());
+        }
+        Some(datagram)
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        let earliest = self.peers.values().filter_map(|peer| peer.connection.poll_timeout()).min()?;
+        let virtual_time = i128::from(earliest.as_nanos()) - i128::from(EPOCH) - i128::from(self.skew);
+        Some(u64::try_from(virtual_time.max(0)).unwrap_or(u64::MAX))
+    }
+}

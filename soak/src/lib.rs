@@ -1,0 +1,32 @@
+//! Whole endpoints on simulated networks.
+//!
+//! Owns the one adapter from quic-core's endpoints to netsim ([`Host`], [`Peer`], [`World`]), what a seed means
+//! ([`Scenario`]), the runs ([`transfer`], [`handshake`], [`losing`]) and what must hold in each of them ([`Failure`]).
+//! For tests only: no product crate depends on it. The heap is watched only in programs that install
+//! `heap_meter::HeapMeter`.
+#![forbid(unsafe_code)]
+
+/// The tests of this crate watch the heap as its programs do.
+#[cfg(test)]
+#[global_allocator]
+static HEAP: heap_meter::HeapMeter = heap_meter::HeapMeter;
+
+mod failure;
+mod handshake;
+mod host;
+mod peer;
+mod run;
+mod scenario;
+mod sweep;
+mod transfer;
+mod world;
+
+pub use failure::{Ends, Failure, Kind, is_closed_by_client, is_silent_end, is_token_refused};
+pub use handshake::{HANDSHAKE_LIMIT, HANDSHAKE_LOSS, Pattern, handshake, losing, patterns};
+pub use host::{Host, Policy, Traffic, time};
+pub use peer::{Peer, tell_everything};
+pub use run::{Ending, Report};
+pub use scenario::{BULK, Change, DATAGRAMS, SMALL_STREAMS, Scenario, Workload};
+pub use sweep::{Summary, run, sweep};
+pub use transfer::{play, transfer};
+pub use world::{ALPN, Setup, World, content, lan, pattern};

@@ -1,0 +1,240 @@
+//! One connection and what its application does: a client that sends and collects, a server that echoes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use quic_core::{
+    Connection, Dir, Event, Observer, StreamId, TraceEvent,
+    base::Timestamp,
+    error::{
+        ConnectionError,
+        call::{Read, ReadError},
+    },
+};
+
+use crate::time;
+
+/// What an observer saw of a connection that no statistic tells.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// Whether a Handshake packet was authenticated: at a server, the client's address is proved (RFC 9000 §8.1).
+    handshake_packet: AtomicBool,
+    /// When a packet was authenticated last, in nanoseconds of the endpoint's clock.
+    heard: AtomicU64,
+}
+
+struct Watcher {
+    watch: Arc<Watch>,
+    /// Who prints what happens, if it is to be told.
+    tell: Option<&'static str>,
+}
+
+/// Whether new connections print what happens to them.
+static TELL: AtomicBool = AtomicBool::new(false);
+
+/// From now on new connections print all that happens to them, for reading a run that failed.
+pub fn tell_everything() {
+    TELL.store(true, Ordering::Relaxed);
+}
+
+impl Observer for Watcher {
+    fn on_event(&mut self, now: Timestamp, event: &TraceEvent<'_>) {
+        if let Some(who) = self.tell {
+            println!("{:>12} us {who}: {event:?}", (now - time(0)).as_micros());
+        }
+        if let TraceEvent::PacketReceived { space, .. } = event {
+            self.watch.heard.store(now.as_nanos(), Ordering::Relaxed);
+            if *space == quic_core::Space::Handshake {
+                self.watch.handshake_packet.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Watch {
+    pub(crate) fn saw_handshake_packet(&self) -> bool {
+        self.handshake_packet.load(Ordering::Relaxed)
+    }
+}
+
+/// One connection and what its application knows.
+#[derive(Debug)]
+pub struct Peer {
+    /// The connection.
+    pub connection: Connection,
+    /// All events so far.
+    pub events: Vec<Event>,
+    /// What was read from each stream; servers keep nothing, they echo it.
+    pub received: BTreeMap<StreamId, Vec<u8>>,
+    /// Streams that were read to their end.
+    pub finished: BTreeSet<StreamId>,
+    /// Streams that the peer reset, with its codes.
+    pub reset: BTreeMap<StreamId, u64>,
+    /// Datagrams received; servers echo them.
+    pub datagrams: Vec<Bytes>,
+    /// Why the connection ended.
+    pub error: Option<ConnectionError>,
+    /// When the application heard of the end, on the endpoint's clock.
+    pub ended: Option<Timestamp>,
+    watch: Arc<Watch>,
+    sending: BTreeMap<StreamId, (VecDeque<Bytes>, bool)>,
+    /// Unidirectional streams that are answered, and on which stream.
+    answers: BTreeMap<StreamId, StreamId>,
+    /// Those for whose answers there is no credit yet, with what is to be answered and whether that is all.
+    unanswered: BTreeMap<StreamId, (Vec<Bytes>, bool)>,
+    echo: bool,
+}
+
+impl Peer {
+    pub(crate) fn new(mut connection: Connection, now: Timestamp, echo: bool) -> Self {
+        let watch = Arc::new(Watch::default());
+        watch.heard.store(now.as_nanos(), Ordering::Relaxed);
+        let tell = TELL.load(Ordering::Relaxed).then_some(if echo { "server" } else { "client" });
+        connection.set_observer(Box::new(Watcher { watch: Arc::clone(&watch), tell }));
+        Self {
+            connection,
+            events: Vec::new(),
+            received: BTreeMap::new(),
+            finished: BTreeSet::new(),
+            reset: BTreeMap::new(),
+            datagrams: Vec::new(),
+            error: None,
+            ended: None,
+            watch,
+            sending: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
+            echo,
+        }
+    }
+
+    pub(crate) fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.watch)
+    }
+
+    /// When the connection last authenticated a packet, on the endpoint's clock; its making, if it never did.
+    #[must_use]
+    pub fn heard(&self) -> Timestamp {
+        Timestamp::from_nanos(self.watch.heard.load(Ordering::Relaxed))
+    }
+
+    /// Whether this event happened.
+    #[must_use]
+    pub fn has(&self, event: &Event) -> bool {
+        self.events.contains(event)
+    }
+
+    /// Queues data on a stream.
+    pub fn send(&mut self, id: StreamId, data: Bytes, fin: bool) {
+        let (queue, ends) = self.sending.entry(id).or_default();
+        queue.push_back(data);
+        *ends |= fin;
+        self.pump(id);
+    }
+
+    fn pump(&mut self, id: StreamId) {
+        let Some((queue, fin)) = self.sending.get_mut(&id) else { return };
+        while let Some(data) = queue.front_mut() {
+            if self.connection.write(id, data).is_err() {
+                self.sending.remove(&id);
+                return;
+            }
+            if !data.is_empty() {
+                return;
+            }
+            queue.pop_front();
+        }
+        if *fin {
+            let _ = self.connection.finish(id);
+            self.sending.remove(&id);
+        }
+    }
+
+    fn read(&mut self, id: StreamId, now: Timestamp) {
+        loop {
+            match self.connection.read(now, id, 64 << 10) {
+                Ok(Read::Data(data)) => {
+                    if self.echo {
+                        self.answer(id, data, false);
+                    } else {
+                        self.received.entry(id).or_default().extend_from_slice(&data);
+                    }
+                }
+                Ok(Read::Finished) => {
+                    self.finished.insert(id);
+                    if self.echo {
+                        self.answer(id, Bytes::new(), true);
+                    }
+                    return;
+                }
+                Ok(Read::Blocked) => return,
+                Err(ReadError::Reset(code)) => {
+                    self.reset.insert(id, code);
+                    return;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn answer(&mut self, id: StreamId, data: Bytes, fin: bool) {
+        let on = match id.dir() {
+            Dir::Bidi => Some(id),
+            Dir::Uni => self.answers.get(&id).copied(),
+        };
+        if let Some(on) = on {
+            return self.send(on, data, fin);
+        }
+        let (queue, ends) = self.unanswered.entry(id).or_default();
+        queue.push(data);
+        *ends |= fin;
+        self.open_answers();
+    }
+
+    /// Opens the streams on which unidirectional ones are answered, as many as the peer permits.
+    fn open_answers(&mut self) {
+        while let Some(id) = self.unanswered.keys().next().copied() {
+            let Some(on) = self.connection.open(Dir::Uni) else { return };
+            self.answers.insert(id, on);
+            let (queue, fin) = self.unanswered.remove(&id).unwrap_or_default();
+            for data in queue {
+                self.send(on, data, false);
+            }
+            self.send(on, Bytes::new(), fin);
+        }
+    }
+
+    /// Does what the application has to do after each of the connection's calls.
+    pub(crate) fn drain(&mut self, now: Timestamp) {
+        while let Some(event) = self.connection.poll_event() {
+            match &event {
+                Event::StreamOpened(id) | Event::StreamReadable(id, _) => self.read(*id, now),
+                Event::StreamWritable(id, _) => self.pump(*id),
+                Event::StreamsAvailable(Dir::Uni) => self.open_answers(),
+                Event::DatagramReadable => self.receive_datagrams(now),
+                Event::Closed(error) => {
+                    self.error = Some(error.clone());
+                    self.ended = Some(now);
+                }
+                _ => {}
+            }
+            self.events.push(event);
+        }
+    }
+
+    fn receive_datagrams(&mut self, now: Timestamp) {
+        while let Some(data) = self.connection.receive_datagram(now) {
+            if self.echo {
+                let _ = self.connection.send_datagram(now, data);
+            } else {
+                self.datagrams.push(data);
+            }
+        }
+    }
+}
