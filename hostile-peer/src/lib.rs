@@ -2,12 +2,15 @@
 //!
 //! Three parts, lowest first: [`wire`] writes frames, honest or not; [`keys`] and [`packet`] protect any packet with
 //! the keys of any level and generation; [`peer`] takes part in a handshake as far as a test wants and decrypts all
-//! that comes back; [`world`] puts it in front of a real endpoint, in memory, with a clock of its own.
+//! that comes back; [`world`] puts it in front of a real endpoint, in memory, with a clock of its own, and sees to it
+//! that nothing is left of a connection when a test is over, whatever the test was about.
 //!
 //! The tests in `tests/` are the rows of the conformance table, named by their ids. [`PENDING`] lists the rows whose
 //! feature does not exist yet.
 #![forbid(unsafe_code)]
 
+mod app;
+mod check;
 pub mod keys;
 pub mod packet;
 pub mod peer;
@@ -15,6 +18,7 @@ mod pending;
 pub mod wire;
 pub mod world;
 
+pub use app::App;
 pub use packet::Packet;
 pub use peer::{Close, Peer, Seen};
 pub use pending::PENDING;

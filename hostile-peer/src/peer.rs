@@ -9,7 +9,8 @@ use quic_core::{
     ConnectionId, Side, Space,
     base::varint,
     crypto::{
-        KeyChange, Secret, TlsClientConfig, TlsServerConfig, TlsSession, initial_secrets, unprotect_header,
+        KeyChange, Secret, TlsClientConfig, TlsServerConfig, TlsSession, initial_secrets, protect_header,
+        unprotect_header,
     },
     frame::{Frame, Frames, PacketKind},
     packet::{self, Header, LongType, VERSION_1},
@@ -94,9 +95,11 @@ pub struct Peer {
     pub undecryptable: usize,
     /// Whether datagrams of the endpoint are ignored.
     pub deaf: bool,
+    /// In a flood the peer keeps nothing of what it sees but CONNECTION_CLOSE frames.
+    pub forgets: bool,
     /// Changes handshake bytes before they are sent.
     pub tamper: Option<Tamper>,
-    setup: Tls,
+    setup: Option<Tls>,
     params: EncodeParams,
     tls: Option<TlsSession>,
     /// Whether TLS failed on what the endpoint sent, or was told to stop.
@@ -154,8 +157,9 @@ impl Peer {
             streams: Vec::new(),
             undecryptable: 0,
             deaf: false,
+            forgets: false,
             tamper: None,
-            setup,
+            setup: Some(setup),
             params,
             tls: None,
             tls_failed: false,
@@ -200,12 +204,44 @@ impl Peer {
             honest.retry_source_connection_id = self.retry_source;
         }
         let params = (self.params)(honest);
-        let tls = match &self.setup {
+        let tls = match self.setup.as_ref().expect("the peer has not been released") {
             Tls::Client(config) => TlsSession::client(config, "localhost", params),
             Tls::Server(config) => TlsSession::server(config, params),
         };
         self.tls = Some(tls.expect("the configuration is sound"));
         self.drive();
+    }
+
+    /// Lets go of everything that the peer holds, to measure what the endpoint still does.
+    pub(crate) fn release(&mut self) {
+        self.setup = None;
+        self.tls = None;
+        self.seen = Vec::new();
+        self.streams = Vec::new();
+        self.token = Vec::new();
+        self.local = [None, None, None];
+        self.remote = [None, None, None];
+        self.received = Default::default();
+        self.crypto = Default::default();
+    }
+
+    /// Appends a 1-RTT packet around `payload` to `datagram`: for floods, without an allocation.
+    pub fn seal_short(&mut self, payload: &[u8], datagram: &mut Vec<u8>) {
+        let number = self.next[Space::Data as usize];
+        self.next[Space::Data as usize] += 1;
+        let keys = self.local[Space::Data as usize].as_mut().expect("the peer has 1-RTT keys");
+        let phase = if self.generation % 2 == 1 { packet::KEY_PHASE_BIT } else { 0 };
+        let start = datagram.len();
+        datagram.push(packet::FIXED_BIT | phase | 3);
+        datagram.extend(self.dcid.as_bytes());
+        let pn_offset = datagram.len() - start;
+        datagram.extend((number as u32).to_be_bytes());
+        let header_size = pn_offset + 4;
+        datagram.extend(payload);
+        datagram.resize(datagram.len() + packet::TAG_SIZE, 0);
+        let bytes = &mut datagram[start..];
+        keys.packet(self.generation).seal(number, bytes, header_size);
+        protect_header(keys.header(), bytes, pn_offset, 4);
     }
 
     /// The TLS session, once there is one.
@@ -437,8 +473,16 @@ impl Peer {
         };
         self.largest[space as usize] = self.largest[space as usize].max(Some(number));
         self.received[space as usize].insert(number);
+        if self.forgets && self.received[space as usize].len() > 64 {
+            self.received[space as usize].pop_first();
+        }
         self.on_payload(space, &payload);
-        self.seen.push(Seen { space, number, generation, payload });
+        let closes = |frame: &Frame<'_>| {
+            matches!(frame, Frame::TransportClose { .. } | Frame::ApplicationClose { .. })
+        };
+        if !self.forgets || Frames::new(&payload).flatten().any(|frame| closes(&frame)) {
+            self.seen.push(Seen { space, number, generation, payload });
+        }
     }
 
     fn on_payload(&mut self, space: Space, payload: &[u8]) {
@@ -450,7 +494,7 @@ impl Peer {
                     self.crypto[space as usize].received.insert(offset, data.to_vec());
                     self.read_crypto(space);
                 }
-                Frame::Stream { id, offset, fin, data } => {
+                Frame::Stream { id, offset, fin, data } if !self.forgets => {
                     self.streams.push((id.value(), offset, data.to_vec(), fin));
                 }
                 _ => {}

@@ -1,50 +1,11 @@
 //! Table P, P03 to P08: Version Negotiation, Retry and tokens.
 
-use std::{net::SocketAddr, time::Duration};
-
-use hostile_peer::{Options, Stage, World, wire};
 use quic_core::{
-    ConnectionId, Event, Side, Space,
     crypto::retry_integrity_tag,
-    error::ConnectionError,
-    frame::Frame,
     packet::{self, Header},
 };
 
-const PROTOCOL_VIOLATION: u64 = 0x0a;
-const INVALID_TOKEN: u64 = 0x0b;
-
-const PING: [u8; 1] = [0x01];
-
-fn cid(bytes: &[u8]) -> ConnectionId {
-    ConnectionId::new(bytes).expect("short")
-}
-
-fn elsewhere() -> SocketAddr {
-    "198.51.100.7:9999".parse().expect("an address")
-}
-
-/// The honest rest of the handshake, and data.
-#[track_caller]
-fn goes_on(w: &mut World) {
-    for _ in 0..4 {
-        w.step();
-    }
-    assert!(w.app.events.contains(&Event::HandshakeConfirmed), "{:?}", w.app.events);
-    w.expect_alive();
-}
-
-/// A server's connection that was sent nothing, and the ClientHello that it waits for.
-fn with_hello(options: Options) -> (World, Vec<u8>) {
-    let mut w = World::before(Side::Server, options);
-    w.peer.start(cid(b"original-dst"));
-    let (_, hello) = w.peer.take_crypto(Space::Initial, usize::MAX);
-    (w, hello)
-}
-
-fn crypto(offset: u64, data: &[u8]) -> Vec<u8> {
-    wire::frame(&Frame::Crypto { offset, data })
-}
+use crate::common::*;
 
 #[test]
 fn p03_unknown_version_with_the_longest_ids() {

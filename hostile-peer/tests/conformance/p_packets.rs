@@ -1,51 +1,12 @@
 //! Table P: packets, handshake, tokens, resets.
 
-use std::{net::SocketAddr, time::Duration};
-
 use bytes::BytesMut;
-use hostile_peer::{Options, Stage, World, both, both_sides, wire};
 use quic_core::{
-    CidFactory, ConnectionId, DatagramEvent, DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Side, Space,
-    StreamId,
+    CidFactory, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig,
     base::{Ecn, SeededEntropy},
-    error::{ConnectionError, DropReason},
-    frame::Frame,
 };
 
-const PROTOCOL_VIOLATION: u64 = 0x0a;
-const AEAD_LIMIT_REACHED: u64 = 0x0f;
-
-const PING: [u8; 1] = [0x01];
-
-fn cid(bytes: &[u8]) -> ConnectionId {
-    ConnectionId::new(bytes).expect("short")
-}
-
-fn elsewhere() -> SocketAddr {
-    "198.51.100.7:9999".parse().expect("an address")
-}
-
-/// The honest rest of the handshake, and data.
-#[track_caller]
-fn goes_on(w: &mut World) {
-    for _ in 0..4 {
-        w.step();
-    }
-    assert!(w.app.events.contains(&Event::HandshakeConfirmed), "{:?}", w.app.events);
-    w.expect_alive();
-}
-
-/// A server's connection that was sent nothing, and the ClientHello that it waits for.
-fn with_hello(options: Options) -> (World, Vec<u8>) {
-    let mut w = World::before(Side::Server, options);
-    w.peer.start(cid(b"original-dst"));
-    let (_, hello) = w.peer.take_crypto(Space::Initial, usize::MAX);
-    (w, hello)
-}
-
-fn crypto(offset: u64, data: &[u8]) -> Vec<u8> {
-    wire::frame(&Frame::Crypto { offset, data })
-}
+use crate::common::*;
 
 #[test]
 fn p01_initial_in_a_small_datagram() {

@@ -1,0 +1,116 @@
+//! Table F: frames that cannot be parsed, or that this packet or this side never carries.
+
+use crate::common::*;
+
+/// A varied set of frames that have fields.
+fn frames_with_fields(side: Side) -> Vec<Vec<u8>> {
+    let stream = theirs(side, Dir::Bidi, 300);
+    let all = [
+        Frame::ResetStream { id: stream, code: 70, final_size: 700 },
+        Frame::ResetStreamAt { id: stream, code: 70, final_size: 700, reliable_size: 100 },
+        Frame::StopSending { id: stream, code: 70 },
+        Frame::Crypto { offset: 100, data: b"data" },
+        Frame::Stream { id: stream, offset: 70, fin: true, data: b"data" },
+        Frame::Stream { id: stream, offset: 0, fin: false, data: b"data" },
+        Frame::MaxData(70_000),
+        Frame::MaxStreamData { id: stream, limit: 70_000 },
+        Frame::MaxStreams { dir: Dir::Bidi, limit: 200 },
+        Frame::MaxStreams { dir: Dir::Uni, limit: 200 },
+        Frame::DataBlocked(70_000),
+        Frame::StreamDataBlocked { id: stream, limit: 100 },
+        Frame::StreamsBlocked { dir: Dir::Bidi, limit: 100 },
+        Frame::StreamsBlocked { dir: Dir::Uni, limit: 100 },
+        Frame::NewConnectionId { sequence: 1, retire_prior_to: 0, id: numbered_cid(1), token: token(1) },
+        Frame::RetireConnectionId(70),
+        Frame::PathChallenge([1; 8]),
+        Frame::PathResponse([1; 8]),
+        Frame::TransportClose { code: 70, frame_type: 70, reason: b"reason" },
+        Frame::ApplicationClose { code: 70, reason: b"reason" },
+        Frame::Datagram { data: b"data", has_length: true },
+    ];
+    let mut all: Vec<_> = all.iter().map(wire::frame).collect();
+    all.push(wire::ack(1, 70, 0, &[]));
+    all.push([&[0x03], &wire::ack(100, 70, 10, &[(5, 5), (6, 6)])[1..], &[1, 2, 3]].concat());
+    if side == Side::Client {
+        all.push(wire::frame(&Frame::NewToken(b"token")));
+    }
+    all
+}
+
+both_sides! {
+    fn f01_unknown_frame(side) {
+        for kind in [0x20, 0x3fff_ffff, 0x22, 0x41] {
+            closes_with(side, wire::ints(&[kind]), FRAME_ENCODING_ERROR, kind);
+        }
+    }
+
+    fn f02_frame_type_longer_than_needed(side) {
+        let types = (0x00..=0x1e).chain([0x24, 0x30, 0x31]);
+        for (kind, size) in types.flat_map(|kind| [2, 4, 8].map(|size| (kind, size))) {
+            let payload = [wire::long_int(kind, size), vec![0; 40]].concat();
+            let mut w = World::at(side, Stage::Confirmed);
+            w.send(Space::Data, payload);
+            w.expect_close(&[PROTOCOL_VIOLATION]);
+        }
+    }
+
+    fn f02_frame_type_cut(side) {
+        for payload in [&[0x01, 0x40][..], &[0x01, 0x80, 0, 0], &[0x01, 0xc0, 0, 0, 0, 0, 0, 0]] {
+            closes_with(side, payload.to_vec(), FRAME_ENCODING_ERROR, 0);
+        }
+    }
+
+    fn f03_frames_cut_at_each_byte(side) {
+        for frame in frames_with_fields(side) {
+            for cut in 1..frame.len() {
+                closes_with(side, frame[..cut].to_vec(), FRAME_ENCODING_ERROR, u64::from(frame[0]));
+            }
+        }
+    }
+
+    fn f04_frames_of_1rtt_in_handshake(side) {
+        for frame in [wire::frame(&Frame::PathChallenge([1; 8])), new_cid(1, 0, 1)] {
+            let mut w = World::at(side, Stage::Handshake);
+            let kind = u64::from(frame[0]);
+            w.send(Space::Handshake, frame);
+            w.expect_close_in(PROTOCOL_VIOLATION, kind);
+        }
+    }
+
+    fn f06_application_close_in_initial(side) {
+        for (stage, space) in [(Stage::Initial, Space::Initial), (Stage::Handshake, Space::Handshake)] {
+            let mut w = World::at(side, stage);
+            w.send(space, wire::frame(&Frame::ApplicationClose { code: 0x1234, reason: b"why" }));
+            w.expect_close_in(PROTOCOL_VIOLATION, 0x1d);
+            let told = CloseReason::Application { code: 0x1234, reason: "why".into() };
+            assert_eq!(w.app.error(), Some(&ConnectionError::PeerClosed(told)));
+        }
+    }
+
+    fn f07_close_with_a_huge_or_unreadable_reason(side) {
+        for reason in [vec![b'x'; 60_000], vec![0xff; 100]] {
+            let mut w = World::at(side, Stage::Confirmed);
+            let sent = w.sent.len();
+            w.send(Space::Data, wire::frame(&Frame::TransportClose { code: 1, frame_type: 0, reason: &reason }));
+            w.expect_told();
+            assert!(matches!(w.app.error(), Some(ConnectionError::PeerClosed(_))), "{:?}", w.app.error());
+            let shown = w.app.error().map(ToString::to_string);
+            assert!(shown.is_some_and(|text| !text.is_empty()), "the reason can be shown");
+            // RFC 9000 §10.2.2: draining, so silence.
+            w.send(Space::Data, vec![1]);
+            assert_eq!(w.sent.len(), sent);
+            w.expect_gone();
+        }
+    }
+
+    fn f07_close_with_a_reason_beyond_the_packet(side) {
+        let payload = [wire::ints(&[0x1c, 1, 0, 60_000]), vec![b'x'; 80]].concat();
+        closes_with(side, payload, FRAME_ENCODING_ERROR, 0x1c);
+    }
+}
+
+#[test]
+fn f30_handshake_done_and_new_token_at_a_server() {
+    closes_with(Side::Server, vec![0x1e], PROTOCOL_VIOLATION, 0x1e);
+    closes_with(Side::Server, wire::frame(&Frame::NewToken(b"token")), PROTOCOL_VIOLATION, 0x07);
+}
