@@ -16,7 +16,10 @@ use crate::{
     frame::{Frame, Frames, PacketKind},
     ids::{ConnectionId, Space},
     keyring::{OpenFailure, PacketPlace},
-    packet::{self, Header, LONG_RESERVED_BITS, LongType, SHORT_RESERVED_BITS, TAG_SIZE, VERSION_1},
+    packet::{
+        self, Header, LONG_RESERVED_BITS, LongType, MIN_INITIAL_SIZE, SHORT_RESERVED_BITS, TAG_SIZE,
+        VERSION_1,
+    },
     trace::TraceEvent,
 };
 
@@ -55,6 +58,8 @@ impl Connection {
     /// Coalesced packets, one by one (RFC 9000 §12.2).
     fn take_apart(&mut self, now: Timestamp, meta: &DatagramMeta, mut rest: BytesMut) {
         let allocation = meta.allocation.max(rest.len());
+        // RFC 9000 §14.1: clients pad what Initial packets travel in; no server takes them from smaller datagrams.
+        let takes_initial = self.side.is_client() || rest.len() >= MIN_INITIAL_SIZE;
         let cid_length = self.local_cids.length();
         let mut first_dcid = None;
         while !rest.is_empty() && self.life.is_open() {
@@ -78,6 +83,11 @@ impl Connection {
             // RFC 9000 §12.2: packets for somebody else in the same datagram are ignored.
             if *first_dcid.get_or_insert(dcid) != dcid {
                 self.drop_packet(DropReason::CoalescedForeign, packet.len(), now);
+                continue;
+            }
+            let is_initial = matches!(&header, PacketHeader::Long(long) if long.kind == LongType::Initial);
+            if is_initial && !takes_initial {
+                self.drop_packet(DropReason::DatagramTooSmall, packet.len(), now);
                 continue;
             }
             let early = EarlyPacket { header, bytes: packet, ecn: meta.ecn, received: now };
