@@ -145,7 +145,9 @@ impl Connection {
         let acks = &mut self.acks[space as usize];
         let acknowledged = acks.has_news().then(|| acks.write(w, now)).flatten();
         if content == Content::AckOnly {
-            if self.non_eliciting_run >= PING_AFTER && space == Space::Data {
+            // RFC 9002 §7: a PING counts as in flight, so a peer that acknowledges nothing gets no more than fit.
+            let room = self.path.window_room(self.recovery.in_flight()) > 0;
+            if self.non_eliciting_run >= PING_AFTER && space == Space::Data && room {
                 let _ = w.frame(&Frame::Ping, Receipt::Nothing);
             }
             return (acknowledged, false);
