@@ -227,20 +227,39 @@ impl Peer {
 
     /// Appends a 1-RTT packet around `payload` to `datagram`: for floods, without an allocation.
     pub fn seal_short(&mut self, payload: &[u8], datagram: &mut Vec<u8>) {
-        let number = self.next[Space::Data as usize];
-        self.next[Space::Data as usize] += 1;
-        let keys = self.local[Space::Data as usize].as_mut().expect("the peer has 1-RTT keys");
         let phase = if self.generation % 2 == 1 { packet::KEY_PHASE_BIT } else { 0 };
         let start = datagram.len();
         datagram.push(packet::FIXED_BIT | phase | 3);
         datagram.extend(self.dcid.as_bytes());
+        self.seal_behind_header(Space::Data, start, payload, datagram);
+    }
+
+    /// The same for an Initial packet without a token.
+    pub fn seal_initial(&mut self, payload: &[u8], datagram: &mut Vec<u8>) {
+        let start = datagram.len();
+        datagram.push(packet::FORM_LONG | packet::FIXED_BIT | 3);
+        datagram.extend(VERSION_1.to_be_bytes());
+        for id in [&self.dcid, &self.scid] {
+            datagram.push(id.len() as u8);
+            datagram.extend(id.as_bytes());
+        }
+        datagram.push(0);
+        datagram.extend((0x4000 | (4 + payload.len() + packet::TAG_SIZE) as u16).to_be_bytes());
+        self.seal_behind_header(Space::Initial, start, payload, datagram);
+    }
+
+    /// Packet number, payload and protection of a packet that begins at `start`.
+    fn seal_behind_header(&mut self, space: Space, start: usize, payload: &[u8], datagram: &mut Vec<u8>) {
+        let number = self.next[space as usize];
+        self.next[space as usize] += 1;
         let pn_offset = datagram.len() - start;
         datagram.extend((number as u32).to_be_bytes());
-        let header_size = pn_offset + 4;
         datagram.extend(payload);
         datagram.resize(datagram.len() + packet::TAG_SIZE, 0);
         let bytes = &mut datagram[start..];
-        keys.packet(self.generation).seal(number, bytes, header_size);
+        let generation = if space == Space::Data { self.generation } else { 0 };
+        let keys = self.local[space as usize].as_mut().expect("the peer has keys for the packet");
+        keys.packet(generation).seal(number, bytes, pn_offset + 4);
         protect_header(keys.header(), bytes, pn_offset, 4);
     }
 

@@ -8,7 +8,7 @@ both_sides! {
             let id = vec![9; usize::from(length)];
             [wire::ints(&[0x18, sequence, retire]), vec![length], id, vec![1; 16]].concat()
         };
-        for payload in [raw(0, 1, 0), raw(21, 1, 0), raw(8, 1, 2)] {
+        for payload in [raw(0, 1, 0), raw(21, 1, 0), raw(255, 1, 0), raw(8, 1, 2), raw(8, 0, varint::MAX)] {
             closes_with(side, payload, FRAME_ENCODING_ERROR, 0x18);
         }
     }
@@ -35,12 +35,18 @@ both_sides! {
 
     fn f31_datagrams_not_offered_or_too_large(side) {
         for (offered, size) in [(0, 0), (0, 10), (100, 99), (100, 100)] {
-            let transport = TransportConfig { max_datagram_frame_size: offered, ..TransportConfig::default() };
-            let mut w =
-                World::with(side, Stage::Confirmed, Options { transport, ..Options::default() });
+            let options = || {
+                let transport = TransportConfig { max_datagram_frame_size: offered, ..TransportConfig::default() };
+                Options { transport, ..Options::default() }
+            };
+            let mut w = World::with(side, Stage::Confirmed, options());
             // Type, and two bytes of length: 99 and 100 are both beyond 100.
-            w.send(Space::Data, [wire::long_int(0x31, 1), wire::ints(&[size]), vec![1; size as usize]].concat());
+            w.send(Space::Data, [wire::ints(&[0x31, size]), vec![1; size as usize]].concat());
             w.expect_close_in(PROTOCOL_VIOLATION, 0x31);
+            // Without a length: type and data.
+            let mut w = World::with(side, Stage::Confirmed, options());
+            w.send(Space::Data, [vec![0x30], vec![1; size as usize + 1]].concat());
+            w.expect_close_in(PROTOCOL_VIOLATION, 0x30);
         }
     }
 }
@@ -74,15 +80,17 @@ both! {
         assert_eq!(w.peer.count(|frame| matches!(frame, Frame::NewConnectionId { sequence: 4, .. })), 1);
     }
 
+    /// A hundred in each packet, the last without a length; read or not.
     fn f32_empty_datagrams_without_end(w: Confirmed) {
-        w.reads = false;
-        let many = [0x31, 0].repeat(30_000);
-        for _ in 0..34 {
-            w.send(Space::Data, many.clone());
+        let mut packet = [0x31, 0].repeat(99);
+        packet.push(0x30);
+        for reads in [true, false] {
+            w.reads = reads;
+            w.flood(10_000, |w, _| w.send_fast(&packet));
         }
-        w.send(Space::Data, vec![0x30]);
         let stats = w.connection().stats();
-        assert!(stats.memory_peak < 4 << 20, "{stats:?}");
+        assert_eq!(stats.dgrams_received, 2_000_000);
+        assert!(stats.datagrams_sent < 20_000, "acknowledgments and nothing else: {stats:?}");
         w.reads = true;
         w.send(Space::Data, vec![0x31, 0]);
         w.expect_alive();

@@ -78,6 +78,9 @@ both_sides! {
             wire::frame(&Frame::ResetStream { id: theirs(side, Dir::Bidi, index), code: 0, final_size })
         };
         closes_with(side, reset(0, window + 1), FLOW_CONTROL_ERROR, 0x04);
+        let id = theirs(side, Dir::Uni, 0);
+        let reset_at = Frame::ResetStreamAt { id, code: 0, final_size: window + 1, reliable_size: 0 };
+        closes_with(side, wire::frame(&reset_at), FLOW_CONTROL_ERROR, 0x24);
         let mut w = World::at(side, Stage::Confirmed);
         w.reads = false;
         for index in 0..total / window {
@@ -156,6 +159,39 @@ both_sides! {
     }
 }
 
+both_sides! {
+    fn f23_stream_limit_beyond_what_ids_can_tell(side) {
+        for kind in [0x12, 0x13] {
+            for limit in [(1 << 60) + 1, varint::MAX] {
+                closes_with(side, wire::ints(&[kind, limit]), FRAME_ENCODING_ERROR, kind);
+            }
+        }
+    }
+
+    fn f24_stream_data_blocked_on_a_send_only_stream(side) {
+        for created in [false, true] {
+            let mut w = World::at(side, Stage::Confirmed);
+            if created {
+                w.connection().open(Dir::Uni).expect("the peer permits streams");
+            }
+            let id = ours(side, Dir::Uni, 0);
+            w.send(Space::Data, wire::frame(&Frame::StreamDataBlocked { id, limit: 0 }));
+            w.expect_close_in(STREAM_STATE_ERROR, 0x15);
+        }
+        // Of the same kind: a stream of the endpoint that is not created yet.
+        let id = ours(side, Dir::Bidi, 0);
+        closes_with(side, wire::frame(&Frame::StreamDataBlocked { id, limit: 0 }), STREAM_STATE_ERROR, 0x15);
+    }
+
+    fn f25_streams_blocked_beyond_what_ids_can_tell(side) {
+        for kind in [0x16, 0x17] {
+            let mut w = World::at(side, Stage::Confirmed);
+            w.send(Space::Data, wire::ints(&[kind, (1 << 60) + 1]));
+            assert_eq!(w.expect_close(&[STREAM_LIMIT_ERROR, FRAME_ENCODING_ERROR]).frame_type, kind);
+        }
+    }
+}
+
 both! {
     fn f22_stream_bytes_with_other_content(w: Confirmed) {
         let id = theirs(w.side(), Dir::Bidi, 0);
@@ -169,29 +205,15 @@ both! {
     }
 
     fn f23_limits_that_go_down_are_ignored(w: Confirmed) {
+        let id = w.connection().open(Dir::Bidi).expect("the peer permits streams");
         let lower = [
             Frame::MaxData(1),
+            Frame::MaxStreamData { id, limit: 1 },
             Frame::MaxStreams { dir: Dir::Uni, limit: 0 },
             Frame::MaxStreams { dir: Dir::Bidi, limit: 0 },
         ];
         w.send(Space::Data, wire::frames(&lower));
         w.expect_alive();
-    }
-
-    fn f23_stream_limit_beyond_what_ids_can_tell(w: Confirmed) {
-        w.send(Space::Data, wire::ints(&[0x13, (1 << 60) + 1]));
-        w.expect_close_in(FRAME_ENCODING_ERROR, 0x13);
-    }
-
-    fn f24_stream_data_blocked_on_a_send_only_stream(w: Confirmed) {
-        let id = ours(w.side(), Dir::Uni, 0);
-        w.send(Space::Data, wire::frame(&Frame::StreamDataBlocked { id, limit: 0 }));
-        w.expect_close_in(STREAM_STATE_ERROR, 0x15);
-    }
-
-    fn f25_streams_blocked_beyond_what_ids_can_tell(w: Confirmed) {
-        w.send(Space::Data, wire::ints(&[0x16, (1 << 60) + 1]));
-        w.expect_close(&[STREAM_LIMIT_ERROR, FRAME_ENCODING_ERROR]);
     }
 
     fn f33_reliable_size_above_the_final_size(w: Confirmed) {

@@ -167,8 +167,17 @@ fn p06_retry_source_connection_id_missing_or_wrong() {
         w.peer.retry_source = source;
         listens(&mut w);
         w.step();
-        w.expect_close(&[0x08, PROTOCOL_VIOLATION]);
+        w.expect_close_in(TRANSPORT_PARAMETER_ERROR, 0x06);
     }
+}
+
+/// Of the same kind: the parameter without a Retry (RFC 9000 §7.3).
+#[test]
+fn p06_retry_source_connection_id_without_a_retry() {
+    let params = changed(|honest| honest.retry_source_connection_id = Some(cid(b"retry-id")));
+    let mut w = World::with(Side::Client, Stage::Initial, Options { params, ..Options::default() });
+    w.step();
+    w.expect_close_in(TRANSPORT_PARAMETER_ERROR, 0x06);
 }
 
 /// A server that asks for a Retry, and what the client got: the world, ClientHello, token and new connection ID.
@@ -235,5 +244,19 @@ fn p08_tokens_that_are_none() {
             assert!(w.bytes_out <= 3 * w.bytes_in);
         }
         goes_on(&mut w);
+    }
+}
+
+/// No token to a server that asks for one: another Retry.
+#[test]
+fn p08_tokens_that_are_none_get_a_retry() {
+    for token in [vec![0xaa; 64], vec![0], vec![0x55; 1000]] {
+        let (mut w, hello) = with_hello(Options { retry: true, ..Options::default() });
+        w.peer.token = token;
+        w.send(Space::Initial, crypto(0, &hello[..50]));
+        let [answer] = &w.stateless[..] else { panic!("one answer") };
+        assert!(matches!(packet::parse(answer, 8, false), Ok(Header::Retry(_))));
+        assert!(w.connection.is_none());
+        assert!(w.bytes_out <= 3 * w.bytes_in);
     }
 }
