@@ -2,6 +2,7 @@
 //! the demands that hold for all rows: the application was told why, and of the connection nothing is left.
 
 mod common;
+mod coverage;
 mod f_acks;
 mod f_crypto;
 mod f_encoding;

@@ -98,7 +98,7 @@ fn x13_tickets_without_end() {
         // Four in each packet, as one CRYPTO frame.
         payload.extend([0x06, 0xc0]);
         payload.extend(&offset.to_be_bytes()[1..]);
-        payload.extend((0x4000 | 4 * ticket.len() as u16).to_be_bytes());
+        payload.extend((0x4000 | (4 * ticket.len() as u16)).to_be_bytes());
         (0..4).for_each(|_| payload.extend(&ticket));
         offset += 4 * ticket.len() as u64;
         w.send_fast(&payload);
