@@ -10,11 +10,15 @@
 #![forbid(unsafe_code)]
 
 mod app;
+pub mod cases;
 mod check;
+pub mod ground;
 pub mod keys;
 pub mod packet;
 pub mod peer;
 mod rows;
+pub mod tamper;
+pub mod udp;
 pub mod wire;
 pub mod world;
 

@@ -99,8 +99,12 @@ pub struct Peer {
     pub forgets: bool,
     /// Changes handshake bytes before they are sent.
     pub tamper: Option<Tamper>,
+    /// The name that a client asks for.
+    pub server_name: String,
     setup: Option<Tls>,
     params: EncodeParams,
+    /// The client's first flight, in case of a Retry.
+    hello: Vec<u8>,
     tls: Option<TlsSession>,
     /// Whether TLS failed on what the endpoint sent, or was told to stop.
     pub tls_failed: bool,
@@ -159,8 +163,10 @@ impl Peer {
             deaf: false,
             forgets: false,
             tamper: None,
+            server_name: "localhost".to_owned(),
             setup: Some(setup),
             params,
+            hello: Vec::new(),
             tls: None,
             tls_failed: false,
             write_level: Space::Initial,
@@ -205,7 +211,7 @@ impl Peer {
         }
         let params = (self.params)(honest);
         let tls = match self.setup.as_ref().expect("the peer has not been released") {
-            Tls::Client(config) => TlsSession::client(config, "localhost", params),
+            Tls::Client(config) => TlsSession::client(config, &self.server_name, params),
             Tls::Server(config) => TlsSession::server(config, params),
         };
         self.tls = Some(tls.expect("the configuration is sound"));
@@ -219,6 +225,7 @@ impl Peer {
         self.seen = Vec::new();
         self.streams = Vec::new();
         self.token = Vec::new();
+        self.hello = Vec::new();
         self.local = [None, None, None];
         self.remote = [None, None, None];
         self.received = Default::default();
@@ -290,6 +297,9 @@ impl Peer {
             if !bytes.is_empty() {
                 if let Some(tamper) = &mut self.tamper {
                     bytes = tamper(level, bytes);
+                }
+                if self.side.is_client() && level == Space::Initial {
+                    self.hello.extend(&bytes);
                 }
                 self.crypto[level as usize].pending.extend(bytes);
             }
@@ -450,6 +460,10 @@ impl Peer {
                     (space, long.pn_offset, long.end)
                 }
                 Header::Short(short) => (Space::Data, short.pn_offset, rest.len()),
+                Header::Retry(retry) if self.side.is_client() && self.token.is_empty() => {
+                    self.token = retry.token.to_vec();
+                    return self.on_retry(retry.scid);
+                }
                 _ => {
                     self.undecryptable += 1;
                     return;
@@ -458,6 +472,14 @@ impl Peer {
             self.open(space, &rest[..end], pn_offset);
             rest = &rest[end..];
         }
+    }
+
+    /// A server asks for the address first: the ClientHello goes out again, with the token.
+    fn on_retry(&mut self, scid: ConnectionId) {
+        self.dcid = scid;
+        self.initial_keys(scid);
+        self.crypto[Space::Initial as usize].pending = self.hello.iter().copied().collect();
+        self.crypto[Space::Initial as usize].sent = 0;
     }
 
     fn on_long(&mut self, long: &packet::Long) {

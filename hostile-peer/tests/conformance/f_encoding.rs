@@ -1,43 +1,8 @@
 //! Table F: frames that cannot be parsed, or that this packet or this side never carries.
 
-use crate::common::*;
+use hostile_peer::cases::frames_with_fields;
 
-/// A varied set of frames that have fields.
-fn frames_with_fields(side: Side) -> Vec<Vec<u8>> {
-    let stream = theirs(side, Dir::Bidi, 300);
-    let all = [
-        Frame::ResetStream { id: stream, code: 70, final_size: 700 },
-        Frame::ResetStreamAt { id: stream, code: 70, final_size: 700, reliable_size: 100 },
-        Frame::StopSending { id: stream, code: 70 },
-        Frame::Crypto { offset: 100, data: b"data" },
-        Frame::Stream { id: stream, offset: 70, fin: true, data: b"data" },
-        Frame::Stream { id: stream, offset: 0, fin: false, data: b"data" },
-        Frame::MaxData(70_000),
-        Frame::MaxStreamData { id: stream, limit: 70_000 },
-        Frame::MaxStreams { dir: Dir::Bidi, limit: 200 },
-        Frame::MaxStreams { dir: Dir::Uni, limit: 200 },
-        Frame::DataBlocked(70_000),
-        Frame::StreamDataBlocked { id: stream, limit: 100 },
-        Frame::StreamsBlocked { dir: Dir::Bidi, limit: 100 },
-        Frame::StreamsBlocked { dir: Dir::Uni, limit: 100 },
-        Frame::NewConnectionId { sequence: 1, retire_prior_to: 0, id: numbered_cid(1), token: token(1) },
-        Frame::RetireConnectionId(70),
-        Frame::PathChallenge([1; 8]),
-        Frame::PathResponse([1; 8]),
-        Frame::TransportClose { code: 70, frame_type: 70, reason: b"reason" },
-        Frame::ApplicationClose { code: 70, reason: b"reason" },
-        Frame::Datagram { data: b"data", has_length: true },
-    ];
-    let mut all: Vec<_> = all.iter().map(wire::frame).collect();
-    all.push(wire::ack(1, 70, 0, &[]));
-    // A STREAM frame without LEN, cut before its data.
-    all.push(wire::ints(&[0x0c, stream.value(), 70_000]));
-    all.push([&[0x03], &wire::ack(100, 70, 10, &[(5, 5), (6, 6)])[1..], &[1, 2, 3]].concat());
-    if side == Side::Client {
-        all.push(wire::frame(&Frame::NewToken(b"token")));
-    }
-    all
-}
+use crate::common::*;
 
 both_sides! {
     fn f01_unknown_frame(side) {

@@ -1,6 +1,7 @@
 //! The rows of the conformance table that QUIC itself answers, by their ids: `f21_…` is row F21. Each `World` ends with
 //! the demands that hold for all rows: the application was told why, and of the connection nothing is left.
 
+mod cases;
 mod common;
 mod coverage;
 mod f_acks;
@@ -8,6 +9,7 @@ mod f_crypto;
 mod f_encoding;
 mod f_ids;
 mod f_streams;
+mod loopback;
 mod m_path;
 mod p_packets;
 mod p_retry;
