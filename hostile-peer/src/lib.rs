@@ -17,6 +17,7 @@ pub mod keys;
 pub mod packet;
 pub mod peer;
 mod rows;
+pub mod steps;
 pub mod tamper;
 pub mod udp;
 pub mod wire;

@@ -24,6 +24,9 @@ static HEAP: HeapMeter = HeapMeter;
 /// The ALPN protocol of both ends.
 pub const ALPN: &[u8] = b"test";
 
+/// Timers and flights of one stretch of time: more is a loop without an end.
+const MAX_ROUNDS: u32 = 20_000;
+
 /// How far the handshake is when the test begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -248,8 +251,10 @@ impl World {
                     let retry = self.endpoint.retry(self.now, &incoming).expect("not validated");
                     self.bytes_out += retry.bytes.len() as u64;
                     self.stateless.push(retry.bytes);
+                } else if self.connection.is_some() {
+                    // One connection per world.
+                    self.stateless.push(self.endpoint.refuse(&incoming).bytes);
                 } else if let Ok((handle, connection)) = self.endpoint.accept(self.now, incoming) {
-                    assert!(self.connection.is_none(), "one connection per world");
                     self.connection = Some((handle, connection));
                 }
             }
@@ -312,7 +317,8 @@ impl World {
     /// Time passes, timers fire, the peer answers honestly.
     pub fn run(&mut self, time: Duration) {
         let end = self.now + time;
-        for _ in 0..10_000 {
+        for round in 0.. {
+            assert!(round < MAX_ROUNDS, "{round} timers and flights in {time:?}: it hangs");
             if self.step() {
                 continue;
             }
@@ -332,7 +338,8 @@ impl World {
     /// Time passes, timers fire, the peer says nothing.
     pub fn run_silently(&mut self, time: Duration) {
         let end = self.now + time;
-        for _ in 0..10_000 {
+        for round in 0.. {
+            assert!(round < MAX_ROUNDS, "{round} timers and flights in {time:?}: it hangs");
             self.poll();
             let Some(at) =
                 self.connection.as_ref().and_then(|(_, c)| c.poll_timeout()).filter(|at| *at <= end)

@@ -15,6 +15,7 @@ mod p_packets;
 mod p_retry;
 mod random;
 mod smoke;
+mod steps;
 mod x_keys;
 mod x_params;
 mod x_tls;
