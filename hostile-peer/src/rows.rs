@@ -38,7 +38,11 @@ pub const PENDING: &[Pending] = &[
     pending("F05", "", "0-RTT: no frame in such a packet is ever looked at"),
     pending("F29", "zero-length IDs", "an endpoint that issues connection IDs of length zero"),
     pending("F34", "first half", "a switch that leaves reset_stream_at out: this stack always offers it"),
-    pending("X07", "comparisons", "version_information is parsed, never compared"),
+    pending(
+        "X07",
+        "forged downgrade",
+        "a second version: a client of one never connects again after Version Negotiation",
+    ),
     pending("X13", "storage of tickets", "a ticket store of our own: the TLS library holds a bounded number"),
     pending("M02", "", "connection migration: packets from other addresses are dropped"),
     pending("M06", "", "connection migration: packets from other addresses are dropped"),

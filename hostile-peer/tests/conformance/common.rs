@@ -28,6 +28,7 @@ pub(crate) const INVALID_TOKEN: u64 = 0x0b;
 pub(crate) const CRYPTO_BUFFER_EXCEEDED: u64 = 0x0d;
 pub(crate) const KEY_UPDATE_ERROR: u64 = 0x0e;
 pub(crate) const AEAD_LIMIT_REACHED: u64 = 0x0f;
+pub(crate) const VERSION_NEGOTIATION_ERROR: u64 = 0x11;
 pub(crate) const UNEXPECTED_MESSAGE: u64 = 0x010a;
 pub(crate) const DECODE_ERROR: u64 = 0x0132;
 pub(crate) const MISSING_EXTENSION: u64 = 0x016d;

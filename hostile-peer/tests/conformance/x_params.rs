@@ -77,6 +77,41 @@ both_sides! {
         }
     }
 
+    fn x07_version_information_that_does_not_parse(side) {
+        let reserved = 0x1a2a_3a4a_u32.to_be_bytes();
+        let one = 1_u32.to_be_bytes();
+        for value in [
+            vec![],
+            vec![0, 0, 1],
+            [&one[..], &one, &[0, 0]].concat(),
+            // A chosen or an available version of zero.
+            [[0; 4], one].concat(),
+            [one, [0; 4]].concat(),
+            [one, one, [0; 4], reserved].concat(),
+        ] {
+            refuses(side, raw_param(0x11, &value));
+        }
+    }
+
+    fn x07_chosen_version_that_is_not_in_use(side) {
+        for chosen in [0x6b33_43cf_u32, 0x1a2a_3a4a, 2] {
+            let value = [chosen.to_be_bytes(), 1_u32.to_be_bytes(), chosen.to_be_bytes()].concat();
+            let params = move |honest: TransportParameters| [encode(&honest), raw_param(0x11, &value)].concat();
+            with_params(side, Box::new(params)).expect_close_in(VERSION_NEGOTIATION_ERROR, 0x06);
+        }
+    }
+
+    /// The counterpart: the version in use, among others that are not known, before or behind it.
+    fn x07_chosen_version_in_use(side) {
+        let reserved = 0x1a2a_3a4a_u32.to_be_bytes();
+        let one = 1_u32.to_be_bytes();
+        for value in [[one, one, reserved].concat(), [one, reserved, one].concat()] {
+            let params = move |honest: TransportParameters| [encode(&honest), raw_param(0x11, &value)].concat();
+            let mut w = with_params(side, Box::new(params));
+            goes_on(&mut w);
+        }
+    }
+
     fn x08_values_of_the_wrong_shape(side) {
         for (id, value) in [
             (0x20, &[][..]),
@@ -125,4 +160,37 @@ fn x05_preferred_address_that_parses() {
     let mut w = with_params(Side::Client, Box::new(params));
     w.step();
     w.expect_alive();
+}
+
+#[test]
+fn x07_chosen_version_that_a_client_does_not_list() {
+    for value in [vec![1_u32], vec![1, 2, 3], vec![1, 0x1a2a_3a4a]] {
+        let value: Vec<u8> = value.into_iter().flat_map(u32::to_be_bytes).collect();
+        refuses(Side::Server, raw_param(0x11, &value));
+    }
+}
+
+/// A server may be about to give up the version that it uses (RFC 9368 §3).
+#[test]
+fn x07_chosen_version_that_a_server_does_not_list() {
+    for value in [vec![1_u32], vec![1, 0x6b33_43cf]] {
+        let value: Vec<u8> = value.into_iter().flat_map(u32::to_be_bytes).collect();
+        let params = move |honest: TransportParameters| [encode(&honest), raw_param(0x11, &value)].concat();
+        let mut w = with_params(Side::Client, Box::new(params));
+        goes_on(&mut w);
+    }
+}
+
+/// What this stack says of its own.
+#[test]
+fn x07_version_information_sent() {
+    for side in [Side::Server, Side::Client] {
+        let mut w = World::at(side, Stage::Confirmed);
+        let bytes = w.peer.tls().and_then(|tls| tls.peer_parameters()).expect("parameters").to_vec();
+        let params = TransportParameters::parse(&bytes, side).expect("valid");
+        let info = params.version_information.expect("version information");
+        assert_eq!((info.chosen, info.available[0], info.available.len()), (1, 1, 2));
+        assert!(quic_core::packet::is_reserved_version(info.available[1]));
+        w.expect_alive();
+    }
 }

@@ -18,7 +18,8 @@ use crate::{
     ids::{ConnectionId, Side, Space},
     keyring::Keyring,
     life::Life,
-    params::TransportParameters,
+    packet::VERSION_1,
+    params::{TransportParameters, VersionInformation},
     path::Path,
     recovery::Recovery,
     streams::{Streams, StreamsConfig},
@@ -229,6 +230,8 @@ fn local_parameters(
     entropy: &mut dyn Entropy,
 ) -> TransportParameters {
     let random = entropy.next_u64();
+    // RFC 9368 §3: keeps peers used to versions that they do not know.
+    let reserved = (random >> 32) as u32 & 0xf0f0_f0f0 | 0x0a0a_0a0a;
     TransportParameters {
         max_idle_timeout: config.idle_timeout.unwrap_or(Duration::ZERO),
         max_udp_payload_size: u64::from(config.max_udp_payload_size.max(1200)),
@@ -243,6 +246,10 @@ fn local_parameters(
         active_connection_id_limit: ACTIVE_LIMIT,
         initial_source_connection_id: Some(source),
         reset_stream_at: true,
+        version_information: Some(VersionInformation {
+            chosen: VERSION_1,
+            available: vec![VERSION_1, reserved],
+        }),
         max_datagram_frame_size: config.max_datagram_frame_size,
         // Migration is not supported: the peer should not try it (RFC 9000 §9).
         disable_active_migration: true,
