@@ -91,6 +91,8 @@ pub struct Peer {
     pub seen: Vec<Seen>,
     /// Stream data of the endpoint: (stream, offset, data, fin).
     pub streams: Vec<(u64, u64, Vec<u8>, bool)>,
+    /// Packets with a zero fixed bit, per packet number space.
+    pub zero_fixed_bits: [usize; 3],
     /// Packets that could not be decrypted.
     pub undecryptable: usize,
     /// Whether datagrams of the endpoint are ignored.
@@ -159,6 +161,7 @@ impl Peer {
             sends_done: true,
             seen: Vec::new(),
             streams: Vec::new(),
+            zero_fixed_bits: [0; 3],
             undecryptable: 0,
             deaf: false,
             forgets: false,
@@ -448,7 +451,7 @@ impl Peer {
             return;
         }
         while !rest.is_empty() {
-            let Ok(header) = packet::parse(rest, self.scid.len(), false) else {
+            let Ok(header) = packet::parse(rest, self.scid.len(), true) else {
                 self.undecryptable += 1;
                 return;
             };
@@ -469,6 +472,7 @@ impl Peer {
                     return;
                 }
             };
+            self.zero_fixed_bits[space as usize] += usize::from(rest[0] & packet::FIXED_BIT == 0);
             self.open(space, &rest[..end], pn_offset);
             rest = &rest[end..];
         }

@@ -29,11 +29,6 @@ const fn pending(id: &'static str, part: &'static str, waits_for: &'static str) 
 
 /// What waits, and for what.
 pub const PENDING: &[Pending] = &[
-    pending(
-        "P15",
-        "b, grease_quic_bit",
-        "RFC 9287: the parameter is not sent, and a zero fixed bit is always dropped",
-    ),
     pending("P20", "0-RTT accepted", "0-RTT: no such packet is ever opened; that they are dropped is tested"),
     pending("F05", "", "0-RTT: no frame in such a packet is ever looked at"),
     pending("F29", "zero-length IDs", "an endpoint that issues connection IDs of length zero"),

@@ -67,6 +67,30 @@ fn tests_by_row() -> BTreeMap<String, Vec<String>> {
     rows
 }
 
+/// Rows that the table asks for in both roles are played in both: by a macro, or by tests that name their role.
+#[test]
+fn both_roles_are_under_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut roles: BTreeMap<String, BTreeSet<char>> = BTreeMap::new();
+    visit(&root.join("tests"), &mut |source| {
+        for line in source.lines() {
+            let Some(rest) = line.trim_start().strip_prefix("fn ") else { continue };
+            let (name, arguments) = rest.split_once('(').unwrap_or((rest, ""));
+            let both = arguments.starts_with("side)") || arguments.starts_with("w:");
+            for id in ids_of(name) {
+                let roles = roles.entry(id).or_default();
+                roles.extend((both || name.ends_with("_server")).then_some('S'));
+                roles.extend((both || name.ends_with("_client")).then_some('C'));
+            }
+        }
+    });
+    for (id, role) in ROWS.iter().filter(|(id, role)| *role == 'B' && id.starts_with(['P', 'F', 'X', 'M'])) {
+        let waits = PENDING.iter().any(|pending| pending.id == *id && pending.part.is_empty());
+        let played = roles.get(*id).map_or(0, BTreeSet::len);
+        assert!(waits || played == 2, "{id} ({role}) is played in {played} roles");
+    }
+}
+
 #[test]
 fn names_tell_rows() {
     assert_eq!(ids_of("f21_final_size_changes"), ["F21"]);

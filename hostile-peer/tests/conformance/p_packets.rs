@@ -265,27 +265,6 @@ both! {
         goes_on(w);
     }
 
-    fn p15_fixed_bit_zero_in_1rtt(w: Confirmed) {
-        let mut packet = w.peer.packet(Space::Data, PING.to_vec()).padded_to(50);
-        packet.flip = 0x40;
-        let (sealed, sent) = (w.peer.seal(packet), w.sent.len());
-        w.deliver(&sealed);
-        assert_eq!((w.drops.pop(), w.sent.len()), (Some(DropReason::FixedBit), sent));
-        w.expect_alive();
-    }
-
-    fn p15_fixed_bit_zero_in_handshake(w: Handshake) {
-        let mut packet = w.peer.packet(Space::Handshake, PING.to_vec()).padded_to(60);
-        packet.flip = 0x40;
-        let bad = w.peer.seal(packet);
-        let before = w.connection().stats().packets_received;
-        w.deliver(&bad);
-        let good = w.peer.sealed(Space::Handshake, PING.to_vec());
-        w.deliver(&[good, bad].concat());
-        assert_eq!(w.connection().stats().packets_received, before + 1);
-        goes_on(w);
-    }
-
     fn p16_the_same_packet_again(w: Confirmed) {
         let datagram = w.peer.sealed(Space::Data, vec![0x31, 1, 7]);
         w.deliver(&datagram);
@@ -383,7 +362,75 @@ both! {
     }
 }
 
+/// An endpoint that does or does not say that it takes zero fixed bits.
+fn greased(offered: bool, accepted: bool) -> Options {
+    let transport = TransportConfig { grease_quic_bit: offered, ..TransportConfig::default() };
+    let params = changed(move |honest| honest.grease_quic_bit = accepted);
+    Options { transport, params, ..Options::default() }
+}
+
+/// A packet of the stage with a zero fixed bit.
+fn zero_bit(w: &mut World, space: Space) -> Vec<u8> {
+    let mut packet = w.peer.packet(space, PING.to_vec()).padded_to(60);
+    packet.flip = 0x40;
+    w.peer.seal(packet)
+}
+
 both_sides! {
+    /// P15a: not offered.
+    fn p15_fixed_bit_zero_though_not_offered(side) {
+        let mut w = World::with(side, Stage::Confirmed, greased(false, true));
+        let (datagram, sent) = (zero_bit(&mut w, Space::Data), w.sent.len());
+        let before = w.connection().stats();
+        w.deliver(&datagram);
+        let after = w.connection().stats();
+        assert_eq!((after.packets_received, w.sent.len()), (before.packets_received, sent));
+        assert_eq!(after.packets_dropped, before.packets_dropped + 1);
+        w.expect_alive();
+        let mut w = World::with(side, Stage::Handshake, greased(false, true));
+        let bad = zero_bit(&mut w, Space::Handshake);
+        let before = w.connection().stats().packets_received;
+        w.deliver(&bad);
+        let good = w.peer.sealed(Space::Handshake, PING.to_vec());
+        w.deliver(&[good, bad].concat());
+        assert_eq!(w.connection().stats().packets_received, before + 1);
+        goes_on(&mut w);
+    }
+
+    /// P15b: offered, in each space, coalesced too.
+    fn p15_fixed_bit_zero_as_offered(side) {
+        for (stage, space) in [(Stage::Handshake, Space::Handshake), (Stage::Confirmed, Space::Data)] {
+            let mut w = World::with(side, stage, greased(true, false));
+            let before = w.connection().stats().packets_received;
+            let mut datagram = zero_bit(&mut w, space);
+            if space == Space::Handshake {
+                datagram.extend(zero_bit(&mut w, space));
+            }
+            w.deliver(&datagram);
+            let packets = if space == Space::Handshake { 2 } else { 1 };
+            assert_eq!(w.connection().stats().packets_received, before + packets);
+            goes_on(&mut w);
+            assert_eq!(w.peer.zero_fixed_bits, [0; 3], "the peer did not permit it");
+        }
+    }
+
+    /// RFC 9287 §3.1: what is sent is unpredictable once the peer permits it, and never before its parameters came.
+    fn p15_fixed_bits_that_are_sent(side) {
+        let mut w = World::with(side, Stage::Initial, greased(true, true));
+        if side == Side::Client {
+            assert_eq!(w.peer.zero_fixed_bits, [0; 3], "nothing is known of the server");
+        }
+        for _ in 0..4 {
+            w.step();
+        }
+        for _ in 0..4 {
+            w.expect_alive();
+        }
+        let (zeros, all) = (w.peer.zero_fixed_bits[2], w.peer.received(Space::Data).len());
+        assert!(zeros > all / 4 && zeros < all * 3 / 4, "{zeros} of {all}");
+        assert_eq!(w.peer.undecryptable, 0);
+    }
+
     fn p11_length_beyond_the_datagram(side) {
         for (stage, space) in LONG {
             let mut w = World::at(side, stage);
@@ -470,4 +517,19 @@ both_sides! {
             w.expect_close_in(PROTOCOL_VIOLATION, 0);
         }
     }
+}
+
+/// No connection, no agreement: nothing that begins one may have a zero there, nor does it bring a reset about.
+#[test]
+fn p15_fixed_bit_zero_to_nobody() {
+    let (mut w, hello) = with_hello(Options::default());
+    let mut packet = w.peer.packet(Space::Initial, crypto(0, &hello)).padded_to(1200);
+    packet.flip = 0x40;
+    let datagram = w.peer.seal(packet);
+    w.deliver(&datagram);
+    w.deliver(&[7; 60]);
+    assert_eq!(w.drops, [DropReason::FixedBit; 2]);
+    assert!(w.connection.is_none() && w.stateless.is_empty());
+    w.send(Space::Initial, crypto(0, &hello));
+    goes_on(&mut w);
 }

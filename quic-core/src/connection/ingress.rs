@@ -17,8 +17,8 @@ use crate::{
     ids::{ConnectionId, Space},
     keyring::{OpenFailure, PacketPlace},
     packet::{
-        self, Header, LONG_RESERVED_BITS, LongType, MIN_INITIAL_SIZE, SHORT_RESERVED_BITS, TAG_SIZE,
-        VERSION_1,
+        self, Header, HeaderError, LONG_RESERVED_BITS, LongType, MIN_INITIAL_SIZE, SHORT_RESERVED_BITS,
+        TAG_SIZE, VERSION_1,
     },
     trace::TraceEvent,
 };
@@ -63,7 +63,7 @@ impl Connection {
         let cid_length = self.local_cids.length();
         let mut first_dcid = None;
         while !rest.is_empty() && self.life.is_open() {
-            let (header, packet) = match packet::parse(&rest, cid_length, false) {
+            let (header, packet) = match packet::parse(&rest, cid_length, self.config.grease_quic_bit) {
                 Ok(Header::Long(long)) => {
                     let packet = rest.split_to(long.end);
                     (PacketHeader::Long(long), packet)
@@ -73,6 +73,9 @@ impl Connection {
                 Ok(Header::VersionNegotiation(_)) => return self.on_version_negotiation(now, &rest),
                 Ok(Header::UnknownVersion { .. }) => {
                     return self.drop_packet(DropReason::Version, rest.len(), now);
+                }
+                Err(HeaderError::FixedBit) => {
+                    return self.drop_packet(DropReason::FixedBit, rest.len(), now);
                 }
                 Err(_) => return self.drop_packet(DropReason::HeaderMalformed, rest.len(), now),
             };
@@ -262,7 +265,11 @@ impl Connection {
 
     /// A Retry packet (RFC 9000 §17.2.5.2): one per attempt, before anything else, with a valid tag.
     fn on_retry(&mut self, now: Timestamp, bytes: &[u8]) {
-        let Ok(Header::Retry(retry)) = packet::parse(bytes, self.local_cids.length(), false) else { return };
+        let Ok(Header::Retry(retry)) =
+            packet::parse(bytes, self.local_cids.length(), self.config.grease_quic_bit)
+        else {
+            return;
+        };
         let current = self.remote_cids.current();
         let first = self.side.is_client()
             && self.first_flight.peer_source.is_none()
@@ -287,7 +294,9 @@ impl Connection {
 
     /// A Version Negotiation packet (RFC 9000 §6.2): obeyed only as the first answer, and only if it leaves no choice.
     fn on_version_negotiation(&mut self, now: Timestamp, bytes: &[u8]) {
-        let Ok(Header::VersionNegotiation(vn)) = packet::parse(bytes, self.local_cids.length(), false) else {
+        let Ok(Header::VersionNegotiation(vn)) =
+            packet::parse(bytes, self.local_cids.length(), self.config.grease_quic_bit)
+        else {
             return;
         };
         let first = self.side.is_client()

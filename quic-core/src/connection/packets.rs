@@ -214,6 +214,10 @@ impl Connection {
             buf[at..at + 2].copy_from_slice(&(0x4000 | length as u16).to_be_bytes());
         }
         let bytes = &mut buf[packet.start..packet.end + TAG_SIZE];
+        // RFC 9287 §3.1: an unpredictable fixed bit, once the peer's parameters permit it.
+        if self.peer.grease_quic_bit && self.fixed_bits.next_is_zero(self.entropy.as_mut()) {
+            bytes[0] &= !packet::FIXED_BIT;
+        }
         let size = bytes.len();
         let sealed = self.keyring.seal(packet.space, packet.place, bytes);
         debug_assert!(sealed, "packets are planned only where there are keys");

@@ -4,7 +4,7 @@ use std::{net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
     Connection, Counters, FirstFlight, Out, close::Failure, early::EarlyPackets, flood::FloodGuard,
-    numbers::PacketNumbers,
+    grease::FixedBits, numbers::PacketNumbers,
 };
 use crate::{
     acks::AckTracker,
@@ -170,6 +170,7 @@ impl Connection {
                 AckTracker::new(Space::Data, config.max_ack_delay, ACK_DELAY_EXPONENT),
             ],
             numbers,
+            fixed_bits: FixedBits::default(),
             recovery: Recovery::new(),
             path: parts.path,
             local_cids: LocalCids::new(cids.clone(), parts.local),
@@ -246,6 +247,7 @@ fn local_parameters(
         active_connection_id_limit: ACTIVE_LIMIT,
         initial_source_connection_id: Some(source),
         reset_stream_at: true,
+        grease_quic_bit: config.grease_quic_bit,
         version_information: Some(VersionInformation {
             chosen: VERSION_1,
             available: vec![VERSION_1, reserved],
