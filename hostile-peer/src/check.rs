@@ -10,6 +10,8 @@ use crate::{App, Close, World, wire};
 
 /// What may remain of a connection when it is gone, in bytes: capacity of the endpoint's tables.
 const REMAINS: isize = 4 << 10;
+/// What a connection is charged for itself as long as it exists, in bytes.
+const OWN: usize = 32 << 10;
 /// "Flat" memory: the end of a flood against a tenth of it, and the peak.
 const FLAT: isize = 64 << 10;
 const PEAK: isize = 1 << 20;
@@ -53,7 +55,7 @@ impl World {
         let Some((handle, connection)) = &mut self.connection else { return };
         assert!(connection.is_drained(), "drained at last");
         assert_eq!(connection.poll_timeout(), None);
-        assert_eq!(connection.stats().memory_used, 0, "all memory was given back");
+        assert_eq!(connection.stats().memory_used, OWN, "all memory was given back");
         self.endpoint.forget(*handle);
         assert_eq!(self.endpoint.connections(), 0);
     }
@@ -118,6 +120,12 @@ impl World {
         assert!(peak <= PEAK, "the heap's peak was {peak} bytes above");
     }
 
+    /// What the peer makes the connection hold now, and the most that it ever did, in bytes; without the connection's own.
+    pub fn held(&mut self) -> (usize, usize) {
+        let stats = self.connection().stats();
+        (stats.memory_used.saturating_sub(OWN), stats.memory_peak.saturating_sub(OWN))
+    }
+
     fn forgets(&mut self, forgets: bool) {
         self.app.forgets = forgets;
         self.peer.forgets = forgets;
@@ -137,6 +145,7 @@ impl World {
         }
         assert_eq!(self.endpoint.connections(), 0, "table entries");
         self.connection = None;
+        assert_eq!((self.budget.used(), self.budget.pending_handshakes()), (0, 0), "the endpoint's budget");
         self.app = App::default();
         self.peer.release();
         self.sent = Vec::new();

@@ -7,7 +7,7 @@ use heap_meter::{HeapMeter, Measure};
 use quic_core::{
     CidFactory, ClientConfig, Connection, ConnectionHandle, ConnectionId, DatagramEvent, DatagramMeta,
     Endpoint, EndpointConfig, Event, ServerConfig, Side, Space, TransportConfig,
-    base::{Ecn, SeededEntropy, Timestamp},
+    base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
     error::DropReason,
     testing,
 };
@@ -101,6 +101,8 @@ pub struct World {
     pub(crate) next_stream: u64,
     /// The heap before there was a connection.
     pub(crate) baseline: Measure,
+    /// What the endpoint's connections hold together.
+    pub(crate) budget: EndpointBudget,
     /// The datagram that a flood writes.
     pub(crate) scratch: Vec<u8>,
     /// What the endpoint writes its datagrams into.
@@ -146,7 +148,9 @@ impl World {
     #[must_use]
     pub fn before(under_test: Side, options: Options) -> Self {
         let cids = CidFactory::new(8, 0, &[7; 32]);
-        let mut endpoint = Endpoint::new(EndpointConfig::new(cids), None, Box::new(SeededEntropy::new(1)));
+        let config = EndpointConfig::new(cids);
+        let budget = config.budget.clone();
+        let mut endpoint = Endpoint::new(config, None, Box::new(SeededEntropy::new(1)));
         let transmit = vec![0; 64 << 10];
         let baseline = Measure::start();
         let (server_tls, certificate) = testing::tls_server_config(ALPN);
@@ -186,6 +190,7 @@ impl World {
             retry: options.retry,
             next_stream: 40,
             baseline,
+            budget,
             scratch: Vec::new(),
             transmit,
         }

@@ -192,7 +192,7 @@ impl Player<'_> {
     /// What holds at any time.
     fn check(&mut self) {
         let stats = self.world.connection().stats();
-        assert!(stats.memory_peak <= MAX_MEMORY, "{stats:?}");
+        assert!(stats.memory_peak <= MAX_MEMORY.min(stats.memory_limit), "{stats:?}");
         let heap = self.world.baseline.growth();
         assert!(heap <= MAX_HEAP, "{heap} bytes of heap");
         if !self.validated && self.world.side() == Side::Server {

@@ -52,7 +52,8 @@ fn p09_coalesced_packets_for_others() {
     let mut datagram = Vec::with_capacity(2000);
     w.flood(1_000_000, |w, n| {
         datagram.clear();
-        w.peer.seal_initial(&PING, &mut datagram);
+        // PADDING: a flood of PING frames would be an attack of its own, and ends in a close.
+        w.peer.seal_initial(&[0; 4], &mut datagram);
         for k in 0..4_u8 {
             let at = datagram.len();
             datagram.extend_from_slice(&foreign);
@@ -101,7 +102,7 @@ fn p20_0rtt_before_the_handshake_ends() {
         (early.kind, early.token) = (PacketKind::ZeroRtt, Vec::new());
         let bytes = early.seal(&mut Keys::new(&initial_secrets(&cid(b"original-dst")).0));
         w.deliver(&bytes);
-        assert_eq!(w.connection().stats().memory_used, 0);
+        assert_eq!(w.held().0, 0);
     }
     assert!(w.app.events.is_empty(), "{:?}", w.app.events);
     goes_on(&mut w);
@@ -113,7 +114,7 @@ fn p20_1rtt_before_the_handshake_ends() {
     let id = StreamId::new(Side::Client, Dir::Uni, 0);
     for n in 0..30 {
         w.send(Space::Data, wire::stream(id, n * 1000, false, &[7; 1000]));
-        assert!(w.connection().stats().memory_used < 40 << 10);
+        assert!(w.held().0 < 40 << 10);
     }
     assert!(w.app.events.is_empty() && w.app.received.is_empty(), "{:?}", w.app.events);
     w.step();
