@@ -52,6 +52,21 @@ both_sides! {
 }
 
 both! {
+    /// Of the same kind: each ID retires the one before, and no RETIRE_CONNECTION_ID is ever acknowledged. The close must
+    /// reach the peer, that is, go to an ID that the peer has.
+    fn f28_more_retirements_than_are_acknowledged(w: Confirmed) {
+        for n in 1..1000 {
+            w.send(Space::Data, new_cid(n, n, n));
+            if w.app.error().is_some() {
+                break;
+            }
+        }
+        let last = w.sent.last().expect("a close");
+        let named = (1..1000).any(|n| last[1..9] == *numbered_cid(n).as_bytes());
+        assert!(named, "the close is addressed to nobody: {last:x?}");
+        w.expect_close_in(CONNECTION_ID_LIMIT_ERROR, 0x18);
+    }
+
     fn f27_an_exact_repeat_is_ignored(w: Confirmed) {
         for _ in 0..3 {
             w.send(Space::Data, new_cid(1, 0, 1));
