@@ -9,6 +9,7 @@ mod f_crypto;
 mod f_encoding;
 mod f_ids;
 mod f_streams;
+mod floods;
 mod loopback;
 mod m_path;
 mod p_packets;
