@@ -1,5 +1,6 @@
 //! Seed corpora, made by our own encoders: each seed is valid, and its target accepts it.
 
+use crate::mutate::Random;
 use h3_core::{Settings, capsule::put_capsule};
 use qpack::{Encoder, FieldRef};
 use quic_core::{
@@ -18,6 +19,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "frames" => frames(),
         "transport_parameters" => transport_parameters(),
         "h3_frames" => h3_frames(),
+        "hostile_steps" => hostile_steps(),
         "capsules" => capsules(),
         "qpack_decode" => qpack_decode(),
         _ => Vec::new(),
@@ -282,5 +284,20 @@ fn qpack_decode() -> Vec<Vec<u8>> {
     // Set Dynamic Table Capacity 0 twice; stream cancellations.
     seeds.push(vec![2 | 1 << 2, 0x20, 0x20]);
     seeds.push(vec![3 | 1 << 2, 0x44, 0x7f, 0x80, 0x01]);
+    seeds
+}
+
+/// Steps at every stage and against both roles: a packet that is taken, then what a generator of fixed seeds says.
+fn hostile_steps() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for first in [0, 1, 4, 5, 6, 7] {
+        for seed in 0..3 {
+            let mut random = Random::new(seed * 8 + u64::from(first));
+            // A packet in the usual space with one PING.
+            let mut bytes = vec![first, 0, 0, 0, 0, 27];
+            bytes.extend((0..40 << seed).map(|_| random.next_u64() as u8));
+            seeds.push(bytes);
+        }
+    }
     seeds
 }

@@ -2,22 +2,31 @@
 //!
 //! Three parts, lowest first: [`wire`] writes frames, honest or not; [`keys`] and [`packet`] protect any packet with
 //! the keys of any level and generation; [`peer`] takes part in a handshake as far as a test wants and decrypts all
-//! that comes back; [`world`] puts it in front of a real endpoint, in memory, with a clock of its own.
+//! that comes back; [`world`] puts it in front of a real endpoint, in memory, with a clock of its own, and sees to it
+//! that nothing is left of a connection when a test is over, whatever the test was about.
 //!
-//! The tests in `tests/` are the rows of the conformance table, named by their ids. [`PENDING`] lists the rows whose
-//! feature does not exist yet.
+//! The tests in `tests/` are the rows of the conformance table, named by their ids: [`ROWS`] has all, [`PENDING`]
+//! those whose feature does not exist yet, and a test compares the two with the tests that there are.
 #![forbid(unsafe_code)]
 
+mod app;
+pub mod cases;
+mod check;
+pub mod ground;
 pub mod keys;
 pub mod packet;
 pub mod peer;
-mod pending;
+mod rows;
+pub mod steps;
+pub mod tamper;
+pub mod udp;
 pub mod wire;
 pub mod world;
 
+pub use app::App;
 pub use packet::Packet;
 pub use peer::{Close, Peer, Seen};
-pub use pending::PENDING;
+pub use rows::{PENDING, Pending, ROWS};
 pub use world::{Options, Stage, World};
 
 /// Makes a test of each role under test: `name::server` and `name::client`.

@@ -9,7 +9,8 @@ use quic_core::{
     ConnectionId, Side, Space,
     base::varint,
     crypto::{
-        KeyChange, Secret, TlsClientConfig, TlsServerConfig, TlsSession, initial_secrets, unprotect_header,
+        KeyChange, Secret, TlsClientConfig, TlsServerConfig, TlsSession, initial_secrets, protect_header,
+        unprotect_header,
     },
     frame::{Frame, Frames, PacketKind},
     packet::{self, Header, LongType, VERSION_1},
@@ -90,14 +91,22 @@ pub struct Peer {
     pub seen: Vec<Seen>,
     /// Stream data of the endpoint: (stream, offset, data, fin).
     pub streams: Vec<(u64, u64, Vec<u8>, bool)>,
+    /// Packets with a zero fixed bit, per packet number space.
+    pub zero_fixed_bits: [usize; 3],
     /// Packets that could not be decrypted.
     pub undecryptable: usize,
     /// Whether datagrams of the endpoint are ignored.
     pub deaf: bool,
+    /// In a flood the peer keeps nothing of what it sees but CONNECTION_CLOSE frames.
+    pub forgets: bool,
     /// Changes handshake bytes before they are sent.
     pub tamper: Option<Tamper>,
-    setup: Tls,
+    /// The name that a client asks for.
+    pub server_name: String,
+    setup: Option<Tls>,
     params: EncodeParams,
+    /// The client's first flight, in case of a Retry.
+    hello: Vec<u8>,
     tls: Option<TlsSession>,
     /// Whether TLS failed on what the endpoint sent, or was told to stop.
     pub tls_failed: bool,
@@ -152,11 +161,15 @@ impl Peer {
             sends_done: true,
             seen: Vec::new(),
             streams: Vec::new(),
+            zero_fixed_bits: [0; 3],
             undecryptable: 0,
             deaf: false,
+            forgets: false,
             tamper: None,
-            setup,
+            server_name: "localhost".to_owned(),
+            setup: Some(setup),
             params,
+            hello: Vec::new(),
             tls: None,
             tls_failed: false,
             write_level: Space::Initial,
@@ -200,12 +213,64 @@ impl Peer {
             honest.retry_source_connection_id = self.retry_source;
         }
         let params = (self.params)(honest);
-        let tls = match &self.setup {
-            Tls::Client(config) => TlsSession::client(config, "localhost", params),
+        let tls = match self.setup.as_ref().expect("the peer has not been released") {
+            Tls::Client(config) => TlsSession::client(config, &self.server_name, params),
             Tls::Server(config) => TlsSession::server(config, params),
         };
         self.tls = Some(tls.expect("the configuration is sound"));
         self.drive();
+    }
+
+    /// Lets go of everything that the peer holds, to measure what the endpoint still does.
+    pub(crate) fn release(&mut self) {
+        self.setup = None;
+        self.tls = None;
+        self.seen = Vec::new();
+        self.streams = Vec::new();
+        self.token = Vec::new();
+        self.hello = Vec::new();
+        self.local = [None, None, None];
+        self.remote = [None, None, None];
+        self.received = Default::default();
+        self.crypto = Default::default();
+    }
+
+    /// Appends a 1-RTT packet around `payload` to `datagram`: for floods, without an allocation.
+    pub fn seal_short(&mut self, payload: &[u8], datagram: &mut Vec<u8>) {
+        let phase = if self.generation % 2 == 1 { packet::KEY_PHASE_BIT } else { 0 };
+        let start = datagram.len();
+        datagram.push(packet::FIXED_BIT | phase | 3);
+        datagram.extend(self.dcid.as_bytes());
+        self.seal_behind_header(Space::Data, start, payload, datagram);
+    }
+
+    /// The same for an Initial packet without a token.
+    pub fn seal_initial(&mut self, payload: &[u8], datagram: &mut Vec<u8>) {
+        let start = datagram.len();
+        datagram.push(packet::FORM_LONG | packet::FIXED_BIT | 3);
+        datagram.extend(VERSION_1.to_be_bytes());
+        for id in [&self.dcid, &self.scid] {
+            datagram.push(id.len() as u8);
+            datagram.extend(id.as_bytes());
+        }
+        datagram.push(0);
+        datagram.extend((0x4000 | (4 + payload.len() + packet::TAG_SIZE) as u16).to_be_bytes());
+        self.seal_behind_header(Space::Initial, start, payload, datagram);
+    }
+
+    /// Packet number, payload and protection of a packet that begins at `start`.
+    fn seal_behind_header(&mut self, space: Space, start: usize, payload: &[u8], datagram: &mut Vec<u8>) {
+        let number = self.next[space as usize];
+        self.next[space as usize] += 1;
+        let pn_offset = datagram.len() - start;
+        datagram.extend((number as u32).to_be_bytes());
+        datagram.extend(payload);
+        datagram.resize(datagram.len() + packet::TAG_SIZE, 0);
+        let bytes = &mut datagram[start..];
+        let generation = if space == Space::Data { self.generation } else { 0 };
+        let keys = self.local[space as usize].as_mut().expect("the peer has keys for the packet");
+        keys.packet(generation).seal(number, bytes, pn_offset + 4);
+        protect_header(keys.header(), bytes, pn_offset, 4);
     }
 
     /// The TLS session, once there is one.
@@ -235,6 +300,9 @@ impl Peer {
             if !bytes.is_empty() {
                 if let Some(tamper) = &mut self.tamper {
                     bytes = tamper(level, bytes);
+                }
+                if self.side.is_client() && level == Space::Initial {
+                    self.hello.extend(&bytes);
                 }
                 self.crypto[level as usize].pending.extend(bytes);
             }
@@ -383,7 +451,7 @@ impl Peer {
             return;
         }
         while !rest.is_empty() {
-            let Ok(header) = packet::parse(rest, self.scid.len(), false) else {
+            let Ok(header) = packet::parse(rest, self.scid.len(), true) else {
                 self.undecryptable += 1;
                 return;
             };
@@ -395,14 +463,27 @@ impl Peer {
                     (space, long.pn_offset, long.end)
                 }
                 Header::Short(short) => (Space::Data, short.pn_offset, rest.len()),
+                Header::Retry(retry) if self.side.is_client() && self.token.is_empty() => {
+                    self.token = retry.token.to_vec();
+                    return self.on_retry(retry.scid);
+                }
                 _ => {
                     self.undecryptable += 1;
                     return;
                 }
             };
+            self.zero_fixed_bits[space as usize] += usize::from(rest[0] & packet::FIXED_BIT == 0);
             self.open(space, &rest[..end], pn_offset);
             rest = &rest[end..];
         }
+    }
+
+    /// A server asks for the address first: the ClientHello goes out again, with the token.
+    fn on_retry(&mut self, scid: ConnectionId) {
+        self.dcid = scid;
+        self.initial_keys(scid);
+        self.crypto[Space::Initial as usize].pending = self.hello.iter().copied().collect();
+        self.crypto[Space::Initial as usize].sent = 0;
     }
 
     fn on_long(&mut self, long: &packet::Long) {
@@ -437,8 +518,16 @@ impl Peer {
         };
         self.largest[space as usize] = self.largest[space as usize].max(Some(number));
         self.received[space as usize].insert(number);
+        if self.forgets && self.received[space as usize].len() > 64 {
+            self.received[space as usize].pop_first();
+        }
         self.on_payload(space, &payload);
-        self.seen.push(Seen { space, number, generation, payload });
+        let closes = |frame: &Frame<'_>| {
+            matches!(frame, Frame::TransportClose { .. } | Frame::ApplicationClose { .. })
+        };
+        if !self.forgets || Frames::new(&payload).flatten().any(|frame| closes(&frame)) {
+            self.seen.push(Seen { space, number, generation, payload });
+        }
     }
 
     fn on_payload(&mut self, space: Space, payload: &[u8]) {
@@ -450,7 +539,7 @@ impl Peer {
                     self.crypto[space as usize].received.insert(offset, data.to_vec());
                     self.read_crypto(space);
                 }
-                Frame::Stream { id, offset, fin, data } => {
+                Frame::Stream { id, offset, fin, data } if !self.forgets => {
                     self.streams.push((id.value(), offset, data.to_vec(), fin));
                 }
                 _ => {}

@@ -1,9 +1,13 @@
 //! Rows Q01 to Q15 of the conformance table, as far as they apply without a dynamic table, and the published
 //! example of RFC 9204 Appendix B.1.
 
+use heap_meter::{HeapMeter, Measure};
 use qpack::{
     DecodeError, Decoder, DecoderStreamError, Encoder, EncoderStreamError, Field, FieldRef, IntegerTooLarge,
 };
+
+#[global_allocator]
+static HEAP: HeapMeter = HeapMeter;
 
 fn decode(section: &[u8]) -> Result<Vec<Field>, DecodeError> {
     Decoder::new().decode(section, 64 * 1024)
@@ -84,6 +88,8 @@ fn q04_reference_to_an_entry_never_inserted() {
 
 #[test]
 fn q05_insert_count_increment() {
+    let largest = [0x3f, 0xc0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f];
+    assert_eq!(decoder_stream(&largest).unwrap_err().code(), 0x202);
     for increment in [0, 1, 62] {
         let error = decoder_stream(&[increment]).unwrap_err();
         assert_eq!(error, DecoderStreamError::InsertCountIncrement(increment.into()));
@@ -99,6 +105,7 @@ fn q05_acknowledgment_of_a_section_without_references() {
 #[test]
 fn q06_stream_cancellation_for_unknown_streams() {
     let mut encoder = Encoder::new();
+    let measure = Measure::start();
     for stream in 0_u32..1_000_000 {
         // Long and short forms, and each third one split in the middle.
         let bytes = [0x7f, 0x80 | (stream & 0x7f) as u8, (stream >> 7 & 0x7f) as u8];
@@ -109,12 +116,27 @@ fn q06_stream_cancellation_for_unknown_streams() {
             encoder.on_decoder_stream(&bytes).unwrap();
         }
     }
+    assert_eq!(measure.peak_growth(), 0);
+}
+
+/// Without a table there is nothing to acknowledge and nothing to keep.
+#[test]
+fn q16_sections_that_nobody_acknowledges() {
+    let mut encoder = Encoder::new();
+    let mut section = Vec::with_capacity(1000);
+    let measure = Measure::start();
+    for stream in 0_u32..1_000_000 {
+        section.clear();
+        let value = stream.to_be_bytes().map(|byte| b'a' + byte % 26);
+        encoder.encode([FieldRef::new(b"x-stream", &value), FieldRef::new(b":status", b"200")], &mut section);
+    }
+    assert_eq!(measure.peak_growth(), 0);
 }
 
 #[test]
 fn q07_required_insert_count_without_a_table() {
-    for count in [1, 2, 0x7f] {
-        assert_eq!(refused(&[count, 0, 0xc1]), DecodeError::RequiredInsertCount);
+    for count in [&[1][..], &[2], &[0x7f], &[0xfe], &[0xff, 0], &[0xff, 0x80, 1]] {
+        assert_eq!(refused(&[count, &[0, 0xc1]].concat()), DecodeError::RequiredInsertCount);
     }
 }
 
@@ -163,7 +185,9 @@ fn q13_length_far_beyond_the_section() {
     // 2^30 bytes announced, three there: an error before any room is made for them.
     for first in [0x27, 0x2f] {
         let section = [0, 0, first, 0xf9, 0xff, 0xff, 0xff, 0x03, b'a', b'b', b'c'];
+        let measure = Measure::start();
         assert_eq!(refused(&section), DecodeError::Truncated);
+        assert!(measure.peak_growth() < 1 << 10, "{}", measure.peak_growth());
     }
 }
 

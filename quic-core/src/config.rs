@@ -57,6 +57,9 @@ pub struct TransportConfig {
     pub congestion: CongestionConfig,
     /// Whether packets are marked for ECN where the path carries the marks. Default true.
     pub ecn: bool,
+    /// Whether the peer may send packets with a zero fixed bit, so that no network comes to rely on it (RFC 9287). What
+    /// is sent has random fixed bits if the peer permits it. Default true.
+    pub grease_quic_bit: bool,
     /// Memory that the peer can make the connection hold beyond `max_receive_window`, in bytes, the connection's own
     /// state included. Default 2 MiB.
     pub memory_budget: usize,
@@ -83,6 +86,7 @@ impl Default for TransportConfig {
             max_ack_delay: Duration::from_millis(25),
             congestion: CongestionConfig::default(),
             ecn: true,
+            grease_quic_bit: true,
             memory_budget: 2 << 20,
         }
     }

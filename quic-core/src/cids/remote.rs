@@ -124,16 +124,16 @@ impl RemoteCids {
         if prior_to <= self.retire_prior_to {
             return Ok(());
         }
-        self.retire_prior_to = prior_to;
-        let mut kept = VecDeque::with_capacity(self.active.len());
-        for known in std::mem::take(&mut self.active) {
-            if known.sequence >= prior_to {
-                kept.push_back(known);
-                continue;
-            }
-            self.retire(known.sequence)?;
+        // Nothing changes on the way to a failure: the close has to go to an ID that there still is.
+        let leaving = self.active.iter().filter(|known| known.sequence < prior_to).count();
+        if self.retiring.len() + leaving > MAX_RETIRING {
+            return Err(Violation::CidRetireBacklog);
         }
-        self.active = kept;
+        self.retire_prior_to = prior_to;
+        let sequences =
+            self.active.iter().map(|known| known.sequence).filter(|sequence| *sequence < prior_to);
+        self.retiring.extend(sequences.map(|sequence| Retiring { sequence, pending: true }));
+        self.active.retain(|known| known.sequence >= prior_to);
         Ok(())
     }
 

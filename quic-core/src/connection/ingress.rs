@@ -16,7 +16,10 @@ use crate::{
     frame::{Frame, Frames, PacketKind},
     ids::{ConnectionId, Space},
     keyring::{OpenFailure, PacketPlace},
-    packet::{self, Header, LONG_RESERVED_BITS, LongType, SHORT_RESERVED_BITS, TAG_SIZE, VERSION_1},
+    packet::{
+        self, Header, HeaderError, LONG_RESERVED_BITS, LongType, MIN_INITIAL_SIZE, SHORT_RESERVED_BITS,
+        TAG_SIZE, VERSION_1,
+    },
     trace::TraceEvent,
 };
 
@@ -57,10 +60,12 @@ impl Connection {
     /// Coalesced packets, one by one (RFC 9000 §12.2).
     fn take_apart(&mut self, now: Timestamp, meta: &DatagramMeta, mut rest: BytesMut) {
         let allocation = meta.allocation.max(rest.len());
+        // RFC 9000 §14.1: clients pad what Initial packets travel in; no server takes them from smaller datagrams.
+        let takes_initial = self.side.is_client() || rest.len() >= MIN_INITIAL_SIZE;
         let cid_length = self.local_cids.length();
         let mut first_dcid = None;
         while !rest.is_empty() && self.life.is_open() {
-            let (header, packet) = match packet::parse(&rest, cid_length, false) {
+            let (header, packet) = match packet::parse(&rest, cid_length, self.config.grease_quic_bit) {
                 Ok(Header::Long(long)) => {
                     let packet = rest.split_to(long.end);
                     (PacketHeader::Long(long), packet)
@@ -71,6 +76,9 @@ impl Connection {
                 Ok(Header::UnknownVersion { .. }) => {
                     return self.drop_packet(DropReason::Version, rest.len(), now);
                 }
+                Err(HeaderError::FixedBit) => {
+                    return self.drop_packet(DropReason::FixedBit, rest.len(), now);
+                }
                 Err(_) => return self.drop_packet(DropReason::HeaderMalformed, rest.len(), now),
             };
             let dcid = match &header {
@@ -80,6 +88,11 @@ impl Connection {
             // RFC 9000 §12.2: packets for somebody else in the same datagram are ignored.
             if *first_dcid.get_or_insert(dcid) != dcid {
                 self.drop_packet(DropReason::CoalescedForeign, packet.len(), now);
+                continue;
+            }
+            let is_initial = matches!(&header, PacketHeader::Long(long) if long.kind == LongType::Initial);
+            if is_initial && !takes_initial {
+                self.drop_packet(DropReason::DatagramTooSmall, packet.len(), now);
                 continue;
             }
             let early = EarlyPacket { header, bytes: packet, ecn: meta.ecn, received: now };
@@ -254,7 +267,11 @@ impl Connection {
 
     /// A Retry packet (RFC 9000 §17.2.5.2): one per attempt, before anything else, with a valid tag.
     fn on_retry(&mut self, now: Timestamp, bytes: &[u8]) {
-        let Ok(Header::Retry(retry)) = packet::parse(bytes, self.local_cids.length(), false) else { return };
+        let Ok(Header::Retry(retry)) =
+            packet::parse(bytes, self.local_cids.length(), self.config.grease_quic_bit)
+        else {
+            return;
+        };
         let current = self.remote_cids.current();
         let first = self.side.is_client()
             && self.first_flight.peer_source.is_none()
@@ -279,7 +296,9 @@ impl Connection {
 
     /// A Version Negotiation packet (RFC 9000 §6.2): obeyed only as the first answer, and only if it leaves no choice.
     fn on_version_negotiation(&mut self, now: Timestamp, bytes: &[u8]) {
-        let Ok(Header::VersionNegotiation(vn)) = packet::parse(bytes, self.local_cids.length(), false) else {
+        let Ok(Header::VersionNegotiation(vn)) =
+            packet::parse(bytes, self.local_cids.length(), self.config.grease_quic_bit)
+        else {
             return;
         };
         let first = self.side.is_client()

@@ -12,6 +12,7 @@ mod dispatch;
 mod early;
 mod egress;
 mod flood;
+mod grease;
 mod ingress;
 mod numbers;
 mod packets;
@@ -27,6 +28,7 @@ pub(crate) use setup::{CONNECTION_COST, ServerSetup};
 
 use early::EarlyPackets;
 use flood::FloodGuard;
+use grease::FixedBits;
 use numbers::PacketNumbers;
 
 use crate::{
@@ -64,6 +66,7 @@ pub struct Connection {
     handshake: Handshake,
     acks: [AckTracker; 3],
     numbers: [PacketNumbers; 3],
+    fixed_bits: FixedBits,
     recovery: Recovery<Receipt>,
     path: Path,
     local_cids: LocalCids,

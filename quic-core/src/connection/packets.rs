@@ -145,7 +145,9 @@ impl Connection {
         let acks = &mut self.acks[space as usize];
         let acknowledged = acks.has_news().then(|| acks.write(w, now)).flatten();
         if content == Content::AckOnly {
-            if self.non_eliciting_run >= PING_AFTER && space == Space::Data {
+            // RFC 9002 §7: a PING counts as in flight, so a peer that acknowledges nothing gets no more than fit.
+            let room = self.path.window_room(self.recovery.in_flight()) > 0;
+            if self.non_eliciting_run >= PING_AFTER && space == Space::Data && room {
                 let _ = w.frame(&Frame::Ping, Receipt::Nothing);
             }
             return (acknowledged, false);
@@ -212,6 +214,10 @@ impl Connection {
             buf[at..at + 2].copy_from_slice(&(0x4000 | length as u16).to_be_bytes());
         }
         let bytes = &mut buf[packet.start..packet.end + TAG_SIZE];
+        // RFC 9287 §3.1: an unpredictable fixed bit, once the peer's parameters permit it.
+        if self.peer.grease_quic_bit && self.fixed_bits.next_is_zero(self.entropy.as_mut()) {
+            bytes[0] &= !packet::FIXED_BIT;
+        }
         let size = bytes.len();
         let sealed = self.keyring.seal(packet.space, packet.place, bytes);
         debug_assert!(sealed, "packets are planned only where there are keys");

@@ -4,7 +4,7 @@ use std::{net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
     Connection, Counters, FirstFlight, Out, close::Failure, early::EarlyPackets, flood::FloodGuard,
-    numbers::PacketNumbers,
+    grease::FixedBits, numbers::PacketNumbers,
 };
 use crate::{
     acks::AckTracker,
@@ -18,7 +18,8 @@ use crate::{
     ids::{ConnectionId, Side, Space},
     keyring::Keyring,
     life::Life,
-    params::TransportParameters,
+    packet::VERSION_1,
+    params::{TransportParameters, VersionInformation},
     path::Path,
     recovery::Recovery,
     streams::{Streams, StreamsConfig},
@@ -170,6 +171,7 @@ impl Connection {
                 AckTracker::new(Space::Data, config.max_ack_delay, ACK_DELAY_EXPONENT),
             ],
             numbers,
+            fixed_bits: FixedBits::default(),
             recovery: Recovery::new(),
             path: parts.path,
             local_cids: LocalCids::new(cids.clone(), parts.local),
@@ -230,6 +232,8 @@ fn local_parameters(
     entropy: &mut dyn Entropy,
 ) -> TransportParameters {
     let random = entropy.next_u64();
+    // RFC 9368 §3: keeps peers used to versions that they do not know.
+    let reserved = (random >> 32) as u32 & 0xf0f0_f0f0 | 0x0a0a_0a0a;
     TransportParameters {
         max_idle_timeout: config.idle_timeout.unwrap_or(Duration::ZERO),
         max_udp_payload_size: u64::from(config.max_udp_payload_size.max(1200)),
@@ -244,6 +248,11 @@ fn local_parameters(
         active_connection_id_limit: ACTIVE_LIMIT,
         initial_source_connection_id: Some(source),
         reset_stream_at: true,
+        grease_quic_bit: config.grease_quic_bit,
+        version_information: Some(VersionInformation {
+            chosen: VERSION_1,
+            available: vec![VERSION_1, reserved],
+        }),
         max_datagram_frame_size: config.max_datagram_frame_size,
         // Migration is not supported: the peer should not try it (RFC 9000 §9).
         disable_active_migration: true,

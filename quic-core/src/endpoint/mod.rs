@@ -156,7 +156,14 @@ impl Endpoint {
 
     /// Finds out whom a datagram is for.
     pub fn handle_datagram(&mut self, now: Timestamp, meta: &DatagramMeta, data: BytesMut) -> DatagramEvent {
-        let header = match packet::parse(&data, self.config.cids.length(), false) {
+        let header = match packet::parse(&data, self.config.cids.length(), true) {
+            // RFC 9287 §3: only a connection can have agreed to a zero fixed bit; it knows whether it has.
+            Ok(header) if has_zero_fixed_bit(&header, &data) => {
+                return match header_dcid(&header).and_then(|dcid| self.table.find(dcid)) {
+                    Some(handle) => DatagramEvent::Connection(handle, data),
+                    None => DatagramEvent::Dropped(DropReason::FixedBit),
+                };
+            }
             Ok(header) => header,
             Err(HeaderError::FixedBit) => return DatagramEvent::Dropped(DropReason::FixedBit),
             Err(HeaderError::CidTooLong) => return DatagramEvent::Dropped(DropReason::CidTooLong),
@@ -369,6 +376,21 @@ impl Endpoint {
     #[must_use]
     pub fn side(&self) -> Side {
         if self.server.is_some() { Side::Server } else { Side::Client }
+    }
+}
+
+/// Whether a packet of version 1 has a zero where that version has a one (RFC 9000 §17.2, §17.3.1).
+fn has_zero_fixed_bit(header: &Header<'_>, data: &[u8]) -> bool {
+    header_dcid(header).is_some() && data.first().is_some_and(|first| first & packet::FIXED_BIT == 0)
+}
+
+/// The destination of a packet of version 1.
+fn header_dcid<'a>(header: &'a Header<'_>) -> Option<&'a ConnectionId> {
+    match header {
+        Header::Long(long) => Some(&long.dcid),
+        Header::Short(short) => Some(&short.dcid),
+        Header::Retry(retry) => Some(&retry.dcid),
+        Header::VersionNegotiation(_) | Header::UnknownVersion { .. } => None,
     }
 }
 

@@ -45,23 +45,21 @@ impl<'a> Iterator for Frames<'a> {
         if self.failed || self.reader.is_empty() {
             return None;
         }
-        let result = frame_type(&mut self.reader)
-            .map_err(|violation| FrameError { violation, frame_type: 0 })
-            .and_then(|frame_type| {
-                self.last_type = frame_type;
-                parse(frame_type, &mut self.reader).map_err(|violation| FrameError { violation, frame_type })
-            });
+        let result = frame_type(&mut self.reader).and_then(|frame_type| {
+            self.last_type = frame_type;
+            parse(frame_type, &mut self.reader).map_err(|violation| FrameError { violation, frame_type })
+        });
         self.failed = result.is_err();
         Some(result)
     }
 }
 
 /// Frame types must use their shortest encoding (RFC 9000 §12.4).
-fn frame_type(reader: &mut Reader<'_>) -> Result<u64, Violation> {
+fn frame_type(reader: &mut Reader<'_>) -> Result<u64, FrameError> {
     let before = reader.position();
-    let value = reader.varint()?;
+    let value = reader.varint().map_err(|end| FrameError { violation: end.into(), frame_type: 0 })?;
     if reader.position() - before != varint::size(value) {
-        return Err(Violation::FrameTypeNotMinimal);
+        return Err(FrameError { violation: Violation::FrameTypeNotMinimal, frame_type: value });
     }
     Ok(value)
 }

@@ -7,10 +7,12 @@ mod ids;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use bytes::Bytes;
 
 pub(crate) use ids::{ExpectedIds, check_connection_ids};
+pub(crate) use versions::check_version;
 
 use scan::Scan;
 

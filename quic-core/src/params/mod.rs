@@ -130,6 +130,12 @@ impl TransportParameters {
         if side.is_client() && has_server_only(&params) {
             return Err(crate::error::Violation::ParameterOfServer);
         }
+        // RFC 9368 §4: a client lists what it chose; a server need not.
+        if let (true, Some(info)) = (side.is_client(), &params.version_information)
+            && !info.available.contains(&info.chosen)
+        {
+            return Err(crate::error::Violation::VersionInformation);
+        }
         Ok(params)
     }
 

@@ -308,28 +308,41 @@ fn w25_draining_and_goaway_let_the_session_live() {
     assert_eq!(again, Err(crate::ConnectError::GoingAway));
 }
 
-#[test]
-fn w22_streams_come_and_go_without_a_trace() {
+fn streams_come_and_go(rounds: u64) {
     let mut duo = Duo::established(Dialect::Draft16);
-    (duo.pair.client.grants, duo.pair.server.grants) = ([5000; 2], [5000; 2]);
+    (duo.pair.client.grants, duo.pair.server.grants) = ([1 << 40; 2], [1 << 40; 2]);
     duo.run();
-    for round in 0..2000 {
-        let ((node, end), _) = duo.ends(BOTH[round % 2]);
+    flood(&mut duo, rounds, |duo, round| {
+        let side = BOTH[round as usize % 2];
+        let ((node, end), _) = duo.ends(side);
         let stream = node.sessions.open(id(0), Dir::Bidi, end).unwrap().unwrap();
         node.sessions.write(stream, &mut Bytes::from_static(b"x"), end).unwrap();
         node.sessions.finish(stream, end).unwrap();
         duo.run();
-        let ((node, end), (peer, peer_end)) = duo.ends(BOTH[round % 2]);
+        let ((node, end), (peer, peer_end)) = duo.ends(side);
         assert_eq!(peer.read_all(stream, peer_end).1, Ok(Read::Finished));
         peer.sessions.reset(stream, 0, peer_end).unwrap();
         node.events.clear();
         peer.events.clear();
         let _ = node.sessions.stop(stream, 0, end);
         duo.run();
+        duo.client.events.clear();
+        duo.server.events.clear();
         duo.pair.client.forget_closed();
         duo.pair.server.forget_closed();
-    }
+    });
     assert_eq!((duo.client.sessions.open_streams(), duo.server.sessions.open_streams()), (0, 0));
+}
+
+#[test]
+fn w22_streams_come_and_go_without_a_trace() {
+    streams_come_and_go(100_000);
+}
+
+#[test]
+#[ignore = "the table's count takes a minute: cargo test --release -p wt-session -- --ignored"]
+fn w22_a_million_streams() {
+    streams_come_and_go(1_000_000);
 }
 
 #[test]

@@ -3,22 +3,51 @@
 use super::*;
 use crate::SessionError;
 
+/// The connection was closed with this code, and the application knows.
+#[track_caller]
+fn assert_connection_closed(rig: &mut Rig, code: u64) {
+    let side = rig.node.side;
+    assert_eq!(rig.pair.ends(side).0.closed.as_ref().map(|(code, _)| *code), Some(code));
+    assert_eq!(rig.node.closed(), Some(&Err(SessionError::ConnectionLost)));
+    assert!(rig.node.has("failed"));
+}
+
 #[test]
-fn w01_w02_bad_session_ids_and_late_signals_end_the_connection() {
+fn w01_bad_session_ids_end_the_connection() {
     for side in BOTH {
-        for (dir, session) in [(Dir::Uni, 1), (Dir::Uni, 2), (Dir::Uni, 3), (Dir::Bidi, 3), (Dir::Bidi, 7)] {
-            let mut rig = Rig::ready(side, Dialect::Draft16);
-            rig.push_stream(dir, SessionId(StreamId::from_value(session).unwrap()), b"");
-            rig.run();
-            assert_eq!(rig.pair.ends(side).0.closed.as_ref().map(|(code, _)| *code), Some(0x108));
-            assert_eq!(rig.node.closed(), Some(&Err(SessionError::ConnectionLost)));
-            assert!(rig.node.has("failed"));
+        for dir in [Dir::Uni, Dir::Bidi] {
+            for session in [1, 2, 3, 7, varint::MAX] {
+                for piece in [1, usize::MAX] {
+                    let mut rig = Rig::ready(side, Dialect::Draft16);
+                    rig.piece = piece;
+                    rig.push_stream(dir, SessionId(StreamId::from_value(session).unwrap()), b"");
+                    rig.run();
+                    assert_connection_closed(&mut rig, 0x108);
+                }
+            }
         }
+    }
+}
+
+#[test]
+fn w02_late_signals_end_the_connection() {
+    for side in BOTH {
+        // On the CONNECT stream, whose first bytes are long gone; as a frame behind another one; on the control stream.
         let mut rig = Rig::ready(side, Dialect::Draft16);
         rig.peer_end().push(id(0).0, &preface(Dir::Bidi, id(0)));
         rig.run();
-        assert_eq!(rig.pair.ends(side).0.closed.as_ref().map(|(code, _)| *code), Some(0x106));
+        assert_connection_closed(&mut rig, 0x106);
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        let control = StreamId::new(side.peer(), Dir::Uni, 0);
+        rig.peer_end().push(control, &preface(Dir::Bidi, id(0)));
+        rig.run();
+        assert_connection_closed(&mut rig, 0x106);
     }
+    let mut rig = Rig::ready(Side::Server, Dialect::Draft16);
+    let stream = rig.peer_end().open(Dir::Bidi).unwrap();
+    rig.peer_end().push(stream, &[&[0x21, 0][..], &preface(Dir::Bidi, id(0))].concat());
+    rig.run();
+    assert_connection_closed(&mut rig, 0x106);
 }
 
 #[test]
@@ -28,13 +57,14 @@ fn w03_floods_before_the_session_are_bounded() {
             Side::Server => Rig::new(side, &Config::default(), settings_of(Dialect::Draft16)),
             Side::Client => Rig::pending(side, Dialect::Draft16),
         };
-        for _ in 0..20 {
-            for n in 0..500_u16 {
-                let datagram = [&[0][..], &n.to_be_bytes()].concat();
+        // A million, handed over by the hundred.
+        flood(&mut rig, 10_000, |rig, round| {
+            for n in 0..100_u64 {
+                let datagram = [&[0][..], &(100 * round + n).to_be_bytes()].concat();
                 rig.peer_end().send_datagram(datagram.into()).unwrap();
             }
             rig.run();
-        }
+        });
         let streams: Vec<_> = (0..30).map(|_| rig.push_stream(Dir::Uni, id(0), b"x")).collect();
         rig.run();
         assert_eq!(rig.node.sessions.early(), (24, 64));
@@ -188,6 +218,24 @@ fn w06_w07_bad_close_capsules() {
     }
     assert_malformed(&close_capsule(0, &[0xff, 0xfe]), false);
     assert_malformed(&close_capsule(0, &"\u{20ac}".as_bytes()[..2]), false);
+}
+
+/// What a close capsule of 1025 and of 2^30 bytes makes the session hold: not more than the longest that is allowed.
+#[test]
+fn w06_long_close_capsules_are_not_buffered() {
+    for side in BOTH {
+        for length in [1025 + 4, 1 << 30] {
+            let mut rig = Rig::ready(side, Dialect::Draft16);
+            let mut bytes = Vec::new();
+            varint::put(&mut bytes, CLOSE);
+            varint::put(&mut bytes, length);
+            rig.send(&bytes);
+            let measure = Measure::start();
+            rig.run();
+            assert!(measure.peak_growth() < 8 << 10, "{}", measure.peak_growth());
+            rig.assert_reset(id(0).0, MESSAGE_ERROR);
+        }
+    }
 }
 
 #[test]

@@ -21,3 +21,19 @@ fn closing_is_seen() {
     w.expect_told();
     w.expect_gone();
 }
+
+/// The demand that every test ends with can fail.
+#[test]
+#[should_panic(expected = "of heap are left of the connection")]
+fn a_leak_is_noticed() {
+    let _w = hostile_peer::World::at(Side::Server, hostile_peer::Stage::Confirmed);
+    std::mem::forget(vec![0_u8; 5000]);
+}
+
+#[test]
+#[should_panic(expected = "the heap grew by")]
+fn growth_in_a_flood_is_noticed() {
+    let mut w = hostile_peer::World::at(Side::Server, hostile_peer::Stage::Confirmed);
+    let mut kept = Vec::new();
+    w.flood(1000, |_, _| kept.push(vec![0_u8; 100]));
+}

@@ -1,9 +1,6 @@
 //! Table M: addresses and amplification. Connections do not migrate yet.
 
-use std::{net::SocketAddr, time::Duration};
-
-use hostile_peer::{Options, Stage, World, both, wire};
-use quic_core::{Event, Side, Space, frame::Frame};
+use crate::common::*;
 
 fn elsewhere() -> [SocketAddr; 2] {
     // Another host, and the same host behind another port.

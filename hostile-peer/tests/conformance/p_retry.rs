@@ -1,50 +1,11 @@
 //! Table P, P03 to P08: Version Negotiation, Retry and tokens.
 
-use std::{net::SocketAddr, time::Duration};
-
-use hostile_peer::{Options, Stage, World, wire};
 use quic_core::{
-    ConnectionId, Event, Side, Space,
     crypto::retry_integrity_tag,
-    error::ConnectionError,
-    frame::Frame,
     packet::{self, Header},
 };
 
-const PROTOCOL_VIOLATION: u64 = 0x0a;
-const INVALID_TOKEN: u64 = 0x0b;
-
-const PING: [u8; 1] = [0x01];
-
-fn cid(bytes: &[u8]) -> ConnectionId {
-    ConnectionId::new(bytes).expect("short")
-}
-
-fn elsewhere() -> SocketAddr {
-    "198.51.100.7:9999".parse().expect("an address")
-}
-
-/// The honest rest of the handshake, and data.
-#[track_caller]
-fn goes_on(w: &mut World) {
-    for _ in 0..4 {
-        w.step();
-    }
-    assert!(w.app.events.contains(&Event::HandshakeConfirmed), "{:?}", w.app.events);
-    w.expect_alive();
-}
-
-/// A server's connection that was sent nothing, and the ClientHello that it waits for.
-fn with_hello(options: Options) -> (World, Vec<u8>) {
-    let mut w = World::before(Side::Server, options);
-    w.peer.start(cid(b"original-dst"));
-    let (_, hello) = w.peer.take_crypto(Space::Initial, usize::MAX);
-    (w, hello)
-}
-
-fn crypto(offset: u64, data: &[u8]) -> Vec<u8> {
-    wire::frame(&Frame::Crypto { offset, data })
-}
+use crate::common::*;
 
 #[test]
 fn p03_unknown_version_with_the_longest_ids() {
@@ -206,8 +167,17 @@ fn p06_retry_source_connection_id_missing_or_wrong() {
         w.peer.retry_source = source;
         listens(&mut w);
         w.step();
-        w.expect_close(&[0x08, PROTOCOL_VIOLATION]);
+        w.expect_close_in(TRANSPORT_PARAMETER_ERROR, 0x06);
     }
+}
+
+/// Of the same kind: the parameter without a Retry (RFC 9000 §7.3).
+#[test]
+fn p06_retry_source_connection_id_without_a_retry() {
+    let params = changed(|honest| honest.retry_source_connection_id = Some(cid(b"retry-id")));
+    let mut w = World::with(Side::Client, Stage::Initial, Options { params, ..Options::default() });
+    w.step();
+    w.expect_close_in(TRANSPORT_PARAMETER_ERROR, 0x06);
 }
 
 /// A server that asks for a Retry, and what the client got: the world, ClientHello, token and new connection ID.
@@ -274,5 +244,19 @@ fn p08_tokens_that_are_none() {
             assert!(w.bytes_out <= 3 * w.bytes_in);
         }
         goes_on(&mut w);
+    }
+}
+
+/// No token to a server that asks for one: another Retry.
+#[test]
+fn p08_tokens_that_are_none_get_a_retry() {
+    for token in [vec![0xaa; 64], vec![0], vec![0x55; 1000]] {
+        let (mut w, hello) = with_hello(Options { retry: true, ..Options::default() });
+        w.peer.token = token;
+        w.send(Space::Initial, crypto(0, &hello[..50]));
+        let [answer] = &w.stateless[..] else { panic!("one answer") };
+        assert!(matches!(packet::parse(answer, 8, false), Ok(Header::Retry(_))));
+        assert!(w.connection.is_none());
+        assert!(w.bytes_out <= 3 * w.bytes_in);
     }
 }

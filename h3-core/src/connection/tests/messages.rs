@@ -1,0 +1,151 @@
+//! The H rows about single messages, at both ends: what is malformed, and how much of it the application sees.
+
+use super::{hostile::*, *};
+
+/// Headers of the peer's part, every line as it is.
+fn exactly(lines: &[(&str, &str)]) -> Vec<u8> {
+    headers(lines)
+}
+
+/// The message is refused with `H3_MESSAGE_ERROR` on its stream, and the application never hears of it.
+#[track_caller]
+fn malformed(side: Side, bytes: &[u8]) {
+    let (mut rig, id) = on_request(side, |_| bytes.to_vec());
+    rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+    assert_eq!(rig.requests_seen(), 0);
+    let seen = |event: &Event| matches!(event, Event::Response { .. } | Event::Finished { .. });
+    assert!(!rig.events.iter().any(seen), "{:?}", rig.events);
+}
+
+/// The lines that begin the peer's part.
+fn first(side: Side) -> &'static [(&'static str, &'static str)] {
+    if side == Side::Server { &GET } else { &OK }
+}
+
+#[test]
+fn h03_each_pseudo_header_twice() {
+    for side in BOTH {
+        for line in first(side) {
+            malformed(side, &exactly(&[first(side), &[*line]].concat()));
+            malformed(side, &exactly(&[&[*line], first(side)].concat()));
+        }
+    }
+}
+
+#[test]
+fn h04_pseudo_headers_of_the_other_role_and_of_nobody() {
+    for side in BOTH {
+        let undefined = [(":x", "1"), (":", "1"), (":Status", "200"), (":protocol", "x")];
+        for line in undefined.iter().chain(first(side.peer())) {
+            malformed(side, &exactly(&[first(side), &[*line]].concat()));
+            malformed(side, &exactly(&[&[*line], first(side)].concat()));
+        }
+    }
+}
+
+#[test]
+fn h05_pseudo_headers_late_and_in_trailers() {
+    for side in BOTH {
+        for at in 0..first(side).len() {
+            let mut lines = first(side).to_vec();
+            lines.insert(at, ("a", "b"));
+            malformed(side, &exactly(&lines));
+        }
+        for line in first(side).iter().chain(&[(":x", "1")]) {
+            let (mut rig, id) = on_request(side, |rig| [rig.first_headers(&[]), exactly(&[*line])].concat());
+            rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+        }
+    }
+}
+
+#[test]
+fn h06_names_and_values() {
+    for side in BOTH {
+        for bad in [
+            ("Upper", "x"),
+            ("uppeR", "x"),
+            ("", "x"),
+            ("a b", "x"),
+            ("a\0b", "x"),
+            ("a\rb", "x"),
+            ("a\nb", "x"),
+            ("x", "a\0b"),
+            ("x", "a\rb"),
+            ("x", "a\nb"),
+            ("x", "a\n"),
+            ("x", " a"),
+            ("x", "a "),
+            ("x", "\ta"),
+            ("x", "a\t"),
+            ("x", " "),
+            ("te", "gzip"),
+            ("connection", "close"),
+            ("transfer-encoding", "chunked"),
+        ] {
+            malformed(side, &exactly(&[first(side), &[bad]].concat()));
+            // The same in trailers.
+            let (mut rig, id) = on_request(side, |rig| [rig.first_headers(&[]), exactly(&[bad])].concat());
+            rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+        }
+    }
+}
+
+#[test]
+fn h07_content_length_and_content() {
+    for side in BOTH {
+        // More than declared: not one byte of the frame that exceeds it is given out.
+        let (mut rig, id) = on_request(side, |rig| rig.first_headers(&[("content-length", "3")]));
+        rig.push(id, b"\x00\x02ab");
+        assert_eq!(rig.read_body(id), b"ab");
+        rig.push(id, b"\x00\x02cd");
+        rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+        assert_eq!(rig.read_body(id), b"");
+        // Less than declared, and none at all.
+        for content in [&b"\x00\x02ab"[..], b""] {
+            let (mut rig, id) = on_request(side, |rig| rig.first_headers(&[("content-length", "3")]));
+            rig.push(id, content);
+            rig.fin(id);
+            rig.read_body(id);
+            rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+        }
+        // Exactly what was declared, in two frames and an empty one.
+        let (mut rig, id) = on_request(side, |rig| rig.first_headers(&[("content-length", "3")]));
+        rig.push(id, b"\x00\x02ab\x00\x00\x00\x01c");
+        rig.fin(id);
+        assert_eq!(rig.read_body(id), b"abc");
+        rig.assert_alive();
+        assert!(matches!(rig.events.last(), Some(Event::Finished { .. })));
+    }
+}
+
+/// Numbers that are none, and two that differ.
+#[test]
+fn h07_content_lengths_that_are_malformed() {
+    for side in BOTH {
+        for bad in
+            ["+5", "-5", "5,5", "5, 5", "", "5 5", "0x5", "18446744073709551616", "99999999999999999999999"]
+        {
+            malformed(side, &exactly(&[first(side), &[("content-length", bad)]].concat()));
+        }
+        malformed(
+            side,
+            &exactly(&[first(side), &[("content-length", "5"), ("content-length", "6")]].concat()),
+        );
+    }
+}
+
+/// The length of what a GET would have brought: answers to HEAD, and 304, have no content (RFC 9110 §8.6).
+#[test]
+fn h07_lengths_without_content() {
+    for (method, status) in [(http::Method::HEAD, "200"), (http::Method::GET, "304")] {
+        let (mut rig, _) = rig(Side::Client);
+        let head = RequestHead { method, ..request_head() };
+        let id = rig.connection.send_request(&head, true, &mut rig.pair.client).unwrap();
+        rig.run();
+        rig.push(id, &headers(&[(":status", status), ("content-length", "5")]));
+        rig.fin(id);
+        assert_eq!(rig.read_body(id), b"");
+        rig.assert_alive();
+        assert!(matches!(rig.events.last(), Some(Event::Finished { .. })), "{:?}", rig.events);
+    }
+}

@@ -1,0 +1,207 @@
+//! The same cases over UDP on the loopback interface: a real endpoint of this stack on a socket, driven by a thread.
+
+use std::{
+    collections::HashMap,
+    io::ErrorKind,
+    net::UdpSocket,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, TryRecvError, channel},
+    },
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use bytes::BytesMut;
+use hostile_peer::{
+    cases::{Case, cases},
+    ground::play,
+    peer::Tls,
+    udp::{UdpGround, client_tls, server_tls},
+    world::ALPN,
+};
+use quic_core::{
+    CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint,
+    EndpointConfig, ServerConfig,
+    base::{Ecn, SystemEntropy, Timestamp},
+    testing,
+};
+
+use crate::common::*;
+
+/// How long an endpoint may take to answer. Nothing waits this long unless there is no answer.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+enum Order {
+    /// Open a connection to this address.
+    Connect(SocketAddr, ClientConfig),
+    /// No more connections; end when those that there are have ended.
+    Finish,
+}
+
+/// An endpoint on a socket of its own.
+struct Node {
+    address: SocketAddr,
+    orders: Sender<Order>,
+    thread: JoinHandle<()>,
+}
+
+impl Node {
+    fn start(server: Option<ServerConfig>) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let address = socket.local_addr().expect("an address");
+        let (orders, inbox) = channel();
+        let cids = CidFactory::new(8, 0, &[7; 32]);
+        let endpoint =
+            Endpoint::new(EndpointConfig::new(cids), server.map(Arc::new), Box::new(SystemEntropy::new()));
+        let driver = Driver { socket, endpoint, connections: HashMap::new(), inbox, start: clock() };
+        Self { address, orders, thread: std::thread::spawn(move || driver.run()) }
+    }
+
+    /// Every connection has ended and left nothing in the endpoint's tables; nothing panicked.
+    fn finish(self) {
+        self.orders.send(Order::Finish).expect("the endpoint lives");
+        self.thread.join().expect("the endpoint did not panic");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a real socket needs the real time")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+struct Driver {
+    socket: UdpSocket,
+    endpoint: Endpoint,
+    connections: HashMap<ConnectionHandle, Connection>,
+    inbox: Receiver<Order>,
+    start: Instant,
+}
+
+impl Driver {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(1_000_000_000) + self.start.elapsed()
+    }
+
+    fn run(mut self) {
+        let (mut buffer, mut finishing) = (vec![0; 65_536], false);
+        while !(finishing && self.connections.is_empty()) {
+            match self.inbox.try_recv() {
+                Ok(Order::Connect(remote, config)) => {
+                    let opened = self.endpoint.connect(self.now(), &config, "localhost", remote);
+                    let (handle, connection) = opened.expect("a connection");
+                    self.connections.insert(handle, connection);
+                }
+                Ok(Order::Finish) | Err(TryRecvError::Disconnected) => finishing = true,
+                Err(TryRecvError::Empty) => {}
+            }
+            self.drive();
+            // Orders and timers are looked at this often at least.
+            self.socket.set_read_timeout(Some(Duration::from_millis(2))).expect("a timeout");
+            match self.socket.recv_from(&mut buffer) {
+                Ok((size, remote)) => self.on_datagram(&buffer[..size], remote),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}"),
+            }
+        }
+        assert_eq!(self.endpoint.connections(), 0, "table entries");
+    }
+
+    fn on_datagram(&mut self, datagram: &[u8], remote: SocketAddr) {
+        let now = self.now();
+        let meta = DatagramMeta { remote, local_ip: None, ecn: Ecn::NotEct, allocation: datagram.len() };
+        match self.endpoint.handle_datagram(now, &meta, BytesMut::from(datagram)) {
+            DatagramEvent::Connection(handle, data) => {
+                if let Some(connection) = self.connections.get_mut(&handle) {
+                    connection.handle_datagram(now, &meta, data);
+                }
+            }
+            DatagramEvent::StatelessReset(handle) => {
+                if let Some(connection) = self.connections.get_mut(&handle) {
+                    connection.handle_stateless_reset(now);
+                }
+            }
+            DatagramEvent::Incoming(incoming) => {
+                if let Ok((handle, connection)) = self.endpoint.accept(now, incoming) {
+                    self.connections.insert(handle, connection);
+                }
+            }
+            DatagramEvent::Respond(response) => {
+                let _ = self.socket.send_to(&response.bytes, response.remote);
+            }
+            DatagramEvent::Dropped(_) => {}
+        }
+    }
+
+    /// Timers, events, datagrams to send, connections that are over.
+    fn drive(&mut self) {
+        let now = self.now();
+        let mut buffer = vec![0; 65_536];
+        for (handle, connection) in &mut self.connections {
+            if connection.poll_timeout().is_some_and(|at| at <= now) {
+                connection.handle_timeout(now);
+            }
+            while let Some(transmit) = connection.poll_transmit(now, &mut buffer) {
+                for segment in buffer[..transmit.size].chunks(transmit.segment_size) {
+                    let _ = self.socket.send_to(segment, connection.remote_address());
+                }
+            }
+            while connection.poll_event().is_some() {}
+            while let Some(change) = connection.poll_cid_change() {
+                self.endpoint.handle_cid_change(*handle, change);
+            }
+        }
+        let endpoint = &mut self.endpoint;
+        self.connections.retain(|handle, connection| {
+            if connection.is_drained() {
+                endpoint.forget(*handle);
+            }
+            !connection.is_drained()
+        });
+    }
+}
+
+fn transport() -> Arc<TransportConfig> {
+    Arc::new(TransportConfig::default())
+}
+
+/// Plays all cases, each with a socket of its own so that nothing late of one disturbs another.
+fn play_all(side: Side, mut one: impl FnMut(&UdpSocket, &Case) -> Result<String, String>) {
+    let mut failures = Vec::new();
+    let all = cases(side);
+    for case in &all {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        if let Err(problem) = one(&socket, case) {
+            failures.push(format!("{} {}: {problem}", case.row, case.what));
+        }
+    }
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), all.len(), failures.join("\n"));
+}
+
+#[test]
+fn over_loopback_against_a_server() {
+    let (tls, _) = testing::tls_server_config(ALPN);
+    let node = Node::start(Some(ServerConfig { tls, transport: transport(), token_key: [9; 32] }));
+    play_all(Side::Server, |socket, case| {
+        let tls = Tls::Client(client_tls(case.alpn.unwrap_or(ALPN)));
+        let ground = UdpGround::new(socket, Some(node.address), case, tls, PATIENCE);
+        play(case, &mut ground.expect("a socket"))
+    });
+    node.finish();
+}
+
+#[test]
+fn over_loopback_against_a_client() {
+    let node = Node::start(None);
+    play_all(Side::Client, |socket, case| {
+        let (tls, certificate) = server_tls(case.alpn.unwrap_or(ALPN));
+        let mut ground = UdpGround::new(socket, None, case, Tls::Server(tls), PATIENCE).expect("a socket");
+        let tls = testing::tls_client_config(&certificate, ALPN);
+        let address = socket.local_addr().expect("an address");
+        node.orders
+            .send(Order::Connect(address, ClientConfig { tls, transport: transport() }))
+            .expect("it lives");
+        play(case, &mut ground)
+    });
+    node.finish();
+}
