@@ -135,7 +135,8 @@ fn a_path_that_carries_no_quic_any_more_ends_the_connection() {
             ..TransportConfig::default()
         };
         let link = LinkConfig::new().rate(20_000_000).delay(10 * MILLISECOND).mtu(1472);
-        let mut world = World::with(seed, &link, &Setup { client: config.clone(), server: config });
+        let mut world =
+            World::with(seed, &link, &Setup { client: config.clone(), server: config, ..Setup::default() });
         world.establish();
         echo(&mut world, 300_000);
         world.shrink(1100);

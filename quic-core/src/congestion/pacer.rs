@@ -12,6 +12,8 @@ use crate::base::{Rate, Timestamp};
 const TRAIN: Duration = Duration::from_millis(1);
 /// No train is longer than one GSO send can be.
 const MAX_QUANTUM: u64 = 64 * 1024;
+/// How late a timer may be without that costing anything: many count milliseconds and round up.
+const LATE: Duration = Duration::from_millis(1);
 /// A round trip of nothing would make a rate without bound.
 const MIN_RTT: Duration = Duration::from_micros(10);
 const NANOS: u128 = 1_000_000_000;
@@ -25,6 +27,8 @@ pub struct Pacer {
     /// What the rate has earned beyond `credit`, in billionths of a byte.
     fraction: u64,
     updated: Timestamp,
+    /// Data waits for the pacer alone: what a late timer misses is made up for.
+    waiting: bool,
 }
 
 impl Pacer {
@@ -33,7 +37,7 @@ impl Pacer {
     pub fn new(now: Timestamp, mtu: u16) -> Self {
         let burst = initial_window(mtu);
         let rate = Rate::from_bytes_in(2 * burst, super::INITIAL_RTT);
-        Self { rate, quantum: quantum(rate, mtu), credit: burst, fraction: 0, updated: now }
+        Self { rate, quantum: quantum(rate, mtu), credit: burst, fraction: 0, updated: now, waiting: false }
     }
 
     /// Takes over what `controller` decided; to be called after each of its events and when the MTU changes.
@@ -81,6 +85,14 @@ impl Pacer {
         (release > now).then_some(release)
     }
 
+    /// Whether data waits for the pacer and for nothing else. Then up to a millisecond is made up for if the time that
+    /// [`next_release`](Self::next_release) told passes unused; else nothing is saved up beyond a quantum.
+    pub fn set_waiting(&mut self, waiting: bool) {
+        if std::mem::replace(&mut self.waiting, waiting) && !waiting {
+            self.credit = self.credit.min(self.quantum);
+        }
+    }
+
     /// The rate at which packets leave.
     #[must_use]
     pub fn rate(&self) -> Rate {
@@ -96,7 +108,9 @@ impl Pacer {
     fn refill(&mut self, now: Timestamp) {
         let elapsed = now.saturating_since(self.updated).as_nanos();
         self.updated = self.updated.max(now);
-        if self.credit >= self.quantum {
+        let late = if self.waiting { self.rate.bytes_in(LATE) } else { 0 };
+        let most = self.quantum.saturating_add(late);
+        if self.credit >= most {
             // The initial burst, or a full bucket: time earns nothing.
             self.fraction = 0;
             return;
@@ -104,8 +118,8 @@ impl Pacer {
         let earned = (u128::from(self.rate.bytes_per_second()).saturating_mul(elapsed))
             .saturating_add(u128::from(self.fraction));
         let credit = u128::from(self.credit).saturating_add(earned / NANOS);
-        if credit >= u128::from(self.quantum) {
-            self.credit = self.quantum;
+        if credit >= u128::from(most) {
+            self.credit = most;
             self.fraction = 0;
         } else {
             self.credit = credit as u64;
@@ -154,6 +168,22 @@ mod tests {
         assert_eq!(pacer.budget(at(1_500)), 1_800);
         assert_eq!(pacer.next_release(at(1_500), 1_200), None);
         assert_eq!(pacer.budget(at(1_000_000)), 2_400, "idle time earns one train, not more");
+    }
+
+    #[test]
+    fn a_timer_that_is_late_by_a_millisecond_costs_nothing_while_data_waits() {
+        // 1 Gbit/s: a full train is earned in half a millisecond.
+        let rate = Rate::from_bytes_per_second(125_000_000);
+        let mut pacer = Pacer::new(at(0), MTU);
+        pacer.on_sent(12_000);
+        pacer.set(at(0), rate, quantum(rate, MTU));
+        pacer.set_waiting(true);
+        assert!(pacer.next_release(at(0), 1_200).is_some());
+        assert_eq!(pacer.budget(at(1_000)), 125_000, "what a millisecond earns, not one train");
+        assert_eq!(pacer.budget(at(900_000)), 65_536 + 125_000, "and no more, however late");
+        pacer.set_waiting(false);
+        assert_eq!(pacer.budget(at(900_000)), 65_536);
+        assert_eq!(pacer.budget(at(950_000)), 65_536, "nothing is saved up while nothing waits");
     }
 
     #[test]

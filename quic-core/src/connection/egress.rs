@@ -161,9 +161,9 @@ impl Connection {
         match blocked {
             Blocked::NothingToSend => self.path.on_nothing_to_send(now, self.recovery.in_flight()),
             Blocked::Amplification => {}
-            Blocked::Window => self.path.on_limited_by_path(),
+            Blocked::Window => self.path.on_limited_by_path(false),
             Blocked::Pacing => {
-                self.path.on_limited_by_path();
+                self.path.on_limited_by_path(true);
                 self.pacing_release = self.path.next_release(now);
             }
         }

@@ -187,6 +187,7 @@ impl Path {
 
     /// Sending stopped for want of data, with `in_flight` bytes under way.
     pub(crate) fn on_nothing_to_send(&mut self, now: Timestamp, in_flight: u64) {
+        self.pacer.set_waiting(false);
         if self.window_room(in_flight) >= u64::from(self.mtu.current()) {
             self.app_limited = true;
             self.sampler.on_app_limited(in_flight);
@@ -194,9 +195,10 @@ impl Path {
         }
     }
 
-    /// Sending stopped because the window or the pacer is exhausted.
-    pub(crate) fn on_limited_by_path(&mut self) {
+    /// Sending stopped because the window, or else the pacer, is exhausted.
+    pub(crate) fn on_limited_by_path(&mut self, by_pacer: bool) {
         self.app_limited = false;
+        self.pacer.set_waiting(by_pacer);
     }
 
     /// Checks the ECN counts of an ACK frame that raised the largest acknowledged number and newly acknowledged
