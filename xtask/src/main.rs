@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod dependencies;
+mod documents;
 mod options;
 mod soak;
 mod steps;
@@ -17,9 +18,9 @@ const HELP: &str = "\
 cargo xtask <command>
 
   test [--no-browser] [--no-e2e] [--keep-going]
-        Everything: format, lints, unit, property, vector, simulation and documentation tests, optimised sweeps over
-        thousands of simulated networks, replay of the fuzz corpora, what the product depends on, and the end-to-end
-        tests with aioquic and headless Chromium.
+        Everything: format, what the product depends on, documents against the code, lints, unit, property, vector,
+        simulation and documentation tests, optimised sweeps over thousands of simulated networks, replay of the fuzz
+        corpora, and the end-to-end tests with aioquic and headless Chromium.
         Installs what those need where it can; says in one line what is missing. With CI=true a missing tool fails.
         --no-browser   no Chromium
         --no-e2e       neither Chromium nor aioquic

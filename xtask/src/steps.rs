@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    dependencies,
+    dependencies, documents,
     options::{TestOptions, is_ci},
     tools,
     verdict::{Outcome, Run, run},
@@ -47,6 +47,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
         run(&mut cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
     });
     all.step("dependencies", || dependencies::check(&cargo_path()));
+    all.step("documents", || documents::check(&root()));
     all.step("lints", || {
         run(&mut cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
