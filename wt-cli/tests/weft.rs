@@ -162,3 +162,44 @@ fn a_signal_drains_the_server() {
     let mut rest = String::new();
     let _ = server.child.stdout.take().expect("piped").read_to_string(&mut rest);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn perf_measures_each_mode_at_both_levels() {
+    let directory = std::env::temp_dir().join(format!("weft-perf-test-{}", std::process::id()));
+    let certificates = directory.to_str().expect("a name in UTF-8");
+    for level in ["quic", "wt"] {
+        for mode in ["bulk", "multi", "upload", "rr"] {
+            let arguments =
+                ["perf", "pair", "--level", level, "--mode", mode, "--seconds", "0.3", "--dir", certificates];
+            let ended = output(&arguments, b"");
+            let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+            let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert_eq!(code(&ended), Some(0), "{level} {mode}: {told}");
+            let line: serde_json::Value = serde_json::from_str(&text).expect("one line of JSON");
+            assert_eq!((&line["level"], &line["mode"]), (&level.into(), &mode.into()));
+            let count = line[if mode == "rr" { "ops" } else { "bytes" }].as_u64().expect("a count");
+            assert!(count > 0, "{level} {mode}: {text}");
+            assert!(line["server_rss_kb"].as_u64() > Some(0), "the server was asked: {text}");
+        }
+    }
+    std::fs::remove_dir_all(&directory).expect("the certificate was kept there");
+}
+
+#[test]
+fn perf_says_what_is_wrong_with_its_options() {
+    for (arguments, told) in [
+        (["perf", "pair", "--mtu", "1100"], "1200"),
+        (["perf", "pair", "--cores", "1"], "0,1"),
+        (["perf", "pair", "--inflight", "0"], "from 1 to 10000"),
+        (["perf", "pair", "--mode", "fast"], "bulk"),
+    ] {
+        let ended = output(&arguments, b"");
+        assert_eq!(code(&ended), Some(2));
+        let text = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(text.contains(told), "{text}");
+    }
+    let ended = output(&["perf", "client", "--dir", "/no/such/directory"], b"");
+    assert_eq!(code(&ended), Some(1));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("start the server first"));
+}

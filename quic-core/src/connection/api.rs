@@ -221,6 +221,7 @@ impl Connection {
     /// larger than [`datagram_size`](Self::datagram_size), when the path is to be tried. With less room in the buffer
     /// the path is not tried.
     pub fn next_datagram_size(&mut self, now: Timestamp) -> usize {
+        let now = self.clock.read(now);
         let probe = self.path.mtu_probe_due(now).map_or(0, usize::from);
         probe.max(self.path.datagram_size())
     }
