@@ -119,6 +119,7 @@ impl Connection {
                 probe_lost: result.loss.mtu_probe,
                 acked: result.largest_bytes,
                 lost: result.loss.largest_bytes,
+                lost_sent: result.loss.last_sent,
             },
         );
         self.trace_recovery(now, u64::from(result.loss.packets), result.loss.bytes);
@@ -139,6 +140,7 @@ impl Connection {
         let news = SizeNews {
             probe_lost: result.loss.mtu_probe,
             lost: result.loss.largest_bytes,
+            lost_sent: result.loss.last_sent,
             ..SizeNews::default()
         };
         self.on_size_news(now, &news);

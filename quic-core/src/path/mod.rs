@@ -112,7 +112,7 @@ impl Path {
 
     /// Packets arrived or were lost.
     pub(crate) fn on_size_news(&mut self, now: Timestamp, news: &SizeNews) -> SizeChange {
-        let change = self.mtu.on_news(news);
+        let change = self.mtu.on_news(now, news);
         if change == SizeChange::Changed {
             self.on_mtu_changed(now);
         }

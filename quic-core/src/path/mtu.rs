@@ -62,6 +62,8 @@ struct Suspicion {
     losses: u8,
     /// The smallest of the large packets lost.
     size: u16,
+    /// When the latest loss was counted: packets sent before belong to it, however late they are declared lost.
+    counted: Option<Timestamp>,
 }
 
 /// What became of packets, as far as their sizes tell: an ACK frame's or a timer's news.
@@ -75,6 +77,8 @@ pub(crate) struct SizeNews {
     pub(crate) acked: u16,
     /// The largest packet lost, probes aside; 0 if none was.
     pub(crate) lost: u16,
+    /// When the last of the packets lost was sent.
+    pub(crate) lost_sent: Option<Timestamp>,
 }
 
 /// The size of datagrams on one path.
@@ -157,7 +161,7 @@ impl MtuDiscovery {
         }
     }
 
-    pub(super) fn on_news(&mut self, news: &SizeNews) -> SizeChange {
+    pub(super) fn on_news(&mut self, now: Timestamp, news: &SizeNews) -> SizeChange {
         let before = self.current;
         if let Some(size) = news.probe_acked {
             self.on_probe_acked(size);
@@ -165,7 +169,7 @@ impl MtuDiscovery {
         if let Some(size) = news.probe_lost {
             self.on_probe_lost(size);
         }
-        self.suspect(news);
+        self.suspect(now, news);
         if self.suspicion.losses >= NO_PATH_LOSSES {
             SizeChange::NotViable
         } else if self.current != before {
@@ -217,7 +221,7 @@ impl MtuDiscovery {
         }
     }
 
-    fn suspect(&mut self, news: &SizeNews) {
+    fn suspect(&mut self, now: Timestamp, news: &SizeNews) {
         if self.suspicion.losses > 0 && news.acked >= self.suspicion.size {
             self.suspicion = Suspicion::default();
         }
@@ -225,6 +229,11 @@ impl MtuDiscovery {
         if news.lost < BASE || news.acked >= news.lost {
             return;
         }
+        // A burst that was lost in one go may come to light packet by packet: it counts once.
+        if news.lost_sent.is_none_or(|sent| Some(sent) <= self.suspicion.counted) {
+            return;
+        }
+        self.suspicion.counted = Some(now);
         // Above the base size it is enough to go back to that; there, all packets lost have to be of that size.
         let first = self.suspicion.losses == 0 || self.suspicion.size > self.current;
         self.suspicion.losses = if first { 1 } else { self.suspicion.losses + 1 };

@@ -20,7 +20,7 @@ fn search(mtu: &mut MtuDiscovery, carries: u16, now: Timestamp) -> Vec<u16> {
             SizeNews { probe_lost: Some(size), ..SizeNews::default() }
         };
         let expected = if size <= carries { SizeChange::Changed } else { SizeChange::None };
-        assert_eq!(mtu.on_news(&news), expected);
+        assert_eq!(mtu.on_news(now, &news), expected);
         assert!(sent.len() < 200, "{sent:?}");
     }
     sent
@@ -96,13 +96,22 @@ fn a_finished_search_is_repeated_after_ten_minutes() {
     assert_eq!(mtu.due(later + Duration::from_secs(6000)), None, "the largest size is in use");
 }
 
+/// A loss of a packet that was sent after all those before.
 fn lost(size: u16) -> SizeNews {
-    SizeNews { lost: size, ..SizeNews::default() }
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    static LATER: AtomicU64 = AtomicU64::new(1);
+    let sent = NOW + Duration::from_millis(LATER.fetch_add(1, Relaxed));
+    SizeNews { lost: size, lost_sent: Some(sent), ..SizeNews::default() }
 }
 
 /// Whether news changed nothing.
 fn quiet(mtu: &mut MtuDiscovery, news: SizeNews) -> bool {
-    mtu.on_news(&news) == SizeChange::None
+    tell(mtu, news) == SizeChange::None
+}
+
+/// Tells news, of a loss at the moment when the lost packet was sent.
+fn tell(mtu: &mut MtuDiscovery, news: SizeNews) -> SizeChange {
+    mtu.on_news(news.lost_sent.unwrap_or(NOW), &news)
 }
 
 fn acked(size: u16) -> SizeNews {
@@ -115,7 +124,7 @@ fn large_packets_that_vanish_while_small_ones_arrive_are_a_black_hole() {
     search(&mut mtu, 1472, NOW);
     assert!(quiet(&mut mtu, lost(1472)) && quiet(&mut mtu, acked(1200)));
     assert!(quiet(&mut mtu, lost(1472)) && quiet(&mut mtu, acked(1300)));
-    assert_eq!(mtu.on_news(&lost(1472)), SizeChange::Changed);
+    assert_eq!(tell(&mut mtu, lost(1472)), SizeChange::Changed);
     assert_eq!((mtu.current(), mtu.black_holes()), (BASE, 1));
     search(&mut mtu, 1280, NOW);
     assert!((1272..=1280).contains(&mtu.current()), "{}", mtu.current());
@@ -127,7 +136,7 @@ fn losses_by_congestion_are_no_black_hole() {
     search(&mut mtu, 1472, NOW);
     for _ in 0..100 {
         assert!(quiet(&mut mtu, lost(1472)));
-        assert!(quiet(&mut mtu, SizeNews { acked: 1472, lost: 1472, ..SizeNews::default() }));
+        assert!(quiet(&mut mtu, SizeNews { acked: 1472, ..lost(1472) }));
         assert!(quiet(&mut mtu, lost(1472)));
         assert!(quiet(&mut mtu, acked(1472)));
         assert!(quiet(&mut mtu, lost(1200)), "every path carries this");
@@ -151,13 +160,26 @@ fn a_path_that_lets_only_small_packets_pass_is_given_up() {
     for _ in 0..2 {
         assert!(quiet(&mut mtu, lost(1472)) && quiet(&mut mtu, acked(60)));
     }
-    assert_eq!(mtu.on_news(&lost(1472)), SizeChange::Changed);
+    assert_eq!(tell(&mut mtu, lost(1472)), SizeChange::Changed);
     for _ in 0..9 {
         assert!(quiet(&mut mtu, lost(1200)) && quiet(&mut mtu, acked(60)));
     }
-    assert_eq!(mtu.on_news(&lost(1200)), SizeChange::NotViable);
+    assert_eq!(tell(&mut mtu, lost(1200)), SizeChange::NotViable);
     let mut lucky = discovery(0);
     for _ in 0..100 {
         assert!(quiet(&mut lucky, lost(1200)) && quiet(&mut lucky, acked(1200)));
     }
+}
+
+#[test]
+fn a_burst_that_comes_to_light_packet_by_packet_counts_once() {
+    let mut mtu = discovery(1472);
+    search(&mut mtu, 1472, NOW);
+    let burst = lost(1472);
+    let found = burst.lost_sent.expect("a time") + Duration::from_secs(1);
+    for n in 0..100 {
+        let news = SizeNews { acked: 60, ..burst };
+        assert_eq!(mtu.on_news(found + Duration::from_millis(n), &news), SizeChange::None);
+    }
+    assert_eq!((mtu.current(), mtu.black_holes()), (1472, 0));
 }
