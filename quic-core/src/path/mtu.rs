@@ -25,8 +25,12 @@ const STEPS: [u16; 6] = [1452, 1472, 8952, 8972, 65_487, 65_507];
 /// As many losses of large packets in a row, with none of their size arriving between them, are a black hole
 /// (RFC 8899 §4.3).
 const BLACK_HOLE_LOSSES: u8 = 3;
-/// As many, of packets of the base size, tell that the path carries no QUIC any more (RFC 9000 §14).
+/// As many, of packets of the base size, over so long a time, tell that the path carries no QUIC any more (RFC 9000 §14).
+/// A queue that is nearly full also takes small packets and drops large ones: that must not be mistaken.
 const NO_PATH_LOSSES: u8 = 10;
+const NO_PATH_AFTER: Duration = Duration::from_secs(15);
+/// A packet that is nearly as large as a lost one proves the same: few are filled to the last byte.
+const NEARLY: u16 = 100;
 
 /// What news of sizes mean for the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +66,8 @@ struct Suspicion {
     losses: u8,
     /// The smallest of the large packets lost.
     size: u16,
+    /// When the first loss was counted.
+    since: Option<Timestamp>,
     /// When the latest loss was counted: packets sent before belong to it, however late they are declared lost.
     counted: Option<Timestamp>,
 }
@@ -170,7 +176,8 @@ impl MtuDiscovery {
             self.on_probe_lost(size);
         }
         self.suspect(now, news);
-        if self.suspicion.losses >= NO_PATH_LOSSES {
+        let for_long = self.suspicion.since.is_some_and(|since| now - since >= NO_PATH_AFTER);
+        if self.suspicion.losses >= NO_PATH_LOSSES && for_long {
             SizeChange::NotViable
         } else if self.current != before {
             SizeChange::Changed
@@ -222,11 +229,14 @@ impl MtuDiscovery {
     }
 
     fn suspect(&mut self, now: Timestamp, news: &SizeNews) {
-        if self.suspicion.losses > 0 && news.acked >= self.suspicion.size {
+        // Below the base size there is nothing to go back to: more is asked of the evidence.
+        let (least, nearly) = if self.current > BASE { (BASE + 1, 0) } else { (BASE, NEARLY) };
+        let (acked, lost) = (news.acked.saturating_add(nearly), news.lost);
+        if self.suspicion.losses > 0 && acked >= self.suspicion.size {
             self.suspicion = Suspicion::default();
         }
         // A larger packet that arrived tells that size was not the reason.
-        if news.lost < BASE || news.acked >= news.lost {
+        if lost < least || acked >= lost {
             return;
         }
         // A burst that was lost in one go may come to light packet by packet: it counts once.
@@ -236,9 +246,12 @@ impl MtuDiscovery {
         self.suspicion.counted = Some(now);
         // Above the base size it is enough to go back to that; there, all packets lost have to be of that size.
         let first = self.suspicion.losses == 0 || self.suspicion.size > self.current;
-        self.suspicion.losses = if first { 1 } else { self.suspicion.losses + 1 };
+        self.suspicion.losses = if first { 1 } else { self.suspicion.losses.saturating_add(1) };
+        if first {
+            self.suspicion.since = Some(now);
+        }
         self.suspicion.size = if first { news.lost } else { self.suspicion.size.min(news.lost) };
-        if self.suspicion.losses >= BLACK_HOLE_LOSSES && self.suspicion.size > BASE && self.current > BASE {
+        if self.suspicion.losses >= BLACK_HOLE_LOSSES && self.current > BASE {
             self.black_holes += 1;
             self.current = BASE;
             self.suspicion = Suspicion::default();

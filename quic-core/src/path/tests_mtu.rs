@@ -98,9 +98,9 @@ fn a_finished_search_is_repeated_after_ten_minutes() {
 
 /// A loss of a packet that was sent after all those before.
 fn lost(size: u16) -> SizeNews {
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-    static LATER: AtomicU64 = AtomicU64::new(1);
-    let sent = NOW + Duration::from_millis(LATER.fetch_add(1, Relaxed));
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    static LATER: AtomicU32 = AtomicU32::new(1);
+    let sent = NOW + Duration::from_secs(2) * LATER.fetch_add(1, Relaxed);
     SizeNews { lost: size, lost_sent: Some(sent), ..SizeNews::default() }
 }
 
