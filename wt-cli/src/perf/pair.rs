@@ -43,8 +43,6 @@ impl Server {
             .args(["perf", "server"])
             .args(given)
             .arg("--control")
-            .arg("--dir")
-            .arg(options.directory())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
