@@ -9,8 +9,8 @@ use crate::{
 };
 
 const NONCE: usize = aead::NONCE_LEN;
-/// A Retry is answered within a round trip; this leaves room for slow clients and lost packets.
-const RETRY_LIFETIME: Duration = Duration::from_secs(10);
+/// A Retry is answered within a round trip; where much is lost a client repeats its answer until its own handshake times out.
+const RETRY_LIFETIME: Duration = Duration::from_secs(30);
 /// The first byte of the sealed content tells tokens of Retry packets from others (RFC 9000 §8.1.1).
 const KIND_RETRY: u8 = 1;
 
