@@ -20,7 +20,7 @@ use crate::{
     driver::{ClientJob, Connect, Inbox, SessionJob, Shard, ShardCommand},
     error::{ConnectOptionsError, ErrorCause, WebTransportError},
     mailbox::{SessionBox, ShardBox, Waiters, lock},
-    options::{CongestionControl, Target, WebTransportOptions, check_headers},
+    options::{CongestionControl, Target, WebTransportOptions, check_headers, protocol_offer},
     runtime::{self, RuntimeHandle},
     session::WebTransport,
     socket::{SocketOptions, fit, wildcard_for},
@@ -281,13 +281,17 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
         }
         None => None,
     };
+    let mut headers = options.headers.clone();
+    if let Some(offer) = protocol_offer(&options.protocols)? {
+        headers.insert(wt_session::protocols::WT_AVAILABLE_PROTOCOLS, offer);
+    }
     let connector = Connector::new(url, &options, |target| {
         ClientJob::Session(Box::new(SessionJob {
             request: ConnectRequest {
                 authority: target.authority.clone(),
                 path: target.path.clone(),
                 origin,
-                headers: options.headers.clone(),
+                headers,
             },
             shared: Arc::clone(&shared),
             sessions: options.sessions.clone(),

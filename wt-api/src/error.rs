@@ -276,12 +276,47 @@ pub enum ConnectOptionsError {
     /// A header that this library sets itself, or that HTTP/3 forbids.
     #[error("the header {0} cannot be set by the application")]
     ForbiddenHeader(String),
+    /// An application protocol that cannot be offered.
+    #[error("the application protocol {protocol:?} cannot be offered: {problem}")]
+    InvalidProtocol {
+        /// The protocol.
+        protocol: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// Called outside an async runtime.
     #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]
     NoRuntime,
     /// The TLS options contradict each other or cannot be used.
     #[error("the TLS options cannot be used: {0}")]
     Tls(String),
+}
+
+/// Why [`WebTransport::export_keying_material`](crate::WebTransport::export_keying_material) gave nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The label is longer than 255 bytes (W3C `RangeError`).
+    #[error("the label has {size} bytes; at most 255 are possible")]
+    LabelTooLong {
+        /// Its size, in bytes.
+        size: usize,
+    },
+    /// The context is longer than 255 bytes (W3C `RangeError`).
+    #[error("the context has {size} bytes; at most 255 are possible")]
+    ContextTooLong {
+        /// Its size, in bytes.
+        size: usize,
+    },
+    /// No output was asked for, or more than there can be (W3C `RangeError`).
+    #[error("{size} bytes of keying material were asked for; 1 to 4096 are possible")]
+    OutputSize {
+        /// What was asked for, in bytes.
+        size: usize,
+    },
+    /// There is no session (W3C `InvalidStateError`).
+    #[error(transparent)]
+    Session(#[from] WebTransportError),
 }
 
 /// Why a server could not be built.

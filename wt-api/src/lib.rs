@@ -35,8 +35,8 @@ mod tls;
 
 pub use datagrams::{Datagrams, DatagramsReadable, DatagramsWritable};
 pub use error::{
-    CertificateError, ConnectOptionsError, DatagramError, ErrorCause, IdentityError, ServerError,
-    WebTransportError, WebTransportErrorSource,
+    CertificateError, ConnectOptionsError, DatagramError, ErrorCause, ExportError, IdentityError,
+    ServerError, WebTransportError, WebTransportErrorSource,
 };
 pub use options::{CertificateHash, CongestionControl, DangerousOptions, InvalidHash, WebTransportOptions};
 pub use quic_core::TransportConfig;

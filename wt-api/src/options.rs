@@ -112,6 +112,7 @@ pub struct WebTransportOptions {
     pub(crate) trust: Trust,
     pub(crate) headers: HeaderMap,
     pub(crate) origin: Option<String>,
+    pub(crate) protocols: Vec<String>,
     pub(crate) connect_timeout: Duration,
     pub(crate) transport: TransportConfig,
     pub(crate) congestion_control: CongestionControl,
@@ -132,6 +133,7 @@ impl WebTransportOptions {
             trust: Trust::System,
             headers: HeaderMap::new(),
             origin: None,
+            protocols: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             transport: TransportConfig::default(),
             congestion_control: CongestionControl::Default,
@@ -176,6 +178,19 @@ impl WebTransportOptions {
         self
     }
 
+    /// Offers application protocols, best first (W3C `protocols`): each has 1 to 512 characters of printable ASCII, and
+    /// none comes twice, which [`WebTransport::new`](crate::WebTransport::new) checks. The server's choice is told by
+    /// [`protocol()`](crate::WebTransport::protocol).
+    ///
+    /// ```
+    /// let options = wt_api::WebTransportOptions::new().protocols(["chat.v2", "chat.v1"]);
+    /// # drop(options);
+    /// ```
+    pub fn protocols<S: Into<String>>(mut self, protocols: impl IntoIterator<Item = S>) -> Self {
+        self.protocols = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// How long name resolution, handshake and the server's answer may take together. Default 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -197,10 +212,10 @@ impl WebTransportOptions {
         self
     }
 
-    /// Announces draft 02 alone, as browsers do. For tests: there is no reason to speak an older draft than both know.
+    /// Announces one dialect alone. For tests: there is no reason to speak an older draft than both know.
     #[doc(hidden)]
-    pub fn only_draft02(mut self) -> Self {
-        (self.sessions.draft02, self.sessions.draft16) = (true, false);
+    pub fn only_dialect(mut self, dialect: wt_session::Dialect) -> Self {
+        self.sessions.dialects = wt_session::Dialects::only(dialect);
         self
     }
 }
@@ -281,6 +296,26 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), ConnectOptionsErr
         Some(name) => Err(ConnectOptionsError::ForbiddenHeader(name.to_string())),
         None => Ok(()),
     }
+}
+
+/// The longest name of an application protocol, in bytes (W3C `protocols`).
+const MAX_PROTOCOL: usize = 512;
+
+/// The field that offers these protocols; `None` if there are none.
+pub(crate) fn protocol_offer(protocols: &[String]) -> Result<Option<http::HeaderValue>, ConnectOptionsError> {
+    for (at, protocol) in protocols.iter().enumerate() {
+        let problem = if !(1..=MAX_PROTOCOL).contains(&protocol.len()) {
+            "it has to have 1 to 512 characters"
+        } else if protocols[..at].contains(protocol) {
+            "it is there twice"
+        } else if wt_session::protocols::choice(protocol).is_none() {
+            "it has to be of printable ASCII"
+        } else {
+            continue;
+        };
+        return Err(ConnectOptionsError::InvalidProtocol { protocol: protocol.clone(), problem });
+    }
+    Ok(wt_session::protocols::offer(protocols))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::{
     client,
     datagrams::Datagrams,
-    error::{ConnectOptionsError, ErrorCause, WebTransportError},
+    error::{ConnectOptionsError, ErrorCause, ExportError, WebTransportError},
     mailbox::{Command, Opened, SessionBox},
     options::{CongestionControl, WebTransportOptions},
     stats::WebTransportStats,
@@ -18,6 +18,9 @@ use crate::{
         SendStreamOptions,
     },
 };
+
+/// The most keying material at once, in bytes.
+const MAX_EXPORT: usize = 4096;
 
 /// How a session ended, as the side that closed it says (W3C `WebTransportCloseInfo`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -200,6 +203,46 @@ impl WebTransport {
         let stats =
             stats.or_else(|| self.shared.last_stats()).ok_or_else(|| asked.err().unwrap_or_else(gone))?;
         Ok(WebTransportStats::new(&stats, self.shared.datagrams_dropped()))
+    }
+
+    /// Fills `out` with keying material that both ends of this session, and nobody else, can derive from the same `label`
+    /// and `context` (W3C `exportKeyingMaterial`; WebTransport over HTTP/3 §4.8, RFC 8446 §7.5). Waits for the session.
+    /// Cancel safe: nothing is changed, `out` neither.
+    ///
+    /// ```no_run
+    /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::ExportError> {
+    /// let mut key = [0; 32];
+    /// session.export_keying_material(b"my protocol", b"", &mut key).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `label` or `context` is longer than 255 bytes, `out` is empty or longer than 4096 bytes, or the session is closed
+    /// or could not be had.
+    pub async fn export_keying_material(
+        &self,
+        label: &[u8],
+        context: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), ExportError> {
+        if label.len() > 255 {
+            return Err(ExportError::LabelTooLong { size: label.len() });
+        }
+        if context.len() > 255 {
+            return Err(ExportError::ContextTooLong { size: context.len() });
+        }
+        if !(1..=MAX_EXPORT).contains(&out.len()) {
+            return Err(ExportError::OutputSize { size: out.len() });
+        }
+        self.ready().await?;
+        let (reply, answer) = oneshot::channel();
+        let (label, context) = (label.to_vec(), context.to_vec());
+        self.shared.command(Command::Export { label, context, length: out.len(), reply })?;
+        let gone = |_| WebTransportError::session(ErrorCause::SessionClosed);
+        let material = answer.await.map_err(gone)?;
+        out.copy_from_slice(&material);
+        Ok(())
     }
 
     /// The kind of congestion control in force.

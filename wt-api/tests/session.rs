@@ -8,6 +8,7 @@ use wt_api::{
     AcceptOptions, CloseInfo, DatagramError, ErrorCause, Reliability, SendStreamOptions, TransportConfig,
     WebTransport,
 };
+use wt_session::Dialect;
 
 fn open() -> SendStreamOptions {
     SendStreamOptions::new()
@@ -346,15 +347,21 @@ async fn congestion_control_reads_back_what_is_in_force() {
 }
 
 #[tokio::test]
-async fn a_client_of_draft_02_is_served_by_its_rules() {
+async fn a_client_of_any_draft_is_served_by_its_rules() {
+    for dialect in Dialect::ALL {
+        serve_a_client_of(dialect).await;
+    }
+}
+
+async fn serve_a_client_of(dialect: Dialect) {
     let server = server();
-    let client = WebTransport::new(&url(&server, "/old"), options(&server).only_draft02()).unwrap();
+    let client = WebTransport::new(&url(&server, "/old"), options(&server).only_dialect(dialect)).unwrap();
     let asked = request(&server).await;
-    assert_eq!((asked.dialect(), asked.path()), ("draft-02", "/old"));
+    assert_eq!((asked.dialect(), asked.path()), (dialect.name(), "/old"));
     let accepted = asked.accept(AcceptOptions::new()).await.unwrap();
     within(client.ready()).await.unwrap();
-    assert_eq!(client.negotiated_draft().unwrap().0, "draft-02");
-    assert_eq!(accepted.negotiated_draft().unwrap().0, "draft-02");
+    assert_eq!(client.negotiated_draft().unwrap().0, dialect.name());
+    assert_eq!(accepted.negotiated_draft().unwrap().0, dialect.name());
     for (one, other) in [(&client, &accepted), (&accepted, &client)] {
         let mut stream = within(one.create_bidirectional_stream(open())).await.unwrap();
         within(stream.writable.write_all(b"old")).await.unwrap();

@@ -7,23 +7,63 @@ use quic_core::Side;
 
 use crate::Refusal;
 
-/// A draft of WebTransport over HTTP/3 and the rules that are its own.
+/// A draft of WebTransport over HTTP/3 and the rules that are its own. Drafts that cannot be told apart on the wire
+/// are one dialect. Newer ones are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Dialect {
     /// Draft 02, which Chromium and Firefox speak.
     Draft02,
+    /// Draft 07, and those up to 12.
+    Draft07,
+    /// Drafts 13 and 14, which Safari speaks.
+    Draft14,
     /// Draft 16, and 15.
     Draft16,
 }
 
 impl Dialect {
+    /// All of them, the newest first: the order of preference (§7.1).
+    pub const ALL: [Self; 4] = [Self::Draft16, Self::Draft14, Self::Draft07, Self::Draft02];
+
     /// The value of `:protocol`.
     #[must_use]
     pub const fn token(self) -> &'static str {
         match self {
-            Self::Draft02 => TOKEN_02,
+            Self::Draft02 | Self::Draft07 | Self::Draft14 => TOKEN_OLD,
             Self::Draft16 => TOKEN_16,
+        }
+    }
+
+    /// The draft's name as in that of its document, such as `draft-02`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Draft02 => "draft-02",
+            Self::Draft07 => "draft-07",
+            Self::Draft14 => "draft-14",
+            Self::Draft16 => "draft-16",
+        }
+    }
+
+    /// The setting that announces it: its name and its identifier.
+    #[must_use]
+    pub const fn setting(self) -> (&'static str, u64) {
+        match self {
+            Self::Draft02 => ("SETTINGS_ENABLE_WEBTRANSPORT", id::WT_ENABLED_DRAFT02),
+            Self::Draft07 => ("SETTINGS_WEBTRANSPORT_MAX_SESSIONS", id::WT_MAX_SESSIONS_DRAFT07),
+            Self::Draft14 => ("SETTINGS_WT_MAX_SESSIONS", id::WT_MAX_SESSIONS_DRAFT13),
+            Self::Draft16 => ("SETTINGS_WT_ENABLED", id::WT_ENABLED),
+        }
+    }
+
+    /// The value of that setting in these settings; 0: not announced.
+    const fn announced(self, settings: &Settings) -> u64 {
+        match self {
+            Self::Draft02 => settings.wt_enabled_draft02,
+            Self::Draft07 => settings.wt_max_sessions_draft07,
+            Self::Draft14 => settings.wt_max_sessions_draft13,
+            Self::Draft16 => settings.wt_enabled,
         }
     }
 }
@@ -32,12 +72,51 @@ impl std::fmt::Display for Dialect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Draft02 => "draft 02",
+            Self::Draft07 => "draft 07",
+            Self::Draft14 => "draft 14",
             Self::Draft16 => "draft 16",
         })
     }
 }
 
-const TOKEN_02: &str = "webtransport";
+/// A set of dialects.
+///
+/// ```
+/// use wt_session::{Dialect, Dialects};
+/// assert!(Dialects::ALL.contains(Dialect::Draft07));
+/// assert!(!Dialects::only(Dialect::Draft02).contains(Dialect::Draft16));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialects(u8);
+
+impl Dialects {
+    /// Every dialect there is.
+    pub const ALL: Self = Self(0b1111);
+
+    /// One alone.
+    #[must_use]
+    pub const fn only(dialect: Dialect) -> Self {
+        Self(1 << dialect as u8)
+    }
+
+    /// Whether it holds `dialect`.
+    #[must_use]
+    pub const fn contains(self, dialect: Dialect) -> bool {
+        self.0 & 1 << dialect as u8 != 0
+    }
+
+    /// The settings that announce these, each for one session: without session flow control there can be no more
+    /// (§5.1).
+    pub(crate) fn announce(self, settings: &mut Settings) {
+        let value = |dialect| u64::from(self.contains(dialect));
+        settings.wt_enabled_draft02 = value(Dialect::Draft02);
+        settings.wt_max_sessions_draft07 = value(Dialect::Draft07);
+        settings.wt_max_sessions_draft13 = value(Dialect::Draft14);
+        settings.wt_enabled = value(Dialect::Draft16);
+    }
+}
+
+const TOKEN_OLD: &str = "webtransport";
 const TOKEN_16: &str = "webtransport-h3";
 /// Request field of draft 02 and of no other.
 pub(crate) const REQUEST_HEADER_02: &str = "sec-webtransport-http3-draft02";
@@ -48,7 +127,7 @@ pub(crate) const RESPONSE_VALUE_02: &str = "draft02";
 
 /// True for a `:protocol` that means WebTransport in any dialect.
 pub(crate) fn is_token(token: &str) -> bool {
-    token == TOKEN_02 || token == TOKEN_16
+    token == TOKEN_OLD || token == TOKEN_16
 }
 
 /// What was agreed upon.
@@ -57,7 +136,7 @@ pub struct Negotiated {
     /// The rules.
     pub dialect: Dialect,
     /// Why these, in words.
-    pub why: &'static str,
+    pub why: String,
 }
 
 /// What the transport says about the peer.
@@ -82,7 +161,8 @@ pub(crate) fn negotiate(
     if !peer.datagrams() {
         return Err(missing("SETTINGS_H3_DATAGRAM", id::H3_DATAGRAM));
     }
-    if chosen.dialect == Dialect::Draft16 && side.is_client() && !peer.enable_connect_protocol {
+    // Draft 02 alone did not ask for it.
+    if chosen.dialect > Dialect::Draft02 && side.is_client() && !peer.enable_connect_protocol {
         return Err(missing("SETTINGS_ENABLE_CONNECT_PROTOCOL", id::ENABLE_CONNECT_PROTOCOL));
     }
     if !parameters.datagrams {
@@ -98,39 +178,39 @@ pub(crate) fn negotiate(
 fn choose(own: &Settings, peer: &Settings, side: Side, strict: bool) -> Result<Negotiated, Refusal> {
     // §3.1: a client refuses values above 1.
     if side.is_client() && own.wt_enabled != 0 && peer.wt_enabled > 1 {
-        return Err(Refusal::SettingValue {
-            name: "SETTINGS_WT_ENABLED",
-            id: id::WT_ENABLED,
-            value: peer.wt_enabled,
+        let (name, id) = Dialect::Draft16.setting();
+        return Err(Refusal::SettingValue { name, id, value: peer.wt_enabled });
+    }
+    let both = |dialect: &Dialect| dialect.announced(own) != 0 && dialect.announced(peer) != 0;
+    if let Some(dialect) = Dialect::ALL.into_iter().find(both) {
+        return Ok(Negotiated { dialect, why: why(dialect, own) });
+    }
+    // Clients of drafts 09 to 12 need not announce anything, and asked by the old token.
+    let silent = [Dialect::Draft07, Dialect::Draft02].into_iter().find(|old| old.announced(own) != 0);
+    if let Some(dialect) = silent.filter(|_| side == Side::Server && !strict) {
+        let why = format!(
+            "{dialect}: the client sent no enabling setting that this server knows, yet asks for a session, as clients \
+             of drafts 09 to 12 did"
+        );
+        return Ok(Negotiated { dialect, why });
+    }
+    let newest = Dialect::ALL.into_iter().find(|dialect| dialect.announced(own) != 0);
+    let (name, id) = newest.unwrap_or(Dialect::Draft16).setting();
+    Err(missing(name, id))
+}
+
+/// Why `chosen`, and why none that is newer.
+fn why(chosen: Dialect, own: &Settings) -> String {
+    let (name, id) = chosen.setting();
+    let mut text = format!("{chosen}: both sides sent {name} ({id:#x})");
+    for newer in Dialect::ALL.into_iter().take_while(|dialect| *dialect > chosen) {
+        let (name, id) = newer.setting();
+        text.push_str(&match newer.announced(own) {
+            0 => format!("; not {newer}, which is off here"),
+            _ => format!("; not {newer}: the peer sent no {name} ({id:#x})"),
         });
     }
-    if own.wt_enabled != 0 && peer.wt_enabled != 0 {
-        let why = if own.wt_enabled_draft02 != 0 && peer.wt_enabled_draft02 != 0 {
-            "draft 16: both sides sent SETTINGS_WT_ENABLED (0x2c7cf000), which goes before draft 02"
-        } else {
-            "draft 16: both sides sent SETTINGS_WT_ENABLED (0x2c7cf000)"
-        };
-        return Ok(Negotiated { dialect: Dialect::Draft16, why });
-    }
-    if own.wt_enabled_draft02 != 0 && peer.wt_enabled_draft02 != 0 {
-        let why = if own.wt_enabled == 0 {
-            "draft 02: both sides sent SETTINGS_ENABLE_WEBTRANSPORT (0x2b603742), and draft 16 is off here"
-        } else {
-            "draft 02: the peer sent SETTINGS_ENABLE_WEBTRANSPORT (0x2b603742) and no SETTINGS_WT_ENABLED (0x2c7cf000)"
-        };
-        return Ok(Negotiated { dialect: Dialect::Draft02, why });
-    }
-    // Clients of drafts 09 to 12 announced nothing, and asked by the token of draft 02.
-    if side == Side::Server && !strict && own.wt_enabled_draft02 != 0 {
-        let why =
-            "draft 02: the client sent no enabling setting that this server knows, yet asks for a session";
-        return Ok(Negotiated { dialect: Dialect::Draft02, why });
-    }
-    Err(if own.wt_enabled != 0 {
-        missing("SETTINGS_WT_ENABLED", id::WT_ENABLED)
-    } else {
-        missing("SETTINGS_ENABLE_WEBTRANSPORT", id::WT_ENABLED_DRAFT02)
-    })
+    text
 }
 
 fn missing(name: &'static str, id: u64) -> Refusal {

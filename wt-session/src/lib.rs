@@ -1,5 +1,5 @@
-//! WebTransport over HTTP/3 sessions, sans-IO, client and server: draft 02 (the browsers of 2026) and draft 16,
-//! one session per connection.
+//! WebTransport over HTTP/3 sessions, sans-IO, client and server: every dialect that is spoken, from draft 02 (the
+//! browsers of 2026) to draft 16, one session per connection.
 //!
 //! [`Sessions`] stands beside an `h3_core::Connection` and owns neither it nor the transport: it is told of QUIC's
 //! events through [`Sessions::on_event`], hands to HTTP/3 what is HTTP/3's, and tells its own through
@@ -17,7 +17,7 @@ mod refusal;
 mod session;
 mod sessions;
 
-pub use dialect::{Dialect, Negotiated};
+pub use dialect::{Dialect, Dialects, Negotiated};
 pub use error::{AcceptError, ConnectError, DatagramError, SessionError, SessionGone, StreamError};
 pub use event::{CloseInfo, ConnectRequest, Event, SessionId, SessionRequest};
 pub use refusal::Refusal;

@@ -34,7 +34,7 @@ pub(crate) enum State {
 pub(crate) struct Session {
     pub(crate) state: State,
     pub(crate) dialect: Dialect,
-    pub(crate) why: &'static str,
+    pub(crate) why: String,
     pub(crate) reader: CapsuleReader,
     /// Capsules that HTTP/3 has not taken yet: at most a drain and a close.
     pub(crate) out: VecDeque<Bytes>,
@@ -51,7 +51,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(id: SessionId, state: State, dialect: Dialect, why: &'static str) -> Self {
+    pub(crate) fn new(id: SessionId, state: State, dialect: Dialect, why: String) -> Self {
         Self {
             state,
             dialect,

@@ -12,7 +12,9 @@ use quic_core::{
     error::call::Read,
     testing,
 };
-use wt_session::{CloseInfo, Config, ConnectRequest, Event, SessionId, Sessions, StreamError};
+use wt_session::{
+    CloseInfo, Config, ConnectRequest, Dialect, Dialects, Event, SessionId, Sessions, StreamError,
+};
 
 struct Peer {
     endpoint: Endpoint,
@@ -157,9 +159,9 @@ impl World {
 
 #[test]
 fn a_session_from_connect_to_close() {
-    let mut old = Config::default();
-    old.draft16 = false;
-    for client in [Config::default(), old] {
+    for dialect in Dialect::ALL {
+        let mut client = Config::default();
+        client.dialects = Dialects::only(dialect);
         let (mut world, session) = World::established(&client, &Config::default());
         let now = world.now;
         let data = Bytes::from(vec![7; 300_000]);

@@ -25,7 +25,6 @@ use std::{
 use quic_core::{Admission, ClientConfig, Connection, Endpoint, Incoming, base::Timestamp};
 
 pub(crate) use connection::{ClientJob, GetJob, SessionJob};
-pub(crate) use session::draft_name;
 
 use crate::{
     client::Race,

@@ -52,15 +52,6 @@ struct Open {
     reply: oneshot::Sender<Result<Opened, WebTransportError>>,
 }
 
-/// The name of a draft, as in its file name.
-pub(crate) fn draft_name(dialect: wt_session::Dialect) -> &'static str {
-    match dialect {
-        wt_session::Dialect::Draft02 => "draft-02",
-        wt_session::Dialect::Draft16 => "draft-16",
-        _ => "unknown draft",
-    }
-}
-
 impl Live {
     pub(super) fn new(shared: Arc<SessionBox>) -> Self {
         Self {
@@ -81,7 +72,7 @@ impl Conn {
         match event {
             Event::Incoming { session, request } => self.on_incoming(session, *request, now),
             Event::Established { session, headers, protocol, dialect, why, .. } => {
-                self.on_established(session, headers, protocol, draft_name(dialect), &why, now);
+                self.on_established(session, headers, protocol, dialect.name(), &why, now);
             }
             Event::Refused { reason, .. } => self.on_refusal(&reason, now),
             Event::StreamOpened { stream, dir, .. } => {
@@ -230,6 +221,16 @@ impl Conn {
                 if let Some(id) = self.live.as_ref().and_then(|live| live.id) {
                     let mut transport = ConnTransport::new(&mut self.quic, now);
                     let _ = self.sessions.drain(id, &mut self.h3, &mut transport);
+                }
+            }
+            Command::Export { label, context, length, reply } => {
+                let mut out = vec![0; length];
+                let transport = ConnTransport::new(&mut self.quic, now);
+                let exported = self.live.as_ref().and_then(|live| live.id).is_some_and(|id| {
+                    self.sessions.export_keying_material(id, &mut out, &label, &context, &transport).is_ok()
+                });
+                if exported {
+                    let _ = reply.send(out);
                 }
             }
             Command::Stats(reply) => drop(reply.send(self.quic.stats())),

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Close(CloseInfo),
     /// Announce that the session is to end.
     Drain,
+    /// Keying material of the session, `length` bytes of it.
+    Export { label: Vec<u8>, context: Vec<u8>, length: usize, reply: oneshot::Sender<Vec<u8>> },
     /// A snapshot of the counters.
     Stats(oneshot::Sender<ConnectionStats>),
     /// Accept the request (server).

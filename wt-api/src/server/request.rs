@@ -5,7 +5,6 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use http::{HeaderMap, StatusCode};
 
 use crate::{
-    driver::draft_name,
     error::WebTransportError,
     mailbox::{Command, Established, SessionBox},
     options::CongestionControl,
@@ -99,7 +98,7 @@ impl Request {
     /// The draft of WebTransport over HTTP/3 that applies, such as `draft-16`.
     #[must_use]
     pub fn dialect(&self) -> &'static str {
-        draft_name(self.request.dialect)
+        self.request.dialect.name()
     }
 
     /// Why this draft.
@@ -131,7 +130,7 @@ impl Request {
         shared.set_established(Established {
             headers: Arc::new(headers),
             protocol: protocol.map(Into::into),
-            draft: draft_name(self.request.dialect),
+            draft: self.request.dialect.name(),
             why: self.request.why.as_str().into(),
         });
         let request_headers = Arc::new(std::mem::take(&mut self.request.headers));

@@ -118,7 +118,7 @@ impl Sessions {
             headers: head.headers,
             protocol,
             dialect: session.dialect,
-            why: session.why.to_owned(),
+            why: session.why.clone(),
         });
         let stopped = session.stopped;
         self.deliver_early(id, t);

@@ -18,7 +18,7 @@ use h3_core::{Connection, RequestState, Settings, Transport};
 use quic_core::{Dir, Side, StreamId, StreamTag, base::Timestamp};
 
 use crate::{
-    ConnectRequest, Event, SessionId, dialect,
+    ConnectRequest, Dialects, Event, SessionId, dialect,
     dialect::Parameters,
     early::Early,
     session::{Session, State, WtStream},
@@ -42,10 +42,8 @@ pub struct Config {
     /// Require all that draft 16 requires, also what today's browsers lack: `reset_stream_at`, an enabling setting
     /// of every client, and the `:protocol` of the dialect. Default false.
     pub strict: bool,
-    /// Announce draft 02, the one that Chromium and Firefox speak. Default true.
-    pub draft02: bool,
-    /// Announce draft 16. Default true.
-    pub draft16: bool,
+    /// The dialects announced. Default all: the newest that the peer announces as well is spoken (§7.1).
+    pub dialects: Dialects,
 }
 
 impl Default for Config {
@@ -56,8 +54,7 @@ impl Default for Config {
             early_datagram_bytes: 64 * 1024,
             max_queued_datagrams: 1024,
             strict: false,
-            draft02: true,
-            draft16: true,
+            dialects: Dialects::ALL,
         }
     }
 }
@@ -121,14 +118,14 @@ impl Sessions {
     /// caller may add to them.
     #[must_use]
     pub fn settings(config: &Config) -> Settings {
-        Settings {
+        let mut settings = Settings {
             enable_connect_protocol: true,
             h3_datagram: true,
             h3_datagram_draft04: true,
-            wt_enabled: config.draft16.into(),
-            wt_enabled_draft02: config.draft02.into(),
             ..Settings::default()
-        }
+        };
+        config.dialects.announce(&mut settings);
+        settings
     }
 
     /// The next event, oldest first.

@@ -29,7 +29,7 @@ impl Sessions {
             return self.refuse(id, Refusal::SecondSession, code::H3_REQUEST_REJECTED, h3, t);
         }
         let state = State::Waiting(head);
-        self.sessions.insert(id, Session::new(id, state, Dialect::Draft16, ""));
+        self.sessions.insert(id, Session::new(id, state, Dialect::Draft16, String::new()));
         self.decide(id, h3, t);
     }
 
@@ -53,7 +53,7 @@ impl Sessions {
         let agreed = agreed.and_then(|agreed| check_head(&head, agreed, self.config.strict));
         match agreed {
             Ok(Negotiated { dialect, why }) => {
-                (session.dialect, session.why) = (dialect, why);
+                (session.dialect, session.why) = (dialect, why.clone());
                 let request = Box::new(session_request(*head, dialect, why));
                 self.events.push_back(Event::Incoming { session: id, request });
             }
@@ -131,7 +131,7 @@ fn check_head(head: &RequestHead, agreed: Negotiated, strict: bool) -> Result<Ne
     Ok(agreed)
 }
 
-fn session_request(head: RequestHead, dialect: Dialect, why: &str) -> SessionRequest {
+fn session_request(head: RequestHead, dialect: Dialect, why: String) -> SessionRequest {
     let origin = head.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
     SessionRequest {
         origin: origin.map(str::to_owned),
@@ -141,6 +141,6 @@ fn session_request(head: RequestHead, dialect: Dialect, why: &str) -> SessionReq
         path: head.path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/")),
         headers: head.headers,
         dialect,
-        why: why.to_owned(),
+        why,
     }
 }

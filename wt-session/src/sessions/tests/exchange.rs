@@ -6,6 +6,8 @@ use super::*;
 fn newest_dialect_that_both_have() {
     for (client, server, expected) in [
         (Config::default(), Config::default(), Dialect::Draft16),
+        (config_of(Dialect::Draft07), Config::default(), Dialect::Draft07),
+        (Config::default(), config_of(Dialect::Draft14), Dialect::Draft14),
         (config_of(Dialect::Draft02), Config::default(), Dialect::Draft02),
         (Config::default(), config_of(Dialect::Draft02), Dialect::Draft02),
         (config_of(Dialect::Draft16), Config::default(), Dialect::Draft16),

@@ -22,7 +22,7 @@ use crate::{CloseInfo, Dialect};
 static HEAP: HeapMeter = HeapMeter;
 
 const BOTH: [Side; 2] = [Side::Client, Side::Server];
-const DIALECTS: [Dialect; 2] = [Dialect::Draft02, Dialect::Draft16];
+const DIALECTS: [Dialect; 4] = Dialect::ALL;
 const CLOSE: u64 = 0x2843;
 const DRAIN: u64 = 0x78ae;
 const MESSAGE_ERROR: u64 = 0x10e;
@@ -38,7 +38,7 @@ fn settings_of(dialect: Dialect) -> Settings {
 
 /// A configuration that announces one dialect only.
 fn config_of(dialect: Dialect) -> Config {
-    Config { draft02: dialect == Dialect::Draft02, draft16: dialect == Dialect::Draft16, ..Config::default() }
+    Config { dialects: Dialects::only(dialect), ..Config::default() }
 }
 
 fn request() -> ConnectRequest {

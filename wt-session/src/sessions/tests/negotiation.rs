@@ -88,7 +88,7 @@ fn a_setting_above_one_ends_the_connection() {
 #[test]
 fn w17_what_a_client_may_lack_and_may_not() {
     let (normal, strict) = (Config::default(), Config { strict: true, ..Config::default() });
-    let cases: [Case<'_, bool>; 7] = [
+    let cases: [Case<'_, bool>; 8] = [
         (&|_| {}, &|_| {}, &normal, true),
         (&no_datagrams, &|_| {}, &normal, false),
         (&|_| {}, &|end| end.max_datagram = None, &normal, false),
@@ -96,6 +96,7 @@ fn w17_what_a_client_may_lack_and_may_not() {
         (&|_| {}, &|end| end.reset_stream_at = false, &strict, false),
         (&|s| (s.wt_enabled, s.wt_max_sessions_draft07) = (0, 1), &|_| {}, &normal, true),
         (&|s| s.wt_enabled = 0, &|_| {}, &normal, true),
+        (&|s| s.wt_enabled = 0, &|_| {}, &strict, false),
     ];
     for (at, (change, end, config, accepted)) in cases.into_iter().enumerate() {
         let (mut rig, refusal) = refused(Side::Server, change, config, end);
@@ -180,6 +181,84 @@ fn the_server_takes_both_tokens_and_leaves_others_to_the_application() {
     let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(Dialect::Draft16));
     rig.ask("connect-udp");
     assert!(matches!(rig.node.events[..], [Event::Http(h3_core::Event::Request { .. })]));
+}
+
+/// Of every set of enabling settings that a peer may send, the newest that both ends sent decides (§7.1), and the words
+/// name it and what is missing for a newer one.
+#[test]
+fn the_newest_draft_that_both_announce_is_spoken() {
+    for (own, peer) in (1_u8..16).flat_map(|own| (0_u8..16).map(move |peer| (own, peer))) {
+        let common = Dialect::ALL.into_iter().find(|dialect| own & peer & 1 << *dialect as u8 != 0);
+        let settings_for = |set: u8| {
+            let value = |dialect| u64::from(set & 1 << dialect as u8 != 0);
+            let mut settings = settings_of(Dialect::Draft16);
+            settings.wt_enabled_draft02 = value(Dialect::Draft02);
+            settings.wt_max_sessions_draft07 = 7 * value(Dialect::Draft07);
+            settings.wt_max_sessions_draft13 = 7 * value(Dialect::Draft14);
+            settings.wt_enabled = value(Dialect::Draft16);
+            settings
+        };
+        let parameters = Parameters { datagrams: true, reset_stream_at: true };
+        let agree = |side, strict| {
+            dialect::negotiate(&settings_for(own), &settings_for(peer), parameters, side, strict)
+        };
+        for (side, strict) in [(Side::Client, false), (Side::Client, true), (Side::Server, true)] {
+            match (agree(side, strict), common) {
+                (Ok(agreed), Some(common)) => {
+                    assert_eq!(agreed.dialect, common, "{own:b} {peer:b}");
+                    let (name, id) = common.setting();
+                    assert!(
+                        agreed.why.contains(&format!("both sides sent {name} ({id:#x})")),
+                        "{}",
+                        agreed.why
+                    );
+                    for newer in Dialect::ALL.into_iter().filter(|dialect| *dialect > common) {
+                        assert!(agreed.why.contains(&format!("not {newer}")), "{}", agreed.why);
+                    }
+                }
+                (Err(Refusal::MissingSetting { id, .. }), None) => {
+                    assert!(Dialect::ALL.iter().any(|dialect| dialect.setting().1 == id));
+                }
+                other => panic!("{own:b} {peer:b}: {other:?}"),
+            }
+        }
+        // A client that announced nothing known is taken for one of drafts 09 to 12, if that, or 02, is spoken here.
+        if let (None, Ok(agreed)) = (common, agree(Side::Server, false)) {
+            let silent =
+                [Dialect::Draft07, Dialect::Draft02].into_iter().find(|old| own & 1 << *old as u8 != 0);
+            assert_eq!(Some(agreed.dialect), silent);
+        }
+    }
+}
+
+#[test]
+fn extended_connect_is_required_by_all_drafts_but_02() {
+    for dialect in DIALECTS {
+        let settings = Settings { enable_connect_protocol: false, ..settings_of(dialect) };
+        let mut rig = Rig::new(Side::Client, &Config::default(), settings);
+        rig.connect();
+        assert_eq!(rig.node.refusal().is_some(), dialect != Dialect::Draft02, "{dialect}");
+        rig.alive();
+    }
+}
+
+/// Drafts before 15 have no `WT_ALPN_ERROR`: an answer that was not offered is no answer.
+#[test]
+fn w18_an_unoffered_protocol_is_ignored_by_older_drafts() {
+    for dialect in DIALECTS {
+        let mut rig = Rig::pending(Side::Client, dialect);
+        let mut head = ResponseHead::new(StatusCode::OK);
+        head.headers.insert(protocols::WT_PROTOCOL, "\"c\"".parse().unwrap());
+        rig.peer.send_response(id(0).0, &head, false, &mut rig.pair.server).unwrap();
+        rig.run();
+        if dialect == Dialect::Draft16 {
+            assert_eq!(rig.node.refusal(), Some(&Refusal::Protocol("c".to_owned())));
+        } else {
+            let [Event::Established { protocol: None, .. }] = &rig.node.events[..] else {
+                panic!("{dialect}: {:?}", rig.node.events)
+            };
+        }
+    }
 }
 
 #[test]
