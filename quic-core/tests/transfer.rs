@@ -32,6 +32,8 @@ fn a_handshake_takes_one_round_trip_and_a_half() {
     assert_eq!(world.server().connection.server_name(), Some("localhost"));
     let stats = world.client().connection.stats();
     assert_eq!(stats.packets_lost, 0);
+    assert!(world.client().connection.peer_parameters().reset_stream_at);
+    assert!(world.server().connection.peer_parameters().reset_stream_at);
 }
 
 #[test]

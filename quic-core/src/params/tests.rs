@@ -63,11 +63,35 @@ fn all_parameters_survive_the_wire() {
     assert_eq!(TransportParameters::parse(&encode(&greased), Side::Server), Ok(params));
 }
 
+/// Codepoints of reliable-stream-reset: the registered one, and that of the drafts before 08.
+const RESET_STREAM_AT: [u64; 2] = [0x1d, 0x0017_f758_6d2c_b571];
+
 #[test]
-fn both_codepoints_of_reset_stream_at_are_one_extension() {
-    for id in [0x1d, 0x0017_f758_6d2c_b571] {
-        let params = TransportParameters::parse(&raw(id, &[]), Side::Client);
-        assert!(params.is_ok_and(|params| params.reset_stream_at));
+fn either_codepoint_of_reset_stream_at_or_both_are_one_extension() {
+    let [current, legacy] = RESET_STREAM_AT.map(|id| raw(id, &[]));
+    for bytes in [current.clone(), legacy.clone(), [&*current, &*legacy].concat(), [legacy, current].concat()]
+    {
+        for sender in [Side::Client, Side::Server] {
+            let params = TransportParameters::parse(&bytes, sender);
+            assert_eq!(params.map(|params| params.reset_stream_at), Ok(true), "{bytes:02x?}");
+        }
+    }
+    let without = TransportParameters::parse(&raw(0x0017_f758_6d2c_b570, &[]), Side::Server);
+    assert_eq!(without.map(|params| params.reset_stream_at), Ok(false), "drafts up to 04 had another frame");
+}
+
+#[test]
+fn reset_stream_at_is_sent_under_both_codepoints() {
+    let params = TransportParameters { reset_stream_at: true, ..TransportParameters::default() };
+    assert_eq!(encode(&params), RESET_STREAM_AT.map(|id| raw(id, &[])).concat());
+    assert_eq!(encode(&TransportParameters::default()), []);
+}
+
+#[test]
+fn x01_the_same_codepoint_of_reset_stream_at_twice() {
+    for id in RESET_STREAM_AT {
+        let bytes = [raw(id, &[]), raw(id, &[])].concat();
+        assert_eq!(TransportParameters::parse(&bytes, Side::Server), Err(Violation::ParameterDuplicate));
     }
 }
 
