@@ -106,4 +106,6 @@ pub struct RecvStreamStats {
     pub bytes_received: u64,
     /// Bytes read by the application.
     pub bytes_read: u64,
+    /// One past the highest byte received, gaps included; the final size once that is known.
+    pub highest_offset: u64,
 }

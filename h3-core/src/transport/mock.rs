@@ -36,6 +36,8 @@ struct Recv {
     stop: Option<u64>,
     stop_delivered: bool,
     closed: bool,
+    /// All that the peer will ever say of it arrived after it was closed.
+    over: bool,
 }
 
 /// One stream as one end sees it.
@@ -296,6 +298,13 @@ impl Transport for End {
         Some(self.streams.get(&id)?.send.as_ref()?.written)
     }
 
+    fn received_end(&mut self, id: StreamId) -> Option<u64> {
+        let recv = self.streams.get(&id)?.recv.as_ref()?;
+        // A stopped stream counts on until its final size is known.
+        let open = !recv.closed || (recv.stop.is_some() && !recv.over);
+        open.then_some(recv.received)
+    }
+
     fn final_size(&mut self, id: StreamId) -> Option<u64> {
         let recv = self.streams.get(&id)?.recv.as_ref()?;
         (recv.finished || recv.reset.is_some()).then_some(recv.received)
@@ -435,10 +444,11 @@ fn carry_stream(from: &mut End, to: &mut End, id: StreamId, max: usize) -> bool 
     }
     to.announce(id);
     let Some(recv) = to.stream(id).recv.as_mut() else { return true };
+    recv.received += part.len() as u64;
     if recv.closed {
+        recv.over |= ended;
         return true;
     }
-    recv.received += part.len() as u64;
     if reset.is_some() {
         recv.reset = reset;
     } else {
@@ -467,4 +477,39 @@ fn carry_stop(from: &mut End, to: &mut End, id: StreamId) -> bool {
         to.events.push_back(Event::StreamStopped(id, tag, code));
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received_end(pair: &mut Pair, id: StreamId) -> Option<u64> {
+        pair.deliver(usize::MAX);
+        pair.server.received_end(id)
+    }
+
+    #[test]
+    fn what_was_received_counts_until_the_receiving_side_is_gone() {
+        let mut pair = Pair::new();
+        let [read, stopped, later] = [0; 3].map(|_| pair.client.open(Dir::Uni).unwrap());
+        assert_eq!(received_end(&mut pair, read), None);
+        pair.client.push(read, b"four");
+        assert_eq!(received_end(&mut pair, read), Some(4));
+        assert_eq!(pair.client.received_end(read), None, "a stream that only sends");
+        pair.client.finish(read).unwrap();
+        assert_eq!(received_end(&mut pair, read), Some(4));
+        assert_eq!((pair.server.pull(read), pair.server.received_end(read)), (b"four".to_vec(), None));
+        for id in [stopped, later] {
+            pair.client.push(id, b"two");
+            assert_eq!(received_end(&mut pair, id), Some(3));
+        }
+        pair.client.push(stopped, b"more");
+        pair.server.stop_sending(stopped, 1).unwrap();
+        assert!(pair.deliver(usize::MAX), "the bytes and then the request to stop");
+        assert_eq!(pair.server.received_end(stopped), Some(7));
+        assert_eq!(received_end(&mut pair, stopped), None, "the answering reset arrived");
+        pair.client.reset(later, 1, 0).unwrap();
+        assert_eq!(received_end(&mut pair, later), Some(3));
+        assert_eq!(pair.server.read(later, 1), Ok(Read::Data(Bytes::from_static(b"t"))));
+    }
 }

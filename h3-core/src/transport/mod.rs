@@ -44,6 +44,9 @@ pub trait Transport {
     fn bytes_read(&mut self, id: StreamId) -> Option<u64>;
     /// Bytes written to a stream so far; `None` once its sending side is gone.
     fn bytes_written(&mut self, id: StreamId) -> Option<u64>;
+    /// One past the highest byte received of a stream, gaps included, or the final size once that is known: what counts
+    /// against flow control. `None` once its receiving side is gone.
+    fn received_end(&mut self, id: StreamId) -> Option<u64>;
     /// The final size of a finished or reset stream, if known.
     fn final_size(&mut self, id: StreamId) -> Option<u64>;
     /// How many streams of this kind may be opened over the life of the connection, by the limits known now: the

@@ -70,6 +70,10 @@ impl Transport for ConnTransport<'_> {
         self.conn.send_stream_stats(id).map(|stats| stats.bytes_written)
     }
 
+    fn received_end(&mut self, id: StreamId) -> Option<u64> {
+        self.conn.recv_stream_stats(id).map(|stats| stats.highest_offset)
+    }
+
     fn final_size(&mut self, id: StreamId) -> Option<u64> {
         self.conn.final_size(id)
     }

@@ -89,7 +89,11 @@ impl Connection {
     /// Counters of a receiving side, until it is gone.
     pub fn recv_stream_stats(&mut self, id: StreamId) -> Option<RecvStreamStats> {
         let stats = self.streams.recv_stats(id)?;
-        Some(RecvStreamStats { bytes_received: stats.received, bytes_read: stats.read })
+        Some(RecvStreamStats {
+            bytes_received: stats.received,
+            bytes_read: stats.read,
+            highest_offset: stats.highest,
+        })
     }
 }
 

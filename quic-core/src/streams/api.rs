@@ -37,6 +37,8 @@ pub(crate) struct RecvStats {
     pub(crate) received: u64,
     /// Read by the application.
     pub(crate) read: u64,
+    /// One past the highest byte received, or the final size.
+    pub(crate) highest: u64,
 }
 
 impl Streams {
@@ -201,7 +203,7 @@ impl Streams {
     /// Counts of the receiving part, until it is gone.
     pub(crate) fn recv_stats(&mut self, id: StreamId) -> Option<RecvStats> {
         let recv = self.existing(id)?.recv.as_ref()?;
-        Some(RecvStats { received: recv.contiguous_end(), read: recv.bytes_read() })
+        Some(RecvStats { received: recv.contiguous_end(), read: recv.bytes_read(), highest: recv.highest() })
     }
 
     /// How many streams of a kind may be opened over the connection's life, by the limits known now.

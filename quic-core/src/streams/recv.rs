@@ -64,6 +64,11 @@ impl RecvHalf {
         self.assembler.bytes_read()
     }
 
+    /// One past the highest byte received, or the final size.
+    pub(super) fn highest(&self) -> u64 {
+        self.highest
+    }
+
     pub(super) fn contiguous_end(&self) -> u64 {
         self.assembler.contiguous_end()
     }

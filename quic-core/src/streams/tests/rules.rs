@@ -159,6 +159,37 @@ fn f24_stream_data_blocked_on_a_send_only_stream() {
 }
 
 #[test]
+fn the_highest_offset_counts_gaps_and_the_final_size() {
+    let mut server = End::server();
+    let (read, reset, stopped) = (client_uni(0), client_uni(1), client_uni(2));
+    let highest = |server: &mut End, id| server.streams.recv_stats(id).map(|stats| stats.highest);
+    assert_eq!(highest(&mut server, read), None);
+    server.stream(read, 0, &[1; 10], false).unwrap();
+    server.stream(read, 90, &[1; 10], false).unwrap();
+    server.stream(read, 50, &[1; 10], false).unwrap();
+    assert_eq!(highest(&mut server, read), Some(100));
+    assert_eq!(server.streams.recv_stats(read).map(|stats| stats.received), Some(10));
+    server.stream(read, 10, &[1; 80], false).unwrap();
+    server.stream(read, 100, &[], true).unwrap();
+    assert_eq!(highest(&mut server, read), Some(100));
+    assert_eq!(server.drain(read).1, Ok(Read::Finished));
+    assert_eq!(highest(&mut server, read), None);
+
+    server.stream(reset, 0, &[1; 10], false).unwrap();
+    server.reset(reset, 7, 500, 0).unwrap();
+    assert_eq!(highest(&mut server, reset), Some(500));
+    assert_eq!(server.read(reset, 1), Err(ReadError::Reset(7)));
+    assert_eq!(highest(&mut server, reset), None);
+
+    server.stream(stopped, 0, &[1; 10], false).unwrap();
+    server.streams.stop_sending(stopped, 7, &mut server.budget).unwrap();
+    server.stream(stopped, 10, &[1; 20], false).unwrap();
+    assert_eq!(highest(&mut server, stopped), Some(30), "stopped streams count on");
+    server.reset(stopped, 7, 40, 0).unwrap();
+    assert_eq!(highest(&mut server, stopped), None);
+}
+
+#[test]
 fn f33_reliable_size_beyond_the_final_size() {
     let mut server = End::server();
     assert_eq!(code(server.reset(client_uni(0), 0, 3, 4)), Code::FRAME_ENCODING_ERROR);
