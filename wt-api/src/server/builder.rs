@@ -17,7 +17,7 @@ use crate::{
     mailbox::ShardBox,
     runtime::{self, RuntimeHandle},
     socket::{DatagramSocket, SocketOptions, fit, must_be_only_v6},
-    tls::{self, ALPN_H3, Identity},
+    tls::{self, Identities, Identity},
 };
 
 /// Pending handshakes from which on clients have to prove their address first.
@@ -31,6 +31,7 @@ const MAX_CONNECTIONS: usize = 10_000;
 #[must_use]
 pub struct ServerBuilder {
     identity: Option<Identity>,
+    named: Vec<(String, Identity)>,
     rustls: Option<Arc<rustls::ServerConfig>>,
     addresses: Vec<SocketAddr>,
     origins: Origins,
@@ -51,6 +52,7 @@ impl ServerBuilder {
     pub(super) fn new() -> Self {
         Self {
             identity: None,
+            named: Vec::new(),
             rustls: None,
             addresses: Vec::new(),
             origins: Origins::These(std::collections::HashSet::new()),
@@ -62,13 +64,22 @@ impl ServerBuilder {
         }
     }
 
-    /// The certificate chain and key.
+    /// The certificate chain and key, shown to clients that ask for no name or for one without an
+    /// [`identity_for`](Self::identity_for) it. [`Server::set_identity`] replaces it later.
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
     }
 
-    /// Uses this rustls configuration in place of an identity; it must allow TLS 1.3. The ALPN protocol is set to `h3`
+    /// Another identity for clients that ask for `name` (SNI, RFC 6066 §3): a DNS name, or `*.` and one, which stands for
+    /// all names with one label in place of the asterisk. The name alone decides, upper and lower case alike, an exact one
+    /// before a wildcard. Beside [`identity`](Self::identity), which the others get; the last call for a name counts.
+    pub fn identity_for(mut self, name: impl Into<String>, identity: Identity) -> Self {
+        self.named.push((name.into(), identity));
+        self
+    }
+
+    /// Uses this rustls configuration in place of identities; it must allow TLS 1.3. The ALPN protocol is set to `h3`
     /// if it names none.
     pub fn rustls_config(mut self, config: Arc<rustls::ServerConfig>) -> Self {
         self.rustls = Some(config);
@@ -132,18 +143,21 @@ impl ServerBuilder {
         self
     }
 
-    fn tls(&self) -> Result<rustls::ServerConfig, ServerError> {
-        match (&self.rustls, &self.identity) {
-            (Some(config), _) => {
-                let mut config = rustls::ServerConfig::clone(config);
-                if config.alpn_protocols.is_empty() {
-                    config.alpn_protocols = vec![ALPN_H3.to_vec()];
-                }
-                Ok(config)
-            }
-            (None, Some(identity)) => tls::server_config(identity),
-            (None, None) => Err(ServerError::NoIdentity),
+    /// The TLS configuration, and the identities unless it is the application's own.
+    fn tls(
+        &mut self,
+        runtime: &RuntimeHandle,
+    ) -> Result<(rustls::ServerConfig, Option<Arc<Identities>>), ServerError> {
+        if let Some(config) = &self.rustls {
+            return Ok((tls::own_server_config(config)?, None));
         }
+        let identities = Arc::new(Identities::new(self.identity.take().ok_or(ServerError::NoIdentity)?));
+        for (name, identity) in &self.named {
+            identities.set_named(name, identity)?;
+        }
+        let mut config = tls::server_config(Arc::clone(&identities))?;
+        config.time_provider = tls::clock(runtime);
+        Ok((config, Some(identities)))
     }
 
     /// A socket for each address: all or none.
@@ -161,13 +175,10 @@ impl ServerBuilder {
     /// Binds the sockets and starts to serve.
     ///
     /// # Errors
-    /// No identity, or one that cannot be used; an address that cannot be listened on; no runtime around the call.
+    /// No identity, or a name for one that is no DNS name; a rustls configuration that QUIC or HTTP/3 cannot use; an address that cannot be listened on; no runtime around the call.
     pub fn build(mut self) -> Result<Server, ServerError> {
-        let mut tls = self.tls()?;
         let runtime = runtime::current().ok_or(ServerError::NoRuntime)?;
-        if self.rustls.is_none() {
-            tls.time_provider = tls::clock(&runtime);
-        }
+        let (tls, identities) = self.tls(&runtime)?;
         if self.addresses.is_empty() {
             self.addresses.push(SocketAddr::from((IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 443)));
         }
@@ -208,8 +219,6 @@ impl ServerBuilder {
         for shard in shards {
             runtime.spawn(Box::pin(shard));
         }
-        let hash =
-            if self.rustls.is_some() { None } else { self.identity.as_ref().map(Identity::certificate_hash) };
-        Ok(Server { shared, inboxes, addresses, hash, runtime })
+        Ok(Server { shared, inboxes, addresses, identities, runtime })
     }
 }

@@ -22,9 +22,11 @@ pub use request::{AcceptOptions, Request};
 
 use crate::{
     driver::{Inbox, ShardCommand},
+    error::ServerError,
     mailbox::{SessionBox, Waiters, lock},
     options::CertificateHash,
     runtime::{self, RuntimeHandle},
+    tls::{Identities, Identity},
 };
 
 /// Requests that wait for [`Server::accept`]; more are answered with 429.
@@ -191,7 +193,8 @@ pub struct Server {
     shared: Arc<ServerShared>,
     inboxes: Vec<Arc<Inbox>>,
     addresses: Vec<SocketAddr>,
-    hash: Option<CertificateHash>,
+    /// None with a rustls configuration of the application's own.
+    identities: Option<Arc<Identities>>,
     runtime: RuntimeHandle,
 }
 
@@ -207,11 +210,30 @@ impl Server {
         &self.addresses
     }
 
-    /// The SHA-256 of the certificate, for clients that accept it by hash; `None` with a rustls configuration of the
+    /// The SHA-256 of the current certificate, for clients that accept it by hash; `None` with a rustls configuration of the
     /// application's own.
     #[must_use]
     pub fn certificate_hash(&self) -> Option<CertificateHash> {
-        self.hash
+        self.identities.as_ref().map(|identities| identities.default_identity().certificate_hash())
+    }
+
+    /// Replaces the identity for new connections, such as before its certificate expires. Connections and sessions that
+    /// exist go on with the one that their handshake took, one that is under way may show either.
+    ///
+    /// # Errors
+    /// The server was built with a rustls configuration of the application's own.
+    pub fn set_identity(&self, identity: Identity) -> Result<(), ServerError> {
+        self.identities.as_ref().ok_or(ServerError::OwnConfiguration)?.set_default(identity);
+        Ok(())
+    }
+
+    /// Replaces or adds the identity for a name in the same way, see [`identity_for`](ServerBuilder::identity_for).
+    ///
+    /// # Errors
+    /// Those of [`set_identity`](Self::set_identity); a name that is no DNS name, nor `*.` and one.
+    pub fn set_identity_for(&self, name: &str, identity: &Identity) -> Result<(), ServerError> {
+        self.identities.as_ref().ok_or(ServerError::OwnConfiguration)?.set_named(name, identity)?;
+        Ok(())
     }
 
     /// The next request for a session; `None` after [`shutdown`](Self::shutdown). Cancel safe; several callers share

@@ -1,9 +1,17 @@
 //! A server's certificate chain and private key.
 
-use std::sync::Arc;
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use super::pem;
 use crate::{error::IdentityError, options::CertificateHash};
 
 /// A certificate chain with its private key.
@@ -14,7 +22,7 @@ use crate::{error::IdentityError, options::CertificateHash};
 /// ```
 #[derive(Clone)]
 pub struct Identity {
-    chain: Vec<CertificateDer<'static>>,
+    certified: Arc<CertifiedKey>,
     key: Arc<PrivateKeyDer<'static>>,
 }
 
@@ -25,19 +33,32 @@ impl std::fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// Reads a PEM chain, end entity first, and a PEM key (PKCS#8, PKCS#1 or SEC1).
+    /// Reads a PEM chain, end entity first, and a PEM key (PKCS#8, PKCS#1 or SEC1), as ACME tools write them: text and
+    /// blocks of other kinds may stand before and between. Both may be the same text.
     ///
     /// # Errors
-    /// Nothing found in either text, or a key that does not belong to the first certificate.
+    /// No certificate, no key, several keys, an encrypted key, or one that does not belong to the first certificate.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
-        let malformed = |error: rustls_pki_types::pem::Error| IdentityError::Malformed(error.to_string());
-        let chain =
-            CertificateDer::pem_slice_iter(certificates).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-            rustls_pki_types::pem::Error::NoItemsFound => IdentityError::NoKey,
-            error => malformed(error),
-        })?;
-        Self::checked(chain, key)
+        Self::checked(pem::certificates(certificates)?, pem::private_key(key)?)
+    }
+
+    /// Reads the same from two files, each read whole. They may be one file.
+    ///
+    /// # Errors
+    /// Those of [`from_pem`](Self::from_pem), and a file that cannot be read; each names the file.
+    pub fn from_pem_files(
+        certificates: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+    ) -> Result<Self, IdentityError> {
+        let (chain_path, key_path) = (certificates.as_ref(), key.as_ref());
+        let read = |path: &Path| {
+            let unreadable = |error: std::io::Error| IdentityError::Unreadable(error.to_string());
+            fs::read(path).map_err(|error| unreadable(error).within([path]))
+        };
+        let (chain, key) = (read(chain_path)?, read(key_path)?);
+        let chain = pem::certificates(&chain).map_err(|error| error.within([chain_path]))?;
+        let key = pem::private_key(&key).map_err(|error| error.within([key_path]))?;
+        Self::checked(chain, key).map_err(|error| error.within([chain_path, key_path]))
     }
 
     /// Takes a DER chain, end entity first, and a DER key (PKCS#8, PKCS#1 or SEC1).
@@ -105,36 +126,106 @@ impl Identity {
         }
         let malformed = |error: rustls::Error| IdentityError::Malformed(error.to_string());
         let signing = super::provider().key_provider.load_private_key(key.clone_key()).map_err(malformed)?;
-        match rustls::sign::CertifiedKey::new(chain.clone(), signing).keys_match() {
+        let certified = CertifiedKey::new(chain, signing);
+        match certified.keys_match() {
             Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
-                return Err(IdentityError::KeyMismatch);
+                return Err(mismatch(&certified));
             }
             Ok(()) | Err(rustls::Error::InconsistentKeys(_)) => {}
             Err(error) => return Err(malformed(error)),
         }
-        Ok(Self { chain, key: Arc::new(key) })
+        Ok(Self { certified: Arc::new(certified), key: Arc::new(key) })
     }
 
     /// The SHA-256 of the end-entity certificate, for
     /// [`server_certificate_hashes`](crate::WebTransportOptions::server_certificate_hashes).
     #[must_use]
     pub fn certificate_hash(&self) -> CertificateHash {
-        CertificateHash::of_certificate(self.chain.first().map_or(&[], |certificate| certificate))
+        CertificateHash::of_certificate(self.end_entity())
     }
 
     /// The certificate chain in DER, end entity first.
     #[must_use]
     pub fn certificate_chain(&self) -> Vec<Vec<u8>> {
-        self.chain.iter().map(|certificate| certificate.to_vec()).collect()
+        self.certified.cert.iter().map(|certificate| certificate.to_vec()).collect()
     }
 
-    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
-        self.chain.clone()
+    /// The certificate chain in PEM, end entity first.
+    #[must_use]
+    pub fn certificate_chain_pem(&self) -> String {
+        self.certified.cert.iter().map(|certificate| pem::write("CERTIFICATE", certificate)).collect()
     }
 
-    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
-        self.key.clone_key()
+    /// The private key in PEM, to be kept where nobody else can read it.
+    #[must_use]
+    pub fn private_key_pem(&self) -> String {
+        let label = match &*self.key {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        pem::write(label, self.key.secret_der())
     }
+
+    /// From when until when the end-entity certificate is valid, to the second. `None` if it cannot be read.
+    #[must_use]
+    pub fn validity(&self) -> Option<(SystemTime, SystemTime)> {
+        let (_, certificate) = X509Certificate::from_der(self.end_entity()).ok()?;
+        let at = |time: x509_parser::time::ASN1Time| {
+            let seconds = u64::try_from(time.timestamp()).ok()?;
+            SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+        };
+        Some((at(certificate.validity().not_before)?, at(certificate.validity().not_after)?))
+    }
+
+    /// The DNS names and IP addresses that the end-entity certificate is for (RFC 5280 §4.2.1.6).
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let Ok((_, certificate)) = X509Certificate::from_der(self.end_entity()) else { return Vec::new() };
+        let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
+        let name = |name: &GeneralName<'_>| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => address(bytes),
+            _ => None,
+        };
+        extension.value.general_names.iter().filter_map(name).collect()
+    }
+
+    /// Base64 of the SHA-256 of the end-entity certificate's public key (its `SubjectPublicKeyInfo`), as Chromium's option
+    /// `--ignore-certificate-errors-spki-list` takes it. `None` if the certificate cannot be read.
+    #[must_use]
+    pub fn public_key_pin(&self) -> Option<String> {
+        let (_, certificate) = X509Certificate::from_der(self.end_entity()).ok()?;
+        let digest = ring::digest::digest(&ring::digest::SHA256, certificate.public_key().raw);
+        Some(pem::base64(digest.as_ref()))
+    }
+
+    fn end_entity(&self) -> &[u8] {
+        self.certified.cert.first().map_or(&[], |certificate| certificate)
+    }
+
+    pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified)
+    }
+}
+
+/// The key is not the first certificate's: perhaps another's of the chain.
+fn mismatch(certified: &CertifiedKey) -> IdentityError {
+    let belongs = |certificate: &CertificateDer<'static>| {
+        CertifiedKey::new(vec![certificate.clone()], Arc::clone(&certified.key)).keys_match().is_ok()
+    };
+    match certified.cert.iter().position(belongs) {
+        Some(index) => IdentityError::ChainOrder { position: index + 1 },
+        None => IdentityError::KeyMismatch,
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<String> {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
+        return Some(std::net::Ipv4Addr::from(v4).to_string());
+    }
+    let v6 = <[u8; 16]>::try_from(bytes).ok()?;
+    Some(std::net::Ipv6Addr::from(v6).to_string())
 }
 
 #[cfg(test)]
@@ -151,7 +242,7 @@ mod tests {
 
     #[test]
     fn pem_without_its_parts_is_named() {
-        assert_eq!(Identity::from_pem(b"", b"").unwrap_err(), IdentityError::NoKey);
+        assert_eq!(Identity::from_pem(b"", b"").unwrap_err(), IdentityError::NoCertificate);
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let pem = key.serialize_pem();
         assert_eq!(Identity::from_pem(b"", pem.as_bytes()).unwrap_err(), IdentityError::NoCertificate);

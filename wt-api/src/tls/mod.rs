@@ -2,7 +2,9 @@
 //!
 //! Owns what rustls is told. Must never know connections.
 
+mod identities;
 mod identity;
+mod pem;
 mod verify;
 
 use std::{
@@ -19,6 +21,7 @@ use rustls::{
     time_provider::TimeProvider,
 };
 
+pub(crate) use identities::Identities;
 pub use identity::Identity;
 
 use crate::{
@@ -120,19 +123,30 @@ fn system_verifier() -> Result<Arc<dyn ServerCertVerifier>, String> {
     verifier.clone().map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
 }
 
-/// A server's configuration with an identity.
-pub(crate) fn server_config(identity: &Identity) -> Result<rustls::ServerConfig, ServerError> {
-    let tls = |error: rustls::Error| ServerError::Tls(error.to_string());
+/// A server's configuration with identities.
+pub(crate) fn server_config(identities: Arc<Identities>) -> Result<rustls::ServerConfig, ServerError> {
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(tls)?
+        .map_err(|error| ServerError::Tls(error.to_string()))?
         .with_no_client_auth()
-        .with_single_cert(identity.chain(), identity.key())
-        .map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => crate::error::IdentityError::KeyMismatch.into(),
-            error => tls(error),
-        })?;
+        .with_cert_resolver(identities);
     config.alpn_protocols = vec![ALPN_H3.to_vec()];
     config.key_log = Arc::new(rustls::KeyLogFile::new());
+    Ok(config)
+}
+
+/// The application's own configuration, if QUIC and HTTP/3 can use it.
+pub(crate) fn own_server_config(config: &rustls::ServerConfig) -> Result<rustls::ServerConfig, ServerError> {
+    let mut config = config.clone();
+    if config.alpn_protocols.is_empty() {
+        config.alpn_protocols = vec![ALPN_H3.to_vec()];
+    }
+    if !config.alpn_protocols.iter().any(|protocol| protocol == ALPN_H3) {
+        return Err(ServerError::NoHttp3);
+    }
+    // rustls tells which versions a configuration has only by what it makes of it (RFC 9001 §4.2: TLS 1.3 or newer).
+    let shared = Arc::new(config.clone());
+    rustls::quic::ServerConnection::new(shared, rustls::quic::Version::V1, Vec::new())
+        .map_err(|error| ServerError::NotForQuic(error.to_string()))?;
     Ok(config)
 }
