@@ -1,5 +1,7 @@
 //! What a connection tells its application.
 
+use std::time::Duration;
+
 use crate::{
     error::ConnectionError,
     ids::{Dir, StreamId},
@@ -56,5 +58,38 @@ pub struct Priority {
 impl Default for Priority {
     fn default() -> Self {
         Self { urgency: 3, incremental: true, group: 0, order: 0 }
+    }
+}
+
+/// How a datagram is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DatagramOptions {
+    /// The datagram's rank among streams and other datagrams. Those of one rank take turns with streams of that rank
+    /// and go in the order in which they were given; `incremental` says nothing here. The default is urgency 0: before
+    /// streams of the default urgency.
+    pub priority: Priority,
+    /// The datagram is dropped if it has waited longer when its turn comes. `None`, the default: the connection's
+    /// outgoing maximum age counts.
+    pub max_age: Option<Duration>,
+}
+
+impl Default for DatagramOptions {
+    fn default() -> Self {
+        Self { priority: Priority { urgency: 0, ..Priority::default() }, max_age: None }
+    }
+}
+
+impl DatagramOptions {
+    /// With this rank.
+    #[must_use]
+    pub fn with_priority(self, priority: Priority) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// With this maximum age; `None` leaves it to the connection.
+    #[must_use]
+    pub fn with_max_age(self, max_age: Option<Duration>) -> Self {
+        Self { max_age, ..self }
     }
 }

@@ -31,6 +31,7 @@ pub mod packet;
 pub mod params;
 mod path;
 mod recovery;
+mod schedule;
 mod stats;
 mod streams;
 #[cfg(any(test, feature = "testing"))]
@@ -43,7 +44,7 @@ pub use connection::{Connection, Transmit};
 pub use endpoint::{
     AcceptError, Admission, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming, Response,
 };
-pub use event::{Event, Priority, StreamTag};
+pub use event::{DatagramOptions, Event, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId};
 pub use stats::{ConnectionStats, RecvStreamStats, SendStreamStats};
 pub use trace::{Observer, TraceEvent};

@@ -285,7 +285,10 @@ fn what_applications_leave_unread_is_charged_and_given_back() {
     for _ in 0..20 {
         let id = client.connection.open(Dir::Uni).expect("credit");
         client.send(id, Bytes::from(vec![7; 40_000]), true);
-        client.connection.send_datagram(time(SECOND), Bytes::from(vec![7; 900])).expect("room");
+        client
+            .connection
+            .send_datagram(time(SECOND), Bytes::from(vec![7; 900]), Default::default())
+            .expect("room");
     }
     let later = world.sim.now() + 5 * SECOND;
     world.sim.run_until(|_| false, later);

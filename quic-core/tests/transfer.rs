@@ -52,9 +52,14 @@ fn datagrams_are_echoed() {
     let max = world.client().connection.max_datagram_size().expect("offered");
     let now = soak::time(world.sim.now());
     for size in [0, 1, 100, max] {
-        world.client().connection.send_datagram(now, Bytes::from(vec![7; size])).expect("room");
+        world
+            .client()
+            .connection
+            .send_datagram(now, Bytes::from(vec![7; size]), Default::default())
+            .expect("room");
     }
-    let too_large = world.client().connection.send_datagram(now, Bytes::from(vec![7; max + 1]));
+    let too_large =
+        world.client().connection.send_datagram(now, Bytes::from(vec![7; max + 1]), Default::default());
     assert_eq!(too_large, Err(quic_core::error::call::DatagramError::TooLarge { max }));
     world.wait("echoes", SECOND, |client, _| client.peer().datagrams.len() == 4);
     let mut sizes: Vec<_> = world.client().datagrams.iter().map(Bytes::len).collect();

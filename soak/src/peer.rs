@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use quic_core::{
-    Connection, Dir, Event, Observer, StreamId, TraceEvent,
+    Connection, DatagramOptions, Dir, Event, Observer, StreamId, TraceEvent,
     base::Timestamp,
     error::{
         ConnectionError,
@@ -231,7 +231,7 @@ impl Peer {
     fn receive_datagrams(&mut self, now: Timestamp) {
         while let Some(data) = self.connection.receive_datagram(now) {
             if self.echo {
-                let _ = self.connection.send_datagram(now, data);
+                let _ = self.connection.send_datagram(now, data, DatagramOptions::default());
             } else {
                 self.datagrams.push(data);
             }

@@ -207,7 +207,7 @@ fn schedule_datagrams(sim: &mut Simulation<Host>, client: netsim::NodeId, worklo
             for peer in host.peers.values_mut() {
                 for (index, size) in &burst {
                     // What does not fit the queue or the path is dropped: datagrams promise nothing.
-                    let _ = peer.connection.send_datagram(clock, datagram(*index, *size));
+                    let _ = peer.connection.send_datagram(clock, datagram(*index, *size), Default::default());
                 }
             }
         });

@@ -91,7 +91,7 @@ impl Run {
                 }
             }
             5 => {
-                let _ = self.peer().send_datagram(Bytes::copy_from_slice(bytes));
+                let _ = self.peer().send_datagram(Bytes::copy_from_slice(bytes), Default::default());
             }
             // The end of the stream that the first byte names; another takes its place when it is needed.
             _ => {

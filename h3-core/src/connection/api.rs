@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use qpack::FieldRef;
 use quic_core::{
-    Dir, Priority, Side, StreamId,
+    DatagramOptions, Dir, Priority, Side, StreamId,
     error::call::{DatagramError, Read},
 };
 
@@ -220,11 +220,12 @@ impl Connection {
         }
     }
 
-    /// Sends an HTTP datagram for a request whose sending side is open (RFC 9297 §2).
+    /// Sends an HTTP datagram for a request whose sending side is open (RFC 9297 §2), ranked and aged by `options`.
     pub fn send_datagram(
         &mut self,
         stream: StreamId,
         payload: &[u8],
+        options: DatagramOptions,
         transport: &mut impl Transport,
     ) -> Result<(), DatagramError> {
         // RFC 9297 §2.1.1: only after both sides said so, and §2.1 only while the stream is open.
@@ -237,7 +238,7 @@ impl Connection {
         if !agreed || !open {
             return Err(DatagramError::Unsupported);
         }
-        transport.send_datagram(datagram::encode(stream, payload))
+        transport.send_datagram(datagram::encode(stream, payload), options)
     }
 
     /// The largest payload that a datagram for `stream` can carry now, in bytes.

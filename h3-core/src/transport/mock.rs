@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Buf, Bytes, BytesMut};
 use quic_core::{
-    Dir, Event, Priority, Side, StreamId, StreamTag,
+    DatagramOptions, Dir, Event, Priority, Side, StreamId, StreamTag,
     error::call::{DatagramError, Read, ReadError, WriteError},
 };
 
@@ -66,6 +66,8 @@ pub struct End {
     pub window: u64,
     /// The largest datagram; `None` refuses them.
     pub max_datagram: Option<usize>,
+    /// How the last datagram was sent.
+    pub datagram_options: Option<DatagramOptions>,
     /// What the peer says about `RESET_STREAM_AT`.
     pub reset_stream_at: bool,
     /// Events for this end, oldest first.
@@ -89,6 +91,7 @@ impl End {
             limits: [100; 2],
             window: 1 << 20,
             max_datagram: Some(1200),
+            datagram_options: None,
             reset_stream_at: true,
             events: VecDeque::new(),
             closed: None,
@@ -314,7 +317,7 @@ impl Transport for End {
         if initiator == self.side { self.limits[dir as usize] } else { self.grants[dir as usize] }
     }
 
-    fn send_datagram(&mut self, data: Bytes) -> Result<(), DatagramError> {
+    fn send_datagram(&mut self, data: Bytes, options: DatagramOptions) -> Result<(), DatagramError> {
         let max = self.max_datagram.ok_or(DatagramError::Unsupported)?;
         if data.len() > max {
             return Err(DatagramError::TooLarge { max });
@@ -322,6 +325,7 @@ impl Transport for End {
         if self.datagrams_out.len() >= 1000 {
             return Err(DatagramError::Full);
         }
+        self.datagram_options = Some(options);
         self.datagrams_out.push_back(data);
         Ok(())
     }

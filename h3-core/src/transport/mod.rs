@@ -6,7 +6,7 @@ mod quic;
 
 use bytes::Bytes;
 use quic_core::{
-    Dir, Priority, Side, StreamId, StreamTag,
+    DatagramOptions, Dir, Priority, Side, StreamId, StreamTag,
     error::call::{DatagramError, Read, ReadError, WriteError},
 };
 
@@ -53,7 +53,7 @@ pub trait Transport {
     /// last `MAX_STREAMS` sent (peer's streams) or received (own streams).
     fn stream_limit(&self, initiator: Side, dir: Dir) -> u64;
     /// Queues a datagram.
-    fn send_datagram(&mut self, data: Bytes) -> Result<(), DatagramError>;
+    fn send_datagram(&mut self, data: Bytes, options: DatagramOptions) -> Result<(), DatagramError>;
     /// Takes the next received datagram.
     fn receive_datagram(&mut self) -> Option<Bytes>;
     /// The largest datagram that can be sent now, in bytes; `None`: the peer takes none.

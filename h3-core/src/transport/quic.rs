@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use quic_core::{
-    Connection, Dir, Priority, Side, StreamId, StreamTag,
+    Connection, DatagramOptions, Dir, Priority, Side, StreamId, StreamTag,
     base::Timestamp,
     error::call::{DatagramError, Read, ReadError, WriteError},
 };
@@ -82,8 +82,8 @@ impl Transport for ConnTransport<'_> {
         self.conn.stream_limit(initiator, dir)
     }
 
-    fn send_datagram(&mut self, data: Bytes) -> Result<(), DatagramError> {
-        self.conn.send_datagram(self.now, data)
+    fn send_datagram(&mut self, data: Bytes, options: DatagramOptions) -> Result<(), DatagramError> {
+        self.conn.send_datagram(self.now, data, options)
     }
 
     fn receive_datagram(&mut self) -> Option<Bytes> {

@@ -181,7 +181,11 @@ impl Player<'_> {
             }
             2 => drop(connection.reset(StreamId::new(side, dir, index), 3, u64::from(source.byte()))),
             3 => drop(connection.stop_sending(StreamId::new(side.peer(), dir, index), 4)),
-            4 => drop(connection.send_datagram(now, vec![8; 5 * usize::from(source.byte())].into())),
+            4 => drop(connection.send_datagram(
+                now,
+                vec![8; 5 * usize::from(source.byte())].into(),
+                Default::default(),
+            )),
             5 => self.world.reads = source.bool(),
             6 => drop(connection.update_keys()),
             _ if source.byte() > 200 => connection.close(now, u64::from(source.byte()), b"over"),

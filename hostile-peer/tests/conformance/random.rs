@@ -144,7 +144,9 @@ fn play(w: &mut World, stage: Stage, steps: Vec<Step>) {
             Step::Stop(dir, index) => {
                 let _ = w.connection().stop_sending(StreamId::new(side.peer(), dir, index), 4);
             }
-            Step::Datagram(size) => drop(w.connection().send_datagram(now, vec![8; size].into())),
+            Step::Datagram(size) => {
+                drop(w.connection().send_datagram(now, vec![8; size].into(), Default::default()))
+            }
             Step::Reads(reads) => w.reads = reads,
         }
         w.poll();

@@ -14,7 +14,7 @@ use crate::{
         ConnectionError,
         call::{DatagramError, Read, ReadError, WriteError},
     },
-    event::{Event, Priority, StreamTag},
+    event::{DatagramOptions, Event, Priority, StreamTag},
     ids::{ConnectionId, Dir, Side, StreamId},
     params::TransportParameters,
     stats::{ConnectionStats, RecvStreamStats, SendStreamStats},
@@ -125,14 +125,20 @@ impl Connection {
         crate::datagrams::max_size(self.datagrams.peer_max_frame(), self.datagram_room())
     }
 
-    /// Queues a datagram. It is sent once, when congestion control permits, or dropped.
-    pub fn send_datagram(&mut self, now: Timestamp, data: Bytes) -> Result<(), DatagramError> {
+    /// Queues a datagram. It is sent once, when congestion control permits and its turn has come, or dropped.
+    pub fn send_datagram(
+        &mut self,
+        now: Timestamp,
+        data: Bytes,
+        options: DatagramOptions,
+    ) -> Result<(), DatagramError> {
         let now = self.clock.read(now);
         let room = self.datagram_room();
-        self.datagrams.send(data, room, now)
+        self.datagrams.send(data, options, room, now, self.streams.schedule())
     }
 
-    /// Drops datagrams that waited longer than this: received ones unread, outgoing ones unsent. `None` is no limit.
+    /// Drops datagrams that waited longer than this: received ones unread, outgoing ones without an age
+    /// of their own unsent. `None` is no limit.
     pub fn set_datagram_max_ages(&mut self, incoming: Option<Duration>, outgoing: Option<Duration>) {
         self.datagrams.set_max_ages(incoming, outgoing);
     }

@@ -9,6 +9,7 @@ use crate::{
     keyring::PacketPlace,
     packet::{self, LongHeader, LongType, TAG_SIZE, VERSION_1},
     recovery::SentInfo,
+    schedule::Sender,
     trace::TraceEvent,
 };
 
@@ -159,14 +160,38 @@ impl Connection {
             self.control.write(w);
             self.local_cids.write(w);
             self.remote_cids.write(w);
-            let room = self.datagram_room();
-            self.datagrams.write(w, room, now, &mut self.out.events);
-            self.streams.write(w);
+            if self.streams.write_control(w) {
+                self.write_by_rank(w, now);
+                self.streams.write_control(w);
+            }
         }
         if content == Content::Probe && !w.is_ack_eliciting() {
             let _ = w.frame(&Frame::Ping, Receipt::Nothing);
         }
         (acknowledged, expand)
+    }
+
+    /// Stream data and datagrams, as the schedule has it.
+    fn write_by_rank(&mut self, w: &mut FrameWriter<'_>, now: Timestamp) {
+        let room = self.datagram_room();
+        let mut from = 0;
+        while let Some(turn) = self.streams.schedule().peek(from) {
+            match turn.sender {
+                Sender::Stream(slot) => {
+                    if !self.streams.write_data(slot, turn, w) {
+                        return;
+                    }
+                }
+                Sender::Datagrams(_) => {
+                    let schedule = self.streams.schedule();
+                    if !self.datagrams.write(turn, w, room, now, schedule, &mut self.out.events) {
+                        // A datagram waits for the next packet. What ranks behind it must not overtake it, but for the
+                        // less urgent: urgency is a hint (RFC 9218 §10), and the packet goes out anyway.
+                        from = turn.urgency + 1;
+                    }
+                }
+            }
+        }
     }
 
     fn write_close(&mut self, space: Space, w: &mut FrameWriter<'_>) {

@@ -1,8 +1,9 @@
 //! Datagrams (RFC 9221).
 //!
-//! Owns the queues of datagrams that came and that wait to go, with their ages. Must never know packets,
-//! congestion or what the payload means. Nothing is sent again: a loss is counted (§5).
+//! Owns the queues of datagrams that came and that wait to go, with their ages; the schedule tells which of the latter
+//! is next. Must never know packets, congestion or what the payload means. Nothing is sent again: a loss is counted (§5).
 
+mod outgoing;
 #[cfg(test)]
 mod tests;
 
@@ -13,9 +14,11 @@ use bytes::Bytes;
 use crate::{
     base::{Budget, Timestamp, varint},
     error::{Violation, call::DatagramError},
-    event::Event,
+    event::{DatagramOptions, Event},
     frame::{Frame, FrameWriter, Receipt},
+    schedule::{Schedule, Sender, Turn},
 };
+use outgoing::Outgoing;
 
 /// What a queued datagram costs beside its payload; it bounds a flood of empty ones.
 const ENTRY: usize = 64;
@@ -78,13 +81,16 @@ pub(crate) struct DatagramsCounters {
 struct Queued {
     data: Bytes,
     at: Timestamp,
+    /// How old it may become, if that is not up to the connection.
+    max_age: Option<Duration>,
     /// What the budget was charged.
     charged: usize,
 }
 
 impl Queued {
+    /// `age` is the connection's limit.
     fn is_older_than(&self, age: Option<Duration>, now: Timestamp) -> bool {
-        age.is_some_and(|age| now - self.at > age)
+        self.max_age.or(age).is_some_and(|age| now - self.at > age)
     }
 }
 
@@ -96,8 +102,7 @@ pub(crate) struct Datagrams {
     peer_max_frame: u64,
     incoming: VecDeque<Queued>,
     incoming_bytes: usize,
-    outgoing: VecDeque<Queued>,
-    outgoing_bytes: usize,
+    outgoing: Outgoing,
     /// The next datagram to arrive is worth an event.
     notify: bool,
     /// A send was refused: an event is due when there is room.
@@ -113,8 +118,7 @@ impl Datagrams {
             peer_max_frame: 0,
             incoming: VecDeque::new(),
             incoming_bytes: 0,
-            outgoing: VecDeque::new(),
-            outgoing_bytes: 0,
+            outgoing: Outgoing::default(),
             notify: true,
             blocked: false,
             counters: DatagramsCounters::default(),
@@ -175,7 +179,7 @@ impl Datagrams {
             }
         }
         self.incoming_bytes += data.len();
-        self.incoming.push_back(Queued { data, at: now, charged });
+        self.incoming.push_back(Queued { data, at: now, max_age: None, charged });
         if std::mem::take(&mut self.notify) {
             out.push_back(Event::DatagramReadable);
         }
@@ -195,66 +199,75 @@ impl Datagrams {
         None
     }
 
-    /// Queues a datagram. `packet_room` is what a packet of the current path has for frames, in bytes.
+    /// Queues a datagram, and its queue in the schedule. `packet_room` is what a packet of the current path has for
+    /// frames, in bytes.
     pub(crate) fn send(
         &mut self,
         data: Bytes,
+        options: DatagramOptions,
         packet_room: usize,
         now: Timestamp,
+        schedule: &mut Schedule,
     ) -> Result<(), DatagramError> {
         let max = max_size(self.peer_max_frame, packet_room).ok_or(DatagramError::Unsupported)?;
         if data.len() > max {
             return Err(DatagramError::TooLarge { max });
         }
-        if !self.outgoing.is_empty()
+        if self.wants()
             && (self.outgoing.len() >= self.config.outgoing_count
-                || self.outgoing_bytes + data.len() > self.config.outgoing_bytes)
+                || self.outgoing.bytes() + data.len() > self.config.outgoing_bytes)
         {
             self.blocked = true;
             return Err(DatagramError::Full);
         }
-        self.outgoing_bytes += data.len();
-        self.outgoing.push_back(Queued { data, at: now, charged: 0 });
+        let datagram = Queued { data, at: now, max_age: options.max_age, charged: 0 };
+        self.outgoing.push(datagram, options.priority, schedule);
         Ok(())
     }
 
     /// Whether datagrams wait to be sent. They may prove too old when their turn comes.
     pub(crate) fn wants(&self) -> bool {
-        !self.outgoing.is_empty()
+        self.outgoing.len() > 0
     }
 
-    /// Writes as many datagrams as fit. `packet_room` is what an empty packet of the path has for frames: what
-    /// does not even fit there never will, and is dropped.
+    /// Writes the next datagram of the queue whose turn it is, or drops it if it is too old by now, or does not even fit
+    /// a packet of the path with nothing else in it (`packet_room` bytes): then it never will. False if it has to wait
+    /// for a packet with more room than is left in this one.
     pub(crate) fn write(
         &mut self,
+        turn: Turn,
         writer: &mut FrameWriter<'_>,
         packet_room: usize,
         now: Timestamp,
+        schedule: &mut Schedule,
         out: &mut VecDeque<Event>,
-    ) {
-        while let Some(next) = self.outgoing.front() {
-            if next.is_older_than(self.config.outgoing_max_age, now) {
-                self.counters.expired_outgoing += 1;
-            } else if max_size(self.peer_max_frame, packet_room).is_none_or(|max| next.data.len() > max) {
-                self.counters.too_large_outgoing += 1;
-            } else {
-                // The one that ends the packet exactly needs no length (RFC 9221 §4).
-                let has_length = writer.remaining() != 1 + next.data.len();
-                let receipt = Receipt::Datagram { bytes: next.data.len() as u32 };
-                if !writer.frame(&Frame::Datagram { data: &next.data, has_length }, receipt) {
-                    break;
-                }
-                self.counters.sent += 1;
+    ) -> bool {
+        let Sender::Datagrams(queue) = turn.sender else { return false };
+        let Some(next) = self.outgoing.front(queue) else { return false };
+        if next.is_older_than(self.config.outgoing_max_age, now) {
+            self.counters.expired_outgoing += 1;
+        } else if max_size(self.peer_max_frame, packet_room).is_none_or(|max| next.data.len() > max) {
+            self.counters.too_large_outgoing += 1;
+        } else {
+            let before = writer.written();
+            // The one that ends the packet exactly needs no length (RFC 9221 §4).
+            let has_length = writer.remaining() != 1 + next.data.len();
+            let receipt = Receipt::Datagram { bytes: next.data.len() as u32 };
+            if !writer.frame(&Frame::Datagram { data: &next.data, has_length }, receipt) {
+                return false;
             }
-            self.outgoing_bytes -= next.data.len();
-            self.outgoing.pop_front();
+            self.counters.sent += 1;
+            // Frames and not payloads are counted: a flood of empty datagrams takes turns, too.
+            schedule.on_sent(turn, writer.written() - before);
         }
+        self.outgoing.pop(queue, schedule);
         let room = self.outgoing.len() <= self.config.outgoing_count / 2
-            && self.outgoing_bytes <= self.config.outgoing_bytes / 2;
+            && self.outgoing.bytes() <= self.config.outgoing_bytes / 2;
         if self.blocked && room {
             self.blocked = false;
             out.push_back(Event::DatagramWritable);
         }
+        true
     }
 
     /// A datagram was lost. Acknowledgments tell nothing, except after a loss: then `was_lost` says so.
@@ -275,7 +288,6 @@ impl Datagrams {
     pub(crate) fn clear(&mut self, budget: &mut Budget) {
         while self.take_incoming(budget).is_some() {}
         self.outgoing.clear();
-        self.outgoing_bytes = 0;
     }
 
     fn drop_oldest(&mut self, budget: &mut Budget) -> bool {

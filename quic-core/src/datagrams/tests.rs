@@ -1,10 +1,12 @@
 use super::*;
+use crate::event::Priority;
 
 const NOW: Timestamp = Timestamp::ORIGIN;
 const ROOM: usize = 1_200;
 
 struct End {
     datagrams: Datagrams,
+    schedule: Schedule,
     budget: Budget,
     events: VecDeque<Event>,
 }
@@ -13,7 +15,12 @@ impl End {
     fn new(config: DatagramsConfig) -> Self {
         let mut datagrams = Datagrams::new(config);
         datagrams.set_peer_max_frame(65_535);
-        Self { datagrams, budget: Budget::alone(1 << 24), events: VecDeque::new() }
+        Self {
+            datagrams,
+            schedule: Schedule::default(),
+            budget: Budget::alone(1 << 24),
+            events: VecDeque::new(),
+        }
     }
 
     fn receive(&mut self, data: &[u8], has_length: bool) -> Result<(), Violation> {
@@ -21,10 +28,28 @@ impl End {
         self.datagrams.on_datagram(data, has_length, 1_500, NOW, &mut self.budget, &mut self.events)
     }
 
+    fn send(&mut self, data: impl Into<Bytes>, now: Timestamp) -> Result<(), DatagramError> {
+        self.send_with(data, DatagramOptions::default(), now)
+    }
+
+    fn send_with(
+        &mut self,
+        data: impl Into<Bytes>,
+        options: DatagramOptions,
+        now: Timestamp,
+    ) -> Result<(), DatagramError> {
+        self.datagrams.send(data.into(), options, ROOM, now, &mut self.schedule)
+    }
+
     fn packet(&mut self, room: usize, now: Timestamp) -> (Vec<u8>, Vec<Receipt>) {
         let (mut payload, mut receipts) = (vec![0; room], Vec::new());
         let mut writer = FrameWriter::new(&mut payload, &mut receipts);
-        self.datagrams.write(&mut writer, ROOM, now, &mut self.events);
+        let Self { datagrams, schedule, events, .. } = self;
+        while let Some(turn) = schedule.peek(0) {
+            if !datagrams.write(turn, &mut writer, ROOM, now, schedule, events) {
+                break;
+            }
+        }
         let written = writer.written();
         payload.truncate(written);
         (payload, receipts)
@@ -81,7 +106,7 @@ fn the_oldest_is_dropped_by_count_by_bytes_and_for_want_of_budget() {
 fn small_datagrams_share_a_packet_and_an_exact_fit_needs_no_length() {
     let mut end = End::new(DatagramsConfig::default());
     for _ in 0..3 {
-        end.datagrams.send(Bytes::from_static(b"abcd"), ROOM, NOW).unwrap();
+        end.send(&b"abcd"[..], NOW).unwrap();
     }
     let (payload, receipts) = end.packet(6 + 6 + 5, NOW);
     let frames: Vec<_> = crate::frame::Frames::new(&payload).map(Result::unwrap).collect();
@@ -102,9 +127,9 @@ fn a_full_queue_refuses_and_tells_when_it_has_room() {
     let config = DatagramsConfig { outgoing_count: 4, ..DatagramsConfig::default() };
     let mut end = End::new(config);
     for _ in 0..4 {
-        end.datagrams.send(Bytes::from(vec![1; 100]), ROOM, NOW).unwrap();
+        end.send(vec![1; 100], NOW).unwrap();
     }
-    assert_eq!(end.datagrams.send(Bytes::new(), ROOM, NOW), Err(DatagramError::Full));
+    assert_eq!(end.send(Bytes::new(), NOW), Err(DatagramError::Full));
     end.packet(110, NOW);
     assert!(end.events.is_empty());
     end.packet(110, NOW);
@@ -117,9 +142,11 @@ fn old_datagrams_and_those_too_large_by_now_are_dropped_when_their_turn_comes() 
     let mut end =
         End::new(DatagramsConfig { outgoing_max_age: age, incoming_max_age: age, ..Default::default() });
     let later = NOW + Duration::from_millis(11);
-    end.datagrams.send(Bytes::from_static(b"old"), ROOM, NOW).unwrap();
-    end.datagrams.send(Bytes::from(vec![1; 1_300]), 1_400, later).unwrap();
-    end.datagrams.send(Bytes::from_static(b"new"), ROOM, later).unwrap();
+    end.send(&b"old"[..], NOW).unwrap();
+    end.datagrams
+        .send(Bytes::from(vec![1; 1_300]), DatagramOptions::default(), 1_400, later, &mut end.schedule)
+        .unwrap();
+    end.send(&b"new"[..], later).unwrap();
     let (payload, _) = end.packet(ROOM, later);
     assert_eq!(payload, b"\x31\x03new");
     let counters = end.datagrams.counters();
@@ -137,12 +164,100 @@ fn the_largest_payload_fits_and_one_more_does_not() {
         (Some(0), Some(1_197), Some(58))
     );
     let mut end = End::new(DatagramsConfig::default());
-    assert_eq!(
-        end.datagrams.send(Bytes::from(vec![0; 1_198]), ROOM, NOW),
-        Err(DatagramError::TooLarge { max: 1_197 })
-    );
-    end.datagrams.send(Bytes::from(vec![0; 1_197]), ROOM, NOW).unwrap();
+    assert_eq!(end.send(vec![0; 1_198], NOW), Err(DatagramError::TooLarge { max: 1_197 }));
+    end.send(vec![0; 1_197], NOW).unwrap();
     assert_eq!(end.packet(ROOM, NOW).0.len(), ROOM);
     end.datagrams.set_peer_max_frame(0);
-    assert_eq!(end.datagrams.send(Bytes::new(), ROOM, NOW), Err(DatagramError::Unsupported));
+    assert_eq!(end.send(Bytes::new(), NOW), Err(DatagramError::Unsupported));
+}
+
+/// One packet's payloads; each is one byte.
+fn order(end: &mut End, now: Timestamp) -> Vec<u8> {
+    let (payload, _) = end.packet(ROOM, now);
+    let data = crate::frame::Frames::new(&payload).map(|frame| match frame.unwrap() {
+        Frame::Datagram { data, .. } => data[0],
+        other => panic!("{other:?}"),
+    });
+    data.collect()
+}
+
+fn ranked(urgency: u8, group: u32, order: i64) -> DatagramOptions {
+    let priority = Priority { urgency, group, order, incremental: order % 2 == 0 };
+    DatagramOptions::default().with_priority(priority)
+}
+
+#[test]
+fn datagrams_go_by_rank_and_in_one_rank_as_they_came() {
+    let mut end = End::new(DatagramsConfig::default());
+    for (name, options) in [
+        (1, ranked(3, 0, 0)),
+        (2, ranked(3, 0, -5)),
+        (3, ranked(3, 0, 5)),
+        (4, ranked(3, 0, 0)),
+        (5, DatagramOptions::default()),
+        (6, ranked(3, 0, 5)),
+    ] {
+        end.send_with(vec![name], options, NOW).unwrap();
+    }
+    assert_eq!(order(&mut end, NOW), [5, 3, 6, 1, 4, 2]);
+    assert!(end.schedule.is_empty() && !end.datagrams.wants());
+}
+
+#[test]
+fn groups_of_datagrams_share_by_bytes_of_frames() {
+    let mut end = End::new(DatagramsConfig { outgoing_count: 9_000, ..DatagramsConfig::default() });
+    for _ in 0..3_000 {
+        end.send_with(vec![1; 10], ranked(3, 1, 0), NOW).unwrap();
+        end.send_with(vec![9; 40], ranked(3, 2, 0), NOW).unwrap();
+    }
+    let mut sizes = [0_usize, 0];
+    for _ in 0..20 {
+        let (payload, _) = end.packet(ROOM, NOW);
+        for frame in crate::frame::Frames::new(&payload).map(Result::unwrap) {
+            let Frame::Datagram { data, .. } = frame else { panic!("{frame:?}") };
+            sizes[usize::from(data.len() == 40)] += 2 + data.len();
+        }
+    }
+    assert!(sizes[0].abs_diff(sizes[1]) <= 4_096 + 42, "{sizes:?}");
+}
+
+#[test]
+fn a_datagram_without_room_waits_and_so_does_what_comes_behind_it() {
+    let mut end = End::new(DatagramsConfig::default());
+    end.send_with(vec![1; 600], ranked(3, 0, 0), NOW).unwrap();
+    end.send_with(vec![2; 700], ranked(3, 0, 0), NOW).unwrap();
+    end.send_with(vec![3; 10], ranked(3, 0, -1), NOW).unwrap();
+    assert_eq!((order(&mut end, NOW), order(&mut end, NOW)), (vec![1], vec![2, 3]));
+}
+
+#[test]
+fn an_age_of_its_own_stands_before_that_of_the_connection() {
+    let ms = Duration::from_millis;
+    let mut end = End::new(DatagramsConfig { outgoing_max_age: Some(ms(10)), ..DatagramsConfig::default() });
+    for (name, age) in [(1, None), (2, Some(ms(5))), (3, Some(ms(50)))] {
+        end.send_with(vec![name], DatagramOptions::default().with_max_age(age), NOW).unwrap();
+    }
+    end.send_with(vec![4], ranked(3, 0, 0), NOW).unwrap();
+    assert_eq!(order(&mut end, NOW + ms(20)), [3]);
+    assert_eq!((end.datagrams.counters().expired_outgoing, end.datagrams.counters().sent), (3, 1));
+    assert!(end.schedule.is_empty());
+}
+
+#[test]
+fn queues_are_limited_together_and_go_with_their_last_datagram() {
+    let config = DatagramsConfig { outgoing_count: 50, ..DatagramsConfig::default() };
+    let mut end = End::new(config);
+    for round in 0..10 {
+        for name in 0..50 {
+            end.send_with(vec![name], ranked(name % 8, u32::from(name), round), NOW).unwrap();
+        }
+        assert_eq!(end.send_with(vec![99], ranked(0, 99, 0), NOW), Err(DatagramError::Full));
+        let mut all = order(&mut end, NOW);
+        all.sort_unstable();
+        assert_eq!(all, (0..50).collect::<Vec<u8>>());
+        assert_eq!(end.events.pop_front(), Some(Event::DatagramWritable));
+    }
+    end.send(vec![1], NOW).unwrap();
+    end.datagrams.clear(&mut end.budget);
+    assert!(!end.datagrams.wants());
 }

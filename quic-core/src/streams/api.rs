@@ -14,6 +14,7 @@ use crate::{
     error::call::{Read, ReadError, WriteError},
     event::{Priority, StreamTag},
     ids::{Dir, Side, StreamId},
+    schedule::{Schedule, Sender},
 };
 
 /// What the connection's window grows to, within its maximum, for bytes that a layer above holds, in bytes.
@@ -182,8 +183,8 @@ impl Streams {
         let Some(slot) = self.slot(id) else { return false };
         let Some(stream) = self.table.get_mut(slot) else { return false };
         if stream.scheduled && stream.priority != priority {
-            self.schedule.remove(slot, id.value(), &stream.priority);
-            self.schedule.insert(slot, id.value(), &priority);
+            self.schedule.remove(Sender::Stream(slot), id.value(), &stream.priority);
+            self.schedule.insert(Sender::Stream(slot), id.value(), &priority);
         }
         stream.priority = priority;
         true
@@ -215,7 +216,7 @@ impl Streams {
         }
     }
 
-    /// The connection ends: all streams go, and the budget gets everything back.
+    /// The connection ends: all streams go, nobody sends any more, and the budget gets everything back.
     pub(crate) fn clear(&mut self, budget: &mut Budget) {
         self.balance(budget);
         for slot in self.table.slots() {
@@ -230,7 +231,7 @@ impl Streams {
         }
         self.limits.remote.iter_mut().for_each(super::limits::RemoteStreams::forget_unseen);
         self.balance(budget);
-        self.schedule = super::Schedule::default();
+        self.schedule = Schedule::default();
         self.waiting = 0;
         self.control = std::collections::VecDeque::new();
         self.blocked = Vec::new();

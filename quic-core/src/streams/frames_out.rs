@@ -11,6 +11,7 @@ use crate::{
     event::Event,
     frame::{Frame, FrameWriter, Receipt},
     ids::Dir,
+    schedule::{Sender, Turn},
 };
 
 /// What this component would write if it were asked.
@@ -18,7 +19,7 @@ use crate::{
 pub(crate) struct Interest {
     /// Frames other than STREAM.
     pub(crate) control: bool,
-    /// STREAM frames.
+    /// STREAM frames, or what else is in the schedule.
     pub(crate) data: bool,
 }
 
@@ -42,7 +43,7 @@ pub(crate) enum SendState {
 }
 
 impl Streams {
-    /// What [`Self::write`] would write.
+    /// What [`Self::write_control`] and [`Self::write_data`] would write.
     pub(crate) fn wants(&self) -> Interest {
         Interest { control: self.wants_control(), data: !self.schedule.is_empty() }
     }
@@ -67,20 +68,13 @@ impl Streams {
         }
     }
 
-    /// Fills what is left of a packet: control frames first, then stream data by rank.
-    pub(crate) fn write(&mut self, writer: &mut FrameWriter<'_>) {
-        if self.wants_control() && !self.write_control(writer) {
-            return;
-        }
-        self.write_data(writer);
-        if self.wants_control() {
-            // What the data ran into: DATA_BLOCKED and STREAM_DATA_BLOCKED. With no room they go next time.
-            self.write_control(writer);
-        }
+    /// Writes frames other than STREAM. Again after the data: what that ran into, `DATA_BLOCKED` and
+    /// `STREAM_DATA_BLOCKED`. False if the room did not suffice.
+    pub(crate) fn write_control(&mut self, writer: &mut FrameWriter<'_>) -> bool {
+        !self.wants_control() || self.write_control_frames(writer)
     }
 
-    /// False if the room did not suffice.
-    fn write_control(&mut self, writer: &mut FrameWriter<'_>) -> bool {
+    fn write_control_frames(&mut self, writer: &mut FrameWriter<'_>) -> bool {
         while let Some(&slot) = self.control.front() {
             if !self.write_stream_control(slot, writer) {
                 return false;
@@ -181,33 +175,32 @@ impl Streams {
         true
     }
 
-    fn write_data(&mut self, writer: &mut FrameWriter<'_>) {
-        while let Some(slot) = self.schedule.peek() {
-            let Some(stream) = self.table.get_mut(slot) else { return };
-            let id = stream.id;
-            let Some(send) = &mut stream.send else { return };
-            let Offer::Data { offset, available, fin } = send.offer(self.credit.available()) else {
-                self.activate(slot);
-                continue;
-            };
-            let buffer = &mut send.buffer;
-            let written =
-                writer.stream(slot, id, offset, available, fin, |place| buffer.copy_to(offset, place));
-            let Some(length) = written else { return };
-            let new = send.on_sent(offset, length, fin && length == available);
-            let reset_due = new > 0 && send.reset_to_send().is_some();
-            self.credit.spend(new);
-            self.counters.bytes_sent += new;
-            self.counters.bytes_retransmitted += length as u64 - new;
-            self.schedule.on_sent(length);
+    /// Writes data of the stream whose turn it is. False if there is no room for any.
+    pub(crate) fn write_data(&mut self, slot: u32, turn: Turn, writer: &mut FrameWriter<'_>) -> bool {
+        let Some(stream) = self.table.get_mut(slot) else { return false };
+        let id = stream.id;
+        let Some(send) = &mut stream.send else { return false };
+        let Offer::Data { offset, available, fin } = send.offer(self.credit.available()) else {
             self.activate(slot);
-            if reset_due {
-                self.want(slot, pending::RESET);
-            }
-            if new > 0 && self.credit.available() == 0 {
-                self.sweep();
-            }
+            return true;
+        };
+        let buffer = &mut send.buffer;
+        let written = writer.stream(slot, id, offset, available, fin, |place| buffer.copy_to(offset, place));
+        let Some(length) = written else { return false };
+        let new = send.on_sent(offset, length, fin && length == available);
+        let reset_due = new > 0 && send.reset_to_send().is_some();
+        self.credit.spend(new);
+        self.counters.bytes_sent += new;
+        self.counters.bytes_retransmitted += length as u64 - new;
+        self.schedule.on_sent(turn, length);
+        self.activate(slot);
+        if reset_due {
+            self.want(slot, pending::RESET);
         }
+        if new > 0 && self.credit.available() == 0 {
+            self.sweep();
+        }
+        true
     }
 
     /// Puts a stream where it belongs: into the schedule if it can send, into the list of blocked ones, or nowhere.
@@ -218,9 +211,9 @@ impl Streams {
         if ready != stream.scheduled {
             stream.scheduled = ready;
             if ready {
-                self.schedule.insert(slot, stream.id.value(), &stream.priority);
+                self.schedule.insert(Sender::Stream(slot), stream.id.value(), &stream.priority);
             } else {
-                self.schedule.remove(slot, stream.id.value(), &stream.priority);
+                self.schedule.remove(Sender::Stream(slot), stream.id.value(), &stream.priority);
             }
         }
         let waits = matches!(offer, Offer::StreamBlocked | Offer::ConnectionBlocked);
@@ -250,9 +243,11 @@ impl Streams {
 
     /// The connection's credit is spent: streams with new data only leave the schedule.
     fn sweep(&mut self) {
-        let slots: Vec<u32> = self.schedule.slots().collect();
-        for slot in slots {
-            self.activate(slot);
+        let senders: Vec<Sender> = self.schedule.senders().collect();
+        for sender in senders {
+            if let Sender::Stream(slot) = sender {
+                self.activate(slot);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Streams (RFC 9000 §2-§4, §19.4-§19.14; reliable-stream-reset).
 //!
 //! Owns the stream table, the sending and receiving parts, flow control of streams and connection with
-//! auto-tuning, stream limits and the schedule. Must never know packets, packet numbers, congestion, TLS or what
+//! auto-tuning and stream limits, and lodges the connection's schedule, where streams come and go most. Must never know packets, packet numbers, congestion, TLS or what
 //! the data means: frames come in as values, frames go out through a [`FrameWriter`](crate::frame::FrameWriter),
 //! receipts come home by slot.
 //!
@@ -14,7 +14,6 @@ mod frames_in;
 mod frames_out;
 mod limits;
 mod recv;
-mod schedule;
 mod send;
 mod table;
 #[cfg(test)]
@@ -29,11 +28,11 @@ use crate::{
     base::Budget,
     event::Event,
     ids::{Dir, Side, StreamId},
+    schedule::Schedule,
 };
 use flow::{ReceiveWindow, SendCredit};
 use limits::Limits;
 use recv::RecvHalf;
-use schedule::Schedule;
 use send::SendHalf;
 use table::Table;
 
@@ -202,6 +201,11 @@ impl Streams {
             }
         }
         self.unblock();
+    }
+
+    /// Who sends next, streams and others: it is theirs as well.
+    pub(crate) fn schedule(&mut self) -> &mut Schedule {
+        &mut self.schedule
     }
 
     /// A number that rises when a frame brings something new: data, the end of a stream, a stream, a higher limit.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use h3_core::{Connection, Transport, datagram, transport::ExportError};
-use quic_core::{StreamId, error::call::DatagramError as QuicError};
+use quic_core::{DatagramOptions, StreamId, error::call::DatagramError as QuicError};
 
 use super::{Fate, Sessions};
 use crate::{DatagramError, Event, SessionId};
@@ -21,7 +21,7 @@ impl Sessions {
         if !self.is_open(session) {
             return Err(DatagramError::SessionGone);
         }
-        h3.send_datagram(session.0, &payload, t).map_err(|error| match error {
+        h3.send_datagram(session.0, &payload, DatagramOptions::default(), t).map_err(|error| match error {
             QuicError::TooLarge { max } => {
                 DatagramError::TooLarge { max: max.saturating_sub(datagram::overhead(session.0)) }
             }

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use quic_core::DatagramOptions;
+
 use super::*;
 use crate::capsule::{Capsule, CapsulePolicy, CapsuleReader, put_capsule};
 
@@ -119,8 +121,11 @@ fn extended_connect_with_capsules_and_datagrams_both_ways() {
             assert_eq!(capsule, Some(Capsule { kind: 0x2843, value }));
             assert_eq!(reader.finish(), Ok(()));
         }
-        two.client.send_datagram(id, b"up", &mut two.pair.client).unwrap();
-        two.server.send_datagram(id, b"", &mut two.pair.server).unwrap();
+        let priority = quic_core::Priority { group: 7, order: -3, ..Default::default() };
+        let options = DatagramOptions::default().with_priority(priority);
+        two.client.send_datagram(id, b"up", options, &mut two.pair.client).unwrap();
+        two.server.send_datagram(id, b"", DatagramOptions::default(), &mut two.pair.server).unwrap();
+        assert_eq!(two.pair.client.datagram_options, Some(options), "passed on");
         two.run();
         let datagram = |events: &[Event]| {
             events.iter().find_map(|event| match event {

@@ -400,7 +400,7 @@ fn h25_datagram_without_a_stream() {
     for side in BOTH {
         for bytes in [&b""[..], &[0x40], &[0xd0, 0, 0, 0, 0, 0, 0, 0]] {
             let (mut rig, _) = rig(side);
-            rig.peer().send_datagram(Bytes::copy_from_slice(bytes)).unwrap();
+            rig.peer().send_datagram(Bytes::copy_from_slice(bytes), Default::default()).unwrap();
             rig.run();
             rig.assert_failed(code::H3_DATAGRAM_ERROR);
         }
@@ -418,15 +418,15 @@ fn h26_datagrams_for_streams_that_are_not_there() {
         let first = rig.first_headers(&[]);
         rig.push(id, &first);
         rig.fin(id);
-        rig.peer().send_datagram(Bytes::from_static(&[0])).unwrap();
+        rig.peer().send_datagram(Bytes::from_static(&[0]), Default::default()).unwrap();
         rig.run();
         assert_eq!(datagrams(&rig), 0);
         // Not open yet: a server hands it on, a client knows that nothing can come of it.
-        rig.peer().send_datagram(Bytes::from_static(&[50, 1])).unwrap();
+        rig.peer().send_datagram(Bytes::from_static(&[50, 1]), Default::default()).unwrap();
         rig.run();
         assert_eq!(datagrams(&rig), usize::from(side == Side::Server));
         rig.assert_alive();
-        rig.peer().send_datagram(Bytes::from_static(&[0x40, 100])).unwrap();
+        rig.peer().send_datagram(Bytes::from_static(&[0x40, 100]), Default::default()).unwrap();
         rig.run();
         rig.assert_failed(code::H3_ID_ERROR);
     }

@@ -1,9 +1,9 @@
 //! Streams: rules one by one, the schedule, and pairs over a link that loses and reorders.
 
 mod hostile;
+mod order;
 mod pair;
 mod rules;
-mod schedule;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -17,6 +17,7 @@ use crate::{
         call::{Read, ReadError},
     },
     frame::{Frame, FrameWriter, Receipt},
+    schedule::Sender,
 };
 
 const NOW: Timestamp = Timestamp::ORIGIN;
@@ -103,7 +104,15 @@ impl End {
     fn packet(&mut self, room: usize) -> (Vec<u8>, Vec<Receipt>) {
         let (mut payload, mut receipts) = (vec![0; room], Vec::new());
         let mut writer = FrameWriter::new(&mut payload, &mut receipts);
-        self.streams.write(&mut writer);
+        if self.streams.write_control(&mut writer) {
+            while let Some(turn) = self.streams.schedule().peek(0) {
+                let Sender::Stream(slot) = turn.sender else { panic!("{turn:?}") };
+                if !self.streams.write_data(slot, turn, &mut writer) {
+                    break;
+                }
+            }
+            self.streams.write_control(&mut writer);
+        }
         let written = writer.written();
         payload.truncate(written);
         (payload, receipts)

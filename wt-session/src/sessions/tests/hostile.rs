@@ -61,7 +61,7 @@ fn w03_floods_before_the_session_are_bounded() {
         flood(&mut rig, 10_000, |rig, round| {
             for n in 0..100_u64 {
                 let datagram = [&[0][..], &(100 * round + n).to_be_bytes()].concat();
-                rig.peer_end().send_datagram(datagram.into()).unwrap();
+                rig.peer_end().send_datagram(datagram.into(), Default::default()).unwrap();
             }
             rig.run();
         });
@@ -106,7 +106,7 @@ fn w04_what_overtakes_its_session_is_delivered_in_order() {
             let uni = rig.push_stream(Dir::Uni, id(0), b"early");
             rig.run();
             for n in 0..3 {
-                rig.peer_end().send_datagram(Bytes::from(vec![0, n])).unwrap();
+                rig.peer_end().send_datagram(Bytes::from(vec![0, n]), Default::default()).unwrap();
             }
             rig.run();
             assert_eq!(rig.node.sessions.early(), (1, 3));
@@ -139,7 +139,7 @@ fn w05_streams_for_a_closed_session() {
         rig.run();
         for round in 0..2 {
             let streams = [Dir::Bidi, Dir::Uni].map(|dir| rig.push_stream(dir, id(0), b"late"));
-            rig.peer_end().send_datagram(Bytes::from_static(&[0, 1])).unwrap();
+            rig.peer_end().send_datagram(Bytes::from_static(&[0, 1]), Default::default()).unwrap();
             rig.run();
             for stream in streams {
                 assert_eq!(rig.peer_end().stop_received(stream), Some(GONE));
@@ -414,7 +414,7 @@ fn w24_nothing_of_a_rejected_session_reaches_the_application() {
     let mut rig = Rig::pending(Side::Server, Dialect::Draft16);
     rig.send(&[capsule(0, b"datagram"), capsule(DRAIN, b"")].concat());
     let streams = [Dir::Bidi, Dir::Uni].map(|dir| rig.push_stream(dir, id(0), b"early"));
-    rig.peer_end().send_datagram(Bytes::from_static(&[0, 1])).unwrap();
+    rig.peer_end().send_datagram(Bytes::from_static(&[0, 1]), Default::default()).unwrap();
     rig.run();
     assert_eq!(names(&rig.node.events), ["incoming"]);
     assert_eq!(rig.node.sessions.early(), (2, 1));

@@ -1,25 +1,45 @@
-//! `Schedule`: which stream sends next (RFC 9000 §2.3, RFC 9218 §10, W3C send groups and orders).
+//! `Schedule`: who sends next (RFC 9000 §2.3, RFC 9218 §10, W3C send groups and orders).
 //!
-//! Owns queues of streams that can send now. Urgency first; groups of one urgency take turns; inside a group a
-//! higher order goes first, strictly; equals take turns if incremental and go by id if not. Must never know
-//! what a stream is: it keeps slots and counts bytes.
+//! Owns queues of senders, streams and queues of datagrams, that can send now. Urgency first; groups of one urgency
+//! take turns; inside a group a higher order goes first, strictly; equals take turns if incremental and go by id if
+//! not. Must never know what a stream or a datagram is: it keeps names and counts bytes.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::event::Priority;
 
-/// Bytes that a stream, and a group, sends before the turn goes on: a few packets, so that a packet rarely
-/// carries many streams and no stream waits long.
+/// Who can send, by the name that its component gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// A stream, by its slot.
+    Stream(u32),
+    /// A queue of datagrams, by its index.
+    Datagrams(u32),
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) sender: Sender,
+    /// Among the senders of this urgency.
+    pub(crate) urgency: u8,
+}
+
+/// Bytes that a sender, and a group, sends before the turn goes on: a few packets, so that a packet rarely
+/// carries many streams and none waits long.
 const QUANTUM: usize = 4096;
 const LEVELS: usize = 8;
 
-/// Streams of one order of one group.
+/// Senders of one order of one group.
 #[derive(Debug)]
 struct Class {
     order: i64,
-    ring: VecDeque<u32>,
-    sequential: BTreeMap<u64, u32>,
-    /// Sequential streams as a whole take turns with the ring.
+    ring: VecDeque<Sender>,
+    sequential: BTreeMap<u64, Sender>,
+    /// Sequential senders as a whole take turns with the ring.
     sequential_turn: bool,
     sent: usize,
 }
@@ -33,8 +53,8 @@ impl Class {
         self.ring.is_empty() && self.sequential.is_empty()
     }
 
-    fn peek(&self) -> Option<u32> {
-        let sequential = self.sequential.first_key_value().map(|(_, &slot)| slot);
+    fn peek(&self) -> Option<Sender> {
+        let sequential = self.sequential.first_key_value().map(|(_, &sender)| sender);
         let ring = self.ring.front().copied();
         if self.sequential_turn { sequential.or(ring) } else { ring.or(sequential) }
     }
@@ -58,7 +78,7 @@ struct Group {
     id: u32,
     /// Highest order first.
     classes: Vec<Class>,
-    streams: usize,
+    senders: usize,
 }
 
 #[derive(Debug, Default)]
@@ -66,16 +86,16 @@ struct Level {
     groups: Vec<Group>,
     turn: usize,
     sent: usize,
-    streams: usize,
+    senders: usize,
 }
 
 impl Level {
-    /// The group whose turn it is; groups without streams are skipped.
+    /// The group whose turn it is; groups without senders are skipped.
     fn current(&self) -> Option<usize> {
         let count = self.groups.len();
         (0..count)
             .map(|step| (self.turn + step) % count)
-            .find(|&at| self.groups.get(at).is_some_and(|group| group.streams > 0))
+            .find(|&at| self.groups.get(at).is_some_and(|group| group.senders > 0))
     }
 
     fn group_mut(&mut self, id: u32) -> Option<&mut Group> {
@@ -85,21 +105,21 @@ impl Level {
                 if at <= self.turn && !self.groups.is_empty() {
                     self.turn += 1;
                 }
-                self.groups.insert(at, Group { id, classes: Vec::new(), streams: 0 });
+                self.groups.insert(at, Group { id, classes: Vec::new(), senders: 0 });
                 at
             }
         };
         self.groups.get_mut(at)
     }
 
-    /// Removes what is empty, but for the default group and order: there streams come and go all the time.
+    /// Removes what is empty, but for the default group and order: there they come and go all the time.
     fn tidy(&mut self, id: u32, order: i64) {
         let Ok(at) = self.groups.binary_search_by_key(&id, |group| group.id) else { return };
         let Some(group) = self.groups.get_mut(at) else { return };
         if order != 0 {
             group.classes.retain(|class| class.order != order || !class.is_empty());
         }
-        if id != 0 && group.streams == 0 {
+        if id != 0 && group.senders == 0 {
             self.groups.remove(at);
             if at < self.turn {
                 self.turn -= 1;
@@ -113,21 +133,22 @@ impl Level {
     }
 }
 
-/// The streams that can send now, in queues.
+/// The senders that can send now, in queues.
 #[derive(Debug, Default)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     levels: [Level; LEVELS],
-    /// Bit n: level n has streams.
+    /// Bit n: level n has senders.
     occupied: u8,
 }
 
 impl Schedule {
-    pub(super) fn is_empty(&self) -> bool {
+    /// True when nobody can send.
+    pub(crate) fn is_empty(&self) -> bool {
         self.occupied == 0
     }
 
-    /// Adds a stream that is not there yet.
-    pub(super) fn insert(&mut self, slot: u32, id: u64, priority: &Priority) {
+    /// Adds a sender that is not there yet. `id` ranks it if it is not incremental.
+    pub(crate) fn insert(&mut self, sender: Sender, id: u64, priority: &Priority) {
         let urgency = urgency(priority);
         let Some(level) = self.levels.get_mut(urgency) else { return };
         let Some(group) = level.group_mut(priority.group) else { return };
@@ -140,24 +161,24 @@ impl Schedule {
         };
         let Some(class) = group.classes.get_mut(at) else { return };
         if priority.incremental {
-            class.ring.push_back(slot);
+            class.ring.push_back(sender);
         } else {
-            class.sequential.insert(id, slot);
+            class.sequential.insert(id, sender);
         }
-        group.streams += 1;
-        level.streams += 1;
+        group.senders += 1;
+        level.senders += 1;
         self.occupied |= 1 << urgency;
     }
 
-    /// Removes a stream that was added with this priority.
-    pub(super) fn remove(&mut self, slot: u32, id: u64, priority: &Priority) {
+    /// Removes a sender that was added with this priority.
+    pub(crate) fn remove(&mut self, sender: Sender, id: u64, priority: &Priority) {
         let urgency = urgency(priority);
         let Some(level) = self.levels.get_mut(urgency) else { return };
         let Some(group) = level.groups.iter_mut().find(|group| group.id == priority.group) else { return };
         let found = group.classes.binary_search_by(|class| priority.order.cmp(&class.order));
         let Some(class) = found.ok().and_then(|at| group.classes.get_mut(at)) else { return };
         let removed = if priority.incremental {
-            let at = class.ring.iter().position(|&other| other == slot);
+            let at = class.ring.iter().position(|&other| other == sender);
             if at == Some(0) {
                 class.sent = 0;
             }
@@ -165,27 +186,30 @@ impl Schedule {
         } else {
             class.sequential.remove(&id).is_some()
         };
-        debug_assert!(removed, "a stream that is not in the queue of its priority");
+        debug_assert!(removed, "a sender that is not in the queue of its priority");
         if removed {
-            group.streams -= 1;
-            level.streams -= 1;
+            group.senders -= 1;
+            level.senders -= 1;
         }
-        if level.streams == 0 {
+        if level.senders == 0 {
             self.occupied &= !(1 << urgency);
         }
         level.tidy(priority.group, priority.order);
     }
 
-    /// The stream to send from.
-    pub(super) fn peek(&self) -> Option<u32> {
-        let level = self.levels.get(self.occupied.trailing_zeros() as usize)?;
+    /// Whose turn it is among the senders that are no more urgent than `from` (0 asks all).
+    pub(crate) fn peek(&self, from: u8) -> Option<Turn> {
+        let urgency = self.occupied & u8::MAX.checked_shl(u32::from(from)).unwrap_or(0);
+        let urgency = urgency.trailing_zeros() as u8;
+        let level = self.levels.get(usize::from(urgency))?;
         let group = level.groups.get(level.current()?)?;
-        group.classes.iter().find(|class| !class.is_empty())?.peek()
+        let sender = group.classes.iter().find(|class| !class.is_empty())?.peek()?;
+        Some(Turn { sender, urgency })
     }
 
-    /// The stream that [`Self::peek`] told sent `bytes`.
-    pub(super) fn on_sent(&mut self, bytes: usize) {
-        let Some(level) = self.levels.get_mut(self.occupied.trailing_zeros() as usize) else { return };
+    /// The sender that [`Self::peek`] told sent `bytes`. To be called before it is removed.
+    pub(crate) fn on_sent(&mut self, turn: Turn, bytes: usize) {
+        let Some(level) = self.levels.get_mut(usize::from(turn.urgency)) else { return };
         let Some(current) = level.current() else { return };
         let Some(group) = level.groups.get_mut(current) else { return };
         if let Some(class) = group.classes.iter_mut().find(|class| !class.is_empty()) {
@@ -202,8 +226,8 @@ impl Schedule {
         }
     }
 
-    /// All streams in the queues, in no special order.
-    pub(super) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+    /// All senders, in no special order.
+    pub(crate) fn senders(&self) -> impl Iterator<Item = Sender> + '_ {
         self.levels
             .iter()
             .flat_map(|level| &level.groups)

@@ -1,0 +1,89 @@
+//! The datagrams that wait to go: a queue for each rank in use, each an entry of the schedule while it is not empty.
+
+use std::collections::VecDeque;
+
+use super::Queued;
+use crate::{
+    event::Priority,
+    schedule::{Schedule, Sender},
+};
+
+#[derive(Debug)]
+struct Queue {
+    /// As the schedule knows it.
+    priority: Priority,
+    waiting: VecDeque<Queued>,
+}
+
+/// There are at most as many queues as datagrams have waited at once, which their owner limits.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    queues: Vec<Queue>,
+    len: usize,
+    bytes: usize,
+}
+
+impl Outgoing {
+    /// Datagrams in all queues.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Their payload bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn push(&mut self, datagram: Queued, priority: Priority, schedule: &mut Schedule) {
+        // Datagrams of a rank go in the order in which they came, so that is no part of it.
+        let priority = Priority { incremental: true, ..priority };
+        let at = self.queue(priority);
+        let Some(queue) = self.queues.get_mut(at) else { return };
+        if queue.waiting.is_empty() {
+            schedule.insert(Sender::Datagrams(at as u32), 0, &priority);
+        }
+        self.len += 1;
+        self.bytes += datagram.data.len();
+        queue.waiting.push_back(datagram);
+    }
+
+    /// The oldest datagram of a queue.
+    pub(super) fn front(&self, queue: u32) -> Option<&Queued> {
+        self.queues.get(queue as usize)?.waiting.front()
+    }
+
+    /// Drops the oldest datagram of a queue, which leaves the schedule with its last.
+    pub(super) fn pop(&mut self, queue: u32, schedule: &mut Schedule) {
+        let Some(ranked) = self.queues.get_mut(queue as usize) else { return };
+        let Some(gone) = ranked.waiting.pop_front() else { return };
+        self.len -= 1;
+        self.bytes -= gone.data.len();
+        if ranked.waiting.is_empty() {
+            schedule.remove(Sender::Datagrams(queue), 0, &ranked.priority);
+            // The first queue keeps its memory: mostly it is the only one.
+            if queue > 0 {
+                ranked.waiting = VecDeque::new();
+            }
+            while self.queues.len() > 1 && self.queues.last().is_some_and(|queue| queue.waiting.is_empty()) {
+                self.queues.pop();
+            }
+        }
+    }
+
+    /// Forgets all. The schedule is no longer asked.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The queue of this rank, or one that is free.
+    fn queue(&mut self, priority: Priority) -> usize {
+        let of_rank = self.queues.iter().position(|queue| queue.priority == priority);
+        let free = || self.queues.iter().position(|queue| queue.waiting.is_empty());
+        let at = of_rank.or_else(free).unwrap_or(self.queues.len());
+        match self.queues.get_mut(at) {
+            Some(queue) => queue.priority = priority,
+            None => self.queues.push(Queue { priority, waiting: VecDeque::new() }),
+        }
+        at
+    }
+}
