@@ -47,7 +47,7 @@ pub(crate) struct Serve {
     /// Address to listen on; may be given several times
     #[arg(long, value_name = "ADDR", default_values = ["127.0.0.1:4433", "[::1]:4433"])]
     pub(crate) listen: Vec<SocketAddr>,
-    /// Certificate chain in PEM; without it a self-signed one for 13 days is made
+    /// Certificate chain in PEM, read again when it changes and on SIGHUP; without it a self-signed one for 13 days is made
     #[arg(long, value_name = "PEM", requires = "key")]
     pub(crate) cert: Option<PathBuf>,
     /// Private key in PEM

@@ -8,6 +8,7 @@ mod exit;
 mod output;
 mod page;
 mod perf;
+mod reload;
 mod serve;
 mod signals;
 

@@ -10,20 +10,32 @@ use crate::{
     args::Serve,
     echo,
     exit::{Ended, Exit},
-    signals::Signals,
+    reload::{CertificateFiles, INTERVAL},
+    signals::{Hangup, Signals},
 };
 
 /// How long sessions may take to end after the first signal.
 const DRAIN: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
-    let identity = identity(args)?;
+    let (identity, reloading) = match (&args.cert, &args.key) {
+        (Some(cert), Some(key)) => {
+            let mut files = CertificateFiles::new(cert.clone(), key.clone());
+            let identity = files.load().await.map_err(|error| Ended::new(Exit::Usage, error))?;
+            (identity, Some((files, Hangup::listen()?)))
+        }
+        _ => {
+            let identity = Identity::self_signed(["localhost", "127.0.0.1", "::1"]);
+            (identity.map_err(|error| Ended::new(Exit::Failure, error))?, None)
+        }
+    };
     let hash = identity.certificate_hash();
     let server = start(identity, &args.listen, &args.origin, &args.congestion)?;
     let mut signals = Signals::listen()?;
     announce(server.local_addresses(), &hash, json);
     tokio::select! {
         () = echo::accept(&server) => Ok(Exit::Success),
+        () = reload(&server, reloading, json) => Ok(Exit::Failure),
         () = signals.stop() => {
             tracing::info!("draining; a second signal ends at once");
             tokio::select! {
@@ -31,6 +43,39 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
                 () = signals.stop() => Ok(Exit::Interrupted),
             }
         }
+    }
+}
+
+/// Follows the certificate files, if there are any, without end. Files that cannot be used leave the identity as it is.
+async fn reload(server: &Server, files: Option<(CertificateFiles, Hangup)>, json: bool) {
+    let Some((mut files, mut hangup)) = files else { return std::future::pending().await };
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let asked = tokio::select! {
+            () = hangup.next() => true,
+            _ = ticks.tick() => false,
+        };
+        let read = if asked { Some(files.load().await) } else { files.poll().await };
+        if let Some(read) = read {
+            let used = read.map_err(|error| error.to_string()).and_then(|identity| {
+                let hash = identity.certificate_hash();
+                server.set_identity(identity).map(|()| hash).map_err(|error| error.to_string())
+            });
+            tell_reload(&used, json);
+        }
+    }
+}
+
+fn tell_reload(used: &Result<CertificateHash, String>, json: bool) {
+    if let Err(error) = used {
+        eprintln!("weft: the certificate stays as it is: {error}");
+    }
+    match used {
+        Ok(hash) if json => println!("{}", json!({ "reloaded": true, "certificateHash": hash.to_string() })),
+        Ok(hash) => println!("certificate read again, hash for --cert-hash:\n  {hash}"),
+        Err(error) if json => println!("{}", json!({ "reloaded": false, "error": error })),
+        Err(_) => {}
     }
 }
 
@@ -62,17 +107,6 @@ pub(crate) fn transport(congestion: &str) -> Result<TransportConfig, Ended> {
         congestion: quic_core::congestion::CongestionConfig::new(algorithm),
         ..TransportConfig::default()
     })
-}
-
-fn identity(args: &Serve) -> Result<Identity, Ended> {
-    match (&args.cert, &args.key) {
-        (Some(cert), Some(key)) => {
-            Identity::from_pem(&read(cert)?, &read(key)?).map_err(|error| Ended::new(Exit::Usage, error))
-        }
-        _ => {
-            Identity::self_signed(["localhost", "127.0.0.1", "::1"]).map_err(|e| Ended::new(Exit::Failure, e))
-        }
-    }
 }
 
 /// Reads a file that the command line names.

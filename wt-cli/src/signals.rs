@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first drains, a second one ends.
+//! SIGINT and SIGTERM: the first drains, a second one ends. SIGHUP: read files again.
 
 use crate::exit::{Ended, Exit};
 
@@ -41,6 +41,40 @@ impl Signals {
         #[cfg(not(unix))]
         {
             let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+/// Listens for SIGHUP from the moment it is made; without one, SIGHUP ends the process as it always does.
+pub(crate) struct Hangup {
+    #[cfg(unix)]
+    signal: tokio::signal::unix::Signal,
+}
+
+impl Hangup {
+    pub(crate) fn listen() -> Result<Self, Ended> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let signal = signal(SignalKind::hangup())
+                .map_err(|e| Ended::new(Exit::Failure, format!("cannot listen for signals: {e}")))?;
+            Ok(Self { signal })
+        }
+        #[cfg(not(unix))]
+        {
+            Ok(Self {})
+        }
+    }
+
+    /// Waits for the next one; for ever where there is no such signal. Cancel safe.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        {
+            let _ = self.signal.recv().await;
+        }
+        #[cfg(not(unix))]
+        {
+            std::future::pending::<()>().await;
         }
     }
 }
