@@ -1,4 +1,4 @@
-//! The harness of tests with other implementations: certificates, processes, a page, a browser.
+//! The harness of tests with other implementations: certificates, processes, a page, two browsers.
 //!
 //! Every wait is bounded, and only processes that a test started are ended, by their handles. The tests are
 //! `#[ignore]`d, since not every machine has the programs; `cargo xtask test` finds or installs them and runs the tests.
@@ -7,6 +7,9 @@
 pub mod aioquic;
 pub mod browser;
 pub mod certificate;
+pub mod chromium;
+pub mod firefox;
+pub mod marionette;
 pub mod page;
 pub mod process;
 pub mod scenarios;

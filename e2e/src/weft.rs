@@ -10,7 +10,7 @@ use wt_api::{
     SendStreamOptions, WebTransport, WebTransportError,
 };
 
-use crate::{certificate::Certificate, scenarios::Place, within};
+use crate::{LIMIT, certificate::Certificate, scenarios::Place};
 
 /// What the server saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub enum Seen {
     Stopped(Option<u32>),
 }
 
-/// A running server on 127.0.0.1. It has `/echo`, `/close` (closed at once with code 7, "bye") and `/reset` (a
-/// bidirectional stream that begins with `s` is stopped, any other reset, with code 33); 405 for `/post-only`; 404 elsewhere.
+/// A running server on 127.0.0.1. It has `/echo`, `/close` (closed at once with code 7, "bye") and `/reset/CODE` (a
+/// bidirectional stream that begins with `s` is stopped, any other reset, with that code); 405 for `/post-only`; 404 elsewhere.
 #[derive(Debug)]
 pub struct Server {
     /// Where it is.
@@ -65,14 +65,20 @@ impl Server {
     /// Waits until the server has seen what `wanted` picks out.
     ///
     /// # Panics
-    /// If it does not in time.
+    /// If it does not in time; what it saw instead is told.
     pub async fn saw(&mut self, what: &str, wanted: impl Fn(&Seen) -> bool) -> Seen {
-        loop {
-            let seen = within(what, self.seen.recv()).await.expect("the server runs");
-            if wanted(&seen) {
-                return seen;
+        let mut others = Vec::new();
+        let waiting = tokio::time::timeout(LIMIT, async {
+            loop {
+                let seen = self.seen.recv().await.expect("the server runs");
+                if wanted(&seen) {
+                    return seen;
+                }
+                others.push(seen);
             }
-        }
+        });
+        let found = waiting.await.ok();
+        found.unwrap_or_else(|| panic!("no {what} within {LIMIT:?}, but {others:?}"))
     }
 }
 
@@ -96,33 +102,35 @@ type Tell = mpsc::UnboundedSender<Seen>;
 async fn serve(request: Request, tell: Tell) {
     let (path, origin, dialect) =
         (request.path().to_owned(), request.origin().map(str::to_owned), request.dialect());
+    let reset_code = path.strip_prefix("/reset/").and_then(|code| code.parse().ok());
     match path.as_str() {
-        "/echo" | "/close" | "/reset" => {}
+        "/echo" | "/close" => {}
+        _ if reset_code.is_some() => {}
         "/post-only" => return request.reject(StatusCode::METHOD_NOT_ALLOWED).await,
         _ => return request.reject(StatusCode::NOT_FOUND).await,
     }
     let Ok(session) = request.accept(AcceptOptions::new()).await else { return };
     let _ = tell.send(Seen::Session(origin, dialect));
-    match path.as_str() {
-        "/close" => session.close(CloseInfo { close_code: 7, reason: "bye".to_owned() }),
-        "/reset" => reset_streams(&session).await,
+    match (path.as_str(), reset_code) {
+        ("/close", _) => session.close(CloseInfo { close_code: 7, reason: "bye".to_owned() }),
+        (_, Some(code)) => reset_streams(&session, code).await,
         _ => echo(&session, &tell).await,
     }
     let closed = session.closed().await.map_err(|error| error.to_string());
     let _ = tell.send(Seen::Closed(closed));
 }
 
-async fn reset_streams(session: &WebTransport) {
+async fn reset_streams(session: &WebTransport, code: u32) {
     let mut incoming = session.incoming_bidirectional_streams();
     let mut stopped = Vec::new();
     while let Some(Ok(mut stream)) = incoming.next().await {
         // A browser makes the stream known before the page's first write, which a stop would make fail.
         match stream.readable.read_chunk(1).await {
             Ok(Some(wish)) if wish[..] == *b"s" => {
-                stream.readable.stop(33);
+                stream.readable.stop(code);
                 stopped.push(stream);
             }
-            _ => stream.writable.reset(33),
+            _ => stream.writable.reset(code),
         }
     }
 }
@@ -158,7 +166,14 @@ async fn echo(session: &WebTransport, tell: &Tell) {
 
 async fn echo_stream(mut stream: BidirectionalStream, tell: Tell) {
     loop {
-        let chunk: Option<Bytes> = match stream.readable.read_chunk(64 << 10).await {
+        let chunk: Result<Option<Bytes>, _> = tokio::select! {
+            chunk = stream.readable.read_chunk(64 << 10) => chunk,
+            Ok(code) = stream.writable.stopped() => {
+                let _ = tell.send(Seen::Stopped(code));
+                return;
+            }
+        };
+        let chunk = match chunk {
             Ok(chunk) => chunk,
             Err(error) => {
                 note(&tell, &error);

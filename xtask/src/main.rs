@@ -20,10 +20,10 @@ cargo xtask <command>
   test [--no-browser] [--no-e2e] [--keep-going]
         Everything: format, what the product depends on, documents against the code, lints, unit, property, vector,
         simulation and documentation tests, optimised sweeps over thousands of simulated networks, replay of the fuzz
-        corpora, and the end-to-end tests with aioquic and headless Chromium.
+        corpora, and the end-to-end tests with aioquic, headless Chromium and headless Firefox.
         Installs what those need where it can; says in one line what is missing. With CI=true a missing tool fails.
-        --no-browser   no Chromium
-        --no-e2e       neither Chromium nor aioquic
+        --no-browser   neither Chromium nor Firefox
+        --no-e2e       neither browsers nor aioquic
         --keep-going   go on after a step that failed
 
   fuzz [TARGET] [--seconds N] [--seed S]
@@ -38,8 +38,8 @@ cargo xtask <command>
 
   help  this text
 
-Environment: CI=true makes missing tools failures; WEFT_CHROMIUM, WEFT_CHROMEDRIVER and WEFT_PYTHON name programs
-to use instead of those found (WEFT_PYTHON: a Python that has aioquic).
+Environment: CI=true makes missing tools failures; WEFT_CHROMIUM, WEFT_CHROMEDRIVER, WEFT_FIREFOX and WEFT_PYTHON name
+programs to use instead of those found (WEFT_PYTHON: a Python that has aioquic).
 ";
 
 fn main() -> ExitCode {

@@ -3,7 +3,7 @@
 /// Options of `test`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct TestOptions {
-    /// No tests with Chromium.
+    /// No tests with browsers.
     pub(crate) no_browser: bool,
     /// No tests with other implementations at all.
     pub(crate) no_e2e: bool,

@@ -62,6 +62,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     }
     if !options.no_e2e && !options.no_browser {
         all.step("end to end: Chromium", || missing_in_ci(chromium()));
+        all.step("end to end: Firefox", || missing_in_ci(firefox()));
     }
     all.finish()
 }
@@ -106,10 +107,17 @@ fn aioquic() -> Outcome {
 }
 
 fn chromium() -> Outcome {
-    match tools::browser() {
+    match tools::chromium() {
         Ok(browser) => run(end_to_end("chromium")
             .env("WEFT_CHROMIUM", browser.chromium)
             .env("WEFT_CHROMEDRIVER", browser.chromedriver)),
+        Err(why) => Outcome::Skipped(why),
+    }
+}
+
+fn firefox() -> Outcome {
+    match tools::firefox() {
+        Ok(firefox) => run(end_to_end("firefox").env("WEFT_FIREFOX", firefox)),
         Err(why) => Outcome::Skipped(why),
     }
 }

@@ -11,9 +11,9 @@ use crate::verdict::{Outcome, run};
 /// The version of aioquic that the tests were written against.
 const AIOQUIC_VERSION: &str = "1.7.2";
 
-/// A browser and its `WebDriver` server.
+/// Chromium and its `WebDriver` server.
 #[derive(Debug)]
-pub(crate) struct Browser {
+pub(crate) struct Chromium {
     /// The browser.
     pub(crate) chromium: PathBuf,
     /// The driver.
@@ -31,10 +31,14 @@ fn find(variable: &str, names: &[&str]) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-fn find_browser() -> Option<Browser> {
+fn find_chromium() -> Option<Chromium> {
     let chromium = find("WEFT_CHROMIUM", &["chromium", "chromium-browser", "google-chrome"])?;
     let chromedriver = find("WEFT_CHROMEDRIVER", &["chromedriver"])?;
-    Some(Browser { chromium, chromedriver })
+    Some(Chromium { chromium, chromedriver })
+}
+
+fn find_firefox() -> Option<PathBuf> {
+    find("WEFT_FIREFOX", &["firefox-esr", "firefox"])
 }
 
 fn is_root() -> bool {
@@ -42,29 +46,37 @@ fn is_root() -> bool {
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// Chromium and its driver; the error says why there are none.
-pub(crate) fn browser() -> Result<Browser, String> {
-    if let Some(browser) = find_browser() {
-        return Ok(browser);
+/// What `find` finds, after an installation of Debian packages if need be; the error says why there is none.
+fn found_or_installed<T>(packages: &[&str], find_it: impl Fn() -> Option<T>) -> Result<T, String> {
+    if let Some(found) = find_it() {
+        return Ok(found);
     }
+    let (and, with_spaces) = (packages.join(" and "), packages.join(" "));
     if find("", &["apt-get"]).is_none() {
-        return Err(
-            "Chromium and chromedriver are not installed, and there is no apt-get to install them".to_owned()
-        );
+        return Err(format!("not installed: {and}, and there is no apt-get to install it"));
     }
     if !is_root() {
-        return Err("Chromium and chromedriver are not installed: apt-get install chromium chromium-driver"
-            .to_owned());
+        return Err(format!("not installed: apt-get install {with_spaces}"));
     }
     let apt = |arguments: &[&str]| {
         run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
     };
     // A stale index is no reason to give up: the install tells.
     apt(&["update", "-qq"]);
-    match apt(&["install", "-y", "-qq", "--no-install-recommends", "chromium", "chromium-driver"]) {
-        Outcome::Passed => find_browser().ok_or_else(|| "apt-get installed no Chromium".to_owned()),
-        _ => Err("apt-get could not install chromium and chromium-driver".to_owned()),
+    match apt(&[&["install", "-y", "-qq", "--no-install-recommends"], packages].concat()) {
+        Outcome::Passed => find_it().ok_or_else(|| format!("apt-get installed {and}, but no program")),
+        _ => Err(format!("apt-get could not install {and}")),
     }
+}
+
+/// Chromium and its driver; the error says why there are none.
+pub(crate) fn chromium() -> Result<Chromium, String> {
+    found_or_installed(&["chromium", "chromium-driver"], find_chromium)
+}
+
+/// Firefox, which needs no driver; the error says why there is none.
+pub(crate) fn firefox() -> Result<PathBuf, String> {
+    found_or_installed(&["firefox-esr"], find_firefox)
 }
 
 fn has_aioquic(python: &Path) -> bool {
@@ -104,5 +116,10 @@ mod tests {
     fn programs_are_found_on_the_search_path() {
         assert!(find("", &["no-such-program-anywhere", "cargo"]).is_some_and(|path| path.ends_with("cargo")));
         assert_eq!(find("", &["no-such-program-anywhere"]), None);
+    }
+
+    #[test]
+    fn what_is_there_is_not_installed() {
+        assert_eq!(found_or_installed(&["no-such-package-anywhere"], || Some(5)), Ok(5));
     }
 }
