@@ -349,9 +349,6 @@ pub enum ServerError {
     /// The TLS configuration cannot be used.
     #[error("the TLS configuration cannot be used: {0}")]
     Tls(String),
-    /// The application's rustls configuration names ALPN protocols, but not that of HTTP/3.
-    #[error("the rustls configuration's ALPN protocols lack \"h3\"; add it, or leave the list empty")]
-    NoHttp3,
     /// QUIC cannot use the application's rustls configuration: it needs TLS 1.3 (RFC 9001 §4.2).
     #[error(
         "QUIC cannot use the rustls configuration: {0}; build it with TLS 1.3 (rustls::version::TLS13) and its usual cipher suites"

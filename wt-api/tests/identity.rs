@@ -123,8 +123,6 @@ async fn a_configuration_of_ones_own_serves() {
 #[tokio::test]
 async fn a_configuration_that_cannot_serve_is_refused() {
     let build = |config| Server::builder().rustls_config(config).listen(loopback()).build();
-    let without_h3 = own_config(&identity(), &[&rustls::version::TLS13], &["h2", "http/1.1"]);
-    assert!(matches!(build(without_h3), Err(ServerError::NoHttp3)));
     let mut early =
         rustls::ServerConfig::clone(&own_config(&identity(), &[&rustls::version::TLS13], &["h3"]));
     early.max_early_data_size = 1000;

@@ -135,14 +135,11 @@ pub(crate) fn server_config(identities: Arc<Identities>) -> Result<rustls::Serve
     Ok(config)
 }
 
-/// The application's own configuration, if QUIC and HTTP/3 can use it.
+/// The application's own configuration, if QUIC can use it.
 pub(crate) fn own_server_config(config: &rustls::ServerConfig) -> Result<rustls::ServerConfig, ServerError> {
     let mut config = config.clone();
     if config.alpn_protocols.is_empty() {
         config.alpn_protocols = vec![ALPN_H3.to_vec()];
-    }
-    if !config.alpn_protocols.iter().any(|protocol| protocol == ALPN_H3) {
-        return Err(ServerError::NoHttp3);
     }
     // rustls tells which versions a configuration has only by what it makes of it (RFC 9001 §4.2: TLS 1.3 or newer).
     let shared = Arc::new(config.clone());
