@@ -175,7 +175,8 @@ impl ServerBuilder {
     /// Binds the sockets and starts to serve.
     ///
     /// # Errors
-    /// No identity, or a name for one that is no DNS name; a rustls configuration that QUIC cannot use; an address that cannot be listened on; no runtime around the call.
+    /// No identity, or a name for one that is no DNS name; a rustls configuration that QUIC cannot use; an address that
+    /// cannot be listened on; no runtime around the call.
     pub fn build(mut self) -> Result<Server, ServerError> {
         let runtime = runtime::current().ok_or(ServerError::NoRuntime)?;
         let (tls, identities) = self.tls(&runtime)?;
