@@ -15,6 +15,7 @@ use e2e::{
     weft::{Seen, Server},
 };
 use serde_json::json;
+use wt_api::CloseInfo;
 
 /// The harness itself: a browser and a server of which both are known to work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,16 +69,16 @@ async fn firefox_opens_two_hundred_streams_at_once() {
     .await;
 }
 
-/// The server learns that the session ended, but not yet with which code and reason: CONNECTION_CLOSE comes right behind
-/// Firefox's capsule, and our server does not read what arrived just before it.
+/// CONNECTION_CLOSE comes right behind Firefox's capsule.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Firefox: cargo xtask test"]
-async fn sessions_that_firefox_closes_end_at_our_server() {
+async fn close_codes_and_reasons_of_firefox_reach_our_server() {
     browser::with("firefox-close", |browser: Arc<Firefox>| async move {
         let mut server = server(&browser);
         for (code, reason) in [(0, ""), (u32::MAX, "gr\u{fc}\u{df}e")] {
             scenarios::close_by_the_page(&*browser, &server.place, code, reason).await;
-            server.saw("end", |seen| matches!(seen, Seen::Closed(_))).await;
+            let expected = Seen::Closed(Ok(CloseInfo { close_code: code, reason: reason.to_owned() }));
+            server.saw("close", |seen| *seen == expected).await;
         }
     })
     .await;

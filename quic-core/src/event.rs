@@ -38,7 +38,8 @@ pub enum Event {
     DatagramWritable,
     /// The largest datagram payload changed.
     DatagramSizeChanged,
-    /// The connection ended; the last event.
+    /// The connection ended; the last event. What came before it can be read until the next call of
+    /// [`Connection::poll_event`](crate::Connection::poll_event).
     Closed(ConnectionError),
 }
 
@@ -49,7 +50,10 @@ pub struct Priority {
     pub urgency: u8,
     /// Whether streams of equal rank share (true) or go one after the other in the order of their ids.
     pub incremental: bool,
-    /// Streams of one group rank by `order` among themselves; groups of equal urgency share equally. 0 is the default group.
+    /// Bundles of equal urgency share equally, however many groups and streams each has: a bundle is what one user of the
+    /// connection sends, such as a WebTransport session. Default 0.
+    pub bundle: u32,
+    /// Groups of one bundle share equally; streams of one group rank by `order` among themselves. Default 0.
     pub group: u32,
     /// Within a group, a higher order goes first, strictly. Default 0.
     pub order: i64,
@@ -57,7 +61,7 @@ pub struct Priority {
 
 impl Default for Priority {
     fn default() -> Self {
-        Self { urgency: 3, incremental: true, group: 0, order: 0 }
+        Self { urgency: 3, incremental: true, bundle: 0, group: 0, order: 0 }
     }
 }
 

@@ -1,14 +1,16 @@
 //! `Schedule`: who sends next (RFC 9000 §2.3, RFC 9218 §10, W3C send groups and orders).
 //!
-//! Owns queues of senders, streams and queues of datagrams, that can send now. Urgency first; groups of one urgency
-//! take turns; inside a group a higher order goes first, strictly; equals take turns if incremental and go by id if
-//! not. Must never know what a stream or a datagram is: it keeps names and counts bytes.
+//! Owns queues of senders, streams and queues of datagrams, that can send now. Urgency first; bundles of one urgency
+//! take turns, and so do the groups of a bundle; inside a group a higher order goes first, strictly; equals take turns
+//! if incremental and go by id if not. Must never know what a stream or a datagram is: it keeps names and counts bytes.
 
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use self::turns::{Branch, Turns};
 use crate::event::Priority;
 
 /// Who can send, by the name that its component gave it.
@@ -28,7 +30,7 @@ pub(crate) struct Turn {
     pub(crate) urgency: u8,
 }
 
-/// Bytes that a sender, and a group, sends before the turn goes on: a few packets, so that a packet rarely
+/// Bytes that a sender, a group and a bundle send before the turn goes on: a few packets, so that a packet rarely
 /// carries many streams and none waits long.
 const QUANTUM: usize = 4096;
 const LEVELS: usize = 8;
@@ -73,65 +75,78 @@ impl Class {
     }
 }
 
-#[derive(Debug)]
+/// The senders of one group.
+#[derive(Debug, Default)]
 struct Group {
-    id: u32,
     /// Highest order first.
     classes: Vec<Class>,
     senders: usize,
 }
 
-#[derive(Debug, Default)]
-struct Level {
-    groups: Vec<Group>,
-    turn: usize,
-    sent: usize,
-    senders: usize,
-}
-
-impl Level {
-    /// The group whose turn it is; groups without senders are skipped.
-    fn current(&self) -> Option<usize> {
-        let count = self.groups.len();
-        (0..count)
-            .map(|step| (self.turn + step) % count)
-            .find(|&at| self.groups.get(at).is_some_and(|group| group.senders > 0))
-    }
-
-    fn group_mut(&mut self, id: u32) -> Option<&mut Group> {
-        let at = match self.groups.binary_search_by_key(&id, |group| group.id) {
+impl Group {
+    fn insert(&mut self, sender: Sender, id: u64, priority: &Priority) {
+        let at = match self.classes.binary_search_by(|class| priority.order.cmp(&class.order)) {
             Ok(at) => at,
             Err(at) => {
-                if at <= self.turn && !self.groups.is_empty() {
-                    self.turn += 1;
-                }
-                self.groups.insert(at, Group { id, classes: Vec::new(), senders: 0 });
+                self.classes.insert(at, Class::new(priority.order));
                 at
             }
         };
-        self.groups.get_mut(at)
+        let Some(class) = self.classes.get_mut(at) else { return };
+        if priority.incremental {
+            class.ring.push_back(sender);
+        } else {
+            class.sequential.insert(id, sender);
+        }
+        self.senders += 1;
     }
 
-    /// Removes what is empty, but for the default group and order: there they come and go all the time.
-    fn tidy(&mut self, id: u32, order: i64) {
-        let Ok(at) = self.groups.binary_search_by_key(&id, |group| group.id) else { return };
-        let Some(group) = self.groups.get_mut(at) else { return };
-        if order != 0 {
-            group.classes.retain(|class| class.order != order || !class.is_empty());
+    /// False if it was not there.
+    fn remove(&mut self, sender: Sender, id: u64, priority: &Priority) -> bool {
+        let found = self.classes.binary_search_by(|class| priority.order.cmp(&class.order));
+        let Some((at, class)) = found.ok().and_then(|at| Some((at, self.classes.get_mut(at)?))) else {
+            return false;
+        };
+        let removed = if priority.incremental {
+            let at = class.ring.iter().position(|&other| other == sender);
+            if at == Some(0) {
+                class.sent = 0;
+            }
+            at.is_some_and(|at| class.ring.remove(at).is_some())
+        } else {
+            class.sequential.remove(&id).is_some()
+        };
+        self.senders -= usize::from(removed);
+        // The default order stays, as the default group does.
+        if priority.order != 0 && class.is_empty() {
+            self.classes.remove(at);
         }
-        if id != 0 && group.senders == 0 {
-            self.groups.remove(at);
-            if at < self.turn {
-                self.turn -= 1;
-            } else if at == self.turn {
-                self.sent = 0;
-            }
-            if self.turn >= self.groups.len() {
-                self.turn = 0;
-            }
+        removed
+    }
+
+    fn senders(&self) -> impl Iterator<Item = Sender> {
+        self.classes.iter().flat_map(|class| class.ring.iter().chain(class.sequential.values()).copied())
+    }
+}
+
+impl Branch for Group {
+    fn is_empty(&self) -> bool {
+        self.senders == 0
+    }
+
+    fn peek(&self) -> Option<Sender> {
+        self.classes.iter().find(|class| !class.is_empty())?.peek()
+    }
+
+    fn on_sent(&mut self, bytes: usize) {
+        if let Some(class) = self.classes.iter_mut().find(|class| !class.is_empty()) {
+            class.sent(bytes);
         }
     }
 }
+
+/// The senders of one urgency, by bundle and group.
+type Level = Turns<Turns<Group>>;
 
 /// The senders that can send now, in queues.
 #[derive(Debug, Default)]
@@ -150,23 +165,9 @@ impl Schedule {
     /// Adds a sender that is not there yet. `id` ranks it if it is not incremental.
     pub(crate) fn insert(&mut self, sender: Sender, id: u64, priority: &Priority) {
         let urgency = urgency(priority);
-        let Some(level) = self.levels.get_mut(urgency) else { return };
-        let Some(group) = level.group_mut(priority.group) else { return };
-        let at = match group.classes.binary_search_by(|class| priority.order.cmp(&class.order)) {
-            Ok(at) => at,
-            Err(at) => {
-                group.classes.insert(at, Class::new(priority.order));
-                at
-            }
-        };
-        let Some(class) = group.classes.get_mut(at) else { return };
-        if priority.incremental {
-            class.ring.push_back(sender);
-        } else {
-            class.sequential.insert(id, sender);
-        }
-        group.senders += 1;
-        level.senders += 1;
+        let bundle = self.levels.get_mut(urgency).and_then(|level| level.enter(priority.bundle));
+        let Some(group) = bundle.and_then(|bundle| bundle.enter(priority.group)) else { return };
+        group.insert(sender, id, priority);
         self.occupied |= 1 << urgency;
     }
 
@@ -174,65 +175,36 @@ impl Schedule {
     pub(crate) fn remove(&mut self, sender: Sender, id: u64, priority: &Priority) {
         let urgency = urgency(priority);
         let Some(level) = self.levels.get_mut(urgency) else { return };
-        let Some(group) = level.groups.iter_mut().find(|group| group.id == priority.group) else { return };
-        let found = group.classes.binary_search_by(|class| priority.order.cmp(&class.order));
-        let Some(class) = found.ok().and_then(|at| group.classes.get_mut(at)) else { return };
-        let removed = if priority.incremental {
-            let at = class.ring.iter().position(|&other| other == sender);
-            if at == Some(0) {
-                class.sent = 0;
-            }
-            at.is_some_and(|at| class.ring.remove(at).is_some())
-        } else {
-            class.sequential.remove(&id).is_some()
-        };
+        let Some(bundle) = level.find(priority.bundle) else { return };
+        let removed = bundle.find(priority.group).is_some_and(|group| group.remove(sender, id, priority));
         debug_assert!(removed, "a sender that is not in the queue of its priority");
         if removed {
-            group.senders -= 1;
-            level.senders -= 1;
+            bundle.left(priority.group);
+            level.left(priority.bundle);
         }
-        if level.senders == 0 {
+        if level.is_empty() {
             self.occupied &= !(1 << urgency);
         }
-        level.tidy(priority.group, priority.order);
     }
 
     /// Whose turn it is among the senders that are no more urgent than `from` (0 asks all).
     pub(crate) fn peek(&self, from: u8) -> Option<Turn> {
         let urgency = self.occupied & u8::MAX.checked_shl(u32::from(from)).unwrap_or(0);
         let urgency = urgency.trailing_zeros() as u8;
-        let level = self.levels.get(usize::from(urgency))?;
-        let group = level.groups.get(level.current()?)?;
-        let sender = group.classes.iter().find(|class| !class.is_empty())?.peek()?;
+        let sender = self.levels.get(usize::from(urgency))?.peek()?;
         Some(Turn { sender, urgency })
     }
 
     /// The sender that [`Self::peek`] told sent `bytes`. To be called before it is removed.
     pub(crate) fn on_sent(&mut self, turn: Turn, bytes: usize) {
-        let Some(level) = self.levels.get_mut(usize::from(turn.urgency)) else { return };
-        let Some(current) = level.current() else { return };
-        let Some(group) = level.groups.get_mut(current) else { return };
-        if let Some(class) = group.classes.iter_mut().find(|class| !class.is_empty()) {
-            class.sent(bytes);
-        }
-        if level.turn != current {
-            level.turn = current;
-            level.sent = 0;
-        }
-        level.sent += bytes;
-        if level.sent >= QUANTUM {
-            level.sent = 0;
-            level.turn = (current + 1) % level.groups.len();
+        if let Some(level) = self.levels.get_mut(usize::from(turn.urgency)) {
+            level.on_sent(bytes);
         }
     }
 
     /// All senders, in no special order.
     pub(crate) fn senders(&self) -> impl Iterator<Item = Sender> + '_ {
-        self.levels
-            .iter()
-            .flat_map(|level| &level.groups)
-            .flat_map(|group| &group.classes)
-            .flat_map(|class| class.ring.iter().chain(class.sequential.values()).copied())
+        self.levels.iter().flat_map(Turns::children).flat_map(Turns::children).flat_map(Group::senders)
     }
 }
 

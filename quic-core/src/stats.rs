@@ -30,6 +30,8 @@ pub struct ConnectionStats {
     pub bytes_lost: u64,
     /// Packets declared lost that arrived after all.
     pub spurious_losses: u64,
+    /// Bytes in these.
+    pub spurious_bytes: u64,
     /// Probe timeouts.
     pub probe_timeouts: u64,
     /// Key updates, of either end.
@@ -68,6 +70,10 @@ pub struct ConnectionStats {
     pub stream_bytes_read: u64,
     /// DATAGRAM frames sent.
     pub dgrams_sent: u64,
+    /// Payload bytes in them.
+    pub dgram_bytes_sent: u64,
+    /// Payload bytes of DATAGRAM frames acknowledged.
+    pub dgram_bytes_acked: u64,
     /// DATAGRAM frames received.
     pub dgrams_received: u64,
     /// Received DATAGRAM payloads that were pushed out of the queue unread.
@@ -76,7 +82,7 @@ pub struct ConnectionStats {
     pub dgrams_expired_incoming: u64,
     /// DATAGRAM payloads that were too old before they could be sent.
     pub dgrams_expired_outgoing: u64,
-    /// DATAGRAM frames declared lost.
+    /// DATAGRAM frames declared lost; goes down when a loss proves spurious.
     pub dgrams_lost_outgoing: u64,
     /// Resets with a reliable size that were sent as plain ones because the peer knows no others.
     pub reset_fallbacks: u64,

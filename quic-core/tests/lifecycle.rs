@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use netsim::{LinkConfig, MILLISECOND, SECOND};
 use quic_core::{
-    Dir, Event, TransportConfig,
-    error::{CloseReason, ConnectionError, TransportErrorCode},
+    Connection, DatagramMeta, DatagramOptions, Dir, Event, TransportConfig,
+    base::{Ecn, Timestamp},
+    error::{
+        CloseReason, ConnectionError, TransportErrorCode,
+        call::{Read, ReadError, WriteError},
+    },
 };
 use soak::{Policy, Setup, World, lan, pattern};
 
@@ -43,6 +48,55 @@ fn an_application_close_arrives_with_code_and_reason() {
     world.wait("both forgotten", 5 * SECOND, |client, server| {
         client.endpoint.connections() == 0 && server.endpoint.connections() == 0
     });
+}
+
+/// A driver that takes several datagrams from its socket hears of the data and of the close at once.
+#[test]
+fn what_came_right_before_a_close_is_read_until_the_close_was_polled() {
+    let mut world = World::new(10, &lan());
+    world.establish();
+    let now = soak::time(world.sim.now());
+    let client = &mut world.client().connection;
+    let id = client.open(Dir::Bidi).expect("credit");
+    client.write(id, &mut pattern(100)).expect("open");
+    client.finish(id).expect("open");
+    client.send_datagram(now, pattern(9), DatagramOptions::default()).expect("room");
+    let mut datagrams = drain(client, now);
+    client.close(now, 7, b"bye");
+    datagrams.append(&mut drain(client, now));
+    assert!(datagrams.len() >= 2, "the close is a datagram of its own");
+
+    let server = &mut world.server().connection;
+    let held = server.stats().memory_used;
+    let meta =
+        DatagramMeta { remote: server.remote_address(), local_ip: None, ecn: Ecn::NotEct, allocation: 0 };
+    for datagram in datagrams {
+        server.handle_datagram(now, &meta, datagram);
+    }
+    let events: Vec<Event> = std::iter::from_fn(|| match server.poll_event() {
+        Some(event @ Event::Closed(_)) => {
+            assert_eq!(server.read(now, id, 60), Ok(Read::Data(pattern(100).slice(..60))));
+            assert_eq!(server.read(now, id, 60), Ok(Read::Data(pattern(100).slice(60..))));
+            assert_eq!(server.receive_datagram(now), Some(pattern(9)));
+            assert_eq!(server.write(id, &mut pattern(1)), Err(WriteError::Closed));
+            Some(event)
+        }
+        event => event,
+    })
+    .collect();
+    assert!(matches!(events.last(), Some(Event::Closed(ConnectionError::PeerClosed(_)))), "{events:?}");
+    assert_eq!(server.read(now, id, 1), Err(ReadError::Closed), "polled beyond the last event");
+    assert!(server.stats().memory_used <= held);
+}
+
+/// All that a connection wants to send now.
+fn drain(connection: &mut Connection, now: Timestamp) -> Vec<BytesMut> {
+    let mut buffer = vec![0; 1500];
+    std::iter::from_fn(|| {
+        let transmit = connection.poll_transmit(now, &mut buffer)?;
+        Some(BytesMut::from(&buffer[..transmit.size]))
+    })
+    .collect()
 }
 
 #[test]

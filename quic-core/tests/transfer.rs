@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use netsim::{LinkConfig, MILLISECOND, SECOND, for_seeds};
-use quic_core::{Dir, Event};
-use soak::{World, lan, pattern};
+use quic_core::{Dir, Event, TransportConfig};
+use soak::{Setup, World, lan, pattern};
 
 /// Echoes `size` bytes on a bidirectional stream, a unidirectional one each way, and some datagrams.
 fn exchange(world: &mut World, size: usize) {
@@ -171,4 +171,24 @@ fn the_same_seed_gives_the_same_run() {
     };
     // Ciphertext differs from run to run, for TLS draws randomness of its own: times are compared.
     assert_eq!(run(8).1, run(8).1);
+}
+
+#[test]
+fn the_send_capacity_is_what_the_limits_of_stream_and_connection_leave() {
+    let transport = TransportConfig {
+        stream_receive_window: 10_000,
+        receive_window: 15_000,
+        ..TransportConfig::default()
+    };
+    let mut world =
+        World::with(77, &lan(), &Setup { server: transport.clone(), client: transport, ..Setup::default() });
+    world.establish();
+    let client = &mut world.client().connection;
+    let (one, two) = (client.open(Dir::Uni).expect("credit"), client.open(Dir::Uni).expect("credit"));
+    assert_eq!(client.send_capacity(one), Some(10_000));
+    client.write(one, &mut pattern(9_000)).expect("open");
+    assert_eq!(client.send_capacity(one), Some(1_000));
+    assert_eq!(client.send_capacity(two), Some(6_000), "what waits on the other stream comes first");
+    client.reset(one, 1, 0).expect("open");
+    assert_eq!(client.send_capacity(two), Some(10_000), "what was given up takes nothing");
 }

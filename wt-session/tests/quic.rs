@@ -210,3 +210,23 @@ fn a_session_from_connect_to_close() {
         }
     }
 }
+
+/// As Firefox does: the capsule, FIN and CONNECTION_CLOSE leave together, and a driver hears of them at once.
+#[test]
+fn the_close_of_a_session_is_told_before_that_of_its_connection() {
+    let (mut world, session) = World::established(&Config::default(), &Config::default());
+    let (now, info) = (world.now, CloseInfo { code: 77, reason: "gone".into() });
+    let client = &mut world.client;
+    client.with(now, |sessions, h3, t| sessions.close(session, info.clone(), h3, t));
+    let capsule = client.transmit(now);
+    client.connection.as_mut().unwrap().1.close(now, 0x100, b"");
+    let close = client.transmit(now);
+    assert!(!capsule.is_empty() && !close.is_empty());
+    capsule.iter().chain(&close).for_each(|data| world.server.receive(now, client.address, data));
+    world.run();
+    let server = &world.server;
+    assert!(server.connection.as_ref().unwrap().1.is_closed());
+    let ends: Vec<&Event> =
+        server.events.iter().filter(|event| matches!(event, Event::Closed { .. })).collect();
+    assert!(matches!(ends[..], [Event::Closed { result: Ok(told), .. }] if *told == info), "{ends:?}");
+}

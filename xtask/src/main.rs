@@ -17,12 +17,11 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask <command>
 
-  test [--firefox] [--no-browser] [--no-e2e] [--keep-going]
+  test [--no-browser] [--no-e2e] [--keep-going]
         Everything: format, what the product depends on, documents against the code, lints, unit, property, vector,
         simulation and documentation tests, optimised sweeps over thousands of simulated networks, replay of the fuzz
-        corpora, and the end-to-end tests with aioquic and headless Chromium.
+        corpora, and the end-to-end tests with aioquic, headless Chromium and headless Firefox.
         Installs what those need where it can; says in one line what is missing. With CI=true a missing tool fails.
-        --firefox      headless Firefox as well: not part of every run until closes by Firefox arrive whole
         --no-browser   neither Chromium nor Firefox
         --no-e2e       neither browsers nor aioquic
         --keep-going   go on after a step that failed

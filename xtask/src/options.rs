@@ -7,8 +7,6 @@ pub(crate) struct TestOptions {
     pub(crate) no_browser: bool,
     /// No tests with other implementations at all.
     pub(crate) no_e2e: bool,
-    /// Also the tests with Firefox.
-    pub(crate) firefox: bool,
     /// Go on after a failing step.
     pub(crate) keep_going: bool,
 }
@@ -21,7 +19,6 @@ impl TestOptions {
             match argument.as_str() {
                 "--no-browser" => options.no_browser = true,
                 "--no-e2e" => options.no_e2e = true,
-                "--firefox" => options.firefox = true,
                 "--keep-going" => options.keep_going = true,
                 unknown => return Err(unknown.to_owned()),
             }

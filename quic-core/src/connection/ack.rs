@@ -36,9 +36,9 @@ struct Owners<'a> {
 }
 
 impl Owners<'_> {
-    /// Tells the owner of a frame what became of it. `Acked` may follow `Lost`.
+    /// Tells the owner of a frame what became of it.
     fn settle(&mut self, receipt: Receipt, outcome: Outcome) {
-        let acked = outcome == Outcome::Acked;
+        let acked = outcome != Outcome::Lost;
         match receipt {
             Receipt::Ack { space, largest } if acked => self.acks[space as usize].on_ack_acked(largest),
             Receipt::Ack { .. } | Receipt::Nothing => {}
@@ -52,7 +52,8 @@ impl Owners<'_> {
             Receipt::HandshakeDone if acked => self.control.on_handshake_done_acked(),
             Receipt::HandshakeDone => self.control.on_handshake_done_lost(),
             Receipt::NewConnectionId(_) => {}
-            Receipt::Datagram { .. } => self.datagrams.settle(acked, false),
+            Receipt::Datagram { .. } if !acked => self.datagrams.on_lost(),
+            Receipt::Datagram { bytes } => self.datagrams.on_acked(bytes, outcome == Outcome::Recovered),
             Receipt::Stream { .. }
             | Receipt::ResetStream { .. }
             | Receipt::StopSending { .. }

@@ -37,6 +37,9 @@ impl Connection {
     /// Writes as much of `data` as the stream's send buffer takes, off its front. Less than all means that
     /// [`Event::StreamWritable`] follows.
     pub fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        if !self.life.is_open() {
+            return Err(WriteError::Closed);
+        }
         self.streams.write_chunk(id, data)
     }
 
@@ -84,6 +87,14 @@ impl Connection {
             bytes_sent: stats.sent,
             bytes_acknowledged: stats.acked,
         })
+    }
+
+    /// How many bytes, written to a stream now, the peer's limits permit to be sent, after all that was written before to
+    /// this and other streams (RFC 9000 §4.1). Congestion control is not asked. `None` once the sending side is gone.
+    ///
+    /// Looks at every stream.
+    pub fn send_capacity(&mut self, id: StreamId) -> Option<u64> {
+        if self.life.is_open() { self.streams.send_capacity(id) } else { None }
     }
 
     /// Counters of a receiving side, until it is gone.
@@ -152,9 +163,13 @@ impl Connection {
 
 /// The connection as such.
 impl Connection {
-    /// The next event.
+    /// The next event. After [`Event::Closed`], what was received before can still be read until this is called again.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.out.events.pop_front()
+        let event = self.out.events.pop_front();
+        if event.is_none() && self.out.close_told {
+            self.release();
+        }
+        event
     }
 
     /// The next change for [`Endpoint::handle_cid_change`](crate::Endpoint::handle_cid_change).
@@ -279,6 +294,7 @@ impl Connection {
             packets_lost: recovery.packets_lost,
             bytes_lost: recovery.bytes_lost,
             spurious_losses: recovery.spurious_losses,
+            spurious_bytes: recovery.spurious_bytes,
             probe_timeouts: recovery.probe_timeouts,
             key_updates: self.keyring.updates(),
             latest_rtt: rtt.latest(),
@@ -298,6 +314,8 @@ impl Connection {
             stream_bytes_acked: streams.bytes_acked,
             stream_bytes_read: streams.bytes_read,
             dgrams_sent: datagrams.sent,
+            dgram_bytes_sent: datagrams.bytes_sent,
+            dgram_bytes_acked: datagrams.bytes_acked,
             dgrams_received: datagrams.received,
             dgrams_dropped_incoming: datagrams.dropped_incoming,
             dgrams_expired_incoming: datagrams.expired_incoming,

@@ -90,12 +90,13 @@ impl Connection {
     }
 
     /// Closes on behalf of the application with CONNECTION_CLOSE of type 0x1d (RFC 9000 §10.2). `code` is below 2^62.
-    /// Data that was not sent yet is lost.
+    /// Data that was not sent, or not read, yet is lost.
     pub fn close(&mut self, now: Timestamp, code: u64, reason: &[u8]) {
         let now = self.clock.read(now);
         let code = code.min(crate::base::varint::MAX);
         let reason = CloseReason::Application { code, reason: Bytes::copy_from_slice(reason) };
         self.end(now, |life, three_pto| life.close(reason, ConnectionError::LocallyClosed, now, three_pto));
+        self.release();
     }
 
     /// The path carries no datagrams of 1200 bytes any more, and there is no other (RFC 9000 §14).
@@ -135,20 +136,28 @@ impl Connection {
         self.note_end(now);
     }
 
-    /// Tells the application once that the connection is not open any more.
+    /// Tells the application once that the connection is not open any more. What came before stays readable until it
+    /// has heard that, see [`release`](Self::release).
     pub(super) fn note_end(&mut self, now: Timestamp) {
         if self.life.is_open() || self.out.close_told {
             return;
         }
         self.out.close_told = true;
         self.handshake_slot = None;
-        self.streams.clear(&mut self.budget);
-        self.datagrams.clear(&mut self.budget);
         self.handshake.clear(&mut self.budget);
         self.early.take(&mut self.budget);
         if let Some(error) = self.life.error().cloned() {
             self.out.trace.emit(now, || TraceEvent::Closed(&error));
             self.out.events.push_back(Event::Closed(error));
+        }
+    }
+
+    /// Frees what the application might have wanted to read: it knows of the end, and has read what it wanted, or has
+    /// closed by itself.
+    pub(super) fn release(&mut self) {
+        if self.out.close_told && !std::mem::replace(&mut self.out.released, true) {
+            self.streams.clear(&mut self.budget);
+            self.datagrams.clear(&mut self.budget);
         }
     }
 }

@@ -118,6 +118,8 @@ struct Out {
     trace: Trace,
     /// Whether [`Event::Closed`] was told.
     close_told: bool,
+    /// The application knows of the end; nothing is kept for it any more.
+    released: bool,
 }
 
 /// Counters that belong to no component.

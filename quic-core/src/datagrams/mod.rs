@@ -65,6 +65,10 @@ pub(crate) struct DatagramsCounters {
     pub(crate) received: u64,
     /// Written into packets.
     pub(crate) sent: u64,
+    /// Payload bytes of these.
+    pub(crate) bytes_sent: u64,
+    /// Payload bytes acknowledged.
+    pub(crate) bytes_acked: u64,
     /// Received and pushed out of the queue unread.
     pub(crate) dropped_incoming: u64,
     /// Received and too old before they were read.
@@ -257,6 +261,7 @@ impl Datagrams {
                 return false;
             }
             self.counters.sent += 1;
+            self.counters.bytes_sent += next.data.len() as u64;
             // Frames and not payloads are counted: a flood of empty datagrams takes turns, too.
             schedule.on_sent(turn, writer.written() - before);
         }
@@ -270,13 +275,15 @@ impl Datagrams {
         true
     }
 
-    /// A datagram was lost. Acknowledgments tell nothing, except after a loss: then `was_lost` says so.
-    pub(crate) fn settle(&mut self, acked: bool, was_lost: bool) {
-        match (acked, was_lost) {
-            (false, false) => self.counters.lost_outgoing += 1,
-            (true, true) => self.counters.lost_outgoing = self.counters.lost_outgoing.saturating_sub(1),
-            _ => {}
-        }
+    /// A datagram was declared lost.
+    pub(crate) fn on_lost(&mut self) {
+        self.counters.lost_outgoing += 1;
+    }
+
+    /// The peer has a datagram with a payload of `bytes`, which may have been declared lost before.
+    pub(crate) fn on_acked(&mut self, bytes: u32, was_lost: bool) {
+        self.counters.bytes_acked += u64::from(bytes);
+        self.counters.lost_outgoing -= u64::from(was_lost);
     }
 
     /// Counts since the connection began.

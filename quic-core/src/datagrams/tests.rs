@@ -115,11 +115,12 @@ fn small_datagrams_share_a_packet_and_an_exact_fit_needs_no_length() {
     assert_eq!(lengths.collect::<Vec<_>>(), [true, true, false]);
     assert_eq!(receipts, [Receipt::Datagram { bytes: 4 }; 3]);
     assert!(!end.datagrams.wants());
-    end.datagrams.settle(false, false);
-    end.datagrams.settle(true, false);
+    end.datagrams.on_lost();
+    end.datagrams.on_acked(4, false);
     assert_eq!(end.datagrams.counters().lost_outgoing, 1);
-    end.datagrams.settle(true, true);
-    assert_eq!(end.datagrams.counters().lost_outgoing, 0);
+    end.datagrams.on_acked(4, true);
+    let counters = end.datagrams.counters();
+    assert_eq!((counters.lost_outgoing, counters.bytes_sent, counters.bytes_acked), (0, 12, 8));
 }
 
 #[test]
@@ -182,7 +183,7 @@ fn order(end: &mut End, now: Timestamp) -> Vec<u8> {
 }
 
 fn ranked(urgency: u8, group: u32, order: i64) -> DatagramOptions {
-    let priority = Priority { urgency, group, order, incremental: order % 2 == 0 };
+    let priority = Priority { urgency, group, order, incremental: order % 2 == 0, ..Priority::default() };
     DatagramOptions::default().with_priority(priority)
 }
 

@@ -289,9 +289,10 @@ impl<R: Copy> SpaceLedger<R> {
                 break;
             }
             let lost = *lost;
-            self.lost.receipts(at).for_each(|receipt| settle(receipt, Outcome::Acked));
+            self.lost.receipts(at).for_each(|receipt| settle(receipt, Outcome::Recovered));
             self.lost.settle(at, true);
             shared.counters.spurious_losses += 1;
+            shared.counters.spurious_bytes += u64::from(lost.bytes);
             shared.thresholds.learn(&lost, self.largest_acked.unwrap_or(pn).saturating_sub(pn));
             self.break_run(pn);
             if lost.counted {

@@ -299,7 +299,7 @@ fn a_retry_gives_everything_back_without_blame() {
 }
 
 #[test]
-fn a_late_acknowledgment_is_spurious_and_settles_as_acked_after_lost() {
+fn a_late_acknowledgment_is_spurious_and_settles_as_recovered() {
     let mut bench = Bench::measured();
     for pn in 1..=5 {
         bench.send(Data, pn, 200);
@@ -311,7 +311,7 @@ fn a_late_acknowledgment_is_spurious_and_settles_as_acked_after_lost() {
     let spurious = result.spurious.unwrap();
     assert_eq!((spurious.packets, spurious.bytes, spurious.oldest_lost_at), (2, 2_400, at(300)));
     assert_eq!((result.newly_acked, result.acked_bytes), (0, 0), "they left the flight when they were lost");
-    assert_eq!(bench.settled, [(1, Outcome::Acked), (2, Outcome::Acked)]);
+    assert_eq!(bench.settled, [(1, Outcome::Recovered), (2, Outcome::Recovered)]);
     assert_eq!(bench.ack(Data, &[1..=5], 311).unwrap().spurious, None);
     // The path reorders by four: the next four-packet gap is no loss, a five-packet gap is.
     bench.settled.clear();

@@ -120,11 +120,11 @@ impl Model {
                     expected.push((pn, Outcome::Acked));
                 }
                 // How long a loss is remembered is a matter of its own test.
-                State::Lost if self.bench.settled.contains(&(pn, Outcome::Acked)) => {
+                State::Lost if self.bench.settled.contains(&(pn, Outcome::Recovered)) => {
                     entry.state = State::Late;
                     late += 1;
                     breaks |= run.is_some_and(|(first, _)| first <= pn);
-                    expected.push((pn, Outcome::Acked));
+                    expected.push((pn, Outcome::Recovered));
                 }
                 _ => {}
             }
@@ -203,7 +203,7 @@ impl Model {
     }
 
     fn check_settled(&mut self, mut expected: Vec<(u64, Outcome)>) {
-        let key = |(pn, outcome): &(u64, Outcome)| (*pn, *outcome == Outcome::Acked);
+        let key = |(pn, outcome): &(u64, Outcome)| (*pn, *outcome != Outcome::Lost);
         expected.sort_by_key(key);
         self.bench.settled.sort_by_key(key);
         assert_eq!(self.bench.settled, expected);

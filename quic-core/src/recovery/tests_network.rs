@@ -79,7 +79,9 @@ impl Sender {
         };
         let (acked, wanted, left) = (&mut self.acked, &mut self.wanted, &mut self.left);
         call(&mut self.recovery, &mut context, &mut |piece, outcome| match outcome {
-            Outcome::Acked => *left -= usize::from(!std::mem::replace(&mut acked[piece as usize], true)),
+            Outcome::Acked | Outcome::Recovered => {
+                *left -= usize::from(!std::mem::replace(&mut acked[piece as usize], true));
+            }
             Outcome::Lost if acked[piece as usize] => {}
             Outcome::Lost => wanted.push(piece),
         })

@@ -37,6 +37,8 @@ pub(crate) enum Outcome {
     Acked,
     /// It is believed not to have arrived.
     Lost,
+    /// The peer has it, although it was told as lost.
+    Recovered,
 }
 
 /// What the connection knows that the timers depend on.
@@ -149,6 +151,8 @@ pub(crate) struct Counters {
     pub(crate) packets_acked: u64,
     pub(crate) packets_lost: u64,
     pub(crate) bytes_lost: u64,
+    /// Bytes in packets declared lost that arrived after all.
+    pub(crate) spurious_bytes: u64,
     pub(crate) spurious_losses: u64,
     pub(crate) probe_timeouts: u64,
     pub(crate) persistent_congestions: u64,

@@ -46,6 +46,27 @@ fn groups_share_equally_however_many_streams_they_have() {
 }
 
 #[test]
+fn bundles_share_equally_however_many_groups_they_have() {
+    let mut schedule = Schedule::default();
+    let rank = |bundle, group| Priority { bundle, ..rank(3, group, 0) };
+    for slot in 0..6 {
+        schedule.insert(Sender::Stream(slot), u64::from(slot), &rank(1, slot / 2));
+    }
+    schedule.insert(Sender::Stream(99), 99, &rank(2, 0));
+    let order = turns(&mut schedule, 24);
+    assert_eq!(order.iter().filter(|&&slot| slot == 99).count(), 12);
+    for group in 0..3 {
+        assert_eq!(order.iter().filter(|&&slot| slot / 2 == group).count(), 4);
+    }
+    schedule.remove(Sender::Stream(99), 99, &rank(2, 0));
+    assert_eq!(
+        turns(&mut schedule, 3).iter().map(|slot| slot / 2).sum::<u32>(),
+        3,
+        "one turn for each group"
+    );
+}
+
+#[test]
 fn streams_that_are_not_incremental_go_by_id() {
     let mut schedule = Schedule::default();
     let rank = Priority { incremental: false, ..Priority::default() };

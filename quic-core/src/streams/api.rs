@@ -201,6 +201,14 @@ impl Streams {
         Some(SendStats { written: buffer.end(), sent: buffer.sent_end(), acked: buffer.acked_to() })
     }
 
+    /// What the limits of stream and connection leave for bytes written now.
+    pub(crate) fn send_capacity(&mut self, id: StreamId) -> Option<u64> {
+        let room = self.existing(id)?.send.as_ref()?.room();
+        let halves = self.table.slots().into_iter().filter_map(|slot| self.table.get(slot)?.send.as_ref());
+        let unsent: u64 = halves.map(|half| half.buffer.end() - half.buffer.sent_end()).sum();
+        Some(room.min(self.credit.available().saturating_sub(unsent)))
+    }
+
     /// Counts of the receiving part, until it is gone.
     pub(crate) fn recv_stats(&mut self, id: StreamId) -> Option<RecvStats> {
         let recv = self.existing(id)?.recv.as_ref()?;

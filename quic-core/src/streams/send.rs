@@ -93,6 +93,11 @@ impl SendHalf {
         raised
     }
 
+    /// What the peer's limit leaves after all that was written.
+    pub(super) fn room(&self) -> u64 {
+        self.max_data.saturating_sub(self.buffer.end())
+    }
+
     /// Takes as much of `bytes` as `limit` leaves room for.
     pub(super) fn write(&mut self, bytes: &mut Bytes, limit: usize) -> Result<usize, WriteError> {
         self.check_open()?;

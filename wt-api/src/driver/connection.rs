@@ -185,12 +185,13 @@ impl Conn {
             let mut active = false;
             while let Some(event) = self.quic.poll_event() {
                 active = true;
+                // What came before the end still counts: a close of the session, as a rule.
+                if matches!(event, quic_core::Event::Closed(_)) {
+                    self.process_sessions(now);
+                }
                 self.on_quic_event(&event, now);
             }
-            while let Some(event) = self.sessions.poll_event() {
-                active = true;
-                self.on_session_event(event, now);
-            }
+            active |= self.process_sessions(now);
             active |= self.process_boxes(now);
             if !active {
                 break;
@@ -199,6 +200,16 @@ impl Conn {
         self.deliver_datagrams();
         self.report_held();
         self.look_for_errors(now);
+    }
+
+    /// Hands on what the sessions have to tell; whether there was anything.
+    fn process_sessions(&mut self, now: Timestamp) -> bool {
+        let mut active = false;
+        while let Some(event) = self.sessions.poll_event() {
+            active = true;
+            self.on_session_event(event, now);
+        }
+        active
     }
 
     /// What the application has not taken yet counts against the connection's window and its memory.
@@ -225,7 +236,7 @@ impl Conn {
     fn on_quic_event(&mut self, event: &quic_core::Event, now: Timestamp) {
         match event {
             quic_core::Event::HandshakeComplete => self.on_handshake_complete(now),
-            quic_core::Event::Closed(error) => self.on_connection_closed(error),
+            quic_core::Event::Closed(error) => self.on_connection_closed(error, now),
             quic_core::Event::DatagramSizeChanged => self.update_datagram_size(),
             quic_core::Event::DatagramWritable => self.pump_datagrams(now),
             _ => {}
@@ -284,8 +295,10 @@ impl Conn {
         }
     }
 
-    /// QUIC says that the connection is over.
-    fn on_connection_closed(&mut self, error: &ConnectionError) {
+    /// QUIC says that the connection is over. What the peer finished before is read now: QUIC forgets it next.
+    fn on_connection_closed(&mut self, error: &ConnectionError, now: Timestamp) {
+        self.drain_streams(now);
+        self.deliver_datagrams();
         let cause = self.cause_of(error);
         self.over = true;
         self.failure.get_or_insert_with(|| cause.clone());

@@ -62,6 +62,7 @@ fn call(end: &mut End, kind: u8, id: StreamId, size: usize) {
             let priority = Priority {
                 urgency: size as u8,
                 incremental: size.is_multiple_of(2),
+                bundle: size as u32 % 2,
                 group: size as u32 % 3,
                 order: size as i64 % 4 - 2,
             };
