@@ -1,15 +1,25 @@
 //! The capsules of WebTransport over HTTP/3 (§4.7, §5.6, §6, §9.6): types, bounds, what one says.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use h3_core::capsule::{Capsule, CapsulePolicy, put_capsule};
+use h3_core::capsule::{Capsule, CapsulePolicy, put_capsule, put_varint_capsule};
+use quic_core::{Dir, base::varint};
 
-use crate::{CloseInfo, SessionError};
+use crate::{
+    CloseInfo, SessionError,
+    flow::{Limited, Note},
+};
 
 const DATAGRAM: u64 = 0x00;
 const WT_CLOSE_SESSION: u64 = 0x2843;
 const WT_DRAIN_SESSION: u64 = 0x78ae;
 const WT_MAX_STREAM_DATA: u64 = 0x190b_4d3e;
 const WT_STREAM_DATA_BLOCKED: u64 = 0x190b_4d42;
+const WT_MAX_DATA: u64 = 0x190b_4d3d;
+const WT_MAX_STREAMS_BIDI: u64 = 0x190b_4d3f;
+const WT_MAX_STREAMS_UNI: u64 = 0x190b_4d40;
+const WT_DATA_BLOCKED: u64 = 0x190b_4d41;
+const WT_STREAMS_BLOCKED_BIDI: u64 = 0x190b_4d43;
+const WT_STREAMS_BLOCKED_UNI: u64 = 0x190b_4d44;
 
 /// The longest reason, in bytes (§6).
 const MAX_REASON: usize = 1024;
@@ -22,11 +32,24 @@ pub(crate) enum Said {
     Datagram(Bytes),
     Close(CloseInfo),
     Drain,
+    Flow(Note),
 }
 
-/// What to do with capsules of a type. Those of flow control mean nothing here, since it is never agreed upon (§5.1).
-pub(crate) fn policy(kind: u64) -> CapsulePolicy {
+/// What to do with capsules of a type. Those of flow control mean nothing, whatever they say, unless it was agreed upon
+/// (§5.1): `flow`.
+pub(crate) fn policy(kind: u64, flow: bool) -> CapsulePolicy {
     match kind {
+        // One varint.
+        WT_MAX_DATA
+        | WT_MAX_STREAMS_BIDI
+        | WT_MAX_STREAMS_UNI
+        | WT_DATA_BLOCKED
+        | WT_STREAMS_BLOCKED_BIDI
+        | WT_STREAMS_BLOCKED_UNI
+            if flow =>
+        {
+            CapsulePolicy::Take(8)
+        }
         DATAGRAM => CapsulePolicy::TakeOrSkip(MAX_DATAGRAM),
         WT_CLOSE_SESSION => CapsulePolicy::Take(4 + MAX_REASON as u64),
         WT_DRAIN_SESSION => CapsulePolicy::Take(0),
@@ -47,8 +70,44 @@ pub(crate) fn read(Capsule { kind, value }: Capsule) -> Result<Said, SessionErro
             let reason = std::str::from_utf8(reason).map_err(|_| SessionError::CloseCapsule)?;
             Ok(Said::Close(CloseInfo { code: u32::from_be_bytes(*code), reason: reason.to_owned() }))
         }
-        kind => Err(SessionError::ProhibitedCapsule(kind)),
+        WT_MAX_STREAM_DATA | WT_STREAM_DATA_BLOCKED => Err(SessionError::ProhibitedCapsule(kind)),
+        kind => {
+            let note = whole_varint(&value).and_then(|value| note(kind, value));
+            note.map(Said::Flow).ok_or(SessionError::FlowCapsule(kind))
+        }
     }
+}
+
+/// The number, if there is nothing else.
+fn whole_varint(value: &[u8]) -> Option<u64> {
+    varint::decode(value).filter(|(_, length)| *length == value.len()).map(|(number, _)| number)
+}
+
+fn note(kind: u64, value: u64) -> Option<Note> {
+    Some(match kind {
+        WT_MAX_DATA => Note::Max(Limited::Data, value),
+        WT_MAX_STREAMS_BIDI => Note::Max(Limited::Streams(Dir::Bidi), value),
+        WT_MAX_STREAMS_UNI => Note::Max(Limited::Streams(Dir::Uni), value),
+        WT_DATA_BLOCKED => Note::Blocked(Limited::Data, value),
+        WT_STREAMS_BLOCKED_BIDI => Note::Blocked(Limited::Streams(Dir::Bidi), value),
+        WT_STREAMS_BLOCKED_UNI => Note::Blocked(Limited::Streams(Dir::Uni), value),
+        _ => return None,
+    })
+}
+
+/// A capsule of flow control.
+pub(crate) fn flow(note: Note) -> Bytes {
+    let (kind, value) = match note {
+        Note::Max(Limited::Data, value) => (WT_MAX_DATA, value),
+        Note::Max(Limited::Streams(Dir::Bidi), value) => (WT_MAX_STREAMS_BIDI, value),
+        Note::Max(Limited::Streams(Dir::Uni), value) => (WT_MAX_STREAMS_UNI, value),
+        Note::Blocked(Limited::Data, value) => (WT_DATA_BLOCKED, value),
+        Note::Blocked(Limited::Streams(Dir::Bidi), value) => (WT_STREAMS_BLOCKED_BIDI, value),
+        Note::Blocked(Limited::Streams(Dir::Uni), value) => (WT_STREAMS_BLOCKED_UNI, value),
+    };
+    let mut out = BytesMut::with_capacity(16);
+    put_varint_capsule(kind, value, &mut out);
+    out.freeze()
 }
 
 /// `WT_CLOSE_SESSION`. The reason is cut to 1024 bytes at a character boundary (§6).
@@ -84,7 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn parse(mut bytes: Bytes) -> Said {
-        let capsule = CapsuleReader::new().next(&mut bytes, policy).unwrap().unwrap();
+        let capsule = CapsuleReader::new().next(&mut bytes, |kind| policy(kind, true)).unwrap().unwrap();
         assert!(bytes.is_empty());
         read(capsule).unwrap()
     }
@@ -100,6 +159,21 @@ mod tests {
             // Cut only if needed, and by less than one character.
             let lost = info.reason.len() - back.reason.len();
             prop_assert!(lost == 0 || back.reason.len() + 4 > MAX_REASON);
+        }
+    }
+
+    #[test]
+    fn notes_of_flow_control_there_and_back() {
+        for limited in [Limited::Data, Limited::Streams(Dir::Bidi), Limited::Streams(Dir::Uni)] {
+            for value in [0, 63, 64, 1 << 60, varint::MAX] {
+                for note in [Note::Max(limited, value), Note::Blocked(limited, value)] {
+                    assert_eq!(parse(flow(note)), Said::Flow(note));
+                }
+            }
+        }
+        for value in [&[][..], &[0x40], &[1, 0]] {
+            let capsule = Capsule { kind: WT_MAX_DATA, value: Bytes::copy_from_slice(value) };
+            assert_eq!(read(capsule), Err(SessionError::FlowCapsule(WT_MAX_DATA)));
         }
     }
 

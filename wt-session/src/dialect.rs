@@ -5,7 +5,7 @@
 use h3_core::{Settings, settings::id};
 use quic_core::Side;
 
-use crate::Refusal;
+use crate::{Refusal, flow::RaiseRule};
 
 /// A draft of WebTransport over HTTP/3 and the rules that are its own. Drafts that cannot be told apart on the wire
 /// are one dialect. Newer ones are greater.
@@ -57,8 +57,9 @@ impl Dialect {
         }
     }
 
-    /// The value of that setting in these settings; 0: not announced.
-    const fn announced(self, settings: &Settings) -> u64 {
+    /// The value of that setting in these settings; 0: not announced. For drafts 07 to 14 it is the number of sessions
+    /// that one connection may carry at once.
+    pub(crate) const fn announced(self, settings: &Settings) -> u64 {
         match self {
             Self::Draft02 => settings.wt_enabled_draft02,
             Self::Draft07 => settings.wt_max_sessions_draft07,
@@ -66,6 +67,36 @@ impl Dialect {
             Self::Draft16 => settings.wt_enabled,
         }
     }
+
+    /// Whether sessions have flow control of their own between two ends with these settings (§5.1). Draft 13 had it
+    /// for more than one session only, and cannot be told from draft 14; drafts 07 to 11 had none, and their peers send
+    /// none of the settings.
+    pub(crate) const fn has_flow_control(self, own: &Settings, peer: &Settings) -> bool {
+        match self {
+            Self::Draft02 => false,
+            Self::Draft14 => {
+                (limits_sessions(own) || own.wt_max_sessions_draft13 > 1)
+                    && (limits_sessions(peer) || peer.wt_max_sessions_draft13 > 1)
+            }
+            Self::Draft07 | Self::Draft16 => limits_sessions(own) && limits_sessions(peer),
+        }
+    }
+
+    /// What a later capsule may say about a limit (§5.6). Draft 15 forbade a decrease only, and cannot be told from
+    /// draft 16.
+    pub(crate) const fn raise_rule(self) -> RaiseRule {
+        match self {
+            Self::Draft02 | Self::Draft07 => RaiseRule::Any,
+            Self::Draft14 => RaiseRule::NoDecrease,
+            Self::Draft16 => RaiseRule::Increase,
+        }
+    }
+}
+
+/// §5.1: any of the three settings asks for flow control.
+const fn limits_sessions(settings: &Settings) -> bool {
+    settings.wt_initial_max_data | settings.wt_initial_max_streams_bidi | settings.wt_initial_max_streams_uni
+        != 0
 }
 
 impl std::fmt::Display for Dialect {
@@ -105,13 +136,12 @@ impl Dialects {
         self.0 & 1 << dialect as u8 != 0
     }
 
-    /// The settings that announce these, each for one session: without session flow control there can be no more
-    /// (§5.1).
-    pub(crate) fn announce(self, settings: &mut Settings) {
+    /// The settings that announce these, with the number of sessions where the draft's setting is a number.
+    pub(crate) fn announce(self, sessions: u64, settings: &mut Settings) {
         let value = |dialect| u64::from(self.contains(dialect));
         settings.wt_enabled_draft02 = value(Dialect::Draft02);
-        settings.wt_max_sessions_draft07 = value(Dialect::Draft07);
-        settings.wt_max_sessions_draft13 = value(Dialect::Draft14);
+        settings.wt_max_sessions_draft07 = value(Dialect::Draft07) * sessions;
+        settings.wt_max_sessions_draft13 = value(Dialect::Draft14) * sessions;
         settings.wt_enabled = value(Dialect::Draft16);
     }
 }

@@ -6,9 +6,12 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use quic_core::StreamId;
+use quic_core::{Dir, StreamId};
 
 use crate::SessionId;
+
+/// Sessions whose refused streams are counted.
+const MAX_REFUSED: usize = 64;
 
 /// A stream that waits for its session.
 #[derive(Debug)]
@@ -27,6 +30,17 @@ pub(crate) struct Early {
     max_streams: usize,
     max_datagrams: usize,
     max_bytes: usize,
+    /// Streams that found no room, by session and `Dir`: the peer counts them among those that it opened.
+    refused: Vec<(SessionId, [u64; 2])>,
+}
+
+/// What waited for a session.
+#[derive(Debug, Default)]
+pub(crate) struct Waited {
+    pub(crate) streams: Vec<EarlyStream>,
+    pub(crate) datagrams: Vec<Bytes>,
+    /// How many more streams were refused, by `Dir`.
+    pub(crate) refused: [u64; 2],
 }
 
 impl Early {
@@ -38,6 +52,7 @@ impl Early {
             max_streams,
             max_datagrams,
             max_bytes,
+            refused: Vec::new(),
         }
     }
 
@@ -46,8 +61,21 @@ impl Early {
         let room = self.streams.len() < self.max_streams;
         if room {
             self.streams.push(EarlyStream { session, stream, stopped: None });
+        } else {
+            self.count_refused(session, stream.dir());
         }
         room
+    }
+
+    fn count_refused(&mut self, session: SessionId, dir: Dir) {
+        let known = self.refused.iter_mut().find(|(of, _)| *of == session);
+        if let Some((_, refused)) = known {
+            refused[dir as usize] += 1;
+        } else if self.refused.len() < MAX_REFUSED {
+            let mut refused = [0; 2];
+            refused[dir as usize] = 1;
+            self.refused.push((session, refused));
+        }
     }
 
     /// Keeps a datagram, or drops it if there is no room.
@@ -68,7 +96,7 @@ impl Early {
     }
 
     /// Takes out what waited for `session`, in the order in which it came.
-    pub(crate) fn take(&mut self, session: SessionId) -> (Vec<EarlyStream>, Vec<Bytes>) {
+    pub(crate) fn take(&mut self, session: SessionId) -> Waited {
         let streams = self.streams.extract_if(.., |early| early.session == session).collect();
         let mut datagrams = Vec::new();
         let mut bytes = 0;
@@ -81,7 +109,8 @@ impl Early {
             *of != session
         });
         self.bytes = bytes;
-        (streams, datagrams)
+        let refused = self.refused.extract_if(.., |(of, _)| *of == session).next();
+        Waited { streams, datagrams, refused: refused.map_or([0; 2], |(_, refused)| refused) }
     }
 
     /// Streams and datagrams kept now.
@@ -93,7 +122,7 @@ impl Early {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quic_core::{Dir, Side};
+    use quic_core::Side;
 
     fn session(index: u64) -> SessionId {
         SessionId(StreamId::new(Side::Client, Dir::Bidi, index))
@@ -114,7 +143,8 @@ mod tests {
         }
         // 4 fits, 7 does not, 6 fills the bytes, one empty one fills the count.
         assert_eq!(early.len(), (2, 3));
-        let (streams, datagrams) = early.take(session(0));
+        let Waited { streams, datagrams, refused } = early.take(session(0));
+        assert_eq!(refused, [0, 1]);
         assert_eq!(streams.iter().map(|early| early.stream).collect::<Vec<_>>(), [stream(1)]);
         assert_eq!(datagrams.iter().map(Bytes::len).collect::<Vec<_>>(), [4, 6, 0]);
         assert_eq!(early.len(), (1, 0));

@@ -5,6 +5,8 @@ use h3_core::{
     error::{SendError, StreamViolation},
 };
 
+use crate::FlowViolation;
+
 /// The session is not established, or not any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the session is not open")]
@@ -29,6 +31,12 @@ pub enum SessionError {
     /// A capsule type that only the HTTP/2 variant has.
     #[error("the peer sent a capsule of type {0:#x}, which WebTransport over HTTP/3 prohibits (§5.4)")]
     ProhibitedCapsule(u64),
+    /// A capsule of flow control whose value is not one number.
+    #[error("the peer sent a capsule of type {0:#x} that is malformed (WebTransport over HTTP/3 §5.6)")]
+    FlowCapsule(u64),
+    /// The peer broke the session's flow control.
+    #[error("the peer broke the session's flow control (WebTransport over HTTP/3 §5): {0}")]
+    FlowControl(#[from] FlowViolation),
     /// HTTP/3 found the message malformed.
     #[error("the CONNECT stream broke a rule of HTTP/3: {0}")]
     Http(StreamViolation),
@@ -47,6 +55,14 @@ pub enum ConnectError {
     /// The connection has its session: without session flow control there is one at a time (§5.1).
     #[error("the connection already carries a session; open another connection for another session")]
     SessionExists,
+    /// The connection has as many sessions, open or asked for, as it may.
+    #[error(
+        "the connection already carries or waits for {max} sessions, the most it may; open another connection"
+    )]
+    TooManySessions {
+        /// The most at once: the smaller of what both sides permit.
+        max: u64,
+    },
     /// The server goes away (§4.7).
     #[error("the server is going away; open a new connection")]
     GoingAway,

@@ -20,6 +20,17 @@ impl std::fmt::Display for SessionId {
     }
 }
 
+/// A session that this client asks for, from [`connect`](crate::Sessions::connect) on; the session's own name is
+/// known when the CONNECT has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub(crate) u64);
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "request {}", self.0)
+    }
+}
+
 /// How a session ended, as its application says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CloseInfo {
@@ -72,6 +83,13 @@ pub enum Event {
         /// What it asks for.
         request: Box<SessionRequest>,
     },
+    /// The CONNECT for a session has left (client). `Established` or `Refused` follows.
+    Requested {
+        /// What [`connect`](crate::Sessions::connect) returned.
+        request: RequestId,
+        /// The session.
+        session: SessionId,
+    },
     /// The server accepted (client). At a server, a successful `accept` is the establishment.
     Established {
         /// The session.
@@ -89,6 +107,8 @@ pub enum Event {
     },
     /// There is no session. Server: a request was refused before the application heard of it.
     Refused {
+        /// Client: what [`connect`](crate::Sessions::connect) returned.
+        request: Option<RequestId>,
         /// The request's stream; `None` if no CONNECT was sent.
         session: Option<SessionId>,
         /// The cause, which names the remedy.
@@ -126,7 +146,12 @@ pub enum Event {
         stream: StreamId,
     },
     /// Opening a stream of this kind, refused before, is possible again.
-    StreamsAvailable(Dir),
+    StreamsAvailable {
+        /// The session whose own limit was raised; `None`: QUIC's was, for all sessions.
+        session: Option<SessionId>,
+        /// One way or both.
+        dir: Dir,
+    },
     /// A datagram.
     Datagram {
         /// The session.

@@ -1,9 +1,9 @@
 //! WebTransport over HTTP/3 sessions, sans-IO, client and server: every dialect that is spoken, from draft 02 (the
-//! browsers of 2026) to draft 16, one session per connection.
+//! browsers of 2026) to draft 16, one or several sessions on a connection, with session flow control (§5).
 //!
 //! [`Sessions`] stands beside an `h3_core::Connection` and owns neither it nor the transport: it is told of QUIC's
 //! events through [`Sessions::on_event`], hands to HTTP/3 what is HTTP/3's, and tells its own through
-//! [`Sessions::poll_event`]. Session flow control is not built and so not announced.
+//! [`Sessions::poll_event`]. What it wants to tell the peer about flow control goes out by [`Sessions::flush`].
 #![forbid(unsafe_code)]
 
 mod capsules;
@@ -12,6 +12,7 @@ mod dialect;
 mod early;
 mod error;
 mod event;
+mod flow;
 pub mod protocols;
 mod refusal;
 mod session;
@@ -19,6 +20,7 @@ mod sessions;
 
 pub use dialect::{Dialect, Dialects, Negotiated};
 pub use error::{AcceptError, ConnectError, DatagramError, SessionError, SessionGone, StreamError};
-pub use event::{CloseInfo, ConnectRequest, Event, SessionId, SessionRequest};
+pub use event::{CloseInfo, ConnectRequest, Event, RequestId, SessionId, SessionRequest};
+pub use flow::{FlowViolation, Limited};
 pub use refusal::Refusal;
-pub use sessions::{Config, Sessions};
+pub use sessions::{Config, FlowControl, Sessions};

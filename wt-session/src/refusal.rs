@@ -40,8 +40,11 @@ pub enum Refusal {
         /// What it should be.
         expected: &'static str,
     },
-    /// The connection has its one session (§5.1).
-    SecondSession,
+    /// The connection has as many sessions as it may (§5.1, §5.2).
+    TooManySessions {
+        /// The most at once.
+        max: u64,
+    },
     /// The server answered with this status, which is not 2xx.
     Status(u16),
     /// The server chose an application protocol that was not offered (§3.3).
@@ -77,8 +80,14 @@ impl std::fmt::Display for Refusal {
             Self::Header { name, expected } => {
                 write!(f, "the request's {name} is not what this session needs: it has to be {expected}")
             }
-            Self::SecondSession => f.write_str(
-                "the connection already carries a session; a second one needs a connection of its own",
+            Self::TooManySessions { max: 1 } => f.write_str(
+                "the connection already carries a session; a second one needs a connection of its own, or session flow \
+                 control on both sides",
+            ),
+            Self::TooManySessions { max } => write!(
+                f,
+                "the connection already carries {max} sessions, the most it may; another one needs a connection of its \
+                 own"
             ),
             Self::Status(status) => write!(f, "the server answered {status}: {}", status_remedy(*status)),
             Self::Protocol(name) => write!(
@@ -114,7 +123,7 @@ fn status_remedy(status: u16) -> &'static str {
 fn reset_remedy(reset: u64) -> &'static str {
     match reset {
         code::H3_REQUEST_REJECTED => {
-            "it was not processed; the connection may have its session already, or the server goes away"
+            "it was not processed; the connection may have all its sessions already, or the server goes away"
         }
         code::H3_MESSAGE_ERROR => {
             "it was malformed for the server, or this side's settings lack what the server needs"

@@ -301,6 +301,13 @@ impl Transport for End {
         Some(self.streams.get(&id)?.send.as_ref()?.written)
     }
 
+    fn sent_end(&mut self, id: StreamId) -> Option<u64> {
+        let send = self.streams.get(&id)?.send.as_ref()?;
+        // What a reset left in the queue is still sent.
+        let rest = if send.reset.is_some() { send.queue.len() as u64 } else { 0 };
+        (!send.end_delivered).then_some(send.delivered + rest)
+    }
+
     fn received_end(&mut self, id: StreamId) -> Option<u64> {
         let recv = self.streams.get(&id)?.recv.as_ref()?;
         // A stopped stream counts on until its final size is known.
@@ -490,6 +497,20 @@ mod tests {
     fn received_end(pair: &mut Pair, id: StreamId) -> Option<u64> {
         pair.deliver(usize::MAX);
         pair.server.received_end(id)
+    }
+
+    #[test]
+    fn what_was_sent_counts_and_after_a_reset_what_will_be() {
+        let mut pair = Pair::new();
+        let id = pair.client.open(Dir::Uni).unwrap();
+        pair.client.push(id, b"abcdef");
+        assert_eq!((pair.client.sent_end(id), pair.client.bytes_written(id)), (Some(0), Some(6)));
+        pair.deliver(2);
+        assert_eq!(pair.client.sent_end(id), Some(2));
+        pair.client.reset(id, 1, 3).unwrap();
+        assert_eq!(pair.client.sent_end(id), Some(3));
+        pair.deliver(usize::MAX);
+        assert_eq!((pair.client.sent_end(id), pair.server.received_end(id)), (None, Some(3)));
     }
 
     #[test]

@@ -70,6 +70,14 @@ impl Transport for ConnTransport<'_> {
         self.conn.send_stream_stats(id).map(|stats| stats.bytes_written)
     }
 
+    fn sent_end(&mut self, id: StreamId) -> Option<u64> {
+        // After the peer's STOP_SENDING the count says no more than what was acknowledged.
+        if let Err(WriteError::Stopped(_)) = self.conn.write(id, &mut Bytes::new()) {
+            return None;
+        }
+        self.conn.send_stream_stats(id).map(|stats| stats.bytes_sent)
+    }
+
     fn received_end(&mut self, id: StreamId) -> Option<u64> {
         self.conn.recv_stream_stats(id).map(|stats| stats.highest_offset)
     }

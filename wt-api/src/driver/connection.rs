@@ -205,6 +205,7 @@ impl Conn {
     /// Hands on what the sessions have to tell; whether there was anything.
     fn process_sessions(&mut self, now: Timestamp) -> bool {
         let mut active = false;
+        self.sessions.flush(&mut self.h3, &mut ConnTransport::new(&mut self.quic, now));
         while let Some(event) = self.sessions.poll_event() {
             active = true;
             self.on_session_event(event, now);

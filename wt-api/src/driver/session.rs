@@ -88,7 +88,7 @@ impl Conn {
                 self.on_sent(stream);
                 self.close_when_acknowledged(now);
             }
-            Event::StreamsAvailable(dir) => self.open_waiting(dir, now),
+            Event::StreamsAvailable { dir, .. } => self.open_waiting(dir, now),
             Event::Datagram { payload, .. } => {
                 let full = self.live.as_mut().is_some_and(|live| {
                     live.datagrams_in.push(payload);

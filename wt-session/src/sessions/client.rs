@@ -1,4 +1,4 @@
-//! The client's way to a session (§3.1, §3.2): wait for SETTINGS, agree, ask, read the answer.
+//! The client's way to sessions (§3.1, §3.2): wait for SETTINGS, agree, ask, read the answers.
 
 use h3_core::{
     Connection, Protocol, RequestHead, ResponseHead, Transport,
@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 
 use super::{Sessions, parameters};
 use crate::{
-    ConnectError, ConnectRequest, Dialect, Event, Refusal, SessionId, codes,
+    ConnectError, ConnectRequest, Dialect, Event, Refusal, RequestId, SessionId, codes,
     dialect::{Negotiated, REQUEST_HEADER_02, negotiate},
     protocols,
     session::{Session, State},
@@ -16,13 +16,16 @@ use crate::{
 
 impl Sessions {
     /// Asks for a session (client). The CONNECT goes out once the server's SETTINGS are there (§3.1) and QUIC grants a
-    /// stream; `Established` or `Refused` follows.
+    /// stream, in the order of the calls: `Requested`, then `Established`; or `Refused`.
+    ///
+    /// With session flow control there can be several sessions, open or asked for. Before SETTINGS tell whether it
+    /// is in force, as many may be asked for as this side permits; if it is not, all but the first are refused then.
     pub fn connect<T: Transport>(
         &mut self,
         request: ConnectRequest,
         h3: &mut Connection,
         t: &mut T,
-    ) -> Result<(), ConnectError> {
+    ) -> Result<RequestId, ConnectError> {
         if !self.side.is_client() {
             return Err(ConnectError::NotClient);
         }
@@ -33,55 +36,109 @@ impl Sessions {
         if self.going_away {
             return Err(ConnectError::GoingAway);
         }
-        // §5.1: one at a time.
-        if self.asking.is_some() || self.live() {
-            return Err(ConnectError::SessionExists);
+        // §5.1: without flow control, one at a time.
+        match self.max_sessions.unwrap_or_else(|| self.config.sessions()) {
+            max if self.wanted() < max => {}
+            1 => return Err(ConnectError::SessionExists),
+            max => return Err(ConnectError::TooManySessions { max }),
         }
-        self.asking = Some(request);
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        self.asking.push_back((id, request));
         self.ask(h3, t);
-        Ok(())
+        Ok(id)
     }
 
-    /// Gives up a session that was asked for and not answered; `Refused` with `Cancelled` follows.
-    pub fn cancel_connect<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
-        if self.asking.take().is_some() {
-            self.events.push_back(Event::Refused { session: None, reason: Refusal::Cancelled });
+    /// Whether one more session may share this connection now (client): there is flow control, the server does not go
+    /// away, and there are fewer sessions than both sides permit. False before the server's SETTINGS.
+    #[must_use]
+    pub fn can_connect(&self) -> bool {
+        self.side.is_client()
+            && self.flow
+            && !self.lost
+            && !self.going_away
+            && self.max_sessions.is_some_and(|max| self.wanted() < max)
+    }
+
+    /// Sessions that are there or asked for.
+    fn wanted(&self) -> u64 {
+        (self.session_count() + self.asking.len()) as u64
+    }
+
+    /// Gives up a session that was asked for and not answered; `Refused` with `Cancelled` follows. Nothing happens
+    /// after the answer.
+    pub fn cancel_connect<T: Transport>(&mut self, request: RequestId, h3: &mut Connection, t: &mut T) {
+        if let Some(at) = self.asking.iter().position(|(id, _)| *id == request) {
+            self.asking.remove(at);
+            self.events.push_back(Event::Refused {
+                request: Some(request),
+                session: None,
+                reason: Refusal::Cancelled,
+            });
         }
-        let requested = |session: &Session| matches!(session.state, State::Requested);
-        if let Some(id) = self.sessions.iter().find(|(_, session)| requested(session)).map(|(id, _)| *id) {
+        let asked =
+            |session: &Session| matches!(session.state, State::Requested) && session.request == Some(request);
+        if let Some(id) = self.sessions.iter().find(|(_, session)| asked(session)).map(|(id, _)| *id) {
             self.refuse(id, Refusal::Cancelled, code::H3_REQUEST_CANCELLED, h3, t);
         }
     }
 
-    /// Sends the CONNECT if all that it has to wait for is there.
+    /// Sends the CONNECTs for which all that they have to wait for is there.
     pub(super) fn ask<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
-        let Some(request) = &self.asking else { return };
-        let Some(peer) = h3.peer_settings() else { return };
-        let agreed = negotiate(h3.settings(), peer, parameters(t), self.side, self.config.strict);
-        let sent = match agreed {
-            Ok(agreed) => match h3.send_request(&head(request, agreed.dialect), false, t) {
-                // Tried again at `StreamsAvailable`.
-                Err(SendError::NoStream) => return,
-                Ok(stream) => Ok((SessionId(stream), agreed, protocols::offered(&request.headers))),
-                Err(SendError::Unavailable) => Err(Refusal::GoingAway),
-                Err(error) => Err(Refusal::Send(error)),
-            },
-            Err(reason) => Err(reason),
-        };
-        self.asking = None;
-        match sent {
-            Ok((id, Negotiated { dialect, why }, offered)) => {
-                let mut session = Session::new(id, State::Requested, dialect, why);
-                session.offered = offered;
-                self.sessions.insert(id, session);
-            }
-            Err(reason) => {
-                // §3.1: a value above 1 ends the connection.
-                if matches!(reason, Refusal::SettingValue { .. }) {
-                    t.close(code::H3_SETTINGS_ERROR, reason.to_string().as_bytes());
+        while let Some((_, request)) = self.asking.front() {
+            let Some(peer) = h3.peer_settings() else { return };
+            let agreed = negotiate(h3.settings(), peer, parameters(t), self.side, self.config.strict);
+            let max = self.max_sessions.unwrap_or(1);
+            let sent = match agreed {
+                // §5.1: they were asked for before it was known how many there can be.
+                Ok(_) if self.session_count() as u64 >= max => Err(Refusal::TooManySessions { max }),
+                Ok(agreed) => match h3.send_request(&head(request, agreed.dialect), false, t) {
+                    // Tried again at `StreamsAvailable`.
+                    Err(SendError::NoStream) => return,
+                    Ok(stream) => Ok((SessionId(stream), agreed, protocols::offered(&request.headers))),
+                    Err(SendError::Unavailable) => Err(Refusal::GoingAway),
+                    Err(error) => Err(Refusal::Send(error)),
+                },
+                Err(reason) => Err(reason),
+            };
+            let Some((request, _)) = self.asking.pop_front() else { return };
+            match sent {
+                Ok((id, agreed, offered)) => self.on_requested(request, id, agreed, offered, h3),
+                Err(reason) => {
+                    // §3.1: a value above 1 ends the connection.
+                    if matches!(reason, Refusal::SettingValue { .. }) {
+                        t.close(code::H3_SETTINGS_ERROR, reason.to_string().as_bytes());
+                    }
+                    self.events.push_back(Event::Refused { request: Some(request), session: None, reason });
                 }
-                self.events.push_back(Event::Refused { session: None, reason });
             }
+        }
+    }
+
+    fn on_requested(
+        &mut self,
+        request: RequestId,
+        id: SessionId,
+        Negotiated { dialect, why }: Negotiated,
+        offered: Vec<String>,
+        h3: &Connection,
+    ) {
+        let mut session = Session::new(id, State::Requested, dialect, why);
+        session.offered = offered;
+        session.request = Some(request);
+        session.flow = self.new_flow(dialect, h3);
+        self.sessions.insert(id, session);
+        self.events.push_back(Event::Requested { request, session: id });
+    }
+
+    /// None of what was still to be asked for will be.
+    pub(super) fn refuse_asking(&mut self, reason: &Refusal) {
+        for (request, _) in std::mem::take(&mut self.asking) {
+            self.events.push_back(Event::Refused {
+                request: Some(request),
+                session: None,
+                reason: reason.clone(),
+            });
         }
     }
 
@@ -137,11 +194,11 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) {
-        self.sessions.remove(&id);
+        let request = self.sessions.remove(&id).and_then(|session| session.request);
         self.drop_early(id, codes::WT_SESSION_GONE, t);
         h3.reset(id.0, code, t);
         h3.stop(id.0, code, t);
-        self.events.push_back(Event::Refused { session: Some(id), reason });
+        self.events.push_back(Event::Refused { request, session: Some(id), reason });
     }
 
     pub(super) fn on_goaway<T: Transport>(&mut self, limit: u64, h3: &mut Connection, t: &mut T) {
@@ -149,9 +206,7 @@ impl Sessions {
             return;
         }
         self.going_away = true;
-        if self.asking.take().is_some() {
-            self.events.push_back(Event::Refused { session: None, reason: Refusal::GoingAway });
-        }
+        self.refuse_asking(&Refusal::GoingAway);
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {
             let requested =

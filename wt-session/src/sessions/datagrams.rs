@@ -74,11 +74,22 @@ impl Sessions {
         }
     }
 
-    /// Queues a datagram for the application, or drops it: a peer must not fill memory by small ones.
+    /// Datagrams of a session that came and were dropped because
+    /// [`max_queued_datagrams`](super::Config::max_queued_datagrams) of it were waiting. 0 once the session is forgotten.
+    #[must_use]
+    pub fn dropped_datagrams(&self, session: SessionId) -> u64 {
+        self.sessions.get(&session).map_or(0, |session| session.dropped_datagrams)
+    }
+
+    /// Queues a datagram for the application, or drops it: a peer must not fill memory by small ones, and no session
+    /// takes the room of another.
     pub(super) fn tell_datagram(&mut self, session: SessionId, payload: Bytes) {
-        if self.queued_datagrams < self.config.max_queued_datagrams {
-            self.queued_datagrams += 1;
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        if entry.queued_datagrams < self.config.max_queued_datagrams {
+            entry.queued_datagrams += 1;
             self.events.push_back(Event::Datagram { session, payload });
+        } else {
+            entry.dropped_datagrams = entry.dropped_datagrams.saturating_add(1);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::Sessions;
 use crate::{
     CloseInfo, Event, Refusal, SessionError, SessionGone, SessionId,
     capsules::{self, Said},
-    codes::WT_SESSION_GONE,
+    codes::{WT_FLOW_CONTROL_ERROR, WT_SESSION_GONE},
     session::State,
 };
 
@@ -99,7 +99,8 @@ impl Sessions {
                 }
                 _ => return,
             }
-            let said = match session.reader.next(&mut bytes, capsules::policy) {
+            let flow = session.flow.is_some();
+            let said = match session.reader.next(&mut bytes, |kind| capsules::policy(kind, flow)) {
                 Ok(None) => return,
                 Ok(Some(capsule)) => capsules::read(capsule),
                 Err(error) => Err(error.into()),
@@ -107,6 +108,11 @@ impl Sessions {
             match said {
                 Ok(Said::Datagram(payload)) => self.tell_datagram(id, payload),
                 Ok(Said::Drain) => self.on_drain(id),
+                Ok(Said::Flow(note)) => {
+                    if let Err(error) = self.on_note(id, note) {
+                        self.fail(id, error.into(), WT_FLOW_CONTROL_ERROR, h3, t);
+                    }
+                }
                 Ok(Said::Close(info)) => {
                     self.end(id, Ok(info), true, true, t);
                     if bytes.is_empty() {
@@ -199,9 +205,10 @@ impl Sessions {
     ) {
         match self.sessions.get(&id).map(|session| &session.state) {
             Some(State::Requested) => {
-                self.sessions.remove(&id);
+                let request = self.sessions.remove(&id).and_then(|session| session.request);
                 self.drop_early(id, WT_SESSION_GONE, t);
-                self.events.push_back(Event::Refused { session: Some(id), reason: Refusal::NoResponse });
+                let reason = Refusal::NoResponse;
+                self.events.push_back(Event::Refused { request, session: Some(id), reason });
             }
             Some(_) => {
                 self.end(id, Err(SessionError::Http(violation)), false, false, t);
@@ -211,17 +218,26 @@ impl Sessions {
         }
     }
 
-    /// Hands capsules to HTTP/3, and the end after them.
+    /// Hands capsules to HTTP/3, then what flow control has to say now, and the end after them. What HTTP/3 does not
+    /// take is not made: later it may have a newer value.
     pub(super) fn flush_capsules<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        while let Some(front) = session.out.front_mut() {
+        loop {
+            if session.out.is_empty() {
+                let note = session.take_note();
+                session.out.extend(note.map(capsules::flow));
+            }
+            let Some(front) = session.out.front_mut() else { break };
             match h3.send_data(id.0, front, t) {
                 Ok(_) if front.is_empty() => {
                     session.out.pop_front();
                 }
                 // `Writable` follows.
                 Ok(_) => return,
-                Err(_) => session.out.clear(),
+                Err(_) => {
+                    session.out.clear();
+                    break;
+                }
             }
         }
         if std::mem::take(&mut session.fin) {
@@ -247,6 +263,8 @@ impl Sessions {
     ) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.is_ended()) else { return };
         let was = std::mem::replace(&mut session.state, State::Ended { by_peer });
+        // What is still read of its streams counts no more.
+        (session.flow, session.fault) = (None, None);
         self.end_streams(id, clean, t);
         if matches!(was, State::Waiting(_)) {
             // The application never heard of it.
@@ -257,7 +275,7 @@ impl Sessions {
     }
 
     /// The session failed: both sides of its CONNECT stream are reset with `code`.
-    fn fail<T: Transport>(
+    pub(super) fn fail<T: Transport>(
         &mut self,
         id: SessionId,
         error: SessionError,

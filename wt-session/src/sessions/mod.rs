@@ -5,7 +5,9 @@
 //! frames or field sections; it reads no byte of a stream that it does not hand to the application.
 
 mod client;
+mod config;
 mod datagrams;
+mod flow;
 mod life;
 mod server;
 mod streams;
@@ -14,11 +16,12 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+pub use config::{Config, FlowControl};
 use h3_core::{Connection, RequestState, Settings, Transport};
 use quic_core::{Dir, Side, StreamId, StreamTag, base::Timestamp};
 
 use crate::{
-    ConnectRequest, Dialects, Event, SessionId, dialect,
+    ConnectRequest, Event, RequestId, SessionId, dialect,
     dialect::Parameters,
     early::Early,
     session::{Session, State, WtStream},
@@ -26,38 +29,6 @@ use crate::{
 
 /// The mark of streams that belong to sessions.
 const TAG: StreamTag = StreamTag(0x5754);
-
-/// How sessions behave.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Config {
-    /// Streams kept before their session is established (§4.6). Default 24.
-    pub max_early_streams: usize,
-    /// Datagrams kept before their session is established (§4.6). Default 64.
-    pub max_early_datagrams: usize,
-    /// The same in bytes of payload. Default 64 KiB.
-    pub early_datagram_bytes: usize,
-    /// Datagrams that may wait for [`Sessions::poll_event`]; more are dropped. Default 1024.
-    pub max_queued_datagrams: usize,
-    /// Require all that draft 16 requires, also what today's browsers lack: `reset_stream_at`, an enabling setting
-    /// of every client, and the `:protocol` of the dialect. Default false.
-    pub strict: bool,
-    /// The dialects announced. Default all: the newest that the peer announces as well is spoken (§7.1).
-    pub dialects: Dialects,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            max_early_streams: 24,
-            max_early_datagrams: 64,
-            early_datagram_bytes: 64 * 1024,
-            max_queued_datagrams: 1024,
-            strict: false,
-            dialects: Dialects::ALL,
-        }
-    }
-}
 
 /// What happens to a stream or datagram that names a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,15 +49,20 @@ pub struct Sessions {
     config: Config,
     side: Side,
     sessions: BTreeMap<SessionId, Session>,
-    /// Client: what to ask for once the server's SETTINGS are there.
-    asking: Option<ConnectRequest>,
+    /// Client: what to ask for once the server's SETTINGS are there and QUIC grants streams, oldest first.
+    asking: VecDeque<(RequestId, ConnectRequest)>,
+    next_request: u64,
+    /// Sessions have flow control (§5.1): known from the peer's SETTINGS on.
+    flow: bool,
+    /// The most sessions at once, as both sides permit: known from the peer's SETTINGS on.
+    max_sessions: Option<u64>,
+    /// Sessions that have something to tell their peer.
+    dirty: Vec<SessionId>,
     streams: HashMap<StreamId, WtStream>,
     /// Streams whose preface is not out: while there are none, writing needs no look-up.
     unflushed: usize,
     early: Early,
     events: VecDeque<Event>,
-    /// Datagrams among `events`.
-    queued_datagrams: usize,
     going_away: bool,
     lost: bool,
 }
@@ -98,7 +74,11 @@ impl Sessions {
         Self {
             side,
             sessions: BTreeMap::new(),
-            asking: None,
+            asking: VecDeque::new(),
+            next_request: 0,
+            flow: false,
+            max_sessions: None,
+            dirty: Vec::new(),
             streams: HashMap::new(),
             unflushed: 0,
             early: Early::new(
@@ -107,15 +87,14 @@ impl Sessions {
                 config.early_datagram_bytes,
             ),
             events: VecDeque::new(),
-            queued_datagrams: 0,
             going_away: false,
             lost: false,
             config,
         }
     }
 
-    /// The settings that announce what is built here and nothing else: one session, no session flow control. The
-    /// caller may add to them.
+    /// The settings that announce what `config` says: dialects, sessions, and the limits of session flow control if it
+    /// is wanted. The caller may add to them.
     #[must_use]
     pub fn settings(config: &Config) -> Settings {
         let mut settings = Settings {
@@ -124,15 +103,17 @@ impl Sessions {
             h3_datagram_draft04: true,
             ..Settings::default()
         };
-        config.dialects.announce(&mut settings);
+        config.announce(&mut settings);
         settings
     }
 
     /// The next event, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
-        if let Some(Event::Datagram { .. }) = event {
-            self.queued_datagrams -= 1;
+        if let Some(Event::Datagram { session, .. }) = &event
+            && let Some(entry) = self.sessions.get_mut(session)
+        {
+            entry.queued_datagrams -= 1;
         }
         event
     }
@@ -170,11 +151,23 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) -> bool {
+        let handled = self.handle(event, now, h3, t);
+        self.flush(h3, t);
+        handled
+    }
+
+    fn handle<T: Transport>(
+        &mut self,
+        event: &quic_core::Event,
+        now: Timestamp,
+        h3: &mut Connection,
+        t: &mut T,
+    ) -> bool {
         use quic_core::Event as Quic;
         match *event {
-            Quic::StreamReadable(stream, TAG) => self.on_readable(stream),
+            Quic::StreamReadable(stream, TAG) => self.on_readable(stream, t),
             Quic::StreamWritable(stream, TAG) => self.on_writable(stream, t),
-            Quic::StreamStopped(stream, TAG, code) => self.on_stream_stopped(stream, code),
+            Quic::StreamStopped(stream, TAG, code) => self.on_stream_stopped(stream, code, t),
             Quic::StreamSent(stream, TAG) => self.on_sent(stream),
             Quic::Closed(_) => {
                 self.on_connection_lost();
@@ -197,7 +190,7 @@ impl Sessions {
         if dir == Dir::Bidi {
             self.ask(h3, t);
         }
-        self.events.push_back(Event::StreamsAvailable(dir));
+        self.events.push_back(Event::StreamsAvailable { session: None, dir });
     }
 
     /// Handles what HTTP/3 has to tell; handling it may make more.
@@ -284,14 +277,14 @@ impl Sessions {
         if std::mem::replace(&mut self.lost, true) {
             return;
         }
-        if self.asking.take().is_some() {
-            self.events.push_back(Event::Refused { session: None, reason: Refusal::ConnectionLost });
-        }
+        self.refuse_asking(&Refusal::ConnectionLost);
         for (id, session) in std::mem::take(&mut self.sessions) {
             match session.state {
-                State::Requested => self
-                    .events
-                    .push_back(Event::Refused { session: Some(id), reason: Refusal::ConnectionLost }),
+                State::Requested => self.events.push_back(Event::Refused {
+                    request: session.request,
+                    session: Some(id),
+                    reason: Refusal::ConnectionLost,
+                }),
                 State::Open | State::Asked => self
                     .events
                     .push_back(Event::Closed { session: id, result: Err(SessionError::ConnectionLost) }),
@@ -316,11 +309,6 @@ impl Sessions {
                 RequestState::Gone => Fate::Gone,
             },
         }
-    }
-
-    /// The one session that there can be (§5.1), if there is any that is not over.
-    fn live(&self) -> bool {
-        self.sessions.values().any(|session| !session.is_ended())
     }
 }
 

@@ -24,9 +24,10 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) {
-        // §5.1: without flow control, one session at a time; and of draft 02 one was announced.
-        if self.live() {
-            return self.refuse(id, Refusal::SecondSession, code::H3_REQUEST_REJECTED, h3, t);
+        // §5.2. Whether even fewer are permitted is known with the client's SETTINGS.
+        let max = self.config.sessions();
+        if self.session_count() as u64 >= max {
+            return self.refuse(id, Refusal::TooManySessions { max }, code::H3_REQUEST_REJECTED, h3, t);
         }
         let state = State::Waiting(head);
         self.sessions.insert(id, Session::new(id, state, Dialect::Draft16, String::new()));
@@ -34,6 +35,7 @@ impl Sessions {
     }
 
     pub(super) fn on_settings<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+        self.agree(h3, t);
         self.ask(h3, t);
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {
@@ -44,16 +46,26 @@ impl Sessions {
     /// Hands a waiting request to the application, once the client's SETTINGS are there (§3.1).
     fn decide<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
         let Some(peer) = h3.peer_settings() else { return };
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        if !matches!(session.state, State::Waiting(_)) {
+        if !self.sessions.get(&id).is_some_and(|session| matches!(session.state, State::Waiting(_))) {
             return;
         }
+        // §5.1: without flow control one at a time.
+        let max = self.max_sessions.unwrap_or(1);
+        let decided = |session: &&Session| matches!(session.state, State::Asked | State::Open);
+        if self.sessions.values().filter(decided).count() as u64 >= max {
+            return self.refuse(id, Refusal::TooManySessions { max }, code::H3_REQUEST_REJECTED, h3, t);
+        }
+        let Some(session) = self.sessions.get_mut(&id) else { return };
         let State::Waiting(head) = std::mem::replace(&mut session.state, State::Asked) else { return };
         let agreed = negotiate(h3.settings(), peer, parameters(t), self.side, self.config.strict);
         let agreed = agreed.and_then(|agreed| check_head(&head, agreed, self.config.strict));
         match agreed {
             Ok(Negotiated { dialect, why }) => {
                 (session.dialect, session.why) = (dialect, why.clone());
+                let flow = self.new_flow(dialect, h3);
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.flow = flow;
+                }
                 let request = Box::new(session_request(*head, dialect, why));
                 self.events.push_back(Event::Incoming { session: id, request });
             }
@@ -87,6 +99,7 @@ impl Sessions {
         // §3.2: capsules are processed only after the 2xx.
         self.read_capsules(session, h3, t);
         self.take_http_events(h3, t);
+        self.flush(h3, t);
         Ok(())
     }
 

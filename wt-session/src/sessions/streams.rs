@@ -11,25 +11,38 @@ use super::{Fate, Sessions, TAG};
 use crate::{
     Event, SessionGone, SessionId, StreamError,
     codes::{self, WT_BUFFERED_STREAM_REJECTED, WT_SESSION_GONE},
-    session::{Sending, WtStream},
+    early::Waited,
+    flow::Limited,
+    session::{Receiving, Sending, WtStream},
 };
 
 impl Sessions {
-    /// Opens a stream of an established session; `None`: no credit now, `StreamsAvailable` follows. The peer does not
-    /// see the stream before something is written or flushed.
+    /// Opens a stream of an established session; `None`: no credit now, of the session or of QUIC: `StreamsAvailable`
+    /// follows. The peer does not see the stream before something is written or flushed.
     pub fn open<T: Transport>(
         &mut self,
         session: SessionId,
         dir: Dir,
         t: &mut T,
     ) -> Result<Option<StreamId>, SessionGone> {
-        let preface = self.sessions.get(&session).filter(|session| session.is_open()).ok_or(SessionGone)?;
-        let preface = preface.preface(dir);
+        let entry = self.sessions.get_mut(&session).filter(|session| session.is_open()).ok_or(SessionGone)?;
+        let preface = entry.preface(dir);
+        // §5.3: beside QUIC's own limit.
+        let limited = Limited::Streams(dir);
+        if let Some(flow) = entry.flow.as_mut().filter(|flow| flow.send.left(limited) == 0) {
+            flow.send.block(limited);
+            self.touch(session);
+            return Ok(None);
+        }
         let Some(stream) = t.open(dir) else { return Ok(None) };
+        if let Some(flow) = &mut entry.flow {
+            flow.send.charge(limited, 1);
+        }
         t.set_tag(stream, TAG);
-        let sending = Sending { reliable: preface.len() as u64, preface, ..Sending::default() };
+        let header = preface.len() as u64;
+        let sending = Sending { reliable: header, preface, header, ..Sending::default() };
         self.unflushed += 1;
-        let receiving = dir == Dir::Bidi;
+        let receiving = (dir == Dir::Bidi).then(Receiving::default);
         self.streams.insert(stream, WtStream { session, sending: Some(sending), receiving });
         Ok(Some(stream))
     }
@@ -41,7 +54,17 @@ impl Sessions {
         max: usize,
         t: &mut T,
     ) -> Result<Read, StreamError> {
+        // Before the end is read: then there is nothing left to ask.
+        if self.flow && !self.count_received(stream, t) {
+            return Err(StreamError::SessionGone);
+        }
         match t.read(stream, max) {
+            Ok(Read::Data(bytes)) => {
+                if self.flow {
+                    self.count_consumed(stream, Some(bytes.len()));
+                }
+                Ok(Read::Data(bytes))
+            }
             Ok(Read::Finished) => {
                 self.end_receiving(stream);
                 Ok(Read::Finished)
@@ -59,8 +82,8 @@ impl Sessions {
         }
     }
 
-    /// Writes a prefix of `data` and takes it off `data`: how many bytes. 0 for data that is not empty is blocked,
-    /// `Writable` follows.
+    /// Writes a prefix of `data` and takes it off `data`: how many bytes. 0 for data that is not empty is blocked, by
+    /// the session's limit or by QUIC: `Writable` follows.
     pub fn write<T: Transport>(
         &mut self,
         stream: StreamId,
@@ -69,6 +92,9 @@ impl Sessions {
     ) -> Result<usize, StreamError> {
         if self.unflushed > 0 && !self.flush_preface(stream, t)? {
             return Ok(0);
+        }
+        if self.flow {
+            return self.write_within(stream, data, t);
         }
         t.write(stream, data).map_err(|error| self.write_error(error))
     }
@@ -101,9 +127,13 @@ impl Sessions {
         if flushed {
             t.finish(stream).map_err(|error| self.write_error(error))?;
         }
-        if let Some(sending) = self.streams.get_mut(&stream).and_then(|stream| stream.sending.as_mut()) {
+        let Some(entry) = self.streams.get_mut(&stream) else { return Ok(()) };
+        let session = entry.session;
+        if let Some(sending) = &mut entry.sending {
             sending.finished = true;
             sending.finishing = !flushed;
+            let turn = sending.turn.take();
+            self.stop_waiting(session, turn);
         }
         Ok(())
     }
@@ -129,16 +159,38 @@ impl Sessions {
 
     /// Gives the receiving side up with an application code: what is there and what comes is discarded.
     pub fn stop<T: Transport>(&mut self, stream: StreamId, code: u32, t: &mut T) -> Result<(), StreamError> {
+        if self.flow {
+            self.count_received(stream, t);
+            self.give_up(stream, t);
+        }
         let stopped = t.stop_sending(stream, codes::to_http(code));
         self.end_receiving(stream);
         stopped.map_err(|_| self.closed())
     }
 
+    /// Nobody will hear how large the stream was in the end, unless that is known now.
+    fn give_up<T: Transport>(&mut self, stream: StreamId, t: &mut T) {
+        let Some(entry) = self.streams.get(&stream).filter(|entry| entry.receiving.is_some()) else { return };
+        if t.final_size(stream).is_none()
+            && let Some(flow) =
+                self.sessions.get_mut(&entry.session).and_then(|session| session.flow.as_mut())
+        {
+            flow.receive.lose_track();
+        }
+    }
+
     /// Resets the sending side with an HTTP/3 code; false if there is none.
     fn reset_with<T: Transport>(&mut self, stream: StreamId, code: u64, t: &mut T) -> bool {
-        let Some(sending) = self.take_sending(stream) else { return false };
+        let Some((session, sending)) = self.take_sending(stream) else { return false };
         let reliable = if sending.preface.is_empty() { sending.reliable } else { 0 };
-        t.reset(stream, code, reliable).is_ok()
+        let sent = if self.flow { t.sent_end(stream) } else { None };
+        let reset = t.reset(stream, code, reliable).is_ok();
+        if self.flow {
+            // The final size: what was sent, and what still has to be.
+            let kept = if t.peer_supports_reset_stream_at() { reliable } else { 0 };
+            self.settle(session, &sending, sent.filter(|_| reset).map(|sent| sent.max(kept)));
+        }
+        reset
     }
 
     /// The peer opened a stream and named a session.
@@ -151,7 +203,7 @@ impl Sessions {
     ) {
         t.set_tag(stream, TAG);
         match self.fate(session, h3) {
-            Fate::Deliver => self.attach(stream, session),
+            Fate::Deliver => self.attach(stream, session, t),
             Fate::Wait if self.early.keep_stream(session, stream) => {}
             // §4.6: over the bound; or no session will ever be there.
             Fate::Wait | Fate::Plain => refuse_stream(stream, WT_BUFFERED_STREAM_REJECTED, t),
@@ -159,33 +211,51 @@ impl Sessions {
         }
     }
 
-    fn attach(&mut self, stream: StreamId, session: SessionId) {
+    fn attach<T: Transport>(&mut self, stream: StreamId, session: SessionId, t: &mut T) {
         let dir = stream.dir();
+        if self.flow && !self.count_opened(session, dir) {
+            return refuse_stream(stream, WT_SESSION_GONE, t);
+        }
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        if entry.peer_streams >= self.config.max_open_streams {
+            self.count_refused(session, dir, true);
+            return refuse_stream(stream, WT_BUFFERED_STREAM_REJECTED, t);
+        }
+        entry.peer_streams += 1;
         let sending = (dir == Dir::Bidi).then(Sending::default);
-        self.streams.insert(stream, WtStream { session, sending, receiving: true });
+        // Nothing but the preface was read of it.
+        let receiving = Receiving { header: t.bytes_read(stream).unwrap_or(0), ..Receiving::default() };
+        self.streams.insert(stream, WtStream { session, sending, receiving: Some(receiving) });
+        if self.flow {
+            self.count_received(stream, t);
+        }
         self.events.push_back(Event::StreamOpened { session, stream, dir });
         // The transport has told of the data before, to HTTP/3.
         self.events.push_back(Event::Readable { stream });
     }
 
     /// The session is established: what waited for it goes to the application.
-    pub(super) fn deliver_early<T: Transport>(&mut self, session: SessionId, _: &mut T) {
-        let (streams, datagrams) = self.early.take(session);
+    pub(super) fn deliver_early<T: Transport>(&mut self, session: SessionId, t: &mut T) {
+        let Waited { streams, datagrams, refused } = self.early.take(session);
         for early in streams {
-            self.attach(early.stream, session);
+            self.attach(early.stream, session, t);
             if let Some(code) = early.stopped {
-                self.on_stream_stopped(early.stream, code);
+                self.on_stream_stopped(early.stream, code, t);
             }
+        }
+        for dir in [Dir::Bidi, Dir::Uni] {
+            (0..refused[dir as usize]).for_each(|_| self.count_refused(session, dir, false));
         }
         for payload in datagrams {
             self.tell_datagram(session, payload);
         }
+        self.touch(session);
     }
 
     /// There will be no such session: what waited for it is refused and dropped.
     pub(super) fn drop_early<T: Transport>(&mut self, session: SessionId, code: u64, t: &mut T) {
-        let (streams, _) = self.early.take(session);
-        streams.iter().for_each(|early| refuse_stream(early.stream, code, t));
+        let waited = self.early.take(session);
+        waited.streams.iter().for_each(|early| refuse_stream(early.stream, code, t));
     }
 
     /// The session is over (§6): its streams go. After a clean close by the peer, those that the peer had ended stay
@@ -207,9 +277,12 @@ impl Sessions {
         self.drop_early(session, WT_SESSION_GONE, t);
     }
 
-    pub(super) fn on_readable(&mut self, stream: StreamId) {
+    pub(super) fn on_readable<T: Transport>(&mut self, stream: StreamId, t: &mut T) {
         // One that waits for its session is announced as readable later.
-        if self.streams.get(&stream).is_some_and(|stream| stream.receiving) {
+        if self.streams.get(&stream).is_some_and(|stream| stream.receiving.is_some()) {
+            if self.flow {
+                self.count_received(stream, t);
+            }
             self.events.push_back(Event::Readable { stream });
         }
     }
@@ -226,8 +299,12 @@ impl Sessions {
         }
     }
 
-    pub(super) fn on_stream_stopped(&mut self, stream: StreamId, code: u64) {
-        if self.take_sending(stream).is_some() {
+    pub(super) fn on_stream_stopped<T: Transport>(&mut self, stream: StreamId, code: u64, t: &mut T) {
+        if let Some((session, sending)) = self.take_sending(stream) {
+            if self.flow {
+                // QUIC has answered by a reset.
+                self.settle(session, &sending, t.sent_end(stream));
+            }
             self.events.push_back(Event::Stopped { stream, code: codes::to_application(code) });
         } else {
             self.early.on_stopped(stream, code);
@@ -235,31 +312,49 @@ impl Sessions {
     }
 
     pub(super) fn on_sent(&mut self, stream: StreamId) {
-        if self.take_sending(stream).is_some_and(|sending| sending.finished) {
+        if self.take_sending(stream).is_some_and(|(_, sending)| sending.finished) {
             self.events.push_back(Event::Sent { stream });
         }
     }
 
-    fn take_sending(&mut self, stream: StreamId) -> Option<Sending> {
+    fn take_sending(&mut self, stream: StreamId) -> Option<(SessionId, Sending)> {
         let entry = self.streams.get_mut(&stream)?;
+        let session = entry.session;
         let sending = entry.sending.take()?;
-        let gone = !entry.receiving;
         self.unflushed -= usize::from(!sending.preface.is_empty());
-        if gone {
-            self.streams.remove(&stream);
-        }
-        Some(sending)
+        self.stop_waiting(session, sending.turn);
+        self.retire(stream);
+        Some((session, sending))
     }
 
     fn end_receiving(&mut self, stream: StreamId) {
+        if self.flow {
+            self.count_consumed(stream, None);
+        }
         let Some(entry) = self.streams.get_mut(&stream) else { return };
-        entry.receiving = false;
-        if entry.sending.is_none() {
-            self.streams.remove(&stream);
+        entry.receiving = None;
+        self.retire(stream);
+    }
+
+    /// Forgets a stream of which both sides are over.
+    fn retire(&mut self, stream: StreamId) {
+        let over = |entry: &WtStream| entry.sending.is_none() && entry.receiving.is_none();
+        if !self.streams.get(&stream).is_some_and(over) {
+            return;
+        }
+        let Some(entry) = self.streams.remove(&stream) else { return };
+        if stream.initiator() == self.side {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(&entry.session) else { return };
+        session.peer_streams = session.peer_streams.saturating_sub(1);
+        if let Some(flow) = &mut session.flow {
+            flow.receive.close(stream.dir());
+            self.touch(entry.session);
         }
     }
 
-    fn write_error(&self, error: WriteError) -> StreamError {
+    pub(super) fn write_error(&self, error: WriteError) -> StreamError {
         match error {
             WriteError::Stopped(WT_SESSION_GONE) => StreamError::SessionGone,
             WriteError::Stopped(code) => StreamError::Stopped(codes::to_application(code)),

@@ -87,10 +87,14 @@ fn w03_tiny_datagram_capsules_do_not_fill_memory() {
         while let Some(event) = end.events.pop_front() {
             rig.node.sessions.on_event(&event, Timestamp::ORIGIN, &mut rig.node.h3, end);
         }
-        assert_eq!(rig.node.sessions.queued_datagrams, 1024);
+        assert_eq!(rig.node.sessions.dropped_datagrams(id(0)), 5000 - 1024);
         rig.node.poll();
         assert_eq!(rig.node.datagrams().len(), 1024);
-        assert_eq!(rig.node.sessions.queued_datagrams, 0);
+        // There is room again.
+        rig.send(&capsule(0, &[]));
+        rig.run();
+        assert_eq!(rig.node.datagrams().len(), 1025);
+        assert_eq!(rig.node.sessions.dropped_datagrams(id(0)), 5000 - 1024);
     }
 }
 

@@ -16,7 +16,7 @@ use http::{HeaderMap, StatusCode};
 use quic_core::{Dir, Side, StreamId, base::varint, error::call::Read};
 
 use super::*;
-use crate::{CloseInfo, Dialect};
+use crate::{CloseInfo, Dialect, Dialects};
 
 #[global_allocator]
 static HEAP: HeapMeter = HeapMeter;
@@ -73,6 +73,7 @@ fn names(events: &[Event]) -> Vec<&'static str> {
         .iter()
         .map(|event| match event {
             Event::Incoming { .. } => "incoming",
+            Event::Requested { .. } => "requested",
             Event::Established { .. } => "established",
             Event::Refused { .. } => "refused",
             Event::StreamOpened { .. } => "opened",
@@ -80,7 +81,7 @@ fn names(events: &[Event]) -> Vec<&'static str> {
             Event::Writable { .. } => "writable",
             Event::Stopped { .. } => "stopped",
             Event::Sent { .. } => "sent",
-            Event::StreamsAvailable(_) => "available",
+            Event::StreamsAvailable { .. } => "available",
             Event::Datagram { .. } => "datagram",
             Event::Draining { .. } => "draining",
             Event::Closed { .. } => "closed",
@@ -97,13 +98,21 @@ struct Node {
     h3: Connection,
     sessions: Sessions,
     events: Vec<Event>,
+    /// What was asked for and sent, apart from the other events.
+    requested: Vec<(RequestId, SessionId)>,
 }
 
 impl Node {
     fn new(side: Side, config: &Config, end: &mut End) -> Self {
         let mut h3 = Connection::new(h3_core::Config::new(Sessions::settings(config)), side);
         h3.start(end);
-        Self { side, h3, sessions: Sessions::new(config.clone(), side), events: Vec::new() }
+        Self {
+            side,
+            h3,
+            sessions: Sessions::new(config.clone(), side),
+            events: Vec::new(),
+            requested: Vec::new(),
+        }
     }
 
     fn pump(&mut self, end: &mut End) {
@@ -116,8 +125,10 @@ impl Node {
 
     fn poll(&mut self) {
         while let Some(event) = self.sessions.poll_event() {
-            if !matches!(event, Event::Http(h3_core::Event::SettingsReceived(_))) {
-                self.events.push(event);
+            match event {
+                Event::Http(h3_core::Event::SettingsReceived(_)) => {}
+                Event::Requested { request, session } => self.requested.push((request, session)),
+                event => self.events.push(event),
             }
         }
     }

@@ -1,0 +1,160 @@
+//! What the peer may send: the limits that this side grants, and what of them the peer has used.
+//!
+//! More is granted as data is consumed and streams close (§5.6), without waiting to be asked. The window of data doubles
+//! when the peer has come close to the limit although the application has taken all there was: then the window is
+//! what holds the session back. There is no clock in this rule: a peer reaches a limit that is renewed at its half only
+//! if a round trip carries more than half a window.
+
+use quic_core::Dir;
+
+use super::{FlowViolation, Limited, Limits, MAX_STREAMS, Note};
+use quic_core::base::varint;
+
+#[derive(Debug)]
+pub(super) struct Data {
+    pub(super) limit: u64,
+    pub(super) window: u64,
+    ceiling: u64,
+    /// Bytes that came, or will have come: of a stream that was reset its final size counts.
+    pub(super) received: u64,
+    /// Bytes of these that the application took, or that were dropped for it.
+    consumed: u64,
+    /// Bytes that may have come beside and were not seen.
+    unseen: u64,
+    /// The window may be what holds the peer back.
+    tight: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Streams {
+    pub(super) limit: u64,
+    /// How many may be open at once.
+    window: u64,
+    opened: u64,
+    closed: u64,
+}
+
+/// The receiving side of a session.
+#[derive(Debug)]
+pub(crate) struct ReceiveSide {
+    pub(super) data: Data,
+    pub(super) streams: [Streams; 2],
+}
+
+impl ReceiveSide {
+    pub(super) fn new(granting: Limits, ceiling: u64) -> Self {
+        let Limits { data, streams } = granting;
+        Self {
+            data: Data {
+                limit: data,
+                window: data,
+                ceiling: ceiling.max(data),
+                received: 0,
+                consumed: 0,
+                unseen: 0,
+                tight: false,
+            },
+            streams: streams.map(|limit| Streams { limit, window: limit, opened: 0, closed: 0 }),
+        }
+    }
+
+    /// So many more bytes came.
+    pub(crate) fn receive(&mut self, bytes: u64) -> Result<(), FlowViolation> {
+        let data = &mut self.data;
+        data.received = data.received.saturating_add(bytes);
+        data.tight |= data.received >= data.limit - data.window.min(data.limit) / 4;
+        if data.received > data.limit {
+            // §5.6.4.
+            return Err(FlowViolation::Exceeded { what: Limited::Data, limit: data.limit });
+        }
+        Ok(())
+    }
+
+    /// So many of the bytes that came were taken, or dropped.
+    pub(crate) fn consume(&mut self, bytes: u64) {
+        self.data.consumed = self.data.consumed.saturating_add(bytes).min(self.data.received);
+    }
+
+    /// A stream was given up whose final size will not be known here. It may have used all that the peer had left; to
+    /// count less could block the session for ever.
+    pub(crate) fn lose_track(&mut self) {
+        self.data.unseen = self.data.unseen.max(self.data.limit.saturating_sub(self.data.received));
+    }
+
+    /// The peer opened a stream.
+    pub(crate) fn open(&mut self, dir: Dir) -> Result<(), FlowViolation> {
+        let streams = &mut self.streams[dir as usize];
+        // §5.6.2.
+        if streams.opened >= streams.limit {
+            return Err(FlowViolation::Exceeded { what: Limited::Streams(dir), limit: streams.limit });
+        }
+        streams.opened += 1;
+        Ok(())
+    }
+
+    /// A stream of the peer is over on both sides.
+    pub(crate) fn close(&mut self, dir: Dir) {
+        let streams = &mut self.streams[dir as usize];
+        streams.closed = streams.closed.saturating_add(1).min(streams.opened);
+    }
+
+    /// Lets the peer have at least `count` streams open at once.
+    pub(crate) fn widen(&mut self, dir: Dir, count: u64) {
+        let streams = &mut self.streams[dir as usize];
+        let count = count.min(MAX_STREAMS);
+        if count > streams.window {
+            streams.window = count;
+        }
+    }
+
+    /// The peer wants more than a limit permits. It gets more when it would anyway; but the window may be too small.
+    pub(super) fn on_blocked(&mut self, what: Limited, limit: u64) {
+        self.data.tight |= what == Limited::Data && limit >= self.data.limit;
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.data.next().is_some() || self.streams.iter().any(|streams| streams.next().is_some())
+    }
+
+    pub(super) fn take_note(&mut self) -> Option<Note> {
+        if self.data.next().is_some() {
+            self.data.tune();
+        }
+        if let Some(limit) = self.data.next() {
+            self.data.limit = limit;
+            return Some(Note::Max(Limited::Data, limit));
+        }
+        [Dir::Bidi, Dir::Uni].into_iter().find_map(|dir| {
+            let streams = &mut self.streams[dir as usize];
+            streams.next().map(|limit| {
+                streams.limit = limit;
+                Note::Max(Limited::Streams(dir), limit)
+            })
+        })
+    }
+}
+
+impl Data {
+    /// The limit to grant, once at least half a window would come of it.
+    fn next(&self) -> Option<u64> {
+        let target = self.consumed.saturating_add(self.unseen).saturating_add(self.window).min(varint::MAX);
+        let step = (self.window / 2).max(1);
+        (target.saturating_sub(self.limit) >= step).then_some(target)
+    }
+
+    fn tune(&mut self) {
+        let unread = self.received.saturating_sub(self.consumed);
+        if std::mem::take(&mut self.tight) && unread <= self.window / 8 {
+            self.window = self.window.saturating_mul(2).min(self.ceiling);
+        }
+    }
+}
+
+impl Streams {
+    /// The limit to grant: when a quarter of a window would come of it, or the peer has none left.
+    fn next(&self) -> Option<u64> {
+        let target = self.closed.saturating_add(self.window).min(MAX_STREAMS);
+        let more = target.saturating_sub(self.limit);
+        (more > 0 && (more >= self.window / 4 || self.opened >= self.limit)).then_some(target)
+    }
+}

@@ -1,0 +1,283 @@
+//! Against naive models.
+
+use std::collections::VecDeque;
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+fn limits(data: u64, bidi: u64, uni: u64) -> Limits {
+    Limits { data, streams: [bidi, uni] }
+}
+
+fn notes(flow: &mut Flow) -> Vec<Note> {
+    std::iter::from_fn(|| flow.take_note()).collect()
+}
+
+const BIDI: Limited = Limited::Streams(Dir::Bidi);
+
+#[test]
+fn blocked_is_said_once_for_each_limit() {
+    let mut flow = Flow::new(limits(10, 1, 0), limits(1, 1, 1), 1, RaiseRule::Increase);
+    flow.send.charge(Limited::Data, 10);
+    for _ in 0..3 {
+        flow.send.block(Limited::Data);
+    }
+    assert_eq!(notes(&mut flow), [Note::Blocked(Limited::Data, 10)]);
+    flow.send.block(Limited::Data);
+    assert!(!flow.has_notes());
+    assert_eq!(flow.on_note(Note::Max(Limited::Data, 12)), Ok(Raised::Awaited(Limited::Data)));
+    // Nobody waits any more.
+    assert_eq!(flow.on_note(Note::Max(Limited::Data, 13)), Ok(Raised::Nothing));
+    flow.send.charge(Limited::Data, 3);
+    flow.send.block(Limited::Data);
+    assert_eq!(notes(&mut flow), [Note::Blocked(Limited::Data, 13)]);
+    flow.send.block(Limited::Streams(Dir::Uni));
+    assert_eq!(notes(&mut flow), [Note::Blocked(Limited::Streams(Dir::Uni), 0)]);
+}
+
+#[test]
+fn what_a_capsule_may_say_of_a_limit() {
+    // The rule, the capsules after a setting of 10, whether each passes.
+    let cases: [(RaiseRule, &[u64], bool); 9] = [
+        (RaiseRule::Increase, &[10, 11, 12], true),
+        (RaiseRule::Increase, &[9], false),
+        (RaiseRule::Increase, &[10, 10], false),
+        (RaiseRule::Increase, &[12, 12], false),
+        (RaiseRule::NoDecrease, &[10, 10, 12, 12], true),
+        (RaiseRule::NoDecrease, &[12, 11], false),
+        (RaiseRule::NoDecrease, &[9], false),
+        (RaiseRule::Any, &[3, 12, 12, 11, 0], true),
+        (RaiseRule::Any, &[MAX_STREAMS + 1], false),
+    ];
+    for (rule, values, passes) in cases {
+        let mut flow = Flow::new(limits(10, 10, 10), limits(1, 1, 1), 1, rule);
+        let results: Vec<_> = values.iter().map(|value| flow.on_note(Note::Max(BIDI, *value))).collect();
+        let (last, before) = results.split_last().unwrap();
+        assert!(before.iter().all(Result::is_ok), "{rule:?} {values:?}");
+        assert_eq!(last.is_ok(), passes, "{rule:?} {values:?}");
+        let highest = values.iter().copied().filter(|_| passes).max().unwrap_or(10).max(10);
+        if passes {
+            assert_eq!(flow.send.left(BIDI), highest);
+        }
+    }
+    let mut flow = Flow::new(limits(1, 1, 1), limits(1, 1, 1), 1, RaiseRule::Any);
+    assert_eq!(
+        flow.on_note(Note::Blocked(BIDI, MAX_STREAMS + 1)),
+        Err(FlowViolation::TooMany { what: BIDI, value: MAX_STREAMS + 1 })
+    );
+    assert_eq!(flow.on_note(Note::Blocked(BIDI, MAX_STREAMS)), Ok(Raised::Nothing));
+    assert_eq!(flow.on_note(Note::Max(Limited::Data, varint::MAX)), Ok(Raised::Nothing));
+}
+
+#[test]
+fn the_window_grows_for_a_reader_that_keeps_up_and_no_further_than_its_ceiling() {
+    let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
+    let mut windows = Vec::new();
+    for _ in 0..4 {
+        let left = receive.data.limit - receive.data.received;
+        receive.receive(left).unwrap();
+        receive.consume(left);
+        while receive.take_note().is_some() {}
+        windows.push(receive.data.window);
+    }
+    assert_eq!(windows, [2000, 3500, 3500, 3500]);
+    // One that leaves most of it unread gets what it reads, and no more.
+    let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
+    receive.receive(1000).unwrap();
+    receive.consume(600);
+    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 1600)));
+    assert_eq!(receive.data.window, 1000);
+    // One whose peer never comes near the limit has a window that is large enough.
+    let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
+    for round in 1..10 {
+        receive.receive(500).unwrap();
+        receive.consume(500);
+        assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 1000 + round * 500)));
+    }
+    assert_eq!(receive.data.window, 1000);
+}
+
+#[test]
+fn streams_are_granted_as_they_close() {
+    let mut receive = ReceiveSide::new(limits(1, 2, 8), 1);
+    receive.open(Dir::Bidi).unwrap();
+    receive.open(Dir::Bidi).unwrap();
+    let exceeded = FlowViolation::Exceeded { what: BIDI, limit: 2 };
+    assert_eq!(receive.open(Dir::Bidi), Err(exceeded));
+    assert_eq!(exceeded.to_string(), "the limit of 2 bidirectional streams was exceeded");
+    assert_eq!(receive.take_note(), None);
+    receive.close(Dir::Bidi);
+    assert_eq!(receive.take_note(), Some(Note::Max(BIDI, 3)));
+    receive.widen(Dir::Bidi, 10);
+    receive.widen(Dir::Bidi, 4);
+    assert_eq!(receive.take_note(), Some(Note::Max(BIDI, 11)));
+    receive.widen(Dir::Bidi, u64::MAX);
+    assert_eq!(receive.take_note(), Some(Note::Max(BIDI, MAX_STREAMS)));
+    for _ in 0..2 {
+        receive.open(Dir::Uni).unwrap();
+        receive.close(Dir::Uni);
+    }
+    // Two of eight: a quarter.
+    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Streams(Dir::Uni), 10)));
+}
+
+/// One step of two ends that follow the rules.
+#[derive(Clone, Debug)]
+enum Step {
+    Open(Dir),
+    Send(u64),
+    /// A stream is reset before some of its data was sent.
+    Refund(u64),
+    /// The receiver hears of what was sent.
+    Arrive,
+    Consume(u64),
+    Close(Dir),
+    /// Capsules arrive, at most so many.
+    Notes(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let dir = || prop_oneof![Just(Dir::Bidi), Just(Dir::Uni)];
+    vec(
+        prop_oneof![
+            dir().prop_map(Step::Open),
+            (0_u64..3000).prop_map(Step::Send),
+            (0_u64..3000).prop_map(Step::Refund),
+            Just(Step::Arrive),
+            (0_u64..3000).prop_map(Step::Consume),
+            dir().prop_map(Step::Close),
+            (0_usize..4).prop_map(Step::Notes),
+        ],
+        0..200,
+    )
+}
+
+/// Plain sums, in the words of §5.
+#[derive(Debug, Default)]
+struct Model {
+    sent: u64,
+    arrived: u64,
+    consumed: u64,
+    opened: [u64; 2],
+    closed: [u64; 2],
+}
+
+proptest! {
+    #[test]
+    fn two_ends_never_break_a_limit_and_never_get_stuck(
+        steps in steps(),
+        data in 1_u64..5000,
+        streams in 1_u64..9,
+        growth in 1_u64..9,
+    ) {
+        let granted = limits(data, streams, streams);
+        let mut sender = Flow::new(granted, limits(1, 1, 1), 1, RaiseRule::Increase);
+        let mut receiver = Flow::new(limits(1, 1, 1), granted, data * growth, RaiseRule::Increase);
+        let mut wire = VecDeque::new();
+        let mut model = Model::default();
+        let mut max = [data, streams, streams];
+        for step in steps {
+            match step {
+                Step::Open(dir) if sender.send.left(Limited::Streams(dir)) == 0 => {
+                    prop_assert_eq!(model.opened[dir as usize], max[1 + dir as usize]);
+                    sender.send.block(Limited::Streams(dir));
+                }
+                Step::Open(dir) => {
+                    sender.send.charge(Limited::Streams(dir), 1);
+                    model.opened[dir as usize] += 1;
+                    prop_assert_eq!(receiver.receive.open(dir), Ok(()));
+                }
+                Step::Send(bytes) => {
+                    let bytes = bytes.min(sender.send.left(Limited::Data));
+                    sender.send.charge(Limited::Data, bytes);
+                    model.sent += bytes;
+                }
+                Step::Refund(bytes) => {
+                    let bytes = bytes.min(model.sent - model.arrived);
+                    sender.send.refund(bytes);
+                    model.sent -= bytes;
+                }
+                Step::Arrive => {
+                    prop_assert_eq!(receiver.receive.receive(model.sent - model.arrived), Ok(()));
+                    model.arrived = model.sent;
+                }
+                Step::Consume(bytes) => {
+                    let bytes = bytes.min(model.arrived - model.consumed);
+                    receiver.receive.consume(bytes);
+                    model.consumed += bytes;
+                }
+                Step::Close(dir) if model.closed[dir as usize] < model.opened[dir as usize] => {
+                    receiver.receive.close(dir);
+                    model.closed[dir as usize] += 1;
+                }
+                Step::Close(_) => {}
+                Step::Notes(count) => {
+                    wire.extend(notes(&mut receiver));
+                    for note in wire.drain(..count.min(wire.len())) {
+                        if let Note::Max(what, value) = note {
+                            max[place(what)] = value;
+                        }
+                        prop_assert!(sender.on_note(note).is_ok());
+                    }
+                }
+            }
+            prop_assert_eq!(sender.send.left(Limited::Data), max[0] - model.sent);
+            // Never more unread than the ceiling, never more streams than the window.
+            prop_assert!(receiver.receive.data.limit <= model.consumed + data * growth);
+            for dir in [Dir::Bidi, Dir::Uni] {
+                let most = model.closed[dir as usize] + streams;
+                prop_assert!(receiver.receive.streams[dir as usize].limit <= most);
+            }
+        }
+        // Once all is taken and told there is credit again.
+        prop_assert_eq!(receiver.receive.receive(model.sent - model.arrived), Ok(()));
+        receiver.receive.consume(model.sent - model.consumed);
+        for dir in [Dir::Bidi, Dir::Uni] {
+            (model.closed[dir as usize]..model.opened[dir as usize]).for_each(|_| receiver.receive.close(dir));
+        }
+        wire.extend(notes(&mut receiver));
+        for note in wire {
+            prop_assert!(sender.on_note(note).is_ok());
+        }
+        for what in ALL {
+            prop_assert!(sender.send.left(what) > 0, "{}", what);
+        }
+    }
+
+    #[test]
+    fn a_peer_that_overruns_is_found_out(
+        amounts in vec(0_u64..400, 1..30),
+        limit in 0_u64..3000,
+    ) {
+        let mut receive = ReceiveSide::new(limits(limit, limit, limit), limit);
+        let mut sum = 0;
+        for amount in amounts {
+            sum += amount;
+            prop_assert_eq!(receive.receive(amount).is_ok(), sum <= limit);
+        }
+    }
+
+    #[test]
+    fn a_stream_given_up_never_starves_the_session(
+        given_up in vec((0_u64..1000, 0_u64..1000), 1..20),
+    ) {
+        // Of each stream some bytes are seen, then it is stopped, and others come that nobody counts.
+        let granted = limits(1000, 1, 1);
+        let mut sender = Flow::new(granted, granted, 1000, RaiseRule::Increase);
+        let mut receiver = Flow::new(granted, granted, 1000, RaiseRule::Increase);
+        for (seen, unseen) in given_up {
+            let seen = seen.min(sender.send.left(Limited::Data));
+            sender.send.charge(Limited::Data, seen);
+            prop_assert_eq!(receiver.receive.receive(seen), Ok(()));
+            let unseen = unseen.min(sender.send.left(Limited::Data));
+            sender.send.charge(Limited::Data, unseen);
+            receiver.receive.consume(seen);
+            receiver.receive.lose_track();
+            for note in notes(&mut receiver) {
+                prop_assert!(sender.on_note(note).is_ok());
+            }
+            prop_assert!(sender.send.left(Limited::Data) >= 500);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! How sessions behave, and how the peer is told.
+
+use h3_core::Settings;
+use quic_core::base::varint;
+
+use crate::{Dialects, flow::MAX_STREAMS};
+
+/// How sessions behave.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Sessions that the connection may carry at once, at least 1. More than one are announced, and with them session
+    /// flow control (§5.1), without which most dialects permit no second one. A client asks for no more either.
+    /// Default 1.
+    pub max_sessions: u64,
+    /// Session flow control (§5): what each session's peer may send at first. `None` asks for it only if there may be
+    /// several sessions, with the defaults; it is in force if the peer asks for it as well. Default `None`.
+    pub flow_control: Option<FlowControl>,
+    /// Streams of the peer that one session may have open at once. More are refused with
+    /// `WT_BUFFERED_STREAM_REJECTED`. With session flow control its limits come first. Default 4096.
+    pub max_open_streams: usize,
+    /// Streams kept before their session is established (§4.6). Default 24.
+    pub max_early_streams: usize,
+    /// Datagrams kept before their session is established (§4.6). Default 64.
+    pub max_early_datagrams: usize,
+    /// The same in bytes of payload. Default 64 KiB.
+    pub early_datagram_bytes: usize,
+    /// Datagrams of one session that may wait for [`Sessions::poll_event`](super::Sessions::poll_event). When there
+    /// are so many, new ones are dropped and counted. Default 1024.
+    pub max_queued_datagrams: usize,
+    /// Require all that draft 16 requires, also what today's browsers lack: `reset_stream_at`, an enabling setting
+    /// of every client, and the `:protocol` of the dialect. Default false.
+    pub strict: bool,
+    /// The dialects announced. Default all: the newest that the peer announces as well is spoken (§7.1).
+    pub dialects: Dialects,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_sessions: 1,
+            flow_control: None,
+            max_open_streams: 4096,
+            max_early_streams: 24,
+            max_early_datagrams: 64,
+            early_datagram_bytes: 64 * 1024,
+            max_queued_datagrams: 1024,
+            strict: false,
+            dialects: Dialects::ALL,
+        }
+    }
+}
+
+/// What the peer may send in each session (§5), beside what QUIC permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlowControl {
+    /// Bytes of stream data that may be on their way or unread: the first window. Default 1 MiB.
+    pub max_data: u64,
+    /// What the window grows to, in bytes, while the application reads as fast as data comes; at least `max_data`.
+    /// Default 16 MiB.
+    pub max_data_ceiling: u64,
+    /// Bidirectional streams of the peer that may be open at once, at most 2^60. Default 256.
+    pub max_streams_bidi: u64,
+    /// Unidirectional streams of the peer that may be open at once, at most 2^60. Default 256.
+    pub max_streams_uni: u64,
+}
+
+impl Default for FlowControl {
+    fn default() -> Self {
+        Self { max_data: 1 << 20, max_data_ceiling: 16 << 20, max_streams_bidi: 256, max_streams_uni: 256 }
+    }
+}
+
+impl Config {
+    /// The most sessions at once that this side permits.
+    pub(super) fn sessions(&self) -> u64 {
+        self.max_sessions.clamp(1, varint::MAX)
+    }
+
+    /// What is announced of session flow control: a zero would say nothing, and where there are several sessions all
+    /// three must say something (browsers insist).
+    pub(super) fn flow(&self) -> Option<FlowControl> {
+        let several = self.sessions() > 1;
+        let flow = self.flow_control.or_else(|| several.then(FlowControl::default))?;
+        let least = u64::from(several);
+        Some(FlowControl {
+            max_data: flow.max_data.clamp(least, varint::MAX),
+            max_streams_bidi: flow.max_streams_bidi.clamp(least, MAX_STREAMS),
+            max_streams_uni: flow.max_streams_uni.clamp(least, MAX_STREAMS),
+            ..flow
+        })
+    }
+
+    pub(super) fn announce(&self, settings: &mut Settings) {
+        self.dialects.announce(self.sessions(), settings);
+        if let Some(flow) = self.flow() {
+            settings.wt_initial_max_data = flow.max_data;
+            settings.wt_initial_max_streams_bidi = flow.max_streams_bidi;
+            settings.wt_initial_max_streams_uni = flow.max_streams_uni;
+        }
+    }
+}

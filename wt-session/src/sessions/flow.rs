@@ -1,0 +1,245 @@
+//! Session flow control among the sessions: what counts, who waits, what is told. The rules are in [`crate::flow`].
+
+use bytes::{Buf, Bytes};
+use h3_core::{Connection, Settings, Transport};
+use quic_core::{Dir, StreamId};
+
+use super::{Sessions, parameters};
+use crate::{
+    Dialect, Event, FlowViolation, SessionError, SessionId, StreamError,
+    codes::WT_FLOW_CONTROL_ERROR,
+    dialect::negotiate,
+    flow::{Flow, Limited, Limits, Note, Raised},
+    session::{Sending, Session, Turn, WtStream},
+};
+
+impl Sessions {
+    /// Whether sessions of this connection have flow control of their own (§5.1). False before the peer's SETTINGS.
+    #[must_use]
+    pub fn flow_control(&self) -> bool {
+        self.flow
+    }
+
+    /// Sessions that are not over: asked for and sent, to be decided on, or open.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.sessions.values().filter(|session| !session.is_ended()).count()
+    }
+
+    /// Lets the peer have at least `count` streams of a kind open at once in a session, at most 2^60. Nothing happens
+    /// if there is no session flow control, or if more are permitted already. [`Sessions::flush`] tells the peer.
+    pub fn set_max_streams(&mut self, session: SessionId, dir: Dir, count: u64) {
+        if let Some(flow) = self.sessions.get_mut(&session).and_then(|session| session.flow.as_mut()) {
+            flow.receive.widen(dir, count);
+            self.touch(session);
+        }
+    }
+
+    /// Tells the peer what session flow control has to say, and ends sessions whose peer broke it. To be called after
+    /// [`read`](Self::read), [`write`](Self::write), [`open`](Self::open), [`stop`](Self::stop) and
+    /// [`set_max_streams`](Self::set_max_streams), before the transport sends; one call after many of them is best.
+    /// [`on_event`](Self::on_event) does it by itself.
+    pub fn flush<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+        while let Some(id) = self.dirty.pop() {
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            session.dirty = false;
+            match session.fault.take() {
+                None => self.flush_capsules(id, h3, t),
+                Some(fault) => {
+                    self.fail(id, SessionError::FlowControl(fault), WT_FLOW_CONTROL_ERROR, h3, t);
+                }
+            }
+            self.take_http_events(h3, t);
+        }
+    }
+
+    /// Both ends' settings are there: whether there is flow control, and how many sessions there may be.
+    pub(super) fn agree<T: Transport>(&mut self, h3: &Connection, t: &T) {
+        let (own, Some(peer)) = (h3.settings(), h3.peer_settings()) else { return };
+        let agreed = negotiate(own, peer, parameters(t), self.side, self.config.strict);
+        let dialect = agreed.map_or(Dialect::Draft02, |agreed| agreed.dialect);
+        self.flow = dialect.has_flow_control(own, peer);
+        self.max_sessions = Some(self.most_sessions(dialect, peer));
+    }
+
+    /// §5.1, §5.2. A client must not have more than one without flow control; a server of the older drafts takes what
+    /// it announced.
+    fn most_sessions(&self, dialect: Dialect, peer: &Settings) -> u64 {
+        let own = self.config.sessions();
+        match dialect {
+            Dialect::Draft02 => 1,
+            Dialect::Draft07 | Dialect::Draft14 if !self.side.is_client() => own,
+            _ if !self.flow => 1,
+            Dialect::Draft07 | Dialect::Draft14 => own.min(dialect.announced(peer)).max(1),
+            Dialect::Draft16 => own,
+        }
+    }
+
+    /// The flow control of a new session.
+    pub(super) fn new_flow(&self, dialect: Dialect, h3: &Connection) -> Option<Box<Flow>> {
+        let peer = h3.peer_settings().filter(|_| self.flow)?;
+        let limits = |settings: &Settings| Limits {
+            data: settings.wt_initial_max_data,
+            streams: [settings.wt_initial_max_streams_bidi, settings.wt_initial_max_streams_uni],
+        };
+        let ceiling = self.config.flow().unwrap_or_default().max_data_ceiling;
+        Some(Box::new(Flow::new(limits(peer), limits(h3.settings()), ceiling, dialect.raise_rule())))
+    }
+
+    /// A capsule of flow control: who waited for it hears.
+    pub(super) fn on_note(&mut self, id: SessionId, note: Note) -> Result<(), FlowViolation> {
+        let Some(flow) = self.sessions.get_mut(&id).and_then(|session| session.flow.as_mut()) else {
+            return Ok(());
+        };
+        match flow.on_note(note)? {
+            Raised::Nothing => {}
+            Raised::Awaited(Limited::Data) => self.wake(id),
+            Raised::Awaited(Limited::Streams(dir)) => {
+                self.events.push_back(Event::StreamsAvailable { session: Some(id), dir });
+            }
+        }
+        Ok(())
+    }
+
+    /// There is credit again for those that waited. Only streams of this session that wait are looked at.
+    fn wake(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        for stream in session.waiters.take() {
+            if let Some(sending) = self.streams.get_mut(&stream).and_then(|stream| stream.sending.as_mut()) {
+                sending.turn = None;
+                self.events.push_back(Event::Writable { stream });
+            }
+        }
+    }
+
+    /// Writes as much as the session's limit permits (§5.4).
+    pub(super) fn write_within<T: Transport>(
+        &mut self,
+        stream: StreamId,
+        data: &mut Bytes,
+        t: &mut T,
+    ) -> Result<usize, StreamError> {
+        let Some((sending, session)) = sending_of(&mut self.streams, &mut self.sessions, stream) else {
+            return t.write(stream, data).map_err(|error| self.write_error(error));
+        };
+        let Some(flow) = &mut session.flow else {
+            return t.write(stream, data).map_err(|error| self.write_error(error));
+        };
+        let room = usize::try_from(flow.send.left(Limited::Data)).unwrap_or(usize::MAX).min(data.len());
+        let mut part = data.slice(..room);
+        // Also if there is no room: the stream may be over.
+        let taken = match t.write(stream, &mut part) {
+            Ok(taken) => taken,
+            Err(error) => return Err(self.write_error(error)),
+        };
+        data.advance(taken);
+        sending.charged = sending.charged.saturating_add(taken as u64);
+        flow.send.charge(Limited::Data, taken as u64);
+        // If QUIC took less, it tells when it takes more.
+        if taken == room && !data.is_empty() {
+            flow.send.block(Limited::Data);
+            if let Some(turn) = sending.turn.take() {
+                session.waiters.remove(turn);
+            }
+            sending.turn = Some(session.waiters.add(stream, taken > 0));
+            let id = self.streams.get(&stream).map(|stream| stream.session);
+            id.into_iter().for_each(|id| self.touch(id));
+        }
+        Ok(taken)
+    }
+
+    /// The sending side of a stream is over and its final size, if known, is this: what was written and will not be
+    /// sent is the session's again (§5.4).
+    pub(super) fn settle(&mut self, id: SessionId, sending: &Sending, final_size: Option<u64>) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let (Some(flow), Some(size)) = (&mut session.flow, final_size) else { return };
+        let refund = sending.charged.saturating_sub(size.saturating_sub(sending.header));
+        if flow.send.refund(refund) {
+            self.wake(id);
+        }
+    }
+
+    /// A stream that may have waited for credit of its session wants none.
+    pub(super) fn stop_waiting(&mut self, id: SessionId, turn: Option<Turn>) {
+        if let (Some(turn), Some(session)) = (turn, self.sessions.get_mut(&id)) {
+            session.waiters.remove(turn);
+        }
+    }
+
+    /// Counts what came on a stream. False: the session's limit is exceeded, and [`Sessions::flush`] ends the session.
+    pub(super) fn count_received<T: Transport>(&mut self, stream: StreamId, t: &mut T) -> bool {
+        let Some(entry) = self.streams.get_mut(&stream) else { return true };
+        let Some(receiving) = &mut entry.receiving else { return true };
+        let id = entry.session;
+        let Some(session) = self.sessions.get_mut(&id) else { return true };
+        let (Some(flow), Some(end)) = (&mut session.flow, t.received_end(stream)) else { return true };
+        let more = end.saturating_sub(receiving.header).saturating_sub(receiving.received);
+        if more == 0 {
+            return session.fault.is_none();
+        }
+        receiving.received = receiving.received.saturating_add(more);
+        if let Err(fault) = flow.receive.receive(more) {
+            session.fault.get_or_insert(fault);
+            self.touch(id);
+            return false;
+        }
+        true
+    }
+
+    /// The application took bytes of a stream; `None`: the rest of it will not be taken.
+    pub(super) fn count_consumed(&mut self, stream: StreamId, bytes: Option<usize>) {
+        let Some(entry) = self.streams.get_mut(&stream) else { return };
+        let Some(receiving) = &mut entry.receiving else { return };
+        let rest = receiving.received.saturating_sub(receiving.consumed);
+        let bytes = bytes.map_or(rest, |bytes| bytes as u64);
+        receiving.consumed = receiving.consumed.saturating_add(bytes);
+        let id = entry.session;
+        if let Some(flow) = self.sessions.get_mut(&id).and_then(|session| session.flow.as_mut()) {
+            flow.receive.consume(bytes);
+            self.touch(id);
+        }
+    }
+
+    /// The peer opened a stream. False: it was not permitted to, and [`Sessions::flush`] ends the session.
+    pub(super) fn count_opened(&mut self, id: SessionId, dir: Dir) -> bool {
+        let Some(session) = self.sessions.get_mut(&id) else { return true };
+        let Some(flow) = &mut session.flow else { return true };
+        let opened = flow.receive.open(dir);
+        if let Err(fault) = opened {
+            session.fault.get_or_insert(fault);
+            self.touch(id);
+        }
+        opened.is_ok()
+    }
+
+    /// A stream of the peer was refused: it counts as opened and closed, and what came on it is not known.
+    pub(super) fn count_refused(&mut self, id: SessionId, dir: Dir, known: bool) {
+        if !known && !self.count_opened(id, dir) {
+            return;
+        }
+        if let Some(flow) = self.sessions.get_mut(&id).and_then(|session| session.flow.as_mut()) {
+            flow.receive.close(dir);
+            flow.receive.lose_track();
+            self.touch(id);
+        }
+    }
+
+    /// The session may have something to tell its peer, or an end to come to.
+    pub(super) fn touch(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let news = session.fault.is_some() || session.flow.as_ref().is_some_and(|flow| flow.has_notes());
+        if news && !std::mem::replace(&mut session.dirty, true) {
+            self.dirty.push(id);
+        }
+    }
+}
+
+/// The sending side of a stream, and its session.
+fn sending_of<'a>(
+    streams: &'a mut std::collections::HashMap<StreamId, WtStream>,
+    sessions: &'a mut std::collections::BTreeMap<SessionId, Session>,
+    stream: StreamId,
+) -> Option<(&'a mut Sending, &'a mut Session)> {
+    let entry = streams.get_mut(&stream)?;
+    Some((entry.sending.as_mut()?, sessions.get_mut(&entry.session)?))
+}
