@@ -47,4 +47,4 @@ pub use streams::{
     BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, ReceiveStream,
     SendStream, SendStreamOptions,
 };
-pub use tls::Identity;
+pub use tls::{CertificateDetails, CertificateKey, Identity, SelfSigned};

@@ -264,3 +264,58 @@ fn errors_in_files_name_the_file() {
     assert_eq!(error, expected);
     std::fs::remove_dir_all(&directory).unwrap();
 }
+
+#[test]
+fn the_validity_of_a_self_signed_identity_fits_browsers() {
+    let hour = std::time::Duration::from_secs(3_600);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "compared with the calendar that the certificate is made by"
+    )]
+    let now = std::time::SystemTime::now;
+    let before = now();
+    let (from, to) = identity().validity().unwrap();
+    let after = now();
+    // To the second: what is below is cut off.
+    let second = std::time::Duration::from_secs(1);
+    assert!(before - hour - second < from && from <= after - hour, "{from:?}");
+    assert!(before + 13 * 24 * hour - second < to && to <= after + 13 * 24 * hour, "{to:?}");
+    assert!(to.duration_since(from).unwrap() <= 14 * 24 * hour);
+}
+
+#[test]
+fn validity_and_pin_are_those_that_openssl_tells() {
+    // openssl x509 -in leaf.pem -noout -startdate -enddate -ext subjectAltName; and for the pin
+    // openssl x509 -in leaf.pem -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64
+    let identity = Identity::from_pem(
+        include_bytes!("data/known-certificate.pem"),
+        include_bytes!("data/known-key.pem"),
+    )
+    .unwrap();
+    let at = |seconds| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    assert_eq!(identity.validity(), Some((at(1795679786), at(2111039786))));
+    assert_eq!(identity.public_key_pin().as_deref(), Some("FQGRO+Mdk8iMieZswq0stpLJ8rCMnjvKdo6p1dlouUA="));
+    assert_eq!(identity.names(), ["example.org", "192.0.2.7", "2001:db8::7"]);
+    let details = identity.details().unwrap();
+    assert_eq!(details.key, wt_api::CertificateKey::P384);
+    assert_eq!((details.version, &*details.subject, &*details.issuer), (3, "CN=Known", "CN=Known"));
+    assert_eq!(details.hash.to_string(), "76f60b5c208656839f9c7f91e5434525ef285b41df55ee477dbfd3365a3841ca");
+    assert_eq!(details.hash.to_base64(), "dvYLXCCGVoOfnH+R5UNFJe8oW0HfVe5Hfb/TNlo4Qco=");
+}
+
+#[test]
+fn kinds_of_keys_are_told_apart() {
+    let rsa = KeyPair::from_pem(include_str!("data/rsa-key.pem")).unwrap();
+    let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    for (key, kind, words) in [
+        (rsa, wt_api::CertificateKey::Rsa { bits: 2048 }, "RSA of 2048 bits"),
+        (ed25519, wt_api::CertificateKey::Ed25519, "Ed25519"),
+    ] {
+        let der = CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let details = wt_api::CertificateDetails::from_der(der.der()).unwrap();
+        assert_eq!((details.key.to_string().as_str(), details.key), (words, kind));
+        let followed = [der.der().as_ref(), b"\0"].concat();
+        assert_eq!(wt_api::CertificateDetails::from_der(&followed), None);
+    }
+    assert_eq!(wt_api::CertificateDetails::from_der(b"no certificate"), None);
+}

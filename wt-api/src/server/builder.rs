@@ -17,7 +17,7 @@ use crate::{
     mailbox::ShardBox,
     runtime::{self, RuntimeHandle},
     socket::{DatagramSocket, SocketOptions, fit, must_be_only_v6},
-    tls::{self, Identities, Identity},
+    tls::{self, Identities, Identity, SelfSigned},
 };
 
 /// Pending handshakes from which on clients have to prove their address first.
@@ -31,6 +31,7 @@ const MAX_CONNECTIONS: usize = 10_000;
 #[must_use]
 pub struct ServerBuilder {
     identity: Option<Identity>,
+    renewing: Option<SelfSigned>,
     named: Vec<(String, Identity)>,
     rustls: Option<Arc<rustls::ServerConfig>>,
     addresses: Vec<SocketAddr>,
@@ -52,6 +53,7 @@ impl ServerBuilder {
     pub(super) fn new() -> Self {
         Self {
             identity: None,
+            renewing: None,
             named: Vec::new(),
             rustls: None,
             addresses: Vec::new(),
@@ -67,7 +69,24 @@ impl ServerBuilder {
     /// The certificate chain and key, shown to clients that ask for no name or for one without an
     /// [`identity_for`](Self::identity_for) it. [`Server::set_identity`] replaces it later.
     pub fn identity(mut self, identity: Identity) -> Self {
-        self.identity = Some(identity);
+        (self.identity, self.renewing) = (Some(identity), None);
+        self
+    }
+
+    /// In place of one [`identity`](Self::identity): self-signed ones that follow each other before they expire. Clients
+    /// accept them by [`Server::certificate_hashes`], which has to reach them anew every few days.
+    /// [`Server::set_identity`] ends it.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use wt_api::{SelfSigned, Server};
+    /// let server = Server::builder().renew_self_signed(SelfSigned::new(["localhost"])?).build()?;
+    /// println!("hashes for pages: {:?}", server.certificate_hashes());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn renew_self_signed(mut self, identities: SelfSigned) -> Self {
+        (self.identity, self.renewing) = (None, Some(identities));
         self
     }
 
@@ -151,7 +170,10 @@ impl ServerBuilder {
         if let Some(config) = &self.rustls {
             return Ok((tls::own_server_config(config)?, None));
         }
-        let identities = Arc::new(Identities::new(self.identity.take().ok_or(ServerError::NoIdentity)?));
+        let identities = Arc::new(match self.renewing.take() {
+            Some(renewing) => Identities::renewing(renewing),
+            None => Identities::new(self.identity.take().ok_or(ServerError::NoIdentity)?),
+        });
         for (name, identity) in &self.named {
             identities.set_named(name, identity)?;
         }
@@ -219,6 +241,11 @@ impl ServerBuilder {
         // All or none: an address that fails leaves no task behind.
         for shard in shards {
             runtime.spawn(Box::pin(shard));
+        }
+        if let Some(identities) = identities.as_ref().filter(|identities| identities.self_signed().is_some())
+        {
+            let renewal = tls::renew(Arc::downgrade(identities), Arc::clone(&runtime));
+            runtime.spawn(Box::pin(renewal));
         }
         Ok(Server { shared, inboxes, addresses, identities, runtime })
     }

@@ -217,6 +217,14 @@ impl Server {
         self.identities.as_ref().map(|identities| identities.default_identity().certificate_hash())
     }
 
+    /// The hashes that clients should know: that of the current certificate and, with
+    /// [`renew_self_signed`](ServerBuilder::renew_self_signed), that of the next one. Empty with a rustls configuration of
+    /// the application's own.
+    #[must_use]
+    pub fn certificate_hashes(&self) -> Vec<CertificateHash> {
+        self.identities.as_ref().map(|identities| identities.hashes()).unwrap_or_default()
+    }
+
     /// Replaces the identity for new connections, such as before its certificate expires. Connections and sessions that
     /// exist go on with the one that their handshake took, one that is under way may show either.
     ///

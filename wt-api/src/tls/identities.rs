@@ -13,14 +13,16 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::Identity;
-use crate::error::IdentityError;
+use super::{Identity, SelfSigned};
+use crate::{error::IdentityError, options::CertificateHash};
 
 /// A server's identities; each can be replaced while the server runs.
 pub(crate) struct Identities(RwLock<Table>);
 
 struct Table {
     default: Identity,
+    /// Where the default comes from, while it renews itself.
+    renewing: Option<SelfSigned>,
     /// Lower-case names.
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// What follows the `*.` of a wildcard.
@@ -35,7 +37,39 @@ impl fmt::Debug for Identities {
 
 impl Identities {
     pub(crate) fn new(default: Identity) -> Self {
-        Self(RwLock::new(Table { default, exact: HashMap::new(), wildcards: HashMap::new() }))
+        Self::with(default, None)
+    }
+
+    /// A default identity that is to be [`renewed`](Self::renewed).
+    pub(crate) fn renewing(identities: SelfSigned) -> Self {
+        Self::with(identities.current().clone(), Some(identities))
+    }
+
+    fn with(default: Identity, renewing: Option<SelfSigned>) -> Self {
+        Self(RwLock::new(Table { default, renewing, exact: HashMap::new(), wildcards: HashMap::new() }))
+    }
+
+    /// What renews itself here.
+    pub(crate) fn self_signed(&self) -> Option<SelfSigned> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).renewing.clone()
+    }
+
+    /// Shows the current one of these from now on. False, and without effect, if nothing renews itself here any more.
+    pub(crate) fn renewed(&self, identities: SelfSigned) -> bool {
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if table.renewing.is_none() {
+            return false;
+        }
+        table.default = identities.current().clone();
+        table.renewing = Some(identities);
+        true
+    }
+
+    /// The hash of the default identity, and of the one that will follow it by itself.
+    pub(crate) fn hashes(&self) -> Vec<CertificateHash> {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let next = table.renewing.as_ref().map(|identities| identities.next().certificate_hash());
+        std::iter::once(table.default.certificate_hash()).chain(next).collect()
     }
 
     /// The identity for clients that ask for no name, or for one without an identity of its own.
@@ -43,8 +77,10 @@ impl Identities {
         self.0.read().unwrap_or_else(PoisonError::into_inner).default.clone()
     }
 
+    /// Sets the default identity; nothing renews itself any more.
     pub(crate) fn set_default(&self, identity: Identity) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).default = identity;
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        (table.default, table.renewing) = (identity, None);
     }
 
     /// Sets the identity for a DNS name, or for the names that a wildcard stands for.

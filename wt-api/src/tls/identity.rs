@@ -1,17 +1,11 @@
 //! A server's certificate chain and private key.
 
-use std::{
-    fs,
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fs, path::Path, sync::Arc, time::SystemTime};
 
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::pem;
+use super::{CertificateDetails, pem};
 use crate::{error::IdentityError, options::CertificateHash};
 
 /// A certificate chain with its private key.
@@ -76,8 +70,20 @@ impl Identity {
     /// # Errors
     /// A name that no certificate can hold.
     pub fn self_signed<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Result<Self, IdentityError> {
-        let now = time::OffsetDateTime::from(crate::runtime::wall_clock());
-        Self::self_signed_between(names, now - time::Duration::HOUR, now + time::Duration::days(13))
+        Self::self_signed_at(names, crate::runtime::wall_clock())
+    }
+
+    /// The same, made at `now`.
+    pub(crate) fn self_signed_at<N: Into<String>>(
+        names: impl IntoIterator<Item = N>,
+        now: SystemTime,
+    ) -> Result<Self, IdentityError> {
+        let now = time::OffsetDateTime::from(now);
+        let early = now.checked_sub(time::Duration::HOUR);
+        let (Some(from), Some(to)) = (early, now.checked_add(time::Duration::days(13))) else {
+            return Err(IdentityError::Generation("no certificate can hold this time".to_owned()));
+        };
+        Self::self_signed_between(names, from, to)
     }
 
     pub(crate) fn self_signed_between<N: Into<String>>(
@@ -170,34 +176,26 @@ impl Identity {
     /// From when until when the end-entity certificate is valid, to the second. `None` if it cannot be read.
     #[must_use]
     pub fn validity(&self) -> Option<(SystemTime, SystemTime)> {
-        let (_, certificate) = X509Certificate::from_der(self.end_entity()).ok()?;
-        let at = |time: x509_parser::time::ASN1Time| {
-            let seconds = u64::try_from(time.timestamp()).ok()?;
-            SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
-        };
-        Some((at(certificate.validity().not_before)?, at(certificate.validity().not_after)?))
+        self.details().map(|details| (details.not_before, details.not_after))
     }
 
     /// The DNS names and IP addresses that the end-entity certificate is for (RFC 5280 §4.2.1.6).
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let Ok((_, certificate)) = X509Certificate::from_der(self.end_entity()) else { return Vec::new() };
-        let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
-        let name = |name: &GeneralName<'_>| match name {
-            GeneralName::DNSName(name) => Some((*name).to_owned()),
-            GeneralName::IPAddress(bytes) => address(bytes),
-            _ => None,
-        };
-        extension.value.general_names.iter().filter_map(name).collect()
+        self.details().map(|details| details.names).unwrap_or_default()
     }
 
     /// Base64 of the SHA-256 of the end-entity certificate's public key (its `SubjectPublicKeyInfo`), as Chromium's option
     /// `--ignore-certificate-errors-spki-list` takes it. `None` if the certificate cannot be read.
     #[must_use]
     pub fn public_key_pin(&self) -> Option<String> {
-        let (_, certificate) = X509Certificate::from_der(self.end_entity()).ok()?;
-        let digest = ring::digest::digest(&ring::digest::SHA256, certificate.public_key().raw);
-        Some(pem::base64(digest.as_ref()))
+        self.details().map(|details| details.public_key_pin)
+    }
+
+    /// What the end-entity certificate says. `None` if it cannot be read.
+    #[must_use]
+    pub fn details(&self) -> Option<CertificateDetails> {
+        CertificateDetails::from_der(self.end_entity())
     }
 
     fn end_entity(&self) -> &[u8] {
@@ -218,14 +216,6 @@ fn mismatch(certified: &CertifiedKey) -> IdentityError {
         Some(index) => IdentityError::ChainOrder { position: index + 1 },
         None => IdentityError::KeyMismatch,
     }
-}
-
-fn address(bytes: &[u8]) -> Option<String> {
-    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
-        return Some(std::net::Ipv4Addr::from(v4).to_string());
-    }
-    let v6 = <[u8; 16]>::try_from(bytes).ok()?;
-    Some(std::net::Ipv6Addr::from(v6).to_string())
 }
 
 #[cfg(test)]

@@ -2,9 +2,12 @@
 //!
 //! Owns what rustls is told. Must never know connections.
 
+mod certificate;
 mod identities;
 mod identity;
+mod judge;
 mod pem;
+mod renewal;
 mod verify;
 
 use std::{
@@ -21,8 +24,11 @@ use rustls::{
     time_provider::TimeProvider,
 };
 
+pub use certificate::{CertificateDetails, CertificateKey};
 pub(crate) use identities::Identities;
 pub use identity::Identity;
+pub use renewal::SelfSigned;
+pub(crate) use renewal::renew;
 
 use crate::{
     error::{CertificateError, ServerError},

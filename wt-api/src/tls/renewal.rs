@@ -1,0 +1,224 @@
+//! Self-signed identities that follow each other: clients that accept certificates by hash take none that is valid for
+//! more than two weeks, so a server that runs longer needs the next one in time, and its clients need to know it.
+//!
+//! Owns the schedule. Must never know clocks: the time is an argument.
+
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, SystemTime},
+};
+
+use super::{Identities, Identity};
+use crate::{
+    error::IdentityError,
+    options::CertificateHash,
+    runtime::{self, RuntimeHandle},
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// How long an identity is shown. The one after it is made when it begins, so that each exists for twice this time, and
+/// that stays below the 13 days for which a self-signed identity is valid.
+const TURN: Duration = Duration::from_secs(6 * 86_400);
+/// Identities are valid from so long before they are made.
+const EARLY: Duration = Duration::from_secs(3_600);
+/// How often the calendar is looked at: it may be set, and a machine may sleep, without the timer noticing.
+const LOOK: Duration = Duration::from_secs(3_600);
+
+/// A self-signed identity and the next one, for a server that runs longer than a certificate is valid.
+///
+/// An identity is shown for 6 days; the next one is made when it begins to be shown. So a client that knows
+/// [both hashes](Self::certificate_hashes) can connect for at least 6 days more, and each certificate is replaced
+/// after 12 of its 13 days.
+///
+/// [`ServerBuilder::renew_self_signed`](crate::ServerBuilder::renew_self_signed) does all this by itself.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use wt_api::SelfSigned;
+/// let mut identities = SelfSigned::new(["localhost"]).unwrap();
+/// let [shown, next] = identities.certificate_hashes();
+/// assert!(identities.renew(SystemTime::now() + Duration::from_secs(6 * 86_400)).unwrap());
+/// assert_eq!(identities.current().certificate_hash(), next);
+/// assert_ne!(identities.next().certificate_hash(), shown);
+/// ```
+#[derive(Clone, Debug)]
+pub struct SelfSigned {
+    names: Vec<String>,
+    current: Identity,
+    next: Identity,
+    /// When the next one is to be shown.
+    turn: SystemTime,
+}
+
+impl SelfSigned {
+    /// Makes two identities for `names`, as [`Identity::self_signed`] does, the first to be shown from now on.
+    ///
+    /// # Errors
+    /// A name that no certificate can hold.
+    pub fn new<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Result<Self, IdentityError> {
+        Self::new_at(names, runtime::wall_clock())
+    }
+
+    /// The same for another time than now.
+    ///
+    /// # Errors
+    /// A name that no certificate can hold; a time that no certificate can hold.
+    pub fn new_at<N: Into<String>>(
+        names: impl IntoIterator<Item = N>,
+        now: SystemTime,
+    ) -> Result<Self, IdentityError> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        let (current, next) =
+            (Identity::self_signed_at(&names, now)?, Identity::self_signed_at(&names, now)?);
+        Ok(Self { names, current, next, turn: later(now, TURN) })
+    }
+
+    /// The identity to show now.
+    #[must_use]
+    pub fn current(&self) -> &Identity {
+        &self.current
+    }
+
+    /// The identity that will be shown after it; valid already.
+    #[must_use]
+    pub fn next(&self) -> &Identity {
+        &self.next
+    }
+
+    /// The hashes of both, the current one first: what a client should know.
+    #[must_use]
+    pub fn certificate_hashes(&self) -> [CertificateHash; 2] {
+        [self.current.certificate_hash(), self.next.certificate_hash()]
+    }
+
+    /// When the next identity is to be shown.
+    #[must_use]
+    pub fn renew_at(&self) -> SystemTime {
+        self.turn
+    }
+
+    /// Makes the next identity the current one, and one more, if it is time; true if so. If the calendar has
+    /// moved too far for that, in either direction, both are new.
+    ///
+    /// # Errors
+    /// No key could be made. Nothing has changed then.
+    pub fn renew(&mut self, now: SystemTime) -> Result<bool, IdentityError> {
+        // The calendar was set back to before anything here is valid.
+        let not_yet = later(now, TURN + EARLY) < self.turn;
+        if now < self.turn && !not_yet {
+            return Ok(false);
+        }
+        // Later than a day after its turn, the next one would end before it is replaced.
+        if not_yet || now > later(self.turn, DAY) {
+            *self = Self::new_at(&self.names, now)?;
+            return Ok(true);
+        }
+        let next = Identity::self_signed_at(&self.names, now)?;
+        self.current = std::mem::replace(&mut self.next, next);
+        self.turn = later(now, TURN);
+        Ok(true)
+    }
+}
+
+/// A time that cannot be represented never comes.
+fn later(time: SystemTime, by: Duration) -> SystemTime {
+    time.checked_add(by).unwrap_or(time)
+}
+
+/// Renews a server's identity until the server is gone, or has an identity of another kind.
+pub(crate) async fn renew(identities: Weak<Identities>, runtime: RuntimeHandle) {
+    loop {
+        let now = runtime.wall_clock();
+        let Some(renewing) = identities.upgrade().and_then(|identities| look(&identities, now)) else {
+            return;
+        };
+        let wait = renewing.duration_since(now).unwrap_or_default().min(LOOK);
+        runtime::sleep_until(&runtime, runtime.now() + wait).await;
+    }
+}
+
+/// Renews if it is time; tells when to look again.
+fn look(identities: &Arc<Identities>, now: SystemTime) -> Option<SystemTime> {
+    let mut renewing = identities.self_signed()?;
+    match renewing.renew(now) {
+        Ok(true) => {
+            let at = renewing.renew_at();
+            // Keys are made outside the lock: the application may have set another identity meanwhile.
+            identities.renewed(renewing).then(|| {
+                tracing::info!("the self-signed certificate was renewed");
+                at
+            })
+        }
+        Ok(false) => Some(renewing.renew_at()),
+        Err(error) => {
+            tracing::warn!(%error, "the self-signed certificate could not be renewed");
+            Some(later(now, LOOK))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::WebTransportOptions;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn start() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000)
+    }
+
+    /// Whether a browser that knows its hash would take it.
+    fn is_good(identity: &Identity, now: SystemTime) -> bool {
+        let options = WebTransportOptions::new().server_certificate_hashes([identity.certificate_hash()]);
+        options.judge_certificate("localhost", &identity.certificate_chain(), now) == Ok(())
+    }
+
+    #[test]
+    fn both_are_valid_at_every_hour_of_twenty_days_and_what_was_next_comes_next() {
+        let mut identities = SelfSigned::new_at(["localhost"], start()).unwrap();
+        let (mut turns, mut now) = (0, start());
+        while now < start() + 20 * DAY {
+            let [_, next] = identities.certificate_hashes();
+            if identities.renew(now).unwrap() {
+                turns += 1;
+                assert_eq!(identities.current().certificate_hash(), next);
+                assert_eq!(identities.renew_at(), now + TURN);
+            }
+            assert!(is_good(identities.current(), now) && is_good(identities.next(), now), "{now:?}");
+            assert_ne!(identities.current().certificate_hash(), identities.next().certificate_hash());
+            now += HOUR;
+        }
+        assert_eq!(turns, 3);
+    }
+
+    #[test]
+    fn a_calendar_that_jumps_leaves_nothing_that_is_invalid() {
+        let jumps = [TURN, TURN + DAY, TURN + DAY + HOUR, 100 * DAY];
+        for (now, kept) in jumps
+            .map(|jump| (start() + jump, jump <= TURN + DAY))
+            .into_iter()
+            .chain([(start() - 2 * HOUR, false)])
+        {
+            let mut identities = SelfSigned::new_at(["localhost"], start()).unwrap();
+            let [_, next] = identities.certificate_hashes();
+            assert!(identities.renew(now).unwrap());
+            assert_eq!(identities.current().certificate_hash() == next, kept, "{now:?}");
+            // Until the next turn.
+            for later in [now, now + TURN] {
+                assert!(
+                    is_good(identities.current(), later) && is_good(identities.next(), later),
+                    "{later:?}"
+                );
+            }
+        }
+        let mut identities = SelfSigned::new_at(["localhost"], start()).unwrap();
+        assert!(!identities.renew(start() - HOUR).unwrap(), "still valid then");
+        assert!(is_good(identities.current(), start() - HOUR));
+    }
+
+    #[test]
+    fn a_name_that_no_certificate_can_hold_is_an_error() {
+        assert!(matches!(SelfSigned::new_at(["exämple"], start()), Err(IdentityError::Generation(_))));
+    }
+}
