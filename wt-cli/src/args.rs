@@ -28,6 +28,9 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Open a session: standard input goes to a stream, the stream comes to standard output
     Connect(Connect),
+    /// Make, show and rotate certificates that browsers accept by their hash
+    #[command(subcommand)]
+    Cert(CertAction),
     /// Measure throughput and round trips; prints one JSON line per run
     Perf(Perf),
 }
@@ -80,6 +83,54 @@ pub(crate) struct Connect {
     /// Congestion controller: cubic or newreno
     #[arg(long, value_name = "NAME", default_value = "cubic")]
     pub(crate) congestion: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertAction {
+    /// Write a self-signed certificate for 13 days and its key, and tell what pages and browsers need
+    Make(CertMake),
+    /// Tell the same of a certificate that is there, and whether browsers take it by hash
+    Show {
+        /// The certificate in PEM or DER; of a chain the first
+        file: PathBuf,
+    },
+    /// Replace a certificate and its key before they expire, for the same names; tells the old hash and the new one
+    Rotate(CertRotate),
+}
+
+/// Where certificate and key are. One file can hold both: it changes in one step.
+#[derive(Debug, Args)]
+pub(crate) struct CertFiles {
+    /// Certificate file (PEM)
+    #[arg(long, value_name = "PEM", default_value = "cert.pem")]
+    pub(crate) cert: PathBuf,
+    /// Key file (PEM), readable for its owner alone; may be the certificate file
+    #[arg(long, value_name = "PEM", default_value = "key.pem")]
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertMake {
+    #[command(flatten)]
+    pub(crate) files: CertFiles,
+    /// DNS name or IP address that the certificate is for; may be given several times
+    #[arg(long, value_name = "NAME", default_values = ["localhost", "127.0.0.1", "::1"])]
+    pub(crate) name: Vec<String>,
+    /// Replace files that are there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertRotate {
+    #[command(flatten)]
+    pub(crate) files: CertFiles,
+    /// Do nothing while the certificate is valid for this many days or more
+    #[arg(long, value_name = "DAYS", default_value_t = 6)]
+    pub(crate) before: u32,
+    /// Rotate however long it is valid
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// What `weft perf` measures. The options are those of the harnesses that measure other stacks on the same work.

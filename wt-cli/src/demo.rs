@@ -5,15 +5,15 @@ use std::{net::SocketAddr, time::Duration};
 use bytes::Bytes;
 use serde_json::json;
 use wt_api::{
-    CertificateHash, CloseInfo, Identity, SendStreamOptions, WebTransport, WebTransportOptions,
-    WebTransportStats,
+    CertificateHash, CloseInfo, SendStreamOptions, WebTransport, WebTransportOptions, WebTransportStats,
 };
 
 use crate::{
     args::Demo,
     echo,
     exit::{Ended, Exit},
-    output, page, serve,
+    output, page,
+    serve::{self, Certificate},
     signals::Signals,
 };
 
@@ -22,9 +22,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
-    let identity =
-        Identity::self_signed(["localhost", "127.0.0.1", "::1"]).map_err(|e| Ended::new(Exit::Failure, e))?;
-    let hash = identity.certificate_hash();
+    let identities = serve::self_signed()?;
     let listener = page::bind(args.port).await.map_err(|error| {
         Ended::new(Exit::Usage, format!("cannot serve the page on port {}: {error}", args.port))
     })?;
@@ -34,14 +32,14 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         SocketAddr::from(([127, 0, 0, 1], args.port)),
         "[::1]:0".parse().map_err(|e| Ended::new(Exit::Failure, e))?,
     ];
-    let server = serve::start(identity, &listen, &origins, "cubic")?;
+    let server = serve::start(Certificate::Renewing(identities), &listen, &origins, "cubic")?;
     let accepting = echo::accept(&server);
     tokio::pin!(accepting);
     let addresses = server.local_addresses().to_vec();
     let mut good = true;
     for address in &addresses {
         let steps = tokio::select! {
-            steps = drive(*address, hash) => steps,
+            steps = drive(*address, server.certificate_hashes()) => steps,
             () = &mut accepting => return Err(Ended::new(Exit::Failure, "the server stopped")),
         };
         good &= report(*address, &steps, json);
@@ -52,10 +50,11 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
     }
     let url = format!("https://{}{}", addresses[0], echo::PATH);
     println!("\nOpen http://localhost:{page_port}/ in a browser to go on by hand (Ctrl-C ends).");
-    println!("Session URL {url}, certificate hash {hash}");
+    println!("Session URL {url}, hashes of its certificate and of the next one");
+    server.certificate_hashes().iter().for_each(|hash| println!("  {hash}"));
     let mut signals = Signals::listen()?;
     tokio::select! {
-        () = page::serve(listener, page::page(&url, &hash.to_string())) => {}
+        () = page::serve(listener, || page::page(&url, &server.certificate_hashes())) => {}
         () = &mut accepting => {}
         () = signals.stop() => server.shutdown(DRAIN).await,
     }
@@ -68,9 +67,9 @@ struct Steps {
     stats: Option<WebTransportStats>,
 }
 
-async fn drive(address: SocketAddr, hash: CertificateHash) -> Steps {
+async fn drive(address: SocketAddr, hashes: Vec<CertificateHash>) -> Steps {
     let mut steps = Steps { steps: Vec::new(), stats: None };
-    let options = WebTransportOptions::new().server_certificate_hashes([hash]);
+    let options = WebTransportOptions::new().server_certificate_hashes(hashes);
     let session = match WebTransport::new(&format!("https://{address}{}", echo::PATH), options) {
         Ok(session) => session,
         Err(error) => {

@@ -1,6 +1,8 @@
 //! The command `weft`.
 
 mod args;
+mod calendar;
+mod cert;
 mod connect;
 mod demo;
 mod echo;
@@ -52,6 +54,7 @@ async fn run(cli: &Cli) -> Result<Exit, Ended> {
         Command::Demo(args) => demo::run(args, cli.json).await,
         Command::Serve(args) => serve::run(args, cli.json).await,
         Command::Connect(args) => connect::run(args, cli.json).await,
+        Command::Cert(action) => cert::run(action, cli.json),
         Command::Perf(args) => perf::run(args).await,
     }
 }

@@ -1,19 +1,21 @@
 //! The page of the demonstration, over plain HTTP on localhost: browsers treat it as a secure context.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
+use wt_api::CertificateHash;
 
 const PAGE: &str = include_str!("page.html");
 /// A request head larger than this is not one of a browser that loads this page.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Fills in where the session goes and which certificate it will meet.
-pub(crate) fn page(url: &str, hash: &str) -> String {
-    PAGE.replace("{{URL}}", url).replace("{{HASH}}", hash)
+/// Fills in where the session goes and which certificates it may meet.
+pub(crate) fn page(url: &str, hashes: &[CertificateHash]) -> String {
+    let hashes: Vec<String> = hashes.iter().map(ToString::to_string).collect();
+    PAGE.replace("{{URL}}", url).replace("{{HASHES}}", &hashes.join(" "))
 }
 
 /// A listener for the page on a free (or the given) port of 127.0.0.1.
@@ -21,20 +23,19 @@ pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await
 }
 
-/// Serves the page until the task is dropped.
-pub(crate) async fn serve(listener: TcpListener, page: String) {
-    let page: Arc<str> = page.into();
+/// Serves the page, made anew each time, until the task is dropped.
+pub(crate) async fn serve(listener: TcpListener, page: impl Fn() -> String) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(answer(stream, Arc::clone(&page)));
+                tokio::spawn(answer(stream, page()));
             }
             Err(error) => tracing::debug!(%error, "no connection for the page"),
         }
     }
 }
 
-async fn answer(mut stream: TcpStream, page: Arc<str>) {
+async fn answer(mut stream: TcpStream, page: String) {
     let mut head = Vec::new();
     let mut buffer = [0; 1024];
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {

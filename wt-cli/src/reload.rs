@@ -19,27 +19,36 @@ pub(crate) struct CertificateFiles {
     key: PathBuf,
     /// What the last attempt found.
     seen: Option<Contents>,
+    /// Why it could not be used, if that is not told yet.
+    untold: Option<IdentityError>,
 }
 
 impl CertificateFiles {
     pub(crate) fn new(certificates: PathBuf, key: PathBuf) -> Self {
-        Self { certificates, key, seen: None }
+        Self { certificates, key, seen: None, untold: None }
     }
 
     /// The identity in the files, whether or not they changed.
     pub(crate) async fn load(&mut self) -> Result<Identity, IdentityError> {
+        self.untold = None;
         self.seen = Some(self.contents().await);
         // Reads once more, for errors that name their file; a change in between is seen by the next poll.
         Identity::from_pem_files(&self.certificates, &self.key)
     }
 
-    /// The identity in the files if they are not as they were the last time. What cannot be used is told once, and again
-    /// after the next change: a tool that writes one file after the other is in between for a moment.
+    /// The identity in the files if they are not as they were the last time. What cannot be used is told once, and only
+    /// if the next poll finds it unchanged: a tool that writes one file after the other is in between for a moment.
     pub(crate) async fn poll(&mut self) -> Option<Result<Identity, IdentityError>> {
         if self.seen.as_ref() == Some(&self.contents().await) {
-            return None;
+            return self.untold.take().map(Err);
         }
-        Some(self.load().await)
+        match self.load().await {
+            Ok(identity) => Some(Ok(identity)),
+            Err(error) => {
+                self.untold = Some(error);
+                None
+            }
+        }
     }
 
     async fn contents(&self) -> Contents {
@@ -47,5 +56,37 @@ impl CertificateFiles {
             (Ok(certificates), Ok(key)) => Ok([certificates, key]),
             (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pair_that_is_half_written_is_not_told() {
+        let directory = std::env::temp_dir().join(format!("weft-half-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let (cert, key) = (directory.join("cert.pem"), directory.join("key.pem"));
+        let [old, new, other] = [(); 3].map(|()| Identity::self_signed(["localhost"]).unwrap());
+        fs::write(&cert, old.certificate_chain_pem()).unwrap();
+        fs::write(&key, old.private_key_pem()).unwrap();
+        let mut files = CertificateFiles::new(cert.clone(), key.clone());
+        files.load().await.unwrap();
+        assert!(files.poll().await.is_none(), "nothing changed");
+        fs::write(&key, new.private_key_pem()).unwrap();
+        assert!(files.poll().await.is_none(), "in between");
+        fs::write(&cert, new.certificate_chain_pem()).unwrap();
+        let read = files.poll().await.unwrap().unwrap();
+        assert_eq!(read.certificate_hash(), new.certificate_hash());
+        // What stays wrong is told, once.
+        fs::write(&key, other.private_key_pem()).unwrap();
+        assert!(files.poll().await.is_none());
+        let error = files.poll().await.unwrap().unwrap_err();
+        assert!(matches!(error, IdentityError::InFiles { .. }), "{error}");
+        assert!(files.poll().await.is_none());
+        fs::remove_dir_all(&directory).unwrap();
     }
 }

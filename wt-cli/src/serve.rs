@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use quic_core::TransportConfig;
 use serde_json::json;
-use wt_api::{CertificateHash, Identity, Server};
+use wt_api::{CertificateHash, Identity, SelfSigned, Server};
 
 use crate::{
     args::Serve,
@@ -18,24 +18,21 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
-    let (identity, reloading) = match (&args.cert, &args.key) {
+    let (certificate, reloading) = match (&args.cert, &args.key) {
         (Some(cert), Some(key)) => {
             let mut files = CertificateFiles::new(cert.clone(), key.clone());
             let identity = files.load().await.map_err(|error| Ended::new(Exit::Usage, error))?;
-            (identity, Some((files, Hangup::listen()?)))
+            (Certificate::Given(identity), Some((files, Hangup::listen()?)))
         }
-        _ => {
-            let identity = Identity::self_signed(["localhost", "127.0.0.1", "::1"]);
-            (identity.map_err(|error| Ended::new(Exit::Failure, error))?, None)
-        }
+        _ => (Certificate::Renewing(self_signed()?), None),
     };
-    let hash = identity.certificate_hash();
-    let server = start(identity, &args.listen, &args.origin, &args.congestion)?;
+    let server = start(certificate, &args.listen, &args.origin, &args.congestion)?;
     let mut signals = Signals::listen()?;
-    announce(server.local_addresses(), &hash, json);
+    announce(&server, json);
     tokio::select! {
         () = echo::accept(&server) => Ok(Exit::Success),
         () = reload(&server, reloading, json) => Ok(Exit::Failure),
+        () = tell_renewals(&server, json) => Ok(Exit::Failure),
         () = signals.stop() => {
             tracing::info!("draining; a second signal ends at once");
             tokio::select! {
@@ -43,6 +40,40 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
                 () = signals.stop() => Ok(Exit::Interrupted),
             }
         }
+    }
+}
+
+/// What a server shows its clients.
+pub(crate) enum Certificate {
+    /// One from files.
+    Given(Identity),
+    /// Self-signed ones that follow each other.
+    Renewing(SelfSigned),
+}
+
+/// Self-signed certificates for this machine alone.
+pub(crate) fn self_signed() -> Result<SelfSigned, Ended> {
+    SelfSigned::new(["localhost", "127.0.0.1", "::1"]).map_err(|error| Ended::new(Exit::Failure, error))
+}
+
+/// Tells the hashes whenever self-signed certificates were renewed, without end.
+async fn tell_renewals(server: &Server, json: bool) {
+    let mut told = server.certificate_hashes();
+    let mut ticks = tokio::time::interval(INTERVAL);
+    loop {
+        ticks.tick().await;
+        let hashes = server.certificate_hashes();
+        // Read from files there is one, and reading it again is told elsewhere.
+        if hashes.len() < 2 || hashes == told {
+            continue;
+        }
+        if json {
+            println!("{}", json!({ "renewed": true, "certificateHashes": texts(&hashes) }));
+        } else {
+            println!("certificate renewed");
+            print_hashes(&hashes);
+        }
+        told = hashes;
     }
 }
 
@@ -81,14 +112,17 @@ fn tell_reload(used: &Result<CertificateHash, String>, json: bool) {
 
 /// Starts the echo server.
 pub(crate) fn start(
-    identity: Identity,
+    certificate: Certificate,
     listen: &[SocketAddr],
     origins: &[String],
     congestion: &str,
 ) -> Result<Server, Ended> {
     let usage = |error: &dyn std::fmt::Display| Ended::new(Exit::Usage, error);
-    let mut builder =
-        Server::builder().identity(identity).transport(transport(congestion)?).http_handler(echo::http);
+    let builder = match certificate {
+        Certificate::Given(identity) => Server::builder().identity(identity),
+        Certificate::Renewing(identities) => Server::builder().renew_self_signed(identities),
+    };
+    let mut builder = builder.transport(transport(congestion)?).http_handler(echo::http);
     for address in listen {
         builder = builder.listen(*address);
     }
@@ -115,22 +149,41 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Ended> {
         .map_err(|error| Ended::new(Exit::Usage, format!("cannot read {}: {error}", path.display())))
 }
 
-fn announce(addresses: &[SocketAddr], hash: &CertificateHash, json: bool) {
-    let bytes: Vec<String> = hash.as_bytes().iter().map(|byte| format!("0x{byte:02x}")).collect();
+fn announce(server: &Server, json: bool) {
+    let (addresses, hashes) = (server.local_addresses(), server.certificate_hashes());
     if json {
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        println!("{}", json!({ "listening": addresses, "certificateHash": hash.to_string() }));
+        let hashes = texts(&hashes);
+        println!(
+            "{}",
+            json!({ "listening": addresses, "certificateHash": hashes.first(), "certificateHashes": hashes })
+        );
         return;
     }
     for address in addresses {
         println!("listening on {address} (UDP): https://{address}{}", echo::PATH);
     }
-    println!("certificate hash for --cert-hash:\n  {hash}");
-    println!(
-        "and for a page:\n  serverCertificateHashes: [{{ algorithm: \"sha-256\", value: new Uint8Array(["
-    );
-    for line in bytes.chunks(12) {
-        println!("    {},", line.join(", "));
+    print_hashes(&hashes);
+}
+
+fn texts(hashes: &[CertificateHash]) -> Vec<String> {
+    hashes.iter().map(ToString::to_string).collect()
+}
+
+/// The hash of the certificate, and that of the next one if it is made already: clients should know both.
+fn print_hashes(hashes: &[CertificateHash]) {
+    println!("certificate hash for --cert-hash:");
+    for (hash, what) in hashes.iter().zip(["", "  (the next certificate)"]) {
+        println!("  {hash}{what}");
     }
-    println!("  ]) }}]");
+    println!("and for a page:\n  serverCertificateHashes: [");
+    for hash in hashes {
+        println!("    {{ algorithm: \"sha-256\", value: new Uint8Array([");
+        let bytes: Vec<String> = hash.as_bytes().iter().map(|byte| format!("0x{byte:02x}")).collect();
+        for line in bytes.chunks(12) {
+            println!("      {},", line.join(", "));
+        }
+        println!("    ]) }},");
+    }
+    println!("  ]");
 }

@@ -1,0 +1,84 @@
+//! Writing certificate and key: whole or not at all, the key for the owner alone.
+//!
+//! Owns temporary files and modes. Must never know what a certificate says.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use wt_api::Identity;
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readers {
+    Everybody,
+    Owner,
+}
+
+/// A file with its content, under another name until it is moved into place. Dropped, it is removed.
+struct Staged {
+    temporary: PathBuf,
+    target: PathBuf,
+}
+
+impl Staged {
+    fn new(target: &Path, content: &str, readers: Readers) -> io::Result<Self> {
+        // A link stays one: what it points to is replaced.
+        let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}", std::process::id()));
+        let staged = Self { temporary: target.with_file_name(hidden), target };
+        let mut file = create(&staged.temporary, readers)?;
+        file.write_all(content.as_bytes())?;
+        // The name must not reach the disk before the content does.
+        file.sync_all()?;
+        Ok(staged)
+    }
+
+    fn commit(self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.target)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // After a commit there is none.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Creates a file that is not there.
+fn create(path: &Path, readers: Readers) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if readers == Readers::Owner {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    // Elsewhere the permissions of the directory count.
+    #[cfg(not(unix))]
+    let _ = readers;
+    options.open(path)
+}
+
+/// Writes an identity. Both paths may be one: then a reader sees the old pair or the new one. Of two files, both are whole
+/// before the first is moved into place, so that a reader sees a key without its certificate for an instant at most.
+pub(super) fn write(identity: &Identity, certificate: &Path, key: &Path) -> Result<(), (PathBuf, io::Error)> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |error| (path, error)
+    };
+    let (chain, secret) = (identity.certificate_chain_pem(), identity.private_key_pem());
+    if certificate == key {
+        let both = Staged::new(key, &(secret + &chain), Readers::Owner).map_err(at(key))?;
+        return both.commit().map_err(at(key));
+    }
+    let staged_key = Staged::new(key, &secret, Readers::Owner).map_err(at(key))?;
+    let staged_certificate = Staged::new(certificate, &chain, Readers::Everybody).map_err(at(certificate))?;
+    staged_key.commit().map_err(at(key))?;
+    staged_certificate.commit().map_err(at(certificate))
+}

@@ -1,0 +1,117 @@
+//! `weft cert`: certificates that browsers accept by hash.
+//!
+//! Lowest first: [`rules`] says what browsers take, [`files`] writes, [`report`] tells.
+
+mod files;
+mod report;
+pub(crate) mod rules;
+
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use serde_json::json;
+use wt_api::{CertificateDetails, Identity, IdentityError};
+
+use crate::{
+    args::{CertAction, CertFiles, CertMake, CertRotate},
+    calendar::{now, span, utc},
+    exit::{Ended, Exit},
+    serve,
+};
+
+pub(crate) fn run(action: &CertAction, json: bool) -> Result<Exit, Ended> {
+    match action {
+        CertAction::Make(args) => make(args, json),
+        CertAction::Show { file } => show(file, json),
+        CertAction::Rotate(args) => rotate(args, json),
+    }
+}
+
+fn make(args: &CertMake, json: bool) -> Result<Exit, Ended> {
+    let CertFiles { cert, key } = &args.files;
+    if let Some(there) = [cert, key].into_iter().find(|path| path.exists()).filter(|_| !args.force) {
+        let told = format!("{} is there already; --force replaces it", there.display());
+        return Err(Ended::new(Exit::Usage, told));
+    }
+    let identity = Identity::self_signed(&args.name).map_err(|error| Ended::new(Exit::Usage, error))?;
+    let details = details(&identity)?;
+    write(&identity, cert, key)?;
+    if json {
+        let mut object = report::json(&details, now());
+        object["files"] = json!({ "cert": cert, "key": key });
+        println!("{object}");
+        return Ok(Exit::Success);
+    }
+    println!("certificate in {}, key in {}\n", cert.display(), key.display());
+    report::print(&details, now());
+    report::print_recipes(&details, &[details.hash]);
+    Ok(Exit::Success)
+}
+
+fn show(file: &Path, json: bool) -> Result<Exit, Ended> {
+    let content = serve::read(file)?;
+    // The end entity comes first in a chain. What is no PEM may be DER.
+    let first = CertificateDer::pem_slice_iter(&content).next().and_then(Result::ok);
+    let details = CertificateDetails::from_der(first.as_deref().unwrap_or(&content)).ok_or_else(|| {
+        let told = format!("no certificate can be read from {}; give one in PEM or DER", file.display());
+        Ended::new(Exit::Usage, told)
+    })?;
+    if json {
+        println!("{}", report::json(&details, now()));
+        return Ok(Exit::Success);
+    }
+    report::print(&details, now());
+    report::print_recipes(&details, &[details.hash]);
+    Ok(Exit::Success)
+}
+
+fn rotate(args: &CertRotate, json: bool) -> Result<Exit, Ended> {
+    let CertFiles { cert, key } = &args.files;
+    let usage = |error: IdentityError| Ended::new(Exit::Usage, error);
+    let old = details(&Identity::from_pem_files(cert, key).map_err(usage)?)?;
+    if !args.force && !rules::is_due(&old, now(), args.before) {
+        let left = old.not_after.duration_since(now()).unwrap_or_default();
+        if json {
+            let current = report::json(&old, now());
+            println!(
+                "{}",
+                json!({ "rotated": false, "current": current, "certificateHashes": [old.hash.to_string()] })
+            );
+        } else {
+            println!(
+                "nothing to do: valid until {}, {} more\n  {}",
+                utc(old.not_after),
+                span(left),
+                old.hash
+            );
+        }
+        return Ok(Exit::Success);
+    }
+    let identity = Identity::self_signed(old.names.iter().map(String::as_str)).map_err(usage)?;
+    let new = details(&identity)?;
+    write(&identity, cert, key)?;
+    if json {
+        let hashes = [old.hash.to_string(), new.hash.to_string()];
+        let (previous, current) = (report::json(&old, now()), report::json(&new, now()));
+        println!(
+            "{}",
+            json!({ "rotated": true, "previous": previous, "current": current, "certificateHashes": hashes })
+        );
+        return Ok(Exit::Success);
+    }
+    println!("before  {}  until {}", old.hash, utc(old.not_after));
+    println!("now     {}  until {}", new.hash, utc(new.not_after));
+    println!("Pages should list both until every server has read the new files.");
+    report::print_recipes(&new, &[old.hash, new.hash]);
+    Ok(Exit::Success)
+}
+
+fn details(identity: &Identity) -> Result<CertificateDetails, Ended> {
+    identity.details().ok_or_else(|| Ended::new(Exit::Usage, "the certificate cannot be read"))
+}
+
+fn write(identity: &Identity, cert: &Path, key: &Path) -> Result<(), Ended> {
+    files::write(identity, cert, key).map_err(|(path, error): (PathBuf, _)| {
+        Ended::new(Exit::Usage, format!("cannot write {}: {error}", path.display()))
+    })
+}
