@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Open a session: standard input goes to a stream, the stream comes to standard output
     Connect(Connect),
+    /// Explain step by step why a session can or cannot be made, and what to change
+    Doctor(Doctor),
     /// Make, show and rotate certificates that browsers accept by their hash
     #[command(subcommand)]
     Cert(CertAction),
@@ -83,6 +85,28 @@ pub(crate) struct Connect {
     /// Congestion controller: cubic or newreno
     #[arg(long, value_name = "NAME", default_value = "cubic")]
     pub(crate) congestion: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// <https://HOST>[:PORT]/PATH
+    pub(crate) url: String,
+    /// Judge the certificate by this SHA-256 (64 hexadecimal digits), as a page with serverCertificateHashes does; may
+    /// be given several times
+    #[arg(long, value_name = "HEX")]
+    pub(crate) cert_hash: Vec<String>,
+    /// Trust this CA certificate (PEM) instead of the system's
+    #[arg(long, value_name = "PEM", conflicts_with = "cert_hash")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Send this origin, as a page of it would
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) origin: Option<String>,
+    /// Offer this application protocol; may be given several times, best first
+    #[arg(long, value_name = "NAME")]
+    pub(crate) protocol: Vec<String>,
+    /// How long each step may take, in seconds
+    #[arg(long, default_value_t = 5.0, value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) timeout: f64,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,6 @@
 //! `weft connect`.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -54,13 +54,22 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
 }
 
 fn options(args: &Connect) -> Result<WebTransportOptions, Ended> {
-    let mut options = WebTransportOptions::new().transport(serve::transport(&args.congestion)?);
-    if !args.cert_hash.is_empty() {
-        let hashes: Result<Vec<CertificateHash>, _> =
-            args.cert_hash.iter().map(|hash| hash.parse()).collect();
+    let options = WebTransportOptions::new().transport(serve::transport(&args.congestion)?);
+    trusting(options, &args.cert_hash, args.ca.as_deref())
+}
+
+/// Options with the trust that the command line asks for: certificates of these hashes, or of a CA in a file, or of those
+/// that the system knows.
+pub(crate) fn trusting(
+    mut options: WebTransportOptions,
+    hashes: &[String],
+    ca: Option<&Path>,
+) -> Result<WebTransportOptions, Ended> {
+    if !hashes.is_empty() {
+        let hashes: Result<Vec<CertificateHash>, _> = hashes.iter().map(|hash| hash.parse()).collect();
         options = options.server_certificate_hashes(hashes.map_err(|error| Ended::new(Exit::Usage, error))?);
     }
-    if let Some(ca) = &args.ca {
+    if let Some(ca) = ca {
         options = options.trusted_certificates(certificates(&serve::read(ca)?).map_err(|error| {
             Ended::new(Exit::Usage, format!("no certificate can be read from {}: {error}", ca.display()))
         })?);

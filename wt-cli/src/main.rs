@@ -5,6 +5,7 @@ mod calendar;
 mod cert;
 mod connect;
 mod demo;
+mod doctor;
 mod echo;
 mod exit;
 mod output;
@@ -54,6 +55,7 @@ async fn run(cli: &Cli) -> Result<Exit, Ended> {
         Command::Demo(args) => demo::run(args, cli.json).await,
         Command::Serve(args) => serve::run(args, cli.json).await,
         Command::Connect(args) => connect::run(args, cli.json).await,
+        Command::Doctor(args) => doctor::run(args, cli.json).await,
         Command::Cert(action) => cert::run(action, cli.json),
         Command::Perf(args) => perf::run(args).await,
     }

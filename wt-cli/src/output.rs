@@ -1,6 +1,10 @@
 //! What `weft` prints: tables for people, JSON for programs.
 
-use std::{fmt::Write as _, io::IsTerminal as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    io::{IsTerminal as _, Write as _},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use wt_api::WebTransportStats;
@@ -10,14 +14,46 @@ pub(crate) fn colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// What came of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
+    Ok,
+    Warning,
+    Failed,
+}
+
+impl Verdict {
+    /// The word for programs.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// A mark for a step that went well or did not.
 pub(crate) fn mark(good: bool) -> &'static str {
-    match (good, colours()) {
-        (true, true) => "\x1b[32mok\x1b[0m  ",
-        (true, false) => "ok  ",
-        (false, true) => "\x1b[31mFAIL\x1b[0m",
-        (false, false) => "FAIL",
+    verdict_mark(if good { Verdict::Ok } else { Verdict::Failed })
+}
+
+/// A mark for what came of a step.
+pub(crate) fn verdict_mark(verdict: Verdict) -> &'static str {
+    match (verdict, colours()) {
+        (Verdict::Ok, true) => "\x1b[32mok\x1b[0m  ",
+        (Verdict::Ok, false) => "ok  ",
+        (Verdict::Warning, true) => "\x1b[33mwarn\x1b[0m",
+        (Verdict::Warning, false) => "warn",
+        (Verdict::Failed, true) => "\x1b[31mFAIL\x1b[0m",
+        (Verdict::Failed, false) => "FAIL",
     }
+}
+
+/// Writes to standard output. Whoever reads may have seen enough, as with `| head`: that is no error.
+pub(crate) fn say(text: &str) {
+    let mut output = std::io::stdout().lock();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -16,6 +16,7 @@ use crate::{
     args::{CertAction, CertFiles, CertMake, CertRotate},
     calendar::{now, span, utc},
     exit::{Ended, Exit},
+    output::say,
     serve,
 };
 
@@ -39,12 +40,11 @@ fn make(args: &CertMake, json: bool) -> Result<Exit, Ended> {
     if json {
         let mut object = report::json(&details, now());
         object["files"] = json!({ "cert": cert, "key": key });
-        println!("{object}");
+        say(&format!("{object}\n"));
         return Ok(Exit::Success);
     }
-    println!("certificate in {}, key in {}\n", cert.display(), key.display());
-    report::print(&details, now());
-    report::print_recipes(&details, &[details.hash]);
+    let files = format!("certificate in {}, key in {}\n\n", cert.display(), key.display());
+    say(&(files + &report::text(&details, now()) + &report::recipes(&details, &[details.hash])));
     Ok(Exit::Success)
 }
 
@@ -57,11 +57,10 @@ fn show(file: &Path, json: bool) -> Result<Exit, Ended> {
         Ended::new(Exit::Usage, told)
     })?;
     if json {
-        println!("{}", report::json(&details, now()));
+        say(&format!("{}\n", report::json(&details, now())));
         return Ok(Exit::Success);
     }
-    report::print(&details, now());
-    report::print_recipes(&details, &[details.hash]);
+    say(&(report::text(&details, now()) + &report::recipes(&details, &[details.hash])));
     Ok(Exit::Success)
 }
 
@@ -70,21 +69,15 @@ fn rotate(args: &CertRotate, json: bool) -> Result<Exit, Ended> {
     let usage = |error: IdentityError| Ended::new(Exit::Usage, error);
     let old = details(&Identity::from_pem_files(cert, key).map_err(usage)?)?;
     if !args.force && !rules::is_due(&old, now(), args.before) {
-        let left = old.not_after.duration_since(now()).unwrap_or_default();
-        if json {
-            let current = report::json(&old, now());
-            println!(
-                "{}",
-                json!({ "rotated": false, "current": current, "certificateHashes": [old.hash.to_string()] })
-            );
+        let told = if json {
+            let hashes = [old.hash.to_string()];
+            json!({ "rotated": false, "current": report::json(&old, now()), "certificateHashes": hashes })
+                .to_string()
         } else {
-            println!(
-                "nothing to do: valid until {}, {} more\n  {}",
-                utc(old.not_after),
-                span(left),
-                old.hash
-            );
-        }
+            let left = old.not_after.duration_since(now()).unwrap_or_default();
+            format!("nothing to do: valid until {}, {} more\n  {}", utc(old.not_after), span(left), old.hash)
+        };
+        say(&(told + "\n"));
         return Ok(Exit::Success);
     }
     let identity = Identity::self_signed(old.names.iter().map(String::as_str)).map_err(usage)?;
@@ -93,16 +86,21 @@ fn rotate(args: &CertRotate, json: bool) -> Result<Exit, Ended> {
     if json {
         let hashes = [old.hash.to_string(), new.hash.to_string()];
         let (previous, current) = (report::json(&old, now()), report::json(&new, now()));
-        println!(
-            "{}",
-            json!({ "rotated": true, "previous": previous, "current": current, "certificateHashes": hashes })
-        );
+        let told = json!({
+            "rotated": true, "previous": previous, "current": current, "certificateHashes": hashes,
+        });
+        say(&format!("{told}\n"));
         return Ok(Exit::Success);
     }
-    println!("before  {}  until {}", old.hash, utc(old.not_after));
-    println!("now     {}  until {}", new.hash, utc(new.not_after));
-    println!("Pages should list both until every server has read the new files.");
-    report::print_recipes(&new, &[old.hash, new.hash]);
+    let told = format!(
+        "before  {}  until {}\nnow     {}  until {}\n\
+         Pages should list both until every server has read the new files.\n",
+        old.hash,
+        utc(old.not_after),
+        new.hash,
+        utc(new.not_after)
+    );
+    say(&(told + &report::recipes(&new, &[old.hash, new.hash])));
     Ok(Exit::Success)
 }
 

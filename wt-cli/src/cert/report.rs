@@ -34,38 +34,42 @@ pub(super) fn json(details: &CertificateDetails, now: SystemTime) -> Value {
 }
 
 /// The certificate for people.
-pub(super) fn print(details: &CertificateDetails, now: SystemTime) {
+pub(super) fn text(details: &CertificateDetails, now: SystemTime) -> String {
     let length = details.not_after.duration_since(details.not_before).unwrap_or_default();
-    println!("SHA-256       {}", details.hash);
-    println!("in base64     {}", details.hash.to_base64());
-    println!("valid         {} to {} ({})", utc(details.not_before), utc(details.not_after), span(length));
     let names = if details.names.is_empty() { "none".to_owned() } else { details.names.join(", ") };
-    println!("names         {names} (not checked by clients that accept it by hash)");
-    println!("key           {}", details.key);
     let rules = by_hash(details, now);
-    let good = rules.iter().all(|rule| rule.ok);
-    println!("\nA browser {} it by hash:", if good { "takes" } else { "does not take" });
-    for Rule { rule, ok, found } in &rules {
-        println!("  {}  {rule:<26}  {found}", mark(*ok));
-    }
+    let takes = if rules.iter().all(|rule| rule.ok) { "takes" } else { "does not take" };
+    let rules: String = rules
+        .iter()
+        .map(|Rule { rule, ok, found }| format!("  {}  {rule:<26}  {found}\n", mark(*ok)))
+        .collect();
+    format!(
+        "SHA-256       {}\nin base64     {}\nvalid         {} to {} ({})\n\
+         names         {names} (not checked by clients that accept it by hash)\nkey           {}\n\n\
+         A browser {takes} it by hash:\n{rules}",
+        details.hash,
+        details.hash.to_base64(),
+        utc(details.not_before),
+        utc(details.not_after),
+        span(length),
+        details.key,
+    )
 }
 
 /// What to write into a page and how to start browsers.
-pub(super) fn print_recipes(details: &CertificateDetails, hashes: &[CertificateHash]) {
-    println!("\nJavaScript:");
-    println!("  const bytes = hex => Uint8Array.from(hex.match(/../g), pair => parseInt(pair, 16));");
-    println!("  const transport = new WebTransport(url, {{serverCertificateHashes: [");
-    for hash in hashes {
-        println!("    {{algorithm: \"sha-256\", value: bytes(\"{hash}\")}},");
-    }
-    println!("  ]}});");
-    println!("\nChromium without hashes, with a profile of its own (--user-data-dir):");
-    println!(
-        "  chromium --ignore-certificate-errors-spki-list={} --webtransport-developer-mode",
+pub(super) fn recipes(details: &CertificateDetails, hashes: &[CertificateHash]) -> String {
+    let hashes: String = hashes
+        .iter()
+        .map(|hash| format!("    {{algorithm: \"sha-256\", value: bytes(\"{hash}\")}},\n"))
+        .collect();
+    format!(
+        "\nJavaScript:\n  \
+         const bytes = hex => Uint8Array.from(hex.match(/../g), pair => parseInt(pair, 16));\n  \
+         const transport = new WebTransport(url, {{serverCertificateHashes: [\n{hashes}  ]}});\n\n\
+         Chromium without hashes, with a profile of its own (--user-data-dir):\n  \
+         chromium --ignore-certificate-errors-spki-list={} --webtransport-developer-mode\n\n\
+         Firefox: serverCertificateHashes as above; or a certificate that a CA of your own issued, and that CA\n\
+         in the profile: certutil -A -d sql:PROFILE -n weft -t C,, -i ca.pem\n",
         details.public_key_pin
-    );
-    println!(
-        "\nFirefox: serverCertificateHashes as above; or a certificate that a CA of your own issued, and that CA"
-    );
-    println!("in the profile: certutil -A -d sql:PROFILE -n weft -t C,, -i ca.pem");
+    )
 }

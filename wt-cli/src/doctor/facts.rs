@@ -1,0 +1,107 @@
+//! What was observed. The steps judge it; nothing here does.
+
+use std::{net::SocketAddr, time::Duration};
+
+use h3_core::Settings;
+use http::{HeaderMap, StatusCode};
+use quic_core::{error::ConnectionError, params::TransportParameters};
+use wt_session::{Dialect, Refusal};
+
+/// What came back when an address was asked for the versions it speaks, by a packet of a version that nobody does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Versions {
+    /// These.
+    Offered(Vec<u32>),
+    /// The network said that nobody listens.
+    Refused,
+    /// Nothing.
+    Silent,
+    /// The system would not send.
+    NotSent(String),
+}
+
+/// How far the handshake went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Handshake {
+    /// To its end, in this time.
+    Complete(Duration),
+    /// The network said that nobody listens.
+    Refused,
+    /// Nothing came back.
+    Silent,
+    /// Something came back, and then the time was over.
+    Unfinished,
+    /// The connection ended.
+    Ended(ConnectionError),
+    /// It did not begin.
+    NotStarted(String),
+}
+
+/// What the server answered to the request for a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Session {
+    /// It was not asked.
+    NotAsked,
+    /// Nothing in time.
+    Unanswered,
+    /// It accepted.
+    Established {
+        status: StatusCode,
+        headers: HeaderMap,
+        protocol: Option<String>,
+        dialect: Dialect,
+        why: String,
+    },
+    /// It did not, or lacks what a session needs.
+    Refused(Refusal),
+    /// HTTP/3 or QUIC ended first, for this reason.
+    Lost(String),
+}
+
+/// Everything that one address showed.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) address: SocketAddr,
+    pub(super) versions: Versions,
+    pub(super) handshake: Handshake,
+    /// The certificate chain in DER, end entity first; empty if none came.
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) alpn: Option<Vec<u8>>,
+    /// Once the handshake is complete.
+    pub(super) parameters: Option<TransportParameters>,
+    /// Once they have come.
+    pub(super) settings: Option<Settings>,
+    pub(super) session: Session,
+}
+
+impl Attempt {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            versions: Versions::Silent,
+            handshake: Handshake::Silent,
+            chain: Vec::new(),
+            alpn: None,
+            parameters: None,
+            settings: None,
+            session: Session::NotAsked,
+        }
+    }
+
+    /// Whether anything at all came back.
+    pub(super) fn is_alive(&self) -> bool {
+        let heard = matches!(self.versions, Versions::Offered(_));
+        heard
+            || matches!(self.handshake, Handshake::Complete(_) | Handshake::Unfinished | Handshake::Ended(_))
+    }
+
+    /// How far it went: the address that went farthest explains most.
+    pub(super) fn progress(&self) -> u8 {
+        let established = matches!(self.session, Session::Established { .. });
+        let complete = matches!(self.handshake, Handshake::Complete(_));
+        u8::from(established)
+            + u8::from(self.settings.is_some())
+            + u8::from(complete)
+            + u8::from(self.is_alive())
+    }
+}

@@ -1,0 +1,92 @@
+//! Which versions a server speaks: a packet of a reserved version asks for them (RFC 9000 §6.1, §15).
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use quic_core::{
+    base::{Entropy as _, SystemEntropy},
+    packet::{Header, parse},
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{super::facts::Versions, connect};
+
+/// A version that nobody speaks.
+const RESERVED: u32 = 0x1a2a_3a4a;
+/// A server takes no first datagram below this (RFC 9000 §14.1).
+const DATAGRAM: usize = 1200;
+const ID: usize = 8;
+/// Many servers and networks stay silent here, which is no fault: no more patience than this.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// When the packet is repeated first; each further wait is twice as long.
+const REPEAT: Duration = Duration::from_millis(200);
+
+/// Asks until there is an answer, or `limit` is over.
+pub(super) async fn ask(remote: SocketAddr, limit: Duration) -> Versions {
+    match exchange(remote, limit.min(PATIENCE)).await {
+        Ok(versions) => versions,
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Versions::Refused,
+        Err(error) => Versions::NotSent(error.to_string()),
+    }
+}
+
+async fn exchange(remote: SocketAddr, limit: Duration) -> io::Result<Versions> {
+    let socket = connect(remote).await?;
+    let mut ids = [0; 2 * ID];
+    SystemEntropy::new().fill(&mut ids);
+    let question = question(&ids);
+    let end = Instant::now() + limit;
+    let (mut wait, mut buffer) = (REPEAT, vec![0; 65_536]);
+    while Instant::now() < end {
+        socket.send(&question).await?;
+        let until = end.min(Instant::now() + wait);
+        while let Ok(received) = timeout_at(until, socket.recv(&mut buffer)).await {
+            let size = received?;
+            if let Some(versions) = answer(&buffer[..size], &ids) {
+                return Ok(Versions::Offered(versions));
+            }
+        }
+        wait *= 2;
+    }
+    Ok(Versions::Silent)
+}
+
+/// A long header of the reserved version, and nothing that could be understood.
+fn question(ids: &[u8; 2 * ID]) -> Vec<u8> {
+    let (destination, source) = ids.split_at(ID);
+    let length = [ID as u8];
+    let mut packet = [&[0xc0], &RESERVED.to_be_bytes()[..], &length, destination, &length, source].concat();
+    packet.resize(DATAGRAM, 0);
+    packet
+}
+
+/// The versions, if this is an answer to the question: connection IDs come back exchanged (RFC 9000 §17.2.1).
+fn answer(datagram: &[u8], ids: &[u8; 2 * ID]) -> Option<Vec<u32>> {
+    let (destination, source) = ids.split_at(ID);
+    match parse(datagram, ID, true) {
+        Ok(Header::VersionNegotiation(offer)) if (offer.dcid, offer.scid) == (source, destination) => {
+            Some(offer.versions().collect())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answer_to_the_question_counts() {
+        let ids: [u8; 16] = std::array::from_fn(|i| i as u8);
+        let question = question(&ids);
+        assert_eq!(question.len(), DATAGRAM);
+        assert!(matches!(parse(&question, ID, false), Ok(Header::UnknownVersion { version: RESERVED, .. })));
+        let offer = |destination: &[u8], source: &[u8]| {
+            [&[0x80, 0, 0, 0, 0, 8], destination, &[8], source, &[0, 0, 0, 1, 0x6b, 0x33, 0x43, 0xcf]]
+                .concat()
+        };
+        assert_eq!(answer(&offer(&ids[8..], &ids[..8]), &ids), Some(vec![1, 0x6b33_43cf]));
+        assert_eq!(answer(&offer(&ids[..8], &ids[8..]), &ids), None, "not exchanged");
+        assert_eq!(answer(&question, &ids), None);
+        assert_eq!(answer(b"noise", &ids), None);
+    }
+}
