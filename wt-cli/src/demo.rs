@@ -12,7 +12,7 @@ use crate::{
     args::Demo,
     echo,
     exit::{Ended, Exit},
-    output, page,
+    lab, output, page,
     serve::{self, Certificate},
     signals::Signals,
 };
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         server.shutdown(DRAIN).await;
         return Ok(if good { Exit::Success } else { Exit::Failure });
     }
-    let url = format!("https://{}{}", addresses[0], echo::PATH);
+    let url = format!("https://{}{}", addresses[0], lab::PATH);
     println!("\nOpen http://localhost:{page_port}/ in a browser to go on by hand (Ctrl-C ends).");
     println!("Session URL {url}, hashes of its certificate and of the next one");
     server.certificate_hashes().iter().for_each(|hash| println!("  {hash}"));

@@ -7,6 +7,8 @@ use wt_api::{
     Server, WebTransport, WebTransportError,
 };
 
+use crate::lab;
+
 /// The path of the echo service.
 pub(crate) const PATH: &str = "/echo";
 /// Bytes that one read takes at most.
@@ -23,7 +25,8 @@ pub(crate) async fn accept(server: &Server) {
 
 async fn serve(request: Request) {
     let remote = request.remote_address();
-    if request.path() != PATH {
+    let path = request.path().to_owned();
+    if path != PATH && path != lab::PATH {
         tracing::info!(%remote, path = request.path(), "no session at this path");
         request.reject(StatusCode::NOT_FOUND).await;
         return;
@@ -31,7 +34,11 @@ async fn serve(request: Request) {
     match request.accept(AcceptOptions::new()).await {
         Ok(session) => {
             tracing::info!(%remote, "session");
-            echo(&session).await;
+            if path == PATH {
+                echo(&session).await;
+            } else {
+                lab::serve(&session).await;
+            }
             match session.closed().await {
                 Ok(info) => {
                     tracing::info!(%remote, code = info.close_code, reason = info.reason, "session closed");
@@ -51,29 +58,33 @@ async fn echo(session: &WebTransport) {
             tokio::spawn(copy(stream.readable, stream.writable));
         }
     };
-    let unidirectional = async {
-        let mut streams = session.incoming_unidirectional_streams();
-        while let Some(Ok(readable)) = streams.next().await {
-            let session = session.clone();
-            tokio::spawn(async move {
-                if let Ok(writable) = session.create_unidirectional_stream(SendStreamOptions::new()).await {
-                    copy(readable, writable).await;
-                }
-            });
-        }
-    };
-    let datagrams = async {
-        let mut datagrams = session.datagrams();
-        while let Ok(payload) = datagrams.readable.recv().await {
-            // What does not fit is lost, as datagrams may be.
-            let _ = datagrams.writable.send(payload).await;
-        }
-    };
-    tokio::join!(bidirectional, unidirectional, datagrams);
+    tokio::join!(bidirectional, unidirectional(session), datagrams(session));
+}
+
+/// Echoes each unidirectional stream on a new one.
+pub(crate) async fn unidirectional(session: &WebTransport) {
+    let mut streams = session.incoming_unidirectional_streams();
+    while let Some(Ok(readable)) = streams.next().await {
+        let session = session.clone();
+        tokio::spawn(async move {
+            if let Ok(writable) = session.create_unidirectional_stream(SendStreamOptions::new()).await {
+                copy(readable, writable).await;
+            }
+        });
+    }
+}
+
+/// Echoes datagrams.
+pub(crate) async fn datagrams(session: &WebTransport) {
+    let mut datagrams = session.datagrams();
+    while let Ok(payload) = datagrams.readable.recv().await {
+        // What does not fit is lost, as datagrams may be.
+        let _ = datagrams.writable.send(payload).await;
+    }
 }
 
 /// Copies a stream; a reset of one side becomes a reset of the other, a stop likewise.
-async fn copy(mut readable: ReceiveStream, mut writable: SendStream) {
+pub(crate) async fn copy(mut readable: ReceiveStream, mut writable: SendStream) {
     let code = |error: &WebTransportError| error.stream_error_code().unwrap_or(0);
     loop {
         match readable.read_chunk(CHUNK).await {

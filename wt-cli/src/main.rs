@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod echo;
 mod exit;
+mod lab;
 mod output;
 mod page;
 mod perf;

@@ -1,0 +1,182 @@
+//! What the page of the demonstration asks a server for, beside echo: streams from the server, resets, stops, a close.
+//!
+//! A bidirectional stream whose first line begins with `#` is a command, every other one is echoed. At first the server
+//! tells on a unidirectional stream which dialect is spoken.
+
+use bytes::Bytes;
+use serde_json::json;
+use wt_api::{
+    BidirectionalStream, CloseInfo, ReceiveStream, SendStream, SendStreamOptions, WebTransport,
+    WebTransportError,
+};
+
+use crate::echo;
+
+/// The path of this service.
+pub(crate) const PATH: &str = "/demo";
+/// The longest first line, in bytes.
+const MAX_LINE: usize = 2_048;
+/// The longest answer of a page on a stream that the server opened, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// What a page asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Command {
+    /// Reset this stream with the code.
+    Reset(u32),
+    /// Stop reading this stream with the code.
+    Stop(u32),
+    /// Close the session.
+    Close(CloseInfo),
+    /// Open a bidirectional stream with the text and tell on this one what comes back.
+    Bidirectional(String),
+    /// Open a unidirectional stream with the text.
+    Unidirectional(String),
+}
+
+impl Command {
+    /// A first line without its end; `None` if it is no command.
+    fn parse(line: &str) -> Option<Self> {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        Some(match verb {
+            "#reset" => Self::Reset(rest.parse().ok()?),
+            "#stop" => Self::Stop(rest.parse().ok()?),
+            "#close" => {
+                let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+                Self::Close(CloseInfo { close_code: code.parse().ok()?, reason: reason.to_owned() })
+            }
+            "#bidi" => Self::Bidirectional(rest.to_owned()),
+            "#uni" => Self::Unidirectional(rest.to_owned()),
+            _ => return None,
+        })
+    }
+}
+
+/// Serves a session until it ends.
+pub(crate) async fn serve(session: &WebTransport) {
+    let greeting = greet(session);
+    let bidirectional = async {
+        let mut streams = session.incoming_bidirectional_streams();
+        while let Some(Ok(stream)) = streams.next().await {
+            let session = session.clone();
+            tokio::spawn(async move {
+                if let Err(error) = answer(&session, stream).await {
+                    tracing::debug!(%error, "a stream of the page");
+                }
+            });
+        }
+    };
+    let (greeted, ..) =
+        tokio::join!(greeting, bidirectional, echo::unidirectional(session), echo::datagrams(session));
+    if let Err(error) = greeted {
+        tracing::debug!(%error, "the page was not greeted");
+    }
+}
+
+/// Tells what was agreed upon.
+async fn greet(session: &WebTransport) -> Result<(), WebTransportError> {
+    let (draft, why) = session.negotiated_draft().unzip();
+    let told = json!({ "dialect": draft, "why": why.map(|why| why.to_string()) }).to_string();
+    let mut writable = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
+    writable.write_chunk(told.into()).await?;
+    writable.finish()
+}
+
+async fn answer(session: &WebTransport, stream: BidirectionalStream) -> Result<(), WebTransportError> {
+    let (mut readable, mut writable) = stream.split();
+    let first = first_line(&mut readable).await?;
+    if !first.starts_with(b"#") {
+        writable.write_chunk(first).await?;
+        echo::copy(readable, writable).await;
+        return Ok(());
+    }
+    let line = String::from_utf8_lossy(first.split(|byte| *byte == b'\n').next().unwrap_or_default());
+    match Command::parse(&line) {
+        Some(command) => obey(session, command, readable, writable).await,
+        None => say(writable, format!("this is no command: {line}")).await,
+    }
+}
+
+/// What comes up to the end of the first line, and what came with it.
+async fn first_line(readable: &mut ReceiveStream) -> Result<Bytes, WebTransportError> {
+    let mut first = Vec::new();
+    while !first.contains(&b'\n') && first.len() < MAX_LINE {
+        match readable.read_chunk(MAX_LINE).await? {
+            Some(chunk) => first.extend_from_slice(&chunk),
+            None => break,
+        }
+        // What is no command need not wait for the end of a line.
+        if first.first() != Some(&b'#') {
+            break;
+        }
+    }
+    Ok(first.into())
+}
+
+async fn obey(
+    session: &WebTransport,
+    command: Command,
+    mut readable: ReceiveStream,
+    mut writable: SendStream,
+) -> Result<(), WebTransportError> {
+    match command {
+        Command::Reset(code) => {
+            writable.reset(code);
+            Ok(())
+        }
+        Command::Stop(code) => {
+            readable.stop(code);
+            say(writable, format!("stopped with code {code}")).await
+        }
+        Command::Close(info) => {
+            session.close(info);
+            Ok(())
+        }
+        Command::Bidirectional(text) => {
+            let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+            stream.writable.write_chunk(text.into()).await?;
+            stream.writable.finish()?;
+            let echoed = stream.readable.read_to_end(MAX_ANSWER).await?;
+            writable.write_chunk(echoed).await?;
+            writable.finish()
+        }
+        Command::Unidirectional(text) => {
+            let other = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
+            say(other, text).await?;
+            say(writable, "sent".to_owned()).await
+        }
+    }
+}
+
+/// Writes a text, and ends the stream.
+async fn say(mut writable: SendStream, text: String) -> Result<(), WebTransportError> {
+    writable.write_chunk(text.into()).await?;
+    writable.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_read_with_their_arguments() {
+        let close = |code, reason: &str| {
+            Some(Command::Close(CloseInfo { close_code: code, reason: reason.to_owned() }))
+        };
+        for (line, expected) in [
+            ("#reset 42", Some(Command::Reset(42))),
+            ("#stop 4294967295", Some(Command::Stop(u32::MAX))),
+            ("#stop 4294967296", None),
+            ("#reset", None),
+            ("#close 7 good bye", close(7, "good bye")),
+            ("#close 7", close(7, "")),
+            ("#close soon", None),
+            ("#bidi a b", Some(Command::Bidirectional("a b".to_owned()))),
+            ("#uni ", Some(Command::Unidirectional(String::new()))),
+            ("#dance", None),
+            ("reset 42", None),
+        ] {
+            assert_eq!(Command::parse(line), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What the page of the demonstration asks its server for, asked by a program.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use wt_api::{
+    BidirectionalStream, CertificateHash, SendStreamOptions, WebTransport, WebTransportError,
+    WebTransportOptions,
+};
+
+/// `weft serve` with a session for the page.
+struct Demo {
+    child: Child,
+    session: WebTransport,
+}
+
+impl Demo {
+    async fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_weft"))
+            .args(["serve", "--json", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("weft starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
+        let announced: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let url = format!("https://{}/demo", announced["listening"][0].as_str().expect("an address"));
+        let hash: CertificateHash =
+            announced["certificateHash"].as_str().expect("a hash").parse().expect("a hash");
+        let options = WebTransportOptions::new().server_certificate_hashes([hash]);
+        let session = WebTransport::new(&url, options).expect("a URL");
+        within(session.ready()).await.expect("a session");
+        Self { child, session }
+    }
+
+    /// A stream on which this was written, to its end.
+    async fn stream(&self, text: &str) -> BidirectionalStream {
+        let opened = self.session.create_bidirectional_stream(SendStreamOptions::new());
+        let mut stream = within(opened).await.expect("a stream");
+        within(stream.writable.write_all(text.as_bytes())).await.expect("written");
+        stream
+    }
+
+    /// What comes back on such a stream.
+    async fn ask(&self, text: &str) -> Result<String, WebTransportError> {
+        let mut stream = self.stream(text).await;
+        stream.writable.finish()?;
+        let read = within(stream.readable.read_to_end(100_000)).await?;
+        Ok(String::from_utf8_lossy(&read).into_owned())
+    }
+
+    async fn unidirectional(&self) -> String {
+        let next = within(self.session.incoming_unidirectional_streams().next()).await;
+        let read = within(next.expect("a stream").expect("a stream").read_to_end(10_000)).await;
+        String::from_utf8_lossy(&read.expect("text")).into_owned()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("in time")
+}
+
+#[tokio::test]
+async fn the_server_tells_the_dialect_first_and_opens_streams_when_asked() {
+    let demo = Demo::start().await;
+    let greeting: serde_json::Value = serde_json::from_str(&demo.unidirectional().await).expect("JSON");
+    assert_eq!(greeting["dialect"], "draft-16");
+    assert!(greeting["why"].as_str().expect("a text").starts_with("draft 16: both sides"), "{greeting}");
+    assert_eq!(demo.ask("plain text\nwith lines").await.expect("an echo"), "plain text\nwith lines");
+    assert_eq!(demo.ask("").await.expect("an echo"), "");
+    assert_eq!(demo.ask("#uni from the server\n").await.expect("an answer"), "sent");
+    assert_eq!(demo.unidirectional().await, "from the server");
+    let answer = demo.ask("#bidi both ways");
+    let echo = async {
+        let next = within(demo.session.incoming_bidirectional_streams().next()).await;
+        let mut stream = next.expect("a stream").expect("a stream");
+        let read = within(stream.readable.read_to_end(1_000)).await.expect("text");
+        assert_eq!(read, "both ways");
+        within(stream.writable.write_all(b"and back")).await.expect("written");
+        stream.writable.finish().expect("ended");
+    };
+    assert_eq!(tokio::join!(answer, echo).0.expect("an answer"), "and back");
+    assert_eq!(demo.ask("#dance\n").await.expect("an answer"), "this is no command: #dance");
+}
+
+#[tokio::test]
+async fn the_server_resets_stops_and_closes_with_the_codes_it_is_given() {
+    let demo = Demo::start().await;
+    let reset = demo.ask("#reset 42\n").await.unwrap_err();
+    assert_eq!(reset.stream_error_code(), Some(42), "{reset}");
+    // The command counts from the end of its line on, the stream stays open.
+    let stream = demo.stream("#stop 4294967295\n").await;
+    assert_eq!(within(stream.writable.stopped()).await.expect("a code"), Some(u32::MAX));
+    let _asking = demo.stream("#close 7 by hand\n").await;
+    let info = within(demo.session.closed()).await.expect("a clean close");
+    assert_eq!((info.close_code, info.reason.as_str()), (7, "by hand"));
+}
