@@ -20,10 +20,11 @@ cargo xtask <command>
   test [--no-browser] [--no-e2e] [--keep-going]
         Everything: format, what the product depends on, documents against the code, lints, unit, property, vector,
         simulation and documentation tests, optimised sweeps over thousands of simulated networks, replay of the fuzz
-        corpora, and the end-to-end tests with aioquic, headless Chromium and headless Firefox.
+        corpora, and the end-to-end tests with wtransport, web-transport-quinn, aioquic, headless Chromium and headless
+        Firefox.
         Installs what those need where it can; says in one line what is missing. With CI=true a missing tool fails.
         --no-browser   neither Chromium nor Firefox
-        --no-e2e       neither browsers nor aioquic
+        --no-e2e       neither browsers nor aioquic nor other libraries
         --keep-going   go on after a step that failed
 
   fuzz [TARGET] [--seconds N] [--seed S]

@@ -1,7 +1,8 @@
 //! The steps of `test`, in order, `fuzz` and `soak`.
 //!
 //! All test steps but the sweeps, which are optimised, select the whole workspace and one profile, so that features are
-//! resolved once and nothing is built twice; tests with other implementations are `#[ignore]`d tests of the crate `e2e`, picked by name.
+//! resolved once and nothing is built twice; tests with programs of others are `#[ignore]`d tests of the crate `e2e`, picked by name.
+//! Those with libraries of others are a workspace of their own, `compare/`, with a target folder of its own.
 
 use std::{
     env,
@@ -15,6 +16,9 @@ use crate::{
     tools,
     verdict::{Outcome, Run, run},
 };
+
+/// The manifest of the tests with other libraries, from the workspace's root.
+const PEERS: &str = "compare/Cargo.toml";
 
 fn cargo_path() -> String {
     env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
@@ -46,6 +50,9 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     all.step("format of the fuzz targets", || {
         run(&mut cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
     });
+    all.step("format of the tests with other libraries", || {
+        run(&mut cargo(&["fmt", "--manifest-path", PEERS, "--check"]))
+    });
     all.step("dependencies", || dependencies::check(&cargo_path()));
     all.step("documents", || documents::check(&root()));
     all.step("lints", || {
@@ -58,6 +65,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     all.step("simulated networks: 2,000 transfers, 10,000 handshakes, lost datagrams", simulated_networks);
     all.step("fuzz corpora", || run(&mut fuzz_command(&["--replay".to_owned()])));
     if !options.no_e2e {
+        all.step("end to end: wtransport, web-transport-quinn", peers);
         all.step("end to end: aioquic", || missing_in_ci(aioquic()));
     }
     if !options.no_e2e && !options.no_browser {
@@ -93,6 +101,20 @@ fn simulated_networks() -> Outcome {
 /// `cargo xtask soak`.
 pub(crate) fn soak(arguments: &[String]) -> ExitCode {
     crate::soak::soak(arguments, &root(), soak_command(&[]))
+}
+
+/// Lints and runs the sessions with other libraries. What is built of them stays out of the product's target folder.
+fn peers() -> Outcome {
+    let command = |arguments: &[&str]| {
+        let (name, rest) = arguments.split_first().unwrap_or((&"help", &[]));
+        let mut command = cargo(&[name, "--locked", "--manifest-path", PEERS, "--target-dir"]);
+        command.arg(target().join("compare")).args(rest);
+        command
+    };
+    match run(&mut command(&["clippy", "--all-targets", "--", "-D", "warnings"])) {
+        Outcome::Passed => run(&mut command(&["test"])),
+        other => other,
+    }
 }
 
 fn end_to_end(test: &str) -> Command {
