@@ -13,7 +13,8 @@ use quic_core::{
     testing,
 };
 use wt_session::{
-    CloseInfo, Config, ConnectRequest, Dialect, Dialects, Event, SessionId, Sessions, StreamError,
+    CloseInfo, Config, ConnectRequest, Dialect, Dialects, Event, FlowControl, SessionId, Sessions,
+    StreamError,
 };
 
 struct Peer {
@@ -86,6 +87,7 @@ impl Peer {
     ) -> R {
         let mut t = ConnTransport::new(&mut self.connection.as_mut().unwrap().1, now);
         let result = act(&mut self.sessions, &mut self.h3, &mut t);
+        self.sessions.flush(&mut self.h3, &mut t);
         while let Some(event) = self.sessions.poll_event() {
             self.events.push(event);
         }
@@ -107,6 +109,15 @@ impl Peer {
     }
 }
 
+fn request() -> ConnectRequest {
+    ConnectRequest {
+        authority: "localhost".parse().unwrap(),
+        path: "/".parse().unwrap(),
+        origin: None,
+        headers: HeaderMap::new(),
+    }
+}
+
 struct World {
     client: Peer,
     server: Peer,
@@ -115,7 +126,15 @@ struct World {
 
 impl World {
     fn run(&mut self) {
-        for _ in 0..40 {
+        self.rounds(40);
+    }
+
+    fn short_run(&mut self) {
+        self.rounds(3);
+    }
+
+    fn rounds(&mut self, rounds: usize) {
+        for _ in 0..rounds {
             self.now += Duration::from_millis(5);
             let there = self.client.transmit(self.now);
             let back = self.server.transmit(self.now);
@@ -138,14 +157,8 @@ impl World {
         let (now, remote) = (world.now, world.server.address);
         let opened = world.client.endpoint.connect(now, &connecting, "localhost", remote).unwrap();
         world.client.connection = Some(opened);
-        let request = ConnectRequest {
-            authority: "localhost".parse().unwrap(),
-            path: "/".parse().unwrap(),
-            origin: None,
-            headers: HeaderMap::new(),
-        };
         // At once: it waits for the server's SETTINGS.
-        world.client.with(now, |sessions, h3, t| sessions.connect(request, h3, t)).unwrap();
+        world.client.with(now, |sessions, h3, t| sessions.connect(request(), h3, t)).unwrap();
         world.run();
         let session = SessionId(StreamId::new(Side::Client, Dir::Bidi, 0));
         assert!(world.server.has(|event| matches!(event, Event::Incoming { .. })));
@@ -229,4 +242,113 @@ fn the_close_of_a_session_is_told_before_that_of_its_connection() {
     let ends: Vec<&Event> =
         server.events.iter().filter(|event| matches!(event, Event::Closed { .. })).collect();
     assert!(matches!(ends[..], [Event::Closed { result: Ok(told), .. }] if *told == info), "{ends:?}");
+}
+
+#[test]
+fn two_sessions_share_a_connection_under_small_limits() {
+    let mut flow = FlowControl::default();
+    (flow.max_data, flow.max_data_ceiling, flow.max_streams_bidi, flow.max_streams_uni) =
+        (4000, 16_000, 2, 2);
+    for dialect in [Dialect::Draft16, Dialect::Draft14, Dialect::Draft07] {
+        let mut config = Config::default();
+        config.dialects = Dialects::only(dialect);
+        config.max_sessions = 2;
+        config.flow_control = Some(flow);
+        let (mut world, first) = World::established(&config, &config);
+        let second = SessionId(StreamId::new(Side::Client, Dir::Bidi, 1));
+        let now = world.now;
+        world.client.with(now, |sessions, h3, t| sessions.connect(request(), h3, t)).unwrap();
+        world.run();
+        let now = world.now;
+        world.server.with(now, |sessions, h3, t| sessions.accept(second, HeaderMap::new(), h3, t)).unwrap();
+        world.run();
+        // Each side sends ten streams of 9000 bytes in each session, two at once at most: many windows.
+        let mut loads = Vec::new();
+        for session in [first, second] {
+            loads.push(Load::new(session, Side::Client));
+            loads.push(Load::new(session, Side::Server));
+        }
+        for _ in 0..400 {
+            for load in &mut loads {
+                load.step(&mut world);
+            }
+            if loads.iter().all(Load::is_done) {
+                break;
+            }
+            world.short_run();
+        }
+        // The last acknowledgments.
+        world.run();
+        for load in &loads {
+            assert_eq!((load.finished, load.received), (10, 10 * 9000), "{dialect} {:?}", load.session);
+            // A stream is given only when the session's limit has room for it.
+            assert!(load.refused > 0);
+        }
+        for peer in [&world.client, &world.server] {
+            assert!(peer.sessions.is_open(first) && peer.sessions.is_open(second));
+            assert_eq!(peer.sessions.open_streams(), 0);
+            assert!(!peer.has(|event| matches!(event, Event::Closed { .. })));
+        }
+    }
+}
+
+/// Streams of one session in one direction, to be moved in steps.
+struct Load {
+    session: SessionId,
+    from: Side,
+    opened: usize,
+    refused: usize,
+    sending: Vec<(StreamId, Bytes)>,
+    received: usize,
+    finished: usize,
+}
+
+impl Load {
+    fn new(session: SessionId, from: Side) -> Self {
+        Self { session, from, opened: 0, refused: 0, sending: Vec::new(), received: 0, finished: 0 }
+    }
+
+    fn is_done(&self) -> bool {
+        self.finished == 10
+    }
+
+    fn step(&mut self, world: &mut World) {
+        let now = world.now;
+        let (sender, receiver) = match self.from {
+            Side::Client => (&mut world.client, &mut world.server),
+            Side::Server => (&mut world.server, &mut world.client),
+        };
+        sender.with(now, |sessions, _, t| {
+            while self.opened < 10 {
+                let Some(stream) = sessions.open(self.session, Dir::Uni, t).unwrap() else {
+                    self.refused += 1;
+                    break;
+                };
+                self.opened += 1;
+                self.sending.push((stream, Bytes::from(vec![5; 9000])));
+            }
+            self.sending.retain_mut(|(stream, data)| {
+                while !data.is_empty() && sessions.write(*stream, data, t).unwrap() > 0 {}
+                if data.is_empty() {
+                    sessions.finish(*stream, t).unwrap();
+                }
+                !data.is_empty()
+            });
+        });
+        let session = self.session;
+        let opened: Vec<StreamId> = receiver
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                Event::StreamOpened { session: of, stream, .. } if *of == session => Some(*stream),
+                _ => None,
+            })
+            .filter(|stream| receiver.sessions.session_of(*stream).is_some())
+            .collect();
+        for stream in opened {
+            let (data, end) = receiver.read_all(now, stream);
+            self.received += data.len();
+            self.finished += usize::from(end == Ok(Read::Finished));
+        }
+    }
 }

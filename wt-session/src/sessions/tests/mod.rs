@@ -2,8 +2,11 @@
 //! HTTP/3 is real and whose WebTransport the test plays by hand. Names carry the rows of the conformance plan.
 
 mod exchange;
+mod flow;
+mod flow_rules;
 mod hostile;
 mod negotiation;
+mod several;
 
 use bytes::Bytes;
 use h3_core::{
@@ -123,6 +126,12 @@ impl Node {
         self.poll();
     }
 
+    /// What a driver does before the transport sends.
+    fn flush(&mut self, end: &mut End) {
+        self.sessions.flush(&mut self.h3, end);
+        self.poll();
+    }
+
     fn poll(&mut self) {
         while let Some(event) = self.sessions.poll_event() {
             match event {
@@ -198,6 +207,8 @@ impl Duo {
 
     fn run(&mut self) {
         loop {
+            self.client.flush(&mut self.pair.client);
+            self.server.flush(&mut self.pair.server);
             let moved = self.pair.deliver(self.piece);
             self.client.pump(&mut self.pair.client);
             self.server.pump(&mut self.pair.server);
@@ -338,6 +349,7 @@ impl Rig {
 
     fn run(&mut self) {
         loop {
+            self.node.flush(self.pair.ends(self.node.side).0);
             let moved = self.pair.deliver(self.piece);
             let (end, peer) = self.pair.ends(self.node.side);
             self.node.pump(end);

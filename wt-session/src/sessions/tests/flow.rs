@@ -1,0 +1,292 @@
+//! Session flow control between two ends of ours: who waits, who is woken, what is granted.
+
+use super::*;
+
+/// Two ends with these limits on both sides and one session.
+fn limited(flow: FlowControl) -> Duo {
+    let config = Config { flow_control: Some(flow), ..config_of(Dialect::Draft16) };
+    let mut duo = Duo::new(&config, &config);
+    (duo.pair.client.grants, duo.pair.server.grants) = ([1 << 40; 2], [1 << 40; 2]);
+    duo.run();
+    duo.connect();
+    let (node, end) = (&mut duo.server, &mut duo.pair.server);
+    node.sessions.accept(id(0), HeaderMap::new(), &mut node.h3, end).unwrap();
+    duo.run();
+    duo.client.events.clear();
+    duo.server.events.clear();
+    assert!(duo.client.sessions.flow_control() && duo.server.sessions.flow_control());
+    duo
+}
+
+fn small() -> FlowControl {
+    FlowControl { max_data: 100, max_data_ceiling: 100, max_streams_bidi: 2, max_streams_uni: 2 }
+}
+
+fn write(node: &mut Node, end: &mut End, stream: StreamId, bytes: usize) -> usize {
+    node.sessions.write(stream, &mut Bytes::from(vec![1; bytes]), end).unwrap()
+}
+
+fn open(node: &mut Node, end: &mut End, dir: Dir) -> StreamId {
+    node.sessions.open(id(0), dir, end).unwrap().unwrap()
+}
+
+fn writable(node: &Node) -> Vec<StreamId> {
+    let writable = |event: &Event| match event {
+        Event::Writable { stream } => Some(*stream),
+        _ => None,
+    };
+    node.events.iter().filter_map(writable).collect()
+}
+
+#[test]
+fn data_waits_for_the_sessions_credit_and_is_woken() {
+    for side in BOTH {
+        let mut duo = limited(small());
+        let ((node, end), _) = duo.ends(side);
+        let [one, two] = [0; 2].map(|_| open(node, end, Dir::Bidi));
+        assert_eq!(write(node, end, one, 70), 70);
+        // A part, then nothing; prefaces and ends are free.
+        assert_eq!(write(node, end, two, 70), 30);
+        assert_eq!(write(node, end, two, 40), 0);
+        assert_eq!(write(node, end, one, 1), 0);
+        assert_eq!(node.sessions.write(one, &mut Bytes::new(), end), Ok(0));
+        let uni = open(node, end, Dir::Uni);
+        assert_eq!(node.sessions.flush_preface(uni, end), Ok(true));
+        node.sessions.finish(uni, end).unwrap();
+        duo.run();
+        let ((node, _), (peer, peer_end)) = duo.ends(side);
+        assert_eq!(writable(node), []);
+        assert_eq!(peer.opened().len(), 3);
+        // Less than half of the window: nothing is said.
+        assert_eq!(peer.read_all(two, peer_end).0.len(), 30);
+        duo.run();
+        let ((node, _), (peer, peer_end)) = duo.ends(side);
+        assert_eq!(writable(node), []);
+        assert_eq!(peer.read_all(one, peer_end).0.len(), 70);
+        duo.run();
+        let ((node, end), _) = duo.ends(side);
+        // Each once, in the order in which they began to wait with nothing.
+        assert_eq!(writable(node), [two, one]);
+        assert_eq!((write(node, end, two, 40), write(node, end, one, 61)), (40, 60));
+    }
+}
+
+#[test]
+fn streams_that_wait_take_turns() {
+    let mut duo = limited(FlowControl { max_streams_uni: 9, ..small() });
+    let ((node, end), _) = duo.ends(Side::Client);
+    let streams = [0; 3].map(|_| open(node, end, Dir::Uni));
+    let mut got = [0; 3];
+    got[0] += write(node, end, streams[0], 1000);
+    for stream in &streams[1..] {
+        assert_eq!(write(node, end, *stream, 1000), 0);
+    }
+    for _ in 0..11 {
+        duo.run();
+        let ((node, end), (peer, peer_end)) = duo.ends(Side::Client);
+        for stream in peer.opened() {
+            assert_eq!(peer.read_all(stream, peer_end).1, Ok(Read::Blocked));
+        }
+        for stream in writable(node) {
+            let place = streams.iter().position(|own| *own == stream).unwrap();
+            got[place] += write(node, end, stream, 1000);
+        }
+        node.events.clear();
+    }
+    // Each grant is one window; six of them came.
+    assert_eq!(got, [200; 3]);
+}
+
+#[test]
+fn opening_waits_for_the_session_and_for_quic() {
+    for side in BOTH {
+        for dir in [Dir::Bidi, Dir::Uni] {
+            let mut duo = limited(small());
+            let ((node, end), _) = duo.ends(side);
+            let streams = [0; 2].map(|_| open(node, end, dir));
+            assert_eq!(node.sessions.open(id(0), dir, end), Ok(None));
+            for stream in streams {
+                node.sessions.flush_preface(stream, end).unwrap();
+            }
+            duo.run();
+            let ((node, end), _) = duo.ends(side);
+            for stream in streams {
+                node.sessions.reset(stream, 1, end).unwrap();
+                let _ = node.sessions.stop(stream, 1, end);
+            }
+            duo.run();
+            let ((node, _), (peer, peer_end)) = duo.ends(side);
+            assert!(!node.has("available"));
+            // Over on both sides: then there may be another.
+            assert_eq!(peer.read_all(streams[1], peer_end).1, Err(StreamError::Reset(Some(1))));
+            duo.run();
+            let ((node, end), _) = duo.ends(side);
+            let available = |event: &&Event| {
+                matches!(event, Event::StreamsAvailable { session: Some(of), dir: of_dir }
+                    if *of == id(0) && *of_dir == dir)
+            };
+            assert_eq!(node.events.iter().filter(available).count(), 1);
+            open(node, end, dir);
+            assert_eq!(node.sessions.open(id(0), dir, end), Ok(None));
+        }
+    }
+    // QUIC's limit is everybody's: HTTP/3 has used up its three streams.
+    let mut duo = limited(small());
+    duo.pair.server.grants[1] = 3;
+    duo.run();
+    duo.client.events.clear();
+    let ((node, end), _) = duo.ends(Side::Client);
+    assert_eq!(node.sessions.open(id(0), Dir::Uni, end), Ok(None));
+    duo.pair.server.grants[1] = 4;
+    duo.run();
+    let available = |event: &Event| matches!(event, Event::StreamsAvailable { session: None, dir: Dir::Uni });
+    assert!(duo.client.events.iter().any(available));
+    let ((node, end), _) = duo.ends(Side::Client);
+    open(node, end, Dir::Uni);
+}
+
+#[test]
+fn anticipated_streams_are_granted_at_once() {
+    for side in BOTH {
+        let mut duo = limited(small());
+        let (_, (peer, _)) = duo.ends(side);
+        peer.sessions.set_max_streams(id(0), Dir::Uni, 1);
+        peer.sessions.set_max_streams(id(0), Dir::Uni, 5);
+        duo.run();
+        let ((node, end), _) = duo.ends(side);
+        let opened = (0..9).filter(|_| node.sessions.open(id(0), Dir::Uni, end).unwrap().is_some()).count();
+        let other = (0..9).filter(|_| node.sessions.open(id(0), Dir::Bidi, end).unwrap().is_some()).count();
+        assert_eq!((opened, other), (5, 2));
+    }
+}
+
+#[test]
+fn what_a_reset_took_back_is_the_sessions_again() {
+    for by_peer in [false, true] {
+        let mut duo = limited(small());
+        duo.piece = 20;
+        let ((node, end), _) = duo.ends(Side::Client);
+        let [lost, other] = [0; 2].map(|_| open(node, end, Dir::Uni));
+        assert_eq!((write(node, end, lost, 150), write(node, end, other, 50)), (100, 0));
+        // 17 of the 100 bytes leave, after three of preface.
+        duo.client.flush(&mut duo.pair.client);
+        duo.pair.deliver(20);
+        duo.server.pump(&mut duo.pair.server);
+        if by_peer {
+            duo.server.sessions.stop(lost, 1, &mut duo.pair.server).unwrap();
+            duo.pair.deliver(0);
+            duo.client.pump(&mut duo.pair.client);
+        } else {
+            duo.client.sessions.reset(lost, 1, &mut duo.pair.client).unwrap();
+            duo.client.poll();
+        }
+        // Blocked data never was the stream's; of the rest only what was sent counts.
+        let ((node, end), _) = duo.ends(Side::Client);
+        assert_eq!(writable(node), [other]);
+        assert_eq!(write(node, end, other, 200), 83);
+        duo.piece = usize::MAX;
+        duo.run();
+        assert!(duo.client.sessions.is_open(id(0)) && duo.server.sessions.is_open(id(0)));
+        let (node, end) = (&mut duo.server, &mut duo.pair.server);
+        if !by_peer {
+            assert_eq!(node.read_all(lost, end), (vec![1; 17], Err(StreamError::Reset(Some(1)))));
+        }
+        assert_eq!(node.read_all(other, end).0.len(), 83);
+        duo.run();
+        // All of the window is there again.
+        let ((node, end), _) = duo.ends(Side::Client);
+        assert!(write(node, end, other, 1000) >= 100);
+    }
+}
+
+#[test]
+fn streams_that_are_stopped_never_starve_the_session() {
+    for side in BOTH {
+        let mut duo = limited(small());
+        for _ in 0..30 {
+            let ((node, end), _) = duo.ends(side);
+            let stream = open(node, end, Dir::Uni);
+            assert!(write(node, end, stream, 100) >= 50);
+            duo.pair.deliver(usize::MAX);
+            let (_, (peer, peer_end)) = duo.ends(side);
+            peer.pump(peer_end);
+            peer.sessions.stop(stream, 3, peer_end).unwrap();
+            duo.run();
+        }
+        let ((node, _), (peer, _)) = duo.ends(side);
+        assert_eq!((node.sessions.open_streams(), peer.sessions.open_streams()), (0, 0));
+        assert!(node.sessions.is_open(id(0)) && peer.sessions.is_open(id(0)));
+    }
+}
+
+#[test]
+fn early_streams_count_whether_kept_or_refused() {
+    let config = Config {
+        flow_control: Some(FlowControl { max_streams_uni: 5, ..small() }),
+        max_early_streams: 2,
+        ..config_of(Dialect::Draft16)
+    };
+    let mut rig = Rig::new(Side::Server, &config, Sessions::settings(&config));
+    rig.ask("webtransport-h3");
+    let streams = [0; 5].map(|_| rig.push_stream(Dir::Uni, id(0), b"early"));
+    rig.run();
+    assert_eq!(rig.node.sessions.early(), (2, 0));
+    rig.establish();
+    assert_eq!(rig.node.opened(), streams[..2]);
+    for stream in &streams[2..] {
+        assert_eq!(rig.peer_end().stop_received(*stream), Some(crate::codes::WT_BUFFERED_STREAM_REJECTED));
+    }
+    // Three are over and granted anew; with the two that are open, five.
+    let more = [0; 3].map(|_| rig.push_stream(Dir::Uni, id(0), b"x"));
+    rig.run();
+    assert!(rig.node.sessions.is_open(id(0)));
+    assert_eq!(rig.node.opened()[2..], more);
+    rig.push_stream(Dir::Uni, id(0), b"x");
+    rig.run();
+    assert!(!rig.node.sessions.is_open(id(0)));
+}
+
+#[test]
+fn a_session_has_only_so_many_streams_open_without_flow_control() {
+    let config = Config { max_open_streams: 2, ..config_of(Dialect::Draft07) };
+    let mut rig = Rig::new(Side::Server, &config, settings_of(Dialect::Draft07));
+    rig.ask("webtransport");
+    rig.establish();
+    let [first, _, third] = [0; 3].map(|_| rig.push_stream(Dir::Uni, id(0), b"x"));
+    rig.run();
+    assert_eq!(rig.peer_end().stop_received(third), Some(crate::codes::WT_BUFFERED_STREAM_REJECTED));
+    rig.node.sessions.stop(first, 1, &mut rig.pair.server).unwrap();
+    let fourth = rig.push_stream(Dir::Uni, id(0), b"x");
+    rig.run();
+    assert_eq!(rig.node.opened()[2..], [fourth]);
+    assert!(rig.node.sessions.is_open(id(0)));
+}
+
+#[test]
+fn w22_streams_come_and_go_under_flow_control() {
+    let mut duo = limited(FlowControl { max_data: 1000, max_data_ceiling: 4000, ..small() });
+    flood(&mut duo, 20_000, |duo, round| {
+        let side = BOTH[round as usize % 2];
+        let ((node, end), _) = duo.ends(side);
+        let stream = open(node, end, Dir::Bidi);
+        assert_eq!(write(node, end, stream, 300), 300);
+        node.sessions.finish(stream, end).unwrap();
+        duo.run();
+        let ((node, end), (peer, peer_end)) = duo.ends(side);
+        if round % 3 == 0 {
+            peer.sessions.stop(stream, 0, peer_end).unwrap();
+        } else {
+            assert_eq!(peer.read_all(stream, peer_end).1, Ok(Read::Finished));
+        }
+        peer.sessions.reset(stream, 0, peer_end).unwrap();
+        let _ = node.sessions.stop(stream, 0, end);
+        node.events.clear();
+        peer.events.clear();
+        duo.run();
+        duo.pair.client.forget_closed();
+        duo.pair.server.forget_closed();
+        duo.client.events.clear();
+        duo.server.events.clear();
+    });
+    assert_eq!((duo.client.sessions.open_streams(), duo.server.sessions.open_streams()), (0, 0));
+}
