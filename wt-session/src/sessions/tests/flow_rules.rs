@@ -46,6 +46,9 @@ fn assert_broken(rig: &mut Rig, expected: FlowViolation) {
     assert!(!rig.node.sessions.is_open(id(0)));
 }
 
+/// Whether this end asks for flow control, what the peer announces, what comes of it by dialect.
+type Case<'a> = (bool, &'a dyn Fn(&mut Settings), [bool; 4]);
+
 #[test]
 fn each_dialect_has_its_own_rule_for_when_there_is_flow_control() {
     let plain = |sessions| {
@@ -57,7 +60,7 @@ fn each_dialect_has_its_own_rule_for_when_there_is_flow_control() {
     for side in BOTH {
         for dialect in DIALECTS {
             // What this end and what the peer announce beside the dialect, by drafts 16, 14, 07, 02.
-            let cases: [(bool, &dyn Fn(&mut Settings), [bool; 4]); 4] = [
+            let cases: [Case<'_>; 4] = [
                 (true, &initial, [true, true, true, false]),
                 (true, &plain(2), [false, true, false, false]),
                 (true, &plain(1), [false; 4]),
