@@ -73,7 +73,9 @@ async fn download(port: u16, hash: Option<CertificateHash>) -> Result<(u64, Dura
     }
     let elapsed = begin.elapsed();
     let stats = session.get_stats().await?;
-    println!("{} packets received, {} bytes with overhead", stats.packets_received, stats.bytes_received);
+    if let (Some(packets), Some(bytes)) = (stats.packets_received, stats.bytes_received) {
+        println!("{packets} packets received, {bytes} bytes with overhead");
+    }
     session.close(CloseInfo::default());
     session.closed().await?;
     Ok((bytes, elapsed))

@@ -6,7 +6,10 @@ use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -20,7 +23,8 @@ use crate::{
     driver::{ClientJob, Connect, Inbox, SessionJob, Shard, ShardCommand},
     error::{ConnectOptionsError, ErrorCause, WebTransportError},
     mailbox::{SessionBox, ShardBox, Waiters, lock},
-    options::{CongestionControl, Target, WebTransportOptions, check_headers, protocol_offer},
+    options::{CongestionControl, Target, Trust, WebTransportOptions, check_headers, protocol_offer},
+    pool::{self, Maker, PoolKey, Pooled},
     runtime::{self, RuntimeHandle},
     session::WebTransport,
     socket::{SocketOptions, fit, wildcard_for},
@@ -89,6 +93,10 @@ impl Race {
         state.won
     }
 
+    fn winner(&self) -> Option<SocketAddr> {
+        lock(&self.state).won
+    }
+
     /// The failure that says most: a peer that answered knows more than a network that did not.
     fn failure(&self) -> Option<ErrorCause> {
         let state = lock(&self.state);
@@ -109,11 +117,13 @@ struct Attempts {
     inboxes: Mutex<Vec<(SocketAddr, Arc<Inbox>)>>,
     /// The winner stays.
     connected: bool,
+    /// The winner has been opened to other sessions, which it serves whatever becomes of the first.
+    shared: AtomicBool,
 }
 
 impl Drop for Attempts {
     fn drop(&mut self) {
-        let winner = self.race.finish().filter(|_| self.connected);
+        let winner = self.race.finish().filter(|_| self.connected || self.shared.load(Ordering::Relaxed));
         for (remote, inbox) in lock(&self.inboxes).iter() {
             if Some(*remote) != winner {
                 inbox.command(ShardCommand::CloseAll);
@@ -151,7 +161,7 @@ impl Connector {
             target,
             tls,
             verdict,
-            transport: options.transport.clone(),
+            transport: options.transport_config(),
             timeout: options.connect_timeout,
             job,
         })
@@ -224,6 +234,7 @@ impl Connector {
         let mut attempts = Attempts::default();
         let work = async {
             self.race(&attempts).await?;
+            self.open_to_others(&attempts);
             established.await;
             Ok(())
         };
@@ -272,7 +283,6 @@ fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 
 /// `WebTransport::new`.
 pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTransport, ConnectOptionsError> {
-    let shared = SessionBox::new(Arc::default());
     let origin = match &options.origin {
         Some(origin) => {
             let value =
@@ -285,6 +295,11 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
     if let Some(offer) = protocol_offer(&options.protocols)? {
         headers.insert(wt_session::protocols::WT_AVAILABLE_PROTOCOLS, offer);
     }
+    if options.allow_pooling && matches!(options.trust, Trust::Hashes(_)) {
+        return Err(ConnectOptionsError::PoolingWithHashes);
+    }
+    let runtime = runtime::current().ok_or(ConnectOptionsError::NoRuntime)?;
+    let shared = SessionBox::new(Arc::clone(&runtime));
     let connector = Connector::new(url, &options, |target| {
         ClientJob::Session(Box::new(SessionJob {
             request: ConnectRequest {
@@ -294,16 +309,20 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
                 headers,
             },
             shared: Arc::clone(&shared),
-            sessions: options.sessions.clone(),
+            sessions: options.session_config(),
+            pooled: None,
         }))
     })?;
-    let runtime = Arc::clone(&connector.runtime);
     let session = Arc::clone(&shared);
+    let key = options.allow_pooling.then(|| pool_key(&connector, &options));
     runtime.spawn(Box::pin(async move {
-        let ready = poll_fn(|cx| session.poll_ready(cx).map(drop));
         let gone = poll_fn(|cx| session.poll_abandoned(cx));
+        let outcome = match key {
+            Some(key) => first_of(connector.share(&session, &key), gone).await,
+            None => first_of(connector.run(ready(&session)), gone).await,
+        };
         // Whoever closes while connecting does not wait for the network.
-        if let Some(Err(cause)) = first_of(connector.run(ready), gone).await {
+        if let Some(Err(cause)) = outcome {
             session.set_end(Err(WebTransportError::session(cause)));
         } else if session.established().is_none() {
             session.set_end(Err(WebTransportError::session(ErrorCause::SessionClosed)));
@@ -315,7 +334,93 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
             CongestionControl::Default
         }
     };
-    Ok(WebTransport::from_parts(shared, Arc::new(options.headers), in_force))
+    let pooled = options.allow_pooling;
+    Ok(WebTransport::from_parts(shared, Arc::new(options.headers), in_force, pooled))
+}
+
+/// Waits until the session is established, or is known not to be.
+async fn ready(session: &Arc<SessionBox>) {
+    poll_fn(|cx| session.poll_ready(cx).map(drop)).await;
+}
+
+/// What has to agree for sessions to share a connection. Whatever the options say about the connection is in it.
+fn pool_key(connector: &Connector, options: &WebTransportOptions) -> PoolKey {
+    let Target { host, port, .. } = &connector.target;
+    let runtime = connector.runtime.identity();
+    // Two rustls configurations are the same if they are one: what they trust and show cannot be compared.
+    let trust = match &options.trust {
+        Trust::Rustls(config) => format!("rustls {:p}", Arc::as_ptr(config)),
+        trust => format!("{trust:?}"),
+    };
+    let WebTransportOptions { transport, congestion_control, .. } = options;
+    let sessions = options.session_config();
+    format!("{runtime} {host} {port} {trust} {congestion_control:?} {transport:?} {sessions:?}")
+}
+
+impl Connector {
+    /// Finds a connection for a session that may share one, or makes one that others may share.
+    async fn share(&self, session: &Arc<SessionBox>, key: &PoolKey) -> Result<(), ErrorCause> {
+        let deadline = self.runtime.now() + self.timeout;
+        let mut tried = Vec::new();
+        loop {
+            let (pooled, new) = pool::find(key, &tried);
+            let handed_back = poll_fn(|cx| session.poll_handed_back(cx));
+            let again = if new {
+                let _maker = Maker(&pooled);
+                match first_of(self.pooled(&pooled).run(ready(session)), handed_back).await {
+                    Some(result) => return result,
+                    None => true,
+                }
+            } else {
+                let ClientJob::Session(job) = &self.job else { return Ok(()) };
+                pooled.join(SessionJob { pooled: Some(Arc::clone(&pooled)), ..(**job).clone() });
+                let settled = first_of(ready(session), handed_back);
+                match first_of(settled, runtime::sleep_until(&self.runtime, deadline)).await {
+                    None => {
+                        let stage = "a shared connection does not answer the request";
+                        return Err(ErrorCause::Timeout { after: self.timeout, stage });
+                    }
+                    Some(settled) => settled.is_none(),
+                }
+            };
+            if !again {
+                return Ok(());
+            }
+            tried.push(pooled);
+        }
+    }
+
+    /// The same for a connection that others may share.
+    fn pooled(&self, pooled: &Arc<Pooled>) -> Self {
+        let job = match &self.job {
+            ClientJob::Session(job) => ClientJob::Session(Box::new(SessionJob {
+                pooled: Some(Arc::clone(pooled)),
+                ..(**job).clone()
+            })),
+            job @ ClientJob::Get(_) => job.clone(),
+        };
+        Self {
+            runtime: Arc::clone(&self.runtime),
+            target: self.target.clone(),
+            tls: Arc::clone(&self.tls),
+            verdict: self.verdict.clone(),
+            transport: self.transport.clone(),
+            timeout: self.timeout,
+            job,
+        }
+    }
+
+    /// The attempt that won is open to others.
+    fn open_to_others(&self, attempts: &Attempts) {
+        if let ClientJob::Session(job) = &self.job
+            && let Some(pooled) = &job.pooled
+            && let Some(winner) = attempts.race.winner()
+        {
+            attempts.shared.store(true, Ordering::Relaxed);
+            let inboxes = lock(&attempts.inboxes);
+            inboxes.iter().filter(|(remote, _)| *remote == winner).for_each(|(_, inbox)| pooled.open(inbox));
+        }
+    }
 }
 
 #[cfg(test)]

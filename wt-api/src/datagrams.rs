@@ -2,9 +2,11 @@
 
 use std::{
     future::poll_fn,
+    num::NonZeroU32,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -12,25 +14,69 @@ use futures_core::Stream;
 
 use crate::{
     error::{DatagramError, ErrorCause, WebTransportError},
-    mailbox::SessionBox,
+    mailbox::{Rank, SessionBox},
     session::Guard,
+    streams::SendGroup,
 };
 
-/// The datagrams of a session (W3C `WebTransportDatagramDuplexStream`). Handles share the session's queues.
+/// The datagrams of a session (W3C `WebTransportDatagramDuplexStream`). Handles share the session's queues and limits.
 #[derive(Debug)]
 pub struct Datagrams {
     /// What comes.
     pub readable: DatagramsReadable,
-    /// What goes.
+    /// What goes, with order 0 and without a group; [`create_writable`](Self::create_writable) makes others.
     pub writable: DatagramsWritable,
+}
+
+/// A limit as W3C has it: at least 1.
+fn at_least_one(count: u32) -> usize {
+    usize::try_from(count.max(1)).unwrap_or(usize::MAX)
+}
+
+fn shown(count: usize) -> NonZeroU32 {
+    NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
 }
 
 impl Datagrams {
     pub(crate) fn new(shared: &Arc<SessionBox>, guard: &Arc<Guard>) -> Self {
         Self {
             readable: DatagramsReadable { shared: Arc::clone(shared), _guard: Arc::clone(guard) },
-            writable: DatagramsWritable { shared: Arc::clone(shared), _guard: Arc::clone(guard) },
+            writable: DatagramsWritable {
+                shared: Arc::clone(shared),
+                guard: Arc::clone(guard),
+                rank: Rank::default(),
+            },
         }
+    }
+
+    fn shared(&self) -> &Arc<SessionBox> {
+        &self.writable.shared
+    }
+
+    /// Another way to send, with a group and an order of its own (W3C `createWritable`).
+    ///
+    /// ```no_run
+    /// # async fn example(session: wt_api::WebTransport) -> Result<(), Box<dyn std::error::Error>> {
+    /// use wt_api::DatagramsWritableOptions;
+    /// let group = session.create_send_group()?;
+    /// let options = DatagramsWritableOptions::new().send_group(&group).send_order(5);
+    /// let writable = session.datagrams().create_writable(&options)?;
+    /// writable.send("before what has a lower order".into()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The group is another session's, or the session is closed.
+    pub fn create_writable(
+        &self,
+        options: &DatagramsWritableOptions,
+    ) -> Result<DatagramsWritable, WebTransportError> {
+        self.shared().check_open()?;
+        let mut writable = self.writable.clone();
+        writable.set_send_group(options.send_group.as_ref())?;
+        writable.set_send_order(options.send_order);
+        Ok(writable)
     }
 
     /// The largest payload that can be sent now, in bytes; 0 before the session is ready. It follows the path's MTU.
@@ -38,9 +84,65 @@ impl Datagrams {
     pub fn max_datagram_size(&self) -> usize {
         self.writable.max_datagram_size()
     }
+
+    /// Tells each change of [`max_datagram_size`](Self::max_datagram_size), which the path's MTU makes.
+    #[must_use]
+    pub fn watch_max_datagram_size(&self) -> MaxDatagramSize {
+        MaxDatagramSize { shared: Arc::clone(self.shared()), known: self.max_datagram_size() }
+    }
+
+    /// How long a received datagram waits for [`recv`](DatagramsReadable::recv) before it is dropped (W3C
+    /// `incomingMaxAge`). `None`, the default: as long as there is room.
+    #[must_use]
+    pub fn incoming_max_age(&self) -> Option<Duration> {
+        self.shared().incoming_max_age()
+    }
+
+    /// Changes [`incoming_max_age`](Self::incoming_max_age), also for those that wait. Zero is `None`.
+    pub fn set_incoming_max_age(&self, age: Option<Duration>) {
+        self.shared().set_incoming_max_age(age.filter(|age| !age.is_zero()));
+    }
+
+    /// How long a datagram waits to be sent before it is dropped (W3C `outgoingMaxAge`): looked at when its turn comes,
+    /// before the packet is made. `None`, the default: as long as it takes.
+    #[must_use]
+    pub fn outgoing_max_age(&self) -> Option<Duration> {
+        self.shared().outgoing_max_age()
+    }
+
+    /// Changes [`outgoing_max_age`](Self::outgoing_max_age). Zero is `None`. Those that are with the connection already
+    /// keep the age that they were given.
+    pub fn set_outgoing_max_age(&self, age: Option<Duration>) {
+        self.shared().set_outgoing_max_age(age.filter(|age| !age.is_zero()));
+    }
+
+    /// Received datagrams that may wait; the oldest make room for more (W3C `incomingMaxBufferedDatagrams`, once
+    /// `incomingHighWaterMark`). Default 1024.
+    #[must_use]
+    pub fn incoming_max_buffered_datagrams(&self) -> NonZeroU32 {
+        shown(self.shared().incoming_max_buffered())
+    }
+
+    /// Changes [`incoming_max_buffered_datagrams`](Self::incoming_max_buffered_datagrams). 0 is 1.
+    pub fn set_incoming_max_buffered_datagrams(&self, count: u32) {
+        self.shared().set_incoming_max_buffered(at_least_one(count));
+    }
+
+    /// Datagrams that may wait to be sent before [`send`](DatagramsWritable::send) waits (W3C
+    /// `outgoingMaxBufferedDatagrams`, once `outgoingHighWaterMark`). Default 256.
+    #[must_use]
+    pub fn outgoing_max_buffered_datagrams(&self) -> NonZeroU32 {
+        shown(self.shared().outgoing_max_buffered())
+    }
+
+    /// Changes [`outgoing_max_buffered_datagrams`](Self::outgoing_max_buffered_datagrams). 0 is 1.
+    pub fn set_outgoing_max_buffered_datagrams(&self, count: u32) {
+        self.shared().set_outgoing_max_buffered(at_least_one(count));
+    }
 }
 
-/// Received datagrams. At most 1024 of them, and 1 MiB, wait; the oldest make room.
+/// Received datagrams. At most [`incoming_max_buffered_datagrams`](Datagrams::incoming_max_buffered_datagrams), and
+/// 512 KiB, wait; the oldest make room.
 #[derive(Debug)]
 pub struct DatagramsReadable {
     shared: Arc<SessionBox>,
@@ -54,6 +156,16 @@ impl DatagramsReadable {
     /// The session is gone, and all that came was taken.
     pub async fn recv(&mut self) -> Result<Bytes, WebTransportError> {
         poll_fn(|cx| self.shared.poll_datagram(cx)).await
+    }
+
+    /// Copies the next datagram to the front of `buffer`; its size. Cancel safe.
+    ///
+    /// # Errors
+    /// [`DatagramError::BufferTooSmall`] tells the size that is needed, and the datagram stays; or as
+    /// [`recv`](Self::recv).
+    pub async fn recv_into(&mut self, buffer: &mut [u8]) -> Result<usize, DatagramError> {
+        let size = poll_fn(|cx| self.shared.poll_datagram_into(cx, buffer)).await?;
+        size.map_err(|needed| DatagramError::BufferTooSmall { needed })
     }
 
     /// The next datagram if one is there.
@@ -74,11 +186,41 @@ impl Stream for DatagramsReadable {
     }
 }
 
-/// Sends datagrams. At most 256 of them wait for the connection.
+/// Options of [`Datagrams::create_writable`] (W3C `WebTransportSendOptions`).
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct DatagramsWritableOptions {
+    send_group: Option<SendGroup>,
+    send_order: i64,
+}
+
+impl DatagramsWritableOptions {
+    /// No group, order 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The group among which the datagrams rank; it has to be of the same session.
+    pub fn send_group(mut self, group: &SendGroup) -> Self {
+        self.send_group = Some(group.clone());
+        self
+    }
+
+    /// Higher orders go first, strictly, among the streams and datagrams of a group. Default 0.
+    pub fn send_order(mut self, order: i64) -> Self {
+        self.send_order = order;
+        self
+    }
+}
+
+/// Sends datagrams (W3C `WebTransportDatagramsWritable`). At most
+/// [`outgoing_max_buffered_datagrams`](Datagrams::outgoing_max_buffered_datagrams) of a session wait for the connection.
+/// Clones begin with the same rank.
 #[derive(Clone, Debug)]
 pub struct DatagramsWritable {
     shared: Arc<SessionBox>,
-    _guard: Arc<Guard>,
+    guard: Arc<Guard>,
+    rank: Rank,
 }
 
 impl DatagramsWritable {
@@ -86,6 +228,32 @@ impl DatagramsWritable {
     #[must_use]
     pub fn max_datagram_size(&self) -> usize {
         self.shared.max_datagram_size()
+    }
+
+    /// The rank of what is sent here among its group (W3C `sendOrder`).
+    #[must_use]
+    pub fn send_order(&self) -> i64 {
+        self.rank.order
+    }
+
+    /// Changes the rank of what is sent here from now on (W3C `sendOrder`).
+    pub fn set_send_order(&mut self, order: i64) {
+        self.rank.order = order;
+    }
+
+    /// The group of what is sent here (W3C `sendGroup`).
+    #[must_use]
+    pub fn send_group(&self) -> Option<SendGroup> {
+        SendGroup::named(&self.guard.0, self.rank.group)
+    }
+
+    /// Changes the group of what is sent here from now on; `None`: that of those that choose none (W3C `sendGroup`).
+    ///
+    /// # Errors
+    /// [`ErrorCause::ForeignSendGroup`]; nothing is changed then.
+    pub fn set_send_group(&mut self, group: Option<&SendGroup>) -> Result<(), WebTransportError> {
+        self.rank.group = group.map_or(Ok(0), |group| group.id_in(&self.guard.0))?;
+        Ok(())
     }
 
     fn check(&self, data: &Bytes) -> Result<(), DatagramError> {
@@ -101,7 +269,7 @@ impl DatagramsWritable {
     pub async fn send(&self, data: Bytes) -> Result<(), DatagramError> {
         poll_fn(|cx| self.shared.poll_ready(cx)).await?;
         self.check(&data)?;
-        Ok(poll_fn(|cx| self.shared.poll_send_datagram(Some(cx), &data)).await?)
+        Ok(poll_fn(|cx| self.shared.poll_send_datagram(Some(cx), &data, self.rank)).await?)
     }
 
     /// Queues a datagram without waiting.
@@ -114,9 +282,46 @@ impl DatagramsWritable {
             return Err(WebTransportError::session(ErrorCause::SessionClosed).into());
         }
         self.check(&data)?;
-        match self.shared.poll_send_datagram(None, &data) {
+        match self.shared.poll_send_datagram(None, &data, self.rank) {
             Poll::Ready(result) => Ok(result?),
             Poll::Pending => Err(DatagramError::Full),
         }
+    }
+}
+
+/// The changes of the largest datagram, made by [`Datagrams::watch_max_datagram_size`]. It does not keep the session open.
+#[derive(Debug)]
+pub struct MaxDatagramSize {
+    shared: Arc<SessionBox>,
+    known: usize,
+}
+
+impl MaxDatagramSize {
+    /// The size that was told last, in bytes.
+    #[must_use]
+    pub fn current(&self) -> usize {
+        self.known
+    }
+
+    /// Waits until it is another one, which may be at once; `None` once the session is over. Changes that come together
+    /// are told as one. Cancel safe.
+    pub async fn changed(&mut self) -> Option<usize> {
+        poll_fn(|cx| self.poll_changed(cx)).await
+    }
+
+    fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<Option<usize>> {
+        let polled = self.shared.poll_max_datagram_size(cx, self.known);
+        if let Poll::Ready(Some(size)) = polled {
+            self.known = size;
+        }
+        polled
+    }
+}
+
+impl Stream for MaxDatagramSize {
+    type Item = usize;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        self.get_mut().poll_changed(cx)
     }
 }

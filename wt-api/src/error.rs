@@ -178,6 +178,17 @@ pub enum ErrorCause {
     /// The peer permits no further stream now, and waiting was not wanted.
     #[error("the peer permits no further stream now (QuotaExceededError); wait, or close other streams")]
     QuotaExceeded,
+    /// A send group of another session (W3C `InvalidStateError`).
+    #[error("the send group belongs to another session; make one with this session's create_send_group()")]
+    ForeignSendGroup,
+    /// The peer's limits do not permit the whole chunk now.
+    #[error(
+        "{size} bytes do not fit into what the peer permits now; try again later, or write smaller pieces"
+    )]
+    WouldBlock {
+        /// The chunk's size, in bytes.
+        size: usize,
+    },
     /// More arrived than the caller allowed.
     #[error("the stream holds more than the {limit} bytes that were allowed")]
     ReadLimit {
@@ -290,6 +301,11 @@ pub enum ConnectOptionsError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A certificate by hash on a connection that others may share (W3C `NotSupportedError`).
+    #[error(
+        "a connection whose certificate is accepted by hash is not shared; leave out allow_pooling or server_certificate_hashes"
+    )]
+    PoolingWithHashes,
     /// Called outside an async runtime.
     #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]
     NoRuntime,
@@ -434,7 +450,7 @@ fn join(files: &[PathBuf]) -> String {
     files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" and ")
 }
 
-/// Why a datagram was not sent.
+/// Why a datagram was not sent, or not received.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatagramError {
@@ -449,6 +465,13 @@ pub enum DatagramError {
     /// The queue is full ([`try_send`](crate::DatagramsWritable::try_send) alone).
     #[error("the datagram queue is full; use send(..).await to wait for room")]
     Full,
+    /// The buffer is too small ([`recv_into`](crate::DatagramsReadable::recv_into) alone, W3C `RangeError`); the datagram
+    /// stays where it is.
+    #[error("the next datagram has {needed} bytes, more than the buffer; call again with a larger one")]
+    BufferTooSmall {
+        /// The datagram's size, in bytes.
+        needed: usize,
+    },
     /// The session is not connected yet ([`try_send`](crate::DatagramsWritable::try_send) alone), or gone.
     #[error(transparent)]
     Session(#[from] WebTransportError),

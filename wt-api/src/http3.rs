@@ -57,7 +57,7 @@ pub async fn get(url: &str, options: WebTransportOptions) -> Result<HttpResponse
         let mut head = h3_core::RequestHead::new(Method::GET, target.authority.clone(), target.path.clone());
         head.headers.clone_from(&options.headers);
         head.headers.entry("user-agent").or_insert(HeaderValue::from_static("weft"));
-        ClientJob::Get(Arc::new(GetJob { head, boxes: Arc::default(), reply: Mutex::new(Some(reply)) }))
+        ClientJob::Get(Arc::new(GetJob { head, reply: Mutex::new(Some(reply)) }))
     })?;
     let mut received = None;
     connector

@@ -23,6 +23,7 @@ pub mod error;
 pub mod http3;
 mod mailbox;
 mod options;
+mod pool;
 mod runtime;
 mod server;
 mod session;
@@ -33,7 +34,9 @@ mod streams;
 pub mod testing;
 mod tls;
 
-pub use datagrams::{Datagrams, DatagramsReadable, DatagramsWritable};
+pub use datagrams::{
+    Datagrams, DatagramsReadable, DatagramsWritable, DatagramsWritableOptions, MaxDatagramSize,
+};
 pub use error::{
     CertificateError, ConnectOptionsError, DatagramError, ErrorCause, ExportError, IdentityError,
     ServerError, WebTransportError, WebTransportErrorSource,
@@ -42,9 +45,9 @@ pub use options::{CertificateHash, CongestionControl, DangerousOptions, InvalidH
 pub use quic_core::TransportConfig;
 pub use server::{AcceptOptions, Body, HttpRequest, HttpResponse, Request, Server, ServerBuilder};
 pub use session::{CloseInfo, Reliability, WebTransport};
-pub use stats::WebTransportStats;
+pub use stats::{DatagramStats, ReceiveStreamStats, SendStreamStats, WebTransportStats};
 pub use streams::{
     BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, ReceiveStream,
-    SendStream, SendStreamOptions,
+    SendGroup, SendStream, SendStreamOptions,
 };
 pub use tls::{CertificateDetails, CertificateKey, Identity, SelfSigned};

@@ -99,6 +99,9 @@ pub enum CongestionControl {
     LowLatency,
 }
 
+/// Sessions on a connection that they share, at most.
+const MAX_POOLED: u64 = 256;
+
 /// Options of [`WebTransport::new`](crate::WebTransport::new) (W3C `WebTransportOptions`).
 ///
 /// ```
@@ -117,6 +120,10 @@ pub struct WebTransportOptions {
     pub(crate) transport: TransportConfig,
     pub(crate) congestion_control: CongestionControl,
     pub(crate) sessions: wt_session::Config,
+    pub(crate) allow_pooling: bool,
+    pub(crate) require_unreliable: bool,
+    /// Streams of the server expected at once: bidirectional, unidirectional.
+    pub(crate) anticipated: [Option<u16>; 2],
 }
 
 impl Default for WebTransportOptions {
@@ -138,6 +145,9 @@ impl WebTransportOptions {
             transport: TransportConfig::default(),
             congestion_control: CongestionControl::Default,
             sessions: wt_session::Config::default(),
+            allow_pooling: false,
+            require_unreliable: false,
+            anticipated: [None; 2],
         }
     }
 
@@ -210,6 +220,69 @@ impl WebTransportOptions {
     pub fn congestion_control(mut self, wanted: CongestionControl) -> Self {
         self.congestion_control = wanted;
         self
+    }
+
+    /// Whether the session may share its connection with others that permit it and have the same options (W3C
+    /// `allowPooling`): congestion control and path are then common to them, and [`get_stats`] tells less. Default false:
+    /// a connection of its own. Not possible with [`server_certificate_hashes`](Self::server_certificate_hashes).
+    ///
+    /// A shared connection stays for 5 s after its last session. A server that permits one session on a connection gets
+    /// as many connections.
+    ///
+    /// [`get_stats`]: crate::WebTransport::get_stats
+    pub fn allow_pooling(mut self, allow: bool) -> Self {
+        self.allow_pooling = allow;
+        self
+    }
+
+    /// Whether a transport without datagrams would not do (W3C `requireUnreliable`). There is none in this library: HTTP/3
+    /// always has them, so it makes no difference. Default false.
+    pub fn require_unreliable(mut self, require: bool) -> Self {
+        self.require_unreliable = require;
+        self
+    }
+
+    /// How many bidirectional streams the server is expected to have open at once (W3C
+    /// `anticipatedConcurrentIncomingBidirectionalStreams`), a hint: it may open at least so many, and never fewer than
+    /// [`TransportConfig`] permits. Default `None`: no expectation.
+    pub fn anticipated_concurrent_incoming_bidirectional_streams(mut self, streams: Option<u16>) -> Self {
+        self.anticipated[quic_core::Dir::Bidi as usize] = streams;
+        self
+    }
+
+    /// The same for unidirectional streams (W3C `anticipatedConcurrentIncomingUnidirectionalStreams`).
+    pub fn anticipated_concurrent_incoming_unidirectional_streams(mut self, streams: Option<u16>) -> Self {
+        self.anticipated[quic_core::Dir::Uni as usize] = streams;
+        self
+    }
+
+    /// Insists on everything that draft 16 asks of a server, also where today's peers fall short: `reset_stream_at`.
+    /// Default false.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.sessions.strict = strict;
+        self
+    }
+
+    /// How the connection's sessions behave.
+    pub(crate) fn session_config(&self) -> wt_session::Config {
+        let mut config = self.sessions.clone();
+        if self.allow_pooling {
+            config.max_sessions = config.max_sessions.max(MAX_POOLED);
+            let flow = config.flow_control.get_or_insert_default();
+            let [bidi, uni] = self.anticipated.map(|streams| u64::from(streams.unwrap_or(0)));
+            flow.max_streams_bidi = flow.max_streams_bidi.max(bidi);
+            flow.max_streams_uni = flow.max_streams_uni.max(uni);
+        }
+        config
+    }
+
+    /// The connection's limits.
+    pub(crate) fn transport_config(&self) -> TransportConfig {
+        let mut config = self.transport.clone();
+        let [bidi, uni] = self.anticipated.map(|streams| u64::from(streams.unwrap_or(0)));
+        config.max_streams_bidi = config.max_streams_bidi.max(bidi);
+        config.max_streams_uni = config.max_streams_uni.max(uni);
+        config
     }
 
     /// Announces one dialect alone. For tests: there is no reason to speak an older draft than both know.

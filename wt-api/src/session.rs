@@ -10,12 +10,12 @@ use crate::{
     client,
     datagrams::Datagrams,
     error::{ConnectOptionsError, ErrorCause, ExportError, WebTransportError},
-    mailbox::{Command, Opened, SessionBox},
+    mailbox::{Command, Opened, Rank, SessionBox},
     options::{CongestionControl, WebTransportOptions},
     stats::WebTransportStats,
     streams::{
-        BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, SendStream,
-        SendStreamOptions,
+        BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, SendGroup,
+        SendStream, SendStreamOptions,
     },
 };
 
@@ -66,6 +66,7 @@ pub struct WebTransport {
     guard: Arc<Guard>,
     request_headers: Arc<HeaderMap>,
     congestion_control: CongestionControl,
+    pooled: bool,
 }
 
 impl fmt::Debug for WebTransport {
@@ -88,10 +89,15 @@ impl WebTransport {
         shared: Arc<SessionBox>,
         request_headers: Arc<HeaderMap>,
         congestion_control: CongestionControl,
+        pooled: bool,
     ) -> Self {
         let guard = Arc::new(Guard(Arc::clone(&shared)));
-        Self { shared, guard, request_headers, congestion_control }
+        Self { shared, guard, request_headers, congestion_control, pooled }
     }
+
+    /// Whether sessions can be had over reliable transports alone, without datagrams (W3C `supportsReliableOnly`):
+    /// WebTransport over HTTP/2 is not part of this library.
+    pub const SUPPORTS_RELIABLE_ONLY: bool = false;
 
     /// Waits until the session is established (W3C `ready`). At a server it always is. Cancel safe; any number of
     /// callers may wait.
@@ -130,9 +136,13 @@ impl WebTransport {
 
     async fn open(&self, dir: Dir, options: SendStreamOptions) -> Result<Opened, WebTransportError> {
         let (reply, answer) = oneshot::channel();
-        let (order, wait, guard) =
-            (options.send_order, options.wait_until_available, Arc::clone(&self.guard));
-        self.shared.command(Command::Open { dir, order, wait, guard, reply })?;
+        let group = match &options.send_group {
+            Some(group) => group.id_in(&self.shared)?,
+            None => 0,
+        };
+        let rank = Rank { group, order: options.send_order };
+        let (wait, guard) = (options.wait_until_available, Arc::clone(&self.guard));
+        self.shared.command(Command::Open { dir, rank, wait, guard, reply })?;
         match answer.await {
             Ok(result) => result,
             // The session ended before the driver looked.
@@ -182,13 +192,47 @@ impl WebTransport {
         IncomingUnidirectionalStreams::new(Arc::clone(&self.shared), Arc::clone(&self.guard))
     }
 
+    /// Makes a send group (W3C `createSendGroup`): its streams and datagrams rank by `send_order` among themselves, and
+    /// groups share what the session may send equally.
+    ///
+    /// ```no_run
+    /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
+    /// use wt_api::SendStreamOptions;
+    /// let video = session.create_send_group()?;
+    /// let key_frame = SendStreamOptions::new().send_group(&video).send_order(2);
+    /// let stream = session.create_unidirectional_stream(key_frame).await?;
+    /// # drop(stream);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The session is closed (W3C `InvalidStateError`).
+    pub fn create_send_group(&self) -> Result<SendGroup, WebTransportError> {
+        self.shared.check_open()?;
+        Ok(SendGroup::new(&self.shared, self.shared.new_group()))
+    }
+
+    /// Lets the peer have at least `streams` bidirectional streams open at once in this session, if there is session flow
+    /// control; else the connection's limits stand (W3C `anticipatedConcurrentIncomingBidirectionalStreams`, the
+    /// setter).
+    pub fn set_anticipated_concurrent_incoming_bidirectional_streams(&self, streams: u16) {
+        let _ = self.shared.command(Command::Anticipate(Dir::Bidi, streams.into()));
+    }
+
+    /// The same for unidirectional streams (W3C `anticipatedConcurrentIncomingUnidirectionalStreams`, the setter).
+    pub fn set_anticipated_concurrent_incoming_unidirectional_streams(&self, streams: u16) {
+        let _ = self.shared.command(Command::Anticipate(Dir::Uni, streams.into()));
+    }
+
     /// The session's datagrams.
     #[must_use]
     pub fn datagrams(&self) -> Datagrams {
         Datagrams::new(&self.shared, &self.guard)
     }
 
-    /// A snapshot of the counters (W3C `getStats`); the last ones once the session has ended. Cancel safe.
+    /// A snapshot of the counters (W3C `getStats`); the last ones once the session has ended. A session that may share its
+    /// connection learns less: what is of the path, and not what others send. Cancel safe.
     ///
     /// # Errors
     /// There never was a connection.
@@ -202,7 +246,7 @@ impl WebTransport {
         let gone = || WebTransportError::session(ErrorCause::SessionClosed);
         let stats =
             stats.or_else(|| self.shared.last_stats()).ok_or_else(|| asked.err().unwrap_or_else(gone))?;
-        Ok(WebTransportStats::new(&stats, self.shared.datagrams_dropped()))
+        Ok(WebTransportStats::new(&stats, self.shared.datagram_counts(), self.pooled))
     }
 
     /// Fills `out` with keying material that both ends of this session, and nobody else, can derive from the same `label`

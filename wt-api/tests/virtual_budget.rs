@@ -43,7 +43,7 @@ fn what_nobody_reads_is_bounded_by_the_windows_and_read_late_it_is_all_there() {
             }));
         }
         network.sleep(seconds(29)).await;
-        let sent = session.get_stats().await.unwrap().bytes_sent;
+        let sent = session.get_stats().await.unwrap().bytes_sent.unwrap();
         for writer in writers {
             writer.await;
         }

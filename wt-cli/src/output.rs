@@ -69,19 +69,20 @@ fn rows(stats: &WebTransportStats) -> Vec<(&'static str, String)> {
     let rtt = |rtt: Option<Duration>| {
         rtt.map_or("unknown".to_owned(), |rtt| format!("{:.3} ms", milliseconds(rtt)))
     };
+    let count = |count: Option<u64>| count.map_or("not told".to_owned(), |count| count.to_string());
     vec![
         ("round-trip time, smoothed", rtt(Some(stats.smoothed_rtt))),
         ("round-trip time, variation", rtt(Some(stats.rtt_variation))),
         ("round-trip time, lowest", rtt(stats.min_rtt)),
         ("estimated send rate", rate(stats.estimated_send_rate)),
-        ("packets sent", stats.packets_sent.to_string()),
-        ("packets received", stats.packets_received.to_string()),
-        ("packets lost", stats.packets_lost.to_string()),
-        ("bytes sent", stats.bytes_sent.to_string()),
-        ("bytes received", stats.bytes_received.to_string()),
-        ("bytes lost", stats.bytes_lost.to_string()),
-        ("datagrams lost on the way out", stats.datagrams_lost_outgoing.to_string()),
-        ("datagrams dropped on the way in", stats.datagrams_dropped_incoming.to_string()),
+        ("packets sent", count(stats.packets_sent)),
+        ("packets received", count(stats.packets_received)),
+        ("packets lost", count(stats.packets_lost)),
+        ("bytes sent", count(stats.bytes_sent)),
+        ("bytes received", count(stats.bytes_received)),
+        ("bytes lost", count(stats.bytes_lost)),
+        ("datagrams lost on the way out", count(stats.datagrams.map(|counts| counts.lost_outgoing))),
+        ("datagrams dropped on the way in", count(stats.datagrams.map(|counts| counts.dropped_incoming))),
     ]
 }
 
@@ -109,11 +110,11 @@ pub(crate) fn json(stats: &WebTransportStats) -> Value {
         "bytesSent": stats.bytes_sent,
         "bytesReceived": stats.bytes_received,
         "bytesLost": stats.bytes_lost,
-        "datagrams": {
-            "lostOutgoing": stats.datagrams_lost_outgoing,
-            "expiredOutgoing": stats.datagrams_expired_outgoing,
-            "droppedIncoming": stats.datagrams_dropped_incoming,
-            "expiredIncoming": stats.datagrams_expired_incoming,
-        },
+        "datagrams": stats.datagrams.map(|datagrams| json!({
+            "lostOutgoing": datagrams.lost_outgoing,
+            "expiredOutgoing": datagrams.expired_outgoing,
+            "droppedIncoming": datagrams.dropped_incoming,
+            "expiredIncoming": datagrams.expired_incoming,
+        })),
     })
 }

@@ -1,67 +1,79 @@
 //! The end of a session, in its steps (WebTransport over HTTP/3 §6): data of finished streams is acknowledged, then the
-//! capsule and FIN, then the peer's FIN, then the connection. The first step waits no longer than three probe timeouts or
-//! 2 s, whichever is less; the later ones, for which nobody waits, as long as whichever is more.
+//! capsule and FIN, then the peer's FIN, then the connection if it was the session's own. The first step waits no longer
+//! than three probe timeouts or 2 s, whichever is less; the later ones, for which nobody waits, as long as whichever is
+//! more.
+
+use std::time::Duration;
 
 use h3_core::transport::ConnTransport;
 use quic_core::base::Timestamp;
-use wt_session::SessionError;
+use wt_session::{SessionError, SessionId};
 
 use super::{
     connection::{Conn, H3_NO_ERROR},
-    last_word, patience,
-    session::Phase,
+    last_word,
+    live::{Live, Phase},
+    patience,
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
     session::CloseInfo,
 };
 
+/// How long a connection that sessions may share is kept for the next one.
+const REST: Duration = Duration::from_secs(5);
+
 impl Conn {
     /// The application closes.
-    pub(super) fn close_session(&mut self, info: CloseInfo, now: Timestamp) {
-        let Some(live) = &mut self.live else { return };
+    pub(super) fn close_session(&mut self, key: u32, info: CloseInfo, now: Timestamp) {
+        let (server, shares) = (self.is_server(), self.pooled().is_some());
+        let Some(live) = self.lives.get_mut(key) else { return };
         if !matches!(live.phase, Phase::Open) {
             return;
         }
         if !live.established {
-            if self.is_server() {
-                return self.finish_close(info, now);
+            if server {
+                return self.finish_close(key, info, now);
             }
-            return self.fail_session(ErrorCause::SessionClosed, now);
+            if let (Some(request), true) = (live.request, shares) {
+                let mut transport = ConnTransport::new(&mut self.quic, now);
+                self.sessions.cancel_connect(request, &mut self.h3, &mut transport);
+            }
+            return self.fail_session(key, ErrorCause::SessionClosed, now);
         }
         live.phase = Phase::Holding(info);
-        self.alarm = Some(now + patience(&self.quic));
-        self.close_when_acknowledged(now);
+        live.alarm = Some(now + patience(&self.quic));
+        self.close_when_acknowledged(key, now);
     }
 
     /// Closes if the application wants it and nothing is on its way any more.
-    pub(super) fn close_when_acknowledged(&mut self, now: Timestamp) {
-        let holding = self.live.as_ref().is_some_and(|live| matches!(live.phase, Phase::Holding(_)));
-        if holding && !self.has_unacknowledged() {
-            self.send_close(now);
+    pub(super) fn close_when_acknowledged(&mut self, key: u32, now: Timestamp) {
+        let holding = |live: &Live| matches!(live.phase, Phase::Holding(_)) && live.finishing == 0;
+        if self.lives.get(key).is_some_and(holding) {
+            self.send_close(key, now);
         }
     }
 
-    /// The alarm rang: the next step is due, whatever the peer does.
-    pub(super) fn on_alarm(&mut self, now: Timestamp) {
-        match self.live.as_ref().map(|live| &live.phase) {
-            Some(Phase::Holding(_)) => self.send_close(now),
-            Some(Phase::Closing | Phase::Closed) => self.end_connection(now),
+    /// A session's alarm rang: the next step is due, whatever the peer does.
+    pub(super) fn on_alarm(&mut self, key: u32, now: Timestamp) {
+        match self.lives.get(key).map(|live| &live.phase) {
+            Some(Phase::Holding(_)) => self.send_close(key, now),
+            Some(Phase::Closing | Phase::Closed) => self.let_go(key, now),
             Some(Phase::Open) | None => {}
         }
     }
 
-    fn send_close(&mut self, now: Timestamp) {
-        let Some(live) = &mut self.live else { return };
+    fn send_close(&mut self, key: u32, now: Timestamp) {
+        let Some(live) = self.lives.get_mut(key) else { return };
         if let Phase::Holding(info) = std::mem::replace(&mut live.phase, Phase::Closing) {
-            self.finish_close(info, now);
+            self.finish_close(key, info, now);
         }
     }
 
-    fn finish_close(&mut self, info: CloseInfo, now: Timestamp) {
-        let Some(live) = &mut self.live else { return };
+    fn finish_close(&mut self, key: u32, info: CloseInfo, now: Timestamp) {
+        let Some(live) = self.lives.get_mut(key) else { return };
         live.phase = Phase::Closing;
-        self.alarm = Some(now + last_word(&self.quic));
+        live.alarm = Some(now + last_word(&self.quic));
         let Some(id) = live.id else { return };
         let mut transport = ConnTransport::new(&mut self.quic, now);
         let wire = wt_session::CloseInfo { code: info.close_code, reason: info.reason.clone() };
@@ -69,20 +81,20 @@ impl Conn {
         live.shared.set_stats(self.quic.stats());
         live.shared.set_end(Ok(info));
         let error = WebTransportError::session(ErrorCause::SessionClosed);
-        self.end_streams(&error);
+        self.end_streams(Some(key), &error);
     }
 
     /// The session ended, by whichever side.
     pub(super) fn on_session_closed(
         &mut self,
+        session: SessionId,
         result: Result<wt_session::CloseInfo, SessionError>,
         now: Timestamp,
     ) {
-        let Some(mut live) = self.live.take() else { return };
-        let closing = matches!(live.phase, Phase::Closing);
+        let Some(key) = self.lives.key_of(session) else { return };
         let (end, error) = match result {
             Ok(info) => {
-                self.drain_streams(now);
+                self.drain_streams(Some(key), now);
                 let info = CloseInfo { close_code: info.code, reason: info.reason };
                 (Ok(info), WebTransportError::session(ErrorCause::SessionClosed))
             }
@@ -95,41 +107,63 @@ impl Conn {
                 (Err(error.clone()), error)
             }
         };
-        self.end_streams(&error);
+        self.end_streams(Some(key), &error);
+        let Some(live) = self.lives.remove(key) else { return };
         let failed = end.is_err();
-        live.phase = if closing { Phase::Closing } else { Phase::Closed };
-        // The box hears of the end now; the session stays until the connection's end is agreed upon.
-        let shared = std::sync::Arc::clone(&live.shared);
-        let (id, phase) = (live.id, std::mem::replace(&mut live.phase, Phase::Closed));
-        self.end_session(live, end);
-        let mut rest = super::session::Live::new(shared);
-        (rest.id, rest.phase) = (id, phase);
-        self.live = Some(rest);
+        let closing = matches!(live.phase, Phase::Closing);
+        // The box hears of the end now; something of the session stays until the end is agreed upon.
+        let mut rest = Live::new(std::sync::Arc::clone(&live.shared));
+        rest.id = live.id;
+        rest.phase = if closing { Phase::Closing } else { Phase::Closed };
         let wait = if closing { last_word(&self.quic) } else { patience(&self.quic) * 2 };
-        self.alarm = Some(now + wait);
-        if failed && self.is_dedicated() {
-            self.end_connection(now);
+        rest.alarm = Some(now + wait);
+        self.end_session(live, end);
+        let key = self.lives.add(rest);
+        if failed {
+            self.let_go(key, now);
         }
     }
 
     /// The peer has ended its side, too: a client that closed the session ends its connection.
-    pub(super) fn on_session_finished(&mut self, now: Timestamp) {
-        if self.is_dedicated() && self.live.as_ref().is_some_and(|live| matches!(live.phase, Phase::Closing))
+    pub(super) fn on_session_finished(&mut self, session: SessionId, now: Timestamp) {
+        let closing = |live: &Live| matches!(live.phase, Phase::Closing);
+        if let Some(key) = self.lives.key_of(session)
+            && !self.is_server()
+            && self.lives.get(key).is_some_and(closing)
         {
-            self.end_connection(now);
+            self.let_go(key, now);
         }
     }
 
-    /// The session was all there was to a client's connection. A server leaves the connection to its client, which
-    /// may ask for more, and to the idle timeout: a CONNECTION_CLOSE right behind the capsule makes Chromium report a
-    /// lost connection instead of the code and the reason. Only a server that goes away closes what has become idle.
-    fn end_connection(&mut self, now: Timestamp) {
-        self.live = None;
-        self.alarm = None;
-        if self.is_dedicated() {
-            self.quic.close(now, H3_NO_ERROR, b"");
-        } else {
+    /// Nothing is left of the session, and it may have been all there was to the connection. A server leaves that to its
+    /// client, which may ask for more, and to the idle timeout: a CONNECTION_CLOSE right behind the capsule makes Chromium
+    /// report a lost connection instead of the code and the reason. Only a server that goes away closes what has become
+    /// idle.
+    fn let_go(&mut self, key: u32, now: Timestamp) {
+        self.lives.remove(key);
+        if self.is_server() {
             self.close_if_idle(now);
+        } else if self.pooled().is_some() {
+            self.rest(now);
+        } else if self.is_dedicated() {
+            self.quic.close(now, H3_NO_ERROR, b"");
+        }
+    }
+
+    /// A connection that sessions share has none left: it waits for the next one.
+    pub(super) fn rest(&mut self, now: Timestamp) {
+        if self.lives.is_empty() {
+            self.rest_until = Some(now + REST);
+        }
+    }
+
+    /// Nobody came.
+    pub(super) fn end_rest(&mut self, now: Timestamp) {
+        if self.lives.is_empty() {
+            if let Some(pooled) = self.pooled() {
+                pooled.close();
+            }
+            self.quic.close(now, H3_NO_ERROR, b"");
         }
     }
 }

@@ -13,12 +13,14 @@ use quic_core::{
 use tokio::sync::oneshot;
 use wt_session::{ConnectRequest, Sessions};
 
-use super::{http::HttpExchanges, session::Live, streams::DriverStream};
+use super::{http::HttpExchanges, live::Lives, streams::DriverStream};
 use crate::{
     client::Race,
     error::{ErrorCause, WebTransportError},
     http3::Head,
-    mailbox::{ConnectionBox, Half, SessionBox},
+    mailbox::{ConnectionBox, SessionBox, Work},
+    pool::Pooled,
+    runtime::RuntimeHandle,
     server::ServerShared,
     tls::{ALPN_H3, Verdict},
 };
@@ -48,13 +50,14 @@ pub(crate) struct SessionJob {
     pub(crate) request: ConnectRequest,
     pub(crate) shared: Arc<SessionBox>,
     pub(crate) sessions: wt_session::Config,
+    /// Others may share the connection.
+    pub(crate) pooled: Option<Arc<Pooled>>,
 }
 
 /// A request to make.
 #[derive(Debug)]
 pub(crate) struct GetJob {
     pub(crate) head: h3_core::RequestHead,
-    pub(crate) boxes: Arc<ConnectionBox>,
     pub(crate) reply: std::sync::Mutex<Option<oneshot::Sender<Result<Head, WebTransportError>>>>,
 }
 
@@ -71,19 +74,21 @@ pub(super) struct Conn {
     pub(super) sessions: Sessions,
     pub(super) role: Role,
     pub(super) boxes: Arc<ConnectionBox>,
-    pub(super) live: Option<Live>,
+    pub(super) runtime: RuntimeHandle,
+    pub(super) lives: Lives,
     pub(super) streams: HashMap<StreamId, DriverStream>,
     pub(super) http: HttpExchanges,
-    /// When the choreography of a close goes on.
-    pub(super) alarm: Option<Timestamp>,
+    /// When a connection without sessions, that some may share, has waited long enough.
+    pub(super) rest_until: Option<Timestamp>,
     /// The handshake is complete; for a client: and this connection won the race.
     pub(super) started: bool,
     /// Why the connection ended, once it has.
     pub(super) failure: Option<ErrorCause>,
     /// The network said that nobody listens.
     refused: bool,
-    /// Looks at the socket's error queue so far, while the handshake goes on.
+    /// Looks at the socket's error queue so far, while the handshake goes on, and when the next one is.
     looks: u32,
+    look_at: Option<Timestamp>,
     /// QUIC has told the connection's end.
     over: bool,
     pub(super) going_away: bool,
@@ -91,7 +96,7 @@ pub(super) struct Conn {
     pub(super) dirty: bool,
     /// What stands in the shard's set of deadlines.
     pub(super) deadline: Option<Timestamp>,
-    scratch: Vec<Half>,
+    scratch: Vec<Work>,
 }
 
 impl std::fmt::Debug for Conn {
@@ -101,21 +106,28 @@ impl std::fmt::Debug for Conn {
 }
 
 impl Conn {
-    pub(super) fn client(quic: Connection, job: ClientJob, race: Arc<Race>, verdict: Verdict) -> Self {
+    pub(super) fn client(
+        quic: Connection,
+        job: ClientJob,
+        race: Arc<Race>,
+        verdict: Verdict,
+        runtime: RuntimeHandle,
+    ) -> Self {
         // The winner of the race ties itself to the job's box; until then nothing wakes this connection from above.
         let sessions = match &job {
             ClientJob::Session(job) => job.sessions.clone(),
             ClientJob::Get(_) => wt_session::Config::default(),
         };
-        Self::new(quic, Role::Client { job, race, verdict }, sessions)
+        Self::new(quic, Role::Client { job, race, verdict }, sessions, runtime)
     }
 
-    pub(super) fn server(quic: Connection, server: Arc<ServerShared>) -> Self {
+    pub(super) fn server(quic: Connection, server: Arc<ServerShared>, runtime: RuntimeHandle) -> Self {
         server.connection_began();
-        Self::new(quic, Role::Server(server), wt_session::Config::default())
+        let config = server.sessions();
+        Self::new(quic, Role::Server(server), config, runtime)
     }
 
-    fn new(quic: Connection, role: Role, config: wt_session::Config) -> Self {
+    fn new(quic: Connection, role: Role, config: wt_session::Config, runtime: RuntimeHandle) -> Self {
         let side = quic.side();
         let mut h3 = h3_core::connection::Config::new(Sessions::settings(&config));
         h3.grease = u64::from(quic.remote_address().port());
@@ -125,14 +137,16 @@ impl Conn {
             sessions: Sessions::new(config, side),
             role,
             boxes: Arc::default(),
-            live: None,
+            runtime,
+            lives: Lives::default(),
             streams: HashMap::new(),
             http: HttpExchanges::default(),
-            alarm: None,
+            rest_until: None,
             started: false,
             failure: None,
             refused: false,
             looks: 0,
+            look_at: None,
             over: false,
             going_away: false,
             dirty: false,
@@ -142,11 +156,7 @@ impl Conn {
     }
 
     pub(super) fn boxes(&self) -> &Arc<ConnectionBox> {
-        match &self.role {
-            Role::Client { job: ClientJob::Session(job), .. } if self.started => &job.shared.connection,
-            Role::Client { job: ClientJob::Get(job), .. } if self.started => &job.boxes,
-            _ => &self.boxes,
-        }
+        &self.boxes
     }
 
     pub(super) fn quic(&mut self) -> &mut Connection {
@@ -154,14 +164,21 @@ impl Conn {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.quic.poll_timeout(), self.alarm].into_iter().flatten().min()
+        [self.quic.poll_timeout(), self.lives.alarm(), self.rest_until, self.look_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Timestamp) {
         self.quic.handle_timeout(now);
-        if self.alarm.is_some_and(|at| at <= now) {
-            self.alarm = None;
-            self.on_alarm(now);
+        for key in self.lives.ring(now) {
+            self.on_alarm(key, now);
+        }
+        self.look_at = self.look_at.filter(|at| *at > now);
+        if self.rest_until.is_some_and(|at| at <= now) {
+            self.rest_until = None;
+            self.end_rest(now);
         }
     }
 
@@ -216,7 +233,7 @@ impl Conn {
     /// What the application has not taken yet counts against the connection's window and its memory.
     fn report_held(&mut self) {
         loop {
-            let datagrams = self.live.as_ref().map_or(0, |live| live.shared.datagram_bytes());
+            let datagrams = self.lives.iter().map(|live| live.shared.datagram_bytes()).sum();
             let streams = self.boxes().inbox_bytes();
             let Some(most) = self.quic.set_held_above(streams, datagrams) else { return };
             if self.boxes().wake_when_left(most) {
@@ -228,8 +245,8 @@ impl Conn {
     /// The network's refusal makes no socket readable: a client that knocks looks for it now and then, so that a closed
     /// port is told in milliseconds and not with the first probe.
     fn look_for_errors(&mut self, now: Timestamp) {
-        if self.alarm.is_none() && self.looks < MAX_LOOKS && !self.is_server() && self.is_knocking() {
-            self.alarm = Some(now + FIRST_LOOK * (1 << self.looks));
+        if self.look_at.is_none() && self.looks < MAX_LOOKS && !self.is_server() && self.is_knocking() {
+            self.look_at = Some(now + FIRST_LOOK * (1 << self.looks));
             self.looks += 1;
         }
     }
@@ -238,7 +255,9 @@ impl Conn {
         match event {
             quic_core::Event::HandshakeComplete => self.on_handshake_complete(now),
             quic_core::Event::Closed(error) => self.on_connection_closed(error, now),
-            quic_core::Event::DatagramSizeChanged => self.update_datagram_size(),
+            quic_core::Event::DatagramSizeChanged => {
+                self.lives.keys().into_iter().for_each(|key| self.update_datagram_size(key));
+            }
             quic_core::Event::DatagramWritable => self.pump_datagrams(now),
             _ => {}
         }
@@ -273,32 +292,38 @@ impl Conn {
     fn start_job(&mut self, now: Timestamp) {
         let Role::Client { job, .. } = &self.role else { return };
         let job = job.clone();
-        // From now on the job's own box wakes this connection.
-        let waker = self.boxes.driver();
         match &job {
-            ClientJob::Session(job) => {
-                if let Some((driver, index)) = waker {
-                    job.shared.connection.attach(driver, index);
-                }
-                self.live = Some(Live::new(Arc::clone(&job.shared)));
-                let mut transport = ConnTransport::new(&mut self.quic, now);
-                let asked = self.sessions.connect(job.request.clone(), &mut self.h3, &mut transport);
-                if let Err(error) = asked {
-                    self.fail_session(ErrorCause::Refused(error.to_string().into()), now);
-                }
-            }
-            ClientJob::Get(job) => {
-                if let Some((driver, index)) = waker {
-                    job.boxes.attach(driver, index);
-                }
-                self.start_get(job, now);
-            }
+            ClientJob::Session(job) => self.ask(&job.shared, job.request.clone(), now),
+            ClientJob::Get(job) => self.start_get(job, now),
         }
+    }
+
+    /// One more session for a connection that some may share.
+    pub(super) fn join(&mut self, job: &SessionJob, now: Timestamp) {
+        if !self.started || self.quic.is_closed() {
+            return job.hand_back();
+        }
+        self.rest_until = None;
+        self.ask(&job.shared, job.request.clone(), now);
+        self.rest(now);
+    }
+
+    /// What this connection is in the pool, if sessions may share it.
+    pub(super) fn pooled(&self) -> Option<&Arc<Pooled>> {
+        match &self.role {
+            Role::Client { job: ClientJob::Session(job), .. } => job.pooled.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The client's job, if it is a session of a connection of its own.
+    pub(super) fn is_dedicated(&self) -> bool {
+        matches!(&self.role, Role::Client { job: ClientJob::Session(job), .. } if job.pooled.is_none())
     }
 
     /// QUIC says that the connection is over. What the peer finished before is read now: QUIC forgets it next.
     fn on_connection_closed(&mut self, error: &ConnectionError, now: Timestamp) {
-        self.drain_streams(now);
+        self.drain_streams(None, now);
         self.deliver_datagrams();
         let cause = self.cause_of(error);
         self.over = true;
@@ -310,7 +335,7 @@ impl Conn {
             Role::Server(server) => server.connection_ended(),
             Role::Client { .. } => {}
         }
-        self.alarm = None;
+        (self.rest_until, self.look_at) = (None, None);
         self.fail_everything(&cause);
     }
 
@@ -350,15 +375,15 @@ impl Conn {
     fn process_boxes(&mut self, now: Timestamp) -> bool {
         let mut dirty = std::mem::take(&mut self.scratch);
         self.boxes().take_dirty(&mut dirty);
-        let mut active = !dirty.is_empty();
-        for half in dirty.drain(..) {
-            match half {
-                Half::Recv(id) => self.pump_recv(id, now),
-                Half::Send(id) => self.pump_send(id, now),
+        let active = !dirty.is_empty();
+        for work in dirty.drain(..) {
+            match work {
+                Work::Recv(id) => self.pump_recv(id, now),
+                Work::Send(id) => self.pump_send(id, now),
+                Work::Session(key) => self.process_commands(key, now),
             }
         }
         self.scratch = dirty;
-        active |= self.process_commands(now);
         active
     }
 
@@ -379,7 +404,7 @@ impl Conn {
 
     /// A connection that goes away ends when nothing is left on it.
     pub(super) fn close_if_idle(&mut self, now: Timestamp) {
-        if self.going_away && self.live.is_none() && self.h3.open_requests() == 0 && self.http.is_idle() {
+        if self.going_away && self.lives.is_empty() && self.h3.open_requests() == 0 && self.http.is_idle() {
             self.quic.close(now, H3_NO_ERROR, b"");
         }
     }
@@ -387,15 +412,21 @@ impl Conn {
     /// Everybody who waits on this connection hears why it ended.
     pub(super) fn fail_everything(&mut self, cause: &ErrorCause) {
         let error = WebTransportError::session(cause.clone());
-        self.end_streams(&error);
-        if let Some(live) = self.live.take() {
+        self.end_streams(None, &error);
+        for live in self.lives.keys().into_iter().filter_map(|key| self.lives.remove(key)).collect::<Vec<_>>()
+        {
             self.end_session(live, Err(error.clone()));
+        }
+        if let Some(pooled) = self.pooled() {
+            pooled.close();
         }
         self.fail_gets(&error);
         if let Role::Client { job, .. } = &self.role
             && self.started
         {
             match job {
+                // One that shares its connection may live on another one by now.
+                ClientJob::Session(job) if job.pooled.is_some() => {}
                 ClientJob::Session(job) => job.shared.set_end(Err(error)),
                 ClientJob::Get(job) => job.fail(&error),
             }
@@ -404,6 +435,13 @@ impl Conn {
 
     pub(super) fn is_server(&self) -> bool {
         self.quic.side() == Side::Server
+    }
+}
+
+impl SessionJob {
+    /// The connection that was to be shared does not take it.
+    pub(crate) fn hand_back(&self) {
+        self.shared.hand_back(Vec::new(), std::collections::VecDeque::new());
     }
 }
 

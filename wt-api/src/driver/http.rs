@@ -132,7 +132,7 @@ impl Conn {
         let mut transport = ConnTransport::new(&mut self.quic, now);
         match self.h3.send_request(&job.head, true, &mut transport) {
             Ok(stream) => {
-                let body = RecvBox::new(stream, Arc::clone(&job.boxes));
+                let body = RecvBox::new(stream, Arc::clone(&self.boxes));
                 self.http.get = Some(GetState { stream, body, job: Arc::clone(job) });
             }
             Err(error) => {

@@ -6,9 +6,12 @@
 //! Owns the loop. Must never know what a frame or a stream means.
 
 mod close;
+mod commands;
 mod connection;
 mod http;
 mod io;
+mod live;
+mod sending;
 mod session;
 mod streams;
 
@@ -46,6 +49,8 @@ const TURNS: usize = 16;
 pub(crate) enum ShardCommand {
     /// Open a connection.
     Connect(Box<Connect>),
+    /// One more session on a client's connection.
+    Join(Box<SessionJob>),
     /// Accept no further connection, and let those that exist wind up (RFC 9114 §5.2). The task ends with the last.
     GoAway,
     /// Close all connections.
@@ -149,6 +154,15 @@ impl Shard {
     fn on_command(&mut self, command: ShardCommand, now: Timestamp) {
         match command {
             ShardCommand::Connect(connect) => self.connect(*connect, now),
+            ShardCommand::Join(job) => match self.connections.iter_mut().position(|slot| slot.is_some()) {
+                Some(index) => {
+                    self.touch(index);
+                    if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
+                        connection.join(&job, now);
+                    }
+                }
+                None => job.hand_back(),
+            },
             ShardCommand::GoAway => {
                 self.going_away = true;
                 self.closing = true;
@@ -177,7 +191,7 @@ impl Shard {
         let Connect { config, server_name, remote, race, verdict, job } = connect;
         match self.endpoint.connect(now, &config, &server_name, remote) {
             Ok((handle, quic)) => {
-                let conn = Conn::client(quic, job, race, verdict);
+                let conn = Conn::client(quic, job, race, verdict, Arc::clone(&self.runtime));
                 self.insert(handle.0, conn);
             }
             Err(error) => {
@@ -205,7 +219,7 @@ impl Shard {
         let remote = incoming.remote_address();
         match self.endpoint.accept(now, incoming) {
             Ok((handle, quic)) => {
-                let conn = Conn::server(quic, server);
+                let conn = Conn::server(quic, server, Arc::clone(&self.runtime));
                 self.insert(handle.0, conn);
             }
             Err(error) => tracing::debug!(%remote, %error, "connection not accepted"),
@@ -300,6 +314,17 @@ impl Future for Shard {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+impl Drop for Shard {
+    /// The task ends, or its runtime does: sessions that were still to join go elsewhere.
+    fn drop(&mut self) {
+        for command in self.inbox.close() {
+            if let ShardCommand::Join(job) = command {
+                job.hand_back();
+            }
+        }
     }
 }
 

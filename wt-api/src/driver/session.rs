@@ -1,110 +1,77 @@
-//! The session of a connection: its events, its commands, its datagrams.
+//! The sessions of a connection: their beginning, their events, their end.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use h3_core::transport::ConnTransport;
 use http::{HeaderMap, StatusCode};
 use quic_core::{Dir, base::Timestamp};
-use tokio::sync::oneshot;
-use wt_session::{DatagramError, Event, Refusal, SessionId};
+use wt_session::{Event, Refusal, SessionId};
 
-use super::connection::{ClientJob, Conn, Role};
+use super::{
+    connection::{Conn, H3_NO_ERROR, Role},
+    live::Live,
+};
 use crate::{
     error::{ErrorCause, WebTransportError},
-    mailbox::{Command, Established, Opened, SessionBox},
-    server::Origin,
-    session::{CloseInfo, Guard},
+    mailbox::{Established, SessionBox},
+    server::{Offer, Origin},
+    session::CloseInfo,
 };
 
+/// The server has not looked at a request, which may be made again (RFC 9114 §8.1).
+const H3_REQUEST_REJECTED: u64 = 0x10b;
 /// Datagrams that are gathered before they are handed over.
 const DATAGRAM_BATCH: usize = 64;
-
-/// A session and what waits on it.
-#[derive(Debug)]
-pub(super) struct Live {
-    pub(super) shared: Arc<SessionBox>,
-    pub(super) id: Option<SessionId>,
-    pub(super) established: bool,
-    pub(super) phase: Phase,
-    opens: [VecDeque<Open>; 2],
-    datagrams_out: VecDeque<Bytes>,
-    datagrams_in: Vec<Bytes>,
-    commands: Vec<Command>,
-}
-
-/// How far the end has come.
-#[derive(Debug)]
-pub(super) enum Phase {
-    Open,
-    /// The application closed; data of finished streams is still on its way.
-    Holding(CloseInfo),
-    /// This side has closed; the peer has not said that it knows.
-    Closing,
-    /// The peer has closed; it is to end the connection.
-    Closed,
-}
-
-#[derive(Debug)]
-struct Open {
-    order: i64,
-    guard: Arc<Guard>,
-    reply: oneshot::Sender<Result<Opened, WebTransportError>>,
-}
-
-impl Live {
-    pub(super) fn new(shared: Arc<SessionBox>) -> Self {
-        Self {
-            shared,
-            id: None,
-            established: false,
-            phase: Phase::Open,
-            opens: Default::default(),
-            datagrams_out: VecDeque::new(),
-            datagrams_in: Vec::new(),
-            commands: Vec::new(),
-        }
-    }
-}
 
 impl Conn {
     pub(super) fn on_session_event(&mut self, event: Event, now: Timestamp) {
         match event {
             Event::Incoming { session, request } => self.on_incoming(session, *request, now),
+            Event::Requested { request, session } => self.lives.name(request, session),
             Event::Established { session, headers, protocol, dialect, why, .. } => {
-                self.on_established(session, headers, protocol, dialect.name(), &why, now);
+                let established = Established {
+                    headers: Arc::new(headers),
+                    protocol: protocol.map(Into::into),
+                    draft: dialect.name(),
+                    why: why.into(),
+                };
+                self.on_established(session, established, now);
             }
-            Event::Refused { reason, .. } => self.on_refusal(&reason, now),
-            Event::StreamOpened { stream, dir, .. } => {
-                let new = self.add_stream(stream, false);
-                if let Some(live) = &self.live {
+            Event::Refused { request, session, reason } => {
+                let key = request.and_then(|request| self.lives.key_of_request(request));
+                let key = key.or_else(|| session.and_then(|id| self.lives.key_of(id)));
+                self.on_refusal(key, &reason, now);
+            }
+            Event::StreamOpened { session, stream, dir } => {
+                let Some(key) = self.lives.key_of(session) else { return };
+                let new = self.add_stream(stream, key, false);
+                if let Some(live) = self.lives.get(key) {
                     live.shared.push_incoming(dir, new);
                 }
             }
             Event::Readable { stream } => self.pump_recv(stream, now),
             Event::Writable { stream } => self.pump_send(stream, now),
-            Event::Stopped { stream, code } => self.on_stopped(stream, code),
-            Event::Sent { stream } => {
-                self.on_sent(stream);
-                self.close_when_acknowledged(now);
+            Event::Stopped { stream, code } => self.on_stopped(stream, code, now),
+            Event::Sent { stream } => self.on_sent(stream, now),
+            Event::StreamsAvailable { session, dir } => {
+                let key = session.and_then(|id| self.lives.key_of(id));
+                let keys = key.map_or_else(|| self.lives.round(), |key| vec![key]);
+                keys.into_iter().for_each(|key| self.open_waiting(key, dir, now));
             }
-            Event::StreamsAvailable { dir, .. } => self.open_waiting(dir, now),
-            Event::Datagram { payload, .. } => {
-                let full = self.live.as_mut().is_some_and(|live| {
-                    live.datagrams_in.push(payload);
-                    live.datagrams_in.len() >= DATAGRAM_BATCH
-                });
-                if full {
-                    self.deliver_datagrams();
+            Event::Datagram { session, payload } => {
+                let Some(live) = self.lives.by_id(session) else { return };
+                live.datagrams_in.push(payload);
+                if live.datagrams_in.len() >= DATAGRAM_BATCH {
+                    live.deliver_datagrams();
                 }
             }
-            Event::Draining { .. } => {
-                if let Some(live) = &self.live {
+            Event::Draining { session } => {
+                if let Some(live) = self.lives.by_id(session) {
                     live.shared.set_draining();
                 }
             }
-            Event::Closed { result, .. } => self.on_session_closed(result, now),
-            Event::Finished { .. } => self.on_session_finished(now),
+            Event::Closed { session, result } => self.on_session_closed(session, result, now),
+            Event::Finished { session } => self.on_session_finished(session, now),
             Event::Http(event) => self.on_http_event(event, now),
             // QUIC's own event follows and carries the reason.
             _ => {}
@@ -114,7 +81,7 @@ impl Conn {
     fn on_incoming(&mut self, session: SessionId, request: wt_session::SessionRequest, now: Timestamp) {
         let Role::Server(server) = &self.role else { return };
         let server = Arc::clone(server);
-        let refusal = if self.going_away || self.live.is_some() {
+        let refusal = if self.going_away {
             Some(StatusCode::SERVICE_UNAVAILABLE)
         } else {
             match server.judge_origin(request.origin.as_deref()) {
@@ -129,53 +96,103 @@ impl Conn {
             }
         };
         if let Some(status) = refusal {
-            let mut transport = ConnTransport::new(&mut self.quic, now);
-            return self.sessions.reject(session, status, HeaderMap::new(), &mut self.h3, &mut transport);
+            return self.turn_down(session, status, now);
         }
-        let shared = SessionBox::new(Arc::clone(&self.boxes));
+        let shared = SessionBox::new(Arc::clone(&self.runtime));
         let mut live = Live::new(Arc::clone(&shared));
         live.id = Some(session);
-        let remote = self.quic.remote_address();
-        if server.offer(request, shared, remote) {
-            self.live = Some(live);
+        // First known here, then offered: the application may answer at once.
+        let key = self.lives.add(live);
+        shared.attach(Arc::clone(&self.boxes), key);
+        // Known before it is accepted: the application may send as soon as it has.
+        let size = self.h3.max_datagram_size(session.0, &ConnTransport::new(&mut self.quic, now));
+        shared.set_max_datagram_size(size);
+        let offer = Offer {
+            request,
+            shared,
+            remote: self.quic.remote_address(),
+            certificates: self.quic.peer_certificates(),
+        };
+        if server.offer(offer) {
+            if let Some(live) = self.lives.get_mut(key) {
+                live.counted = true;
+            }
         } else {
-            // The application does not take requests as fast as they come.
-            let mut transport = ConnTransport::new(&mut self.quic, now);
-            let status = StatusCode::TOO_MANY_REQUESTS;
-            self.sessions.reject(session, status, HeaderMap::new(), &mut self.h3, &mut transport);
+            // The application does not take requests as fast as they come, or has as many sessions as it wants.
+            self.lives.remove(key);
+            self.turn_down(session, StatusCode::TOO_MANY_REQUESTS, now);
         }
     }
 
-    fn on_established(
+    /// Answers a request that the application does not hear of.
+    fn turn_down(&mut self, session: SessionId, status: StatusCode, now: Timestamp) {
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        self.sessions.reject(session, status, HeaderMap::new(), &mut self.h3, &mut transport);
+    }
+
+    /// A client's session: asks for it.
+    pub(super) fn ask(
         &mut self,
-        session: SessionId,
-        headers: HeaderMap,
-        protocol: Option<String>,
-        draft: &'static str,
-        why: &str,
+        shared: &Arc<SessionBox>,
+        request: wt_session::ConnectRequest,
         now: Timestamp,
     ) {
-        if let Some(live) = &mut self.live {
-            live.id = Some(session);
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let asked = self.sessions.connect(request, &mut self.h3, &mut transport);
+        let mut live = Live::new(Arc::clone(shared));
+        match asked {
+            Ok(request) => {
+                live.request = Some(request);
+                let key = self.lives.add(live);
+                shared.attach(Arc::clone(&self.boxes), key);
+                self.process_commands(key, now);
+            }
+            Err(_) if self.pooled().is_some() => live.hand_back(),
+            Err(error) => {
+                let key = self.lives.add(live);
+                self.fail_session(key, ErrorCause::Refused(error.to_string().into()), now);
+            }
+        }
+    }
+
+    fn on_established(&mut self, session: SessionId, established: Established, now: Timestamp) {
+        let Some(key) = self.lives.key_of(session) else { return };
+        if let Some(live) = self.lives.get_mut(key) {
             live.established = true;
-            self.update_datagram_size();
+            live.request = None;
+            live.shared.set_established(established);
         }
-        if let Some(live) = &self.live {
-            live.shared.set_established(Established {
-                headers: Arc::new(headers),
-                protocol: protocol.map(Into::into),
-                draft,
-                why: why.into(),
-            });
-        }
-        self.open_waiting(Dir::Bidi, now);
-        self.open_waiting(Dir::Uni, now);
+        self.begin(key, now);
+    }
+
+    /// The session is established: what waited for that goes on.
+    pub(super) fn begin(&mut self, key: u32, now: Timestamp) {
+        self.update_datagram_size(key);
+        self.open_waiting(key, Dir::Bidi, now);
+        self.open_waiting(key, Dir::Uni, now);
         self.pump_datagrams(now);
     }
 
-    fn on_refusal(&mut self, reason: &Refusal, now: Timestamp) {
+    fn on_refusal(&mut self, key: Option<u32>, reason: &Refusal, now: Timestamp) {
         if self.is_server() {
             tracing::debug!(%reason, "session request refused");
+            if let Some(live) = key.and_then(|key| self.lives.remove(key)) {
+                let error = ErrorCause::SessionFailed(reason.to_string().into());
+                self.end_session(live, Err(WebTransportError::session(error)));
+            }
+            return;
+        }
+        let Some(key) = key else { return };
+        let elsewhere = match reason {
+            Refusal::TooManySessions { .. } | Refusal::GoingAway => true,
+            // RFC 9114 §8.1: the server has done nothing for it, for there are too many others, as it seems.
+            Refusal::Reset(code) => *code == H3_REQUEST_REJECTED && self.lives.len() > 1,
+            _ => false,
+        };
+        if elsewhere && self.pooled().is_some() {
+            if let Some(live) = self.lives.remove(key) {
+                live.hand_back();
+            }
             return;
         }
         let cause = match reason {
@@ -183,176 +200,37 @@ impl Conn {
             Refusal::ConnectionLost => return,
             reason => ErrorCause::Refused(reason.to_string().into()),
         };
-        self.fail_session(cause, now);
+        self.fail_session(key, cause, now);
     }
 
-    /// A client's session could not be had: the connection has no other use.
-    pub(super) fn fail_session(&mut self, cause: ErrorCause, now: Timestamp) {
+    /// A client's session could not be had. A connection that was made for it has no other use.
+    pub(super) fn fail_session(&mut self, key: u32, cause: ErrorCause, now: Timestamp) {
+        if self.pooled().is_some() {
+            if let Some(live) = self.lives.remove(key) {
+                self.end_session(live, Err(WebTransportError::session(cause)));
+            }
+            return self.rest(now);
+        }
         self.fail_everything(&cause);
         self.failure = Some(cause);
-        self.quic.close(now, super::connection::H3_NO_ERROR, b"");
+        self.quic.close(now, H3_NO_ERROR, b"");
     }
 
-    /// Commands of the session's handles, and datagrams. True if there were commands.
-    pub(super) fn process_commands(&mut self, now: Timestamp) -> bool {
-        let Some(live) = &mut self.live else { return false };
-        let mut commands = std::mem::take(&mut live.commands);
-        live.shared.take(&mut commands, &mut live.datagrams_out);
-        let active = !commands.is_empty();
-        if !live.datagrams_out.is_empty() {
-            self.pump_datagrams(now);
-        }
-        for command in commands.drain(..) {
-            self.on_command(command, now);
-        }
-        if let Some(live) = &mut self.live {
-            live.commands = commands;
-        }
-        active
-    }
-
-    fn on_command(&mut self, command: Command, now: Timestamp) {
-        match command {
-            Command::Open { dir, order, wait, guard, reply } => {
-                self.open(dir, Open { order, guard, reply }, wait, now);
-            }
-            Command::Close(info) => self.close_session(info, now),
-            Command::Drain => {
-                if let Some(id) = self.live.as_ref().and_then(|live| live.id) {
-                    let mut transport = ConnTransport::new(&mut self.quic, now);
-                    let _ = self.sessions.drain(id, &mut self.h3, &mut transport);
-                }
-            }
-            Command::Export { label, context, length, reply } => {
-                let mut out = vec![0; length];
-                let transport = ConnTransport::new(&mut self.quic, now);
-                let exported = self.live.as_ref().and_then(|live| live.id).is_some_and(|id| {
-                    self.sessions.export_keying_material(id, &mut out, &label, &context, &transport).is_ok()
-                });
-                if exported {
-                    let _ = reply.send(out);
-                }
-            }
-            Command::Stats(reply) => drop(reply.send(self.quic.stats())),
-            Command::Accept(headers) => self.accept(headers, now),
-            Command::Reject(status, headers) => {
-                if let Some(id) = self.live.take().and_then(|live| live.id) {
-                    let mut transport = ConnTransport::new(&mut self.quic, now);
-                    self.sessions.reject(id, status, headers, &mut self.h3, &mut transport);
-                }
-            }
-        }
-    }
-
-    fn accept(&mut self, headers: HeaderMap, now: Timestamp) {
-        let Some(live) = &mut self.live else { return };
-        let Some(id) = live.id else { return };
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        match self.sessions.accept(id, headers, &mut self.h3, &mut transport) {
-            Ok(_) => {
-                live.established = true;
-                self.update_datagram_size();
-                self.open_waiting(Dir::Bidi, now);
-                self.open_waiting(Dir::Uni, now);
-                self.pump_datagrams(now);
-            }
-            Err(error) => {
-                let error = WebTransportError::session(ErrorCause::SessionFailed(error.to_string().into()));
-                if let Some(live) = self.live.take() {
-                    self.end_session(live, Err(error));
-                }
-            }
-        }
-    }
-
-    fn open(&mut self, dir: Dir, open: Open, wait: bool, now: Timestamp) {
-        let Some(live) = &mut self.live else { return };
-        let waiting = &mut live.opens[dir as usize];
-        if !live.established || !waiting.is_empty() {
-            return waiting.push_back(open);
-        }
-        if let Some(open) = self.try_open(dir, open, now) {
-            if wait {
-                if let Some(live) = &mut self.live {
-                    live.opens[dir as usize].push_back(open);
-                }
-            } else {
-                let _ = open.reply.send(Err(WebTransportError::session(ErrorCause::QuotaExceeded)));
-            }
-        }
-    }
-
-    /// Opens a stream; gives the request back if there is no credit.
-    fn try_open(&mut self, dir: Dir, open: Open, now: Timestamp) -> Option<Open> {
-        let Some(id) = self.live.as_ref().and_then(|live| live.id) else { return Some(open) };
-        if open.reply.is_closed() {
-            return None;
-        }
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        let Open { order, guard, reply } = open;
-        match self.sessions.open(id, dir, &mut transport) {
-            Ok(Some(stream)) => {
-                let new = self.add_stream(stream, true);
-                if let (Some(send), true) = (&new.send, order != 0) {
-                    send.set_order(order);
-                }
-                if let Err(Ok(opened)) = reply.send(Ok(Opened { stream: new, guard })) {
-                    opened.discard();
-                }
-            }
-            Ok(None) => return Some(Open { order, guard, reply }),
-            Err(_) => drop(reply.send(Err(WebTransportError::session(ErrorCause::SessionClosed)))),
-        }
-        None
-    }
-
-    /// Credit came: those who wait get their streams, in their order.
-    pub(super) fn open_waiting(&mut self, dir: Dir, now: Timestamp) {
-        while let Some(live) = self.live.as_mut().filter(|live| live.established)
-            && let Some(open) = live.opens[dir as usize].pop_front()
-        {
-            if let Some(open) = self.try_open(dir, open, now) {
-                if let Some(live) = &mut self.live {
-                    live.opens[dir as usize].push_front(open);
-                }
-                break;
-            }
-        }
-    }
-
-    /// Sends datagrams until the queue below is full.
+    /// Sends datagrams until the queue below is full, a round of the sessions at a time.
     pub(super) fn pump_datagrams(&mut self, now: Timestamp) {
-        let Some(live) = self.live.as_mut().filter(|live| live.established) else { return };
-        let Some(id) = live.id else { return };
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        loop {
-            while let Some(front) = live.datagrams_out.front() {
-                match self.sessions.send_datagram(id, front.clone(), &mut self.h3, &mut transport) {
-                    // Too large since it was queued, or for a peer that takes none: datagrams may be lost.
-                    Ok(()) | Err(DatagramError::TooLarge { .. } | DatagramError::Unsupported) => {}
-                    Err(DatagramError::Full) => return,
-                    Err(_) => return live.datagrams_out.clear(),
-                }
-                live.datagrams_out.pop_front();
-            }
-            live.shared.take(&mut live.commands, &mut live.datagrams_out);
-            if live.datagrams_out.is_empty() {
-                break;
-            }
+        let mut keys = self.lives.round();
+        while !keys.is_empty() {
+            keys.retain(|key| self.pump_datagrams_of(*key, now));
         }
     }
 
     /// Hands over what was gathered.
     pub(super) fn deliver_datagrams(&mut self) {
-        if let Some(live) = &mut self.live
-            && !live.datagrams_in.is_empty()
-        {
-            live.shared.push_datagrams(&mut live.datagrams_in);
-        }
+        self.lives.iter_mut().for_each(Live::deliver_datagrams);
     }
 
-    pub(super) fn update_datagram_size(&mut self) {
-        if let Some(live) = &self.live
+    pub(super) fn update_datagram_size(&mut self, key: u32) {
+        if let Some(live) = self.lives.get(key)
             && let Some(id) = live.id
         {
             let transport = ConnTransport::new(&mut self.quic, Timestamp::ORIGIN);
@@ -362,9 +240,7 @@ impl Conn {
 
     /// The session is over: everybody who waits for it hears how.
     pub(super) fn end_session(&self, mut live: Live, end: Result<CloseInfo, WebTransportError>) {
-        if !live.datagrams_in.is_empty() {
-            live.shared.push_datagrams(&mut live.datagrams_in);
-        }
+        live.deliver_datagrams();
         live.shared.set_stats(self.quic.stats());
         live.shared.set_end(end.clone());
         let error = match end {
@@ -374,10 +250,8 @@ impl Conn {
         for open in live.opens.iter_mut().flat_map(std::mem::take) {
             let _ = open.reply.send(Err(error.clone()));
         }
-    }
-
-    /// The client's job, if it is a session.
-    pub(super) fn is_dedicated(&self) -> bool {
-        matches!(&self.role, Role::Client { job: ClientJob::Session(_), .. })
+        if let (Role::Server(server), true) = (&self.role, live.counted) {
+            server.session_ended();
+        }
     }
 }

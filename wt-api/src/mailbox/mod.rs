@@ -6,6 +6,7 @@
 //!
 //! Owns the boxes and the wake-ups. Must never know QUIC connections or sockets.
 
+mod datagrams;
 mod recv;
 mod send;
 mod session;
@@ -20,9 +21,10 @@ use std::{
 
 use quic_core::StreamId;
 
+pub(crate) use datagrams::{OutgoingDatagram, Rank};
 pub(crate) use recv::{RecvBox, RecvEnd};
-pub(crate) use send::{SendBox, SendEnd};
-pub(crate) use session::{Command, Established, NewStream, Opened, SessionBox};
+pub(crate) use send::{Atomic, SendBox, SendEnd};
+pub(crate) use session::{Command, Established, NewStream, Opened, SessionBox, StreamCounts};
 
 /// What a connection's boxes may hold of received data before streams that nobody waits for are left alone, in bytes.
 pub(crate) const CONNECTION_INBOX: usize = 8 << 20;
@@ -66,22 +68,45 @@ struct ShardState<C> {
     commands: Vec<C>,
     woken: Vec<usize>,
     waker: Option<Waker>,
+    /// The driver has ended.
+    closed: bool,
 }
 
 impl<C> ShardBox<C> {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(ShardState { commands: Vec::new(), woken: Vec::new(), waker: None }),
+            state: Mutex::new(ShardState {
+                commands: Vec::new(),
+                woken: Vec::new(),
+                waker: None,
+                closed: false,
+            }),
         })
     }
 
-    /// A command for the driver.
-    pub(crate) fn command(&self, command: C) {
+    /// A command for the driver; given back if that has ended.
+    pub(crate) fn try_command(&self, command: C) -> Result<(), C> {
         let mut state = lock(&self.state);
+        if state.closed {
+            return Err(command);
+        }
         state.commands.push(command);
         let waker = state.waker.take();
         drop(state);
         waker.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// A command that means nothing to a driver that has ended.
+    pub(crate) fn command(&self, command: C) {
+        let _ = self.try_command(command);
+    }
+
+    /// The driver's side: it ends, and takes nothing more. What it did not see.
+    pub(crate) fn close(&self) -> Vec<C> {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        std::mem::take(&mut state.commands)
     }
 
     /// The driver's side: takes everything, and asks to be woken at the next.
@@ -111,17 +136,21 @@ impl<C: Send + std::fmt::Debug> WakeDriver for ShardBox<C> {
     }
 }
 
-/// One half of a stream.
+/// Where there is work for the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Half {
+pub(crate) enum Work {
+    /// The receiving half of a stream.
     Recv(StreamId),
+    /// The sending half of a stream.
     Send(StreamId),
+    /// A session, by its key.
+    Session(u32),
 }
 
-/// What all boxes of a connection share: which streams have work, and the way to the driver.
+/// What all boxes of a connection share: which of them have work, and the way to the driver.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionBox {
-    dirty: Mutex<Vec<Half>>,
+    dirty: Mutex<Vec<Work>>,
     /// The driver was woken and has not looked yet.
     queued: AtomicBool,
     link: OnceLock<(Arc<dyn WakeDriver>, usize)>,
@@ -137,11 +166,6 @@ impl ConnectionBox {
         let _ = self.link.set((driver, index));
     }
 
-    /// The driver, for a second box of the same connection.
-    pub(crate) fn driver(&self) -> Option<(Arc<dyn WakeDriver>, usize)> {
-        self.link.get().cloned()
-    }
-
     /// Wakes the driver unless it is on its way.
     pub(crate) fn wake(&self) {
         if let Some((driver, index)) = self.link.get()
@@ -151,14 +175,14 @@ impl ConnectionBox {
         }
     }
 
-    /// A half of a stream has work for the driver.
-    pub(crate) fn mark(&self, half: Half) {
-        lock(&self.dirty).push(half);
+    /// There is work for the driver.
+    pub(crate) fn mark(&self, work: Work) {
+        lock(&self.dirty).push(work);
         self.wake();
     }
 
     /// The driver's side: from here on, work wakes it again.
-    pub(crate) fn take_dirty(&self, dirty: &mut Vec<Half>) {
+    pub(crate) fn take_dirty(&self, dirty: &mut Vec<Work>) {
         self.queued.store(false, Ordering::Release);
         std::mem::swap(&mut *lock(&self.dirty), dirty);
     }

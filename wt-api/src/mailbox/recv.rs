@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use quic_core::StreamId;
 
-use super::{CONNECTION_INBOX, ConnectionBox, Half, lock};
+use super::{CONNECTION_INBOX, ConnectionBox, Work, lock};
 use crate::error::{ErrorCause, WebTransportError};
 
 /// What one box holds at most, in bytes: the rest stays in QUIC's flow-controlled buffers.
@@ -89,7 +89,7 @@ impl RecvBox {
             self.connection.inbox_sub(taken.len());
         }
         if refill {
-            self.connection.mark(Half::Recv(self.id));
+            self.connection.mark(Work::Recv(self.id));
         }
         polled
     }
@@ -108,10 +108,10 @@ impl RecvBox {
         state.chunks = VecDeque::new();
         drop(state);
         self.connection.inbox_sub(dropped);
-        self.connection.mark(Half::Recv(self.id));
+        self.connection.mark(Work::Recv(self.id));
     }
 
-    /// How the stream ended, if it did.
+    /// Bytes that came here, and those of them that were read.
     pub(crate) fn stats(&self) -> (u64, u64) {
         let state = lock(&self.state);
         (state.received, state.received - state.bytes as u64)
@@ -193,7 +193,7 @@ mod tests {
         assert!(dirty.is_empty());
         assert_eq!(read(LIMIT / 2), LIMIT / 2);
         connection.take_dirty(&mut dirty);
-        assert_eq!(dirty, [Half::Recv(stream.id())]);
+        assert_eq!(dirty, [Work::Recv(stream.id())]);
         assert!(stream.room() > 0);
     }
 
@@ -206,7 +206,7 @@ mod tests {
         assert!(stream.poll_chunk(&cx(), 1).is_pending());
         let mut dirty = Vec::new();
         connection.take_dirty(&mut dirty);
-        assert_eq!(dirty, [Half::Recv(stream.id())]);
+        assert_eq!(dirty, [Work::Recv(stream.id())]);
         assert_eq!(stream.room(), RESERVE);
     }
 

@@ -8,8 +8,9 @@ use std::{
 
 use bytes::Bytes;
 use quic_core::StreamId;
+use tokio::sync::oneshot;
 
-use super::{ConnectionBox, Half, Waiters, lock};
+use super::{ConnectionBox, Rank, Waiters, Work, lock, session::StreamCounts};
 use crate::error::{ErrorCause, WebTransportError};
 
 /// What a box and the driver hold of a stream before QUIC takes it, in bytes; more makes the writer wait.
@@ -31,10 +32,22 @@ pub(crate) enum SendEnd {
 pub(crate) struct Taken {
     /// The end follows what was written.
     pub(crate) finish: bool,
-    /// What was written is to be forgotten.
+    /// What was written and not committed is to be forgotten.
     pub(crate) reset: Option<u32>,
     /// The new rank.
-    pub(crate) order: Option<i64>,
+    pub(crate) rank: Option<Rank>,
+    /// Of all that was written, so many bytes are to arrive even if the stream is reset.
+    pub(crate) committed: Option<u64>,
+    /// To be written whole, or not at all.
+    pub(crate) atomic: Option<Atomic>,
+}
+
+/// A chunk to be written whole, or not at all.
+#[derive(Debug)]
+pub(crate) struct Atomic {
+    pub(crate) data: Bytes,
+    /// Whether it was written.
+    pub(crate) reply: oneshot::Sender<bool>,
 }
 
 /// Data on its way from a writer to the driver.
@@ -51,10 +64,18 @@ struct State {
     /// In the box, or taken by the driver and not by QUIC.
     bytes: usize,
     written: u64,
+    /// Bytes that the driver took.
+    taken: u64,
+    committed: u64,
+    commit: bool,
     finish: bool,
     reset: Option<u32>,
-    order: Option<i64>,
+    rank: Rank,
+    ranked: bool,
+    atomic: Option<Atomic>,
     end: Option<SendEnd>,
+    /// The counts when the stream ended.
+    counts: Option<StreamCounts>,
     /// The driver knows that there is work.
     marked: bool,
     writer: Option<Waker>,
@@ -74,6 +95,17 @@ impl State {
     fn mark(&mut self) -> bool {
         !std::mem::replace(&mut self.marked, true)
     }
+
+    /// Forgets what the driver has not taken and the writer did not commit.
+    fn forget_uncommitted(&mut self) {
+        let mut keep = usize::try_from(self.committed.saturating_sub(self.taken)).unwrap_or(usize::MAX);
+        self.atomic = None;
+        self.chunks.retain_mut(|chunk| {
+            chunk.truncate(keep);
+            keep -= chunk.len();
+            !chunk.is_empty()
+        });
+    }
 }
 
 impl SendBox {
@@ -92,7 +124,7 @@ impl SendBox {
         let mark = state.mark();
         drop(state);
         if mark {
-            self.connection.mark(Half::Send(self.id));
+            self.connection.mark(Work::Send(self.id));
         }
         result
     }
@@ -161,7 +193,7 @@ impl SendBox {
         let mark = state.mark();
         drop(state);
         if mark {
-            self.connection.mark(Half::Send(self.id));
+            self.connection.mark(Work::Send(self.id));
         }
     }
 
@@ -200,7 +232,7 @@ impl SendBox {
         let mark = state.mark();
         drop(state);
         if mark {
-            self.connection.mark(Half::Send(self.id));
+            self.connection.mark(Work::Send(self.id));
         }
         Ok(())
     }
@@ -210,10 +242,29 @@ impl SendBox {
         self.change(|state| {
             if state.end.is_none() && state.reset.is_none() {
                 state.reset = Some(code);
+                state.forget_uncommitted();
                 state.bytes = 0;
-                state.chunks = VecDeque::new();
             }
         });
+    }
+
+    /// What was written so far is to arrive even if the stream is reset later.
+    pub(crate) fn commit(&self) {
+        self.change(|state| {
+            if state.check().is_ok() && state.committed < state.written {
+                (state.committed, state.commit) = (state.written, true);
+            }
+        });
+    }
+
+    /// Asks for a chunk to be written whole, or not at all; false if nothing can be written.
+    pub(crate) fn write_atomic(&self, data: Bytes) -> Result<oneshot::Receiver<bool>, WebTransportError> {
+        let (reply, answer) = oneshot::channel();
+        self.change(|state| {
+            state.check()?;
+            state.atomic = Some(Atomic { data, reply });
+            Ok(answer)
+        })
     }
 
     /// Gives the stream up unless it is finished; for writers that go.
@@ -224,9 +275,27 @@ impl SendBox {
         }
     }
 
-    /// Ranks the stream.
-    pub(crate) fn set_order(&self, order: i64) {
-        self.change(|state| state.order = Some(order));
+    /// Ranks the stream anew.
+    pub(crate) fn rank(&self, change: impl FnOnce(&mut Rank)) {
+        self.change(|state| {
+            change(&mut state.rank);
+            state.ranked = true;
+        });
+    }
+
+    /// How the stream ranks.
+    pub(crate) fn current_rank(&self) -> Rank {
+        lock(&self.state).rank
+    }
+
+    /// The counts when the stream ended; before that, what was written.
+    pub(crate) fn counts(&self) -> StreamCounts {
+        let state = lock(&self.state);
+        let written = state.written;
+        state.counts.map_or(StreamCounts { written, ..StreamCounts::default() }, |counts| StreamCounts {
+            written,
+            ..counts
+        })
     }
 
     /// Ready when all is acknowledged; an error if that will not be.
@@ -252,12 +321,27 @@ impl SendBox {
     pub(crate) fn take(&self, into: &mut VecDeque<Bytes>) -> Taken {
         let mut state = lock(&self.state);
         state.marked = false;
+        state.taken += state.chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         if into.is_empty() {
             std::mem::swap(&mut state.chunks, into);
         } else {
             into.append(&mut state.chunks);
         }
-        Taken { finish: state.finish, reset: state.reset, order: state.order.take() }
+        Taken {
+            finish: state.finish,
+            reset: state.reset,
+            rank: std::mem::take(&mut state.ranked).then_some(state.rank),
+            committed: std::mem::take(&mut state.commit).then_some(state.committed),
+            atomic: state.atomic.take(),
+        }
+    }
+
+    /// The driver's side: it wrote a chunk of so many bytes that the writer gave apart.
+    pub(crate) fn atomic_written(&self, bytes: usize) {
+        let mut state = lock(&self.state);
+        state.written += bytes as u64;
+        state.taken += bytes as u64;
+        state.bytes += bytes;
     }
 
     /// The driver's side: QUIC took `bytes` bytes.
@@ -269,13 +353,15 @@ impl SendBox {
         writer.into_iter().for_each(Waker::wake);
     }
 
-    /// The driver's side: the stream is over.
-    pub(crate) fn end(&self, end: SendEnd) {
+    /// The driver's side: the stream is over, with these counts.
+    pub(crate) fn end(&self, end: SendEnd, counts: StreamCounts) {
         let mut state = lock(&self.state);
         if state.end.is_some() {
             return;
         }
         state.end = Some(end);
+        state.counts = Some(counts);
+        state.atomic = None;
         state.bytes = 0;
         state.chunks = VecDeque::new();
         let (writer, waiters) = (state.writer.take(), state.waiters.take());
@@ -340,7 +426,7 @@ mod tests {
         stream.finish().unwrap();
         let mut dirty = Vec::new();
         connection.take_dirty(&mut dirty);
-        assert_eq!(dirty, [Half::Send(stream.id())]);
+        assert_eq!(dirty, [Work::Send(stream.id())]);
         assert!(matches!(stream.poll_write(&cx(), b"c"), Poll::Ready(Err(_))));
         assert!(stream.finish().is_err());
     }

@@ -4,28 +4,27 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use quic_core::{ConnectionStats, Dir};
+use quic_core::{ConnectionStats, Dir, StreamId, base::Timestamp};
 use tokio::sync::oneshot;
 
-use super::{ConnectionBox, RecvBox, SendBox, Waiters, lock};
+use super::{
+    ConnectionBox, OutgoingDatagram, Rank, RecvBox, SendBox, Waiters, Work,
+    datagrams::{Inbox, Outbox},
+    lock,
+};
 use crate::{
     error::{ErrorCause, WebTransportError},
+    runtime::RuntimeHandle,
     session::{CloseInfo, Guard},
 };
-
-/// Received datagrams that wait for the application; the oldest go first.
-const DATAGRAMS_IN: usize = 1024;
-/// Their bytes.
-const DATAGRAM_BYTES_IN: usize = 512 << 10;
-/// Datagrams that wait for the driver; more make the sender wait.
-const DATAGRAMS_OUT: usize = 256;
 
 /// The boxes of a new stream; a unidirectional one has only one of them.
 #[derive(Debug)]
@@ -49,13 +48,31 @@ impl Opened {
     }
 }
 
+/// Bytes of a sending half, or of several together; each at most the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StreamCounts {
+    pub(crate) written: u64,
+    /// At least once.
+    pub(crate) sent: u64,
+    /// Without a gap from the start.
+    pub(crate) acknowledged: u64,
+}
+
+impl std::ops::AddAssign for StreamCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.written += other.written;
+        self.sent += other.sent;
+        self.acknowledged += other.acknowledged;
+    }
+}
+
 /// What handles ask of the driver.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Open a stream.
     Open {
         dir: Dir,
-        order: i64,
+        rank: Rank,
         wait: bool,
         guard: Arc<Guard>,
         reply: oneshot::Sender<Result<Opened, WebTransportError>>,
@@ -68,10 +85,20 @@ pub(crate) enum Command {
     Export { label: Vec<u8>, context: Vec<u8>, length: usize, reply: oneshot::Sender<Vec<u8>> },
     /// A snapshot of the counters.
     Stats(oneshot::Sender<ConnectionStats>),
+    /// The counts of a stream's sending half.
+    SendStats(StreamId, oneshot::Sender<StreamCounts>),
+    /// Bytes of a stream received without a gap.
+    RecvStats(StreamId, oneshot::Sender<u64>),
+    /// The sums over all streams of a group, also those that are over.
+    GroupStats(u32, oneshot::Sender<StreamCounts>),
+    /// Let the peer have at least so many streams of a kind open.
+    Anticipate(Dir, u64),
     /// Accept the request (server).
     Accept(HeaderMap),
     /// Refuse the request (server).
     Reject(StatusCode, HeaderMap),
+    /// Refuse the request without an answer (server): it was not looked at, and may be sent again elsewhere.
+    Refuse,
 }
 
 /// How the peer answered.
@@ -84,12 +111,14 @@ pub(crate) struct Established {
 }
 
 /// State that a session's handles and its driver share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SessionBox {
-    pub(crate) connection: Arc<ConnectionBox>,
+    runtime: RuntimeHandle,
     state: Mutex<State>,
     /// 0: none can be sent.
     max_datagram: AtomicUsize,
+    /// Send groups made so far.
+    groups: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -98,18 +127,23 @@ struct State {
     draining: bool,
     /// The application closed: nothing new is begun.
     closing: bool,
+    /// A connection that was to be shared cannot take the session: another one is wanted.
+    handed_back: bool,
     end: Option<Result<CloseInfo, WebTransportError>>,
     stats: Option<ConnectionStats>,
     commands: Vec<Command>,
+    /// The connection, and the session's key there, once there is one.
+    link: Option<(Arc<ConnectionBox>, u32)>,
+    /// The driver knows that there is work.
+    marked: bool,
     incoming: [VecDeque<NewStream>; 2],
-    datagrams_in: VecDeque<Bytes>,
-    datagram_bytes_in: usize,
-    datagrams_dropped: u64,
-    datagrams_out: VecDeque<Bytes>,
+    datagrams_in: Inbox,
+    datagrams_out: Outbox,
     state_waiters: Waiters,
     incoming_waiters: [Waiters; 2],
     datagram_readers: Waiters,
     datagram_writers: Waiters,
+    size_waiters: Waiters,
 }
 
 impl State {
@@ -122,6 +156,18 @@ impl State {
             None => Ok(()),
         }
     }
+
+    /// The driver that has to be told of work, if it does not know yet.
+    fn mark(&mut self) -> Option<(Arc<ConnectionBox>, u32)> {
+        if std::mem::replace(&mut self.marked, true) { None } else { self.link.clone() }
+    }
+}
+
+/// Tells the driver that there is work, after the state was unlocked.
+fn wake(mark: Option<(Arc<ConnectionBox>, u32)>) {
+    if let Some((connection, key)) = mark {
+        connection.mark(Work::Session(key));
+    }
 }
 
 fn closed() -> WebTransportError {
@@ -129,11 +175,21 @@ fn closed() -> WebTransportError {
 }
 
 impl SessionBox {
-    pub(crate) fn new(connection: Arc<ConnectionBox>) -> Arc<Self> {
-        Arc::new(Self { connection, ..Self::default() })
+    pub(crate) fn new(runtime: RuntimeHandle) -> Arc<Self> {
+        Arc::new(Self {
+            runtime,
+            state: Mutex::default(),
+            max_datagram: AtomicUsize::new(0),
+            groups: AtomicU32::new(0),
+        })
     }
 
     // The handles' side.
+
+    /// The name of a new send group.
+    pub(crate) fn new_group(&self) -> u32 {
+        self.groups.fetch_add(1, Ordering::Relaxed) + 1
+    }
 
     pub(crate) fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), WebTransportError>> {
         let mut state = lock(&self.state);
@@ -186,16 +242,20 @@ impl SessionBox {
         lock(&self.state).stats
     }
 
-    /// Gives the driver a command; false if the session is over.
+    /// An error unless something can be begun.
+    pub(crate) fn check_open(&self) -> Result<(), WebTransportError> {
+        lock(&self.state).check()
+    }
+
+    /// Gives the driver a command; an error if the session is over.
     pub(crate) fn command(&self, command: Command) -> Result<(), WebTransportError> {
         let mut state = lock(&self.state);
-        let result = state.check();
-        if result.is_ok() {
-            state.commands.push(command);
-        }
+        state.check()?;
+        state.commands.push(command);
+        let mark = state.mark();
         drop(state);
-        self.connection.wake();
-        result
+        wake(mark);
+        Ok(())
     }
 
     /// Closes; later calls change nothing.
@@ -207,8 +267,9 @@ impl SessionBox {
         state.closing = true;
         state.commands.push(Command::Close(info));
         let waiters = self.all_waiters(&mut state);
+        let mark = state.mark();
         drop(state);
-        self.connection.wake();
+        wake(mark);
         waiters.into_iter().for_each(Waiters::wake);
     }
 
@@ -232,10 +293,32 @@ impl SessionBox {
     }
 
     pub(crate) fn poll_datagram(&self, cx: &Context<'_>) -> Poll<Result<Bytes, WebTransportError>> {
+        self.poll_incoming_datagram(cx, Inbox::pop)
+    }
+
+    /// The next datagram, copied into `buffer`; its size, as an error if that is more than there is room for.
+    pub(crate) fn poll_datagram_into(
+        &self,
+        cx: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<Result<usize, usize>, WebTransportError>> {
+        self.poll_incoming_datagram(cx, |inbox, now| {
+            let size = inbox.peek(now)?.len();
+            let Some(room) = buffer.get_mut(..size) else { return Some(Err(size)) };
+            room.copy_from_slice(&inbox.pop(now)?);
+            Some(Ok(size))
+        })
+    }
+
+    fn poll_incoming_datagram<R>(
+        &self,
+        cx: &Context<'_>,
+        take: impl FnOnce(&mut Inbox, Timestamp) -> Option<R>,
+    ) -> Poll<Result<R, WebTransportError>> {
+        let now = self.runtime.now();
         let mut state = lock(&self.state);
-        if let Some(datagram) = state.datagrams_in.pop_front() {
-            state.datagram_bytes_in -= datagram.len();
-            return Poll::Ready(Ok(datagram));
+        if let Some(taken) = take(&mut state.datagrams_in, now) {
+            return Poll::Ready(Ok(taken));
         }
         state.check()?;
         state.datagram_readers.add(cx);
@@ -243,12 +326,10 @@ impl SessionBox {
     }
 
     pub(crate) fn try_datagram(&self) -> Result<Option<Bytes>, WebTransportError> {
+        let now = self.runtime.now();
         let mut state = lock(&self.state);
-        match state.datagrams_in.pop_front() {
-            Some(datagram) => {
-                state.datagram_bytes_in -= datagram.len();
-                Ok(Some(datagram))
-            }
+        match state.datagrams_in.pop(now) {
+            Some(datagram) => Ok(Some(datagram)),
             None => state.check().map(|()| None),
         }
     }
@@ -258,18 +339,21 @@ impl SessionBox {
         &self,
         cx: Option<&Context<'_>>,
         data: &Bytes,
+        rank: Rank,
     ) -> Poll<Result<(), WebTransportError>> {
+        let at = self.runtime.now();
         let mut state = lock(&self.state);
         state.check()?;
-        if state.datagrams_out.len() >= DATAGRAMS_OUT {
+        if !state.datagrams_out.has_room() {
             if let Some(cx) = cx {
                 state.datagram_writers.add(cx);
             }
             return Poll::Pending;
         }
-        state.datagrams_out.push_back(data.clone());
+        state.datagrams_out.waiting.push_back(OutgoingDatagram { data: data.clone(), rank, at });
+        let mark = state.mark();
         drop(state);
-        self.connection.wake();
+        wake(mark);
         Poll::Ready(Ok(()))
     }
 
@@ -277,29 +361,128 @@ impl SessionBox {
         self.max_datagram.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn datagrams_dropped(&self) -> u64 {
-        lock(&self.state).datagrams_dropped
+    /// Ready when the maximum is another one than `known`, or the session is over.
+    pub(crate) fn poll_max_datagram_size(&self, cx: &Context<'_>, known: usize) -> Poll<Option<usize>> {
+        let mut state = lock(&self.state);
+        let now = self.max_datagram_size();
+        if state.end.is_some() || state.closing {
+            return Poll::Ready(None);
+        }
+        if now != known {
+            return Poll::Ready(Some(now));
+        }
+        state.size_waiters.add(cx);
+        Poll::Pending
+    }
+
+    /// Counters of datagrams that only the box has: dropped and expired incoming, expired outgoing.
+    pub(crate) fn datagram_counts(&self) -> [u64; 3] {
+        let state = lock(&self.state);
+        [state.datagrams_in.dropped, state.datagrams_in.expired, state.datagrams_out.expired]
+    }
+
+    pub(crate) fn incoming_max_age(&self) -> Option<Duration> {
+        lock(&self.state).datagrams_in.max_age
+    }
+
+    pub(crate) fn set_incoming_max_age(&self, age: Option<Duration>) {
+        lock(&self.state).datagrams_in.max_age = age;
+    }
+
+    pub(crate) fn outgoing_max_age(&self) -> Option<Duration> {
+        lock(&self.state).datagrams_out.max_age
+    }
+
+    pub(crate) fn set_outgoing_max_age(&self, age: Option<Duration>) {
+        lock(&self.state).datagrams_out.max_age = age;
+    }
+
+    pub(crate) fn incoming_max_buffered(&self) -> usize {
+        lock(&self.state).datagrams_in.max
+    }
+
+    pub(crate) fn set_incoming_max_buffered(&self, count: usize) {
+        let mut state = lock(&self.state);
+        state.datagrams_in.max = count;
+        state.datagrams_in.trim();
+    }
+
+    pub(crate) fn outgoing_max_buffered(&self) -> usize {
+        lock(&self.state).datagrams_out.max
+    }
+
+    pub(crate) fn set_outgoing_max_buffered(&self, count: usize) {
+        self.change(|state| state.datagrams_out.max = count);
+    }
+
+    /// Ready when the session has to be asked for on another connection.
+    pub(crate) fn poll_handed_back(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if std::mem::take(&mut state.handed_back) {
+            return Poll::Ready(());
+        }
+        state.state_waiters.add(cx);
+        Poll::Pending
     }
 
     // The driver's side.
 
-    /// Takes commands and datagrams.
-    pub(crate) fn take(&self, commands: &mut Vec<Command>, datagrams: &mut VecDeque<Bytes>) {
+    /// Ties the box to a connection, where it is known by `key`. What was asked before is looked at by the driver at
+    /// once.
+    pub(crate) fn attach(&self, connection: Arc<ConnectionBox>, key: u32) {
+        lock(&self.state).link = Some((connection, key));
+    }
+
+    /// Takes commands.
+    pub(crate) fn take_commands(&self, commands: &mut Vec<Command>) {
         let mut state = lock(&self.state);
+        state.marked = false;
         commands.append(&mut state.commands);
-        // What the driver could not send yet stays in front: it takes more only when it has none left.
-        let writers = if datagrams.is_empty() && !state.datagrams_out.is_empty() {
-            std::mem::swap(&mut state.datagrams_out, datagrams);
-            state.datagram_writers.take()
+    }
+
+    /// Takes datagrams, which count as waiting until [`datagrams_gone`](Self::datagrams_gone). Their maximum age.
+    pub(crate) fn take_datagrams(&self, datagrams: &mut VecDeque<OutgoingDatagram>) -> Option<Duration> {
+        let mut state = lock(&self.state);
+        let out = &mut state.datagrams_out;
+        out.held += out.waiting.len();
+        if datagrams.is_empty() {
+            std::mem::swap(&mut out.waiting, datagrams);
         } else {
-            Waiters::default()
-        };
+            datagrams.append(&mut out.waiting);
+        }
+        out.max_age
+    }
+
+    /// So many datagrams have gone on, and so many were too old for that.
+    pub(crate) fn datagrams_gone(&self, sent: usize, expired: usize) {
+        let mut state = lock(&self.state);
+        let out = &mut state.datagrams_out;
+        out.held = out.held.saturating_sub(sent + expired);
+        out.expired += expired as u64;
+        let writers = if out.has_room() { state.datagram_writers.take() } else { Waiters::default() };
         drop(state);
         writers.wake();
     }
 
+    /// Asks the application's side for another connection, and gives back what was taken.
+    pub(crate) fn hand_back(&self, mut commands: Vec<Command>, mut datagrams: VecDeque<OutgoingDatagram>) {
+        self.change(|state| {
+            state.handed_back = true;
+            (state.link, state.marked) = (None, false);
+            commands.append(&mut state.commands);
+            state.commands = commands;
+            datagrams.append(&mut state.datagrams_out.waiting);
+            (state.datagrams_out.waiting, state.datagrams_out.held) = (datagrams, 0);
+        });
+    }
+
     pub(crate) fn set_max_datagram_size(&self, size: Option<usize>) {
-        self.max_datagram.store(size.unwrap_or(0), Ordering::Relaxed);
+        let size = size.unwrap_or(0);
+        let mut state = lock(&self.state);
+        let changed = self.max_datagram.swap(size, Ordering::Relaxed) != size;
+        let waiters = if changed { state.size_waiters.take() } else { Waiters::default() };
+        drop(state);
+        waiters.wake();
     }
 
     pub(crate) fn set_established(&self, established: Established) {
@@ -317,10 +500,14 @@ impl SessionBox {
     /// The session is over; the first end counts. Replies that wait are dropped, which tells their askers.
     pub(crate) fn set_end(&self, end: Result<CloseInfo, WebTransportError>) {
         let mut dropped = Vec::new();
+        let mut mark = None;
         self.change(|state| {
             state.end.get_or_insert(end);
             dropped = std::mem::take(&mut state.commands);
+            mark = state.mark();
         });
+        // A driver that has not brought the end about has to hear of it.
+        wake(mark);
         // Outside the lock: commands hold handles, whose last one would close the session.
         drop(dropped);
     }
@@ -337,7 +524,7 @@ impl SessionBox {
         waiters.into_iter().for_each(Waiters::wake);
     }
 
-    fn all_waiters(&self, state: &mut State) -> [Waiters; 5] {
+    fn all_waiters(&self, state: &mut State) -> [Waiters; 6] {
         let [bidi, uni] = &mut state.incoming_waiters;
         [
             state.state_waiters.take(),
@@ -345,12 +532,13 @@ impl SessionBox {
             uni.take(),
             state.datagram_readers.take(),
             state.datagram_writers.take(),
+            state.size_waiters.take(),
         ]
     }
 
     /// Bytes of received datagrams that the application has not taken.
     pub(crate) fn datagram_bytes(&self) -> usize {
-        lock(&self.state).datagram_bytes_in
+        lock(&self.state).datagrams_in.bytes()
     }
 
     pub(crate) fn push_incoming(&self, dir: Dir, stream: NewStream) {
@@ -362,15 +550,10 @@ impl SessionBox {
     }
 
     pub(crate) fn push_datagrams(&self, datagrams: &mut Vec<Bytes>) {
+        let now = self.runtime.now();
         let mut state = lock(&self.state);
         for datagram in datagrams.drain(..) {
-            state.datagram_bytes_in += datagram.len();
-            state.datagrams_in.push_back(datagram);
-        }
-        while state.datagrams_in.len() > DATAGRAMS_IN || state.datagram_bytes_in > DATAGRAM_BYTES_IN {
-            let Some(oldest) = state.datagrams_in.pop_front() else { break };
-            state.datagram_bytes_in -= oldest.len();
-            state.datagrams_dropped += 1;
+            state.datagrams_in.push(datagram, now);
         }
         let readers = state.datagram_readers.take();
         drop(state);

@@ -43,6 +43,8 @@ pub(crate) trait Runtime: fmt::Debug + Send + Sync {
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>>;
     /// Runs a task until it ends.
     fn spawn(&self, task: BoxFuture<()>);
+    /// A name that no other runtime of the process has.
+    fn identity(&self) -> String;
 }
 
 /// A timer that can be set again and again.

@@ -68,6 +68,10 @@ impl Runtime for TokioRuntime {
     fn spawn(&self, task: BoxFuture<()>) {
         drop(self.handle.spawn(task));
     }
+
+    fn identity(&self) -> String {
+        format!("tokio {}", self.handle.id())
+    }
 }
 
 fn timestamp(origin: Instant, at: Instant) -> Timestamp {

@@ -26,6 +26,8 @@ const RETRY_THRESHOLD: usize = 256;
 const MEMORY: usize = 1 << 30;
 /// Connections at once, unless the application says otherwise.
 const MAX_CONNECTIONS: usize = 10_000;
+/// Sessions of one connection at once, unless the application says otherwise.
+const MAX_SESSIONS_PER_CONNECTION: u64 = 16;
 
 /// Configures a [`Server`].
 #[must_use]
@@ -40,6 +42,8 @@ pub struct ServerBuilder {
     handler: Option<Handler>,
     retry_threshold: usize,
     max_connections: usize,
+    max_sessions: usize,
+    sessions: wt_session::Config,
     memory: usize,
 }
 
@@ -62,6 +66,12 @@ impl ServerBuilder {
             handler: None,
             retry_threshold: RETRY_THRESHOLD,
             max_connections: MAX_CONNECTIONS,
+            max_sessions: usize::MAX,
+            sessions: {
+                let mut sessions = wt_session::Config::default();
+                sessions.max_sessions = MAX_SESSIONS_PER_CONNECTION;
+                sessions
+            },
             memory: MEMORY,
         }
     }
@@ -146,6 +156,36 @@ impl ServerBuilder {
         self
     }
 
+    /// Sessions at once, on all connections together; further requests are answered with 429. Default: as many as
+    /// connections permit.
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+
+    /// Sessions that one connection may carry at once, at least 1; a request beyond is reset with `H3_REQUEST_REJECTED`.
+    /// More than 1 need session flow control (WebTransport over HTTP/3 §5), which is announced then: clients that have
+    /// it may send 1 MiB at first in each session, and more as the application reads. Sessions of a connection share
+    /// its rate equally. Default 16.
+    pub fn max_sessions_per_connection(mut self, sessions: u64) -> Self {
+        self.sessions.max_sessions = sessions.max(1);
+        self
+    }
+
+    /// Insists on everything that draft 16 asks of a client: its own `:protocol`, an enabling setting, `reset_stream_at`.
+    /// No browser of 2026 gets a session then. Default false.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.sessions.strict = strict;
+        self
+    }
+
+    /// Announces one dialect alone. For tests: there is no reason to speak an older draft than both know.
+    #[doc(hidden)]
+    pub fn only_dialect(mut self, dialect: wt_session::Dialect) -> Self {
+        self.sessions.dialects = wt_session::Dialects::only(dialect);
+        self
+    }
+
     /// Memory that clients can make all connections together hold, in bytes; when it is spent, further clients are
     /// refused, and connections that need more end. An idle connection counts as 32 KiB. Default 1 GiB.
     pub fn memory_budget(mut self, bytes: usize) -> Self {
@@ -220,6 +260,8 @@ impl ServerBuilder {
             origins: self.origins,
             handler: self.handler,
             max_connections: self.max_connections,
+            max_sessions: self.max_sessions,
+            sessions: self.sessions,
             state: Mutex::new(State::default()),
         });
         let budget = EndpointBudget::new(self.memory);

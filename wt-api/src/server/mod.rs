@@ -107,6 +107,8 @@ pub(crate) struct ServerShared {
     origins: Origins,
     handler: Option<Handler>,
     max_connections: usize,
+    max_sessions: usize,
+    sessions: wt_session::Config,
     state: Mutex<State>,
 }
 
@@ -115,6 +117,7 @@ struct State {
     waiting: VecDeque<Request>,
     closed: bool,
     connections: usize,
+    sessions: usize,
     acceptors: Waiters,
     idlers: Waiters,
 }
@@ -125,7 +128,21 @@ impl fmt::Debug for ServerShared {
     }
 }
 
+/// A request for the application.
+pub(crate) struct Offer {
+    pub(crate) request: wt_session::SessionRequest,
+    pub(crate) shared: Arc<SessionBox>,
+    pub(crate) remote: SocketAddr,
+    /// The client's certificates in DER, its own first.
+    pub(crate) certificates: Vec<Vec<u8>>,
+}
+
 impl ServerShared {
+    /// How the sessions of a connection behave.
+    pub(crate) fn sessions(&self) -> wt_session::Config {
+        self.sessions.clone()
+    }
+
     pub(crate) fn judge_origin(&self, origin: Option<&str>) -> Origin {
         match (&self.origins, origin) {
             (_, None) | (Origins::Any, _) => Origin::Permitted,
@@ -141,18 +158,15 @@ impl ServerShared {
         }
     }
 
-    /// A request for the application; false if it does not take them fast enough, or at all.
-    pub(crate) fn offer(
-        &self,
-        request: wt_session::SessionRequest,
-        shared: Arc<SessionBox>,
-        remote: SocketAddr,
-    ) -> bool {
+    /// A request for the application; false if it does not take them fast enough, or at all, or has as many sessions as
+    /// it wants.
+    pub(crate) fn offer(&self, offer: Offer) -> bool {
         let mut state = lock(&self.state);
-        if state.closed || state.waiting.len() >= MAX_WAITING {
+        if state.closed || state.waiting.len() >= MAX_WAITING || state.sessions >= self.max_sessions {
             return false;
         }
-        state.waiting.push_back(Request::new(request, shared, remote));
+        state.sessions += 1;
+        state.waiting.push_back(Request::new(offer));
         let acceptors = state.acceptors.take();
         drop(state);
         acceptors.wake();
@@ -174,6 +188,12 @@ impl ServerShared {
         let idlers = if state.connections == 0 { state.idlers.take() } else { Waiters::default() };
         drop(state);
         idlers.wake();
+    }
+
+    /// A session that was offered is over.
+    pub(crate) fn session_ended(&self) {
+        let mut state = lock(&self.state);
+        state.sessions = state.sessions.saturating_sub(1);
     }
 
     fn close(&self) -> VecDeque<Request> {

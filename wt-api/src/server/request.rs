@@ -4,6 +4,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 
 use http::{HeaderMap, StatusCode};
 
+use super::Offer;
 use crate::{
     error::WebTransportError,
     mailbox::{Command, Established, SessionBox},
@@ -44,6 +45,7 @@ pub struct Request {
     /// Taken by the answer.
     shared: Option<Arc<SessionBox>>,
     remote: SocketAddr,
+    certificates: Vec<Vec<u8>>,
 }
 
 impl fmt::Debug for Request {
@@ -57,12 +59,8 @@ impl fmt::Debug for Request {
 }
 
 impl Request {
-    pub(crate) fn new(
-        request: wt_session::SessionRequest,
-        shared: Arc<SessionBox>,
-        remote: SocketAddr,
-    ) -> Self {
-        Self { request, shared: Some(shared), remote }
+    pub(super) fn new(Offer { request, shared, remote, certificates }: Offer) -> Self {
+        Self { request, shared: Some(shared), remote, certificates }
     }
 
     /// Host and port that the client asked for.
@@ -113,6 +111,13 @@ impl Request {
         self.remote
     }
 
+    /// The certificates that the client showed, in DER, its own first. Empty unless the server's
+    /// [`rustls_config`](super::ServerBuilder::rustls_config) asks for them; its verifier has accepted them.
+    #[must_use]
+    pub fn client_certificates(&self) -> &[Vec<u8>] {
+        &self.certificates
+    }
+
     /// Accepts: the session is usable at once.
     ///
     /// # Errors
@@ -134,7 +139,7 @@ impl Request {
             why: self.request.why.as_str().into(),
         });
         let request_headers = Arc::new(std::mem::take(&mut self.request.headers));
-        Ok(WebTransport::from_parts(shared, request_headers, CongestionControl::Default))
+        Ok(WebTransport::from_parts(shared, request_headers, CongestionControl::Default, false))
     }
 
     /// Refuses with a status, 300 to 599.
@@ -143,9 +148,33 @@ impl Request {
         self.answer(status);
     }
 
-    fn answer(&mut self, status: StatusCode) {
+    /// Refuses with a status, 300 to 599, and fields, such as `retry-after`.
+    #[allow(clippy::unused_async, reason = "as accept")]
+    pub async fn reject_with(mut self, status: StatusCode, headers: HeaderMap) {
+        self.answer_with(status, headers);
+    }
+
+    /// Refuses with 429: there are too many sessions, of this client or of all. It may try again later.
+    pub async fn too_many_requests(self) {
+        self.reject(StatusCode::TOO_MANY_REQUESTS).await;
+    }
+
+    /// Refuses without an answer (`H3_REQUEST_REJECTED`, RFC 9114 §8.1): nothing was done for the request, and the client
+    /// may send it again, on another connection for example.
+    #[allow(clippy::unused_async, reason = "as accept")]
+    pub async fn refuse(mut self) {
         if let Some(shared) = self.shared.take() {
-            let _ = shared.command(Command::Reject(status, HeaderMap::new()));
+            let _ = shared.command(Command::Refuse);
+        }
+    }
+
+    fn answer(&mut self, status: StatusCode) {
+        self.answer_with(status, HeaderMap::new());
+    }
+
+    fn answer_with(&mut self, status: StatusCode, headers: HeaderMap) {
+        if let Some(shared) = self.shared.take() {
+            let _ = shared.command(Command::Reject(status, headers));
         }
     }
 }

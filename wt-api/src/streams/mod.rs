@@ -1,11 +1,13 @@
 //! Streams as the application sees them.
 
+mod group;
 mod incoming;
 mod recv;
 mod send;
 
 use std::sync::Arc;
 
+pub use group::SendGroup;
 pub use incoming::{IncomingBidirectionalStreams, IncomingUnidirectionalStreams};
 pub use recv::ReceiveStream;
 pub use send::SendStream;
@@ -17,26 +19,33 @@ use crate::{
 };
 
 /// Options of new streams (W3C `WebTransportSendStreamOptions`).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct SendStreamOptions {
+    pub(crate) send_group: Option<SendGroup>,
     pub(crate) send_order: i64,
     pub(crate) wait_until_available: bool,
 }
 
 impl Default for SendStreamOptions {
     fn default() -> Self {
-        Self { send_order: 0, wait_until_available: true }
+        Self { send_group: None, send_order: 0, wait_until_available: true }
     }
 }
 
 impl SendStreamOptions {
-    /// Order 0, and waiting for credit.
+    /// No group, order 0, and waiting for credit.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Streams of a higher order send first, strictly. Default 0.
+    /// The group among which the stream ranks; it has to be of the same session. Default: that of those that choose none.
+    pub fn send_group(mut self, group: &SendGroup) -> Self {
+        self.send_group = Some(group.clone());
+        self
+    }
+
+    /// Streams of a higher order send first, strictly, among those of their group. Default 0.
     pub fn send_order(mut self, order: i64) -> Self {
         self.send_order = order;
         self

@@ -11,11 +11,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
+use tokio::sync::oneshot;
 
 use crate::{
     error::{ErrorCause, WebTransportError},
-    mailbox::RecvBox,
+    mailbox::{Command, RecvBox},
     session::Guard,
+    stats::ReceiveStreamStats,
 };
 
 /// What the peer sends on a stream (W3C `WebTransportReceiveStream`).
@@ -23,7 +25,8 @@ use crate::{
 /// Dropped before its end, the peer is asked to stop with code 0.
 pub struct ReceiveStream {
     shared: Arc<RecvBox>,
-    _guard: Option<Arc<Guard>>,
+    /// None for the content of an HTTP response.
+    guard: Option<Arc<Guard>>,
 }
 
 impl fmt::Debug for ReceiveStream {
@@ -34,7 +37,7 @@ impl fmt::Debug for ReceiveStream {
 
 impl ReceiveStream {
     pub(crate) fn new(shared: Arc<RecvBox>, guard: Option<Arc<Guard>>) -> Self {
-        Self { shared, _guard: guard }
+        Self { shared, guard }
     }
 
     /// The QUIC stream ID, for logs.
@@ -85,10 +88,14 @@ impl ReceiveStream {
         self.shared.stop(code);
     }
 
-    /// Bytes received in order so far, and how many of them were read.
-    #[must_use]
-    pub fn bytes_received(&self) -> (u64, u64) {
-        self.shared.stats()
+    /// The stream's counts (W3C `getStats`); the last ones once it has ended. Cancel safe.
+    pub async fn get_stats(&self) -> ReceiveStreamStats {
+        let (reply, answer) = oneshot::channel();
+        let asked =
+            self.guard.as_ref().map(|guard| guard.0.command(Command::RecvStats(self.shared.id(), reply)));
+        let received = if let Some(Ok(())) = asked { answer.await.ok() } else { None };
+        let (delivered, bytes_read) = self.shared.stats();
+        ReceiveStreamStats { bytes_received: received.unwrap_or(0).max(delivered), bytes_read }
     }
 
     fn poll_read_slice(&self, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, WebTransportError>> {

@@ -11,11 +11,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_sink::Sink;
+use tokio::sync::oneshot;
 
+use super::SendGroup;
 use crate::{
     error::{ErrorCause, WebTransportError},
-    mailbox::SendBox,
+    mailbox::{Command, SendBox},
     session::Guard,
+    stats::SendStreamStats,
 };
 
 /// What this side sends on a stream (W3C `WebTransportSendStream`).
@@ -24,7 +27,7 @@ use crate::{
 /// one.
 pub struct SendStream {
     shared: Arc<SendBox>,
-    _guard: Arc<Guard>,
+    guard: Arc<Guard>,
 }
 
 impl fmt::Debug for SendStream {
@@ -35,7 +38,7 @@ impl fmt::Debug for SendStream {
 
 impl SendStream {
     pub(crate) fn new(shared: Arc<SendBox>, guard: Arc<Guard>) -> Self {
-        Self { shared, _guard: guard }
+        Self { shared, guard }
     }
 
     /// The QUIC stream ID, for logs.
@@ -114,9 +117,62 @@ impl SendStream {
         }
     }
 
-    /// Changes the stream's rank: higher orders send first, strictly.
+    /// The stream's rank among its group (W3C `sendOrder`).
+    #[must_use]
+    pub fn send_order(&self) -> i64 {
+        self.shared.current_rank().order
+    }
+
+    /// Changes the stream's rank: higher orders send first, strictly (W3C `sendOrder`). What was handed to the network
+    /// before is not called back.
     pub fn set_send_order(&mut self, order: i64) {
-        self.shared.set_order(order);
+        self.shared.rank(|rank| rank.order = order);
+    }
+
+    /// The stream's group (W3C `sendGroup`).
+    #[must_use]
+    pub fn send_group(&self) -> Option<SendGroup> {
+        SendGroup::named(&self.guard.0, self.shared.current_rank().group)
+    }
+
+    /// Changes the stream's group; `None`: that of those that choose none (W3C `sendGroup`).
+    ///
+    /// # Errors
+    /// [`ErrorCause::ForeignSendGroup`]; nothing is changed then.
+    pub fn set_send_group(&mut self, group: Option<&SendGroup>) -> Result<(), WebTransportError> {
+        let group = group.map_or(Ok(0), |group| group.id_in(&self.guard.0))?;
+        self.shared.rank(|rank| rank.group = group);
+        Ok(())
+    }
+
+    /// Writes all of `data` if the peer's limits for stream, session and connection permit it all to be sent now, or
+    /// nothing (W3C `atomicWrite`): so that what is written after it does not wait behind a half. It may still travel in
+    /// several packets. Not cancel safe: dropped while waiting, `data` may have been written.
+    ///
+    /// # Errors
+    /// [`ErrorCause::WouldBlock`]; else as [`write`](Self::write).
+    pub async fn atomic_write(&mut self, data: Bytes) -> Result<(), WebTransportError> {
+        let size = data.len();
+        match self.shared.write_atomic(data)?.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(WebTransportError::stream(ErrorCause::WouldBlock { size })),
+            // The stream ended before the driver looked.
+            Err(_) => poll_fn(|cx| self.shared.poll_room(cx)).await,
+        }
+    }
+
+    /// What was written so far arrives even if the stream is [`reset`](Self::reset) later (W3C `commit`), with a peer
+    /// that has `reset_stream_at`; without it, a reset may lose it as any other data.
+    pub fn commit(&mut self) {
+        self.shared.commit();
+    }
+
+    /// The stream's counts (W3C `getStats`); the last ones once it has ended. Cancel safe.
+    pub async fn get_stats(&self) -> SendStreamStats {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.guard.0.command(Command::SendStats(self.shared.id(), reply));
+        let counts = if asked.is_ok() { answer.await.ok() } else { None };
+        counts.unwrap_or_else(|| self.shared.counts()).into()
     }
 
     /// Bytes written so far.

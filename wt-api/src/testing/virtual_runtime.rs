@@ -103,6 +103,10 @@ impl Runtime for HostRuntime {
         let runtime = Arc::new(Self { world: Arc::clone(&self.world), host: self.host });
         self.world.executor.spawn(Some((self.host, runtime)), task);
     }
+
+    fn identity(&self) -> String {
+        format!("virtual {:p} {}", Arc::as_ptr(&self.world), self.host)
+    }
 }
 
 impl super::world::Fabric {

@@ -9,7 +9,6 @@ use crate::{DatagramError, Event, SessionId};
 
 impl Sessions {
     /// Sends a datagram. It is sent once, when congestion control permits, or dropped.
-    #[expect(clippy::needless_pass_by_value, reason = "a transport may come to take it without a copy")]
     pub fn send_datagram<T: Transport>(
         &mut self,
         session: SessionId,
@@ -17,11 +16,24 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) -> Result<(), DatagramError> {
+        self.send_datagram_with(session, payload, DatagramOptions::default(), h3, t)
+    }
+
+    /// The same with a rank and a maximum age.
+    #[expect(clippy::needless_pass_by_value, reason = "a transport may come to take it without a copy")]
+    pub fn send_datagram_with<T: Transport>(
+        &mut self,
+        session: SessionId,
+        payload: Bytes,
+        options: DatagramOptions,
+        h3: &mut Connection,
+        t: &mut T,
+    ) -> Result<(), DatagramError> {
         // §6: none after the session's end.
         if !self.is_open(session) {
             return Err(DatagramError::SessionGone);
         }
-        h3.send_datagram(session.0, &payload, DatagramOptions::default(), t).map_err(|error| match error {
+        h3.send_datagram(session.0, &payload, options, t).map_err(|error| match error {
             QuicError::TooLarge { max } => {
                 DatagramError::TooLarge { max: max.saturating_sub(datagram::overhead(session.0)) }
             }

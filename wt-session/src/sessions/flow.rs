@@ -26,6 +26,14 @@ impl Sessions {
         self.sessions.values().filter(|session| !session.is_ended()).count()
     }
 
+    /// Bytes that the peer lets be sent on streams of this one's session now (§5.4); `None`: there is no session flow
+    /// control.
+    #[must_use]
+    pub fn data_left(&self, stream: StreamId) -> Option<u64> {
+        let session = self.sessions.get(&self.session_of(stream)?)?;
+        session.flow.as_ref().map(|flow| flow.send.left(Limited::Data))
+    }
+
     /// Lets the peer have at least `count` streams of a kind open at once in a session, at most 2^60. Nothing happens
     /// if there is no session flow control, or if more are permitted already. [`Sessions::flush`] tells the peer.
     pub fn set_max_streams(&mut self, session: SessionId, dir: Dir, count: u64) {

@@ -1,0 +1,230 @@
+//! What the handles of a session ask for.
+
+use h3_core::transport::ConnTransport;
+use http::HeaderMap;
+use quic_core::{DatagramOptions, Dir, Priority, base::Timestamp};
+use wt_session::DatagramError;
+
+use super::{
+    connection::Conn,
+    live::{Live, Open},
+};
+use crate::{
+    error::{ErrorCause, WebTransportError},
+    mailbox::{Command, Opened, Rank},
+    session::CloseInfo,
+};
+
+/// Datagrams of one session before the next one has its turn.
+const DATAGRAM_TURN: usize = 16;
+
+/// How the connection ranks what a session sends: sessions share it equally.
+pub(super) fn priority(key: u32, rank: Rank) -> Priority {
+    Priority { bundle: key, group: rank.group, order: rank.order, ..Priority::default() }
+}
+
+impl Conn {
+    /// Commands of a session's handles, and its datagrams.
+    pub(super) fn process_commands(&mut self, key: u32, now: Timestamp) {
+        let Some(live) = self.lives.get_mut(key) else { return };
+        let mut commands = std::mem::take(&mut live.commands);
+        live.shared.take_commands(&mut commands);
+        // The application's side gave up waiting for the answer.
+        if live.request.is_some() && live.shared.is_over() {
+            return self.close_session(key, CloseInfo::default(), now);
+        }
+        for command in commands.drain(..) {
+            self.on_command(key, command, now);
+        }
+        if let Some(live) = self.lives.get_mut(key) {
+            live.commands = commands;
+            self.pump_datagrams(now);
+        }
+    }
+
+    fn on_command(&mut self, key: u32, command: Command, now: Timestamp) {
+        let id = self.lives.get(key).and_then(|live| live.id);
+        match command {
+            Command::Open { dir, rank, wait, guard, reply } => {
+                self.open(key, dir, Open { rank, guard, reply }, wait, now);
+            }
+            Command::Close(info) => self.close_session(key, info, now),
+            Command::Drain => {
+                if let Some(id) = id {
+                    let mut transport = ConnTransport::new(&mut self.quic, now);
+                    let _ = self.sessions.drain(id, &mut self.h3, &mut transport);
+                }
+            }
+            Command::Export { label, context, length, reply } => {
+                let mut out = vec![0; length];
+                let transport = ConnTransport::new(&mut self.quic, now);
+                let exported = id.is_some_and(|id| {
+                    self.sessions.export_keying_material(id, &mut out, &label, &context, &transport).is_ok()
+                });
+                if exported {
+                    let _ = reply.send(out);
+                }
+            }
+            Command::Stats(reply) => drop(reply.send(self.quic.stats())),
+            Command::SendStats(stream, reply) => {
+                if let Some(counts) = self.send_counts(stream) {
+                    let _ = reply.send(counts);
+                }
+            }
+            Command::RecvStats(stream, reply) => {
+                if let Some(received) = self.bytes_received(stream) {
+                    let _ = reply.send(received);
+                }
+            }
+            Command::GroupStats(group, reply) => drop(reply.send(self.group_counts(key, group))),
+            Command::Anticipate(dir, count) => {
+                if let Some(id) = id {
+                    self.sessions.set_max_streams(id, dir, count);
+                }
+            }
+            Command::Accept(headers) => self.accept(key, headers, now),
+            Command::Reject(status, headers) => {
+                self.server_lets_go(key);
+                if let Some(id) = id {
+                    let mut transport = ConnTransport::new(&mut self.quic, now);
+                    self.sessions.reject(id, status, headers, &mut self.h3, &mut transport);
+                }
+            }
+            Command::Refuse => {
+                self.server_lets_go(key);
+                if let Some(id) = id {
+                    let mut transport = ConnTransport::new(&mut self.quic, now);
+                    self.sessions.close(id, wt_session::CloseInfo::default(), &mut self.h3, &mut transport);
+                }
+            }
+        }
+    }
+
+    /// The application does not want a session that was offered.
+    fn server_lets_go(&mut self, key: u32) {
+        if let Some(live) = self.lives.remove(key) {
+            self.end_session(live, Err(WebTransportError::session(ErrorCause::SessionClosed)));
+        }
+    }
+
+    fn accept(&mut self, key: u32, headers: HeaderMap, now: Timestamp) {
+        let Some(live) = self.lives.get_mut(key) else { return };
+        let Some(id) = live.id else { return };
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        match self.sessions.accept(id, headers, &mut self.h3, &mut transport) {
+            Ok(()) => {
+                live.established = true;
+                self.begin(key, now);
+            }
+            Err(error) => {
+                let error = WebTransportError::session(ErrorCause::SessionFailed(error.to_string().into()));
+                if let Some(live) = self.lives.remove(key) {
+                    self.end_session(live, Err(error));
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, key: u32, dir: Dir, open: Open, wait: bool, now: Timestamp) {
+        let Some(live) = self.lives.get_mut(key) else { return };
+        let waiting = &mut live.opens[dir as usize];
+        if !live.established || !waiting.is_empty() {
+            return waiting.push_back(open);
+        }
+        if let Some(open) = self.try_open(key, dir, open, now) {
+            if wait {
+                if let Some(live) = self.lives.get_mut(key) {
+                    live.opens[dir as usize].push_back(open);
+                }
+            } else {
+                let _ = open.reply.send(Err(WebTransportError::session(ErrorCause::QuotaExceeded)));
+            }
+        }
+    }
+
+    /// Opens a stream; gives the request back if there is no credit.
+    fn try_open(&mut self, key: u32, dir: Dir, open: Open, now: Timestamp) -> Option<Open> {
+        let Some(id) = self.lives.get(key).and_then(|live| live.id) else { return Some(open) };
+        if open.reply.is_closed() {
+            return None;
+        }
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let Open { rank, guard, reply } = open;
+        match self.sessions.open(id, dir, &mut transport) {
+            Ok(Some(stream)) => {
+                let new = self.add_stream(stream, key, true);
+                if let (Some(send), true) = (&new.send, rank != Rank::default()) {
+                    send.rank(|current| *current = rank);
+                }
+                if let Err(Ok(opened)) = reply.send(Ok(Opened { stream: new, guard })) {
+                    opened.discard();
+                }
+            }
+            Ok(None) => return Some(Open { rank, guard, reply }),
+            Err(_) => drop(reply.send(Err(WebTransportError::session(ErrorCause::SessionClosed)))),
+        }
+        None
+    }
+
+    /// Credit came: those who wait get their streams, in their order.
+    pub(super) fn open_waiting(&mut self, key: u32, dir: Dir, now: Timestamp) {
+        while let Some(live) = self.lives.get_mut(key).filter(|live| live.established)
+            && let Some(open) = live.opens[dir as usize].pop_front()
+        {
+            if let Some(open) = self.try_open(key, dir, open, now) {
+                if let Some(live) = self.lives.get_mut(key) {
+                    live.opens[dir as usize].push_front(open);
+                }
+                break;
+            }
+        }
+    }
+
+    /// Sends some datagrams of a session. False: it has none left, or the queue below is full.
+    pub(super) fn pump_datagrams_of(&mut self, key: u32, now: Timestamp) -> bool {
+        let Some(live) = self.lives.get_mut(key).filter(|live| live.established) else { return false };
+        let Some(id) = live.id else { return false };
+        let Live { shared, datagrams_out: queue, .. } = live;
+        let max_age = shared.take_datagrams(queue);
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let (mut sent, mut expired, mut full) = (0, 0, false);
+        while let Some(front) = queue.front()
+            && sent < DATAGRAM_TURN
+        {
+            let waited = now - front.at;
+            if max_age.is_some_and(|age| waited > age) {
+                queue.pop_front();
+                expired += 1;
+                continue;
+            }
+            let options = DatagramOptions::default()
+                .with_priority(priority(key, front.rank))
+                .with_max_age(max_age.map(|age| age.saturating_sub(waited)));
+            match self.sessions.send_datagram_with(
+                id,
+                front.data.clone(),
+                options,
+                &mut self.h3,
+                &mut transport,
+            ) {
+                // Too large since it was queued, or for a peer that takes none: datagrams may be lost.
+                Ok(()) | Err(DatagramError::TooLarge { .. } | DatagramError::Unsupported) => {}
+                Err(DatagramError::Full) => {
+                    full = true;
+                    break;
+                }
+                Err(_) => {
+                    sent += queue.len();
+                    queue.clear();
+                    break;
+                }
+            }
+            queue.pop_front();
+            sent += 1;
+        }
+        if sent + expired > 0 {
+            shared.datagrams_gone(sent, expired);
+        }
+        !full && !queue.is_empty()
+    }
+}

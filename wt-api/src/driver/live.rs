@@ -1,0 +1,209 @@
+//! What the driver knows of a session: the box it shares with the handles, and what waits on the connection.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use quic_core::{Dir, base::Timestamp};
+use tokio::sync::oneshot;
+use wt_session::{RequestId, SessionId};
+
+use crate::{
+    error::WebTransportError,
+    mailbox::{Command, Opened, OutgoingDatagram, Rank, SessionBox, StreamCounts},
+    session::{CloseInfo, Guard},
+};
+
+/// A session and what waits on it.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) shared: Arc<SessionBox>,
+    /// What a client asked for, until it is answered.
+    pub(super) request: Option<RequestId>,
+    /// The session's name, once it has one.
+    pub(super) id: Option<SessionId>,
+    pub(super) established: bool,
+    /// Counted among the server's sessions.
+    pub(super) counted: bool,
+    pub(super) phase: Phase,
+    /// When the choreography of a close goes on.
+    pub(super) alarm: Option<Timestamp>,
+    /// Finished streams whose data is not acknowledged yet.
+    pub(super) finishing: usize,
+    pub(super) opens: [VecDeque<Open>; 2],
+    pub(super) datagrams_out: VecDeque<OutgoingDatagram>,
+    pub(super) datagrams_in: Vec<Bytes>,
+    pub(super) commands: Vec<Command>,
+    /// Sums over the streams that are over, by group.
+    pub(super) groups: BTreeMap<u32, StreamCounts>,
+}
+
+/// How far the end has come.
+#[derive(Debug)]
+pub(super) enum Phase {
+    Open,
+    /// The application closed; data of finished streams is still on its way.
+    Holding(CloseInfo),
+    /// This side has closed; the peer has not said that it knows.
+    Closing,
+    /// The peer has closed; it is to end the connection.
+    Closed,
+}
+
+/// A stream that is wanted.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) rank: Rank,
+    pub(super) guard: Arc<Guard>,
+    pub(super) reply: oneshot::Sender<Result<Opened, WebTransportError>>,
+}
+
+impl Live {
+    pub(super) fn new(shared: Arc<SessionBox>) -> Self {
+        Self {
+            shared,
+            request: None,
+            id: None,
+            established: false,
+            counted: false,
+            phase: Phase::Open,
+            alarm: None,
+            finishing: 0,
+            opens: Default::default(),
+            datagrams_out: VecDeque::new(),
+            datagrams_in: Vec::new(),
+            commands: Vec::new(),
+            groups: BTreeMap::new(),
+        }
+    }
+
+    /// Hands the received datagrams over.
+    pub(super) fn deliver_datagrams(&mut self) {
+        if !self.datagrams_in.is_empty() {
+            self.shared.push_datagrams(&mut self.datagrams_in);
+        }
+    }
+
+    /// Gives everything back that another connection will want to know.
+    pub(super) fn hand_back(self) {
+        let [bidi, uni] = self.opens;
+        let open = |dir| {
+            move |Open { rank, guard, reply }: Open| Command::Open { dir, rank, wait: true, guard, reply }
+        };
+        let mut commands: Vec<Command> = bidi.into_iter().map(open(Dir::Bidi)).collect();
+        commands.extend(uni.into_iter().map(open(Dir::Uni)));
+        commands.extend(self.commands);
+        self.shared.hand_back(commands, self.datagrams_out);
+    }
+}
+
+/// The sessions of a connection, by key and by name.
+#[derive(Debug, Default)]
+pub(super) struct Lives {
+    by_key: BTreeMap<u32, Live>,
+    keys: HashMap<SessionId, u32>,
+    next: u32,
+    /// Where the next round over all begins.
+    turn: u32,
+}
+
+impl Lives {
+    /// Adds a session; its key. The first one has 0.
+    pub(super) fn add(&mut self, live: Live) -> u32 {
+        let key = self.next;
+        self.next = self.next.wrapping_add(1);
+        if let Some(id) = live.id {
+            self.keys.insert(id, key);
+        }
+        self.by_key.insert(key, live);
+        key
+    }
+
+    pub(super) fn get(&self, key: u32) -> Option<&Live> {
+        self.by_key.get(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: u32) -> Option<&mut Live> {
+        self.by_key.get_mut(&key)
+    }
+
+    /// The session's request has left: it has its name now.
+    pub(super) fn name(&mut self, request: RequestId, id: SessionId) {
+        if let Some((key, live)) = self.by_key.iter_mut().find(|(_, live)| live.request == Some(request)) {
+            live.id = Some(id);
+            self.keys.insert(id, *key);
+        }
+    }
+
+    pub(super) fn key_of(&self, id: SessionId) -> Option<u32> {
+        self.keys.get(&id).copied()
+    }
+
+    pub(super) fn key_of_request(&self, request: RequestId) -> Option<u32> {
+        self.by_key.iter().find(|(_, live)| live.request == Some(request)).map(|(key, _)| *key)
+    }
+
+    pub(super) fn by_id(&mut self, id: SessionId) -> Option<&mut Live> {
+        let key = self.keys.get(&id)?;
+        self.by_key.get_mut(key)
+    }
+
+    pub(super) fn remove(&mut self, key: u32) -> Option<Live> {
+        let live = self.by_key.remove(&key)?;
+        live.id.map(|id| self.keys.remove(&id));
+        Some(live)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    pub(super) fn keys(&self) -> Vec<u32> {
+        self.by_key.keys().copied().collect()
+    }
+
+    /// All keys, beginning each time with another one: who comes first gets the last room there is.
+    pub(super) fn round(&mut self) -> Vec<u32> {
+        if self.by_key.len() == 1 {
+            return self.keys();
+        }
+        let from = self.turn;
+        let keys = self
+            .by_key
+            .range(from..)
+            .chain(self.by_key.range(..from))
+            .map(|(key, _)| *key)
+            .collect::<Vec<_>>();
+        self.turn = keys.first().map_or(0, |first| first.wrapping_add(1));
+        keys
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Live> {
+        self.by_key.values()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Live> {
+        self.by_key.values_mut()
+    }
+
+    /// The next alarm.
+    pub(super) fn alarm(&self) -> Option<Timestamp> {
+        self.by_key.values().filter_map(|live| live.alarm).min()
+    }
+
+    /// The sessions whose alarms ring, which are off then.
+    pub(super) fn ring(&mut self, now: Timestamp) -> Vec<u32> {
+        let due = self.by_key.iter_mut().filter(|(_, live)| live.alarm.is_some_and(|at| at <= now));
+        due.map(|(key, live)| {
+            live.alarm = None;
+            *key
+        })
+        .collect()
+    }
+}

@@ -1,0 +1,253 @@
+//! The sending halves of streams: from the boxes into QUIC, with commits, chunks that go whole or not at all, and resets
+//! that wait for what was committed.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::{Buf, Bytes};
+use h3_core::transport::ConnTransport;
+use quic_core::{StreamId, base::Timestamp};
+
+use super::{
+    commands::priority,
+    connection::Conn,
+    streams::{DriverStream, error_of},
+};
+use crate::{
+    error::{ErrorCause, WebTransportError},
+    mailbox::{Atomic, Rank, SendBox, SendEnd, StreamCounts},
+};
+
+/// The sending half of a stream.
+#[derive(Debug)]
+pub(super) struct Sending {
+    shared: Arc<SendBox>,
+    /// Taken from the box, not by QUIC yet.
+    pending: VecDeque<Bytes>,
+    /// Bytes that QUIC took.
+    accepted: u64,
+    /// Bytes that are to arrive even if the stream is reset; told to QUIC once it took them.
+    commit: Option<u64>,
+    /// Give the stream up once what was committed is with QUIC.
+    reset: Option<u32>,
+    rank: Rank,
+    finished: bool,
+}
+
+/// What became of an attempt to write.
+enum Written {
+    /// QUIC took everything.
+    All,
+    /// It takes more later.
+    Blocked,
+    Failed(WebTransportError),
+}
+
+impl Sending {
+    pub(super) fn new(shared: Arc<SendBox>) -> Self {
+        Self {
+            shared,
+            pending: VecDeque::new(),
+            accepted: 0,
+            commit: None,
+            reset: None,
+            rank: Rank::default(),
+            finished: false,
+        }
+    }
+
+    fn pending_bytes(&self) -> usize {
+        self.pending.iter().map(Bytes::len).sum()
+    }
+
+    /// Bytes up to the next commit.
+    fn uncommitted(&self) -> usize {
+        let left = self.commit.map_or(u64::MAX, |commit| commit.saturating_sub(self.accepted));
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    /// Keeps what was committed alone.
+    fn give_up(&mut self, code: u32) {
+        let mut keep = self.commit.map_or(0, |_| self.uncommitted());
+        self.pending.retain_mut(|chunk| {
+            chunk.truncate(keep);
+            keep -= chunk.len();
+            !chunk.is_empty()
+        });
+        self.reset = Some(code);
+    }
+}
+
+impl Conn {
+    /// Moves what the box holds into QUIC.
+    pub(super) fn pump_send(&mut self, id: StreamId, now: Timestamp) {
+        let Some(DriverStream { send: Some(sending), session, .. }) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let (key, shared) = (*session, Arc::clone(&sending.shared));
+        let taken = shared.take(&mut sending.pending);
+        sending.commit = taken.committed.or(sending.commit);
+        if let Some(rank) = taken.rank {
+            sending.rank = rank;
+            self.quic.set_priority(id, priority(key, rank));
+        }
+        if let (Some(code), None) = (taken.reset, sending.reset) {
+            sending.give_up(code);
+        }
+        if let Some(atomic) = taken.atomic {
+            self.admit(id, atomic);
+        }
+        match self.write_pending(id, now) {
+            Written::Failed(error) => self.end_send(id, SendEnd::Failed(error)),
+            Written::Blocked => {}
+            Written::All => self.end_of_pending(id, taken.finish, now),
+        }
+    }
+
+    /// Everything that the box held is with QUIC: what was to come after it.
+    fn end_of_pending(&mut self, id: StreamId, finish: bool, now: Timestamp) {
+        let Some(DriverStream { send: Some(sending), session, .. }) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        if let Some(code) = sending.reset {
+            let counts = self.send_counts(id).unwrap_or_default();
+            let mut transport = ConnTransport::new(&mut self.quic, now);
+            let _ = self.sessions.reset(id, code, &mut transport);
+            return self.end_send_with(id, SendEnd::Reset, counts);
+        }
+        if finish && !sending.finished {
+            sending.finished = true;
+            if let Some(live) = self.lives.get_mut(*session) {
+                live.finishing += 1;
+            }
+            if let Err(error) = self.sessions.finish(id, &mut transport) {
+                self.end_send(id, SendEnd::Failed(error_of(error)));
+            }
+        }
+    }
+
+    /// Writes a chunk that the application gave apart, if the peer's limits permit all of it now.
+    fn admit(&mut self, id: StreamId, atomic: Atomic) {
+        let capacity = self.quic.send_capacity(id).unwrap_or(0);
+        let capacity = self.sessions.data_left(id).map_or(capacity, |left| left.min(capacity));
+        let Some(DriverStream { send: Some(sending), .. }) = self.streams.get_mut(&id) else { return };
+        let wanted = sending.pending_bytes() + atomic.data.len();
+        let fits = wanted as u64 <= capacity && sending.reset.is_none();
+        // One who does not wait for the answer any more does not want the chunk to be written either.
+        if atomic.reply.send(fits).is_ok() && fits {
+            sending.shared.atomic_written(atomic.data.len());
+            sending.pending.push_back(atomic.data);
+        }
+    }
+
+    fn write_pending(&mut self, id: StreamId, now: Timestamp) -> Written {
+        let Some(DriverStream { send: Some(sending), .. }) = self.streams.get_mut(&id) else {
+            return Written::Blocked;
+        };
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let (mut sent, mut result) = (0, Written::All);
+        loop {
+            if sending.uncommitted() == 0 {
+                sending.commit = None;
+                if let Err(error) = self.sessions.commit(id, &mut transport) {
+                    result = Written::Failed(error_of(error));
+                    break;
+                }
+            }
+            let limit = sending.uncommitted();
+            let Some(front) = sending.pending.front_mut() else { break };
+            let mut part = if front.len() > limit { front.slice(..limit) } else { std::mem::take(front) };
+            let (before, whole) = (part.len(), front.is_empty());
+            let written = self.sessions.write(id, &mut part, &mut transport);
+            let count = before - part.len();
+            if whole {
+                *front = part;
+            } else {
+                front.advance(count);
+            }
+            if front.is_empty() {
+                sending.pending.pop_front();
+            }
+            sending.accepted += count as u64;
+            sent += count;
+            match written {
+                Ok(0) => {
+                    result = Written::Blocked;
+                    break;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    result = Written::Failed(error_of(error));
+                    break;
+                }
+            }
+        }
+        if sent > 0 {
+            sending.shared.sent(sent);
+        }
+        result
+    }
+
+    /// The counts of a sending half, the payload alone; `None` once it is over.
+    pub(super) fn send_counts(&mut self, id: StreamId) -> Option<StreamCounts> {
+        let sending = self.streams.get(&id)?.send.as_ref()?;
+        let stats = self.quic.send_stream_stats(id)?;
+        // What QUIC counts begins with the session's preface.
+        let preface = stats.bytes_written.saturating_sub(sending.accepted);
+        Some(StreamCounts {
+            written: sending.shared.counts().written,
+            sent: stats.bytes_sent.saturating_sub(preface),
+            acknowledged: stats.bytes_acknowledged.saturating_sub(preface),
+        })
+    }
+
+    /// The sums over a group's streams.
+    pub(super) fn group_counts(&mut self, key: u32, group: u32) -> StreamCounts {
+        let mut sum =
+            self.lives.get(key).and_then(|live| live.groups.get(&group)).copied().unwrap_or_default();
+        let of_group = |stream: &DriverStream| {
+            stream.session == key && stream.send.as_ref().is_some_and(|sending| sending.rank.group == group)
+        };
+        let ids: Vec<StreamId> =
+            self.streams.iter().filter(|(_, stream)| of_group(stream)).map(|(id, _)| *id).collect();
+        ids.into_iter().filter_map(|id| self.send_counts(id)).for_each(|counts| sum += counts);
+        sum
+    }
+
+    /// The peer stopped reading.
+    pub(super) fn on_stopped(&mut self, id: StreamId, code: Option<u32>, now: Timestamp) {
+        let key = self.streams.get(&id).map(|stream| stream.session);
+        self.end_send(id, SendEnd::Failed(WebTransportError::stream(ErrorCause::StreamStopped(code))));
+        key.into_iter().for_each(|key| self.close_when_acknowledged(key, now));
+    }
+
+    /// All data is acknowledged.
+    pub(super) fn on_sent(&mut self, id: StreamId, now: Timestamp) {
+        let Some(stream) = self.streams.get(&id) else { return };
+        let (key, written) = (stream.session, stream.send.as_ref().map_or(0, |sending| sending.accepted));
+        let counts = StreamCounts { written, sent: written, acknowledged: written };
+        self.end_send_with(id, SendEnd::Acknowledged, counts);
+        self.close_when_acknowledged(key, now);
+    }
+
+    /// A sending half is over.
+    pub(super) fn end_send(&mut self, id: StreamId, end: SendEnd) {
+        let counts = self.send_counts(id).unwrap_or_default();
+        self.end_send_with(id, end, counts);
+    }
+
+    fn end_send_with(&mut self, id: StreamId, end: SendEnd, counts: StreamCounts) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if let Some(sending) = stream.send.take() {
+            if let Some(live) = self.lives.get_mut(stream.session) {
+                live.finishing = live.finishing.saturating_sub(usize::from(sending.finished));
+                // The group of those that chose none has nobody who could ask.
+                if sending.rank.group != 0 {
+                    *live.groups.entry(sending.rank.group).or_default() += counts;
+                }
+            }
+            sending.shared.end(end, counts);
+        }
+        self.forget_stream(id);
+    }
+}

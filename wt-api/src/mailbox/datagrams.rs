@@ -1,0 +1,144 @@
+//! The datagrams of a session that wait: received ones for the application, outgoing ones for the driver.
+//!
+//! Owns counts, bytes and ages on both sides. Must never know locks or wakers: they are the session's box's.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use quic_core::base::Timestamp;
+
+/// Received datagrams that wait for the application, unless it says otherwise.
+const MAX_IN: usize = 1024;
+/// Their bytes.
+const BYTES_IN: usize = 512 << 10;
+/// Datagrams that wait for the driver, unless the application says otherwise; more make the sender wait.
+const MAX_OUT: usize = 256;
+
+/// How what is sent ranks: group and order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rank {
+    /// A group of the session; 0 is the one of those that chose none.
+    pub(crate) group: u32,
+    /// Higher ones go first, strictly, within a group.
+    pub(crate) order: i64,
+}
+
+/// A datagram on its way to the driver.
+#[derive(Clone, Debug)]
+pub(crate) struct OutgoingDatagram {
+    pub(crate) data: Bytes,
+    pub(crate) rank: Rank,
+    /// When the application gave it.
+    pub(crate) at: Timestamp,
+}
+
+/// Received datagrams.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    waiting: VecDeque<(Bytes, Timestamp)>,
+    bytes: usize,
+    pub(super) max: usize,
+    pub(super) max_age: Option<Duration>,
+    pub(super) dropped: u64,
+    pub(super) expired: u64,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), bytes: 0, max: MAX_IN, max_age: None, dropped: 0, expired: 0 }
+    }
+}
+
+impl Inbox {
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a datagram; the oldest make room.
+    pub(super) fn push(&mut self, data: Bytes, now: Timestamp) {
+        self.bytes += data.len();
+        self.waiting.push_back((data, now));
+        self.trim();
+    }
+
+    /// Keeps to the limits.
+    pub(super) fn trim(&mut self) {
+        while self.waiting.len() > self.max || self.bytes > BYTES_IN {
+            let Some((oldest, _)) = self.waiting.pop_front() else { break };
+            self.bytes -= oldest.len();
+            self.dropped += 1;
+        }
+    }
+
+    /// The oldest that is not too old stays where it is.
+    pub(super) fn peek(&mut self, now: Timestamp) -> Option<&Bytes> {
+        while let Some(age) = self.max_age
+            && let Some((oldest, at)) = self.waiting.front()
+            && now - *at > age
+        {
+            self.bytes -= oldest.len();
+            self.waiting.pop_front();
+            self.expired += 1;
+        }
+        self.waiting.front().map(|(data, _)| data)
+    }
+
+    /// Takes the oldest that is not too old.
+    pub(super) fn pop(&mut self, now: Timestamp) -> Option<Bytes> {
+        self.peek(now)?;
+        let (data, _) = self.waiting.pop_front()?;
+        self.bytes -= data.len();
+        Some(data)
+    }
+}
+
+/// Outgoing datagrams.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    pub(super) waiting: VecDeque<OutgoingDatagram>,
+    /// Taken by the driver and not gone on yet.
+    pub(super) held: usize,
+    pub(super) max: usize,
+    pub(super) max_age: Option<Duration>,
+    pub(super) expired: u64,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), held: 0, max: MAX_OUT, max_age: None, expired: 0 }
+    }
+}
+
+impl Outbox {
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.len() + self.held < self.max
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::ORIGIN + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn the_oldest_make_room_and_the_too_old_expire() {
+        let mut inbox = Inbox { max: 2, ..Inbox::default() };
+        for n in 0..3u8 {
+            inbox.push(Bytes::from(vec![n; 10]), at(u64::from(n) * 100));
+        }
+        assert_eq!((inbox.dropped, inbox.bytes()), (1, 20));
+        inbox.max_age = Some(Duration::from_millis(150));
+        assert_eq!(inbox.pop(at(300)).as_deref(), Some(&[2; 10][..]), "the second is 200 ms old");
+        assert_eq!((inbox.expired, inbox.bytes()), (1, 0));
+        assert_eq!(inbox.pop(at(300)), None);
+        inbox.push(Bytes::from(vec![0; BYTES_IN]), at(400));
+        inbox.push(Bytes::new(), at(400));
+        assert_eq!(inbox.dropped, 1);
+        inbox.push(Bytes::from_static(b"x"), at(400));
+        assert_eq!((inbox.dropped, inbox.bytes()), (2, 1), "bytes count as well");
+        assert_eq!(inbox.pop(at(400)), Some(Bytes::new()), "empty ones are datagrams, too");
+    }
+}

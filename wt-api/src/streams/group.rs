@@ -1,0 +1,67 @@
+//! Send groups: what shares a session's rate equally.
+
+use std::{fmt, sync::Arc};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    error::{ErrorCause, WebTransportError},
+    mailbox::{Command, SessionBox},
+    stats::SendStreamStats,
+};
+
+/// Streams and datagrams that rank by `send_order` among themselves (W3C `WebTransportSendGroup`). What a session may send
+/// is shared equally by its groups; those that choose none are one group together. A handle: clones name the same group.
+///
+/// Made by [`create_send_group`](crate::WebTransport::create_send_group).
+#[derive(Clone)]
+pub struct SendGroup {
+    shared: Arc<SessionBox>,
+    id: u32,
+}
+
+impl fmt::Debug for SendGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendGroup").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for SendGroup {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for SendGroup {}
+
+impl SendGroup {
+    pub(crate) fn new(shared: &Arc<SessionBox>, id: u32) -> Self {
+        Self { shared: Arc::clone(shared), id }
+    }
+
+    /// The group's name in the session that made it.
+    pub(crate) fn id_in(&self, session: &Arc<SessionBox>) -> Result<u32, WebTransportError> {
+        if Arc::ptr_eq(&self.shared, session) {
+            Ok(self.id)
+        } else {
+            Err(WebTransportError::session(ErrorCause::ForeignSendGroup))
+        }
+    }
+
+    /// The group of this name; `None` for that of those that chose none.
+    pub(crate) fn named(session: &Arc<SessionBox>, id: u32) -> Option<Self> {
+        (id != 0).then(|| Self::new(session, id))
+    }
+
+    /// The sums over the group's streams, also those that are over (W3C `getStats`). A stream that changes its group takes
+    /// its counts along. Cancel safe.
+    ///
+    /// # Errors
+    /// The session is closed.
+    pub async fn get_stats(&self) -> Result<SendStreamStats, WebTransportError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.command(Command::GroupStats(self.id, reply))?;
+        let gone = |_| WebTransportError::session(ErrorCause::SessionClosed);
+        Ok(answer.await.map_err(gone)?.into())
+    }
+}

@@ -1,0 +1,301 @@
+//! Sessions that share a connection, on a virtual network.
+
+mod virtual_common;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::StatusCode;
+use virtual_common::{pattern, seconds};
+use wt_api::{
+    AcceptOptions, CloseInfo, ConnectOptionsError, ErrorCause, SendStreamOptions, Server, ServerBuilder,
+    WebTransport, WebTransportOptions,
+    testing::{Host, LinkConfig, MILLISECOND, Network},
+};
+
+struct World {
+    network: Network,
+    server: Arc<Server>,
+    client: Host,
+}
+
+impl World {
+    fn new(seed: u64, configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        let network = Network::new(seed);
+        let (host, client) = (network.host("server"), network.host("client"));
+        let config = LinkConfig::new().rate(10_000_000).delay(10 * MILLISECOND);
+        drop(network.link(&host, &client, &config));
+        let builder = Server::builder().identity(network.identity(["server"]));
+        let server = Arc::new(host.enter(|| configure(builder).build().unwrap()));
+        Self { network, server, client }
+    }
+
+    fn ask(&self, options: WebTransportOptions) -> WebTransport {
+        self.client.enter(|| WebTransport::new("https://server/", options).unwrap())
+    }
+
+    /// Both ends of a session, client first, and the client's address as the server sees it.
+    async fn session(&self) -> (WebTransport, WebTransport, SocketAddr) {
+        let client = self.ask(pooled());
+        let request = self.server.accept().await.unwrap();
+        let address = request.remote_address();
+        let server = request.accept(AcceptOptions::new()).await.unwrap();
+        client.ready().await.unwrap();
+        (client, server, address)
+    }
+}
+
+/// A connection is shared by what is trusted in the same way; the virtual network has no authorities.
+fn pooled() -> WebTransportOptions {
+    WebTransportOptions::new().dangerous().no_certificate_verification().allow_pooling(true)
+}
+
+async fn exchange(from: &WebTransport, to: &WebTransport, size: usize) {
+    let mut stream = from.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+    let data = pattern(size as u64, size);
+    let received = async {
+        to.incoming_unidirectional_streams().next().await.unwrap().unwrap().read_to_end(size).await.unwrap()
+    };
+    let sent = async {
+        stream.write_all(&data).await.unwrap();
+        stream.finished().await.unwrap();
+    };
+    let (received, ()) = tokio::join!(received, sent);
+    assert!(received == data);
+}
+
+#[test]
+fn sessions_that_permit_it_share_a_connection_and_end_by_themselves() {
+    let world = World::new(31, |builder| builder);
+    world.network.run(async {
+        let (one, one_server, address) = world.session().await;
+        let (two, two_server, other) = world.session().await;
+        assert_eq!(address, other, "the same connection");
+        assert_eq!(one.negotiated_draft().unwrap().0, "draft-16");
+        exchange(&one, &one_server, 3_000_000).await;
+        exchange(&two_server, &two, 100_000).await;
+        one.datagrams().writable.send("one".into()).await.unwrap();
+        two.datagrams().writable.send("two".into()).await.unwrap();
+        assert_eq!(two_server.datagrams().readable.recv().await.unwrap(), "two");
+        assert_eq!(one_server.datagrams().readable.recv().await.unwrap(), "one");
+        let info = CloseInfo { close_code: 5, reason: "one is enough".to_owned() };
+        one.close(info.clone());
+        assert_eq!(one_server.closed().await.unwrap(), info);
+        exchange(&two, &two_server, 100_000).await;
+        let info = CloseInfo { close_code: 6, reason: "so is two".to_owned() };
+        two_server.close(info.clone());
+        assert_eq!(two.closed().await.unwrap(), info);
+        let mut first = [0; 32];
+        let error = one.export_keying_material(b"label", b"", &mut first).await.unwrap_err();
+        assert!(matches!(error, wt_api::ExportError::Session(_)));
+    });
+}
+
+#[test]
+fn requests_made_at_once_share_the_connection_that_is_being_made() {
+    let world = World::new(32, |builder| builder);
+    world.network.run(async {
+        let sessions: Vec<WebTransport> = (0..8).map(|_| world.ask(pooled())).collect();
+        let mut accepted = Vec::new();
+        for _ in 0..8 {
+            let request = world.server.accept().await.unwrap();
+            let address = request.remote_address();
+            accepted.push((request.accept(AcceptOptions::new()).await.unwrap(), address));
+        }
+        for session in &sessions {
+            session.ready().await.unwrap();
+        }
+        assert!(accepted.iter().all(|(_, address)| *address == accepted[0].1), "{accepted:?}");
+    });
+}
+
+#[test]
+fn what_permits_no_sharing_gets_connections_of_its_own() {
+    let dedicated = || pooled().allow_pooling(false);
+    let world = World::new(33, |builder| builder);
+    world.network.run(async {
+        let mut addresses = Vec::new();
+        let mut sessions = Vec::new();
+        // The last differs in an option, and so in its connection.
+        let quick = || pooled().congestion_control(wt_api::CongestionControl::LowLatency);
+        for options in [pooled(), dedicated(), dedicated(), quick()] {
+            sessions.push(world.ask(options));
+            let request = world.server.accept().await.unwrap();
+            addresses.push(request.remote_address());
+            sessions.push(request.accept(AcceptOptions::new()).await.unwrap());
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        assert_eq!(addresses.len(), 4);
+    });
+}
+
+#[test]
+fn a_full_connection_is_followed_by_another_one() {
+    for (limit, connections) in [(1, 5), (2, 3)] {
+        let world = World::new(34, |builder| builder.max_sessions_per_connection(limit));
+        world.network.run(async {
+            let mut sessions = Vec::new();
+            for _ in 0..5 {
+                sessions.push(world.session().await);
+            }
+            let mut addresses: Vec<SocketAddr> = sessions.iter().map(|(_, _, address)| *address).collect();
+            addresses.sort_unstable();
+            addresses.dedup();
+            assert_eq!(addresses.len(), connections, "at most {limit} on each");
+            for (client, server, _) in &sessions {
+                exchange(client, server, 1_000).await;
+            }
+        });
+    }
+}
+
+#[test]
+fn a_connection_without_sessions_waits_for_the_next_one_a_while() {
+    let world = World::new(35, |builder| builder);
+    world.network.run(async {
+        let mut addresses = Vec::new();
+        for pause in [seconds(3), seconds(8), seconds(0)] {
+            let (client, server, address) = world.session().await;
+            addresses.push(address);
+            client.close(CloseInfo::default());
+            server.closed().await.unwrap();
+            world.network.sleep(pause).await;
+        }
+        assert_eq!(addresses[0], addresses[1], "3 s later");
+        assert_ne!(addresses[1], addresses[2], "8 s later");
+    });
+}
+
+#[test]
+fn a_refused_or_abandoned_request_leaves_the_other_sessions_alone() {
+    let world = World::new(36, |builder| builder);
+    world.network.run(async {
+        // The very first request of the connection is refused, the second waits for it already.
+        let (refused, kept) = (world.ask(pooled()), world.ask(pooled()));
+        world.server.accept().await.unwrap().reject(StatusCode::FORBIDDEN).await;
+        let request = world.server.accept().await.unwrap();
+        let address = request.remote_address();
+        let server = request.accept(AcceptOptions::new()).await.unwrap();
+        let error = refused.ready().await.unwrap_err();
+        assert!(matches!(error.cause(), ErrorCause::Status { status: 403 }), "{error}");
+        kept.ready().await.unwrap();
+        // Given up while the server thinks about it.
+        let abandoned = world.ask(pooled());
+        let request = world.server.accept().await.unwrap();
+        abandoned.close(CloseInfo::default());
+        assert!(abandoned.ready().await.is_err());
+        // One that nobody answers in time.
+        let late = world.ask(pooled().connect_timeout(Duration::from_secs(10)));
+        let silent = world.server.accept().await.unwrap();
+        let error = late.ready().await.unwrap_err();
+        assert!(matches!(error.cause(), ErrorCause::Timeout { .. }), "{error}");
+        drop((request, silent));
+        exchange(&kept, &server, 10_000).await;
+        let (_, _, other) = world.session().await;
+        assert_eq!(other, address);
+    });
+}
+
+#[test]
+fn sessions_share_the_rate_equally_however_many_streams_they_have() {
+    let world = World::new(37, |builder| builder);
+    world.network.run(async {
+        let (one, one_server, _) = world.session().await;
+        let (two, two_server, _) = world.session().await;
+        for (session, streams) in [(&one_server, 5), (&two_server, 1)] {
+            for _ in 0..streams {
+                let mut stream =
+                    session.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+                drop(world.client.spawn(async move {
+                    while stream.write_chunk(Bytes::from(vec![7; 16 << 10])).await.is_ok() {}
+                }));
+            }
+        }
+        let count = async |session: &WebTransport, streams: usize| {
+            let mut incoming = session.incoming_unidirectional_streams();
+            let until = world.network.now() + seconds(5);
+            let mut readers = Vec::new();
+            for _ in 0..streams {
+                let mut stream = incoming.next().await.unwrap().unwrap();
+                let network = world.network.clone();
+                readers.push(world.client.spawn(async move {
+                    let mut total = 0;
+                    while let Some(left) = until.checked_sub(network.now())
+                        && let Some(Ok(Some(chunk))) =
+                            network.within(left, stream.read_chunk(usize::MAX)).await
+                    {
+                        total += chunk.len();
+                    }
+                    total
+                }));
+            }
+            let mut total = 0;
+            for reader in readers {
+                total += reader.await;
+            }
+            total as f64
+        };
+        let (first, second) = tokio::join!(count(&one, 5), count(&two, 1));
+        let share = first / (first + second);
+        assert!((0.46..0.54).contains(&share), "{first} and {second} bytes");
+    });
+}
+
+#[test]
+fn one_that_may_share_its_connection_learns_of_the_path_alone() {
+    let world = World::new(38, |builder| builder);
+    world.network.run(async {
+        let (client, server, _) = world.session().await;
+        exchange(&client, &server, 10_000).await;
+        let stats = client.get_stats().await.unwrap();
+        assert!(stats.smoothed_rtt >= Duration::from_millis(20), "{stats:?}");
+        assert!(stats.min_rtt.is_some());
+        let hidden = (stats.bytes_sent, stats.packets_sent, stats.bytes_received, stats.datagrams);
+        assert_eq!(hidden, (None, None, None, None));
+        assert!(stats.connection.is_none());
+        let stats = server.get_stats().await.unwrap();
+        assert!(stats.bytes_received > Some(10_000), "a server sees its connections");
+    });
+}
+
+#[test]
+fn too_many_sessions_are_answered_with_429() {
+    let world = World::new(39, |builder| builder.max_sessions(2));
+    world.network.run(async {
+        let (one, _one, _) = world.session().await;
+        let (_two, _two_server, _) = world.session().await;
+        let error = world.ask(pooled()).ready().await.unwrap_err();
+        assert!(matches!(error.cause(), ErrorCause::Status { status: 429 }), "{error}");
+        one.close(CloseInfo::default());
+        world.network.sleep(seconds(1)).await;
+        drop(world.session().await);
+    });
+}
+
+#[test]
+fn hashes_and_pooling_exclude_each_other() {
+    let world = World::new(40, |builder| builder);
+    let hash = world.server.certificate_hash().unwrap();
+    let options = WebTransportOptions::new().server_certificate_hashes([hash]).allow_pooling(true);
+    let error = world.client.enter(|| WebTransport::new("https://server/", options)).unwrap_err();
+    assert_eq!(error, ConnectOptionsError::PoolingWithHashes);
+}
+
+#[test]
+fn a_request_that_was_refused_without_an_answer_is_made_again_once_on_another_connection() {
+    let world = World::new(41, |builder| builder);
+    world.network.run(async {
+        let (kept, server, address) = world.session().await;
+        let refused = world.ask(pooled());
+        let request = world.server.accept().await.unwrap();
+        assert_eq!(request.remote_address(), address);
+        request.refuse().await;
+        let request = world.server.accept().await.unwrap();
+        assert_ne!(request.remote_address(), address);
+        request.refuse().await;
+        let error = refused.ready().await.unwrap_err();
+        assert!(error.to_string().contains("0x10b"), "{error}");
+        exchange(&kept, &server, 1_000).await;
+    });
+}
