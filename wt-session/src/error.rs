@@ -96,7 +96,8 @@ pub enum StreamError {
     /// The peer stopped reading.
     #[error("the peer stopped reading the stream{}", Code(*.0))]
     Stopped(Option<u32>),
-    /// This side of the stream is over: finished, reset, stopped or read to its end.
+    /// This side of the stream is over: finished, reset, stopped or read to its end; or its session is, while other
+    /// sessions of the connection are open.
     #[error("the stream is closed")]
     Closed,
     /// The session ended, and the stream with it.

@@ -1,5 +1,5 @@
 //! All sessions of one connection: where events go. What happens to a session is in `client`, `server` and `life`,
-//! what happens to its streams in `streams`.
+//! what happens to its streams in `streams`, how much they may carry in `flow`.
 //!
 //! [`Sessions`] owns the sessions, the names of their streams and what came early. It must never know packets,
 //! frames or field sections; it reads no byte of a stream that it does not hand to the application.

@@ -3,6 +3,7 @@
 
 mod exchange;
 mod flow;
+mod flow_drawn;
 mod flow_rules;
 mod hostile;
 mod negotiation;
