@@ -352,3 +352,38 @@ impl Load {
         }
     }
 }
+
+#[test]
+fn sessions_go_on_after_many_streams_that_one_side_gave_up() {
+    let mut flow = FlowControl::default();
+    (flow.max_data, flow.max_data_ceiling, flow.max_streams_uni) = (40_000, 40_000, 2);
+    let mut config = Config::default();
+    config.flow_control = Some(flow);
+    let (mut world, session) = World::established(&config, &config);
+    for round in 0..20 {
+        let now = world.now;
+        let stream = world.client.with(now, |sessions, _, t| {
+            let stream = sessions.open(session, Dir::Uni, t).unwrap().unwrap();
+            let written = sessions.write(stream, &mut Bytes::from(vec![1; 30_000]), t).unwrap();
+            assert_eq!(written, 30_000, "{round}");
+            stream
+        });
+        // The first packets have arrived, the rest has not left or is on its way.
+        world.rounds(1);
+        world.rounds(1);
+        let now = world.now;
+        if round % 2 == 0 {
+            world.server.with(now, |sessions, _, t| sessions.stop(stream, 5, t)).unwrap();
+        } else {
+            world.client.with(now, |sessions, _, t| sessions.reset(stream, 5, t)).unwrap();
+        }
+        world.run();
+        if round % 2 != 0 {
+            let (_, end) = world.server.read_all(world.now, stream);
+            assert_eq!(end, Err(StreamError::Reset(Some(5))));
+        }
+        world.run();
+        assert_eq!((world.client.sessions.open_streams(), world.server.sessions.open_streams()), (0, 0));
+    }
+    assert!(world.client.sessions.is_open(session) && world.server.sessions.is_open(session));
+}
