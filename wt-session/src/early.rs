@@ -88,6 +88,11 @@ impl Early {
         }
     }
 
+    /// Whether this stream waits here.
+    pub(crate) fn holds(&self, stream: StreamId) -> bool {
+        self.streams.iter().any(|early| early.stream == stream)
+    }
+
     /// The peer asked to stop a stream; nothing if it is not kept here.
     pub(crate) fn on_stopped(&mut self, stream: StreamId, code: u64) {
         if let Some(early) = self.streams.iter_mut().find(|early| early.stream == stream) {

@@ -167,7 +167,10 @@ impl Sessions {
         match *event {
             Quic::StreamReadable(stream, TAG) => self.on_readable(stream, t),
             Quic::StreamWritable(stream, TAG) => self.on_writable(stream, t),
-            Quic::StreamStopped(stream, TAG, code) => self.on_stream_stopped(stream, code, t),
+            // The mark is that of the time when the peer's word came, perhaps together with the preface.
+            Quic::StreamStopped(stream, tag, code) if tag == TAG || self.knows(stream) => {
+                self.on_stream_stopped(stream, code, t);
+            }
             Quic::StreamSent(stream, TAG) => self.on_sent(stream),
             Quic::Closed(_) => {
                 self.on_connection_lost();
@@ -184,6 +187,10 @@ impl Sessions {
             }
         }
         true
+    }
+
+    fn knows(&self, stream: StreamId) -> bool {
+        self.streams.contains_key(&stream) || self.early.holds(stream)
     }
 
     fn on_streams_available<T: Transport>(&mut self, dir: Dir, h3: &mut Connection, t: &mut T) {

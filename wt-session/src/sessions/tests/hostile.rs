@@ -414,6 +414,29 @@ fn codes_that_are_no_applications_codes_are_none() {
 }
 
 #[test]
+fn a_stop_that_comes_with_the_preface_is_told() {
+    let code = crate::codes::to_http(7);
+    for side in BOTH {
+        for early in [false, true] {
+            let mut rig = Rig::pending(side, Dialect::Draft16);
+            if !early {
+                rig.establish();
+            }
+            let stream = rig.push_stream(Dir::Bidi, id(0), b"x");
+            rig.peer_end().stop_sending(stream, code).unwrap();
+            rig.run();
+            if early {
+                rig.establish();
+            }
+            let stopped = |event: &&Event| matches!(event, Event::Stopped { stream: of, code: Some(7) } if *of == stream);
+            assert_eq!(rig.node.events.iter().filter(stopped).count(), 1, "{side:?} {early}");
+            rig.node.sessions.stop(stream, 0, rig.pair.ends(side).0).unwrap();
+            assert_eq!(rig.node.sessions.open_streams(), 0);
+        }
+    }
+}
+
+#[test]
 fn w24_nothing_of_a_rejected_session_reaches_the_application() {
     let mut rig = Rig::pending(Side::Server, Dialect::Draft16);
     rig.send(&[capsule(0, b"datagram"), capsule(DRAIN, b"")].concat());
