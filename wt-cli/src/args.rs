@@ -52,7 +52,7 @@ pub(crate) struct Serve {
     /// Address to listen on; may be given several times
     #[arg(long, value_name = "ADDR", default_values = ["127.0.0.1:4433", "[::1]:4433"])]
     pub(crate) listen: Vec<SocketAddr>,
-    /// Certificate chain in PEM, read again when it changes and on SIGHUP; without it a self-signed one for 13 days is made
+    /// Certificate chain in PEM, read again when it changes and on SIGHUP; without it self-signed ones for 13 days follow each other
     #[arg(long, value_name = "PEM", requires = "key")]
     pub(crate) cert: Option<PathBuf>,
     /// Private key in PEM
@@ -68,7 +68,7 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Connect {
-    /// <https://HOST>[:PORT]/PATH
+    /// `https://HOST[:PORT]/PATH`
     pub(crate) url: String,
     /// Accept the certificate with this SHA-256 (64 hexadecimal digits); may be given several times
     #[arg(long, value_name = "HEX")]
@@ -89,7 +89,7 @@ pub(crate) struct Connect {
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// <https://HOST>[:PORT]/PATH
+    /// `https://HOST[:PORT]/PATH`
     pub(crate) url: String,
     /// Judge the certificate by this SHA-256 (64 hexadecimal digits), as a page with serverCertificateHashes does; may
     /// be given several times

@@ -23,7 +23,10 @@ const CHUNK: usize = 64 * 1024;
 pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
     let session =
         WebTransport::new(&args.url, options(args)?).map_err(|error| Ended::new(Exit::Usage, error))?;
-    session.ready().await.map_err(|error| Ended::new(exit_of(&error), &error))?;
+    session.ready().await.map_err(|error| {
+        let told = format!("{error}\nweft: more about it: weft doctor {}", args.url);
+        Ended::new(exit_of(&error), told)
+    })?;
     if let Some((draft, why)) = session.negotiated_draft() {
         tracing::info!(draft, %why, "connected");
     }

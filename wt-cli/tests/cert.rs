@@ -200,7 +200,8 @@ fn a_certificate_rotates_when_little_of_it_is_left() {
 #[test]
 fn a_file_for_both_is_never_half() {
     let directory = Directory::new("both");
-    directory.weft(&["cert", "make", "--cert", "both.pem", "--key", "both.pem"]);
+    let made = directory.weft(&["cert", "make", "--cert", "./both.pem", "--key", "both.pem"]);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made));
     let both = directory.0.join("both.pem");
     let mut seen = std::collections::HashSet::new();
     let mut rotation = command(&["cert", "rotate", "--force", "--cert", "both.pem", "--key", "both.pem"]);

@@ -1,7 +1,8 @@
 //! What the page of the demonstration asks its server for, asked by a program.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -104,4 +105,35 @@ async fn the_server_resets_stops_and_closes_with_the_codes_it_is_given() {
     let _asking = demo.stream("#close 7 by hand\n").await;
     let info = within(demo.session.closed()).await.expect("a clean close");
     assert_eq!((info.close_code, info.reason.as_str()), (7, "by hand"));
+}
+
+#[test]
+fn the_page_knows_the_session_and_both_certificates() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_weft"))
+        .arg("demo")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("weft starts");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map(|line| line.expect("text"));
+    let mut lines = lines.skip_while(|line| !line.starts_with("Open http://localhost:"));
+    let open = lines.next().expect("where the page is");
+    let port = open.trim_start_matches("Open http://localhost:").split('/').next().expect("a port");
+    let session = lines.next().expect("the session");
+    let hashes: Vec<String> = lines.take(2).map(|line| line.trim().to_owned()).collect();
+    let mut stream =
+        TcpStream::connect(("127.0.0.1", port.parse().expect("a port"))).expect("the page's port");
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("sent");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("a page");
+    let _ = child.kill();
+    let _ = child.wait();
+    let url = session.split([' ', ',']).find(|word| word.starts_with("https://")).expect("a URL");
+    assert!(page.starts_with("HTTP/1.1 200") && url.ends_with("/demo"), "{session}");
+    assert!(page.contains(&format!("value=\"{url}\"")), "{url}");
+    assert!(
+        hashes.len() == 2 && hashes.iter().all(|hash| hash.parse::<CertificateHash>().is_ok()),
+        "{hashes:?}"
+    );
+    assert!(page.contains(&format!("{} {}", hashes[0], hashes[1])), "{hashes:?}");
+    assert!(!page.contains("{{"), "everything is filled in");
 }

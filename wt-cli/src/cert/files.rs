@@ -25,13 +25,14 @@ struct Staged {
 
 impl Staged {
     fn new(target: &Path, content: &str, readers: Readers) -> io::Result<Self> {
-        // A link stays one: what it points to is replaced.
-        let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
+        let target = resolved(target);
         let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
         hidden.push(format!(".{}", std::process::id()));
         let staged = Self { temporary: target.with_file_name(hidden), target };
+        // One that a process of this number left behind.
+        let _ = fs::remove_file(&staged.temporary);
         let mut file = create(&staged.temporary, readers)?;
         file.write_all(content.as_bytes())?;
         // The name must not reach the disk before the content does.
@@ -49,6 +50,18 @@ impl Drop for Staged {
         // After a commit there is none.
         let _ = fs::remove_file(&self.temporary);
     }
+}
+
+/// Where a path leads: a link stays one, and what it points to is replaced. Of a file that is not there, its directory
+/// counts.
+fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match (fs::canonicalize(parent), path.file_name()) {
+            (Ok(parent), Some(name)) => parent.join(name),
+            _ => path.to_owned(),
+        }
+    })
 }
 
 /// Creates a file that is not there.
@@ -73,7 +86,7 @@ pub(super) fn write(identity: &Identity, certificate: &Path, key: &Path) -> Resu
         move |error| (path, error)
     };
     let (chain, secret) = (identity.certificate_chain_pem(), identity.private_key_pem());
-    if certificate == key {
+    if resolved(certificate) == resolved(key) {
         let both = Staged::new(key, &(secret + &chain), Readers::Owner).map_err(at(key))?;
         return both.commit().map_err(at(key));
     }
