@@ -56,6 +56,12 @@ pub(crate) fn say(text: &str) {
     let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
 
+/// A text of a peer as a terminal may show it: what would steer the terminal is written as an escape.
+pub(crate) fn printable(text: &str) -> String {
+    let show = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(show).collect()
+}
+
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
@@ -117,4 +123,15 @@ pub(crate) fn json(stats: &WebTransportStats) -> Value {
             "expiredIncoming": datagrams.expired_incoming,
         })),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_says_does_not_steer_the_terminal() {
+        assert_eq!(printable("plain – text"), "plain – text");
+        assert_eq!(printable("\x1b[2Jgone\n\u{9b}31m"), "\\u{1b}[2Jgone\\n\\u{9b}31m");
+    }
 }

@@ -8,7 +8,7 @@ use wt_api::{CertificateDetails, CertificateHash};
 use super::rules::{Rule, by_hash};
 use crate::{
     calendar::{span, utc},
-    output::mark,
+    output::{mark, printable},
 };
 
 /// The certificate as a JSON object.
@@ -36,7 +36,8 @@ pub(super) fn json(details: &CertificateDetails, now: SystemTime) -> Value {
 /// The certificate for people.
 pub(super) fn text(details: &CertificateDetails, now: SystemTime) -> String {
     let length = details.not_after.duration_since(details.not_before).unwrap_or_default();
-    let names = if details.names.is_empty() { "none".to_owned() } else { details.names.join(", ") };
+    let names =
+        if details.names.is_empty() { "none".to_owned() } else { printable(&details.names.join(", ")) };
     let rules = by_hash(details, now);
     let takes = if rules.iter().all(|rule| rule.ok) { "takes" } else { "does not take" };
     let rules: String = rules

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::output::{Verdict, verdict_mark};
+use crate::output::{Verdict, printable, verdict_mark};
 
 /// A step and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +50,26 @@ impl Step {
 
     /// A line, or two with a remedy; the fact begins behind `width` characters for the name.
     pub(super) fn text(&self, width: usize) -> String {
-        let line = format!("  {}  {:<width$}  {}\n", verdict_mark(self.verdict), self.name, self.fact);
+        // Certificates, fields and reasons are the server's.
+        let (mark, name, fact) = (verdict_mark(self.verdict), printable(&self.name), printable(&self.fact));
+        let line = format!("  {mark}  {name:<width$}  {fact}\n");
         match &self.remedy {
-            Some(remedy) => line + &format!("        {:width$}  -> {remedy}\n", ""),
+            Some(remedy) => line + &format!("        {:width$}  -> {}\n", "", printable(remedy)),
             None => line,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_a_line_and_one_more_for_its_remedy() {
+        let text = Step::failed("name", "fact\x1b[2J", "remedy").text(6);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].ends_with("  name    fact\\u{1b}[2J"), "{text:?}");
+        assert_eq!(lines[1..], ["                -> remedy"]);
+        assert_eq!(Step::ok("name", "fact").text(4).lines().count(), 1);
     }
 }

@@ -28,6 +28,8 @@ use super::{
 const H3_NO_ERROR: u64 = 0x100;
 /// The largest datagram that UDP carries.
 const DATAGRAM: usize = 65_536;
+/// The largest that is sent: the path is not measured.
+const SENT: u16 = 1_200;
 /// The time of the first call, far from the smallest one.
 const START: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
@@ -59,8 +61,7 @@ impl Client {
         entropy.fill(&mut key);
         let config = EndpointConfig::new(CidFactory::new(8, 0, &key));
         let mut endpoint = Endpoint::new(config, None, Box::new(entropy));
-        // The path is not to be measured: only what QUIC needs is sent.
-        let transport = TransportConfig { max_datagram_size: 1200, ecn: false, ..TransportConfig::default() };
+        let transport = TransportConfig { max_datagram_size: SENT, ecn: false, ..TransportConfig::default() };
         let client =
             ClientConfig { tls: TlsClientConfig::new(Arc::clone(&plan.tls)), transport: Arc::new(transport) };
         let connected = endpoint.connect(START, &client, &plan.host, remote);
@@ -128,12 +129,10 @@ impl Client {
     }
 
     async fn transmit(&mut self) -> io::Result<()> {
-        let mut buffer = vec![0; DATAGRAM];
+        let mut buffer = [0; SENT as usize];
         loop {
             let now = self.now();
-            let size = self.quic.next_datagram_size(now);
-            let Some(room) = buffer.get_mut(..size) else { return Ok(()) };
-            let Some(transmit) = self.quic.poll_transmit(now, room) else { return Ok(()) };
+            let Some(transmit) = self.quic.poll_transmit(now, &mut buffer) else { return Ok(()) };
             let sent = self.socket.send(&buffer[..transmit.size]).await;
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(error),
