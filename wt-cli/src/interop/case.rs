@@ -1,0 +1,154 @@
+//! The runner's cases, and which of them are supported.
+
+use crate::{
+    environment::{Environment, Role},
+    webtransport,
+};
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    /// Files over HTTP/0.9, directly over QUIC.
+    Quic(Feature),
+    /// Files over HTTP/3.
+    Http3,
+    /// Sessions.
+    WebTransport(Task),
+}
+
+/// What a transfer shows beside itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Feature {
+    /// Nothing: it is the network that makes the case, or the number of files.
+    Plain,
+    /// No other cipher suite is offered or accepted.
+    ChaCha20,
+    /// Every client has to come back with a Retry token.
+    Retry,
+    /// The first file by a full handshake, the others by a resumed one.
+    Resumption,
+    /// The client updates its keys as soon as it may.
+    KeyUpdate,
+    /// Packets are marked, and the marks are counted.
+    Ecn,
+    /// A connection for each file.
+    Connections,
+}
+
+/// What an end does in a session beside sending the files that the other end asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Nothing: a client closes at once.
+    Handshake,
+    /// Nothing: a client waits for the server's close.
+    Answer,
+    /// Gets the files of `REQUESTS`, then closes.
+    Ask(Carrier),
+}
+
+/// What files are asked for and sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    Unidirectional,
+    Bidirectional,
+    Datagram,
+}
+
+impl Case {
+    /// The case of this run; `None` if it is not known or not supported: 0-RTT, version 2 and migration of either end
+    /// are not built yet, nor are several sessions on one connection.
+    pub(crate) fn find(environment: &Environment) -> Option<Self> {
+        if environment.protocols.is_empty() {
+            Self::quic(&environment.case)
+        } else {
+            let one = environment.role == Role::Server || webtransport::endpoints(&environment.requests) == 1;
+            Self::webtransport(&environment.case, environment.role).filter(|_| one)
+        }
+    }
+
+    fn quic(name: &str) -> Option<Self> {
+        Some(Self::Quic(match name {
+            "handshake" | "transfer" | "longrtt" | "multiplexing" | "ipv6" | "blackhole"
+            | "amplificationlimit" | "transferloss" | "transfercorruption" | "goodput" | "crosstraffic" => {
+                Feature::Plain
+            }
+            "chacha20" => Feature::ChaCha20,
+            "retry" => Feature::Retry,
+            "resumption" => Feature::Resumption,
+            "keyupdate" => Feature::KeyUpdate,
+            "ecn" => Feature::Ecn,
+            "multiconnect" | "handshakeloss" | "handshakecorruption" => Feature::Connections,
+            "http3" => return Some(Self::Http3),
+            _ => return None,
+        }))
+    }
+
+    /// `transfer-…-receive` is told to clients, `transfer-…-send` to servers: whoever is told asks. The other end gets
+    /// `transfer`, and answers.
+    fn webtransport(name: &str, role: Role) -> Option<Self> {
+        match name {
+            "handshake" => return Some(Self::WebTransport(Task::Handshake)),
+            "transfer" => return Some(Self::WebTransport(Task::Answer)),
+            _ => {}
+        }
+        let (carrier, direction) = name.strip_prefix("transfer-")?.split_once('-')?;
+        let carrier = match carrier {
+            "unidirectional" => Carrier::Unidirectional,
+            "bidirectional" => Carrier::Bidirectional,
+            "datagram" => Carrier::Datagram,
+            _ => return None,
+        };
+        let asks = match direction {
+            "receive" => role == Role::Client,
+            "send" => role == Role::Server,
+            _ => return None,
+        };
+        Some(Self::WebTransport(if asks { Task::Ask(carrier) } else { Task::Answer }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(name: &str, role: &str, protocols: &str, requests: &str) -> Option<Case> {
+        let environment = Environment::read(|variable| match variable {
+            "ROLE" => Some(role.to_owned()),
+            "TESTCASE" => Some(name.to_owned()),
+            "PROTOCOLS" => Some(protocols.to_owned()),
+            "REQUESTS" => Some(requests.to_owned()),
+            _ => None,
+        });
+        Case::find(&environment.unwrap())
+    }
+
+    #[test]
+    fn protocols_make_a_case_one_of_webtransport() {
+        let url = "https://server/room";
+        assert_eq!(find("handshake", "client", "", url), Some(Case::Quic(Feature::Plain)));
+        assert_eq!(find("handshake", "client", "a b", url), Some(Case::WebTransport(Task::Handshake)));
+        assert_eq!(find("chacha20", "client", "a b", url), None);
+        assert_eq!(find("transfer-datagram-send", "client", "", url), None);
+    }
+
+    #[test]
+    fn who_is_told_the_long_name_asks() {
+        let asks = Some(Case::WebTransport(Task::Ask(Carrier::Datagram)));
+        assert_eq!(find("transfer-datagram-receive", "client", "a", "https://server/room/file"), asks);
+        assert_eq!(find("transfer-datagram-send", "server", "a", "room/file"), asks);
+        let answers = Some(Case::WebTransport(Task::Answer));
+        assert_eq!(find("transfer-datagram-send", "client", "a", "https://server/room"), answers);
+    }
+
+    #[test]
+    fn what_is_not_built_is_not_supported() {
+        for name in
+            ["zerortt", "v2", "connectionmigration", "rebind-port", "rebind-addr", "versionnegotiation", ""]
+        {
+            for role in ["client", "server"] {
+                assert_eq!(find(name, role, "", "https://server/a"), None, "{name}");
+            }
+        }
+        assert_eq!(find("transfer", "client", "a", "https://server/one https://server/two"), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! What the runner tells an endpoint.
+
+use std::path::PathBuf;
+
+use crate::Failure;
+
+/// Which end this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Client,
+    Server,
+}
+
+/// The variables. `SSLKEYLOGFILE` is read by rustls; `QLOGDIR` has no effect: no qlog files are written yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment {
+    /// `ROLE`.
+    pub(crate) role: Role,
+    /// `TESTCASE`.
+    pub(crate) case: String,
+    /// `REQUESTS`: a client's URLs, a server's paths.
+    pub(crate) requests: Vec<String>,
+    /// `PROTOCOLS`: what to negotiate in a WebTransport session. The runner sets it for WebTransport alone.
+    pub(crate) protocols: Vec<String>,
+    /// `WWW`, else `/www`: files to send.
+    pub(crate) www: PathBuf,
+    /// `DOWNLOADS`, else `/downloads`: where received files go.
+    pub(crate) downloads: PathBuf,
+    /// `CERTS`, else `/certs`: the server's `cert.pem` and `priv.key`.
+    pub(crate) certs: PathBuf,
+    /// `PORT`, else 443: where a server listens, for tests.
+    pub(crate) port: u16,
+}
+
+impl Environment {
+    pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let role = match get("ROLE").as_deref() {
+            Some("client") => Role::Client,
+            Some("server") => Role::Server,
+            other => return Err(format!("ROLE has to be client or server, not {other:?}")),
+        };
+        let words = |name: &str| -> Vec<String> {
+            let text = get(name).unwrap_or_default();
+            // Some shells leave the quotes of the runner's command in place.
+            text.trim_matches('"').split_whitespace().map(str::to_owned).collect()
+        };
+        let folder =
+            |name: &str, default: &str| PathBuf::from(get(name).unwrap_or_else(|| default.to_owned()));
+        let port = match get("PORT") {
+            Some(port) => port.parse().map_err(|_| format!("PORT is no port: {port}"))?,
+            None => 443,
+        };
+        Ok(Self {
+            role,
+            case: get("TESTCASE").unwrap_or_default(),
+            requests: words("REQUESTS"),
+            protocols: words("PROTOCOLS"),
+            www: folder("WWW", "/www"),
+            downloads: folder("DOWNLOADS", "/downloads"),
+            certs: folder("CERTS", "/certs"),
+            port,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Environment, Failure> {
+        let find = |name: &str| variables.iter().find(|(key, _)| *key == name);
+        Environment::read(|name| find(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn what_is_not_set_has_the_defaults_of_the_contract() {
+        let environment = read(&[("ROLE", "server"), ("TESTCASE", "transfer")]).unwrap();
+        assert_eq!((environment.role, environment.port), (Role::Server, 443));
+        assert_eq!(environment.www, PathBuf::from("/www"));
+        assert_eq!(environment.downloads, PathBuf::from("/downloads"));
+        assert_eq!(environment.certs, PathBuf::from("/certs"));
+        assert!(environment.requests.is_empty() && environment.protocols.is_empty());
+    }
+
+    #[test]
+    fn lists_are_words() {
+        let requests = "https://server/a  https://server/b";
+        let environment =
+            read(&[("ROLE", "client"), ("REQUESTS", requests), ("PROTOCOLS", "\"x y\"")]).unwrap();
+        assert_eq!(environment.requests, ["https://server/a", "https://server/b"]);
+        assert_eq!(environment.protocols, ["x", "y"]);
+    }
+
+    #[test]
+    fn a_role_there_has_to_be() {
+        assert!(read(&[("ROLE", "proxy")]).is_err());
+        assert!(read(&[]).is_err());
+        assert!(read(&[("ROLE", "server"), ("PORT", "70000")]).is_err());
+    }
+}

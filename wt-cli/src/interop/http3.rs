@@ -1,0 +1,29 @@
+//! The server of files over HTTP/3.
+
+use http::StatusCode;
+use wt_api::{HttpRequest, HttpResponse, Server};
+
+use crate::{
+    Failure, announce,
+    environment::Environment,
+    files,
+    tls::{self, Suites},
+};
+
+/// Serves until the process is ended.
+pub(crate) async fn server(environment: &Environment) -> Result<(), Failure> {
+    let www = environment.www.clone();
+    let server = Server::builder()
+        .rustls_config(tls::server(environment, tls::ALPN_H3, Suites::All)?)
+        .listen((std::net::Ipv6Addr::UNSPECIFIED, environment.port).into())
+        .http_handler(move |request: &HttpRequest| match files::load(&www, &request.path) {
+            Some(content) => HttpResponse::new(StatusCode::OK).with_body(content),
+            None => HttpResponse::new(StatusCode::NOT_FOUND),
+        })
+        .build()
+        .map_err(|error| error.to_string())?;
+    server.local_addresses().iter().copied().for_each(announce);
+    // Sessions are not offered here: a request for one is answered with 404.
+    while server.accept().await.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! The program `weft-interop`: an endpoint of the QUIC and WebTransport interop runner.
+//!
+//! It is told everything by environment variables (`environment.rs`), transfers files as the named case asks (`case.rs`)
+//! and answers by its exit status: 0 done, 1 failed, 127 the case is not supported. A server runs until it is ended.
+#![forbid(unsafe_code)]
+
+mod case;
+mod environment;
+mod files;
+mod http3;
+mod quic;
+mod tls;
+mod webtransport;
+
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use case::Case;
+use environment::{Environment, Role};
+
+/// Why a transfer did not work out, for people.
+type Failure = String;
+
+/// The exit status for cases that are not supported, as the runner wants it.
+const UNSUPPORTED: u8 = 127;
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let environment = match Environment::read(|name| std::env::var(name).ok()) {
+        Ok(environment) => environment,
+        Err(error) => return failed(&error),
+    };
+    let Some(case) = Case::find(&environment) else {
+        println!("the case {:?} is not supported", environment.case);
+        return ExitCode::from(UNSUPPORTED);
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("no runtime: {error}")),
+    };
+    match runtime.block_on(run(case, &environment)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &str) -> ExitCode {
+    eprintln!("weft-interop: {error}");
+    ExitCode::FAILURE
+}
+
+async fn run(case: Case, environment: &Environment) -> Result<(), Failure> {
+    match (case, environment.role) {
+        (Case::Quic(feature), Role::Client) => quic::client(feature, environment).await,
+        (Case::Quic(feature), Role::Server) => quic::server(feature, environment).await,
+        (Case::Http3, Role::Client) => quic::http3_client(environment).await,
+        (Case::Http3, Role::Server) => http3::server(environment).await,
+        (Case::WebTransport(task), Role::Client) => webtransport::client(task, environment).await,
+        (Case::WebTransport(task), Role::Server) => webtransport::server(task, environment).await,
+    }
+}
+
+/// Tells where a server listens, for whoever started it with port 0.
+fn announce(address: std::net::SocketAddr) {
+    use std::io::Write as _;
+    println!("listening on port {}", address.port());
+    let _ = std::io::stdout().flush();
+}

@@ -1,0 +1,299 @@
+//! `quic-core` driven by hand: a socket, an endpoint, its connections, and an application over them.
+//!
+//! Owns the loop: receive, expire, let the application work, send, wait.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IoSliceMut},
+    net::SocketAddr,
+    sync::Arc,
+    time::Instant,
+};
+
+use bytes::BytesMut;
+use quic_core::{
+    CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint,
+    EndpointConfig, Response, ServerConfig,
+    base::{Ecn, Entropy, SystemEntropy, Timestamp},
+};
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use tokio::{io::Interest, net::UdpSocket};
+
+use crate::Failure;
+
+/// The largest message: a train that the kernel joined.
+const MESSAGE: usize = 64 << 10;
+/// Messages before the application has its turn.
+const RECEIVES: usize = 32;
+/// What the system is asked for, in bytes.
+const SOCKET_BUFFER: usize = 4 << 20;
+
+/// What is done over the connections.
+pub(super) trait Application {
+    /// A connection has events to fetch.
+    fn on_events(&mut self, now: Timestamp, handle: ConnectionHandle, connection: &mut Connection);
+
+    /// A connection is gone.
+    fn on_closed(&mut self, handle: ConnectionHandle, connection: &Connection);
+
+    /// Whether the connections are to be closed, and the engine to end.
+    fn is_done(&self) -> bool;
+
+    /// The code to close them with: 0 says that all is well.
+    fn close_code(&self) -> u64 {
+        0
+    }
+}
+
+pub(super) struct Engine {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    endpoint: Endpoint,
+    /// Whether every client has to prove its address.
+    retry: bool,
+    connections: BTreeMap<usize, Connection>,
+    origin: Instant,
+    send: Vec<u8>,
+    /// A train that the socket did not take.
+    blocked: Option<quic_core::Transmit>,
+    responses: Vec<Response>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the outermost layer reads the clock")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+impl Engine {
+    /// A client's endpoint is bound to an unspecified address, a server's also takes IPv4 if `address` is of IPv6.
+    pub(super) fn bind(address: SocketAddr, server: Option<Arc<ServerConfig>>) -> Result<Self, Failure> {
+        let bound = Self::socket(address).and_then(|socket| {
+            let state = UdpSocketState::new((&socket).into())?;
+            Ok((UdpSocket::from_std(socket)?, state))
+        });
+        let (socket, state) = bound.map_err(|error| format!("{address}: {error}"))?;
+        let mut entropy = SystemEntropy::new();
+        let mut key = [0; 32];
+        entropy.fill(&mut key);
+        let config = EndpointConfig::new(CidFactory::new(8, 0, &key));
+        Ok(Self {
+            socket,
+            state,
+            endpoint: Endpoint::new(config, server, Box::new(entropy)),
+            retry: false,
+            connections: BTreeMap::new(),
+            origin: clock(),
+            send: vec![0; MESSAGE],
+            blocked: None,
+            responses: Vec::new(),
+        })
+    }
+
+    fn socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
+        // The system may give less.
+        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+        let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+        if address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        Ok(socket.into())
+    }
+
+    /// Answers every client that brings no token with a Retry packet (RFC 9000 §8.1.2).
+    pub(super) fn retry_always(&mut self) {
+        self.retry = true;
+    }
+
+    pub(super) fn local_address(&self) -> Result<SocketAddr, Failure> {
+        self.socket.local_addr().map_err(|error| format!("socket: {error}"))
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        config: &ClientConfig,
+        name: &str,
+        remote: SocketAddr,
+    ) -> Result<(), Failure> {
+        let now = self.now();
+        let connected = self.endpoint.connect(now, config, name, remote);
+        let (handle, connection) = connected.map_err(|error| format!("TLS: {error}"))?;
+        self.connections.insert(handle.0, connection);
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(1_000_000_000) + self.origin.elapsed()
+    }
+
+    /// Drives everything until the application is done, then closes all connections.
+    pub(super) async fn run(&mut self, application: &mut impl Application) -> Result<(), Failure> {
+        loop {
+            self.receive();
+            self.expire();
+            self.work(application);
+            if application.is_done() {
+                let (now, code) = (self.now(), application.close_code());
+                self.connections.values_mut().for_each(|connection| connection.close(now, code, b""));
+            }
+            self.transmit();
+            if application.is_done() && self.blocked.is_none() {
+                return Ok(());
+            }
+            self.wait().await.map_err(|error| format!("socket: {error}"))?;
+        }
+    }
+
+    async fn wait(&self) -> io::Result<()> {
+        let timer = self.connections.values().filter_map(Connection::poll_timeout).min();
+        let timer = timer.map(|at| self.origin + (at - Timestamp::from_nanos(1_000_000_000)));
+        let interest = if self.blocked.is_some() || !self.responses.is_empty() {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        let ready = self.socket.ready(interest);
+        match timer {
+            Some(until) => {
+                if let Ok(ready) = tokio::time::timeout_at(until.into(), ready).await {
+                    ready?;
+                }
+            }
+            None => {
+                ready.await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) {
+        for _ in 0..RECEIVES {
+            let mut meta = [RecvMeta::default()];
+            let mut message = BytesMut::zeroed(MESSAGE);
+            let received = self.socket.try_io(Interest::READABLE, || {
+                let mut slices = [IoSliceMut::new(&mut message)];
+                self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut meta)
+            });
+            let Ok(1..) = received else { return };
+            message.truncate(meta[0].len);
+            self.on_message(self.now(), &meta[0], message);
+        }
+    }
+
+    fn on_message(&mut self, now: Timestamp, meta: &RecvMeta, mut message: BytesMut) {
+        let about = DatagramMeta {
+            remote: meta.addr,
+            local_ip: meta.dst_ip,
+            ecn: meta.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8)),
+            allocation: MESSAGE,
+        };
+        while !message.is_empty() {
+            let datagram = message.split_to(meta.stride.clamp(1, message.len()));
+            match self.endpoint.handle_datagram(now, &about, datagram) {
+                DatagramEvent::Connection(handle, data) => {
+                    if let Some(connection) = self.connections.get_mut(&handle.0) {
+                        connection.handle_datagram(now, &about, data);
+                    }
+                }
+                DatagramEvent::Incoming(incoming) if self.retry && !incoming.is_validated() => {
+                    self.responses.extend(self.endpoint.retry(now, &incoming));
+                }
+                DatagramEvent::Incoming(incoming) => {
+                    if let Ok((handle, connection)) = self.endpoint.accept(now, incoming) {
+                        self.connections.insert(handle.0, connection);
+                    }
+                }
+                DatagramEvent::Respond(response) => self.responses.push(response),
+                DatagramEvent::StatelessReset(handle) => {
+                    if let Some(connection) = self.connections.get_mut(&handle.0) {
+                        connection.handle_stateless_reset(now);
+                    }
+                }
+                DatagramEvent::Dropped(reason) => tracing::debug!(?reason, "datagram dropped"),
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = self.now();
+        for connection in self.connections.values_mut() {
+            if connection.poll_timeout().is_some_and(|at| at <= now) {
+                connection.handle_timeout(now);
+            }
+        }
+    }
+
+    fn work(&mut self, application: &mut impl Application) {
+        let now = self.now();
+        let mut gone = Vec::new();
+        for (&index, connection) in &mut self.connections {
+            let handle = ConnectionHandle(index);
+            application.on_events(now, handle, connection);
+            while let Some(change) = connection.poll_cid_change() {
+                self.endpoint.handle_cid_change(handle, change);
+            }
+            if connection.is_drained() {
+                application.on_closed(handle, connection);
+                self.endpoint.forget(handle);
+                gone.push(index);
+            }
+        }
+        for index in gone {
+            self.connections.remove(&index);
+        }
+    }
+
+    fn transmit(&mut self) {
+        if let Some(transmit) = self.blocked.take()
+            && !self.send(&transmit)
+        {
+            self.blocked = Some(transmit);
+            return;
+        }
+        for response in std::mem::take(&mut self.responses) {
+            let transmit = Transmit {
+                destination: response.remote,
+                ecn: None,
+                contents: &response.bytes,
+                segment_size: None,
+                src_ip: response.local_ip,
+            };
+            // Answers that cost nothing to ask for again.
+            let _ = self.state.try_send((&self.socket).into(), &transmit);
+        }
+        let now = self.now();
+        let mut connections = std::mem::take(&mut self.connections);
+        'all: for connection in connections.values_mut() {
+            loop {
+                let segment = connection.next_datagram_size(now);
+                let segments = self.state.max_gso_segments().min(MESSAGE / segment).max(1);
+                let Some(transmit) = connection.poll_transmit(now, &mut self.send[..segment * segments])
+                else {
+                    break;
+                };
+                if !self.send(&transmit) {
+                    self.blocked = Some(transmit);
+                    break 'all;
+                }
+            }
+        }
+        self.connections = connections;
+    }
+
+    /// False: the socket takes nothing now. Other errors are the network's business.
+    fn send(&self, transmit: &quic_core::Transmit) -> bool {
+        let datagrams = Transmit {
+            destination: transmit.remote,
+            ecn: EcnCodepoint::from_bits(transmit.ecn as u8),
+            contents: &self.send[..transmit.size],
+            segment_size: (transmit.segment_size < transmit.size).then_some(transmit.segment_size),
+            src_ip: transmit.local_ip,
+        };
+        let sent =
+            self.socket.try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &datagrams));
+        !sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+}

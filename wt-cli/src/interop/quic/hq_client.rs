@@ -1,0 +1,137 @@
+//! Gets files over HTTP/0.9: `GET /name` on a bidirectional stream, the content until its end.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use quic_core::{
+    Connection, ConnectionHandle, Dir, Event, StreamId,
+    base::{Ecn, Timestamp},
+    error::call::Read,
+};
+
+use super::engine;
+use crate::{Failure, case::Feature, files, tls::Seen};
+
+/// The files of one connection.
+pub(super) struct Application {
+    /// Not asked for yet.
+    waiting: VecDeque<String>,
+    /// Asked for: the path and what has come.
+    open: HashMap<StreamId, (String, Vec<u8>)>,
+    downloads: PathBuf,
+    feature: Feature,
+    /// Set: the connection stays until a ticket came.
+    ticket: Option<Arc<Seen>>,
+    updated: bool,
+    outcome: Result<(), Failure>,
+    /// All is there and as it should be, or something went wrong.
+    over: bool,
+}
+
+impl Application {
+    pub(super) fn new(
+        paths: &[String],
+        downloads: &Path,
+        feature: Feature,
+        ticket: Option<Arc<Seen>>,
+    ) -> Self {
+        Self {
+            waiting: paths.iter().cloned().collect(),
+            open: HashMap::new(),
+            downloads: downloads.to_owned(),
+            feature,
+            ticket,
+            updated: false,
+            outcome: Ok(()),
+            over: false,
+        }
+    }
+
+    pub(super) fn outcome(self) -> Result<(), Failure> {
+        self.outcome
+    }
+
+    fn fail(&mut self, why: Failure) {
+        if self.outcome.is_ok() {
+            self.outcome = Err(why);
+        }
+        self.over = true;
+    }
+
+    /// Asks for as many files as the server has credit for.
+    fn ask(&mut self, connection: &mut Connection) {
+        while let Some(path) = self.waiting.front() {
+            let Some(id) = connection.open(Dir::Bidi) else { return };
+            let mut request = Bytes::from(format!("GET {path}\r\n"));
+            let asked = connection.write(id, &mut request).and_then(|_| connection.finish(id));
+            if let Err(error) = asked {
+                return self.fail(format!("request: {error}"));
+            }
+            self.open.insert(id, (self.waiting.pop_front().unwrap_or_default(), Vec::new()));
+        }
+    }
+
+    fn read(&mut self, now: Timestamp, connection: &mut Connection, id: StreamId) {
+        let Some((path, content)) = self.open.get_mut(&id) else { return };
+        loop {
+            match connection.read(now, id, usize::MAX) {
+                Ok(Read::Data(data)) => content.extend_from_slice(&data),
+                Ok(Read::Blocked) => return,
+                Ok(Read::Finished) => {
+                    let saved = files::save(&self.downloads, path, content);
+                    self.open.remove(&id);
+                    return saved.unwrap_or_else(|error| self.fail(error));
+                }
+                Err(error) => {
+                    let why = format!("{path}: {error}");
+                    return self.fail(why);
+                }
+            }
+        }
+    }
+
+    /// Once all files are there, whether the connection showed what the case is about.
+    fn judge(&mut self, connection: &Connection) {
+        let all = self.open.is_empty() && self.waiting.is_empty();
+        if !all || self.over || self.ticket.as_ref().is_some_and(|seen| seen.tickets() == 0) {
+            return;
+        }
+        let stats = connection.stats();
+        match self.feature {
+            Feature::KeyUpdate if stats.key_updates == 0 => self.fail("the keys were not updated".to_owned()),
+            Feature::Ecn if stats.ecn == Ecn::NotEct => self.fail("marks do not come through".to_owned()),
+            _ => self.over = true,
+        }
+    }
+}
+
+impl engine::Application for Application {
+    fn on_events(&mut self, now: Timestamp, _handle: ConnectionHandle, connection: &mut Connection) {
+        while let Some(event) = connection.poll_event() {
+            match event {
+                Event::HandshakeComplete | Event::StreamsAvailable(Dir::Bidi) => self.ask(connection),
+                Event::HandshakeConfirmed if self.feature == Feature::KeyUpdate && !self.updated => {
+                    self.updated = connection.update_keys();
+                }
+                Event::StreamReadable(id, _) => self.read(now, connection, id),
+                Event::Closed(error) if !self.over => self.fail(format!("the connection ended: {error}")),
+                _ => {}
+            }
+        }
+        self.judge(connection);
+    }
+
+    fn on_closed(&mut self, _handle: ConnectionHandle, _connection: &Connection) {
+        if !self.over {
+            self.fail("the connection ended".to_owned());
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.over
+    }
+}

@@ -1,0 +1,146 @@
+//! Transfers directly over `quic-core`: HTTP/0.9 for the cases of QUIC, and the client of HTTP/3, whose requests share one
+//! connection.
+
+mod engine;
+mod hq_client;
+mod hq_server;
+mod http3;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use quic_core::{
+    ClientConfig, ServerConfig, TransportConfig,
+    base::{Entropy, SystemEntropy},
+    crypto::{TlsClientConfig, TlsServerConfig},
+};
+use url::Url;
+
+use crate::{
+    Failure, announce,
+    case::Feature,
+    environment::Environment,
+    tls::{self, Suites},
+};
+use engine::Engine;
+
+fn suites(feature: Feature) -> Suites {
+    if feature == Feature::ChaCha20 { Suites::ChaCha20 } else { Suites::All }
+}
+
+/// Serves files over HTTP/0.9 until the process is ended.
+pub(crate) async fn server(feature: Feature, environment: &Environment) -> Result<(), Failure> {
+    let mut token_key = [0; 32];
+    SystemEntropy::new().fill(&mut token_key);
+    let config = ServerConfig {
+        tls: TlsServerConfig::new(tls::server(environment, tls::ALPN_HQ, suites(feature))?),
+        transport: Arc::default(),
+        token_key,
+    };
+    let address = (std::net::Ipv6Addr::UNSPECIFIED, environment.port).into();
+    let mut engine = Engine::bind(address, Some(Arc::new(config)))?;
+    if feature == Feature::Retry {
+        engine.retry_always();
+    }
+    announce(engine.local_address()?);
+    engine.run(&mut hq_server::Application::new(environment.www.clone())).await
+}
+
+/// Where a client's URLs lead.
+struct Target {
+    host: String,
+    remote: SocketAddr,
+    /// Paths of the files, in the order of `REQUESTS`.
+    paths: Vec<String>,
+}
+
+impl Target {
+    /// All URLs name the same server.
+    async fn of(requests: &[String]) -> Result<Self, Failure> {
+        let urls: Result<Vec<_>, _> = requests.iter().map(|request| Url::parse(request)).collect();
+        let urls = urls.map_err(|error| format!("REQUESTS: {error}"))?;
+        let first = urls.first().ok_or("REQUESTS names no file")?;
+        let host = match first.host().ok_or("a URL has no host")? {
+            url::Host::Domain(name) => name.to_owned(),
+            url::Host::Ipv4(address) => address.to_string(),
+            url::Host::Ipv6(address) => address.to_string(),
+        };
+        let port = first.port().unwrap_or(443);
+        let addresses = tokio::net::lookup_host((host.as_str(), port)).await;
+        let remote = addresses.map_err(|error| format!("{host}: {error}"))?.next();
+        let remote = remote.ok_or_else(|| format!("{host} has no address"))?;
+        Ok(Self { host, remote, paths: urls.iter().map(|url| url.path().to_owned()).collect() })
+    }
+
+    fn engine(&self) -> Result<Engine, Failure> {
+        let any = if self.remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        Engine::bind(any.parse().map_err(|_| "no address")?, None)
+    }
+}
+
+/// Windows that files of a megabyte exceed several times.
+fn transport() -> TransportConfig {
+    TransportConfig {
+        stream_receive_window: 64 << 10,
+        receive_window: 256 << 10,
+        ..TransportConfig::default()
+    }
+}
+
+/// Gets the files of `REQUESTS` over HTTP/0.9.
+pub(crate) async fn client(feature: Feature, environment: &Environment) -> Result<(), Failure> {
+    let target = Target::of(&environment.requests).await?;
+    let (tls, seen) = tls::client(tls::ALPN_HQ, suites(feature), feature == Feature::Resumption)?;
+    let config = ClientConfig { tls: TlsClientConfig::new(tls), transport: Arc::new(transport()) };
+    let groups: Vec<&[String]> = match feature {
+        Feature::Connections => target.paths.chunks(1).collect(),
+        Feature::Resumption => {
+            let (first, rest) = target.paths.split_at(1);
+            [first, rest].into_iter().filter(|paths| !paths.is_empty()).collect()
+        }
+        _ => vec![&target.paths],
+    };
+    let connections = groups.len();
+    for paths in groups {
+        let ticket = (feature == Feature::Resumption).then(|| Arc::clone(&seen));
+        let mut application = hq_client::Application::new(paths, &environment.downloads, feature, ticket);
+        let mut engine = target.engine()?;
+        engine.connect(&config, &target.host, target.remote)?;
+        engine.run(&mut application).await?;
+        application.outcome()?;
+    }
+    judge(feature, connections, seen.certificates())
+}
+
+/// Whether as many handshakes showed a certificate as the case asks for.
+fn judge(feature: Feature, connections: usize, certificates: usize) -> Result<(), Failure> {
+    let expected = if feature == Feature::Resumption { 1 } else { connections };
+    if certificates == expected {
+        return Ok(());
+    }
+    Err(format!("{certificates} of {connections} handshakes showed a certificate, not {expected}"))
+}
+
+/// Gets the files of `REQUESTS` over HTTP/3, all on one connection.
+pub(crate) async fn http3_client(environment: &Environment) -> Result<(), Failure> {
+    let target = Target::of(&environment.requests).await?;
+    let (tls, _) = tls::client(tls::ALPN_H3, Suites::All, false)?;
+    let config = ClientConfig { tls: TlsClientConfig::new(tls), transport: Arc::new(transport()) };
+    let mut application = http3::Application::new(&environment.requests, &environment.downloads)?;
+    let mut engine = target.engine()?;
+    engine.connect(&config, &target.host, target.remote)?;
+    engine.run(&mut application).await?;
+    application.outcome()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_resumed_handshake_shows_no_certificate() {
+        assert_eq!(judge(Feature::Resumption, 2, 1), Ok(()));
+        assert!(judge(Feature::Resumption, 2, 2).is_err());
+        assert_eq!(judge(Feature::Connections, 50, 50), Ok(()));
+        assert!(judge(Feature::Connections, 50, 49).is_err());
+    }
+}

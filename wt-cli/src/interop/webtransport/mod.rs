@@ -1,0 +1,164 @@
+//! WebTransport sessions that files are transferred in, each way and on streams or datagrams.
+//!
+//! A session belongs to the first component of its path, the endpoint: its files are those in the folder of that name.
+
+mod exchange;
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use url::Url;
+use wt_api::{AcceptOptions, CloseInfo, Request, Server, WebTransport, WebTransportOptions};
+
+use crate::{
+    Failure, announce,
+    case::Task,
+    environment::Environment,
+    files,
+    tls::{self, Suites},
+};
+use exchange::Exchange;
+
+/// Where both ends leave the name of the protocol that they agreed upon.
+const NEGOTIATED: &str = "negotiated_protocol.txt";
+
+/// Endpoint and file of a path; no file if it names the endpoint alone.
+fn split(path: &str) -> (&str, Option<&str>) {
+    let path = path.trim_start_matches('/');
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    match path.split_once('/') {
+        Some((endpoint, file)) => (endpoint, Some(file).filter(|file| !file.is_empty())),
+        None => (path, None),
+    }
+}
+
+/// The files by the URL of their session.
+fn plan(requests: &[String]) -> Result<BTreeMap<Url, Vec<String>>, Failure> {
+    let mut sessions = BTreeMap::<Url, Vec<String>>::new();
+    for request in requests {
+        let mut url = Url::parse(request).map_err(|error| format!("REQUESTS: {request}: {error}"))?;
+        let path = url.path().to_owned();
+        let (endpoint, file) = split(&path);
+        url.set_path(endpoint);
+        sessions.entry(url).or_default().extend(file.map(str::to_owned));
+    }
+    Ok(sessions)
+}
+
+/// How many sessions a client would have to have.
+pub(crate) fn endpoints(requests: &[String]) -> usize {
+    plan(requests).map_or(1, |sessions| sessions.len())
+}
+
+/// A client's session. Every session is made here, on a connection of its own.
+async fn connect(url: &Url, environment: &Environment) -> Result<WebTransport, Failure> {
+    let (tls, _) = tls::client(tls::ALPN_H3, Suites::All, false)?;
+    let options =
+        WebTransportOptions::new().rustls_config(tls).protocols(environment.protocols.iter().cloned());
+    let session = WebTransport::new(url.as_str(), options).map_err(|error| error.to_string())?;
+    session.ready().await.map_err(|error| error.to_string())?;
+    Ok(session)
+}
+
+/// Has the sessions of `REQUESTS`, at the same time.
+pub(crate) async fn client(task: Task, environment: &Environment) -> Result<(), Failure> {
+    let mut sessions = tokio::task::JoinSet::new();
+    for (url, files) in plan(&environment.requests)? {
+        let environment = environment.clone();
+        sessions.spawn(async move { visit(task, &environment, &url, files).await });
+    }
+    while let Some(ended) = sessions.join_next().await {
+        ended.map_err(|error| error.to_string())??;
+    }
+    Ok(())
+}
+
+/// One session of a client, from the request to the close.
+async fn visit(task: Task, environment: &Environment, url: &Url, files: Vec<String>) -> Result<(), Failure> {
+    let session = connect(url, environment).await?;
+    note(environment, session.protocol().as_deref())?;
+    let exchange = Exchange::start(session.clone(), environment, split(url.path()).0);
+    match task {
+        Task::Handshake => {}
+        Task::Ask(carrier) => exchange.get(carrier, files).await?,
+        Task::Answer => {
+            session.closed().await.map_err(|error| error.to_string())?;
+        }
+    }
+    session.close(CloseInfo::default());
+    session.closed().await.map(drop).map_err(|error| error.to_string())
+}
+
+/// Leaves the name of the agreed protocol where the runner looks for it.
+fn note(environment: &Environment, protocol: Option<&str>) -> Result<(), Failure> {
+    let protocol = protocol.ok_or("no protocol was agreed upon")?;
+    files::save(&environment.downloads, NEGOTIATED, protocol.as_bytes())
+}
+
+/// Serves until the process is ended.
+pub(crate) async fn server(task: Task, environment: &Environment) -> Result<(), Failure> {
+    let server = Server::builder()
+        .rustls_config(tls::server(environment, tls::ALPN_H3, Suites::All)?)
+        .listen((std::net::Ipv6Addr::UNSPECIFIED, environment.port).into())
+        .build()
+        .map_err(|error| error.to_string())?;
+    server.local_addresses().iter().copied().for_each(announce);
+    while let Some(request) = server.accept().await {
+        let environment = environment.clone();
+        tokio::spawn(async move {
+            if let Err(error) = receive(task, &environment, request).await {
+                eprintln!("weft-interop: {error}");
+            }
+        });
+    }
+    Ok(())
+}
+
+/// One session of a server, from the request to the end.
+async fn receive(task: Task, environment: &Environment, request: Request) -> Result<(), Failure> {
+    let path = request.path().to_owned();
+    let endpoint = split(&path).0;
+    // The client's order decides.
+    let chosen =
+        request.protocols().iter().find(|protocol| environment.protocols.contains(protocol)).cloned();
+    if files::inside(&environment.www, endpoint).is_none() {
+        request.reject(StatusCode::NOT_FOUND).await;
+        return Err(format!("{path} is no endpoint"));
+    }
+    note(environment, chosen.as_deref())?;
+    let options = AcceptOptions::new().protocol(chosen.unwrap_or_default());
+    let session = request.accept(options).await.map_err(|error| error.to_string())?;
+    // Datagrams have no size before the connection has taken the acceptance, and with it what stands behind it.
+    session.get_stats().await.map_err(|error| error.to_string())?;
+    let exchange = Exchange::start(session.clone(), environment, endpoint);
+    if let Task::Ask(carrier) = task {
+        let all = environment.requests.iter().map(|request| split(request));
+        let ours = all.filter(|(of, _)| *of == endpoint).filter_map(|(_, file)| file.map(str::to_owned));
+        exchange.get(carrier, ours.collect()).await?;
+        session.close(CloseInfo::default());
+    }
+    session.closed().await.map(drop).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_an_endpoint_and_perhaps_a_file() {
+        assert_eq!(split("/room/a/b"), ("room", Some("a/b")));
+        assert_eq!(split("room/a"), ("room", Some("a")));
+        assert_eq!(split("/room/"), ("room", None));
+        assert_eq!(split("/room?x=/y"), ("room", None));
+        assert_eq!(split("/"), ("", None));
+    }
+
+    #[test]
+    fn the_files_of_an_endpoint_share_a_session() {
+        let requests = ["https://s/one/a", "https://s/two/", "https://s/one/b"].map(str::to_owned);
+        let plan = plan(&requests).unwrap();
+        let plan: Vec<_> = plan.iter().map(|(url, files)| (url.as_str(), files.join(" "))).collect();
+        assert_eq!(plan, [("https://s/one", "a b".to_owned()), ("https://s/two", String::new())]);
+        assert_eq!(endpoints(&requests), 2);
+    }
+}

@@ -1,0 +1,44 @@
+//! `weft-interop` as the interop runner starts it: both roles as processes, files compared byte by byte.
+
+mod proxy;
+mod quic;
+mod run;
+mod webtransport;
+
+use run::{Role, Run};
+
+#[test]
+fn cases_that_are_not_supported_are_told_so() {
+    let run = Run::new("unsupported");
+    for case in
+        ["zerortt", "v2", "connectionmigration", "rebind-port", "rebind-addr", "versionnegotiation", "x", ""]
+    {
+        for role in [Role::Client, Role::Server] {
+            assert_eq!(run.ends(role, case, "https://127.0.0.1:1/a", "").code, Some(127), "{case}");
+        }
+    }
+    // Several sessions, which would have to share a connection.
+    let two = "https://127.0.0.1:1/one/a https://127.0.0.1:1/two/b";
+    assert_eq!(run.ends(Role::Client, "transfer-datagram-receive", two, "chat").code, Some(127));
+}
+
+#[test]
+fn a_file_that_is_not_there_fails_the_client() {
+    for (case, name) in [("transfer", "hq"), ("http3", "h3")] {
+        let run = Run::new(&format!("missing-{name}"));
+        let server = run.server(case, "", "");
+        let url = format!("https://127.0.0.1:{}/nowhere", server.port);
+        let ended = run.ends(Role::Client, case, &url, "");
+        assert_eq!(ended.code, Some(1), "{}", ended.output);
+        assert!(ended.output.contains("/nowhere"), "{}", ended.output);
+    }
+}
+
+#[test]
+fn a_role_that_is_none_is_an_error() {
+    let run = Run::new("role");
+    let mut command = run.command(Role::Client, "transfer", "", "");
+    let ended = run::finish(command.env("ROLE", "proxy"));
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.output.contains("ROLE"), "{}", ended.output);
+}
