@@ -2,12 +2,15 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use common::{builder, loopback, options, pair, request, server, url, within};
 use http::{Method, StatusCode};
-use wt_api::{AcceptOptions, Body, CloseInfo, HttpResponse, SendStreamOptions, WebTransport, http3};
+use wt_api::{
+    AcceptOptions, Body, CloseInfo, HttpResponse, SendStreamOptions, Server, WebTransport,
+    WebTransportOptions, http3,
+};
 
 #[tokio::test]
 async fn one_server_listens_on_several_addresses() {
@@ -47,6 +50,80 @@ async fn plain_requests_are_answered_on_the_same_port() {
     assert!(within(response.body.read_to_end(100)).await.unwrap().is_empty());
     // Sessions go on beside them.
     drop(pair(&server).await);
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_harms_nobody_else() {
+    let server = builder()
+        .listen(loopback())
+        .http_handler(|request| match request.path.as_str() {
+            "/panic" => panic!("as the test wants it"),
+            _ => HttpResponse {
+                body: Body::Iter(Box::new((0..3).map(|i| match i {
+                    0 => Bytes::from_static(b"some"),
+                    _ => panic!("as the test wants it"),
+                }))),
+                ..HttpResponse::new(StatusCode::OK)
+            },
+        })
+        .build()
+        .unwrap();
+    let (client, accepted) = pair(&server).await;
+    let response = within(http3::get(&url(&server, "/panic"), options(&server))).await.unwrap();
+    assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
+    // The reset may overtake the head of the response.
+    let error = match within(http3::get(&url(&server, "/half"), options(&server))).await {
+        Ok(mut response) => within(response.body.read_to_end(100)).await.unwrap_err().to_string(),
+        Err(error) => error.to_string(),
+    };
+    assert!(error.contains("0x102"), "{error}");
+    client.close(CloseInfo { close_code: 4, reason: String::new() });
+    assert_eq!(within(accepted.closed()).await.unwrap().close_code, 4);
+}
+
+/// A client shows a certificate when the server's own rustls configuration asks for one, and the application sees it.
+#[tokio::test]
+async fn client_certificates_reach_the_application() {
+    use rustls::{
+        RootCertStore,
+        pki_types::{CertificateDer, PrivateKeyDer},
+        server::WebPkiClientVerifier,
+    };
+    let made = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        (CertificateDer::from(made.cert.der().to_vec()), key)
+    };
+    let ((certificate, key), (mine, my_key)) = (made(), made());
+    let (mut clients, mut servers) = (RootCertStore::empty(), RootCertStore::empty());
+    clients.add(mine.clone()).unwrap();
+    servers.add(certificate.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = &[&rustls::version::TLS13];
+    let verifier = WebPkiClientVerifier::builder_with_provider(clients.into(), Arc::clone(&provider));
+    let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap())
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let server = Server::builder().rustls_config(Arc::new(config)).listen(loopback()).build().unwrap();
+    let client = || {
+        rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(servers.clone())
+    };
+    let url = format!("https://localhost:{}/", server.local_addresses()[0].port());
+    let shown = client().with_client_auth_cert(vec![mine.clone()], my_key).unwrap();
+    for (config, expected) in [(shown, vec![mine.to_vec()]), (client().with_no_client_auth(), vec![])] {
+        let options = WebTransportOptions::new().rustls_config(Arc::new(config));
+        let session = WebTransport::new(&url, options).unwrap();
+        let asked = request(&server).await;
+        assert_eq!(asked.client_certificates(), expected);
+        drop(asked.accept(AcceptOptions::new()).await.unwrap());
+        within(session.ready()).await.unwrap();
+    }
 }
 
 #[tokio::test]

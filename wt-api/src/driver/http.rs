@@ -28,6 +28,20 @@ struct Sending {
     rest: Option<Box<dyn Iterator<Item = Bytes> + Send>>,
 }
 
+/// The application's iterator panicked.
+struct Panicked;
+
+impl Sending {
+    /// The next part. The application's code runs on the driver's task, which serves others as well.
+    fn next(&mut self) -> Result<Option<Bytes>, Panicked> {
+        let Some(rest) = &mut self.rest else { return Ok(None) };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rest.next())).map_err(|_| {
+            tracing::error!("the content of an HTTP response panicked; the response is reset");
+            Panicked
+        })
+    }
+}
+
 /// The client's request.
 pub(super) struct GetState {
     stream: StreamId,
@@ -108,10 +122,14 @@ impl Conn {
         let mut transport = ConnTransport::new(&mut self.quic, now);
         loop {
             if sending.current.is_empty() {
-                match sending.rest.as_mut().and_then(Iterator::next) {
-                    Some(part) => sending.current = part,
-                    None => {
+                match sending.next() {
+                    Ok(Some(part)) => sending.current = part,
+                    Ok(None) => {
                         let _ = self.h3.finish(stream, &mut transport);
+                        break;
+                    }
+                    Err(Panicked) => {
+                        self.h3.reset(stream, h3_core::error::code::H3_INTERNAL_ERROR, &mut transport);
                         break;
                     }
                 }

@@ -183,7 +183,8 @@ impl ConnectionBox {
 
     /// The driver's side: from here on, work wakes it again.
     pub(crate) fn take_dirty(&self, dirty: &mut Vec<Work>) {
-        self.queued.store(false, Ordering::Release);
+        // A read as well as a write: who found the flag set has put in what is taken now.
+        self.queued.swap(false, Ordering::AcqRel);
         std::mem::swap(&mut *lock(&self.dirty), dirty);
     }
 

@@ -152,10 +152,13 @@ impl ServerShared {
     }
 
     pub(crate) fn answer(&self, request: &HttpRequest) -> HttpResponse {
-        match &self.handler {
-            Some(handler) => handler(request),
-            None => HttpResponse::new(StatusCode::NOT_FOUND),
-        }
+        let Some(handler) = &self.handler else { return HttpResponse::new(StatusCode::NOT_FOUND) };
+        // It runs on the driver's task, which serves others as well.
+        let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(request)));
+        answered.unwrap_or_else(|_| {
+            tracing::error!(path = request.path, "the HTTP handler panicked; answered with 500");
+            HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR)
+        })
     }
 
     /// A request for the application; false if it does not take them fast enough, or at all, or has as many sessions as

@@ -1,9 +1,6 @@
 //! The runner's cases, and which of them are supported.
 
-use crate::{
-    environment::{Environment, Role},
-    webtransport,
-};
+use crate::environment::{Environment, Role};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,13 +53,12 @@ pub(crate) enum Carrier {
 
 impl Case {
     /// The case of this run; `None` if it is not known or not supported: 0-RTT, version 2 and migration of either end
-    /// are not built yet, nor are several sessions on one connection.
+    /// are not built yet.
     pub(crate) fn find(environment: &Environment) -> Option<Self> {
         if environment.protocols.is_empty() {
             Self::quic(&environment.case)
         } else {
-            let one = environment.role == Role::Server || webtransport::endpoints(&environment.requests) == 1;
-            Self::webtransport(&environment.case, environment.role).filter(|_| one)
+            Self::webtransport(&environment.case, environment.role)
         }
     }
 

@@ -18,8 +18,6 @@ fn cases_that_are_not_supported_are_told_so() {
         }
     }
     // Several sessions, which would have to share a connection.
-    let two = "https://127.0.0.1:1/one/a https://127.0.0.1:1/two/b";
-    assert_eq!(run.ends(Role::Client, "transfer-datagram-receive", two, "chat").code, Some(127));
 }
 
 #[test]

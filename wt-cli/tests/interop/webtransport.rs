@@ -91,3 +91,22 @@ fn two_hundred_datagrams_arrive_each_way() {
     receive("transfer-datagram-receive", &datagrams());
     send("transfer-datagram-send", &datagrams());
 }
+
+#[test]
+fn sessions_of_several_endpoints_share_a_connection() {
+    let case = "transfer-bidirectional-receive";
+    let run = Run::new("several");
+    let rooms = ["one", "two", "three"];
+    let names = rooms.map(|room| vec![format!("{room}/file")]);
+    for (name, size) in names.iter().flatten().zip([300 * KIB, 200 * KIB, 100 * KIB]) {
+        run.file(Role::Server, name, size);
+    }
+    let server = run.server("transfer", "", "chat");
+    let urls = names.iter().flatten().map(|name| format!("https://127.0.0.1:{}/{name}", server.port));
+    let ended = run.ends(Role::Client, case, &urls.collect::<Vec<_>>().join(" "), "chat");
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    for (room, names) in rooms.iter().zip(&names) {
+        run.compare(Role::Server, room, names);
+    }
+    assert_eq!(run.handshakes().0, 1);
+}

@@ -45,27 +45,24 @@ fn plan(requests: &[String]) -> Result<BTreeMap<Url, Vec<String>>, Failure> {
     Ok(sessions)
 }
 
-/// How many sessions a client would have to have.
-pub(crate) fn endpoints(requests: &[String]) -> usize {
-    plan(requests).map_or(1, |sessions| sessions.len())
-}
-
-/// A client's session. Every session is made here, on a connection of its own.
-async fn connect(url: &Url, environment: &Environment) -> Result<WebTransport, Failure> {
-    let (tls, _) = tls::client(tls::ALPN_H3, Suites::All, false)?;
-    let options =
-        WebTransportOptions::new().rustls_config(tls).protocols(environment.protocols.iter().cloned());
+/// A client's session.
+async fn connect(url: &Url, options: WebTransportOptions) -> Result<WebTransport, Failure> {
     let session = WebTransport::new(url.as_str(), options).map_err(|error| error.to_string())?;
     session.ready().await.map_err(|error| error.to_string())?;
     Ok(session)
 }
 
-/// Has the sessions of `REQUESTS`, at the same time.
+/// Has the sessions of `REQUESTS`, at the same time and on one connection.
 pub(crate) async fn client(task: Task, environment: &Environment) -> Result<(), Failure> {
+    let (tls, _) = tls::client(tls::ALPN_H3, Suites::All, false)?;
+    let options = WebTransportOptions::new()
+        .rustls_config(tls)
+        .protocols(environment.protocols.iter().cloned())
+        .allow_pooling(true);
     let mut sessions = tokio::task::JoinSet::new();
     for (url, files) in plan(&environment.requests)? {
-        let environment = environment.clone();
-        sessions.spawn(async move { visit(task, &environment, &url, files).await });
+        let (environment, options) = (environment.clone(), options.clone());
+        sessions.spawn(async move { visit(task, &environment, &url, options, files).await });
     }
     while let Some(ended) = sessions.join_next().await {
         ended.map_err(|error| error.to_string())??;
@@ -74,8 +71,14 @@ pub(crate) async fn client(task: Task, environment: &Environment) -> Result<(), 
 }
 
 /// One session of a client, from the request to the close.
-async fn visit(task: Task, environment: &Environment, url: &Url, files: Vec<String>) -> Result<(), Failure> {
-    let session = connect(url, environment).await?;
+async fn visit(
+    task: Task,
+    environment: &Environment,
+    url: &Url,
+    options: WebTransportOptions,
+    files: Vec<String>,
+) -> Result<(), Failure> {
+    let session = connect(url, options).await?;
     note(environment, session.protocol().as_deref())?;
     let exchange = Exchange::start(session.clone(), environment, split(url.path()).0);
     match task {
@@ -128,8 +131,6 @@ async fn receive(task: Task, environment: &Environment, request: Request) -> Res
     note(environment, chosen.as_deref())?;
     let options = AcceptOptions::new().protocol(chosen.unwrap_or_default());
     let session = request.accept(options).await.map_err(|error| error.to_string())?;
-    // Datagrams have no size before the connection has taken the acceptance, and with it what stands behind it.
-    session.get_stats().await.map_err(|error| error.to_string())?;
     let exchange = Exchange::start(session.clone(), environment, endpoint);
     if let Task::Ask(carrier) = task {
         let all = environment.requests.iter().map(|request| split(request));
@@ -159,6 +160,6 @@ mod tests {
         let plan = plan(&requests).unwrap();
         let plan: Vec<_> = plan.iter().map(|(url, files)| (url.as_str(), files.join(" "))).collect();
         assert_eq!(plan, [("https://s/one", "a b".to_owned()), ("https://s/two", String::new())]);
-        assert_eq!(endpoints(&requests), 2);
+        assert_eq!(plan(&requests).unwrap().len(), 2);
     }
 }
