@@ -94,7 +94,8 @@ pub struct ConnectionStats {
     pub memory_peak: usize,
 }
 
-/// Counters of a stream's sending side, each at most the one before.
+/// Counters of a stream's sending side, each at most the one before. None of them ever falls, whatever a reset or the peer's
+/// STOP_SENDING cut off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendStreamStats {
     /// Bytes written by the application.
@@ -103,6 +104,9 @@ pub struct SendStreamStats {
     pub bytes_sent: u64,
     /// Bytes acknowledged without a gap from the start.
     pub bytes_acknowledged: u64,
+    /// Of a stream that was reset, also in answer to STOP_SENDING: how large it is to the peer, in bytes, and so what it
+    /// uses of flow control (RFC 9000 §4.5). Later resets with a smaller reliable size may lower it until it was sent.
+    pub final_size: Option<u64>,
 }
 
 /// Counters of a stream's receiving side.

@@ -44,8 +44,8 @@ pub trait Transport {
     fn bytes_read(&mut self, id: StreamId) -> Option<u64>;
     /// Bytes written to a stream so far; `None` once its sending side is gone.
     fn bytes_written(&mut self, id: StreamId) -> Option<u64>;
-    /// One past the highest byte sent of a stream, or its final size once it was reset: what counts against the peer's
-    /// flow control. `None` once its sending side is gone, or if a reset left it unknown.
+    /// One past the highest byte sent of a stream, or its final size once it was reset, also in answer to the peer's
+    /// STOP_SENDING: what counts against the peer's flow control. `None` once its sending side is gone.
     fn sent_end(&mut self, id: StreamId) -> Option<u64>;
     /// One past the highest byte received of a stream, gaps included, or the final size once that is known: what counts
     /// against flow control. `None` once its receiving side is gone.

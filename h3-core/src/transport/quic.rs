@@ -71,11 +71,7 @@ impl Transport for ConnTransport<'_> {
     }
 
     fn sent_end(&mut self, id: StreamId) -> Option<u64> {
-        // After the peer's STOP_SENDING the count says no more than what was acknowledged.
-        if let Err(WriteError::Stopped(_)) = self.conn.write(id, &mut Bytes::new()) {
-            return None;
-        }
-        self.conn.send_stream_stats(id).map(|stats| stats.bytes_sent)
+        self.conn.send_stream_stats(id).map(|stats| stats.final_size.unwrap_or(stats.bytes_sent))
     }
 
     fn received_end(&mut self, id: StreamId) -> Option<u64> {

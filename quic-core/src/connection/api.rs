@@ -86,6 +86,7 @@ impl Connection {
             bytes_written: stats.written,
             bytes_sent: stats.sent,
             bytes_acknowledged: stats.acked,
+            final_size: stats.final_size,
         })
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     Streams,
     recv::Taken,
+    send::SendStats,
     table::{STREAM_COST, Stream, pending},
 };
 use crate::{
@@ -19,17 +20,6 @@ use crate::{
 
 /// What the connection's window grows to, within its maximum, for bytes that a layer above holds, in bytes.
 const HELD_WINDOW: u64 = 9 << 20;
-
-/// Counts of a sending part, in bytes; each is at most the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SendStats {
-    /// Written by the application.
-    pub(crate) written: u64,
-    /// Sent at least once.
-    pub(crate) sent: u64,
-    /// Acknowledged without a gap from the start.
-    pub(crate) acked: u64,
-}
 
 /// Counts of a receiving part, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,8 +187,7 @@ impl Streams {
 
     /// Counts of the sending part, until it is gone.
     pub(crate) fn send_stats(&mut self, id: StreamId) -> Option<SendStats> {
-        let buffer = &self.existing(id)?.send.as_ref()?.buffer;
-        Some(SendStats { written: buffer.end(), sent: buffer.sent_end(), acked: buffer.acked_to() })
+        Some(self.existing(id)?.send.as_ref()?.stats())
     }
 
     /// What the limits of stream and connection leave for bytes written now.

@@ -15,6 +15,19 @@ enum Fin {
     Acked,
 }
 
+/// Counts of a sending part, in bytes. None ever falls, whatever a reset cuts off, and each is at most the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SendStats {
+    /// Written by the application.
+    pub(crate) written: u64,
+    /// Sent at least once.
+    pub(crate) sent: u64,
+    /// Acknowledged without a gap from the start.
+    pub(crate) acked: u64,
+    /// Of a stream that was reset: how large it is to the peer (RFC 9000 §4.5).
+    pub(crate) final_size: Option<u64>,
+}
+
 /// A reset of this stream, by the application or in answer to `STOP_SENDING`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reset {
@@ -22,7 +35,9 @@ pub(super) struct Reset {
     pub(super) final_size: u64,
     /// 0 for a plain `RESET_STREAM`.
     pub(super) reliable_size: u64,
-    /// What had been sent when the stream was reset; the final size is never below.
+    /// What had been written when the stream was reset.
+    written: u64,
+    /// What had been sent when the stream was reset, or when a later reset cut more off; the final size is never below.
     sent: u64,
     /// A frame with the final size has gone out, which must not change any more.
     announced: bool,
@@ -84,6 +99,14 @@ impl SendHalf {
 
     pub(super) fn reset_state(&self) -> Option<Reset> {
         self.reset
+    }
+
+    pub(super) fn stats(&self) -> SendStats {
+        let (written, sent) = (self.buffer.end(), self.buffer.sent_end());
+        let (written, sent) =
+            self.reset.map_or((written, sent), |reset| (reset.written, sent.max(reset.sent)));
+        let final_size = self.reset.map(|reset| reset.final_size);
+        SendStats { written, sent, acked: self.buffer.acked_to(), final_size }
     }
 
     /// True if that raised the limit.
@@ -149,8 +172,9 @@ impl SendHalf {
         let reliable_size = reliable_size.min(self.buffer.end());
         match &mut self.reset {
             Some(reset) if reliable_size < reset.reliable_size => {
+                reset.sent = reset.sent.max(self.buffer.sent_end());
                 if !reset.announced {
-                    reset.final_size = reset.sent.max(self.buffer.sent_end()).max(reliable_size);
+                    reset.final_size = reset.sent.max(reliable_size);
                 }
                 reset.reliable_size = reliable_size;
                 reset.acks_needed = reset.unacked.saturating_add(1);
@@ -162,6 +186,7 @@ impl SendHalf {
                     code,
                     final_size: sent.max(reliable_size),
                     reliable_size,
+                    written: self.buffer.end(),
                     sent,
                     announced: false,
                     unacked: 0,

@@ -183,12 +183,10 @@ impl Sessions {
     fn reset_with<T: Transport>(&mut self, stream: StreamId, code: u64, t: &mut T) -> bool {
         let Some((session, sending)) = self.take_sending(stream) else { return false };
         let reliable = if sending.preface.is_empty() { sending.reliable } else { 0 };
-        let sent = if self.flow { t.sent_end(stream) } else { None };
         let reset = t.reset(stream, code, reliable).is_ok();
         if self.flow {
-            // The final size: what was sent, and what still has to be.
-            let kept = if t.peer_supports_reset_stream_at() { reliable } else { 0 };
-            self.settle(session, &sending, sent.filter(|_| reset).map(|sent| sent.max(kept)));
+            // The final size: what was sent, and what still has to be. Also if the peer's word came first.
+            self.settle(session, &sending, t.sent_end(stream));
         }
         reset
     }

@@ -4,6 +4,7 @@ mod hostile;
 mod order;
 mod pair;
 mod rules;
+mod send_stats;
 
 use std::{collections::VecDeque, time::Duration};
 
