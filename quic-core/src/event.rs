@@ -28,6 +28,9 @@ pub enum Event {
     StreamWritable(StreamId, StreamTag),
     /// The peer sent STOP_SENDING with this code (RFC 9000 §19.5).
     StreamStopped(StreamId, StreamTag, u64),
+    /// A receiving side that was given up ([`Connection::stop_sending`](crate::Connection::stop_sending)) is gone: the
+    /// peer has told its final size, in bytes. There is no such event if that was known before.
+    StreamDiscarded(StreamId, StreamTag, u64),
     /// All data and the FIN, or the reset, are acknowledged: the sending side is gone.
     StreamSent(StreamId, StreamTag),
     /// Opening a stream, refused before for want of credit, is possible again.

@@ -30,8 +30,18 @@ pub(crate) struct Early {
     max_streams: usize,
     max_datagrams: usize,
     max_bytes: usize,
-    /// Streams that found no room, by session and `Dir`: the peer counts them among those that it opened.
-    refused: Vec<(SessionId, [u64; 2])>,
+    /// Streams that found no room, by session: the peer counts them among those that it opened.
+    refused: Vec<Refused>,
+}
+
+/// Streams of a session that found no room.
+#[derive(Debug)]
+struct Refused {
+    session: SessionId,
+    /// How many, by `Dir`.
+    streams: [u64; 2],
+    /// The bytes, without prefaces, of those whose final size has come.
+    bytes: u64,
 }
 
 /// What waited for a session.
@@ -41,6 +51,8 @@ pub(crate) struct Waited {
     pub(crate) datagrams: Vec<Bytes>,
     /// How many more streams were refused, by `Dir`.
     pub(crate) refused: [u64; 2],
+    /// Bytes of these.
+    pub(crate) dropped: u64,
 }
 
 impl Early {
@@ -68,13 +80,20 @@ impl Early {
     }
 
     fn count_refused(&mut self, session: SessionId, dir: Dir) {
-        let known = self.refused.iter_mut().find(|(of, _)| *of == session);
-        if let Some((_, refused)) = known {
-            refused[dir as usize] += 1;
+        let known = self.refused.iter_mut().find(|refused| refused.session == session);
+        if let Some(refused) = known {
+            refused.streams[dir as usize] += 1;
         } else if self.refused.len() < MAX_REFUSED {
-            let mut refused = [0; 2];
-            refused[dir as usize] = 1;
-            self.refused.push((session, refused));
+            let mut streams = [0; 2];
+            streams[dir as usize] = 1;
+            self.refused.push(Refused { session, streams, bytes: 0 });
+        }
+    }
+
+    /// The final size of a stream that found no room, in bytes without its preface.
+    pub(crate) fn on_discarded(&mut self, session: SessionId, bytes: u64) {
+        if let Some(refused) = self.refused.iter_mut().find(|refused| refused.session == session) {
+            refused.bytes = refused.bytes.saturating_add(bytes);
         }
     }
 
@@ -114,8 +133,9 @@ impl Early {
             *of != session
         });
         self.bytes = bytes;
-        let refused = self.refused.extract_if(.., |(of, _)| *of == session).next();
-        Waited { streams, datagrams, refused: refused.map_or([0; 2], |(_, refused)| refused) }
+        let refused = self.refused.extract_if(.., |refused| refused.session == session).next();
+        let (refused, dropped) = refused.map_or_else(Default::default, |all| (all.streams, all.bytes));
+        Waited { streams, datagrams, refused, dropped }
     }
 
     /// Streams and datagrams kept now.
@@ -148,8 +168,11 @@ mod tests {
         }
         // 4 fits, 7 does not, 6 fills the bytes, one empty one fills the count.
         assert_eq!(early.len(), (2, 3));
-        let Waited { streams, datagrams, refused } = early.take(session(0));
-        assert_eq!(refused, [0, 1]);
+        early.on_discarded(session(0), 5);
+        early.on_discarded(session(1), 6);
+        early.on_discarded(session(0), 7);
+        let Waited { streams, datagrams, refused, dropped } = early.take(session(0));
+        assert_eq!((refused, dropped), ([0, 1], 12));
         assert_eq!(streams.iter().map(|early| early.stream).collect::<Vec<_>>(), [stream(1)]);
         assert_eq!(datagrams.iter().map(Bytes::len).collect::<Vec<_>>(), [4, 6, 0]);
         assert_eq!(early.len(), (1, 0));

@@ -126,6 +126,8 @@ pub enum Event {
         kind: PrefaceKind,
         /// The session: a stream ID that a request can have, of a session known or not.
         session_id: StreamId,
+        /// The peer has asked to stop before, with this code; this side of the stream was reset.
+        stopped: Option<u64>,
     },
     /// HTTP/3 closed the connection; the last event.
     Failed(H3Error),

@@ -10,7 +10,7 @@ use super::{Connection, Critical, Event, PrefaceKind, reset_code};
 use crate::{
     connection::request::Request,
     error::{H3Error, H3Violation, StreamViolation, code},
-    frame::{FrameHead, kind},
+    frame::{FrameHead, HeadReader, kind},
     transport::Transport,
 };
 
@@ -22,6 +22,14 @@ const PUSH: u64 = 0x01;
 /// for HTTP/3, which keeps what was read beyond.
 const FIRST_READ: usize = 3;
 
+/// A stream of the peer whose kind is not known yet.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    reader: HeadReader,
+    /// The peer asked to stop, with this code: it matters to the layer that gets the stream.
+    pub(super) stopped: Option<u64>,
+}
+
 impl Connection {
     pub(super) fn read_preface(
         &mut self,
@@ -30,7 +38,7 @@ impl Connection {
     ) -> Result<(), H3Error> {
         let webtransport = self.config.settings.webtransport();
         loop {
-            let Some(reader) = self.incoming.get_mut(&id) else { return Ok(()) };
+            let Some(Incoming { reader, .. }) = self.incoming.get_mut(&id) else { return Ok(()) };
             let want = if reader.is_empty() { FIRST_READ } else { reader.missing().max(1) };
             let mut data = match transport.read(id, want) {
                 Ok(Read::Data(data)) => data,
@@ -59,20 +67,23 @@ impl Connection {
         rest: Bytes,
         transport: &mut impl Transport,
     ) -> Result<(), H3Error> {
-        self.incoming.remove(&id);
+        let stopped = self.incoming.remove(&id).and_then(|incoming| incoming.stopped);
         let kind = match id.dir() {
             Dir::Uni => PrefaceKind::Uni,
             Dir::Bidi if head.kind == kind::WT_STREAM && self.config.settings.webtransport() => {
                 PrefaceKind::Bidi
             }
-            Dir::Bidi => return self.on_first_frame(id, head, rest, transport),
+            Dir::Bidi => {
+                self.on_first_frame(id, head, rest, transport)?;
+                return stopped.map_or(Ok(()), |code| self.on_stopped(id, code));
+            }
         };
         // WebTransport over HTTP/3 §4: a session is a client-initiated bidirectional stream.
         let session_id = StreamId::from_value(head.length)
             .filter(|session| session.initiator() == Side::Client && session.dir() == Dir::Bidi)
             .ok_or(H3Violation::SessionId)?;
         self.take_early_priority(id);
-        self.events.push_back(Event::StreamPreface { stream: id, kind, session_id });
+        self.events.push_back(Event::StreamPreface { stream: id, kind, session_id, stopped });
         Ok(())
     }
 
@@ -138,7 +149,7 @@ impl Connection {
 
     /// The stream ended before it was known what it is.
     fn on_preface_fin(&mut self, id: StreamId, transport: &mut impl Transport) -> Result<(), H3Error> {
-        let Some(reader) = self.incoming.remove(&id) else { return Ok(()) };
+        let Some(Incoming { reader, .. }) = self.incoming.remove(&id) else { return Ok(()) };
         // RFC 9114 §6.2: a unidirectional stream without a whole type is nobody's fault.
         if id.dir() == Dir::Uni {
             return Ok(());

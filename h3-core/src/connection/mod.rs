@@ -29,11 +29,11 @@ pub use event::{Event, PrefaceKind, RequestState};
 
 use crate::{
     error::{H3Error, H3Violation, StreamViolation, code},
-    frame::HeadReader,
     settings::Settings,
     transport::Transport,
 };
 use control::ControlReader;
+use incoming::Incoming;
 use limits::ResetMeter;
 use request::{Fault, Progress, Request, Shared};
 use send::{Outgoing, Stage};
@@ -105,7 +105,7 @@ pub struct Connection {
     critical_in: [Option<StreamId>; 3],
     critical_out: [CriticalOut; 3],
     /// Peer's streams whose kind is not known yet.
-    incoming: HashMap<StreamId, HeadReader>,
+    incoming: HashMap<StreamId, Incoming>,
     requests: HashMap<StreamId, Request>,
     /// Client-initiated bidirectional streams that were opened so far.
     opened: u64,
@@ -300,7 +300,7 @@ impl Connection {
                 self.opened = self.opened.max(id.index() + 1);
             }
         }
-        self.incoming.insert(id, HeadReader::default());
+        self.incoming.insert(id, Incoming::default());
         Ok(())
     }
 
@@ -336,12 +336,19 @@ impl Connection {
         if self.critical_out.iter().any(|critical| critical.id == Some(id)) {
             return Err(H3Violation::CriticalStreamClosed.into());
         }
+        if let Some(incoming) = self.incoming.get_mut(&id) {
+            // Told as soon as it is known whom it concerns.
+            incoming.stopped = Some(code);
+            return Ok(());
+        }
         let Some(request) = self.requests.get_mut(&id) else { return Ok(()) };
         let useless = request.send.stage != Stage::Closed && !request.counted;
         request.counted |= useless;
         request.send.close();
         if request.announced {
             self.events.push_back(Event::Stopped { stream: id, code });
+        } else {
+            request.stopped = Some(code);
         }
         if useless {
             self.count_useless()?;

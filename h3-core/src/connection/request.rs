@@ -114,6 +114,8 @@ pub(super) struct Request {
     head_only: bool,
     /// The layer above knows of the stream.
     pub(super) announced: bool,
+    /// The peer asked to stop before that, with this code.
+    pub(super) stopped: Option<u64>,
     /// It was counted among the useless ones.
     pub(super) counted: bool,
     /// What a `PRIORITY_UPDATE` said; it precedes the `priority` field (RFC 9218 §7).
@@ -133,6 +135,7 @@ impl Request {
             connect: false,
             head_only: false,
             announced: false,
+            stopped: None,
             counted: false,
             priority,
             send: Outgoing::new(Stage::Head),
@@ -340,6 +343,9 @@ impl Request {
         transport.set_priority(id, priority);
         self.announced = true;
         shared.events.push_back(Event::Request { stream: id, head: Box::new(head), priority });
+        if let Some(code) = self.stopped.take() {
+            shared.events.push_back(Event::Stopped { stream: id, code });
+        }
         Ok(())
     }
 

@@ -23,6 +23,8 @@ struct Send {
     delivered: u64,
     end_delivered: bool,
     blocked: bool,
+    /// The reset that answers a stop has not left: its end hears of the stop first.
+    answering: bool,
 }
 
 /// The receiving half of a stream.
@@ -177,7 +179,8 @@ impl End {
     pub fn forget_closed(&mut self) {
         self.streams.retain(|_, stream| {
             let sent = stream.send.as_ref().is_none_or(|send| send.end_delivered);
-            let read = stream.recv.as_ref().is_none_or(|recv| recv.closed);
+            let read =
+                stream.recv.as_ref().is_none_or(|recv| recv.closed && (recv.stop.is_none() || recv.over));
             !(sent && read)
         });
     }
@@ -278,6 +281,7 @@ impl Transport for End {
         recv.queue.clear();
         recv.stop = Some(code);
         recv.closed = true;
+        recv.over = recv.finished || recv.reset.is_some();
         Ok(())
     }
 
@@ -438,6 +442,9 @@ fn carry(from: &mut End, to: &mut End, max: usize) -> bool {
 
 fn carry_stream(from: &mut End, to: &mut End, id: StreamId, max: usize) -> bool {
     let Some(send) = from.stream(id).send.as_mut() else { return false };
+    if std::mem::take(&mut send.answering) {
+        return true;
+    }
     let part = send.queue.split_to(max.min(send.queue.len()));
     send.delivered += part.len() as u64;
     let ended = send.queue.is_empty() && (send.finished || send.reset.is_some()) && !send.end_delivered;
@@ -457,7 +464,11 @@ fn carry_stream(from: &mut End, to: &mut End, id: StreamId, max: usize) -> bool 
     let Some(recv) = to.stream(id).recv.as_mut() else { return true };
     recv.received += part.len() as u64;
     if recv.closed {
-        recv.over |= ended;
+        let told = ended && recv.stop.is_some() && !std::mem::replace(&mut recv.over, true);
+        let (final_size, tag) = (recv.received, to.stream(id).tag);
+        if told {
+            to.events.push_back(Event::StreamDiscarded(id, tag, final_size));
+        }
         return true;
     }
     if reset.is_some() {
@@ -485,6 +496,7 @@ fn carry_stop(from: &mut End, to: &mut End, id: StreamId) -> bool {
         // RFC 9000 §3.5: STOP_SENDING is answered by a reset.
         send.queue.clear();
         send.reset.get_or_insert((code, 0));
+        send.answering = true;
         to.events.push_back(Event::StreamStopped(id, tag, code));
     }
     true
@@ -532,7 +544,10 @@ mod tests {
         pair.server.stop_sending(stopped, 1).unwrap();
         assert!(pair.deliver(usize::MAX), "the bytes and then the request to stop");
         assert_eq!(pair.server.received_end(stopped), Some(7));
+        assert_eq!(pair.client.sent_end(stopped), Some(7), "the answer has not left");
+        pair.deliver(usize::MAX);
         assert_eq!(received_end(&mut pair, stopped), None, "the answering reset arrived");
+        assert_eq!(pair.server.events.pop_back(), Some(Event::StreamDiscarded(stopped, StreamTag(0), 7)));
         pair.client.reset(later, 1, 0).unwrap();
         assert_eq!(received_end(&mut pair, later), Some(3));
         assert_eq!(pair.server.read(later, 1), Ok(Read::Data(Bytes::from_static(b"t"))));

@@ -139,7 +139,8 @@ impl Streams {
         Ok(())
     }
 
-    /// Asks the peer to stop (RFC 9000 §3.5). What it has sent, and still sends, is dropped.
+    /// Asks the peer to stop (RFC 9000 §3.5). What it has sent, and still sends, is dropped. `StreamDiscarded` follows when
+    /// the final size comes, unless it is known: then the half is gone at once.
     pub(crate) fn stop_sending(
         &mut self,
         id: StreamId,
@@ -151,7 +152,7 @@ impl Streams {
         let recv = stream.recv.as_mut().ok_or(ReadError::Closed)?;
         let tell = recv.stop(code, budget)?;
         let credit = recv.take_credit();
-        let done = recv.is_done();
+        let done = recv.discarded().is_some();
         self.consume(credit);
         if tell {
             self.want(slot, pending::STOP);

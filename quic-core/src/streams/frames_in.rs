@@ -245,13 +245,14 @@ impl Streams {
             out.push_back(Event::StreamReadable(stream.id, stream.tag));
         }
         let credit = recv.take_credit();
-        let done = recv.is_done();
-        if done {
+        let discarded = recv.discarded();
+        if let Some(final_size) = discarded {
             recv.clear(budget);
             stream.recv = None;
+            out.push_back(Event::StreamDiscarded(stream.id, stream.tag, final_size));
         }
         self.consume(credit);
-        if done {
+        if discarded.is_some() {
             self.retire(slot);
         }
     }

@@ -213,9 +213,9 @@ impl RecvHalf {
         due
     }
 
-    /// True when nothing more will come of this half: stopped, and the final size known.
-    pub(super) fn is_done(&self) -> bool {
-        self.stopped.is_some() && self.final_size.is_some()
+    /// The final size when nothing more will come of this half: stopped, and the size known.
+    pub(super) fn discarded(&self) -> Option<u64> {
+        self.final_size.filter(|_| self.stopped.is_some())
     }
 
     /// Gives all memory back, before the half is dropped.

@@ -11,16 +11,14 @@ use super::{FlowViolation, Limited, Limits, MAX_STREAMS, Note};
 use quic_core::base::varint;
 
 #[derive(Debug)]
-pub(super) struct Data {
-    pub(super) limit: u64,
+pub(crate) struct Data {
+    pub(crate) limit: u64,
     pub(super) window: u64,
     ceiling: u64,
     /// Bytes that came, or will have come: of a stream that was reset its final size counts.
-    pub(super) received: u64,
+    pub(crate) received: u64,
     /// Bytes of these that the application took, or that were dropped for it.
     consumed: u64,
-    /// Bytes that may have come beside and were not seen.
-    unseen: u64,
     /// The window may be what holds the peer back.
     tight: bool,
 }
@@ -37,7 +35,7 @@ pub(super) struct Streams {
 /// The receiving side of a session.
 #[derive(Debug)]
 pub(crate) struct ReceiveSide {
-    pub(super) data: Data,
+    pub(crate) data: Data,
     pub(super) streams: [Streams; 2],
 }
 
@@ -51,7 +49,6 @@ impl ReceiveSide {
                 ceiling: ceiling.max(data),
                 received: 0,
                 consumed: 0,
-                unseen: 0,
                 tight: false,
             },
             streams: streams.map(|limit| Streams { limit, window: limit, opened: 0, closed: 0 }),
@@ -73,12 +70,6 @@ impl ReceiveSide {
     /// So many of the bytes that came were taken, or dropped.
     pub(crate) fn consume(&mut self, bytes: u64) {
         self.data.consumed = self.data.consumed.saturating_add(bytes).min(self.data.received);
-    }
-
-    /// A stream was given up whose final size will not be known here. It may have used all that the peer had left; to
-    /// count less could block the session for ever.
-    pub(crate) fn lose_track(&mut self) {
-        self.data.unseen = self.data.unseen.max(self.data.limit.saturating_sub(self.data.received));
     }
 
     /// The peer opened a stream.
@@ -137,7 +128,7 @@ impl ReceiveSide {
 impl Data {
     /// The limit to grant, once at least half a window would come of it.
     fn next(&self) -> Option<u64> {
-        let target = self.consumed.saturating_add(self.unseen).saturating_add(self.window).min(varint::MAX);
+        let target = self.consumed.saturating_add(self.window).min(varint::MAX);
         let step = (self.window / 2).max(1);
         (target.saturating_sub(self.limit) >= step).then_some(target)
     }

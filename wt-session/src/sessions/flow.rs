@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes};
 use h3_core::{Connection, Settings, Transport};
-use quic_core::{Dir, StreamId};
+use quic_core::{Dir, StreamId, error::call::ReadError};
 
 use super::{Sessions, parameters};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     codes::WT_FLOW_CONTROL_ERROR,
     dialect::negotiate,
     flow::{Flow, Limited, Limits, Note, Raised},
-    session::{Sending, Session, Turn, WtStream},
+    session::{Receiving, Sending, Session, Turn, WtStream},
 };
 
 impl Sessions {
@@ -220,14 +220,57 @@ impl Sessions {
         opened.is_ok()
     }
 
-    /// A stream of the peer was refused: it counts as opened and closed, and what came on it is not known.
+    /// Gives a receiving side up. What the peer has sent of it by then counts: when its final size comes, if it is not
+    /// known now.
+    pub(super) fn discard<T: Transport>(
+        &mut self,
+        stream: StreamId,
+        session: SessionId,
+        receiving: Receiving,
+        code: u64,
+        t: &mut T,
+    ) -> Result<(), ReadError> {
+        let known = t.final_size(stream);
+        t.stop_sending(stream, code)?;
+        // Before the peer's SETTINGS there may still be flow control.
+        if self.flow || self.max_sessions.is_none() {
+            self.discarding.insert(stream, (session, receiving));
+            if let Some(final_size) = known {
+                self.on_discarded(stream, final_size);
+            }
+        }
+        Ok(())
+    }
+
+    /// The final size of a stream that was given up.
+    pub(super) fn on_discarded(&mut self, stream: StreamId, final_size: u64) {
+        let Some((session, receiving)) = self.discarding.remove(&stream) else { return };
+        let rest = final_size.saturating_sub(receiving.header).saturating_sub(receiving.received);
+        if self.sessions.get(&session).is_some_and(|session| session.flow.is_some()) {
+            self.count_dropped(session, rest);
+        } else {
+            self.early.on_discarded(session, rest);
+        }
+    }
+
+    /// So many bytes came, or will have come, that reach no application.
+    pub(super) fn count_dropped(&mut self, id: SessionId, bytes: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(flow) = &mut session.flow else { return };
+        if let Err(fault) = flow.receive.receive(bytes) {
+            session.fault.get_or_insert(fault);
+        }
+        flow.receive.consume(bytes);
+        self.touch(id);
+    }
+
+    /// A stream of the peer was refused: it counts as opened and closed.
     pub(super) fn count_refused(&mut self, id: SessionId, dir: Dir, known: bool) {
         if !known && !self.count_opened(id, dir) {
             return;
         }
         if let Some(flow) = self.sessions.get_mut(&id).and_then(|session| session.flow.as_mut()) {
             flow.receive.close(dir);
-            flow.receive.lose_track();
             self.touch(id);
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     ConnectRequest, Event, RequestId, SessionId, dialect,
     dialect::Parameters,
     early::Early,
-    session::{Session, State, WtStream},
+    session::{Receiving, Session, State, WtStream},
 };
 
 /// The mark of streams that belong to sessions.
@@ -59,6 +59,8 @@ pub struct Sessions {
     /// Sessions that have something to tell their peer.
     dirty: Vec<SessionId>,
     streams: HashMap<StreamId, WtStream>,
+    /// Streams that this side stopped and whose final size is to come: their sessions count it.
+    discarding: HashMap<StreamId, (SessionId, Receiving)>,
     /// Streams whose preface is not out: while there are none, writing needs no look-up.
     unflushed: usize,
     early: Early,
@@ -80,6 +82,7 @@ impl Sessions {
             max_sessions: None,
             dirty: Vec::new(),
             streams: HashMap::new(),
+            discarding: HashMap::new(),
             unflushed: 0,
             early: Early::new(
                 config.max_early_streams,
@@ -172,6 +175,7 @@ impl Sessions {
                 self.on_stream_stopped(stream, code, t);
             }
             Quic::StreamSent(stream, TAG) => self.on_sent(stream),
+            Quic::StreamDiscarded(stream, TAG, final_size) => self.on_discarded(stream, final_size),
             Quic::Closed(_) => {
                 self.on_connection_lost();
                 return false;
@@ -211,8 +215,11 @@ impl Sessions {
         use h3_core::Event as Http;
         let id = self.session_named(&event);
         match (event, id) {
-            (Http::StreamPreface { stream, session_id, .. }, _) => {
+            (Http::StreamPreface { stream, session_id, stopped, .. }, _) => {
                 self.on_preface(stream, SessionId(session_id), h3, t);
+                if let Some(code) = stopped {
+                    self.on_stream_stopped(stream, code, t);
+                }
             }
             (Http::Datagram { stream, payload }, _) => self.on_datagram(stream, payload, h3),
             (Http::Request { stream, head, priority }, _) => {
@@ -299,6 +306,7 @@ impl Sessions {
             }
         }
         self.streams = HashMap::new();
+        self.discarding = HashMap::new();
         self.unflushed = 0;
         self.early = Early::new(0, 0, 0);
     }

@@ -161,22 +161,16 @@ impl Sessions {
     pub fn stop<T: Transport>(&mut self, stream: StreamId, code: u32, t: &mut T) -> Result<(), StreamError> {
         if self.flow {
             self.count_received(stream, t);
-            self.give_up(stream, t);
         }
-        let stopped = t.stop_sending(stream, codes::to_http(code));
+        let entry = self.streams.get(&stream);
+        let counted = entry.and_then(|entry| Some((entry.session, entry.receiving?)));
+        let code = codes::to_http(code);
+        let stopped = match counted {
+            Some((session, receiving)) => self.discard(stream, session, receiving, code, t),
+            None => t.stop_sending(stream, code),
+        };
         self.end_receiving(stream);
         stopped.map_err(|_| self.closed())
-    }
-
-    /// Nobody will hear how large the stream was in the end, unless that is known now.
-    fn give_up<T: Transport>(&mut self, stream: StreamId, t: &mut T) {
-        let Some(entry) = self.streams.get(&stream).filter(|entry| entry.receiving.is_some()) else { return };
-        if t.final_size(stream).is_none()
-            && let Some(flow) =
-                self.sessions.get_mut(&entry.session).and_then(|session| session.flow.as_mut())
-        {
-            flow.receive.lose_track();
-        }
     }
 
     /// Resets the sending side with an HTTP/3 code; false if there is none.
@@ -203,9 +197,21 @@ impl Sessions {
         match self.fate(session, h3) {
             Fate::Deliver => self.attach(stream, session, t),
             Fate::Wait if self.early.keep_stream(session, stream) => {}
-            // §4.6: over the bound; or no session will ever be there.
-            Fate::Wait | Fate::Plain => refuse_stream(stream, WT_BUFFERED_STREAM_REJECTED, t),
+            // §4.6: over the bound.
+            Fate::Wait => self.refuse_counted(stream, session, t),
+            // No session will ever be there.
+            Fate::Plain => refuse_stream(stream, WT_BUFFERED_STREAM_REJECTED, t),
             Fate::Gone => refuse_stream(stream, WT_SESSION_GONE, t),
+        }
+    }
+
+    /// Ends a stream that reaches no application though its session counts it, for want of room.
+    fn refuse_counted<T: Transport>(&mut self, stream: StreamId, session: SessionId, t: &mut T) {
+        // Nothing but the preface was read of it.
+        let receiving = Receiving { header: t.bytes_read(stream).unwrap_or(0), ..Receiving::default() };
+        let _ = self.discard(stream, session, receiving, WT_BUFFERED_STREAM_REJECTED, t);
+        if stream.dir() == Dir::Bidi {
+            let _ = t.reset(stream, WT_BUFFERED_STREAM_REJECTED, 0);
         }
     }
 
@@ -217,7 +223,7 @@ impl Sessions {
         let Some(entry) = self.sessions.get_mut(&session) else { return };
         if entry.peer_streams >= self.config.max_open_streams {
             self.count_refused(session, dir, true);
-            return refuse_stream(stream, WT_BUFFERED_STREAM_REJECTED, t);
+            return self.refuse_counted(stream, session, t);
         }
         entry.peer_streams += 1;
         let sending = (dir == Dir::Bidi).then(Sending::default);
@@ -234,7 +240,7 @@ impl Sessions {
 
     /// The session is established: what waited for it goes to the application.
     pub(super) fn deliver_early<T: Transport>(&mut self, session: SessionId, t: &mut T) {
-        let Waited { streams, datagrams, refused } = self.early.take(session);
+        let Waited { streams, datagrams, refused, dropped } = self.early.take(session);
         for early in streams {
             self.attach(early.stream, session, t);
             if let Some(code) = early.stopped {
@@ -244,6 +250,7 @@ impl Sessions {
         for dir in [Dir::Bidi, Dir::Uni] {
             (0..refused[dir as usize]).for_each(|_| self.count_refused(session, dir, false));
         }
+        self.count_dropped(session, dropped);
         for payload in datagrams {
             self.tell_datagram(session, payload);
         }

@@ -25,7 +25,7 @@ fn prefaces_byte_by_byte_leave_the_payload_alone() {
                 let id = rig.peer().open(dir).unwrap();
                 rig.push(id, &[&preface(kind, session)[..], b"payload"].concat());
                 let found = rig.events.iter().find_map(|event| match event {
-                    Event::StreamPreface { stream, kind, session_id } => {
+                    Event::StreamPreface { stream, kind, session_id, stopped: None } => {
                         Some((*stream, *kind, session_id.value()))
                     }
                     _ => None,
@@ -84,6 +84,45 @@ fn w21_reset_before_the_session_id() {
                 assert_eq!(rig.end().open_streams(), before);
             }
         }
+    }
+}
+
+/// The stop of a stream overtakes the stream's first bytes: whoever gets the stream hears of it.
+#[test]
+fn a_stop_before_the_preface_is_told_with_it() {
+    for side in BOTH {
+        let (mut rig, _) = Rig::ready(side, webtransport_settings());
+        let id = rig.peer().open(Dir::Bidi).unwrap();
+        rig.push(id, &BIDI[..1]);
+        rig.peer().stop_sending(id, 77).unwrap();
+        rig.run();
+        assert!(!rig.events.iter().any(|event| matches!(event, Event::Stopped { .. })));
+        rig.push(id, &preface(BIDI, 0)[1..]);
+        let told = |event: &&Event| matches!(event, Event::StreamPreface { stream, stopped: Some(77), .. } if *stream == id);
+        assert_eq!(rig.events.iter().filter(told).count(), 1);
+        rig.assert_alive();
+    }
+}
+
+#[test]
+fn a_stop_before_the_request_is_told_after_it() {
+    // Before the kind of the stream is known, and before the head is whole.
+    let bytes = get_with(&[]);
+    for cut in [1, 4] {
+        let (mut rig, _) = Rig::ready(Side::Server, webtransport_settings());
+        let id = rig.peer().open(Dir::Bidi).unwrap();
+        rig.push(id, &bytes[..cut]);
+        rig.peer().stop_sending(id, 77).unwrap();
+        rig.run();
+        rig.events.clear();
+        rig.push(id, &bytes[cut..]);
+        assert!(
+            matches!(rig.events[..], [Event::Request { stream, .. }, Event::Stopped { stream: of, code: 77 }]
+                if stream == id && of == id),
+            "{cut}: {:?}",
+            rig.events
+        );
+        rig.assert_alive();
     }
 }
 

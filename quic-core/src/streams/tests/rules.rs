@@ -274,6 +274,39 @@ fn a_reset_discards_unread_data_and_gives_the_connection_its_credit_back() {
 }
 
 #[test]
+fn the_final_size_of_a_stopped_stream_is_told_once() {
+    type End1 = fn(&mut End, StreamId) -> Result<(), Violation>;
+    let ends: [(End1, u64); 3] = [
+        (|server, id| server.reset(id, 8, 900, 0), 900),
+        (|server, id| server.reset(id, 8, 900, 700), 900),
+        // Bytes are missing, but nobody waits for them.
+        (|server, id| server.stream(id, 300, &[1; 50], true), 350),
+    ];
+    for (end, final_size) in ends {
+        let mut server = End::server();
+        let [early, late] = [0, 1].map(client_uni);
+        for id in [early, late] {
+            server.stream(id, 0, &[1; 100], false).unwrap();
+            assert!(server.streams.set_tag(id, StreamTag(6)));
+        }
+        end(&mut server, early).unwrap();
+        server.events.clear();
+        // The caller can ask before it stops.
+        assert_eq!(server.streams.final_size(early), Some(final_size));
+        for id in [early, late] {
+            server.streams.stop_sending(id, 8, &mut server.budget).unwrap();
+        }
+        assert!(server.events.is_empty());
+        server.stream(late, 100, &[1; 20], false).unwrap();
+        assert!(server.events.is_empty(), "that is not the end");
+        end(&mut server, late).unwrap();
+        assert_eq!(server.events, [Event::StreamDiscarded(late, StreamTag(6), final_size)]);
+        end(&mut server, late).unwrap();
+        assert_eq!((server.events.len(), server.streams.live()), (1, 0));
+    }
+}
+
+#[test]
 fn a_finished_stream_stays_readable_though_a_reset_follows() {
     let mut server = End::server();
     server.stream(client_uni(0), 0, b"all", true).unwrap();

@@ -219,6 +219,63 @@ fn streams_that_are_stopped_never_starve_the_session() {
     }
 }
 
+/// What came of a stream after it was stopped or refused counts as exactly as what was read.
+#[test]
+fn the_final_sizes_of_streams_that_were_given_up_count() {
+    for side in BOTH {
+        // Stopped; refused for want of room in the session; refused before the session was there.
+        for case in 0..3 {
+            let config = Config {
+                flow_control: Some(FlowControl { max_data: 100, max_data_ceiling: 100, ..small() }),
+                max_early_streams: 0,
+                max_open_streams: if case == 1 { 0 } else { 4096 },
+                ..config_of(Dialect::Draft16)
+            };
+            let mut rig = Rig::new(side, &config, Sessions::settings(&config));
+            match side {
+                Side::Client => rig.connect(),
+                Side::Server => drop(rig.ask("webtransport-h3")),
+            }
+            if case != 2 {
+                rig.establish();
+            }
+            let stream = rig.push_stream(Dir::Uni, id(0), &[1; 20]);
+            rig.pair.deliver(usize::MAX);
+            // Towards a server more comes while the stop is on its way; the reset tells of it.
+            rig.peer_end().push(stream, &[1; 20]);
+            let (end, _) = rig.pair.ends(side);
+            rig.node.pump(end);
+            if case == 0 {
+                rig.node.sessions.stop(stream, 1, end).unwrap();
+            }
+            rig.pair.deliver(usize::MAX);
+            assert!(rig.peer_end().stop_received(stream).is_some());
+            let size = rig.peer_end().sent_end(stream).unwrap() - preface(Dir::Uni, id(0)).len() as u64;
+            assert_eq!(size, if side.is_client() { 20 } else { 40 });
+            rig.run();
+            if case == 2 {
+                rig.establish();
+            }
+            // No more was granted for these: half a window is due at 50.
+            let limited = |rig: &Rig| {
+                let flow = rig.node.sessions.sessions[&id(0)].flow.as_ref().unwrap();
+                (flow.receive.data.received, flow.receive.data.limit)
+            };
+            assert_eq!(limited(&rig), (size, 100), "{side:?} {case}");
+            let other = rig.push_stream(Dir::Uni, id(0), &vec![1; 100 - size as usize]);
+            rig.run();
+            assert!(rig.node.sessions.is_open(id(0)));
+            // The application took none of the rest, unless there was no room for them.
+            assert_eq!(limited(&rig).1, if case == 1 { 200 } else { 100 }, "{side:?} {case}");
+            if case != 1 {
+                rig.peer_end().push(other, &[1]);
+                rig.run();
+                assert!(!rig.node.sessions.is_open(id(0)), "one byte too many");
+            }
+        }
+    }
+}
+
 #[test]
 fn early_streams_count_whether_kept_or_refused() {
     let config = Config {

@@ -95,6 +95,78 @@ fn read(events: &[Event], writer: &Writer, arrived: &mut Arrived, node: &mut Nod
     }
 }
 
+/// Moves all that is planned, two sessions and both sides, until nothing moves any more.
+fn transfer(
+    plans: Vec<Vec<(usize, Way)>>,
+    (piece, window): (usize, u64),
+    (max_data, streams): (u64, u64),
+) -> Result<(), TestCaseError> {
+    let flow = FlowControl {
+        max_data,
+        max_data_ceiling: max_data * 3,
+        max_streams_bidi: streams,
+        max_streams_uni: streams,
+    };
+    let config = Config { flow_control: Some(flow), max_sessions: 2, ..config_of(Dialect::Draft16) };
+    let mut duo = Duo::new(&config, &config);
+    duo.run();
+    for index in 0..2 {
+        duo.connect();
+        let (node, end) = (&mut duo.server, &mut duo.pair.server);
+        node.sessions.accept(id(index), HeaderMap::new(), &mut node.h3, end).unwrap();
+        duo.run();
+    }
+    (duo.pair.client.window, duo.pair.server.window) = (window, window);
+    let mut writers: Vec<(Side, Writer)> = Vec::new();
+    for (at, planned) in plans.into_iter().enumerate() {
+        let (sending, expected) = Default::default();
+        let writer = Writer { session: id(at as u64 / 2), planned, sending, expected };
+        writers.push((BOTH[at % 2], writer));
+    }
+    for (side, writer) in &mut writers {
+        let ((node, end), _) = duo.ends(*side);
+        writer.open(node, end);
+    }
+    let mut arrived = Arrived::new();
+    let mut idle = 0;
+    while idle < 3 {
+        duo.client.flush(&mut duo.pair.client);
+        duo.server.flush(&mut duo.pair.server);
+        let moved = duo.pair.deliver(piece);
+        duo.client.pump(&mut duo.pair.client);
+        duo.server.pump(&mut duo.pair.server);
+        let events = BOTH.map(|side| std::mem::take(&mut duo.ends(side).0.0.events));
+        for (side, writer) in &mut writers {
+            let (own, peer) = if side.is_client() { (0, 1) } else { (1, 0) };
+            let ((node, end), (peer_node, peer_end)) = duo.ends(*side);
+            writer.on_events(&events[own], node, end);
+            read(&events[peer], writer, &mut arrived, peer_node, peer_end);
+        }
+        idle = if moved { 0 } else { idle + 1 };
+    }
+    for (_, writer) in &writers {
+        prop_assert!(writer.planned.is_empty(), "not opened: {:?}", writer);
+        prop_assert!(writer.sending.is_empty(), "not sent: {:?}", writer);
+        for (stream, (size, way)) in &writer.expected {
+            if *way == Way::Whole {
+                prop_assert_eq!(arrived.get(stream), Some(&(*size, true)));
+            }
+        }
+    }
+    for node in [&duo.client, &duo.server] {
+        prop_assert!(node.sessions.is_open(id(0)) && node.sessions.is_open(id(1)));
+        prop_assert_eq!(node.sessions.open_streams(), 0);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_window_of_one_byte_survives_a_stop() {
+    let nothing = || vec![(0, Way::Whole)];
+    let plans = vec![nothing(), nothing(), nothing(), vec![(27, Way::Whole), (165, Way::Stop)]];
+    transfer(plans, (1, 168), (1, 1)).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
@@ -105,61 +177,6 @@ proptest! {
         max_data in 1_u64..200,
         streams in 1_u64..5,
     ) {
-        let flow = FlowControl {
-            max_data,
-            max_data_ceiling: max_data * 3,
-            max_streams_bidi: streams,
-            max_streams_uni: streams,
-        };
-        let config = Config { flow_control: Some(flow), max_sessions: 2, ..config_of(Dialect::Draft16) };
-        let mut duo = Duo::new(&config, &config);
-        duo.run();
-        for index in 0..2 {
-            duo.connect();
-            let (node, end) = (&mut duo.server, &mut duo.pair.server);
-            node.sessions.accept(id(index), HeaderMap::new(), &mut node.h3, end).unwrap();
-            duo.run();
-        }
-        (duo.pair.client.window, duo.pair.server.window) = (window, window);
-        let mut writers: Vec<(Side, Writer)> = Vec::new();
-        for (at, planned) in plans.into_iter().enumerate() {
-            let (sending, expected) = Default::default();
-            let writer = Writer { session: id(at as u64 / 2), planned, sending, expected };
-            writers.push((BOTH[at % 2], writer));
-        }
-        for (side, writer) in &mut writers {
-            let ((node, end), _) = duo.ends(*side);
-            writer.open(node, end);
-        }
-        let mut arrived = Arrived::new();
-        let mut idle = 0;
-        while idle < 3 {
-            duo.client.flush(&mut duo.pair.client);
-            duo.server.flush(&mut duo.pair.server);
-            let moved = duo.pair.deliver(piece);
-            duo.client.pump(&mut duo.pair.client);
-            duo.server.pump(&mut duo.pair.server);
-            let events = BOTH.map(|side| std::mem::take(&mut duo.ends(side).0.0.events));
-            for (side, writer) in &mut writers {
-                let (own, peer) = if side.is_client() { (0, 1) } else { (1, 0) };
-                let ((node, end), (peer_node, peer_end)) = duo.ends(*side);
-                writer.on_events(&events[own], node, end);
-                read(&events[peer], writer, &mut arrived, peer_node, peer_end);
-            }
-            idle = if moved { 0 } else { idle + 1 };
-        }
-        for (_, writer) in &writers {
-            prop_assert!(writer.planned.is_empty(), "not opened: {:?}", writer);
-            prop_assert!(writer.sending.is_empty(), "not sent: {:?}", writer);
-            for (stream, (size, way)) in &writer.expected {
-                if *way == Way::Whole {
-                    prop_assert_eq!(arrived.get(stream), Some(&(*size, true)));
-                }
-            }
-        }
-        for node in [&duo.client, &duo.server] {
-            prop_assert!(node.sessions.is_open(id(0)) && node.sessions.is_open(id(1)));
-            prop_assert_eq!(node.sessions.open_streams(), 0);
-        }
+        transfer(plans, (piece, window), (max_data, streams))?;
     }
 }

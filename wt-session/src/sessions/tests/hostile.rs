@@ -437,6 +437,41 @@ fn a_stop_that_comes_with_the_preface_is_told() {
 }
 
 #[test]
+fn a_stop_that_comes_before_the_preface_is_told() {
+    let code = crate::codes::to_http(7);
+    for side in BOTH {
+        for early in [false, true] {
+            let mut rig = Rig::pending(side, Dialect::Draft16);
+            if !early {
+                rig.establish();
+            }
+            let bytes = preface(Dir::Bidi, id(0));
+            let end = rig.peer_end();
+            let stream = end.open(Dir::Bidi).unwrap();
+            end.push(stream, &bytes[..1]);
+            end.stop_sending(stream, code).unwrap();
+            rig.run();
+            rig.peer_end().push(stream, &bytes[1..]);
+            rig.run();
+            if early {
+                rig.establish();
+            }
+            let about: Vec<&Event> = rig
+                .node
+                .events
+                .iter()
+                .filter(|event| matches!(event, Event::StreamOpened { .. } | Event::Stopped { .. }))
+                .collect();
+            assert!(
+                matches!(about[..], [Event::StreamOpened { stream: opened, .. }, Event::Stopped { stream: of, code: Some(7) }]
+                    if *opened == stream && *of == stream),
+                "{side:?} {early} {about:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn w24_nothing_of_a_rejected_session_reaches_the_application() {
     let mut rig = Rig::pending(Side::Server, Dialect::Draft16);
     rig.send(&[capsule(0, b"datagram"), capsule(DRAIN, b"")].concat());
