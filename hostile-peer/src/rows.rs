@@ -45,11 +45,5 @@ pub const PENDING: &[Pending] = &[
     pending("Q10", "", "a dynamic table: without one no stream can block; a section that needs one is Q07"),
     pending("Q11", "", "a dynamic table: without one no stream can block"),
     pending("Q17", "", "0-RTT with a dynamic table: settings are not remembered"),
-    pending(
-        "W11",
-        "",
-        "session flow control: it is never negotiated; that the capsules are ignored then is W14",
-    ),
-    pending("W12", "", "session flow control: it is never negotiated"),
     pending("W23", "", "0-RTT with session flow control: settings are not remembered"),
 ];
