@@ -6,7 +6,7 @@ use http::{
     HeaderMap, StatusCode,
     uri::{Authority, PathAndQuery},
 };
-use quic_core::{Dir, StreamId};
+use quic_core::{Dir, Priority, StreamId};
 
 use crate::{Dialect, Refusal, SessionError};
 
@@ -66,6 +66,10 @@ pub struct SessionRequest {
     pub headers: HeaderMap,
     /// The application protocols that the client offers, best first (§3.3).
     pub protocols: Vec<String>,
+    /// The rank that the client asks for by a `priority` field or an earlier `PRIORITY_UPDATE` (RFC 9218 §4): `urgency` 0
+    /// (first) to 7 (last) and `incremental`; urgency 3, not incremental if it asks for none. It is meant for the whole
+    /// session, and applied to the CONNECT stream only: streams and datagrams are the caller's to rank.
+    pub priority: Priority,
     /// The rules that apply.
     pub dialect: Dialect,
     /// Why these.
@@ -158,6 +162,14 @@ pub enum Event {
         session: SessionId,
         /// The payload.
         payload: Bytes,
+    },
+    /// The client ranks a session anew (server), as [`SessionRequest::priority`] did first: by `PRIORITY_UPDATE`
+    /// (RFC 9218 §7.2).
+    Ranked {
+        /// The session: one that the application is to decide on, or an open one.
+        session: SessionId,
+        /// The rank.
+        priority: Priority,
     },
     /// The peer asks to wind the session up; it lives on (§4.7). Once.
     Draining {

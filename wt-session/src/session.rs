@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use h3_core::{RequestHead, capsule::CapsuleReader};
-use quic_core::{Dir, StreamId, base::varint};
+use quic_core::{Dir, Priority, StreamId, base::varint};
 
 use crate::{
     Dialect, FlowViolation, RequestId, SessionId,
@@ -18,8 +18,8 @@ const TYPE_UNI: u64 = 0x54;
 
 #[derive(Debug)]
 pub(crate) enum State {
-    /// Server: the request came, the client's SETTINGS did not (§3.1).
-    Waiting(Box<RequestHead>),
+    /// Server: the request came with this rank, the client's SETTINGS did not (§3.1).
+    Waiting(Box<RequestHead>, Priority),
     /// Server: the application decides.
     Asked,
     /// Client: the CONNECT was sent.

@@ -44,7 +44,7 @@ impl Sessions {
                 self.end(session, Ok(info), false, false, t);
                 self.break_off(session, code::H3_REQUEST_REJECTED, h3, t);
             }
-            State::Waiting(_) | State::Ended { .. } => {}
+            State::Waiting(..) | State::Ended { .. } => {}
         }
         self.take_http_events(h3, t);
     }
@@ -148,7 +148,7 @@ impl Sessions {
             },
             State::Ended { .. } => self.forget(id),
             State::Requested => self.refuse(id, Refusal::NoResponse, code::H3_REQUEST_CANCELLED, h3, t),
-            State::Asked | State::Waiting(_) => {
+            State::Asked | State::Waiting(..) => {
                 self.end(id, Ok(CloseInfo::default()), false, true, t);
                 self.break_off(id, code::H3_REQUEST_CANCELLED, h3, t);
             }
@@ -190,7 +190,7 @@ impl Sessions {
             State::Open if code == WT_SESSION_GONE => {}
             // The response is on the way.
             State::Requested | State::Ended { .. } => {}
-            State::Open | State::Asked | State::Waiting(_) => {
+            State::Open | State::Asked | State::Waiting(..) => {
                 self.fail(id, SessionError::Stopped(code), WT_SESSION_GONE, h3, t);
             }
         }
@@ -266,7 +266,7 @@ impl Sessions {
         // What is still read of its streams counts no more.
         (session.flow, session.fault) = (None, None);
         self.end_streams(id, clean, t);
-        if matches!(was, State::Waiting(_)) {
+        if matches!(was, State::Waiting(..)) {
             // The application never heard of it.
             self.sessions.remove(&id);
         } else {

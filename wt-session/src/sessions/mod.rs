@@ -224,7 +224,7 @@ impl Sessions {
             (Http::Datagram { stream, payload }, _) => self.on_datagram(stream, payload, h3),
             (Http::Request { stream, head, priority }, _) => {
                 if head.protocol.as_ref().is_some_and(|protocol| dialect::is_token(protocol.as_str())) {
-                    self.on_request(SessionId(stream), head, h3, t);
+                    self.on_request(SessionId(stream), head, priority, h3, t);
                 } else {
                     self.drop_early(SessionId(stream), crate::codes::WT_BUFFERED_STREAM_REJECTED, t);
                     self.events.push_back(Event::Http(Http::Request { stream, head, priority }));
@@ -265,6 +265,7 @@ impl Sessions {
             Http::Stopped { code, .. } => self.on_stopped(id, code, h3, t),
             Http::StreamError { violation, .. } => self.on_stream_error(id, violation, t),
             Http::Writable { .. } => self.flush_capsules(id, h3, t),
+            Http::PriorityUpdate { priority, .. } => self.on_priority(id, priority),
             event => self.events.push_back(Event::Http(event)),
         }
     }
@@ -279,6 +280,7 @@ impl Sessions {
             | Http::Reset { stream, .. }
             | Http::Stopped { stream, .. }
             | Http::StreamError { stream, .. }
+            | Http::PriorityUpdate { stream, .. }
             | Http::Writable { stream } => SessionId(*stream),
             _ => return None,
         };
@@ -302,7 +304,7 @@ impl Sessions {
                 State::Open | State::Asked => self
                     .events
                     .push_back(Event::Closed { session: id, result: Err(SessionError::ConnectionLost) }),
-                State::Waiting(_) | State::Ended { .. } => {}
+                State::Waiting(..) | State::Ended { .. } => {}
             }
         }
         self.streams = HashMap::new();

@@ -6,6 +6,7 @@ use h3_core::{
     error::{SendError, code},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, uri::Scheme};
+use quic_core::Priority;
 
 use super::{Sessions, parameters};
 use crate::{
@@ -21,6 +22,7 @@ impl Sessions {
         &mut self,
         id: SessionId,
         head: Box<RequestHead>,
+        priority: Priority,
         h3: &mut Connection,
         t: &mut T,
     ) {
@@ -29,7 +31,7 @@ impl Sessions {
         if self.session_count() as u64 >= max {
             return self.refuse(id, Refusal::TooManySessions { max }, code::H3_REQUEST_REJECTED, h3, t);
         }
-        let state = State::Waiting(head);
+        let state = State::Waiting(head, priority);
         self.sessions.insert(id, Session::new(id, state, Dialect::Draft16, String::new()));
         self.decide(id, h3, t);
     }
@@ -46,7 +48,7 @@ impl Sessions {
     /// Hands a waiting request to the application, once the client's SETTINGS are there (§3.1).
     fn decide<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
         let Some(peer) = h3.peer_settings() else { return };
-        if !self.sessions.get(&id).is_some_and(|session| matches!(session.state, State::Waiting(_))) {
+        if !self.sessions.get(&id).is_some_and(|session| matches!(session.state, State::Waiting(..))) {
             return;
         }
         // §5.1: without flow control one at a time.
@@ -56,7 +58,9 @@ impl Sessions {
             return self.refuse(id, Refusal::TooManySessions { max }, code::H3_REQUEST_REJECTED, h3, t);
         }
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let State::Waiting(head) = std::mem::replace(&mut session.state, State::Asked) else { return };
+        let State::Waiting(head, priority) = std::mem::replace(&mut session.state, State::Asked) else {
+            return;
+        };
         let agreed = negotiate(h3.settings(), peer, parameters(t), self.side, self.config.strict);
         let agreed = agreed.and_then(|agreed| check_head(&head, agreed, self.config.strict));
         match agreed {
@@ -66,11 +70,20 @@ impl Sessions {
                 if let Some(session) = self.sessions.get_mut(&id) {
                     session.flow = flow;
                 }
-                let request = Box::new(session_request(*head, dialect, why));
+                let request = Box::new(session_request(*head, priority, dialect, why));
                 self.events.push_back(Event::Incoming { session: id, request });
             }
             // §3.1, §7.1: malformed.
             Err(reason) => self.refuse(id, reason, code::H3_MESSAGE_ERROR, h3, t),
+        }
+    }
+
+    /// `PRIORITY_UPDATE` for a CONNECT stream, which HTTP/3 has ranked itself. It comes after SETTINGS, on one stream with
+    /// them: the application has heard of the session before, or never does.
+    pub(super) fn on_priority(&mut self, id: SessionId, priority: Priority) {
+        let known = |session: &&Session| matches!(session.state, State::Asked | State::Open);
+        if self.sessions.get(&id).filter(known).is_some() {
+            self.events.push_back(Event::Ranked { session: id, priority });
         }
     }
 
@@ -144,7 +157,7 @@ fn check_head(head: &RequestHead, agreed: Negotiated, strict: bool) -> Result<Ne
     Ok(agreed)
 }
 
-fn session_request(head: RequestHead, dialect: Dialect, why: String) -> SessionRequest {
+fn session_request(head: RequestHead, priority: Priority, dialect: Dialect, why: String) -> SessionRequest {
     let origin = head.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
     SessionRequest {
         origin: origin.map(str::to_owned),
@@ -153,6 +166,7 @@ fn session_request(head: RequestHead, dialect: Dialect, why: String) -> SessionR
         authority: head.authority.unwrap_or_else(|| http::uri::Authority::from_static("")),
         path: head.path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/")),
         headers: head.headers,
+        priority,
         dialect,
         why,
     }

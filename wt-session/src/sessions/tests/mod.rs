@@ -7,6 +7,7 @@ mod flow_drawn;
 mod flow_rules;
 mod hostile;
 mod negotiation;
+mod priority;
 mod several;
 
 use bytes::Bytes;
@@ -87,6 +88,7 @@ fn names(events: &[Event]) -> Vec<&'static str> {
             Event::Sent { .. } => "sent",
             Event::StreamsAvailable { .. } => "available",
             Event::Datagram { .. } => "datagram",
+            Event::Ranked { .. } => "ranked",
             Event::Draining { .. } => "draining",
             Event::Closed { .. } => "closed",
             Event::Finished { .. } => "finished",

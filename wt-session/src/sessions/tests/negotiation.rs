@@ -119,7 +119,7 @@ fn w17_nothing_before_the_clients_settings() {
         pair.deliver(usize::MAX);
         pair.client.events.drain(..).for_each(drop);
         // A CONNECT as a real peer encodes it, taken from another pair.
-        let connect = encoded_connect(&mut peer);
+        let connect = encoded_connect(&mut peer, HeaderMap::new());
         let stream = pair.client.open(Dir::Bidi).unwrap();
         pair.client.push(stream, &connect);
         pair.deliver(usize::MAX);
@@ -147,8 +147,8 @@ fn w17_nothing_before_the_clients_settings() {
     }
 }
 
-/// The bytes of a CONNECT stream.
-fn encoded_connect(client: &mut Connection) -> Vec<u8> {
+/// The bytes of a CONNECT stream with these fields.
+pub(super) fn encoded_connect(client: &mut Connection, headers: HeaderMap) -> Vec<u8> {
     let mut rig = Pair::new();
     let mut server = Connection::new(h3_core::Config::new(settings_of(Dialect::Draft16)), Side::Server);
     client.start(&mut rig.client);
@@ -159,6 +159,7 @@ fn encoded_connect(client: &mut Connection) -> Vec<u8> {
     }
     let mut head = RequestHead::new(http::Method::CONNECT, "a.test".parse().unwrap(), "/".parse().unwrap());
     head.protocol = h3_core::Protocol::new(Bytes::from_static(b"webtransport-h3"));
+    head.headers = headers;
     let stream = client.send_request(&head, false, &mut rig.client).unwrap();
     rig.deliver(usize::MAX);
     rig.server.pull(stream)
