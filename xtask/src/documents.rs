@@ -9,7 +9,7 @@ use std::{
 use crate::verdict::Outcome;
 
 /// Documents whose words in backticks are files (with a slash) or tests (with an underscore, in lower case).
-const CHECKED: &[&str] = &["docs/compliance.md", "docs/security.md"];
+const CHECKED: &[&str] = &["docs/compliance.md", "docs/security.md", "docs/w3c.md"];
 
 /// Checks them; `root` is the workspace.
 pub(crate) fn check(root: &Path) -> Outcome {
