@@ -20,9 +20,9 @@ const FLAGS: &[&str] = &[
     "--disable-sync",
 ];
 
-/// Chromium with the test page open.
+/// Chromium with the test page open; with its experimental features of the web platform, or, as users have it, without.
 #[derive(Debug)]
-pub struct Chromium {
+pub struct Chromium<const EXPERIMENTAL: bool = false> {
     client: Client,
     profile: PathBuf,
     page: Page,
@@ -40,7 +40,7 @@ async fn driver(chromedriver: &Path) -> (Process, String) {
     }
 }
 
-impl Browser for Chromium {
+impl<const EXPERIMENTAL: bool> Browser for Chromium<EXPERIMENTAL> {
     async fn start(name: &str) -> Option<Self> {
         let chromium = program("WEFT_CHROMIUM", &["chromium", "chromium-browser", "google-chrome"])?;
         let chromedriver = program("WEFT_CHROMEDRIVER", &["chromedriver"])?;
@@ -48,6 +48,9 @@ impl Browser for Chromium {
         let profile = scratch(name);
         let mut flags: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
         flags.push(format!("--user-data-dir={}", profile.display()));
+        if EXPERIMENTAL {
+            flags.push("--enable-experimental-web-platform-features".to_owned());
+        }
         let mut capabilities = Map::new();
         capabilities.insert("browserName".to_owned(), json!("chrome"));
         capabilities.insert("goog:chromeOptions".to_owned(), json!({ "binary": chromium, "args": flags }));

@@ -1,7 +1,12 @@
 //! What a browser does with a WebTransport server, whichever it is.
 //!
 //! A server that plays along has `/echo` (each stream and datagram comes back, a unidirectional stream on a new one)
-//! and `/close` (closed by the server at once with code 7 and reason "bye"), and refuses every other path with 404.
+//! and `/close` (closed by the server at once with code 7 and reason "bye"), and refuses every other path with 404. The
+//! scenarios in the modules below know our own server, which has more paths.
+
+pub mod datagrams;
+pub mod session;
+pub mod streams;
 
 use serde_json::{Value, json};
 

@@ -1,123 +1,122 @@
-//! Our server, as the scenarios want it, in the test's own process.
+//! What the server does with the sessions of each path.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
-use tokio::{sync::mpsc, task::JoinHandle};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::sync::{mpsc, watch};
 use wt_api::{
-    AcceptOptions, BidirectionalStream, CloseInfo, HttpRequest, HttpResponse, Identity, Request,
-    SendStreamOptions, WebTransport, WebTransportError,
+    AcceptOptions, BidirectionalStream, CloseInfo, Request, SendStreamOptions, WebTransport,
+    WebTransportError,
 };
 
-use crate::{LIMIT, certificate::Certificate, scenarios::Place};
-
-/// What the server saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// A session was accepted: its origin and dialect.
-    Session(Option<String>, &'static str),
-    /// A session ended, by a close or in another way.
-    Closed(Result<CloseInfo, String>),
-    /// The peer reset a stream, with the code if it has one.
-    Reset(Option<u32>),
-    /// The peer asked to stop sending, with the code if it has one.
-    Stopped(Option<u32>),
-}
-
-/// A running server on 127.0.0.1. It has `/echo`, `/close` (closed at once with code 7, "bye") and `/reset/CODE` (a
-/// bidirectional stream that begins with `s` is stopped, any other reset, with that code); 405 for `/post-only`; 404 elsewhere.
-#[derive(Debug)]
-pub struct Server {
-    /// Where it is.
-    pub place: Place,
-    /// Its port.
-    pub port: u16,
-    seen: mpsc::UnboundedReceiver<Seen>,
-    task: JoinHandle<()>,
-}
-
-impl Server {
-    /// Starts it; sessions are open to pages of this origin.
-    ///
-    /// # Panics
-    /// If it cannot start.
-    #[must_use]
-    pub fn start(certificate: &Certificate, origin: &str) -> Self {
-        let identity = Identity::from_pem(certificate.certificate.as_bytes(), certificate.key.as_bytes());
-        let server = wt_api::Server::builder()
-            .identity(identity.expect("a certificate with its key"))
-            .listen(([127, 0, 0, 1], 0).into())
-            .allowed_origins([origin])
-            .http_handler(plain)
-            .build()
-            .expect("a server");
-        let port = server.local_addresses()[0].port();
-        let (tell, seen) = mpsc::unbounded_channel();
-        let task = tokio::spawn(async move {
-            while let Some(request) = server.accept().await {
-                tokio::spawn(serve(request, tell.clone()));
-            }
-        });
-        Self { place: Place::new(port, &certificate.hash), port, seen, task }
-    }
-
-    /// Waits until the server has seen what `wanted` picks out.
-    ///
-    /// # Panics
-    /// If it does not in time; what it saw instead is told.
-    pub async fn saw(&mut self, what: &str, wanted: impl Fn(&Seen) -> bool) -> Seen {
-        let mut others = Vec::new();
-        let waiting = tokio::time::timeout(LIMIT, async {
-            loop {
-                let seen = self.seen.recv().await.expect("the server runs");
-                if wanted(&seen) {
-                    return seen;
-                }
-                others.push(seen);
-            }
-        });
-        let found = waiting.await.ok();
-        found.unwrap_or_else(|| panic!("no {what} within {LIMIT:?}, but {others:?}"))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-fn plain(request: &HttpRequest) -> HttpResponse {
-    let size = request.path.strip_prefix("/bytes/").and_then(|size| size.parse::<usize>().ok());
-    match (request.path.as_str(), size) {
-        ("/", _) => HttpResponse::new(StatusCode::OK).with_body("weft says hello\n"),
-        (_, Some(size @ ..10_000_000)) => HttpResponse::new(StatusCode::OK).with_body(vec![b'x'; size]),
-        _ => HttpResponse::new(StatusCode::NOT_FOUND),
-    }
-}
+use super::Seen;
 
 type Tell = mpsc::UnboundedSender<Seen>;
 
-async fn serve(request: Request, tell: Tell) {
+pub(super) async fn serve(request: Request, tell: Tell, mut release: watch::Receiver<bool>) {
     let (path, origin, dialect) =
         (request.path().to_owned(), request.origin().map(str::to_owned), request.dialect());
     let reset_code = path.strip_prefix("/reset/").and_then(|code| code.parse().ok());
+    let mut options = AcceptOptions::new();
     match path.as_str() {
-        "/echo" | "/close" => {}
+        "/echo" | "/close" | "/drain" | "/opens" | "/patient" | "/order" => {}
+        "/last-protocol" => options = last_protocol(&request),
+        "/fields" => options = last_protocol(&request).headers(answer(request.headers())),
         _ if reset_code.is_some() => {}
         "/post-only" => return request.reject(StatusCode::METHOD_NOT_ALLOWED).await,
         _ => return request.reject(StatusCode::NOT_FOUND).await,
     }
-    let Ok(session) = request.accept(AcceptOptions::new()).await else { return };
+    let Ok(session) = request.accept(options).await else { return };
     let _ = tell.send(Seen::Session(origin, dialect));
+    if matches!(path.as_str(), "/patient" | "/order") {
+        let _ = release.wait_for(|&released| released).await;
+    }
     match (path.as_str(), reset_code) {
         ("/close", _) => session.close(CloseInfo { close_code: 7, reason: "bye".to_owned() }),
+        ("/opens", _) => drop(open_streams(&session).await),
+        ("/patient", _) => drop(count_bytes(&session).await),
+        ("/order", _) => drop(tell_order(&session).await),
         (_, Some(code)) => reset_streams(&session, code).await,
-        _ => echo(&session, &tell).await,
+        (path, _) => {
+            if path == "/drain" {
+                session.drain();
+            }
+            echo(&session, &tell).await;
+        }
     }
     let closed = session.closed().await.map_err(|error| error.to_string());
     let _ = tell.send(Seen::Closed(closed));
+}
+
+fn last_protocol(request: &Request) -> AcceptOptions {
+    let options = AcceptOptions::new();
+    match request.protocols().last() {
+        Some(protocol) => options.protocol(protocol),
+        None => options,
+    }
+}
+
+fn answer(asked: &HeaderMap) -> HeaderMap {
+    let nothing = HeaderValue::from_static("nothing was asked");
+    let answer = asked.get("x-question").cloned().unwrap_or(nothing);
+    std::iter::once((http::HeaderName::from_static("x-answer"), answer)).collect()
+}
+
+async fn open_streams(session: &WebTransport) -> Result<(), WebTransportError> {
+    let mut one = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
+    one.write_all(b"one way").await?;
+    one.finish()?;
+    let mut both = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    both.writable.write_all(b"both ways: ").await?;
+    while let Some(chunk) = both.readable.read_chunk(64 << 10).await? {
+        both.writable.write_chunk(chunk).await?;
+    }
+    both.writable.finish()?;
+    one.finished().await?;
+    both.writable.finished().await
+}
+
+async fn count_bytes(session: &WebTransport) -> Result<(), WebTransportError> {
+    let mut incoming = session.incoming_bidirectional_streams();
+    while let Some(stream) = incoming.next().await {
+        let mut stream = stream?;
+        let mut count = 0;
+        while let Some(chunk) = stream.readable.read_chunk(64 << 10).await? {
+            count += chunk.len();
+        }
+        stream.writable.write_all(count.to_string().as_bytes()).await?;
+        stream.writable.finish()?;
+        stream.writable.finished().await?;
+    }
+    Ok(())
+}
+
+async fn tell_order(session: &WebTransport) -> Result<(), WebTransportError> {
+    let (tell, mut ended) = mpsc::unbounded_channel();
+    let mut incoming = session.incoming_bidirectional_streams();
+    for _ in 0..2 {
+        let Some(stream) = incoming.next().await else { break };
+        let (mut stream, tell) = (stream?, tell.clone());
+        tokio::spawn(async move {
+            let mut first = None;
+            while let Ok(Some(chunk)) = stream.readable.read_chunk(64 << 10).await {
+                first = first.or(chunk.first().copied());
+            }
+            let _ = tell.send(first);
+            let _ = stream.writable.finish();
+            let _ = stream.writable.finished().await;
+        });
+    }
+    drop(tell);
+    let mut order = Vec::new();
+    while let Some(first) = ended.recv().await {
+        order.extend(first);
+    }
+    let mut answer = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
+    answer.write_all(&order).await?;
+    answer.finish()?;
+    answer.finished().await
 }
 
 async fn reset_streams(session: &WebTransport, code: u32) {
