@@ -133,6 +133,7 @@ impl Drop for Attempts {
 }
 
 /// What all attempts of a client share.
+#[derive(Clone)]
 pub(crate) struct Connector {
     pub(crate) runtime: RuntimeHandle,
     pub(crate) target: Target,
@@ -230,7 +231,15 @@ impl Connector {
     /// # Errors
     /// Why there is no connection, unless `established` has told its own error.
     pub(crate) async fn run(&self, established: impl Future<Output = ()>) -> Result<(), ErrorCause> {
-        let deadline: Timestamp = self.runtime.now() + self.timeout;
+        self.run_until(self.runtime.now() + self.timeout, established).await
+    }
+
+    /// The same with the end of the connect timeout.
+    async fn run_until(
+        &self,
+        deadline: Timestamp,
+        established: impl Future<Output = ()>,
+    ) -> Result<(), ErrorCause> {
         let mut attempts = Attempts::default();
         let work = async {
             self.race(&attempts).await?;
@@ -367,7 +376,7 @@ impl Connector {
             let handed_back = poll_fn(|cx| session.poll_handed_back(cx));
             let again = if new {
                 let _maker = Maker(&pooled);
-                match first_of(self.pooled(&pooled).run(ready(session)), handed_back).await {
+                match first_of(self.pooled(&pooled).run_until(deadline, ready(session)), handed_back).await {
                     Some(result) => return result,
                     None => true,
                 }
@@ -399,15 +408,7 @@ impl Connector {
             })),
             job @ ClientJob::Get(_) => job.clone(),
         };
-        Self {
-            runtime: Arc::clone(&self.runtime),
-            target: self.target.clone(),
-            tls: Arc::clone(&self.tls),
-            verdict: self.verdict.clone(),
-            transport: self.transport.clone(),
-            timeout: self.timeout,
-            job,
-        }
+        Self { job, ..self.clone() }
     }
 
     /// The attempt that won is open to others.

@@ -113,28 +113,6 @@ async fn dropping_the_last_handle_closes_with_code_zero() {
 }
 
 #[tokio::test]
-async fn data_of_finished_streams_is_delivered_before_the_close() {
-    let server = server();
-    let (client, accepted) = pair(&server).await;
-    let data = vec![5; 700_000];
-    for _ in 0..3 {
-        let mut stream = within(client.create_unidirectional_stream(open())).await.unwrap();
-        within(stream.write_all(&data)).await.unwrap();
-        stream.finish().unwrap();
-    }
-    client.close(CloseInfo { close_code: 1, reason: String::new() });
-    let mut incoming = accepted.incoming_unidirectional_streams();
-    let mut whole = 0;
-    while let Some(stream) = within(incoming.next()).await {
-        let received = within(stream.unwrap().read_to_end(data.len())).await.unwrap();
-        assert_eq!(received.len(), data.len());
-        whole += 1;
-    }
-    assert_eq!(whole, 3);
-    assert_eq!(within(accepted.closed()).await.unwrap().close_code, 1);
-}
-
-#[tokio::test]
 async fn resets_and_stops_carry_their_codes() {
     let server = server();
     let (client, accepted) = pair(&server).await;

@@ -58,7 +58,9 @@ async fn properties(one: &WebTransport, other: &WebTransport, draft: &str) {
         assert_eq!(session.protocol().as_deref(), Some("one"));
         assert_eq!(session.reliability(), Reliability::SupportsUnreliable);
         assert_eq!(session.congestion_control(), CongestionControl::Default, "none is specialised yet");
-        assert_eq!(session.response_headers().unwrap()["x-answered"], "yes");
+        let headers = session.response_headers().unwrap();
+        assert_eq!(headers["x-answered"], "yes");
+        assert!(!headers.contains_key("wt-protocol"), "protocol() tells it");
         assert_eq!(session.request_headers()["x-asked"], "yes");
         session.set_anticipated_concurrent_incoming_bidirectional_streams(3_000);
         session.set_anticipated_concurrent_incoming_unidirectional_streams(3_000);

@@ -299,3 +299,59 @@ fn a_request_that_was_refused_without_an_answer_is_made_again_once_on_another_co
         exchange(&kept, &server, 1_000).await;
     });
 }
+
+/// The attempt that lost, here one that nobody answers, ends without a word about the connection that stands.
+#[test]
+fn a_connection_is_shared_that_won_a_race_of_addresses() {
+    let network = Network::new(42);
+    let (four, six) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+    let host = network.host_at("server", [four]);
+    let client = network.host_at("client", ["192.0.2.2".parse().unwrap(), "2001:db8::2".parse().unwrap()]);
+    let server = host.enter(|| Server::builder().identity(network.identity(["server"])).build().unwrap());
+    network.name("both", [six, four]);
+    network.run(async {
+        let mut addresses = Vec::new();
+        let mut sessions = Vec::new();
+        for _ in 0..3 {
+            sessions.push(client.enter(|| WebTransport::new("https://both/", pooled()).unwrap()));
+            let request = server.accept().await.unwrap();
+            addresses.push(request.remote_address());
+            sessions.push(request.accept(AcceptOptions::new()).await.unwrap());
+            network.sleep(seconds(1)).await;
+        }
+        assert!(addresses.iter().all(|address| *address == addresses[0]), "{addresses:?}");
+    });
+}
+
+/// RFC 9218: of two sessions on a connection the more urgent one goes first, as its client asked.
+#[test]
+fn a_session_is_as_urgent_as_its_client_asked() {
+    let world = World::new(43, |builder| builder);
+    world.network.run(async {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("priority", "u=6".parse().unwrap());
+        let late = world.ask(pooled().headers(headers));
+        let late_server = world.server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
+        late.ready().await.unwrap();
+        let (usual, usual_server, _) = world.session().await;
+        let send = async |session: &WebTransport| {
+            let mut stream = session.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+            stream.write_all(&pattern(1, 1_000_000)).await.unwrap();
+            stream.finished().await.unwrap();
+        };
+        let receive = async |session: &WebTransport| {
+            let mut stream = session.incoming_unidirectional_streams().next().await.unwrap().unwrap();
+            assert_eq!(stream.read_to_end(1_000_000).await.unwrap().len(), 1_000_000);
+            world.network.now()
+        };
+        let begin = world.network.now();
+        let (.., first, last) =
+            tokio::join!(send(&late_server), send(&usual_server), receive(&usual), receive(&late));
+        // 10 Mbit/s carry a megabyte in 0.8 s: the one goes first, and the other has to wait for it.
+        let (first, last) = (first - begin, last - begin);
+        assert!(
+            first < Duration::from_millis(1_200) && last > Duration::from_millis(1_500),
+            "{first:?} {last:?}"
+        );
+    });
+}

@@ -311,7 +311,9 @@ fn an_atomic_write_goes_whole_or_not_at_all() {
         stream.atomic_write(pattern(1, 50_000)).await.unwrap();
         let error = stream.atomic_write(pattern(2, 100 << 20)).await.unwrap_err();
         assert!(matches!(error.cause(), ErrorCause::WouldBlock { size: 104_857_600 }), "{error}");
+        stream.atomic_write(Bytes::new()).await.unwrap();
         stream.write_all(&pattern(3, 10)).await.unwrap();
+        stream.atomic_write(Bytes::new()).await.unwrap();
         stream.finish().unwrap();
         let mut received = pair.server.incoming_unidirectional_streams().next().await.unwrap().unwrap();
         let data = received.read_to_end(usize::MAX).await.unwrap();

@@ -267,6 +267,29 @@ fn codes_and_reasons_of_a_close_arrive_from_both_sides() {
 
 /// The capsule and its first repetitions are lost: the connection does not end before a later one can arrive.
 #[test]
+fn data_of_finished_streams_is_delivered_before_the_close() {
+    let pair = testing::pair(24);
+    pair.network.run(async {
+        // All of it fits into the windows: a reader that comes late holds nothing up.
+        let data = pattern(5, 200_000);
+        for _ in 0..3 {
+            let mut stream = pair.client.create_unidirectional_stream(Default::default()).await.unwrap();
+            stream.write_chunk(data.clone()).await.unwrap();
+            stream.finish().unwrap();
+        }
+        pair.client.close(close(1));
+        let mut incoming = pair.server.incoming_unidirectional_streams();
+        let mut whole = 0;
+        while let Some(stream) = incoming.next().await {
+            assert!(stream.unwrap().read_to_end(data.len()).await.unwrap() == data);
+            whole += 1;
+        }
+        assert_eq!(whole, 3);
+        assert_eq!(pair.server.closed().await.unwrap().close_code, 1);
+    });
+}
+
+#[test]
 fn a_close_outlives_an_outage_of_a_second() {
     for server_closes in [false, true] {
         let pair = testing::pair(14);

@@ -118,18 +118,18 @@ impl Conn {
         let wait = if closing { last_word(&self.quic) } else { patience(&self.quic) * 2 };
         rest.alarm = Some(now + wait);
         self.end_session(live, end);
-        let key = self.lives.add(rest);
+        self.lives.replace(key, rest);
         if failed {
             self.let_go(key, now);
         }
     }
 
-    /// The peer has ended its side, too: a client that closed the session ends its connection.
+    /// The peer has ended its side, too: a client that closed the session ends its connection, a server has nothing more
+    /// to wait for.
     pub(super) fn on_session_finished(&mut self, session: SessionId, now: Timestamp) {
         let closing = |live: &Live| matches!(live.phase, Phase::Closing);
         if let Some(key) = self.lives.key_of(session)
-            && !self.is_server()
-            && self.lives.get(key).is_some_and(closing)
+            && (self.is_server() || self.lives.get(key).is_some_and(closing))
         {
             self.let_go(key, now);
         }
@@ -160,9 +160,7 @@ impl Conn {
     /// Nobody came.
     pub(super) fn end_rest(&mut self, now: Timestamp) {
         if self.lives.is_empty() {
-            if let Some(pooled) = self.pooled() {
-                pooled.close();
-            }
+            self.leave_pool();
             self.quic.close(now, H3_NO_ERROR, b"");
         }
     }

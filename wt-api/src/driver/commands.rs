@@ -18,9 +18,10 @@ use crate::{
 /// Datagrams of one session before the next one has its turn.
 const DATAGRAM_TURN: usize = 16;
 
-/// How the connection ranks what a session sends: sessions share it equally.
-pub(super) fn priority(key: u32, rank: Rank) -> Priority {
-    Priority { bundle: key, group: rank.group, order: rank.order, ..Priority::default() }
+/// How the connection ranks what a session sends: by the urgency that its client asked for (RFC 9218 §4.1); sessions of
+/// the same one share the connection equally.
+pub(super) fn priority(key: u32, urgency: u8, Rank { group, order }: Rank) -> Priority {
+    Priority { urgency, bundle: key, group, order, ..Priority::default() }
 }
 
 impl Conn {
@@ -38,8 +39,8 @@ impl Conn {
         }
         if let Some(live) = self.lives.get_mut(key) {
             live.commands = commands;
-            self.pump_datagrams(now);
         }
+        while self.pump_datagrams_of(key, now) {}
     }
 
     fn on_command(&mut self, key: u32, command: Command, now: Timestamp) {
@@ -184,7 +185,7 @@ impl Conn {
     pub(super) fn pump_datagrams_of(&mut self, key: u32, now: Timestamp) -> bool {
         let Some(live) = self.lives.get_mut(key).filter(|live| live.established) else { return false };
         let Some(id) = live.id else { return false };
-        let Live { shared, datagrams_out: queue, .. } = live;
+        let Live { shared, datagrams_out: queue, urgency, .. } = live;
         let max_age = shared.take_datagrams(queue);
         let mut transport = ConnTransport::new(&mut self.quic, now);
         let (mut sent, mut expired, mut full) = (0, 0, false);
@@ -198,7 +199,7 @@ impl Conn {
                 continue;
             }
             let options = DatagramOptions::default()
-                .with_priority(priority(key, front.rank))
+                .with_priority(priority(key, *urgency, front.rank))
                 .with_max_age(max_age.map(|age| age.saturating_sub(waited)));
             match self.sessions.send_datagram_with(
                 id,

@@ -303,6 +303,10 @@ impl Conn {
         if !self.started || self.quic.is_closed() {
             return job.hand_back();
         }
+        // Given up while it waited for the connection.
+        if job.shared.is_over() {
+            return;
+        }
         self.rest_until = None;
         self.ask(&job.shared, job.request.clone(), now);
         self.rest(now);
@@ -313,6 +317,13 @@ impl Conn {
         match &self.role {
             Role::Client { job: ClientJob::Session(job), .. } => job.pooled.as_ref(),
             _ => None,
+        }
+    }
+
+    /// No further session may share the connection.
+    pub(super) fn leave_pool(&self) {
+        if let Some(pooled) = self.pooled() {
+            pooled.close();
         }
     }
 
@@ -417,8 +428,9 @@ impl Conn {
         {
             self.end_session(live, Err(error.clone()));
         }
-        if let Some(pooled) = self.pooled() {
-            pooled.close();
+        // An attempt that lost its race says nothing about the one that won.
+        if self.started {
+            self.leave_pool();
         }
         self.fail_gets(&error);
         if let Role::Client { job, .. } = &self.role

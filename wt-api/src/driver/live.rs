@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use quic_core::{Dir, base::Timestamp};
+use quic_core::{Dir, Priority, base::Timestamp};
 use tokio::sync::oneshot;
 use wt_session::{RequestId, SessionId};
 
@@ -25,6 +25,8 @@ pub(super) struct Live {
     /// The session's name, once it has one.
     pub(super) id: Option<SessionId>,
     pub(super) established: bool,
+    /// How urgent its client says it is.
+    pub(super) urgency: u8,
     /// Counted among the server's sessions.
     pub(super) counted: bool,
     pub(super) phase: Phase,
@@ -67,6 +69,7 @@ impl Live {
             request: None,
             id: None,
             established: false,
+            urgency: Priority::default().urgency,
             counted: false,
             phase: Phase::Open,
             alarm: None,
@@ -148,6 +151,14 @@ impl Lives {
     pub(super) fn by_id(&mut self, id: SessionId) -> Option<&mut Live> {
         let key = self.keys.get(&id)?;
         self.by_key.get_mut(key)
+    }
+
+    /// What is left of a session takes its place.
+    pub(super) fn replace(&mut self, key: u32, rest: Live) {
+        if let Some(id) = rest.id {
+            self.keys.insert(id, key);
+        }
+        self.by_key.insert(key, rest);
     }
 
     pub(super) fn remove(&mut self, key: u32) -> Option<Live> {

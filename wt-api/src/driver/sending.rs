@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use h3_core::transport::ConnTransport;
-use quic_core::{StreamId, base::Timestamp};
+use quic_core::{Priority, StreamId, base::Timestamp};
 
 use super::{
     commands::priority,
@@ -88,7 +88,8 @@ impl Conn {
         sending.commit = taken.committed.or(sending.commit);
         if let Some(rank) = taken.rank {
             sending.rank = rank;
-            self.quic.set_priority(id, priority(key, rank));
+            let urgency = self.lives.get(key).map_or(Priority::default().urgency, |live| live.urgency);
+            self.quic.set_priority(id, priority(key, urgency, rank));
         }
         if let (Some(code), None) = (taken.reset, sending.reset) {
             sending.give_up(code);
@@ -134,7 +135,7 @@ impl Conn {
         let wanted = sending.pending_bytes() + atomic.data.len();
         let fits = wanted as u64 <= capacity && sending.reset.is_none();
         // One who does not wait for the answer any more does not want the chunk to be written either.
-        if atomic.reply.send(fits).is_ok() && fits {
+        if atomic.reply.send(fits).is_ok() && fits && !atomic.data.is_empty() {
             sending.shared.atomic_written(atomic.data.len());
             sending.pending.push_back(atomic.data);
         }
@@ -212,6 +213,17 @@ impl Conn {
             self.streams.iter().filter(|(_, stream)| of_group(stream)).map(|(id, _)| *id).collect();
         ids.into_iter().filter_map(|id| self.send_counts(id)).for_each(|counts| sum += counts);
         sum
+    }
+
+    /// A session's client ranks it anew (RFC 9218 §7).
+    pub(super) fn rank_session(&mut self, key: u32, urgency: u8) {
+        let Some(live) = self.lives.get_mut(key) else { return };
+        live.urgency = urgency;
+        for id in self.stream_ids(Some(key)) {
+            if let Some(sending) = self.streams.get(&id).and_then(|stream| stream.send.as_ref()) {
+                self.quic.set_priority(id, priority(key, urgency, sending.rank));
+            }
+        }
     }
 
     /// The peer stopped reading.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use h3_core::transport::ConnTransport;
 use http::{HeaderMap, StatusCode};
 use quic_core::{Dir, base::Timestamp};
-use wt_session::{Event, Refusal, SessionId};
+use wt_session::{ConnectError, Event, Refusal, SessionId, protocols::WT_PROTOCOL};
 
 use super::{
     connection::{Conn, H3_NO_ERROR, Role},
@@ -28,7 +28,9 @@ impl Conn {
         match event {
             Event::Incoming { session, request } => self.on_incoming(session, *request, now),
             Event::Requested { request, session } => self.lives.name(request, session),
-            Event::Established { session, headers, protocol, dialect, why, .. } => {
+            Event::Established { session, mut headers, protocol, dialect, why, .. } => {
+                // W3C: `protocol` tells it.
+                headers.remove(WT_PROTOCOL);
                 let established = Established {
                     headers: Arc::new(headers),
                     protocol: protocol.map(Into::into),
@@ -63,6 +65,11 @@ impl Conn {
                 live.datagrams_in.push(payload);
                 if live.datagrams_in.len() >= DATAGRAM_BATCH {
                     live.deliver_datagrams();
+                }
+            }
+            Event::Ranked { session, priority } => {
+                if let Some(key) = self.lives.key_of(session) {
+                    self.rank_session(key, priority.urgency);
                 }
             }
             Event::Draining { session } => {
@@ -101,6 +108,7 @@ impl Conn {
         let shared = SessionBox::new(Arc::clone(&self.runtime));
         let mut live = Live::new(Arc::clone(&shared));
         live.id = Some(session);
+        live.urgency = request.priority.urgency;
         // First known here, then offered: the application may answer at once.
         let key = self.lives.add(live);
         shared.attach(Arc::clone(&self.boxes), key);
@@ -147,7 +155,12 @@ impl Conn {
                 shared.attach(Arc::clone(&self.boxes), key);
                 self.process_commands(key, now);
             }
-            Err(_) if self.pooled().is_some() => live.hand_back(),
+            Err(error) if self.pooled().is_some() => {
+                live.hand_back();
+                if matches!(error, ConnectError::GoingAway | ConnectError::ConnectionLost) {
+                    self.leave_pool();
+                }
+            }
             Err(error) => {
                 let key = self.lives.add(live);
                 self.fail_session(key, ErrorCause::Refused(error.to_string().into()), now);
@@ -170,7 +183,7 @@ impl Conn {
         self.update_datagram_size(key);
         self.open_waiting(key, Dir::Bidi, now);
         self.open_waiting(key, Dir::Uni, now);
-        self.pump_datagrams(now);
+        while self.pump_datagrams_of(key, now) {}
     }
 
     fn on_refusal(&mut self, key: Option<u32>, reason: &Refusal, now: Timestamp) {
@@ -193,7 +206,10 @@ impl Conn {
             if let Some(live) = self.lives.remove(key) {
                 live.hand_back();
             }
-            return;
+            if matches!(reason, Refusal::GoingAway) {
+                self.leave_pool();
+            }
+            return self.rest(now);
         }
         let cause = match reason {
             Refusal::Status(status) => ErrorCause::Status { status: *status },

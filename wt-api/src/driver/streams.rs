@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use h3_core::transport::ConnTransport;
-use quic_core::{Dir, StreamId, base::Timestamp, error::call::Read};
+use quic_core::{Dir, Priority, StreamId, base::Timestamp, error::call::Read};
 use wt_session::StreamError;
 
 use super::{commands::priority, connection::Conn, sending::Sending};
@@ -45,9 +45,11 @@ impl Conn {
         let send = (bidi || local).then(|| SendBox::new(id, Arc::clone(&boxes)));
         let recv = (bidi || !local).then(|| RecvBox::new(id, boxes));
         let sending = send.as_ref().map(|shared| Sending::new(Arc::clone(shared)));
-        // The first session's streams rank as the connection ranks them anyway.
-        if session != 0 && send.is_some() {
-            self.quic.set_priority(id, priority(session, Rank::default()));
+        let urgency = self.lives.get(session).map_or(Priority::default().urgency, |live| live.urgency);
+        let rank = priority(session, urgency, Rank::default());
+        // The first session's streams rank as the connection ranks them anyway, as a rule.
+        if rank != Priority::default() && send.is_some() {
+            self.quic.set_priority(id, rank);
         }
         let stream = DriverStream { session, send: sending, recv: recv.clone(), delivered: 0 };
         self.streams.insert(id, stream);
@@ -129,7 +131,7 @@ impl Conn {
 
     /// The streams of one session, or of all, in an order that does not change from run to run: who is woken first may
     /// decide what happens.
-    fn stream_ids(&self, session: Option<u32>) -> Vec<StreamId> {
+    pub(super) fn stream_ids(&self, session: Option<u32>) -> Vec<StreamId> {
         let of_session = |stream: &DriverStream| session.is_none_or(|key| stream.session == key);
         let mut ids: Vec<StreamId> =
             self.streams.iter().filter(|(_, stream)| of_session(stream)).map(|(id, _)| *id).collect();

@@ -126,14 +126,16 @@ impl Request {
     pub async fn accept(mut self, options: AcceptOptions) -> Result<WebTransport, WebTransportError> {
         let gone = || WebTransportError::session(crate::ErrorCause::SessionClosed);
         let shared = self.shared.take().ok_or_else(gone)?;
+        // W3C: `protocol` tells the choice, not the fields.
+        let told = Arc::new(options.headers.clone());
         let mut headers = options.headers;
         let protocol = options.protocol.filter(|protocol| self.request.protocols.contains(protocol));
         if let Some(value) = protocol.as_deref().and_then(wt_session::protocols::choice) {
             headers.insert(wt_session::protocols::WT_PROTOCOL, value);
         }
-        shared.command(Command::Accept(headers.clone()))?;
+        shared.command(Command::Accept(headers))?;
         shared.set_established(Established {
-            headers: Arc::new(headers),
+            headers: told,
             protocol: protocol.map(Into::into),
             draft: self.request.dialect.name(),
             why: self.request.why.as_str().into(),

@@ -30,6 +30,8 @@ pub(super) struct Streams {
     window: u64,
     opened: u64,
     closed: u64,
+    /// The window was made wider on purpose: the peer is told, however little it is.
+    widened: bool,
 }
 
 /// The receiving side of a session.
@@ -51,7 +53,13 @@ impl ReceiveSide {
                 consumed: 0,
                 tight: false,
             },
-            streams: streams.map(|limit| Streams { limit, window: limit, opened: 0, closed: 0 }),
+            streams: streams.map(|limit| Streams {
+                limit,
+                window: limit,
+                opened: 0,
+                closed: 0,
+                widened: false,
+            }),
         }
     }
 
@@ -94,7 +102,7 @@ impl ReceiveSide {
         let streams = &mut self.streams[dir as usize];
         let count = count.min(MAX_STREAMS);
         if count > streams.window {
-            streams.window = count;
+            (streams.window, streams.widened) = (count, true);
         }
     }
 
@@ -118,7 +126,7 @@ impl ReceiveSide {
         [Dir::Bidi, Dir::Uni].into_iter().find_map(|dir| {
             let streams = &mut self.streams[dir as usize];
             streams.next().map(|limit| {
-                streams.limit = limit;
+                (streams.limit, streams.widened) = (limit, false);
                 Note::Max(Limited::Streams(dir), limit)
             })
         })
@@ -142,10 +150,12 @@ impl Data {
 }
 
 impl Streams {
-    /// The limit to grant: when a quarter of a window would come of it, or the peer has none left.
+    /// The limit to grant: when a quarter of a window would come of it, or the peer has none left, as far as is known: it may
+    /// have opened more than has arrived.
     fn next(&self) -> Option<u64> {
         let target = self.closed.saturating_add(self.window).min(MAX_STREAMS);
         let more = target.saturating_sub(self.limit);
-        (more > 0 && (more >= self.window / 4 || self.opened >= self.limit)).then_some(target)
+        let due = self.widened || more >= self.window / 4 || self.opened >= self.limit;
+        (more > 0 && due).then_some(target)
     }
 }
