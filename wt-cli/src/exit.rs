@@ -56,6 +56,12 @@ pub(crate) struct Ended {
     pub(crate) message: String,
 }
 
+impl From<wt_cli::engine::EngineError> for Ended {
+    fn from(error: wt_cli::engine::EngineError) -> Self {
+        Self::new(Exit::Failure, error)
+    }
+}
+
 impl Ended {
     #[expect(clippy::needless_pass_by_value, reason = "errors end here")]
     pub(crate) fn new(exit: Exit, message: impl ToString) -> Self {

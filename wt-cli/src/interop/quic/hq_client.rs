@@ -13,8 +13,8 @@ use quic_core::{
     error::call::Read,
 };
 
-use super::engine;
 use crate::{Failure, case::Feature, files, tls::Seen};
+use wt_cli::engine;
 
 /// The files of one connection.
 pub(super) struct Application {

@@ -5,8 +5,8 @@ use std::{collections::HashMap, path::PathBuf};
 use bytes::Bytes;
 use quic_core::{Connection, ConnectionHandle, Dir, Event, StreamId, base::Timestamp, error::call::Read};
 
-use super::engine;
 use crate::files;
+use wt_cli::engine;
 
 /// The longest request that is taken, in bytes.
 const MAX_REQUEST: usize = 4096;

@@ -11,8 +11,8 @@ use quic_core::{
     Connection, ConnectionHandle, Dir, Event, Side, StreamId, base::Timestamp, error::call::Read,
 };
 
-use super::engine;
 use crate::{Failure, files};
+use wt_cli::engine;
 
 /// The files of a connection.
 pub(super) struct Application {

@@ -1,7 +1,6 @@
 //! Transfers directly over `quic-core`: HTTP/0.9 for the cases of QUIC, and the client of HTTP/3, whose requests share one
 //! connection.
 
-mod engine;
 mod hq_client;
 mod hq_server;
 mod http3;
@@ -14,6 +13,7 @@ use quic_core::{
     crypto::{TlsClientConfig, TlsServerConfig},
 };
 use url::Url;
+use wt_cli::engine::{Engine, Options};
 
 use crate::{
     Failure, announce,
@@ -21,7 +21,9 @@ use crate::{
     environment::Environment,
     tls::{self, Suites},
 };
-use engine::Engine;
+
+/// What the system is asked for, in bytes.
+const SOCKET_BUFFER: usize = 4 << 20;
 
 fn suites(feature: Feature) -> Suites {
     if feature == Feature::ChaCha20 { Suites::ChaCha20 } else { Suites::All }
@@ -37,12 +39,11 @@ pub(crate) async fn server(feature: Feature, environment: &Environment) -> Resul
         token_key,
     };
     let address = (std::net::Ipv6Addr::UNSPECIFIED, environment.port).into();
-    let mut engine = Engine::bind(address, Some(Arc::new(config)))?;
-    if feature == Feature::Retry {
-        engine.retry_always();
-    }
+    let retry = feature == Feature::Retry;
+    let mut engine =
+        Engine::bind(Options { address, socket_buffer: SOCKET_BUFFER, retry }, Some(Arc::new(config)))?;
     announce(engine.local_address()?);
-    engine.run(&mut hq_server::Application::new(environment.www.clone())).await
+    Ok(engine.run(&mut hq_server::Application::new(environment.www.clone())).await?)
 }
 
 /// Where a client's URLs lead.
@@ -73,7 +74,8 @@ impl Target {
 
     fn engine(&self) -> Result<Engine, Failure> {
         let any = if self.remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        Engine::bind(any.parse().map_err(|_| "no address")?, None)
+        let address = any.parse().map_err(|_| "no address")?;
+        Ok(Engine::bind(Options { address, socket_buffer: SOCKET_BUFFER, retry: false }, None)?)
     }
 }
 

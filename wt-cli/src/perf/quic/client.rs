@@ -7,11 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use quic_core::{Connection, ConnectionHandle, Dir, Event, StreamId, base::Timestamp, error::call::Read};
+use wt_cli::engine;
 
-use super::{
-    super::{failed, report::Outcome, wire::Request},
-    engine,
-};
+use super::super::{failed, report::Outcome, wire::Request};
 use crate::{
     args::{Perf, PerfMode},
     exit::Ended,

@@ -2,7 +2,6 @@
 //! caller.
 
 mod client;
-mod engine;
 mod server;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -12,6 +11,7 @@ use quic_core::{
     base::{Entropy, SystemEntropy},
     crypto::{TlsClientConfig, TlsServerConfig},
 };
+use wt_cli::engine;
 
 use super::{report::Outcome, tls, transport};
 use crate::{args::Perf, exit::Ended};
@@ -25,9 +25,10 @@ pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Re
         transport: Arc::new(transport(options)),
         token_key,
     };
-    let mut engine = engine::Engine::bind(options.addr, options.buf, Some(Arc::new(config)))?;
+    let bound = engine::Options { address: options.addr, socket_buffer: options.buf, retry: false };
+    let mut engine = engine::Engine::bind(bound, Some(Arc::new(config)))?;
     ready(engine.local_address()?);
-    engine.run(&mut server::Application::default()).await
+    Ok(engine.run(&mut server::Application::default()).await?)
 }
 
 /// Measures as the options say.
@@ -37,9 +38,10 @@ pub(super) async fn client(options: &Perf) -> Result<Outcome, Ended> {
         transport: Arc::new(transport(options)),
     };
     let any = if options.addr.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let local = any.parse().expect("an address");
-    let mut engine = engine::Engine::bind(local, options.buf, None)?;
-    engine.connect(&config, options.addr)?;
+    let address = any.parse().expect("an address");
+    let bound = engine::Options { address, socket_buffer: options.buf, retry: false };
+    let mut engine = engine::Engine::bind(bound, None)?;
+    engine.connect(&config, "localhost", options.addr)?;
     let mut application = client::Application::new(options);
     engine.run(&mut application).await?;
     application.outcome()

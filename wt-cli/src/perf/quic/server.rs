@@ -4,11 +4,9 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use quic_core::{Connection, ConnectionHandle, Dir, Event, StreamId, base::Timestamp, error::call::Read};
+use wt_cli::engine;
 
-use super::{
-    super::wire::{HEADER, Request},
-    engine,
-};
+use super::super::wire::{HEADER, Request};
 
 /// What is written at once.
 const CHUNK: usize = 1 << 20;

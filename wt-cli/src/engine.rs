@@ -1,6 +1,6 @@
-//! `quic-core` driven by hand: a socket, an endpoint, its connections, and an application over them.
+//! `quic-core` driven by hand, the way an embedder would: a socket, an endpoint, its connections, an application over them.
 //!
-//! Owns the loop: receive, expire, let the application work, send, wait.
+//! Owns the loop: receive a batch, expire, let the application work, send trains, wait. On the thread of the caller.
 
 use std::{
     collections::BTreeMap,
@@ -19,25 +19,57 @@ use quic_core::{
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::{io::Interest, net::UdpSocket};
 
-use crate::Failure;
-
+/// Messages of one receive call.
+const BATCH: usize = 4;
 /// The largest message: a train that the kernel joined.
 const MESSAGE: usize = 64 << 10;
-/// Messages before the application has its turn.
-const RECEIVES: usize = 32;
-/// What the system is asked for, in bytes.
-const SOCKET_BUFFER: usize = 4 << 20;
+/// Receive calls before the application has its turn.
+const RECEIVES: usize = 16;
+
+/// An endpoint that cannot go on: what failed, and why.
+#[derive(Debug)]
+pub struct EngineError(String);
+
+impl EngineError {
+    fn new(what: impl std::fmt::Display, error: impl std::fmt::Display) -> Self {
+        Self(format!("{what}: {error}"))
+    }
+}
+
+impl std::fmt::Display for EngineError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for EngineError {}
+
+impl From<EngineError> for String {
+    fn from(error: EngineError) -> Self {
+        error.0
+    }
+}
 
 /// What is done over the connections.
-pub(super) trait Application {
+pub trait Application {
     /// A connection has events to fetch.
     fn on_events(&mut self, now: Timestamp, handle: ConnectionHandle, connection: &mut Connection);
 
     /// A connection is gone.
     fn on_closed(&mut self, handle: ConnectionHandle, connection: &Connection);
 
+    /// When [`on_time`](Self::on_time) is wanted.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The deadline has come.
+    fn on_time(&mut self) {}
+
     /// Whether the connections are to be closed, and the engine to end.
-    fn is_done(&self) -> bool;
+    fn is_done(&self) -> bool {
+        false
+    }
 
     /// The code to close them with: 0 says that all is well.
     fn close_code(&self) -> u64 {
@@ -45,14 +77,26 @@ pub(super) trait Application {
     }
 }
 
-pub(super) struct Engine {
+/// How an endpoint is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Where it listens. One of IPv6 takes IPv4 as well. A client's is unspecified.
+    pub address: SocketAddr,
+    /// What the system is asked for, each way, in bytes; it may give less.
+    pub socket_buffer: usize,
+    /// Answer every client that brings no token with a Retry packet (RFC 9000 §8.1.2).
+    pub retry: bool,
+}
+
+/// An endpoint on a socket, and its connections.
+pub struct Engine {
     socket: UdpSocket,
     state: UdpSocketState,
     endpoint: Endpoint,
-    /// Whether every client has to prove its address.
     retry: bool,
     connections: BTreeMap<usize, Connection>,
     origin: Instant,
+    receive: Vec<BytesMut>,
     send: Vec<u8>,
     /// A train that the socket did not take.
     blocked: Option<quic_core::Transmit>,
@@ -64,14 +108,23 @@ fn clock() -> Instant {
     Instant::now()
 }
 
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("connections", &self.connections.len()).finish_non_exhaustive()
+    }
+}
+
 impl Engine {
-    /// A client's endpoint is bound to an unspecified address, a server's also takes IPv4 if `address` is of IPv6.
-    pub(super) fn bind(address: SocketAddr, server: Option<Arc<ServerConfig>>) -> Result<Self, Failure> {
-        let bound = Self::socket(address).and_then(|socket| {
+    /// Binds a socket; with `server` it accepts connections.
+    ///
+    /// # Errors
+    /// The address cannot be used.
+    pub fn bind(options: Options, server: Option<Arc<ServerConfig>>) -> Result<Self, EngineError> {
+        let bound = Self::socket(options).and_then(|socket| {
             let state = UdpSocketState::new((&socket).into())?;
             Ok((UdpSocket::from_std(socket)?, state))
         });
-        let (socket, state) = bound.map_err(|error| format!("{address}: {error}"))?;
+        let (socket, state) = bound.map_err(|error| EngineError::new(options.address, error))?;
         let mut entropy = SystemEntropy::new();
         let mut key = [0; 32];
         entropy.fill(&mut key);
@@ -80,21 +133,22 @@ impl Engine {
             socket,
             state,
             endpoint: Endpoint::new(config, server, Box::new(entropy)),
-            retry: false,
+            retry: options.retry,
             connections: BTreeMap::new(),
             origin: clock(),
+            receive: vec![BytesMut::new(); BATCH],
             send: vec![0; MESSAGE],
             blocked: None,
             responses: Vec::new(),
         })
     }
 
-    fn socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    fn socket(Options { address, socket_buffer, .. }: Options) -> io::Result<std::net::UdpSocket> {
         let domain = socket2::Domain::for_address(address);
         let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
         // The system may give less.
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-        let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+        let _ = socket.set_recv_buffer_size(socket_buffer);
+        let _ = socket.set_send_buffer_size(socket_buffer);
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
         }
@@ -103,24 +157,27 @@ impl Engine {
         Ok(socket.into())
     }
 
-    /// Answers every client that brings no token with a Retry packet (RFC 9000 §8.1.2).
-    pub(super) fn retry_always(&mut self) {
-        self.retry = true;
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn local_address(&self) -> Result<SocketAddr, EngineError> {
+        self.socket.local_addr().map_err(|error| EngineError::new("socket", error))
     }
 
-    pub(super) fn local_address(&self) -> Result<SocketAddr, Failure> {
-        self.socket.local_addr().map_err(|error| format!("socket: {error}"))
-    }
-
-    pub(super) fn connect(
+    /// Opens a connection to a server of this name.
+    ///
+    /// # Errors
+    /// What TLS says of the configuration or the name.
+    pub fn connect(
         &mut self,
         config: &ClientConfig,
         name: &str,
         remote: SocketAddr,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), EngineError> {
         let now = self.now();
         let connected = self.endpoint.connect(now, config, name, remote);
-        let (handle, connection) = connected.map_err(|error| format!("TLS: {error}"))?;
+        let (handle, connection) = connected.map_err(|error| EngineError::new("TLS", error))?;
         self.connections.insert(handle.0, connection);
         Ok(())
     }
@@ -130,11 +187,17 @@ impl Engine {
     }
 
     /// Drives everything until the application is done, then closes all connections.
-    pub(super) async fn run(&mut self, application: &mut impl Application) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// The socket cannot be waited for.
+    pub async fn run(&mut self, application: &mut impl Application) -> Result<(), EngineError> {
         loop {
             self.receive();
             self.expire();
             self.work(application);
+            if application.deadline().is_some_and(|deadline| deadline <= clock()) {
+                application.on_time();
+            }
             if application.is_done() {
                 let (now, code) = (self.now(), application.close_code());
                 self.connections.values_mut().for_each(|connection| connection.close(now, code, b""));
@@ -143,20 +206,22 @@ impl Engine {
             if application.is_done() && self.blocked.is_none() {
                 return Ok(());
             }
-            self.wait().await.map_err(|error| format!("socket: {error}"))?;
+            let waited = self.wait(application.deadline()).await;
+            waited.map_err(|error| EngineError::new("socket", error))?;
         }
     }
 
-    async fn wait(&self) -> io::Result<()> {
+    async fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
         let timer = self.connections.values().filter_map(Connection::poll_timeout).min();
         let timer = timer.map(|at| self.origin + (at - Timestamp::from_nanos(1_000_000_000)));
+        let until = timer.into_iter().chain(deadline).min();
         let interest = if self.blocked.is_some() || !self.responses.is_empty() {
             Interest::READABLE | Interest::WRITABLE
         } else {
             Interest::READABLE
         };
         let ready = self.socket.ready(interest);
-        match timer {
+        match until {
             Some(until) => {
                 if let Ok(ready) = tokio::time::timeout_at(until.into(), ready).await {
                     ready?;
@@ -170,16 +235,24 @@ impl Engine {
     }
 
     fn receive(&mut self) {
+        let mut metas = [RecvMeta::default(); BATCH];
         for _ in 0..RECEIVES {
-            let mut meta = [RecvMeta::default()];
-            let mut message = BytesMut::zeroed(MESSAGE);
+            for buffer in &mut self.receive {
+                if buffer.len() < MESSAGE {
+                    *buffer = BytesMut::zeroed(4 * MESSAGE);
+                }
+            }
+            let mut slices: Vec<_> =
+                self.receive.iter_mut().map(|buffer| IoSliceMut::new(&mut buffer[..MESSAGE])).collect();
             let received = self.socket.try_io(Interest::READABLE, || {
-                let mut slices = [IoSliceMut::new(&mut message)];
-                self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut meta)
+                self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas)
             });
-            let Ok(1..) = received else { return };
-            message.truncate(meta[0].len);
-            self.on_message(self.now(), &meta[0], message);
+            let Ok(count) = received else { return };
+            let now = self.now();
+            for (position, meta) in metas.iter().enumerate().take(count) {
+                let message = self.receive[position].split_to(meta.len);
+                self.on_message(now, meta, message);
+            }
         }
     }
 
@@ -188,7 +261,7 @@ impl Engine {
             remote: meta.addr,
             local_ip: meta.dst_ip,
             ecn: meta.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8)),
-            allocation: MESSAGE,
+            allocation: 4 * MESSAGE,
         };
         while !message.is_empty() {
             let datagram = message.split_to(meta.stride.clamp(1, message.len()));

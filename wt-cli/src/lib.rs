@@ -1,0 +1,4 @@
+//! What the programs of this package share.
+#![forbid(unsafe_code)]
+
+pub mod engine;
