@@ -259,7 +259,7 @@ async fn streams_that_chromium_breaks_off_without_a_code_have_code_0() {
 async fn datagrams_in_chromium_have_ages_and_sizes() {
     browser::with("chromium-ages", |browser: Arc<Chromium>| async move {
         let server = server(&browser);
-        scenarios::datagrams::ages(&*browser, &server.place).await;
+        scenarios::datagrams::ages(&*browser, &server.place, "null").await;
         scenarios::datagrams::too_large(&*browser, &server.place).await;
     })
     .await;

@@ -117,20 +117,23 @@ fn peers() -> Outcome {
     }
 }
 
-fn end_to_end(test: &str) -> Command {
-    cargo(&["test", "--locked", "--workspace", "--test", test, "--", "--ignored", "--test-threads", "2"])
+fn end_to_end(tests: &[&str]) -> Command {
+    let mut command = cargo(&["test", "--locked", "--workspace"]);
+    command.args(tests.iter().flat_map(|test| ["--test", test]));
+    command.args(["--", "--ignored", "--test-threads", "2"]);
+    command
 }
 
 fn aioquic() -> Outcome {
     match tools::aioquic(&target()) {
-        Ok(python) => run(end_to_end("aioquic").env("WEFT_PYTHON", python)),
+        Ok(python) => run(end_to_end(&["aioquic"]).env("WEFT_PYTHON", python)),
         Err(why) => Outcome::Skipped(why),
     }
 }
 
 fn chromium() -> Outcome {
     match tools::chromium() {
-        Ok(browser) => run(end_to_end("chromium")
+        Ok(browser) => run(end_to_end(&["chromium", "chromium_experimental"])
             .env("WEFT_CHROMIUM", browser.chromium)
             .env("WEFT_CHROMEDRIVER", browser.chromedriver)),
         Err(why) => Outcome::Skipped(why),
@@ -139,7 +142,7 @@ fn chromium() -> Outcome {
 
 fn firefox() -> Outcome {
     match tools::firefox() {
-        Ok(firefox) => run(end_to_end("firefox").env("WEFT_FIREFOX", firefox)),
+        Ok(firefox) => run(end_to_end(&["firefox"]).env("WEFT_FIREFOX", firefox)),
         Err(why) => Outcome::Skipped(why),
     }
 }

@@ -1,4 +1,4 @@
-//! Streams: those that the server opens, reads into the page's own buffers, backpressure, order.
+//! Streams: those that the server opens, reads into the page's own buffers, backpressure, send orders.
 
 use serde_json::{Value, json};
 
@@ -83,42 +83,23 @@ pub async fn writers_wait_for_the_server(browser: &impl Browser, server: &Server
     assert_eq!(count, json!((32 << 20).to_string()));
 }
 
-/// Two streams of 4 MiB with these send orders, full while the server does not read; then the first gets the order of
-/// the second and the other way round if `swap`, and the server reads. Its names of them, `a` and `b`, in the order in
-/// which they ended.
-pub async fn order_of_ends(browser: &impl Browser, server: &Server, orders: [i64; 2], swap: bool) -> Value {
+/// Send orders as they were given with a stream, `plain` where none was, and as they read back when they are changed later.
+///
+/// # Panics
+/// If they are otherwise.
+pub async fn send_orders(browser: &impl Browser, place: &Place, plain: &Value) {
     let body = "
         const session = await connected(args.url, args.hash);
-        const other = await connected(args.other, args.hash);
-        const [first, second] = args.orders;
-        const one = (await session.createBidirectionalStream({ sendOrder: first })).writable;
-        const two = (await session.createBidirectionalStream({ sendOrder: second })).writable;
-        let written = 0;
-        const fill = async (writable, letter) => {
-            const writer = writable.getWriter(), chunk = bytes(letter.repeat(16384));
-            for (let chunks = 0; chunks < 256; chunks++, written++) await writer.write(chunk);
-            await writer.close();
-        };
-        const all = Promise.all([fill(one, 'a'), fill(two, 'b')]);
-        await stalled(() => written, other);
-        if (args.swap) [one.sendOrder, two.sendOrder] = [second, first];
-        kept.push({ all, session });
-        return written < 512 && [one.sendOrder, two.sendOrder];";
-    let mut args = server.place.args("/order");
-    args["other"] = server.place.args("/echo")["url"].take();
-    args["orders"] = json!(orders);
-    args["swap"] = json!(swap);
-    let read_back = browser.run("streams in order", body, args).await;
-    let [first, second] = orders;
-    assert_eq!(read_back, if swap { json!([second, first]) } else { json!(orders) });
-    server.release();
-    let body = "
-        const { all, session } = kept.pop();
-        await all;
-        const order = await readAll((await session.incomingUnidirectionalStreams.getReader().read()).value);
+        const { writable } = await session.createBidirectionalStream({ sendOrder: 5 });
+        const other = await session.createUnidirectionalStream({ sendOrder: -6 });
+        const plain = await session.createUnidirectionalStream();
+        const before = [writable.sendOrder, other.sendOrder, plain.sendOrder];
+        [writable.sendOrder, other.sendOrder, plain.sendOrder] = [-(2 ** 40), 0, 7];
+        const after = [writable.sendOrder, other.sendOrder, plain.sendOrder];
         session.close();
-        return order;";
-    browser.run("ends in order", body, json!({})).await
+        return [before, after];";
+    let orders = browser.run("send orders", body, place.args("/echo")).await;
+    assert_eq!(orders, json!([[5, -6, plain], [-(1_i64 << 40), 0, 7]]));
 }
 
 /// The page breaks off a stream each way without a code; the session lives on.

@@ -38,8 +38,6 @@ pub enum Seen {
 ///   ways: " and then echoes what comes until its end;
 /// - `/patient`: reads nothing before [`Server::release`], then answers each bidirectional stream with the number of its
 ///   bytes;
-/// - `/order`: reads nothing before [`Server::release`], then the first two bidirectional streams at once, and tells their
-///   first bytes on a unidirectional one, in the order in which they ended;
 /// - `/post-only` is refused with 405, anything else with 404.
 #[derive(Debug)]
 pub struct Server {
@@ -93,7 +91,7 @@ impl Server {
         Self { place: Place::new(port, &certificate.hash), port, server, released, seen, task }
     }
 
-    /// Lets `/patient` and `/order` begin to read.
+    /// Lets `/patient` begin to read.
     pub fn release(&self) {
         self.released.send_replace(true);
     }

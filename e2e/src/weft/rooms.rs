@@ -20,7 +20,7 @@ pub(super) async fn serve(request: Request, tell: Tell, mut release: watch::Rece
     let reset_code = path.strip_prefix("/reset/").and_then(|code| code.parse().ok());
     let mut options = AcceptOptions::new();
     match path.as_str() {
-        "/echo" | "/close" | "/drain" | "/opens" | "/patient" | "/order" => {}
+        "/echo" | "/close" | "/drain" | "/opens" | "/patient" => {}
         "/last-protocol" => options = last_protocol(&request),
         "/fields" => options = last_protocol(&request).headers(answer(request.headers())),
         _ if reset_code.is_some() => {}
@@ -29,14 +29,13 @@ pub(super) async fn serve(request: Request, tell: Tell, mut release: watch::Rece
     }
     let Ok(session) = request.accept(options).await else { return };
     let _ = tell.send(Seen::Session(origin, dialect));
-    if matches!(path.as_str(), "/patient" | "/order") {
+    if path == "/patient" {
         let _ = release.wait_for(|&released| released).await;
     }
     match (path.as_str(), reset_code) {
         ("/close", _) => session.close(CloseInfo { close_code: 7, reason: "bye".to_owned() }),
         ("/opens", _) => drop(open_streams(&session).await),
         ("/patient", _) => drop(count_bytes(&session).await),
-        ("/order", _) => drop(tell_order(&session).await),
         (_, Some(code)) => reset_streams(&session, code).await,
         (path, _) => {
             if path == "/drain" {
@@ -90,33 +89,6 @@ async fn count_bytes(session: &WebTransport) -> Result<(), WebTransportError> {
         stream.writable.finished().await?;
     }
     Ok(())
-}
-
-async fn tell_order(session: &WebTransport) -> Result<(), WebTransportError> {
-    let (tell, mut ended) = mpsc::unbounded_channel();
-    let mut incoming = session.incoming_bidirectional_streams();
-    for _ in 0..2 {
-        let Some(stream) = incoming.next().await else { break };
-        let (mut stream, tell) = (stream?, tell.clone());
-        tokio::spawn(async move {
-            let mut first = None;
-            while let Ok(Some(chunk)) = stream.readable.read_chunk(64 << 10).await {
-                first = first.or(chunk.first().copied());
-            }
-            let _ = tell.send(first);
-            let _ = stream.writable.finish();
-            let _ = stream.writable.finished().await;
-        });
-    }
-    drop(tell);
-    let mut order = Vec::new();
-    while let Some(first) = ended.recv().await {
-        order.extend(first);
-    }
-    let mut answer = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
-    answer.write_all(&order).await?;
-    answer.finish()?;
-    answer.finished().await
 }
 
 async fn reset_streams(session: &WebTransport, code: u32) {
