@@ -11,6 +11,9 @@ use crate::verdict::Outcome;
 /// Documents whose words in backticks are files (with a slash) or tests (with an underscore, in lower case).
 const CHECKED: &[&str] = &["docs/compliance.md", "docs/security.md", "docs/w3c.md"];
 
+/// The document whose rows are members, each with an item of ours (`Type::member`) and tests after the file they are in.
+const MEMBERS: &str = "docs/w3c.md";
+
 /// Checks them; `root` is the workspace.
 pub(crate) fn check(root: &Path) -> Outcome {
     match missing(root) {
@@ -26,6 +29,11 @@ fn missing(root: &Path) -> io::Result<Vec<String>> {
     let mut rows = 0;
     for document in CHECKED {
         let text = fs::read_to_string(root.join(document))?;
+        if *document == MEMBERS {
+            let items = api(root)?;
+            let read = |file: &str| fs::read_to_string(root.join(file)).unwrap_or_default();
+            missing.extend(text.lines().filter_map(Row::of).flat_map(|row| row.missing(&items, read)));
+        }
         rows += text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| §")).count();
         for word in code_words(&text) {
             let there = match kind(word) {
@@ -40,6 +48,81 @@ fn missing(root: &Path) -> io::Result<Vec<String>> {
     }
     println!("{rows} rows, {} tests and functions in the workspace", functions.len());
     Ok(missing)
+}
+
+/// A row of [`MEMBERS`]: member, client, server, test, remark.
+struct Row<'a> {
+    member: &'a str,
+    items: String,
+    tests: &'a str,
+}
+
+impl<'a> Row<'a> {
+    /// `None` for lines that are none, heads of tables included.
+    fn of(line: &'a str) -> Option<Self> {
+        let cells: Vec<&str> = line.strip_prefix("| ")?.split('|').map(str::trim).collect();
+        let &[member, client, server, tests, ..] = &*cells else { return None };
+        (member != "member").then(|| Self { member, items: format!("{client} {server}"), tests })
+    }
+
+    /// What the row names and is not there; a row without a test is as bad. `read` reads a file.
+    fn missing(&self, items: &BTreeSet<String>, read: impl Fn(&str) -> String) -> Vec<String> {
+        let told = |what: &str| format!("{MEMBERS}: {}: {what}", self.member);
+        let named = code_spans(&self.items).filter(|word| word.contains("::"));
+        let mut missing: Vec<String> =
+            named.filter(|item| item.split("::").any(|part| !items.contains(part))).map(told).collect();
+        let (mut file, mut text, mut count) = ("", String::new(), 0);
+        for word in code_spans(self.tests) {
+            if word.contains('/') {
+                (file, text) = (word, read(word));
+            } else if is_test(&text, word) {
+                count += 1;
+            } else {
+                missing.push(told(&format!("no test {word} in {file:?}")));
+            }
+        }
+        if count == 0 {
+            missing.push(told("no test"));
+        }
+        missing
+    }
+}
+
+/// Whether a file has a test of this name: its function stands behind attributes of which one makes it a test.
+fn is_test(text: &str, name: &str) -> bool {
+    let (mut test, head) = (false, format!("fn {name}("));
+    text.lines().map(str::trim).any(|line| {
+        if line.starts_with("#[") {
+            test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            return false;
+        }
+        let found = test && line.contains(&head);
+        test &= line.starts_with("//");
+        found
+    })
+}
+
+/// Names of public types, functions, constants and fields, and of variants.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    const KEYWORDS: [&str; 8] = ["pub", "use", "async", "const", "fn", "struct", "enum", "type"];
+    text.lines().map(str::trim).flat_map(|line| {
+        let named = line.starts_with("pub ") || line.starts_with(|c: char| c.is_ascii_uppercase());
+        let all = if line.starts_with("pub use ") { usize::MAX } else { 1 };
+        let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let words = words.filter(|word| !word.is_empty() && !KEYWORDS.contains(word));
+        words.take(if named { all } else { 0 })
+    })
+}
+
+/// The names that [`MEMBERS`] may name: of the API, and of the settings of its transport.
+fn api(root: &Path) -> io::Result<BTreeSet<String>> {
+    let mut files = sources(&root.join("wt-api/src"))?;
+    files.push(root.join("quic-core/src/config.rs"));
+    let mut names = BTreeSet::new();
+    for file in files {
+        names.extend(items(&fs::read_to_string(file)?).map(str::to_owned));
+    }
+    Ok(names)
 }
 
 enum Kind {
@@ -61,7 +144,12 @@ fn kind(word: &str) -> Kind {
 
 /// Words in backticks in table rows.
 fn code_words(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter(|line| line.starts_with('|')).flat_map(|line| line.split('`').skip(1).step_by(2))
+    text.lines().filter(|line| line.starts_with('|')).flat_map(code_spans)
+}
+
+/// Words in backticks.
+fn code_spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
 }
 
 /// Names of functions, and of modules that a macro makes of a test for each role.
@@ -105,6 +193,32 @@ mod tests {
     fn words_of_tables_are_looked_at_and_others_are_not() {
         let text = "`not/this`\n| 1 | x | `a/b.rs` | `one`, `two` |\n";
         assert_eq!(code_words(text).collect::<Vec<_>>(), ["a/b.rs", "one", "two"]);
+    }
+
+    #[test]
+    fn a_row_of_members_names_items_and_tests_that_are_there() {
+        let text =
+            "pub struct Door;\n    pub async fn open(&self) {}\n pub(crate) fn hide() {}\n    Ajar(u8),\n";
+        let items: BTreeSet<String> = items(text).map(str::to_owned).collect();
+        assert_eq!(items.iter().map(String::as_str).collect::<Vec<_>>(), ["Ajar", "Door", "open"]);
+        let file =
+            "#[test]\nfn opens() {}\nfn helper() {}\n#[tokio::test]\n#[ignore = \"\"]\nasync fn shuts() {}\n";
+        let missing = |line: &str| {
+            let row = Row::of(line).expect("a row");
+            row.missing(&items, |name| if name == "a/b.rs" { file.to_owned() } else { String::new() })
+        };
+        assert!(Row::of("| member | client | server | test | remark |").is_none());
+        assert!(missing("| x | `Door::open` | `Door::Ajar` | `a/b.rs`: `opens`, `shuts` | |").is_empty());
+        assert_eq!(missing("| x | `Door::hide` | | `a/b.rs`: `opens` | |").len(), 1);
+        assert_eq!(missing("| x | `Door::open` | | `a/b.rs`: `opens`, `helper` | |").len(), 1);
+        assert_eq!(missing("| x | `Door::open` | | `a/c.rs`: `opens` | |").len(), 2, "nor any test");
+        assert_eq!(missing("| x | `Door::open` | | | |").len(), 1);
+    }
+
+    #[test]
+    fn the_documents_hold() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        assert_eq!(missing(root).expect("documents"), Vec::<String>::new());
     }
 
     #[test]

@@ -1,0 +1,284 @@
+//! Members of the W3C interface that no other test would miss: `docs/w3c.md` names a test for each.
+
+mod virtual_common;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use virtual_common::{pattern, seconds};
+use wt_api::{
+    AcceptOptions, CloseInfo, DatagramsWritableOptions, ErrorCause, Reliability, SendStreamOptions, Server,
+    WebTransport, WebTransportErrorSource, WebTransportOptions,
+    testing::{self, LinkConfig, MILLISECOND, Network, Pair},
+};
+
+/// A session over 4 Mbit/s, 10 ms each way.
+fn slow(seed: u64, configure: impl FnOnce(LinkConfig) -> LinkConfig) -> Pair {
+    let pair = testing::pair(seed);
+    let slow = configure(LinkConfig::new().rate(4_000_000).delay(10 * MILLISECOND));
+    pair.link.change(|config| *config = slow.clone());
+    pair
+}
+
+/// Streams that `session` can open before it would have to wait, held open.
+async fn open_all(session: &WebTransport) -> Vec<wt_api::BidirectionalStream> {
+    let mut streams = Vec::new();
+    loop {
+        let options = SendStreamOptions::new().wait_until_available(false);
+        match session.create_bidirectional_stream(options).await {
+            Ok(stream) => streams.push(stream),
+            Err(error) => {
+                assert!(matches!(error.cause(), ErrorCause::QuotaExceeded), "{error}");
+                return streams;
+            }
+        }
+    }
+}
+
+async fn open_all_uni(session: &WebTransport) -> Vec<wt_api::SendStream> {
+    let mut streams = Vec::new();
+    let options = || SendStreamOptions::new().wait_until_available(false);
+    while let Ok(stream) = session.create_unidirectional_stream(options()).await {
+        streams.push(stream);
+    }
+    streams
+}
+
+async fn session(
+    server: &Server,
+    client: &testing::Host,
+    options: WebTransportOptions,
+) -> (WebTransport, WebTransport) {
+    let client = client.enter(|| WebTransport::new("https://server/", options).unwrap());
+    let accepted = server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
+    client.ready().await.unwrap();
+    (client, accepted)
+}
+
+#[test]
+fn anticipated_streams_are_permitted_at_first_and_later() {
+    let network = Network::new(71);
+    let (host, client) = (network.host("server"), network.host("client"));
+    let builder = Server::builder().identity(network.identity(["server"]));
+    let server = Arc::new(host.enter(|| builder.build().unwrap()));
+    let options = || WebTransportOptions::new().dangerous().no_certificate_verification();
+    network.run(async {
+        // Without session flow control the connection's limits count, 1000 unless more are expected. Three unidirectional
+        // streams are HTTP/3's own.
+        let expecting = options()
+            .anticipated_concurrent_incoming_bidirectional_streams(Some(1_200))
+            .anticipated_concurrent_incoming_unidirectional_streams(Some(1_300));
+        for (options, expected) in [(options(), (1_000, 997)), (expecting, (1_200, 1_297))] {
+            let (one, accepted) = session(&server, &client, options).await;
+            assert_eq!((open_all(&accepted).await.len(), open_all_uni(&accepted).await.len()), expected);
+            drop(one);
+        }
+        // With it those of the session count, which are lower at first and are raised while it goes on.
+        let (one, accepted) = session(&server, &client, options().allow_pooling(true)).await;
+        let (mut bidi, mut uni) = (open_all(&accepted).await, open_all_uni(&accepted).await);
+        assert_eq!((bidi.len(), uni.len()), (256, 256));
+        one.set_anticipated_concurrent_incoming_bidirectional_streams(350);
+        one.set_anticipated_concurrent_incoming_unidirectional_streams(400);
+        network.sleep(seconds(1)).await;
+        bidi.extend(open_all(&accepted).await);
+        uni.extend(open_all_uni(&accepted).await);
+        assert_eq!((bidi.len(), uni.len()), (350, 400));
+        // A server's end has them as well.
+        let bidi = open_all(&one).await;
+        accepted.set_anticipated_concurrent_incoming_bidirectional_streams(500);
+        network.sleep(seconds(1)).await;
+        assert_eq!((bidi.len(), open_all(&one).await.len()), (256, 244));
+    });
+}
+
+#[test]
+fn a_long_reason_is_cut_between_characters() {
+    for client_closes in [true, false] {
+        let pair = testing::pair(72);
+        pair.network.run(async {
+            let (one, other) =
+                if client_closes { (&pair.client, &pair.server) } else { (&pair.server, &pair.client) };
+            // Three bytes each: 341 of them are 1023 bytes, and one more would be too many.
+            one.close(CloseInfo { close_code: 1, reason: "\u{20ac}".repeat(400) });
+            assert_eq!(other.closed().await.unwrap().reason, "\u{20ac}".repeat(341));
+        });
+    }
+}
+
+/// Streams one way and an eighth as many back, with losses on the way: each count is held against what the link saw.
+#[test]
+fn the_connections_counts_agree_with_the_link() {
+    let pair = slow(73, |config| config.bernoulli(0.02).jitter(2 * MILLISECOND));
+    let size = 2_000_000;
+    pair.network.run(async {
+        let mut stream = pair.client.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        let sending = pair.client_host.spawn(async move {
+            stream.write_chunk(pattern(1, size)).await.unwrap();
+            stream.finished().await.unwrap();
+        });
+        let reading = pair.server_host.spawn({
+            let session = pair.server.clone();
+            async move {
+                let mut stream = session.incoming_unidirectional_streams().next().await.unwrap().unwrap();
+                stream.read_to_end(size).await.unwrap().len()
+            }
+        });
+        pair.network.sleep(seconds(2)).await;
+        assert!(pair.client.get_stats().await.unwrap().at_send_capacity, "the window is full");
+        assert_eq!(reading.await, size);
+        sending.await;
+        pair.network.sleep(seconds(1)).await;
+        let (sent, received) =
+            (pair.client.get_stats().await.unwrap(), pair.server.get_stats().await.unwrap());
+        let way = pair.link.stats_from(&pair.client_host);
+        let payload = sent.bytes_sent.unwrap();
+        // A few hundred bytes of HTTP/3 and the stream's preface come on top.
+        assert!((2_000_000..2_001_000).contains(&payload), "{payload}");
+        assert!((2_000_000..=payload).contains(&sent.bytes_acknowledged.unwrap()), "{sent:?}");
+        let packets = sent.packets_sent.unwrap();
+        // Only the handshake puts several packets into a datagram.
+        assert!((way.offered..way.offered + 10).contains(&packets), "{packets} {way:?}");
+        let lost = sent.packets_lost.unwrap();
+        assert!(lost > 10 && lost.abs_diff(way.lost) <= 3, "{lost} {way:?}");
+        let bytes_lost = sent.bytes_lost.unwrap();
+        assert!((lost * 1_000..lost * 1_500).contains(&bytes_lost), "{bytes_lost} in {lost} packets");
+        // Repetition of what was lost, and the framing of some 1,500 packets.
+        let overhead = sent.bytes_sent_overhead.unwrap();
+        assert!((bytes_lost / 2..bytes_lost + packets * 60 + 10_000).contains(&overhead), "{overhead}");
+        assert!(received.packets_received.unwrap() >= way.delivered, "{received:?} {way:?}");
+        let bytes = received.bytes_received.unwrap();
+        assert!((2_000_000..=payload + overhead).contains(&bytes), "{bytes}");
+        // The handshake was made over 1 ms each way, the data went over 10 ms and a queue.
+        let min = sent.min_rtt.unwrap();
+        assert!((Duration::from_millis(2)..Duration::from_millis(3)).contains(&min), "{min:?}");
+        assert!((Duration::from_millis(20)..seconds(2)).contains(&sent.smoothed_rtt), "{sent:?}");
+        assert!(!sent.rtt_variation.is_zero() && sent.rtt_variation < seconds(1), "{sent:?}");
+        let rate = sent.estimated_send_rate.unwrap();
+        assert!((500_000..40_000_000).contains(&rate), "{rate} bit/s");
+        assert!(!sent.at_send_capacity, "nothing is left to send");
+    });
+}
+
+#[test]
+fn datagrams_lost_on_the_way_are_counted() {
+    let pair = slow(74, |config| config.bernoulli(0.2));
+    pair.network.run(async {
+        let datagrams = pair.client.datagrams();
+        for _ in 0..100 {
+            datagrams.writable.send(Bytes::from(vec![1; 1_000])).await.unwrap();
+            pair.network.sleep(Duration::from_millis(10)).await;
+        }
+        pair.network.sleep(seconds(3)).await;
+        let mut received = 0;
+        let mut readable = pair.server.datagrams().readable;
+        while readable.try_recv().unwrap().is_some() {
+            received += 1;
+        }
+        let lost = pair.client.get_stats().await.unwrap().datagrams.unwrap().lost_outgoing;
+        assert!(lost > 5, "{lost}");
+        assert_eq!(lost + received, 100);
+    });
+}
+
+#[test]
+fn datagrams_of_a_group_are_not_starved_by_streams_of_another() {
+    let pair = slow(75, |config| config);
+    pair.network.run(async {
+        let mut flood =
+            pair.client.create_unidirectional_stream(SendStreamOptions::new().send_order(5)).await.unwrap();
+        let flooding = pair
+            .client_host
+            .spawn(async move { while flood.write_chunk(Bytes::from(vec![0; 16 << 10])).await.is_ok() {} });
+        let reading = pair.server_host.spawn({
+            let session = pair.server.clone();
+            async move {
+                let mut stream = session.incoming_unidirectional_streams().next().await.unwrap().unwrap();
+                while let Ok(Some(_)) = stream.read_chunk(usize::MAX).await {}
+            }
+        });
+        let group = pair.client.create_send_group().unwrap();
+        let options = DatagramsWritableOptions::new().send_group(&group).send_order(1);
+        let datagrams = pair.client.datagrams();
+        datagrams.set_outgoing_max_age(Some(Duration::from_millis(500)));
+        let mut writable = datagrams.create_writable(&options).unwrap();
+        assert_eq!((writable.send_group(), writable.send_order()), (Some(group), 1));
+        let mut readable = pair.server.datagrams().readable;
+        pair.network.sleep(seconds(1)).await;
+        writable.send("apart".into()).await.unwrap();
+        assert_eq!(pair.network.within(seconds(2), readable.recv()).await.unwrap().unwrap(), "apart");
+        // Among the stream's own group a lower order waits, and a higher one does not.
+        writable.set_send_group(None).unwrap();
+        assert_eq!(writable.send_group(), None);
+        writable.send("behind".into()).await.unwrap();
+        assert!(pair.network.within(seconds(2), readable.recv()).await.is_none());
+        writable.set_send_order(6);
+        assert_eq!(writable.send_order(), 6);
+        writable.send("before".into()).await.unwrap();
+        assert_eq!(pair.network.within(seconds(2), readable.recv()).await.unwrap().unwrap(), "before");
+        drop((flooding, reading));
+    });
+}
+
+#[test]
+fn errors_tell_a_stream_from_the_session() {
+    let pair = testing::pair(76);
+    pair.network.run(async {
+        let mut stream = pair.client.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        stream.writable.write_all(b"x").await.unwrap();
+        let mut incoming = pair.server.incoming_bidirectional_streams().next().await.unwrap().unwrap();
+        stream.writable.reset(6);
+        let error = loop {
+            if let Err(error) = incoming.readable.read_chunk(1).await {
+                break error;
+            }
+        };
+        assert_eq!(
+            (error.error_source(), error.stream_error_code()),
+            (WebTransportErrorSource::Stream, Some(6))
+        );
+        assert!(error.to_string().contains("reset") && error.to_string().contains('6'), "{error}");
+        pair.client.close(CloseInfo::default());
+        pair.server.closed().await.unwrap();
+        let error = pair.server.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap_err();
+        assert_eq!(
+            (error.error_source(), error.stream_error_code()),
+            (WebTransportErrorSource::Session, None)
+        );
+    });
+}
+
+#[test]
+fn buffers_of_the_caller_are_filled_with_what_there_is() {
+    let pair = testing::pair(78);
+    pair.network.run(async {
+        let mut stream = pair.client.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        let mut incoming = pair.server.incoming_unidirectional_streams();
+        stream.write_all(b"abcdef").await.unwrap();
+        let mut received = incoming.next().await.unwrap().unwrap();
+        let mut buffer = [b'-'; 4];
+        assert_eq!(received.read(&mut []).await.unwrap(), 0, "no room, which is not the end");
+        assert_eq!((received.read(&mut buffer).await.unwrap(), &buffer), (4, b"abcd"));
+        assert_eq!((received.read(&mut buffer).await.unwrap(), &buffer), (2, b"efcd"));
+        stream.finish().unwrap();
+        assert_eq!(received.read(&mut buffer).await.unwrap(), 0, "the end");
+    });
+}
+
+/// There is no WebTransport over HTTP/2 here: a session that can be had has datagrams, whether they are required or not.
+#[test]
+fn every_session_supports_unreliable_transport() {
+    let network = Network::new(77);
+    let (host, client) = (network.host("server"), network.host("client"));
+    let builder = Server::builder().identity(network.identity(["server"]));
+    let server = Arc::new(host.enter(|| builder.build().unwrap()));
+    network.run(async {
+        for required in [false, true] {
+            let options = WebTransportOptions::new()
+                .server_certificate_hashes(server.certificate_hash())
+                .require_unreliable(required);
+            let (one, accepted) = session(&server, &client, options).await;
+            assert_eq!([one.reliability(), accepted.reliability()], [Reliability::SupportsUnreliable; 2]);
+            assert_eq!(WebTransport::SUPPORTS_RELIABLE_ONLY, one.datagrams().max_datagram_size() == 0);
+        }
+    });
+}
