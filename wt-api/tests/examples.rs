@@ -10,6 +10,12 @@ mod bidirectional;
 #[path = "../examples/datagrams.rs"]
 mod datagrams;
 #[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/deploy.rs"]
+mod deploy;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/hello.rs"]
+mod hello;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
 #[path = "../examples/connect.rs"]
 mod opening;
 #[allow(dead_code, reason = "the examples' main functions are not called")]
@@ -111,6 +117,63 @@ async fn bidirectional_streams_come_back_whole() {
     assert!(within(bidirectional::exchange(&transport, b"")).await.unwrap().is_empty());
     transport.close(CloseInfo::default());
     assert!(within(bidirectional::exchange(&transport, b"late")).await.is_err());
+}
+
+#[tokio::test]
+async fn hello_goes_there_and_back() {
+    let server = common::server();
+    let session = connect(&server);
+    let serving = tokio::spawn(hello::serve(server));
+    for line in ["hello", ""] {
+        assert_eq!(within(hello::ask(&session, line)).await.unwrap(), line);
+    }
+    session.close(CloseInfo::default());
+    assert!(within(hello::ask(&session, "late")).await.is_err());
+    drop(serving);
+}
+
+/// The certificate is replaced in its files, one after the other, and then the server is stopped.
+#[tokio::test]
+async fn a_deployed_server_follows_its_certificate_and_lets_clients_go() {
+    let folder = std::env::temp_dir().join(format!("weft-deploy-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let files = deploy::Files { chain: folder.join("fullchain.pem"), key: folder.join("privkey.pem") };
+    let [old, new] = [(); 2].map(|()| wt_api::Identity::self_signed(["localhost"]).unwrap());
+    std::fs::write(&files.chain, old.certificate_chain_pem()).unwrap();
+    std::fs::write(&files.key, old.private_key_pem()).unwrap();
+    let origin = "https://example.org";
+    let server = Arc::new(deploy::start(&files, common::loopback(), origin).unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let serving = tokio::spawn({
+        let (server, chain, key) = (Arc::clone(&server), files.chain.clone(), files.key.clone());
+        let files = deploy::Files { chain, key };
+        async move {
+            let stop = async { drop(stopped.await) };
+            deploy::serve(&server, &files, Duration::from_millis(5), stop).await;
+        }
+    });
+    let app = url(&server, "/app");
+    let session = WebTransport::new(&app, options(&server).origin(origin)).unwrap();
+    within(session.ready()).await.unwrap();
+    let foreign = WebTransport::new(&app, options(&server).origin("https://example.com")).unwrap();
+    let error = within(foreign.ready()).await.unwrap_err();
+    assert!(matches!(error.cause(), ErrorCause::Status { status: 403 }), "{error}");
+    std::fs::write(&files.chain, new.certificate_chain_pem()).unwrap();
+    std::fs::write(&files.key, new.private_key_pem()).unwrap();
+    let replaced = async {
+        while server.certificate_hash() != Some(new.certificate_hash()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(replaced).await;
+    let mut datagrams = session.datagrams();
+    within(datagrams.writable.send("still here".into())).await.unwrap();
+    assert_eq!(within(datagrams.readable.recv()).await.unwrap(), "still here");
+    stop.send(()).unwrap();
+    within(session.draining()).await;
+    session.close(CloseInfo::default());
+    within(serving).await.unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
