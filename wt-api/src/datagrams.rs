@@ -20,6 +20,17 @@ use crate::{
 };
 
 /// The datagrams of a session (W3C `WebTransportDatagramDuplexStream`). Handles share the session's queues and limits.
+///
+/// ```no_run
+/// # async fn example(session: wt_api::WebTransport) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// let mut datagrams = session.datagrams();
+/// datagrams.set_outgoing_max_age(Some(Duration::from_millis(100)));
+/// datagrams.writable.send("ping".into()).await?;
+/// println!("{:?}", datagrams.readable.recv().await?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Datagrams {
     /// What comes.

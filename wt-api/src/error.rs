@@ -23,6 +23,14 @@ pub enum WebTransportErrorSource {
 
 /// An error of a session or a stream (W3C `WebTransportError`). Cheap to clone; the native cause is behind
 /// [`std::error::Error::source`] and [`WebTransportError::cause`].
+///
+/// ```
+/// use wt_api::{ErrorCause, WebTransportError};
+/// fn may_try_again(error: &WebTransportError) -> bool {
+///     matches!(error.cause(), ErrorCause::Timeout { .. } | ErrorCause::Status { status: 429 | 503 })
+/// }
+/// # let _ = may_try_again;
+/// ```
 #[derive(Clone, Debug)]
 pub struct WebTransportError {
     source: WebTransportErrorSource,

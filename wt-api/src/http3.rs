@@ -48,6 +48,14 @@ pub enum HttpError {
 /// Gets `url` by HTTP/3. The options' headers are sent; the connect timeout counts until the response's head. Cancel
 /// safe: without its waiter the exchange is given up.
 ///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut response = wt_api::http3::get("https://example.org/", wt_api::WebTransportOptions::new()).await?;
+/// println!("{} and {} bytes", response.status, response.body.read_to_end(1 << 20).await?.len());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// As [`WebTransport::new`](crate::WebTransport::new) and [`ready`](crate::WebTransport::ready); redirects are responses
 /// like others.

@@ -60,6 +60,19 @@ impl Drop for Guard {
 ///
 /// A handle: clones name the same session. When the last handle goes, those of streams and datagrams included, the
 /// session is closed with code 0 and no reason.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use wt_api::{CloseInfo, WebTransport, WebTransportOptions};
+/// let session = WebTransport::new("https://example.org/app", WebTransportOptions::new())?;
+/// session.ready().await?;
+/// session.datagrams().writable.send("hello".into()).await?;
+/// session.close(CloseInfo { close_code: 0, reason: "done".to_owned() });
+/// let CloseInfo { close_code, reason } = session.closed().await?;
+/// # drop((close_code, reason));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct WebTransport {
     shared: Arc<SessionBox>,
@@ -167,7 +180,7 @@ impl WebTransport {
     }
 
     /// Opens a stream that this side sends on (W3C `createUnidirectionalStream`), with the rules of
-    /// [`create_bidirectional_stream`](Self::create_bidirectional_stream).
+    /// [`create_bidirectional_stream`](Self::create_bidirectional_stream). Cancel safe, as there.
     ///
     /// # Errors
     /// As there.
@@ -213,8 +226,8 @@ impl WebTransport {
         Ok(SendGroup::new(&self.shared, self.shared.new_group()))
     }
 
-    /// Lets the peer have at least `streams` bidirectional streams open at once in this session, if there is session flow
-    /// control; else the connection's limits stand (W3C `anticipatedConcurrentIncomingBidirectionalStreams`, the
+    /// Lets the peer have at least `streams` (0 to 65,535) bidirectional streams open at once in this session, if there is
+    /// session flow control; else the connection's limits stand (W3C `anticipatedConcurrentIncomingBidirectionalStreams`, the
     /// setter).
     pub fn set_anticipated_concurrent_incoming_bidirectional_streams(&self, streams: u16) {
         let _ = self.shared.command(Command::Anticipate(Dir::Bidi, streams.into()));

@@ -11,6 +11,14 @@ use crate::mailbox::StreamCounts;
 /// Of a connection that several sessions may share ([`allow_pooling`]) only what is of the path is told: the rest is
 /// `None`, as W3C has it. At a server the counts are the connection's.
 ///
+/// ```no_run
+/// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
+/// let stats = session.get_stats().await?;
+/// println!("round trip {:?}, {:?} packets lost", stats.smoothed_rtt, stats.packets_lost);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// [`allow_pooling`]: crate::WebTransportOptions::allow_pooling
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -33,7 +41,7 @@ pub struct WebTransportStats {
     pub packets_received: Option<u64>,
     /// Smoothed round-trip time (RFC 9002 §5).
     pub smoothed_rtt: Duration,
-    /// Its variation.
+    /// Its variation (RFC 9002 §5.3).
     pub rtt_variation: Duration,
     /// The smallest sample, once there is one.
     pub min_rtt: Option<Duration>,
@@ -41,7 +49,7 @@ pub struct WebTransportStats {
     pub estimated_send_rate: Option<u64>,
     /// Whether the application sends as much as the path carries; false: it may be what limits the rate.
     pub at_send_capacity: bool,
-    /// The counts of datagrams.
+    /// The counts of datagrams, each in datagrams.
     pub datagrams: Option<DatagramStats>,
     /// Everything that the connection counts.
     pub connection: Option<ConnectionStats>,

@@ -211,6 +211,21 @@ impl ServerShared {
 
 /// A WebTransport server. Dropped, it takes no further sessions and lets those that exist go on; see
 /// [`shutdown`](Self::shutdown).
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use wt_api::{AcceptOptions, Identity, Server};
+/// let identity = Identity::from_pem_files("fullchain.pem", "privkey.pem")?;
+/// let server = Server::builder().identity(identity).allowed_origins(["https://example.org"]).build()?;
+/// while let Some(request) = server.accept().await {
+///     tokio::spawn(async move {
+///         let session = request.accept(AcceptOptions::new()).await?;
+///         session.closed().await
+///     });
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<ServerShared>,
@@ -285,7 +300,8 @@ impl Server {
     }
 
     /// Shuts down: no further sessions, GOAWAY to all clients (their `draining` resolves), then waits until they have
-    /// gone, at most `deadline`; then all connections are closed.
+    /// gone, at most `deadline`; then all connections are closed. Cancel safe: dropped, no session is taken any more and
+    /// those that exist go on; another call waits anew.
     pub async fn shutdown(&self, deadline: Duration) {
         drop(self.shared.close());
         self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::GoAway));

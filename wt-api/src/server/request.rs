@@ -40,6 +40,19 @@ impl AcceptOptions {
 }
 
 /// A request for a session, not answered yet. Dropped, it is answered with 404.
+///
+/// ```no_run
+/// # async fn example(request: wt_api::Request) -> Result<(), wt_api::WebTransportError> {
+/// use wt_api::AcceptOptions;
+/// if request.path() != "/app" {
+///     request.reject(http::StatusCode::NOT_FOUND).await;
+/// } else {
+///     let session = request.accept(AcceptOptions::new().protocol("app.v1")).await?;
+/// #   drop(session);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Request {
     request: wt_session::SessionRequest,
     /// Taken by the answer.
@@ -118,7 +131,7 @@ impl Request {
         &self.certificates
     }
 
-    /// Accepts: the session is usable at once.
+    /// Accepts: the session is usable at once. Cancel safe: never awaited, the request is dropped and answered with 404.
     ///
     /// # Errors
     /// The client has gone.
@@ -144,25 +157,26 @@ impl Request {
         Ok(WebTransport::from_parts(shared, request_headers, CongestionControl::Default, false))
     }
 
-    /// Refuses with a status, 300 to 599.
+    /// Refuses with a status, 300 to 599. Cancel safe: never awaited, the answer is 404. So are the other refusals.
     #[allow(clippy::unused_async, reason = "as accept")]
     pub async fn reject(mut self, status: StatusCode) {
         self.answer(status);
     }
 
-    /// Refuses with a status, 300 to 599, and fields, such as `retry-after`.
+    /// Refuses with a status, 300 to 599, and fields, such as `retry-after`. Cancel safe.
     #[allow(clippy::unused_async, reason = "as accept")]
     pub async fn reject_with(mut self, status: StatusCode, headers: HeaderMap) {
         self.answer_with(status, headers);
     }
 
     /// Refuses with 429: there are too many sessions, of this client or of all. It may try again later.
+    /// Cancel safe.
     pub async fn too_many_requests(self) {
         self.reject(StatusCode::TOO_MANY_REQUESTS).await;
     }
 
     /// Refuses without an answer (`H3_REQUEST_REJECTED`, RFC 9114 §8.1): nothing was done for the request, and the client
-    /// may send it again, on another connection for example.
+    /// may send it again, on another connection for example. Cancel safe.
     #[allow(clippy::unused_async, reason = "as accept")]
     pub async fn refuse(mut self) {
         if let Some(shared) = self.shared.take() {

@@ -23,6 +23,21 @@ use crate::{
 /// What the peer sends on a stream (W3C `WebTransportReceiveStream`).
 ///
 /// Dropped before its end, the peer is asked to stop with code 0.
+///
+/// ```no_run
+/// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
+/// let mut streams = session.incoming_unidirectional_streams();
+/// while let Some(stream) = streams.next().await {
+///     let mut stream = stream?;
+///     let mut size = 0;
+///     while let Some(chunk) = stream.read_chunk(64 << 10).await? {
+///         size += chunk.len();
+///     }
+///     println!("{size} bytes");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct ReceiveStream {
     shared: Arc<RecvBox>,
     /// None for the content of an HTTP response.
@@ -82,7 +97,7 @@ impl ReceiveStream {
         }
     }
 
-    /// Asks the peer to stop sending, with a code (W3C `cancel()`). What was not read is dropped, and reading fails from
+    /// Asks the peer to stop sending, with a code, 0 to 2^32 - 1 (W3C `cancel()`). What was not read is dropped, and reading fails from
     /// now on. Nothing happens if the stream has ended.
     pub fn stop(&mut self, code: u32) {
         self.shared.stop(code);

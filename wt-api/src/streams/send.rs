@@ -25,6 +25,17 @@ use crate::{
 ///
 /// Dropped before [`finish`](Self::finish), the stream is reset with code 0: half a message must not look like a whole
 /// one.
+///
+/// ```no_run
+/// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
+/// use wt_api::SendStreamOptions;
+/// let mut stream = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
+/// stream.write_all(b"all of it").await?;
+/// stream.finish()?;
+/// stream.finished().await?; // The peer has it.
+/// # Ok(())
+/// # }
+/// ```
 pub struct SendStream {
     shared: Arc<SendBox>,
     guard: Arc<Guard>,
@@ -95,7 +106,7 @@ impl SendStream {
         poll_fn(|cx| self.shared.poll_finished(cx)).await
     }
 
-    /// Gives the stream up with a code (W3C `abort()`); what is not delivered yet may be lost. Nothing happens if the
+    /// Gives the stream up with a code, 0 to 2^32 - 1 (W3C `abort()`); what is not delivered yet may be lost. Nothing happens if the
     /// stream is over.
     pub fn reset(&mut self, code: u32) {
         self.shared.reset(code);
@@ -117,7 +128,7 @@ impl SendStream {
         }
     }
 
-    /// The stream's rank among its group (W3C `sendOrder`).
+    /// The stream's rank among its group (W3C `sendOrder`); 0 unless set.
     #[must_use]
     pub fn send_order(&self) -> i64 {
         self.shared.current_rank().order
