@@ -115,8 +115,12 @@ impl Connection {
 impl Connection {
     /// Tells how much of what was received is held above and not taken by the application: `stream_bytes` that were
     /// [`read`](Self::read), and `other_bytes` such as datagrams. Both are charged to the memory budget, as far as it
-    /// has room, and the connection's window does not move on for the former. `Some(most)`: the window has stopped,
-    /// and this wants to be called again when at most so many stream bytes are held.
+    /// has room, and the connection's window does not move on for the former. `Some(most)`: for that reason nothing is
+    /// granted now; this wants to be called again when at most so many stream bytes are held.
+    ///
+    /// What lies unread, above or here, takes at most half of the connection's window as long as that can grow (to
+    /// [`max_receive_window`](crate::TransportConfig::max_receive_window)): streams that nobody reads do not hold up the
+    /// others.
     ///
     /// A layer that passes everything on at once need not call this.
     pub fn set_held_above(&mut self, stream_bytes: usize, other_bytes: usize) -> Option<usize> {

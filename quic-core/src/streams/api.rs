@@ -18,9 +18,6 @@ use crate::{
     schedule::{Schedule, Sender},
 };
 
-/// What the connection's window grows to, within its maximum, for bytes that a layer above holds, in bytes.
-const HELD_WINDOW: u64 = 9 << 20;
-
 /// Counts of a receiving part, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecvStats {
@@ -89,16 +86,16 @@ impl Streams {
     }
 
     /// A layer above holds so many of the bytes that were read: the connection's window does not move for them. What is
-    /// returned is how many it may hold at most for the window to move on, if it has stopped.
+    /// returned is how many it may hold at most for the window to move on, if it has stopped for that.
+    ///
+    /// What lies unread, above or here, takes at most half of the window, as long as the window can grow: streams that
+    /// nobody reads must not hold up the others.
     pub(crate) fn set_held_above(&mut self, bytes: u64) -> Option<u64> {
         self.receive_window.hold(bytes);
-        if bytes > self.receive_window.size() / 2 {
-            // A reader that waits for one stream must not wait for ever because others are not read.
-            self.receive_window.grow_to(bytes.saturating_mul(2).min(HELD_WINDOW));
-        }
+        let unread = self.receive_window.unread(self.received);
+        self.receive_window.grow_to(unread.saturating_mul(2));
         self.max_data_wanted |= self.receive_window.update_due();
-        let size = self.receive_window.size();
-        (bytes > size / 2).then_some(size / 4)
+        self.receive_window.most_held().filter(|most| bytes > *most)
     }
 
     /// Writes as much of `bytes` as the send buffer has room for, taking it off their front. 0, or less than all,

@@ -50,6 +50,11 @@ impl ReceiveWindow {
         self.held = bytes;
     }
 
+    /// Of so many bytes that came, those that no reader has taken yet.
+    pub(super) fn unread(&self, received: u64) -> u64 {
+        received.saturating_sub(self.consumed).saturating_add(self.held)
+    }
+
     /// Doubles the window when a window's worth was consumed in less than two round trips: then the window, not
     /// the reader, may be what holds the peer back (RFC 9000 §4.2). True if it grew.
     pub(super) fn tune(&mut self, now: Timestamp, rtt: Duration) -> bool {
@@ -65,6 +70,17 @@ impl ReceiveWindow {
         fast && self.grow_to(self.size.saturating_mul(2))
     }
 
+    /// With so many bytes held, an update would be due; `None`: not even with none.
+    pub(super) fn most_held(&self) -> Option<u64> {
+        self.consumed
+            .saturating_add(self.size)
+            .checked_sub(self.advertised.saturating_add(self.update_step()))
+    }
+
+    fn update_step(&self) -> u64 {
+        (self.size / 4).max(1)
+    }
+
     /// Makes the window at least `size`, as far as its maximum allows. True if it grew.
     pub(super) fn grow_to(&mut self, size: u64) -> bool {
         let old = self.size;
@@ -74,7 +90,7 @@ impl ReceiveWindow {
 
     /// Whether an update moves the limit by a quarter of the window: early enough to lose one and not block.
     pub(super) fn update_due(&self) -> bool {
-        self.next_limit().saturating_sub(self.advertised) >= (self.size / 4).max(1)
+        self.next_limit().saturating_sub(self.advertised) >= self.update_step()
     }
 
     /// The limit was advertised; it never goes down (RFC 9000 §4.1).

@@ -3,7 +3,7 @@
 //! More is granted as data is consumed and streams close (§5.6), without waiting to be asked. The window of data doubles
 //! when the peer has come close to the limit although the application has taken all there was: then the window is
 //! what holds the session back. There is no clock in this rule: a peer reaches a limit that is renewed at its half only
-//! if a round trip carries more than half a window.
+//! if a round trip carries more than half a window. What all the windows of a connection may be together is the caller's to say.
 
 use quic_core::Dir;
 
@@ -17,8 +17,10 @@ pub(crate) struct Data {
     ceiling: u64,
     /// Bytes that came, or will have come: of a stream that was reset its final size counts.
     pub(crate) received: u64,
-    /// Bytes of these that the application took, or that were dropped for it.
+    /// Bytes of these that were read, or that were dropped.
     consumed: u64,
+    /// Bytes of these that a layer above holds for the application: no credit is given for them.
+    held: u64,
     /// The window may be what holds the peer back.
     tight: bool,
 }
@@ -51,6 +53,7 @@ impl ReceiveSide {
                 ceiling: ceiling.max(data),
                 received: 0,
                 consumed: 0,
+                held: 0,
                 tight: false,
             },
             streams: streams.map(|limit| Streams {
@@ -78,6 +81,28 @@ impl ReceiveSide {
     /// So many of the bytes that came were taken, or dropped.
     pub(crate) fn consume(&mut self, bytes: u64) {
         self.data.consumed = self.data.consumed.saturating_add(bytes).min(self.data.received);
+    }
+
+    /// So many of the bytes that were taken are held above. `Some(most)`: that is why nothing is granted now, and
+    /// something is when at most so many are held.
+    pub(crate) fn hold(&mut self, bytes: u64) -> Option<u64> {
+        self.data.held = bytes.min(self.data.consumed);
+        self.data.most_held().filter(|most| self.data.held > *most)
+    }
+
+    /// How far the limit is ahead of what the application took, in bytes.
+    pub(crate) fn window(&self) -> u64 {
+        self.data.window
+    }
+
+    /// Whether the window is what holds the peer back, now that more can be granted.
+    pub(crate) fn wants_wider(&self) -> bool {
+        self.data.tight && self.data.next().is_some() && self.data.window < self.data.ceiling
+    }
+
+    /// Makes the window of data at most twice as wide and at most `spare` bytes wider, if the application keeps up.
+    pub(crate) fn grow(&mut self, spare: u64) {
+        self.data.tune(spare);
     }
 
     /// The peer opened a stream.
@@ -116,9 +141,6 @@ impl ReceiveSide {
     }
 
     pub(super) fn take_note(&mut self) -> Option<Note> {
-        if self.data.next().is_some() {
-            self.data.tune();
-        }
         if let Some(limit) = self.data.next() {
             self.data.limit = limit;
             return Some(Note::Max(Limited::Data, limit));
@@ -136,15 +158,29 @@ impl ReceiveSide {
 impl Data {
     /// The limit to grant, once at least half a window would come of it.
     fn next(&self) -> Option<u64> {
-        let target = self.consumed.saturating_add(self.window).min(varint::MAX);
-        let step = (self.window / 2).max(1);
-        (target.saturating_sub(self.limit) >= step).then_some(target)
+        let target = self.target().saturating_sub(self.held).min(varint::MAX);
+        (target.saturating_sub(self.limit) >= self.step()).then_some(target)
     }
 
-    fn tune(&mut self) {
-        let unread = self.received.saturating_sub(self.consumed);
+    /// The limit if nothing is held.
+    fn target(&self) -> u64 {
+        self.consumed.saturating_add(self.window)
+    }
+
+    fn step(&self) -> u64 {
+        (self.window / 2).max(1)
+    }
+
+    /// So much may be held while there is something to grant; `None`: there would be nothing anyway.
+    fn most_held(&self) -> Option<u64> {
+        self.target().checked_sub(self.limit.saturating_add(self.step()))
+    }
+
+    fn tune(&mut self, spare: u64) {
+        let unread = self.received.saturating_sub(self.consumed).saturating_add(self.held);
         if std::mem::take(&mut self.tight) && unread <= self.window / 8 {
-            self.window = self.window.saturating_mul(2).min(self.ceiling);
+            let wider = self.window.saturating_mul(2).min(self.window.saturating_add(spare));
+            self.window = wider.min(self.ceiling);
         }
     }
 }

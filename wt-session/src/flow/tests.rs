@@ -11,6 +11,9 @@ fn limits(data: u64, bidi: u64, uni: u64) -> Limits {
 }
 
 fn notes(flow: &mut Flow) -> Vec<Note> {
+    if flow.receive.wants_wider() {
+        flow.receive.grow(u64::MAX);
+    }
     std::iter::from_fn(|| flow.take_note()).collect()
 }
 
@@ -78,14 +81,23 @@ fn the_window_grows_for_a_reader_that_keeps_up_and_no_further_than_its_ceiling()
         let left = receive.data.limit - receive.data.received;
         receive.receive(left).unwrap();
         receive.consume(left);
+        assert!(receive.data.window == 3500 || receive.wants_wider());
+        receive.grow(u64::MAX);
         while receive.take_note().is_some() {}
         windows.push(receive.data.window);
     }
     assert_eq!(windows, [2000, 3500, 3500, 3500]);
+    // It grows by no more than there is to spare.
+    let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
+    receive.receive(1000).unwrap();
+    receive.consume(1000);
+    receive.grow(300);
+    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 2300)));
     // One that leaves most of it unread gets what it reads, and no more.
     let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
     receive.receive(1000).unwrap();
     receive.consume(600);
+    receive.grow(u64::MAX);
     assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 1600)));
     assert_eq!(receive.data.window, 1000);
     // One whose peer never comes near the limit has a window that is large enough.
@@ -93,9 +105,32 @@ fn the_window_grows_for_a_reader_that_keeps_up_and_no_further_than_its_ceiling()
     for round in 1..10 {
         receive.receive(500).unwrap();
         receive.consume(500);
+        assert!(!receive.wants_wider());
         assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 1000 + round * 500)));
     }
     assert_eq!(receive.data.window, 1000);
+}
+
+#[test]
+fn nothing_is_granted_for_what_is_held_above() {
+    let mut receive = ReceiveSide::new(limits(1000, 1, 1), 4000);
+    receive.receive(1000).unwrap();
+    assert_eq!(receive.hold(0), None, "nothing was read");
+    receive.consume(1000);
+    assert_eq!(receive.hold(1000), Some(500));
+    receive.grow(u64::MAX);
+    assert_eq!(receive.take_note(), None);
+    assert_eq!(receive.data.window, 1000, "the application does not keep up");
+    assert_eq!(receive.hold(501), Some(500));
+    assert_eq!(receive.take_note(), None);
+    assert_eq!(receive.hold(500), None);
+    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 1500)));
+    assert_eq!(receive.hold(500), Some(0));
+    receive.receive(500).unwrap();
+    receive.consume(500);
+    assert_eq!(receive.hold(1000), Some(500));
+    assert_eq!(receive.hold(0), None);
+    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 2500)));
 }
 
 #[test]

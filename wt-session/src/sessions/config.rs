@@ -55,11 +55,15 @@ impl Default for Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlowControl {
-    /// Bytes of stream data that may be on their way or unread: the first window. Default 1 MiB.
+    /// Bytes of stream data that may be on their way or unread: the first window. Default 512 KiB.
     pub max_data: u64,
     /// What the window grows to, in bytes, while the application reads as fast as data comes; at least `max_data`.
     /// Default 16 MiB.
     pub max_data_ceiling: u64,
+    /// What the windows of all sessions of the connection grow to together, in bytes, the first windows of sessions
+    /// that may still come included. With no more than the transport's own limit for the connection, a session whose
+    /// application reads nothing holds up no other one. Default 24 MiB.
+    pub max_data_together: u64,
     /// Bidirectional streams of the peer that may be open at once, at most 2^60. Default 256.
     pub max_streams_bidi: u64,
     /// Unidirectional streams of the peer that may be open at once, at most 2^60. Default 256.
@@ -68,7 +72,13 @@ pub struct FlowControl {
 
 impl Default for FlowControl {
     fn default() -> Self {
-        Self { max_data: 1 << 20, max_data_ceiling: 16 << 20, max_streams_bidi: 256, max_streams_uni: 256 }
+        Self {
+            max_data: 512 << 10,
+            max_data_ceiling: 16 << 20,
+            max_data_together: 24 << 20,
+            max_streams_bidi: 256,
+            max_streams_uni: 256,
+        }
     }
 }
 

@@ -34,6 +34,35 @@ impl Sessions {
         session.flow.as_ref().map(|flow| flow.send.left(Limited::Data))
     }
 
+    /// Tells how many of the bytes that were [`read`](Self::read) in a session are held above and not taken by the
+    /// application: its window does not move on for them. `Some(most)`: for that reason nothing is granted now; this wants
+    /// to be called again when at most so many bytes are held. [`Sessions::flush`] tells the peer. Nothing happens without
+    /// session flow control; a layer that passes everything on at once need not call this.
+    pub fn set_held(&mut self, session: SessionId, bytes: u64) -> Option<u64> {
+        let flow = self.sessions.get_mut(&session)?.flow.as_mut()?;
+        let most = flow.receive.hold(bytes);
+        self.touch(session);
+        most
+    }
+
+    /// A session whose window holds its peer back gets a wider one, if all windows together leave room for it.
+    pub(super) fn grow_window(&mut self, id: SessionId) {
+        let wants = |session: &Session| session.flow.as_ref().is_some_and(|flow| flow.receive.wants_wider());
+        if !self.sessions.get(&id).is_some_and(wants) {
+            return;
+        }
+        let limits = self.config.flow().unwrap_or_default();
+        let windows = self.sessions.values().filter_map(|session| session.flow.as_ref());
+        let (count, taken) = windows
+            .fold((0, 0_u64), |(count, sum), flow| (count + 1, sum.saturating_add(flow.receive.window())));
+        // Those that may still come begin with the first window, whatever the others have taken.
+        let to_come = self.max_sessions.unwrap_or(1).saturating_sub(count).saturating_mul(limits.max_data);
+        let spare = limits.max_data_together.saturating_sub(taken).saturating_sub(to_come);
+        if let Some(flow) = self.sessions.get_mut(&id).and_then(|session| session.flow.as_mut()) {
+            flow.receive.grow(spare);
+        }
+    }
+
     /// Lets the peer have at least `count` streams of a kind open at once in a session, at most 2^60. Nothing happens
     /// if there is no session flow control, or if more are permitted already. [`Sessions::flush`] tells the peer.
     pub fn set_max_streams(&mut self, session: SessionId, dir: Dir, count: u64) {

@@ -221,6 +221,7 @@ impl Sessions {
     /// Hands capsules to HTTP/3, then what flow control has to say now, and the end after them. What HTTP/3 does not
     /// take is not made: later it may have a newer value.
     pub(super) fn flush_capsules<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
+        self.grow_window(id);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         loop {
             if session.out.is_empty() {

@@ -531,9 +531,46 @@ fn what_a_layer_above_holds_keeps_the_connections_window() {
     server.stream(client_uni(0), 0, &[7; 60_000], false).expect("within the window");
     assert_eq!(server.drain(client_uni(0)).0.len(), 60_000);
     assert_eq!(server.streams.receive_window.next_limit(), before + 60_000);
-    assert_eq!(server.streams.set_held_above(60_000), Some(25_000), "the window has stopped");
+    assert_eq!(
+        server.streams.set_held_above(60_000),
+        Some(35_000),
+        "with so many a quarter more can be granted"
+    );
     assert_eq!(server.streams.receive_window.next_limit(), before);
+    assert_eq!(server.streams.set_held_above(35_001), Some(35_000));
     assert_eq!(server.streams.set_held_above(25_000), None);
     assert_eq!(server.streams.receive_window.next_limit(), before + 35_000);
     assert!(server.streams.max_data_wanted, "the peer is told");
+}
+
+#[test]
+fn what_lies_unread_takes_half_of_a_window_that_can_grow() {
+    let config = StreamsConfig {
+        connection_receive_window: 100_000,
+        connection_receive_window_max: 500_000,
+        stream_receive_window: 80_000,
+        stream_receive_window_max: 80_000,
+        ..StreamsConfig::new(Side::Server)
+    };
+    let mut server = End::ready(config);
+    // One stream lies in the layer above, one here.
+    let before = server.streams.receive_window.next_limit();
+    server.stream(client_uni(0), 0, &[7; 40_000], false).expect("within the window");
+    assert_eq!(server.drain(client_uni(0)).0.len(), 40_000);
+    server.stream(client_uni(1), 0, &[7; 60_000], false).expect("within the window");
+    server.streams.set_held_above(40_000);
+    assert_eq!(server.streams.receive_window.next_limit(), before + 100_000, "100,000 unread, as many left");
+    assert!(server.streams.max_data_wanted, "the peer is told");
+    server.streams.receive_window.advance();
+    for index in 2..7 {
+        server.stream(client_uni(index), 0, &[7; 20_000], false).expect("within the window");
+    }
+    server.streams.set_held_above(40_000);
+    assert_eq!(server.streams.receive_window.next_limit(), before + 300_000);
+    server.streams.receive_window.advance();
+    for index in 7..17 {
+        server.stream(client_uni(index), 0, &[7; 20_000], false).unwrap();
+    }
+    server.streams.set_held_above(40_000);
+    assert_eq!(server.streams.receive_window.next_limit(), before + 400_000, "no further than its maximum");
 }

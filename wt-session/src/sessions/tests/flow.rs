@@ -4,7 +4,12 @@ use super::*;
 
 /// Two ends with these limits on both sides and one session.
 fn limited(flow: FlowControl) -> Duo {
-    let config = Config { flow_control: Some(flow), ..config_of(Dialect::Draft16) };
+    limited_of(1, flow)
+}
+
+/// The same, where there may be so many sessions.
+fn limited_of(max_sessions: u64, flow: FlowControl) -> Duo {
+    let config = Config { flow_control: Some(flow), max_sessions, ..config_of(Dialect::Draft16) };
     let mut duo = Duo::new(&config, &config);
     (duo.pair.client.grants, duo.pair.server.grants) = ([1 << 40; 2], [1 << 40; 2]);
     duo.run();
@@ -19,7 +24,13 @@ fn limited(flow: FlowControl) -> Duo {
 }
 
 fn small() -> FlowControl {
-    FlowControl { max_data: 100, max_data_ceiling: 100, max_streams_bidi: 2, max_streams_uni: 2 }
+    FlowControl {
+        max_data: 100,
+        max_data_ceiling: 100,
+        max_data_together: 10_000,
+        max_streams_bidi: 2,
+        max_streams_uni: 2,
+    }
 }
 
 fn write(node: &mut Node, end: &mut End, stream: StreamId, bytes: usize) -> usize {
@@ -69,6 +80,51 @@ fn data_waits_for_the_sessions_credit_and_is_woken() {
         assert_eq!(writable(node), [two, one]);
         assert_eq!((write(node, end, two, 40), write(node, end, one, 61)), (40, 60));
     }
+}
+
+#[test]
+fn the_windows_of_all_sessions_have_one_bound() {
+    let flow = FlowControl { max_data_ceiling: 1000, max_data_together: 450, ..small() };
+    // One alone takes all; else the first windows of three others are kept.
+    for (sessions, windows) in [(1, [200, 400, 450, 450]), (3, [200, 250, 250, 250])] {
+        let mut duo = limited_of(sessions, flow);
+        let ((node, end), _) = duo.ends(Side::Client);
+        let stream = open(node, end, Dir::Uni);
+        let granted = windows.map(|_| {
+            let ((node, end), _) = duo.ends(Side::Client);
+            write(node, end, stream, 1000);
+            duo.run();
+            let (_, (peer, peer_end)) = duo.ends(Side::Client);
+            assert_eq!(peer.read_all(stream, peer_end).1, Ok(Read::Blocked));
+            duo.run();
+            duo.client.sessions.data_left(stream).unwrap()
+        });
+        assert_eq!(granted, windows, "{sessions}");
+    }
+}
+
+#[test]
+fn what_is_held_above_keeps_the_window() {
+    let mut duo = limited(FlowControl { max_data_ceiling: 1000, ..small() });
+    let ((node, end), _) = duo.ends(Side::Client);
+    let stream = open(node, end, Dir::Uni);
+    assert_eq!(write(node, end, stream, 1000), 100);
+    duo.run();
+    let (_, (peer, peer_end)) = duo.ends(Side::Client);
+    assert_eq!(peer.sessions.set_held(id(0), 0), None);
+    let read = peer.sessions.read(stream, 1000, peer_end);
+    assert!(matches!(read, Ok(Read::Data(bytes)) if bytes.len() == 100));
+    assert_eq!(peer.sessions.set_held(id(0), 80), Some(50));
+    duo.run();
+    assert_eq!(duo.client.sessions.data_left(stream), Some(0));
+    assert_eq!(duo.server.sessions.set_held(id(0), 50), None);
+    duo.run();
+    assert_eq!(
+        duo.client.sessions.data_left(stream),
+        Some(50),
+        "no wider than the application keeps up with"
+    );
+    assert_eq!(duo.server.sessions.set_held(id(4), 50), None, "no such session");
 }
 
 #[test]

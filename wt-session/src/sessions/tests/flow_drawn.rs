@@ -104,6 +104,7 @@ fn transfer(
     let flow = FlowControl {
         max_data,
         max_data_ceiling: max_data * 3,
+        max_data_together: max_data * 5,
         max_streams_bidi: streams,
         max_streams_uni: streams,
     };

@@ -14,7 +14,13 @@ const LIMITED: [Dialect; 3] = [Dialect::Draft16, Dialect::Draft14, Dialect::Draf
 
 /// One dialect, limits of 100 bytes and 2 streams of each kind.
 fn small(dialect: Dialect) -> Config {
-    let flow = FlowControl { max_data: 100, max_data_ceiling: 100, max_streams_bidi: 2, max_streams_uni: 2 };
+    let flow = FlowControl {
+        max_data: 100,
+        max_data_ceiling: 100,
+        max_data_together: 10_000,
+        max_streams_bidi: 2,
+        max_streams_uni: 2,
+    };
     Config { flow_control: Some(flow), ..config_of(dialect) }
 }
 
@@ -95,7 +101,7 @@ fn settings_announce_sessions_and_limits() {
     assert_eq!((settings.wt_initial_max_data, settings.wt_initial_max_streams_bidi), (1, 1));
     assert_eq!(settings.wt_initial_max_streams_uni, 1);
     let defaults = Sessions::settings(&Config { max_sessions: 2, ..Config::default() });
-    assert_eq!((defaults.wt_initial_max_data, defaults.wt_initial_max_streams_uni), (1 << 20, 256));
+    assert_eq!((defaults.wt_initial_max_data, defaults.wt_initial_max_streams_uni), (512 << 10, 256));
 }
 
 #[test]

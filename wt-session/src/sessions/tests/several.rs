@@ -163,7 +163,7 @@ fn sessions_are_in_nobody_elses_way() {
         // As much as the session's window, of which nothing is read.
         end.window = 4 << 20;
         let mut data = Bytes::from(vec![1; 2 << 20]);
-        assert_eq!(node.sessions.write(blocked, &mut data, end), Ok(1 << 20));
+        assert_eq!(node.sessions.write(blocked, &mut data, end), Ok(512 << 10));
         assert_eq!(node.sessions.write(blocked, &mut data, end), Ok(0));
         let (node, end) = (&mut duo.client, &mut duo.pair.client);
         let free = node.sessions.open(id(2), Dir::Bidi, end).unwrap().unwrap();
@@ -194,12 +194,12 @@ fn one_session_that_breaks_its_limits_ends_alone() {
     let stream = node.sessions.open(id(1), Dir::Uni, end).unwrap().unwrap();
     node.sessions.flush_preface(stream, end).unwrap();
     end.window = 4 << 20;
-    end.write(stream, &mut Bytes::from(vec![0; (1 << 20) + 1])).unwrap();
+    end.write(stream, &mut Bytes::from(vec![0; (512 << 10) + 1])).unwrap();
     duo.run();
     let Some(Err(error @ SessionError::FlowControl(_))) = duo.server.closed() else {
         panic!("{:?}", duo.server.closed())
     };
-    assert!(error.to_string().contains("1048576 bytes of stream data"), "{error}");
+    assert!(error.to_string().contains("524288 bytes of stream data"), "{error}");
     assert_eq!(duo.client.closed(), Some(&Err(SessionError::Reset(crate::codes::WT_FLOW_CONTROL_ERROR))));
     assert!(duo.client.sessions.is_open(id(0)) && duo.server.sessions.is_open(id(0)));
     assert_eq!((duo.client.sessions.session_count(), duo.server.sessions.session_count()), (1, 1));
