@@ -68,6 +68,23 @@ fn datagrams_are_echoed() {
 }
 
 #[test]
+fn a_limit_of_streams_that_is_raised_lets_the_waiting_peer_go_on() {
+    let server = TransportConfig { max_streams_bidi: 3, ..TransportConfig::default() };
+    let mut world = World::with(4, &lan(), &Setup { server, ..Setup::default() });
+    world.establish();
+    let open_all = |world: &mut World| {
+        let connection = &mut world.client().connection;
+        std::iter::from_fn(|| connection.open(Dir::Bidi)).count()
+    };
+    assert_eq!(open_all(&mut world), 3);
+    world.server().connection.set_max_streams(Dir::Bidi, 2);
+    world.server().connection.set_max_streams(Dir::Bidi, 8);
+    world.wait("credit", SECOND, |client, _| client.peer().has(&Event::StreamsAvailable(Dir::Bidi)));
+    assert_eq!(open_all(&mut world), 5);
+    assert_eq!(world.client().connection.stream_limit(quic_core::Side::Client, Dir::Bidi), 8);
+}
+
+#[test]
 fn transfers_survive_loss_reordering_and_duplication() {
     for_seeds(0..30, |seed| {
         let loss = (seed % 4) as f64 * 0.05;

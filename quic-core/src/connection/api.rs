@@ -82,6 +82,13 @@ impl Connection {
         self.streams.stream_limit(initiator, dir)
     }
 
+    /// Lets the peer have at least `count` streams of a kind open at once, which MAX_STREAMS tells it. At most 60,000 at once,
+    /// and 2^60 over the life of the connection (RFC 9000 §4.6); fewer than before change nothing, for a limit is never
+    /// taken back. At first [`TransportConfig`](crate::TransportConfig) says how many.
+    pub fn set_max_streams(&mut self, dir: Dir, count: u64) {
+        self.streams.set_max_streams(dir, count);
+    }
+
     /// Counters of a sending side, until it is gone.
     pub fn send_stream_stats(&mut self, id: StreamId) -> Option<SendStreamStats> {
         self.streams.send_stats(id).map(|stats| SendStreamStats {

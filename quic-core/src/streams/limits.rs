@@ -1,5 +1,6 @@
 //! Stream counts (RFC 9000 §4.6): how many streams each side has opened and may open.
 
+use super::{MAX_CONCURRENT, Streams};
 use crate::{buf::RangeSet, error::Violation, ids::Dir};
 
 /// The largest stream limit there can be.
@@ -60,6 +61,8 @@ pub(super) struct RemoteStreams {
     unseen: RangeSet,
     pub(super) update_lost: bool,
     asked: bool,
+    /// The window was raised, and the peer has not been told.
+    widened: bool,
 }
 
 /// What the arrival of a frame for a stream of the peer means.
@@ -92,6 +95,16 @@ impl RemoteStreams {
         Ok(if self.see(index) { Arrival::FirstSeen } else { Arrival::Known })
     }
 
+    /// Raises the window, which the peer is told at once: the application says that it expects more. Never lowers it, for
+    /// a limit once told stands (RFC 9000 §4.6).
+    fn widen(&mut self, window: u64) {
+        let window = window.min(MAX_CONCURRENT);
+        if window > self.window {
+            self.window = window;
+            self.widened = true;
+        }
+    }
+
     /// True if the stream is open, has no entry yet and needs one from now on.
     pub(super) fn see(&mut self, index: u64) -> bool {
         !self.unseen.is_empty() && self.unseen.remove(index..index + 1) == 1
@@ -119,7 +132,8 @@ impl RemoteStreams {
         let left = self.advertised - self.opened.min(self.advertised);
         self.update_lost
             || gain > 0
-                && (gain >= self.window / 8
+                && (self.widened
+                    || gain >= self.window / 8
                     || left <= self.window / 2
                     || (self.opened == self.closed && self.window <= EXACT_WINDOW)
                     || self.asked)
@@ -129,6 +143,7 @@ impl RemoteStreams {
         self.advertised = self.advertised.max(self.next_limit());
         self.update_lost = false;
         self.asked = false;
+        self.widened = false;
         self.advertised
     }
 
@@ -158,5 +173,12 @@ impl Limits {
 
     pub(super) fn remote(&mut self, dir: Dir) -> &mut RemoteStreams {
         &mut self.remote[dir as usize]
+    }
+}
+
+impl Streams {
+    /// Lets the peer have at least `count` streams of a kind open at once.
+    pub(crate) fn set_max_streams(&mut self, dir: Dir, count: u64) {
+        self.limits.remote(dir).widen(count);
     }
 }

@@ -1,6 +1,7 @@
 //! Streams: rules one by one, the schedule, and pairs over a link that loses and reorders.
 
 mod hostile;
+mod limits;
 mod order;
 mod pair;
 mod rules;

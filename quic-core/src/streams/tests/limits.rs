@@ -1,0 +1,63 @@
+//! Limits of streams that are raised while the connection goes on.
+
+use super::*;
+use crate::error::TransportErrorCode as Code;
+
+fn server_with(max_uni: u64) -> End {
+    End::ready(StreamsConfig { max_uni, ..StreamsConfig::new(Side::Server) })
+}
+
+fn open_and_close(server: &mut End, index: u64) {
+    server.stream(client_uni(index), 0, b"", true).unwrap();
+    assert_eq!(server.read(client_uni(index), 1), Ok(Read::Finished));
+}
+
+#[test]
+fn a_raised_limit_is_told_at_once_and_holds_for_what_is_open_at_the_same_time() {
+    // A window so large that ten more streams would not be worth a frame by themselves.
+    let mut server = server_with(1_000);
+    assert!(server.stream(client_uni(1_000), 0, b"", false).is_err());
+    server.streams.set_max_streams(Dir::Uni, 1_010);
+    let (payload, receipts) = server.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::MaxStreams { dir: Dir::Uni, limit: 1_010 }]);
+    assert!(!server.streams.wants().any(), "it is told once");
+    assert_eq!(server.stream(client_uni(1_009), 0, b"", false), Ok(()));
+    let beyond = server.stream(client_uni(1_010), 0, b"", false);
+    assert_eq!(beyond.unwrap_err().code(), Code::STREAM_LIMIT_ERROR);
+    // Lost, it is told again.
+    server.settle(&receipts, false);
+    assert_eq!(frames(&server.packet(1_200).0), [Frame::MaxStreams { dir: Dir::Uni, limit: 1_010 }]);
+    // What is closed makes room for as many as the new limit says.
+    for index in 0..1_010 {
+        open_and_close(&mut server, index);
+    }
+    assert_eq!(frames(&server.packet(1_200).0), [Frame::MaxStreams { dir: Dir::Uni, limit: 2_020 }]);
+    assert_eq!(server.streams.stream_limit(Side::Client, Dir::Bidi), 1_000, "the other kind is left alone");
+}
+
+#[test]
+fn a_limit_is_never_taken_back() {
+    let mut server = server_with(100);
+    for count in [0, 1, 99, 100] {
+        server.streams.set_max_streams(Dir::Uni, count);
+        assert!(!server.streams.wants().any(), "{count}");
+        assert_eq!(server.streams.stream_limit(Side::Client, Dir::Uni), 100);
+    }
+    server.streams.set_max_streams(Dir::Uni, 150);
+    server.streams.set_max_streams(Dir::Uni, 120);
+    assert_eq!(frames(&server.packet(1_200).0), [Frame::MaxStreams { dir: Dir::Uni, limit: 150 }]);
+    // Also one that permitted nothing at first.
+    let mut server = server_with(0);
+    server.streams.set_max_streams(Dir::Uni, 1);
+    assert_eq!(frames(&server.packet(1_200).0), [Frame::MaxStreams { dir: Dir::Uni, limit: 1 }]);
+    assert_eq!(server.stream(client_uni(0), 0, b"x", false), Ok(()));
+}
+
+#[test]
+fn streams_at_the_same_time_are_bounded_whatever_is_asked_for() {
+    for count in [60_000, 60_001, 1 << 60, (1 << 60) + 1, u64::MAX] {
+        let mut server = server_with(10);
+        server.streams.set_max_streams(Dir::Uni, count);
+        assert_eq!(frames(&server.packet(1_200).0), [Frame::MaxStreams { dir: Dir::Uni, limit: 60_000 }]);
+    }
+}
