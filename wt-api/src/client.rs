@@ -15,7 +15,7 @@ use std::{
 };
 
 use quic_core::{
-    CidFactory, ClientConfig, Endpoint, EndpointConfig, base::Timestamp, crypto::TlsClientConfig,
+    CidFactory, ClientConfig, Dir, Endpoint, EndpointConfig, base::Timestamp, crypto::TlsClientConfig,
 };
 use wt_session::ConnectRequest;
 
@@ -23,7 +23,7 @@ use crate::{
     driver::{ClientJob, Connect, Inbox, SessionJob, Shard, ShardCommand},
     error::{ConnectOptionsError, ErrorCause, WebTransportError},
     mailbox::{SessionBox, ShardBox, Waiters, lock},
-    options::{CongestionControl, Target, Trust, WebTransportOptions, check_headers, protocol_offer},
+    options::{Target, Trust, WebTransportOptions, check_headers, protocol_offer},
     pool::{self, Maker, PoolKey, Pooled},
     runtime::{self, RuntimeHandle},
     session::WebTransport,
@@ -309,6 +309,9 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
     }
     let runtime = runtime::current().ok_or(ConnectOptionsError::NoRuntime)?;
     let shared = SessionBox::new(Arc::clone(&runtime));
+    for dir in [Dir::Bidi, Dir::Uni] {
+        shared.set_anticipated(dir, options.anticipated[dir as usize]);
+    }
     let connector = Connector::new(url, &options, |target| {
         ClientJob::Session(Box::new(SessionJob {
             request: ConnectRequest {
@@ -337,13 +340,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
             session.set_end(Err(WebTransportError::session(ErrorCause::SessionClosed)));
         }
     }));
-    // W3C: a kind that is not supported reads back as the default, and no controller is specialised yet.
-    let in_force = match options.congestion_control {
-        CongestionControl::Default | CongestionControl::Throughput | CongestionControl::LowLatency => {
-            CongestionControl::Default
-        }
-    };
-    let pooled = options.allow_pooling;
+    let (in_force, pooled) = (options.congestion_control.in_force(), options.allow_pooling);
     Ok(WebTransport::from_parts(shared, Arc::new(options.headers), in_force, pooled))
 }
 

@@ -159,6 +159,14 @@ pub enum ErrorCause {
         /// The status, 300 to 599.
         status: u16,
     },
+    /// A server's application accepts with a status that does not say so.
+    #[error(
+        "status {status} does not accept a session; accept with 2xx, or reject the request with this status"
+    )]
+    NotAccepting {
+        /// The status, not 2xx.
+        status: u16,
+    },
     /// The QUIC connection ended.
     #[error("the connection ended: {0}")]
     Connection(#[from] ConnectionError),

@@ -99,6 +99,37 @@ pub enum CongestionControl {
     LowLatency,
 }
 
+impl CongestionControl {
+    /// What is in force if this is wanted. W3C: a kind that is not supported reads back as the default, and no controller is
+    /// specialised yet.
+    pub(crate) fn in_force(self) -> Self {
+        match self {
+            Self::Default | Self::Throughput | Self::LowLatency => Self::Default,
+        }
+    }
+}
+
+/// Unidirectional streams that a peer opens for HTTP/3 itself: control, and two of QPACK (RFC 9114 §6.2).
+pub(crate) const HTTP3_STREAMS: u64 = 3;
+
+/// Permits as many streams at first as are expected, by kind, beside those of HTTP/3: `requests` bidirectional ones.
+pub(crate) fn permit(transport: &mut TransportConfig, anticipated: [Option<u16>; 2], requests: u64) {
+    let [bidi, uni] = anticipated.map(|streams| streams.map(u64::from));
+    if let Some(bidi) = bidi {
+        transport.max_streams_bidi = transport.max_streams_bidi.max(bidi.saturating_add(requests));
+    }
+    if let Some(uni) = uni {
+        transport.max_streams_uni = transport.max_streams_uni.max(uni + HTTP3_STREAMS);
+    }
+}
+
+/// The same for each session, if there is session flow control.
+pub(crate) fn permit_in_sessions(flow: &mut wt_session::FlowControl, anticipated: [Option<u16>; 2]) {
+    let [bidi, uni] = anticipated.map(|streams| u64::from(streams.unwrap_or(0)));
+    flow.max_streams_bidi = flow.max_streams_bidi.max(bidi);
+    flow.max_streams_uni = flow.max_streams_uni.max(uni);
+}
+
 /// Sessions on a connection that they share, at most.
 const MAX_POOLED: u64 = 256;
 
@@ -268,10 +299,7 @@ impl WebTransportOptions {
         let mut config = self.sessions.clone();
         if self.allow_pooling {
             config.max_sessions = config.max_sessions.max(MAX_POOLED);
-            let flow = config.flow_control.get_or_insert_default();
-            let [bidi, uni] = self.anticipated.map(|streams| u64::from(streams.unwrap_or(0)));
-            flow.max_streams_bidi = flow.max_streams_bidi.max(bidi);
-            flow.max_streams_uni = flow.max_streams_uni.max(uni);
+            permit_in_sessions(config.flow_control.get_or_insert_default(), self.anticipated);
         }
         config
     }
@@ -279,9 +307,7 @@ impl WebTransportOptions {
     /// The connection's limits.
     pub(crate) fn transport_config(&self) -> TransportConfig {
         let mut config = self.transport.clone();
-        let [bidi, uni] = self.anticipated.map(|streams| u64::from(streams.unwrap_or(0)));
-        config.max_streams_bidi = config.max_streams_bidi.max(bidi);
-        config.max_streams_uni = config.max_streams_uni.max(uni);
+        permit(&mut config, self.anticipated, 0);
         config
     }
 

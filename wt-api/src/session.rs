@@ -226,16 +226,30 @@ impl WebTransport {
         Ok(SendGroup::new(&self.shared, self.shared.new_group()))
     }
 
-    /// Lets the peer have at least `streams` (0 to 65,535) bidirectional streams open at once in this session, if there is
-    /// session flow control; else the connection's limits stand (W3C `anticipatedConcurrentIncomingBidirectionalStreams`, the
-    /// setter).
-    pub fn set_anticipated_concurrent_incoming_bidirectional_streams(&self, streams: u16) {
-        let _ = self.shared.command(Command::Anticipate(Dir::Bidi, streams.into()));
+    /// How many bidirectional streams the application expects the peer to have open at once in this session (W3C
+    /// `anticipatedConcurrentIncomingBidirectionalStreams`). At first what the options say; `None`: no expectation.
+    #[must_use]
+    pub fn anticipated_concurrent_incoming_bidirectional_streams(&self) -> Option<u16> {
+        self.shared.anticipated(Dir::Bidi)
+    }
+
+    /// The same for unidirectional streams (W3C `anticipatedConcurrentIncomingUnidirectionalStreams`).
+    #[must_use]
+    pub fn anticipated_concurrent_incoming_unidirectional_streams(&self) -> Option<u16> {
+        self.shared.anticipated(Dir::Uni)
+    }
+
+    /// Expects the peer to have so many bidirectional streams open at once (W3C
+    /// `anticipatedConcurrentIncomingBidirectionalStreams`, the setter), a hint: the limits of the connection and, if there
+    /// is session flow control, of the session are raised at least so far, up to 60,000 on a connection, as soon as the
+    /// session is established. What was permitted before stays permitted, also after a lower number or `None`.
+    pub fn set_anticipated_concurrent_incoming_bidirectional_streams(&self, streams: Option<u16>) {
+        self.shared.set_anticipated(Dir::Bidi, streams);
     }
 
     /// The same for unidirectional streams (W3C `anticipatedConcurrentIncomingUnidirectionalStreams`, the setter).
-    pub fn set_anticipated_concurrent_incoming_unidirectional_streams(&self, streams: u16) {
-        let _ = self.shared.command(Command::Anticipate(Dir::Uni, streams.into()));
+    pub fn set_anticipated_concurrent_incoming_unidirectional_streams(&self, streams: Option<u16>) {
+        self.shared.set_anticipated(Dir::Uni, streams);
     }
 
     /// The session's datagrams.

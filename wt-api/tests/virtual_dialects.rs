@@ -62,8 +62,8 @@ async fn properties(one: &WebTransport, other: &WebTransport, draft: &str) {
         assert_eq!(headers["x-answered"], "yes");
         assert!(!headers.contains_key("wt-protocol"), "protocol() tells it");
         assert_eq!(session.request_headers()["x-asked"], "yes");
-        session.set_anticipated_concurrent_incoming_bidirectional_streams(3_000);
-        session.set_anticipated_concurrent_incoming_unidirectional_streams(3_000);
+        session.set_anticipated_concurrent_incoming_bidirectional_streams(Some(3_000));
+        session.set_anticipated_concurrent_incoming_unidirectional_streams(Some(3_000));
     }
     let (mut ours, mut theirs) = ([0; 32], [0; 32]);
     one.export_keying_material(b"label", b"context", &mut ours).await.unwrap();

@@ -5,10 +5,10 @@ mod virtual_common;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use virtual_common::{pattern, seconds};
+use virtual_common::{pattern, seconds, session};
 use wt_api::{
-    AcceptOptions, CloseInfo, DatagramsWritableOptions, ErrorCause, Reliability, SendStreamOptions, Server,
-    WebTransport, WebTransportErrorSource, WebTransportOptions,
+    CloseInfo, DatagramsWritableOptions, Reliability, SendStreamOptions, Server, WebTransport,
+    WebTransportErrorSource, WebTransportOptions,
     testing::{self, LinkConfig, MILLISECOND, Network, Pair},
 };
 
@@ -18,77 +18,6 @@ fn slow(seed: u64, configure: impl FnOnce(LinkConfig) -> LinkConfig) -> Pair {
     let slow = configure(LinkConfig::new().rate(4_000_000).delay(10 * MILLISECOND));
     pair.link.change(|config| *config = slow.clone());
     pair
-}
-
-/// Streams that `session` can open before it would have to wait, held open.
-async fn open_all(session: &WebTransport) -> Vec<wt_api::BidirectionalStream> {
-    let mut streams = Vec::new();
-    loop {
-        let options = SendStreamOptions::new().wait_until_available(false);
-        match session.create_bidirectional_stream(options).await {
-            Ok(stream) => streams.push(stream),
-            Err(error) => {
-                assert!(matches!(error.cause(), ErrorCause::QuotaExceeded), "{error}");
-                return streams;
-            }
-        }
-    }
-}
-
-async fn open_all_uni(session: &WebTransport) -> Vec<wt_api::SendStream> {
-    let mut streams = Vec::new();
-    let options = || SendStreamOptions::new().wait_until_available(false);
-    while let Ok(stream) = session.create_unidirectional_stream(options()).await {
-        streams.push(stream);
-    }
-    streams
-}
-
-async fn session(
-    server: &Server,
-    client: &testing::Host,
-    options: WebTransportOptions,
-) -> (WebTransport, WebTransport) {
-    let client = client.enter(|| WebTransport::new("https://server/", options).unwrap());
-    let accepted = server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
-    client.ready().await.unwrap();
-    (client, accepted)
-}
-
-#[test]
-fn anticipated_streams_are_permitted_at_first_and_later() {
-    let network = Network::new(71);
-    let (host, client) = (network.host("server"), network.host("client"));
-    let builder = Server::builder().identity(network.identity(["server"]));
-    let server = Arc::new(host.enter(|| builder.build().unwrap()));
-    let options = || WebTransportOptions::new().dangerous().no_certificate_verification();
-    network.run(async {
-        // Without session flow control the connection's limits count, 1000 unless more are expected. Three unidirectional
-        // streams are HTTP/3's own.
-        let expecting = options()
-            .anticipated_concurrent_incoming_bidirectional_streams(Some(1_200))
-            .anticipated_concurrent_incoming_unidirectional_streams(Some(1_300));
-        for (options, expected) in [(options(), (1_000, 997)), (expecting, (1_200, 1_297))] {
-            let (one, accepted) = session(&server, &client, options).await;
-            assert_eq!((open_all(&accepted).await.len(), open_all_uni(&accepted).await.len()), expected);
-            drop(one);
-        }
-        // With it those of the session count, which are lower at first and are raised while it goes on.
-        let (one, accepted) = session(&server, &client, options().allow_pooling(true)).await;
-        let (mut bidi, mut uni) = (open_all(&accepted).await, open_all_uni(&accepted).await);
-        assert_eq!((bidi.len(), uni.len()), (256, 256));
-        one.set_anticipated_concurrent_incoming_bidirectional_streams(350);
-        one.set_anticipated_concurrent_incoming_unidirectional_streams(400);
-        network.sleep(seconds(1)).await;
-        bidi.extend(open_all(&accepted).await);
-        uni.extend(open_all_uni(&accepted).await);
-        assert_eq!((bidi.len(), uni.len()), (350, 400));
-        // A server's end has them as well.
-        let bidi = open_all(&one).await;
-        accepted.set_anticipated_concurrent_incoming_bidirectional_streams(500);
-        network.sleep(seconds(1)).await;
-        assert_eq!((bidi.len(), open_all(&one).await.len()), (256, 244));
-    });
 }
 
 #[test]

@@ -84,6 +84,9 @@ pub enum AcceptError {
     /// The response could not be sent; the request is still there.
     #[error("the response cannot be sent: {0}")]
     Response(#[from] SendError),
+    /// Only a status of 2xx accepts a session; the request is still there.
+    #[error("status {0} does not accept a session, 2xx does")]
+    Status(http::StatusCode),
 }
 
 /// Why a stream gave or took nothing. Codes are the application's; `None`: the peer's code was none of those.

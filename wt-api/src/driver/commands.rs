@@ -1,17 +1,18 @@
 //! What the handles of a session ask for.
 
 use h3_core::transport::ConnTransport;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use quic_core::{DatagramOptions, Dir, Priority, base::Timestamp};
 use wt_session::DatagramError;
 
 use super::{
     connection::Conn,
-    live::{Live, Open},
+    live::{Live, Open, Phase},
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
     mailbox::{Command, Opened, Rank},
+    options::HTTP3_STREAMS,
     session::CloseInfo,
 };
 
@@ -78,12 +79,8 @@ impl Conn {
                 }
             }
             Command::GroupStats(group, reply) => drop(reply.send(self.group_counts(key, group))),
-            Command::Anticipate(dir, count) => {
-                if let Some(id) = id {
-                    self.sessions.set_max_streams(id, dir, count);
-                }
-            }
-            Command::Accept(headers) => self.accept(key, headers, now),
+            Command::Anticipate => self.anticipate(key),
+            Command::Accept(status, headers) => self.accept(key, status, headers, now),
             Command::Reject(status, headers) => {
                 self.server_lets_go(key);
                 if let Some(id) = id {
@@ -108,11 +105,30 @@ impl Conn {
         }
     }
 
-    fn accept(&mut self, key: u32, headers: HeaderMap, now: Timestamp) {
+    /// Lets the peer have as many streams as the session's application expects. Without session flow control QUIC's limit
+    /// is all there is; with it, QUIC's has to suffice for all sessions together. It is for HTTP/3's own streams, too.
+    pub(super) fn anticipate(&mut self, key: u32) {
+        for dir in [Dir::Bidi, Dir::Uni] {
+            let Some(live) = self.lives.get(key) else { return };
+            let (Some(id), Some(streams)) = (live.id, live.shared.anticipated(dir)) else { continue };
+            self.sessions.set_max_streams(id, dir, streams.into());
+            let open = self.lives.iter().filter(|live| matches!(live.phase, Phase::Open));
+            let expected: u64 = open.map(|live| u64::from(live.shared.anticipated(dir).unwrap_or(0))).sum();
+            let own = match dir {
+                Dir::Uni => HTTP3_STREAMS,
+                // The requests for the sessions.
+                Dir::Bidi if self.is_server() => self.lives.len() as u64,
+                Dir::Bidi => 0,
+            };
+            self.quic.set_max_streams(dir, expected + own);
+        }
+    }
+
+    fn accept(&mut self, key: u32, status: StatusCode, headers: HeaderMap, now: Timestamp) {
         let Some(live) = self.lives.get_mut(key) else { return };
         let Some(id) = live.id else { return };
         let mut transport = ConnTransport::new(&mut self.quic, now);
-        match self.sessions.accept(id, headers, &mut self.h3, &mut transport) {
+        match self.sessions.accept_with(id, status, headers, &mut self.h3, &mut transport) {
             Ok(()) => {
                 live.established = true;
                 self.begin(key, now);

@@ -106,6 +106,9 @@ impl Conn {
             return self.turn_down(session, status, now);
         }
         let shared = SessionBox::new(Arc::clone(&self.runtime));
+        for dir in [Dir::Bidi, Dir::Uni] {
+            shared.set_anticipated(dir, server.anticipated(dir));
+        }
         let mut live = Live::new(Arc::clone(&shared));
         live.id = Some(session);
         live.urgency = request.priority.urgency;
@@ -120,6 +123,7 @@ impl Conn {
             shared,
             remote: self.quic.remote_address(),
             certificates: self.quic.peer_certificates(),
+            congestion_control: server.congestion_control(),
         };
         if server.offer(offer) {
             if let Some(live) = self.lives.get_mut(key) {
@@ -181,6 +185,7 @@ impl Conn {
     /// The session is established: what waited for that goes on.
     pub(super) fn begin(&mut self, key: u32, now: Timestamp) {
         self.update_datagram_size(key);
+        self.anticipate(key);
         self.open_waiting(key, Dir::Bidi, now);
         self.open_waiting(key, Dir::Uni, now);
         while self.pump_datagrams_of(key, now) {}

@@ -91,10 +91,10 @@ pub(crate) enum Command {
     RecvStats(StreamId, oneshot::Sender<u64>),
     /// The sums over all streams of a group, also those that are over.
     GroupStats(u32, oneshot::Sender<StreamCounts>),
-    /// Let the peer have at least so many streams of a kind open.
-    Anticipate(Dir, u64),
+    /// More streams of the peer are expected: [`SessionBox::anticipated`] says how many.
+    Anticipate,
     /// Accept the request (server).
-    Accept(HeaderMap),
+    Accept(StatusCode, HeaderMap),
     /// Refuse the request (server).
     Reject(StatusCode, HeaderMap),
     /// Refuse the request without an answer (server): it was not looked at, and may be sent again elsewhere.
@@ -131,6 +131,8 @@ struct State {
     handed_back: bool,
     end: Option<Result<CloseInfo, WebTransportError>>,
     stats: Option<ConnectionStats>,
+    /// Streams of the peer expected at once: bidirectional, unidirectional.
+    anticipated: [Option<u16>; 2],
     commands: Vec<Command>,
     /// The connection, and the session's key there, once there is one.
     link: Option<(Arc<ConnectionBox>, u32)>,
@@ -256,6 +258,24 @@ impl SessionBox {
         drop(state);
         wake(mark);
         Ok(())
+    }
+
+    /// Streams of a kind that the application expects the peer to have open at once.
+    pub(crate) fn anticipated(&self, dir: Dir) -> Option<u16> {
+        lock(&self.state).anticipated[dir as usize]
+    }
+
+    /// Expects so many. The driver looks when it establishes the session; afterwards it is told.
+    pub(crate) fn set_anticipated(&self, dir: Dir, streams: Option<u16>) {
+        let mut state = lock(&self.state);
+        state.anticipated[dir as usize] = streams;
+        if state.established.is_none() || state.check().is_err() {
+            return;
+        }
+        state.commands.push(Command::Anticipate);
+        let mark = state.mark();
+        drop(state);
+        wake(mark);
     }
 
     /// Closes; later calls change nothing.

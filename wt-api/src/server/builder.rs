@@ -6,7 +6,7 @@ use std::{
 };
 
 use quic_core::{
-    CidFactory, Endpoint, EndpointConfig, ServerConfig, TransportConfig, base::EndpointBudget,
+    CidFactory, Dir, Endpoint, EndpointConfig, ServerConfig, TransportConfig, base::EndpointBudget,
     crypto::TlsServerConfig,
 };
 
@@ -15,6 +15,7 @@ use crate::{
     driver::Shard,
     error::ServerError,
     mailbox::ShardBox,
+    options::{CongestionControl, permit, permit_in_sessions},
     runtime::{self, RuntimeHandle},
     socket::{DatagramSocket, SocketOptions, fit, must_be_only_v6},
     tls::{self, Identities, Identity, SelfSigned},
@@ -44,6 +45,8 @@ pub struct ServerBuilder {
     max_connections: usize,
     max_sessions: usize,
     sessions: wt_session::Config,
+    congestion_control: CongestionControl,
+    anticipated: [Option<u16>; 2],
     memory: usize,
 }
 
@@ -72,6 +75,8 @@ impl ServerBuilder {
                 sessions.max_sessions = MAX_SESSIONS_PER_CONNECTION;
                 sessions
             },
+            congestion_control: CongestionControl::Default,
+            anticipated: [None; 2],
             memory: MEMORY,
         }
     }
@@ -140,6 +145,46 @@ impl ServerBuilder {
     /// kind.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
+        self
+    }
+
+    /// The kind of congestion control wanted for what the server sends, a hint; what is in force is told by
+    /// [`WebTransport::congestion_control`](crate::WebTransport::congestion_control). As with a client's
+    /// [`congestion_control`](crate::WebTransportOptions::congestion_control), it is [`CongestionControl::Default`] whatever
+    /// is wanted. It is of the connection, so requests cannot be answered with one of their own.
+    pub fn congestion_control(mut self, wanted: CongestionControl) -> Self {
+        self.congestion_control = wanted;
+        self
+    }
+
+    /// How many bidirectional streams clients are expected to have open at once in each session (0 to 65,535), a hint: one
+    /// session on a connection may open at least so many at first, and never fewer than [`transport`](Self::transport)
+    /// permits; as more are accepted, the connection permits more, up to 60,000 streams. Default `None`: no expectation.
+    /// A session's own number is set with [`AcceptOptions`](super::AcceptOptions), or later.
+    pub fn anticipated_concurrent_incoming_bidirectional_streams(mut self, streams: Option<u16>) -> Self {
+        self.anticipated[Dir::Bidi as usize] = streams;
+        self
+    }
+
+    /// The same for unidirectional streams.
+    pub fn anticipated_concurrent_incoming_unidirectional_streams(mut self, streams: Option<u16>) -> Self {
+        self.anticipated[Dir::Uni as usize] = streams;
+        self
+    }
+
+    /// Bytes of stream data that clients may send in a session at first, on their way or unread (WebTransport over HTTP/3
+    /// §5.4), 1 to 2^62 - 1. It holds for clients that have session flow control as well, and asks for it also where a
+    /// connection has [one session](Self::max_sessions_per_connection) only. The windows of connection and streams, see
+    /// [`transport`](Self::transport), hold beside it. Default 1 MiB.
+    pub fn session_receive_window(mut self, bytes: u64) -> Self {
+        self.sessions.flow_control.get_or_insert_default().max_data = bytes.max(1);
+        self
+    }
+
+    /// What the [window of a session](Self::session_receive_window) grows to, in bytes, while the application reads as fast
+    /// as data comes; less than that leaves it as it is. Default 16 MiB.
+    pub fn max_session_receive_window(mut self, bytes: u64) -> Self {
+        self.sessions.flow_control.get_or_insert_default().max_data_ceiling = bytes;
         self
     }
 
@@ -223,6 +268,16 @@ impl ServerBuilder {
         Ok((config, Some(identities)))
     }
 
+    /// How many streams clients may open at first, as far as that is expected.
+    fn permit_anticipated(&mut self) {
+        let Self { transport, sessions, anticipated, .. } = self;
+        permit(transport, *anticipated, sessions.max_sessions);
+        // With one session and no windows of its own, there is no session flow control.
+        if sessions.max_sessions > 1 || sessions.flow_control.is_some() {
+            permit_in_sessions(sessions.flow_control.get_or_insert_default(), *anticipated);
+        }
+    }
+
     /// A socket for each address: all or none.
     fn bind(&self, runtime: &RuntimeHandle) -> Result<Vec<Box<dyn DatagramSocket>>, ServerError> {
         let bind = |address: &SocketAddr| {
@@ -246,6 +301,7 @@ impl ServerBuilder {
         if self.addresses.is_empty() {
             self.addresses.push(SocketAddr::from((IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 443)));
         }
+        self.permit_anticipated();
         let sockets = self.bind(&runtime)?;
         sockets.iter().for_each(|socket| fit(&mut self.transport, &**socket));
         let mut entropy = runtime.entropy();
@@ -263,6 +319,8 @@ impl ServerBuilder {
             max_connections: self.max_connections,
             max_sessions: self.max_sessions,
             sessions: self.sessions,
+            anticipated: self.anticipated,
+            congestion_control: self.congestion_control.in_force(),
             state: Mutex::new(State::default()),
         });
         let budget = EndpointBudget::new(self.memory);
@@ -291,5 +349,39 @@ impl ServerBuilder {
             runtime.spawn(Box::pin(renewal));
         }
         Ok(Server { shared, inboxes, addresses, identities, runtime })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_sessions_reaches_their_flow_control() {
+        let mut builder = ServerBuilder::new()
+            .session_receive_window(0)
+            .max_session_receive_window(5_000)
+            .anticipated_concurrent_incoming_bidirectional_streams(Some(u16::MAX))
+            .anticipated_concurrent_incoming_unidirectional_streams(Some(10));
+        builder.permit_anticipated();
+        let flow = builder.sessions.flow_control.unwrap();
+        assert_eq!(
+            (flow.max_data, flow.max_data_ceiling),
+            (1, 5_000),
+            "a window of nothing lets nobody send"
+        );
+        assert_eq!(
+            (flow.max_streams_bidi, flow.max_streams_uni),
+            (65_535, 256),
+            "never fewer than the default"
+        );
+        // The requests for 16 sessions are streams as well.
+        assert_eq!((builder.transport.max_streams_bidi, builder.transport.max_streams_uni), (65_551, 1000));
+        // No windows and one session: session flow control is not asked for.
+        let mut builder = ServerBuilder::new()
+            .max_sessions_per_connection(1)
+            .anticipated_concurrent_incoming_bidirectional_streams(Some(2_000));
+        builder.permit_anticipated();
+        assert_eq!((builder.sessions.flow_control, builder.transport.max_streams_bidi), (None, 2_001));
     }
 }

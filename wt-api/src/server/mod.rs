@@ -16,6 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use quic_core::Dir;
 
 pub use builder::ServerBuilder;
 pub use request::{AcceptOptions, Request};
@@ -24,7 +25,7 @@ use crate::{
     driver::{Inbox, ShardCommand},
     error::ServerError,
     mailbox::{SessionBox, Waiters, lock},
-    options::CertificateHash,
+    options::{CertificateHash, CongestionControl},
     runtime::{self, RuntimeHandle},
     tls::{Identities, Identity},
 };
@@ -109,6 +110,9 @@ pub(crate) struct ServerShared {
     max_connections: usize,
     max_sessions: usize,
     sessions: wt_session::Config,
+    /// Streams of each client expected at once: bidirectional, unidirectional.
+    anticipated: [Option<u16>; 2],
+    congestion_control: CongestionControl,
     state: Mutex<State>,
 }
 
@@ -135,12 +139,23 @@ pub(crate) struct Offer {
     pub(crate) remote: SocketAddr,
     /// The client's certificates in DER, its own first.
     pub(crate) certificates: Vec<Vec<u8>>,
+    /// In force on the connection.
+    pub(crate) congestion_control: CongestionControl,
 }
 
 impl ServerShared {
     /// How the sessions of a connection behave.
     pub(crate) fn sessions(&self) -> wt_session::Config {
         self.sessions.clone()
+    }
+
+    /// Streams of a kind that a session expects of its client, unless the application says otherwise.
+    pub(crate) fn anticipated(&self, dir: Dir) -> Option<u16> {
+        self.anticipated[dir as usize]
+    }
+
+    pub(crate) fn congestion_control(&self) -> CongestionControl {
+        self.congestion_control
     }
 
     pub(crate) fn judge_origin(&self, origin: Option<&str>) -> Origin {

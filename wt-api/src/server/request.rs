@@ -3,10 +3,11 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use http::{HeaderMap, StatusCode};
+use quic_core::Dir;
 
 use super::Offer;
 use crate::{
-    error::WebTransportError,
+    error::{ErrorCause, WebTransportError},
     mailbox::{Command, Established, SessionBox},
     options::CongestionControl,
     session::WebTransport,
@@ -16,14 +17,23 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct AcceptOptions {
+    status: StatusCode,
     headers: HeaderMap,
     protocol: Option<String>,
+    /// Streams of the client expected at once: bidirectional, unidirectional.
+    anticipated: [Option<u16>; 2],
 }
 
 impl AcceptOptions {
-    /// Status 200 without fields.
+    /// Status 200 without fields, and what the [`ServerBuilder`](super::ServerBuilder) says.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Answers with this status, 200 to 299; [`Request::accept`] refuses others. Clients see no difference. Default 200.
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// Sends these fields with the response.
@@ -35,6 +45,20 @@ impl AcceptOptions {
     /// Chooses an application protocol among [`Request::protocols`]; one that was not offered is not sent.
     pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
         self.protocol = Some(protocol.into());
+        self
+    }
+
+    /// How many bidirectional streams this client is expected to have open at once: it may, from the answer on, see
+    /// [`WebTransport::set_anticipated_concurrent_incoming_bidirectional_streams`]. Default `None`: what
+    /// [`ServerBuilder`](super::ServerBuilder::anticipated_concurrent_incoming_bidirectional_streams) says.
+    pub fn anticipated_concurrent_incoming_bidirectional_streams(mut self, streams: Option<u16>) -> Self {
+        self.anticipated[Dir::Bidi as usize] = streams;
+        self
+    }
+
+    /// The same for unidirectional streams.
+    pub fn anticipated_concurrent_incoming_unidirectional_streams(mut self, streams: Option<u16>) -> Self {
+        self.anticipated[Dir::Uni as usize] = streams;
         self
     }
 }
@@ -59,6 +83,7 @@ pub struct Request {
     shared: Option<Arc<SessionBox>>,
     remote: SocketAddr,
     certificates: Vec<Vec<u8>>,
+    congestion_control: CongestionControl,
 }
 
 impl fmt::Debug for Request {
@@ -72,8 +97,9 @@ impl fmt::Debug for Request {
 }
 
 impl Request {
-    pub(super) fn new(Offer { request, shared, remote, certificates }: Offer) -> Self {
-        Self { request, shared: Some(shared), remote, certificates }
+    pub(super) fn new(offer: Offer) -> Self {
+        let Offer { request, shared, remote, certificates, congestion_control } = offer;
+        Self { request, shared: Some(shared), remote, certificates, congestion_control }
     }
 
     /// Host and port that the client asked for.
@@ -134,11 +160,21 @@ impl Request {
     /// Accepts: the session is usable at once. Cancel safe: never awaited, the request is dropped and answered with 404.
     ///
     /// # Errors
-    /// The client has gone.
+    /// The client has gone; or the status of `options` is not 2xx ([`ErrorCause::NotAccepting`]), and the request is
+    /// answered with 404.
     #[allow(clippy::unused_async, reason = "accepting may have to wait once it does more than answer")]
     pub async fn accept(mut self, options: AcceptOptions) -> Result<WebTransport, WebTransportError> {
-        let gone = || WebTransportError::session(crate::ErrorCause::SessionClosed);
+        if !options.status.is_success() {
+            let status = options.status.as_u16();
+            return Err(WebTransportError::session(ErrorCause::NotAccepting { status }));
+        }
+        let gone = || WebTransportError::session(ErrorCause::SessionClosed);
         let shared = self.shared.take().ok_or_else(gone)?;
+        for dir in [Dir::Bidi, Dir::Uni] {
+            if let Some(streams) = options.anticipated[dir as usize] {
+                shared.set_anticipated(dir, Some(streams));
+            }
+        }
         // W3C: `protocol` tells the choice, not the fields.
         let told = Arc::new(options.headers.clone());
         let mut headers = options.headers;
@@ -146,7 +182,7 @@ impl Request {
         if let Some(value) = protocol.as_deref().and_then(wt_session::protocols::choice) {
             headers.insert(wt_session::protocols::WT_PROTOCOL, value);
         }
-        shared.command(Command::Accept(headers))?;
+        shared.command(Command::Accept(options.status, headers))?;
         shared.set_established(Established {
             headers: told,
             protocol: protocol.map(Into::into),
@@ -154,7 +190,7 @@ impl Request {
             why: self.request.why.as_str().into(),
         });
         let request_headers = Arc::new(std::mem::take(&mut self.request.headers));
-        Ok(WebTransport::from_parts(shared, request_headers, CongestionControl::Default, false))
+        Ok(WebTransport::from_parts(shared, request_headers, self.congestion_control, false))
     }
 
     /// Refuses with a status, 300 to 599. Cancel safe: never awaited, the answer is 404. So are the other refusals.

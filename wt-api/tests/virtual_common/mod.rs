@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use quic_core::error::ConnectionError;
 use wt_api::{
-    AcceptOptions, CertificateHash, ErrorCause, ReceiveStream, SendStream, Server, TransportConfig,
-    WebTransport, WebTransportError, WebTransportOptions,
+    AcceptOptions, BidirectionalStream, CertificateHash, ErrorCause, ReceiveStream, SendStream,
+    SendStreamOptions, Server, TransportConfig, WebTransport, WebTransportError, WebTransportOptions,
     testing::{Host, Network},
 };
 
@@ -118,4 +118,41 @@ pub(crate) async fn round_trip(session: &WebTransport, data: Bytes) -> Result<By
 /// Whether the error says that nothing was heard for the idle timeout.
 pub(crate) fn is_idle_timeout(error: &WebTransportError) -> bool {
     matches!(error.cause(), ErrorCause::Connection(ConnectionError::IdleTimeout))
+}
+
+/// Bidirectional streams that `session` can open before it would have to wait, held open.
+pub(crate) async fn open_all(session: &WebTransport) -> Vec<BidirectionalStream> {
+    let mut streams = Vec::new();
+    loop {
+        let options = SendStreamOptions::new().wait_until_available(false);
+        match session.create_bidirectional_stream(options).await {
+            Ok(stream) => streams.push(stream),
+            Err(error) => {
+                assert!(matches!(error.cause(), ErrorCause::QuotaExceeded), "{error}");
+                return streams;
+            }
+        }
+    }
+}
+
+/// The same for unidirectional streams.
+pub(crate) async fn open_all_uni(session: &WebTransport) -> Vec<SendStream> {
+    let mut streams = Vec::new();
+    let options = || SendStreamOptions::new().wait_until_available(false);
+    while let Ok(stream) = session.create_unidirectional_stream(options()).await {
+        streams.push(stream);
+    }
+    streams
+}
+
+/// Both ends of a session, client first.
+pub(crate) async fn session(
+    server: &Server,
+    client: &Host,
+    options: WebTransportOptions,
+) -> (WebTransport, WebTransport) {
+    let client = client.enter(|| WebTransport::new("https://server/", options).unwrap());
+    let accepted = server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
+    client.ready().await.unwrap();
+    (client, accepted)
 }

@@ -95,8 +95,23 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) -> Result<(), AcceptError> {
+        self.accept_with(session, StatusCode::OK, headers, h3, t)
+    }
+
+    /// The same with another status of 2xx: nothing else accepts a session (§3.2).
+    pub fn accept_with<T: Transport>(
+        &mut self,
+        session: SessionId,
+        status: StatusCode,
+        headers: HeaderMap,
+        h3: &mut Connection,
+        t: &mut T,
+    ) -> Result<(), AcceptError> {
+        if !status.is_success() {
+            return Err(AcceptError::Status(status));
+        }
         let asked = self.asked(session).ok_or(AcceptError::Gone)?;
-        let mut head = ResponseHead { status: StatusCode::OK, headers };
+        let mut head = ResponseHead { status, headers };
         if asked.dialect == Dialect::Draft02 {
             let value = HeaderValue::from_static(RESPONSE_VALUE_02);
             head.headers.insert(HeaderName::from_static(RESPONSE_HEADER_02), value);

@@ -40,6 +40,26 @@ fn newest_dialect_that_both_have() {
 }
 
 #[test]
+fn a_session_is_accepted_with_any_status_of_2xx_and_no_other() {
+    let mut duo = Duo::new(&Config::default(), &Config::default());
+    duo.connect();
+    let (node, end) = (&mut duo.server, &mut duo.pair.server);
+    let mut accept = |status| {
+        let status = http::StatusCode::from_u16(status).unwrap();
+        node.sessions.accept_with(id(0), status, HeaderMap::new(), &mut node.h3, end)
+    };
+    for status in [100, 199, 300, 404, 599] {
+        assert_eq!(accept(status), Err(crate::AcceptError::Status(status.try_into().unwrap())));
+    }
+    assert_eq!(accept(299), Ok(()), "the request was still there");
+    duo.run();
+    let [Event::Established { status, .. }] = &duo.client.events[..] else {
+        panic!("{:?}", duo.client.events)
+    };
+    assert_eq!(status.as_u16(), 299);
+}
+
+#[test]
 fn streams_both_ways_in_small_pieces() {
     for (dialect, piece) in [(Dialect::Draft02, 1), (Dialect::Draft16, 3), (Dialect::Draft16, usize::MAX)] {
         for side in BOTH {

@@ -1,0 +1,249 @@
+//! What each side permits the other: streams that are anticipated, and what a server says of its sessions.
+
+mod virtual_common;
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+use virtual_common::{open_all, open_all_uni, pattern, seconds, session};
+use wt_api::{
+    AcceptOptions, CongestionControl, ErrorCause, SendStreamOptions, Server, ServerBuilder, TransportConfig,
+    WebTransport, WebTransportOptions,
+    testing::{Host, LinkConfig, MILLISECOND, Network},
+};
+use wt_session::Dialect;
+
+/// A server named `server`, and a client's host.
+fn serve(seed: u64, configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (Network, Arc<Server>, Host) {
+    let network = Network::new(seed);
+    let (host, client) = (network.host("server"), network.host("client"));
+    let config = LinkConfig::new().rate(100_000_000).delay(20 * MILLISECOND);
+    drop(network.link(&host, &client, &config));
+    let builder = configure(Server::builder().identity(network.identity(["server"])));
+    let server = Arc::new(host.enter(|| builder.build().unwrap()));
+    (network, server, client)
+}
+
+fn options() -> WebTransportOptions {
+    WebTransportOptions::new().dangerous().no_certificate_verification()
+}
+
+/// Five streams of a client, one of which asks for the session; and seven unidirectional ones, three of them HTTP/3's own.
+fn few() -> TransportConfig {
+    TransportConfig { max_streams_bidi: 5, max_streams_uni: 7, ..TransportConfig::default() }
+}
+
+#[test]
+fn anticipated_streams_are_permitted_at_first_and_later() {
+    let network = Network::new(71);
+    let (host, client) = (network.host("server"), network.host("client"));
+    let builder = Server::builder().identity(network.identity(["server"]));
+    let server = Arc::new(host.enter(|| builder.build().unwrap()));
+    let options = || WebTransportOptions::new().dangerous().no_certificate_verification();
+    network.run(async {
+        // Without session flow control the connection's limits count, 1000 unless more are expected. Three unidirectional
+        // streams are HTTP/3's own, and come on top of those that are expected.
+        let expecting = options()
+            .anticipated_concurrent_incoming_bidirectional_streams(Some(1_200))
+            .anticipated_concurrent_incoming_unidirectional_streams(Some(1_300));
+        for (options, expected) in [(options(), (1_000, 997)), (expecting, (1_200, 1_300))] {
+            let (one, accepted) = session(&server, &client, options).await;
+            assert_eq!((open_all(&accepted).await.len(), open_all_uni(&accepted).await.len()), expected);
+            drop(one);
+        }
+        // With it those of the session count, which are lower at first and are raised while it goes on.
+        let (one, accepted) = session(&server, &client, options().allow_pooling(true)).await;
+        let (mut bidi, mut uni) = (open_all(&accepted).await, open_all_uni(&accepted).await);
+        assert_eq!((bidi.len(), uni.len()), (256, 256));
+        one.set_anticipated_concurrent_incoming_bidirectional_streams(Some(350));
+        one.set_anticipated_concurrent_incoming_unidirectional_streams(Some(400));
+        network.sleep(seconds(1)).await;
+        bidi.extend(open_all(&accepted).await);
+        uni.extend(open_all_uni(&accepted).await);
+        assert_eq!((bidi.len(), uni.len()), (350, 400));
+        // A server's end has them as well.
+        let bidi = open_all(&one).await;
+        accepted.set_anticipated_concurrent_incoming_bidirectional_streams(Some(500));
+        network.sleep(seconds(1)).await;
+        assert_eq!((bidi.len(), open_all(&one).await.len()), (256, 244));
+    });
+}
+
+/// How many streams of both kinds `session` can open beside those that it has open already.
+async fn more(network: &Network, session: &WebTransport) -> (usize, usize) {
+    network.sleep(seconds(1)).await;
+    let streams = (open_all(session).await, open_all_uni(session).await);
+    let counts = (streams.0.len(), streams.1.len());
+    // They stay open: dropped, each would be reset, and make room.
+    std::mem::forget(streams);
+    counts
+}
+
+#[test]
+fn anticipated_streams_raise_the_connections_limits_in_every_dialect() {
+    for (at, dialect) in (0..).zip(Dialect::ALL) {
+        for pooled in [false, true] {
+            let (network, server, client) =
+                serve(90 + at, |builder| builder.transport(few()).only_dialect(dialect));
+            network.run(async {
+                let transport = TransportConfig { max_streams_bidi: 4, ..few() };
+                let options = options().transport(transport).allow_pooling(pooled);
+                let one = client.enter(|| WebTransport::new("https://server/", options).unwrap());
+                // Before there is a session.
+                one.set_anticipated_concurrent_incoming_bidirectional_streams(Some(6));
+                let accepted = server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
+                one.ready().await.unwrap();
+                assert_eq!(more(&network, &accepted).await, (6, 4), "{dialect:?}");
+                assert_eq!(more(&network, &one).await, (4, 4));
+                // While it goes on, at both ends.
+                for (session, peer) in [(&one, &accepted), (&accepted, &one)] {
+                    session.set_anticipated_concurrent_incoming_bidirectional_streams(Some(300));
+                    session.set_anticipated_concurrent_incoming_unidirectional_streams(Some(5));
+                    let open = if std::ptr::eq(session, &raw const one) { 6 } else { 4 };
+                    assert_eq!(more(&network, peer).await, (300 - open, 1), "{dialect:?} {pooled}");
+                    session.set_anticipated_concurrent_incoming_bidirectional_streams(Some(7));
+                    session.set_anticipated_concurrent_incoming_unidirectional_streams(None);
+                    assert_eq!(more(&network, peer).await, (0, 0), "nothing is added, and nothing broken");
+                    assert_eq!(
+                        (
+                            session.anticipated_concurrent_incoming_bidirectional_streams(),
+                            session.anticipated_concurrent_incoming_unidirectional_streams()
+                        ),
+                        (Some(7), None)
+                    );
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn sessions_of_one_connection_have_what_each_of_them_anticipates() {
+    let (network, server, client) = serve(81, |builder| builder);
+    network.run(async {
+        // More than the 1000 of the connection, together.
+        let options = || {
+            options()
+                .allow_pooling(true)
+                .anticipated_concurrent_incoming_bidirectional_streams(Some(700))
+                .anticipated_concurrent_incoming_unidirectional_streams(Some(600))
+        };
+        let mut sessions = Vec::new();
+        for _ in 0..2 {
+            sessions.push(session(&server, &client, options()).await);
+        }
+        for (one, accepted) in &sessions {
+            assert_eq!(one.anticipated_concurrent_incoming_bidirectional_streams(), Some(700));
+            assert_eq!(more(&network, accepted).await, (700, 600));
+        }
+    });
+}
+
+#[test]
+fn a_server_says_what_it_expects_of_all_its_clients_and_of_each() {
+    for dialect in [Dialect::Draft02, Dialect::Draft16] {
+        for pooled in [false, true] {
+            let (network, server, client) = serve(82, |builder| {
+                builder
+                    .transport(TransportConfig {
+                        max_streams_bidi: 0,
+                        max_streams_uni: 3,
+                        ..Default::default()
+                    })
+                    .max_sessions_per_connection(1)
+                    .anticipated_concurrent_incoming_bidirectional_streams(Some(20))
+                    .anticipated_concurrent_incoming_unidirectional_streams(Some(30))
+                    .only_dialect(dialect)
+            });
+            network.run(async {
+                let options = || options().allow_pooling(pooled);
+                let (one, accepted) = session(&server, &client, options()).await;
+                assert_eq!(
+                    (
+                        accepted.anticipated_concurrent_incoming_bidirectional_streams(),
+                        accepted.anticipated_concurrent_incoming_unidirectional_streams()
+                    ),
+                    (Some(20), Some(30))
+                );
+                assert_eq!(more(&network, &one).await, (20, 30));
+                let other = client.enter(|| WebTransport::new("https://server/", options()).unwrap());
+                let answer = AcceptOptions::new()
+                    .anticipated_concurrent_incoming_bidirectional_streams(Some(25))
+                    .anticipated_concurrent_incoming_unidirectional_streams(Some(10));
+                let accepted = server.accept().await.unwrap().accept(answer).await.unwrap();
+                other.ready().await.unwrap();
+                assert_eq!(accepted.anticipated_concurrent_incoming_unidirectional_streams(), Some(10));
+                assert_eq!(more(&network, &other).await, (25, 30), "{dialect:?}");
+                drop(one);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_server_accepts_with_a_status_of_2xx() {
+    let (network, server, client) = serve(83, |builder| builder);
+    network.run(async {
+        for status in [200, 204, 299] {
+            let one = client.enter(|| WebTransport::new("https://server/", options()).unwrap());
+            let answer = AcceptOptions::new().status(StatusCode::from_u16(status).unwrap());
+            let accepted = server.accept().await.unwrap().accept(answer).await.unwrap();
+            one.ready().await.unwrap();
+            drop(accepted);
+        }
+        for status in [101, 302, 404] {
+            let one = client.enter(|| WebTransport::new("https://server/", options()).unwrap());
+            let answer = AcceptOptions::new().status(StatusCode::from_u16(status).unwrap());
+            let error = server.accept().await.unwrap().accept(answer).await.unwrap_err();
+            assert!(matches!(error.cause(), ErrorCause::NotAccepting { status: told } if *told == status));
+            let error = one.ready().await.unwrap_err();
+            assert!(matches!(error.cause(), ErrorCause::Status { status: 404 }), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_server_wants_a_kind_of_congestion_control_and_reads_back_what_is_in_force() {
+    for wanted in [CongestionControl::Throughput, CongestionControl::LowLatency] {
+        let (network, server, client) = serve(84, |builder| builder.congestion_control(wanted));
+        network.run(async {
+            let (_one, accepted) = session(&server, &client, options()).await;
+            assert_eq!(accepted.congestion_control(), CongestionControl::Default);
+        });
+    }
+}
+
+/// How much of 400 kB a client sends in a session before it hears of the server, and how long it takes until the server has
+/// read everything.
+fn send(configure: impl Fn(ServerBuilder) -> ServerBuilder, pooled: bool) -> (u64, Duration) {
+    let (network, server, client) = serve(85, configure);
+    network.run(async {
+        let (one, accepted) = session(&server, &client, options().allow_pooling(pooled)).await;
+        let mut stream = one.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        let begin = network.now();
+        stream.write_chunk(pattern(1, 400_000)).await.unwrap();
+        stream.finish().unwrap();
+        // A round trip takes 40 ms.
+        network.sleep(Duration::from_millis(35)).await;
+        let sent = stream.get_stats().await.bytes_sent;
+        let mut incoming = accepted.incoming_unidirectional_streams().next().await.unwrap().unwrap();
+        assert_eq!(incoming.read_to_end(400_000).await.unwrap(), pattern(1, 400_000));
+        (sent, network.now() - begin)
+    })
+}
+
+#[test]
+fn a_server_says_how_much_its_sessions_may_be_sent() {
+    let narrow = |builder: ServerBuilder| builder.session_receive_window(8_000).max_session_receive_window(0);
+    let (sent, slow) = send(narrow, true);
+    assert_eq!(sent, 8_000);
+    // Fifty windows, at most one in a round trip.
+    assert!(slow > Duration::from_millis(1_900), "{slow:?}");
+    // One session on a connection has it as well, with a client that does.
+    let single = |builder: ServerBuilder| narrow(builder).max_sessions_per_connection(1);
+    assert_eq!(send(single, true).0, 8_000);
+    // Without a word, and for clients without session flow control, it is congestion control that holds back at first.
+    for (sent, fast) in [send(|builder| builder, true), send(narrow, false)] {
+        assert!(sent > 10_000 && fast < slow / 3, "{sent} {fast:?} {slow:?}");
+    }
+}
