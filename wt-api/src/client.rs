@@ -162,7 +162,7 @@ impl Connector {
             target,
             tls,
             verdict,
-            transport: options.transport_config(),
+            transport: options.configs().0,
             timeout: options.connect_timeout,
             job,
         })
@@ -321,7 +321,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
                 headers,
             },
             shared: Arc::clone(&shared),
-            sessions: options.session_config(),
+            sessions: options.configs().1,
             pooled: None,
         }))
     })?;
@@ -358,8 +358,8 @@ fn pool_key(connector: &Connector, options: &WebTransportOptions) -> PoolKey {
         Trust::Rustls(config) => format!("rustls {:p}", Arc::as_ptr(config)),
         trust => format!("{trust:?}"),
     };
-    let WebTransportOptions { transport, congestion_control, .. } = options;
-    let sessions = options.session_config();
+    let WebTransportOptions { congestion_control, .. } = options;
+    let (transport, sessions) = options.configs();
     format!("{runtime} {host} {port} {trust} {congestion_control:?} {transport:?} {sessions:?}")
 }
 

@@ -26,6 +26,7 @@ mod datagrams;
 mod driver;
 pub mod error;
 pub mod http3;
+mod limits;
 mod mailbox;
 mod options;
 mod pool;

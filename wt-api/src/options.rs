@@ -10,7 +10,10 @@ use http::{
 };
 use quic_core::TransportConfig;
 
-use crate::error::ConnectOptionsError;
+use crate::{
+    error::ConnectOptionsError,
+    limits::{permit, permit_in_sessions, share},
+};
 
 /// The SHA-256 of a certificate in DER (W3C `WebTransportHash` with `sha-256`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,29 +112,8 @@ impl CongestionControl {
     }
 }
 
-/// Unidirectional streams that a peer opens for HTTP/3 itself: control, and two of QPACK (RFC 9114 §6.2).
-pub(crate) const HTTP3_STREAMS: u64 = 3;
-
-/// Permits as many streams at first as are expected, by kind, beside those of HTTP/3: `requests` bidirectional ones.
-pub(crate) fn permit(transport: &mut TransportConfig, anticipated: [Option<u16>; 2], requests: u64) {
-    let [bidi, uni] = anticipated.map(|streams| streams.map(u64::from));
-    if let Some(bidi) = bidi {
-        transport.max_streams_bidi = transport.max_streams_bidi.max(bidi.saturating_add(requests));
-    }
-    if let Some(uni) = uni {
-        transport.max_streams_uni = transport.max_streams_uni.max(uni + HTTP3_STREAMS);
-    }
-}
-
-/// The same for each session, if there is session flow control.
-pub(crate) fn permit_in_sessions(flow: &mut wt_session::FlowControl, anticipated: [Option<u16>; 2]) {
-    let [bidi, uni] = anticipated.map(|streams| u64::from(streams.unwrap_or(0)));
-    flow.max_streams_bidi = flow.max_streams_bidi.max(bidi);
-    flow.max_streams_uni = flow.max_streams_uni.max(uni);
-}
-
 /// Sessions on a connection that they share, at most.
-const MAX_POOLED: u64 = 256;
+const MAX_POOLED: u64 = 16;
 
 /// Options of [`WebTransport::new`](crate::WebTransport::new) (W3C `WebTransportOptions`).
 ///
@@ -294,21 +276,16 @@ impl WebTransportOptions {
         self
     }
 
-    /// How the connection's sessions behave.
-    pub(crate) fn session_config(&self) -> wt_session::Config {
-        let mut config = self.sessions.clone();
+    /// The connection's limits, and how its sessions behave.
+    pub(crate) fn configs(&self) -> (TransportConfig, wt_session::Config) {
+        let (mut transport, mut sessions) = (self.transport.clone(), self.sessions.clone());
+        permit(&mut transport, self.anticipated, 0);
         if self.allow_pooling {
-            config.max_sessions = config.max_sessions.max(MAX_POOLED);
-            permit_in_sessions(config.flow_control.get_or_insert_default(), self.anticipated);
+            sessions.max_sessions = sessions.max_sessions.max(MAX_POOLED);
+            permit_in_sessions(sessions.flow_control.get_or_insert_default(), self.anticipated);
         }
-        config
-    }
-
-    /// The connection's limits.
-    pub(crate) fn transport_config(&self) -> TransportConfig {
-        let mut config = self.transport.clone();
-        permit(&mut config, self.anticipated, 0);
-        config
+        share(&mut transport, &mut sessions);
+        (transport, sessions)
     }
 
     /// Announces one dialect alone. For tests: there is no reason to speak an older draft than both know.

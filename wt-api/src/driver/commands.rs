@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
+    limits::HTTP3_STREAMS,
     mailbox::{Command, Opened, Rank},
-    options::HTTP3_STREAMS,
     session::CloseInfo,
 };
 

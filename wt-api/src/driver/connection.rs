@@ -222,6 +222,7 @@ impl Conn {
     /// Hands on what the sessions have to tell; whether there was anything.
     fn process_sessions(&mut self, now: Timestamp) -> bool {
         let mut active = false;
+        self.report_held_of_sessions();
         self.sessions.flush(&mut self.h3, &mut ConnTransport::new(&mut self.quic, now));
         while let Some(event) = self.sessions.poll_event() {
             active = true;
@@ -234,10 +235,25 @@ impl Conn {
     fn report_held(&mut self) {
         loop {
             let datagrams = self.lives.iter().map(|live| live.shared.datagram_bytes()).sum();
-            let streams = self.boxes().inbox_bytes();
+            let streams = self.boxes().inbox().bytes();
             let Some(most) = self.quic.set_held_above(streams, datagrams) else { return };
-            if self.boxes().wake_when_left(most) {
+            if self.boxes().inbox().wake_when_left(most) {
                 return;
+            }
+        }
+    }
+
+    /// The same for each session that has flow control.
+    fn report_held_of_sessions(&mut self) {
+        if !self.sessions.flow_control() {
+            return;
+        }
+        for live in self.lives.iter() {
+            let Some(id) = live.id else { continue };
+            while let Some(most) = self.sessions.set_held(id, live.held.bytes() as u64) {
+                if live.held.wake_when_left(usize::try_from(most).unwrap_or(usize::MAX)) {
+                    break;
+                }
             }
         }
     }

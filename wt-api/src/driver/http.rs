@@ -150,7 +150,7 @@ impl Conn {
         let mut transport = ConnTransport::new(&mut self.quic, now);
         match self.h3.send_request(&job.head, true, &mut transport) {
             Ok(stream) => {
-                let body = RecvBox::new(stream, Arc::clone(&self.boxes));
+                let body = RecvBox::new(stream, Arc::clone(&self.boxes), None);
                 self.http.get = Some(GetState { stream, body, job: Arc::clone(job) });
             }
             Err(error) => {

@@ -12,7 +12,7 @@ use wt_session::{RequestId, SessionId};
 
 use crate::{
     error::WebTransportError,
-    mailbox::{Command, Opened, OutgoingDatagram, Rank, SessionBox, StreamCounts},
+    mailbox::{Command, Held, Opened, OutgoingDatagram, Rank, SessionBox, StreamCounts},
     session::{CloseInfo, Guard},
 };
 
@@ -34,6 +34,8 @@ pub(super) struct Live {
     pub(super) alarm: Option<Timestamp>,
     /// Finished streams whose data is not acknowledged yet.
     pub(super) finishing: usize,
+    /// Received bytes of streams that the application has not taken; counted with session flow control alone.
+    pub(super) held: Arc<Held>,
     pub(super) opens: [VecDeque<Open>; 2],
     pub(super) datagrams_out: VecDeque<OutgoingDatagram>,
     pub(super) datagrams_in: Vec<Bytes>,
@@ -74,6 +76,7 @@ impl Live {
             phase: Phase::Open,
             alarm: None,
             finishing: 0,
+            held: Arc::default(),
             opens: Default::default(),
             datagrams_out: VecDeque::new(),
             datagrams_in: Vec::new(),

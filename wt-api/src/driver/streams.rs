@@ -43,7 +43,9 @@ impl Conn {
         let boxes = Arc::clone(self.boxes());
         let bidi = id.dir() == Dir::Bidi;
         let send = (bidi || local).then(|| SendBox::new(id, Arc::clone(&boxes)));
-        let recv = (bidi || !local).then(|| RecvBox::new(id, boxes));
+        let held = self.lives.get(session).filter(|_| self.sessions.flow_control());
+        let held = held.map(|live| Arc::clone(&live.held));
+        let recv = (bidi || !local).then(|| RecvBox::new(id, boxes, held));
         let sending = send.as_ref().map(|shared| Sending::new(Arc::clone(shared)));
         let urgency = self.lives.get(session).map_or(Priority::default().urgency, |live| live.urgency);
         let rank = priority(session, urgency, Rank::default());

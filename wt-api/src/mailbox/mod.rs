@@ -7,6 +7,7 @@
 //! Owns the boxes and the wake-ups. Must never know QUIC connections or sockets.
 
 mod datagrams;
+mod held;
 mod recv;
 mod send;
 mod session;
@@ -14,7 +15,7 @@ mod session;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::{Context, Waker},
 };
@@ -22,6 +23,7 @@ use std::{
 use quic_core::StreamId;
 
 pub(crate) use datagrams::{OutgoingDatagram, Rank};
+pub(crate) use held::Held;
 pub(crate) use recv::{RecvBox, RecvEnd};
 pub(crate) use send::{Atomic, SendBox, SendEnd};
 pub(crate) use session::{Command, Established, NewStream, Opened, SessionBox, StreamCounts};
@@ -155,9 +157,7 @@ pub(crate) struct ConnectionBox {
     queued: AtomicBool,
     link: OnceLock<(Arc<dyn WakeDriver>, usize)>,
     /// Received bytes in all the boxes.
-    inbox: AtomicUsize,
-    /// The driver is to be woken when no more than this are left in the boxes; 0: not at all.
-    wake_at: AtomicUsize,
+    inbox: Held,
 }
 
 impl ConnectionBox {
@@ -188,26 +188,8 @@ impl ConnectionBox {
         std::mem::swap(&mut *lock(&self.dirty), dirty);
     }
 
-    pub(crate) fn inbox_bytes(&self) -> usize {
-        self.inbox.load(Ordering::Relaxed)
-    }
-
-    fn inbox_add(&self, bytes: usize) {
-        self.inbox.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn inbox_sub(&self, bytes: usize) {
-        // Sequentially consistent, as below: of reader and driver at least one sees what the other wrote.
-        let left = self.inbox.fetch_sub(bytes, Ordering::SeqCst) - bytes;
-        let wake_at = self.wake_at.load(Ordering::SeqCst);
-        if wake_at > 0 && left <= wake_at && self.wake_at.swap(0, Ordering::SeqCst) > 0 {
-            self.wake();
-        }
-    }
-
-    /// The driver's side: wakes it once when at most `bytes` are left in the boxes. False if that is so already.
-    pub(crate) fn wake_when_left(&self, bytes: usize) -> bool {
-        self.wake_at.store(bytes, Ordering::SeqCst);
-        self.inbox.load(Ordering::SeqCst) > bytes || self.wake_at.swap(0, Ordering::SeqCst) == 0
+    /// Received bytes in all the boxes.
+    pub(crate) fn inbox(&self) -> &Held {
+        &self.inbox
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use quic_core::StreamId;
 
-use super::{CONNECTION_INBOX, ConnectionBox, Work, lock};
+use super::{CONNECTION_INBOX, ConnectionBox, Held, Work, lock};
 use crate::error::{ErrorCause, WebTransportError};
 
 /// What one box holds at most, in bytes: the rest stays in QUIC's flow-controlled buffers.
@@ -31,6 +31,8 @@ pub(crate) enum RecvEnd {
 pub(crate) struct RecvBox {
     id: StreamId,
     connection: Arc<ConnectionBox>,
+    /// What the boxes of its session hold, if the session has flow control of its own.
+    session: Option<Arc<Held>>,
     state: Mutex<State>,
 }
 
@@ -47,8 +49,17 @@ struct State {
 }
 
 impl RecvBox {
-    pub(crate) fn new(id: StreamId, connection: Arc<ConnectionBox>) -> Arc<Self> {
-        Arc::new(Self { id, connection, state: Mutex::default() })
+    pub(crate) fn new(id: StreamId, connection: Arc<ConnectionBox>, session: Option<Arc<Held>>) -> Arc<Self> {
+        Arc::new(Self { id, connection, session, state: Mutex::default() })
+    }
+
+    /// So many bytes are in the box no longer.
+    fn took(&self, bytes: usize) {
+        let wakes = self.connection.inbox().sub(bytes);
+        let session = self.session.as_ref().is_some_and(|held| held.sub(bytes));
+        if wakes || session {
+            self.connection.wake();
+        }
     }
 
     pub(crate) fn id(&self) -> StreamId {
@@ -86,7 +97,7 @@ impl RecvBox {
         };
         drop(state);
         if let Poll::Ready(Ok(Some(taken))) = &polled {
-            self.connection.inbox_sub(taken.len());
+            self.took(taken.len());
         }
         if refill {
             self.connection.mark(Work::Recv(self.id));
@@ -101,13 +112,13 @@ impl RecvBox {
             let dropped = std::mem::take(&mut state.bytes);
             state.chunks = VecDeque::new();
             drop(state);
-            return self.connection.inbox_sub(dropped);
+            return self.took(dropped);
         }
         state.stop = Some(code);
         let dropped = std::mem::take(&mut state.bytes);
         state.chunks = VecDeque::new();
         drop(state);
-        self.connection.inbox_sub(dropped);
+        self.took(dropped);
         self.connection.mark(Work::Recv(self.id));
     }
 
@@ -129,7 +140,7 @@ impl RecvBox {
             return 0;
         }
         let mut room = LIMIT.saturating_sub(state.bytes);
-        let connection = CONNECTION_INBOX.saturating_sub(self.connection.inbox_bytes());
+        let connection = CONNECTION_INBOX.saturating_sub(self.connection.inbox().bytes());
         if connection < room {
             room = if state.bytes == 0 && state.reader.is_some() { RESERVE } else { connection };
         }
@@ -156,7 +167,8 @@ impl RecvBox {
         // A reader that came while the driver read: it must not wait for a mark that nobody will make.
         let reader = state.reader.take();
         drop(state);
-        self.connection.inbox_add(bytes);
+        self.connection.inbox().add(bytes);
+        self.session.iter().for_each(|held| held.add(bytes));
         reader.into_iter().for_each(Waker::wake);
     }
 }
@@ -164,7 +176,7 @@ impl RecvBox {
 impl Drop for RecvBox {
     fn drop(&mut self) {
         let bytes = lock(&self.state).bytes;
-        self.connection.inbox_sub(bytes);
+        self.took(bytes);
     }
 }
 
@@ -179,10 +191,10 @@ mod tests {
     #[test]
     fn a_full_box_is_marked_when_half_of_it_was_read() {
         let connection = Arc::new(ConnectionBox::default());
-        let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection));
+        let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection), None);
         assert_eq!(stream.room(), LIMIT);
         stream.deliver(&mut vec![Bytes::from(vec![1; LIMIT])], None, true);
-        assert_eq!((stream.room(), connection.inbox_bytes()), (0, LIMIT));
+        assert_eq!((stream.room(), connection.inbox().bytes()), (0, LIMIT));
         let mut dirty = Vec::new();
         let read = |max| match stream.poll_chunk(&cx(), max) {
             Poll::Ready(Ok(Some(bytes))) => bytes.len(),
@@ -200,8 +212,8 @@ mod tests {
     #[test]
     fn a_full_connection_still_serves_the_reader_that_waits() {
         let connection = Arc::new(ConnectionBox::default());
-        connection.inbox_add(CONNECTION_INBOX);
-        let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection));
+        connection.inbox().add(CONNECTION_INBOX);
+        let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection), None);
         assert_eq!(stream.room(), 0);
         assert!(stream.poll_chunk(&cx(), 1).is_pending());
         let mut dirty = Vec::new();
@@ -212,7 +224,7 @@ mod tests {
 
     #[test]
     fn data_comes_before_the_end() {
-        let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::default());
+        let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::default(), None);
         let error = WebTransportError::stream(ErrorCause::StreamReset(Some(7)));
         stream.deliver(&mut vec![Bytes::from_static(b"ab")], Some(RecvEnd::Failed(error)), false);
         assert!(matches!(stream.poll_chunk(&cx(), 9), Poll::Ready(Ok(Some(bytes))) if bytes == "ab"));

@@ -14,8 +14,9 @@ use super::{Handler, HttpRequest, HttpResponse, Origins, Server, ServerShared, S
 use crate::{
     driver::Shard,
     error::ServerError,
+    limits::{permit, permit_in_sessions, share},
     mailbox::ShardBox,
-    options::{CongestionControl, permit, permit_in_sessions},
+    options::CongestionControl,
     runtime::{self, RuntimeHandle},
     socket::{DatagramSocket, SocketOptions, fit, must_be_only_v6},
     tls::{self, Identities, Identity, SelfSigned},
@@ -175,14 +176,16 @@ impl ServerBuilder {
     /// Bytes of stream data that clients may send in a session at first, on their way or unread (WebTransport over HTTP/3
     /// §5.4), 1 to 2^62 - 1. It holds for clients that have session flow control as well, and asks for it also where a
     /// connection has [one session](Self::max_sessions_per_connection) only. The windows of connection and streams, see
-    /// [`transport`](Self::transport), hold beside it. Default 1 MiB.
+    /// [`transport`](Self::transport), hold beside it. Default 512 KiB; less where so
+    /// many sessions would exceed the connection's largest window.
     pub fn session_receive_window(mut self, bytes: u64) -> Self {
         self.sessions.flow_control.get_or_insert_default().max_data = bytes.max(1);
         self
     }
 
     /// What the [window of a session](Self::session_receive_window) grows to, in bytes, while the application reads as fast
-    /// as data comes; less than that leaves it as it is. Default 16 MiB.
+    /// as data comes; less than that leaves it as it is. The
+    /// windows of all sessions together grow to the connection's largest window at most. Default 16 MiB.
     pub fn max_session_receive_window(mut self, bytes: u64) -> Self {
         self.sessions.flow_control.get_or_insert_default().max_data_ceiling = bytes;
         self
@@ -276,6 +279,7 @@ impl ServerBuilder {
         if sessions.max_sessions > 1 || sessions.flow_control.is_some() {
             permit_in_sessions(sessions.flow_control.get_or_insert_default(), *anticipated);
         }
+        share(transport, sessions);
     }
 
     /// A socket for each address: all or none.
@@ -376,7 +380,7 @@ mod tests {
             "never fewer than the default"
         );
         // The requests for 16 sessions are streams as well.
-        assert_eq!((builder.transport.max_streams_bidi, builder.transport.max_streams_uni), (65_551, 1000));
+        assert_eq!((builder.transport.max_streams_bidi, builder.transport.max_streams_uni), (65_552, 4_099));
         // No windows and one session: session flow control is not asked for.
         let mut builder = ServerBuilder::new()
             .max_sessions_per_connection(1)

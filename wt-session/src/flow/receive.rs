@@ -1,9 +1,9 @@
 //! What the peer may send: the limits that this side grants, and what of them the peer has used.
 //!
 //! More is granted as data is consumed and streams close (§5.6), without waiting to be asked. The window of data doubles
-//! when the peer has come close to the limit although the application has taken all there was: then the window is
-//! what holds the session back. There is no clock in this rule: a peer reaches a limit that is renewed at its half only
-//! if a round trip carries more than half a window. What all the windows of a connection may be together is the caller's to say.
+//! when the peer was held back although the application has taken all there was: then the window is too small. There is
+//! no clock in this rule. A peer was held back if it came close to the limit, if it says so, or if it stopped exactly
+//! where a limit was that has been raised meanwhile: what nothing holds back passes such a place without a halt. What all the windows of a connection may be together is the caller's to say.
 
 use quic_core::Dir;
 
@@ -23,6 +23,8 @@ pub(crate) struct Data {
     held: u64,
     /// The window may be what holds the peer back.
     tight: bool,
+    /// The limits before this one, of which the peer may not have known better.
+    before: [u64; 4],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +57,7 @@ impl ReceiveSide {
                 consumed: 0,
                 held: 0,
                 tight: false,
+                before: [0; 4],
             },
             streams: streams.map(|limit| Streams {
                 limit,
@@ -71,6 +74,7 @@ impl ReceiveSide {
         let data = &mut self.data;
         data.received = data.received.saturating_add(bytes);
         data.tight |= data.received >= data.limit - data.window.min(data.limit) / 4;
+        data.tight |= bytes > 0 && data.before.contains(&data.received);
         if data.received > data.limit {
             // §5.6.4.
             return Err(FlowViolation::Exceeded { what: Limited::Data, limit: data.limit });
@@ -133,7 +137,8 @@ impl ReceiveSide {
 
     /// The peer wants more than a limit permits. It gets more when it would anyway; but the window may be too small.
     pub(super) fn on_blocked(&mut self, what: Limited, limit: u64) {
-        self.data.tight |= what == Limited::Data && limit >= self.data.limit;
+        let data = &mut self.data;
+        data.tight |= what == Limited::Data && (limit >= data.limit || data.before.contains(&limit));
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -142,7 +147,8 @@ impl ReceiveSide {
 
     pub(super) fn take_note(&mut self) -> Option<Note> {
         if let Some(limit) = self.data.next() {
-            self.data.limit = limit;
+            self.data.before.rotate_right(1);
+            self.data.before[0] = std::mem::replace(&mut self.data.limit, limit);
             return Some(Note::Max(Limited::Data, limit));
         }
         [Dir::Bidi, Dir::Uni].into_iter().find_map(|dir| {

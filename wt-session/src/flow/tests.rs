@@ -103,12 +103,46 @@ fn the_window_grows_for_a_reader_that_keeps_up_and_no_further_than_its_ceiling()
     // One whose peer never comes near the limit has a window that is large enough.
     let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
     for round in 1..10 {
-        receive.receive(500).unwrap();
-        receive.consume(500);
+        for _ in 0..3 {
+            receive.receive(170).unwrap();
+            receive.consume(170);
+        }
         assert!(!receive.wants_wider());
-        assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 1000 + round * 500)));
+        assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 1000 + round * 510)));
     }
     assert_eq!(receive.data.window, 1000);
+}
+
+#[test]
+fn a_peer_that_halts_at_an_old_limit_was_held_back() {
+    for says_so in [false, true] {
+        let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
+        // Data comes in small pieces and is taken at once, so that the limit rises long before it is reached; the peer
+        // hears of that a round trip later.
+        let (mut known, mut windows) = (1000, Vec::new());
+        for _ in 0..4 {
+            let mut raised = known;
+            // A halt of the stream's own is no sign of the window.
+            while receive.data.received + 90 * u64::from(says_so) < known {
+                let bytes = 90.min(known - receive.data.received);
+                receive.receive(bytes).unwrap();
+                receive.consume(bytes);
+                while receive.is_due() {
+                    if receive.wants_wider() {
+                        receive.grow(u64::MAX);
+                    }
+                    let Some(Note::Max(Limited::Data, limit)) = receive.take_note() else { panic!() };
+                    raised = limit;
+                }
+            }
+            if says_so {
+                receive.on_blocked(Limited::Data, known);
+            }
+            known = raised;
+            windows.push(receive.data.window);
+        }
+        assert_eq!(windows.last(), Some(&3500), "{windows:?}");
+    }
 }
 
 #[test]

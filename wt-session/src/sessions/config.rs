@@ -60,9 +60,9 @@ pub struct FlowControl {
     /// What the window grows to, in bytes, while the application reads as fast as data comes; at least `max_data`.
     /// Default 16 MiB.
     pub max_data_ceiling: u64,
-    /// What the windows of all sessions of the connection grow to together, in bytes, the first windows of sessions
-    /// that may still come included. With no more than the transport's own limit for the connection, a session whose
-    /// application reads nothing holds up no other one. Default 24 MiB.
+    /// What the windows of all sessions of the connection grow to together, in bytes; of it the first windows of
+    /// sessions that may still come are kept, up to a half. With no more than the transport's own limit for the
+    /// connection, a session whose application reads nothing holds up no other one. Default 24 MiB.
     pub max_data_together: u64,
     /// Bidirectional streams of the peer that may be open at once, at most 2^60. Default 256.
     pub max_streams_bidi: u64,

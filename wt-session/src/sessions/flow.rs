@@ -55,8 +55,10 @@ impl Sessions {
         let windows = self.sessions.values().filter_map(|session| session.flow.as_ref());
         let (count, taken) = windows
             .fold((0, 0_u64), |(count, sum), flow| (count + 1, sum.saturating_add(flow.receive.window())));
-        // Those that may still come begin with the first window, whatever the others have taken.
+        // Those that may still come begin with the first window, whatever the others have taken; half of all is kept
+        // for them at most.
         let to_come = self.max_sessions.unwrap_or(1).saturating_sub(count).saturating_mul(limits.max_data);
+        let to_come = to_come.min(limits.max_data_together / 2);
         let spare = limits.max_data_together.saturating_sub(taken).saturating_sub(to_come);
         if let Some(flow) = self.sessions.get_mut(&id).and_then(|session| session.flow.as_mut()) {
             flow.receive.grow(spare);

@@ -1,0 +1,76 @@
+//! Limits that follow from others: of QUIC's streams and windows, and of those of sessions.
+
+use quic_core::TransportConfig;
+
+/// Streams of a kind that sessions together raise the connection's limit to. What more there may be is the
+/// application's word.
+const MANY_STREAMS: u64 = 1 << 16;
+/// A session's first window is not made smaller than this, in bytes, however many sessions there may be.
+const LEAST_WINDOW: u64 = 64 << 10;
+
+/// Unidirectional streams that a peer opens for HTTP/3 itself: control, and two of QPACK (RFC 9114 §6.2).
+pub(crate) const HTTP3_STREAMS: u64 = 3;
+
+/// Permits as many streams at first as are expected, by kind, beside those of HTTP/3: `requests` bidirectional ones.
+pub(crate) fn permit(transport: &mut TransportConfig, anticipated: [Option<u16>; 2], requests: u64) {
+    let [bidi, uni] = anticipated.map(|streams| streams.map(u64::from));
+    if let Some(bidi) = bidi {
+        transport.max_streams_bidi = transport.max_streams_bidi.max(bidi.saturating_add(requests));
+    }
+    if let Some(uni) = uni {
+        transport.max_streams_uni = transport.max_streams_uni.max(uni + HTTP3_STREAMS);
+    }
+}
+
+/// The same for each session, if there is session flow control.
+pub(crate) fn permit_in_sessions(flow: &mut wt_session::FlowControl, anticipated: [Option<u16>; 2]) {
+    let [bidi, uni] = anticipated.map(|streams| u64::from(streams.unwrap_or(0)));
+    flow.max_streams_bidi = flow.max_streams_bidi.max(bidi);
+    flow.max_streams_uni = flow.max_streams_uni.max(uni);
+}
+
+/// Where there may be several sessions, none holds up the others by what it does not read or accept: each has its
+/// streams, and the first windows of all together are no more than half of what the connection's window grows to.
+/// Hundreds of sessions have more than that, and must be trusted to read.
+pub(crate) fn share(transport: &mut TransportConfig, sessions: &mut wt_session::Config) {
+    let count = sessions.max_sessions;
+    if count <= 1 {
+        return;
+    }
+    let flow = sessions.flow_control.get_or_insert_default();
+    flow.max_data_together = transport.max_receive_window;
+    flow.max_data = flow.max_data.min((transport.max_receive_window / count / 2).max(LEAST_WINDOW)).max(1);
+    let all = |streams: u64| count.saturating_mul(streams).min(MANY_STREAMS);
+    // The requests for sessions are streams as well.
+    let requests = count.min(MANY_STREAMS);
+    transport.max_streams_bidi = transport.max_streams_bidi.max(all(flow.max_streams_bidi) + requests);
+    transport.max_streams_uni = transport.max_streams_uni.max(all(flow.max_streams_uni) + HTTP3_STREAMS);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_share_what_the_connection_permits() {
+        let mut transport = TransportConfig::default();
+        let mut sessions = wt_session::Config::default();
+        share(&mut transport, &mut sessions);
+        assert_eq!((sessions.flow_control, transport.max_streams_uni), (None, 1000), "one alone has all");
+        sessions.max_sessions = 8;
+        share(&mut transport, &mut sessions);
+        let flow = sessions.flow_control.unwrap();
+        assert_eq!((flow.max_data, flow.max_data_together), (512 << 10, transport.max_receive_window));
+        let streams = (transport.max_streams_bidi, transport.max_streams_uni);
+        assert_eq!(streams, (8 * 256 + 8, 8 * 256 + 3));
+        // A small window is divided, but not into nothing.
+        for (window, share_of_each) in [(4 << 20, 256 << 10), (1 << 20, 64 << 10), (1 << 10, 64 << 10)] {
+            transport.max_receive_window = window;
+            share(&mut transport, &mut sessions);
+            assert_eq!(sessions.flow_control.unwrap().max_data, share_of_each);
+        }
+        (transport.max_streams_uni, sessions.max_sessions) = (100_000, u64::MAX);
+        share(&mut transport, &mut sessions);
+        assert_eq!((transport.max_streams_bidi, transport.max_streams_uni), (1 << 17, 100_000));
+    }
+}
