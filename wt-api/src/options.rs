@@ -165,9 +165,15 @@ impl WebTransportOptions {
     }
 
     /// Accepts a certificate by its SHA-256 instead of by its issuer (W3C `serverCertificateHashes`): X.509 v3,
-    /// valid now and for at most 14 days, its key not RSA. Names are not checked.
+    /// valid now and for at most 14 days, its key not RSA. Names are not checked. None at all, W3C's default, is as if this
+    /// were not called: the issuer counts.
     pub fn server_certificate_hashes(mut self, hashes: impl IntoIterator<Item = CertificateHash>) -> Self {
-        self.trust = Trust::Hashes(hashes.into_iter().collect());
+        let hashes: Vec<_> = hashes.into_iter().collect();
+        if !hashes.is_empty() {
+            self.trust = Trust::Hashes(hashes);
+        } else if matches!(self.trust, Trust::Hashes(_)) {
+            self.trust = Trust::System;
+        }
         self
     }
 

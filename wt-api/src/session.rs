@@ -27,7 +27,7 @@ const MAX_EXPORT: usize = 4096;
 pub struct CloseInfo {
     /// The application's code. Default 0.
     pub close_code: u32,
-    /// The application's reason; what exceeds 1024 bytes of UTF-8 is cut off at a character boundary.
+    /// The application's reason; what exceeds 1024 bytes of UTF-8 is cut off at a character boundary, and not told the peer.
     pub reason: String,
 }
 
@@ -259,20 +259,22 @@ impl WebTransport {
     }
 
     /// A snapshot of the counters (W3C `getStats`); the last ones once the session has ended. A session that may share its
-    /// connection learns less: what is of the path, and not what others send. Cancel safe.
+    /// connection learns less: what is of the path, and not what others send. Waits for the connection. Cancel safe.
     ///
     /// # Errors
-    /// There never was a connection.
+    /// There never was a connection, or the session was given up before (W3C `InvalidStateError`).
     pub async fn get_stats(&self) -> Result<WebTransportStats, WebTransportError> {
         let (reply, answer) = oneshot::channel();
-        let asked = self.shared.command(Command::Stats(reply));
-        let stats = match &asked {
-            Ok(()) => answer.await.ok(),
-            Err(_) => None,
+        let asked = self.shared.enquire(Command::Stats(reply));
+        let stats = match if asked { answer.await.ok() } else { None } {
+            Some(stats) => stats,
+            // The session has ended.
+            None => {
+                let end = self.closed().await;
+                let gone = || WebTransportError::session(ErrorCause::SessionClosed);
+                self.shared.last_stats().ok_or_else(|| end.err().unwrap_or_else(gone))?
+            }
         };
-        let gone = || WebTransportError::session(ErrorCause::SessionClosed);
-        let stats =
-            stats.or_else(|| self.shared.last_stats()).ok_or_else(|| asked.err().unwrap_or_else(gone))?;
         Ok(WebTransportStats::new(&stats, self.shared.datagram_counts(), self.pooled))
     }
 

@@ -220,7 +220,7 @@ fn counts_of_streams_and_groups_add_up() {
         let mut first = incoming.next().await.unwrap().unwrap();
         let mut second = incoming.next().await.unwrap().unwrap();
         pair.network.sleep(seconds(1)).await;
-        let sum = group.get_stats().await.unwrap();
+        let sum = group.get_stats().await;
         assert_eq!((sum.bytes_written, sum.bytes_sent, sum.bytes_acknowledged), (10_500, 10_500, 10_500));
         let done = over.get_stats().await;
         assert_eq!((done.bytes_written, done.bytes_acknowledged), (10_000, 10_000), "kept after the end");
@@ -232,7 +232,19 @@ fn counts_of_streams_and_groups_add_up() {
         open.set_send_group(None).unwrap();
         open.reset(1);
         pair.network.sleep(seconds(1)).await;
-        assert_eq!(group.get_stats().await.unwrap().bytes_written, 10_000, "it took its counts along");
+        assert_eq!(group.get_stats().await.bytes_written, 10_000, "it took its counts along");
+        let mut last = pair.client.create_unidirectional_stream(options().send_group(&group)).await.unwrap();
+        last.write_all(&pattern(3, 300)).await.unwrap();
+        last.finish().unwrap();
+        // Sent, and not acknowledged: the path takes 1 ms each way.
+        pair.network.sleep(Duration::from_micros(500)).await;
+        assert_eq!(last.get_stats().await.bytes_sent, 300);
+        pair.client.close(Default::default());
+        // While it closes, and once it has.
+        assert_eq!(group.get_stats().await.bytes_written, 10_300);
+        assert_eq!(last.get_stats().await.bytes_sent, 300);
+        pair.client.closed().await.unwrap();
+        assert_eq!(group.get_stats().await.bytes_acknowledged, 10_300);
     });
 }
 

@@ -41,6 +41,7 @@ impl Conn {
             }
             return self.fail_session(key, ErrorCause::SessionClosed, now);
         }
+        live.refuse_opens(&WebTransportError::session(ErrorCause::SessionClosed));
         live.phase = Phase::Holding(info);
         live.alarm = Some(now + patience(&self.quic));
         self.close_when_acknowledged(key, now);
@@ -78,10 +79,11 @@ impl Conn {
         let mut transport = ConnTransport::new(&mut self.quic, now);
         let wire = wt_session::CloseInfo { code: info.close_code, reason: info.reason.clone() };
         self.sessions.close(id, wire, &mut self.h3, &mut transport);
-        live.shared.set_stats(self.quic.stats());
+        // Before the end is told, so that the last counts are there by then.
+        self.end_streams(Some(key), &WebTransportError::session(ErrorCause::SessionClosed));
+        let Some(live) = self.lives.get_mut(key) else { return };
+        live.shared.set_stats(self.quic.stats(), std::mem::take(&mut live.groups));
         live.shared.set_end(Ok(info));
-        let error = WebTransportError::session(ErrorCause::SessionClosed);
-        self.end_streams(Some(key), &error);
     }
 
     /// The session ended, by whichever side.

@@ -25,6 +25,15 @@ pub(super) fn priority(key: u32, urgency: u8, Rank { group, order }: Rank) -> Pr
     Priority { urgency, bundle: key, group, order, ..Priority::default() }
 }
 
+/// There is no credit: a stream that is to wait for it, the others are refused.
+fn or_refuse(open: Open) -> Option<Open> {
+    if open.wait {
+        return Some(open);
+    }
+    let _ = open.reply.send(Err(WebTransportError::session(ErrorCause::QuotaExceeded)));
+    None
+}
+
 impl Conn {
     /// Commands of a session's handles, and its datagrams.
     pub(super) fn process_commands(&mut self, key: u32, now: Timestamp) {
@@ -48,7 +57,7 @@ impl Conn {
         let id = self.lives.get(key).and_then(|live| live.id);
         match command {
             Command::Open { dir, rank, wait, guard, reply } => {
-                self.open(key, dir, Open { rank, guard, reply }, wait, now);
+                self.open(key, dir, Open { rank, wait, guard, reply }, now);
             }
             Command::Close(info) => self.close_session(key, info, now),
             Command::Drain => {
@@ -78,7 +87,12 @@ impl Conn {
                     let _ = reply.send(received);
                 }
             }
-            Command::GroupStats(group, reply) => drop(reply.send(self.group_counts(key, group))),
+            Command::GroupStats(group, reply) => {
+                // Once it is over, the box has the last counts.
+                if self.lives.get(key).is_some_and(|live| !live.shared.is_over()) {
+                    let _ = reply.send(self.group_counts(key, group));
+                }
+            }
             Command::Anticipate => self.anticipate(key),
             Command::Accept(status, headers) => self.accept(key, status, headers, now),
             Command::Reject(status, headers) => {
@@ -134,6 +148,9 @@ impl Conn {
                 self.begin(key, now);
             }
             Err(error) => {
+                // The client waits for an answer, if it is there: the application's fields cannot be sent.
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                self.sessions.reject(id, status, HeaderMap::new(), &mut self.h3, &mut transport);
                 let error = WebTransportError::session(ErrorCause::SessionFailed(error.to_string().into()));
                 if let Some(live) = self.lives.remove(key) {
                     self.end_session(live, Err(error));
@@ -142,20 +159,17 @@ impl Conn {
         }
     }
 
-    fn open(&mut self, key: u32, dir: Dir, open: Open, wait: bool, now: Timestamp) {
+    fn open(&mut self, key: u32, dir: Dir, open: Open, now: Timestamp) {
         let Some(live) = self.lives.get_mut(key) else { return };
         let waiting = &mut live.opens[dir as usize];
-        if !live.established || !waiting.is_empty() {
+        if !live.established {
             return waiting.push_back(open);
         }
-        if let Some(open) = self.try_open(key, dir, open, now) {
-            if wait {
-                if let Some(live) = self.lives.get_mut(key) {
-                    live.opens[dir as usize].push_back(open);
-                }
-            } else {
-                let _ = open.reply.send(Err(WebTransportError::session(ErrorCause::QuotaExceeded)));
-            }
+        // Not past those who wait already.
+        let open = if waiting.is_empty() { self.try_open(key, dir, open, now) } else { Some(open) };
+        let Some(open) = open.and_then(or_refuse) else { return };
+        if let Some(live) = self.lives.get_mut(key) {
+            live.opens[dir as usize].push_back(open);
         }
     }
 
@@ -166,7 +180,7 @@ impl Conn {
             return None;
         }
         let mut transport = ConnTransport::new(&mut self.quic, now);
-        let Open { rank, guard, reply } = open;
+        let Open { rank, wait, guard, reply } = open;
         match self.sessions.open(id, dir, &mut transport) {
             Ok(Some(stream)) => {
                 let new = self.add_stream(stream, key, true);
@@ -177,7 +191,7 @@ impl Conn {
                     opened.discard();
                 }
             }
-            Ok(None) => return Some(Open { rank, guard, reply }),
+            Ok(None) => return Some(Open { rank, wait, guard, reply }),
             Err(_) => drop(reply.send(Err(WebTransportError::session(ErrorCause::SessionClosed)))),
         }
         None
@@ -188,7 +202,8 @@ impl Conn {
         while let Some(live) = self.lives.get_mut(key).filter(|live| live.established)
             && let Some(open) = live.opens[dir as usize].pop_front()
         {
-            if let Some(open) = self.try_open(key, dir, open, now) {
+            // Who asked before there was a session may not want to wait for more than that.
+            if let Some(open) = self.try_open(key, dir, open, now).and_then(or_refuse) {
                 if let Some(live) = self.lives.get_mut(key) {
                     live.opens[dir as usize].push_front(open);
                 }

@@ -60,6 +60,8 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) rank: Rank,
+    /// For the peer's credit; else the lack of it is an error.
+    pub(super) wait: bool,
     pub(super) guard: Arc<Guard>,
     pub(super) reply: oneshot::Sender<Result<Opened, WebTransportError>>,
 }
@@ -85,6 +87,13 @@ impl Live {
         }
     }
 
+    /// No stream is opened any more: those who wait for one hear it.
+    pub(super) fn refuse_opens(&mut self, error: &WebTransportError) {
+        for open in self.opens.iter_mut().flat_map(std::mem::take) {
+            let _ = open.reply.send(Err(error.clone()));
+        }
+    }
+
     /// Hands the received datagrams over.
     pub(super) fn deliver_datagrams(&mut self) {
         if !self.datagrams_in.is_empty() {
@@ -96,7 +105,7 @@ impl Live {
     pub(super) fn hand_back(self) {
         let [bidi, uni] = self.opens;
         let open = |dir| {
-            move |Open { rank, guard, reply }: Open| Command::Open { dir, rank, wait: true, guard, reply }
+            move |Open { rank, wait, guard, reply }: Open| Command::Open { dir, rank, wait, guard, reply }
         };
         let mut commands: Vec<Command> = bidi.into_iter().map(open(Dir::Bidi)).collect();
         commands.extend(uni.into_iter().map(open(Dir::Uni)));

@@ -262,15 +262,13 @@ impl Conn {
     /// The session is over: everybody who waits for it hears how.
     pub(super) fn end_session(&self, mut live: Live, end: Result<CloseInfo, WebTransportError>) {
         live.deliver_datagrams();
-        live.shared.set_stats(self.quic.stats());
+        live.shared.set_stats(self.quic.stats(), std::mem::take(&mut live.groups));
         live.shared.set_end(end.clone());
         let error = match end {
             Ok(_) => WebTransportError::session(ErrorCause::SessionClosed),
             Err(error) => error,
         };
-        for open in live.opens.iter_mut().flat_map(std::mem::take) {
-            let _ = open.reply.send(Err(error.clone()));
-        }
+        live.refuse_opens(&error);
         if let (Role::Server(server), true) = (&self.role, live.counted) {
             server.session_ended();
         }

@@ -1,9 +1,9 @@
 //! The box of a session.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -131,6 +131,8 @@ struct State {
     handed_back: bool,
     end: Option<Result<CloseInfo, WebTransportError>>,
     stats: Option<ConnectionStats>,
+    /// Sums over the streams of each group, once the session is over.
+    groups: BTreeMap<u32, StreamCounts>,
     /// Streams of the peer expected at once: bidirectional, unidirectional.
     anticipated: [Option<u16>; 2],
     commands: Vec<Command>,
@@ -170,6 +172,13 @@ fn wake(mark: Option<(Arc<ConnectionBox>, u32)>) {
     if let Some((connection, key)) = mark {
         connection.mark(Work::Session(key));
     }
+}
+
+fn push(mut state: MutexGuard<'_, State>, command: Command) {
+    state.commands.push(command);
+    let mark = state.mark();
+    drop(state);
+    wake(mark);
 }
 
 fn closed() -> WebTransportError {
@@ -244,20 +253,32 @@ impl SessionBox {
         lock(&self.state).stats
     }
 
+    /// The sums over a group's streams when the session ended.
+    pub(crate) fn last_group_counts(&self, group: u32) -> StreamCounts {
+        lock(&self.state).groups.get(&group).copied().unwrap_or_default()
+    }
+
     /// An error unless something can be begun.
     pub(crate) fn check_open(&self) -> Result<(), WebTransportError> {
         lock(&self.state).check()
     }
 
-    /// Gives the driver a command; an error if the session is over.
+    /// Gives the driver a command; an error if the session is over, or about to be.
     pub(crate) fn command(&self, command: Command) -> Result<(), WebTransportError> {
-        let mut state = lock(&self.state);
+        let state = lock(&self.state);
         state.check()?;
-        state.commands.push(command);
-        let mark = state.mark();
-        drop(state);
-        wake(mark);
+        push(state, command);
         Ok(())
+    }
+
+    /// Asks the driver for counts, which it has until the session is over: false from then on.
+    pub(crate) fn enquire(&self, command: Command) -> bool {
+        let state = lock(&self.state);
+        if state.end.is_some() {
+            return false;
+        }
+        push(state, command);
+        true
     }
 
     /// Streams of a kind that the application expects the peer to have open at once.
@@ -272,10 +293,7 @@ impl SessionBox {
         if state.established.is_none() || state.check().is_err() {
             return;
         }
-        state.commands.push(Command::Anticipate);
-        let mark = state.mark();
-        drop(state);
-        wake(mark);
+        push(state, Command::Anticipate);
     }
 
     /// Closes; later calls change nothing.
@@ -513,8 +531,14 @@ impl SessionBox {
         self.change(|state| state.draining = true);
     }
 
-    pub(crate) fn set_stats(&self, stats: ConnectionStats) {
-        lock(&self.state).stats = Some(stats);
+    /// The last counts: of the connection, and of the session's groups.
+    pub(crate) fn set_stats(&self, stats: ConnectionStats, groups: BTreeMap<u32, StreamCounts>) {
+        let mut state = lock(&self.state);
+        state.stats = Some(stats);
+        // Once only: the driver has let go of them then.
+        if state.end.is_none() {
+            state.groups = groups;
+        }
     }
 
     /// The session is over; the first end counts. Replies that wait are dropped, which tells their askers.

@@ -36,7 +36,9 @@ impl AcceptOptions {
         self
     }
 
-    /// Sends these fields with the response.
+    /// Sends these fields with the response, but for `wt-protocol`, which [`protocol`](Self::protocol) chooses. If HTTP/3
+    /// does not have one of them, such as `connection` (RFC 9114 §4.2), or they are larger than the client takes, it is
+    /// answered with 500, and the session ends with [`ErrorCause::SessionFailed`].
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;
         self
@@ -175,9 +177,10 @@ impl Request {
                 shared.set_anticipated(dir, Some(streams));
             }
         }
-        // W3C: `protocol` tells the choice, not the fields.
-        let told = Arc::new(options.headers.clone());
         let mut headers = options.headers;
+        // W3C: `protocol` tells the choice, not the fields.
+        headers.remove(wt_session::protocols::WT_PROTOCOL);
+        let told = Arc::new(headers.clone());
         let protocol = options.protocol.filter(|protocol| self.request.protocols.contains(protocol));
         if let Some(value) = protocol.as_deref().and_then(wt_session::protocols::choice) {
             headers.insert(wt_session::protocols::WT_PROTOCOL, value);

@@ -1,6 +1,6 @@
 //! Send groups: what shares a session's rate equally.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::poll_fn, sync::Arc};
 
 use tokio::sync::oneshot;
 
@@ -53,15 +53,16 @@ impl SendGroup {
         (id != 0).then(|| Self::new(session, id))
     }
 
-    /// The sums over the group's streams, also those that are over (W3C `getStats`). A stream that changes its group takes
-    /// its counts along. Cancel safe.
-    ///
-    /// # Errors
-    /// The session is closed.
-    pub async fn get_stats(&self) -> Result<SendStreamStats, WebTransportError> {
+    /// The sums over the group's streams, also those that are over (W3C `getStats`); the last ones once the session has ended.
+    /// A stream that changes its group takes its counts along. Cancel safe.
+    pub async fn get_stats(&self) -> SendStreamStats {
         let (reply, answer) = oneshot::channel();
-        self.shared.command(Command::GroupStats(self.id, reply))?;
-        let gone = |_| WebTransportError::session(ErrorCause::SessionClosed);
-        Ok(answer.await.map_err(gone)?.into())
+        if self.shared.enquire(Command::GroupStats(self.id, reply))
+            && let Ok(counts) = answer.await
+        {
+            return counts.into();
+        }
+        let _ = poll_fn(|cx| self.shared.poll_closed(cx)).await;
+        self.shared.last_group_counts(self.id).into()
     }
 }

@@ -107,8 +107,8 @@ impl ReceiveStream {
     pub async fn get_stats(&self) -> ReceiveStreamStats {
         let (reply, answer) = oneshot::channel();
         let asked =
-            self.guard.as_ref().map(|guard| guard.0.command(Command::RecvStats(self.shared.id(), reply)));
-        let received = if let Some(Ok(())) = asked { answer.await.ok() } else { None };
+            self.guard.as_ref().map(|guard| guard.0.enquire(Command::RecvStats(self.shared.id(), reply)));
+        let received = if asked == Some(true) { answer.await.ok() } else { None };
         let (delivered, bytes_read) = self.shared.stats();
         ReceiveStreamStats { bytes_received: received.unwrap_or(0).max(delivered), bytes_read }
     }

@@ -181,8 +181,8 @@ impl SendStream {
     /// The stream's counts (W3C `getStats`); the last ones once it has ended. Cancel safe.
     pub async fn get_stats(&self) -> SendStreamStats {
         let (reply, answer) = oneshot::channel();
-        let asked = self.guard.0.command(Command::SendStats(self.shared.id(), reply));
-        let counts = if asked.is_ok() { answer.await.ok() } else { None };
+        let asked = self.guard.0.enquire(Command::SendStats(self.shared.id(), reply));
+        let counts = if asked { answer.await.ok() } else { None };
         counts.unwrap_or_else(|| self.shared.counts()).into()
     }
 
