@@ -31,7 +31,8 @@ pub(crate) fn permit_in_sessions(flow: &mut wt_session::FlowControl, anticipated
 
 /// Where there may be several sessions, none holds up the others by what it does not read or accept: each has its
 /// streams, and the first windows of all together are no more than half of what the connection's window grows to.
-/// Hundreds of sessions have more than that, and must be trusted to read.
+/// Hundreds of sessions have more than that, and must be trusted to read. A limit of streams that is not the default is
+/// meant as it is.
 pub(crate) fn share(transport: &mut TransportConfig, sessions: &mut wt_session::Config) {
     let count = sessions.max_sessions;
     if count <= 1 {
@@ -40,11 +41,16 @@ pub(crate) fn share(transport: &mut TransportConfig, sessions: &mut wt_session::
     let flow = sessions.flow_control.get_or_insert_default();
     flow.max_data_together = transport.max_receive_window;
     flow.max_data = flow.max_data.min((transport.max_receive_window / count / 2).max(LEAST_WINDOW)).max(1);
-    let all = |streams: u64| count.saturating_mul(streams).min(MANY_STREAMS);
+    let raise = |limit: &mut u64, default: u64, each: u64, others: u64| {
+        if *limit == default {
+            *limit = default.max(count.saturating_mul(each).min(MANY_STREAMS) + others);
+        }
+    };
+    let default = TransportConfig::default();
     // The requests for sessions are streams as well.
     let requests = count.min(MANY_STREAMS);
-    transport.max_streams_bidi = transport.max_streams_bidi.max(all(flow.max_streams_bidi) + requests);
-    transport.max_streams_uni = transport.max_streams_uni.max(all(flow.max_streams_uni) + HTTP3_STREAMS);
+    raise(&mut transport.max_streams_bidi, default.max_streams_bidi, flow.max_streams_bidi, requests);
+    raise(&mut transport.max_streams_uni, default.max_streams_uni, flow.max_streams_uni, HTTP3_STREAMS);
 }
 
 #[cfg(test)]
@@ -69,8 +75,15 @@ mod tests {
             share(&mut transport, &mut sessions);
             assert_eq!(sessions.flow_control.unwrap().max_data, share_of_each);
         }
-        (transport.max_streams_uni, sessions.max_sessions) = (100_000, u64::MAX);
-        share(&mut transport, &mut sessions);
-        assert_eq!((transport.max_streams_bidi, transport.max_streams_uni), (1 << 17, 100_000));
+        let streams = |sessions: u64, bidi: u64| {
+            let mut transport = TransportConfig { max_streams_bidi: bidi, ..TransportConfig::default() };
+            let mut config = wt_session::Config::default();
+            config.max_sessions = sessions;
+            share(&mut transport, &mut config);
+            transport.max_streams_bidi
+        };
+        // Fewer than the default suffice; there is a bound; and who says a number means it.
+        let wanted = [(2, 1000), (u64::MAX, 1000), (16, 5), (16, 100_000)];
+        assert_eq!(wanted.map(|(sessions, bidi)| streams(sessions, bidi)), [1000, 1 << 17, 5, 100_000]);
     }
 }

@@ -222,7 +222,7 @@ impl Conn {
     /// Hands on what the sessions have to tell; whether there was anything.
     fn process_sessions(&mut self, now: Timestamp) -> bool {
         let mut active = false;
-        self.report_held_of_sessions();
+        self.report_held_of_sessions(now);
         self.sessions.flush(&mut self.h3, &mut ConnTransport::new(&mut self.quic, now));
         while let Some(event) = self.sessions.poll_event() {
             active = true;
@@ -244,12 +244,14 @@ impl Conn {
     }
 
     /// The same for each session that has flow control.
-    fn report_held_of_sessions(&mut self) {
+    fn report_held_of_sessions(&mut self, now: Timestamp) {
         if !self.sessions.flow_control() {
             return;
         }
+        let mut transport = ConnTransport::new(&mut self.quic, now);
         for live in self.lives.iter() {
             let Some(id) = live.id else { continue };
+            live.starved.iter().for_each(|stream| self.sessions.count_unread(*stream, &mut transport));
             while let Some(most) = self.sessions.set_held(id, live.held.bytes() as u64) {
                 if live.held.wake_when_left(usize::try_from(most).unwrap_or(usize::MAX)) {
                     break;

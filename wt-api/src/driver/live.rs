@@ -1,12 +1,12 @@
 //! What the driver knows of a session: the box it shares with the handles, and what waits on the connection.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
 use bytes::Bytes;
-use quic_core::{Dir, Priority, base::Timestamp};
+use quic_core::{Dir, Priority, StreamId, base::Timestamp};
 use tokio::sync::oneshot;
 use wt_session::{RequestId, SessionId};
 
@@ -36,6 +36,8 @@ pub(super) struct Live {
     pub(super) finishing: usize,
     /// Received bytes of streams that the application has not taken; counted with session flow control alone.
     pub(super) held: Arc<Held>,
+    /// Streams whose boxes are full: there is more where it came from.
+    pub(super) starved: BTreeSet<StreamId>,
     pub(super) opens: [VecDeque<Open>; 2],
     pub(super) datagrams_out: VecDeque<OutgoingDatagram>,
     pub(super) datagrams_in: Vec<Bytes>,
@@ -79,6 +81,7 @@ impl Live {
             alarm: None,
             finishing: 0,
             held: Arc::default(),
+            starved: BTreeSet::new(),
             opens: Default::default(),
             datagrams_out: VecDeque::new(),
             datagrams_in: Vec::new(),

@@ -68,8 +68,21 @@ impl Conn {
             return self.end_recv(id);
         }
         let room = shared.room();
-        if room > 0 && self.fill(id, &shared, room, now) {
+        if room == 0 {
+            self.set_starved(id, true);
+        } else if self.fill(id, &shared, room, now) {
             self.end_recv(id);
+        }
+    }
+
+    /// Whether a stream's box has no room for more.
+    fn set_starved(&mut self, id: StreamId, starved: bool) {
+        let session = self.streams.get(&id).map(|stream| stream.session);
+        let Some(live) = session.and_then(|session| self.lives.get_mut(session)) else { return };
+        if starved {
+            live.starved.insert(id);
+        } else if !live.starved.is_empty() {
+            live.starved.remove(&id);
         }
     }
 
@@ -104,10 +117,12 @@ impl Conn {
             stream.delivered += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         }
         shared.deliver(&mut chunks, end, room == 0);
+        self.set_starved(id, room == 0 && !over);
         over
     }
 
     fn end_recv(&mut self, id: StreamId) {
+        self.set_starved(id, false);
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.recv = None;
         }

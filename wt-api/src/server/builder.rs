@@ -380,7 +380,7 @@ mod tests {
             "never fewer than the default"
         );
         // The requests for 16 sessions are streams as well.
-        assert_eq!((builder.transport.max_streams_bidi, builder.transport.max_streams_uni), (65_552, 4_099));
+        assert_eq!((builder.transport.max_streams_bidi, builder.transport.max_streams_uni), (65_551, 4_099));
         // No windows and one session: session flow control is not asked for.
         let mut builder = ServerBuilder::new()
             .max_sessions_per_connection(1)

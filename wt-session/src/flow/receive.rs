@@ -23,6 +23,9 @@ pub(crate) struct Data {
     held: u64,
     /// The window may be what holds the peer back.
     tight: bool,
+    /// The peer says that this limit leaves it nothing: it counts what it was given to send, and what it cannot send yet
+    /// for a stream's limit lies with it.
+    blocked: bool,
     /// The limits before this one, of which the peer may not have known better.
     before: [u64; 4],
 }
@@ -57,6 +60,7 @@ impl ReceiveSide {
                 consumed: 0,
                 held: 0,
                 tight: false,
+                blocked: false,
                 before: [0; 4],
             },
             streams: streams.map(|limit| Streams {
@@ -92,6 +96,18 @@ impl ReceiveSide {
     pub(crate) fn hold(&mut self, bytes: u64) -> Option<u64> {
         self.data.held = bytes.min(self.data.consumed);
         self.data.most_held().filter(|most| self.data.held > *most)
+    }
+
+    /// Whether more than half of the window is taken by what nobody has read.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.data.taken() > self.data.window / 2 && self.data.window < self.data.ceiling
+    }
+
+    /// Makes the window twice as wide as what is taken of it, and no wider than `most`: streams that are not read are not
+    /// to hold up the one that is.
+    pub(crate) fn make_room(&mut self, most: u64) {
+        let data = &mut self.data;
+        data.window = data.window.max(data.taken().saturating_mul(2).min(most).min(data.ceiling));
     }
 
     /// How far the limit is ahead of what the application took, in bytes.
@@ -138,7 +154,10 @@ impl ReceiveSide {
     /// The peer wants more than a limit permits. It gets more when it would anyway; but the window may be too small.
     pub(super) fn on_blocked(&mut self, what: Limited, limit: u64) {
         let data = &mut self.data;
-        data.tight |= what == Limited::Data && (limit >= data.limit || data.before.contains(&limit));
+        if what == Limited::Data {
+            data.blocked |= limit >= data.limit;
+            data.tight |= data.blocked || data.before.contains(&limit);
+        }
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -147,6 +166,7 @@ impl ReceiveSide {
 
     pub(super) fn take_note(&mut self) -> Option<Note> {
         if let Some(limit) = self.data.next() {
+            self.data.blocked = false;
             self.data.before.rotate_right(1);
             self.data.before[0] = std::mem::replace(&mut self.data.limit, limit);
             return Some(Note::Max(Limited::Data, limit));
@@ -162,7 +182,7 @@ impl ReceiveSide {
 }
 
 impl Data {
-    /// The limit to grant, once at least half a window would come of it.
+    /// The limit to grant, once enough would come of it.
     fn next(&self) -> Option<u64> {
         let target = self.target().saturating_sub(self.held).min(varint::MAX);
         (target.saturating_sub(self.limit) >= self.step()).then_some(target)
@@ -173,8 +193,26 @@ impl Data {
         self.consumed.saturating_add(self.window)
     }
 
+    /// The peer has nothing left.
+    fn is_used_up(&self) -> bool {
+        self.blocked || self.received >= self.limit
+    }
+
+    /// Bytes that came and were not taken by the application.
+    fn unread(&self) -> u64 {
+        self.received.saturating_sub(self.consumed).saturating_add(self.held)
+    }
+
+    /// These, and what is as good as sent.
+    fn taken(&self) -> u64 {
+        let rest = if self.blocked { self.limit.saturating_sub(self.received) } else { 0 };
+        self.unread().saturating_add(rest)
+    }
+
+    /// The least that is granted: half a window, or little if the peer has nothing left.
     fn step(&self) -> u64 {
-        (self.window / 2).max(1)
+        let part = if self.is_used_up() { 16 } else { 2 };
+        (self.window / part).max(1)
     }
 
     /// So much may be held while there is something to grant; `None`: there would be nothing anyway.
@@ -183,8 +221,7 @@ impl Data {
     }
 
     fn tune(&mut self, spare: u64) {
-        let unread = self.received.saturating_sub(self.consumed).saturating_add(self.held);
-        if std::mem::take(&mut self.tight) && unread <= self.window / 8 {
+        if std::mem::take(&mut self.tight) && self.unread() <= self.window / 8 {
             let wider = self.window.saturating_mul(2).min(self.window.saturating_add(spare));
             self.window = wider.min(self.ceiling);
         }

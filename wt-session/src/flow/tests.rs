@@ -148,23 +148,29 @@ fn a_peer_that_halts_at_an_old_limit_was_held_back() {
 #[test]
 fn nothing_is_granted_for_what_is_held_above() {
     let mut receive = ReceiveSide::new(limits(1000, 1, 1), 4000);
-    receive.receive(1000).unwrap();
+    receive.receive(900).unwrap();
     assert_eq!(receive.hold(0), None, "nothing was read");
-    receive.consume(1000);
-    assert_eq!(receive.hold(1000), Some(500));
+    receive.consume(900);
+    assert_eq!(receive.hold(900), Some(400));
     receive.grow(u64::MAX);
     assert_eq!(receive.take_note(), None);
     assert_eq!(receive.data.window, 1000, "the application does not keep up");
-    assert_eq!(receive.hold(501), Some(500));
+    assert_eq!(receive.hold(401), Some(400));
     assert_eq!(receive.take_note(), None);
-    assert_eq!(receive.hold(500), None);
+    assert_eq!(receive.hold(400), None);
     assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 1500)));
-    assert_eq!(receive.hold(500), Some(0));
+    assert_eq!(receive.hold(400), None, "the peer has credit");
     receive.receive(500).unwrap();
     receive.consume(500);
-    assert_eq!(receive.hold(1000), Some(500));
+    assert_eq!(receive.hold(900), Some(400));
     assert_eq!(receive.hold(0), None);
-    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 2500)));
+    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 2400)));
+    // A peer that has nothing left gets little as well: more may never be taken before it sends more.
+    receive.receive(1000).unwrap();
+    receive.consume(1000);
+    assert_eq!(receive.hold(1000), Some(938));
+    assert_eq!(receive.hold(938), None);
+    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 2462)));
 }
 
 #[test]

@@ -38,31 +38,55 @@ impl Sessions {
     /// application: its window does not move on for them. `Some(most)`: for that reason nothing is granted now; this wants
     /// to be called again when at most so many bytes are held. [`Sessions::flush`] tells the peer. Nothing happens without
     /// session flow control; a layer that passes everything on at once need not call this.
+    ///
+    /// What lies unread takes at most half of the window, as long as that can grow: up to its ceiling, and to this
+    /// session's share of half of what all windows may be together.
     pub fn set_held(&mut self, session: SessionId, bytes: u64) -> Option<u64> {
-        let flow = self.sessions.get_mut(&session)?.flow.as_mut()?;
-        let most = flow.receive.hold(bytes);
+        let receive = &mut self.sessions.get_mut(&session)?.flow.as_mut()?.receive;
+        let mut most = receive.hold(bytes);
+        if receive.is_crowded() {
+            let (window, spare) = (receive.window(), self.spare_window());
+            let share =
+                self.config.flow().unwrap_or_default().max_data_together / 2 / self.windows().count() as u64;
+            let receive = &mut self.sessions.get_mut(&session)?.flow.as_mut()?.receive;
+            receive.make_room(share.min(window.saturating_add(spare)));
+            most = receive.hold(bytes);
+        }
         self.touch(session);
         most
+    }
+
+    /// Counts what has come on a stream whose data is left with the transport. That is not told by events; a layer that
+    /// uses [`set_held`](Self::set_held) calls this before for each such stream.
+    pub fn count_unread<T: Transport>(&mut self, stream: StreamId, t: &mut T) {
+        self.count_received(stream, t);
     }
 
     /// A session whose window holds its peer back gets a wider one, if all windows together leave room for it.
     pub(super) fn grow_window(&mut self, id: SessionId) {
         let wants = |session: &Session| session.flow.as_ref().is_some_and(|flow| flow.receive.wants_wider());
-        if !self.sessions.get(&id).is_some_and(wants) {
-            return;
+        if self.sessions.get(&id).is_some_and(wants) {
+            let spare = self.spare_window();
+            if let Some(flow) = self.sessions.get_mut(&id).and_then(|session| session.flow.as_mut()) {
+                flow.receive.grow(spare);
+            }
         }
+    }
+
+    /// The windows of data of all sessions, in bytes.
+    fn windows(&self) -> impl Iterator<Item = u64> {
+        self.sessions.values().filter_map(|session| session.flow.as_ref()).map(|flow| flow.receive.window())
+    }
+
+    /// So many bytes wider may a window become that the windows of all sessions have their bound.
+    fn spare_window(&self) -> u64 {
         let limits = self.config.flow().unwrap_or_default();
-        let windows = self.sessions.values().filter_map(|session| session.flow.as_ref());
-        let (count, taken) = windows
-            .fold((0, 0_u64), |(count, sum), flow| (count + 1, sum.saturating_add(flow.receive.window())));
+        let taken = self.windows().fold(0, u64::saturating_add);
         // Those that may still come begin with the first window, whatever the others have taken; half of all is kept
         // for them at most.
-        let to_come = self.max_sessions.unwrap_or(1).saturating_sub(count).saturating_mul(limits.max_data);
-        let to_come = to_come.min(limits.max_data_together / 2);
-        let spare = limits.max_data_together.saturating_sub(taken).saturating_sub(to_come);
-        if let Some(flow) = self.sessions.get_mut(&id).and_then(|session| session.flow.as_mut()) {
-            flow.receive.grow(spare);
-        }
+        let to_come = self.max_sessions.unwrap_or(1).saturating_sub(self.windows().count() as u64);
+        let kept = to_come.saturating_mul(limits.max_data).min(limits.max_data_together / 2);
+        limits.max_data_together.saturating_sub(taken).saturating_sub(kept)
     }
 
     /// Lets the peer have at least `count` streams of a kind open at once in a session, at most 2^60. Nothing happens

@@ -68,11 +68,13 @@ fn data_waits_for_the_sessions_credit_and_is_woken() {
         let ((node, _), (peer, peer_end)) = duo.ends(side);
         assert_eq!(writable(node), []);
         assert_eq!(peer.opened().len(), 3);
-        // Less than half of the window: nothing is said.
-        assert_eq!(peer.read_all(two, peer_end).0.len(), 30);
+        // Less than a sixteenth of the window: nothing is said.
+        let read = peer.sessions.read(two, 5, peer_end);
+        assert!(matches!(read, Ok(Read::Data(bytes)) if bytes.len() == 5));
         duo.run();
         let ((node, _), (peer, peer_end)) = duo.ends(side);
         assert_eq!(writable(node), []);
+        assert_eq!(peer.read_all(two, peer_end).0.len(), 25);
         assert_eq!(peer.read_all(one, peer_end).0.len(), 70);
         duo.run();
         let ((node, end), _) = duo.ends(side);
@@ -107,26 +109,64 @@ fn the_windows_of_all_sessions_have_one_bound() {
 
 #[test]
 fn what_is_held_above_keeps_the_window() {
-    let mut duo = limited(FlowControl { max_data_ceiling: 1000, ..small() });
+    let mut duo = limited(small());
     let ((node, end), _) = duo.ends(Side::Client);
     let stream = open(node, end, Dir::Uni);
-    assert_eq!(write(node, end, stream, 1000), 100);
+    assert_eq!(write(node, end, stream, 90), 90);
     duo.run();
     let (_, (peer, peer_end)) = duo.ends(Side::Client);
     assert_eq!(peer.sessions.set_held(id(0), 0), None);
     let read = peer.sessions.read(stream, 1000, peer_end);
-    assert!(matches!(read, Ok(Read::Data(bytes)) if bytes.len() == 100));
-    assert_eq!(peer.sessions.set_held(id(0), 80), Some(50));
+    assert!(matches!(read, Ok(Read::Data(bytes)) if bytes.len() == 90));
+    assert_eq!(peer.sessions.set_held(id(0), 80), Some(40));
     duo.run();
-    assert_eq!(duo.client.sessions.data_left(stream), Some(0));
-    assert_eq!(duo.server.sessions.set_held(id(0), 50), None);
+    assert_eq!(duo.client.sessions.data_left(stream), Some(10));
+    assert_eq!(duo.server.sessions.set_held(id(0), 40), None);
     duo.run();
     assert_eq!(
         duo.client.sessions.data_left(stream),
-        Some(50),
+        Some(60),
         "no wider than the application keeps up with"
     );
     assert_eq!(duo.server.sessions.set_held(id(4), 50), None, "no such session");
+}
+
+#[test]
+fn what_is_left_with_the_transport_counts_as_unread() {
+    let mut duo = limited(FlowControl { max_data_ceiling: 1000, ..small() });
+    let ((node, end), _) = duo.ends(Side::Client);
+    let stream = open(node, end, Dir::Uni);
+    let mut sent = write(node, end, stream, 40);
+    duo.run();
+    sent += duo.client.sessions.write(stream, &mut Bytes::from(vec![1; 1000]), &mut duo.pair.client).unwrap();
+    duo.run();
+    assert_eq!(sent, 100);
+    duo.server.sessions.count_unread(stream, &mut duo.pair.server);
+    assert_eq!(duo.server.sessions.set_held(id(0), 0), None);
+    duo.run();
+    assert_eq!(duo.client.sessions.data_left(stream), Some(100), "twice as wide as what lies unread");
+}
+
+#[test]
+fn what_lies_unread_takes_half_of_a_window_that_can_grow() {
+    // The ceiling, half of what all may have together, and that half shared with a session that may still come.
+    for (sessions, together, most) in [(1, 10_000, 1000), (1, 700, 350), (2, 700, 350), (2, 300, 150)] {
+        let flow = FlowControl { max_data_ceiling: 1000, max_data_together: together, ..small() };
+        let mut duo = limited_of(sessions, flow);
+        let ((node, end), _) = duo.ends(Side::Client);
+        let stream = open(node, end, Dir::Uni);
+        let mut sent = 0;
+        for _ in 0..6 {
+            let ((node, end), _) = duo.ends(Side::Client);
+            sent += write(node, end, stream, 2000);
+            duo.run();
+            let (_, (peer, peer_end)) = duo.ends(Side::Client);
+            while let Ok(Read::Data(_)) = peer.sessions.read(stream, 2000, peer_end) {}
+            peer.sessions.set_held(id(0), sent as u64);
+            duo.run();
+        }
+        assert_eq!(sent, most, "{together}");
+    }
 }
 
 #[test]
