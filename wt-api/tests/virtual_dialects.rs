@@ -182,6 +182,52 @@ fn every_member_in_every_dialect_both_ways() {
     }
 }
 
+/// A server that shuts down while a session is there, and one is asked for that its application accepts yet: both hear
+/// that they are to wind up, go on as before, streams that are opened then included, and the server ends with them.
+#[test]
+fn sessions_of_every_dialect_drain_when_their_server_shuts_down_and_go_on() {
+    for (at, dialect) in (0..).zip(Dialect::ALL) {
+        let network = Network::new(80 + at);
+        let (host, client) = (network.host("server"), network.host("client"));
+        let config = LinkConfig::new().rate(50_000_000).delay(5 * MILLISECOND);
+        drop(network.link(&host, &client, &config));
+        let builder = Server::builder().identity(network.identity(["server"])).only_dialect(dialect);
+        let server = Arc::new(host.enter(|| builder.build().unwrap()));
+        let options =
+            || WebTransportOptions::new().server_certificate_hashes([server.certificate_hash().unwrap()]);
+        network.run(async {
+            let connect = || client.enter(|| WebTransport::new("https://server/", options()).unwrap());
+            let first = connect();
+            let accepted = server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
+            first.ready().await.unwrap();
+            let second = connect();
+            let request = server.accept().await.unwrap();
+            let begin = network.now();
+            let shared = Arc::clone(&server);
+            let shutdown = host.spawn(async move { shared.shutdown(seconds(3600)).await });
+            first.draining().await;
+            assert!(network.now() - begin < Duration::from_millis(100), "{dialect}: at once");
+            let answered = request.accept(AcceptOptions::new()).await.unwrap();
+            second.ready().await.unwrap();
+            second.draining().await;
+            assert!(network.now() - begin < Duration::from_millis(100), "{dialect}: with the response");
+            for (ours, theirs) in [(&first, &accepted), (&second, &answered)] {
+                streams(ours, theirs).await;
+                streams(theirs, ours).await;
+                let info = CloseInfo { close_code: 5, reason: "drained".to_owned() };
+                ours.close(info.clone());
+                assert_eq!(theirs.closed().await.unwrap(), info);
+            }
+            let ended = network.now();
+            shutdown.await;
+            assert!(
+                network.now() - ended < Duration::from_millis(100),
+                "{dialect}: no timeout is waited for"
+            );
+        });
+    }
+}
+
 /// Handles go to whatever thread needs them, and a session is shared by those that hold a clone.
 #[test]
 fn handles_are_send_and_sync_and_sessions_cheap_to_clone() {

@@ -82,6 +82,13 @@ impl Dialect {
         }
     }
 
+    /// Whether peers take a GOAWAY for what it is: a word to wind sessions up, which go on (§4.7). Draft 02 does not say
+    /// so, and the network process of a released browser that speaks it crashes when a page opens a bidirectional stream
+    /// after GOAWAY. All its sessions are lost then, and of that it tells nobody.
+    pub(crate) const fn bears_goaway(self) -> bool {
+        !matches!(self, Self::Draft02)
+    }
+
     /// What a later capsule may say about a limit (§5.6). Draft 15 forbade a decrease only, and cannot be told from
     /// draft 16.
     pub(crate) const fn raise_rule(self) -> RaiseRule {

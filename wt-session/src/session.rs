@@ -107,6 +107,11 @@ impl Session {
         matches!(self.state, State::Ended { .. })
     }
 
+    /// Whether a GOAWAY has to wait until it is over. One that waits for the client's SETTINGS may have to hold it back.
+    pub(crate) fn holds_goaway(&self) -> bool {
+        matches!(self.state, State::Waiting(..)) || !self.dialect.bears_goaway()
+    }
+
     /// What flow control has to tell the peer next. Only while the session is open.
     pub(crate) fn take_note(&mut self) -> Option<Note> {
         if self.is_open() { self.flow.as_mut()?.take_note() } else { None }

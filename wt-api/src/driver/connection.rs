@@ -416,7 +416,7 @@ impl Conn {
         active
     }
 
-    /// The server takes no further requests (RFC 9114 §5.2).
+    /// The server takes no further requests (RFC 9114 §5.2) and asks sessions to wind up; how, is up to their dialect.
     pub(super) fn go_away(&mut self, now: Timestamp) {
         self.going_away = true;
         if self.started {

@@ -198,7 +198,7 @@ impl Conn {
                 let error = ErrorCause::SessionFailed(reason.to_string().into());
                 self.end_session(live, Err(WebTransportError::session(error)));
             }
-            return;
+            return self.close_if_idle(now);
         }
         let Some(key) = key else { return };
         let elsewhere = match reason {

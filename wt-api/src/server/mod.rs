@@ -314,9 +314,11 @@ impl Server {
         .await
     }
 
-    /// Shuts down: no further sessions, GOAWAY to all clients (their `draining` resolves), then waits until they have
-    /// gone, at most `deadline`; then all connections are closed. Cancel safe: dropped, no session is taken any more and
-    /// those that exist go on; another call waits anew.
+    /// Shuts down: no further sessions, and all clients are told (their `draining` resolves); then waits until they have
+    /// gone, at most `deadline`; then all connections are closed. Clients hear it by GOAWAY, those of draft 02 by the
+    /// session's own `WT_DRAIN_SESSION`, and by GOAWAY when the session is over: a Chromium of today that opens a
+    /// bidirectional stream after GOAWAY crashes. Cancel safe: dropped, no session is taken any more and those that exist
+    /// go on; another call waits anew.
     pub async fn shutdown(&self, deadline: Duration) {
         drop(self.shared.close());
         self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::GoAway));

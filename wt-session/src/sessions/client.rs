@@ -178,6 +178,10 @@ impl Sessions {
             why: session.why.clone(),
         });
         let stopped = session.stopped;
+        if self.going_away {
+            // §4.7: GOAWAY came before the response.
+            self.on_drain(id);
+        }
         self.deliver_early(id, t);
         self.read_capsules(id, h3, t);
         if let Some(code) = stopped {

@@ -98,7 +98,8 @@ impl Sessions {
         }
     }
 
-    /// Tells the peer what session flow control has to say, and ends sessions whose peer broke it. To be called after
+    /// Tells the peer what session flow control has to say, ends sessions whose peer broke it, and sends the GOAWAY that
+    /// [`go_away`](Self::go_away) had to hold back once it may leave. To be called after
     /// [`read`](Self::read), [`write`](Self::write), [`open`](Self::open), [`stop`](Self::stop) and
     /// [`set_max_streams`](Self::set_max_streams), before the transport sends; one call after many of them is best.
     /// [`on_event`](Self::on_event) does it by itself.
@@ -114,6 +115,7 @@ impl Sessions {
             }
             self.take_http_events(h3, t);
         }
+        self.release_goaway(h3, t);
     }
 
     /// Both ends' settings are there: whether there is flow control, and how many sessions there may be.

@@ -12,7 +12,7 @@ use crate::{
     CloseInfo, Event, Refusal, SessionError, SessionGone, SessionId,
     capsules::{self, Said},
     codes::{WT_FLOW_CONTROL_ERROR, WT_SESSION_GONE},
-    session::State,
+    session::{Session, State},
 };
 
 /// Bytes of the CONNECT stream looked at in one go.
@@ -73,10 +73,31 @@ impl Sessions {
         Ok(())
     }
 
-    /// Sends GOAWAY: a server takes no session beyond those whose requests are here, which live on (§4.7).
+    /// Goes away: a server takes no session beyond those whose requests are here, which live on and are asked to wind up
+    /// (§4.7). GOAWAY says both at once.
+    ///
+    /// A peer of draft 02 gets `WT_DRAIN_SESSION` for its sessions instead, and GOAWAY when the last of them is over on
+    /// both sides: see [`flush`](Self::flush). Until then requests of all kinds are refused with `H3_REQUEST_REJECTED`, and
+    /// [`Event::Refused`] tells of each.
     pub fn go_away<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
-        h3.go_away(t);
+        self.goaway_held = true;
+        self.release_goaway(h3, t);
+        if self.goaway_held {
+            for id in self.sessions.keys().copied().collect::<Vec<_>>() {
+                // One that is not open yet drains when it is.
+                let _ = self.drain(id, h3, t);
+            }
+        }
         self.take_http_events(h3, t);
+    }
+
+    /// Sends GOAWAY, if one is wanted and no session holds it back.
+    pub(super) fn release_goaway<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+        let held = !self.side.is_client() && self.sessions.values().any(Session::holds_goaway);
+        if self.goaway_held && !held {
+            self.goaway_held = false;
+            h3.go_away(t);
+        }
     }
 
     /// Reads the CONNECT stream as far as it goes. Before the session is established it stays unread (§3.2).

@@ -17,11 +17,11 @@ mod tests;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 pub use config::{Config, FlowControl};
-use h3_core::{Connection, RequestState, Settings, Transport};
+use h3_core::{Connection, RequestState, Settings, Transport, error::code};
 use quic_core::{Dir, Side, StreamId, StreamTag, base::Timestamp};
 
 use crate::{
-    ConnectRequest, Event, RequestId, SessionId, dialect,
+    ConnectRequest, Event, Refusal, RequestId, SessionId, dialect,
     dialect::Parameters,
     early::Early,
     session::{Receiving, Session, State, WtStream},
@@ -65,7 +65,10 @@ pub struct Sessions {
     unflushed: usize,
     early: Early,
     events: VecDeque<Event>,
+    /// Client: the server's GOAWAY came.
     going_away: bool,
+    /// Server: GOAWAY is to be sent when no session holds it back any more.
+    goaway_held: bool,
     lost: bool,
 }
 
@@ -91,6 +94,7 @@ impl Sessions {
             ),
             events: VecDeque::new(),
             going_away: false,
+            goaway_held: false,
             lost: false,
             config,
         }
@@ -222,6 +226,10 @@ impl Sessions {
                 }
             }
             (Http::Datagram { stream, payload }, _) => self.on_datagram(stream, payload, h3),
+            // RFC 9114 §5.2: as if the GOAWAY that is held back had come before it.
+            (Http::Request { stream, .. }, _) if self.goaway_held => {
+                self.refuse(SessionId(stream), Refusal::GoingAway, code::H3_REQUEST_REJECTED, h3, t);
+            }
             (Http::Request { stream, head, priority }, _) => {
                 if head.protocol.as_ref().is_some_and(|protocol| dialect::is_token(protocol.as_str())) {
                     self.on_request(SessionId(stream), head, priority, h3, t);
@@ -289,7 +297,7 @@ impl Sessions {
 
     /// The connection's end ends everything.
     fn on_connection_lost(&mut self) {
-        use crate::{Refusal, SessionError};
+        use crate::SessionError;
         if std::mem::replace(&mut self.lost, true) {
             return;
         }

@@ -123,6 +123,9 @@ impl Sessions {
             Err(error) => return Err(error.into()),
         }
         asked.state = State::Open;
+        if self.goaway_held {
+            let _ = self.drain(session, h3, t);
+        }
         self.deliver_early(session, t);
         // §3.2: capsules are processed only after the 2xx.
         self.read_capsules(session, h3, t);

@@ -5,6 +5,7 @@ mod exchange;
 mod flow;
 mod flow_drawn;
 mod flow_rules;
+mod going_away;
 mod hostile;
 mod negotiation;
 mod priority;
