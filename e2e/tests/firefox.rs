@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use e2e::{
-    aioquic,
+    LIMIT, aioquic,
     browser::{self, Browser},
     certificate::Certificate,
     firefox::Firefox,
     scenarios::{self, Place},
     scratch,
     weft::{Seen, Server},
+    within,
 };
 use serde_json::json;
 use wt_api::CloseInfo;
@@ -266,6 +267,36 @@ async fn datagrams_in_firefox_have_ages_and_buffers() {
             let numbers = scenarios::datagrams::buffered(&*browser, &server.place, name).await;
             assert_eq!(numbers, json!([first, 100, 1, 3]), "{name}");
         }
+    })
+    .await;
+}
+
+/// While our server shuts down, the session goes on, and new streams of both kinds. The first answer comes after what the
+/// server sent when it began to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Firefox: cargo xtask test"]
+async fn a_session_of_firefox_goes_on_while_our_server_shuts_down() {
+    browser::with("firefox-shutdown", |browser: Arc<Firefox>| async move {
+        let server = server(&browser);
+        let body = "
+            const session = await connected(args.url, args.hash);
+            kept.push(session);
+            return await echo(session, 'before');";
+        let before = browser.run("before the shutdown", body, server.place.args("/echo")).await;
+        assert_eq!(before, json!("before"));
+        // Longer than all that follows: only the end of the session ends it.
+        let shutdown = server.shutdown(LIMIT * 4);
+        let body = "
+            const session = kept.pop();
+            const answers = [await echo(session, 'first'), await echo(session, 'second')];
+            await writeAll(await session.createUnidirectionalStream(), 'one way');
+            answers.push(await readAll((await session.incomingUnidirectionalStreams.getReader().read()).value));
+            session.close();
+            await session.closed;
+            return answers;";
+        let answers = browser.run("after the shutdown", body, json!({})).await;
+        assert_eq!(answers, json!(["first", "second", "one way"]));
+        within("end of the server", shutdown).await.expect("it shuts down");
     })
     .await;
 }
