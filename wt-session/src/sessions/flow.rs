@@ -224,6 +224,22 @@ impl Sessions {
         }
     }
 
+    /// A stream was reset, and committed bytes of it, up to its final size, have not left. They do not if the peer stops it
+    /// first: then it is to be settled again.
+    pub(super) fn keep_resetting(
+        &mut self,
+        stream: StreamId,
+        id: SessionId,
+        mut sending: Sending,
+        final_size: Option<u64>,
+    ) {
+        let counted = self.sessions.get(&id).is_some_and(|session| session.flow.is_some());
+        if let (Some(size), true) = (final_size, counted) {
+            sending.charged = sending.charged.min(size.saturating_sub(sending.header));
+            self.resetting.insert(stream, (id, sending));
+        }
+    }
+
     /// A stream that may have waited for credit of its session wants none.
     pub(super) fn stop_waiting(&mut self, id: SessionId, turn: Option<Turn>) {
         if let (Some(turn), Some(session)) = (turn, self.sessions.get_mut(&id)) {

@@ -24,7 +24,7 @@ use crate::{
     ConnectRequest, Event, Refusal, RequestId, SessionId, dialect,
     dialect::Parameters,
     early::Early,
-    session::{Receiving, Session, State, WtStream},
+    session::{Receiving, Sending, Session, State, WtStream},
 };
 
 /// The mark of streams that belong to sessions.
@@ -61,6 +61,9 @@ pub struct Sessions {
     streams: HashMap<StreamId, WtStream>,
     /// Streams that this side stopped and whose final size is to come: their sessions count it.
     discarding: HashMap<StreamId, (SessionId, Receiving)>,
+    /// Streams that this side reset while committed bytes had not left, charged for what is to be sent. The peer may still
+    /// stop them before these leave.
+    resetting: HashMap<StreamId, (SessionId, Sending)>,
     /// Streams whose preface is not out: while there are none, writing needs no look-up.
     unflushed: usize,
     early: Early,
@@ -86,6 +89,7 @@ impl Sessions {
             dirty: Vec::new(),
             streams: HashMap::new(),
             discarding: HashMap::new(),
+            resetting: HashMap::new(),
             unflushed: 0,
             early: Early::new(
                 config.max_early_streams,
@@ -317,6 +321,7 @@ impl Sessions {
         }
         self.streams = HashMap::new();
         self.discarding = HashMap::new();
+        self.resetting = HashMap::new();
         self.unflushed = 0;
         self.early = Early::new(0, 0, 0);
     }

@@ -177,10 +177,15 @@ impl Sessions {
     fn reset_with<T: Transport>(&mut self, stream: StreamId, code: u64, t: &mut T) -> bool {
         let Some((session, sending)) = self.take_sending(stream) else { return false };
         let reliable = if sending.preface.is_empty() { sending.reliable } else { 0 };
+        let sent = t.sent_end(stream);
         let reset = t.reset(stream, code, reliable).is_ok();
         if self.flow {
             // The final size: what was sent, and what still has to be. Also if the peer's word came first.
-            self.settle(session, &sending, t.sent_end(stream));
+            let size = t.sent_end(stream);
+            self.settle(session, &sending, size);
+            if sent < size {
+                self.keep_resetting(stream, session, sending, size);
+            }
         }
         reset
     }
@@ -312,11 +317,16 @@ impl Sessions {
             }
             self.events.push_back(Event::Stopped { stream, code: codes::to_application(code) });
         } else {
+            // RFC 9000 §3.5: of a reset that has not left, a plain one became.
+            if let Some((session, sending)) = self.resetting.remove(&stream) {
+                self.settle(session, &sending, t.sent_end(stream));
+            }
             self.early.on_stopped(stream, code);
         }
     }
 
     pub(super) fn on_sent(&mut self, stream: StreamId) {
+        self.resetting.remove(&stream);
         if self.take_sending(stream).is_some_and(|(_, sending)| sending.finished) {
             self.events.push_back(Event::Sent { stream });
         }

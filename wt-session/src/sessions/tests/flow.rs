@@ -297,6 +297,72 @@ fn what_a_reset_took_back_is_the_sessions_again() {
     }
 }
 
+/// Committed bytes that a reset left to be sent are the session's again if the peer stops the stream first.
+#[test]
+fn what_a_stop_took_back_of_a_reset_is_the_sessions_again() {
+    for side in BOTH {
+        let mut duo = limited(small());
+        let ((node, end), _) = duo.ends(side);
+        let [lost, other] = [0; 2].map(|_| open(node, end, Dir::Uni));
+        assert_eq!((write(node, end, lost, 60), write(node, end, other, 10)), (60, 10));
+        node.sessions.commit(lost, end).unwrap();
+        assert_eq!(write(node, end, lost, 30), 30);
+        // 17 bytes leave, after three of preface.
+        duo.pair.deliver(20);
+        let ((node, end), (peer, peer_end)) = duo.ends(side);
+        assert_eq!(node.sessions.data_left(other), Some(0));
+        node.sessions.reset(lost, 1, end).unwrap();
+        assert_eq!(node.sessions.data_left(other), Some(30), "what was not committed");
+        assert_eq!(write(node, end, other, 50), 30);
+        peer.pump(peer_end);
+        peer.sessions.stop(lost, 2, peer_end).unwrap();
+        duo.pair.deliver(0);
+        let ((node, end), _) = duo.ends(side);
+        node.pump(end);
+        assert_eq!(writable(node), [other], "{side:?}");
+        assert_eq!(node.sessions.data_left(other), Some(43), "what was committed and had not left");
+        duo.run();
+        // What the peer counts is the same: neither side is wrong about the other.
+        let ((node, end), (peer, peer_end)) = duo.ends(side);
+        assert_eq!(write(node, end, other, 50), 43);
+        assert_eq!(peer.sessions.sessions[&id(0)].flow.as_ref().unwrap().receive.data.received, 57);
+        peer.pump(peer_end);
+        duo.run();
+        let ((node, _), (peer, peer_end)) = duo.ends(side);
+        assert_eq!(peer.read_all(other, peer_end).0.len(), 83);
+        assert!(node.sessions.is_open(id(0)) && peer.sessions.is_open(id(0)));
+        assert!(node.sessions.resetting.is_empty());
+    }
+}
+
+/// One that is stopped when all has left, or is not stopped, leaves nothing behind either.
+#[test]
+fn resets_that_were_carried_out_leave_nothing_behind() {
+    let mut duo = limited(small());
+    for stopped in [false, true] {
+        let ((node, end), _) = duo.ends(Side::Client);
+        let stream = open(node, end, Dir::Uni);
+        assert!(write(node, end, stream, 20) == 20);
+        node.sessions.commit(stream, end).unwrap();
+        node.sessions.reset(stream, 1, end).unwrap();
+        assert_eq!(node.sessions.resetting.len(), 1);
+        duo.pair.deliver(usize::MAX);
+        let (node, end) = (&mut duo.server, &mut duo.pair.server);
+        node.pump(end);
+        if stopped {
+            node.sessions.stop(stream, 2, end).unwrap();
+        } else {
+            assert_eq!(node.read_all(stream, end), (vec![1; 20], Err(StreamError::Reset(Some(1)))));
+        }
+        duo.run();
+        assert!(duo.client.sessions.resetting.is_empty());
+        let ((node, _), _) = duo.ends(Side::Client);
+        let used =
+            100 - node.sessions.sessions[&id(0)].flow.as_ref().unwrap().send.left(crate::flow::Limited::Data);
+        assert_eq!(used, if stopped { 40 } else { 20 });
+    }
+}
+
 #[test]
 fn streams_that_are_stopped_never_starve_the_session() {
     for side in BOTH {

@@ -14,10 +14,13 @@ enum Way {
     Reset,
     /// The reader stops it when it comes.
     Stop,
+    /// Both, and what was written is committed before the reset.
+    Both,
 }
 
 fn ways() -> impl Strategy<Value = Vec<(usize, Way)>> {
-    let way = prop_oneof![4 => Just(Way::Whole), 1 => Just(Way::Reset), 1 => Just(Way::Stop)];
+    let way =
+        prop_oneof![4 => Just(Way::Whole), 1 => Just(Way::Reset), 1 => Just(Way::Stop), 1 => Just(Way::Both)];
     vec((0_usize..400, way), 1..25)
 }
 
@@ -40,7 +43,10 @@ impl Writer {
             self.expected.insert(stream, (size, way));
             self.sending.insert(stream, Bytes::from(vec![9; size]));
             self.write(stream, node, end);
-            if way == Way::Reset && self.sending.remove(&stream).is_some() {
+            if matches!(way, Way::Reset | Way::Both) && self.sending.remove(&stream).is_some() {
+                if way == Way::Both {
+                    node.sessions.commit(stream, end).unwrap();
+                }
                 node.sessions.reset(stream, 1, end).unwrap();
             }
         }
@@ -84,7 +90,7 @@ fn read(events: &[Event], writer: &Writer, arrived: &mut Arrived, node: &mut Nod
     for event in events {
         let Event::Readable { stream } = event else { continue };
         let Some((_, way)) = writer.expected.get(stream) else { continue };
-        if *way == Way::Stop {
+        if matches!(way, Way::Stop | Way::Both) {
             let _ = node.sessions.stop(*stream, 2, end);
             continue;
         }
@@ -157,6 +163,7 @@ fn transfer(
     for node in [&duo.client, &duo.server] {
         prop_assert!(node.sessions.is_open(id(0)) && node.sessions.is_open(id(1)));
         prop_assert_eq!(node.sessions.open_streams(), 0);
+        prop_assert!(node.sessions.resetting.is_empty());
     }
     Ok(())
 }
