@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use h3_core::{Settings, transport::ConnTransport};
+use h3_core::{ResponseHead, Settings, transport::ConnTransport};
 use quic_core::{
     CidFactory, Connection, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig, Event, ServerConfig, Side,
     TransportConfig,
@@ -133,16 +133,18 @@ struct Peculiarity {
     alpn: &'static [u8],
     settings: Settings,
     transport: TransportConfig,
+    /// To every request; `None`: it answers none.
+    answer: Option<ResponseHead>,
 }
 
 impl Default for Peculiarity {
     fn default() -> Self {
         let settings = wt_session::Sessions::settings(&wt_session::Config::default());
-        Self { alpn: b"h3", settings, transport: TransportConfig::default() }
+        Self { alpn: b"h3", settings, transport: TransportConfig::default(), answer: None }
     }
 }
 
-/// A server of HTTP/3 that never answers a request; ended when dropped.
+/// A server of HTTP/3 that accepts no session; ended when dropped.
 struct Peculiar {
     url: String,
     hash: String,
@@ -159,11 +161,11 @@ impl Peculiar {
         let stop = Arc::new(AtomicBool::new(false));
         let config = Arc::new(ServerConfig {
             tls: TlsServerConfig::new(tls(&identity, peculiarity.alpn)),
-            transport: Arc::new(peculiarity.transport),
+            transport: Arc::new(peculiarity.transport.clone()),
             token_key: [7; 32],
         });
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || serve(&socket, &config, &peculiarity.settings, &stopped));
+        let thread = std::thread::spawn(move || serve(&socket, &config, &peculiarity, &stopped));
         Self { url, hash: identity.certificate_hash().to_string(), stop, thread: Some(thread) }
     }
 
@@ -197,7 +199,7 @@ fn tls(identity: &Identity, alpn: &[u8]) -> Arc<rustls::ServerConfig> {
 }
 
 /// One connection after the other, as far as HTTP/3 goes by itself.
-fn serve(socket: &UdpSocket, config: &Arc<ServerConfig>, settings: &Settings, stop: &AtomicBool) {
+fn serve(socket: &UdpSocket, config: &Arc<ServerConfig>, peculiarity: &Peculiarity, stop: &AtomicBool) {
     let cids = CidFactory::new(8, 0, &[3; 32]);
     let mut endpoint =
         Endpoint::new(EndpointConfig::new(cids), Some(Arc::clone(config)), Box::new(SystemEntropy::new()));
@@ -212,7 +214,7 @@ fn serve(socket: &UdpSocket, config: &Arc<ServerConfig>, settings: &Settings, st
             match (endpoint.handle_datagram(now, &about, BytesMut::from(&buffer[..size])), &mut current) {
                 (DatagramEvent::Incoming(incoming), _) => {
                     let accepted = endpoint.accept(now, incoming).map(|(_, quic)| quic);
-                    let h3 = h3_core::connection::Config::new(settings.clone());
+                    let h3 = h3_core::connection::Config::new(peculiarity.settings.clone());
                     current = accepted.ok().map(|quic| (quic, h3_core::Connection::new(h3, Side::Server)));
                 }
                 (DatagramEvent::Connection(_, data), Some((quic, _))) => {
@@ -234,6 +236,13 @@ fn serve(socket: &UdpSocket, config: &Arc<ServerConfig>, settings: &Settings, st
                 h3.start(&mut transport);
             }
             h3.on_event(&event, now, &mut transport);
+            while let Some(event) = h3.poll_event() {
+                let (h3_core::Event::Request { stream, .. }, Some(answer)) = (event, &peculiarity.answer)
+                else {
+                    continue;
+                };
+                h3.send_response(stream, answer, true, &mut transport).expect("answered");
+            }
         }
         while let Some(transmit) = quic.poll_transmit(now, &mut buffer[..1200]) {
             let _ = socket.send_to(&buffer[..transmit.size], transmit.remote);
@@ -335,6 +344,46 @@ fn a_request_without_an_answer_ends_in_time() {
     assert_eq!((diagnosis.status, diagnosis.failed()), (Some(5), vec!["session"]), "{diagnosis:#?}");
     assert!(diagnosis.step("session").1.contains("did not answer"), "{diagnosis:#?}");
     assert!(diagnosis.step("dialect").1.starts_with("draft 16 would be spoken"), "{diagnosis:#?}");
+}
+
+/// Of a refusal's fields, those are shown that say who refused, why, or what to do.
+#[test]
+fn a_refusal_is_shown_with_the_fields_that_explain_it() {
+    let mut answer = ResponseHead::new(http::StatusCode::SERVICE_UNAVAILABLE);
+    for (name, value) in [
+        ("retry-after", "120"),
+        ("server", "edge/1"),
+        ("location", "https://other.example/"),
+        ("www-authenticate", "Bearer"),
+        ("wt-reason", "full"),
+        ("sec-webtransport-http3-draft", "draft02"),
+        ("content-type", "text/plain"),
+        ("set-cookie", "secret"),
+    ] {
+        answer.headers.insert(name, http::HeaderValue::from_static(value));
+    }
+    let server = Peculiar::start(Peculiarity { answer: Some(answer), ..Peculiarity::default() });
+    let diagnosis = server.diagnose();
+    assert_eq!((diagnosis.status, diagnosis.failed()), (Some(5), vec!["session"]), "{diagnosis:#?}");
+    let (_, fact, remedy) = diagnosis.step("session");
+    assert!(remedy.contains("log"), "{diagnosis:#?}");
+    let (status, shown) = fact.trim_end_matches(')').split_once(" (").expect("fields");
+    assert!(status.contains("503"), "{fact}");
+    let mut shown: Vec<_> = shown.split("; ").collect();
+    shown.sort_unstable();
+    let expected = [
+        "location: https://other.example/",
+        "retry-after: 120",
+        "sec-webtransport-http3-draft: draft02",
+        "server: edge/1",
+        "wt-reason: full",
+        "www-authenticate: Bearer",
+    ];
+    assert_eq!(shown, expected);
+    let bare = ResponseHead::new(http::StatusCode::FORBIDDEN);
+    let server = Peculiar::start(Peculiarity { answer: Some(bare), ..Peculiarity::default() });
+    let diagnosis = server.diagnose();
+    assert!(diagnosis.step("session").1.ends_with("does not accept this Origin"), "{diagnosis:#?}");
 }
 
 #[test]

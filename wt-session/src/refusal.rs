@@ -1,6 +1,7 @@
 //! Why there is no session, in words that name the cause and the remedy.
 
 use h3_core::error::{SendError, code};
+use http::HeaderMap;
 
 use crate::codes;
 
@@ -45,8 +46,13 @@ pub enum Refusal {
         /// The most at once.
         max: u64,
     },
-    /// The server answered with this status, which is not 2xx.
-    Status(u16),
+    /// The server answered with a status that is not 2xx.
+    Status {
+        /// The status.
+        status: u16,
+        /// The response's fields.
+        headers: HeaderMap,
+    },
     /// The server chose an application protocol that was not offered (§3.3).
     Protocol(String),
     /// The server reset the request with this HTTP/3 code.
@@ -89,7 +95,7 @@ impl std::fmt::Display for Refusal {
                 "the connection already carries {max} sessions, the most it may; another one needs a connection of its \
                  own"
             ),
-            Self::Status(status) => write!(f, "the server answered {status}: {}", status_remedy(*status)),
+            Self::Status { status, .. } => write!(f, "the server answered {status}: {}", status_remedy(*status)),
             Self::Protocol(name) => write!(
                 f,
                 "the server's WT-Protocol header chose \"{name}\", which was not offered; it has to choose one of \

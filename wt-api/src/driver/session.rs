@@ -217,7 +217,7 @@ impl Conn {
             return self.rest(now);
         }
         let cause = match reason {
-            Refusal::Status(status) => ErrorCause::Status { status: *status },
+            Refusal::Status { status, .. } => ErrorCause::Status { status: *status },
             Refusal::ConnectionLost => return,
             reason => ErrorCause::Refused(reason.to_string().into()),
         };

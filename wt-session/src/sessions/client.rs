@@ -156,7 +156,7 @@ impl Sessions {
         }
         // §3.2: any 2xx accepts; a redirect is not followed.
         if !head.status.is_success() {
-            let reason = Refusal::Status(head.status.as_u16());
+            let reason = Refusal::Status { status: head.status.as_u16(), headers: head.headers };
             return self.refuse(id, reason, code::H3_REQUEST_CANCELLED, h3, t);
         }
         let protocol = protocols::chosen(&head.headers);

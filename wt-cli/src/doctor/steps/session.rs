@@ -1,6 +1,6 @@
 //! The dialect, the answer to the request, the application protocol.
 
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use wt_session::{Dialect, Refusal};
 
 use super::{
@@ -56,21 +56,37 @@ fn answer(session: &Session) -> Option<Step> {
             "see that the application accepts or rejects requests; or raise --timeout",
         ),
         Session::Established { status, headers, .. } => {
-            let fields: Vec<String> = headers
-                .iter()
-                .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
-                .collect();
-            let fields = if fields.is_empty() { "no fields".to_owned() } else { fields.join("; ") };
+            let fields = fields(headers, |_| true).unwrap_or_else(|| "no fields".to_owned());
             Step::ok(SESSION, format!("CONNECT was answered {} with {fields}", status.as_u16()))
+        }
+        Session::Refused(refusal @ Refusal::Status { headers, .. }) => {
+            let told = fields(headers, explains).map_or_else(String::new, |fields| format!(" ({fields})"));
+            Step::failed(SESSION, format!("{refusal}{told}"), remedy(refusal))
         }
         Session::Refused(refusal) => Step::failed(SESSION, refusal.to_string(), remedy(refusal)),
         Session::Lost(why) => Step::failed(SESSION, why.clone(), "see the server's log for this connection"),
     })
 }
 
+/// The fields that `wanted` picks, in one line; `None` if there is none.
+fn fields(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> Option<String> {
+    let text = |(name, value): (&HeaderName, &HeaderValue)| {
+        format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))
+    };
+    let fields: Vec<String> = headers.iter().filter(|(name, _)| wanted(name)).map(text).collect();
+    (!fields.is_empty()).then(|| fields.join("; "))
+}
+
+/// Whether a field of a refusal says who refused, why, or what to do.
+fn explains(name: &HeaderName) -> bool {
+    [header::RETRY_AFTER, header::SERVER, header::LOCATION, header::WWW_AUTHENTICATE].contains(name)
+        || name.as_str().starts_with("wt-")
+        || name.as_str().starts_with("sec-webtransport-")
+}
+
 fn remedy(refusal: &Refusal) -> &'static str {
     match refusal {
-        Refusal::Status(status) => match StatusCode::from_u16(*status).ok() {
+        Refusal::Status { status, .. } => match StatusCode::from_u16(*status).ok() {
             Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
                 "correct the path of the URL, or let the server accept sessions there"
             }
@@ -117,9 +133,13 @@ mod tests {
         attempt
     }
 
+    fn status(status: u16) -> Session {
+        Session::Refused(Refusal::Status { status, headers: HeaderMap::new() })
+    }
+
     #[test]
     fn without_a_session_the_dialect_is_told_from_the_settings() {
-        let step = dialect(&attempt(Session::Refused(Refusal::Status(404)))).unwrap();
+        let step = dialect(&attempt(status(404))).unwrap();
         assert!(step.fact.starts_with("draft 16 would be spoken"), "{step:?}");
         let mut plain = attempt(Session::NotAsked);
         plain.settings = Some(h3_core::Settings::default());
@@ -130,15 +150,12 @@ mod tests {
 
     #[test]
     fn statuses_have_remedies_of_their_own() {
-        for (status, words) in
+        for (code, words) in
             [(404, "path"), (403, "--origin"), (302, "redirects"), (500, "log"), (429, "limit"), (418, "2xx")]
         {
-            let step = answer(&Session::Refused(Refusal::Status(status))).unwrap();
+            let step = answer(&status(code)).unwrap();
             assert_eq!(step.verdict, Verdict::Failed);
-            assert!(
-                step.fact.contains(&status.to_string()) && step.remedy.unwrap().contains(words),
-                "{status}"
-            );
+            assert!(step.fact.contains(&code.to_string()) && step.remedy.unwrap().contains(words), "{code}");
         }
     }
 

@@ -270,11 +270,14 @@ fn w19_statuses() {
         let mut rig = Rig::pending(Side::Client, Dialect::Draft16);
         rig.answer(103);
         assert_eq!(names(&rig.node.events), [""; 0]);
-        rig.answer(status);
+        let mut head = ResponseHead::new(StatusCode::from_u16(status).unwrap());
+        head.headers.insert("retry-after", http::HeaderValue::from(status));
+        rig.peer.send_response(id(0).0, &head, false, &mut rig.pair.server).unwrap();
+        rig.run();
         assert_eq!(rig.node.has("established"), established);
         if !established {
-            let Some(Refusal::Status(told)) = rig.node.refusal() else { panic!() };
-            assert_eq!(*told, status);
+            let Some(Refusal::Status { status: told, headers }) = rig.node.refusal() else { panic!() };
+            assert_eq!((*told, &headers["retry-after"]), (status, &http::HeaderValue::from(status)));
             assert!(rig.node.refusal().unwrap().to_string().contains(&status.to_string()));
             assert!(rig.node.sessions.sessions.is_empty());
             // Not followed: no second request.
