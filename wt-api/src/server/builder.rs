@@ -142,8 +142,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Limits, windows and timers of the connections. Defaults: idle timeout 30 s, no keep-alive, 1000 streams of each
-    /// kind.
+    /// Limits, windows and timers of the connections. Defaults: idle timeout 30 s, no keep-alive, and of each kind as
+    /// many streams as the connection's sessions may have open together (4096); a number other than `TransportConfig`'s
+    /// default of 1000 is meant as it is.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
         self
