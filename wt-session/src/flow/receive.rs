@@ -3,7 +3,9 @@
 //! More is granted as data is consumed and streams close (§5.6), without waiting to be asked. The window of data doubles
 //! when the peer was held back although the application has taken all there was: then the window is too small. There is
 //! no clock in this rule. A peer was held back if it came close to the limit, if it says so, or if it stopped exactly
-//! where a limit was that has been raised meanwhile: what nothing holds back passes such a place without a halt. What all the windows of a connection may be together is the caller's to say.
+//! where a limit was that has been raised meanwhile: what nothing holds back passes such a place without a halt. It also
+//! grows for what lies unread, so that streams that are not read hold up no other one. What all the windows of a
+//! connection may be together is the caller's to say.
 
 use quic_core::Dir;
 
