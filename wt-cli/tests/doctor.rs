@@ -268,7 +268,7 @@ fn a_server_that_is_well_is_told_step_by_step() {
         ("ALPN", "h3"),
         ("max_datagram_frame_size", "65535 bytes"),
         ("reset_stream_at", "can be reset"),
-        ("bidirectional streams", "1000 at first"),
+        ("bidirectional streams", "4112 at first"),
         ("ENABLE_CONNECT_PROTOCOL (0x8)", "1:"),
         ("H3_DATAGRAM (0x33, 0xffd277)", "1 under both"),
         ("ENABLE_WEBTRANSPORT (0x2b603742)", "draft 02 is offered"),
