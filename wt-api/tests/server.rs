@@ -81,6 +81,46 @@ async fn a_handler_that_panics_harms_nobody_else() {
     assert_eq!(within(accepted.closed()).await.unwrap().close_code, 4);
 }
 
+/// A task of the server's application panics with a session and a stream in its hands: its client is told by a close and a
+/// reset, and the other sessions, also that on the same connection, go on.
+#[tokio::test]
+async fn a_task_that_panics_ends_its_own_session_alone() {
+    let server = server();
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let shared = WebTransportOptions::new().dangerous().no_certificate_verification().allow_pooling(true);
+        let client = WebTransport::new(&url(&server, "/"), shared).unwrap();
+        let asked = request(&server).await;
+        let address = asked.remote_address();
+        sessions.push((client, asked.accept(AcceptOptions::new()).await.unwrap(), address));
+    }
+    let [(neighbour, beside, one), (victim, accepted, other)] = [sessions.remove(0), sessions.remove(0)];
+    assert_eq!(one, other, "one connection");
+    let (distant, apart) = pair(&server).await;
+    let mut stream = victim.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
+    stream.writable.write_all(b"a task").await.unwrap();
+    let task = tokio::spawn(async move {
+        let mut streams = accepted.incoming_bidirectional_streams();
+        let mut stream = streams.next().await.unwrap().unwrap();
+        stream.writable.write_all(b"half of an ans").await.unwrap();
+        assert_eq!(stream.readable.read_chunk(100).await.unwrap().unwrap(), "as the test does not want it");
+    });
+    assert!(within(task).await.unwrap_err().is_panic());
+    within(stream.readable.read_to_end(100)).await.unwrap_err();
+    assert_eq!(within(victim.closed()).await.unwrap(), CloseInfo::default());
+    for (client, accepted) in [(&neighbour, &beside), (&distant, &apart)] {
+        for (from, to) in [(client, accepted), (accepted, client)] {
+            let mut stream = from.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+            stream.write_all(b"still there").await.unwrap();
+            stream.finish().unwrap();
+            let mut stream = within(to.incoming_unidirectional_streams().next()).await.unwrap().unwrap();
+            assert_eq!(within(stream.read_to_end(100)).await.unwrap(), "still there");
+        }
+    }
+    // And the server takes new ones.
+    drop(pair(&server).await);
+}
+
 /// A client shows a certificate when the server's own rustls configuration asks for one, and the application sees it.
 #[tokio::test]
 async fn client_certificates_reach_the_application() {

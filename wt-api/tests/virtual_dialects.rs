@@ -237,12 +237,19 @@ fn handles_are_send_and_sync_and_sessions_cheap_to_clone() {
     shared::<wt_api::SendGroup>();
     shared::<wt_api::DatagramsWritable>();
     shared::<wt_api::WebTransportError>();
+    shared::<WebTransportOptions>();
+    shared::<wt_api::Identity>();
+    shared::<wt_api::CertificateHash>();
+    shared::<wt_api::WebTransportStats>();
     handle::<wt_api::SendStream>();
     handle::<wt_api::ReceiveStream>();
+    handle::<wt_api::BidirectionalStream>();
     handle::<wt_api::Datagrams>();
+    handle::<wt_api::DatagramsReadable>();
     handle::<wt_api::MaxDatagramSize>();
     handle::<wt_api::IncomingBidirectionalStreams>();
     handle::<wt_api::IncomingUnidirectionalStreams>();
     handle::<Server>();
     handle::<wt_api::Request>();
+    handle::<wt_api::ServerError>();
 }

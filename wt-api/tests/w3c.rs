@@ -2,13 +2,13 @@
 
 mod virtual_common;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use virtual_common::{pattern, seconds, session};
 use wt_api::{
-    CloseInfo, DatagramsWritableOptions, Reliability, SendStreamOptions, Server, WebTransport,
-    WebTransportErrorSource, WebTransportOptions,
+    CloseInfo, DatagramsWritableOptions, ReceiveStream, Reliability, SendStreamOptions, Server, WebTransport,
+    WebTransportError, WebTransportErrorSource, WebTransportOptions,
     testing::{self, LinkConfig, MILLISECOND, Network, Pair},
 };
 
@@ -190,6 +190,43 @@ fn buffers_of_the_caller_are_filled_with_what_there_is() {
         assert_eq!((received.read(&mut buffer).await.unwrap(), &buffer), (2, b"efcd"));
         stream.finish().unwrap();
         assert_eq!(received.read(&mut buffer).await.unwrap(), 0, "the end");
+    });
+}
+
+/// As items of a `Stream`: chunks, then one error, then nothing, so that a loop over them ends by itself.
+#[test]
+fn a_stream_of_chunks_ends_with_its_error() {
+    use futures_core::Stream;
+    async fn next(stream: &mut ReceiveStream) -> Option<Result<Bytes, WebTransportError>> {
+        let mut stream = Pin::new(stream);
+        poll_fn(|cx| stream.as_mut().poll_next(cx)).await
+    }
+    let pair = testing::pair(79);
+    pair.network.run(async {
+        let mut incoming = pair.server.incoming_unidirectional_streams();
+        // Reset by the peer, stopped here, finished, and gone with the session.
+        for (at, code) in [Some(6), None, None, None].into_iter().enumerate() {
+            let mut stream =
+                pair.client.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+            stream.write_all(b"first").await.unwrap();
+            let mut received = incoming.next().await.unwrap().unwrap();
+            assert_eq!(next(&mut received).await.unwrap().unwrap(), "first");
+            match at {
+                0 => stream.reset(6),
+                1 => received.stop(7),
+                2 => stream.finish().unwrap(),
+                _ => pair.client.close(CloseInfo::default()),
+            }
+            if at != 2 {
+                let error = next(&mut received).await.unwrap().unwrap_err();
+                assert_eq!(error.stream_error_code(), code, "{error}");
+                let again = received.read_chunk(9).await.unwrap_err();
+                assert_eq!(again.to_string(), error.to_string(), "other ways of reading go on to tell it");
+            }
+            for _ in 0..2 {
+                assert!(next(&mut received).await.is_none(), "{at}");
+            }
+        }
     });
 }
 

@@ -42,6 +42,8 @@ pub struct ReceiveStream {
     shared: Arc<RecvBox>,
     /// None for the content of an HTTP response.
     guard: Option<Arc<Guard>>,
+    /// As a `Stream` it has told its end or its error: nothing follows.
+    over: bool,
 }
 
 impl fmt::Debug for ReceiveStream {
@@ -52,7 +54,7 @@ impl fmt::Debug for ReceiveStream {
 
 impl ReceiveStream {
     pub(crate) fn new(shared: Arc<RecvBox>, guard: Option<Arc<Guard>>) -> Self {
-        Self { shared, guard }
+        Self { shared, guard, over: false }
     }
 
     /// The QUIC stream ID, for logs.
@@ -164,10 +166,16 @@ impl futures_io::AsyncRead for ReceiveStream {
     }
 }
 
+/// Chunks up to the end. An error is told once, and is the last item; the other ways of reading go on to tell it.
 impl Stream for ReceiveStream {
     type Item = Result<Bytes, WebTransportError>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.shared.poll_chunk(cx, usize::MAX).map(Result::transpose)
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let next = ready!(self.shared.poll_chunk(cx, usize::MAX)).transpose();
+        self.over = !matches!(next, Some(Ok(_)));
+        Poll::Ready(next)
     }
 }
