@@ -55,6 +55,8 @@ pub enum Refusal {
     },
     /// The server chose an application protocol that was not offered (§3.3).
     Protocol(String),
+    /// The server chose no application protocol, or in another form than a string, and this side requires one (§3.3).
+    NoProtocol,
     /// The server reset the request with this HTTP/3 code.
     Reset(u64),
     /// The stream ended, or was malformed, before a response.
@@ -100,6 +102,10 @@ impl std::fmt::Display for Refusal {
                 f,
                 "the server's WT-Protocol header chose \"{name}\", which was not offered; it has to choose one of \
                  WT-Available-Protocols or send none"
+            ),
+            Self::NoProtocol => f.write_str(
+                "the server chose no application protocol, and this side requires one; it has to name one of \
+                 WT-Available-Protocols in WT-Protocol, as a string",
             ),
             Self::Reset(reset) => {
                 write!(f, "the server reset the request with code {reset:#x}: {}", reset_remedy(*reset))

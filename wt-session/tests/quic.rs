@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use h3_core::transport::ConnTransport;
+use h3_core::{Transport as _, transport::ConnTransport};
 use http::HeaderMap;
 use quic_core::{
     CidFactory, ClientConfig, ConnectionHandle, DatagramEvent, DatagramMeta, Dir, Endpoint, EndpointConfig,
@@ -388,4 +388,50 @@ fn sessions_go_on_after_many_streams_that_one_side_gave_up() {
         assert_eq!((world.client.sessions.open_streams(), world.server.sessions.open_streams()), (0, 0));
     }
     assert!(world.client.sessions.is_open(session) && world.server.sessions.is_open(session));
+}
+
+/// Streams that are reset before it is known whose they are: forgotten, their credit comes back, and no session hears of
+/// them. Three times as many as may be open at once, and slower than what counts as a rapid reset.
+#[test]
+fn w21_streams_reset_before_the_session_id_return_their_credit() {
+    for side in [Side::Client, Side::Server] {
+        for (dir, start) in [(Dir::Bidi, &[0x40, 0x41][..]), (Dir::Uni, &[0x40, 0x54]), (Dir::Uni, &[])] {
+            let (mut world, session) = World::established(&Config::default(), &Config::default());
+            let mut opened = 0;
+            for _ in 0..60 {
+                let now = world.now;
+                let misbehaving = if side.is_client() { &mut world.client } else { &mut world.server };
+                let streams: Vec<StreamId> = misbehaving.with(now, |_, _, t| {
+                    let streams: Vec<StreamId> = std::iter::from_fn(|| t.open(dir)).take(60).collect();
+                    for stream in &streams {
+                        t.write(*stream, &mut Bytes::from_static(start)).unwrap();
+                    }
+                    streams
+                });
+                opened += streams.len();
+                // The bytes arrive first.
+                world.rounds(2);
+                let now = world.now;
+                let misbehaving = if side.is_client() { &mut world.client } else { &mut world.server };
+                misbehaving.with(now, |_, _, t| {
+                    for stream in streams {
+                        t.reset(stream, 9, 0).unwrap();
+                        if dir == Dir::Bidi {
+                            t.stop_sending(stream, 9).unwrap();
+                        }
+                    }
+                });
+                world.rounds(7);
+            }
+            assert!(opened >= 3_000, "{side:?} {dir:?}: {opened}");
+            for peer in [&world.client, &world.server] {
+                assert!(peer.sessions.is_open(session));
+                assert_eq!(peer.sessions.open_streams(), 0);
+                assert!(
+                    !peer.has(|event| matches!(event, Event::StreamOpened { .. } | Event::Closed { .. }))
+                );
+                assert!(!peer.connection.as_ref().unwrap().1.is_closed());
+            }
+        }
+    }
 }

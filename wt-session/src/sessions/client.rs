@@ -159,15 +159,18 @@ impl Sessions {
             let reason = Refusal::Status { status: head.status.as_u16(), headers: head.headers };
             return self.refuse(id, reason, code::H3_REQUEST_CANCELLED, h3, t);
         }
-        let protocol = protocols::chosen(&head.headers);
-        if let Some(name) = protocol.as_ref().filter(|name| !session.offered.contains(name)) {
-            // §3.3: ends the session. Draft 02 has no such field.
-            if session.dialect == Dialect::Draft16 {
-                let reason = Refusal::Protocol(name.clone());
-                return self.refuse(id, reason, codes::WT_ALPN_ERROR, h3, t);
-            }
+        let answer = protocols::chosen(&head.headers);
+        let protocol = answer.clone().filter(|name| session.offered.contains(name));
+        let required = self.config.require_protocol && !session.offered.is_empty();
+        // §3.3: either ends the session. Before draft 15 an answer that was not offered is no answer, and there is no code.
+        let (since_15, reason) = match (session.dialect == Dialect::Draft16, answer) {
+            (true, Some(name)) if protocol.is_none() => (true, Some(Refusal::Protocol(name))),
+            (since_15, _) => (since_15, (required && protocol.is_none()).then_some(Refusal::NoProtocol)),
+        };
+        if let Some(reason) = reason {
+            let code = if since_15 { codes::WT_ALPN_ERROR } else { code::H3_REQUEST_CANCELLED };
+            return self.refuse(id, reason, code, h3, t);
         }
-        let protocol = protocol.filter(|name| session.offered.contains(name));
         session.state = State::Open;
         self.events.push_back(Event::Established {
             session: id,

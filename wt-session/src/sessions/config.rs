@@ -31,6 +31,9 @@ pub struct Config {
     /// Require all that draft 16 requires, also what today's browsers lack: `reset_stream_at`, an enabling setting
     /// of every client, and the `:protocol` of the dialect. Default false.
     pub strict: bool,
+    /// A client's session for which application protocols were offered is refused, with `WT_ALPN_ERROR` from draft 15 on,
+    /// if the server chose none of them (§3.3). Servers refuse by their answer. Default false.
+    pub require_protocol: bool,
     /// The dialects announced. Default all: the newest that the peer announces as well is spoken (§7.1).
     pub dialects: Dialects,
 }
@@ -46,6 +49,7 @@ impl Default for Config {
             early_datagram_bytes: 64 * 1024,
             max_queued_datagrams: 1024,
             strict: false,
+            require_protocol: false,
             dialects: Dialects::ALL,
         }
     }

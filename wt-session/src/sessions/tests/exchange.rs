@@ -330,11 +330,12 @@ fn w25_draining_and_goaway_let_the_session_live() {
     assert_eq!(again, Err(crate::ConnectError::GoingAway));
 }
 
-fn streams_come_and_go(rounds: u64) {
+#[test]
+fn w22_a_million_streams() {
     let mut duo = Duo::established(Dialect::Draft16);
     (duo.pair.client.grants, duo.pair.server.grants) = ([1 << 40; 2], [1 << 40; 2]);
     duo.run();
-    flood(&mut duo, rounds, |duo, round| {
+    flood(&mut duo, 1_000_000, |duo, round| {
         let side = BOTH[round as usize % 2];
         let ((node, end), _) = duo.ends(side);
         let stream = node.sessions.open(id(0), Dir::Bidi, end).unwrap().unwrap();
@@ -354,17 +355,6 @@ fn streams_come_and_go(rounds: u64) {
         duo.pair.server.forget_closed();
     });
     assert_eq!((duo.client.sessions.open_streams(), duo.server.sessions.open_streams()), (0, 0));
-}
-
-#[test]
-fn w22_streams_come_and_go_without_a_trace() {
-    streams_come_and_go(100_000);
-}
-
-#[test]
-#[ignore = "the table's count takes a minute: cargo test --release -p wt-session -- --ignored"]
-fn w22_a_million_streams() {
-    streams_come_and_go(1_000_000);
 }
 
 #[test]

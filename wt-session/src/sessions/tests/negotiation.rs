@@ -232,6 +232,38 @@ fn the_newest_draft_that_both_announce_is_spoken() {
     }
 }
 
+/// What a server of several sessions announces, all of it at once: each browser finds what it looks for, and with more
+/// than one session Safari wants the three initial limits.
+#[test]
+fn one_advertisement_fits_all_browsers() {
+    let config = Config { max_sessions: 16, ..Config::default() };
+    let mut bytes = Vec::new();
+    Sessions::settings(&config).encode(0x5eed, &mut bytes);
+    let mut rest = &bytes[..];
+    let mut number = || {
+        let (value, length) = varint::decode(rest)?;
+        rest = &rest[length..];
+        Some(value)
+    };
+    let all = std::iter::from_fn(|| Some((number()?, number()?)));
+    let (grease, mut known): (Vec<_>, Vec<_>) = all.partition(|(id, _)| id.wrapping_sub(0x21) % 0x1f == 0);
+    assert_eq!(grease.len(), 1);
+    known.sort_unstable();
+    let expected = [
+        (0x08, 1),
+        (0x33, 1),
+        (0x2b61, 512 << 10),
+        (0x2b64, 256),
+        (0x2b65, 256),
+        (0xff_d277, 1),
+        (0x14e9_cd29, 16),
+        (0x2b60_3742, 1),
+        (0x2c7c_f000, 1),
+        (0xc671_706a, 16),
+    ];
+    assert_eq!(known, expected);
+}
+
 #[test]
 fn extended_connect_is_required_by_all_drafts_but_02() {
     for dialect in DIALECTS {
@@ -264,10 +296,11 @@ fn w18_an_unoffered_protocol_is_ignored_by_older_drafts() {
 
 #[test]
 fn w19_statuses() {
-    for (status, established) in
-        [(200, true), (201, true), (302, false), (403, false), (404, false), (405, false), (501, false)]
+    let statuses =
+        [(200, true), (201, true), (302, false), (403, false), (404, false), (405, false), (501, false)];
+    for (dialect, (status, established)) in DIALECTS.into_iter().flat_map(|d| statuses.map(|case| (d, case)))
     {
-        let mut rig = Rig::pending(Side::Client, Dialect::Draft16);
+        let mut rig = Rig::pending(Side::Client, dialect);
         rig.answer(103);
         assert_eq!(names(&rig.node.events), [""; 0]);
         let mut head = ResponseHead::new(StatusCode::from_u16(status).unwrap());
@@ -349,6 +382,44 @@ fn w18_application_protocols() {
                 rig.assert_reset(id(0).0, crate::codes::WT_ALPN_ERROR);
             }
         }
+    }
+}
+
+/// Of one that requires a protocol: no answer, and one that is not a string, end the session as well.
+#[test]
+fn w18_a_protocol_that_is_required() {
+    for dialect in DIALECTS {
+        for (answer, expected) in
+            [(Some("\"b\""), true), (None, false), (Some("b"), false), (Some("7"), false)]
+        {
+            let config = Config { require_protocol: true, ..config_of(dialect) };
+            let mut rig = Rig::new(Side::Client, &config, settings_of(dialect));
+            let mut asked = request();
+            asked.headers.insert(protocols::WT_AVAILABLE_PROTOCOLS, protocols::offer(&["a", "b"]).unwrap());
+            let Node { sessions, h3, .. } = &mut rig.node;
+            sessions.connect(asked, h3, &mut rig.pair.client).unwrap();
+            rig.run();
+            let mut head = ResponseHead::new(StatusCode::OK);
+            if let Some(answer) = answer {
+                head.headers.insert(protocols::WT_PROTOCOL, answer.parse().unwrap());
+            }
+            rig.peer.send_response(id(0).0, &head, false, &mut rig.pair.server).unwrap();
+            rig.run();
+            assert_eq!(rig.node.has("established"), expected, "{dialect} {answer:?}");
+            if !expected {
+                assert_eq!(rig.node.refusal(), Some(&Refusal::NoProtocol));
+                let text = Refusal::NoProtocol.to_string();
+                assert!(text.contains("WT-Protocol"), "{text}");
+                // Drafts before 15 have no code of their own for it.
+                let alpn = dialect == Dialect::Draft16;
+                rig.assert_reset(id(0).0, if alpn { crate::codes::WT_ALPN_ERROR } else { 0x10c });
+            }
+        }
+        // Who offers nothing requires nothing.
+        let config = Config { require_protocol: true, ..config_of(dialect) };
+        let mut rig = Rig::new(Side::Client, &config, settings_of(dialect));
+        rig.connect();
+        rig.establish();
     }
 }
 
