@@ -214,7 +214,7 @@ impl ServerBuilder {
 
     /// Sessions that one connection may carry at once, at least 1; a request beyond is reset with `H3_REQUEST_REJECTED`.
     /// More than 1 need session flow control (WebTransport over HTTP/3 §5), which is announced then: clients that have
-    /// it may send 1 MiB at first in each session, and more as the application reads. Sessions of a connection share
+    /// it may send 512 KiB at first in each session, and more as the application reads. Sessions of a connection share
     /// its rate equally. Default 16.
     pub fn max_sessions_per_connection(mut self, sessions: u64) -> Self {
         self.sessions.max_sessions = sessions.max(1);
