@@ -12,8 +12,9 @@ use wt_api::{
 use crate::{
     args::Connect,
     exit::{Ended, Exit},
-    output, serve,
-    signals::Signals,
+    output,
+    platform::Signals,
+    serve,
 };
 
 /// How long answers to the last datagrams are waited for.

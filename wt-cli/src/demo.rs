@@ -13,8 +13,8 @@ use crate::{
     echo,
     exit::{Ended, Exit},
     lab, output, page,
+    platform::Signals,
     serve::{self, Certificate},
-    signals::Signals,
 };
 
 /// No step takes this long on one machine.

@@ -12,9 +12,9 @@ mod lab;
 mod output;
 mod page;
 mod perf;
+mod platform;
 mod reload;
 mod serve;
-mod signals;
 
 use std::process::ExitCode;
 

@@ -10,8 +10,8 @@ use crate::{
     args::Serve,
     echo,
     exit::{Ended, Exit},
+    platform::{Hangup, Signals},
     reload::{CertificateFiles, INTERVAL},
-    signals::{Hangup, Signals},
 };
 
 /// How long sessions may take to end after the first signal.

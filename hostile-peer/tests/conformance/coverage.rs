@@ -123,6 +123,30 @@ fn every_row_has_a_test_or_waits() {
     }
 }
 
+/// What only some systems have is in one module of the tool. Everything else builds everywhere.
+#[test]
+fn what_only_some_systems_have_is_in_one_module() {
+    const WORDS: [&str; 6] = ["cfg(unix)", "not(unix)", "std::os::", "signal::unix", "libc::", "rustix::"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mut crates: Vec<_> = ["quic-core/src", "qpack/src", "h3-core/src", "wt-session/src", "wt-api/src"]
+        .map(|place| root.join(place))
+        .to_vec();
+    let tool = fs::read_dir(root.join("wt-cli/src")).expect("a directory of the workspace");
+    crates.extend(tool.map(|entry| entry.expect("an entry").path()));
+    let (module, portable): (Vec<_>, Vec<_>) =
+        crates.into_iter().partition(|path| path.ends_with("wt-cli/src/platform"));
+    assert!(module.len() == 1 && portable.len() > 20, "{module:?} {portable:?}");
+    for path in portable {
+        visit(&path, &mut |source| {
+            let found = WORDS.iter().find(|word| source.contains(**word));
+            assert_eq!(found, None, "in {}", path.display());
+        });
+    }
+    let mut found: BTreeSet<&str> = BTreeSet::new();
+    visit(&module[0], &mut |source| found.extend(WORDS.iter().filter(|word| source.contains(**word))));
+    assert!(found.len() >= 4, "the words are those that are used there: {found:?}");
+}
+
 /// "No log above WARN": the layers below the API report by values and log no error at all.
 #[test]
 fn nothing_below_the_api_logs_errors() {

@@ -10,6 +10,8 @@ use std::{
 
 use wt_api::Identity;
 
+use crate::platform;
+
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Readers {
@@ -68,13 +70,9 @@ fn resolved(path: &Path) -> PathBuf {
 fn create(path: &Path, readers: Readers) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
     if readers == Readers::Owner {
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        platform::owner_alone(&mut options);
     }
-    // Elsewhere the permissions of the directory count.
-    #[cfg(not(unix))]
-    let _ = readers;
     options.open(path)
 }
 

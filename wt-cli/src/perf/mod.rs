@@ -19,6 +19,7 @@ use quic_core::TransportConfig;
 use crate::{
     args::{Perf, PerfLevel, PerfRole},
     exit::{Ended, Exit},
+    platform,
 };
 use report::Outcome;
 use usage::Usage;
@@ -48,7 +49,7 @@ async fn client(options: &Perf) -> Result<Outcome, Ended> {
 async fn server(options: &Perf) -> Result<Exit, Ended> {
     tls::make_certificate(&options.directory())?;
     if options.control {
-        usage::pin(options.cores.0);
+        platform::pin(options.cores.0);
         pair::answer_questions();
     }
     let ready = |address: std::net::SocketAddr| {

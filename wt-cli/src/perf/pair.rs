@@ -8,16 +8,17 @@ use std::{
     thread,
 };
 
-use super::{client, failed, report, usage, usage::Usage};
+use super::{client, failed, report, usage::Usage};
 use crate::{
     args::Perf,
     exit::{Ended, Exit},
+    platform,
 };
 
 /// Starts the server as a child, is the client, and prints what both used.
 pub(super) async fn run(options: &Perf) -> Result<Exit, Ended> {
     let mut server = Server::start(options)?;
-    usage::pin(options.cores.1);
+    platform::pin(options.cores.1);
     let options = Perf { addr: server.address, ..options.clone() };
     let (server_before, before) = (server.usage()?, Usage::now()?);
     let outcome = client(&options).await?;

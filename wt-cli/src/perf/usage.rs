@@ -1,4 +1,4 @@
-//! Processor time and memory of this process, and where it runs (Linux; elsewhere the figures are missing).
+//! Processor time and memory of this process, as proc(5) tells: elsewhere than on Linux there is an error.
 
 use std::{fs, ops::Sub};
 
@@ -57,21 +57,6 @@ impl Sub for Usage {
     fn sub(self, before: Self) -> Self {
         Self { user: self.user - before.user, system: self.system - before.system, ..self }
     }
-}
-
-/// Keeps the calling thread, and those that it starts, on one processor. Where that is not possible the measurement is
-/// only noisier.
-pub(super) fn pin(processor: usize) {
-    #[cfg(target_os = "linux")]
-    {
-        let mut set = rustix::thread::CpuSet::new();
-        set.set(processor);
-        if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
-            tracing::warn!(processor, %error, "not pinned to a processor");
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    tracing::warn!(processor, "not pinned to a processor: only known how on Linux");
 }
 
 #[cfg(test)]
