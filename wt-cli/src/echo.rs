@@ -31,7 +31,8 @@ async fn serve(request: Request) {
         request.reject(StatusCode::NOT_FOUND).await;
         return;
     }
-    match request.accept(AcceptOptions::new()).await {
+    let options = if path == PATH { AcceptOptions::new() } else { lab::answer_to(&request) };
+    match request.accept(options).await {
         Ok(session) => {
             tracing::info!(%remote, "session");
             if path == PATH {

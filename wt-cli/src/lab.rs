@@ -1,13 +1,14 @@
-//! What the page of the demonstration asks a server for, beside echo: streams from the server, resets, stops, a close.
+//! What the page of the demonstration asks a server for, beside echo: streams from the server, resets, stops, a close, draining, keys.
 //!
 //! A bidirectional stream whose first line begins with `#` is a command, every other one is echoed. At first the server
 //! tells on a unidirectional stream which dialect is spoken.
 
 use bytes::Bytes;
+use http::HeaderMap;
 use serde_json::json;
 use wt_api::{
-    BidirectionalStream, CloseInfo, ReceiveStream, SendStream, SendStreamOptions, WebTransport,
-    WebTransportError,
+    AcceptOptions, BidirectionalStream, CloseInfo, ReceiveStream, Request, SendStream, SendStreamOptions,
+    WebTransport, WebTransportError,
 };
 
 use crate::echo;
@@ -16,6 +17,8 @@ use crate::echo;
 pub(crate) const PATH: &str = "/demo";
 /// The longest first line, in bytes.
 const MAX_LINE: usize = 2_048;
+/// Bytes that one read takes at most.
+const CHUNK: usize = 64 * 1024;
 /// The longest answer of a page on a stream that the server opened, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -32,6 +35,12 @@ enum Command {
     Bidirectional(String),
     /// Open a unidirectional stream with the text.
     Unidirectional(String),
+    /// Take what follows on this stream and tell how many bytes it was.
+    Count,
+    /// Ask the page to wind the session up.
+    Drain,
+    /// Tell keying material of the session, as hexadecimal digits.
+    Keys,
 }
 
 impl Command {
@@ -47,6 +56,9 @@ impl Command {
             }
             "#bidi" => Self::Bidirectional(rest.to_owned()),
             "#uni" => Self::Unidirectional(rest.to_owned()),
+            "#count" => Self::Count,
+            "#drain" => Self::Drain,
+            "#keys" => Self::Keys,
             _ => return None,
         })
     }
@@ -90,9 +102,11 @@ async fn answer(session: &WebTransport, stream: BidirectionalStream) -> Result<(
         echo::copy(readable, writable).await;
         return Ok(());
     }
-    let line = String::from_utf8_lossy(first.split(|byte| *byte == b'\n').next().unwrap_or_default());
+    let line = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let followed = first.len().saturating_sub(line.len() + 1);
+    let line = String::from_utf8_lossy(line);
     match Command::parse(&line) {
-        Some(command) => obey(session, command, readable, writable).await,
+        Some(command) => obey(session, command, followed, readable, writable).await,
         None => say(writable, format!("this is no command: {line}")).await,
     }
 }
@@ -113,9 +127,11 @@ async fn first_line(readable: &mut ReceiveStream) -> Result<Bytes, WebTransportE
     Ok(first.into())
 }
 
+/// Does what a command says, after whose line so many bytes came already.
 async fn obey(
     session: &WebTransport,
     command: Command,
+    followed: usize,
     mut readable: ReceiveStream,
     mut writable: SendStream,
 ) -> Result<(), WebTransportError> {
@@ -145,7 +161,46 @@ async fn obey(
             say(other, text).await?;
             say(writable, "sent".to_owned()).await
         }
+        Command::Count => count(followed, readable, writable).await,
+        Command::Drain => {
+            session.drain();
+            say(writable, "draining".to_owned()).await
+        }
+        Command::Keys => {
+            let mut key = [0; 32];
+            let told = session.export_keying_material(b"demo", b"page", &mut key).await;
+            say(writable, told.map_or_else(|error| error.to_string(), |()| digits(&key))).await
+        }
     }
+}
+
+/// Takes everything up to the end, after so many bytes that are here already.
+async fn count(
+    mut bytes: usize,
+    mut readable: ReceiveStream,
+    writable: SendStream,
+) -> Result<(), WebTransportError> {
+    while let Some(chunk) = readable.read_chunk(CHUNK).await? {
+        bytes += chunk.len();
+    }
+    say(writable, bytes.to_string()).await
+}
+
+/// The page offers what it likes: the first protocol is as good as the others. The fields show that some arrive.
+pub(crate) fn answer_to(request: &Request) -> AcceptOptions {
+    let mut headers = HeaderMap::new();
+    if let Some(asked) = request.headers().get("x-asked") {
+        headers.insert("x-answered", asked.clone());
+    }
+    let options = AcceptOptions::new().headers(headers);
+    match request.protocols().first() {
+        Some(protocol) => options.protocol(protocol),
+        None => options,
+    }
+}
+
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes a text, and ends the stream.
@@ -173,6 +228,9 @@ mod tests {
             ("#close soon", None),
             ("#bidi a b", Some(Command::Bidirectional("a b".to_owned()))),
             ("#uni ", Some(Command::Unidirectional(String::new()))),
+            ("#count", Some(Command::Count)),
+            ("#drain", Some(Command::Drain)),
+            ("#keys", Some(Command::Keys)),
             ("#dance", None),
             ("reset 42", None),
         ] {

@@ -31,7 +31,12 @@ impl Demo {
         let url = format!("https://{}/demo", announced["listening"][0].as_str().expect("an address"));
         let hash: CertificateHash =
             announced["certificateHash"].as_str().expect("a hash").parse().expect("a hash");
-        let options = WebTransportOptions::new().server_certificate_hashes([hash]);
+        let mut headers = http::HeaderMap::new();
+        headers.insert("x-asked", http::HeaderValue::from_static("by hand"));
+        let options = WebTransportOptions::new()
+            .server_certificate_hashes([hash])
+            .headers(headers)
+            .protocols(["weft.two", "weft.one"]);
         let session = WebTransport::new(&url, options).expect("a URL");
         within(session.ready()).await.expect("a session");
         Self { child, session }
@@ -92,6 +97,21 @@ async fn the_server_tells_the_dialect_first_and_opens_streams_when_asked() {
     };
     assert_eq!(tokio::join!(answer, echo).0.expect("an answer"), "and back");
     assert_eq!(demo.ask("#dance\n").await.expect("an answer"), "this is no command: #dance");
+}
+
+#[tokio::test]
+async fn the_server_answers_with_a_protocol_and_fields_drains_and_tells_its_keys() {
+    let demo = Demo::start().await;
+    assert_eq!(demo.session.protocol().as_deref(), Some("weft.two"));
+    assert_eq!(demo.session.response_headers().expect("fields")["x-answered"], "by hand");
+    let mut key = [0; 32];
+    within(demo.session.export_keying_material(b"demo", b"page", &mut key)).await.expect("a key");
+    let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(demo.ask("#keys\n").await.expect("an answer"), digits);
+    assert_eq!(demo.ask(&format!("#count\n{}", "x".repeat(70_000))).await.expect("an answer"), "70000");
+    assert_eq!(demo.ask("#drain\n").await.expect("an answer"), "draining");
+    within(demo.session.draining()).await;
+    assert_eq!(demo.ask("and on").await.expect("an echo"), "and on");
 }
 
 #[tokio::test]
