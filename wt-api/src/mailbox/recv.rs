@@ -166,9 +166,10 @@ impl RecvBox {
         state.starved = starved && state.end.is_none();
         // A reader that came while the driver read: it must not wait for a mark that nobody will make.
         let reader = state.reader.take();
-        drop(state);
+        // Before a reader can take them: counts never go below nothing.
         self.connection.inbox().add(bytes);
         self.session.iter().for_each(|held| held.add(bytes));
+        drop(state);
         reader.into_iter().for_each(Waker::wake);
     }
 }
@@ -220,6 +221,32 @@ mod tests {
         connection.take_dirty(&mut dirty);
         assert_eq!(dirty, [Work::Recv(stream.id())]);
         assert_eq!(stream.room(), RESERVE);
+    }
+
+    /// A reader that polls by itself takes data as soon as it is there: what is held is counted before that.
+    #[test]
+    fn what_is_taken_was_counted_before() {
+        let connection = Arc::new(ConnectionBox::default());
+        let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection), None);
+        let reader = {
+            let stream = Arc::clone(&stream);
+            std::thread::spawn(move || {
+                let mut read = 0;
+                loop {
+                    match stream.poll_chunk(&cx(), 1 << 20) {
+                        Poll::Ready(Ok(Some(bytes))) => read += bytes.len(),
+                        Poll::Ready(Ok(None)) => return read,
+                        Poll::Ready(Err(error)) => panic!("{error}"),
+                        Poll::Pending => std::hint::spin_loop(),
+                    }
+                }
+            })
+        };
+        for _ in 0..200_000 {
+            stream.deliver(&mut vec![Bytes::from_static(b"ab")], None, false);
+        }
+        stream.deliver(&mut Vec::new(), Some(RecvEnd::Finished), false);
+        assert_eq!((reader.join().unwrap(), connection.inbox().bytes()), (400_000, 0));
     }
 
     #[test]
