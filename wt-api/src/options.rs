@@ -220,6 +220,14 @@ impl WebTransportOptions {
         self
     }
 
+    /// Refuses a server that chooses none of the [`protocols`](Self::protocols) offered (WebTransport over HTTP/3 §3.3).
+    /// `ready` fails then, and from draft 15 on the server hears `WT_ALPN_ERROR`. Without an offer nothing changes. Default
+    /// false: there is a session without a protocol.
+    pub fn require_protocol(mut self, required: bool) -> Self {
+        self.sessions.require_protocol = required;
+        self
+    }
+
     /// How long name resolution, handshake and the server's answer may take together. Default 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;

@@ -29,6 +29,30 @@ async fn the_server_chooses_among_the_protocols_offered() {
 }
 
 #[tokio::test]
+async fn a_client_may_require_a_protocol() {
+    let server = server();
+    let required = || options(&server).require_protocol(true);
+    for (offer, choice, made) in
+        [(vec!["v2", "v1"], Some("v1"), true), (vec!["v2"], None, false), (vec![], None, true)]
+    {
+        let client = WebTransport::new(&url(&server, "/"), required().protocols(offer)).unwrap();
+        let answer = choice.map_or(AcceptOptions::new(), |choice| AcceptOptions::new().protocol(choice));
+        let accepted = request(&server).await.accept(answer).await.unwrap();
+        match within(client.ready()).await {
+            Ok(()) => assert!(made),
+            Err(error) => {
+                assert!(
+                    !made && error.cause().to_string().contains("requires one"),
+                    "{error}: {:?}",
+                    error.cause()
+                );
+                assert!(within(accepted.closed()).await.is_err());
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn protocols_that_cannot_be_offered_are_named() {
     let server = server();
     let long = "x".repeat(513);
