@@ -99,8 +99,9 @@ impl ReceiveStream {
         }
     }
 
-    /// Asks the peer to stop sending, with a code, 0 to 2^32 - 1 (W3C `cancel()`). What was not read is dropped, and reading fails from
-    /// now on. Nothing happens if the stream has ended.
+    /// Asks the peer to stop sending, with a code, 0 to 2^32 - 1 (W3C `cancel()`). What was not read is dropped, and reading
+    /// fails from now on. If the stream's end or its error has arrived already, the peer is asked nothing, and reading tells
+    /// that next.
     pub fn stop(&mut self, code: u32) {
         self.shared.stop(code);
     }
