@@ -66,6 +66,9 @@ pub struct End {
     limits: [u64; 2],
     /// Bytes that one stream may have written and not delivered.
     pub window: u64,
+    /// The peer's limit of each stream: keeps from sending only those who [write within
+    /// it](Transport::write_within_limit). Raised by [`End::raise_stream_limit`].
+    pub stream_limit: u64,
     /// The largest datagram; `None` refuses them.
     pub max_datagram: Option<usize>,
     /// How the last datagram was sent.
@@ -92,6 +95,7 @@ impl End {
             grants: [100; 2],
             limits: [100; 2],
             window: 1 << 20,
+            stream_limit: u64::MAX,
             max_datagram: Some(1200),
             datagram_options: None,
             reset_stream_at: true,
@@ -129,6 +133,20 @@ impl End {
             self.remote_opened[dir as usize] += 1;
             self.stream(next);
             self.events.push_back(Event::StreamOpened(next));
+        }
+    }
+
+    /// The peer permits so many bytes on each stream.
+    pub fn raise_stream_limit(&mut self, limit: u64) {
+        self.stream_limit = limit;
+        let room = |send: &Send| send.blocked && send.written < limit && (send.queue.len() as u64) < self.window;
+        let due = |stream: &Stream| stream.send.as_ref().is_some_and(room);
+        let ids: Vec<_> = self.streams.iter().filter(|(_, stream)| due(stream)).map(|(id, _)| *id).collect();
+        for id in ids {
+            if let Some(send) = &mut self.stream(id).send {
+                send.blocked = false;
+            }
+            self.notify(id, Event::StreamWritable);
         }
     }
 
@@ -243,6 +261,18 @@ impl Transport for End {
         send.written += taken as u64;
         send.blocked = !data.is_empty() && taken < data.len();
         data.advance(taken);
+        Ok(taken)
+    }
+
+    fn write_within_limit(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        let left = self.stream_limit.saturating_sub(self.bytes_written(id).unwrap_or(0));
+        let part = usize::try_from(left).unwrap_or(usize::MAX).min(data.len());
+        let mut part = data.slice(..part);
+        let taken = self.write(id, &mut part)?;
+        data.advance(taken);
+        if let Some(send) = self.stream(id).send.as_mut() {
+            send.blocked = !data.is_empty();
+        }
         Ok(taken)
     }
 
@@ -441,6 +471,7 @@ fn carry(from: &mut End, to: &mut End, max: usize) -> bool {
 }
 
 fn carry_stream(from: &mut End, to: &mut End, id: StreamId, max: usize) -> bool {
+    let limit = from.stream_limit;
     let Some(send) = from.stream(id).send.as_mut() else { return false };
     if std::mem::take(&mut send.answering) {
         return true;
@@ -453,7 +484,7 @@ fn carry_stream(from: &mut End, to: &mut End, id: StreamId, max: usize) -> bool 
     }
     send.end_delivered |= ended;
     let reset = send.reset.map(|(code, _)| code).filter(|_| ended);
-    if send.blocked && !part.is_empty() && !ended {
+    if send.blocked && !part.is_empty() && !ended && send.written < limit {
         send.blocked = false;
         from.notify(id, Event::StreamWritable);
     }

@@ -29,6 +29,9 @@ pub trait Transport {
     fn read(&mut self, id: StreamId, max: usize) -> Result<Read, ReadError>;
     /// Writes a prefix of `data` and advances it; 0 is blocked, `Event::StreamWritable` follows.
     fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError>;
+    /// As [`Transport::write`], but takes nothing that the peer's limit of the stream (`MAX_STREAM_DATA`, RFC 9000 §4.1)
+    /// keeps from being sent. `Event::StreamWritable` follows when it permits more, too.
+    fn write_within_limit(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError>;
     /// Ends the sending side after what was written.
     fn finish(&mut self, id: StreamId) -> Result<(), WriteError>;
     /// Resets the sending side. The peer still gets the first `reliable_size` bytes if it supports that; 0, and a

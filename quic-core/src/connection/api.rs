@@ -18,6 +18,7 @@ use crate::{
     ids::{ConnectionId, Dir, Side, StreamId},
     params::TransportParameters,
     stats::{ConnectionStats, RecvStreamStats, SendStreamStats},
+    streams::Within,
     trace::Observer,
 };
 
@@ -40,7 +41,18 @@ impl Connection {
         if !self.life.is_open() {
             return Err(WriteError::Closed);
         }
-        self.streams.write_chunk(id, data)
+        self.streams.write_chunk(id, data, Within::Buffer)
+    }
+
+    /// As [`Connection::write`], but takes nothing that the peer's limit of the stream (`MAX_STREAM_DATA`, RFC 9000 §4.1)
+    /// keeps from being sent. [`Event::StreamWritable`] follows when the limit permits more and there is room.
+    ///
+    /// For a layer that counts what it writes against a limit of its own: a stream that nobody reads takes none of it.
+    pub fn write_within_limit(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        if !self.life.is_open() {
+            return Err(WriteError::Closed);
+        }
+        self.streams.write_chunk(id, data, Within::PeerLimit)
     }
 
     /// Ends a stream after what was written to it.

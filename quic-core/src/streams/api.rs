@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     Streams,
     recv::Taken,
-    send::SendStats,
+    send::{SendStats, Within},
     table::{STREAM_COST, Stream, pending},
 };
 use crate::{
@@ -98,14 +98,20 @@ impl Streams {
         self.receive_window.most_held().filter(|most| bytes > *most)
     }
 
-    /// Writes as much of `bytes` as the send buffer has room for, taking it off their front. 0, or less than all,
-    /// means that a `StreamWritable` event follows. The peer's limits do not hold writing back, only sending.
-    pub(crate) fn write_chunk(&mut self, id: StreamId, bytes: &mut Bytes) -> Result<usize, WriteError> {
+    /// Writes as much of `bytes` as there is room for, taking it off their front. 0, or less than all, means that a
+    /// `StreamWritable` event follows.
+    pub(crate) fn write_chunk(
+        &mut self,
+        id: StreamId,
+        bytes: &mut Bytes,
+        within: Within,
+    ) -> Result<usize, WriteError> {
         let slot = self.slot_to_send(id)?;
         let limit = self.config.send_buffer;
         let send = self.send_half(slot)?;
-        let taken = send.write(bytes, limit)?;
-        if taken > 0 {
+        let taken = send.write(bytes, limit, within)?;
+        // Also if it took nothing: the peer is told that its limit holds the stream up.
+        if taken > 0 || within == Within::PeerLimit {
             self.activate(slot);
         }
         Ok(taken)

@@ -123,6 +123,7 @@ impl Streams {
         {
             self.news += 1;
             self.activate(slot);
+            self.after_sending(slot, out);
         }
         Ok(())
     }

@@ -319,7 +319,7 @@ impl Streams {
     }
 
     /// Events of a sending part, and its end.
-    fn after_sending(&mut self, slot: u32, out: &mut VecDeque<Event>) {
+    pub(super) fn after_sending(&mut self, slot: u32, out: &mut VecDeque<Event>) {
         let Some(stream) = self.table.get_mut(slot) else { return };
         let Some(send) = &mut stream.send else { return };
         if send.is_done() {

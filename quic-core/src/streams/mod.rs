@@ -22,6 +22,8 @@ mod tests;
 #[cfg(test)]
 pub(crate) use frames_out::{Interest, SendState};
 
+pub(crate) use send::Within;
+
 use std::collections::VecDeque;
 
 use crate::{
@@ -198,6 +200,7 @@ impl Streams {
                     send.raise(limit);
                 }
                 self.activate(slot);
+                self.after_sending(slot, out);
             }
         }
         self.unblock();

@@ -63,6 +63,15 @@ pub(super) enum Offer {
     },
 }
 
+/// What bounds a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Within {
+    /// The send buffer alone: what is beyond the peer's limit waits in it.
+    Buffer,
+    /// The send buffer, and the peer's limit of the stream (RFC 9000 §4.1).
+    PeerLimit,
+}
+
 /// The most data that one frame can carry, whatever the packet.
 const MAX_FRAME: usize = 65_535;
 
@@ -75,6 +84,8 @@ pub(super) struct SendHalf {
     stopped: Option<u64>,
     /// A write took less than it was given: an event is due when there is room.
     write_blocked: bool,
+    /// That write was one that keeps to the peer's limit: there is room only if that leaves some.
+    within_limit: bool,
     blocked_at: Option<u64>,
     acked: u64,
 }
@@ -88,6 +99,7 @@ impl SendHalf {
             reset: None,
             stopped: None,
             write_blocked: false,
+            within_limit: false,
             blocked_at: None,
             acked: 0,
         }
@@ -121,12 +133,22 @@ impl SendHalf {
         self.max_data.saturating_sub(self.buffer.end())
     }
 
-    /// Takes as much of `bytes` as `limit` leaves room for.
-    pub(super) fn write(&mut self, bytes: &mut Bytes, limit: usize) -> Result<usize, WriteError> {
+    /// Takes as much of `bytes` as `limit` leaves room for in the buffer, and `within` that the peer's limit leaves.
+    pub(super) fn write(
+        &mut self,
+        bytes: &mut Bytes,
+        limit: usize,
+        within: Within,
+    ) -> Result<usize, WriteError> {
         self.check_open()?;
         let room = limit.saturating_sub(usize::try_from(self.buffer.unacked()).unwrap_or(usize::MAX));
+        let room = match within {
+            Within::Buffer => room,
+            Within::PeerLimit => room.min(usize::try_from(self.room()).unwrap_or(usize::MAX)),
+        };
         let taken = room.min(bytes.len());
         self.write_blocked |= taken < bytes.len();
+        self.within_limit = within == Within::PeerLimit;
         if taken > 0 {
             self.buffer.write(bytes.split_to(taken));
         }
@@ -232,7 +254,7 @@ impl SendHalf {
             let fin = self.fin == Fin::Queued && range.end == self.buffer.end() && self.reset.is_none();
             return Offer::Data { offset: range.start, available: (range.end - range.start) as usize, fin };
         }
-        if self.buffer.has_unsent() {
+        if self.buffer.has_unsent() || self.awaits_limit() {
             return if self.max_data <= sent { Offer::StreamBlocked } else { Offer::ConnectionBlocked };
         }
         if self.fin == Fin::Queued && self.reset.is_none() {
@@ -265,9 +287,15 @@ impl SendHalf {
         }
     }
 
+    /// Whether a writer that keeps to the peer's limit waits for more of it.
+    fn awaits_limit(&self) -> bool {
+        self.write_blocked && self.within_limit && self.room() == 0
+    }
+
     /// Whether an event is due because a blocked writer has a quarter of the limit free again.
     pub(super) fn take_writable(&mut self, limit: usize) -> bool {
-        let due = self.write_blocked && self.buffer.unacked() <= (limit - limit / 4) as u64;
+        let free = self.buffer.unacked() <= (limit - limit / 4) as u64;
+        let due = self.write_blocked && free && !self.awaits_limit();
         self.write_blocked &= !due;
         due
     }
@@ -279,8 +307,8 @@ impl SendHalf {
 
     /// The limit to tell in `STREAM_DATA_BLOCKED`, if the stream is still blocked.
     pub(super) fn blocked_limit(&self) -> Option<u64> {
-        (self.buffer.has_unsent() && self.max_data <= self.buffer.sent_end() && self.reset.is_none())
-            .then_some(self.max_data)
+        let wants = self.buffer.has_unsent() || self.awaits_limit();
+        (wants && self.max_data <= self.buffer.sent_end() && self.reset.is_none()).then_some(self.max_data)
     }
 
     /// True in the terminal states Data Recvd and Reset Recvd.

@@ -177,7 +177,8 @@ impl Sessions {
         }
     }
 
-    /// Writes as much as the session's limit permits (§5.4).
+    /// Writes as much as the session's limit permits (§5.4), and the stream's: what is written takes credit of the
+    /// session, and a stream whose peer reads nothing must take none from the others.
     pub(super) fn write_within<T: Transport>(
         &mut self,
         stream: StreamId,
@@ -193,7 +194,7 @@ impl Sessions {
         let room = usize::try_from(flow.send.left(Limited::Data)).unwrap_or(usize::MAX).min(data.len());
         let mut part = data.slice(..room);
         // Also if there is no room: the stream may be over.
-        let taken = match t.write(stream, &mut part) {
+        let taken = match t.write_within_limit(stream, &mut part) {
             Ok(taken) => taken,
             Err(error) => return Err(self.write_error(error)),
         };

@@ -53,7 +53,10 @@ fn call(end: &mut End, kind: u8, id: StreamId, size: usize) {
     match kind {
         0 => drop(streams.open(id.dir())),
         1 => drop(streams.read(id, size, budget, *now, RTT)),
-        2 => drop(streams.write_chunk(id, &mut Bytes::from(vec![2; size]))),
+        2 => {
+            let within = if size.is_multiple_of(2) { Within::Buffer } else { Within::PeerLimit };
+            drop(streams.write_chunk(id, &mut Bytes::from(vec![2; size]), within));
+        }
         3 => drop(streams.finish(id)),
         4 => drop(streams.reset(id, 6, size as u64)),
         5 => drop(streams.stop_sending(id, 7, budget)),

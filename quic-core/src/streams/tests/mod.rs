@@ -99,7 +99,11 @@ impl End {
     }
 
     fn write(&mut self, id: StreamId, data: &[u8]) -> usize {
-        self.streams.write_chunk(id, &mut Bytes::copy_from_slice(data)).unwrap()
+        self.streams.write_chunk(id, &mut Bytes::copy_from_slice(data), Within::Buffer).unwrap()
+    }
+
+    fn write_within_limit(&mut self, id: StreamId, data: &[u8]) -> usize {
+        self.streams.write_chunk(id, &mut Bytes::copy_from_slice(data), Within::PeerLimit).unwrap()
     }
 
     /// One packet of `room` bytes: payload and receipts.

@@ -236,7 +236,10 @@ fn stop_sending_is_answered_by_a_reset_with_its_code() {
     client.stop(id, 42).unwrap();
     client.stop(id, 43).unwrap();
     assert_eq!(client.events, [Event::StreamStopped(id, StreamTag(0), 42)]);
-    assert_eq!(client.streams.write_chunk(id, &mut Bytes::from_static(b"x")), Err(WriteError::Stopped(42)));
+    for within in [Within::Buffer, Within::PeerLimit] {
+        let refused = client.streams.write_chunk(id, &mut Bytes::from_static(b"x"), within);
+        assert_eq!(refused, Err(WriteError::Stopped(42)));
+    }
     client.settle(&data, false);
     let (payload, reset) = client.packet(1_200);
     assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 42, final_size: 5 }]);
@@ -374,6 +377,44 @@ fn the_send_buffer_is_the_backpressure() {
     client.settle(&second, true);
     assert_eq!(client.events, [Event::StreamWritable(id, StreamTag(0))]);
     assert!(client.write(id, &[1; 900]) > 250);
+}
+
+#[test]
+fn a_writer_that_keeps_to_the_peers_limit_hears_when_that_rises() {
+    let mut client = End::ready(StreamsConfig {
+        send_buffer: 1_000,
+        stream_receive_window: 600,
+        ..StreamsConfig::new(Side::Client)
+    });
+    let id = client.streams.open(Dir::Uni).unwrap();
+    assert_eq!((client.write_within_limit(id, &[1; 900]), client.write_within_limit(id, &[1])), (600, 0));
+    let (payload, receipts) = client.packet(1_200);
+    let sent = frames(&payload);
+    assert!(matches!(sent[0], Frame::Stream { data, .. } if data.len() == 600), "{sent:?}");
+    assert_eq!(sent[1..], [Frame::StreamDataBlocked { id, limit: 600 }], "the peer is told");
+    assert_eq!(client.streams.send_state(), SendState::Blocked);
+    client.settle(&receipts, true);
+    assert!(client.events.is_empty(), "the buffer is free, the limit is not: {:?}", client.events);
+    raise(&mut client, id, 600);
+    assert!(client.events.is_empty(), "not raised");
+    raise(&mut client, id, 700);
+    assert_eq!(client.events.pop_front(), Some(Event::StreamWritable(id, StreamTag(0))));
+    assert_eq!(client.streams.send_state(), SendState::Nothing, "nobody waits for the limit now");
+    assert_eq!(client.write_within_limit(id, &[1; 900]), 100);
+    raise(&mut client, id, 2_000);
+    assert_eq!(client.events.pop_front(), Some(Event::StreamWritable(id, StreamTag(0))));
+    assert_eq!(client.write_within_limit(id, &[1; 1_200]), 900, "the send buffer bounds it as well");
+    raise(&mut client, id, 3_000);
+    assert!(client.events.is_empty(), "there is no room yet");
+    assert_eq!(client.write(id, &[1]), 0);
+    client.streams.finish(id).unwrap();
+    raise(&mut client, id, 4_000);
+    assert!(client.events.is_empty(), "nobody writes any more");
+}
+
+fn raise(end: &mut End, id: StreamId, limit: u64) {
+    let End { streams, budget, events, .. } = end;
+    streams.on_max_stream_data(id, limit, budget, events).unwrap();
 }
 
 #[test]

@@ -62,7 +62,7 @@ proptest! {
             match step {
                 Step::Write(size) => {
                     let mut bytes = Bytes::from(vec![3; size]);
-                    written += client.streams.write_chunk(id, &mut bytes).unwrap_or(0) as u64;
+                    written += client.streams.write_chunk(id, &mut bytes, Within::Buffer).unwrap_or(0) as u64;
                 }
                 Step::Finish => drop(client.streams.finish(id)),
                 Step::Packet(room) => {

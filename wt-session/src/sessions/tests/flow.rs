@@ -196,6 +196,26 @@ fn streams_that_wait_take_turns() {
 }
 
 #[test]
+fn a_stream_that_its_own_limit_holds_back_takes_no_credit_of_the_session() {
+    let mut duo = limited(small());
+    let ((node, end), _) = duo.ends(Side::Client);
+    let (unread, other) = (open(node, end, Dir::Uni), open(node, end, Dir::Uni));
+    assert_eq!(node.sessions.flush_preface(unread, end), Ok(true));
+    let header = end.bytes_written(unread).unwrap();
+    end.raise_stream_limit(header + 30);
+    assert_eq!((write(node, end, unread, 100), write(node, end, unread, 100)), (30, 0));
+    assert_eq!(node.sessions.data_left(other), Some(70));
+    assert_eq!((write(node, end, other, 100), node.sessions.data_left(other)), (30, Some(40)));
+    duo.run();
+    assert_eq!(writable(&duo.client), [], "nothing is raised, and it is not the session that blocks");
+    duo.pair.client.raise_stream_limit(header + 60);
+    duo.run();
+    assert_eq!(writable(&duo.client), [unread, other]);
+    let ((node, end), _) = duo.ends(Side::Client);
+    assert_eq!((write(node, end, unread, 100), write(node, end, other, 100)), (30, 10));
+}
+
+#[test]
 fn opening_waits_for_the_session_and_for_quic() {
     for side in BOTH {
         for dir in [Dir::Bidi, Dir::Uni] {
