@@ -5,7 +5,7 @@ mod virtual_common;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use virtual_common::{pattern, seconds};
 use wt_api::{
     AcceptOptions, CloseInfo, CongestionControl, DatagramsWritableOptions, ErrorCause, Reliability,
@@ -224,6 +224,28 @@ fn sessions_of_every_dialect_drain_when_their_server_shuts_down_and_go_on() {
                 network.now() - ended < Duration::from_millis(100),
                 "{dialect}: no timeout is waited for"
             );
+        });
+    }
+}
+
+/// A resource without WebTransport: draft 16 has a status of its own for it.
+#[test]
+fn a_resource_without_webtransport_is_told_in_the_words_of_each_dialect() {
+    for (at, dialect) in (0..).zip(Dialect::ALL) {
+        let network = Network::new(90 + at);
+        let (host, client) = (network.host("server"), network.host("client"));
+        drop(network.link(&host, &client, &LinkConfig::new()));
+        let builder = Server::builder().identity(network.identity(["server"])).only_dialect(dialect);
+        let server = host.enter(|| builder.build().unwrap());
+        let hash = server.certificate_hash().unwrap();
+        network.run(async {
+            let options = WebTransportOptions::new().server_certificate_hashes([hash]);
+            let asked = client.enter(|| WebTransport::new("https://server/", options).unwrap());
+            server.accept().await.unwrap().reject_unsupported(&[Method::GET]).await;
+            let error = asked.ready().await.unwrap_err();
+            let expected = if dialect == Dialect::Draft16 { 405 } else { 404 };
+            let told = matches!(error.cause(), ErrorCause::Status { status } if *status == expected);
+            assert!(told, "{dialect}: {error}");
         });
     }
 }

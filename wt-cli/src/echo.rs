@@ -1,7 +1,7 @@
 //! The service of `weft serve` and `weft demo`: WebTransport echo on /echo, a greeting and bytes over plain HTTP/3.
 
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use wt_api::{
     AcceptOptions, Body, HttpRequest, HttpResponse, ReceiveStream, Request, SendStream, SendStreamOptions,
     Server, WebTransport, WebTransportError,
@@ -11,6 +11,8 @@ use crate::lab;
 
 /// The path of the echo service.
 pub(crate) const PATH: &str = "/echo";
+/// How that can be asked for which is not WebTransport.
+const METHODS: [Method; 2] = [Method::GET, Method::HEAD];
 /// Bytes that one read takes at most.
 const CHUNK: usize = 64 * 1024;
 /// `/bytes/N` gives at most this many bytes.
@@ -25,10 +27,14 @@ pub(crate) async fn accept(server: &Server) {
 
 async fn serve(request: Request) {
     let remote = request.remote_address();
-    let path = request.path().to_owned();
+    let path = request.path().split('?').next().unwrap_or_default().to_owned();
     if path != PATH && path != lab::PATH {
         tracing::info!(%remote, path = request.path(), "no session at this path");
-        request.reject(StatusCode::NOT_FOUND).await;
+        if resource(&path).is_some() {
+            request.reject_unsupported(&METHODS).await;
+        } else {
+            request.reject(StatusCode::NOT_FOUND).await;
+        }
         return;
     }
     let options = if path == PATH { AcceptOptions::new() } else { lab::answer_to(&request) };
@@ -107,30 +113,35 @@ pub(crate) async fn copy(mut readable: ReceiveStream, mut writable: SendStream) 
     }
 }
 
-/// Answers plain HTTP/3 requests: GET of `/` and of `/bytes/N`.
+/// Answers plain HTTP/3 requests: GET and HEAD of `/` and of `/bytes/N`.
 pub(crate) fn http(request: &HttpRequest) -> HttpResponse {
-    let with_body = request.method == http::Method::GET;
-    if !with_body && request.method != http::Method::HEAD {
-        return HttpResponse::new(StatusCode::METHOD_NOT_ALLOWED);
-    }
     let path = request.path.split('?').next().unwrap_or_default();
-    let (content_type, size, body) = if path == "/" {
-        let text = Bytes::from_static(b"weft: WebTransport echo is at /echo, bytes are at /bytes/N\n");
-        ("text/plain; charset=utf-8", text.len() as u64, Body::Bytes(text))
-    } else if let Some(size) =
-        path.strip_prefix("/bytes/").and_then(|n| n.parse().ok()).filter(|n| *n <= MAX_BYTES)
-    {
-        ("application/octet-stream", size, Body::Iter(Box::new(zeros(size))))
-    } else {
+    let Some((content_type, size, body)) = resource(path) else {
         return HttpResponse::new(StatusCode::NOT_FOUND);
     };
+    let with_body = request.method == Method::GET;
+    if !with_body && request.method != Method::HEAD {
+        let mut response = HttpResponse::new(StatusCode::METHOD_NOT_ALLOWED);
+        response.headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
     let mut response = HttpResponse::new(StatusCode::OK);
-    response.headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
-    response.headers.insert(header::CONTENT_LENGTH, header::HeaderValue::from(size));
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     if with_body {
         response.body = body;
     }
     response
+}
+
+/// What is at a path without a query: its type, its size in bytes and itself.
+fn resource(path: &str) -> Option<(&'static str, u64, Body)> {
+    if path == "/" {
+        let text = Bytes::from_static(b"weft: WebTransport echo is at /echo, bytes are at /bytes/N\n");
+        return Some(("text/plain; charset=utf-8", text.len() as u64, Body::Bytes(text)));
+    }
+    let size = path.strip_prefix("/bytes/")?.parse().ok().filter(|size| *size <= MAX_BYTES)?;
+    Some(("application/octet-stream", size, Body::Iter(Box::new(zeros(size)))))
 }
 
 /// `size` zero bytes in slices of one buffer.

@@ -431,6 +431,12 @@ fn refusals_of_the_application_have_their_remedies() {
     assert_eq!((absent.status, absent.failed()), (Some(5), vec!["session"]), "{absent:#?}");
     let (_, fact, remedy) = absent.step("session");
     assert!(fact.contains("404") && remedy.contains("path"), "{absent:#?}");
+    let plain = diagnose("/", &[]);
+    let (_, fact, remedy) = plain.step("session");
+    assert_eq!(plain.failed(), ["session"]);
+    assert!(fact.contains("405") && fact.contains("GET, HEAD") && remedy.contains("path"), "{plain:#?}");
+    let queried = diagnose("/echo?room=7", &["--origin", "https://good.example"]);
+    assert_eq!(queried.status, Some(0), "the query belongs to the application: {queried:#?}");
     let foreign = diagnose("/echo", &["--origin", "https://bad.example"]);
     assert_eq!(foreign.status, Some(5));
     assert!(foreign.step("session").1.contains("403"), "{foreign:#?}");

@@ -3,6 +3,7 @@
 //! Pure functions of settings and transport parameters.
 
 use h3_core::{Settings, settings::id};
+use http::StatusCode;
 use quic_core::Side;
 
 use crate::{Refusal, flow::RaiseRule};
@@ -32,6 +33,15 @@ impl Dialect {
         match self {
             Self::Draft02 | Self::Draft07 | Self::Draft14 => TOKEN_OLD,
             Self::Draft16 => TOKEN_16,
+        }
+    }
+
+    /// The status with which a server refuses a session at a resource that does not support WebTransport (§3.2).
+    #[must_use]
+    pub const fn unsupported_status(self) -> StatusCode {
+        match self {
+            Self::Draft02 | Self::Draft07 | Self::Draft14 => StatusCode::NOT_FOUND,
+            Self::Draft16 => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
 

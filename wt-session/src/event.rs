@@ -3,12 +3,15 @@
 use bytes::Bytes;
 use h3_core::error::H3Error;
 use http::{
-    HeaderMap, StatusCode,
+    HeaderMap, HeaderValue, StatusCode,
     uri::{Authority, PathAndQuery},
 };
 use quic_core::{Dir, Priority, StreamId};
 
-use crate::{Dialect, Refusal, SessionError};
+use crate::{
+    Dialect, Refusal, SessionError,
+    protocols::{self, Form},
+};
 
 /// A session: the request stream whose extended CONNECT made it (§2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +69,8 @@ pub struct SessionRequest {
     pub headers: HeaderMap,
     /// The application protocols that the client offers, best first (§3.3).
     pub protocols: Vec<String>,
+    /// How the client wrote them.
+    pub protocol_form: Form,
     /// The rank that the client asks for by a `priority` field or an earlier `PRIORITY_UPDATE` (RFC 9218 §4): `urgency` 0
     /// (first) to 7 (last) and `incremental`; urgency 3, not incremental if it asks for none. It is meant for the whole
     /// session, and applied to the CONNECT stream only: streams and datagrams are the caller's to rank.
@@ -74,6 +79,15 @@ pub struct SessionRequest {
     pub dialect: Dialect,
     /// Why these.
     pub why: String,
+}
+
+impl SessionRequest {
+    /// The value of `WT-Protocol` that chooses a protocol, written as the client wrote it; `None` if it did not offer it.
+    #[must_use]
+    pub fn choice(&self, protocol: &str) -> Option<HeaderValue> {
+        self.protocols.iter().find(|offered| *offered == protocol)?;
+        protocols::choice_in(self.protocol_form, protocol)
+    }
 }
 
 /// An event, in the order in which it happened.

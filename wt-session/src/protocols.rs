@@ -1,8 +1,9 @@
-//! Application protocols (§3.3): lists and items of structured fields (RFC 9651) that hold strings.
+//! Application protocols (§3.3): lists and items of structured fields (RFC 9651) that hold strings, or tokens in drafts 10
+//! to 12.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{
-    BareItemFromInput, ItemSerializer, Parser, StringRef,
+    BareItemFromInput, ItemSerializer, Parser, StringRef, TokenRef,
     visitor::{EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor, ParameterVisitor},
 };
 
@@ -10,6 +11,17 @@ use sfv::{
 pub const WT_AVAILABLE_PROTOCOLS: HeaderName = HeaderName::from_static("wt-available-protocols");
 /// `WT-Protocol`: what the server chose.
 pub const WT_PROTOCOL: HeaderName = HeaderName::from_static("wt-protocol");
+
+/// How the names of protocols are written (RFC 9651 §3.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Form {
+    /// As strings, in quotes.
+    #[default]
+    String,
+    /// As tokens, which drafts 10 to 12 had.
+    Token,
+}
 
 /// The value of `WT-Available-Protocols`; `None` for an empty list, or a name that is not printable ASCII.
 #[must_use]
@@ -22,7 +34,16 @@ pub fn offer<S: AsRef<str>>(protocols: &[S]) -> Option<HeaderValue> {
 /// The value of `WT-Protocol`; `None` for a name that is not printable ASCII.
 #[must_use]
 pub fn choice(protocol: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(&item(protocol)?).ok()
+    choice_in(Form::String, protocol)
+}
+
+/// The same in another form; a token cannot be every name.
+pub(crate) fn choice_in(form: Form, protocol: &str) -> Option<HeaderValue> {
+    let value = match form {
+        Form::String => item(protocol)?,
+        Form::Token => ItemSerializer::new().bare_item(TokenRef::from_str(protocol).ok()?).finish(),
+    };
+    HeaderValue::from_str(&value).ok()
 }
 
 fn item(name: &str) -> Option<String> {
@@ -32,14 +53,19 @@ fn item(name: &str) -> Option<String> {
 /// The protocols that a request offers; empty if it offers none, or in another form than a list of strings.
 #[must_use]
 pub fn offered(headers: &HeaderMap) -> Vec<String> {
-    let mut list = Strings(Vec::new());
+    offered_in(Form::String, headers)
+}
+
+/// The same, of names in another form.
+pub(crate) fn offered_in(form: Form, headers: &HeaderMap) -> Vec<String> {
+    let mut list = List { form, names: Vec::new() };
     for value in headers.get_all(WT_AVAILABLE_PROTOCOLS) {
         // §3.3: one member of another type, and the whole field is ignored.
         if Parser::new(value.as_bytes()).parse_list_with_visitor(&mut list).is_err() {
             return Vec::new();
         }
     }
-    list.0
+    list.names
 }
 
 /// The protocol that a response chose; `None` if there is none, or in another form than a string.
@@ -52,51 +78,58 @@ pub fn chosen(headers: &HeaderMap) -> Option<String> {
     name
 }
 
-/// The field holds something else than strings.
+/// The field holds something else than names in its form.
 #[derive(Debug, thiserror::Error)]
-#[error("not a string")]
-struct NotAString;
+#[error("not a name")]
+struct NotAName;
 
-struct Strings(Vec<String>);
+struct List {
+    form: Form,
+    names: Vec<String>,
+}
 
-impl<'de> ListVisitor<'de> for Strings {
-    type Error = NotAString;
+impl<'de> ListVisitor<'de> for List {
+    type Error = NotAName;
 
-    fn entry(&mut self) -> Result<impl EntryVisitor<'de>, NotAString> {
-        Ok(PushString(&mut self.0))
+    fn entry(&mut self) -> Result<impl EntryVisitor<'de>, NotAName> {
+        Ok(Member(self))
     }
 }
 
-struct PushString<'a>(&'a mut Vec<String>);
+struct Member<'a>(&'a mut List);
 
-impl<'de> ItemVisitor<'de> for PushString<'_> {
-    type Error = NotAString;
+impl<'de> ItemVisitor<'de> for Member<'_> {
+    type Error = NotAName;
 
-    fn bare_item(self, item: BareItemFromInput<'de>) -> Result<impl ParameterVisitor<'de>, NotAString> {
-        self.0.push(string(&item)?);
+    fn bare_item(self, item: BareItemFromInput<'de>) -> Result<impl ParameterVisitor<'de>, NotAName> {
+        self.0.names.push(name(self.0.form, &item)?);
         Ok(Ignored)
     }
 }
 
-impl<'de> EntryVisitor<'de> for PushString<'_> {
-    fn inner_list(self) -> Result<impl InnerListVisitor<'de>, NotAString> {
-        Err::<Ignored, _>(NotAString)
+impl<'de> EntryVisitor<'de> for Member<'_> {
+    fn inner_list(self) -> Result<impl InnerListVisitor<'de>, NotAName> {
+        Err::<Ignored, _>(NotAName)
     }
 }
 
 struct OneString<'a>(&'a mut Option<String>);
 
 impl<'de> ItemVisitor<'de> for OneString<'_> {
-    type Error = NotAString;
+    type Error = NotAName;
 
-    fn bare_item(self, item: BareItemFromInput<'de>) -> Result<impl ParameterVisitor<'de>, NotAString> {
-        *self.0 = Some(string(&item)?);
+    fn bare_item(self, item: BareItemFromInput<'de>) -> Result<impl ParameterVisitor<'de>, NotAName> {
+        *self.0 = Some(name(Form::String, &item)?);
         Ok(Ignored)
     }
 }
 
-fn string(item: &BareItemFromInput<'_>) -> Result<String, NotAString> {
-    item.as_string().map(|name| name.as_str().to_owned()).ok_or(NotAString)
+fn name(form: Form, item: &BareItemFromInput<'_>) -> Result<String, NotAName> {
+    let name = match form {
+        Form::String => item.as_string().map(StringRef::as_str),
+        Form::Token => item.as_token().map(TokenRef::as_str),
+    };
+    name.map(str::to_owned).ok_or(NotAName)
 }
 
 #[cfg(test)]
@@ -127,6 +160,18 @@ mod tests {
             assert_eq!(chosen(&headers(&WT_PROTOCOL, &[value])).as_deref(), expected, "{value}");
         }
         assert_eq!(chosen(&headers(&WT_PROTOCOL, &[r#""a""#, r#""a""#])), None);
+    }
+
+    #[test]
+    fn lists_of_tokens_and_nothing_else() {
+        for (value, expected) in
+            [("a, b-1;q=1", &["a", "b-1"][..]), ("a, \"b\"", &[]), ("\"a\"", &[]), ("(a b)", &[])]
+        {
+            let map = headers(&WT_AVAILABLE_PROTOCOLS, &[value]);
+            assert_eq!(offered_in(Form::Token, &map), expected, "{value}");
+        }
+        assert_eq!(choice_in(Form::Token, "b-1").unwrap(), "b-1");
+        assert_eq!(choice_in(Form::Token, "two words"), None);
     }
 
     #[test]

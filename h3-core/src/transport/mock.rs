@@ -139,7 +139,8 @@ impl End {
     /// The peer permits so many bytes on each stream.
     pub fn raise_stream_limit(&mut self, limit: u64) {
         self.stream_limit = limit;
-        let room = |send: &Send| send.blocked && send.written < limit && (send.queue.len() as u64) < self.window;
+        let room =
+            |send: &Send| send.blocked && send.written < limit && (send.queue.len() as u64) < self.window;
         let due = |stream: &Stream| stream.send.as_ref().is_some_and(room);
         let ids: Vec<_> = self.streams.iter().filter(|(_, stream)| due(stream)).map(|(id, _)| *id).collect();
         for id in ids {

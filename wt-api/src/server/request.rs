@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::ALLOW};
 use quic_core::Dir;
 
 use super::Offer;
@@ -181,8 +181,9 @@ impl Request {
         // W3C: `protocol` tells the choice, not the fields.
         headers.remove(wt_session::protocols::WT_PROTOCOL);
         let told = Arc::new(headers.clone());
-        let protocol = options.protocol.filter(|protocol| self.request.protocols.contains(protocol));
-        if let Some(value) = protocol.as_deref().and_then(wt_session::protocols::choice) {
+        let choice = options.protocol.as_deref().and_then(|protocol| self.request.choice(protocol));
+        let protocol = options.protocol.filter(|_| choice.is_some());
+        if let Some(value) = choice {
             headers.insert(wt_session::protocols::WT_PROTOCOL, value);
         }
         shared.command(Command::Accept(options.status, headers))?;
@@ -206,6 +207,19 @@ impl Request {
     #[allow(clippy::unused_async, reason = "as accept")]
     pub async fn reject_with(mut self, status: StatusCode, headers: HeaderMap) {
         self.answer_with(status, headers);
+    }
+
+    /// Refuses because the resource at this path has no WebTransport, only these methods: with 405 and `allow`, and with 404
+    /// to clients of drafts before 16 (webtransport-http3 §3.2; RFC 9110 §15.5.6). Cancel safe.
+    pub async fn reject_unsupported(self, methods: &[Method]) {
+        let status = self.request.dialect.unsupported_status();
+        let mut headers = HeaderMap::new();
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            // The names of methods are tokens.
+            headers.extend(HeaderValue::from_str(&methods.join(", ")).ok().map(|value| (ALLOW, value)));
+        }
+        self.reject_with(status, headers).await;
     }
 
     /// Refuses with 429: there are too many sessions, of this client or of all. It may try again later.

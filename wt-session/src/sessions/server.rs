@@ -12,7 +12,7 @@ use super::{Sessions, parameters};
 use crate::{
     AcceptError, Dialect, Event, Refusal, SessionId, SessionRequest, codes,
     dialect::{Negotiated, RESPONSE_HEADER_02, RESPONSE_VALUE_02, negotiate},
-    protocols,
+    protocols::{self, Form},
     session::{Session, State},
 };
 
@@ -177,9 +177,11 @@ fn check_head(head: &RequestHead, agreed: Negotiated, strict: bool) -> Result<Ne
 
 fn session_request(head: RequestHead, priority: Priority, dialect: Dialect, why: String) -> SessionRequest {
     let origin = head.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    let (protocol_form, protocols) = offer_of(&head, dialect);
     SessionRequest {
         origin: origin.map(str::to_owned),
-        protocols: protocols::offered(&head.headers),
+        protocols,
+        protocol_form,
         // Both are there: `check_head`.
         authority: head.authority.unwrap_or_else(|| http::uri::Authority::from_static("")),
         path: head.path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/")),
@@ -188,4 +190,13 @@ fn session_request(head: RequestHead, priority: Priority, dialect: Dialect, why:
         dialect,
         why,
     }
+}
+
+/// The application protocols that a client offers. Drafts 10 to 12 wrote tokens.
+fn offer_of(head: &RequestHead, dialect: Dialect) -> (Form, Vec<String>) {
+    let strings = protocols::offered(&head.headers);
+    if dialect == Dialect::Draft07 && strings.is_empty() {
+        return (Form::Token, protocols::offered_in(Form::Token, &head.headers));
+    }
+    (Form::String, strings)
 }

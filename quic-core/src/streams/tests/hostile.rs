@@ -55,7 +55,7 @@ fn call(end: &mut End, kind: u8, id: StreamId, size: usize) {
         1 => drop(streams.read(id, size, budget, *now, RTT)),
         2 => {
             let within = if size.is_multiple_of(2) { Within::Buffer } else { Within::PeerLimit };
-            drop(streams.write_chunk(id, &mut Bytes::from(vec![2; size]), within));
+            let _ = streams.write_chunk(id, &mut Bytes::from(vec![2; size]), within);
         }
         3 => drop(streams.finish(id)),
         4 => drop(streams.reset(id, 6, size as u64)),

@@ -79,7 +79,8 @@ fn fields(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> Option<S
 
 /// Whether a field of a refusal says who refused, why, or what to do.
 fn explains(name: &HeaderName) -> bool {
-    [header::RETRY_AFTER, header::SERVER, header::LOCATION, header::WWW_AUTHENTICATE].contains(name)
+    [header::ALLOW, header::RETRY_AFTER, header::SERVER, header::LOCATION, header::WWW_AUTHENTICATE]
+        .contains(name)
         || name.as_str().starts_with("wt-")
         || name.as_str().starts_with("sec-webtransport-")
 }

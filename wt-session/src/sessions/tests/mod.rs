@@ -311,8 +311,13 @@ impl Rig {
 
     /// The peer is a client and asks.
     fn ask(&mut self, token: &'static str) -> StreamId {
+        self.ask_with(token, HeaderMap::new())
+    }
+
+    fn ask_with(&mut self, token: &'static str, headers: HeaderMap) -> StreamId {
         let mut head =
             RequestHead::new(http::Method::CONNECT, "a.test".parse().unwrap(), "/".parse().unwrap());
+        head.headers = headers;
         head.protocol = h3_core::Protocol::new(Bytes::from_static(token.as_bytes()));
         let stream = self.peer.send_request(&head, false, &mut self.pair.client).unwrap();
         self.run();

@@ -385,6 +385,28 @@ fn w18_application_protocols() {
     }
 }
 
+/// Drafts 10 to 12 wrote tokens: they are answered as they ask, and ignored by all other drafts.
+#[test]
+fn w18_protocols_in_the_form_of_tokens() {
+    for dialect in DIALECTS {
+        for (offer, expected, answer) in [
+            ("a, b", dialect == Dialect::Draft07, "b"),
+            ("\"a\", \"b\"", true, "\"b\""),
+            ("a, \"b\"", false, ""),
+        ] {
+            let mut rig = Rig::new(Side::Server, &config_of(dialect), settings_of(dialect));
+            let headers = [(protocols::WT_AVAILABLE_PROTOCOLS, offer.parse().unwrap())].into_iter().collect();
+            rig.ask_with(dialect.token(), headers);
+            let [Event::Incoming { request, .. }] = &rig.node.events[..] else { panic!("{dialect}") };
+            let names: &[&str] = if expected { &["a", "b"] } else { &[] };
+            assert_eq!(request.protocols, names, "{dialect} {offer}");
+            let choice = request.choice("b");
+            assert_eq!(choice.as_ref().map(|value| value.to_str().unwrap()), expected.then_some(answer));
+            assert_eq!(request.choice("c"), None, "not offered");
+        }
+    }
+}
+
 /// Of one that requires a protocol: no answer, and one that is not a string, end the session as well.
 #[test]
 fn w18_a_protocol_that_is_required() {
