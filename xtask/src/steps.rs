@@ -133,7 +133,7 @@ fn aioquic() -> Outcome {
 
 fn chromium() -> Outcome {
     match tools::chromium() {
-        Ok(browser) => run(end_to_end(&["chromium", "chromium_experimental"])
+        Ok(browser) => run(end_to_end(&["chromium", "chromium_experimental", "demo_page"])
             .env("WEFT_CHROMIUM", browser.chromium)
             .env("WEFT_CHROMEDRIVER", browser.chromedriver)),
         Err(why) => Outcome::Skipped(why),

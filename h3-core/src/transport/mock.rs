@@ -56,6 +56,8 @@ struct Stream {
 pub struct End {
     side: Side,
     streams: BTreeMap<StreamId, Stream>,
+    /// Streams whose resets and stops wait, and the streams that they wait for.
+    held: BTreeMap<StreamId, StreamId>,
     opened: [u64; 2],
     remote_opened: [u64; 2],
     datagrams_out: VecDeque<Bytes>,
@@ -88,6 +90,7 @@ impl End {
         Self {
             side,
             streams: BTreeMap::new(),
+            held: BTreeMap::new(),
             opened: [0; 2],
             remote_opened: [0; 2],
             datagrams_out: VecDeque::new(),
@@ -115,6 +118,16 @@ impl End {
                 ..Stream::default()
             }
         })
+    }
+
+    fn is_held(&self, id: StreamId) -> bool {
+        let sends = |until| {
+            self.streams
+                .get(until)
+                .and_then(|stream| stream.send.as_ref())
+                .is_some_and(|send| !send.end_delivered)
+        };
+        self.held.get(&id).is_some_and(sends)
     }
 
     fn notify(&mut self, id: StreamId, event: fn(StreamId, StreamTag) -> Event) {
@@ -316,6 +329,10 @@ impl Transport for End {
         Ok(())
     }
 
+    fn hold_back(&mut self, id: StreamId, until: StreamId) {
+        self.held.insert(id, until);
+    }
+
     fn set_tag(&mut self, id: StreamId, tag: StreamTag) {
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.tag = tag;
@@ -472,10 +489,13 @@ fn carry(from: &mut End, to: &mut End, max: usize) -> bool {
 }
 
 fn carry_stream(from: &mut End, to: &mut End, id: StreamId, max: usize) -> bool {
-    let limit = from.stream_limit;
+    let (limit, held) = (from.stream_limit, from.is_held(id));
     let Some(send) = from.stream(id).send.as_mut() else { return false };
     if std::mem::take(&mut send.answering) {
         return true;
+    }
+    if held && send.reset.is_some() {
+        return false;
     }
     let part = send.queue.split_to(max.min(send.queue.len()));
     send.delivered += part.len() as u64;
@@ -514,7 +534,8 @@ fn carry_stream(from: &mut End, to: &mut End, id: StreamId, max: usize) -> bool 
 }
 
 fn carry_stop(from: &mut End, to: &mut End, id: StreamId) -> bool {
-    let Some(recv) = from.stream(id).recv.as_mut() else { return false };
+    let held = from.is_held(id);
+    let Some(recv) = from.stream(id).recv.as_mut().filter(|_| !held) else { return false };
     let (Some(code), false) = (recv.stop, recv.stop_delivered) else { return false };
     recv.stop_delivered = true;
     to.announce(id);

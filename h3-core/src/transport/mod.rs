@@ -39,6 +39,9 @@ pub trait Transport {
     fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError>;
     /// Asks the peer to stop sending; what is there and what comes is discarded.
     fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError>;
+    /// Lets the frames of a later reset or stop of `id` wait until everything written to `until`, and its end, has been
+    /// acknowledged. They take effect here at once; nothing waits if `until` has nothing to send any more.
+    fn hold_back(&mut self, id: StreamId, until: StreamId);
     /// Marks a stream; later events carry the mark.
     fn set_tag(&mut self, id: StreamId, tag: StreamTag);
     /// Ranks a stream's data among others.

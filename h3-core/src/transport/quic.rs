@@ -58,6 +58,10 @@ impl Transport for ConnTransport<'_> {
         self.conn.stop_sending(id, code)
     }
 
+    fn hold_back(&mut self, id: StreamId, until: StreamId) {
+        self.conn.hold_back(id, until);
+    }
+
     fn set_tag(&mut self, id: StreamId, tag: StreamTag) {
         self.conn.set_tag(id, tag);
     }

@@ -73,6 +73,13 @@ impl Connection {
         self.streams.stop_sending(id, code, &mut self.budget)
     }
 
+    /// Lets the peer hear of the end of a stream after that of another: a reset or a stop of `id`, made from now on, takes
+    /// effect here at once, but its frame waits until everything written to `until`, and its end, has been acknowledged.
+    /// Nothing waits if `until` has nothing to send any more.
+    pub fn hold_back(&mut self, id: StreamId, until: StreamId) {
+        self.streams.hold_back(id, until);
+    }
+
     /// Puts a mark on a stream that its events carry. False if the stream is gone.
     pub fn set_tag(&mut self, id: StreamId, tag: StreamTag) -> bool {
         self.streams.set_tag(id, tag)

@@ -166,6 +166,17 @@ impl Streams {
         Ok(())
     }
 
+    /// RESET_STREAM and STOP_SENDING of a stream wait until the sending part of `until` is done: all that was written to it,
+    /// and its end, have arrived. What they are about happens at once. Nothing is held for a part that is done.
+    pub(crate) fn hold_back(&mut self, id: StreamId, until: StreamId) {
+        let (Some(slot), Some(by)) = (self.slot(id), self.slot(until)) else { return };
+        let Some(holding) = self.table.get_mut(by).filter(|stream| stream.send.is_some()) else { return };
+        holding.holds = true;
+        if let Some(stream) = self.table.get_mut(slot) {
+            stream.held_by = Some(by);
+        }
+    }
+
     /// Puts a mark on the stream, which its events carry. False if the stream is gone.
     pub(crate) fn set_tag(&mut self, id: StreamId, tag: StreamTag) -> bool {
         let slot = self.slot(id);

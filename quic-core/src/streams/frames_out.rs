@@ -123,7 +123,7 @@ impl Streams {
     fn write_stream_control(&mut self, slot: u32, writer: &mut FrameWriter<'_>) -> bool {
         let Some(stream) = self.table.get_mut(slot) else { return true };
         let id = stream.id;
-        if stream.pending & pending::RESET != 0 {
+        if stream.may_send(pending::RESET) {
             let reset = stream.send.as_ref().and_then(SendHalf::reset_to_send);
             if let Some(reset) = reset {
                 let (code, final_size, reliable_size) = (reset.code, reset.final_size, reset.reliable_size);
@@ -142,7 +142,7 @@ impl Streams {
             // If it has to wait for data, sending the data asks again.
             stream.pending &= !pending::RESET;
         }
-        if stream.pending & pending::STOP != 0 {
+        if stream.may_send(pending::STOP) {
             let code = stream.recv.as_ref().filter(|recv| recv.final_size().is_none());
             if let Some(code) = code.and_then(super::RecvHalf::stopped)
                 && !writer.frame(&Frame::StopSending { id, code }, Receipt::StopSending { slot })
@@ -151,7 +151,7 @@ impl Streams {
             }
             stream.pending &= !pending::STOP;
         }
-        if stream.pending & pending::MAX_DATA != 0 {
+        if stream.may_send(pending::MAX_DATA) {
             if let Some(recv) = stream.recv.as_mut().filter(|recv| recv.wants_data()) {
                 let frame = Frame::MaxStreamData { id, limit: recv.window.next_limit() };
                 if !writer.frame(&frame, Receipt::MaxStreamData { slot }) {
@@ -161,7 +161,7 @@ impl Streams {
             }
             stream.pending &= !pending::MAX_DATA;
         }
-        if stream.pending & pending::BLOCKED != 0 {
+        if stream.may_send(pending::BLOCKED) {
             if let Some(limit) = stream.send.as_ref().and_then(SendHalf::blocked_limit) {
                 let frame = Frame::StreamDataBlocked { id, limit };
                 if !writer.frame(&frame, Receipt::StreamDataBlocked { slot }) {
@@ -318,6 +318,19 @@ impl Streams {
         }
     }
 
+    /// All of a stream has arrived, for which others were held back.
+    fn release_held(&mut self, by: u32) {
+        for slot in self.table.slots() {
+            if let Some(stream) = self.table.get_mut(slot)
+                && stream.held_by == Some(by)
+            {
+                stream.held_by = None;
+                let pending = stream.pending;
+                self.want(slot, pending);
+            }
+        }
+    }
+
     /// Events of a sending part, and its end.
     pub(super) fn after_sending(&mut self, slot: u32, out: &mut VecDeque<Event>) {
         let Some(stream) = self.table.get_mut(slot) else { return };
@@ -325,6 +338,9 @@ impl Streams {
         if send.is_done() {
             stream.send = None;
             out.push_back(Event::StreamSent(stream.id, stream.tag));
+            if std::mem::take(&mut stream.holds) {
+                self.release_held(slot);
+            }
             self.activate(slot);
             self.retire(slot);
         } else if send.take_writable(self.config.send_buffer) {

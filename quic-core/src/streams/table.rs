@@ -46,6 +46,10 @@ pub(super) struct Stream {
     pub(super) recv: Option<RecvHalf>,
     /// Bits of [`pending`].
     pub(super) pending: u8,
+    /// The slot of the stream before whose end no RESET and no STOP of this one is sent.
+    pub(super) held_by: Option<u32>,
+    /// Other streams are held by this one.
+    pub(super) holds: bool,
     /// The slot is in the queue of control frames.
     pub(super) in_control_queue: bool,
     /// The slot is in the schedule.
@@ -65,6 +69,8 @@ impl Stream {
             send,
             recv,
             pending: 0,
+            held_by: None,
+            holds: false,
             in_control_queue: false,
             scheduled: false,
             waits_for_credit: false,
@@ -72,10 +78,16 @@ impl Stream {
         }
     }
 
+    /// Whether a frame is pending, and not held back.
+    pub(super) fn may_send(&self, bit: u8) -> bool {
+        let held = self.held_by.is_some() && bit & (pending::RESET | pending::STOP) != 0;
+        self.pending & bit != 0 && !held
+    }
+
     /// Whether a pending frame would still be written: time may have overtaken it.
     pub(super) fn wants_control(&self) -> bool {
         let (send, recv) = (self.send.as_ref(), self.recv.as_ref());
-        let due = |bit, is_due: bool| self.pending & bit != 0 && is_due;
+        let due = |bit, is_due: bool| self.may_send(bit) && is_due;
         due(pending::RESET, send.is_some_and(|send| send.reset_to_send().is_some()))
             || due(pending::STOP, recv.is_some_and(|recv| recv.final_size().is_none()))
             || due(pending::MAX_DATA, recv.is_some_and(RecvHalf::wants_data))

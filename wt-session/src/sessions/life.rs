@@ -20,7 +20,8 @@ const READ: usize = 16 * 1024;
 
 impl Sessions {
     /// Closes a session with a code and a reason, which is cut to 1024 bytes at a character boundary. Its streams are
-    /// reset at once: who wants finished data to arrive waits for `Sent` first. `Closed` follows, then `Finished`.
+    /// reset at once, of which the peer hears when it has acknowledged the close: who wants finished data to arrive waits
+    /// for `Sent` first. `Closed` follows, then `Finished`.
     pub fn close<T: Transport>(
         &mut self,
         session: SessionId,
@@ -34,6 +35,7 @@ impl Sessions {
                 entry.out.push_back(capsules::close(&info));
                 // §6: the end follows at once.
                 entry.fin = true;
+                self.hold_streams(session, t);
                 self.end(session, Ok(info), false, false, t);
                 self.flush_capsules(session, h3, t);
             }

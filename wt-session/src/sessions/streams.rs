@@ -206,7 +206,10 @@ impl Sessions {
             Fate::Wait => self.refuse_counted(stream, session, t),
             // No session will ever be there.
             Fate::Plain => refuse_stream(stream, WT_BUFFERED_STREAM_REJECTED, t),
-            Fate::Gone => refuse_stream(stream, WT_SESSION_GONE, t),
+            Fate::Gone => {
+                t.hold_back(stream, session.0);
+                refuse_stream(stream, WT_SESSION_GONE, t);
+            }
         }
     }
 
@@ -266,6 +269,14 @@ impl Sessions {
     pub(super) fn drop_early<T: Transport>(&mut self, session: SessionId, code: u64, t: &mut T) {
         let waited = self.early.take(session);
         waited.streams.iter().for_each(|early| refuse_stream(early.stream, code, t));
+    }
+
+    /// This end closes the session: the peer is to hear of that, and why, before it hears that the streams are gone.
+    /// Chromium can lose the code and the reason else.
+    pub(super) fn hold_streams<T: Transport>(&self, session: SessionId, t: &mut T) {
+        for (stream, _) in self.streams.iter().filter(|(_, stream)| stream.session == session) {
+            t.hold_back(*stream, session.0);
+        }
     }
 
     /// The session is over (§6): its streams go. After a clean close by the peer, those that the peer had ended stay

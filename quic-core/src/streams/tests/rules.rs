@@ -418,6 +418,55 @@ fn raise(end: &mut End, id: StreamId, limit: u64) {
 }
 
 #[test]
+fn what_is_held_back_goes_when_the_other_stream_has_arrived() {
+    let mut client = End::client();
+    let [last_word, both, uni, done] =
+        [Dir::Bidi, Dir::Bidi, Dir::Uni, Dir::Uni].map(|dir| client.streams.open(dir).unwrap());
+    for id in [last_word, both, uni] {
+        client.write(id, &[1; 10]);
+    }
+    client.streams.finish(done).unwrap();
+    let (_, receipts) = client.packet(1_200);
+    client.write(uni, &[2; 10]);
+    for id in [both, uni, done] {
+        client.streams.hold_back(id, last_word);
+    }
+    client.settle(&receipts, true);
+    assert_eq!(client.events.drain(..).collect::<Vec<_>>(), [Event::StreamSent(done, StreamTag(0))]);
+    for id in [both, uni] {
+        client.streams.reset(id, 5, 0).unwrap();
+    }
+    let End { streams, budget, .. } = &mut client;
+    streams.stop_sending(both, 6, budget).unwrap();
+    assert_eq!(client.streams.finish(uni), Err(WriteError::Closed), "here it holds at once");
+    assert!(!client.streams.wants().any(), "nor is what was written sent any more");
+    client.streams.finish(last_word).unwrap();
+    let (payload, lost) = client.packet(1_200);
+    assert!(matches!(frames(&payload)[..], [Frame::Stream { fin: true, .. }]), "{:?}", frames(&payload));
+    client.settle(&lost, false);
+    let (payload, receipts) = client.packet(1_200);
+    assert_eq!(frames(&payload).len(), 1);
+    client.settle(&receipts, true);
+    let (payload, receipts) = client.packet(1_200);
+    let resets = [
+        Frame::ResetStream { id: both, code: 5, final_size: 10 },
+        Frame::StopSending { id: both, code: 6 },
+        Frame::ResetStream { id: uni, code: 5, final_size: 10 },
+    ];
+    let mut sent = frames(&payload);
+    sent.sort_by_key(|frame| resets.iter().position(|expected| expected == frame));
+    assert_eq!(sent, resets);
+    client.settle(&receipts, false);
+    assert_eq!(frames(&client.packet(1_200).0).len(), 3, "those that were lost wait for nothing");
+    // The stream to wait for has arrived, or is unknown: nothing is held.
+    let other = client.streams.open(Dir::Uni).unwrap();
+    client.streams.hold_back(other, last_word);
+    client.streams.hold_back(other, done);
+    client.streams.reset(other, 7, 0).unwrap();
+    assert_eq!(frames(&client.packet(1_200).0), [Frame::ResetStream { id: other, code: 7, final_size: 0 }]);
+}
+
+#[test]
 fn a_reliable_reset_sends_its_data_first_and_again_until_acknowledged() {
     let mut client = End::client();
     let id = client.streams.open(Dir::Uni).unwrap();

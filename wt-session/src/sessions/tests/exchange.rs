@@ -248,7 +248,7 @@ fn close_carries_code_and_reason() {
             let sent = node.sessions.send_datagram(id(0), Bytes::new(), &mut node.h3, end);
             assert_eq!(sent, Err(crate::DatagramError::SessionGone));
             duo.run();
-            // The reset of this one came before the capsule: it is there to be read.
+            // It went with the session.
             let (_, (peer, peer_end)) = duo.ends(side);
             assert_eq!(peer_end.reset_received(lost), Some(GONE));
             assert_eq!(peer.read_all(lost, peer_end).1, Err(StreamError::SessionGone));
@@ -267,6 +267,37 @@ fn close_carries_code_and_reason() {
             duo.connect();
             assert!(duo.server.has("incoming"));
         }
+    }
+}
+
+/// Chromium can lose the code and the reason of a close that comes with resets.
+#[test]
+fn the_peer_hears_of_a_close_before_it_hears_of_its_streams() {
+    for side in BOTH {
+        let mut duo = Duo::established(Dialect::Draft14);
+        let ((node, end), (peer, peer_end)) = duo.ends(side);
+        let ours = node.sessions.open(id(0), Dir::Bidi, end).unwrap().unwrap();
+        let theirs = peer.sessions.open(id(0), Dir::Bidi, peer_end).unwrap().unwrap();
+        for (node, end, stream) in [(node, end, ours), (peer, peer_end, theirs)] {
+            node.sessions.write(stream, &mut Bytes::from_static(b"data"), end).unwrap();
+        }
+        duo.run();
+        let ((node, end), _) = duo.ends(side);
+        node.sessions.close(id(0), CloseInfo { code: 7, reason: "because".into() }, &mut node.h3, end);
+        let gone = node.sessions.write(ours, &mut Bytes::from_static(b"more"), end);
+        assert_eq!(gone, Err(StreamError::SessionGone), "here it is over at once");
+        let mut steps = 0;
+        while duo.pair.deliver(1) {
+            let (_, (_, peer_end)) = duo.ends(side);
+            let told = [ours, theirs].map(|id| (peer_end.reset_received(id), peer_end.stop_received(id)));
+            if peer_end.finish_received(id(0).0) {
+                assert_eq!(told, [(Some(GONE), Some(GONE)); 2]);
+                break;
+            }
+            assert_eq!(told, [(None, None); 2], "after {steps} bytes");
+            steps += 1;
+        }
+        assert!(steps > 10, "{steps}");
     }
 }
 
