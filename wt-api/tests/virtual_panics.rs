@@ -232,10 +232,10 @@ impl Controller for Faulty {
     }
 }
 
-/// A server that takes two connections at once, and a client's host.
+/// A server that takes two connections at once, with little memory, and a client's host.
 fn build(network: &Network, builder: ServerBuilder) -> (Host, Arc<Server>, Host) {
     let (host, client) = (network.host("server"), network.host("client"));
-    let server = host.enter(|| builder.max_connections(2).build().unwrap());
+    let server = host.enter(|| builder.max_connections(2).memory_budget(512 << 10).build().unwrap());
     (host, Arc::new(server), client)
 }
 
@@ -292,7 +292,8 @@ fn fails_alone(
     client.run(async {
         let first = connect("server", good.clone()).await.unwrap();
         works(&first).await;
-        for _ in 0..3 {
+        // More of them than there is memory for together.
+        for _ in 0..20 {
             network.within(seconds(2), fail()).await.expect("heard at once");
         }
         works(&first).await;
