@@ -42,7 +42,8 @@ pub use cids::{CidChange, CidFactory};
 pub use config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig};
 pub use connection::{Connection, Transmit};
 pub use endpoint::{
-    AcceptError, Admission, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming, Response,
+    AcceptError, Admission, Caller, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming,
+    Response,
 };
 pub use event::{DatagramOptions, Event, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId};

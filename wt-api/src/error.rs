@@ -170,6 +170,13 @@ pub enum ErrorCause {
     /// The QUIC connection ended.
     #[error("the connection ended: {0}")]
     Connection(#[from] ConnectionError),
+    /// Code of the application panicked where this library called it while it served the connection: a certificate verifier,
+    /// a resolver, a key log or another part of its rustls configuration, a congestion controller, a waker. The connection
+    /// ended, no other one did. With the panic's message, if that is a text.
+    #[error(
+        "application code panicked in a callback of the connection, which ended: {0}; mend the verifier, resolver, key log, congestion controller or other code that was called"
+    )]
+    CallbackPanicked(Arc<str>),
     /// The peer broke a rule of HTTP/3.
     #[error("the connection ended: {0}")]
     Http3(#[from] h3_core::H3Error),

@@ -188,7 +188,9 @@ impl WebTransportOptions {
         DangerousOptions(self)
     }
 
-    /// Uses this rustls configuration; it must allow TLS 1.3. The ALPN protocol is set to `h3` if it names none.
+    /// Uses this rustls configuration; it must allow TLS 1.3. The ALPN protocol is set to `h3` if it names none. If its
+    /// verifier, key log or another part of it panics, the connection alone ends
+    /// ([`ErrorCause::CallbackPanicked`](crate::ErrorCause::CallbackPanicked)).
     pub fn rustls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.trust = Trust::Rustls(config);
         self
@@ -234,7 +236,8 @@ impl WebTransportOptions {
         self
     }
 
-    /// Limits, windows and timers of the QUIC connection.
+    /// Limits, windows and timers of the QUIC connection. A congestion controller of the application's own that panics
+    /// ends this connection alone.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
         self

@@ -145,6 +145,9 @@ impl Snapshot {
 /// The path owns what is in flight, the MTU, ECN validation, round-trip times and samples; a controller is a
 /// function of the numbers it is given. It sees no clock but `now`, and everything it does must follow from
 /// its calls. [`super::kit`] holds a controller to the invariants.
+///
+/// A panic leaves the connection unusable: who drives it may catch the panic, call
+/// [`Connection::farewell`](crate::Connection::farewell) and drop it. The driver of `wt-api` does so.
 pub trait Controller: Send + fmt::Debug {
     /// A packet left.
     fn on_sent(&mut self, now: Timestamp, packet: &SentPacket) {
@@ -230,7 +233,8 @@ pub trait Controller: Send + fmt::Debug {
     fn snapshot(&self) -> Snapshot;
 }
 
-/// Makes controllers, one per path. A user's controller comes into a connection through this.
+/// Makes controllers, one per path. A user's controller comes into a connection through this. A panic counts as one of a
+/// [`Controller`].
 pub trait ControllerFactory: Send + Sync + fmt::Debug {
     /// A controller for a new path whose datagrams have up to `mtu` bytes.
     fn build(&self, now: Timestamp, mtu: u16) -> Box<dyn Controller>;

@@ -64,7 +64,7 @@ impl Connection {
         (size > 0).then(|| self.transmit(ecn, size, segment_size))
     }
 
-    fn transmit(&self, ecn: Ecn, size: usize, segment_size: usize) -> Transmit {
+    pub(super) fn transmit(&self, ecn: Ecn, size: usize, segment_size: usize) -> Transmit {
         Transmit { remote: self.path.remote, local_ip: self.path.local_ip, ecn, size, segment_size }
     }
 
@@ -129,7 +129,7 @@ impl Connection {
         Some(size)
     }
 
-    fn interest(&self, space: Space, now: Timestamp) -> Interest {
+    pub(super) fn interest(&self, space: Space, now: Timestamp) -> Interest {
         let has_keys = self.keyring.has(space);
         if !has_keys || self.life.is_closed() {
             return Interest::default();

@@ -11,6 +11,7 @@ mod close;
 mod dispatch;
 mod early;
 mod egress;
+mod farewell;
 mod flood;
 mod grease;
 mod ingress;

@@ -219,15 +219,13 @@ impl Connection {
         let _ = w.frame(&frame, Receipt::Nothing);
     }
 
-    /// Seals a packet, its frames extended with PADDING to reach `sealed_end`, and notes it as sent.
-    pub(super) fn seal_packet(
+    /// Seals a packet, its frames extended with PADDING to reach `sealed_end`; its size.
+    pub(super) fn protect(
         &mut self,
-        mut packet: OpenPacket,
+        packet: &mut OpenPacket,
         buf: &mut [u8],
         sealed_end: Option<usize>,
-        ecn: Ecn,
-        now: Timestamp,
-    ) {
+    ) -> usize {
         if let Some(end) = sealed_end.map(|end| end - TAG_SIZE).filter(|end| *end > packet.end) {
             buf[packet.end..end].fill(0);
             packet.end = end;
@@ -246,6 +244,19 @@ impl Connection {
         let size = bytes.len();
         let sealed = self.keyring.seal(packet.space, packet.place, bytes);
         debug_assert!(sealed, "packets are planned only where there are keys");
+        size
+    }
+
+    /// Seals a packet as [`protect`](Self::protect) does, and notes it as sent.
+    pub(super) fn seal_packet(
+        &mut self,
+        mut packet: OpenPacket,
+        buf: &mut [u8],
+        sealed_end: Option<usize>,
+        ecn: Ecn,
+        now: Timestamp,
+    ) {
+        let size = self.protect(&mut packet, buf, sealed_end);
         self.path.on_marked(ecn);
         let in_flight = self.recovery.in_flight();
         let rate = if packet.in_flight {

@@ -92,11 +92,25 @@ impl Incoming {
         self.meta.remote
     }
 
+    /// Who asks.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller { meta: self.meta, dcid: self.dcid, scid: self.scid }
+    }
+
     /// Whether a Retry has proved that the client receives at its address.
     #[must_use]
     pub fn is_validated(&self) -> bool {
         self.before_retry.is_some()
     }
+}
+
+/// Who sent a client's first datagram: what an answer needs when the [`Incoming`] itself is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    meta: DatagramMeta,
+    dcid: ConnectionId,
+    scid: ConnectionId,
 }
 
 /// What is best done with a client, by [`Endpoint::admission`].
@@ -355,6 +369,14 @@ impl Endpoint {
     pub fn refuse(&mut self, incoming: &Incoming) -> Response {
         let bytes = stateless::close(&incoming.dcid, &incoming.scid, TransportErrorCode::CONNECTION_REFUSED);
         Response { remote: incoming.meta.remote, local_ip: incoming.meta.local_ip, bytes }
+    }
+
+    /// Answers with `INTERNAL_ERROR` (RFC 9000 §20.1) a client whose connection came to nothing, because code of the
+    /// application panicked in [`accept`](Self::accept). Of such a call the endpoint keeps nothing.
+    #[must_use]
+    pub fn fail(&mut self, caller: &Caller) -> Response {
+        let bytes = stateless::close(&caller.dcid, &caller.scid, TransportErrorCode::INTERNAL_ERROR);
+        Response { remote: caller.meta.remote, local_ip: caller.meta.local_ip, bytes }
     }
 
     /// Takes what [`Connection::poll_cid_change`] told.

@@ -355,8 +355,17 @@ impl Conn {
         self.drain_streams(None, now);
         self.deliver_datagrams();
         let cause = self.cause_of(error);
-        self.over = true;
         self.failure.get_or_insert_with(|| cause.clone());
+        self.tell_end(&cause);
+        (self.rest_until, self.look_at) = (None, None);
+        self.fail_everything(&cause);
+    }
+
+    /// The attempts of a client, or the server, hear once that this connection is over.
+    pub(super) fn tell_end(&mut self, cause: &ErrorCause) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
         match &self.role {
             Role::Client { race, .. } if !self.started => {
                 race.fail(self.quic.remote_address(), cause.clone());
@@ -364,8 +373,6 @@ impl Conn {
             Role::Server(server) => server.connection_ended(),
             Role::Client { .. } => {}
         }
-        (self.rest_until, self.look_at) = (None, None);
-        self.fail_everything(&cause);
     }
 
     fn cause_of(&self, error: &ConnectionError) -> ErrorCause {
@@ -451,15 +458,19 @@ impl Conn {
             self.leave_pool();
         }
         self.fail_gets(&error);
-        if let Role::Client { job, .. } = &self.role
-            && self.started
-        {
-            match job {
-                // One that shares its connection may live on another one by now.
-                ClientJob::Session(job) if job.pooled.is_some() => {}
-                ClientJob::Session(job) => job.shared.set_end(Err(error)),
-                ClientJob::Get(job) => job.fail(&error),
-            }
+        if self.started {
+            self.fail_job(&error);
+        }
+    }
+
+    /// What a client opened the connection for has failed.
+    pub(super) fn fail_job(&self, error: &WebTransportError) {
+        let Role::Client { job, .. } = &self.role else { return };
+        match job {
+            // One that shares its connection may live on another one by now.
+            ClientJob::Session(job) if job.pooled.is_some() => {}
+            ClientJob::Session(job) => job.shared.set_end(Err(error.clone())),
+            ClientJob::Get(job) => job.fail(error),
         }
     }
 

@@ -217,10 +217,10 @@ impl Conn {
 
     /// The connection ended before the exchange did.
     pub(super) fn fail_gets(&mut self, error: &WebTransportError) {
-        self.http.sending.clear();
         if let Some(get) = self.http.get.take() {
             get.job.fail(error);
             get.body.deliver(&mut Vec::new(), Some(RecvEnd::Failed(error.clone())), false);
         }
+        self.http.sending.clear();
     }
 }

@@ -8,12 +8,12 @@ use std::{
 
 use bytes::BytesMut;
 use quic_core::{
-    ConnectionHandle, DatagramEvent, DatagramMeta, Response, Transmit,
+    Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Response, Transmit,
     base::{Ecn, Timestamp},
 };
 use quinn_udp::{EcnCodepoint, RecvMeta};
 
-use super::Shard;
+use super::{Shard, contain::contain};
 
 /// Messages of one receive call.
 const BATCH: usize = 4;
@@ -160,15 +160,11 @@ impl Shard {
     fn on_datagram(&mut self, meta: &DatagramMeta, data: BytesMut, now: Timestamp) {
         match self.endpoint.handle_datagram(now, meta, data) {
             DatagramEvent::Connection(ConnectionHandle(index), data) => {
-                if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
-                    connection.quic().handle_datagram(now, meta, data);
-                }
+                self.enter(index, now, |connection| connection.quic().handle_datagram(now, meta, data));
                 self.touch(index);
             }
             DatagramEvent::StatelessReset(ConnectionHandle(index)) => {
-                if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
-                    connection.quic().handle_stateless_reset(now);
-                }
+                self.enter(index, now, |connection| connection.quic().handle_stateless_reset(now));
                 self.touch(index);
             }
             DatagramEvent::Incoming(incoming) => self.accept(incoming, now),
@@ -182,9 +178,7 @@ impl Shard {
         tracing::debug!(%error, "socket error");
         if self.server.is_none() && error.kind() == io::ErrorKind::ConnectionRefused {
             for index in 0..self.connections.len() {
-                if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
-                    connection.on_refused(now);
-                }
+                self.enter(index, now, |connection| connection.on_refused(now));
                 self.touch(index);
             }
         }
@@ -196,7 +190,7 @@ impl Shard {
             let mut again = Vec::new();
             while let Some(index) = self.dirty.pop() {
                 match self.transmit_one(index, now) {
-                    Sent::All => self.settle(index),
+                    Sent::All => self.settle(index, now),
                     Sent::Turn => again.push(index),
                     Sent::Blocked => {
                         self.dirty.push(index);
@@ -237,21 +231,34 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else {
             return Sent::All;
         };
-        let quic = connection.quic();
-        for _ in 0..TRAINS {
-            let train = quic.datagram_size() * self.socket.max_gso_segments().max(1);
-            let whole = self.sender.buffer.len() - MESSAGE % quic.datagram_size().max(1);
-            let room = train.min(whole).max(quic.next_datagram_size(now));
-            let Some(buffer) = self.sender.buffer.get_mut(..room) else { return Sent::All };
-            let Some(transmit) = quic.poll_transmit(now, buffer) else { return Sent::All };
-            let contents = self.sender.buffer.get(..transmit.size).unwrap_or_default();
-            if !send(&*self.socket, &transmit, contents) {
-                self.sender.blocked = Some(transmit);
-                return Sent::Blocked;
-            }
-        }
-        Sent::Turn
+        let (quic, sender, socket) = (connection.quic(), &mut self.sender, &*self.socket);
+        contain(|| send_trains(quic, sender, socket, now)).unwrap_or_else(|panicked| {
+            self.bury(index, &panicked, now);
+            Sent::All
+        })
     }
+}
+
+/// Sends some of what a connection has to say.
+fn send_trains(
+    quic: &mut Connection,
+    sender: &mut Sender,
+    socket: &dyn super::DatagramSocket,
+    now: Timestamp,
+) -> Sent {
+    for _ in 0..TRAINS {
+        let train = quic.datagram_size() * socket.max_gso_segments().max(1);
+        let whole = sender.buffer.len() - MESSAGE % quic.datagram_size().max(1);
+        let room = train.min(whole).max(quic.next_datagram_size(now));
+        let Some(buffer) = sender.buffer.get_mut(..room) else { return Sent::All };
+        let Some(transmit) = quic.poll_transmit(now, buffer) else { return Sent::All };
+        let contents = sender.buffer.get(..transmit.size).unwrap_or_default();
+        if !send(socket, &transmit, contents) {
+            sender.blocked = Some(transmit);
+            return Sent::Blocked;
+        }
+    }
+    Sent::Turn
 }
 
 /// How far a connection came.

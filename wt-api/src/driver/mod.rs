@@ -8,6 +8,7 @@
 mod close;
 mod commands;
 mod connection;
+mod contain;
 mod http;
 mod io;
 mod live;
@@ -38,6 +39,7 @@ use crate::{
     tls::Verdict,
 };
 use connection::Conn;
+use contain::{contain, quietly};
 
 /// See [`patience`] and [`last_word`].
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -157,20 +159,16 @@ impl Shard {
             ShardCommand::Join(job) => match self.connections.iter_mut().position(|slot| slot.is_some()) {
                 Some(index) => {
                     self.touch(index);
-                    if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
-                        connection.join(&job, now);
-                    }
+                    self.enter(index, now, |connection| connection.join(&job, now));
                 }
-                None => job.hand_back(),
+                None => quietly(|| job.hand_back()),
             },
             ShardCommand::GoAway => {
                 self.going_away = true;
                 self.closing = true;
                 for index in 0..self.connections.len() {
                     self.touch(index);
-                    if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
-                        connection.go_away(now);
-                    }
+                    self.enter(index, now, |connection| connection.go_away(now));
                 }
             }
             ShardCommand::CloseAll => {
@@ -178,9 +176,7 @@ impl Shard {
                 self.closing = true;
                 for index in 0..self.connections.len() {
                     self.touch(index);
-                    if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
-                        connection.close_now(now);
-                    }
+                    self.enter(index, now, |connection| connection.close_now(now));
                 }
             }
         }
@@ -189,16 +185,15 @@ impl Shard {
     fn connect(&mut self, connect: Connect, now: Timestamp) {
         self.used = true;
         let Connect { config, server_name, remote, race, verdict, job } = connect;
-        match self.endpoint.connect(now, &config, &server_name, remote) {
-            Ok((handle, quic)) => {
+        let cause = match contain(|| self.endpoint.connect(now, &config, &server_name, remote)) {
+            Ok(Ok((handle, quic))) => {
                 let conn = Conn::client(quic, job, race, verdict, Arc::clone(&self.runtime));
-                self.insert(handle.0, conn);
+                return self.insert(handle.0, conn);
             }
-            Err(error) => {
-                let cause = crate::error::ErrorCause::Tls { alert: error.alert, message: error.message };
-                race.fail(remote, cause);
-            }
-        }
+            Ok(Err(error)) => crate::error::ErrorCause::Tls { alert: error.alert, message: error.message },
+            Err(panicked) => panicked.cause(),
+        };
+        quietly(|| race.fail(remote, cause));
     }
 
     /// A client asks for a connection (RFC 9000 §5.2.2, §8.1.2).
@@ -216,13 +211,17 @@ impl Shard {
             }
             Admission::Refuse => return self.sender.queue(self.endpoint.refuse(&incoming)),
         }
-        let remote = incoming.remote_address();
-        match self.endpoint.accept(now, incoming) {
-            Ok((handle, quic)) => {
+        let (remote, caller) = (incoming.remote_address(), incoming.caller());
+        match contain(|| self.endpoint.accept(now, incoming)) {
+            Ok(Ok((handle, quic))) => {
                 let conn = Conn::server(quic, server, Arc::clone(&self.runtime));
                 self.insert(handle.0, conn);
             }
-            Err(error) => tracing::debug!(%remote, %error, "connection not accepted"),
+            Ok(Err(error)) => tracing::debug!(%remote, %error, "connection not accepted"),
+            Err(panicked) => {
+                tracing::error!(%remote, error = %panicked.cause(), "connection not accepted");
+                self.sender.queue(self.endpoint.fail(&caller));
+            }
         }
     }
 
@@ -246,8 +245,8 @@ impl Shard {
             any = true;
             if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
                 connection.deadline = None;
-                connection.handle_timeout(now);
             }
+            self.enter(index, now, |connection| connection.handle_timeout(now));
             self.touch(index);
         }
         any
@@ -257,8 +256,8 @@ impl Shard {
     fn process(&mut self, now: Timestamp) {
         for position in 0..self.dirty.len() {
             let Some(&index) = self.dirty.get(position) else { break };
+            self.enter(index, now, |connection| connection.process(now));
             let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { continue };
-            connection.process(now);
             while let Some(change) = connection.quic().poll_cid_change() {
                 self.endpoint.handle_cid_change(quic_core::ConnectionHandle(index), change);
             }
@@ -266,11 +265,11 @@ impl Shard {
     }
 
     /// After a connection has sent what it could: its deadline, or its end.
-    fn settle(&mut self, index: usize) {
+    fn settle(&mut self, index: usize, now: Timestamp) {
+        let Some(next) = self.enter(index, now, |connection| connection.poll_timeout()) else { return };
         let Some(slot) = self.connections.get_mut(index) else { return };
         let Some(connection) = slot else { return };
         connection.dirty = false;
-        let next = connection.poll_timeout();
         if next != connection.deadline || connection.quic().is_drained() {
             if let Some(old) = connection.deadline {
                 self.deadlines.remove(&(old, index));
@@ -284,7 +283,7 @@ impl Shard {
             if let Some(at) = connection.deadline {
                 self.deadlines.remove(&(at, index));
             }
-            *slot = None;
+            Self::release(slot.take());
             self.endpoint.forget(quic_core::ConnectionHandle(index));
         }
     }
@@ -322,9 +321,10 @@ impl Drop for Shard {
     fn drop(&mut self) {
         for command in self.inbox.close() {
             if let ShardCommand::Join(job) = command {
-                job.hand_back();
+                quietly(|| job.hand_back());
             }
         }
+        self.connections.drain(..).for_each(Self::release);
     }
 }
 

@@ -55,6 +55,12 @@ impl Sending {
         }
     }
 
+    /// The stream is lost with its connection, of which nothing can be learnt any more.
+    pub(super) fn fail(self, error: &WebTransportError) {
+        let counts = StreamCounts { written: self.shared.counts().written, ..StreamCounts::default() };
+        self.shared.end(SendEnd::Failed(error.clone()), counts);
+    }
+
     fn pending_bytes(&self) -> usize {
         self.pending.iter().map(Bytes::len).sum()
     }

@@ -115,7 +115,8 @@ impl ServerBuilder {
     }
 
     /// Uses this rustls configuration in place of identities; it must allow TLS 1.3. The ALPN protocol is set to `h3`
-    /// if it names none.
+    /// if it names none. If its verifier, resolver, key log or another part of it panics, the client's connection alone ends,
+    /// with `INTERNAL_ERROR`.
     pub fn rustls_config(mut self, config: Arc<rustls::ServerConfig>) -> Self {
         self.rustls = Some(config);
         self
@@ -144,7 +145,8 @@ impl ServerBuilder {
 
     /// Limits, windows and timers of the connections. Defaults: idle timeout 30 s, no keep-alive, and of each kind as
     /// many streams as the connection's sessions may have open together (4096); a number other than `TransportConfig`'s
-    /// default of 1000 is meant as it is.
+    /// default of 1000 is meant as it is. A congestion controller of the application's own that panics ends its connection
+    /// alone.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
         self

@@ -48,7 +48,8 @@ pub struct HttpRequest {
 pub enum Body {
     /// In one piece.
     Bytes(Bytes),
-    /// In pieces, each asked for when there is room to send it. `next` runs on the driver's task: it must not block.
+    /// In pieces, each asked for when there is room to send it. `next` runs on the driver's task: it must not block. If it panics,
+    /// the response is reset.
     Iter(Box<dyn Iterator<Item = Bytes> + Send>),
 }
 

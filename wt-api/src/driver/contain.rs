@@ -1,0 +1,124 @@
+//! Panics of the application's code, and where they end.
+//!
+//! The driver's task runs code of the application in the turns of its connections: what a rustls configuration holds
+//! (verifiers, resolvers, key log, stores of sessions), congestion controllers and those who make them, wakers, owners of
+//! bytes. A panic in a turn ends that connection alone: its state may be halfway through anything, so nothing is asked of
+//! it any more but a last datagram for the peer. Where panics abort the process they go on doing that.
+//!
+//! Owns what becomes of such a connection. Must never know which code panicked.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use quic_core::{ConnectionHandle, Response, base::Timestamp};
+
+use super::{
+    Shard,
+    connection::{Conn, Role},
+};
+use crate::{
+    error::{ErrorCause, WebTransportError},
+    mailbox::RecvEnd,
+};
+
+/// Room for a connection's last datagram.
+const FAREWELL: usize = 1200;
+
+/// Code of the application panicked, with this message.
+#[derive(Clone, Debug)]
+pub(super) struct Panicked(Arc<str>);
+
+impl Panicked {
+    pub(super) fn cause(&self) -> ErrorCause {
+        ErrorCause::CallbackPanicked(Arc::clone(&self.0))
+    }
+}
+
+/// Runs what may call code of the application. What `work` changed may be halfway done if that panics.
+pub(super) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        Panicked(text.unwrap_or("without a message").into())
+    })
+}
+
+/// The same where nothing is left to be done about it.
+pub(super) fn quietly(work: impl FnOnce()) {
+    if let Err(Panicked(message)) = contain(work) {
+        tracing::error!(%message, "code of the application panicked");
+    }
+}
+
+impl Shard {
+    /// A connection's turn, or a part of it: everything that may run code of the application goes through here. `None` if
+    /// there is no such connection, or it has just ended by a panic.
+    pub(super) fn enter<T>(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+        work: impl FnOnce(&mut Conn) -> T,
+    ) -> Option<T> {
+        let connection = self.connections.get_mut(index)?.as_mut()?;
+        contain(|| work(connection)).map_err(|panicked| self.bury(index, &panicked, now)).ok()
+    }
+
+    /// Ends a connection in whose turn code of the application panicked. Its place, memory and connection IDs are free.
+    pub(super) fn bury(&mut self, index: usize, panicked: &Panicked, now: Timestamp) {
+        let Some(mut connection) = self.connections.get_mut(index).and_then(Option::take) else { return };
+        let (remote, Panicked(message)) = (connection.quic().remote_address(), panicked);
+        tracing::error!(%remote, %message, "code of the application panicked; its connection ends");
+        if let Some(at) = connection.deadline {
+            self.deadlines.remove(&(at, index));
+        }
+        self.endpoint.forget(ConnectionHandle(index));
+        let mut bytes = vec![0; FAREWELL];
+        if let Ok(Some(last)) = contain(|| connection.quic().farewell(now, &mut bytes)) {
+            bytes.truncate(last.size);
+            self.sender.queue(Response { remote: last.remote, local_ip: last.local_ip, bytes });
+        }
+        connection.bury(panicked);
+    }
+
+    /// Lets go of a connection whose end everybody knows.
+    pub(super) fn release(connection: Option<Box<Conn>>) {
+        quietly(|| drop(connection));
+    }
+}
+
+impl Conn {
+    /// Everybody who waits for this connection hears that code of the application panicked, each for itself: their wakers
+    /// are code of the application, too. The layers below are not asked.
+    fn bury(mut self: Box<Self>, panicked: &Panicked) {
+        let cause = panicked.cause();
+        let error = WebTransportError::session(cause.clone());
+        quietly(|| self.tell_end(&cause));
+        for id in self.stream_ids(None) {
+            let Some(stream) = self.streams.remove(&id) else { continue };
+            if let Some(sending) = stream.send {
+                quietly(|| sending.fail(&error));
+            }
+            if let Some(receiving) = stream.recv {
+                let end = RecvEnd::Failed(error.clone());
+                quietly(|| receiving.deliver(&mut Vec::new(), Some(end), false));
+            }
+        }
+        for key in self.lives.keys() {
+            let Some(mut live) = self.lives.remove(key) else { continue };
+            if let (Role::Server(server), true) = (&self.role, live.counted) {
+                server.session_ended();
+            }
+            quietly(|| live.shared.set_end(Err(error.clone())));
+            quietly(|| live.refuse_opens(&error));
+            quietly(|| drop(live));
+        }
+        quietly(|| self.fail_gets(&error));
+        if self.started {
+            quietly(|| self.leave_pool());
+            quietly(|| self.fail_job(&error));
+        }
+        Shard::release(Some(self));
+    }
+}

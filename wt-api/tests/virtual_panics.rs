@@ -1,0 +1,478 @@
+//! Code of the application that panics where the driver calls it: the one connection ends, and both ends are told.
+
+mod virtual_common;
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Wake, Waker},
+};
+
+use quic_core::{
+    base::Timestamp,
+    congestion::{
+        Algorithm, CongestionConfig, CongestionEvent, Controller, ControllerFactory, NewReno, SentPacket,
+        Snapshot,
+    },
+    error::{CloseReason, ConnectionError, TransportErrorCode},
+};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    server::{
+        ClientHello, ResolvesServerCert,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+    sign::{CertifiedKey, SingleCertAndKey},
+};
+use virtual_common::{connect, echo_all, pattern, round_trip, seconds, session};
+use wt_api::{
+    AcceptOptions, ErrorCause, Identity, SendStreamOptions, Server, ServerBuilder, TransportConfig,
+    WebTransport, WebTransportError, WebTransportOptions,
+    testing::{Host, Network},
+};
+
+const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn chain_and_key(identity: &Identity) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let chain = identity.certificate_chain().into_iter().map(CertificateDer::from).collect();
+    (chain, PrivateKeyDer::from_pem_slice(identity.private_key_pem().as_bytes()).unwrap())
+}
+
+/// Accepts everybody, but for the one that it panics at.
+#[derive(Debug, Default)]
+struct Judge {
+    /// A server's certificate makes it panic now.
+    panics: AtomicBool,
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        assert!(!self.panics.load(Relaxed), "no verdict today");
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for Judge {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        panic!("who is that?");
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Knows one certificate, and panics at a name.
+#[derive(Debug)]
+struct Resolver(SingleCertAndKey);
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        assert_ne!(hello.server_name(), Some("broken"), "a name without a certificate");
+        self.0.resolve(hello)
+    }
+}
+
+/// The call of a controller in which it panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Build,
+    Event,
+    Sent,
+    Deadline,
+    Snapshot,
+}
+
+/// Makes controllers; the one of this number panics, once it is armed.
+struct Factory {
+    call: Call,
+    made: AtomicUsize,
+    victim: usize,
+    armed: Arc<AtomicBool>,
+}
+
+impl Factory {
+    /// Its victim is that of the second connection.
+    fn new(call: Call) -> Arc<Self> {
+        Arc::new(Self { call, made: AtomicUsize::new(0), victim: 1, armed: Arc::default() })
+    }
+
+    fn transport(self: &Arc<Self>) -> TransportConfig {
+        let algorithm = Algorithm::Custom(Arc::clone(self) as Arc<dyn ControllerFactory>);
+        TransportConfig { congestion: CongestionConfig::new(algorithm), ..TransportConfig::default() }
+    }
+}
+
+/// Sessions share a connection only if their factories look the same.
+impl std::fmt::Debug for Factory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Factory({:?})", self.call)
+    }
+}
+
+impl ControllerFactory for Factory {
+    fn build(&self, _: Timestamp, mtu: u16) -> Box<dyn Controller> {
+        let victim = self.made.fetch_add(1, Relaxed) == self.victim;
+        assert!(!victim || self.call != Call::Build, "no controller to be had");
+        let armed = if victim { Arc::clone(&self.armed) } else { Arc::default() };
+        Box::new(Faulty { call: self.call, armed, inner: NewReno::new(mtu) })
+    }
+}
+
+#[derive(Debug)]
+struct Faulty {
+    call: Call,
+    armed: Arc<AtomicBool>,
+    inner: NewReno,
+}
+
+impl Faulty {
+    fn called(&self, call: Call) {
+        assert!(call != self.call || !self.armed.load(Relaxed), "the controller is lost in {call:?}");
+    }
+}
+
+impl Controller for Faulty {
+    fn on_sent(&mut self, now: Timestamp, packet: &SentPacket) {
+        self.called(Call::Sent);
+        self.inner.on_sent(now, packet);
+    }
+
+    fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
+        self.called(Call::Event);
+        self.inner.on_congestion_event(event);
+    }
+
+    fn on_mtu_changed(&mut self, mtu: u16) {
+        self.inner.on_mtu_changed(mtu);
+    }
+
+    fn window(&self) -> u64 {
+        self.inner.window()
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        self.called(Call::Deadline);
+        self.inner.deadline()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.called(Call::Snapshot);
+        self.inner.snapshot()
+    }
+}
+
+/// A server that takes two connections at once, with little memory, and a client's host.
+fn build(network: &Network, builder: ServerBuilder) -> (Host, Arc<Server>, Host) {
+    let (host, client) = (network.host("server"), network.host("client"));
+    let server = host.enter(|| builder.max_connections(2).memory_budget(512 << 10).build().unwrap());
+    (host, Arc::new(server), client)
+}
+
+fn options() -> WebTransportOptions {
+    WebTransportOptions::new().dangerous().no_certificate_verification()
+}
+
+/// A client's own rustls configuration, with an identity to show.
+fn own(judge: &Arc<Judge>, shown: Option<&Identity>) -> WebTransportOptions {
+    let config = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::clone(judge) as Arc<dyn ServerCertVerifier>);
+    let mut config = match shown.map(chain_and_key) {
+        Some((chain, key)) => config.with_client_auth_cert(chain, key).unwrap(),
+        None => config.with_no_client_auth(),
+    };
+    // Who resumes a session asks no verifier.
+    config.resumption = rustls::client::Resumption::disabled();
+    WebTransportOptions::new().rustls_config(Arc::new(config))
+}
+
+/// The peer was told, and not what the panic said.
+fn is_told(error: &WebTransportError) {
+    let ErrorCause::Connection(ConnectionError::PeerClosed(CloseReason::Transport { code, reason, .. })) =
+        error.cause()
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(*code, TransportErrorCode::INTERNAL_ERROR);
+    assert!(reason.is_empty() || reason == "the application failed", "{error}");
+}
+
+/// The application hears what it did.
+fn is_own_fault(error: &WebTransportError, message: &str) {
+    assert!(matches!(error.cause(), ErrorCause::CallbackPanicked(text) if text.contains(message)), "{error}");
+    assert!(error.to_string().contains("application code panicked in a callback"), "{error}");
+    assert!(error.to_string().contains(message), "{error}");
+}
+
+async fn works(session: &WebTransport) {
+    assert_eq!(round_trip(session, pattern(1, 50_000)).await.unwrap(), pattern(1, 50_000));
+}
+
+/// While a session goes on, another client fails, over and over; then there is room for a third.
+fn fails_alone(
+    network: &Network,
+    (host, server, client): (Host, Arc<Server>, Host),
+    good: &WebTransportOptions,
+    fail: impl AsyncFn(),
+) {
+    let task = host.spawn(echo_all(host.clone(), server));
+    client.run(async {
+        let first = connect("server", good.clone()).await.unwrap();
+        works(&first).await;
+        // More of them than there is memory for together.
+        for _ in 0..20 {
+            network.within(seconds(2), fail()).await.expect("heard at once");
+        }
+        works(&first).await;
+        let third = network.within(seconds(2), connect("server", good.clone())).await.expect("room").unwrap();
+        works(&third).await;
+    });
+    drop(task);
+}
+
+#[test]
+fn a_resolver_that_panics_fails_its_client_alone() {
+    let network = Network::new(301);
+    let (chain, key) = chain_and_key(&network.identity(["server"]));
+    let key = CertifiedKey::from_der(chain, key, &provider()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Resolver(SingleCertAndKey::from(key))));
+    let ends = build(&network, Server::builder().rustls_config(Arc::new(config)));
+    network.name("broken", ends.0.addresses().iter().copied());
+    fails_alone(&network, ends, &options(), async || {
+        is_told(&connect("broken", options()).await.unwrap_err());
+    });
+}
+
+#[test]
+fn a_verifier_of_clients_that_panics_fails_its_client_alone() {
+    let network = Network::new(302);
+    let (chain, key) = chain_and_key(&network.identity(["server"]));
+    let config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)
+        .unwrap()
+        .with_client_cert_verifier(Arc::new(Judge::default()))
+        .with_single_cert(chain, key)
+        .unwrap();
+    let ends = build(&network, Server::builder().rustls_config(Arc::new(config)));
+    let (judge, shown) = (Arc::new(Judge::default()), network.identity(["client"]));
+    fails_alone(&network, ends, &own(&judge, None), async || {
+        is_told(&connect("server", own(&judge, Some(&shown))).await.unwrap_err());
+    });
+}
+
+#[test]
+fn a_clients_verifier_that_panics_fails_its_connection_alone_and_the_server_hears_it() {
+    let network = Network::new(303);
+    let ends = build(&network, Server::builder().identity(network.identity(["server"])));
+    let judge = Arc::new(Judge::default());
+    let options = own(&judge, None);
+    fails_alone(&network, ends, &options, async || {
+        judge.panics.store(true, Relaxed);
+        is_own_fault(&connect("server", options.clone()).await.unwrap_err(), "no verdict today");
+        judge.panics.store(false, Relaxed);
+        // Else the server would have no room for the next one.
+        network.sleep(seconds(1)).await;
+    });
+}
+
+#[test]
+fn a_factory_of_controllers_that_panics_fails_its_connection_alone() {
+    for at_server in [true, false] {
+        let network = Network::new(304);
+        let builder = Server::builder().identity(network.identity(["server"]));
+        let factory = Factory::new(Call::Build);
+        let (builder, good) = if at_server {
+            (builder.transport(factory.transport()), options())
+        } else {
+            (builder, options().transport(factory.transport()))
+        };
+        let ends = build(&network, builder);
+        fails_alone(&network, ends, &good, async || {
+            factory.made.store(1, Relaxed);
+            let error = connect("server", good.clone()).await.unwrap_err();
+            if at_server { is_told(&error) } else { is_own_fault(&error, "no controller to be had") }
+        });
+    }
+}
+
+/// Both ends of a session are told, its streams as well, and another connection goes on.
+#[test]
+fn a_controller_that_panics_later_ends_its_connection_alone() {
+    for (at_server, call) in [true, false].into_iter().flat_map(|at_server| {
+        [Call::Event, Call::Sent, Call::Deadline, Call::Snapshot].map(|call| (at_server, call))
+    }) {
+        let network = Network::new(305);
+        let builder = Server::builder().identity(network.identity(["server"]));
+        let factory = Factory::new(call);
+        let (builder, good) = if at_server {
+            (builder.transport(factory.transport()), options())
+        } else {
+            (builder, options().transport(factory.transport()))
+        };
+        let (_, server, client) = build(&network, builder);
+        network.run(async {
+            let first = session(&server, &client, good.clone()).await;
+            let (ours, theirs) = session(&server, &client, good.clone()).await;
+            let (faulty, peer) = if at_server { (&theirs, &ours) } else { (&ours, &theirs) };
+            let mut stream = faulty.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
+            let mut datagrams = faulty.datagrams();
+            let datagram = pin!(datagrams.readable.recv());
+            factory.armed.store(true, Relaxed);
+            // What makes its controller be asked.
+            stream.writable.write_all(b"a few bytes").await.unwrap();
+            let _ = network.within(seconds(1), faulty.get_stats()).await;
+            let message = format!("the controller is lost in {call:?}");
+            let end = network.within(seconds(2), faulty.closed()).await.expect("heard at once");
+            is_own_fault(&end.unwrap_err(), &message);
+            is_own_fault(&stream.readable.read_chunk(1).await.unwrap_err(), &message);
+            is_own_fault(&stream.writable.finished().await.unwrap_err(), &message);
+            assert!(datagram.await.is_err());
+            let end = network.within(seconds(2), peer.closed()).await.expect("heard at once");
+            is_told(&end.unwrap_err());
+            both_talk(&first).await;
+            both_talk(&session(&server, &client, good.clone()).await).await;
+        });
+    }
+}
+
+async fn both_talk((one, other): &(WebTransport, WebTransport)) {
+    for (from, to) in [(one, other), (other, one)] {
+        let mut stream = from.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        stream.write_all(b"still there").await.unwrap();
+        stream.finish().unwrap();
+        let mut stream = to.incoming_unidirectional_streams().next().await.unwrap().unwrap();
+        assert_eq!(stream.read_to_end(100).await.unwrap(), "still there");
+    }
+}
+
+/// The waker of an executor that cannot wake.
+struct Broken;
+
+impl Wake for Broken {
+    fn wake(self: Arc<Self>) {
+        panic!("nobody to wake");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_ends_its_connection_alone() {
+    let network = Network::new(306);
+    let (_, server, client) = build(&network, Server::builder().identity(network.identity(["server"])));
+    network.run(async {
+        let first = session(&server, &client, options()).await;
+        let (ours, theirs) = session(&server, &client, options()).await;
+        let mut incoming = theirs.incoming_unidirectional_streams();
+        let waker = Waker::from(Arc::new(Broken));
+        assert!(pin!(incoming.next()).poll(&mut Context::from_waker(&waker)).is_pending());
+        let mut stream = ours.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        stream.write_all(b"wake up").await.unwrap();
+        let end = network.within(seconds(2), theirs.closed()).await.expect("heard at once");
+        is_own_fault(&end.unwrap_err(), "nobody to wake");
+        is_told(&network.within(seconds(2), ours.closed()).await.expect("heard at once").unwrap_err());
+        both_talk(&first).await;
+        both_talk(&session(&server, &client, options()).await).await;
+    });
+}
+
+/// Sessions that share a connection end together with it, those on others do not; then there is a new one to share.
+#[test]
+fn all_sessions_of_a_connection_hear_of_a_panic_in_it() {
+    let network = Network::new(307);
+    let (_, server, client) = build(&network, Server::builder().identity(network.identity(["server"])));
+    let factory = Factory::new(Call::Event);
+    let shared = || options().transport(factory.transport()).allow_pooling(true);
+    network.run(async {
+        let first = session(&server, &client, options().transport(factory.transport())).await;
+        let pairs = [session(&server, &client, shared()).await, session(&server, &client, shared()).await];
+        factory.armed.store(true, Relaxed);
+        let mut stream = pairs[0].0.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        stream.write_all(b"a few bytes").await.unwrap();
+        for (ours, theirs) in &pairs {
+            let end = network.within(seconds(2), ours.closed()).await.expect("heard at once");
+            is_own_fault(&end.unwrap_err(), "the controller is lost");
+            is_told(&network.within(seconds(2), theirs.closed()).await.expect("heard at once").unwrap_err());
+        }
+        both_talk(&first).await;
+        let ours = client.enter(|| WebTransport::new("https://server/", shared()).unwrap());
+        let request = network.within(seconds(2), server.accept()).await.expect("not the lost connection");
+        let theirs = request.unwrap().accept(AcceptOptions::new()).await.unwrap();
+        both_talk(&(ours, theirs)).await;
+    });
+}
