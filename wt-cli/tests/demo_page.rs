@@ -46,7 +46,8 @@ impl<const EXPERIMENTAL: bool> Page<EXPERIMENTAL> {
         browser.visit(&url).await;
         let page = Self { browser, _demo: demo };
         // It may be there already.
-        page.told("state", "transport.ready.finally(() => setState('connected', true));", "^connected$").await;
+        page.told("state", "transport.ready.finally(() => setState('connected', true));", "^connected$")
+            .await;
         page
     }
 
@@ -55,7 +56,9 @@ impl<const EXPERIMENTAL: bool> Page<EXPERIMENTAL> {
         let arguments = [element, act, pattern].map(|text| json!(text)).to_vec();
         let told = self.browser.script(WATCH, arguments).await;
         let told = told.unwrap_or_else(|error| panic!("no {pattern:?} in {element} after {act:?}: {error}"));
-        told.as_str().unwrap_or_else(|| panic!("no {pattern:?} in {element} after {act:?}: {told}")).to_owned()
+        told.as_str()
+            .unwrap_or_else(|| panic!("no {pattern:?} in {element} after {act:?}: {told}"))
+            .to_owned()
     }
 
     /// What the log says that matches, after a button was pressed.
@@ -110,7 +113,8 @@ async fn every_button_of_the_page_does_what_it_says() {
         page.told("stats", "", "^smoothedRtt[0-9.]+$|this browser has none").await;
         page.press("close", "closed with code 7, reason “goodbye”").await;
         page.press("connect", "connected").await;
-        let act = "$('close-code').value = 4294967295; $('reason').value = 'à bientôt'; $('server-close').click();";
+        let act =
+            "$('close-code').value = 4294967295; $('reason').value = 'à bientôt'; $('server-close').click();";
         page.told("log", act, "closed with code 4294967295, reason “à bientôt”").await;
     })
     .await;
@@ -124,7 +128,8 @@ async fn a_busy_page_hears_why_its_server_closes() {
     browser::with("demo-page-busy", |browser: Arc<Chromium>| async move {
         let page = Page::open(browser).await;
         for code in 1..=30 {
-            let act = format!("$('close-code').value = {code}; $('race').click(); $('server-close').click();");
+            let act =
+                format!("$('close-code').value = {code}; $('race').click(); $('server-close').click();");
             let told = page.told("log", &act, "closed with").await;
             assert!(told.ends_with(&format!("closed with code {code}, reason “goodbye”")), "{told}");
             page.press("connect", "connected").await;
