@@ -13,6 +13,7 @@ mod send;
 mod session;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -53,9 +54,18 @@ impl Waiters {
         std::mem::take(self)
     }
 
-    /// Wakes them.
+    /// With one that waits alone for its part of it.
+    pub(crate) fn and(mut self, waker: Option<Waker>) -> Self {
+        self.0.extend(waker);
+        self
+    }
+
+    /// Wakes them all: a panic of one, which is the application's executor's, goes on when the others are awake.
     pub(crate) fn wake(self) {
-        self.0.into_iter().for_each(Waker::wake);
+        let woken = self.0.into_iter().map(|waker| catch_unwind(AssertUnwindSafe(|| waker.wake())));
+        if let Some(panic) = woken.filter_map(Result::err).fold(None, |first, panic| first.or(Some(panic))) {
+            resume_unwind(panic);
+        }
     }
 }
 
@@ -191,5 +201,42 @@ impl ConnectionBox {
     /// Received bytes in all the boxes.
     pub(crate) fn inbox(&self) -> &Held {
         &self.inbox
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::AtomicUsize,
+        task::{Wake, Waker},
+    };
+
+    use super::*;
+
+    /// A task of an executor that panics when it is woken, for as long as it is told to.
+    struct Task {
+        woken: AtomicUsize,
+        panics: bool,
+    }
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.woken.fetch_add(1, Ordering::Relaxed);
+            assert!(!self.panics, "woken");
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_none_of_the_others_asleep() {
+        let tasks =
+            [true, false, true, false].map(|panics| Arc::new(Task { woken: AtomicUsize::new(0), panics }));
+        let mut waiters = Waiters::default();
+        for task in &tasks[..3] {
+            waiters.add(&Context::from_waker(&Waker::from(Arc::clone(task))));
+        }
+        let waiters = waiters.and(Some(Waker::from(Arc::clone(&tasks[3]))));
+        let panic = catch_unwind(AssertUnwindSafe(|| waiters.wake())).expect_err("the panic goes on");
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"woken"));
+        assert_eq!(tasks.map(|task| task.woken.load(Ordering::Relaxed)), [1; 4]);
     }
 }

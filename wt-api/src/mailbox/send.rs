@@ -366,8 +366,7 @@ impl SendBox {
         state.chunks = VecDeque::new();
         let (writer, waiters) = (state.writer.take(), state.waiters.take());
         drop(state);
-        writer.into_iter().for_each(Waker::wake);
-        waiters.wake();
+        waiters.and(writer).wake();
     }
 }
 
