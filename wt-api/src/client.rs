@@ -15,7 +15,8 @@ use std::{
 };
 
 use quic_core::{
-    CidFactory, ClientConfig, Dir, Endpoint, EndpointConfig, base::Timestamp, crypto::TlsClientConfig,
+    CidFactory, ClientConfig, Dir, Endpoint, EndpointConfig, base::Timestamp, congestion::Algorithm,
+    crypto::TlsClientConfig,
 };
 use wt_session::ConnectRequest;
 
@@ -359,8 +360,13 @@ fn pool_key(connector: &Connector, options: &WebTransportOptions) -> PoolKey {
         trust => format!("{trust:?}"),
     };
     let WebTransportOptions { congestion_control, .. } = options;
-    let (transport, sessions) = options.configs();
-    format!("{runtime} {host} {port} {trust} {congestion_control:?} {transport:?} {sessions:?}")
+    let (mut transport, sessions) = options.configs();
+    // So are two factories of controllers.
+    let controller = match std::mem::take(&mut transport.congestion).algorithm {
+        Algorithm::Custom(factory) => format!("own {:p}", Arc::as_ptr(&factory)),
+        algorithm => algorithm.name().to_owned(),
+    };
+    format!("{runtime} {host} {port} {trust} {congestion_control:?} {controller} {transport:?} {sessions:?}")
 }
 
 impl Connector {

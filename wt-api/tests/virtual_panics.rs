@@ -173,7 +173,6 @@ impl Factory {
     }
 }
 
-/// Sessions share a connection only if their factories look the same.
 impl std::fmt::Debug for Factory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Factory({:?})", self.call)

@@ -2,10 +2,15 @@
 
 mod virtual_common;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
+use quic_core::{
+    TransportConfig,
+    base::Timestamp,
+    congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, NewReno},
+};
 use virtual_common::{pattern, seconds};
 use wt_api::{
     AcceptOptions, CloseInfo, ConnectOptionsError, ErrorCause, SendStreamOptions, Server, ServerBuilder,
@@ -106,6 +111,38 @@ fn requests_made_at_once_share_the_connection_that_is_being_made() {
             session.ready().await.unwrap();
         }
         assert!(accepted.iter().all(|(_, address)| *address == accepted[0].1), "{accepted:?}");
+    });
+}
+
+/// Looks like all others.
+#[derive(Debug)]
+struct OwnReno;
+
+impl ControllerFactory for OwnReno {
+    fn build(&self, _: Timestamp, mtu: u16) -> Box<dyn Controller> {
+        Box::new(NewReno::new(mtu))
+    }
+}
+
+#[test]
+fn a_connection_is_shared_under_one_factory_of_controllers() {
+    let world = World::new(34, |builder| builder);
+    let [one, other] = [(); 2].map(|()| Algorithm::Custom(Arc::new(OwnReno)));
+    let controlled = |algorithm: &Algorithm| {
+        let congestion = CongestionConfig::new(algorithm.clone());
+        pooled().transport(TransportConfig { congestion, ..TransportConfig::default() })
+    };
+    world.network.run(async {
+        let (mut addresses, mut sessions) = (Vec::new(), Vec::new());
+        for algorithm in [&one, &one, &other, &Algorithm::NewReno, &Algorithm::Cubic] {
+            sessions.push(world.ask(controlled(algorithm)));
+            let request = world.server.accept().await.unwrap();
+            addresses.push(request.remote_address());
+            sessions.push(request.accept(AcceptOptions::new()).await.unwrap());
+        }
+        assert_eq!(addresses[0], addresses[1]);
+        let distinct: BTreeSet<_> = addresses.iter().collect();
+        assert_eq!(distinct.len(), 4, "{addresses:?}");
     });
 }
 
