@@ -114,6 +114,46 @@ fn requests_made_at_once_share_the_connection_that_is_being_made() {
     });
 }
 
+/// A session that was closed is heard of, even by a server in a hurry; one that was not fails with its connection.
+#[test]
+fn a_server_that_waits_for_nobody_still_says_why_a_session_was_closed() {
+    let world = World::new(35, |builder| builder);
+    world.network.run(async {
+        let (one, one_server, address) = world.session().await;
+        let (two, _two_server, other) = world.session().await;
+        assert_eq!(address, other, "the same connection");
+        let begin = world.network.now();
+        let info = CloseInfo { close_code: 9, reason: "back at noon".to_owned() };
+        one_server.close(info.clone());
+        world.server.shutdown(Duration::ZERO).await;
+        assert_eq!(one.closed().await.unwrap(), info);
+        let error = two.closed().await.unwrap_err();
+        assert!(matches!(error.cause(), ErrorCause::Connection(_)), "{error}");
+        assert!(world.network.now() - begin < Duration::from_millis(200), "a round trip and a half");
+    });
+}
+
+/// The same with a client that is not there any more: it is waited for no longer than a close takes.
+#[test]
+fn a_server_in_a_hurry_does_not_wait_for_a_client_that_is_gone() {
+    let network = Network::new(36);
+    let (host, client) = (network.host("server"), network.host("client"));
+    let link = network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND));
+    let builder = Server::builder().identity(network.identity(["server"]));
+    let server = host.enter(|| builder.build().unwrap());
+    network.run(async {
+        let session = client.enter(|| WebTransport::new("https://server/", pooled()).unwrap());
+        let accepted = server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
+        session.ready().await.unwrap();
+        link.outage(seconds(60));
+        let begin = network.now();
+        accepted.close(CloseInfo::default());
+        server.shutdown(Duration::ZERO).await;
+        let took = network.now() - begin;
+        assert!(took >= seconds(2) && took < seconds(4), "{took:?}");
+    });
+}
+
 /// Looks like all others.
 #[derive(Debug)]
 struct OwnReno;

@@ -13,7 +13,11 @@ use quic_core::{
 use tokio::sync::oneshot;
 use wt_session::{ConnectRequest, Sessions};
 
-use super::{http::HttpExchanges, live::Lives, streams::DriverStream};
+use super::{
+    http::HttpExchanges,
+    live::{Live, Lives},
+    streams::DriverStream,
+};
 use crate::{
     client::Race,
     error::{ErrorCause, WebTransportError},
@@ -92,6 +96,8 @@ pub(super) struct Conn {
     /// QUIC has told the connection's end.
     over: bool,
     pub(super) going_away: bool,
+    /// Nothing is waited for any more but sessions whose close is on its way.
+    cut_off: bool,
     /// On the shard's list of connections with news.
     pub(super) dirty: bool,
     /// What stands in the shard's set of deadlines.
@@ -149,6 +155,7 @@ impl Conn {
             look_at: None,
             over: false,
             going_away: false,
+            cut_off: false,
             dirty: false,
             deadline: None,
             scratch: Vec::new(),
@@ -433,14 +440,22 @@ impl Conn {
         }
     }
 
-    /// Ends the connection at once.
-    pub(super) fn close_now(&mut self, now: Timestamp) {
-        self.quic.close(now, H3_NO_ERROR, b"");
+    /// Ends the connection, as soon as the clients of sessions that were closed know why, for as long as a close takes.
+    pub(super) fn cut_off(&mut self, now: Timestamp) {
+        // A close may be among it.
+        self.process_boxes(now);
+        (self.going_away, self.cut_off) = (true, true);
+        self.close_if_idle(now);
     }
 
-    /// A connection that goes away ends when nothing is left on it.
+    /// A connection that goes away ends when nothing is left on it, or nothing that is waited for.
     pub(super) fn close_if_idle(&mut self, now: Timestamp) {
-        if self.going_away && self.lives.is_empty() && self.h3.open_requests() == 0 && self.http.is_idle() {
+        let is_idle = if self.cut_off {
+            !self.lives.iter().any(Live::is_closing)
+        } else {
+            self.lives.is_empty() && self.h3.open_requests() == 0 && self.http.is_idle()
+        };
+        if self.going_away && is_idle {
             self.quic.close(now, H3_NO_ERROR, b"");
         }
     }

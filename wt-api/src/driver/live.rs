@@ -90,6 +90,11 @@ impl Live {
         }
     }
 
+    /// This side closes, and the peer may not know it yet.
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Holding(_) | Phase::Closing)
+    }
+
     /// No stream is opened any more: those who wait for one hear it.
     pub(super) fn refuse_opens(&mut self, error: &WebTransportError) {
         for open in self.opens.iter_mut().flat_map(std::mem::take) {

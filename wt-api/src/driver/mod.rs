@@ -176,7 +176,7 @@ impl Shard {
                 self.closing = true;
                 for index in 0..self.connections.len() {
                     self.touch(index);
-                    self.enter(index, now, |connection| connection.close_now(now));
+                    self.enter(index, now, |connection| connection.cut_off(now));
                 }
             }
         }

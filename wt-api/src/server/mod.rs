@@ -316,7 +316,8 @@ impl Server {
     }
 
     /// Shuts down: no further sessions, and all clients are told (their `draining` resolves); then waits until they have
-    /// gone, at most `deadline`; then all connections are closed. Clients hear it by GOAWAY, those of draft 02 by the
+    /// gone, at most `deadline`; then all connections are closed. A session that was closed before then has up to
+    /// 4 s more, longer where probe timeouts are, for its client to hear the code and the reason. Clients hear it by GOAWAY, those of draft 02 by the
     /// session's own `WT_DRAIN_SESSION`, and by GOAWAY when the session is over: a Chromium of today that opens a
     /// bidirectional stream after GOAWAY crashes. Cancel safe: dropped, no session is taken any more and those that exist
     /// go on; another call waits anew.
