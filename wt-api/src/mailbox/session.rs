@@ -1,5 +1,7 @@
 //! The box of a session.
 
+mod datagrams;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
@@ -7,12 +9,10 @@ use std::{
         atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use quic_core::{ConnectionStats, Dir, StreamId, base::Timestamp};
+use quic_core::{ConnectionStats, Dir, StreamId};
 use tokio::sync::oneshot;
 
 use super::{
@@ -330,129 +330,6 @@ impl SessionBox {
         Poll::Pending
     }
 
-    pub(crate) fn poll_datagram(&self, cx: &Context<'_>) -> Poll<Result<Bytes, WebTransportError>> {
-        self.poll_incoming_datagram(cx, Inbox::pop)
-    }
-
-    /// The next datagram, copied into `buffer`; its size, as an error if that is more than there is room for.
-    pub(crate) fn poll_datagram_into(
-        &self,
-        cx: &Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<Result<Result<usize, usize>, WebTransportError>> {
-        self.poll_incoming_datagram(cx, |inbox, now| {
-            let size = inbox.peek(now)?.len();
-            let Some(room) = buffer.get_mut(..size) else { return Some(Err(size)) };
-            room.copy_from_slice(&inbox.pop(now)?);
-            Some(Ok(size))
-        })
-    }
-
-    fn poll_incoming_datagram<R>(
-        &self,
-        cx: &Context<'_>,
-        take: impl FnOnce(&mut Inbox, Timestamp) -> Option<R>,
-    ) -> Poll<Result<R, WebTransportError>> {
-        let now = self.runtime.now();
-        let mut state = lock(&self.state);
-        if let Some(taken) = take(&mut state.datagrams_in, now) {
-            return Poll::Ready(Ok(taken));
-        }
-        state.check()?;
-        state.datagram_readers.add(cx);
-        Poll::Pending
-    }
-
-    pub(crate) fn try_datagram(&self) -> Result<Option<Bytes>, WebTransportError> {
-        let now = self.runtime.now();
-        let mut state = lock(&self.state);
-        match state.datagrams_in.pop(now) {
-            Some(datagram) => Ok(Some(datagram)),
-            None => state.check().map(|()| None),
-        }
-    }
-
-    /// Queues a datagram unless the queue is full.
-    pub(crate) fn poll_send_datagram(
-        &self,
-        cx: Option<&Context<'_>>,
-        data: &Bytes,
-        rank: Rank,
-    ) -> Poll<Result<(), WebTransportError>> {
-        let at = self.runtime.now();
-        let mut state = lock(&self.state);
-        state.check()?;
-        if !state.datagrams_out.has_room() {
-            if let Some(cx) = cx {
-                state.datagram_writers.add(cx);
-            }
-            return Poll::Pending;
-        }
-        state.datagrams_out.waiting.push_back(OutgoingDatagram { data: data.clone(), rank, at });
-        let mark = state.mark();
-        drop(state);
-        wake(mark);
-        Poll::Ready(Ok(()))
-    }
-
-    pub(crate) fn max_datagram_size(&self) -> usize {
-        self.max_datagram.load(Ordering::Relaxed)
-    }
-
-    /// Ready when the maximum is another one than `known`, or the session is over.
-    pub(crate) fn poll_max_datagram_size(&self, cx: &Context<'_>, known: usize) -> Poll<Option<usize>> {
-        let mut state = lock(&self.state);
-        let now = self.max_datagram_size();
-        if state.end.is_some() || state.closing {
-            return Poll::Ready(None);
-        }
-        if now != known {
-            return Poll::Ready(Some(now));
-        }
-        state.size_waiters.add(cx);
-        Poll::Pending
-    }
-
-    /// Counters of datagrams that only the box has: dropped and expired incoming, expired outgoing.
-    pub(crate) fn datagram_counts(&self) -> [u64; 3] {
-        let state = lock(&self.state);
-        [state.datagrams_in.dropped, state.datagrams_in.expired, state.datagrams_out.expired]
-    }
-
-    pub(crate) fn incoming_max_age(&self) -> Option<Duration> {
-        lock(&self.state).datagrams_in.max_age
-    }
-
-    pub(crate) fn set_incoming_max_age(&self, age: Option<Duration>) {
-        lock(&self.state).datagrams_in.max_age = age;
-    }
-
-    pub(crate) fn outgoing_max_age(&self) -> Option<Duration> {
-        lock(&self.state).datagrams_out.max_age
-    }
-
-    pub(crate) fn set_outgoing_max_age(&self, age: Option<Duration>) {
-        lock(&self.state).datagrams_out.max_age = age;
-    }
-
-    pub(crate) fn incoming_max_buffered(&self) -> usize {
-        lock(&self.state).datagrams_in.max
-    }
-
-    pub(crate) fn set_incoming_max_buffered(&self, count: usize) {
-        let mut state = lock(&self.state);
-        state.datagrams_in.max = count;
-        state.datagrams_in.trim();
-    }
-
-    pub(crate) fn outgoing_max_buffered(&self) -> usize {
-        lock(&self.state).datagrams_out.max
-    }
-
-    pub(crate) fn set_outgoing_max_buffered(&self, count: usize) {
-        self.change(|state| state.datagrams_out.max = count);
-    }
-
     /// Ready when the session has to be asked for on another connection.
     pub(crate) fn poll_handed_back(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = lock(&self.state);
@@ -478,30 +355,6 @@ impl SessionBox {
         commands.append(&mut state.commands);
     }
 
-    /// Takes datagrams, which count as waiting until [`datagrams_gone`](Self::datagrams_gone). Their maximum age.
-    pub(crate) fn take_datagrams(&self, datagrams: &mut VecDeque<OutgoingDatagram>) -> Option<Duration> {
-        let mut state = lock(&self.state);
-        let out = &mut state.datagrams_out;
-        out.held += out.waiting.len();
-        if datagrams.is_empty() {
-            std::mem::swap(&mut out.waiting, datagrams);
-        } else {
-            datagrams.append(&mut out.waiting);
-        }
-        out.max_age
-    }
-
-    /// So many datagrams have gone on, and so many were too old for that.
-    pub(crate) fn datagrams_gone(&self, sent: usize, expired: usize) {
-        let mut state = lock(&self.state);
-        let out = &mut state.datagrams_out;
-        out.held = out.held.saturating_sub(sent + expired);
-        out.expired += expired as u64;
-        let writers = if out.has_room() { state.datagram_writers.take() } else { Waiters::default() };
-        drop(state);
-        writers.wake();
-    }
-
     /// Asks the application's side for another connection, and gives back what was taken.
     pub(crate) fn hand_back(&self, mut commands: Vec<Command>, mut datagrams: VecDeque<OutgoingDatagram>) {
         self.change(|state| {
@@ -512,15 +365,6 @@ impl SessionBox {
             datagrams.append(&mut state.datagrams_out.waiting);
             (state.datagrams_out.waiting, state.datagrams_out.held) = (datagrams, 0);
         });
-    }
-
-    pub(crate) fn set_max_datagram_size(&self, size: Option<usize>) {
-        let size = size.unwrap_or(0);
-        let mut state = lock(&self.state);
-        let changed = self.max_datagram.swap(size, Ordering::Relaxed) != size;
-        let waiters = if changed { state.size_waiters.take() } else { Waiters::default() };
-        drop(state);
-        waiters.wake();
     }
 
     pub(crate) fn set_established(&self, established: Established) {
@@ -580,27 +424,11 @@ impl SessionBox {
         ]
     }
 
-    /// Bytes of received datagrams that the application has not taken.
-    pub(crate) fn datagram_bytes(&self) -> usize {
-        lock(&self.state).datagrams_in.bytes()
-    }
-
     pub(crate) fn push_incoming(&self, dir: Dir, stream: NewStream) {
         let mut state = lock(&self.state);
         state.incoming[dir as usize].push_back(stream);
         let waiters = state.incoming_waiters[dir as usize].take();
         drop(state);
         waiters.wake();
-    }
-
-    pub(crate) fn push_datagrams(&self, datagrams: &mut Vec<Bytes>) {
-        let now = self.runtime.now();
-        let mut state = lock(&self.state);
-        for datagram in datagrams.drain(..) {
-            state.datagrams_in.push(datagram, now);
-        }
-        let readers = state.datagram_readers.take();
-        drop(state);
-        readers.wake();
     }
 }

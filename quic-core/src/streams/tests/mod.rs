@@ -6,6 +6,7 @@ mod order;
 mod pair;
 mod rules;
 mod send_stats;
+mod sending;
 
 use std::{collections::VecDeque, time::Duration};
 

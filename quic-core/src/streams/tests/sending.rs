@@ -1,0 +1,213 @@
+//! The sending side: what holds it up, what the peer and the writer are told of it, and how it is given up.
+
+use super::*;
+use crate::{error::call::WriteError, event::StreamTag};
+
+#[test]
+fn blocked_is_told_once_for_each_limit_and_again_when_lost() {
+    let config = StreamsConfig {
+        stream_receive_window: 100,
+        connection_receive_window: 150,
+        max_uni: 2,
+        ..StreamsConfig::new(Side::Client)
+    };
+    let mut client = End::ready(config);
+    let ids = [client.streams.open(Dir::Uni).unwrap(), client.streams.open(Dir::Uni).unwrap()];
+    assert_eq!(client.streams.send_state(), SendState::Nothing);
+    for id in ids {
+        assert_eq!(client.write(id, &[1; 500]), 500, "flow control does not hold writing back");
+    }
+    assert_eq!((client.streams.open(Dir::Uni), client.streams.open(Dir::Uni)), (None, None));
+    assert_eq!(client.streams.send_state(), SendState::Ready);
+    let (payload, receipts) = client.packet(1_200);
+    let blocked: Vec<Frame<'_>> =
+        frames(&payload).into_iter().filter(|frame| !matches!(frame, Frame::Stream { .. })).collect();
+    let expected = [
+        Frame::StreamsBlocked { dir: Dir::Uni, limit: 2 },
+        Frame::StreamDataBlocked { id: ids[0], limit: 100 },
+        Frame::DataBlocked(150),
+    ];
+    assert_eq!(blocked, expected);
+    assert_eq!(client.streams.send_state(), SendState::Blocked);
+    assert!(!client.streams.wants().any());
+    let control: Vec<Receipt> =
+        receipts.into_iter().filter(|receipt| !matches!(receipt, Receipt::Stream { .. })).collect();
+    client.settle(&control, false);
+    let (payload, receipts) = client.packet(1_200);
+    assert_eq!(frames(&payload).len(), 3);
+    client.streams.on_max_data(1_000);
+    let End { streams, budget, events, .. } = &mut client;
+    streams.on_max_stream_data(ids[0], 1_000, budget, events).unwrap();
+    streams.on_max_stream_data(ids[1], 1_000, budget, events).unwrap();
+    client.settle(&receipts, false);
+    let (payload, _) = client.packet(1_200);
+    assert!(
+        frames(&payload)
+            .iter()
+            .all(|frame| matches!(frame, Frame::Stream { .. } | Frame::StreamsBlocked { .. })),
+        "what no longer holds is not told again: {:?}",
+        frames(&payload)
+    );
+}
+
+#[test]
+fn the_send_buffer_is_the_backpressure() {
+    let mut client = End::ready(StreamsConfig { send_buffer: 1_000, ..StreamsConfig::new(Side::Client) });
+    let id = client.streams.open(Dir::Uni).unwrap();
+    assert_eq!((client.write(id, &[1; 900]), client.write(id, &[1; 900])), (900, 100));
+    assert_eq!(client.write(id, &[1]), 0);
+    let (_, first) = client.packet(150);
+    let (_, second) = client.packet(400);
+    client.settle(&first, true);
+    assert!(client.events.is_empty(), "too little to wake a writer for");
+    client.settle(&second, true);
+    assert_eq!(client.events, [Event::StreamWritable(id, StreamTag(0))]);
+    assert!(client.write(id, &[1; 900]) > 250);
+}
+
+#[test]
+fn a_writer_that_keeps_to_the_peers_limit_hears_when_that_rises() {
+    let mut client = End::ready(StreamsConfig {
+        send_buffer: 1_000,
+        stream_receive_window: 600,
+        ..StreamsConfig::new(Side::Client)
+    });
+    let id = client.streams.open(Dir::Uni).unwrap();
+    assert_eq!((client.write_within_limit(id, &[1; 900]), client.write_within_limit(id, &[1])), (600, 0));
+    let (payload, receipts) = client.packet(1_200);
+    let sent = frames(&payload);
+    assert!(matches!(sent[0], Frame::Stream { data, .. } if data.len() == 600), "{sent:?}");
+    assert_eq!(sent[1..], [Frame::StreamDataBlocked { id, limit: 600 }], "the peer is told");
+    assert_eq!(client.streams.send_state(), SendState::Blocked);
+    client.settle(&receipts, true);
+    assert!(client.events.is_empty(), "the buffer is free, the limit is not: {:?}", client.events);
+    raise(&mut client, id, 600);
+    assert!(client.events.is_empty(), "not raised");
+    raise(&mut client, id, 700);
+    assert_eq!(client.events.pop_front(), Some(Event::StreamWritable(id, StreamTag(0))));
+    assert_eq!(client.streams.send_state(), SendState::Nothing, "nobody waits for the limit now");
+    assert_eq!(client.write_within_limit(id, &[1; 900]), 100);
+    raise(&mut client, id, 2_000);
+    assert_eq!(client.events.pop_front(), Some(Event::StreamWritable(id, StreamTag(0))));
+    assert_eq!(client.write_within_limit(id, &[1; 1_200]), 900, "the send buffer bounds it as well");
+    raise(&mut client, id, 3_000);
+    assert!(client.events.is_empty(), "there is no room yet");
+    assert_eq!(client.write(id, &[1]), 0);
+    client.streams.finish(id).unwrap();
+    raise(&mut client, id, 4_000);
+    assert!(client.events.is_empty(), "nobody writes any more");
+}
+
+fn raise(end: &mut End, id: StreamId, limit: u64) {
+    let End { streams, budget, events, .. } = end;
+    streams.on_max_stream_data(id, limit, budget, events).unwrap();
+}
+
+#[test]
+fn what_is_held_back_goes_when_the_other_stream_has_arrived() {
+    let mut client = End::client();
+    let [last_word, both, uni, done] =
+        [Dir::Bidi, Dir::Bidi, Dir::Uni, Dir::Uni].map(|dir| client.streams.open(dir).unwrap());
+    for id in [last_word, both, uni] {
+        client.write(id, &[1; 10]);
+    }
+    client.streams.finish(done).unwrap();
+    let (_, receipts) = client.packet(1_200);
+    client.write(uni, &[2; 10]);
+    for id in [both, uni, done] {
+        client.streams.hold_back(id, last_word);
+    }
+    client.settle(&receipts, true);
+    assert_eq!(client.events.drain(..).collect::<Vec<_>>(), [Event::StreamSent(done, StreamTag(0))]);
+    for id in [both, uni] {
+        client.streams.reset(id, 5, 0).unwrap();
+    }
+    let End { streams, budget, .. } = &mut client;
+    streams.stop_sending(both, 6, budget).unwrap();
+    assert_eq!(client.streams.finish(uni), Err(WriteError::Closed), "here it holds at once");
+    assert!(!client.streams.wants().any(), "nor is what was written sent any more");
+    client.streams.finish(last_word).unwrap();
+    let (payload, lost) = client.packet(1_200);
+    assert!(matches!(frames(&payload)[..], [Frame::Stream { fin: true, .. }]), "{:?}", frames(&payload));
+    client.settle(&lost, false);
+    let (payload, receipts) = client.packet(1_200);
+    assert_eq!(frames(&payload).len(), 1);
+    client.settle(&receipts, true);
+    let (payload, receipts) = client.packet(1_200);
+    let resets = [
+        Frame::ResetStream { id: both, code: 5, final_size: 10 },
+        Frame::StopSending { id: both, code: 6 },
+        Frame::ResetStream { id: uni, code: 5, final_size: 10 },
+    ];
+    let mut sent = frames(&payload);
+    sent.sort_by_key(|frame| resets.iter().position(|expected| expected == frame));
+    assert_eq!(sent, resets);
+    client.settle(&receipts, false);
+    assert_eq!(frames(&client.packet(1_200).0).len(), 3, "those that were lost wait for nothing");
+    // The stream to wait for has arrived, or is unknown: nothing is held.
+    let other = client.streams.open(Dir::Uni).unwrap();
+    client.streams.hold_back(other, last_word);
+    client.streams.hold_back(other, done);
+    client.streams.reset(other, 7, 0).unwrap();
+    assert_eq!(frames(&client.packet(1_200).0), [Frame::ResetStream { id: other, code: 7, final_size: 0 }]);
+}
+
+#[test]
+fn a_reliable_reset_sends_its_data_first_and_again_until_acknowledged() {
+    let mut client = End::client();
+    let id = client.streams.open(Dir::Uni).unwrap();
+    client.write(id, &[1; 1_000]);
+    let (_, first) = client.packet(200);
+    client.streams.reset(id, 4, 600).unwrap();
+    let (payload, second) = client.packet(300);
+    assert!(matches!(frames(&payload)[..], [Frame::Stream { .. }]), "the final size is not sent yet");
+    let (payload, third) = client.packet(1_200);
+    let sent = frames(&payload);
+    assert!(
+        matches!(sent[0], Frame::Stream { offset, data, fin: false, .. } if offset + data.len() as u64 == 600)
+    );
+    assert_eq!(sent[1], Frame::ResetStreamAt { id, code: 4, final_size: 600, reliable_size: 600 });
+    client.settle(&third, true);
+    client.settle(&first, true);
+    client.settle(&second, false);
+    let (payload, again) = client.packet(1_200);
+    assert!(matches!(frames(&payload)[..], [Frame::Stream { .. }]));
+    assert!(client.events.is_empty());
+    client.settle(&again, true);
+    assert_eq!(client.events, [Event::StreamSent(id, StreamTag(0))]);
+    assert_eq!(client.streams.live(), 0);
+}
+
+#[test]
+fn lowering_the_reliable_size_needs_an_acknowledgment_of_its_own() {
+    let mut client = End::client();
+    let id = client.streams.open(Dir::Uni).unwrap();
+    client.write(id, &[1; 1_000]);
+    let (_, data) = client.packet(2_000);
+    client.streams.reset(id, 4, 600).unwrap();
+    let (_, high) = client.packet(1_200);
+    client.stop(id, 77).unwrap();
+    let (payload, low) = client.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 1_000 }]);
+    client.events.clear();
+    client.settle(&data, true);
+    client.settle(&high, true);
+    assert!(client.events.is_empty(), "that was for the old size");
+    client.settle(&low, true);
+    assert_eq!(client.events, [Event::StreamSent(id, StreamTag(0))]);
+}
+
+#[test]
+fn without_reset_stream_at_a_reliable_reset_falls_back_and_is_counted() {
+    let config = StreamsConfig::new(Side::Client);
+    let mut client = End::new(config);
+    client.streams.set_peer_limits(limits_of(&config, false), &mut client.events);
+    let id = client.streams.open(Dir::Uni).unwrap();
+    client.write(id, b"hello");
+    client.streams.reset(id, 4, 5).unwrap();
+    let (payload, _) = client.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 0 }]);
+    assert_eq!(client.streams.counters().reset_fallbacks, 1);
+    assert_eq!(client.streams.reset(id, 5, 0), Ok(()), "again is harmless");
+    assert!(!client.streams.wants().any());
+}
