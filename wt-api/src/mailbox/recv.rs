@@ -46,6 +46,8 @@ struct State {
     starved: bool,
     stop: Option<u32>,
     received: u64,
+    /// By the application; what a stop drops is not.
+    read: u64,
 }
 
 impl RecvBox {
@@ -81,7 +83,9 @@ impl RecvBox {
             Some(_) => state.chunks.pop_front(),
             None => None,
         };
-        state.bytes -= taken.as_ref().map_or(0, Bytes::len);
+        let bytes = taken.as_ref().map_or(0, Bytes::len);
+        state.bytes -= bytes;
+        state.read += bytes as u64;
         let refill = state.starved && state.bytes <= LIMIT / 2;
         if refill {
             state.starved = false;
@@ -108,24 +112,23 @@ impl RecvBox {
     /// The reader does not want more.
     pub(crate) fn stop(&self, code: u32) {
         let mut state = lock(&self.state);
-        if state.stop.is_some() || state.end.is_some() {
-            let dropped = std::mem::take(&mut state.bytes);
-            state.chunks = VecDeque::new();
-            drop(state);
-            return self.took(dropped);
+        let tells = state.stop.is_none() && state.end.is_none();
+        if tells {
+            state.stop = Some(code);
         }
-        state.stop = Some(code);
         let dropped = std::mem::take(&mut state.bytes);
         state.chunks = VecDeque::new();
         drop(state);
         self.took(dropped);
-        self.connection.mark(Work::Recv(self.id));
+        if tells {
+            self.connection.mark(Work::Recv(self.id));
+        }
     }
 
     /// Bytes that came here, and those of them that were read.
     pub(crate) fn stats(&self) -> (u64, u64) {
         let state = lock(&self.state);
-        (state.received, state.received - state.bytes as u64)
+        (state.received, state.read)
     }
 
     /// The driver's side: the code with which the reader stopped.
@@ -257,5 +260,19 @@ mod tests {
         assert!(matches!(stream.poll_chunk(&cx(), 9), Poll::Ready(Ok(Some(bytes))) if bytes == "ab"));
         let Poll::Ready(Err(error)) = stream.poll_chunk(&cx(), 9) else { panic!("no error") };
         assert_eq!(error.stream_error_code(), Some(7));
+    }
+
+    #[test]
+    fn what_a_stop_drops_was_not_read() {
+        for ended in [false, true] {
+            let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::default(), None);
+            stream.deliver(&mut vec![Bytes::from(vec![1; 100])], ended.then_some(RecvEnd::Finished), false);
+            assert!(
+                matches!(stream.poll_chunk(&cx(), 30), Poll::Ready(Ok(Some(bytes))) if bytes.len() == 30)
+            );
+            assert_eq!(stream.stats(), (100, 30));
+            stream.stop(1);
+            assert_eq!((stream.stats(), stream.connection.inbox().bytes()), ((100, 30), 0));
+        }
     }
 }
