@@ -68,8 +68,7 @@ fn what_came_right_before_a_close_is_read_until_the_close_was_polled() {
 
     let server = &mut world.server().connection;
     let held = server.stats().memory_used;
-    let meta =
-        DatagramMeta { remote: server.remote_address(), local_ip: None, ecn: Ecn::NotEct, allocation: 0 };
+    let meta = from_peer(server);
     for datagram in datagrams {
         server.handle_datagram(now, &meta, datagram);
     }
@@ -87,6 +86,11 @@ fn what_came_right_before_a_close_is_read_until_the_close_was_polled() {
     assert!(matches!(events.last(), Some(Event::Closed(ConnectionError::PeerClosed(_)))), "{events:?}");
     assert_eq!(server.read(now, id, 1), Err(ReadError::Closed), "polled beyond the last event");
     assert!(server.stats().memory_used <= held);
+}
+
+/// Of a datagram that comes from where the peer is.
+fn from_peer(connection: &Connection) -> DatagramMeta {
+    DatagramMeta { remote: connection.remote_address(), local_ip: None, ecn: Ecn::NotEct, allocation: 0 }
 }
 
 /// All that a connection wants to send now.
@@ -115,6 +119,38 @@ fn a_close_during_the_handshake_hides_what_the_application_said() {
             assert_eq!(code, 7, "from 1-RTT");
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// In the handshake and after it: the peer hears it, at whatever level it has come to, and nothing follows.
+#[test]
+fn a_farewell_is_heard_and_is_the_last_word() {
+    for established in [false, true] {
+        let mut world = World::new(6, &LinkConfig::new().delay(50 * MILLISECOND));
+        if established {
+            world.establish();
+        } else {
+            world.connect();
+            world.wait("a connection at the server", SECOND, |_, server| !server.peers.is_empty());
+        }
+        let now = soak::time(world.sim.now());
+        let mut buffer = vec![0; 1_200];
+        let server = &mut world.server().connection;
+        for room in [0, 1, 1_199] {
+            assert_eq!(server.farewell(now, &mut buffer[..room]), None, "with room for {room}");
+        }
+        let size = server.farewell(now, &mut buffer).expect("a word").size;
+        assert_eq!(server.farewell(now, &mut [0; 1_500]), None, "once");
+        let said = BytesMut::from(&buffer[..size]);
+        let client = &mut world.client().connection;
+        client.handle_datagram(now, &from_peer(client), said);
+        let events: Vec<Event> = std::iter::from_fn(|| client.poll_event()).collect();
+        let Some(Event::Closed(ConnectionError::PeerClosed(CloseReason::Transport { code, .. }))) =
+            events.last()
+        else {
+            panic!("{events:?}")
+        };
+        assert_eq!(*code, TransportErrorCode::INTERNAL_ERROR);
     }
 }
 

@@ -19,11 +19,13 @@ impl Connection {
     /// For a connection whose state is not to be trusted any more, because code of the application panicked in one of its
     /// calls, such as a certificate verifier or a congestion controller. Writes a CONNECTION_CLOSE with `INTERNAL_ERROR`
     /// into `buf`, of at least 1200 bytes, at every level that the peer may be able to read (RFC 9000 §10.2.3). `None` if
-    /// the peer knows of an end already, or may not be told (§8.1). Afterwards the connection is to be dropped.
+    /// the peer knows of an end already, or may not be told (§8.1), or if `buf` is shorter. Afterwards the connection is to
+    /// be dropped.
     ///
     /// Asks neither TLS nor the congestion controller. No packet number is used twice, whatever the panic interrupted: a
     /// number counts as used before its packet is sealed.
     pub fn farewell(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
+        let buf = buf.get_mut(..MIN_INITIAL_SIZE)?;
         let now = self.clock.read(now);
         let reason = CloseReason::Transport {
             code: TransportErrorCode::INTERNAL_ERROR,
@@ -33,12 +35,8 @@ impl Connection {
         let error = ConnectionError::Internal("code of the application panicked");
         self.life.close(reason, error, now, Duration::ZERO);
         let interests = Space::ALL.map(|space| self.interest(space, now));
-        let limits = Limits {
-            room: buf.len().min(MIN_INITIAL_SIZE),
-            amplification: self.path.amplification_credit(),
-            window: 0,
-            pacing: 0,
-        };
+        let limits =
+            Limits { room: buf.len(), amplification: self.path.amplification_credit(), window: 0, pacing: 0 };
         let plan = plan(&interests, &limits, self.side.is_client()).ok()?;
         let (mut last, mut position) = (None, 0);
         self.out.receipts.clear();

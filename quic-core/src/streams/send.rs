@@ -133,7 +133,8 @@ impl SendHalf {
         self.max_data.saturating_sub(self.buffer.end())
     }
 
-    /// Takes as much of `bytes` as `limit` leaves room for in the buffer, and `within` that the peer's limit leaves.
+    /// Takes as much of `bytes` as `limit` leaves room for in the buffer; no more than the peer's limit leaves, if `within`
+    /// says so.
     pub(super) fn write(
         &mut self,
         bytes: &mut Bytes,

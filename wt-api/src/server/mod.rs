@@ -48,8 +48,8 @@ pub struct HttpRequest {
 pub enum Body {
     /// In one piece.
     Bytes(Bytes),
-    /// In pieces, each asked for when there is room to send it. `next` runs on the driver's task: it must not block. If it panics,
-    /// the response is reset.
+    /// In pieces, each asked for when there is room to send it. `next` runs on the driver's task: it must not block. If it
+    /// panics, the response is reset.
     Iter(Box<dyn Iterator<Item = Bytes> + Send>),
 }
 
@@ -316,11 +316,12 @@ impl Server {
     }
 
     /// Shuts down: no further sessions, and all clients are told (their `draining` resolves); then waits until they have
-    /// gone, at most `deadline`; then all connections are closed. A session that was closed before then has up to
-    /// 4 s more, longer where probe timeouts are, for its client to hear the code and the reason. Clients hear it by GOAWAY, those of draft 02 by the
-    /// session's own `WT_DRAIN_SESSION`, and by GOAWAY when the session is over: a Chromium of today that opens a
-    /// bidirectional stream after GOAWAY crashes. Cancel safe: dropped, no session is taken any more and those that exist
-    /// go on; another call waits anew.
+    /// gone, at most `deadline`; then all connections are closed. Where a session was closed before then, its client has up
+    /// to 4 s more, longer on paths with long probe timeouts, to hear the code and the reason.
+    ///
+    /// Clients hear it by GOAWAY, those of draft 02 by the session's own `WT_DRAIN_SESSION`, and by GOAWAY when the session
+    /// is over: a Chromium of today that opens a bidirectional stream after GOAWAY crashes. Cancel safe: dropped, no session
+    /// is taken any more and those that exist go on; another call waits anew.
     pub async fn shutdown(&self, deadline: Duration) {
         drop(self.shared.close());
         self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::GoAway));

@@ -207,6 +207,7 @@ impl Sessions {
             // No session will ever be there.
             Fate::Plain => refuse_stream(stream, WT_BUFFERED_STREAM_REJECTED, t),
             Fate::Gone => {
+                // It may be this end that closed, and the peer that does not know it yet: see `hold_streams`.
                 t.hold_back(stream, session.0);
                 refuse_stream(stream, WT_SESSION_GONE, t);
             }
