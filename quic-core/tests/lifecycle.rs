@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use netsim::{LinkConfig, MILLISECOND, SECOND};
 use quic_core::{
-    Connection, DatagramMeta, DatagramOptions, Dir, Event, TransportConfig,
+    Connection, DatagramEvent, DatagramMeta, DatagramOptions, Dir, Event, TransportConfig,
     base::{Ecn, Timestamp},
     error::{
         CloseReason, ConnectionError, TransportErrorCode,
@@ -195,6 +195,50 @@ fn a_server_that_lost_its_state_resets_the_connection() {
     client.send(id, pattern(1000), true);
     world.wait("the reset", SECOND, |client, _| client.peers.values().all(|peer| peer.error.is_some()));
     assert_eq!(world.client().error, Some(ConnectionError::StatelessReset));
+}
+
+/// RFC 9000 §10.3.1: whatever the header looks like, the last 16 bytes decide; also where the datagram names a connection
+/// that lives.
+#[test]
+fn a_stateless_reset_counts_whichever_form_its_header_has() {
+    // A fixed bit that is drawn would have the packet of an unknown connection dropped.
+    let plain = TransportConfig { grease_quic_bit: false, ..TransportConfig::default() };
+    let setup = Setup { client: plain.clone(), server: plain, back: None };
+    for to_connection in [false, true] {
+        for form in 0..16 {
+            let mut world = World::with(12, &lan(), &setup);
+            world.establish();
+            world.pass(SECOND);
+            let now = soak::time(world.sim.now());
+            // What a server that has forgotten everything answers to a packet.
+            let client = &mut world.client().connection;
+            client.send_datagram(now, pattern(100), DatagramOptions::default()).expect("room");
+            let packet = drain(client, now).pop().expect("a packet");
+            let server = world.server_host();
+            let handle = *server.peers.keys().next().expect("a connection");
+            let from = from_peer(&server.peer().connection);
+            server.endpoint.forget(handle);
+            let DatagramEvent::Respond(reset) = server.endpoint.handle_datagram(now, &from, packet) else {
+                panic!("no reset")
+            };
+            let mut datagram = BytesMut::from(&reset.bytes[..]);
+            datagram[0] = datagram[0] & 0x0f | form << 4;
+            let client = world.client_host();
+            let from = from_peer(&client.peer().connection);
+            if to_connection {
+                let connection = &mut client.peer_mut().connection;
+                connection.handle_datagram(now, &from, datagram);
+                let closed = Event::Closed(ConnectionError::StatelessReset);
+                assert!(
+                    std::iter::from_fn(|| connection.poll_event()).any(|event| event == closed),
+                    "{form}"
+                );
+            } else {
+                let event = client.endpoint.handle_datagram(now, &from, datagram);
+                assert!(matches!(event, DatagramEvent::StatelessReset(_)), "{form}: {event:?}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -44,12 +44,11 @@ impl Connection {
         }
         let reset_token = data.last_chunk::<16>().copied().filter(|_| data.len() >= MIN_STATELESS_RESET);
         let opened_before = self.counters.packets_received;
-        let is_short = data.first().is_some_and(|first| first & packet::FORM_LONG == 0);
         self.take_apart(now, meta, data);
         let opened = self.counters.packets_received > opened_before;
-        // RFC 9000 §10.3.1: a datagram whose packet cannot be opened may be a stateless reset.
-        if let (false, true, Some(token), Some(current)) =
-            (opened, is_short, reset_token, self.remote_cids.current_token())
+        // RFC 9000 §10.3.1: a datagram whose packet cannot be opened may be a stateless reset, whatever its first bits say:
+        // those of a reset are drawn, but for the two that look like a short header.
+        if let (false, Some(token), Some(current)) = (opened, reset_token, self.remote_cids.current_token())
             && constant_time_eq(&token, &current)
         {
             self.on_stateless_reset(now);

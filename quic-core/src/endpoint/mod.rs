@@ -170,44 +170,34 @@ impl Endpoint {
 
     /// Finds out whom a datagram is for.
     pub fn handle_datagram(&mut self, now: Timestamp, meta: &DatagramMeta, data: BytesMut) -> DatagramEvent {
-        let header = match packet::parse(&data, self.config.cids.length(), true) {
-            // RFC 9287 §3: only a connection can have agreed to a zero fixed bit; it knows whether it has.
-            Ok(header) if has_zero_fixed_bit(&header, &data) => {
-                return match header_dcid(&header).and_then(|dcid| self.table.find(dcid)) {
-                    Some(handle) => DatagramEvent::Connection(handle, data),
-                    None => DatagramEvent::Dropped(DropReason::FixedBit),
-                };
-            }
-            Ok(header) => header,
-            Err(HeaderError::FixedBit) => return DatagramEvent::Dropped(DropReason::FixedBit),
-            Err(HeaderError::CidTooLong) => return DatagramEvent::Dropped(DropReason::CidTooLong),
-            Err(HeaderError::Truncated) => return DatagramEvent::Dropped(DropReason::HeaderMalformed),
-        };
+        let header = packet::parse(&data, self.config.cids.length(), true);
+        if let Some(handle) = header.as_ref().ok().and_then(destination).and_then(|id| self.table.find(&id)) {
+            return DatagramEvent::Connection(handle, data);
+        }
+        // RFC 9000 §10.3.1: whatever cannot be attributed may be a stateless reset, whichever form its first bits have.
+        if let Some(token) = data.last_chunk::<16>().filter(|_| data.len() >= stateless::MIN_RESET)
+            && let Some(handle) = self.table.find_reset(&meta.remote, token)
+        {
+            return DatagramEvent::StatelessReset(handle);
+        }
         match header {
-            Header::Long(long) => match self.table.find(&long.dcid) {
-                Some(handle) => DatagramEvent::Connection(handle, data),
-                None if long.kind == LongType::Initial => self.on_initial(now, meta, &long, data),
-                None => DatagramEvent::Dropped(DropReason::UnknownConnection),
-            },
-            Header::Short(short) => match self.table.find(&short.dcid) {
-                Some(handle) => DatagramEvent::Connection(handle, data),
-                None => self.on_unknown_short(now, meta, &short.dcid, &data),
-            },
-            Header::Retry(retry) => self.route(&retry.dcid, data.clone()),
-            Header::VersionNegotiation(vn) => match ConnectionId::new(vn.dcid) {
-                Some(dcid) => self.route(&dcid, data.clone()),
-                None => DatagramEvent::Dropped(DropReason::UnknownConnection),
-            },
-            Header::UnknownVersion { dcid, scid, .. } => {
+            // RFC 9287 §3: only a connection can have agreed to a zero fixed bit.
+            Ok(Header::Long(_) | Header::Short(_) | Header::Retry(_)) if has_zero_fixed_bit(&data) => {
+                DatagramEvent::Dropped(DropReason::FixedBit)
+            }
+            Ok(Header::Long(long)) if long.kind == LongType::Initial => {
+                self.on_initial(now, meta, &long, data)
+            }
+            Ok(Header::Long(_) | Header::Retry(_) | Header::VersionNegotiation(_)) => {
+                DatagramEvent::Dropped(DropReason::UnknownConnection)
+            }
+            Ok(Header::Short(short)) => self.on_unknown_short(now, meta, &short.dcid, &data),
+            Ok(Header::UnknownVersion { dcid, scid, .. }) => {
                 self.on_unknown_version(now, meta, dcid, scid, data.len())
             }
-        }
-    }
-
-    fn route(&self, dcid: &ConnectionId, data: BytesMut) -> DatagramEvent {
-        match self.table.find(dcid) {
-            Some(handle) => DatagramEvent::Connection(handle, data),
-            None => DatagramEvent::Dropped(DropReason::UnknownConnection),
+            Err(HeaderError::FixedBit) => DatagramEvent::Dropped(DropReason::FixedBit),
+            Err(HeaderError::CidTooLong) => DatagramEvent::Dropped(DropReason::CidTooLong),
+            Err(HeaderError::Truncated) => DatagramEvent::Dropped(DropReason::HeaderMalformed),
         }
     }
 
@@ -247,7 +237,7 @@ impl Endpoint {
         })
     }
 
-    /// A short header with an unknown connection ID: a stateless reset for us, or one due from us (RFC 9000 §10.3).
+    /// A short header with an unknown connection ID: a stateless reset is due from us (RFC 9000 §10.3).
     fn on_unknown_short(
         &mut self,
         now: Timestamp,
@@ -255,11 +245,6 @@ impl Endpoint {
         dcid: &ConnectionId,
         data: &[u8],
     ) -> DatagramEvent {
-        if let Some(token) = data.last_chunk::<16>().filter(|_| data.len() >= stateless::MIN_RESET)
-            && let Some(handle) = self.table.find_reset(&meta.remote, token)
-        {
-            return DatagramEvent::StatelessReset(handle);
-        }
         let token = self.config.cids.reset_token(dcid);
         let reset = stateless::reset(&token, data.len(), self.entropy.0.as_mut());
         match reset.filter(|_| self.limiter.permits(meta.remote.ip(), now)) {
@@ -401,18 +386,19 @@ impl Endpoint {
     }
 }
 
-/// Whether a packet of version 1 has a zero where that version has a one (RFC 9000 §17.2, §17.3.1).
-fn has_zero_fixed_bit(header: &Header<'_>, data: &[u8]) -> bool {
-    header_dcid(header).is_some() && data.first().is_some_and(|first| first & packet::FIXED_BIT == 0)
+/// Whether there is a zero where version 1 has a one (RFC 9000 §17.2, §17.3.1).
+fn has_zero_fixed_bit(data: &[u8]) -> bool {
+    data.first().is_some_and(|first| first & packet::FIXED_BIT == 0)
 }
 
-/// The destination of a packet of version 1.
-fn header_dcid<'a>(header: &'a Header<'_>) -> Option<&'a ConnectionId> {
+/// The connection ID by which a packet of a version that we speak, or a Version Negotiation packet, finds its connection.
+fn destination(header: &Header<'_>) -> Option<ConnectionId> {
     match header {
-        Header::Long(long) => Some(&long.dcid),
-        Header::Short(short) => Some(&short.dcid),
-        Header::Retry(retry) => Some(&retry.dcid),
-        Header::VersionNegotiation(_) | Header::UnknownVersion { .. } => None,
+        Header::Long(long) => Some(long.dcid),
+        Header::Short(short) => Some(short.dcid),
+        Header::Retry(retry) => Some(retry.dcid),
+        Header::VersionNegotiation(vn) => ConnectionId::new(vn.dcid),
+        Header::UnknownVersion { .. } => None,
     }
 }
 
