@@ -41,6 +41,10 @@ pub struct Ecn {
     pub mark_above: Option<u64>,
     /// Clears the bits of every datagram.
     pub bleach: bool,
+    /// Drops every datagram that has a mark.
+    pub drop_marked: bool,
+    /// Turns ECT(0) into ECT(1).
+    pub remark: bool,
 }
 
 /// A link, one way. By default it is perfect: no delay, no limit.
@@ -183,6 +187,20 @@ impl LinkConfig {
     #[must_use]
     pub fn bleach(mut self) -> Self {
         self.ecn.bleach = true;
+        self
+    }
+
+    /// Drops datagrams that have an ECN mark.
+    #[must_use]
+    pub fn drop_marked(mut self) -> Self {
+        self.ecn.drop_marked = true;
+        self
+    }
+
+    /// Turns ECT(0) into ECT(1), as a network does that uses the bits for something else.
+    #[must_use]
+    pub fn remark(mut self) -> Self {
+        self.ecn.remark = true;
         self
     }
 

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use crate::{DropCause, LinkConfig, LinkStats, Loss, Random};
 
 const NOT_ECT: u8 = 0b00;
+const ECT1: u8 = 0b01;
+const ECT0: u8 = 0b10;
 const CE: u8 = 0b11;
 
 /// A datagram that will arrive at the far end.
@@ -101,6 +103,10 @@ impl<T: Clone> Link<T> {
             self.stats.outage_drops += 1;
             return Err(DropCause::Outage);
         }
+        if self.config.ecn.drop_marked && ecn != NOT_ECT {
+            self.stats.ecn_drops += 1;
+            return Err(DropCause::Ecn);
+        }
         let ecn = self.ecn(ecn);
         let waiting = Waiting { index, since: now, ecn, payload, tag };
         if self.sending.is_none() {
@@ -155,6 +161,7 @@ impl<T: Clone> Link<T> {
         if self.config.ecn.bleach {
             return NOT_ECT;
         }
+        let ecn = if self.config.ecn.remark && ecn == ECT0 { ECT1 } else { ecn };
         let above = self.config.ecn.mark_above.is_some_and(|bytes| self.waiting_bytes > bytes);
         if above && ecn != NOT_ECT && ecn != CE {
             self.stats.marked += 1;

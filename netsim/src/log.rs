@@ -11,6 +11,8 @@ pub enum DropCause {
     Mtu,
     /// The link was down.
     Outage,
+    /// The link drops what has an ECN mark.
+    Ecn,
     /// It was lost on the wire.
     Wire,
     /// No node has the address, or no link leads to it.

@@ -15,6 +15,8 @@ pub struct LinkStats {
     pub mtu_drops: u64,
     /// Dropped in an outage.
     pub outage_drops: u64,
+    /// Dropped because they had an ECN mark.
+    pub ecn_drops: u64,
     /// Lost on the wire.
     pub lost: u64,
     /// Arrived twice.

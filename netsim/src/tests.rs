@@ -216,6 +216,18 @@ fn a_long_queue_marks_and_bleaching_clears() {
 }
 
 #[test]
+fn a_link_may_drop_what_is_marked_or_change_the_mark() {
+    let drops = run(1, &LinkConfig::new().drop_marked(), 6, 1_000, 0);
+    assert_eq!((drops.stats().ecn_drops, drops.stats().delivered), (6, 0));
+    let mut unmarked = pair(1, &LinkConfig::new().drop_marked().remark(), 6, 1_000, 0);
+    unmarked.sim.endpoint_mut(unmarked.left).ecn = 0;
+    unmarked.sim.run_until(|_| false, SECOND);
+    assert_eq!((unmarked.stats().ecn_drops, unmarked.stats().delivered), (0, 6));
+    let remarked = run(1, &LinkConfig::new().remark(), 6, 1_000, 0);
+    assert!(remarked.sim.endpoint(remarked.right).got.iter().all(|got| got.2 == 0b01));
+}
+
+#[test]
 fn datagrams_that_are_not_capable_are_never_marked() {
     let mut pair = pair(1, &LinkConfig::new().rate(8_224_000).mark_above(0), 6, 1_000, 0);
     pair.sim.endpoint_mut(pair.left).ecn = 0;
@@ -373,7 +385,7 @@ proptest! {
         let config = config.corrupt(corrupt).reorder(reorder, MILLISECOND).outage(5 * MILLISECOND..9 * MILLISECOND);
         let pair = run(seed, &config, 300, 1_000, MILLISECOND / 4);
         let stats = pair.stats();
-        let dropped = stats.queue_drops + stats.mtu_drops + stats.outage_drops + stats.lost;
+        let dropped = stats.queue_drops + stats.mtu_drops + stats.outage_drops + stats.ecn_drops + stats.lost;
         prop_assert_eq!(stats.offered, 300);
         prop_assert_eq!(stats.delivered + dropped, 300 + stats.duplicated);
         prop_assert_eq!(pair.numbers().len() as u64, stats.delivered);

@@ -24,10 +24,11 @@ pub struct TransportConfig {
     pub idle_timeout: Option<Duration>,
     /// A PING is sent when nothing else was for this long; keep it below half the idle timeout. Default: none.
     pub keep_alive: Option<Duration>,
-    /// UDP payload of the datagrams sent at first, in bytes, at least 1200. Default 1200.
+    /// UDP payload of the datagrams sent at first, in bytes, from 1200 to 65,527 (RFC 9000 §18.2); what lies
+    /// beyond counts as the bound. Default 1200.
     pub datagram_size: u16,
     /// UDP payload that path MTU discovery may grow datagrams to, in bytes (RFC 9000 §14.3); up to `datagram_size`
-    /// turns it off. Default 1472, what an Ethernet carries under IPv4.
+    /// turns it off. At most 65,527. Default 1472, what an Ethernet carries under IPv4.
     pub max_datagram_size: u16,
     /// The largest UDP payload that is accepted, at least 1200. Default 65,527.
     pub max_udp_payload_size: u16,

@@ -15,8 +15,11 @@ use crate::{
     ids::Space,
 };
 
-/// Ranges that are remembered and reported; the oldest go first (RFC 9000 §13.2.3).
-const MAX_RANGES: usize = 64;
+/// Ranges that an ACK frame reports; the oldest are left out first (RFC 9000 §13.2.3).
+const MAX_REPORTED: usize = 64;
+/// Ranges that are remembered, so that the first copy of a packet that comes late is no duplicate: each packet that is
+/// lost or late makes one. The oldest go first, and with them whatever is older still.
+const MAX_REMEMBERED: usize = 256;
 /// An acknowledgment is sent for every second ack-eliciting packet at the latest (RFC 9000 §13.2.2).
 const ELICITING_THRESHOLD: u32 = 2;
 
@@ -25,6 +28,10 @@ const ELICITING_THRESHOLD: u32 = 2;
 pub(crate) struct AckTracker {
     space: Space,
     received: RangeSet,
+    /// Ranges that end below this packet number need no more reporting.
+    report_from: u64,
+    /// The lowest packet number that no ACK frame has reported yet, if it is among what was reported before.
+    unreported_late: Option<u64>,
     /// Below this packet number everything counts as a duplicate: its range was forgotten.
     forgotten_below: u64,
     largest: Option<(u64, Timestamp)>,
@@ -46,6 +53,8 @@ impl AckTracker {
         Self {
             space,
             received: RangeSet::default(),
+            report_from: 0,
+            unreported_late: None,
             forgotten_below: 0,
             largest: None,
             unacked: 0,
@@ -77,13 +86,12 @@ impl AckTracker {
             Ecn::Ce => self.ecn.ce += 1,
         }
         let expected = self.expected();
-        self.received.insert_one(number);
-        if self.received.len() > MAX_RANGES {
-            self.received.limit(MAX_RANGES);
-            self.forgotten_below = self.received.min().unwrap_or(0);
-        }
+        self.remember(number);
         if number >= expected {
             self.largest = Some((number, now));
+        } else {
+            self.unreported_late = Some(self.unreported_late.map_or(number, |lowest| lowest.min(number)));
+            self.report_from = self.report_from.min(number);
         }
         self.unreported = true;
         if !ack_eliciting {
@@ -95,6 +103,14 @@ impl AckTracker {
         let at_once = self.unacked >= ELICITING_THRESHOLD || out_of_order || ecn == Ecn::Ce;
         let due = if at_once { now } else { now + self.max_delay };
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    fn remember(&mut self, number: u64) {
+        self.received.insert_one(number);
+        if self.received.len() > MAX_REMEMBERED {
+            self.received.limit(MAX_REMEMBERED);
+            self.forgotten_below = self.received.min().unwrap_or(0);
+        }
     }
 
     /// Whether an ACK frame has to be sent now.
@@ -116,26 +132,31 @@ impl AckTracker {
         let (largest, received_at) = self.largest?;
         let delay = (now - received_at).as_micros() >> self.delay_exponent;
         let ecn = (self.ecn != EcnCounts::default()).then_some(self.ecn);
-        let ranges = self.received.iter().rev().map(|range| range.start..=range.end - 1);
+        let ranges = self
+            .received
+            .iter()
+            .rev()
+            .take_while(|range| range.end > self.report_from)
+            .take(MAX_REPORTED)
+            .map(|range| range.start..=range.end - 1);
         if !w.ack(self.space, ranges, u64::try_from(delay).unwrap_or(u64::MAX), ecn) {
             return None;
         }
         self.unacked = 0;
         self.due = None;
         self.unreported = false;
+        self.unreported_late = None;
         Some(largest)
     }
 
     /// The peer acknowledged an ACK frame that reported up to `largest`: what lies below needs no more reporting
-    /// (RFC 9000 §13.2.4). Kept are the ranges at and above it, to stay able to tell duplicates.
+    /// (RFC 9000 §13.2.4), unless it came after the frame was written. It is still remembered: a packet that was held
+    /// back on the way is no duplicate because others of its time were acknowledged.
     pub(crate) fn on_ack_acked(&mut self, largest: u64) {
-        if self.received.len() <= 1 {
-            return;
-        }
-        let keep_from =
-            self.received.iter().find(|range| range.end > largest).map_or(largest, |range| range.start);
-        self.received.remove(0..keep_from);
-        self.forgotten_below = self.forgotten_below.max(keep_from);
+        let above = self.received.iter().rev().take_while(|range| range.end > largest);
+        let from = above.last().map_or(largest, |range| range.start);
+        let from = self.unreported_late.map_or(from, |late| from.min(late));
+        self.report_from = self.report_from.max(from);
     }
 
     /// The totals that are reported to the peer.

@@ -61,16 +61,20 @@ fn at_once_on_gaps_reordering_and_congestion_marks() {
 #[test]
 fn p16_duplicates_are_told_even_when_their_range_is_forgotten() {
     let mut acks = tracker();
-    for number in (0..400).step_by(2) {
+    let last = 4 * MAX_REMEMBERED as u64;
+    for number in (0..=last).step_by(2) {
         assert!(!acks.is_duplicate(number));
         acks.on_packet(number, true, Ecn::NotEct, at(0));
+        assert!(acks.received.len() <= MAX_REMEMBERED);
     }
-    for number in (0..400).step_by(2) {
+    for number in (0..=last).step_by(2) {
         assert!(acks.is_duplicate(number));
     }
     let (ranges, _) = written(&mut acks, at(1)).expect("an ACK");
-    assert_eq!((ranges.len(), ranges[0].clone()), (MAX_RANGES, 398..=398));
-    assert!(!acks.is_duplicate(399));
+    assert_eq!((ranges.len(), ranges[0].clone()), (MAX_REPORTED, last..=last));
+    let remembered = last - 2 * MAX_REMEMBERED as u64;
+    assert!(!acks.is_duplicate(last - 1) && !acks.is_duplicate(remembered + 3));
+    assert!(acks.is_duplicate(remembered + 1), "below the memory everything is a duplicate");
 }
 
 #[test]
@@ -79,8 +83,32 @@ fn acknowledged_acknowledgments_shorten_the_next() {
     for number in [0, 1, 5, 6, 9] {
         acks.on_packet(number, true, Ecn::NotEct, at(0));
     }
+    assert!(written(&mut acks, at(0)).is_some());
     acks.on_ack_acked(6);
     assert_eq!(written(&mut acks, at(0)).expect("an ACK").0, [9..=9, 5..=6]);
-    assert!(acks.is_duplicate(0) && acks.is_duplicate(3), "below the memory everything is a duplicate");
-    assert!(!acks.is_duplicate(7));
+    assert!(acks.is_duplicate(0) && !acks.is_duplicate(7));
+}
+
+#[test]
+fn what_comes_late_is_no_duplicate_and_is_reported_though_all_around_it_was_acknowledged() {
+    let mut acks = tracker();
+    for number in (0..100).filter(|number| number % 10 != 3) {
+        acks.on_packet(number, true, Ecn::NotEct, at(0));
+    }
+    assert!(written(&mut acks, at(0)).is_some());
+    acks.on_ack_acked(99);
+    acks.on_packet(100, true, Ecn::NotEct, at(1));
+    assert_eq!(written(&mut acks, at(1)).expect("an ACK").0, [94..=100]);
+    for late in [13, 53] {
+        assert!(!acks.is_duplicate(late));
+        acks.on_packet(late, true, Ecn::NotEct, at(2));
+        assert!(acks.is_duplicate(late) && acks.is_due(at(2)));
+    }
+    // Of an ACK frame that was written before they came: it did not report them.
+    acks.on_ack_acked(100);
+    let (ranges, _) = written(&mut acks, at(2)).expect("an ACK");
+    assert_eq!(ranges.last(), Some(&(4..=22)));
+    assert!(ranges.contains(&(44..=62)));
+    acks.on_ack_acked(100);
+    assert_eq!(written(&mut acks, at(3)).expect("an ACK").0, [94..=100]);
 }

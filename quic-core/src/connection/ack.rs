@@ -14,7 +14,7 @@ use crate::{
     frame::{Ack, Receipt},
     handshake::Handshake,
     ids::Space,
-    path::{SizeChange, SizeNews},
+    path::{AckedMarks, SizeChange, SizeNews},
     recovery::{Context, Outcome, congestion_event, timeout_event},
     streams::Streams,
     trace::TraceEvent,
@@ -22,6 +22,9 @@ use crate::{
 
 /// The exponent of ACK delays before the peer's parameter holds (RFC 9000 §18.2).
 const DEFAULT_ACK_DELAY_EXPONENT: u8 = 3;
+
+/// Packets whose contents probes repeat; more than a probe has room for waits for the next.
+const REPEATED: usize = 2;
 
 /// Those who wrote the frames that receipts stand for.
 struct Owners<'a> {
@@ -36,6 +39,18 @@ struct Owners<'a> {
 }
 
 impl Owners<'_> {
+    /// A probe may as well send again what this receipt stands for, which the peer may have: whether its owner does.
+    fn repeat(&mut self, receipt: Receipt) -> bool {
+        let repeated = !matches!(
+            receipt,
+            Receipt::Nothing | Receipt::Ack { .. } | Receipt::Datagram { .. } | Receipt::HandshakeDone
+        );
+        if repeated {
+            self.settle(receipt, Outcome::Lost);
+        }
+        repeated
+    }
+
     /// Tells the owner of a frame what became of it.
     fn settle(&mut self, receipt: Receipt, outcome: Outcome) {
         let acked = outcome != Outcome::Lost;
@@ -98,11 +113,12 @@ impl Connection {
                 owners.settle(receipt, outcome);
             })?;
         // RFC 9000 §13.4.2.1: counts are checked only where the largest acknowledged number rose.
-        let ce_delta = if result.raised_largest_acked {
-            self.path.on_ecn_counts(space, result.ect0 + result.ect1, ack.ecn)
-        } else {
-            0
-        };
+        let marks = AckedMarks { ect0: result.ect0, ect1: result.ect1 };
+        let ce_delta =
+            if result.raised_largest_acked { self.path.on_ecn_counts(space, marks, ack.ecn) } else { 0 };
+        if result.newly_acked > 0 {
+            self.path.on_marks_settled(space, marks, result.loss.marked);
+        }
         if let Some(spurious) = &result.spurious {
             self.path.on_spurious_loss(now, spurious);
         }
@@ -146,9 +162,20 @@ impl Connection {
         };
         self.on_size_news(now, &news);
         if let Some(probe) = result.probe {
+            self.path.on_probe_timeout();
             self.prepare_probe(probe.space, probe.count);
         }
         self.trace_recovery(now, u64::from(result.loss.packets), result.loss.bytes);
+    }
+
+    /// Puts 1-RTT data that is not acknowledged into the probes that are due, unless there is other data to send
+    /// (RFC 9002 §6.2.4). A request or an answer that was lost then arrives with the probe, and not a round trip later.
+    pub(super) fn repeat_oldest_data(&mut self) {
+        if self.has_data() {
+            return;
+        }
+        let mut owners = owners!(self);
+        self.recovery.repeat_oldest(Space::Data, REPEATED, &mut |receipt| owners.repeat(receipt));
     }
 
     /// A Retry arrived: what was sent goes out again, and the path starts over (RFC 9002 §6.3).

@@ -22,6 +22,17 @@ use crate::{
     trace::Observer,
 };
 
+/// The connection's life (RFC 9000 §10.1).
+impl Connection {
+    /// While `held`, this end sends a PING when half of the idle timeout (the lower of both ends' timeouts) has passed
+    /// without a packet, so that the connection outlives silence. Without an idle timeout nothing is sent.
+    ///
+    /// `TransportConfig::keep_alive` is an interval that holds whatever this says; the shorter of both counts.
+    pub fn hold_alive(&mut self, held: bool) {
+        self.life.hold(held);
+    }
+}
+
 /// Streams (RFC 9000 §2).
 impl Connection {
     /// Opens a stream; `None` while the peer's limit permits none: then [`Event::StreamsAvailable`] follows.

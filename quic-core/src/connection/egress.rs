@@ -146,8 +146,7 @@ impl Connection {
                     || self.path.wants()
                     || self.local_cids.wants()
                     || self.remote_cids.wants()
-                    || self.datagrams.wants()
-                    || self.streams.wants().any());
+                    || self.has_data());
         Interest {
             has_keys,
             ack_due: self.acks[space as usize].is_due(now),
@@ -155,6 +154,11 @@ impl Connection {
             probe: self.probes[space as usize] > 0,
             close: false,
         }
+    }
+
+    /// Whether frames of streams or datagrams wait.
+    pub(super) fn has_data(&self) -> bool {
+        self.datagrams.wants() || self.streams.wants().any()
     }
 
     fn on_blocked(&mut self, blocked: Blocked, now: Timestamp) {
@@ -187,7 +191,7 @@ impl Connection {
             self.probes[space as usize] = self.probes[space as usize].saturating_sub(1);
             // The other probe is to be as good as this one, should this one be lost.
             if self.probes[space as usize] > 0 && !self.handshake.wants(space) {
-                self.handshake.resend(space);
+                self.fill_probe(space);
             }
             expand |= packet.expand;
             position = packet.sealed_end();
@@ -220,18 +224,28 @@ impl Connection {
         }
     }
 
-    /// Probes go out at this space, and what is outstanding at the lower ones goes with them (RFC 9002 §6.2.4).
+    /// Probes go out at this space, and what is outstanding at the other ones goes with them (RFC 9002 §6.2.4): until the
+    /// handshake is confirmed no timer runs for 1-RTT packets.
     pub(super) fn prepare_probe(&mut self, space: Space, count: u8) {
         self.probes[space as usize] = count;
         self.control.on_probes(count);
-        for space in [Space::Initial, Space::Handshake] {
+        for space in Space::ALL {
             // What was declared lost waits for the window. The peer may need it before it can acknowledge what fills
             // the window: a lost ServerHello would never leave behind Handshake packets that nobody can read.
             let outstanding = self.recovery.has_ack_eliciting_in_flight(space) || self.handshake.wants(space);
             if self.keyring.has(space) && outstanding {
-                self.handshake.resend(space);
+                self.fill_probe(space);
                 self.probes[space as usize] = self.probes[space as usize].max(1);
             }
+        }
+    }
+
+    /// Gives a probe of `space` something to carry that was sent before and is not acknowledged.
+    fn fill_probe(&mut self, space: Space) {
+        if space == Space::Data {
+            self.repeat_oldest_data();
+        } else {
+            self.handshake.resend(space);
         }
     }
 }

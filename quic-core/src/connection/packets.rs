@@ -61,6 +61,8 @@ impl Connection {
         now: Timestamp,
     ) -> Option<OpenPacket> {
         let number = self.numbers[space as usize].peek()?;
+        // The Length field of a long header, written when the packet is sealed, has two bytes (RFC 9000 §17.2).
+        let limit = if space == Space::Data { limit } else { limit.min(start + packet::MAX_LENGTH) };
         let room_end = limit.checked_sub(TAG_SIZE)?;
         let mut w = Writer::new(buf.get_mut(start..room_end)?);
         let pn_size = packet::packet_number_length(number, self.recovery.largest_acked(space));
@@ -148,7 +150,7 @@ impl Connection {
         if content == Content::AckOnly {
             // RFC 9002 §7: a PING counts as in flight, so a peer that acknowledges nothing gets no more than fit.
             let room = self.path.window_room(self.recovery.in_flight()) > 0;
-            if self.non_eliciting_run >= PING_AFTER && space == Space::Data && room {
+            if space == Space::Data && room && self.wants_proof(now) {
                 let _ = w.frame(&Frame::Ping, Receipt::Nothing);
             }
             return (acknowledged, false);
@@ -169,6 +171,17 @@ impl Connection {
             let _ = w.frame(&Frame::Ping, Receipt::Nothing);
         }
         (acknowledged, expand)
+    }
+
+    /// Whether an acknowledgment should itself be acknowledged (RFC 9000 §13.2.4). After many in a row; and sooner where
+    /// they carry ECN marks, for a path that begins to drop what is marked would drop them unnoticed, and the peer's
+    /// packets would seem lost for ever.
+    fn wants_proof(&self, now: Timestamp) -> bool {
+        let long_ago = || {
+            let last = self.recovery.last_ack_eliciting(Space::Data);
+            last.is_none_or(|last| now.saturating_since(last) > self.three_pto())
+        };
+        self.non_eliciting_run >= PING_AFTER || self.path.ecn() != Ecn::NotEct && long_ago()
     }
 
     /// Stream data and datagrams, as the schedule has it.

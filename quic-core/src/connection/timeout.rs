@@ -12,7 +12,7 @@ impl Connection {
     /// The earliest of all clocks, in own time.
     fn deadline(&self) -> Option<Timestamp> {
         if !self.life.is_open() {
-            return self.life.deadline();
+            return self.life.deadline(false);
         }
         let acks = Space::ALL
             .into_iter()
@@ -21,7 +21,7 @@ impl Connection {
             .filter_map(|space| self.acks[space as usize].deadline());
         let recovery = self.recovery.deadline(&self.path.rtt, &self.situation()).map(|(at, _)| at);
         [
-            self.life.deadline(),
+            self.life.deadline(self.is_waiting()),
             recovery,
             self.keyring.deadline(),
             self.pacing_release,
@@ -31,6 +31,12 @@ impl Connection {
         .flatten()
         .chain(acks)
         .min()
+    }
+
+    /// Whether the peer's flow control holds everything back and no packet is under way (RFC 9000 §4.1): a reader that
+    /// pauses must not end the connection of the writer who waits for it.
+    fn is_waiting(&self) -> bool {
+        self.streams.is_blocked() && !self.recovery.has_ack_eliciting_in_flight(Space::Data)
     }
 
     /// Before a datagram is taken or sent: the idle timeout may have passed unnoticed.
@@ -44,7 +50,7 @@ impl Connection {
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Too early a call does no harm.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.clock.read(now);
-        if self.life.on_timeout(now) {
+        if self.life.on_timeout(now, self.is_waiting()) && !self.streams.repeat_blocked() {
             self.control.send_ping();
         }
         if !self.life.is_open() {

@@ -265,3 +265,22 @@ fn frames_are_permitted_as_table_3_says() {
     );
     assert!(app_close.is_permitted_in(ZeroRtt) && Frame::HandshakeDone.is_permitted_in(OneRtt));
 }
+
+/// A length field of two bytes ends at 16,383: around there a frame still writes what it has room for.
+#[test]
+fn crypto_frames_fill_packets_of_any_size() {
+    for room in (40..80).chain(16_370..16_410) {
+        for available in [room / 2, room - 6, room - 5, room - 4, room - 3, room, 2 * room] {
+            let (mut payload, mut receipts) = (vec![0; room], Vec::new());
+            let mut w = FrameWriter::new(&mut payload, &mut receipts);
+            let written =
+                w.crypto(crate::ids::Space::Initial, 0, available, |place| place.fill(7)).expect("room");
+            assert!(written >= available.min(room - 8), "{written} of {available} into {room}");
+            let size = w.written();
+            match Frames::new(&payload[..size]).next() {
+                Some(Ok(Frame::Crypto { offset: 0, data })) => assert!(data.iter().all(|byte| *byte == 7)),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

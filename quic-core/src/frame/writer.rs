@@ -118,8 +118,9 @@ impl<'a> FrameWriter<'a> {
         fill: impl FnOnce(&mut [u8]),
     ) -> Option<usize> {
         let header = 1 + varint::size(offset);
-        // CRYPTO always carries a length, of two bytes at most here.
-        let room = self.writer.remaining().checked_sub(header + 2)?;
+        // CRYPTO always carries a length.
+        let room = self.writer.remaining().checked_sub(header)?;
+        let room = room.checked_sub(varint::size(room.min(available) as u64))?;
         let length = available.min(room);
         if length == 0 || (length < available && length < MIN_USEFUL_DATA) {
             return None;

@@ -40,7 +40,10 @@ pub(crate) struct Life {
     sent_since_received: bool,
     /// Interval of keep-alive PINGs.
     keep_alive: Option<Duration>,
-    keep_alive_deadline: Option<Timestamp>,
+    /// The layer above wants the connection to outlive the idle timeout.
+    held: bool,
+    /// When a packet was received or an ack-eliciting one sent, after the first was received.
+    last_activity: Option<Timestamp>,
     /// Whether the CONNECTION_CLOSE frame should be sent (again).
     close_due: bool,
     /// Packets received while closing, and after how many the next answer goes out (RFC 9000 §10.2.1).
@@ -57,7 +60,8 @@ impl Life {
             idle_deadline: idle_timeout.map(|timeout| now + timeout),
             sent_since_received: false,
             keep_alive,
-            keep_alive_deadline: None,
+            held: false,
+            last_activity: None,
             close_due: false,
             received_while_closing: 0,
             next_answer_at: 1,
@@ -77,7 +81,7 @@ impl Life {
     pub(crate) fn on_received(&mut self, now: Timestamp, three_pto: Duration) {
         self.sent_since_received = false;
         self.restart_idle(now, three_pto);
-        self.keep_alive_deadline = self.keep_alive.map(|interval| now + interval);
+        self.last_activity = Some(now);
     }
 
     /// An ack-eliciting packet was sent.
@@ -86,7 +90,23 @@ impl Life {
             self.sent_since_received = true;
             self.restart_idle(now, three_pto);
         }
-        self.keep_alive_deadline = self.keep_alive.map(|interval| now + interval);
+        self.last_activity = Some(now);
+    }
+
+    /// Whether the connection is to outlive its idle timeout, although no packets are sent.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// When the peer has to hear something so that neither end times out: after the interval that the application chose,
+    /// and after half of the idle timeout where somebody waits, so that one more packet fits in before the end.
+    fn keep_alive_deadline(&self, waiting: bool) -> Option<Timestamp> {
+        let half = self.idle_timeout.filter(|_| waiting || self.held).map(|timeout| timeout / 2);
+        let interval = match (self.keep_alive, half) {
+            (Some(chosen), Some(half)) => chosen.min(half),
+            (chosen, half) => chosen.or(half)?,
+        };
+        self.last_activity.map(|last| last + interval)
     }
 
     fn restart_idle(&mut self, now: Timestamp, three_pto: Duration) {
@@ -168,9 +188,10 @@ impl Life {
         self.close_due = false;
     }
 
-    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+    /// `waiting`: this end has something to send, which the peer's flow control holds back, and nothing under way.
+    pub(crate) fn deadline(&self, waiting: bool) -> Option<Timestamp> {
         match self.phase {
-            Phase::Open => match (self.idle_deadline, self.keep_alive_deadline) {
+            Phase::Open => match (self.idle_deadline, self.keep_alive_deadline(waiting)) {
                 (Some(idle), Some(keep_alive)) => Some(idle.min(keep_alive)),
                 (idle, keep_alive) => idle.or(keep_alive),
             },
@@ -188,16 +209,17 @@ impl Life {
         }
     }
 
-    /// Says whether a keep-alive PING is due; the rest shows in the phase.
-    pub(crate) fn on_timeout(&mut self, now: Timestamp) -> bool {
+    /// Says whether something that keeps the connection alive is due, with `waiting` as in [`deadline`](Self::deadline);
+    /// the rest shows in the phase.
+    pub(crate) fn on_timeout(&mut self, now: Timestamp, waiting: bool) -> bool {
         self.expire(now);
         match self.phase {
             Phase::Open => {
-                let ping = self.keep_alive_deadline.is_some_and(|at| at <= now);
-                if ping {
-                    self.keep_alive_deadline = self.keep_alive.map(|interval| now + interval);
+                let due = self.keep_alive_deadline(waiting).is_some_and(|at| at <= now);
+                if due {
+                    self.last_activity = Some(now);
                 }
-                ping
+                due
             }
             Phase::Closing { until, .. } | Phase::Draining { until } if until <= now => {
                 self.phase = Phase::Closed;

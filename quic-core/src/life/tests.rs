@@ -30,7 +30,7 @@ fn the_lower_timeout_holds_and_zero_is_none() {
         let mut life = Life::new(ours.map(Duration::from_secs), None, at(0));
         life.negotiate_idle_timeout(Duration::from_secs(theirs));
         life.on_received(at(0), THREE_PTO);
-        assert_eq!(life.deadline(), result.map(|s| at(s * 1000)));
+        assert_eq!(life.deadline(false), result.map(|s| at(s * 1000)));
     }
 }
 
@@ -40,8 +40,8 @@ fn only_the_first_packet_sent_since_one_was_received_restarts_the_timer() {
     life.on_received(at(0), THREE_PTO);
     life.on_sent(at(1_000), THREE_PTO);
     life.on_sent(at(2_000), THREE_PTO);
-    assert_eq!(life.deadline(), Some(at(31_000)));
-    assert!(!life.on_timeout(at(31_000)));
+    assert_eq!(life.deadline(false), Some(at(31_000)));
+    assert!(!life.on_timeout(at(31_000), false));
     assert!(life.is_closed());
     assert_eq!(life.error(), Some(&ConnectionError::IdleTimeout));
 }
@@ -50,20 +50,20 @@ fn only_the_first_packet_sent_since_one_was_received_restarts_the_timer() {
 fn the_timeout_is_at_least_three_probe_timeouts() {
     let mut life = life();
     life.on_received(at(0), Duration::from_secs(40));
-    assert_eq!(life.deadline(), Some(at(40_000)));
+    assert_eq!(life.deadline(false), Some(at(40_000)));
 }
 
 #[test]
 fn keep_alive_asks_for_pings_until_the_peer_is_silent_for_too_long() {
     let mut life = Life::new(Some(IDLE), Some(Duration::from_secs(10)), at(0));
     life.on_received(at(0), THREE_PTO);
-    assert!(life.on_timeout(at(10_000)));
+    assert!(life.on_timeout(at(10_000), false));
     life.on_sent(at(10_000), THREE_PTO);
-    assert!(!life.on_timeout(at(15_000)));
-    assert!(life.on_timeout(at(20_000)));
+    assert!(!life.on_timeout(at(15_000), false));
+    assert!(life.on_timeout(at(20_000), false));
     life.on_sent(at(20_000), THREE_PTO);
-    assert!(life.on_timeout(at(30_000)));
-    assert!(!life.on_timeout(at(40_000)));
+    assert!(life.on_timeout(at(30_000), false));
+    assert!(!life.on_timeout(at(40_000), false));
     assert!(life.is_closed());
 }
 
@@ -80,10 +80,10 @@ fn a_closing_end_answers_ever_less_often_and_ends_after_three_probe_timeouts() {
         life.on_received_while_closing();
     }
     assert_eq!(answers, 10, "the first, then after 1, 2, 4 ... packets");
-    life.on_timeout(at(299));
+    life.on_timeout(at(299), false);
     assert!(life.is_closing());
-    life.on_timeout(at(300));
-    assert!(life.is_closed() && life.deadline().is_none());
+    life.on_timeout(at(300), false);
+    assert!(life.is_closed() && life.deadline(false).is_none());
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_draining_end_sends_nothing_and_the_first_error_stays() {
     life.drain(ConnectionError::StatelessReset, at(100), THREE_PTO);
     assert!(life.close_due().is_none());
     assert_eq!(life.error(), Some(&ConnectionError::LocallyClosed));
-    life.on_timeout(at(300));
+    life.on_timeout(at(300), false);
     assert!(life.is_closed(), "draining does not prolong closing");
 }
 

@@ -26,6 +26,8 @@ pub const LONG_RESERVED_BITS: u8 = 0x0c;
 pub const SHORT_RESERVED_BITS: u8 = 0x18;
 /// The smallest datagram that may carry a client's Initial packet (RFC 9000 §14.1), in bytes of UDP payload.
 pub const MIN_INITIAL_SIZE: usize = 1200;
+/// The largest value of a Length field of two bytes (RFC 9000 §16), which bounds a packet with a long header as we write it.
+pub const MAX_LENGTH: usize = 0x3fff;
 /// Bytes of an authentication tag of every AEAD in use.
 pub const TAG_SIZE: usize = 16;
 

@@ -4,6 +4,10 @@ use crate::{base::Ecn, frame::EcnCounts, ids::Space};
 
 /// Packets that are marked before the first of them is acknowledged.
 const TESTING_PACKETS: u64 = 10;
+/// Marked packets lost in a row, and none that was sent later acknowledged: the path drops what is marked.
+const MAX_LOST: u64 = 10;
+/// Probe timeouts in a row that an unmarked packet ended, and no marked one acknowledged between them.
+const MAX_TIMEOUTS: u32 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -12,41 +16,93 @@ enum State {
     Failed,
 }
 
+/// Newly acknowledged packets by the mark that they were sent with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AckedMarks {
+    pub(crate) ect0: u64,
+    pub(crate) ect1: u64,
+}
+
+impl AckedMarks {
+    fn any(self) -> bool {
+        self.ect0 > 0 || self.ect1 > 0
+    }
+}
+
 /// Validation of ECN on one path.
 #[derive(Debug)]
 pub(super) struct EcnValidation {
     state: State,
-    sent: u64,
+    /// Packets sent with ECT(0) and with ECT(1).
+    sent: [u64; 2],
     /// The counts last reported, per space.
     last: [EcnCounts; 3],
+    /// A probe timeout passed: until an acknowledgment comes, packets go unmarked.
+    silent: bool,
+    timeouts: u32,
+    lost: u64,
 }
 
 impl EcnValidation {
     pub(super) fn new(enabled: bool) -> Self {
-        let state = if enabled { State::Testing } else { State::Failed };
-        Self { state, sent: 0, last: [EcnCounts::default(); 3] }
+        Self {
+            state: if enabled { State::Testing } else { State::Failed },
+            sent: [0; 2],
+            last: [EcnCounts::default(); 3],
+            silent: false,
+            timeouts: 0,
+            lost: 0,
+        }
     }
 
     /// Whether packets are marked.
     pub(super) fn may_mark(&self) -> bool {
         match self.state {
-            State::Testing => self.sent < TESTING_PACKETS,
+            _ if self.silent => false,
+            State::Testing => self.sent.iter().sum::<u64>() < TESTING_PACKETS,
             State::Capable => true,
             State::Failed => false,
         }
     }
 
     pub(super) fn on_sent(&mut self, ecn: Ecn) {
-        self.sent += u64::from(ecn != Ecn::NotEct);
+        match ecn {
+            Ecn::Ect0 => self.sent[0] += 1,
+            Ecn::Ect1 => self.sent[1] += 1,
+            Ecn::NotEct | Ecn::Ce => {}
+        }
     }
 
-    /// An ACK frame that raised the largest acknowledged number and newly acknowledged `marked` marked packets.
+    /// A probe timeout passed. Marks may be why nothing comes back: the probes show it.
+    pub(super) fn on_probe_timeout(&mut self) {
+        self.silent = true;
+    }
+
+    /// An ACK frame newly acknowledged packets of `space`, with or without marks; `lost` marked ones were declared lost
+    /// that were sent after all marked ones that arrived. RFC 9000 §13.4.2: a path that drops marked packets gets none.
+    pub(super) fn on_progress(&mut self, space: Space, acked: AckedMarks, lost: u64) {
+        if acked.any() {
+            self.silent = false;
+            self.timeouts = 0;
+            self.lost = 0;
+        } else if self.silent && (self.state == State::Capable || space == Space::Data) {
+            // What is left of the test waits for the end of the handshake, which it would hold up.
+            self.silent = false;
+            self.timeouts += 1;
+        }
+        self.lost += lost;
+        if self.lost >= MAX_LOST || self.timeouts >= MAX_TIMEOUTS {
+            self.state = State::Failed;
+        }
+    }
+
+    /// An ACK frame that raised the largest acknowledged number and newly acknowledged marked packets, `acked`.
     /// Returns how many more were marked with CE, 0 when validation failed.
-    pub(super) fn on_ack(&mut self, space: Space, marked: u64, counts: Option<EcnCounts>) -> u64 {
+    pub(super) fn on_ack(&mut self, space: Space, acked: AckedMarks, counts: Option<EcnCounts>) -> u64 {
         let last = self.last[space as usize];
         let Some(counts) = counts else {
             // Marks that are not reported back: the path or the peer removes them.
-            if marked > 0 {
+            if acked.any() {
                 self.state = State::Failed;
             }
             return 0;
@@ -55,23 +111,35 @@ impl EcnValidation {
         if self.state == State::Failed {
             return 0;
         }
-        let delta = |new: u64, old: u64| new.checked_sub(old);
-        let deltas =
-            (delta(counts.ect0, last.ect0), delta(counts.ect1, last.ect1), delta(counts.ce, last.ce));
-        let (Some(ect0), Some(ect1), Some(ce)) = deltas else {
-            self.state = State::Failed;
-            return 0;
-        };
-        let reported: u64 =
-            self.last.iter().map(|c| c.ect0.saturating_add(c.ect1).saturating_add(c.ce)).sum();
-        // Every marked packet must show up, and no more than were sent.
-        if ect0.saturating_add(ect1).saturating_add(ce) < marked || reported > self.sent {
-            self.state = State::Failed;
-            return 0;
+        match self.check(acked, last, counts) {
+            Some(ce) => {
+                if acked.any() {
+                    self.state = State::Capable;
+                }
+                ce
+            }
+            None => {
+                self.state = State::Failed;
+                0
+            }
         }
-        if marked > 0 {
-            self.state = State::Capable;
-        }
-        ce
+    }
+
+    /// RFC 9000 §13.4.2.1: counts do not fall; every packet that was sent with a mark shows up with that mark or with CE;
+    /// and of no mark more are reported than were sent. Returns how many more carry CE; `None` if a rule is broken.
+    fn check(&self, acked: AckedMarks, last: EcnCounts, counts: EcnCounts) -> Option<u64> {
+        let ect0 = counts.ect0.checked_sub(last.ect0)?;
+        let ect1 = counts.ect1.checked_sub(last.ect1)?;
+        let ce = counts.ce.checked_sub(last.ce)?;
+        // A packet with CE stands for one of either mark, but not for one of each.
+        let changed = acked.ect0.saturating_sub(ect0).saturating_add(acked.ect1.saturating_sub(ect1));
+        let total = |count: fn(&EcnCounts) -> u64| self.last.iter().map(count).fold(0, u64::saturating_add);
+        let (ect0, ect1, all_ce) = (total(|c| c.ect0), total(|c| c.ect1), total(|c| c.ce));
+        let [sent0, sent1] = self.sent;
+        let plausible = changed <= ce
+            && ect0 <= sent0
+            && ect1 <= sent1
+            && ect0.saturating_add(ect1).saturating_add(all_ce) <= sent0.saturating_add(sent1);
+        plausible.then_some(ce)
     }
 }

@@ -12,6 +12,7 @@ mod tests_mtu;
 
 use std::net::{IpAddr, SocketAddr};
 
+pub(crate) use ecn::AckedMarks;
 use ecn::EcnValidation;
 use mtu::MtuDiscovery;
 pub(crate) use mtu::{SizeChange, SizeNews};
@@ -202,9 +203,24 @@ impl Path {
     }
 
     /// Checks the ECN counts of an ACK frame that raised the largest acknowledged number and newly acknowledged
-    /// `marked` marked packets. Returns how many more carry CE.
-    pub(crate) fn on_ecn_counts(&mut self, space: Space, marked: u64, counts: Option<EcnCounts>) -> u64 {
-        self.ecn.on_ack(space, marked, counts)
+    /// packets with marks. Returns how many more carry CE.
+    pub(crate) fn on_ecn_counts(
+        &mut self,
+        space: Space,
+        acked: AckedMarks,
+        counts: Option<EcnCounts>,
+    ) -> u64 {
+        self.ecn.on_ack(space, acked, counts)
+    }
+
+    /// Packets of `space` were newly acknowledged; `lost` with marks are gone, and none that was sent after them arrived.
+    pub(crate) fn on_marks_settled(&mut self, space: Space, acked: AckedMarks, lost: u64) {
+        self.ecn.on_progress(space, acked, lost);
+    }
+
+    /// A probe timeout passed: the next packets go without marks, which the path may drop.
+    pub(crate) fn on_probe_timeout(&mut self) {
+        self.ecn.on_probe_timeout();
     }
 
     /// Packets declared lost arrived after all.

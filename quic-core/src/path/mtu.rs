@@ -13,6 +13,8 @@ use crate::{base::Timestamp, packet::MIN_INITIAL_SIZE};
 
 /// `BASE_PLPMTU`: what every QUIC path carries (RFC 9000 §14).
 pub(super) const BASE: u16 = MIN_INITIAL_SIZE as u16;
+/// No UDP datagram carries more (RFC 9000 §18.2).
+const LARGEST: u16 = 65_527;
 /// `MAX_PROBES`: a size is given up after this many losses in a row (RFC 8899 §5.1.2).
 const MAX_PROBES: u8 = 3;
 /// `PMTU_RAISE_TIMER`: how long a finished search holds (RFC 8899 §5.1.1).
@@ -104,10 +106,10 @@ pub(super) struct MtuDiscovery {
 impl MtuDiscovery {
     /// Datagrams of `first` bytes, at most `max` after a search.
     pub(super) fn new(first: u16, max: u16) -> Self {
-        let current = first.max(BASE);
+        let current = first.clamp(BASE, LARGEST);
         Self {
             current,
-            max: max.max(current),
+            max: max.clamp(current, LARGEST),
             failed: None,
             state: State::Waiting,
             probe: None,

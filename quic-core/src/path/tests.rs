@@ -44,6 +44,10 @@ fn counts(ect0: u64, ce: u64) -> Option<EcnCounts> {
     Some(EcnCounts { ect0, ect1: 0, ce })
 }
 
+fn ect0(ect0: u64) -> AckedMarks {
+    AckedMarks { ect0, ect1: 0 }
+}
+
 fn sent(count: u64) -> EcnValidation {
     let mut ecn = EcnValidation::new(true);
     for _ in 0..count {
@@ -57,21 +61,80 @@ fn sent(count: u64) -> EcnValidation {
 fn marks_are_used_when_they_are_reported_back() {
     let mut ecn = sent(10);
     assert!(!ecn.may_mark(), "no more before the first report");
-    assert_eq!(ecn.on_ack(Space::Data, 4, counts(3, 1)), 1);
+    assert_eq!(ecn.on_ack(Space::Data, ect0(4), counts(3, 1)), 1);
     assert!(ecn.may_mark());
-    assert_eq!(ecn.on_ack(Space::Data, 2, counts(5, 1)), 0);
+    assert_eq!(ecn.on_ack(Space::Data, ect0(2), counts(5, 1)), 0);
+}
+
+/// RFC 9000 §13.4.2.1: each packet shows up with its own mark or with CE, and no mark is reported more often than sent.
+#[test]
+fn marks_that_are_changed_fail_validation() {
+    let report = |ect0, ect1, ce| Some(EcnCounts { ect0, ect1, ce });
+    for (acked, counts, valid) in [
+        (ect0(4), report(3, 1, 0), false),
+        (ect0(4), report(0, 4, 0), false),
+        (ect0(4), report(4, 1, 0), false),
+        (ect0(4), report(3, 0, 1), true),
+        (ect0(4), report(0, 0, 4), true),
+        (ect0(4), report(5, 0, 0), true),
+        (AckedMarks { ect0: 0, ect1: 1 }, report(1, 0, 0), false),
+    ] {
+        let mut ecn = sent(10);
+        ecn.on_ack(Space::Data, acked, counts);
+        assert_eq!(ecn.may_mark(), valid, "{acked:?} {counts:?}");
+    }
+}
+
+#[test]
+fn marks_stop_when_ten_are_lost_and_none_behind_them_arrives() {
+    let mut ecn = sent(10);
+    ecn.on_ack(Space::Data, ect0(3), counts(3, 0));
+    ecn.on_progress(Space::Data, ect0(3), 0);
+    for _ in 0..3 {
+        ecn.on_progress(Space::Data, ect0(0), 9);
+        assert!(ecn.may_mark());
+        ecn.on_progress(Space::Data, ect0(1), 0);
+    }
+    ecn.on_progress(Space::Data, ect0(0), 4);
+    ecn.on_progress(Space::Data, ect0(0), 6);
+    assert!(!ecn.may_mark());
+}
+
+#[test]
+fn after_a_probe_timeout_nothing_is_marked_until_an_answer_comes_and_three_in_a_row_end_it() {
+    let mut ecn = sent(2);
+    ecn.on_probe_timeout();
+    assert!(!ecn.may_mark());
+    ecn.on_progress(Space::Handshake, ect0(0), 0);
+    assert!(!ecn.may_mark(), "the handshake is not held up by what is left of the test");
+    ecn.on_progress(Space::Data, ect0(0), 0);
+    for _ in 0..2 {
+        assert!(ecn.may_mark());
+        ecn.on_probe_timeout();
+        ecn.on_probe_timeout();
+        ecn.on_progress(Space::Data, ect0(0), 0);
+    }
+    assert!(!ecn.may_mark());
+
+    let mut ecn = sent(10);
+    ecn.on_ack(Space::Data, ect0(3), counts(3, 0));
+    for _ in 0..9 {
+        ecn.on_probe_timeout();
+        ecn.on_progress(Space::Data, ect0(1), 0);
+        assert!(ecn.may_mark(), "an outage is no reason");
+    }
 }
 
 #[test]
 fn marks_that_vanish_shrink_or_multiply_fail_validation() {
     for (marked, report) in [(1, None), (2, counts(1, 0)), (1, counts(11, 0))] {
         let mut ecn = sent(10);
-        assert_eq!(ecn.on_ack(Space::Data, marked, report), 0);
+        assert_eq!(ecn.on_ack(Space::Data, ect0(marked), report), 0);
         assert!(!ecn.may_mark());
-        assert_eq!(ecn.on_ack(Space::Data, 1, counts(20, 20)), 0);
+        assert_eq!(ecn.on_ack(Space::Data, ect0(1), counts(20, 20)), 0);
     }
     let mut ecn = sent(10);
-    ecn.on_ack(Space::Data, 3, counts(3, 0));
-    ecn.on_ack(Space::Data, 1, counts(2, 2));
+    ecn.on_ack(Space::Data, ect0(3), counts(3, 0));
+    ecn.on_ack(Space::Data, ect0(1), counts(2, 2));
     assert!(!ecn.may_mark());
 }

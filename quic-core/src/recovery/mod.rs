@@ -35,6 +35,9 @@ use crate::{
 
 /// The probe timeout doubles at most this often; the idle timeout ends the connection long before.
 const MAX_BACKOFF: u32 = 20;
+/// Probes are no further apart than this, or than twice the probe timeout where that is more: two packets in so many
+/// seconds burden no network, and a connection whose network comes back after minutes goes on within this time.
+const MAX_PROBE_PERIOD: Duration = Duration::from_secs(3);
 
 /// The ledger of sent packets of a connection, with receipts `R`.
 #[derive(Debug)]
@@ -218,7 +221,6 @@ impl<R: Copy> Recovery<R> {
     }
 
     fn pto_in_flight(&self, rtt: &Rtt, situation: &Situation) -> Option<(Timestamp, Timer)> {
-        let backoff = 1_u32 << self.pto_count.min(MAX_BACKOFF);
         let mut earliest: Option<(Timestamp, Space)> = None;
         for space in Space::ALL {
             // RFC 9002 §6.2.1: before confirmation the peer may be unable to acknowledge 1-RTT packets.
@@ -228,12 +230,18 @@ impl<R: Copy> Recovery<R> {
             let ledger = &self.spaces[space as usize];
             let Some(last) = ledger.last_ack_eliciting.filter(|_| ledger.ack_eliciting > 0) else { continue };
             let delay = if space == Space::Data { situation.max_ack_delay } else { Duration::ZERO };
-            let at = last + rtt.pto_base().saturating_add(delay).saturating_mul(backoff);
+            let at = last + self.back_off(rtt.pto_base().saturating_add(delay));
             if earliest.is_none_or(|(first, _)| at < first) {
                 earliest = Some((at, space));
             }
         }
         earliest.map(|(at, space)| (at, Timer::Pto(Probe { space, count: 2 })))
+    }
+
+    /// The period of probes: twice as long after each without an answer (RFC 9002 §6.2.1), up to a limit.
+    fn back_off(&self, probe_timeout: Duration) -> Duration {
+        let doubled = probe_timeout.saturating_mul(1 << self.pto_count.min(MAX_BACKOFF));
+        doubled.min(MAX_PROBE_PERIOD.max(probe_timeout.saturating_mul(2)))
     }
 
     /// Probes with nothing in flight that could be timed, because somebody would wait for ever without them.
@@ -253,8 +261,7 @@ impl<R: Copy> Recovery<R> {
             Some(space) => space,
             None => return None,
         };
-        let backoff = 1_u32 << self.pto_count.min(MAX_BACKOFF);
-        let at = self.idle_since? + rtt.pto_base().saturating_mul(backoff);
+        let at = self.idle_since? + self.back_off(rtt.pto_base());
         Some((at, Timer::Pto(Probe { space, count: 1 })))
     }
 
@@ -274,6 +281,12 @@ impl<R: Copy> Recovery<R> {
         let bytes = self.spaces[space as usize].abandon(self.path, settle);
         self.in_flight = self.in_flight.saturating_sub(bytes);
         bytes
+    }
+
+    /// Gives what the oldest `count` packets of `space` carried to `repeat`, which says whether it sends that again: probes
+    /// repeat data rather than being mere PINGs (RFC 9002 §6.2.4). The packets stay in flight.
+    pub(crate) fn repeat_oldest(&mut self, space: Space, count: usize, repeat: &mut impl FnMut(R) -> bool) {
+        self.spaces[space as usize].repeat_oldest(count, repeat);
     }
 
     /// A Retry came: everything sent so far goes out again (RFC 9002 §6.3). The caller resets the path's
@@ -320,6 +333,11 @@ impl<R: Copy> Recovery<R> {
     /// Whether an ack-eliciting packet is in flight.
     pub(crate) fn has_ack_eliciting_in_flight(&self, space: Space) -> bool {
         self.spaces[space as usize].ack_eliciting > 0
+    }
+
+    /// When the last ack-eliciting packet was sent.
+    pub(crate) fn last_ack_eliciting(&self, space: Space) -> Option<Timestamp> {
+        self.spaces[space as usize].last_ack_eliciting
     }
 
     /// Totals.

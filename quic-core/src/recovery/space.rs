@@ -19,9 +19,9 @@ const MAX_QUIET: usize = 256;
 const MAX_LOST: usize = 1_024;
 /// Skipped packet numbers remembered.
 const MAX_SKIPPED: usize = 64;
-/// RFC 9002 §6.1.1, and how far spurious losses may raise it.
+/// RFC 9002 §6.1.1. Spurious losses raise it as far as they were apart, without a bound: what a path reorders further
+/// than this is told from losses by time alone (§6.1.2), which has a bound.
 const PACKET_THRESHOLD: u64 = 3;
-const MAX_PACKET_THRESHOLD: u64 = 128;
 /// RFC 9002 §6.1.2 in eighths of a round trip, and how far spurious losses may raise it.
 const TIME_THRESHOLD: u32 = 9;
 const MAX_TIME_THRESHOLD: u32 = 16;
@@ -48,8 +48,7 @@ impl Thresholds {
         if lost.by_time {
             self.time_eighths = (self.time_eighths + 1).min(MAX_TIME_THRESHOLD);
         } else {
-            let needed = distance.saturating_add(1).min(MAX_PACKET_THRESHOLD);
-            self.packets = self.packets.max(needed);
+            self.packets = self.packets.max(distance.saturating_add(1));
         }
     }
 }
@@ -112,6 +111,8 @@ pub(super) struct SpaceLedger<R> {
     pub(super) last_ack_eliciting: Option<Timestamp>,
     /// Ack-eliciting packets neither acknowledged nor lost.
     pub(super) ack_eliciting: usize,
+    /// The highest number of an acknowledged packet that was sent with an ECN mark.
+    marked_acked: Option<u64>,
     /// A quiet packet was acknowledged that is newer than every packet in the ledger.
     quiet_acked: bool,
     /// The first packet of the current run of losses and when it was sent (RFC 9002 §7.6.1).
@@ -131,6 +132,7 @@ impl<R: Copy> SpaceLedger<R> {
             loss_time: None,
             last_ack_eliciting: None,
             ack_eliciting: 0,
+            marked_acked: None,
             quiet_acked: false,
             run_start: None,
             last_lost: 0,
@@ -200,7 +202,7 @@ impl<R: Copy> SpaceLedger<R> {
             self.packets.receipts(at).for_each(|receipt| settle(receipt, Outcome::Acked));
             self.packets.settle(at, true);
             self.count_acked(pn, &info, path, shared, result);
-            note(newest, result, Newest { pn, time: info.time, path }, info.ecn);
+            self.note(newest, result, Newest { pn, time: info.time, path }, info.ecn);
             index = at + 1;
         }
         if !self.quiet.is_empty() {
@@ -253,7 +255,7 @@ impl<R: Copy> SpaceLedger<R> {
             let Quiet { time, ecn, path } = *quiet;
             self.quiet.receipts(at).for_each(|receipt| settle(receipt, Outcome::Acked));
             self.quiet.settle(at, true);
-            note(newest, result, Newest { pn, time, path }, ecn);
+            self.note(newest, result, Newest { pn, time, path }, ecn);
             self.break_run(pn);
             index = at + 1;
         }
@@ -339,6 +341,7 @@ impl<R: Copy> SpaceLedger<R> {
                 break;
             }
             self.track_run(at, pn, &packet, shared.path, rtt, period, loss);
+            loss.marked += u64::from(packet.info.ecn != Ecn::NotEct && self.marked_acked < Some(pn));
             self.count_lost(&packet, shared, loss);
             self.remember(at, pn, &packet, (shared.now, period), by_time, shared.path);
             self.packets.receipts(at).for_each(|receipt| settle(receipt, Outcome::Lost));
@@ -465,16 +468,32 @@ impl<R: Copy> SpaceLedger<R> {
     pub(super) fn held(&self) -> usize {
         self.packets.len() + self.quiet.len() + self.lost.len()
     }
-}
 
-fn note(newest: &mut Option<Newest>, result: &mut AckResult, packet: Newest, ecn: Ecn) {
-    result.newly_acked += 1;
-    match ecn {
-        Ecn::Ect0 => result.ect0 += 1,
-        Ecn::Ect1 => result.ect1 += 1,
-        Ecn::NotEct | Ecn::Ce => {}
+    fn note(&mut self, newest: &mut Option<Newest>, result: &mut AckResult, packet: Newest, ecn: Ecn) {
+        result.newly_acked += 1;
+        match ecn {
+            Ecn::Ect0 => result.ect0 += 1,
+            Ecn::Ect1 => result.ect1 += 1,
+            Ecn::NotEct | Ecn::Ce => {}
+        }
+        if ecn != Ecn::NotEct {
+            self.marked_acked = self.marked_acked.max(Some(packet.pn));
+        }
+        if newest.is_none_or(|newest| newest.pn < packet.pn) {
+            *newest = Some(packet);
+        }
     }
-    if newest.is_none_or(|newest| newest.pn < packet.pn) {
-        *newest = Some(packet);
+
+    /// Gives the receipts of the oldest packets in flight to `repeat` until `count` packets held something of which that
+    /// says that it is sent again. Nothing is settled.
+    pub(super) fn repeat_oldest(&mut self, count: usize, repeat: &mut impl FnMut(R) -> bool) {
+        let (mut found, mut index) = (0, 0);
+        while found < count
+            && let Some((at, _, _)) = self.packets.next_live(index)
+        {
+            let again = self.packets.receipts(at).fold(false, |again, receipt| repeat(receipt) | again);
+            found += usize::from(again);
+            index = at + 1;
+        }
     }
 }

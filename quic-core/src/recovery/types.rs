@@ -76,6 +76,8 @@ pub(crate) struct LossSummary {
     pub(crate) first_sent: Option<Timestamp>,
     /// When the last of them was sent.
     pub(crate) last_sent: Option<Timestamp>,
+    /// Of all that were sent with an ECN mark, those that no acknowledged packet with a mark was sent after.
+    pub(crate) marked: u64,
     /// The size of the largest, for black hole detection (RFC 8899 §4.3).
     pub(crate) largest_bytes: u16,
     /// The size of the largest MTU probe that was lost.

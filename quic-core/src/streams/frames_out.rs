@@ -68,6 +68,28 @@ impl Streams {
         }
     }
 
+    /// Whether stream data waits for the peer's flow control alone.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.waiting > 0 && self.schedule.is_empty()
+    }
+
+    /// Tells the peer once more what holds data back, if anything does: it must not take the silence for an idle connection
+    /// (RFC 9000 §4.1). False if nothing is held back.
+    pub(crate) fn repeat_blocked(&mut self) -> bool {
+        if !self.is_blocked() {
+            return false;
+        }
+        self.data_blocked_wanted |= self.credit.is_blocked();
+        let blocked =
+            |stream: &Stream| stream.send.as_ref().is_some_and(|send| send.blocked_limit().is_some());
+        if let Some(slot) =
+            self.table.slots().into_iter().find(|slot| self.table.get(*slot).is_some_and(blocked))
+        {
+            self.want(slot, pending::BLOCKED);
+        }
+        self.wants_control()
+    }
+
     /// Writes frames other than STREAM. Again after the data: what that ran into, `DATA_BLOCKED` and
     /// `STREAM_DATA_BLOCKED`. False if the room did not suffice.
     pub(crate) fn write_control(&mut self, writer: &mut FrameWriter<'_>) -> bool {
