@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    base::EndpointBudget,
+    base::{AddressLimits, EndpointBudget},
     cids::CidFactory,
     congestion::CongestionConfig,
     crypto::{TlsClientConfig, TlsServerConfig},
@@ -22,6 +22,9 @@ pub struct TransportConfig {
     /// The connection ends when nothing is heard from the peer for this long; `None`: only the peer's timeout counts.
     /// Default 30 s.
     pub idle_timeout: Option<Duration>,
+    /// The connection ends when the handshake is not complete after this long, whatever is heard: nobody holds a place with
+    /// half a handshake. `None`: only the idle timeout counts. Default 10 s.
+    pub handshake_timeout: Option<Duration>,
     /// A PING is sent when nothing else was for this long; keep it below half the idle timeout. Default: none.
     pub keep_alive: Option<Duration>,
     /// UDP payload of the datagrams sent at first, in bytes, from 1200 to 65,527 (RFC 9000 §18.2); what lies
@@ -61,8 +64,11 @@ pub struct TransportConfig {
     /// Whether the peer may send packets with a zero fixed bit, so that no network comes to rely on it (RFC 9287). What
     /// is sent has random fixed bits if the peer permits it. Default true.
     pub grease_quic_bit: bool,
-    /// Memory that the peer can make the connection hold beyond `max_receive_window`, in bytes, the connection's own
-    /// state included. Default 2 MiB.
+    /// Memory that the peer can make the connection hold beside that of streams, in bytes, the connection's own state
+    /// included. Default 2 MiB.
+    ///
+    /// Streams have a budget of their own, which follows from the limits above: eleven eighths of `max_receive_window`, and
+    /// about 5 KiB for each stream that may be open at once. A peer that keeps to its credit never spends it.
     pub memory_budget: usize,
 }
 
@@ -70,6 +76,7 @@ impl Default for TransportConfig {
     fn default() -> Self {
         Self {
             idle_timeout: Some(Duration::from_secs(30)),
+            handshake_timeout: Some(Duration::from_secs(10)),
             keep_alive: None,
             datagram_size: 1200,
             max_datagram_size: 1472,
@@ -108,6 +115,8 @@ pub struct EndpointConfig {
     pub retry_threshold: usize,
     /// Connections at once; further clients are refused (RFC 9000 §5.2.2). Default 100,000.
     pub max_connections: usize,
+    /// What one address may have of these.
+    pub per_address: AddressLimits,
 }
 
 impl EndpointConfig {
@@ -120,6 +129,7 @@ impl EndpointConfig {
             budget: EndpointBudget::new(1 << 30),
             retry_threshold: 256,
             max_connections: 100_000,
+            per_address: AddressLimits::default(),
         }
     }
 }

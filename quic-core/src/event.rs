@@ -100,3 +100,15 @@ impl DatagramOptions {
         Self { max_age, ..self }
     }
 }
+
+/// What layers above hold of what was received and the application has not taken, see
+/// [`Connection::set_held_above`](crate::Connection::set_held_above).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldAbove {
+    /// Bytes that were read from streams.
+    pub stream_bytes: usize,
+    /// Bidirectional and unidirectional streams of the peer whose receiving part was read to its end.
+    pub streams: [u64; 2],
+    /// Bytes of other things, such as datagrams.
+    pub other_bytes: usize,
+}

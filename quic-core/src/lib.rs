@@ -38,14 +38,14 @@ mod streams;
 pub mod testing;
 mod trace;
 
+pub use base::{AddressLimits, Admission};
 pub use cids::{CidChange, CidFactory};
 pub use config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig};
 pub use connection::{Connection, Transmit};
 pub use endpoint::{
-    AcceptError, Admission, Caller, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming,
-    Response,
+    AcceptError, Caller, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming, Response,
 };
-pub use event::{DatagramOptions, Event, Priority, StreamTag};
+pub use event::{DatagramOptions, Event, HeldAbove, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId};
 pub use stats::{ConnectionStats, RecvStreamStats, SendStreamStats};
 pub use trace::{Observer, TraceEvent};

@@ -88,7 +88,8 @@ pub struct ConnectionStats {
     pub reset_fallbacks: u64,
     /// Peer-fed memory held now, in bytes.
     pub memory_used: usize,
-    /// The most that may be held: `memory_budget` and the largest window of the connection, in bytes.
+    /// The most that may be held, in bytes: `memory_budget`, and what the largest window of the connection and all streams
+    /// that may be open at once can cost.
     pub memory_limit: usize,
     /// The most peer-fed memory held at once, in bytes.
     pub memory_peak: usize,

@@ -6,9 +6,11 @@ use bytes::{Bytes, BytesMut};
 use heap_meter::{HeapMeter, Measure};
 use netsim::SECOND;
 use quic_core::{
-    AcceptError, Admission, CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent,
-    DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Incoming, ServerConfig, TransportConfig,
+    AcceptError, AddressLimits, Admission, CidFactory, ClientConfig, Connection, ConnectionHandle,
+    DatagramEvent, DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Incoming, ServerConfig,
+    TransportConfig,
     base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
+    error::ConnectionError,
     testing,
 };
 use soak::{ALPN, World, lan, time};
@@ -75,7 +77,7 @@ impl Server {
     /// Takes a client's first datagram as the endpoint advises; what was done.
     fn admit(&mut self, from: SocketAddr, data: BytesMut) -> (Admission, Option<Vec<u8>>) {
         let incoming = self.incoming(from, data);
-        let admission = self.endpoint.admission(&incoming);
+        let admission = self.endpoint.admission(NOW, &incoming);
         let answer = match admission {
             Admission::Accept => {
                 self.connections.push(self.endpoint.accept(NOW, incoming).expect("room"));
@@ -99,7 +101,7 @@ impl Server {
                         self.connection(handle).handle_datagram(NOW, &about, data);
                     }
                     DatagramEvent::Incoming(incoming) => {
-                        let answer = match self.endpoint.admission(&incoming) {
+                        let answer = match self.endpoint.admission(NOW, &incoming) {
                             Admission::Accept => {
                                 self.connections.push(self.endpoint.accept(NOW, incoming).expect("room"));
                                 continue;
@@ -299,4 +301,52 @@ fn what_applications_leave_unread_is_charged_and_given_back() {
     world.server().connection.close(now, 0, b"");
     let stats = world.server().connection.stats();
     assert_eq!(stats.memory_used, idle, "the end gives everything back but the connection itself");
+}
+
+/// One address is asked for proof, then refused, while others are let in; one that falls silent gives its places back.
+#[test]
+fn one_address_takes_no_places_of_others() {
+    let limits = AddressLimits { pending_handshakes: 8, connections: 20, connections_per_second: 1_000 };
+    let mut server = Server::new(|config| config.per_address = limits);
+    let host = |port: usize| SocketAddr::from(([198, 18, 0, 1], 1_000 + port as u16));
+    let answers: Vec<_> = (0..10)
+        .map(|n| {
+            let flight = server.first_flight(n);
+            server.admit(host(n as usize), flight).0
+        })
+        .collect();
+    assert_eq!(answers[..4], [Admission::Accept; 4]);
+    assert_eq!(answers[4..], [Admission::Retry; 6]);
+    let flight = server.first_flight(100);
+    assert_eq!(server.admit(address(500), flight).0, Admission::Accept, "another address");
+    // Who proves the address is let in, up to as many connections as it may have.
+    for n in 0..20 {
+        let (_endpoint, mut good) = server.connect(200 + n);
+        assert!(server.serve(host(100 + n as usize), &mut good), "{n}");
+    }
+    let flight = server.first_flight(300);
+    assert_eq!(server.admit(host(300), flight).0, Admission::Refuse);
+    server.forget_all();
+    let flight = server.first_flight(301);
+    assert_eq!(server.admit(host(301), flight).0, Admission::Accept);
+}
+
+/// Whatever it sends: nobody keeps a handshake open for longer than its time, also without an idle timeout.
+#[test]
+fn a_handshake_that_does_not_end_is_ended() {
+    let patient = TransportConfig { idle_timeout: None, ..TransportConfig::default() };
+    let setup = soak::Setup { client: patient.clone(), server: patient, back: None };
+    let mut world = World::with(1, &lan(), &setup);
+    let [_, back] = world.links;
+    world.sim.link_mut(back).mtu = 0;
+    let start = world.sim.now();
+    world.connect();
+    // The client hears nothing and goes on asking.
+    world.wait("the server's end", 11 * SECOND, |_, server| !server.gone.is_empty());
+    assert!(world.sim.now() - start >= 10 * SECOND);
+    world.wait("the client's end", SECOND, |client, _| client.peers.is_empty());
+    for host in [world.client, world.server] {
+        let gone = world.sim.endpoint(host).gone.last().expect("a connection");
+        assert_eq!(gone.error, Some(ConnectionError::HandshakeTimeout));
+    }
 }

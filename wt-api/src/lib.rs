@@ -48,7 +48,7 @@ pub use error::{
     ServerError, WebTransportError, WebTransportErrorSource,
 };
 pub use options::{CertificateHash, CongestionControl, DangerousOptions, InvalidHash, WebTransportOptions};
-pub use quic_core::TransportConfig;
+pub use quic_core::{AddressLimits, TransportConfig};
 pub use server::{AcceptOptions, Body, HttpRequest, HttpResponse, Request, Server, ServerBuilder};
 pub use session::{CloseInfo, Reliability, WebTransport};
 pub use stats::{DatagramStats, ReceiveStreamStats, SendStreamStats, WebTransportStats};

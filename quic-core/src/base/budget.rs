@@ -172,6 +172,11 @@ impl Budget {
         }
     }
 
+    /// Changes the limit. What is charged already stays charged, even beyond it.
+    pub const fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Bytes charged now.
     #[must_use]
     pub const fn used(&self) -> usize {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows QUIC's state; every other module of the crate may use it.
 
+mod addresses;
 mod budget;
 mod clock;
 mod cursor;
@@ -9,6 +10,8 @@ mod entropy;
 mod time;
 pub mod varint;
 
+pub use addresses::{AddressLimits, Admission};
+pub(crate) use addresses::{Addresses, Place};
 pub(crate) use budget::HandshakeSlot;
 pub use budget::{Budget, BudgetExceeded, EndpointBudget};
 pub(crate) use clock::Clock;

@@ -4,8 +4,9 @@
 //! as it came, without a copy and without a tree; out of order it is copied into [`Page`]s. Must never know
 //! flow control, final sizes or streams: the caller checks limits first.
 //!
-//! Memory: whatever the pattern of fragments, the heap held is at most twice the highest offset minus the
-//! offset read, plus 32 KiB; a [`Budget`] is charged with it.
+//! Memory: whatever the pattern of fragments, the heap held is at most [`cost`] of the highest offset minus the offset
+//! read; a [`Budget`] is charged with it. What is read pins little more than its own size as well. Credit can therefore
+//! be given so that what it may cost fits a budget.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,15 +16,28 @@ use super::page::{PAGE, PAGE_COST, Page};
 use crate::base::{Budget, BudgetExceeded};
 
 /// Fragments below this are copied: cheaper than a reference count, and merged with their neighbours.
-const COPY_BELOW: usize = 512;
-/// A fragment may pin a buffer of at most this many times its size.
-const PIN_RATIO: usize = 4;
-/// What fragments may pin together beyond twice their size.
-const PIN_SLACK: usize = 16 * 1024;
+const COPY_BELOW: usize = 1024;
+/// A fragment may pin a buffer that is larger than itself by at most the eighth part.
+const PIN_SHARE: usize = 8;
 /// What an entry of the queue costs beside its bytes: its place in a queue that may have grown to twice what it needs, and
 /// the reference count of a buffer.
 const ENTRY: usize = 128;
 const TAIL_SMALLEST: usize = 64;
+/// A buffer for small fragments is at most this large, as long as little is unread, and [`TAIL_LARGEST`] else.
+const TAIL_SMALL: usize = 1024;
+const TAIL_LARGEST: usize = 4096;
+/// What one stream costs beside a share of its bytes: a page of which one byte is used, a node of the map that holds it,
+/// and the buffers of a beginning.
+const STREAM_SLACK: usize = PAGE_COST + TAIL_SMALL + 12 * ENTRY;
+
+/// The most heap that `span` bytes between what was read and the highest offset received cost on one of `streams` streams,
+/// whatever the pattern of fragments, in bytes.
+pub(crate) fn cost(span: usize, streams: usize) -> usize {
+    span.saturating_add(span / 8 * 3).saturating_add(streams.saturating_mul(STREAM_SLACK))
+}
+
+/// What a call of [`Assembler::insert`] with a fragment as large as a datagram reserves for its duration, in bytes.
+pub(crate) const INSERT_RESERVE: usize = 256 << 10;
 
 #[derive(Debug)]
 struct Chunk {
@@ -45,8 +59,7 @@ pub(crate) struct Assembler {
     tail: BytesMut,
     pages: BTreeMap<u64, Page>,
     page_cost: usize,
-    /// Bytes and pinned buffer sizes of `ready`.
-    ready_live: usize,
+    /// Sizes of the buffers that `ready` pins.
     ready_pinned: usize,
     charged: usize,
 }
@@ -89,7 +102,7 @@ impl Assembler {
             }
         }
         // Enough for every page touched, what draining moves, and a new tail; the rest is given back below.
-        let reserve = (bytes.len() / PAGE + 3) * (PAGE_COST + ENTRY) + 2 * PAGE;
+        let reserve = (bytes.len() / PAGE + 3) * (PAGE_COST + ENTRY) + 2 * TAIL_LARGEST;
         budget.charge(reserve)?;
         self.charged += reserve;
         let new = self.store(offset.max(self.contiguous), &bytes);
@@ -105,18 +118,27 @@ impl Assembler {
         }
         let taken = if let Some(front) = self.ready.front_mut() {
             if front.bytes.len() > max {
-                self.ready_live -= max;
-                front.bytes.split_to(max)
+                let taken = front.bytes.split_to(max);
+                // The rest keeps the whole buffer only as long as it is most of it.
+                let left = front.bytes.len();
+                if left < front.pinned - front.pinned / 4 {
+                    self.ready_pinned -= front.pinned - left;
+                    front.pinned = left;
+                    front.bytes = Bytes::copy_from_slice(&front.bytes);
+                }
+                taken
             } else {
                 let chunk = self.ready.pop_front()?;
-                self.ready_live -= chunk.bytes.len();
                 self.ready_pinned -= chunk.pinned;
                 chunk.bytes
             }
         } else if self.tail.is_empty() {
             return None;
         } else if self.tail.len() <= max {
-            std::mem::take(&mut self.tail).freeze()
+            let tail = std::mem::take(&mut self.tail);
+            // What the reader keeps must not be more than it was given.
+            let wasted = tail.capacity() - tail.len() > tail.len() / PIN_SHARE;
+            if wasted { Bytes::copy_from_slice(&tail) } else { tail.freeze() }
         } else {
             self.tail.split_to(max).freeze()
         };
@@ -142,11 +164,11 @@ impl Assembler {
         budget: &mut Budget,
     ) -> Result<u64, BudgetExceeded> {
         let len = bytes.len();
-        let draining = if self.pages.is_empty() { 0 } else { 3 * PAGE };
+        let draining = if self.pages.is_empty() { 0 } else { 3 * TAIL_LARGEST };
         // Where the budget has no room for the whole buffer it may have room for a copy.
         let pinned = allocation.max(len) + 2 * ENTRY + draining;
-        let pin = self.worth_pinning(len, allocation) && budget.charge(pinned).is_ok();
-        let reserve = if pin { pinned } else { len + PAGE + 2 * ENTRY + draining };
+        let pin = worth_pinning(len, allocation) && budget.charge(pinned).is_ok();
+        let reserve = if pin { pinned } else { len + TAIL_LARGEST + 2 * ENTRY + draining };
         if !pin {
             budget.charge(reserve)?;
         }
@@ -163,16 +185,8 @@ impl Assembler {
         Ok(len as u64)
     }
 
-    fn worth_pinning(&self, len: usize, allocation: usize) -> bool {
-        len >= COPY_BELOW
-            && allocation <= len.saturating_mul(PIN_RATIO)
-            && self.ready_pinned.saturating_add(allocation).saturating_add((self.ready.len() + 1) * ENTRY)
-                <= 2 * (self.ready_live.saturating_add(len)) + PIN_SLACK
-    }
-
     fn push(&mut self, bytes: Bytes, allocation: usize) {
         let pinned = allocation.max(bytes.len());
-        self.ready_live += bytes.len();
         self.ready_pinned += pinned;
         self.ready.push_back(Chunk { bytes, pinned });
     }
@@ -190,8 +204,10 @@ impl Assembler {
         while !data.is_empty() {
             let mut room = self.tail.capacity() - self.tail.len();
             if room == 0 {
-                let next = self.tail.len().saturating_mul(2).clamp(TAIL_SMALLEST, PAGE);
-                let capacity = data.len().clamp(next, PAGE.max(next));
+                let unread = usize::try_from(self.readable()).unwrap_or(usize::MAX);
+                let most = (unread / PIN_SHARE).clamp(TAIL_SMALL, TAIL_LARGEST);
+                let next = self.tail.len().saturating_mul(2).clamp(TAIL_SMALLEST, most);
+                let capacity = data.len().clamp(next, TAIL_LARGEST);
                 self.flush_tail();
                 self.tail = BytesMut::with_capacity(capacity);
                 room = self.tail.capacity();
@@ -284,6 +300,10 @@ impl Assembler {
             self.charged = held;
         }
     }
+}
+
+fn worth_pinning(len: usize, allocation: usize) -> bool {
+    len >= COPY_BELOW && allocation <= len + len / PIN_SHARE
 }
 
 fn split(offset: u64) -> (u64, usize) {

@@ -10,6 +10,6 @@ mod tests;
 #[cfg(test)]
 mod tests_memory;
 
-pub(crate) use assembler::Assembler;
+pub(crate) use assembler::{Assembler, INSERT_RESERVE, cost};
 pub(crate) use range_set::RangeSet;
 pub(crate) use send_buffer::SendBuffer;

@@ -1,13 +1,14 @@
-//! `Page`: 4 KiB of a stream with a bit per byte, so that the memory of data that arrived out of order depends
+//! `Page`: 1 KiB of a stream with a bit per byte, so that the memory of data that arrived out of order depends
 //! on how far it reaches and never on into how many pieces the peer cut it (RFC 9000 §21.6).
 
 use bytes::Bytes;
 
 /// Bytes of a stream that one page covers.
-pub(super) const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 1024;
 /// The most that one page costs, map entry included.
 pub(super) const PAGE_COST: usize = PAGE + PAGE / 8 + ENTRY;
-const ENTRY: usize = 96;
+/// An entry of the map: its nodes may be half empty.
+const ENTRY: usize = 144;
 const SMALLEST: usize = 64;
 
 /// Data at known offsets inside one page, grown to the highest of them.

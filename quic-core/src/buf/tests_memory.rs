@@ -1,10 +1,10 @@
-//! What reassembly holds on the heap, whatever the pattern of fragments (RFC 9000 §21.6): at most twice the credit that
-//! they use plus 256 KiB, and the budget knows of it.
+//! What reassembly holds on the heap, whatever the pattern of fragments (RFC 9000 §21.6): at most what their credit is said
+//! to cost, and the budget knows of it.
 
 use bytes::{Bytes, BytesMut};
 use heap_meter::Measure;
 
-use super::Assembler;
+use super::{Assembler, INSERT_RESERVE, cost};
 use crate::base::Budget;
 
 /// Receive buffers as a driver has them: one block that every datagram pins a part of.
@@ -42,9 +42,11 @@ fn hold(name: &str, credit: usize, block: usize, fragments: impl Iterator<Item =
         assembler.insert(offset as u64, bytes, block.max(len), &mut budget).expect("no limit");
         // The driver's own current block is not the peer's.
         let held = measure.growth() - blocks.size.cast_signed();
-        let bound = (2 * highest + (256 << 10)).cast_signed();
-        assert!(held <= bound, "{name}: {held} bytes held for {highest} of credit");
-        let known = budget.used().cast_signed() + (16 << 10);
+        let bound = cost(highest, 1);
+        assert!(held <= bound.cast_signed(), "{name}: {held} bytes held for {highest} of credit");
+        assert!(budget.used() <= bound, "{name}: {} bytes charged for {highest} of credit", budget.used());
+        assert!(budget.peak() <= bound + INSERT_RESERVE, "{name}: {} bytes reserved", budget.peak());
+        let known = budget.used().cast_signed() + (4 << 10);
         assert!(held <= known, "{name}: {held} bytes held, {} charged", budget.used());
     }
     drop(blocks);
@@ -55,7 +57,7 @@ fn hold(name: &str, credit: usize, block: usize, fragments: impl Iterator<Item =
 }
 
 #[test]
-fn gapped_fragments_hold_no_more_than_twice_their_credit() {
+fn gapped_fragments_hold_no_more_than_their_credit_is_said_to_cost() {
     let mib = 1 << 20;
     for block in [1500, 64 << 10, 256 << 10] {
         hold("every second byte", mib / 8, block, (0..mib / 16).map(|n| (2 * n + 1, 1)));
@@ -66,7 +68,15 @@ fn gapped_fragments_hold_no_more_than_twice_their_credit() {
         hold("every third packet lost", mib, block, lost(mib, 3).into_iter());
         hold("large fragments with gaps", mib, block, (0..mib / 1200).map(|n| (n * 1200 + 1, 1199)));
         hold("in order, small", mib / 8, block, (0..mib / 8).map(|n| (n, 1)));
-        hold("in order, just worth a pin", mib, block, (0..mib / 520).map(|n| (n * 520, 520)));
+        hold("in order, just worth a pin", mib, block, (0..mib / 1024).map(|n| (n * 1024, 1024)));
+        hold(
+            "in order, 1200 and 300",
+            mib,
+            block,
+            (0..mib / 1500).flat_map(|n| [(n * 1500, 1200), (n * 1500 + 1200, 300)]),
+        );
+        hold("three packets", 3_000, block, [(0, 1_200), (1_200, 1_200), (2_400, 600)].into_iter());
+        hold("a byte behind a hole", 4_096, block, [(0, 10), (11, 1), (1_023, 1), (4_095, 1)].into_iter());
         hold("in order, one byte and one packet", mib, block, mixed(mib).into_iter());
     }
 }
@@ -86,11 +96,56 @@ fn mixed(credit: usize) -> Vec<(usize, usize)> {
         .collect()
 }
 
+/// Reads now and then: a page may outlive the bytes before it, and what is read keeps little more than itself.
 #[test]
-fn a_full_window_behind_one_lost_packet_fits_the_default_budget() {
-    let config = crate::TransportConfig::default();
-    let window = config.max_receive_window as usize;
-    let mut budget = Budget::alone(config.memory_budget + window);
+fn what_is_read_pins_little_and_what_is_left_costs_what_it_is_said_to() {
+    netsim::for_seeds(0..200, |seed| {
+        let mut random = netsim::Random::new(seed);
+        let mut blocks = Blocks::new([1_500, 256 << 10][random.below(2) as usize]);
+        let mut budget = Budget::alone(usize::MAX);
+        let mut assembler = Assembler::default();
+        let (mut read, mut highest, mut kept) = (0, 0_u64, Vec::new());
+        let measure = Measure::start();
+        for _ in 0..300 {
+            let largest = [8, 100, 1_400][random.below(3) as usize];
+            let len = 1 + random.below(largest);
+            let hole = if random.chance(0.2) { random.below(3_000) } else { 0 };
+            let offset = if random.chance(0.5) { assembler.contiguous_end() } else { highest } + hole;
+            highest = highest.max(offset + len);
+            let allocation = blocks.size.max(len as usize);
+            assembler
+                .insert(offset, blocks.fragment(len as usize), allocation, &mut budget)
+                .expect("no limit");
+            if random.chance(0.3) {
+                let max = if random.chance(0.5) { usize::MAX } else { 1 + random.below(5_000) as usize };
+                while let Some(bytes) = assembler.read(max, &mut budget) {
+                    read += bytes.len() as u64;
+                    // A part of a buffer keeps all of it: whoever wants only that knows.
+                    if max == usize::MAX {
+                        kept.push(bytes);
+                    } else if random.chance(0.5) {
+                        break;
+                    }
+                }
+            }
+            let bound = cost((highest - read) as usize, 1);
+            assert!(budget.used() <= bound, "{} bytes charged for {}", budget.used(), highest - read);
+            let pinned: usize = kept.iter().map(|bytes| bytes.len() + bytes.len() / 4 + 256).sum();
+            let slots = kept.capacity() * size_of::<Bytes>();
+            let held = measure.growth() - blocks.size.cast_signed();
+            assert!(
+                held <= (bound + pinned + slots).cast_signed(),
+                "{held} bytes held for {}",
+                highest - read
+            );
+        }
+    });
+}
+
+#[test]
+fn a_full_window_behind_one_lost_packet_fits_what_it_is_said_to_cost() {
+    let window = 24 << 20;
+    let mut budget = Budget::alone(cost(window, 1) + INSERT_RESERVE);
     let mut assembler = Assembler::default();
     let mut blocks = Blocks::new(256 << 10);
     // Everything but the first byte, in the order in which a burst arrives.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Connection;
 use crate::{
-    base::Timestamp,
+    base::{Budget, Timestamp},
     cids::CidChange,
     congestion::Controller,
     crypto::ExportError,
@@ -14,13 +14,16 @@ use crate::{
         ConnectionError,
         call::{DatagramError, Read, ReadError, WriteError},
     },
-    event::{DatagramOptions, Event, Priority, StreamTag},
+    event::{DatagramOptions, Event, HeldAbove, Priority, StreamTag},
     ids::{ConnectionId, Dir, Side, StreamId},
     params::TransportParameters,
     stats::{ConnectionStats, RecvStreamStats, SendStreamStats},
-    streams::Within,
+    streams::{Streams, Within},
     trace::Observer,
 };
+
+/// What layers above cannot take of the memory that the connection needs for itself, in bytes.
+const HEADROOM: usize = 128 << 10;
 
 /// The connection's life (RFC 9000 §10.1).
 impl Connection {
@@ -43,7 +46,7 @@ impl Connection {
     /// Reads the next bytes of a stream in order, at most `max`, without a copy.
     pub fn read(&mut self, now: Timestamp, id: StreamId, max: usize) -> Result<Read, ReadError> {
         let now = self.clock.read(now);
-        self.streams.read(id, max, &mut self.budget, now, self.path.rtt.smoothed())
+        self.streams.read(id, max, &mut self.stream_budget, now, self.path.rtt.smoothed())
     }
 
     /// Writes as much of `data` as the stream's send buffer takes, off its front. Less than all means that
@@ -81,7 +84,7 @@ impl Connection {
     /// size is either known already ([`Connection::final_size`], asked before this call), or
     /// [`Event::StreamDiscarded`](crate::Event::StreamDiscarded) tells it when the peer does.
     pub fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError> {
-        self.streams.stop_sending(id, code, &mut self.budget)
+        self.streams.stop_sending(id, code, &mut self.stream_budget)
     }
 
     /// Lets the peer hear of the end of a stream after that of another: a reset or a stop of `id`, made from now on, takes
@@ -150,26 +153,33 @@ impl Connection {
 
 /// What layers above hold on behalf of the peer.
 impl Connection {
-    /// Tells how much of what was received is held above and not taken by the application: `stream_bytes` that were
-    /// [`read`](Self::read), and `other_bytes` such as datagrams. Both are charged to the memory budget, as far as it
-    /// has room, and the connection's window does not move on for the former. `Some(most)`: for that reason nothing is
-    /// granted now; this wants to be called again when at most so many stream bytes are held.
+    /// Tells how much of what was received is held above and not taken by the application. It is charged to the memory
+    /// budgets, the connection's window does not move on for bytes of streams, and the peer may open no stream for one that
+    /// is held. `Some(most)`: for that reason nothing is granted now; this wants to be called again when at most so many
+    /// stream bytes are held.
     ///
     /// What lies unread, above or here, takes at most half of the connection's window as long as that can grow (to
     /// [`max_receive_window`](crate::TransportConfig::max_receive_window)): streams that nobody reads do not hold up the
     /// others.
     ///
     /// A layer that passes everything on at once need not call this.
-    pub fn set_held_above(&mut self, stream_bytes: usize, other_bytes: usize) -> Option<usize> {
-        let bytes = stream_bytes.saturating_add(other_bytes);
-        if bytes <= self.held_above {
-            self.budget.release(self.held_above - bytes);
-            self.held_above = bytes;
-        } else if self.budget.charge(bytes - self.held_above).is_ok() {
-            self.held_above = bytes;
-        }
-        let most = self.streams.set_held_above(stream_bytes as u64)?;
+    pub fn set_held_above(&mut self, held: &HeldAbove) -> Option<usize> {
+        let [streams, others] = &mut self.held_above;
+        charge_held(&mut self.stream_budget, streams, Streams::cost_above(held), 0);
+        charge_held(&mut self.budget, others, held.other_bytes, HEADROOM);
+        let most = self.streams.set_held_above(held)?;
         Some(usize::try_from(most).unwrap_or(usize::MAX))
+    }
+}
+
+/// Brings a charge to `bytes`, if the budget has room for them and for `headroom` more.
+fn charge_held(budget: &mut Budget, charged: &mut usize, bytes: usize, headroom: usize) {
+    if bytes <= *charged {
+        budget.release(*charged - bytes);
+        *charged = bytes;
+    } else if budget.charge(bytes - *charged + headroom).is_ok() {
+        budget.release(headroom);
+        *charged = bytes;
     }
 }
 
@@ -366,9 +376,9 @@ impl Connection {
             dgrams_expired_outgoing: datagrams.expired_outgoing,
             dgrams_lost_outgoing: datagrams.lost_outgoing,
             reset_fallbacks: streams.reset_fallbacks,
-            memory_used: self.budget.used(),
-            memory_limit: self.budget.limit(),
-            memory_peak: self.budget.peak(),
+            memory_used: self.budget.used() + self.stream_budget.used(),
+            memory_limit: self.budget.limit().saturating_add(self.stream_budget.limit()),
+            memory_peak: self.budget.peak() + self.stream_budget.peak(),
         }
     }
 }

@@ -156,7 +156,7 @@ impl Connection {
     /// closed by itself.
     pub(super) fn release(&mut self) {
         if self.out.close_told && !std::mem::replace(&mut self.out.released, true) {
-            self.streams.clear(&mut self.budget);
+            self.streams.clear(&mut self.stream_budget);
             self.datagrams.clear(&mut self.budget);
         }
     }

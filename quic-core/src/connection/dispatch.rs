@@ -34,12 +34,13 @@ impl Connection {
     fn hand_over(&mut self, frame: &Frame<'_>, from: &FromPacket<'_>) -> Result<(), Failure> {
         let now = from.now;
         let events = &mut self.out.events;
-        let budget = &mut self.budget;
+        let budget = &mut self.stream_budget;
         match *frame {
             Frame::Padding(_) | Frame::Ping => Ok(()),
             Frame::Ack(ref ack) => self.on_ack(from.space, ack, now),
             Frame::Crypto { offset, data } => {
                 let data = from.payload.slice_ref(data);
+                let budget = &mut self.budget;
                 let progress = self.handshake.on_crypto(from.space, offset, data, from.allocation, budget)?;
                 self.apply_progress(progress, now)
             }
@@ -72,6 +73,7 @@ impl Connection {
             Frame::StreamsBlocked { dir, limit } => Ok(self.streams.on_streams_blocked(dir, limit)?),
             Frame::Datagram { data, has_length } => {
                 let data = from.payload.slice_ref(data);
+                let budget = &mut self.budget;
                 Ok(self.datagrams.on_datagram(data, has_length, from.allocation, now, budget, events)?)
             }
             _ => self.dispatch_connection_frame(frame, from),

@@ -34,7 +34,7 @@ use numbers::PacketNumbers;
 
 use crate::{
     acks::AckTracker,
-    base::{Budget, Clock, Entropy, HandshakeSlot, Timestamp},
+    base::{Budget, Clock, Entropy, HandshakeSlot, Place, Timestamp},
     cids::{CidChange, LocalCids, RemoteCids},
     config::TransportConfig,
     control::Control,
@@ -76,12 +76,16 @@ pub struct Connection {
     datagrams: Datagrams,
     control: Control,
     life: Life,
-    /// Peer-fed memory.
+    /// Peer-fed memory, but for that of streams.
     budget: Budget,
-    /// What layers above hold, as far as it is charged.
-    held_above: usize,
+    /// Memory of streams and of what layers above hold of them: all that their credit can cost, which nothing else may use.
+    stream_budget: Budget,
+    /// What layers above hold of streams, and of other things, as far as it is charged.
+    held_above: [usize; 2],
     /// A client's handshake, counted by the endpoint until it is complete.
     handshake_slot: Option<HandshakeSlot>,
+    /// A client's place among those of its address.
+    place: Option<Place>,
     first_flight: FirstFlight,
     /// The peer's parameters; defaults until they arrive.
     peer: TransportParameters,

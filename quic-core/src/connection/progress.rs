@@ -2,7 +2,7 @@
 
 use super::{Connection, close::Failure};
 use crate::{
-    base::Timestamp,
+    base::{Place, Timestamp},
     event::Event,
     handshake::{ExpectedIds, Progress, check_connection_ids, check_version},
     ids::{ConnectionId, Space},
@@ -23,6 +23,8 @@ impl Connection {
         }
         if progress.completed {
             self.handshake_slot = None;
+            self.place.iter_mut().for_each(Place::on_complete);
+            self.life.on_handshake_complete();
             self.out.events.push_back(Event::HandshakeComplete);
             if !self.side.is_client() {
                 // RFC 9001 §4.1.2: complete is confirmed at a server, and the client is told at once.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     acks::AckTracker,
-    base::{Budget, Clock, Entropy, Timestamp},
+    base::{Budget, Clock, Entropy, Place, Timestamp},
     cids::{ACTIVE_LIMIT, LocalCids, RemoteCids},
     config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig},
     control::Control,
@@ -17,7 +17,7 @@ use crate::{
     handshake::Handshake,
     ids::{ConnectionId, Side, Space},
     keyring::Keyring,
-    life::Life,
+    life::{Life, Timeouts},
     packet::VERSION_1,
     params::{TransportParameters, VersionInformation},
     path::Path,
@@ -146,6 +146,14 @@ impl Connection {
         Ok(Self { handshake_slot, ..Self::assemble(parts, &config.transport, endpoint, entropy, now) })
     }
 
+    /// The connection has a place among those of its client's address, until it is dropped.
+    pub(crate) fn set_place(&mut self, mut place: Place) {
+        if self.handshake.is_complete() {
+            place.on_complete();
+        }
+        self.place = Some(place);
+    }
+
     fn assemble(
         parts: Parts,
         config: &Arc<TransportConfig>,
@@ -154,10 +162,11 @@ impl Connection {
         now: Timestamp,
     ) -> Self {
         let cids = &endpoint.cids;
-        let mut budget = Budget::new(memory_limit(config), endpoint.budget.clone());
+        let mut budget = Budget::new(config.memory_budget.max(CONNECTION_COST), endpoint.budget.clone());
         // A server has asked whether there is room; a client's own wish to connect is not refused.
         let _ = budget.charge(CONNECTION_COST);
         let at_once = |space| AckTracker::new(space, Duration::ZERO, 0);
+        let streams = Streams::new(streams_config(parts.side, config));
         let numbers = std::array::from_fn(|_| PacketNumbers::new(entropy.as_mut()));
         Self {
             side: parts.side,
@@ -176,14 +185,15 @@ impl Connection {
             path: parts.path,
             local_cids: LocalCids::new(cids.clone(), parts.local),
             remote_cids: RemoteCids::new(parts.remote),
-            streams: Streams::new(streams_config(parts.side, config)),
+            stream_budget: Budget::new(streams.memory_limit(), endpoint.budget.clone()),
+            streams,
             datagrams: Datagrams::new(datagrams_config(config)),
             control: Control::default(),
-            life: Life::new(config.idle_timeout, config.keep_alive, now),
-            // Streams hold at most what their windows admit; the rest of what a peer can fill comes on top.
+            life: Life::new(&Timeouts::of(config), now),
             budget,
-            held_above: 0,
+            held_above: [0; 2],
             handshake_slot: None,
+            place: None,
             first_flight: parts.first_flight,
             peer: TransportParameters::default(),
             early: EarlyPackets::default(),
@@ -198,6 +208,12 @@ impl Connection {
     }
 }
 
+impl Timeouts {
+    fn of(config: &TransportConfig) -> Self {
+        Self { idle: config.idle_timeout, keep_alive: config.keep_alive, handshake: config.handshake_timeout }
+    }
+}
+
 fn streams_config(side: Side, config: &TransportConfig) -> StreamsConfig {
     StreamsConfig {
         side,
@@ -209,12 +225,6 @@ fn streams_config(side: Side, config: &TransportConfig) -> StreamsConfig {
         max_uni: config.max_streams_uni,
         send_buffer: config.send_buffer,
     }
-}
-
-/// The most that a peer can make a connection hold.
-fn memory_limit(config: &TransportConfig) -> usize {
-    let window = usize::try_from(config.max_receive_window).unwrap_or(usize::MAX);
-    config.memory_budget.max(CONNECTION_COST).saturating_add(window)
 }
 
 fn datagrams_config(config: &TransportConfig) -> DatagramsConfig {

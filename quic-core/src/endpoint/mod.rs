@@ -22,7 +22,7 @@ use token::{TokenKey, Verdict};
 pub use table::ConnectionHandle;
 
 use crate::{
-    base::{Ecn, Entropy, Timestamp},
+    base::{Addresses, Admission, Ecn, Entropy, Timestamp},
     cids::CidChange,
     config::{ClientConfig, EndpointConfig, ServerConfig},
     connection::{CONNECTION_COST, Connection, ServerSetup},
@@ -113,17 +113,6 @@ pub struct Caller {
     scid: ConnectionId,
 }
 
-/// What is best done with a client, by [`Endpoint::admission`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// [`Endpoint::accept`] it.
-    Accept,
-    /// Let it prove its address by [`Endpoint::retry`]: many handshakes are pending.
-    Retry,
-    /// [`Endpoint::refuse`] it: there are as many connections as there may be, or the memory budget is spent.
-    Refuse,
-}
-
 /// Demultiplexes datagrams to connections and makes new ones.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -132,6 +121,7 @@ pub struct Endpoint {
     entropy: EntropySource,
     table: Table,
     limiter: Limiter,
+    addresses: Addresses,
 }
 
 /// Gives the endpoint's entropy a `Debug` that shows nothing.
@@ -148,8 +138,15 @@ impl Endpoint {
     #[must_use]
     pub fn new(config: EndpointConfig, server: Option<Arc<ServerConfig>>, entropy: Box<dyn Entropy>) -> Self {
         let limiter = Limiter::new(config.stateless_packets_per_second);
-        let mut endpoint =
-            Self { config, server: None, entropy: EntropySource(entropy), table: Table::default(), limiter };
+        let addresses = Addresses::new(config.per_address);
+        let mut endpoint = Self {
+            config,
+            server: None,
+            entropy: EntropySource(entropy),
+            table: Table::default(),
+            limiter,
+            addresses,
+        };
         endpoint.set_server(server);
         endpoint
     }
@@ -285,9 +282,9 @@ impl Endpoint {
         Ok((handle, connection))
     }
 
-    /// What the limits of the endpoint say of a client: pending handshakes, connections, memory.
+    /// What the limits of the endpoint, and those of its address, say of a client: pending handshakes, connections, memory.
     #[must_use]
-    pub fn admission(&self, incoming: &Incoming) -> Admission {
+    pub fn admission(&self, now: Timestamp, incoming: &Incoming) -> Admission {
         let budget = &self.config.budget;
         // What the handshake needs on top must not be the first thing that is refused.
         let has_memory = budget.has_room_for(2 * CONNECTION_COST);
@@ -296,7 +293,7 @@ impl Endpoint {
         } else if budget.pending_handshakes() >= self.config.retry_threshold && !incoming.is_validated() {
             Admission::Retry
         } else {
-            Admission::Accept
+            self.addresses.judge(incoming.remote_address().ip(), incoming.is_validated(), now)
         }
     }
 
@@ -329,6 +326,8 @@ impl Endpoint {
         if connection.stats().packets_received == 0 {
             return Err(AcceptError::NotAuthentic);
         }
+        let proved = incoming.before_retry.is_some();
+        connection.set_place(self.addresses.take_place(incoming.meta.remote.ip(), proved, now));
         let handle = self.table.insert(incoming.meta.remote);
         // The client goes on using the connection ID that it chose until it hears ours.
         self.table.add_cid(handle, incoming.dcid);

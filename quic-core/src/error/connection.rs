@@ -81,6 +81,9 @@ pub enum ConnectionError {
     /// Nothing was heard from the peer for the idle timeout (RFC 9000 §10.1).
     #[error("nothing was heard from the peer for the idle timeout")]
     IdleTimeout,
+    /// The handshake was not complete in its time (`TransportConfig::handshake_timeout`).
+    #[error("the handshake was not complete within the handshake timeout")]
+    HandshakeTimeout,
     /// The path lets small datagrams pass and none of 1200 bytes, which QUIC needs (RFC 9000 §14).
     #[error(
         "the network path carries no datagrams of 1200 bytes any more; look for a tunnel or link with a smaller MTU"

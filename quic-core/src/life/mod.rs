@@ -28,6 +28,17 @@ enum Phase {
     Closed,
 }
 
+/// What time may do to a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Timeouts {
+    /// Ends a connection from whose peer nothing is heard; `None` is no timeout.
+    pub(crate) idle: Option<Duration>,
+    /// Interval of keep-alive PINGs.
+    pub(crate) keep_alive: Option<Duration>,
+    /// Ends a handshake that is not complete, whatever is heard.
+    pub(crate) handshake: Option<Duration>,
+}
+
 /// Phase, close frame and idle timer.
 #[derive(Debug)]
 pub(crate) struct Life {
@@ -36,6 +47,8 @@ pub(crate) struct Life {
     /// What was negotiated; `None` is no timeout.
     idle_timeout: Option<Duration>,
     idle_deadline: Option<Timestamp>,
+    /// When the handshake has to be complete, as long as it is not.
+    handshake_deadline: Option<Timestamp>,
     /// Whether an ack-eliciting packet was sent since the last packet was received (RFC 9000 §10.1).
     sent_since_received: bool,
     /// Interval of keep-alive PINGs.
@@ -52,14 +65,15 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub(crate) fn new(idle_timeout: Option<Duration>, keep_alive: Option<Duration>, now: Timestamp) -> Self {
+    pub(crate) fn new(timeouts: &Timeouts, now: Timestamp) -> Self {
         Self {
             phase: Phase::Open,
             error: None,
-            idle_timeout,
-            idle_deadline: idle_timeout.map(|timeout| now + timeout),
+            idle_timeout: timeouts.idle,
+            idle_deadline: timeouts.idle.map(|timeout| now + timeout),
+            handshake_deadline: timeouts.handshake.map(|timeout| now + timeout),
             sent_since_received: false,
-            keep_alive,
+            keep_alive: timeouts.keep_alive,
             held: false,
             last_activity: None,
             close_due: false,
@@ -75,6 +89,11 @@ impl Life {
             (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
             (ours, theirs) => ours.or(theirs),
         };
+    }
+
+    /// From now on the idle timeout alone counts.
+    pub(crate) fn on_handshake_complete(&mut self) {
+        self.handshake_deadline = None;
     }
 
     /// A packet was processed; `three_pto` is the least that the idle timeout may be (RFC 9000 §10.1).
@@ -191,21 +210,28 @@ impl Life {
     /// `waiting`: this end has something to send, which the peer's flow control holds back, and nothing under way.
     pub(crate) fn deadline(&self, waiting: bool) -> Option<Timestamp> {
         match self.phase {
-            Phase::Open => match (self.idle_deadline, self.keep_alive_deadline(waiting)) {
-                (Some(idle), Some(keep_alive)) => Some(idle.min(keep_alive)),
-                (idle, keep_alive) => idle.or(keep_alive),
-            },
+            Phase::Open => {
+                let all = [self.idle_deadline, self.handshake_deadline, self.keep_alive_deadline(waiting)];
+                all.into_iter().flatten().min()
+            }
             Phase::Closing { until, .. } | Phase::Draining { until } => Some(until),
             Phase::Closed => None,
         }
     }
 
-    /// Ends an open connection whose idle timeout has passed: closed silently, its state discarded (RFC 9000 §10.1).
+    /// Ends an open connection whose idle timeout, or time for the handshake, has passed: closed silently, its state
+    /// discarded (RFC 9000 §10.1).
     /// Also to be asked before a packet is taken or sent: one that comes after the timeout, before the timer was
     /// looked at, does not bring the connection back to life.
     pub(crate) fn expire(&mut self, now: Timestamp) {
-        if self.is_open() && self.idle_deadline.is_some_and(|at| at <= now) {
-            self.abandon(ConnectionError::IdleTimeout);
+        let passed = |deadline: Option<Timestamp>| deadline.is_some_and(|at| at <= now);
+        let cause = if passed(self.idle_deadline) {
+            Some(ConnectionError::IdleTimeout)
+        } else {
+            passed(self.handshake_deadline).then_some(ConnectionError::HandshakeTimeout)
+        };
+        if let Some(cause) = cause.filter(|_| self.is_open()) {
+            self.abandon(cause);
         }
     }
 

@@ -15,7 +15,7 @@ fn reason() -> CloseReason {
 }
 
 fn life() -> Life {
-    Life::new(Some(IDLE), None, at(0))
+    Life::new(&Timeouts { idle: Some(IDLE), keep_alive: None, handshake: None }, at(0))
 }
 
 #[test]
@@ -27,7 +27,10 @@ fn the_lower_timeout_holds_and_zero_is_none() {
         (Some(5), 0, Some(5)),
         (None, 0, None),
     ] {
-        let mut life = Life::new(ours.map(Duration::from_secs), None, at(0));
+        let mut life = Life::new(
+            &Timeouts { idle: ours.map(Duration::from_secs), keep_alive: None, handshake: None },
+            at(0),
+        );
         life.negotiate_idle_timeout(Duration::from_secs(theirs));
         life.on_received(at(0), THREE_PTO);
         assert_eq!(life.deadline(false), result.map(|s| at(s * 1000)));
@@ -55,7 +58,10 @@ fn the_timeout_is_at_least_three_probe_timeouts() {
 
 #[test]
 fn keep_alive_asks_for_pings_until_the_peer_is_silent_for_too_long() {
-    let mut life = Life::new(Some(IDLE), Some(Duration::from_secs(10)), at(0));
+    let mut life = Life::new(
+        &Timeouts { idle: Some(IDLE), keep_alive: Some(Duration::from_secs(10)), handshake: None },
+        at(0),
+    );
     life.on_received(at(0), THREE_PTO);
     assert!(life.on_timeout(at(10_000), false));
     life.on_sent(at(10_000), THREE_PTO);
@@ -105,4 +111,24 @@ fn what_comes_after_the_timeout_but_before_the_timer_revives_nothing() {
     life.expire(at(3_600_000));
     assert!(life.is_closed());
     assert_eq!(life.error(), Some(&ConnectionError::IdleTimeout));
+}
+
+#[test]
+fn a_handshake_has_a_deadline_of_its_own_whatever_is_heard() {
+    for idle in [None, Some(IDLE)] {
+        for complete in [false, true] {
+            let handshake = Some(Duration::from_secs(10));
+            let mut life = Life::new(&Timeouts { idle, keep_alive: None, handshake }, at(0));
+            for second in 0..10 {
+                life.on_received(at(second * 1_000), THREE_PTO);
+            }
+            if complete {
+                life.on_handshake_complete();
+            }
+            let idle_end = idle.map(|_| at(39_000));
+            assert_eq!(life.deadline(false), if complete { idle_end } else { Some(at(10_000)) });
+            life.on_timeout(at(10_000), false);
+            assert_eq!(life.error(), (!complete).then_some(&ConnectionError::HandshakeTimeout));
+        }
+    }
 }

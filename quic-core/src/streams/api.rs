@@ -5,15 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Streams,
+    HELD_STREAM_COST, Streams,
     recv::Taken,
     send::{SendStats, Within},
     table::{STREAM_COST, Stream, pending},
 };
 use crate::{
     base::{Budget, Timestamp},
+    buf::cost,
     error::call::{Read, ReadError, WriteError},
-    event::{Priority, StreamTag},
+    event::{HeldAbove, Priority, StreamTag},
     ids::{Dir, Side, StreamId},
     schedule::{Schedule, Sender},
 };
@@ -39,6 +40,7 @@ impl Streams {
         self.table.insert(Stream::new(id, send, recv))?;
         self.limits.local(dir).opened = index + 1;
         self.counters.opened_local += 1;
+        self.local_receivers += usize::from(dir == Dir::Bidi);
         Some(id)
     }
 
@@ -85,16 +87,28 @@ impl Streams {
         }
     }
 
-    /// A layer above holds so many of the bytes that were read: the connection's window does not move for them. What is
-    /// returned is how many it may hold at most for the window to move on, if it has stopped for that.
+    /// What a layer above holds costs, in bytes: as much as it cost here.
+    pub(crate) fn cost_above(held: &HeldAbove) -> usize {
+        let streams = held.streams.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
+        let streams = usize::try_from(streams).unwrap_or(usize::MAX).saturating_mul(HELD_STREAM_COST);
+        cost(held.stream_bytes, 0).saturating_add(streams)
+    }
+
+    /// A layer above holds this much of what was read: the connection's window does not move for its bytes, nor the limit
+    /// of streams for those that are read to their end. What is returned is how many bytes it may hold at most for the
+    /// window to move on, if it has stopped for that.
     ///
     /// What lies unread, above or here, takes at most half of the window, as long as the window can grow: streams that
     /// nobody reads must not hold up the others.
-    pub(crate) fn set_held_above(&mut self, bytes: u64) -> Option<u64> {
+    pub(crate) fn set_held_above(&mut self, held: &HeldAbove) -> Option<u64> {
+        let bytes = held.stream_bytes as u64;
         self.receive_window.hold(bytes);
         let unread = self.receive_window.unread(self.received);
         self.receive_window.grow_to(unread.saturating_mul(2));
         self.max_data_wanted |= self.receive_window.update_due();
+        for (limits, count) in self.limits.remote.iter_mut().zip(held.streams) {
+            limits.hold(count);
+        }
         self.receive_window.most_held().filter(|most| bytes > *most)
     }
 
@@ -245,6 +259,7 @@ impl Streams {
         self.balance(budget);
         self.schedule = Schedule::default();
         self.waiting = 0;
+        self.local_receivers = 0;
         self.control = std::collections::VecDeque::new();
         self.blocked = Vec::new();
     }
@@ -261,6 +276,8 @@ impl Streams {
     fn end_receiving(&mut self, slot: u32, budget: &mut Budget) {
         if let Some(mut recv) = self.table.get_mut(slot).and_then(|stream| stream.recv.take()) {
             recv.clear(budget);
+            let id = self.table.get(slot).map(|stream| stream.id);
+            id.into_iter().for_each(|id| self.on_receiver_gone(id));
         }
         self.retire(slot);
         self.balance(budget);

@@ -35,6 +35,11 @@ impl ReceiveWindow {
         self.advertised
     }
 
+    /// What the window may grow to.
+    pub(super) fn max(&self) -> u64 {
+        self.max
+    }
+
     /// How far the limit is ahead of what was consumed.
     pub(super) fn size(&self) -> u64 {
         self.size

@@ -250,7 +250,9 @@ impl Streams {
         if let Some(final_size) = discarded {
             recv.clear(budget);
             stream.recv = None;
-            out.push_back(Event::StreamDiscarded(stream.id, stream.tag, final_size));
+            let id = stream.id;
+            out.push_back(Event::StreamDiscarded(id, stream.tag, final_size));
+            self.on_receiver_gone(id);
         }
         self.consume(credit);
         if discarded.is_some() {

@@ -54,6 +54,8 @@ impl LocalStreams {
 pub(super) struct RemoteStreams {
     pub(super) opened: u64,
     closed: u64,
+    /// Of those closed, streams that a layer above still holds: none may be opened for them.
+    held: u64,
     pub(super) advertised: u64,
     window: u64,
     /// Opened implicitly by a higher id (RFC 9000 §3.2) with no frame of their own yet: these have no entry in
@@ -79,6 +81,16 @@ impl RemoteStreams {
     pub(super) fn new(window: u64) -> Self {
         let window = window.min(MAX_STREAMS);
         Self { advertised: window, window, ..Self::default() }
+    }
+
+    /// A layer above holds so many streams that are closed here.
+    pub(super) fn hold(&mut self, count: u64) {
+        self.held = count;
+    }
+
+    /// Streams that may be open at once.
+    pub(super) fn window(&self) -> u64 {
+        self.window
     }
 
     /// RFC 9000 §4.6: a stream beyond the limit ends the connection.
@@ -148,7 +160,7 @@ impl RemoteStreams {
     }
 
     pub(super) fn next_limit(&self) -> u64 {
-        self.closed.saturating_add(self.window).min(MAX_STREAMS)
+        self.closed.saturating_sub(self.held).saturating_add(self.window).min(MAX_STREAMS)
     }
 }
 

@@ -28,6 +28,7 @@ use std::collections::VecDeque;
 
 use crate::{
     base::Budget,
+    buf::{INSERT_RESERVE, cost},
     event::Event,
     ids::{Dir, Side, StreamId},
     schedule::Schedule,
@@ -61,6 +62,9 @@ pub(crate) struct StreamsConfig {
 
 /// The most streams of one direction that a peer may have open at once, whatever the configuration says.
 const MAX_CONCURRENT: u64 = 60_000;
+
+/// What a stream of the peer may cost in a layer above that holds what was read of it, beside the bytes.
+pub(crate) const HELD_STREAM_COST: usize = 1024;
 
 impl StreamsConfig {
     /// The defaults for this end.
@@ -147,6 +151,8 @@ pub(crate) struct Streams {
     /// the application touched before their first frame, charged then.
     owed: usize,
     uncharged: usize,
+    /// Streams that this end opened and whose receiving half is not over.
+    local_receivers: usize,
     /// Rises with each frame that brought something new.
     news: u64,
     counters: StreamsCounters,
@@ -179,6 +185,7 @@ impl Streams {
             waiting: 0,
             owed: 0,
             uncharged: 0,
+            local_receivers: 0,
             news: 0,
             counters: StreamsCounters::default(),
         }
@@ -255,14 +262,31 @@ impl Streams {
         }
     }
 
+    /// What all credit can cost that the peer can have at one time, in bytes: the whole window, as the memory of reassembly
+    /// and of layers above that hold what was read, and every stream that it may open or this end has opened. A budget
+    /// with this limit is never spent by a peer that keeps to its credit.
+    pub(crate) fn memory_limit(&self) -> usize {
+        let window = usize::try_from(self.receive_window.max()).unwrap_or(usize::MAX);
+        let remote: u64 = self.limits.remote.iter().map(limits::RemoteStreams::window).sum();
+        let streams = usize::try_from(remote).unwrap_or(usize::MAX).saturating_add(self.local_receivers);
+        let each = streams.saturating_mul(table::STREAM_COST + HELD_STREAM_COST);
+        cost(window, streams).saturating_add(each).saturating_add(INSERT_RESERVE)
+    }
+
     /// Settles what calls without the budget at hand left open.
     fn balance(&mut self, budget: &mut Budget) {
+        budget.set_limit(self.memory_limit());
         let both = self.owed.min(self.uncharged);
         self.uncharged -= both;
         budget.release(std::mem::take(&mut self.owed) - both);
         if self.uncharged > 0 && budget.charge(self.uncharged).is_ok() {
             self.uncharged = 0;
         }
+    }
+
+    /// The receiving half of this stream is over.
+    fn on_receiver_gone(&mut self, id: StreamId) {
+        self.local_receivers -= usize::from(id.initiator() == self.config.side);
     }
 
     /// Gives credit of the connection back.

@@ -6,7 +6,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use h3_core::transport::ConnTransport;
 use quic_core::{
-    Connection, Side, StreamId,
+    Connection, HeldAbove, Side, StreamId,
     base::Timestamp,
     error::{CloseReason, ConnectionError},
 };
@@ -243,7 +243,8 @@ impl Conn {
         loop {
             let datagrams = self.lives.iter().map(|live| live.shared.datagram_bytes()).sum();
             let streams = self.boxes().inbox().bytes();
-            let Some(most) = self.quic.set_held_above(streams, datagrams) else { return };
+            let held = HeldAbove { stream_bytes: streams, streams: [0; 2], other_bytes: datagrams };
+            let Some(most) = self.quic.set_held_above(&held) else { return };
             if self.boxes().inbox().wake_when_left(most) {
                 return;
             }

@@ -202,7 +202,7 @@ impl Shard {
         let admission = if self.going_away || server.is_full() {
             Admission::Refuse
         } else {
-            self.endpoint.admission(&incoming)
+            self.endpoint.admission(now, &incoming)
         };
         match admission {
             Admission::Accept => {}

@@ -6,8 +6,8 @@ use std::{
 };
 
 use quic_core::{
-    CidFactory, Dir, Endpoint, EndpointConfig, ServerConfig, TransportConfig, base::EndpointBudget,
-    crypto::TlsServerConfig,
+    AddressLimits, CidFactory, Dir, Endpoint, EndpointConfig, ServerConfig, TransportConfig,
+    base::EndpointBudget, crypto::TlsServerConfig,
 };
 
 use super::{Handler, HttpRequest, HttpResponse, Origins, Server, ServerShared, State};
@@ -44,6 +44,7 @@ pub struct ServerBuilder {
     handler: Option<Handler>,
     retry_threshold: usize,
     max_connections: usize,
+    per_address: AddressLimits,
     max_sessions: usize,
     sessions: wt_session::Config,
     congestion_control: CongestionControl,
@@ -70,6 +71,7 @@ impl ServerBuilder {
             handler: None,
             retry_threshold: RETRY_THRESHOLD,
             max_connections: MAX_CONNECTIONS,
+            per_address: AddressLimits::default(),
             max_sessions: usize::MAX,
             sessions: {
                 let mut sessions = wt_session::Config::default();
@@ -143,7 +145,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Limits, windows and timers of the connections. Defaults: idle timeout 30 s, no keep-alive, and of each kind as
+    /// Limits, windows and timers of the connections. Defaults: idle timeout 30 s, 10 s for a handshake, no keep-alive, and of each kind as
     /// many streams as the connection's sessions may have open together (4096); a number other than `TransportConfig`'s
     /// default of 1000 is meant as it is. A congestion controller of the application's own that panics ends its connection
     /// alone.
@@ -204,6 +206,14 @@ impl ServerBuilder {
     /// Connections at once; further ones are refused (RFC 9000 §5.2.2). Default 10,000.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
+        self
+    }
+
+    /// What one address may have of these at each of the server's sockets: handshakes, connections, beginnings in a second.
+    /// An address is an IPv4 address or an IPv6 network of 64 bits. The defaults leave room for a few thousand users behind
+    /// one network translator.
+    pub fn address_limits(mut self, limits: AddressLimits) -> Self {
+        self.per_address = limits;
         self
     }
 
@@ -339,6 +349,7 @@ impl ServerBuilder {
             let limits = EndpointConfig {
                 budget: budget.clone(),
                 retry_threshold: self.retry_threshold,
+                per_address: self.per_address,
                 ..EndpointConfig::new(cids)
             };
             let endpoint = Endpoint::new(limits, Some(Arc::clone(&config)), entropy.fork());

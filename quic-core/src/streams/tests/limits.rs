@@ -61,3 +61,21 @@ fn streams_at_the_same_time_are_bounded_whatever_is_asked_for() {
         assert_eq!(frames(&server.packet(1_200).0), [Frame::MaxStreams { dir: Dir::Uni, limit: 60_000 }]);
     }
 }
+
+/// What was read to its end and is held above, by an application that does not take it, permits no other stream.
+#[test]
+fn streams_that_a_layer_above_holds_permit_no_others() {
+    let mut server = server_with(8);
+    let hold = |server: &mut End, count| {
+        server.streams.set_held_above(&HeldAbove { streams: [0, count], ..HeldAbove::default() });
+    };
+    for index in 0..8 {
+        open_and_close(&mut server, index);
+        hold(&mut server, index + 1);
+    }
+    assert!(!server.streams.wants().any());
+    for (count, limit) in [(5, 11), (0, 16)] {
+        hold(&mut server, count);
+        assert_eq!(frames(&server.packet(1_200).0), [Frame::MaxStreams { dir: Dir::Uni, limit }]);
+    }
+}

@@ -4,6 +4,7 @@ mod hostile;
 mod limits;
 mod order;
 mod pair;
+mod promises;
 mod rules;
 mod send_stats;
 mod sending;
@@ -14,11 +15,12 @@ use bytes::Bytes;
 
 use super::*;
 use crate::{
-    base::{Budget, Timestamp},
+    base::{Budget, EndpointBudget, Timestamp},
     error::{
         Violation,
         call::{Read, ReadError},
     },
+    event::HeldAbove,
     frame::{Frame, FrameWriter, Receipt},
     schedule::Sender,
 };

@@ -344,15 +344,17 @@ fn receipts_of_a_forgotten_stream_touch_no_other() {
 #[test]
 fn memory_is_charged_and_one_stream_too_many_ends_the_connection() {
     let mut server = End::server();
-    server.budget = Budget::alone(10 * super::table::STREAM_COST);
+    // That of the endpoint: a connection's own suffices for all credit.
+    let endpoint = |bytes| Budget::new(usize::MAX, EndpointBudget::new(bytes));
+    server.budget = endpoint(10 * super::table::STREAM_COST);
     for index in 0..10 {
         server.stream(client_uni(index), 0, b"", false).unwrap();
     }
-    assert_eq!(server.stream(client_uni(10), 0, b"", false), Err(Violation::StreamMemory));
+    assert_eq!(server.stream(client_uni(10), 0, b"", false), Err(Violation::EndpointMemory));
     let mut server = End::server();
-    server.budget = Budget::alone(super::table::STREAM_COST + 4_000);
+    server.budget = endpoint(super::table::STREAM_COST + 6_000);
     server.stream(client_uni(0), 0, &[1; 1_400], false).unwrap();
-    assert_eq!(server.stream(client_uni(0), 100_000, b"x", false), Err(Violation::ReassemblyBudget));
+    assert_eq!(server.stream(client_uni(0), 100_000, b"x", false), Err(Violation::EndpointMemory));
 }
 
 #[test]
@@ -413,13 +415,13 @@ fn what_a_layer_above_holds_keeps_the_connections_window() {
     assert_eq!(server.drain(client_uni(0)).0.len(), 60_000);
     assert_eq!(server.streams.receive_window.next_limit(), before + 60_000);
     assert_eq!(
-        server.streams.set_held_above(60_000),
+        server.streams.set_held_above(&held(60_000)),
         Some(35_000),
         "with so many a quarter more can be granted"
     );
     assert_eq!(server.streams.receive_window.next_limit(), before);
-    assert_eq!(server.streams.set_held_above(35_001), Some(35_000));
-    assert_eq!(server.streams.set_held_above(25_000), None);
+    assert_eq!(server.streams.set_held_above(&held(35_001)), Some(35_000));
+    assert_eq!(server.streams.set_held_above(&held(25_000)), None);
     assert_eq!(server.streams.receive_window.next_limit(), before + 35_000);
     assert!(server.streams.max_data_wanted, "the peer is told");
 }
@@ -439,19 +441,23 @@ fn what_lies_unread_takes_half_of_a_window_that_can_grow() {
     server.stream(client_uni(0), 0, &[7; 40_000], false).expect("within the window");
     assert_eq!(server.drain(client_uni(0)).0.len(), 40_000);
     server.stream(client_uni(1), 0, &[7; 60_000], false).expect("within the window");
-    server.streams.set_held_above(40_000);
+    server.streams.set_held_above(&held(40_000));
     assert_eq!(server.streams.receive_window.next_limit(), before + 100_000, "100,000 unread, as many left");
     assert!(server.streams.max_data_wanted, "the peer is told");
     server.streams.receive_window.advance();
     for index in 2..7 {
         server.stream(client_uni(index), 0, &[7; 20_000], false).expect("within the window");
     }
-    server.streams.set_held_above(40_000);
+    server.streams.set_held_above(&held(40_000));
     assert_eq!(server.streams.receive_window.next_limit(), before + 300_000);
     server.streams.receive_window.advance();
     for index in 7..17 {
         server.stream(client_uni(index), 0, &[7; 20_000], false).unwrap();
     }
-    server.streams.set_held_above(40_000);
+    server.streams.set_held_above(&held(40_000));
     assert_eq!(server.streams.receive_window.next_limit(), before + 400_000, "no further than its maximum");
+}
+
+fn held(stream_bytes: usize) -> HeldAbove {
+    HeldAbove { stream_bytes, ..HeldAbove::default() }
 }

@@ -1,0 +1,275 @@
+//! What one address may have at once, so that no host takes the places of all others.
+//!
+//! An address is an IPv4 address, or an IPv6 network of 64 bits, which is what one customer gets. Owns the counts. Must
+//! never know packets or connections: they hold a [`Place`] and give it back by being dropped.
+//!
+//! Whoever has not proved an address may be somebody else who forges it: what is counted for an address without proof
+//! never has it refused, only asked for proof (RFC 9000 §8.1.2).
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use super::Timestamp;
+
+const PERIOD: Duration = Duration::from_secs(1);
+/// Entries up to which nobody looks for those without use.
+const KEPT: usize = 256;
+
+/// What one address may have at once: an IPv4 address, or an IPv6 network of 64 bits. An address behind which many users
+/// share a network translator needs room for all of them.
+///
+/// ```
+/// use quic_core::AddressLimits;
+/// let limits = AddressLimits { connections: 100, ..AddressLimits::default() };
+/// assert_eq!(limits.pending_handshakes, 128);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressLimits {
+    /// Handshakes that may be pending. From half of it on clients have to prove the address by a Retry (RFC 9000 §8.1.2),
+    /// and those that have are refused beyond it. Default 128.
+    pub pending_handshakes: usize,
+    /// Connections whose handshake is complete; further clients are refused. Default 4096.
+    pub connections: usize,
+    /// Connections that may begin in a second. From half of it on clients have to prove the address, and those that have
+    /// are refused beyond it. Default 512.
+    pub connections_per_second: usize,
+}
+
+impl Default for AddressLimits {
+    fn default() -> Self {
+        Self { pending_handshakes: 128, connections: 4_096, connections_per_second: 512 }
+    }
+}
+
+impl AddressLimits {
+    /// No limit but those of the endpoint.
+    pub const UNLIMITED: Self =
+        Self { pending_handshakes: usize::MAX, connections: usize::MAX, connections_per_second: usize::MAX };
+}
+
+/// What is best done with a client, by [`Endpoint::admission`](crate::Endpoint::admission).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// [`Endpoint::accept`](crate::Endpoint::accept) it.
+    Accept,
+    /// Let it prove its address by [`Endpoint::retry`](crate::Endpoint::retry): many handshakes are pending, in all or of its
+    /// address.
+    Retry,
+    /// [`Endpoint::refuse`](crate::Endpoint::refuse) it: there are as many connections as there may be, in all or of its
+    /// address, or the memory budget is spent.
+    Refuse,
+}
+
+/// Of one address, by whether the clients had proved it when they were let in.
+#[derive(Debug, Default)]
+struct Counts {
+    pending: [AtomicUsize; 2],
+    connections: AtomicUsize,
+}
+
+/// The place of one connection; its count ends with it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    counts: Arc<Counts>,
+    proved: bool,
+    complete: bool,
+}
+
+impl Place {
+    /// The handshake is complete.
+    pub(crate) fn on_complete(&mut self) {
+        if !std::mem::replace(&mut self.complete, true) {
+            self.counts.connections.fetch_add(1, Relaxed);
+            self.counts.pending[usize::from(self.proved)].fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let count = if self.complete {
+            &self.counts.connections
+        } else {
+            &self.counts.pending[usize::from(self.proved)]
+        };
+        count.fetch_sub(1, Relaxed);
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    counts: Arc<Counts>,
+    /// The current period, and what began in it, by proof.
+    since: Timestamp,
+    begun: [usize; 2],
+}
+
+impl Entry {
+    fn begun_at(&self, now: Timestamp) -> [usize; 2] {
+        // A clock that was set back begins a period too.
+        if now < self.since || now - self.since >= PERIOD { [0; 2] } else { self.begun }
+    }
+}
+
+/// The counts of all addresses that have connections, or had one begin just now.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    limits: AddressLimits,
+    entries: HashMap<IpAddr, Entry>,
+    look_at: usize,
+}
+
+impl Addresses {
+    pub(crate) fn new(limits: AddressLimits) -> Self {
+        Self { limits, entries: HashMap::new(), look_at: KEPT }
+    }
+
+    /// Whether a client of this address may have a connection now.
+    pub(crate) fn judge(&self, address: IpAddr, proved: bool, now: Timestamp) -> Admission {
+        let Some(entry) = self.entries.get(&network(address)) else {
+            let none = self.limits.pending_handshakes == 0
+                || self.limits.connections == 0
+                || self.limits.connections_per_second == 0;
+            return if none { Admission::Refuse } else { Admission::Accept };
+        };
+        let pending = entry.counts.pending.each_ref().map(|count| count.load(Relaxed));
+        let begun = entry.begun_at(now);
+        let limits = [self.limits.pending_handshakes, self.limits.connections_per_second];
+        let reached = |at: usize| [pending[at], begun[at]];
+        let beyond = |counts: [usize; 2], limits: [usize; 2]| counts.iter().zip(limits).any(|(c, l)| *c >= l);
+        if entry.counts.connections.load(Relaxed) >= self.limits.connections {
+            Admission::Refuse
+        } else if proved {
+            if beyond(reached(1), limits) { Admission::Refuse } else { Admission::Accept }
+        } else if beyond(reached(0), limits.map(|limit| limit.div_ceil(2))) {
+            Admission::Retry
+        } else {
+            Admission::Accept
+        }
+    }
+
+    /// A client of this address was let in.
+    pub(crate) fn take_place(&mut self, address: IpAddr, proved: bool, now: Timestamp) -> Place {
+        if self.entries.len() >= self.look_at {
+            self.entries
+                .retain(|_, entry| Arc::strong_count(&entry.counts) > 1 || entry.begun_at(now) != [0; 2]);
+            self.entries.shrink_to(2 * self.entries.len());
+            self.look_at = (2 * self.entries.len()).max(KEPT);
+        }
+        let entry = self.entries.entry(network(address)).or_insert_with(|| Entry {
+            counts: Arc::default(),
+            since: now,
+            begun: [0; 2],
+        });
+        let begun = entry.begun_at(now);
+        if begun == [0; 2] {
+            entry.since = now;
+        }
+        entry.begun = begun;
+        entry.begun[usize::from(proved)] += 1;
+        entry.counts.pending[usize::from(proved)].fetch_add(1, Relaxed);
+        Place { counts: Arc::clone(&entry.counts), proved, complete: false }
+    }
+}
+
+/// What is counted together: an IPv4 address, mapped into IPv6 or not, or the first 64 bits of an IPv6 address.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from(v4.octets())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_nanos(1);
+    const LIMITS: AddressLimits =
+        AddressLimits { pending_handshakes: 10, connections: 20, connections_per_second: 16 };
+
+    fn v6(network: u16, host: u16) -> IpAddr {
+        IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, host])
+    }
+
+    /// Lets clients in until one is not; their places, and the answer to that one.
+    fn fill(
+        addresses: &mut Addresses,
+        proved: bool,
+        now: Timestamp,
+        complete: bool,
+    ) -> (Vec<Place>, Admission) {
+        let mut places = Vec::new();
+        loop {
+            let address = v6(1, places.len() as u16);
+            match addresses.judge(address, proved, now) {
+                Admission::Accept => {
+                    let mut place = addresses.take_place(address, proved, now);
+                    if complete {
+                        place.on_complete();
+                    }
+                    places.push(place);
+                }
+                other => return (places, other),
+            }
+        }
+    }
+
+    #[test]
+    fn pending_handshakes_ask_for_proof_and_then_refuse() {
+        let mut addresses = Addresses::new(LIMITS);
+        let (unproved, answer) = fill(&mut addresses, false, START, false);
+        assert_eq!((unproved.len(), answer), (5, Admission::Retry));
+        // Who forges the address does not take the places of those who have it.
+        let (proved, answer) = fill(&mut addresses, true, START, false);
+        assert_eq!((proved.len(), answer), (10, Admission::Refuse));
+        assert_eq!(addresses.judge(v6(2, 1), false, START), Admission::Accept, "another network");
+        drop(proved);
+        assert_eq!(addresses.judge(v6(1, 1), true, START), Admission::Accept);
+    }
+
+    #[test]
+    fn connections_and_beginnings_have_limits_that_time_and_ends_lift() {
+        let mut addresses = Addresses::new(LIMITS);
+        let (first, answer) = fill(&mut addresses, true, START, true);
+        assert_eq!((first.len(), answer), (16, Admission::Refuse), "in a second");
+        let (second, answer) = fill(&mut addresses, true, START + PERIOD, true);
+        assert_eq!((second.len(), answer), (4, Admission::Refuse), "at once");
+        drop(first);
+        assert_eq!(fill(&mut addresses, true, START + 2 * PERIOD, true).0.len(), 16);
+        assert_eq!(addresses.judge(v6(1, 1), false, START), Admission::Accept, "the clock was set back");
+    }
+
+    #[test]
+    fn an_address_that_is_mapped_is_the_same_and_those_without_use_are_forgotten() {
+        let mut addresses = Addresses::new(LIMITS);
+        let plain: IpAddr = [192, 0, 2, 1].into();
+        let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped());
+        let _places: Vec<_> = (0..10).map(|_| addresses.take_place(plain, true, START)).collect();
+        assert_eq!(addresses.judge(mapped, true, START), Admission::Refuse);
+        for network in 0..10_000 {
+            drop(addresses.take_place(v6(network, 1), true, START + u32::from(network) * PERIOD));
+        }
+        assert!(addresses.entries.len() <= 2 * KEPT);
+        assert_eq!(addresses.judge(mapped, true, START + PERIOD), Admission::Refuse, "still there");
+    }
+
+    #[test]
+    fn a_limit_of_none_lets_nobody_in_and_no_limit_everybody() {
+        let none = AddressLimits { connections: 0, ..LIMITS };
+        assert_eq!(Addresses::new(none).judge(v6(1, 1), true, START), Admission::Refuse);
+        let mut addresses = Addresses::new(AddressLimits::UNLIMITED);
+        let _places: Vec<_> = (0..10_000).map(|_| addresses.take_place(v6(1, 1), false, START)).collect();
+        assert_eq!(addresses.judge(v6(1, 1), false, START), Admission::Accept);
+    }
+}
