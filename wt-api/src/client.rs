@@ -28,8 +28,9 @@ use crate::{
     pool::{self, Maker, PoolKey, Pooled},
     runtime::{self, RuntimeHandle},
     session::WebTransport,
-    socket::{SocketOptions, fit, wildcard_for},
+    socket::{KERNEL_BUFFER, fit, wildcard_for},
     tls,
+    udp::SocketOptions,
 };
 
 /// How long an address has before the next one is tried as well (RFC 8305 §5).
@@ -102,7 +103,8 @@ impl Race {
     fn failure(&self) -> Option<ErrorCause> {
         let state = lock(&self.state);
         let rank = |cause: &ErrorCause| match cause {
-            ErrorCause::Socket(_) => 3,
+            ErrorCause::Socket(_) => 4,
+            ErrorCause::Unreachable { .. } => 3,
             ErrorCause::Timeout { .. } => 2,
             ErrorCause::ConnectionRefused { .. } => 1,
             _ => 0,
@@ -202,7 +204,12 @@ impl Connector {
 
     /// Starts a shard of its own for an attempt.
     fn attempt(&self, remote: SocketAddr, race: &Arc<Race>) -> std::io::Result<Arc<Inbox>> {
-        let options = SocketOptions { address: wildcard_for(&remote), only_v6: true, transport_errors: true };
+        let options = SocketOptions {
+            address: wildcard_for(&remote),
+            only_v6: true,
+            transport_errors: true,
+            buffer: KERNEL_BUFFER,
+        };
         let socket = self.runtime.bind(&options)?;
         let mut transport = self.transport.clone();
         fit(&mut transport, &*socket);

@@ -92,6 +92,7 @@ impl From<WebTransportError> for io::Error {
             ErrorCause::StreamStopped(_) | ErrorCause::StreamFinished => io::ErrorKind::BrokenPipe,
             ErrorCause::Timeout { .. } => io::ErrorKind::TimedOut,
             ErrorCause::ConnectionRefused { .. } => io::ErrorKind::ConnectionRefused,
+            ErrorCause::Unreachable { error: ref cause, .. } => cause.kind(),
             _ => io::ErrorKind::NotConnected,
         };
         Self::new(kind, error)
@@ -119,6 +120,15 @@ pub enum ErrorCause {
     ConnectionRefused {
         /// The address that was tried.
         remote: SocketAddr,
+    },
+    /// This host cannot send to the address, or may not: no route, no such network, a local filter. Told at once, while a
+    /// connection is being made; later it counts as loss.
+    #[error("{remote} cannot be reached from here: {error}; {}", unreachable_remedy(.error))]
+    Unreachable {
+        /// The address that was tried.
+        remote: SocketAddr,
+        /// What the system said.
+        error: Arc<io::Error>,
     },
     /// The UDP socket could not be made or used.
     #[error("the UDP socket cannot be used: {0}")]
@@ -221,6 +231,21 @@ pub enum ErrorCause {
     /// An HTTP exchange failed.
     #[error("the HTTP exchange failed: {0}")]
     Http(Arc<str>),
+}
+
+fn unreachable_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "a firewall or another policy of this host, or of a router, forbids it: permit UDP to this address and port"
+        }
+        io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::AddrNotAvailable => {
+            "check that this host's network is up and has a route to the address, and that the address is the server's"
+        }
+        _ => "check this host's network, and that its links carry UDP datagrams of 1200 bytes",
+    }
 }
 
 fn status_remedy(status: u16) -> &'static str {

@@ -39,6 +39,8 @@ mod streams;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
+#[doc(hidden)]
+pub mod udp;
 
 pub use datagrams::{
     Datagrams, DatagramsReadable, DatagramsWritable, DatagramsWritableOptions, MaxDatagramSize,

@@ -1,35 +1,24 @@
-//! UDP sockets: offload, ECN marks, local addresses, errors from the network.
+//! Sockets as the driver sees them, of the system or of a virtual network.
 //!
-//! Owns the socket. Must never know QUIC, but for the one setting that a socket can forbid.
+//! Owns the seam, and which addresses sockets get. Must never know QUIC, but for the one setting that a socket can forbid.
 
 use std::{
     fmt, io,
     io::IoSliceMut,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use quic_core::TransportConfig;
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use tokio::io::Interest;
+use quinn_udp::RecvMeta;
+
+use crate::udp::{TrainSocket, UdpSocket};
 
 /// What the kernel is asked to hold, in bytes; it may give less.
-const KERNEL_BUFFER: usize = 2 << 20;
-
-/// How a socket is made. What it sends is never cut up on the way where the system can forbid that
-/// ([`DatagramSocket::may_fragment`]): QUIC asks for it (RFC 9000 §14), and path MTU discovery rests on it.
-#[derive(Clone, Debug)]
-pub(crate) struct SocketOptions {
-    /// The address; port 0 lets the system choose.
-    pub(crate) address: SocketAddr,
-    /// Whether an IPv6 socket leaves IPv4 to others.
-    pub(crate) only_v6: bool,
-    /// Whether errors that the network reports (ICMP) are wanted.
-    pub(crate) transport_errors: bool,
-}
+pub(crate) const KERNEL_BUFFER: usize = 2 << 20;
 
 /// A UDP socket as the driver sees it. One task alone polls it.
-pub(crate) trait DatagramSocket: fmt::Debug + Send + Sync {
+pub(crate) trait DatagramSocket: TrainSocket + fmt::Debug + Send + Sync {
     /// Receives into `buffers`; how many were filled. Ready with an error if the network or the system reported one.
     fn poll_recv(
         &self,
@@ -37,8 +26,6 @@ pub(crate) trait DatagramSocket: fmt::Debug + Send + Sync {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>>;
-    /// Sends at once or not at all.
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()>;
     /// Ready when sending may work again.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     /// Takes an error that the network reported: readiness does not tell of those.
@@ -51,34 +38,6 @@ pub(crate) trait DatagramSocket: fmt::Debug + Send + Sync {
     fn local_address(&self) -> io::Result<SocketAddr>;
 }
 
-/// A socket of the operating system, on tokio.
-#[derive(Debug)]
-pub(crate) struct UdpSocket {
-    io: tokio::net::UdpSocket,
-    state: UdpSocketState,
-}
-
-impl UdpSocket {
-    /// Binds; must be called within a tokio runtime.
-    pub(crate) fn bind(options: &SocketOptions) -> io::Result<Self> {
-        let domain = socket2::Domain::for_address(options.address);
-        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
-        if options.address.is_ipv6() {
-            socket.set_only_v6(options.only_v6)?;
-        }
-        socket.set_nonblocking(true)?;
-        socket.bind(&options.address.into())?;
-        let state = UdpSocketState::new((&socket).into())?;
-        // Larger buffers are welcome, not needed.
-        let _ = state.set_recv_buffer_size((&socket).into(), KERNEL_BUFFER);
-        let _ = state.set_send_buffer_size((&socket).into(), KERNEL_BUFFER);
-        if options.transport_errors {
-            let _ = state.enable_transport_errors((&socket).into());
-        }
-        Ok(Self { io: tokio::net::UdpSocket::from_std(socket.into())?, state })
-    }
-}
-
 impl DatagramSocket for UdpSocket {
     fn poll_recv(
         &self,
@@ -86,47 +45,27 @@ impl DatagramSocket for UdpSocket {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.io.poll_recv_ready(cx))?;
-            let received = self
-                .io
-                .try_io(Interest::READABLE, || self.state.recv(UdpSockRef::from(&self.io), buffers, metas));
-            match received {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                received => {
-                    if received.is_err() {
-                        // The error stands in the error queue, too: left there it would keep the socket "ready".
-                        while let Ok(Some(_)) = self.state.recv_transport_error((&self.io).into()) {}
-                    }
-                    return Poll::Ready(received);
-                }
-            }
-        }
-    }
-
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), transmit))
+        Self::poll_recv(self, cx, buffers, metas)
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_send_ready(cx)
+        Self::poll_writable(self, cx)
     }
 
     fn take_error(&self) -> Option<io::Error> {
-        let error = self.state.recv_transport_error((&self.io).into()).ok()??;
-        Some(io::Error::from_raw_os_error(error.raw_errno))
+        Self::take_error(self)
     }
 
     fn may_fragment(&self) -> bool {
-        self.state.may_fragment()
+        Self::may_fragment(self)
     }
 
     fn max_gso_segments(&self) -> usize {
-        self.state.max_gso_segments()
+        Self::max_gso_segments(self)
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        Self::local_address(self)
     }
 }
 
@@ -154,12 +93,14 @@ pub(crate) fn must_be_only_v6(address: &SocketAddr, all: &[SocketAddr]) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::udp::SocketOptions;
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn nothing_is_cut_up_on_linux() {
         let address = "127.0.0.1:0".parse().unwrap();
-        let options = SocketOptions { address, only_v6: true, transport_errors: false };
+        let options =
+            SocketOptions { address, only_v6: true, transport_errors: false, buffer: KERNEL_BUFFER };
         let socket = UdpSocket::bind(&options).unwrap();
         assert!(!socket.may_fragment());
         let mut transport = TransportConfig::default();

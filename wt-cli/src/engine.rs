@@ -16,8 +16,9 @@ use quic_core::{
     EndpointConfig, Response, ServerConfig,
     base::{Ecn, Entropy, SystemEntropy, Timestamp},
 };
-use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use tokio::{io::Interest, net::UdpSocket};
+use quinn_udp::RecvMeta;
+use tokio::io::Interest;
+use wt_api::udp::{Progress, SocketOptions, Train, Trains, UdpSocket};
 
 /// Messages of one receive call.
 const BATCH: usize = 4;
@@ -91,15 +92,17 @@ pub struct Options {
 /// An endpoint on a socket, and its connections.
 pub struct Engine {
     socket: UdpSocket,
-    state: UdpSocketState,
+    trains: Trains,
     endpoint: Endpoint,
     retry: bool,
     connections: BTreeMap<usize, Connection>,
     origin: Instant,
     receive: Vec<BytesMut>,
     send: Vec<u8>,
-    /// A train that the socket did not take.
-    blocked: Option<quic_core::Transmit>,
+    /// A train that the socket did not take, of the connection with this index.
+    blocked: Option<(usize, Train)>,
+    /// When the system is asked again that had no memory for it.
+    again_at: Option<Timestamp>,
     responses: Vec<Response>,
 }
 
@@ -120,18 +123,20 @@ impl Engine {
     /// # Errors
     /// The address cannot be used.
     pub fn bind(options: Options, server: Option<Arc<ServerConfig>>) -> Result<Self, EngineError> {
-        let bound = Self::socket(options).and_then(|socket| {
-            let state = UdpSocketState::new((&socket).into())?;
-            Ok((UdpSocket::from_std(socket)?, state))
+        let socket = UdpSocket::bind(&SocketOptions {
+            address: options.address,
+            only_v6: false,
+            transport_errors: false,
+            buffer: options.socket_buffer,
         });
-        let (socket, state) = bound.map_err(|error| EngineError::new(options.address, error))?;
+        let socket = socket.map_err(|error| EngineError::new(options.address, error))?;
         let mut entropy = SystemEntropy::new();
         let mut key = [0; 32];
         entropy.fill(&mut key);
         let config = EndpointConfig::new(CidFactory::new(8, 0, &key));
         Ok(Self {
+            trains: Trains::new(socket.max_gso_segments()),
             socket,
-            state,
             endpoint: Endpoint::new(config, server, Box::new(entropy)),
             retry: options.retry,
             connections: BTreeMap::new(),
@@ -139,22 +144,9 @@ impl Engine {
             receive: vec![BytesMut::new(); BATCH],
             send: vec![0; MESSAGE],
             blocked: None,
+            again_at: None,
             responses: Vec::new(),
         })
-    }
-
-    fn socket(Options { address, socket_buffer, .. }: Options) -> io::Result<std::net::UdpSocket> {
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
-        // The system may give less.
-        let _ = socket.set_recv_buffer_size(socket_buffer);
-        let _ = socket.set_send_buffer_size(socket_buffer);
-        if address.is_ipv6() {
-            socket.set_only_v6(false)?;
-        }
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        Ok(socket.into())
     }
 
     /// Where it listens.
@@ -162,7 +154,7 @@ impl Engine {
     /// # Errors
     /// The system does not tell.
     pub fn local_address(&self) -> Result<SocketAddr, EngineError> {
-        self.socket.local_addr().map_err(|error| EngineError::new("socket", error))
+        self.socket.local_address().map_err(|error| EngineError::new("socket", error))
     }
 
     /// Opens a connection to a server of this name.
@@ -213,9 +205,14 @@ impl Engine {
 
     async fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
         let timer = self.connections.values().filter_map(Connection::poll_timeout).min();
-        let timer = timer.map(|at| self.origin + (at - Timestamp::from_nanos(1_000_000_000)));
+        let timer = timer
+            .into_iter()
+            .chain(self.again_at)
+            .min()
+            .map(|at| self.origin + (at - Timestamp::from_nanos(1_000_000_000)));
         let until = timer.into_iter().chain(deadline).min();
-        let interest = if self.blocked.is_some() || !self.responses.is_empty() {
+        let blocked = self.blocked.is_some() && self.again_at.is_none();
+        let interest = if blocked || !self.responses.is_empty() {
             Interest::READABLE | Interest::WRITABLE
         } else {
             Interest::READABLE
@@ -244,10 +241,7 @@ impl Engine {
             }
             let mut slices: Vec<_> =
                 self.receive.iter_mut().map(|buffer| IoSliceMut::new(&mut buffer[..MESSAGE])).collect();
-            let received = self.socket.try_io(Interest::READABLE, || {
-                self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas)
-            });
-            let Ok(count) = received else { return };
+            let Ok(count) = self.socket.try_recv(&mut slices, &mut metas) else { return };
             let now = self.now();
             for (position, meta) in metas.iter().enumerate().take(count) {
                 let message = self.receive[position].split_to(meta.len);
@@ -320,53 +314,61 @@ impl Engine {
     }
 
     fn transmit(&mut self) {
-        if let Some(transmit) = self.blocked.take()
-            && !self.send(&transmit)
-        {
-            self.blocked = Some(transmit);
+        let now = self.now();
+        if self.again_at.is_some_and(|at| at > now) {
             return;
         }
-        for response in std::mem::take(&mut self.responses) {
-            let transmit = Transmit {
-                destination: response.remote,
-                ecn: None,
-                contents: &response.bytes,
-                segment_size: None,
-                src_ip: response.local_ip,
-            };
-            // Answers that cost nothing to ask for again.
-            let _ = self.state.try_send((&self.socket).into(), &transmit);
+        self.again_at = None;
+        if let Some((index, train)) = self.blocked.take()
+            && !self.send(index, train, now)
+        {
+            return;
         }
-        let now = self.now();
-        let mut connections = std::mem::take(&mut self.connections);
-        'all: for connection in connections.values_mut() {
-            loop {
-                let segment = connection.next_datagram_size(now);
-                let segments = self.state.max_gso_segments().min(MESSAGE / segment).max(1);
-                let Some(transmit) = connection.poll_transmit(now, &mut self.send[..segment * segments])
-                else {
-                    break;
-                };
-                if !self.send(&transmit) {
-                    self.blocked = Some(transmit);
-                    break 'all;
+        for Response { remote, local_ip, bytes } in std::mem::take(&mut self.responses) {
+            let (size, segment_size) = (bytes.len(), bytes.len());
+            let transmit = quic_core::Transmit { remote, local_ip, ecn: Ecn::NotEct, size, segment_size };
+            // Answers that cost nothing to ask for again.
+            let _ = self.trains.send(&self.socket, &mut Train::new(transmit), &bytes);
+        }
+        let indices: Vec<usize> = self.connections.keys().copied().collect();
+        for index in indices {
+            while let Some(train) = self.next_train(index, now) {
+                if !self.send(index, train, now) {
+                    return;
                 }
             }
         }
-        self.connections = connections;
     }
 
-    /// False: the socket takes nothing now. Other errors are the network's business.
-    fn send(&self, transmit: &quic_core::Transmit) -> bool {
-        let datagrams = Transmit {
-            destination: transmit.remote,
-            ecn: EcnCodepoint::from_bits(transmit.ecn as u8),
-            contents: &self.send[..transmit.size],
-            segment_size: (transmit.segment_size < transmit.size).then_some(transmit.segment_size),
-            src_ip: transmit.local_ip,
-        };
-        let sent =
-            self.socket.try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &datagrams));
-        !sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    /// What a connection has to say now, written into the send buffer.
+    fn next_train(&mut self, index: usize, now: Timestamp) -> Option<Train> {
+        let connection = self.connections.get_mut(&index)?;
+        let size = connection.datagram_size();
+        let train = size * self.trains.segments(size, &connection.remote_address());
+        let room = train.max(connection.next_datagram_size(now)).min(self.send.len());
+        connection.poll_transmit(now, &mut self.send[..room]).map(Train::new)
+    }
+
+    /// False: the system takes no more of it now, and it waits.
+    fn send(&mut self, index: usize, mut train: Train, now: Timestamp) -> bool {
+        let contents = &self.send[..train.transmit().size];
+        match self.trains.send(&self.socket, &mut train, contents) {
+            Progress::Done(news) => {
+                // Everything else is the network's business.
+                if let (Some(size), Some(connection)) = (news.too_large, self.connections.get_mut(&index)) {
+                    connection.handle_datagram_refused(now, size);
+                }
+                true
+            }
+            Progress::Blocked => {
+                self.blocked = Some((index, train));
+                false
+            }
+            Progress::Later(wait) => {
+                self.blocked = Some((index, train));
+                self.again_at = Some(now + wait);
+                false
+            }
+        }
     }
 }

@@ -185,6 +185,22 @@ impl Connection {
         self.path.reset_congestion(&self.config, now);
     }
 
+    /// The system of this host did not send a datagram of `size` bytes, for its size: the link that it would have left by
+    /// carries less (`EMSGSIZE`). A size that was only tried is not tried again for now. One in use shrinks to 1200 bytes,
+    /// and path MTU discovery looks for what passes (RFC 8899 §4.4, RFC 9000 §14.3):
+    /// [`Event::DatagramSizeChanged`] tells. To be called for a datagram that left alone, not for a train.
+    ///
+    /// What was in it counts as lost when the peer's next acknowledgment shows it; a small packet asks for that at once.
+    pub fn handle_datagram_refused(&mut self, now: Timestamp, size: usize) {
+        let now = self.clock.read(now);
+        if self.path.on_size_refused(now, size) == SizeChange::Changed {
+            self.out.events.push_back(Event::DatagramSizeChanged);
+            if self.life.is_open() && self.keyring.has(Space::Data) && self.handshake.is_confirmed() {
+                self.prepare_probe(Space::Data, 1);
+            }
+        }
+    }
+
     fn on_size_news(&mut self, now: Timestamp, news: &SizeNews) {
         match self.path.on_size_news(now, news) {
             SizeChange::None => {}

@@ -120,6 +120,15 @@ impl Path {
         change
     }
 
+    /// This host refused to send a datagram for its size.
+    pub(crate) fn on_size_refused(&mut self, now: Timestamp, size: usize) -> SizeChange {
+        let change = self.mtu.on_refused(u16::try_from(size).unwrap_or(u16::MAX));
+        if change == SizeChange::Changed {
+            self.on_mtu_changed(now);
+        }
+        change
+    }
+
     /// How often the path was found to carry less than before.
     pub(crate) fn black_holes(&self) -> u64 {
         self.mtu.black_holes()

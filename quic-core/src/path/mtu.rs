@@ -2,7 +2,8 @@
 //!
 //! Owns the size in use, the search for a larger one, and the suspicion that the path has shrunk. Must never know
 //! packets, windows or addresses: it names sizes to try and is told what became of them. The network's own word
-//! (ICMP) is not needed, and a forged one cannot harm.
+//! (ICMP) is not needed, and a forged one cannot harm. This host's own word, that no datagram of a size leaves it, is
+//! taken at once.
 //!
 //! States: waiting for the confirmed handshake; searching, one probe under way at a time; complete, until it is time
 //! to look again.
@@ -167,6 +168,26 @@ impl MtuDiscovery {
         if let Some(probe) = &mut self.probe {
             probe.under_way = true;
         }
+    }
+
+    /// This host sends no datagrams of this size on the path: its own link carries less (RFC 8899 §4.4). The size needs
+    /// no further try. If it was in use, the path begins anew at the base size.
+    pub(super) fn on_refused(&mut self, size: u16) -> SizeChange {
+        if self.probe.is_some_and(|probe| probe.size == size) {
+            self.probe = None;
+            self.failed = Some(size);
+        }
+        if size <= BASE || size > self.current {
+            return SizeChange::None;
+        }
+        let before = self.current;
+        self.current = BASE;
+        self.suspicion = Suspicion::default();
+        if self.state != State::Waiting {
+            self.search();
+            self.failed = Some(size);
+        }
+        if before > BASE { SizeChange::Changed } else { SizeChange::None }
     }
 
     pub(super) fn on_news(&mut self, now: Timestamp, news: &SizeNews) -> SizeChange {

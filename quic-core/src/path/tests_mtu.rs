@@ -183,3 +183,47 @@ fn a_burst_that_comes_to_light_packet_by_packet_counts_once() {
     }
     assert_eq!((mtu.current(), mtu.black_holes()), (1472, 0));
 }
+
+#[test]
+fn a_size_that_this_host_refuses_is_tried_once() {
+    for carries in 1200..=1472 {
+        let mut mtu = discovery(1472);
+        let (mut probes, mut refused) = (0, 0);
+        while let Some(size) = mtu.due(NOW) {
+            mtu.on_probe_sent();
+            probes += 1;
+            if size > carries {
+                refused += 1;
+                assert_eq!(mtu.on_refused(size), SizeChange::None);
+                // Its loss is found out later and says nothing new.
+                assert!(quiet(&mut mtu, SizeNews { probe_lost: Some(size), ..SizeNews::default() }));
+            } else {
+                mtu.on_news(NOW, &SizeNews { probe_acked: Some(size), acked: size, ..SizeNews::default() });
+            }
+        }
+        let found = mtu.current();
+        assert!(
+            found <= carries && (carries - found <= 8 || (1452..1472).contains(&carries)),
+            "{found} {carries}"
+        );
+        assert!(probes <= 8 && refused <= 6, "{probes} probes, {refused} refused");
+    }
+}
+
+#[test]
+fn a_size_in_use_that_this_host_refuses_begins_the_search_anew() {
+    let mut mtu = discovery(1472);
+    search(&mut mtu, 1472, NOW);
+    assert_eq!(mtu.on_refused(1472), SizeChange::Changed);
+    assert_eq!(mtu.current(), BASE);
+    // The rest of the burst is as large, and smaller ones are of the size in use by now.
+    assert_eq!(mtu.on_refused(1472), SizeChange::None);
+    assert_eq!(mtu.on_refused(BASE), SizeChange::None);
+    let sent = search(&mut mtu, 1400, NOW);
+    assert!(sent.iter().all(|size| *size < 1472), "{sent:?}");
+    assert!((1392..=1400).contains(&mtu.current()), "{}", mtu.current());
+    // Before the handshake is confirmed nothing is looked for.
+    let mut early = MtuDiscovery::new(1400, 1472);
+    assert_eq!(early.on_refused(1400), SizeChange::Changed);
+    assert_eq!((early.current(), early.due(NOW)), (BASE, None));
+}

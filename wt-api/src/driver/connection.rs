@@ -2,7 +2,7 @@
 //!
 //! Owns the order in which the layers are told and asked. Must never know sockets.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use h3_core::transport::ConnTransport;
 use quic_core::{
@@ -88,8 +88,8 @@ pub(super) struct Conn {
     pub(super) started: bool,
     /// Why the connection ended, once it has.
     pub(super) failure: Option<ErrorCause>,
-    /// The network said that nobody listens.
-    refused: bool,
+    /// Why the peer cannot be reached, as the network or this host said while the handshake went on.
+    unreachable: Option<ErrorCause>,
     /// Looks at the socket's error queue so far, while the handshake goes on, and when the next one is.
     looks: u32,
     look_at: Option<Timestamp>,
@@ -150,7 +150,7 @@ impl Conn {
             rest_until: None,
             started: false,
             failure: None,
-            refused: false,
+            unreachable: None,
             looks: 0,
             look_at: None,
             over: false,
@@ -192,8 +192,20 @@ impl Conn {
     /// An ICMP message says that nobody listens at the peer's port. Before the handshake that ends the attempt; later
     /// anyone could have forged it.
     pub(super) fn on_refused(&mut self, now: Timestamp) {
-        if self.is_knocking() {
-            self.refused = true;
+        let remote = self.quic.remote_address();
+        self.give_up_knocking(ErrorCause::ConnectionRefused { remote }, now);
+    }
+
+    /// What this host sends does not leave it, or a router says that it leads nowhere. Before the handshake that ends the
+    /// attempt, so that the next address is tried at once; later routes may come back, and what did not leave is lost.
+    pub(super) fn on_unreachable(&mut self, error: io::Error, now: Timestamp) {
+        let remote = self.quic.remote_address();
+        self.give_up_knocking(ErrorCause::Unreachable { remote, error: Arc::new(error) }, now);
+    }
+
+    fn give_up_knocking(&mut self, cause: ErrorCause, now: Timestamp) {
+        if self.is_knocking() && !self.is_server() {
+            self.unreachable = Some(cause);
             self.quic.close(now, 0, b"");
         }
     }
@@ -385,8 +397,8 @@ impl Conn {
 
     fn cause_of(&self, error: &ConnectionError) -> ErrorCause {
         let remote: SocketAddr = self.quic.remote_address();
-        if self.refused {
-            return ErrorCause::ConnectionRefused { remote };
+        if let Some(cause) = &self.unreachable {
+            return cause.clone();
         }
         let verdict = match &self.role {
             Role::Client { verdict, .. } => verdict.get(),

@@ -1,19 +1,19 @@
-//! Datagrams in and out of a shard's socket.
+//! Datagrams out of a shard's socket, and what the network says of those that went.
 
 use std::{
-    collections::VecDeque,
     io::{self, IoSliceMut},
     task::{Context, Poll},
 };
 
 use bytes::BytesMut;
 use quic_core::{
-    Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Response, Transmit,
+    ConnectionHandle, DatagramEvent, DatagramMeta,
     base::{Ecn, Timestamp},
 };
 use quinn_udp::{EcnCodepoint, RecvMeta};
 
-use super::{Shard, contain::contain};
+use super::Shard;
+use crate::udp::is_unreachable;
 
 /// Messages of one receive call.
 const BATCH: usize = 4;
@@ -25,10 +25,6 @@ const BLOCK: usize = 256 << 10;
 const RECEIVES: usize = 32;
 /// Bytes after which the connections have their turn, so that their queues, of datagrams above all, hold what came.
 const RECEIVED: usize = 192 << 10;
-/// Trains that a connection sends before another one has its turn.
-const TRAINS: usize = 8;
-/// Answers without a connection that wait for the socket.
-const RESPONSES: usize = 64;
 
 /// Receive buffers.
 pub(super) struct Receiver {
@@ -55,52 +51,8 @@ impl Receiver {
     }
 }
 
-/// The send buffer, and what the socket did not take.
-pub(super) struct Sender {
-    buffer: Vec<u8>,
-    /// A train in `buffer` that waits for the socket.
-    blocked: Option<Transmit>,
-    responses: VecDeque<Response>,
-}
-
-impl Sender {
-    pub(super) fn new() -> Self {
-        Self { buffer: vec![0; MESSAGE], blocked: None, responses: VecDeque::new() }
-    }
-
-    /// Queues an answer that belongs to no connection; beyond a limit it is dropped.
-    pub(super) fn queue(&mut self, response: Response) {
-        if self.responses.len() < RESPONSES {
-            self.responses.push_back(response);
-        }
-    }
-
-    pub(super) fn is_busy(&self) -> bool {
-        self.blocked.is_some() || !self.responses.is_empty()
-    }
-}
-
 fn to_ecn(ecn: Option<EcnCodepoint>) -> Ecn {
     ecn.map_or(Ecn::NotEct, |codepoint| Ecn::from_bits(codepoint as u8))
-}
-
-/// False: the socket takes nothing now. Other errors are the network's business: QUIC sends again.
-fn send(socket: &dyn super::DatagramSocket, transmit: &Transmit, contents: &[u8]) -> bool {
-    let sent = socket.try_send(&quinn_udp::Transmit {
-        destination: transmit.remote,
-        ecn: EcnCodepoint::from_bits(transmit.ecn as u8),
-        contents,
-        segment_size: (transmit.segment_size < contents.len()).then_some(transmit.segment_size),
-        src_ip: transmit.local_ip,
-    });
-    match sent {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-        Err(error) => {
-            tracing::debug!(%error, remote = %transmit.remote, "send failed");
-            true
-        }
-        Ok(()) => true,
-    }
 }
 
 impl Shard {
@@ -145,6 +97,11 @@ impl Shard {
             return;
         };
         let mut message = buffer.split_to(meta.len.min(buffer.len()));
+        // No answer can go there, and a send that is refused as invalid makes the socket do without what it had not to do
+        // with.
+        if meta.addr.port() == 0 {
+            return;
+        }
         let origin = DatagramMeta {
             remote: meta.addr,
             local_ip: meta.dst_ip,
@@ -176,96 +133,21 @@ impl Shard {
     /// The network answered. Only clients ask for such errors: their socket has one peer.
     fn on_socket_error(&mut self, error: &io::Error, now: Timestamp) {
         tracing::debug!(%error, "socket error");
-        if self.server.is_none() && error.kind() == io::ErrorKind::ConnectionRefused {
-            for index in 0..self.connections.len() {
+        if self.server.is_some() {
+            return;
+        }
+        for index in 0..self.connections.len() {
+            if error.kind() == io::ErrorKind::ConnectionRefused {
                 self.enter(index, now, |connection| connection.on_refused(now));
-                self.touch(index);
+            } else if is_unreachable(error) {
+                self.enter(index, now, |connection| connection.on_unreachable(same(error), now));
             }
+            self.touch(index);
         }
-    }
-
-    /// Sends what the connections with news have to say. True: there is more, and the socket takes it.
-    pub(super) fn transmit(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
-        if self.send_waiting() {
-            let mut again = Vec::new();
-            while let Some(index) = self.dirty.pop() {
-                match self.transmit_one(index, now) {
-                    Sent::All => self.settle(index, now),
-                    Sent::Turn => again.push(index),
-                    Sent::Blocked => {
-                        self.dirty.push(index);
-                        break;
-                    }
-                }
-            }
-            self.dirty.append(&mut again);
-        }
-        // A turn that ended with news left over goes on, unless the socket is what it waits for.
-        if self.sender.is_busy() {
-            return self.socket.poll_writable(cx).is_ready();
-        }
-        !self.dirty.is_empty()
-    }
-
-    /// What the socket did not take before. False: it still does not.
-    fn send_waiting(&mut self) -> bool {
-        if let Some(transmit) = self.sender.blocked {
-            if !send(&*self.socket, &transmit, self.sender.buffer.get(..transmit.size).unwrap_or_default()) {
-                return false;
-            }
-            self.sender.blocked = None;
-        }
-        while let Some(Response { remote, local_ip, bytes }) = self.sender.responses.front() {
-            let (size, segment_size) = (bytes.len(), bytes.len());
-            let transmit =
-                Transmit { remote: *remote, local_ip: *local_ip, ecn: Ecn::NotEct, size, segment_size };
-            if !send(&*self.socket, &transmit, bytes) {
-                return false;
-            }
-            self.sender.responses.pop_front();
-        }
-        true
-    }
-
-    fn transmit_one(&mut self, index: usize, now: Timestamp) -> Sent {
-        let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else {
-            return Sent::All;
-        };
-        let (quic, sender, socket) = (connection.quic(), &mut self.sender, &*self.socket);
-        contain(|| send_trains(quic, sender, socket, now)).unwrap_or_else(|panicked| {
-            self.bury(index, &panicked, now);
-            Sent::All
-        })
     }
 }
 
-/// Sends some of what a connection has to say.
-fn send_trains(
-    quic: &mut Connection,
-    sender: &mut Sender,
-    socket: &dyn super::DatagramSocket,
-    now: Timestamp,
-) -> Sent {
-    for _ in 0..TRAINS {
-        let train = quic.datagram_size() * socket.max_gso_segments().max(1);
-        let whole = sender.buffer.len() - MESSAGE % quic.datagram_size().max(1);
-        let room = train.min(whole).max(quic.next_datagram_size(now));
-        let Some(buffer) = sender.buffer.get_mut(..room) else { return Sent::All };
-        let Some(transmit) = quic.poll_transmit(now, buffer) else { return Sent::All };
-        let contents = sender.buffer.get(..transmit.size).unwrap_or_default();
-        if !send(socket, &transmit, contents) {
-            sender.blocked = Some(transmit);
-            return Sent::Blocked;
-        }
-    }
-    Sent::Turn
-}
-
-/// How far a connection came.
-enum Sent {
-    All,
-    /// There may be more; others have their turn first.
-    Turn,
-    /// The socket takes nothing more.
-    Blocked,
+/// An error of the system again.
+fn same(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

@@ -12,6 +12,7 @@ mod contain;
 mod http;
 mod io;
 mod live;
+mod sender;
 mod sending;
 mod session;
 mod streams;
@@ -85,7 +86,7 @@ pub(crate) struct Shard {
     deadlines: BTreeSet<(Timestamp, usize)>,
     timer: Pin<Box<dyn Timer>>,
     receiver: io::Receiver,
-    sender: io::Sender,
+    sender: sender::Sender,
     server: Option<Arc<ServerShared>>,
     going_away: bool,
     /// The task ends when its connections have.
@@ -106,6 +107,7 @@ impl Shard {
         server: Option<Arc<ServerShared>>,
     ) -> Self {
         let timer = runtime.timer();
+        let sender = sender::Sender::new(&*socket);
         Self {
             runtime,
             socket,
@@ -116,7 +118,7 @@ impl Shard {
             deadlines: BTreeSet::new(),
             timer,
             receiver: io::Receiver::new(),
-            sender: io::Sender::new(),
+            sender,
             server,
             going_away: false,
             closing: false,
@@ -304,8 +306,9 @@ impl Future for Shard {
             if shard.is_done() {
                 return Poll::Ready(());
             }
-            if let Some((at, _)) = shard.deadlines.first() {
-                active |= shard.timer.as_mut().poll_until(cx, *at).is_ready();
+            let deadline = shard.deadlines.first().map(|(at, _)| *at);
+            if let Some(at) = deadline.into_iter().chain(shard.sender.deadline()).min() {
+                active |= shard.timer.as_mut().poll_until(cx, at).is_ready();
             }
             if !active {
                 return Poll::Pending;

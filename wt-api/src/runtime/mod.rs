@@ -22,7 +22,7 @@ use quic_core::base::{Entropy, Timestamp};
 
 #[cfg(feature = "testing")]
 pub(crate) use self::entered::enter;
-use crate::socket::{DatagramSocket, SocketOptions};
+use crate::{socket::DatagramSocket, udp::SocketOptions};
 
 /// A future on the heap.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -16,7 +16,10 @@ use tokio::{
 };
 
 use super::{BoxFuture, Runtime, RuntimeHandle, Timer};
-use crate::socket::{self, DatagramSocket, SocketOptions};
+use crate::{
+    socket::DatagramSocket,
+    udp::{SocketOptions, UdpSocket},
+};
 
 /// The tokio runtime that the caller is in, if it is in one.
 pub(super) fn current() -> Option<RuntimeHandle> {
@@ -54,7 +57,7 @@ impl Runtime for TokioRuntime {
 
     fn bind(&self, options: &SocketOptions) -> io::Result<Box<dyn DatagramSocket>> {
         let _context = self.handle.enter();
-        Ok(Box::new(socket::UdpSocket::bind(options)?))
+        Ok(Box::new(UdpSocket::bind(options)?))
     }
 
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {

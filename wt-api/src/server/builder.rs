@@ -18,8 +18,9 @@ use crate::{
     mailbox::ShardBox,
     options::CongestionControl,
     runtime::{self, RuntimeHandle},
-    socket::{DatagramSocket, SocketOptions, fit, must_be_only_v6},
+    socket::{DatagramSocket, KERNEL_BUFFER, fit, must_be_only_v6},
     tls::{self, Identities, Identity, SelfSigned},
+    udp::SocketOptions,
 };
 
 /// Pending handshakes from which on clients have to prove their address first.
@@ -299,7 +300,8 @@ impl ServerBuilder {
     fn bind(&self, runtime: &RuntimeHandle) -> Result<Vec<Box<dyn DatagramSocket>>, ServerError> {
         let bind = |address: &SocketAddr| {
             let only_v6 = must_be_only_v6(address, &self.addresses);
-            let options = SocketOptions { address: *address, only_v6, transport_errors: false };
+            let options =
+                SocketOptions { address: *address, only_v6, transport_errors: false, buffer: KERNEL_BUFFER };
             runtime
                 .bind(&options)
                 .map_err(|error| ServerError::Bind { address: *address, error: Arc::new(error) })

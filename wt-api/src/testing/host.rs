@@ -1,8 +1,8 @@
 //! A host of a virtual network.
 
-use std::{fmt, future::Future, net::IpAddr, sync::Arc};
+use std::{fmt, future::Future, io, net::IpAddr, sync::Arc};
 
-use super::{network, task::Task, virtual_runtime::HostRuntime, world::World};
+use super::{network, script::SendAttempt, task::Task, virtual_runtime::HostRuntime, world::World};
 use crate::{
     mailbox::lock,
     runtime::{self, RuntimeHandle},
@@ -76,6 +76,21 @@ impl Host {
     pub fn vanish(&self) {
         self.world.executor.end_host(self.index);
         lock(&self.world.fabric).node(self.index).out.clear();
+    }
+
+    /// Lets `answer` decide, from now on, what the system says to each send of this host's sockets, before anything leaves:
+    /// an error in place of sending, with a kind or with a number of the system's ([`io::Error::from_raw_os_error`]).
+    /// After `WouldBlock` a socket takes more a millisecond later. `answer` must not use this host.
+    ///
+    /// ```
+    /// # use wt_api::testing::Network;
+    /// # let host = Network::new(0).host("example.org");
+    /// host.answer_sends(|send| {
+    ///     if send.number % 50 == 0 { Err(std::io::ErrorKind::OutOfMemory.into()) } else { Ok(()) }
+    /// });
+    /// ```
+    pub fn answer_sends(&self, answer: impl FnMut(&SendAttempt) -> io::Result<()> + Send + 'static) {
+        lock(&self.world.fabric).host(self.index).script.set(Box::new(answer));
     }
 
     /// The NAT before this host forgets its mappings: from now on others see each of its sockets at another port, and

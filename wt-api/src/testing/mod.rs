@@ -62,6 +62,7 @@ mod link;
 mod network;
 mod node;
 mod pair;
+mod script;
 mod task;
 mod virtual_runtime;
 mod world;
@@ -76,4 +77,5 @@ pub use netsim::{
 };
 pub use network::Network;
 pub use pair::{Pair, pair};
+pub use script::SendAttempt;
 pub use task::Task;

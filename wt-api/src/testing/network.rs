@@ -203,7 +203,13 @@ impl Fabric {
         // Nobody sends to port 0: the ports in use are added with their sockets.
         let node = self.sim.add_node(Node::default(), (first, 0).into());
         let entropy = SeededEntropy::new(Random::derived(seed, HOST_GENERATORS + index as u64).next_u64());
-        self.hosts.push(HostState { node, addresses, entropy, next_port: FIRST_PORT });
+        self.hosts.push(HostState {
+            node,
+            addresses,
+            entropy,
+            next_port: FIRST_PORT,
+            script: Arc::default(),
+        });
         for other in 0..=index {
             let config = self.default_link.clone();
             let peer = self.hosts[other].node;

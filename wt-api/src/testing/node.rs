@@ -11,7 +11,7 @@ use std::{
 
 use netsim::Datagram;
 
-use crate::socket::SocketOptions;
+use crate::udp::SocketOptions;
 
 /// A datagram that arrived.
 #[derive(Debug)]

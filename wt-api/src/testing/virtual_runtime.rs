@@ -7,23 +7,25 @@ use std::{
     io::IoSliceMut,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::SystemTime,
 };
 
-use netsim::Datagram;
+use netsim::{Datagram, MILLISECOND};
 use quic_core::base::{Entropy, Timestamp};
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit};
 
 use super::{
     node::{Bound, Received},
+    script::Script,
     world::{World, nanos, timestamp},
 };
 use crate::{
     mailbox::lock,
     runtime::{BoxFuture, Runtime, Timer},
-    socket::{DatagramSocket, SocketOptions},
+    socket::DatagramSocket,
+    udp::{SocketOptions, TrainSocket},
 };
 
 /// The first port that a socket gets which does not ask for one.
@@ -77,7 +79,9 @@ impl Runtime for HostRuntime {
         for own in all {
             fabric.sim.add_address(node, SocketAddr::new(own, port));
         }
-        Ok(Box::new(VirtualSocket { world: Arc::clone(&self.world), host: self.host, id, address }))
+        let script = Arc::clone(&fabric.host(self.host).script);
+        let (world, full) = (Arc::clone(&self.world), Mutex::default());
+        Ok(Box::new(VirtualSocket { world, host: self.host, id, address, script, full }))
     }
 
     fn resolve(&self, name: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
@@ -136,6 +140,7 @@ impl super::world::Fabric {
 }
 
 /// A timer on virtual time.
+#[derive(Debug)]
 pub(super) struct VirtualTimer {
     world: Arc<World>,
     set: Option<(u64, u64)>,
@@ -179,6 +184,9 @@ struct VirtualSocket {
     host: usize,
     id: u64,
     address: SocketAddr,
+    script: Arc<Script>,
+    /// When the socket takes more, which the script said it does not.
+    full: Mutex<Option<(u64, VirtualTimer)>>,
 }
 
 impl VirtualSocket {
@@ -222,7 +230,57 @@ impl DatagramSocket for VirtualSocket {
         polled.unwrap_or(Poll::Pending)
     }
 
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut full = lock(&self.full);
+        if let Some((at, timer)) = &mut *full {
+            std::task::ready!(timer.poll_nanos(cx, *at));
+            *full = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn take_error(&self) -> Option<io::Error> {
+        None
+    }
+
+    fn may_fragment(&self) -> bool {
+        false
+    }
+
+    fn max_gso_segments(&self) -> usize {
+        SEGMENTS
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
+
+impl TrainSocket for VirtualSocket {
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let segment = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+        self.ask(transmit.destination, transmit.contents.len(), segment, true)?;
+        self.send(transmit)
+    }
+
+    fn try_send_plain(&self, destination: SocketAddr, contents: &[u8]) -> io::Result<()> {
+        self.ask(destination, contents.len(), contents.len(), false)?;
+        self.send(&Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None })
+    }
+}
+
+impl VirtualSocket {
+    /// Asks the script.
+    fn ask(&self, to: SocketAddr, bytes: usize, segment: usize, control: bool) -> io::Result<()> {
+        let answer = self.script.answer(to, bytes, segment, control);
+        if answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            let at = self.world.now() + MILLISECOND;
+            *lock(&self.full) = Some((at, VirtualTimer::new(Arc::clone(&self.world))));
+        }
+        answer
+    }
+
+    fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let mut fabric = lock(&self.world.fabric);
         let to = transmit.destination;
         let bound = Some(self.address.ip()).filter(|ip| !ip.is_unspecified());
@@ -244,26 +302,6 @@ impl DatagramSocket for VirtualSocket {
             node.out.push_back(Datagram { from, to, ecn, payload: payload.to_vec() });
         }
         Ok(())
-    }
-
-    fn poll_writable(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn take_error(&self) -> Option<io::Error> {
-        None
-    }
-
-    fn may_fragment(&self) -> bool {
-        false
-    }
-
-    fn max_gso_segments(&self) -> usize {
-        SEGMENTS
-    }
-
-    fn local_address(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 use netsim::{LinkConfig, LinkId, NodeId, Outcome, SECOND, Simulation};
 use quic_core::base::{SeededEntropy, Timestamp};
 
-use super::{executor::Executor, node::Node};
+use super::{executor::Executor, node::Node, script::Script};
 use crate::{mailbox::lock, runtime};
 
 /// What is behind all handles of a network.
@@ -59,6 +59,8 @@ pub(super) struct HostState {
     pub(super) entropy: SeededEntropy,
     /// The next port that a socket gets which does not ask for one.
     pub(super) next_port: u16,
+    /// What the system says to its sends.
+    pub(super) script: Arc<Script>,
 }
 
 /// Why time did not go on.

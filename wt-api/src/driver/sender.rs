@@ -1,0 +1,229 @@
+//! Datagrams into a shard's socket.
+//!
+//! Owns the send buffer and what the socket did not take yet. What a refusal means for the socket, [`Trains`] decides; what
+//! it means for the connection, the connection.
+
+use std::{collections::VecDeque, io, task::Context};
+
+use quic_core::{
+    Connection, Response, Transmit,
+    base::{Ecn, Timestamp},
+};
+
+use super::{DatagramSocket, Shard, contain::contain};
+use crate::udp::{News, Progress, Train, Trains};
+
+/// The longest train, in bytes.
+const BUFFER: usize = 64 << 10;
+/// Trains that a connection sends before another one has its turn.
+const TRAINS: usize = 8;
+/// Answers without a connection that wait for the socket.
+const RESPONSES: usize = 64;
+/// The least that a path has to carry (RFC 9000 §14).
+const LEAST: usize = 1200;
+
+/// The send buffer, and what the socket did not take.
+pub(super) struct Sender {
+    trains: Trains,
+    buffer: Vec<u8>,
+    /// A train in `buffer` that waits, of the connection with this index.
+    waiting: Option<(usize, Train)>,
+    responses: VecDeque<Response>,
+    /// When the system is asked again that had no memory.
+    again_at: Option<Timestamp>,
+}
+
+/// Why sending stopped.
+enum Stop {
+    /// The socket takes nothing more.
+    Full,
+    /// The system has no memory before this time.
+    NoMemory(Timestamp),
+}
+
+/// How far a connection came.
+enum Sent {
+    All,
+    /// There may be more; others have their turn first.
+    Turn,
+    Stopped(Stop),
+}
+
+impl Sender {
+    pub(super) fn new(socket: &dyn DatagramSocket) -> Self {
+        Self {
+            trains: Trains::new(socket.max_gso_segments()),
+            buffer: vec![0; BUFFER],
+            waiting: None,
+            responses: VecDeque::new(),
+            again_at: None,
+        }
+    }
+
+    /// Queues an answer that belongs to no connection; beyond a limit it is dropped.
+    pub(super) fn queue(&mut self, response: Response) {
+        if self.responses.len() < RESPONSES {
+            self.responses.push_back(response);
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.waiting.is_some() || !self.responses.is_empty()
+    }
+
+    /// When the shard has to have a turn, for it is not woken.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.again_at
+    }
+
+    /// Sends some of what a connection has to say.
+    fn send_trains(
+        &mut self,
+        index: usize,
+        quic: &mut Connection,
+        socket: &dyn DatagramSocket,
+        now: Timestamp,
+    ) -> (Sent, News) {
+        for _ in 0..TRAINS {
+            let (size, remote) = (quic.datagram_size(), quic.remote_address());
+            let train = size * self.trains.segments(size, &remote);
+            let room = train.max(quic.next_datagram_size(now)).min(self.buffer.len());
+            let Some(buffer) = self.buffer.get_mut(..room) else { break };
+            let Some(transmit) = quic.poll_transmit(now, buffer) else { return (Sent::All, News::default()) };
+            let mut train = Train::new(transmit);
+            match self.send(socket, &mut train, now) {
+                Ok(news) if news.is_none() => {}
+                Ok(news) => return (Sent::Turn, news),
+                Err(stop) => {
+                    self.waiting = Some((index, train));
+                    return (Sent::Stopped(stop), News::default());
+                }
+            }
+        }
+        (Sent::Turn, News::default())
+    }
+
+    /// Sends what is left of a train in the buffer.
+    fn send(&mut self, socket: &dyn DatagramSocket, train: &mut Train, now: Timestamp) -> Result<News, Stop> {
+        let contents = self.buffer.get(..train.transmit().size).unwrap_or_default();
+        self.trains.send(socket, train, contents).settle(now)
+    }
+
+    /// Sends what waits and belongs to no connection.
+    fn send_responses(&mut self, socket: &dyn DatagramSocket, now: Timestamp) -> Result<(), Stop> {
+        while let Some(Response { remote, local_ip, bytes }) = self.responses.front() {
+            let (size, segment_size) = (bytes.len(), bytes.len());
+            let transmit =
+                Transmit { remote: *remote, local_ip: *local_ip, ecn: Ecn::NotEct, size, segment_size };
+            // Nobody waits for news of an answer: who asked asks again.
+            self.trains.send(socket, &mut Train::new(transmit), bytes).settle(now)?;
+            self.responses.pop_front();
+        }
+        Ok(())
+    }
+}
+
+impl Progress {
+    fn settle(self, now: Timestamp) -> Result<News, Stop> {
+        match self {
+            Self::Done(news) => Ok(news),
+            Self::Blocked => Err(Stop::Full),
+            Self::Later(wait) => Err(Stop::NoMemory(now + wait)),
+        }
+    }
+}
+
+impl Shard {
+    /// Sends what the connections with news have to say. True: there is more, and it can be sent now.
+    pub(super) fn transmit(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
+        if self.sender.again_at.is_some_and(|at| at > now) {
+            return false;
+        }
+        self.sender.again_at = None;
+        let stop = self.send_waiting(now).and_then(|()| self.send_of_connections(now)).err();
+        // A turn that ended with news left over goes on, unless the socket is what it waits for.
+        match stop {
+            Some(Stop::NoMemory(at)) => {
+                self.sender.again_at = Some(at);
+                at <= now
+            }
+            Some(Stop::Full) => self.socket.poll_writable(cx).is_ready(),
+            None => !self.dirty.is_empty() || self.sender.is_busy(),
+        }
+    }
+
+    /// What the socket did not take before.
+    fn send_waiting(&mut self, now: Timestamp) -> Result<(), Stop> {
+        if let Some((index, mut train)) = self.sender.waiting.take() {
+            match self.sender.send(&*self.socket, &mut train, now) {
+                Ok(news) => {
+                    let remote = train.transmit().remote;
+                    // Its place may be another connection's by now.
+                    let same =
+                        self.enter(index, now, |connection| connection.quic().remote_address() == remote);
+                    if same == Some(true) && !news.is_none() {
+                        self.on_news(index, news, now);
+                    }
+                }
+                Err(stop) => {
+                    self.sender.waiting = Some((index, train));
+                    return Err(stop);
+                }
+            }
+        }
+        self.sender.send_responses(&*self.socket, now)
+    }
+
+    fn send_of_connections(&mut self, now: Timestamp) -> Result<(), Stop> {
+        let (mut again, mut stopped) = (Vec::new(), Ok(()));
+        while let Some(index) = self.dirty.pop() {
+            match self.transmit_one(index, now) {
+                Sent::All => self.settle(index, now),
+                Sent::Turn => again.push(index),
+                Sent::Stopped(stop) => {
+                    self.dirty.push(index);
+                    stopped = Err(stop);
+                    break;
+                }
+            }
+        }
+        self.dirty.append(&mut again);
+        stopped
+    }
+
+    fn transmit_one(&mut self, index: usize, now: Timestamp) -> Sent {
+        let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else {
+            return Sent::All;
+        };
+        let (quic, sender, socket) = (connection.quic(), &mut self.sender, &*self.socket);
+        match contain(|| sender.send_trains(index, quic, socket, now)) {
+            Ok((sent, news)) => {
+                if !news.is_none() {
+                    self.on_news(index, news, now);
+                }
+                sent
+            }
+            Err(panicked) => {
+                self.bury(index, &panicked, now);
+                Sent::All
+            }
+        }
+    }
+
+    /// Not all of a train left.
+    fn on_news(&mut self, index: usize, news: News, now: Timestamp) {
+        let News { too_large, mut failed } = news;
+        if let Some(size) = too_large {
+            self.enter(index, now, |connection| connection.quic().handle_datagram_refused(now, size));
+            // Nothing smaller can be tried.
+            if size <= LEAST {
+                failed.get_or_insert_with(|| io::Error::other("its link takes no datagrams of 1200 bytes"));
+            }
+        }
+        if let Some(error) = failed {
+            self.enter(index, now, |connection| connection.on_unreachable(error, now));
+        }
+        self.enter(index, now, |connection| connection.process(now));
+        self.touch(index);
+    }
+}

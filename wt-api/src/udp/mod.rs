@@ -1,0 +1,17 @@
+//! UDP as the tools of this workspace share it with the driver: a socket that does without what the system refuses, and
+//! trains of datagrams of which nothing is lost when a send is refused. Not part of the API: it may change at any time.
+//!
+//! Lowest first: [`refusal`] names what the system answers, [`trains`] decides what to do about it, [`socket`] asks the
+//! system.
+
+mod refusal;
+mod socket;
+#[cfg(all(test, unix))]
+mod tests_socket;
+#[cfg(all(test, unix))]
+mod tests_trains;
+mod trains;
+
+pub(crate) use refusal::is_unreachable;
+pub use socket::{SocketOptions, UdpSocket};
+pub use trains::{News, Progress, Train, TrainSocket, Trains};

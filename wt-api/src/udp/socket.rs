@@ -1,0 +1,180 @@
+//! A UDP socket of the operating system, on tokio.
+//!
+//! Owns the socket, and what the system can tell and be told with each datagram. Must never know QUIC.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::SocketAddr,
+    task::{Context, Poll, ready},
+};
+
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use tokio::io::{Interest, Ready};
+
+use super::TrainSocket;
+
+/// How a socket is made. What it sends is never cut up on the way where the system can forbid that
+/// ([`UdpSocket::may_fragment`]): QUIC asks for it (RFC 9000 §14), and path MTU discovery rests on it.
+#[derive(Clone, Debug)]
+pub struct SocketOptions {
+    /// The address; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// Whether an IPv6 socket leaves IPv4 to others.
+    pub only_v6: bool,
+    /// Whether errors that the network reports (ICMP) are wanted.
+    pub transport_errors: bool,
+    /// What the system is asked to hold each way, in bytes; it may give less.
+    pub buffer: usize,
+}
+
+/// A UDP socket.
+///
+/// Where the system refuses to tell or to be told of ECN marks and local addresses, as some sandboxes do, the socket does
+/// without: datagrams go and come one by one, and path MTU discovery has nothing to rest on.
+#[derive(Debug)]
+pub struct UdpSocket {
+    io: tokio::net::UdpSocket,
+    /// What the system can do beside datagrams, if anything.
+    state: Option<UdpSocketState>,
+}
+
+impl UdpSocket {
+    /// Binds; must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The system has no such socket, or the address is not to be had.
+    pub fn bind(options: &SocketOptions) -> io::Result<Self> {
+        Self::bind_with(options, |socket| UdpSocketState::new(socket.into()))
+    }
+
+    pub(super) fn bind_with(
+        options: &SocketOptions,
+        prepare: impl FnOnce(&socket2::Socket) -> io::Result<UdpSocketState>,
+    ) -> io::Result<Self> {
+        let domain = socket2::Domain::for_address(options.address);
+        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
+        if options.address.is_ipv6() {
+            socket.set_only_v6(options.only_v6)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&options.address.into())?;
+        // Larger buffers are welcome, not needed.
+        let _ = socket.set_recv_buffer_size(options.buffer);
+        let _ = socket.set_send_buffer_size(options.buffer);
+        let state = prepare(&socket)
+            .inspect_err(|error| {
+                tracing::warn!(
+                    %error,
+                    address = %options.address,
+                    "the system refuses ECN marks or local addresses on this socket: it does without, and without offload"
+                );
+            })
+            .ok();
+        if let (Some(state), true) = (&state, options.transport_errors) {
+            let _ = state.enable_transport_errors((&socket).into());
+        }
+        Ok(Self { io: tokio::net::UdpSocket::from_std(socket.into())?, state })
+    }
+
+    /// Receives what is there into `buffers`; how many were filled.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing is there; what the network or the system reported.
+    pub fn try_recv(&self, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> io::Result<usize> {
+        if let Some(state) = &self.state {
+            return self
+                .io
+                .try_io(Interest::READABLE, || state.recv(UdpSockRef::from(&self.io), buffers, metas));
+        }
+        let (Some(buffer), Some(meta)) = (buffers.first_mut(), metas.first_mut()) else { return Ok(0) };
+        let (len, addr) = self.io.try_recv_from(buffer)?;
+        *meta = RecvMeta::default();
+        (meta.addr, meta.len, meta.stride) = (addr, len, len);
+        Ok(1)
+    }
+
+    /// Receives into `buffers`; how many were filled.
+    ///
+    /// # Errors
+    /// What the network or the system reported.
+    pub fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.io.poll_recv_ready(cx))?;
+            match self.try_recv(buffers, metas) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => {
+                    if received.is_err() {
+                        // The error stands in the error queue, too: left there it would keep the socket "ready".
+                        while self.take_error().is_some() {}
+                    }
+                    return Poll::Ready(received);
+                }
+            }
+        }
+    }
+
+    /// Ready when sending may work again.
+    ///
+    /// # Errors
+    /// The runtime is gone.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_send_ready(cx)
+    }
+
+    /// Waits until there is something to read, or room to write, as `interest` asks.
+    ///
+    /// # Errors
+    /// The runtime is gone.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.io.ready(interest).await
+    }
+
+    /// Takes an error that the network reported: readiness does not tell of those.
+    pub fn take_error(&self) -> Option<io::Error> {
+        let error = self.state.as_ref()?.recv_transport_error((&self.io).into()).ok()??;
+        Some(io::Error::from_raw_os_error(error.raw_errno))
+    }
+
+    /// Whether the network may cut up what is sent. Larger datagrams must not be tried then: they would arrive.
+    pub fn may_fragment(&self) -> bool {
+        self.state.as_ref().is_none_or(UdpSocketState::may_fragment)
+    }
+
+    /// Segments that one send can carry.
+    pub fn max_gso_segments(&self) -> usize {
+        self.state.as_ref().map_or(1, UdpSocketState::max_gso_segments)
+    }
+
+    /// The address.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.io.local_addr()
+    }
+}
+
+impl TrainSocket for UdpSocket {
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let Some(state) = &self.state else {
+            return self.try_send_plain(transmit.destination, transmit.contents);
+        };
+        let before = state.max_gso_segments();
+        let sent = self.io.try_io(Interest::WRITABLE, || state.try_send((&self.io).into(), transmit));
+        // The library tries again without a mark where the system calls a message invalid, over IPv4. Otherwise it would
+        // not be known that this helped, and why no datagram is marked any more.
+        if sent.is_ok() && before > 1 && state.max_gso_segments() == 1 {
+            tracing::warn!("the system refuses ECN marks over IPv4: datagrams leave without");
+        }
+        sent
+    }
+
+    fn try_send_plain(&self, destination: SocketAddr, contents: &[u8]) -> io::Result<()> {
+        self.io.try_send_to(contents, destination).map(drop)
+    }
+}

@@ -1,0 +1,96 @@
+//! Real sockets: every size of datagram passes, and what the system refuses is done without.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::SocketAddr,
+};
+
+use quic_core::{Transmit, base::Ecn};
+use quinn_udp::RecvMeta;
+use tokio::io::Interest;
+
+use super::{Progress, SocketOptions, Train, Trains, UdpSocket};
+
+fn options(address: &str) -> SocketOptions {
+    let address: SocketAddr = address.parse().expect("an address");
+    SocketOptions { address, only_v6: true, transport_errors: true, buffer: 4 << 20 }
+}
+
+/// Both ends over loopback; `None` where the machine has no such family.
+fn pair(address: &str) -> Option<(UdpSocket, UdpSocket, SocketAddr)> {
+    let receiver = UdpSocket::bind(&options(address)).ok()?;
+    let sender = UdpSocket::bind(&options(address)).ok()?;
+    let remote = receiver.local_address().expect("bound");
+    Some((sender, receiver, remote))
+}
+
+async fn send(trains: &mut Trains, socket: &UdpSocket, transmit: Transmit, contents: &[u8]) {
+    let mut train = Train::new(transmit);
+    loop {
+        match trains.send(socket, &mut train, contents) {
+            Progress::Done(news) => return assert!(news.is_none(), "{news:?}"),
+            Progress::Blocked => drop(socket.ready(Interest::WRITABLE).await.expect("a runtime")),
+            Progress::Later(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// Receives this many bytes, as the datagrams that they came in.
+async fn receive(socket: &UdpSocket, mut bytes: usize) -> Vec<Vec<u8>> {
+    let (mut buffer, mut datagrams) = (vec![0; 64 << 10], Vec::new());
+    while bytes > 0 {
+        socket.ready(Interest::READABLE).await.expect("a runtime");
+        let mut metas = [RecvMeta::default()];
+        match socket.try_recv(&mut [IoSliceMut::new(&mut buffer)], &mut metas) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => panic!("{error}"),
+        }
+        let [meta] = metas;
+        datagrams.extend(buffer[..meta.len].chunks(meta.stride.max(1)).map(<[u8]>::to_vec));
+        bytes = bytes.checked_sub(meta.len).expect("no more than was sent");
+    }
+    datagrams
+}
+
+#[tokio::test]
+async fn every_size_of_datagram_leaves_in_trains_that_are_taken() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let Some((sender, receiver, remote)) = pair(address) else { continue };
+        let mut trains = Trains::new(sender.max_gso_segments());
+        for size in (1200..=1500).chain([9000, 65_000]) {
+            let size_of_all = size * trains.segments(size, &remote);
+            let contents: Vec<u8> = (0..size_of_all).map(|at| (at % 253) as u8).collect();
+            let transmit =
+                Transmit { remote, local_ip: None, ecn: Ecn::Ect0, size: size_of_all, segment_size: size };
+            send(&mut trains, &sender, transmit, &contents).await;
+            let received = receive(&receiver, size_of_all).await;
+            assert!(received.iter().all(|datagram| datagram.len() == size), "{size} to {remote}");
+            assert!(received.concat() == contents, "{size} to {remote}");
+        }
+        assert_eq!(trains.refused(), 0, "to {remote}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_without_marks_sends_and_receives_all_the_same() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let refused = |_: &socket2::Socket| Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT));
+        let Some((_, receiver, remote)) = pair(address) else { continue };
+        let plain = UdpSocket::bind_with(&options(address), refused).expect("a socket");
+        assert!(plain.may_fragment() && plain.max_gso_segments() == 1);
+        let mut trains = Trains::new(plain.max_gso_segments());
+        let (contents, local_ip) = (vec![7; 3 * 1200 + 100], Some(remote.ip()));
+        let transmit =
+            Transmit { remote, local_ip, ecn: Ecn::Ect0, size: contents.len(), segment_size: 1200 };
+        send(&mut trains, &plain, transmit, &contents).await;
+        let received = receive(&receiver, contents.len()).await;
+        assert_eq!(received.iter().map(Vec::len).collect::<Vec<_>>(), [1200, 1200, 1200, 100]);
+
+        let other = UdpSocket::bind(&options(address)).expect("a socket");
+        let mut trains = Trains::new(other.max_gso_segments());
+        let transmit = Transmit { remote: plain.local_address().expect("bound"), ..transmit };
+        send(&mut trains, &other, transmit, &contents).await;
+        assert!(receive(&plain, contents.len()).await.concat() == contents);
+    }
+}
