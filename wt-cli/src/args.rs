@@ -166,7 +166,8 @@ pub(crate) struct Perf {
     /// quic: `quic-core` driven by hand; wt: WebTransport sessions of `wt-api`
     #[arg(long, value_enum, default_value_t = PerfLevel::Quic)]
     pub(crate) level: PerfLevel,
-    /// bulk: one stream down; multi: many; upload: one stream up; rr: a stream for each request
+    /// bulk: one stream down; multi: many; upload: one stream up; rr: a stream for each request; datagram: up, as many as
+    /// the stack takes (wt alone)
     #[arg(long, value_enum, default_value_t = PerfMode::Bulk)]
     pub(crate) mode: PerfMode,
     /// How long to measure, in seconds
@@ -175,7 +176,7 @@ pub(crate) struct Perf {
     /// Bytes to download at most
     #[arg(long, default_value_t = 1 << 40)]
     pub(crate) bytes: u64,
-    /// Bytes of a request and of its answer (rr), at least 17
+    /// Bytes of a request and of its answer (rr), at least 17; of a datagram
     #[arg(long, default_value_t = 64, value_parser = up_to::<1_048_576>)]
     pub(crate) size: usize,
     /// Streams (multi)
@@ -251,6 +252,7 @@ pub(crate) enum PerfMode {
     Multi,
     Upload,
     Rr,
+    Datagram,
 }
 
 /// The name on the command line, also in results.

@@ -10,7 +10,8 @@ use crate::{
     base::{Ecn, Timestamp},
     error::ConnectionError,
     ids::Space,
-    packet::MIN_INITIAL_SIZE,
+    packet::{self, MIN_INITIAL_SIZE, TAG_SIZE},
+    schedule::Sender,
 };
 
 /// Less room than this behind a packet is not worth a coalesced one.
@@ -35,33 +36,66 @@ pub struct Transmit {
 impl Connection {
     /// Fills `buf` with as many datagrams as it holds and limits permit; `None` if there is nothing to send now.
     /// Call again until then. `buf` should be a multiple of [`datagram_size`](Self::datagram_size) long, at least
-    /// 1200 bytes.
+    /// 1200 bytes. No more datagrams are written than it holds of that size, also where they are smaller.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
         let now = self.clock.read(now);
         self.before_sending(now);
         if let Some(probe) = self.write_mtu_probe(now, buf) {
             return Some(probe);
         }
-        let segment = self.path.datagram_size();
+        let full = self.path.datagram_size().min(buf.len());
+        if full < MIN_INITIAL_SIZE {
+            return None;
+        }
         let ecn = self.path.ecn();
-        let mut size = 0;
-        let mut segment_size = 0;
-        while let Some(room) = buf.get_mut(size..) {
-            let room_size = if size == 0 { room.len().min(segment) } else { segment_size };
-            if room.len() < room_size || room_size < MIN_INITIAL_SIZE {
+        let segment_size = self.write_datagram(now, full, &mut buf[..full], ecn)?;
+        let mut size = segment_size;
+        for _ in 1..buf.len() / self.path.datagram_size() {
+            // A train of smaller datagrams goes on only with what fits them in the same way.
+            if segment_size < full && !self.is_next_datagram_of(segment_size) {
                 break;
             }
-            let Some(written) = self.write_datagram(now, &mut room[..room_size], ecn) else { break };
+            let Some(room) = buf.get_mut(size..size + segment_size) else { break };
+            let Some(written) = self.write_datagram(now, full, room, ecn) else { break };
             size += written;
-            if segment_size == 0 {
-                segment_size = written;
-            }
-            // A shorter datagram ends the batch, and nothing larger than the first can follow it.
-            if written < segment_size || segment_size < segment {
+            // A shorter datagram ends the train.
+            if written < segment_size {
                 break;
             }
         }
-        (size > 0).then(|| self.transmit(ecn, size, segment_size))
+        Some(self.transmit(ecn, size, segment_size))
+    }
+
+    /// Whether the next packet has nothing to carry but a datagram of the application that fits a packet of `size`
+    /// bytes: then it loses nothing by being no larger. Whatever else waits gets a packet of the path's size: stream data
+    /// is not cut into small pieces, an acknowledgment does not push a datagram out.
+    fn is_next_datagram_of(&self, size: usize) -> bool {
+        let data = Space::Data as usize;
+        let quiet = Space::ALL.iter().all(|space| {
+            let at = *space as usize;
+            let settled = at == data || !self.keyring.has(*space);
+            settled && self.probes[at] == 0 && !self.handshake.wants(*space)
+        });
+        let only_payload = self.life.is_open()
+            && !self.acks[data].has_news()
+            && !self.control.wants()
+            && !self.path.wants()
+            && !self.local_cids.wants()
+            && !self.remote_cids.wants()
+            && !self.streams.wants().control;
+        quiet
+            && only_payload
+            && self.streams.next_turn().is_some_and(|turn| match turn.sender {
+                Sender::Datagrams(queue) => self.datagrams.fits(queue, self.frame_room(size)),
+                Sender::Stream(_) => false,
+            })
+    }
+
+    /// What a 1-RTT packet of `size` bytes has for frames.
+    fn frame_room(&self, size: usize) -> usize {
+        let number = self.numbers[Space::Data as usize].peek().unwrap_or(0);
+        let number_size = packet::packet_number_length(number, self.recovery.largest_acked(Space::Data));
+        size.saturating_sub(1 + self.remote_cids.current().len() + number_size + TAG_SIZE)
     }
 
     pub(super) fn transmit(&self, ecn: Ecn, size: usize, segment_size: usize) -> Transmit {
@@ -113,12 +147,13 @@ impl Connection {
         }
     }
 
-    /// One datagram, or `None`.
-    fn write_datagram(&mut self, now: Timestamp, buf: &mut [u8], ecn: Ecn) -> Option<usize> {
-        let limits = self.limits(buf.len(), now);
+    /// One datagram into all of `buf`, or `None`. Window and pacer are asked for `full` bytes, of which `buf` may be less:
+    /// how full the datagrams of a train are does not change when they may leave.
+    fn write_datagram(&mut self, now: Timestamp, full: usize, buf: &mut [u8], ecn: Ecn) -> Option<usize> {
+        let limits = self.limits(full, now);
         let interests = Space::ALL.map(|space| self.interest(space, now));
         let plan = match plan(&interests, &limits, self.side.is_client()) {
-            Ok(plan) => plan,
+            Ok(plan) => Plan { size: plan.size.min(buf.len()), ..plan },
             Err(blocked) => {
                 self.on_blocked(blocked, now);
                 return None;

@@ -234,6 +234,15 @@ impl Datagrams {
         self.outgoing.len() > 0
     }
 
+    /// Whether the next datagram of a queue fits `room` bytes for frames.
+    pub(crate) fn fits(&self, queue: u32, room: usize) -> bool {
+        self.outgoing.front(queue).is_some_and(|next| {
+            let length = next.data.len();
+            let frame = 1 + length;
+            frame == room || frame + varint::size(length as u64) <= room
+        })
+    }
+
     /// Writes the next datagram of the queue whose turn it is, or drops it if it is too old by now, or does not even fit
     /// a packet of the path with nothing else in it (`packet_room` bytes): then it never will. False if it has to wait
     /// for a packet with more room than is left in this one.

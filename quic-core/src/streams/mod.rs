@@ -31,7 +31,7 @@ use crate::{
     buf::{INSERT_RESERVE, cost},
     event::Event,
     ids::{Dir, Side, StreamId},
-    schedule::Schedule,
+    schedule::{Schedule, Turn},
 };
 use flow::{ReceiveWindow, SendCredit};
 use limits::Limits;
@@ -216,6 +216,11 @@ impl Streams {
     /// Who sends next, streams and others: it is theirs as well.
     pub(crate) fn schedule(&mut self) -> &mut Schedule {
         &mut self.schedule
+    }
+
+    /// Whose turn it is.
+    pub(crate) fn next_turn(&self) -> Option<Turn> {
+        self.schedule.peek(0)
     }
 
     /// A number that rises when a frame brings something new: data, the end of a stream, a stream, a higher limit.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use quic_core::TransportConfig;
 
 use crate::{
-    args::{Perf, PerfLevel, PerfRole},
+    args::{Perf, PerfLevel, PerfMode, PerfRole},
     exit::{Ended, Exit},
     platform,
 };
@@ -41,6 +41,9 @@ pub(crate) async fn run(options: &Perf) -> Result<Exit, Ended> {
 
 async fn client(options: &Perf) -> Result<Outcome, Ended> {
     match options.level {
+        PerfLevel::Quic if options.mode == PerfMode::Datagram => {
+            Err(failed("datagram", "this mode measures sessions: add --level wt"))
+        }
         PerfLevel::Quic => quic::client(options).await,
         PerfLevel::Wt => wt::client(options).await,
     }

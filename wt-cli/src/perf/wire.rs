@@ -12,6 +12,8 @@ pub(super) enum Request {
     Echo { request: u64, answer: u64 },
     /// The client sends until it ends the stream, the server answers with how many bytes came (8 bytes).
     Up,
+    /// The server answers with how many datagrams it has received on this session (8 bytes).
+    Count,
 }
 
 impl Request {
@@ -20,6 +22,7 @@ impl Request {
             Self::Down(bytes) => (0, bytes, 0),
             Self::Echo { request, answer } => (1, request, answer),
             Self::Up => (2, 0, 0),
+            Self::Count => (3, 0, 0),
         };
         let mut bytes = [0; HEADER];
         bytes[0] = operation;
@@ -35,6 +38,7 @@ impl Request {
             0 => Some(Self::Down(number(1))),
             1 => Some(Self::Echo { request: number(1), answer: number(9) }),
             2 => Some(Self::Up),
+            3 => Some(Self::Count),
             _ => None,
         }
     }
@@ -46,7 +50,12 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        for request in [Request::Down(1 << 40), Request::Echo { request: 64, answer: 1 << 20 }, Request::Up] {
+        for request in [
+            Request::Down(1 << 40),
+            Request::Echo { request: 64, answer: 1 << 20 },
+            Request::Up,
+            Request::Count,
+        ] {
             assert_eq!(Request::decode(&request.encode()), Some(request));
         }
         assert_eq!(Request::decode(&[9; HEADER]), None);

@@ -54,11 +54,18 @@ pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Re
         tokio::spawn(async move {
             let Ok(session) = request.accept(AcceptOptions::new()).await else { return };
             let mut streams = session.incoming_bidirectional_streams();
+            let (mut datagrams, count) = (session.datagrams().readable, Arc::new(AtomicU64::new(0)));
+            let counted = Arc::clone(&count);
+            tokio::spawn(async move {
+                while datagrams.recv().await.is_ok() {
+                    counted.fetch_add(1, Relaxed);
+                }
+            });
             while let Some(Ok(stream)) = streams.next().await {
-                let (session, data) = (session.clone(), data.clone());
+                let (session, data, count) = (session.clone(), data.clone(), Arc::clone(&count));
                 tokio::spawn(async move {
                     // A client that has seen enough goes in the middle.
-                    let _ = serve(&session, stream, &data).await;
+                    let _ = serve(&session, stream, &data, &count).await;
                 });
             }
         });
@@ -70,6 +77,7 @@ async fn serve(
     session: &WebTransport,
     mut stream: BidirectionalStream,
     data: &Bytes,
+    datagrams: &AtomicU64,
 ) -> Result<(), wt_api::WebTransportError> {
     let (mut header, mut received) = (Vec::new(), 0_u64);
     let request = loop {
@@ -99,6 +107,7 @@ async fn serve(
                 Request::Echo { answer, .. } => {
                     data.slice(..usize::try_from(answer).unwrap_or(CHUNK).min(CHUNK))
                 }
+                Request::Count => Bytes::copy_from_slice(&datagrams.load(Relaxed).to_be_bytes()),
                 _ => Bytes::copy_from_slice(&received.to_be_bytes()),
             };
             stream.writable.write_chunk(answer).await?;
@@ -122,6 +131,10 @@ pub(super) async fn client(options: &Perf) -> Result<Outcome, Ended> {
         PerfMode::Multi => download(&session, options.streams.max(1), options.bytes, duration).await,
         PerfMode::Upload => upload(&session, duration).await,
         PerfMode::Rr => round_trips(&session, options, duration).await,
+        PerfMode::Datagram => {
+            let outcome = datagrams(&session, options.size, duration).await;
+            return outcome.map_err(|error| failed("datagrams", error));
+        }
     };
     outcome.map_err(|error| failed("session", error))
 }
@@ -165,6 +178,29 @@ async fn upload(session: &WebTransport, duration: Duration) -> Result<Outcome, w
     let count = stream.readable.read_to_end(64).await?;
     let bytes = count.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk));
     Ok(Outcome { bytes, elapsed: started.elapsed(), ..Outcome::default() })
+}
+
+/// Sends datagrams as fast as they are taken; those that arrived count.
+async fn datagrams(
+    session: &WebTransport,
+    size: usize,
+    duration: Duration,
+) -> Result<Outcome, wt_api::DatagramError> {
+    let (data, started) = (data().slice(..size.min(CHUNK)), clock());
+    let writable = session.datagrams().writable;
+    while started.elapsed() < duration {
+        for _ in 0..64 {
+            writable.send(data.clone()).await?;
+        }
+    }
+    let elapsed = started.elapsed();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    stream.writable.write_chunk(Bytes::copy_from_slice(&Request::Count.encode())).await?;
+    stream.writable.finish()?;
+    let count = stream.readable.read_to_end(64).await?;
+    let operations = count.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk));
+    Ok(Outcome { bytes: operations * size as u64, operations, elapsed, ..Outcome::default() })
 }
 
 async fn round_trips(

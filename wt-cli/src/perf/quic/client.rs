@@ -41,7 +41,7 @@ fn clock() -> Instant {
 impl Application {
     pub(super) fn new(options: &Perf) -> Self {
         let parallel = match options.mode {
-            PerfMode::Bulk | PerfMode::Upload => 1,
+            PerfMode::Bulk | PerfMode::Upload | PerfMode::Datagram => 1,
             PerfMode::Multi => options.streams.max(1),
             PerfMode::Rr => options.inflight.max(1),
         };
@@ -152,7 +152,9 @@ impl Application {
 fn request(options: &Perf, parallel: usize) -> Bytes {
     let size = options.size.max(super::super::wire::HEADER);
     let request = match options.mode {
-        PerfMode::Bulk | PerfMode::Multi => Request::Down(options.bytes / parallel as u64),
+        PerfMode::Bulk | PerfMode::Multi | PerfMode::Datagram => {
+            Request::Down(options.bytes / parallel as u64)
+        }
         PerfMode::Upload => Request::Up,
         PerfMode::Rr => Request::Echo { request: size as u64, answer: size as u64 },
     };

@@ -116,7 +116,7 @@ impl Served {
         match self.request? {
             Request::Down(bytes) => Some(bytes),
             Request::Echo { answer, .. } => self.ended.then_some(answer),
-            Request::Up => self.ended.then_some(8),
+            Request::Up | Request::Count => self.ended.then_some(8),
         }
     }
 }
