@@ -21,6 +21,7 @@
 #[doc = include_str!("../../docs/guide.md")]
 mod guide {}
 
+mod buffers;
 mod client;
 mod datagrams;
 mod driver;

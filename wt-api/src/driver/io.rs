@@ -13,10 +13,8 @@ use quic_core::{
 use quinn_udp::{EcnCodepoint, RecvMeta};
 
 use super::Shard;
-use crate::udp::is_unreachable;
+use crate::{buffers::BATCH, udp::is_unreachable};
 
-/// Messages of one receive call.
-const BATCH: usize = 4;
 /// The largest message: a train of segments that the kernel joined.
 const MESSAGE: usize = 64 << 10;
 /// Buffers are made in this size and handed out in slices.
@@ -26,17 +24,15 @@ const RECEIVES: usize = 32;
 /// Bytes after which the connections have their turn, so that their queues, of datagrams above all, hold what came.
 const RECEIVED: usize = 192 << 10;
 
-/// Receive buffers.
+/// Receives into the buffers of the runtime.
+#[derive(Default)]
 pub(super) struct Receiver {
-    buffers: [BytesMut; BATCH],
+    /// None unless the shard is being polled.
+    pub(super) buffers: [BytesMut; BATCH],
     metas: [RecvMeta; BATCH],
 }
 
 impl Receiver {
-    pub(super) fn new() -> Self {
-        Self { buffers: Default::default(), metas: [RecvMeta::default(); BATCH] }
-    }
-
     /// Receives a batch.
     fn poll(&mut self, socket: &dyn super::DatagramSocket, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         for buffer in &mut self.buffers {

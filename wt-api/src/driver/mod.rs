@@ -32,6 +32,7 @@ use quic_core::{Admission, ClientConfig, Connection, Endpoint, Incoming, base::T
 pub(crate) use connection::{ClientJob, GetJob, SessionJob};
 
 use crate::{
+    buffers::{BufferPool, Buffers},
     client::Race,
     mailbox::ShardBox,
     runtime::{RuntimeHandle, Timer},
@@ -85,6 +86,7 @@ pub(crate) struct Shard {
     dirty: Vec<usize>,
     deadlines: BTreeSet<(Timestamp, usize)>,
     timer: Pin<Box<dyn Timer>>,
+    pool: Arc<BufferPool>,
     receiver: io::Receiver,
     sender: sender::Sender,
     server: Option<Arc<ServerShared>>,
@@ -107,6 +109,7 @@ impl Shard {
         server: Option<Arc<ServerShared>>,
     ) -> Self {
         let timer = runtime.timer();
+        let pool = runtime.buffers();
         let sender = sender::Sender::new(&*socket);
         Self {
             runtime,
@@ -117,7 +120,8 @@ impl Shard {
             dirty: Vec::new(),
             deadlines: BTreeSet::new(),
             timer,
-            receiver: io::Receiver::new(),
+            pool,
+            receiver: io::Receiver::default(),
             sender,
             server,
             going_away: false,
@@ -301,6 +305,25 @@ impl Future for Shard {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let shard = &mut *self;
+        let mut buffers = shard.pool.take();
+        shard.swap(&mut buffers);
+        let polled = shard.poll_turns(cx);
+        shard.swap(&mut buffers);
+        shard.pool.give_back(buffers);
+        polled
+    }
+}
+
+impl Shard {
+    /// Exchanges the buffers of the runtime for the shard's, which are none.
+    fn swap(&mut self, buffers: &mut Buffers) {
+        std::mem::swap(&mut self.receiver.buffers, &mut buffers.blocks);
+        std::mem::swap(&mut self.sender.buffer, &mut buffers.train);
+    }
+
+    /// Some turns; ready when the task is over.
+    fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let shard = self;
         for _ in 0..TURNS {
             let mut active = shard.turn(cx);
             if shard.is_done() {

@@ -1,6 +1,6 @@
 //! Datagrams into a shard's socket.
 //!
-//! Owns the send buffer and what the socket did not take yet. What a refusal means for the socket, [`Trains`] decides; what
+//! Owns what the socket did not take yet. What a refusal means for the socket, [`Trains`] decides; what
 //! it means for the connection, the connection.
 
 use std::{collections::VecDeque, io, task::Context};
@@ -13,8 +13,6 @@ use quic_core::{
 use super::{DatagramSocket, Shard, contain::contain};
 use crate::udp::{News, Progress, Train, Trains};
 
-/// The longest train, in bytes.
-const BUFFER: usize = 64 << 10;
 /// Trains that a connection sends before another one has its turn.
 const TRAINS: usize = 8;
 /// Answers without a connection that wait for the socket.
@@ -22,15 +20,23 @@ const RESPONSES: usize = 64;
 /// The least that a path has to carry (RFC 9000 §14).
 const LEAST: usize = 1200;
 
-/// The send buffer, and what the socket did not take.
+/// What the socket did not take.
 pub(super) struct Sender {
     trains: Trains,
-    buffer: Vec<u8>,
-    /// A train in `buffer` that waits, of the connection with this index.
-    waiting: Option<(usize, Train)>,
+    /// Where trains are written; the runtime's, and none unless the shard is being polled.
+    pub(super) buffer: Vec<u8>,
+    waiting: Option<Waiting>,
     responses: VecDeque<Response>,
     /// When the system is asked again that had no memory.
     again_at: Option<Timestamp>,
+}
+
+/// A train that the socket did not take all of.
+struct Waiting {
+    /// The connection's place in the shard.
+    index: usize,
+    train: Train,
+    contents: Vec<u8>,
 }
 
 /// Why sending stopped.
@@ -53,7 +59,7 @@ impl Sender {
     pub(super) fn new(socket: &dyn DatagramSocket) -> Self {
         Self {
             trains: Trains::new(socket.max_gso_segments()),
-            buffer: vec![0; BUFFER],
+            buffer: Vec::new(),
             waiting: None,
             responses: VecDeque::new(),
             again_at: None,
@@ -91,22 +97,18 @@ impl Sender {
             let Some(buffer) = self.buffer.get_mut(..room) else { break };
             let Some(transmit) = quic.poll_transmit(now, buffer) else { return (Sent::All, News::default()) };
             let mut train = Train::new(transmit);
-            match self.send(socket, &mut train, now) {
+            let contents = self.buffer.get(..transmit.size).unwrap_or_default();
+            match self.trains.send(socket, &mut train, contents).settle(now) {
                 Ok(news) if news.is_none() => {}
                 Ok(news) => return (Sent::Turn, news),
                 Err(stop) => {
-                    self.waiting = Some((index, train));
+                    let contents = self.buffer.get(..transmit.size).unwrap_or_default().to_vec();
+                    self.waiting = Some(Waiting { index, train, contents });
                     return (Sent::Stopped(stop), News::default());
                 }
             }
         }
         (Sent::Turn, News::default())
-    }
-
-    /// Sends what is left of a train in the buffer.
-    fn send(&mut self, socket: &dyn DatagramSocket, train: &mut Train, now: Timestamp) -> Result<News, Stop> {
-        let contents = self.buffer.get(..train.transmit().size).unwrap_or_default();
-        self.trains.send(socket, train, contents).settle(now)
     }
 
     /// Sends what waits and belongs to no connection.
@@ -154,10 +156,11 @@ impl Shard {
 
     /// What the socket did not take before.
     fn send_waiting(&mut self, now: Timestamp) -> Result<(), Stop> {
-        if let Some((index, mut train)) = self.sender.waiting.take() {
-            match self.sender.send(&*self.socket, &mut train, now) {
+        if let Some(mut waiting) = self.sender.waiting.take() {
+            let Waiting { index, train, contents } = &mut waiting;
+            match self.sender.trains.send(&*self.socket, train, contents).settle(now) {
                 Ok(news) => {
-                    let remote = train.transmit().remote;
+                    let (index, remote) = (*index, train.transmit().remote);
                     // Its place may be another connection's by now.
                     let same =
                         self.enter(index, now, |connection| connection.quic().remote_address() == remote);
@@ -166,7 +169,7 @@ impl Shard {
                     }
                 }
                 Err(stop) => {
-                    self.sender.waiting = Some((index, train));
+                    self.sender.waiting = Some(waiting);
                     return Err(stop);
                 }
             }

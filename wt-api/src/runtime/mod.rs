@@ -22,7 +22,7 @@ use quic_core::base::{Entropy, Timestamp};
 
 #[cfg(feature = "testing")]
 pub(crate) use self::entered::enter;
-use crate::{socket::DatagramSocket, udp::SocketOptions};
+use crate::{buffers::BufferPool, socket::DatagramSocket, udp::SocketOptions};
 
 /// A future on the heap.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -43,6 +43,8 @@ pub(crate) trait Runtime: fmt::Debug + Send + Sync {
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>>;
     /// Runs a task until it ends.
     fn spawn(&self, task: BoxFuture<()>);
+    /// The buffers that its sockets share.
+    fn buffers(&self) -> Arc<BufferPool>;
     /// A name that no other runtime of the process has.
     fn identity(&self) -> String;
 }

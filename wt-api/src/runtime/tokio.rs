@@ -4,19 +4,21 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, Weak},
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
 use quic_core::base::{Entropy, SystemEntropy, Timestamp};
 use tokio::{
-    runtime::Handle,
+    runtime::{Handle, Id},
     time::{Instant, Sleep},
 };
 
 use super::{BoxFuture, Runtime, RuntimeHandle, Timer};
 use crate::{
+    buffers::BufferPool,
+    mailbox::lock,
     socket::DatagramSocket,
     udp::{SocketOptions, UdpSocket},
 };
@@ -70,6 +72,19 @@ impl Runtime for TokioRuntime {
 
     fn spawn(&self, task: BoxFuture<()>) {
         drop(self.handle.spawn(task));
+    }
+
+    fn buffers(&self) -> Arc<BufferPool> {
+        static POOLS: Mutex<Vec<(Id, Weak<BufferPool>)>> = Mutex::new(Vec::new());
+        let mut pools = lock(&POOLS);
+        pools.retain(|(_, pool)| pool.strong_count() > 0);
+        let id = self.handle.id();
+        let found = pools.iter().find(|(other, _)| *other == id).and_then(|(_, pool)| pool.upgrade());
+        found.unwrap_or_else(|| {
+            let new = Arc::default();
+            pools.push((id, Arc::downgrade(&new)));
+            new
+        })
     }
 
     fn identity(&self) -> String {

@@ -22,6 +22,7 @@ use super::{
     world::{World, nanos, timestamp},
 };
 use crate::{
+    buffers::BufferPool,
     mailbox::lock,
     runtime::{BoxFuture, Runtime, Timer},
     socket::DatagramSocket,
@@ -106,6 +107,10 @@ impl Runtime for HostRuntime {
     fn spawn(&self, task: BoxFuture<()>) {
         let runtime = Arc::new(Self { world: Arc::clone(&self.world), host: self.host });
         self.world.executor.spawn(Some((self.host, runtime)), task);
+    }
+
+    fn buffers(&self) -> Arc<BufferPool> {
+        Arc::clone(&self.world.buffers)
     }
 
     fn identity(&self) -> String {

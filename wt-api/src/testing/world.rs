@@ -18,7 +18,7 @@ use netsim::{LinkConfig, LinkId, NodeId, Outcome, SECOND, Simulation};
 use quic_core::base::{SeededEntropy, Timestamp};
 
 use super::{executor::Executor, node::Node, script::Script};
-use crate::{mailbox::lock, runtime};
+use crate::{buffers::BufferPool, mailbox::lock, runtime};
 
 /// What is behind all handles of a network.
 pub(super) struct World {
@@ -29,6 +29,8 @@ pub(super) struct World {
     clock: AtomicU64,
     /// The calendar at time zero.
     calendar: SystemTime,
+    /// What the sockets of all hosts share: one thread polls them.
+    pub(super) buffers: Arc<BufferPool>,
 }
 
 impl fmt::Debug for World {
@@ -90,6 +92,7 @@ impl World {
             fabric: Mutex::new(fabric),
             clock: AtomicU64::new(0),
             calendar: runtime::system_time(),
+            buffers: Arc::default(),
         })
     }
 
