@@ -49,6 +49,9 @@ pub struct TransportConfig {
     pub max_receive_window: u64,
     /// Unacknowledged data that a stream accepts from the application, in bytes. Default 1 MiB.
     pub send_buffer: usize,
+    /// Unacknowledged data that all streams together accept, in bytes: two congestion windows, but at least `send_buffer`
+    /// and at most this. Beyond, each stream still takes a few KiB. Default 16 MiB.
+    pub max_send_memory: usize,
     /// Whether, and up to which frame size in bytes, datagrams are accepted (RFC 9221); 0 refuses them. Default 65,535.
     pub max_datagram_frame_size: u64,
     /// Bytes of received datagrams that wait for the application; the oldest go first. Default 256 KiB.
@@ -88,6 +91,7 @@ impl Default for TransportConfig {
             receive_window: 1 << 20,
             max_receive_window: 24 << 20,
             send_buffer: 1 << 20,
+            max_send_memory: 16 << 20,
             max_datagram_frame_size: 65_535,
             datagram_receive_buffer: 256 << 10,
             datagram_send_buffer: 1 << 20,

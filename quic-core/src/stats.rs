@@ -68,6 +68,8 @@ pub struct ConnectionStats {
     pub stream_bytes_acked: u64,
     /// Stream bytes read by the application.
     pub stream_bytes_read: u64,
+    /// Stream bytes written that the peer has not acknowledged, sent or not.
+    pub stream_bytes_buffered: u64,
     /// DATAGRAM frames sent.
     pub dgrams_sent: u64,
     /// Payload bytes in them.

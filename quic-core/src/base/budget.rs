@@ -177,6 +177,13 @@ impl Budget {
         self.limit = limit;
     }
 
+    /// Whether more than three quarters of the endpoint's budget are spent.
+    #[must_use]
+    pub fn is_tight(&self) -> bool {
+        let limit = self.endpoint.limit();
+        self.endpoint.used() > limit - limit / 4
+    }
+
     /// Bytes charged now.
     #[must_use]
     pub const fn used(&self) -> usize {

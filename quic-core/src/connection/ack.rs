@@ -119,6 +119,9 @@ impl Connection {
         if result.newly_acked > 0 {
             self.path.on_marks_settled(space, marks, result.loss.marked);
         }
+        self.set_send_limit();
+        self.charge_buffered();
+        self.streams.wake_writers(&mut self.out.events);
         if let Some(spurious) = &result.spurious {
             self.path.on_spurious_loss(now, spurious);
         }

@@ -22,6 +22,8 @@ use crate::{
     trace::Observer,
 };
 
+/// What all streams may hold unacknowledged while the endpoint's memory is nearly spent, in bytes.
+const TIGHT_SEND_LIMIT: u64 = 64 << 10;
 /// What layers above cannot take of the memory that the connection needs for itself, in bytes.
 const HEADROOM: usize = 128 << 10;
 
@@ -49,13 +51,15 @@ impl Connection {
         self.streams.read(id, max, &mut self.stream_budget, now, self.path.rtt.smoothed())
     }
 
-    /// Writes as much of `data` as the stream's send buffer takes, off its front. Less than all means that
-    /// [`Event::StreamWritable`] follows.
+    /// Writes as much of `data` as the stream's send buffer takes, off its front, and the connection's: all streams together
+    /// hold about two congestion windows that are not acknowledged, see
+    /// [`max_send_memory`](crate::TransportConfig::max_send_memory). Less than all means that [`Event::StreamWritable`]
+    /// follows.
     pub fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
         if !self.life.is_open() {
             return Err(WriteError::Closed);
         }
-        self.streams.write_chunk(id, data, Within::Buffer)
+        self.write_to_stream(id, data, Within::Buffer)
     }
 
     /// As [`Connection::write`], but takes nothing that the peer's limit of the stream (`MAX_STREAM_DATA`, RFC 9000 §4.1)
@@ -66,7 +70,19 @@ impl Connection {
         if !self.life.is_open() {
             return Err(WriteError::Closed);
         }
-        self.streams.write_chunk(id, data, Within::PeerLimit)
+        self.write_to_stream(id, data, Within::PeerLimit)
+    }
+
+    fn write_to_stream(
+        &mut self,
+        id: StreamId,
+        data: &mut Bytes,
+        within: Within,
+    ) -> Result<usize, WriteError> {
+        self.set_send_limit();
+        let taken = self.streams.write_chunk(id, data, within)?;
+        self.charge_buffered();
+        Ok(taken)
     }
 
     /// Ends a stream after what was written to it.
@@ -148,6 +164,27 @@ impl Connection {
             bytes_read: stats.read,
             highest_offset: stats.highest,
         })
+    }
+}
+
+/// What was written and is not acknowledged: the peer decides how long it is held.
+impl Connection {
+    /// As much may wait as keeps a window full while another is under way; little where the endpoint's memory runs short.
+    pub(super) fn set_send_limit(&mut self) {
+        let least = self.config.send_buffer as u64;
+        let most = (self.config.max_send_memory as u64).max(least);
+        let limit = if self.send_budget.is_tight() {
+            least.min(TIGHT_SEND_LIMIT)
+        } else {
+            self.path.controller().window().saturating_mul(2).clamp(least, most)
+        };
+        self.streams.set_send_limit(limit);
+    }
+
+    /// The endpoint counts it; what it has no room for is bounded by the limit all the same.
+    pub(super) fn charge_buffered(&mut self) {
+        let bytes = usize::try_from(self.streams.buffered()).unwrap_or(usize::MAX);
+        charge_held(&mut self.send_budget, &mut self.buffered_charged, bytes, 0);
     }
 }
 
@@ -367,6 +404,7 @@ impl Connection {
             stream_bytes_retransmitted: streams.bytes_retransmitted,
             stream_bytes_acked: streams.bytes_acked,
             stream_bytes_read: streams.bytes_read,
+            stream_bytes_buffered: self.streams.buffered(),
             dgrams_sent: datagrams.sent,
             dgram_bytes_sent: datagrams.bytes_sent,
             dgram_bytes_acked: datagrams.bytes_acked,

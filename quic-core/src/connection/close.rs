@@ -157,6 +157,7 @@ impl Connection {
     pub(super) fn release(&mut self) {
         if self.out.close_told && !std::mem::replace(&mut self.out.released, true) {
             self.streams.clear(&mut self.stream_budget);
+            self.charge_buffered();
             self.datagrams.clear(&mut self.budget);
         }
     }

@@ -80,6 +80,9 @@ pub struct Connection {
     budget: Budget,
     /// Memory of streams and of what layers above hold of them: all that their credit can cost, which nothing else may use.
     stream_budget: Budget,
+    /// What was written and is not acknowledged, as far as it is charged; the endpoint's limit alone bounds it.
+    send_budget: Budget,
+    buffered_charged: usize,
     /// What layers above hold of streams, and of other things, as far as it is charged.
     held_above: [usize; 2],
     /// A client's handshake, counted by the endpoint until it is complete.

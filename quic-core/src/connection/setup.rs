@@ -191,6 +191,8 @@ impl Connection {
             control: Control::default(),
             life: Life::new(&Timeouts::of(config), now),
             budget,
+            send_budget: Budget::new(usize::MAX, endpoint.budget.clone()),
+            buffered_charged: 0,
             held_above: [0; 2],
             handshake_slot: None,
             place: None,

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use super::{
     HELD_STREAM_COST, Streams,
     recv::Taken,
-    send::{SendStats, Within},
+    send::{SendHalf, SendStats, Within},
     table::{STREAM_COST, Stream, pending},
 };
 use crate::{
     base::{Budget, Timestamp},
     buf::cost,
     error::call::{Read, ReadError, WriteError},
-    event::{HeldAbove, Priority, StreamTag},
+    event::{Event, HeldAbove, Priority, StreamTag},
     ids::{Dir, Side, StreamId},
     schedule::{Schedule, Sender},
 };
@@ -122,13 +122,41 @@ impl Streams {
     ) -> Result<usize, WriteError> {
         let slot = self.slot_to_send(id)?;
         let limit = self.config.send_buffer;
+        let own = self.send_half(slot)?.buffer.unacked();
+        let room = usize::try_from(self.buffered.room(own).saturating_add(own)).unwrap_or(usize::MAX);
         let send = self.send_half(slot)?;
-        let taken = send.write(bytes, limit, within)?;
+        let taken = send.write(bytes, limit.min(room), within)?;
+        if room < limit && !bytes.is_empty() && !std::mem::replace(&mut send.waits_for_room, true) {
+            self.buffered.wait(slot);
+        }
+        self.buffered.add(taken as u64);
         // Also if it took nothing: the peer is told that its limit holds the stream up.
         if taken > 0 || within == Within::PeerLimit {
             self.activate(slot);
         }
         Ok(taken)
+    }
+
+    /// Unacknowledged and unsent bytes that all streams together may hold, beside a small share for each.
+    pub(crate) fn set_send_limit(&mut self, bytes: u64) {
+        self.buffered.set_limit(bytes);
+    }
+
+    /// Unacknowledged and unsent bytes of all streams.
+    pub(crate) fn buffered(&self) -> u64 {
+        self.buffered.bytes()
+    }
+
+    /// Tells writers that waited for room on the connection, as far as there is some.
+    pub(crate) fn wake_writers(&mut self, out: &mut std::collections::VecDeque<Event>) {
+        let mut woken = 0;
+        while let Some(slot) = self.buffered.next_to_wake(woken) {
+            let Some(stream) = self.table.get_mut(slot) else { continue };
+            if stream.send.as_mut().is_some_and(SendHalf::take_room) {
+                out.push_back(Event::StreamWritable(stream.id, stream.tag));
+                woken += 1;
+            }
+        }
     }
 
     /// Ends the stream after what was written.
@@ -144,8 +172,11 @@ impl Streams {
     pub(crate) fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError> {
         let slot = self.slot_to_send(id)?;
         let supported = self.peer.is_some_and(|peer| peer.reset_stream_at);
-        let first = self.send_half(slot)?.reset_state().is_none();
-        let frame = self.send_half(slot)?.reset(code, if supported { reliable_size } else { 0 })?;
+        let send = self.send_half(slot)?;
+        let (first, before) = (send.reset_state().is_none(), send.buffer.unacked());
+        let frame = send.reset(code, if supported { reliable_size } else { 0 })?;
+        let dropped = before - send.buffer.unacked();
+        self.buffered.remove(dropped);
         if first && reliable_size > 0 && !supported {
             self.counters.reset_fallbacks += 1;
         }
@@ -259,6 +290,7 @@ impl Streams {
         self.balance(budget);
         self.schedule = Schedule::default();
         self.waiting = 0;
+        self.buffered.clear();
         self.local_receivers = 0;
         self.control = std::collections::VecDeque::new();
         self.blocked = Vec::new();
@@ -301,7 +333,7 @@ impl Streams {
         self.slot(id).ok_or(WriteError::Closed)
     }
 
-    fn send_half(&mut self, slot: u32) -> Result<&mut super::SendHalf, WriteError> {
+    fn send_half(&mut self, slot: u32) -> Result<&mut SendHalf, WriteError> {
         self.table.get_mut(slot).and_then(|stream| stream.send.as_mut()).ok_or(WriteError::Closed)
     }
 

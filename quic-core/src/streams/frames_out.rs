@@ -326,8 +326,9 @@ impl Streams {
         let Some(send) = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut()) else { return };
         if acked {
             let before = send.acked();
-            let had_lost = send.buffer.has_lost();
+            let (had_lost, held) = (send.buffer.has_lost(), send.buffer.unacked());
             send.on_acked(offset, length, fin);
+            self.buffered.remove(held - send.buffer.unacked());
             self.counters.bytes_acked += send.acked() - before;
             if had_lost || fin {
                 // What was to be sent again may have arrived after all.

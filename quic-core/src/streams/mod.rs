@@ -9,6 +9,7 @@
 //! changed final size of a closed stream reported, which is a SHOULD and would cost memory without end.
 
 mod api;
+mod buffered;
 mod flow;
 mod frames_in;
 mod frames_out;
@@ -33,6 +34,7 @@ use crate::{
     ids::{Dir, Side, StreamId},
     schedule::{Schedule, Turn},
 };
+use buffered::Buffered;
 use flow::{ReceiveWindow, SendCredit};
 use limits::Limits;
 use recv::RecvHalf;
@@ -139,6 +141,8 @@ pub(crate) struct Streams {
     receive_window: ReceiveWindow,
     received: u64,
     credit: SendCredit,
+    /// What was written and is not acknowledged, of all streams.
+    buffered: Buffered,
     /// Slots with control frames to send.
     control: VecDeque<u32>,
     /// Slots whose new data waits for connection credit.
@@ -178,6 +182,7 @@ impl Streams {
             ),
             received: 0,
             credit: SendCredit::default(),
+            buffered: Buffered::new(config.send_buffer as u64),
             control: VecDeque::new(),
             blocked: Vec::new(),
             max_data_wanted: false,

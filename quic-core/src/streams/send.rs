@@ -72,6 +72,9 @@ pub(crate) enum Within {
     PeerLimit,
 }
 
+/// What is taken beyond the peer's limit of a stream, in bytes: what it does not let out must not fill the connection's
+/// memory, and a little has to wait for the peer to hear that more would come.
+const BEYOND_LIMIT: u64 = 16 << 10;
 /// The most data that one frame can carry, whatever the packet.
 const MAX_FRAME: usize = 65_535;
 
@@ -84,6 +87,8 @@ pub(super) struct SendHalf {
     stopped: Option<u64>,
     /// A write took less than it was given: an event is due when there is room.
     write_blocked: bool,
+    /// The connection had no room for that write, and wakes the stream when it has.
+    pub(super) waits_for_room: bool,
     /// That write was one that keeps to the peer's limit: there is room only if that leaves some.
     within_limit: bool,
     blocked_at: Option<u64>,
@@ -99,6 +104,7 @@ impl SendHalf {
             reset: None,
             stopped: None,
             write_blocked: false,
+            waits_for_room: false,
             within_limit: false,
             blocked_at: None,
             acked: 0,
@@ -133,8 +139,13 @@ impl SendHalf {
         self.max_data.saturating_sub(self.buffer.end())
     }
 
+    /// What is taken of a writer that does not keep to the peer's limit.
+    fn room_beyond(&self) -> u64 {
+        self.max_data.saturating_add(BEYOND_LIMIT).saturating_sub(self.buffer.end())
+    }
+
     /// Takes as much of `bytes` as `limit` leaves room for in the buffer; no more than the peer's limit leaves, if `within`
-    /// says so.
+    /// says so, and little more if not.
     pub(super) fn write(
         &mut self,
         bytes: &mut Bytes,
@@ -143,10 +154,11 @@ impl SendHalf {
     ) -> Result<usize, WriteError> {
         self.check_open()?;
         let room = limit.saturating_sub(usize::try_from(self.buffer.unacked()).unwrap_or(usize::MAX));
-        let room = match within {
-            Within::Buffer => room,
-            Within::PeerLimit => room.min(usize::try_from(self.room()).unwrap_or(usize::MAX)),
+        let permitted = match within {
+            Within::Buffer => self.room_beyond(),
+            Within::PeerLimit => self.room(),
         };
+        let room = room.min(usize::try_from(permitted).unwrap_or(usize::MAX));
         let taken = room.min(bytes.len());
         self.write_blocked |= taken < bytes.len();
         self.within_limit = within == Within::PeerLimit;
@@ -296,7 +308,15 @@ impl SendHalf {
     /// Whether an event is due because a blocked writer has a quarter of the limit free again.
     pub(super) fn take_writable(&mut self, limit: usize) -> bool {
         let free = self.buffer.unacked() <= (limit - limit / 4) as u64;
-        let due = self.write_blocked && free && !self.awaits_limit();
+        let due = self.write_blocked && free && self.room_beyond() > 0 && !self.awaits_limit();
+        self.write_blocked &= !due;
+        due
+    }
+
+    /// The connection has room again: true if a blocked writer is to be told.
+    pub(super) fn take_room(&mut self) -> bool {
+        self.waits_for_room = false;
+        let due = self.write_blocked && self.room_beyond() > 0 && !self.awaits_limit();
         self.write_blocked &= !due;
         due
     }

@@ -211,3 +211,58 @@ fn without_reset_stream_at_a_reliable_reset_falls_back_and_is_counted() {
     assert_eq!(client.streams.reset(id, 5, 0), Ok(()), "again is harmless");
     assert!(!client.streams.wants().any());
 }
+
+/// Ten streams, of which the peer takes nothing, and then all of one.
+#[test]
+fn all_streams_together_hold_what_the_connection_may_and_take_turns() {
+    let config = StreamsConfig {
+        send_buffer: 100_000,
+        stream_receive_window: 1 << 20,
+        ..StreamsConfig::new(Side::Client)
+    };
+    let mut client = End::ready(config);
+    client.streams.set_send_limit(200_000);
+    let ids: Vec<_> = (0..10).map(|_| client.streams.open(Dir::Uni).unwrap()).collect();
+    let taken: Vec<_> = ids.iter().map(|id| client.write(*id, &[7; 150_000])).collect();
+    assert_eq!(taken, [100_000, 100_000, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096]);
+    assert_eq!(client.streams.buffered(), 200_000 + 8 * 4_096);
+    client.streams.wake_writers(&mut client.events);
+    assert!(client.events.is_empty(), "there is no room");
+    // What is given up is held no longer.
+    client.streams.reset(ids[0], 1, 0).unwrap();
+    client.streams.wake_writers(&mut client.events);
+    let writable = |client: &mut End| {
+        std::iter::from_fn(|| client.events.pop_front())
+            .filter_map(|event| match event {
+                Event::StreamWritable(id, _) => Some(id),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(writable(&mut client), ids[2..3], "room for one is told to one");
+    assert_eq!(client.write(ids[2], &[7; 150_000]), 95_904 - 28_672);
+    for _ in 0..1_000 {
+        let (_, receipts) = client.packet(1_200);
+        client.settle(&receipts, true);
+    }
+    client.streams.wake_writers(&mut client.events);
+    assert_eq!(client.streams.buffered(), 0);
+    let mut told = writable(&mut client);
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told, ids[1..], "all of them, once nothing is held");
+}
+
+/// What a peer does not take of one stream is not held for it without end, nor at the cost of others.
+#[test]
+fn a_stream_takes_little_that_the_peer_does_not_let_out() {
+    let config = StreamsConfig { stream_receive_window: 1_000, ..StreamsConfig::new(Side::Client) };
+    let mut client = End::ready(config);
+    let id = client.streams.open(Dir::Uni).unwrap();
+    assert_eq!(client.write(id, &[7; 100_000]), 1_000 + 16_384);
+    client.packet(1_500);
+    let End { streams, budget, events, .. } = &mut client;
+    streams.on_max_stream_data(id, 5_000, budget, events).unwrap();
+    assert!(events.iter().any(|event| matches!(event, Event::StreamWritable(..))));
+    assert_eq!(client.write(id, &[7; 100_000]), 4_000);
+}

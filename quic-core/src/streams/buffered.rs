@@ -1,0 +1,72 @@
+//! What the application wrote and the peer has not acknowledged, on all streams of a connection together.
+//!
+//! Owns the sum, its limit, and who waits for room. A peer that acknowledges nothing, or takes nothing, makes this end hold
+//! no more than the limit and a share for each stream, however many streams there are. Must never know what streams send.
+
+use std::collections::VecDeque;
+
+/// What a stream may hold however full the connection is, in bytes: enough for a packet or two, so that none starves.
+const SHARE: u64 = 4 << 10;
+/// What a stream that waited is expected to write, in bytes.
+const QUANTUM: u64 = 64 << 10;
+
+/// The sum over all streams, in bytes.
+#[derive(Debug)]
+pub(super) struct Buffered {
+    bytes: u64,
+    limit: u64,
+    /// Slots of streams that found no room, in the order in which they came.
+    waiting: VecDeque<u32>,
+}
+
+impl Buffered {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { bytes: 0, limit, waiting: VecDeque::new() }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    /// What a stream that holds `own` bytes may add.
+    pub(super) fn room(&self, own: u64) -> u64 {
+        self.limit.saturating_sub(self.bytes).max(SHARE.saturating_sub(own))
+    }
+
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
+    pub(super) fn remove(&mut self, bytes: u64) {
+        debug_assert!(bytes <= self.bytes);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// A stream found no room here. To be told once, until it was [woken](Self::next_to_wake).
+    pub(super) fn wait(&mut self, slot: u32) {
+        self.waiting.push_back(slot);
+    }
+
+    /// The next stream that may go on, `woken` of them having been told. As many as are expected to fill a quarter of the
+    /// limit, so that they take turns; all once little is held, for those that were told may write nothing.
+    pub(super) fn next_to_wake(&mut self, woken: u64) -> Option<u32> {
+        let free = self.limit.saturating_sub(self.bytes);
+        let all = self.bytes <= self.limit / 4;
+        if !all && free < self.limit / 4 + woken.saturating_mul(QUANTUM) {
+            return None;
+        }
+        let next = self.waiting.pop_front();
+        if self.waiting.is_empty() {
+            self.waiting.shrink_to(8);
+        }
+        next
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.limit);
+    }
+}
