@@ -14,7 +14,7 @@ use quic_core::{
 };
 use wt_session::{
     CloseInfo, Config, ConnectRequest, Dialect, Dialects, Event, FlowControl, SessionId, Sessions,
-    StreamError,
+    StreamError, codes,
 };
 
 struct Peer {
@@ -242,6 +242,93 @@ fn the_close_of_a_session_is_told_before_that_of_its_connection() {
     let ends: Vec<&Event> =
         server.events.iter().filter(|event| matches!(event, Event::Closed { .. })).collect();
     assert!(matches!(ends[..], [Event::Closed { result: Ok(told), .. }] if *told == info), "{ends:?}");
+}
+
+/// A browser that creates a stream and aborts it at once sends its preface and a plain reset together, and a driver hears of
+/// both at once. The application gets the stream, and then its end with the code; the same if the connection ends with it.
+#[test]
+fn a_stream_that_ends_in_the_burst_that_brought_it_is_told() {
+    for (dir, stopped, closed) in [
+        (Dir::Uni, false, false),
+        (Dir::Uni, false, true),
+        (Dir::Bidi, false, false),
+        (Dir::Bidi, true, false),
+        (Dir::Bidi, true, true),
+    ] {
+        for (from, payload) in [(Side::Client, ""), (Side::Client, "payload"), (Side::Server, "payload")] {
+            let (mut world, session) = World::established(&Config::default(), &Config::default());
+            let now = world.now;
+            let (sender, receiver) = match from {
+                Side::Client => (&mut world.client, &mut world.server),
+                Side::Server => (&mut world.server, &mut world.client),
+            };
+            let stream = sender.with(now, |sessions, _, t| {
+                let stream = sessions.open(session, dir, t).unwrap().unwrap();
+                sessions.flush_preface(stream, t).unwrap();
+                assert_eq!(sessions.write(stream, &mut payload.into(), t), Ok(payload.len()));
+                stream
+            });
+            let mut burst = sender.transmit(now);
+            let connection = &mut sender.connection.as_mut().unwrap().1;
+            connection.reset(stream, codes::to_http(77), 0).unwrap();
+            if stopped {
+                connection.stop_sending(stream, codes::to_http(78)).unwrap();
+            }
+            burst.extend(sender.transmit(now));
+            if closed {
+                sender.connection.as_mut().unwrap().1.close(now, 0x100, b"");
+                burst.extend(sender.transmit(now));
+            }
+            assert!(burst.len() >= 2);
+            burst.iter().for_each(|data| receiver.receive(now, sender.address, data));
+            receiver.transmit(now);
+            let case = (dir, stopped, closed, from, payload);
+            let told: Vec<&Event> = receiver
+                .events
+                .iter()
+                .filter(|event| match event {
+                    Event::StreamOpened { stream: of, .. }
+                    | Event::Readable { stream: of }
+                    | Event::Stopped { stream: of, .. } => *of == stream,
+                    _ => false,
+                })
+                .collect();
+            let stop = |event: Option<&&Event>| matches!(event, Some(Event::Stopped { code: Some(78), .. }));
+            assert!(matches!(told[..2], [Event::StreamOpened { .. }, Event::Readable { .. }]), "{case:?}");
+            assert_eq!((told.len(), stop(told.get(2))), (2 + usize::from(stopped), stopped), "{case:?}");
+            assert_eq!(receiver.has(|event| matches!(event, Event::Closed { .. })), closed, "{case:?}");
+            if !closed {
+                let (_, end) = receiver.read_all(now, stream);
+                assert_eq!(end, Err(StreamError::Reset(Some(77))), "{case:?}");
+            }
+        }
+    }
+}
+
+/// The same of a request: what its stream said before its reset counts, here why a session ended.
+#[test]
+fn the_close_of_a_session_is_told_though_its_stream_is_reset_with_it() {
+    for from in [Side::Client, Side::Server] {
+        let (mut world, session) = World::established(&Config::default(), &Config::default());
+        let now = world.now;
+        let (sender, receiver) = match from {
+            Side::Client => (&mut world.client, &mut world.server),
+            Side::Server => (&mut world.server, &mut world.client),
+        };
+        let mut capsule = Vec::new();
+        h3_core::capsule::put_capsule(0x2843, b"\0\0\0\x09done", &mut capsule);
+        sender.with(now, |_, h3, t| h3.send_data(session.0, &mut capsule.into(), t)).unwrap();
+        let mut burst = sender.transmit(now);
+        sender.connection.as_mut().unwrap().1.reset(session.0, 0x10c, 0).unwrap();
+        burst.extend(sender.transmit(now));
+        burst.iter().for_each(|data| receiver.receive(now, sender.address, data));
+        receiver.transmit(now);
+        let info = CloseInfo { code: 9, reason: "done".into() };
+        let ends: Vec<&Event> =
+            receiver.events.iter().filter(|event| matches!(event, Event::Closed { .. })).collect();
+        assert!(matches!(ends[..], [Event::Closed { result: Ok(told), .. }] if *told == info), "{ends:?}");
+        assert!(receiver.has(|event| matches!(event, Event::Finished { .. })));
+    }
 }
 
 #[test]

@@ -111,6 +111,10 @@ impl Connection {
     }
 
     /// Puts a mark on a stream that its events carry. False if the stream is gone.
+    ///
+    /// A stream without a mark, or with the mark 0, belongs to nobody yet: should the peer reset it, what came in order can
+    /// still be read, for it may tell whose stream it is. The read after it tells the reset. From the first other mark on, a
+    /// reset drops what was not read (RFC 9000 §3.2), up to its reliable size if it has one.
     pub fn set_tag(&mut self, id: StreamId, tag: StreamTag) -> bool {
         self.streams.set_tag(id, tag)
     }
@@ -118,6 +122,12 @@ impl Connection {
     /// Ranks a stream's data. False if the stream is gone.
     pub fn set_priority(&mut self, id: StreamId, priority: Priority) -> bool {
         self.streams.set_priority(id, priority)
+    }
+
+    /// Whether all that can be read of a receiving side has come: every byte and the end, or a reset and what it promises
+    /// (`RESET_STREAM_AT`). `None` when that side is gone, or there is none.
+    pub fn is_whole(&mut self, id: StreamId) -> Option<bool> {
+        self.streams.is_whole(id)
     }
 
     /// The final size of a receiving side, from when it is known until its end was read.
@@ -156,6 +166,12 @@ impl Connection {
         if self.life.is_open() { self.streams.send_capacity(id) } else { None }
     }
 
+    /// Bytes that have come, gaps included, for receiving sides that were given up: of all streams, since the connection
+    /// began. Who counts what comes on such a stream looks at it when this has risen.
+    pub fn bytes_dropped(&self) -> u64 {
+        self.streams.counters().bytes_dropped
+    }
+
     /// Counters of a receiving side, until it is gone.
     pub fn recv_stream_stats(&mut self, id: StreamId) -> Option<RecvStreamStats> {
         let stats = self.streams.recv_stats(id)?;
@@ -190,6 +206,16 @@ impl Connection {
 
 /// What layers above hold on behalf of the peer.
 impl Connection {
+    /// Whether the memory budget has room for so many bytes more that a layer above is about to hold, and will tell of by
+    /// [`set_held_above`](Self::set_held_above).
+    pub fn has_room_above(&mut self, bytes: usize) -> bool {
+        let charged = self.budget.charge(bytes).is_ok();
+        if charged {
+            self.budget.release(bytes);
+        }
+        charged
+    }
+
     /// Tells how much of what was received is held above and not taken by the application. It is charged to the memory
     /// budgets, the connection's window does not move on for bytes of streams, and the peer may open no stream for one that
     /// is held. `Some(most)`: for that reason nothing is granted now; this wants to be called again when at most so many
@@ -252,13 +278,22 @@ impl Connection {
     }
 }
 
+/// Events that may stay allocated while none waits.
+const KEPT_EVENTS: usize = 64;
+
 /// The connection as such.
 impl Connection {
     /// The next event. After [`Event::Closed`], what was received before can still be read until this is called again.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.out.events.pop_front();
-        if event.is_none() && self.out.close_told {
-            self.release();
+        if event.is_none() {
+            // What a burst of events took is given back.
+            if self.out.events.capacity() > KEPT_EVENTS {
+                self.out.events = std::collections::VecDeque::new();
+            }
+            if self.out.close_told {
+                self.release();
+            }
         }
         event
     }

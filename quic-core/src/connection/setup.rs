@@ -226,6 +226,7 @@ fn streams_config(side: Side, config: &TransportConfig) -> StreamsConfig {
         max_bidi: config.max_streams_bidi,
         max_uni: config.max_streams_uni,
         send_buffer: config.send_buffer,
+        tags_claim: true,
     }
 }
 

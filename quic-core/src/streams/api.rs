@@ -222,10 +222,16 @@ impl Streams {
         }
     }
 
-    /// Puts a mark on the stream, which its events carry. False if the stream is gone.
+    /// Puts a mark on the stream, which its events carry. False if the stream is gone. With a mark other than 0 it is
+    /// known whose stream it is: of one that was reset, nothing more is read.
     pub(crate) fn set_tag(&mut self, id: StreamId, tag: StreamTag) -> bool {
-        let slot = self.slot(id);
-        slot.and_then(|slot| self.table.get_mut(slot)).map(|stream| stream.tag = tag).is_some()
+        let Some(slot) = self.slot(id) else { return false };
+        let Some(stream) = self.table.get_mut(slot) else { return false };
+        stream.tag = tag;
+        if let Some(recv) = stream.recv.as_mut().filter(|_| tag != StreamTag::default()) {
+            recv.claim();
+        }
+        true
     }
 
     /// Ranks the stream's data. False if the stream is gone.
@@ -243,6 +249,11 @@ impl Streams {
     /// The final size of the receiving part, once known and until the read that tells the end of the stream.
     pub(crate) fn final_size(&mut self, id: StreamId) -> Option<u64> {
         self.existing(id)?.recv.as_ref()?.final_size()
+    }
+
+    /// Whether all that can be read of the receiving part is here, its end or reset included; `None` when it is gone.
+    pub(crate) fn is_whole(&mut self, id: StreamId) -> Option<bool> {
+        Some(!self.existing(id)?.recv.as_ref()?.awaits_data())
     }
 
     /// Counts of the sending part, until it is gone.

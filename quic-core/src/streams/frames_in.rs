@@ -43,8 +43,10 @@ impl Streams {
             return Err(Violation::ConnectionFlowControl);
         }
         self.received += increase;
+        let dropped = if recv.stopped().is_some() { increase } else { 0 };
         let is_new = recv.on_data(offset, data, fin, allocation, budget);
         let is_new = is_new.map_err(|spent| Violation::of_budget(spent, Violation::ReassemblyBudget))?;
+        self.counters.bytes_dropped += dropped;
         // What a stopped stream still receives is not the peer's fault.
         self.news += u64::from(is_new || increase > 0);
         self.after_receiving(slot, budget, out);

@@ -60,6 +60,8 @@ pub(crate) struct StreamsConfig {
     pub(crate) max_uni: u64,
     /// Bytes of one stream that a writer can have unacknowledged before it is blocked.
     pub(crate) send_buffer: usize,
+    /// A stream belongs to nobody before it has a tag, and until then a reset drops nothing that came in order.
+    pub(crate) tags_claim: bool,
 }
 
 /// The most streams of one direction that a peer may have open at once, whatever the configuration says.
@@ -81,6 +83,7 @@ impl StreamsConfig {
             max_bidi: 1_000,
             max_uni: 1_000,
             send_buffer: 1 << 20,
+            tags_claim: false,
         }
     }
 }
@@ -119,6 +122,8 @@ pub(crate) struct StreamsCounters {
     pub(crate) bytes_acked: u64,
     /// Bytes read by the application.
     pub(crate) bytes_read: u64,
+    /// Bytes that came for streams after they were stopped, gaps included.
+    pub(crate) bytes_dropped: u64,
     /// Resets with a reliable size sent as plain resets, because the peer does not know the other.
     pub(crate) reset_fallbacks: u64,
     /// `DATA_BLOCKED`, `STREAM_DATA_BLOCKED` and `STREAMS_BLOCKED` frames received.
@@ -253,7 +258,10 @@ impl Streams {
         let config = &self.config;
         (
             sends.then(|| SendHalf::new(limit)),
-            receives.then(|| RecvHalf::new(config.stream_receive_window, config.stream_receive_window_max)),
+            receives.then(|| {
+                let (window, most) = (config.stream_receive_window, config.stream_receive_window_max);
+                RecvHalf::new(window, most, !config.tags_claim)
+            }),
         )
     }
 

@@ -2,6 +2,9 @@
 //!
 //! States: Recv (no `final_size`), Size Known (`final_size`), Data Recvd (all of it here), Reset Recvd
 //! (`reset`); Data Read and Reset Read end the half, and so does knowing the final size of a stopped stream.
+//!
+//! A reset drops what was not read (§3.2 permits it), but not before somebody has put a tag on the stream: what came in
+//! order, also in one burst with the reset, says whose stream it is. Until then it is read first, and the reset after it.
 
 use std::time::Duration;
 
@@ -34,12 +37,15 @@ pub(super) struct RecvHalf {
     final_size: Option<u64>,
     reset: Option<(u64, u64)>,
     stopped: Option<u64>,
+    /// Nobody has said whose stream it is: a reset drops nothing that came in order.
+    unclaimed: bool,
     /// The next time there is something to read, an event is due.
     notify: bool,
 }
 
 impl RecvHalf {
-    pub(super) fn new(initial_window: u64, max_window: u64) -> Self {
+    /// `claimed`: it is known from the start whose stream it is.
+    pub(super) fn new(initial_window: u64, max_window: u64, claimed: bool) -> Self {
         Self {
             assembler: Assembler::default(),
             window: ReceiveWindow::new(initial_window, max_window),
@@ -48,6 +54,7 @@ impl RecvHalf {
             final_size: None,
             reset: None,
             stopped: None,
+            unclaimed: !claimed,
             notify: true,
         }
     }
@@ -136,7 +143,8 @@ impl RecvHalf {
         Ok(self.assembler.insert(offset, data, allocation, budget)? > 0 || first_end)
     }
 
-    /// Takes a checked reset. Data below the reliable size stays readable; a reset after all data has arrived
+    /// Takes a checked reset. Data below the reliable size stays readable, and what came in order as long as nobody has
+    /// [claimed](Self::claim) the stream; a reset after all data has arrived
     /// changes nothing (RFC 9000 §3.2, Data Recvd).
     pub(super) fn on_reset(&mut self, code: u64, final_size: u64, reliable_size: u64, budget: &mut Budget) {
         let complete = self.final_size == Some(self.assembler.contiguous_end()) && self.reset.is_none();
@@ -151,6 +159,21 @@ impl RecvHalf {
         if self.discards() {
             self.assembler.clear(budget);
         }
+    }
+
+    /// It is known whose stream this is: after a reset nothing more is read, and the next call that has the budget at hand
+    /// gives back what is unread.
+    pub(super) fn claim(&mut self) {
+        self.unclaimed = false;
+    }
+
+    /// Whether bytes are missing that a reader would wait for: the end is not known, or there is a hole before it.
+    pub(super) fn awaits_data(&self) -> bool {
+        let end = match (self.reset, self.final_size) {
+            (Some((_, reliable_size)), _) => Some(reliable_size),
+            (None, size) => size,
+        };
+        end.is_none_or(|end| self.contiguous_end() < end)
     }
 
     /// The application wants no more. True if the peer is to be told: not when it has said all it will.
@@ -176,6 +199,8 @@ impl RecvHalf {
         }
         if let Some((code, reliable_size)) = self.reset {
             if self.bytes_read() >= reliable_size {
+                // Told now: for all that is left the credit comes back.
+                self.claim();
                 self.assembler.clear(budget);
                 return Taken::Failed(ReadError::Reset(code));
             }
@@ -233,11 +258,17 @@ impl RecvHalf {
     /// Nobody will read what arrives from now on.
     fn discards(&self) -> bool {
         self.stopped.is_some()
-            || self.reset.is_some_and(|(_, reliable_size)| self.bytes_read() >= reliable_size)
+            || self.effective_reset().is_some_and(|(_, reliable_size)| self.bytes_read() >= reliable_size)
     }
 
     /// Where reading ends because of a reset.
     fn readable_to(&self) -> u64 {
-        self.reset.map_or(u64::MAX, |(_, reliable_size)| reliable_size)
+        self.effective_reset().map_or(u64::MAX, |(_, reliable_size)| reliable_size)
+    }
+
+    /// A reset that drops what it may. A plain one on an unclaimed stream is only told, after what came in order; one
+    /// with a reliable size says itself what is to be read.
+    fn effective_reset(&self) -> Option<(u64, u64)> {
+        self.reset.filter(|(_, reliable_size)| *reliable_size > 0 || !self.unclaimed)
     }
 }

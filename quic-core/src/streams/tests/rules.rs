@@ -276,6 +276,87 @@ fn a_reset_discards_unread_data_and_gives_the_connection_its_credit_back() {
     assert_eq!(server.budget.used(), 0);
 }
 
+/// RFC 9000 §3.2 permits to drop data at a reset. What says whose stream it is must not go so: it is read before the reset
+/// as long as the stream has no tag, however the bytes and the reset came. With the tag the rest goes.
+#[test]
+fn a_reset_of_an_unclaimed_stream_is_told_after_what_came_in_order() {
+    type Frames = fn(&mut End, StreamId);
+    let bursts: [(Frames, &[u8]); 6] = [
+        (|server, id| server.reset(id, 3, 600, 0).unwrap(), b""),
+        (
+            |server, id| {
+                server.stream(id, 0, b"preface", false).unwrap();
+                server.reset(id, 3, 600, 0).unwrap();
+            },
+            b"preface",
+        ),
+        // A packet late, but in one burst with the others.
+        (
+            |server, id| {
+                server.stream(id, 3, b"face", false).unwrap();
+                server.reset(id, 3, 600, 0).unwrap();
+                server.stream(id, 0, b"pre", false).unwrap();
+            },
+            b"preface",
+        ),
+        // With a hole: up to there.
+        (
+            |server, id| {
+                server.stream(id, 0, b"pre", false).unwrap();
+                server.stream(id, 4, b"ace", false).unwrap();
+                server.reset(id, 3, 600, 0).unwrap();
+            },
+            b"pre",
+        ),
+        // The end was known, and bytes of it are missing.
+        (
+            |server, id| {
+                server.stream(id, 599, b"!", true).unwrap();
+                server.stream(id, 0, b"preface", false).unwrap();
+                server.reset(id, 3, 600, 0).unwrap();
+            },
+            b"preface",
+        ),
+        // A reliable size says what is to be read.
+        (
+            |server, id| {
+                server.stream(id, 0, b"preface", false).unwrap();
+                server.reset(id, 3, 600, 4).unwrap();
+            },
+            b"pref",
+        ),
+    ];
+    for (burst, readable) in bursts {
+        for claimed_after in 0..=readable.len() {
+            let config = StreamsConfig {
+                connection_receive_window: 1_000,
+                tags_claim: true,
+                ..StreamsConfig::new(Side::Server)
+            };
+            let mut server = End::ready(config);
+            let id = client_uni(0);
+            burst(&mut server, id);
+            let mut read = 0;
+            while read < claimed_after {
+                let Ok(Read::Data(bytes)) = server.read(id, 1) else { panic!("{read} of {readable:?}") };
+                assert_eq!(bytes[..], readable[read..=read]);
+                read += 1;
+            }
+            let reliable = readable == b"pref";
+            let rest = if claimed_after < readable.len() {
+                server.streams.set_tag(id, StreamTag(6));
+                if reliable { &readable[read..] } else { b"".as_slice() }
+            } else {
+                b""
+            };
+            assert_eq!(server.drain(id), (rest.to_vec(), Err(ReadError::Reset(3))));
+            assert_eq!((server.streams.live(), server.budget.used()), (0, 0));
+            let (payload, _) = server.packet(1_200);
+            assert_eq!(frames(&payload), [Frame::MaxData(1_600)], "all 600 bytes are credited");
+        }
+    }
+}
+
 #[test]
 fn the_final_size_of_a_stopped_stream_is_told_once() {
     type End1 = fn(&mut End, StreamId) -> Result<(), Violation>;
@@ -302,6 +383,7 @@ fn the_final_size_of_a_stopped_stream_is_told_once() {
         assert!(server.events.is_empty());
         server.stream(late, 100, &[1; 20], false).unwrap();
         assert!(server.events.is_empty(), "that is not the end");
+        assert_eq!(server.streams.counters().bytes_dropped, 20);
         end(&mut server, late).unwrap();
         assert_eq!(server.events, [Event::StreamDiscarded(late, StreamTag(6), final_size)]);
         end(&mut server, late).unwrap();
