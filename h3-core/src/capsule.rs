@@ -70,6 +70,7 @@ enum State {
 pub struct CapsuleReader {
     head: HeadReader,
     state: State,
+    skipped: u64,
 }
 
 impl CapsuleReader {
@@ -91,6 +92,7 @@ impl CapsuleReader {
                 State::Head => {
                     let Some(head) = self.head.take(data) else { return Ok(None) };
                     self.state = begin(head.kind, head.length, policy(head.kind))?;
+                    self.skipped += u64::from(matches!(self.state, State::Skip { .. }));
                 }
                 State::Skip { left } => {
                     let taken = data.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -129,6 +131,11 @@ impl CapsuleReader {
             State::Head if self.head.is_empty() => Ok(()),
             _ => Err(CapsuleError::Truncated),
         }
+    }
+
+    /// How many capsules were skipped, or began to be, since the last call.
+    pub fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped)
     }
 
     /// Bytes buffered now.

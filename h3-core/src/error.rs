@@ -120,6 +120,7 @@ violations! {
         SessionId, H3_ID_ERROR, "WebTransport over HTTP/3 §4", "a session ID that no request stream can have";
         // Load.
         RapidReset, H3_EXCESSIVE_LOAD, "RFC 9114 §10.5", "requests opened and abandoned faster than is served";
+        Flood, H3_EXCESSIVE_LOAD, "RFC 9114 §10.5", "too many frames or capsules that bring nothing";
         ControlFrameTooLarge, H3_EXCESSIVE_LOAD, "RFC 9114 §10.5", "a control frame larger than any use of it";
     }
 }
@@ -140,7 +141,7 @@ violations! {
         FieldName, H3_MESSAGE_ERROR, "RFC 9114 §4.2", "a field name that is empty, in upper case or no token";
         FieldValue, H3_MESSAGE_ERROR, "RFC 9114 §10.3", "a field value with forbidden characters";
         ConnectionField, H3_MESSAGE_ERROR, "RFC 9114 §4.2", "a connection-specific field";
-        TeField, H3_MESSAGE_ERROR, "RFC 9114 §4.2", "a te field with another value than trailers";
+        TeField, H3_MESSAGE_ERROR, "RFC 9114 §4.2", "a te field outside of requests, or with another value than trailers";
         StatusForbidden, H3_MESSAGE_ERROR, "RFC 9114 §4.5", "a status that HTTP/3 does not have";
         ContentLengthInvalid, H3_MESSAGE_ERROR, "RFC 9110 §8.6", "a content-length that is no number, or two that differ";
         ContentLengthMismatch, H3_MESSAGE_ERROR, "RFC 9114 §4.1.2", "content that differs from its content-length";

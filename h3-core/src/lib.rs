@@ -15,7 +15,7 @@ mod priority;
 pub mod settings;
 pub mod transport;
 
-pub use connection::{Config, Connection, Event, PrefaceKind, RequestState};
+pub use connection::{Config, Connection, Event, IdleMeter, PrefaceKind, RequestState};
 pub use error::{BodyError, H3Error, H3Violation, SendError, StreamViolation};
 pub use message::{Protocol, RequestHead, ResponseHead};
 pub use priority::{parse_priority, priority_value};

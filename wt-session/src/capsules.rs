@@ -9,8 +9,8 @@ use crate::{
     flow::{Limited, Note},
 };
 
-const DATAGRAM: u64 = 0x00;
-const WT_CLOSE_SESSION: u64 = 0x2843;
+pub(crate) const DATAGRAM: u64 = 0x00;
+pub(crate) const WT_CLOSE_SESSION: u64 = 0x2843;
 const WT_DRAIN_SESSION: u64 = 0x78ae;
 const WT_MAX_STREAM_DATA: u64 = 0x190b_4d3e;
 const WT_STREAM_DATA_BLOCKED: u64 = 0x190b_4d42;

@@ -6,7 +6,10 @@ use h3_core::{Settings, settings::id};
 use http::StatusCode;
 use quic_core::Side;
 
-use crate::{Refusal, flow::RaiseRule};
+use crate::{
+    Refusal,
+    flow::{MAX_STREAMS, RaiseRule},
+};
 
 /// A draft of WebTransport over HTTP/3 and the rules that are its own. Drafts that cannot be told apart on the wire
 /// are one dialect. Newer ones are greater.
@@ -222,11 +225,34 @@ pub(crate) fn negotiate(
     Ok(chosen)
 }
 
-fn choose(own: &Settings, peer: &Settings, side: Side, strict: bool) -> Result<Negotiated, Refusal> {
-    // §3.1: a client refuses values above 1.
-    if side.is_client() && own.wt_enabled != 0 && peer.wt_enabled > 1 {
+/// A setting of WebTransport with a value that it cannot have. The connection ends, whether a session is asked for or not.
+pub(crate) fn impossible(peer: &Settings, side: Side) -> Option<Refusal> {
+    // §3.1: a client refuses values above 1; from clients the setting is not defined.
+    if side.is_client() && peer.wt_enabled > 1 {
         let (name, id) = Dialect::Draft16.setting();
-        return Err(Refusal::SettingValue { name, id, value: peer.wt_enabled });
+        return Some(Refusal::SettingValue { name, id, value: peer.wt_enabled });
+    }
+    // There are no more streams than that (§5.6.2).
+    [
+        (
+            "SETTINGS_WT_INITIAL_MAX_STREAMS_BIDI",
+            id::WT_INITIAL_MAX_STREAMS_BIDI,
+            peer.wt_initial_max_streams_bidi,
+        ),
+        (
+            "SETTINGS_WT_INITIAL_MAX_STREAMS_UNI",
+            id::WT_INITIAL_MAX_STREAMS_UNI,
+            peer.wt_initial_max_streams_uni,
+        ),
+    ]
+    .into_iter()
+    .find(|(_, _, value)| *value > MAX_STREAMS)
+    .map(|(name, id, value)| Refusal::SettingValue { name, id, value })
+}
+
+fn choose(own: &Settings, peer: &Settings, side: Side, strict: bool) -> Result<Negotiated, Refusal> {
+    if let Some(refusal) = impossible(peer, side) {
+        return Err(refusal);
     }
     let both = |dialect: &Dialect| dialect.announced(own) != 0 && dialect.announced(peer) != 0;
     if let Some(dialect) = Dialect::ALL.into_iter().find(both) {

@@ -3,7 +3,10 @@
 //! It owns names of streams and payloads of datagrams. It must never know sessions' states. What is over the bounds
 //! is given back to the caller: a stream to be refused, a datagram to be dropped.
 
-use std::collections::VecDeque;
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    ops::RangeBounds,
+};
 
 use bytes::Bytes;
 use quic_core::{Dir, StreamId};
@@ -13,10 +16,9 @@ use crate::SessionId;
 /// Sessions whose refused streams are counted.
 const MAX_REFUSED: usize = 64;
 
-/// A stream that waits for its session.
-#[derive(Debug)]
+/// A stream that waited for its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EarlyStream {
-    pub(crate) session: SessionId,
     pub(crate) stream: StreamId,
     /// The peer asked to stop in the meantime, with this code.
     pub(crate) stopped: Option<u64>,
@@ -24,7 +26,12 @@ pub(crate) struct EarlyStream {
 
 #[derive(Debug)]
 pub(crate) struct Early {
-    streams: Vec<EarlyStream>,
+    /// By session, in the order in which they came.
+    streams: BTreeMap<(SessionId, u64), StreamId>,
+    /// The same streams, and with which code the peer asked to stop each, if it did.
+    stopped: HashMap<StreamId, Option<u64>>,
+    /// Streams that came so far.
+    came: u64,
     datagrams: VecDeque<(SessionId, Bytes)>,
     bytes: usize,
     max_streams: usize,
@@ -58,7 +65,9 @@ pub(crate) struct Waited {
 impl Early {
     pub(crate) fn new(max_streams: usize, max_datagrams: usize, max_bytes: usize) -> Self {
         Self {
-            streams: Vec::new(),
+            streams: BTreeMap::new(),
+            stopped: HashMap::new(),
+            came: 0,
             datagrams: VecDeque::new(),
             bytes: 0,
             max_streams,
@@ -72,7 +81,9 @@ impl Early {
     pub(crate) fn keep_stream(&mut self, session: SessionId, stream: StreamId) -> bool {
         let room = self.streams.len() < self.max_streams;
         if room {
-            self.streams.push(EarlyStream { session, stream, stopped: None });
+            self.streams.insert((session, self.came), stream);
+            self.stopped.insert(stream, None);
+            self.came += 1;
         } else {
             self.count_refused(session, stream.dir());
         }
@@ -109,33 +120,56 @@ impl Early {
 
     /// Whether this stream waits here.
     pub(crate) fn holds(&self, stream: StreamId) -> bool {
-        self.streams.iter().any(|early| early.stream == stream)
+        self.stopped.contains_key(&stream)
     }
 
     /// The peer asked to stop a stream; nothing if it is not kept here.
     pub(crate) fn on_stopped(&mut self, stream: StreamId, code: u64) {
-        if let Some(early) = self.streams.iter_mut().find(|early| early.stream == stream) {
-            early.stopped = Some(code);
+        if let Some(stopped) = self.stopped.get_mut(&stream) {
+            *stopped = Some(code);
         }
     }
 
     /// Takes out what waited for `session`, in the order in which it came.
     pub(crate) fn take(&mut self, session: SessionId) -> Waited {
-        let streams = self.streams.extract_if(.., |early| early.session == session).collect();
-        let mut datagrams = Vec::new();
-        let mut bytes = 0;
-        self.datagrams.retain(|(of, payload)| {
-            if *of == session {
-                datagrams.push(payload.clone());
-            } else {
-                bytes += payload.len();
-            }
-            *of != session
-        });
-        self.bytes = bytes;
+        let streams = self.take_streams((session, 0)..=(session, u64::MAX));
+        let datagrams = self.take_datagrams(|of| of == session);
         let refused = self.refused.extract_if(.., |refused| refused.session == session).next();
         let (refused, dropped) = refused.map_or_else(Default::default, |all| (all.streams, all.bytes));
         Waited { streams, datagrams, refused, dropped }
+    }
+
+    /// Takes out what waits for sessions from this one on, none of which will ever be: the streams.
+    pub(crate) fn take_from(&mut self, first: SessionId) -> Vec<EarlyStream> {
+        self.take_datagrams(|of| of >= first);
+        self.refused.retain(|refused| refused.session < first);
+        self.take_streams((first, 0)..)
+    }
+
+    fn take_streams(&mut self, which: impl RangeBounds<(SessionId, u64)>) -> Vec<EarlyStream> {
+        let turns: Vec<_> = self.streams.range(which).map(|(turn, _)| *turn).collect();
+        let taken = turns.iter().filter_map(|turn| self.streams.remove(turn));
+        let streams = taken
+            .map(|stream| EarlyStream { stream, stopped: self.stopped.remove(&stream).flatten() })
+            .collect();
+        if self.stopped.is_empty() {
+            // After a burst it is to be small again.
+            self.stopped = HashMap::new();
+        }
+        streams
+    }
+
+    fn take_datagrams(&mut self, which: impl Fn(SessionId) -> bool) -> Vec<Bytes> {
+        let mut taken = Vec::new();
+        self.datagrams.retain(|(of, payload)| {
+            let leaves = which(*of);
+            if leaves {
+                taken.push(payload.clone());
+            }
+            !leaves
+        });
+        self.bytes -= taken.iter().map(Bytes::len).sum::<usize>();
+        taken
     }
 
     /// Streams and datagrams kept now.

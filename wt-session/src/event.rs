@@ -191,7 +191,7 @@ pub enum Event {
         session: SessionId,
     },
     /// An established session, or one that the application was still to decide on, ended. Once, also after a close
-    /// by this side. Its streams are gone, except those that the peer had ended before a clean close of its own: their
+    /// by this side. Its streams are gone, except those that had come as a whole before a clean close of the peer: their
     /// data stays until it is read or stopped.
     Closed {
         /// The session.

@@ -61,6 +61,8 @@ pub(crate) struct Session {
     pub(crate) waiters: Waiters,
     /// Streams of the peer that are open.
     pub(crate) peer_streams: usize,
+    /// The newest rank that the client asked for, if the event of a change waits.
+    pub(crate) ranked: Option<Priority>,
     /// Datagrams of its own among the events.
     pub(crate) queued_datagrams: usize,
     /// Datagrams that found no room there.
@@ -88,6 +90,7 @@ impl Session {
             dirty: false,
             waiters: Waiters::default(),
             peer_streams: 0,
+            ranked: None,
             queued_datagrams: 0,
             dropped_datagrams: 0,
             prefaces: [preface(SIGNAL_BIDI, id), preface(TYPE_UNI, id)],

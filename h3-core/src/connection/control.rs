@@ -50,11 +50,20 @@ pub(super) struct ControlReader {
     head: HeadReader,
     state: State,
     settings_seen: bool,
+    /// Frames that were skipped and not yet counted.
+    skipped: u64,
 }
 
 impl ControlReader {
     pub(super) fn new(side: Side, webtransport: bool) -> Self {
-        Self { side, webtransport, head: HeadReader::default(), state: State::Head, settings_seen: false }
+        Self {
+            side,
+            webtransport,
+            head: HeadReader::default(),
+            state: State::Head,
+            settings_seen: false,
+            skipped: 0,
+        }
     }
 
     /// Takes bytes from `data` up to the end of the next frame; `None`: all taken, more needed.
@@ -100,6 +109,11 @@ impl ControlReader {
         }
     }
 
+    /// How many frames of no known type there were since the last call.
+    pub(super) fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped)
+    }
+
     fn begin(&mut self, FrameHead { kind, length }: FrameHead) -> Result<State, H3Violation> {
         // RFC 9114 §6.2.1: SETTINGS first, before even a frame that would be ignored, and §7.2.4: only once.
         match (self.settings_seen, kind) {
@@ -126,7 +140,10 @@ impl ControlReader {
             }
             kind::GOAWAY | kind::MAX_PUSH_ID | kind::CANCEL_PUSH => 8,
             kind::PRIORITY_UPDATE_REQUEST | kind::PRIORITY_UPDATE_PUSH => MAX_PRIORITY_UPDATE,
-            _ => return Ok(State::Skip { left: length }),
+            _ => {
+                self.skipped += 1;
+                return Ok(State::Skip { left: length });
+            }
         };
         match usize::try_from(length) {
             Ok(left) if length <= max => Ok(State::Payload { kind, left, payload: BytesMut::new() }),

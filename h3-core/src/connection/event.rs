@@ -66,6 +66,12 @@ pub enum Event {
         /// The fields.
         trailers: HeaderMap,
     },
+    /// No request will come on this stream of the client (server): it is over before one was told, was rejected by GOAWAY,
+    /// or turned out to be of another kind. What waits for a request on it waits in vain.
+    NoRequest {
+        /// The stream.
+        stream: StreamId,
+    },
     /// The message is whole and valid; nothing more comes on the stream.
     Finished {
         /// The stream.

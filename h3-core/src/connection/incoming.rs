@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use quic_core::{Dir, Side, StreamId, error::call::Read};
 
-use super::{Connection, Critical, Event, PrefaceKind, reset_code};
+use super::{Connection, Critical, Event, PrefaceKind, reset_code, slim};
 use crate::{
     connection::request::Request,
     error::{H3Error, H3Violation, StreamViolation, code},
@@ -67,7 +67,7 @@ impl Connection {
         rest: Bytes,
         transport: &mut impl Transport,
     ) -> Result<(), H3Error> {
-        let stopped = self.incoming.remove(&id).and_then(|incoming| incoming.stopped);
+        let stopped = self.forget_incoming(id).and_then(|incoming| incoming.stopped);
         let kind = match id.dir() {
             Dir::Uni => PrefaceKind::Uni,
             Dir::Bidi if head.kind == kind::WT_STREAM && self.config.settings.webtransport() => {
@@ -83,6 +83,7 @@ impl Connection {
             .filter(|session| session.initiator() == Side::Client && session.dir() == Dir::Bidi)
             .ok_or(H3Violation::SessionId)?;
         self.take_early_priority(id);
+        self.tell_no_request(id);
         self.events.push_back(Event::StreamPreface { stream: id, kind, session_id, stopped });
         Ok(())
     }
@@ -103,10 +104,11 @@ impl Connection {
         if self.goaway_sent.is_some_and(|limit| id.value() >= limit) {
             let _ = transport.reset(id, StreamViolation::RequestRejected.code(), 0);
             let _ = transport.stop_sending(id, StreamViolation::RequestRejected.code());
+            self.tell_no_request(id);
             return self.count_useless();
         }
-        let (requests, shared) = self.split();
-        let begun = request.begin(head, rest, &shared);
+        let (requests, mut shared) = self.split();
+        let begun = request.begin(head, rest, &mut shared);
         requests.insert(id, request);
         match begun {
             Ok(()) => self.advance_request(id, transport),
@@ -121,7 +123,7 @@ impl Connection {
         rest: Bytes,
         transport: &mut impl Transport,
     ) -> Result<(), H3Error> {
-        self.incoming.remove(&id);
+        self.forget_incoming(id);
         let critical = Critical::ALL.into_iter().find(|kind| u64::from(kind.stream_type()) == stream_type);
         let Some(kind) = critical else {
             if stream_type == PUSH {
@@ -149,7 +151,7 @@ impl Connection {
 
     /// The stream ended before it was known what it is.
     fn on_preface_fin(&mut self, id: StreamId, transport: &mut impl Transport) -> Result<(), H3Error> {
-        let Some(Incoming { reader, .. }) = self.incoming.remove(&id) else { return Ok(()) };
+        let Some(Incoming { reader, .. }) = self.forget_incoming(id) else { return Ok(()) };
         // RFC 9114 §6.2: a unidirectional stream without a whole type is nobody's fault.
         if id.dir() == Dir::Uni {
             return Ok(());
@@ -160,6 +162,7 @@ impl Connection {
         if !reader.is_empty() && !preface {
             return Err(H3Violation::FrameTruncated.into());
         }
+        self.tell_no_request(id);
         let violation = StreamViolation::RequestIncomplete;
         let _ = transport.reset(id, violation.code(), 0);
         self.count_useless()
@@ -172,12 +175,27 @@ impl Connection {
         code: Option<u64>,
         transport: &mut impl Transport,
     ) -> Result<(), H3Error> {
-        self.incoming.remove(&id);
+        self.forget_incoming(id);
         if id.dir() == Dir::Uni {
             return Ok(());
         }
         self.take_early_priority(id);
+        self.tell_no_request(id);
         let _ = transport.reset(id, code::H3_REQUEST_INCOMPLETE, 0);
         if code.is_some() { self.count_useless() } else { Ok(()) }
+    }
+
+    /// The stream's kind is known, or it is over.
+    fn forget_incoming(&mut self, id: StreamId) -> Option<Incoming> {
+        let incoming = self.incoming.remove(&id);
+        slim(&mut self.incoming);
+        incoming
+    }
+
+    /// A stream that a request could have come on is over, or something else.
+    fn tell_no_request(&mut self, id: StreamId) {
+        if id.dir() == Dir::Bidi && id.initiator() == Side::Client {
+            self.events.push_back(Event::NoRequest { stream: id });
+        }
     }
 }

@@ -10,6 +10,7 @@ mod event;
 mod incoming;
 mod limits;
 mod peer;
+mod queue;
 mod request;
 mod send;
 #[cfg(test)]
@@ -34,7 +35,9 @@ use crate::{
 };
 use control::ControlReader;
 use incoming::Incoming;
+pub use limits::IdleMeter;
 use limits::ResetMeter;
+use queue::Events;
 use request::{Fault, Progress, Request, Shared};
 use send::{Outgoing, Stage};
 
@@ -115,8 +118,10 @@ pub struct Connection {
     /// `PRIORITY_UPDATE` for streams that are not open yet.
     early_priorities: VecDeque<(StreamId, Priority)>,
     resets: ResetMeter,
+    /// Frames that bring nothing.
+    idle: IdleMeter,
     budget: Budget,
-    events: VecDeque<Event>,
+    events: Events,
     failed: Option<H3Error>,
     /// The time of the event being handled.
     now: Timestamp,
@@ -147,8 +152,9 @@ impl Connection {
             max_push_id: None,
             early_priorities: VecDeque::new(),
             resets: ResetMeter::new(config.resets_per_second),
+            idle: IdleMeter::default(),
             budget: Budget::alone(config.header_memory),
-            events: VecDeque::new(),
+            events: Events::default(),
             failed: None,
             now: Timestamp::ORIGIN,
             config,
@@ -194,6 +200,12 @@ impl Connection {
         self.failed
     }
 
+    /// The ID from which on this side rejects the peer's requests or pushes, if it said so (RFC 9114 §5.2).
+    #[must_use]
+    pub fn goaway_sent(&self) -> Option<u64> {
+        self.goaway_sent
+    }
+
     /// Request streams that are remembered.
     #[must_use]
     pub fn open_requests(&self) -> usize {
@@ -206,6 +218,8 @@ impl Connection {
         match self.requests.get(&id) {
             Some(request) if request.announced => RequestState::Open,
             Some(_) => RequestState::Expected,
+            // RFC 9114 §5.2: it would be rejected.
+            None if self.goaway_sent.is_some_and(|limit| id.value() >= limit) => RequestState::Gone,
             None if id.index() >= self.opened || self.incoming.contains_key(&id) => RequestState::Expected,
             None => RequestState::Gone,
         }
@@ -243,6 +257,12 @@ impl Connection {
         true
     }
 
+    /// Closes the connection because the peer broke a rule that the layer above watches over, such as [`H3Violation::Flood`]
+    /// or [`H3Violation::SettingValue`]. `Failed` follows.
+    pub fn close_for(&mut self, violation: H3Violation, transport: &mut impl Transport) {
+        self.fail(violation.into(), transport);
+    }
+
     /// Closes the connection and forgets everything, once.
     fn fail(&mut self, error: H3Error, transport: &mut impl Transport) {
         if self.failed.is_some() {
@@ -266,6 +286,8 @@ impl Connection {
             max_section: settings.max_field_section_size.unwrap_or(DEFAULT_MAX_FIELD_SECTION_SIZE),
             decoder: &mut self.decoder,
             budget: &mut self.budget,
+            idle: &mut self.idle,
+            now: self.now,
             events: &mut self.events,
         };
         (&mut self.requests, shared)
@@ -398,6 +420,7 @@ impl Connection {
         if request.announced {
             self.events.push_back(Event::Reset { stream: id, code });
         } else {
+            self.events.push_back(Event::NoRequest { stream: id });
             // RFC 9114 §4.1: no response to a request that never was whole.
             let _ = transport.reset(id, code::H3_REQUEST_INCOMPLETE, 0);
             request.send.close();
@@ -416,6 +439,9 @@ impl Connection {
         let mut useless = true;
         if let Some(mut request) = self.requests.remove(&id) {
             useless = !request.counted;
+            if !request.announced {
+                self.events.push_back(Event::NoRequest { stream: id });
+            }
             request.end_receiving(&mut self.budget);
             let answer = violation == StreamViolation::FieldSectionTooLarge
                 && request.send.stage == Stage::Head
@@ -455,7 +481,15 @@ impl Connection {
             .is_some_and(|request| request.is_done() && request.send.stage == Stage::Closed)
         {
             self.requests.remove(&id);
+            slim(&mut self.requests);
         }
+    }
+}
+
+/// After a burst of streams the table is to be small again: at most eight times as large as what is in it.
+fn slim<V>(streams: &mut HashMap<StreamId, V>) {
+    if streams.capacity() > 64 && streams.len() < streams.capacity() / 8 {
+        streams.shrink_to(2 * streams.len());
     }
 }
 

@@ -30,6 +30,7 @@ impl Connection {
                     while let Some(frame) = self.control.next(&mut data)? {
                         self.on_control_frame(frame, transport)?;
                     }
+                    self.idle.count(self.control.take_skipped(), self.now)?;
                 }
                 Critical::Encoder => self.decoder.on_encoder_stream(&data)?,
                 Critical::Decoder => self.encoder.on_decoder_stream(&data)?,
@@ -48,6 +49,10 @@ impl Connection {
         frame: ControlFrame,
         transport: &mut impl Transport,
     ) -> Result<(), H3Error> {
+        // SETTINGS comes once. All else says a value anew, and can do so without end.
+        if !matches!(frame, ControlFrame::Settings(_)) {
+            self.idle.count(1, self.now)?;
+        }
         match frame {
             ControlFrame::Settings(settings) => {
                 self.peer_settings = Some(settings.clone());
@@ -85,7 +90,9 @@ impl Connection {
         if self.goaway_received.is_some_and(|earlier| id > earlier) {
             return Err(H3Violation::GoAwayRaised.into());
         }
-        self.goaway_received = Some(id);
+        if self.goaway_received.replace(id) == Some(id) {
+            return Ok(());
+        }
         self.events.push_back(Event::GoAway { id });
         Ok(())
     }

@@ -3,19 +3,19 @@
 //! Owns the partial frame, the partial header section and the content count. It must never know other streams;
 //! what it learns goes into the caller's queue of events.
 
-use std::collections::VecDeque;
-
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, StatusCode};
 use qpack::{DecodeError, Decoder};
 use quic_core::{
     Priority, Side, StreamId,
-    base::Budget,
+    base::{Budget, Timestamp},
     error::call::{Read, ReadError},
 };
 
 use super::{
     event::Event,
+    limits::IdleMeter,
+    queue::Events,
     send::{Outgoing, Stage},
 };
 use crate::{
@@ -29,6 +29,9 @@ use crate::{
 /// How much is read at once where frame heads are expected, in bytes. What is read beyond them is content.
 const READ_AHEAD: usize = 2048;
 
+/// An interim response costs as much as so many frames that bring nothing.
+const INTERIM_COST: u64 = 16;
+
 /// What the stream shares with its connection.
 pub(super) struct Shared<'a> {
     pub(super) side: Side,
@@ -39,7 +42,9 @@ pub(super) struct Shared<'a> {
     pub(super) max_section: u64,
     pub(super) decoder: &'a mut Decoder,
     pub(super) budget: &'a mut Budget,
-    pub(super) events: &'a mut VecDeque<Event>,
+    pub(super) idle: &'a mut IdleMeter,
+    pub(super) now: Timestamp,
+    pub(super) events: &'a mut Events,
 }
 
 /// What is wrong, and how far it reaches.
@@ -174,7 +179,12 @@ impl Request {
     }
 
     /// The first frame head, read while it was not yet known what the stream is.
-    pub(super) fn begin(&mut self, head: FrameHead, rest: Bytes, shared: &Shared<'_>) -> Result<(), Fault> {
+    pub(super) fn begin(
+        &mut self,
+        head: FrameHead,
+        rest: Bytes,
+        shared: &mut Shared<'_>,
+    ) -> Result<(), Fault> {
         self.held = rest;
         self.on_frame_head(head, shared)
     }
@@ -248,13 +258,16 @@ impl Request {
     fn on_frame_head(
         &mut self,
         FrameHead { kind, length }: FrameHead,
-        shared: &Shared<'_>,
+        shared: &mut Shared<'_>,
     ) -> Result<(), Fault> {
         self.frame = match kind {
             kind::DATA => {
                 // RFC 9114 §4.1: content lies between the header section and the trailers.
                 if matches!(self.phase, Phase::Head | Phase::Trailed) {
                     return Err(H3Violation::FrameSequence.into());
+                }
+                if length == 0 {
+                    shared.idle.count(1, shared.now)?;
                 }
                 self.content = self.content.saturating_add(length);
                 // RFC 9114 §4.1.2, before a byte too many reaches the layer above.
@@ -277,7 +290,10 @@ impl Request {
             kind::WT_STREAM if shared.webtransport => return Err(H3Violation::SignalNotFirst.into()),
             kind if kind::is_reserved(kind) => return Err(H3Violation::FrameReserved.into()),
             // RFC 9114 §9: unknown frames are skipped, here by counting.
-            _ => Frame::Skip { left: length },
+            _ => {
+                shared.idle.count(1, shared.now)?;
+                Frame::Skip { left: length }
+            }
         };
         Ok(())
     }
@@ -358,11 +374,16 @@ impl Request {
         let head = parse_response(fields)?;
         let status = head.status;
         let informational = status.is_informational();
-        if !informational {
+        if informational {
+            // There may be any number of them (RFC 9114 §4.1), and each is told.
+            shared.idle.count(INTERIM_COST, shared.now)?;
+        } else {
             self.phase = if self.connect && status.is_success() { Phase::Tunnel } else { Phase::Body };
             // RFC 9110 §8.6: the length of what an answer to GET would have had; here there is none.
             let declared = content_length(&head.headers)?;
-            let empty = self.head_only || status == StatusCode::NOT_MODIFIED;
+            // RFC 9114 §4.1.2: those that never have content may say a length all the same.
+            let never = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+            let empty = self.head_only || never;
             self.declared = match self.phase {
                 Phase::Tunnel => None,
                 _ if empty => Some(0),

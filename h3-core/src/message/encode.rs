@@ -5,7 +5,7 @@ use qpack::FieldRef;
 
 use super::{
     RequestHead, ResponseHead,
-    parse::{check_field, check_request, content_length},
+    parse::{check_field, check_no_te, check_request, content_length},
 };
 use crate::error::StreamViolation;
 
@@ -31,6 +31,7 @@ pub(crate) fn response_lines(head: &ResponseHead) -> Result<Vec<FieldRef<'_>>, S
         return Err(StreamViolation::StatusForbidden);
     }
     content_length(&head.headers)?;
+    check_no_te(&head.headers)?;
     let mut lines = Vec::with_capacity(1 + head.headers.len());
     lines.push(FieldRef::new(b":status", head.status.as_str().as_bytes()));
     fields(&head.headers, &mut lines)?;
@@ -39,6 +40,7 @@ pub(crate) fn response_lines(head: &ResponseHead) -> Result<Vec<FieldRef<'_>>, S
 
 /// The lines of a trailer section.
 pub(crate) fn trailer_lines(trailers: &HeaderMap) -> Result<Vec<FieldRef<'_>>, StreamViolation> {
+    check_no_te(trailers)?;
     let mut lines = Vec::with_capacity(trailers.len());
     fields(trailers, &mut lines)?;
     Ok(lines)

@@ -56,12 +56,15 @@ pub(crate) fn parse_response(fields: Vec<Field>) -> Result<ResponseHead, V> {
     if status.as_u16() >= 600 {
         return Err(V::PseudoHeaderValue);
     }
+    check_no_te(&headers)?;
     Ok(ResponseHead { status, headers })
 }
 
 /// Reads a trailer section.
 pub(crate) fn parse_trailers(fields: Vec<Field>) -> Result<HeaderMap, V> {
-    split(fields, |_, _| Err(V::PseudoHeaderInTrailers))
+    let trailers = split(fields, |_, _| Err(V::PseudoHeaderInTrailers))?;
+    check_no_te(&trailers)?;
+    Ok(trailers)
 }
 
 /// The declared length of the content. Lines that repeat one number are one; a list is refused.
@@ -142,6 +145,11 @@ pub(super) fn check_field(name: &HeaderName, value: &HeaderValue) -> Result<(), 
         "te" if !value.as_bytes().eq_ignore_ascii_case(b"trailers") => Err(V::TeField),
         _ => Ok(()),
     }
+}
+
+/// RFC 9114 §4.2: `te` is for the head of a request alone, whatever it says.
+pub(super) fn check_no_te(headers: &HeaderMap) -> Result<(), V> {
+    if headers.contains_key(header::TE) { Err(V::TeField) } else { Ok(()) }
 }
 
 fn parse_scheme(value: &[u8]) -> Result<Scheme, V> {

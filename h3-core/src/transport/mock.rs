@@ -2,7 +2,7 @@
 //!
 //! Nothing moves between the ends until [`Pair::deliver`]; nothing is ever lost or reordered.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{Buf, Bytes, BytesMut};
 use quic_core::{
@@ -71,6 +71,8 @@ pub struct End {
     /// The peer's limit of each stream: keeps from sending only those who [write within
     /// it](Transport::write_within_limit). Raised by [`End::raise_stream_limit`].
     pub stream_limit: u64,
+    /// Streams of which bytes are missing, as it were, though their ends have come.
+    pub holes: BTreeSet<StreamId>,
     /// The largest datagram; `None` refuses them.
     pub max_datagram: Option<usize>,
     /// How the last datagram was sent.
@@ -81,6 +83,8 @@ pub struct End {
     pub events: VecDeque<Event>,
     /// The application close of this end.
     pub closed: Option<(u64, Vec<u8>)>,
+    /// Bytes that came for streams that were given up.
+    dropped: u64,
     /// How many times [`Transport::close`] was called.
     pub closes: usize,
 }
@@ -99,11 +103,13 @@ impl End {
             limits: [100; 2],
             window: 1 << 20,
             stream_limit: u64::MAX,
+            holes: BTreeSet::new(),
             max_datagram: Some(1200),
             datagram_options: None,
             reset_stream_at: true,
             events: VecDeque::new(),
             closed: None,
+            dropped: 0,
             closes: 0,
         }
     }
@@ -367,9 +373,17 @@ impl Transport for End {
         open.then_some(recv.received)
     }
 
+    fn bytes_dropped(&self) -> u64 {
+        self.dropped
+    }
+
     fn final_size(&mut self, id: StreamId) -> Option<u64> {
         let recv = self.streams.get(&id)?.recv.as_ref()?;
         (recv.finished || recv.reset.is_some()).then_some(recv.received)
+    }
+
+    fn is_whole(&mut self, id: StreamId) -> bool {
+        !self.holes.contains(&id) && self.final_size(id).is_some()
     }
 
     fn stream_limit(&self, initiator: Side, dir: Dir) -> u64 {
@@ -518,6 +532,7 @@ fn carry_stream(from: &mut End, to: &mut End, id: StreamId, max: usize) -> bool 
     if recv.closed {
         let told = ended && recv.stop.is_some() && !std::mem::replace(&mut recv.over, true);
         let (final_size, tag) = (recv.received, to.stream(id).tag);
+        to.dropped += part.len() as u64;
         if told {
             to.events.push_back(Event::StreamDiscarded(id, tag, final_size));
         }

@@ -25,7 +25,8 @@ pub trait Transport {
     fn side(&self) -> Side;
     /// Opens a stream. `None`: no credit now, `Event::StreamsAvailable` follows.
     fn open(&mut self, dir: Dir) -> Option<StreamId>;
-    /// Reads the next bytes of a stream, at most `max` of them. A reset is told once, then the stream is closed.
+    /// Reads the next bytes of a stream, at most `max` of them. A reset is told once, then the stream is closed. As long as
+    /// the stream has no tag, what came in order before the reset is read first: it may tell whose stream it is.
     fn read(&mut self, id: StreamId, max: usize) -> Result<Read, ReadError>;
     /// Writes a prefix of `data` and advances it; 0 is blocked, `Event::StreamWritable` follows.
     fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError>;
@@ -56,8 +57,12 @@ pub trait Transport {
     /// One past the highest byte received of a stream, gaps included, or the final size once that is known: what counts
     /// against flow control. `None` once its receiving side is gone.
     fn received_end(&mut self, id: StreamId) -> Option<u64>;
+    /// Bytes that have come for streams that were given up, of all of them together.
+    fn bytes_dropped(&self) -> u64;
     /// The final size of a finished or reset stream, if known.
     fn final_size(&mut self, id: StreamId) -> Option<u64>;
+    /// Whether all that can be read of a stream has come: every byte and its end, or a reset and what it promises.
+    fn is_whole(&mut self, id: StreamId) -> bool;
     /// How many streams of this kind may be opened over the life of the connection, by the limits known now: the
     /// last `MAX_STREAMS` sent (peer's streams) or received (own streams).
     fn stream_limit(&self, initiator: Side, dir: Dir) -> u64;

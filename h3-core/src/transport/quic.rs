@@ -86,8 +86,16 @@ impl Transport for ConnTransport<'_> {
         self.conn.recv_stream_stats(id).map(|stats| stats.highest_offset)
     }
 
+    fn bytes_dropped(&self) -> u64 {
+        self.conn.bytes_dropped()
+    }
+
     fn final_size(&mut self, id: StreamId) -> Option<u64> {
         self.conn.final_size(id)
+    }
+
+    fn is_whole(&mut self, id: StreamId) -> bool {
+        self.conn.is_whole(id).unwrap_or(false)
     }
 
     fn stream_limit(&self, initiator: Side, dir: Dir) -> u64 {

@@ -1,7 +1,7 @@
 //! The end of a session, in its steps (WebTransport over HTTP/3 §6): data of finished streams is acknowledged, then the
 //! capsule and FIN, then the peer's FIN, then the connection if it was the session's own. The first step waits no longer
 //! than three probe timeouts or 2 s, whichever is less; the later ones, for which nobody waits, as long as whichever is
-//! more.
+//! more. After that the CONNECT stream is reset, and with it goes what waited for it.
 
 use std::time::Duration;
 
@@ -59,7 +59,14 @@ impl Conn {
     pub(super) fn on_alarm(&mut self, key: u32, now: Timestamp) {
         match self.lives.get(key).map(|live| &live.phase) {
             Some(Phase::Holding(_)) => self.send_close(key, now),
-            Some(Phase::Closing | Phase::Closed) => self.let_go(key, now),
+            Some(Phase::Closing | Phase::Closed) => {
+                // The connection may go on with other sessions: what this one still holds there ends now.
+                if let Some(id) = self.lives.get(key).and_then(|live| live.id) {
+                    let mut transport = ConnTransport::new(&mut self.quic, now);
+                    self.sessions.give_up(id, &mut self.h3, &mut transport);
+                }
+                self.let_go(key, now);
+            }
             Some(Phase::Open) | None => {}
         }
     }

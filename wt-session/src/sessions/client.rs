@@ -105,10 +105,6 @@ impl Sessions {
             match sent {
                 Ok((id, agreed, offered)) => self.on_requested(request, id, agreed, offered, h3),
                 Err(reason) => {
-                    // §3.1: a value above 1 ends the connection.
-                    if matches!(reason, Refusal::SettingValue { .. }) {
-                        t.close(code::H3_SETTINGS_ERROR, reason.to_string().as_bytes());
-                    }
                     self.events.push_back(Event::Refused { request: Some(request), session: None, reason });
                 }
             }
@@ -172,13 +168,15 @@ impl Sessions {
             return self.refuse(id, reason, code, h3, t);
         }
         session.state = State::Open;
+        // Nobody asks for these any more.
+        session.offered = Vec::new();
         self.events.push_back(Event::Established {
             session: id,
             status: head.status,
             headers: head.headers,
             protocol,
             dialect: session.dialect,
-            why: session.why.clone(),
+            why: std::mem::take(&mut session.why),
         });
         let stopped = session.stopped;
         if self.going_away {

@@ -17,9 +17,12 @@ pub struct Config {
     /// several sessions, with the defaults; it is in force if the peer asks for it as well. Default `None`.
     pub flow_control: Option<FlowControl>,
     /// Streams of the peer that one session may have open at once. More are refused with
-    /// `WT_BUFFERED_STREAM_REJECTED`. With session flow control its limits come first. Default 4096.
+    /// `WT_BUFFERED_STREAM_REJECTED`, which an honest peer meets as soon as the transport's limit and that of session flow
+    /// control permit more: the peer waits for credit, and is not to be refused what it was given. Default: no bound but
+    /// these two.
     pub max_open_streams: usize,
-    /// Streams kept before their session is established (§4.6). Default 24.
+    /// Streams kept before their session is established (§4.6); more are refused. What is kept is a name, the rest is the
+    /// transport's and bounded there: a user whose peer is to lose none sets as many as the transport permits. Default 24.
     pub max_early_streams: usize,
     /// Datagrams kept before their session is established (§4.6). Default 64.
     pub max_early_datagrams: usize,
@@ -43,7 +46,7 @@ impl Default for Config {
         Self {
             max_sessions: 1,
             flow_control: None,
-            max_open_streams: 4096,
+            max_open_streams: usize::MAX,
             max_early_streams: 24,
             max_early_datagrams: 64,
             early_datagram_bytes: 64 * 1024,

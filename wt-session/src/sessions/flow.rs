@@ -1,5 +1,7 @@
 //! Session flow control among the sessions: what counts, who waits, what is told. The rules are in [`crate::flow`].
 
+use std::collections::BTreeMap;
+
 use bytes::{Buf, Bytes};
 use h3_core::{Connection, Settings, Transport};
 use quic_core::{Dir, StreamId, error::call::ReadError};
@@ -104,6 +106,7 @@ impl Sessions {
     /// [`set_max_streams`](Self::set_max_streams), before the transport sends; one call after many of them is best.
     /// [`on_event`](Self::on_event) does it by itself.
     pub fn flush<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+        self.count_discarding(t);
         while let Some(id) = self.dirty.pop() {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             session.dirty = false;
@@ -201,6 +204,7 @@ impl Sessions {
         data.advance(taken);
         sending.charged = sending.charged.saturating_add(taken as u64);
         flow.send.charge(Limited::Data, taken as u64);
+        self.idle.earn(taken as u64);
         // If QUIC took less, it tells when it takes more.
         if taken == room && !data.is_empty() {
             flow.send.block(Limited::Data);
@@ -260,6 +264,7 @@ impl Sessions {
             return session.fault.is_none();
         }
         receiving.received = receiving.received.saturating_add(more);
+        self.idle.earn(more);
         if let Err(fault) = flow.receive.receive(more) {
             session.fault.get_or_insert(fault);
             self.touch(id);
@@ -314,6 +319,25 @@ impl Sessions {
             }
         }
         Ok(())
+    }
+
+    /// What came of streams that were given up counts as it comes, not only with their final sizes.
+    fn count_discarding<T: Transport>(&mut self, t: &mut T) {
+        let dropped = t.bytes_dropped();
+        if std::mem::replace(&mut self.dropped, dropped) == dropped || !self.flow {
+            return;
+        }
+        let mut more = BTreeMap::<SessionId, u64>::new();
+        for (stream, (session, receiving)) in &mut self.discarding {
+            // Before there is a session, the final size is what counts.
+            let Some(end) = t.received_end(*stream).filter(|_| self.sessions.contains_key(session)) else {
+                continue;
+            };
+            let new = end.saturating_sub(receiving.header).saturating_sub(receiving.received);
+            receiving.received = receiving.received.saturating_add(new);
+            *more.entry(*session).or_default() += new;
+        }
+        more.into_iter().for_each(|(session, bytes)| self.count_dropped(session, bytes));
     }
 
     /// The final size of a stream that was given up.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use h3_core::{
     Connection, Transport,
+    capsule::Capsule,
     error::{StreamViolation, code},
 };
 use quic_core::error::call::Read;
@@ -99,6 +100,9 @@ impl Sessions {
         if self.goaway_held && !held {
             self.goaway_held = false;
             h3.go_away(t);
+            if let Some(limit) = h3.goaway_sent() {
+                self.drop_early_from(limit, t);
+            }
         }
     }
 
@@ -123,7 +127,13 @@ impl Sessions {
                 _ => return,
             }
             let flow = session.flow.is_some();
-            let said = match session.reader.next(&mut bytes, |kind| capsules::policy(kind, flow)) {
+            let next = session.reader.next(&mut bytes, |kind| capsules::policy(kind, flow));
+            let idle = session.reader.take_skipped()
+                + u64::from(matches!(&next, Ok(Some(capsule)) if brings_little(capsule)));
+            if let Err(violation) = self.idle.count(idle, self.now) {
+                return h3.close_for(violation, t);
+            }
+            let said = match next {
                 Ok(None) => return,
                 Ok(Some(capsule)) => capsules::read(capsule),
                 Err(error) => Err(error.into()),
@@ -319,10 +329,30 @@ impl Sessions {
         self.forget(id);
     }
 
+    /// Waits no longer for the peer's side of a session that was closed, by whichever side: its CONNECT stream is reset, and
+    /// what waited for it goes. So the streams end for a peer that gives no credit for the close, or never answers it.
+    /// `Finished` follows. Nothing happens while the session is open, or after its end.
+    pub fn give_up<T: Transport>(&mut self, session: SessionId, h3: &mut Connection, t: &mut T) {
+        if self.sessions.get(&session).is_some_and(Session::is_ended) {
+            self.break_off(session, WT_SESSION_GONE, h3, t);
+            self.take_http_events(h3, t);
+            self.release_goaway(h3, t);
+        }
+    }
+
     /// Nothing more comes on the CONNECT stream.
     fn forget(&mut self, id: SessionId) {
         if self.sessions.remove(&id).is_some() {
             self.events.push_back(Event::Finished { session: id });
         }
+    }
+}
+
+/// What a peer could say without end: all but a datagram with content and the close, after which nothing comes.
+fn brings_little(capsule: &Capsule) -> bool {
+    match capsule.kind {
+        capsules::WT_CLOSE_SESSION => false,
+        capsules::DATAGRAM => capsule.value.is_empty(),
+        _ => true,
     }
 }

@@ -17,11 +17,13 @@ mod tests;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 pub use config::{Config, FlowControl};
-use h3_core::{Connection, RequestState, Settings, Transport, error::code};
+use h3_core::{Connection, IdleMeter, RequestState, Settings, Transport, error::code};
 use quic_core::{Dir, Side, StreamId, StreamTag, base::Timestamp};
 
 use crate::{
-    ConnectRequest, Event, Refusal, RequestId, SessionId, dialect,
+    ConnectRequest, Event, Refusal, RequestId, SessionId,
+    codes::{WT_BUFFERED_STREAM_REJECTED, WT_SESSION_GONE},
+    dialect,
     dialect::Parameters,
     early::Early,
     session::{Receiving, Sending, Session, State, WtStream},
@@ -29,6 +31,9 @@ use crate::{
 
 /// The mark of streams that belong to sessions.
 const TAG: StreamTag = StreamTag(0x5754);
+
+/// Events that may stay allocated while none waits.
+const KEPT_EVENTS: usize = 32;
 
 /// What happens to a stream or datagram that names a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +66,18 @@ pub struct Sessions {
     streams: HashMap<StreamId, WtStream>,
     /// Streams that this side stopped and whose final size is to come: their sessions count it.
     discarding: HashMap<StreamId, (SessionId, Receiving)>,
+    /// What the transport had dropped of all such streams when they were counted last.
+    dropped: u64,
     /// Streams that this side reset while committed bytes had not left, charged for what is to be sent. The peer may still
     /// stop them before these leave.
     resetting: HashMap<StreamId, (SessionId, Sending)>,
     /// Streams whose preface is not out: while there are none, writing needs no look-up.
     unflushed: usize,
     early: Early,
+    /// Capsules that bring nothing.
+    idle: IdleMeter,
+    /// The time of the event being handled.
+    now: Timestamp,
     events: VecDeque<Event>,
     /// Client: the server's GOAWAY came.
     going_away: bool,
@@ -89,6 +100,7 @@ impl Sessions {
             dirty: Vec::new(),
             streams: HashMap::new(),
             discarding: HashMap::new(),
+            dropped: 0,
             resetting: HashMap::new(),
             unflushed: 0,
             early: Early::new(
@@ -96,6 +108,8 @@ impl Sessions {
                 config.max_early_datagrams,
                 config.early_datagram_bytes,
             ),
+            idle: IdleMeter::default(),
+            now: Timestamp::ORIGIN,
             events: VecDeque::new(),
             going_away: false,
             goaway_held: false,
@@ -120,11 +134,20 @@ impl Sessions {
 
     /// The next event, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.events.pop_front();
-        if let Some(Event::Datagram { session, .. }) = &event
-            && let Some(entry) = self.sessions.get_mut(session)
-        {
-            entry.queued_datagrams -= 1;
+        let mut event = self.events.pop_front();
+        match &mut event {
+            Some(Event::Datagram { session, .. }) => {
+                if let Some(entry) = self.sessions.get_mut(session) {
+                    entry.queued_datagrams -= 1;
+                }
+            }
+            Some(Event::Ranked { session, priority }) => {
+                let newest = self.sessions.get_mut(session).and_then(|entry| entry.ranked.take());
+                *priority = newest.unwrap_or(*priority);
+            }
+            // What a burst took is given back.
+            None if self.events.capacity() > KEPT_EVENTS => self.events = VecDeque::new(),
+            _ => {}
         }
         event
     }
@@ -162,6 +185,7 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) -> bool {
+        self.now = now;
         let handled = self.handle(event, now, h3, t);
         self.flush(h3, t);
         handled
@@ -230,6 +254,7 @@ impl Sessions {
                 }
             }
             (Http::Datagram { stream, payload }, _) => self.on_datagram(stream, payload, h3),
+            (Http::NoRequest { stream }, _) => self.drop_early(SessionId(stream), WT_SESSION_GONE, t),
             // RFC 9114 §5.2: as if the GOAWAY that is held back had come before it.
             (Http::Request { stream, .. }, _) if self.goaway_held => {
                 self.refuse(SessionId(stream), Refusal::GoingAway, code::H3_REQUEST_REJECTED, h3, t);
@@ -238,7 +263,7 @@ impl Sessions {
                 if head.protocol.as_ref().is_some_and(|protocol| dialect::is_token(protocol.as_str())) {
                     self.on_request(SessionId(stream), head, priority, h3, t);
                 } else {
-                    self.drop_early(SessionId(stream), crate::codes::WT_BUFFERED_STREAM_REJECTED, t);
+                    self.drop_early(SessionId(stream), WT_BUFFERED_STREAM_REJECTED, t);
                     self.events.push_back(Event::Http(Http::Request { stream, head, priority }));
                 }
             }

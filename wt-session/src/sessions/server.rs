@@ -11,7 +11,7 @@ use quic_core::Priority;
 use super::{Sessions, parameters};
 use crate::{
     AcceptError, Dialect, Event, Refusal, SessionId, SessionRequest, codes,
-    dialect::{Negotiated, RESPONSE_HEADER_02, RESPONSE_VALUE_02, negotiate},
+    dialect::{Negotiated, RESPONSE_HEADER_02, RESPONSE_VALUE_02, impossible, negotiate},
     protocols::{self, Form},
     session::{Session, State},
 };
@@ -37,6 +37,11 @@ impl Sessions {
     }
 
     pub(super) fn on_settings<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+        if let Some(reason) = h3.peer_settings().and_then(|peer| impossible(peer, self.side)) {
+            // §3.1, and §5.6.2 for what no number of streams can be. Who asks for a session hears why there is none.
+            t.close(code::H3_SETTINGS_ERROR, reason.to_string().as_bytes());
+            return self.ask(h3, t);
+        }
         self.agree(h3, t);
         self.ask(h3, t);
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
@@ -81,8 +86,10 @@ impl Sessions {
     /// `PRIORITY_UPDATE` for a CONNECT stream, which HTTP/3 has ranked itself. It comes after SETTINGS, on one stream with
     /// them: the application has heard of the session before, or never does.
     pub(super) fn on_priority(&mut self, id: SessionId, priority: Priority) {
-        let known = |session: &&Session| matches!(session.state, State::Asked | State::Open);
-        if self.sessions.get(&id).filter(known).is_some() {
+        let known = |session: &&mut Session| matches!(session.state, State::Asked | State::Open);
+        if let Some(session) = self.sessions.get_mut(&id).filter(known)
+            && session.ranked.replace(priority).is_none()
+        {
             self.events.push_back(Event::Ranked { session: id, priority });
         }
     }

@@ -1,9 +1,11 @@
 //! Streams of sessions (§4.2, §4.3, §4.4): opening, reading, writing, resets.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use h3_core::{Connection, Transport};
 use quic_core::{
-    Dir, StreamId,
+    Dir, Side, StreamId,
     error::call::{Read, ReadError, WriteError},
 };
 
@@ -16,9 +18,13 @@ use crate::{
     session::{Receiving, Sending, WtStream},
 };
 
+/// What a stream of this side earns its peer, as bytes: as much as one capsule costs.
+const STREAM_WORTH: u64 = 1024;
+
 impl Sessions {
     /// Opens a stream of an established session; `None`: no credit now, of the session or of QUIC: `StreamsAvailable`
-    /// follows. The peer does not see the stream before something is written or flushed.
+    /// follows. The peer does not see the stream before something is written or
+    /// [flushed](Self::flush_preface): a user that is to be told of an empty stream flushes at once.
     pub fn open<T: Transport>(
         &mut self,
         session: SessionId,
@@ -37,6 +43,8 @@ impl Sessions {
         let Some(stream) = t.open(dir) else { return Ok(None) };
         if let Some(flow) = &mut entry.flow {
             flow.send.charge(limited, 1);
+            // Its end may bring a capsule that grants another one.
+            self.idle.earn(STREAM_WORTH);
         }
         t.set_tag(stream, TAG);
         let header = preface.len() as u64;
@@ -201,14 +209,21 @@ impl Sessions {
         t.set_tag(stream, TAG);
         match self.fate(session, h3) {
             Fate::Deliver => self.attach(stream, session, t),
+            // No request can be on its way on a stream that the client may not open.
+            Fate::Wait if session.0.index() >= t.stream_limit(Side::Client, Dir::Bidi) => {
+                refuse_stream(stream, WT_SESSION_GONE, t);
+            }
             Fate::Wait if self.early.keep_stream(session, stream) => {}
             // §4.6: over the bound.
             Fate::Wait => self.refuse_counted(stream, session, t),
             // No session will ever be there.
             Fate::Plain => refuse_stream(stream, WT_BUFFERED_STREAM_REJECTED, t),
             Fate::Gone => {
-                // It may be this end that closed, and the peer that does not know it yet: see `hold_streams`.
-                t.hold_back(stream, session.0);
+                // It may be this end that closed, and the peer that does not know it yet: see `hold_streams`. A stream
+                // that names another one that is no session's, or itself, waits for nothing.
+                if self.sessions.contains_key(&session) {
+                    t.hold_back(stream, session.0);
+                }
                 refuse_stream(stream, WT_SESSION_GONE, t);
             }
         }
@@ -272,6 +287,14 @@ impl Sessions {
         waited.streams.iter().for_each(|early| refuse_stream(early.stream, code, t));
     }
 
+    /// GOAWAY said that no request from this ID on will be taken (RFC 9114 §5.2): what waits for them is refused.
+    pub(super) fn drop_early_from<T: Transport>(&mut self, first: u64, t: &mut T) {
+        let Some(first) = StreamId::from_value(first) else { return };
+        for early in self.early.take_from(SessionId(first)) {
+            refuse_stream(early.stream, WT_SESSION_GONE, t);
+        }
+    }
+
     /// This end closes the session: the peer is to hear of that, and why, before it hears that the streams are gone.
     /// Chromium can lose the code and the reason else.
     pub(super) fn hold_streams<T: Transport>(&self, session: SessionId, t: &mut T) {
@@ -280,8 +303,8 @@ impl Sessions {
         }
     }
 
-    /// The session is over (§6): its streams go. After a clean close by the peer, those that the peer had ended stay
-    /// readable: their data is whole.
+    /// The session is over (§6): its streams go. After a clean close by the peer, those that are whole stay readable. Where
+    /// bytes are missing before the end, nobody would wait for them: the peer has given up what it had not got across.
     pub(super) fn end_streams<T: Transport>(&mut self, session: SessionId, clean: bool, t: &mut T) {
         let streams: Vec<StreamId> = self
             .streams
@@ -291,7 +314,7 @@ impl Sessions {
             .collect();
         for stream in streams {
             self.reset_with(stream, WT_SESSION_GONE, t);
-            if !(clean && t.final_size(stream).is_some()) {
+            if !(clean && t.is_whole(stream)) {
                 let _ = t.stop_sending(stream, WT_SESSION_GONE);
                 self.end_receiving(stream);
             }
@@ -370,6 +393,7 @@ impl Sessions {
             return;
         }
         let Some(entry) = self.streams.remove(&stream) else { return };
+        slim(&mut self.streams);
         if stream.initiator() == self.side {
             return;
         }
@@ -396,6 +420,13 @@ impl Sessions {
         } else {
             StreamError::SessionGone
         }
+    }
+}
+
+/// After a burst of streams the table is to be small again: at most eight times as large as what is in it.
+fn slim(streams: &mut HashMap<StreamId, WtStream>) {
+    if streams.capacity() > 64 && streams.len() < streams.capacity() / 8 {
+        streams.shrink_to(2 * streams.len());
     }
 }
 

@@ -1,6 +1,7 @@
 //! The H rows of the conformance table: what a hostile peer does and what it gets.
 
 use super::*;
+use crate::frame::{kind, put_varint_frame};
 
 pub(super) const DATA: &[u8] = &[0x00, 0x01, b'x'];
 
@@ -572,4 +573,119 @@ mod any_bytes {
             prop_assert_eq!(outcome(usize::MAX), outcome(1));
         }
     }
+}
+
+/// A hole in front of them, and all GOAWAY frames that a window holds are read at once. Two events are made of them, and what
+/// a burst took is given back.
+#[test]
+fn goaways_without_end_make_two_events() {
+    for side in BOTH {
+        let (mut rig, control) = Rig::ready(side, webtransport_settings());
+        let id = rig.request();
+        let first = rig.first_headers(&[]);
+        rig.push(id, &first);
+        let mark = Measure::start();
+        for burst in 0..4_u64 {
+            let mut bytes = Vec::new();
+            for n in 0..3_000 {
+                let goaway = 4 * (100_000 - 3_000 * burst - n);
+                put_varint_frame(kind::GOAWAY, goaway, &mut bytes);
+            }
+            rig.peer().push(control, &bytes);
+            rig.pair.deliver(usize::MAX);
+            let (end, _) = rig.pair.ends(side);
+            while let Some(event) = end.events.pop_front() {
+                rig.connection.on_event(&event, Timestamp::ORIGIN, end);
+            }
+            let events: Vec<_> = std::iter::from_fn(|| rig.connection.poll_event()).collect();
+            let newest = 4 * (100_000 - 3_000 * burst - 2_999);
+            assert!(
+                matches!(events[..], [Event::GoAway { .. }, Event::GoAway { id }] if id == newest),
+                "{events:?}"
+            );
+        }
+        assert!(mark.growth().abs() < 64 << 10 && mark.peak_growth() < 256 << 10, "{}", mark.peak_growth());
+        rig.assert_alive();
+    }
+}
+
+#[test]
+fn ranks_said_anew_make_one_event_for_each_request() {
+    let (mut rig, control) = Rig::ready(Side::Server, webtransport_settings());
+    let [one, other] = [0; 2].map(|_| rig.request());
+    for id in [one, other] {
+        rig.push(id, &get_with(&[]));
+    }
+    let mut bytes = Vec::new();
+    for n in 0..1_000_u64 {
+        let urgency = format!("u={}", n % 8);
+        let id = if n % 2 == 0 { one } else { other };
+        let mut payload = Vec::new();
+        quic_core::base::varint::put(&mut payload, id.value());
+        payload.extend_from_slice(urgency.as_bytes());
+        bytes.extend(frame(kind::PRIORITY_UPDATE_REQUEST, &payload));
+    }
+    rig.events.clear();
+    rig.push(control, &bytes);
+    let ranks: Vec<_> = rig
+        .events
+        .iter()
+        .map(|event| match event {
+            Event::PriorityUpdate { stream, priority } => (*stream, priority.urgency),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ranks, [(one, 6), (other, 7)]);
+}
+
+/// Frames that bring nothing: a burst and a rate of them are accepted, a flood ends the connection.
+#[test]
+fn a_flood_of_frames_that_bring_nothing_ends_the_connection() {
+    let unknown: &[u8] = &[0x21, 0];
+    for side in BOTH {
+        for way in 0..4 {
+            for (count, per_second, ends) in
+                [(16_000, u64::MAX, false), (20_000, u64::MAX, true), (100_000, 900, false)]
+            {
+                let (mut rig, control) = Rig::ready(side, webtransport_settings());
+                let id = rig.request();
+                let first = rig.first_headers(&[]);
+                rig.push(id, &first);
+                let mut goaway = Vec::new();
+                put_varint_frame(kind::GOAWAY, 400, &mut goaway);
+                let (stream, frame) = match way {
+                    0 => (control, unknown),
+                    1 => (control, &goaway[..]),
+                    2 => (id, unknown),
+                    // Empty content.
+                    _ => (id, &[0, 0][..]),
+                };
+                let mut left = count;
+                while left > 0 && rig.connection.failure().is_none() {
+                    let burst = left.min(per_second).min(1_000);
+                    rig.push(stream, &frame.repeat(burst as usize));
+                    left -= burst;
+                    if per_second < u64::MAX {
+                        rig.later(Duration::from_secs(1));
+                    }
+                }
+                if ends {
+                    rig.assert_failed(code::H3_EXCESSIVE_LOAD);
+                } else {
+                    rig.assert_alive();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_interim_responses_ends_the_connection() {
+    let (mut rig, _) = Rig::ready(Side::Client, webtransport_settings());
+    let id = rig.request();
+    let interim = headers(&[(":status", "103")]);
+    rig.push(id, &interim.repeat(1_000));
+    rig.assert_alive();
+    rig.push(id, &interim.repeat(100));
+    rig.assert_failed(code::H3_EXCESSIVE_LOAD);
 }

@@ -134,10 +134,31 @@ fn h07_content_lengths_that_are_malformed() {
     }
 }
 
-/// The length of what a GET would have brought: answers to HEAD, and 304, have no content (RFC 9110 §8.6).
+/// RFC 9114 §4.2: `te` is a field of requests, and only of their heads.
+#[test]
+fn h06_te_belongs_to_the_head_of_a_request() {
+    let te = ("te", "trailers");
+    malformed(Side::Client, &exactly(&[first(Side::Client), &[te]].concat()));
+    for side in BOTH {
+        let (mut rig, id) = on_request(side, |rig| [rig.first_headers(&[]), exactly(&[te])].concat());
+        rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
+    }
+    let (mut rig, id) = on_request(Side::Server, |_| exactly(&[first(Side::Server), &[te]].concat()));
+    rig.assert_alive();
+    // Nor is it sent there.
+    let mut head = ResponseHead::new(http::StatusCode::OK);
+    head.headers.insert("te", "trailers".parse().unwrap());
+    let sent = rig.connection.send_response(id, &head, false, &mut rig.pair.server);
+    assert_eq!(sent, Err(crate::SendError::Invalid(crate::StreamViolation::TeField)));
+}
+
+/// The length of what a GET would have brought: answers to HEAD, 204 and 304 have no content (RFC 9110 §8.6, RFC 9114
+/// §4.1.2).
 #[test]
 fn h07_lengths_without_content() {
-    for (method, status) in [(http::Method::HEAD, "200"), (http::Method::GET, "304")] {
+    for (method, status) in
+        [(http::Method::HEAD, "200"), (http::Method::GET, "204"), (http::Method::GET, "304")]
+    {
         let (mut rig, _) = rig(Side::Client);
         let head = RequestHead { method, ..request_head() };
         let id = rig.connection.send_request(&head, true, &mut rig.pair.client).unwrap();

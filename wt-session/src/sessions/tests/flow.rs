@@ -460,6 +460,28 @@ fn the_final_sizes_of_streams_that_were_given_up_count() {
     }
 }
 
+/// And it counts as it comes: a peer that goes on and says no final size uses the session's credit up all the same.
+#[test]
+fn what_comes_on_a_stopped_stream_counts_as_it_comes() {
+    for (size, open) in [(80, true), (81, false)] {
+        let flow = FlowControl { max_data: 100, max_data_ceiling: 100, ..small() };
+        let config = Config { flow_control: Some(flow), ..config_of(Dialect::Draft16) };
+        let mut rig = Rig::new(Side::Server, &config, Sessions::settings(&config));
+        rig.ask("webtransport-h3");
+        rig.establish();
+        let stream = rig.push_stream(Dir::Uni, id(0), &[1; 20]);
+        rig.run();
+        rig.node.sessions.stop(stream, 1, &mut rig.pair.server).unwrap();
+        rig.peer_end().push(stream, &vec![1; size]);
+        // The stop is on its way, and no reset answers it yet.
+        rig.pair.deliver(usize::MAX);
+        rig.node.pump(&mut rig.pair.server);
+        rig.node.flush(&mut rig.pair.server);
+        assert_eq!(rig.pair.server.final_size(stream), None);
+        assert_eq!(rig.node.sessions.is_open(id(0)), open);
+    }
+}
+
 #[test]
 fn early_streams_count_whether_kept_or_refused() {
     let config = Config {

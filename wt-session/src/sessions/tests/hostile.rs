@@ -541,3 +541,195 @@ fn goaway_below_the_request_refuses_it() {
     assert_eq!(rig.node.refusal(), Some(&crate::Refusal::GoingAway));
     rig.alive();
 }
+
+/// Streams that wait for a request which ends without one: whoever ends it tells, and they are refused at once.
+#[test]
+fn what_waits_for_a_session_that_can_never_be_is_refused_at_once() {
+    type Ending = fn(&mut Rig, StreamId);
+    let ends: [(&str, Ending); 10] = [
+        ("reset", |rig, stream| rig.peer_end().reset(stream, 0x10c, 0).unwrap()),
+        ("ended", |rig, stream| rig.peer_end().finish(stream).unwrap()),
+        ("reset inside its head", |rig, stream| {
+            rig.peer_end().push(stream, &[0x01, 20, 0, 0]);
+            rig.pair.deliver(usize::MAX);
+            rig.peer_end().reset(stream, 0x10c, 0).unwrap();
+        }),
+        ("ended without a head", |rig, stream| {
+            rig.peer_end().push(stream, &[0x21, 0]);
+            rig.peer_end().finish(stream).unwrap();
+        }),
+        ("malformed: no method", |rig, stream| rig.peer_end().push(stream, &[0x01, 3, 0, 0, 0xc1])),
+        ("too large", |rig, stream| rig.peer_end().push(stream, &[0x01, 0x80, 0x10, 0, 0])),
+        ("plain", |rig, stream| {
+            // GET https a.test /
+            let head = [&[0x01, 13, 0, 0, 0xd1, 0xd7, 0xc1, 0x50, 6][..], b"a.test"].concat();
+            rig.peer_end().push(stream, &head);
+        }),
+        ("of another kind", |rig, stream| {
+            rig.peer_end()
+                .push(stream, &preface(Dir::Bidi, SessionId(StreamId::new(Side::Client, Dir::Bidi, 50))));
+        }),
+        ("its own session", |rig, stream| {
+            rig.peer_end().push(stream, &preface(Dir::Bidi, SessionId(stream)));
+        }),
+        ("rejected by GOAWAY", |rig, _| {
+            let (Node { sessions, h3, .. }, end) = (&mut rig.node, &mut rig.pair.server);
+            sessions.go_away(h3, end);
+        }),
+    ];
+    for (way, end) in ends {
+        for early_end in [false, true] {
+            let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(Dialect::Draft16));
+            let request = rig.peer_end().open(Dir::Bidi).unwrap();
+            let goes_away = way == "rejected by GOAWAY";
+            if early_end {
+                end(&mut rig, request);
+                rig.run();
+            }
+            let dirs = [Dir::Uni, Dir::Bidi];
+            // A request whose stream is open when GOAWAY leaves is still taken.
+            let session = if goes_away { id(90) } else { SessionId(request) };
+            let streams: Vec<_> = (0..24).map(|n| rig.push_stream(dirs[n % 2], session, b"x")).collect();
+            if !early_end {
+                rig.run();
+                assert_eq!(rig.node.sessions.early().0, 24, "{way}");
+                end(&mut rig, request);
+            }
+            rig.run();
+            assert_eq!(rig.pair.server.closed, None, "{way}");
+            let kept = usize::from(way == "of another kind");
+            assert_eq!(rig.node.sessions.early().0, kept, "{way} {early_end}");
+            for stream in streams {
+                let code = rig.peer_end().stop_received(stream);
+                let expected = if way == "plain" { crate::codes::WT_BUFFERED_STREAM_REJECTED } else { GONE };
+                assert_eq!(code, Some(expected), "{way} {early_end}");
+                if stream.dir() == Dir::Bidi {
+                    assert_eq!(rig.peer_end().reset_received(stream), Some(expected), "{way} {early_end}");
+                }
+            }
+            if goes_away {
+                continue;
+            }
+            // An honest session's early streams find room.
+            let session = SessionId(rig.peer_end().open(Dir::Bidi).unwrap());
+            for _ in kept..24 {
+                rig.push_stream(Dir::Uni, session, b"x");
+            }
+            rig.run();
+            assert_eq!(rig.node.sessions.early().0, 24, "{way}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_names_a_request_beyond_the_limit_waits_for_nothing() {
+    let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(Dialect::Draft16));
+    let [last, beyond] = [99, 100].map(|index| rig.push_stream(Dir::Uni, id(index), b"x"));
+    rig.run();
+    assert_eq!(rig.node.sessions.early().0, 1);
+    assert_eq!(
+        (rig.peer_end().stop_received(last), rig.peer_end().stop_received(beyond)),
+        (None, Some(GONE))
+    );
+}
+
+/// The peer ended a stream and closed the session, and bytes of the stream are missing: nobody waits for them.
+#[test]
+fn a_hole_does_not_outlive_the_session() {
+    for side in BOTH {
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        let [whole, torn] = [0; 2].map(|_| rig.push_stream(Dir::Uni, id(0), b"data"));
+        for stream in [whole, torn] {
+            rig.peer_end().finish(stream).unwrap();
+        }
+        rig.run();
+        rig.pair.ends(side).0.holes.insert(torn);
+        rig.send(&close_capsule(1, b""));
+        rig.fin();
+        rig.run();
+        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo { code: 1, reason: String::new() })));
+        assert_eq!(rig.node.sessions.open_streams(), 1);
+        let end = rig.pair.ends(side).0;
+        assert_eq!(rig.node.read_all(torn, end).1, Err(StreamError::SessionGone));
+        assert_eq!(rig.node.read_all(whole, end), (b"data".to_vec(), Ok(Read::Finished)));
+        assert_eq!(rig.node.sessions.open_streams(), 0);
+    }
+}
+
+/// A peer that gives no credit for the close of a session: what waits for the close to arrive does not wait for ever.
+#[test]
+fn a_close_that_never_leaves_is_given_up() {
+    for side in BOTH {
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        let stream = rig.push_stream(Dir::Bidi, id(0), b"data");
+        rig.run();
+        let (end, _) = rig.pair.ends(side);
+        end.window = 0;
+        let Node { sessions, h3, .. } = &mut rig.node;
+        sessions.give_up(id(0), h3, end);
+        assert!(sessions.is_open(id(0)), "an open session is not given up");
+        sessions.close(id(0), CloseInfo { code: 1, reason: "end".into() }, h3, end);
+        rig.run();
+        assert_eq!(
+            (rig.peer_end().reset_received(stream), rig.peer_end().stop_received(stream)),
+            (None, None)
+        );
+        let (end, _) = rig.pair.ends(side);
+        let Node { sessions, h3, .. } = &mut rig.node;
+        sessions.give_up(id(0), h3, end);
+        sessions.give_up(id(0), h3, end);
+        rig.run();
+        rig.assert_reset(id(0).0, GONE);
+        rig.assert_reset(stream, GONE);
+        assert!(rig.node.sessions.sessions.is_empty());
+        assert_eq!(names(&rig.node.events).iter().filter(|name| **name == "finished").count(), 1);
+    }
+}
+
+/// Capsules that bring nothing: those that nobody knows, empty datagrams, limits that rise by one.
+#[test]
+fn a_flood_of_capsules_that_bring_nothing_ends_the_connection() {
+    const WT_MAX_DATA: u64 = 0x190b_4d3d;
+    for side in BOTH {
+        for way in 0..4 {
+            for (count, ends) in [(16_000, false), (20_000, true)] {
+                let flow =
+                    Config { flow_control: Some(FlowControl::default()), ..config_of(Dialect::Draft16) };
+                let mut rig = Rig::new(side, &flow, Sessions::settings(&flow));
+                match side {
+                    Side::Client => rig.connect(),
+                    Side::Server => drop(rig.ask(Dialect::Draft16.token())),
+                }
+                rig.establish();
+                let mut value = 1 << 29;
+                for _ in 0..count / 100 {
+                    let mut bytes = Vec::new();
+                    for _ in 0..100 {
+                        value += 1;
+                        bytes.extend(match way {
+                            0 => capsule(0x21, b""),
+                            1 => capsule(0, b""),
+                            2 => capsule(DRAIN, b""),
+                            _ => {
+                                let mut limit = Vec::new();
+                                varint::put(&mut limit, value);
+                                capsule(WT_MAX_DATA, &limit)
+                            }
+                        });
+                    }
+                    if rig.node.h3.failure().is_some() {
+                        break;
+                    }
+                    rig.send(&bytes);
+                    rig.run();
+                    rig.node.events.retain(|event| !matches!(event, Event::Datagram { .. }));
+                }
+                if ends {
+                    assert_connection_closed(&mut rig, 0x107);
+                } else {
+                    assert!(rig.node.sessions.is_open(id(0)), "{side:?} {way}");
+                }
+            }
+        }
+    }
+}

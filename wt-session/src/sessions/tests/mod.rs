@@ -1,6 +1,7 @@
 //! Sessions over the in-memory transport. `Duo` sets two ends against each other, `Rig` one end against a peer whose
 //! HTTP/3 is real and whose WebTransport the test plays by hand. Names carry the rows of the conformance plan.
 
+mod bursts;
 mod exchange;
 mod flow;
 mod flow_drawn;

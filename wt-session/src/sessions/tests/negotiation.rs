@@ -85,6 +85,27 @@ fn a_setting_above_one_ends_the_connection() {
     assert_eq!(rig.pair.client.closed.as_ref().map(|(code, _)| *code), Some(0x109));
 }
 
+/// As it arrives: whether a session is asked for or not.
+#[test]
+fn settings_that_cannot_be_end_the_connection_at_once() {
+    type Change = fn(&mut Settings);
+    let changes: [(Change, [bool; 2]); 3] = [
+        // §3.1 says so of clients; what clients send under this name is not defined.
+        (|settings| settings.wt_enabled = 2, [true, false]),
+        (|settings| settings.wt_initial_max_streams_uni = (1 << 60) + 1, [true, true]),
+        (|settings| settings.wt_initial_max_streams_bidi = varint::MAX, [true, true]),
+    ];
+    for (change, ends) in changes {
+        for (side, ends) in [Side::Client, Side::Server].into_iter().zip(ends) {
+            let mut settings = settings_of(Dialect::Draft16);
+            change(&mut settings);
+            let rig = Rig::new(side, &Config::default(), settings);
+            let closed = if side.is_client() { &rig.pair.client.closed } else { &rig.pair.server.closed };
+            assert_eq!(closed.as_ref().map(|(code, _)| *code), ends.then_some(0x109), "{side:?}");
+        }
+    }
+}
+
 #[test]
 fn w17_what_a_client_may_lack_and_may_not() {
     let (normal, strict) = (Config::default(), Config { strict: true, ..Config::default() });

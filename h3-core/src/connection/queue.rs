@@ -1,0 +1,98 @@
+//! The events that wait for the layer above.
+//!
+//! Of what says a current value there is one event at most, with the newest, and of GOAWAY two: a peer can say it as often
+//! as its credit lasts. The rest happens once to a stream, or is counted where it comes from. What a burst took is given back.
+
+use std::collections::{HashMap, VecDeque};
+
+use quic_core::{Priority, StreamId};
+
+use super::event::Event;
+
+/// Events that may stay allocated while none waits.
+const KEPT: usize = 32;
+/// A server goes away in two steps (RFC 9114 §5.2).
+const GOAWAYS: usize = 2;
+
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    queue: VecDeque<Event>,
+    /// How many GOAWAYs are queued, and what the newest says, which is told by the last of them.
+    goaways: usize,
+    goaway: u64,
+    /// The newest rank of each request of which a change is queued.
+    ranks: HashMap<StreamId, Priority>,
+}
+
+impl Events {
+    pub(super) fn push_back(&mut self, event: Event) {
+        let queued = match &event {
+            Event::GoAway { id } => {
+                self.goaway = *id;
+                let full = self.goaways == GOAWAYS;
+                self.goaways += usize::from(!full);
+                full
+            }
+            Event::PriorityUpdate { stream, priority } => self.ranks.insert(*stream, *priority).is_some(),
+            _ => false,
+        };
+        if !queued {
+            self.queue.push_back(event);
+        }
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Event> {
+        let mut event = self.queue.pop_front();
+        match &mut event {
+            Some(Event::GoAway { id }) => {
+                self.goaways -= 1;
+                if self.goaways == 0 {
+                    *id = self.goaway;
+                }
+            }
+            Some(Event::PriorityUpdate { stream, priority }) => {
+                *priority = self.ranks.remove(stream).unwrap_or(*priority);
+            }
+            Some(_) => {}
+            None if self.queue.capacity() > KEPT || self.ranks.capacity() > KEPT => *self = Self::default(),
+            None => {}
+        }
+        event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quic_core::{Dir, Side};
+
+    use super::*;
+
+    #[test]
+    fn of_what_has_a_current_value_one_event_waits() {
+        let mut events = Events::default();
+        let stream = |index| StreamId::new(Side::Client, Dir::Bidi, index);
+        for n in 0..1000_u64 {
+            events.push_back(Event::GoAway { id: 4000 - 4 * n });
+            let priority = Priority { urgency: (n % 8) as u8, ..Priority::default() };
+            events.push_back(Event::PriorityUpdate { stream: stream(n % 2), priority });
+        }
+        events.push_back(Event::Data { stream: stream(0) });
+        assert!(matches!(events.pop_front(), Some(Event::GoAway { id: 4000 })));
+        let urgency = |event| match event {
+            Some(Event::PriorityUpdate { stream, priority }) => (stream.index(), priority.urgency),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(urgency(events.pop_front()), (0, 6));
+        assert!(matches!(events.pop_front(), Some(Event::GoAway { id: 4 })));
+        assert_eq!(urgency(events.pop_front()), (1, 7));
+        assert!(matches!(events.pop_front(), Some(Event::Data { .. })));
+        assert!(events.pop_front().is_none());
+        // Told again when it changes again; and a burst leaves nothing behind.
+        for index in 0..1000 {
+            events.push_back(Event::Data { stream: stream(index) });
+        }
+        events.push_back(Event::GoAway { id: 0 });
+        while events.pop_front().is_some() {}
+        assert_eq!(events.queue.capacity(), 0);
+    }
+}
