@@ -46,5 +46,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     transport.close(CloseInfo::default());
     transport.closed().await?;
+    wt_api::wait_idle().await;
     Ok(())
 }

@@ -43,5 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("ready, {draft} ({why})");
     }
     transport.close(CloseInfo { close_code: 0, reason: "done".to_owned() });
-    Ok(report_end(&transport).await.map(drop)?)
+    let end = report_end(&transport).await;
+    wt_api::wait_idle().await;
+    Ok(end.map(drop)?)
 }

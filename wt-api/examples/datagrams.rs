@@ -46,5 +46,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{} of {} came back: {received:?}", received.len(), payloads.len());
     transport.close(CloseInfo::default());
     transport.closed().await?;
+    wt_api::wait_idle().await;
     Ok(())
 }

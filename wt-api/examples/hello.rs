@@ -50,5 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", ask(&session, "hello").await?);
     session.close(CloseInfo::default());
     session.closed().await?;
+    // The last words are on their way yet.
+    wt_api::wait_idle().await;
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -23,10 +23,10 @@ use wt_session::ConnectRequest;
 use crate::{
     driver::{ClientJob, Connect, Inbox, SessionJob, Shard, ShardCommand},
     error::{ConnectOptionsError, ErrorCause, WebTransportError},
-    mailbox::{SessionBox, ShardBox, Waiters, lock},
+    mailbox::{Place, SessionBox, SessionQueue, ShardBox, Waited, Waiters, lock, wait},
     options::{Target, Trust, WebTransportOptions, check_headers, protocol_offer},
     pool::{self, Maker, PoolKey, Pooled},
-    runtime::{self, RuntimeHandle},
+    runtime::{self, MissingDriver, Presence, RuntimeHandle},
     session::WebTransport,
     socket::{KERNEL_BUFFER, fit, wildcard_for},
     tls,
@@ -76,7 +76,7 @@ impl Race {
     }
 
     /// True: won. False: as many attempts as given have failed.
-    fn poll_outcome(&self, cx: &std::task::Context<'_>, attempts: usize) -> Poll<bool> {
+    fn poll_outcome(&self, cx: &Context<'_>, place: &mut Place, attempts: usize) -> Poll<bool> {
         let mut state = lock(&self.state);
         if state.won.is_some() {
             return Poll::Ready(true);
@@ -84,7 +84,7 @@ impl Race {
         if state.failures.len() >= attempts {
             return Poll::Ready(false);
         }
-        state.waiters.add(cx);
+        state.waiters.add(place, cx);
         Poll::Pending
     }
 
@@ -110,6 +110,15 @@ impl Race {
             _ => 0,
         };
         state.failures.iter().map(|(_, cause)| cause).min_by_key(|cause| rank(cause)).cloned()
+    }
+}
+
+impl Waited for Race {
+    type Queue = ();
+
+    fn leave(&self, (): (), place: &mut Place) {
+        let gone = lock(&self.state).waiters.leave(place);
+        drop(gone);
     }
 }
 
@@ -171,6 +180,11 @@ impl Connector {
         })
     }
 
+    /// Whether the runtime can do what it takes.
+    fn check(&self) -> Result<(), ErrorCause> {
+        self.runtime.check().map_err(|MissingDriver(missing)| ErrorCause::RuntimeDriver { missing })
+    }
+
     /// Resolves, then races the addresses. Returns when an attempt has won.
     async fn race(&self, attempts: &Attempts) -> Result<(), ErrorCause> {
         let Attempts { race, inboxes, .. } = attempts;
@@ -178,7 +192,9 @@ impl Connector {
         let unresolved =
             |message: String| ErrorCause::NameResolution { host: host.clone(), message: message.into() };
         let found = self.runtime.resolve(host, *port).await.map_err(|error| unresolved(error.to_string()))?;
-        let addresses = interleave(&found);
+        // An IPv4 address written as an IPv6 one is reached by IPv4 (RFC 4291 §2.5.5.2).
+        let plain = |found: &SocketAddr| SocketAddr::new(found.ip().to_canonical(), found.port());
+        let addresses = interleave(&found.iter().map(plain).collect::<Vec<_>>());
         if addresses.is_empty() {
             return Err(unresolved("the name has no address".to_owned()));
         }
@@ -188,7 +204,7 @@ impl Connector {
                 Err(error) => race.fail(*address, ErrorCause::Socket(Arc::new(error))),
             }
             let attempts = position + 1;
-            let outcome = poll_fn(|cx| race.poll_outcome(cx, attempts));
+            let outcome = wait(&**race, (), |race, cx, place| race.poll_outcome(cx, place, attempts));
             let won = if attempts == addresses.len() {
                 Some(outcome.await)
             } else {
@@ -248,6 +264,7 @@ impl Connector {
         deadline: Timestamp,
         established: impl Future<Output = ()>,
     ) -> Result<(), ErrorCause> {
+        self.check()?;
         let mut attempts = Attempts::default();
         let work = async {
             self.race(&attempts).await?;
@@ -271,7 +288,7 @@ impl Connector {
 }
 
 /// The output of `work`, or `None` if `limit` is over first.
-async fn first_of<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>) -> Option<T> {
+pub(crate) async fn first_of<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>) -> Option<T> {
     let (mut work, mut limit) = (pin!(work), pin!(limit));
     poll_fn(|cx| {
         if let Poll::Ready(output) = work.as_mut().poll(cx) {
@@ -335,8 +352,10 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
     })?;
     let session = Arc::clone(&shared);
     let key = options.allow_pooling.then(|| pool_key(&connector, &options));
+    let connecting = Connecting { session: Arc::clone(&shared), _presence: runtime.tally().enter() };
     runtime.spawn(Box::pin(async move {
-        let gone = poll_fn(|cx| session.poll_abandoned(cx));
+        let _connecting = connecting;
+        let gone = wait(&*session, SessionQueue::State, SessionBox::poll_abandoned);
         let outcome = match key {
             Some(key) => first_of(connector.share(&session, &key), gone).await,
             None => first_of(connector.run(ready(&session)), gone).await,
@@ -352,9 +371,24 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
     Ok(WebTransport::from_parts(shared, Arc::new(options.headers), in_force, pooled))
 }
 
+/// A session that a task connects.
+struct Connecting {
+    session: Arc<SessionBox>,
+    _presence: Presence,
+}
+
+impl Drop for Connecting {
+    /// The task is done; or it ended with its runtime, or by a panic, and nobody else would tell.
+    fn drop(&mut self) {
+        if self.session.established().is_none() && !self.session.is_over() {
+            self.session.set_end(Err(WebTransportError::session(ErrorCause::RuntimeGone)));
+        }
+    }
+}
+
 /// Waits until the session is established, or is known not to be.
 async fn ready(session: &Arc<SessionBox>) {
-    poll_fn(|cx| session.poll_ready(cx).map(drop)).await;
+    let _ = wait(&**session, SessionQueue::State, SessionBox::poll_ready).await;
 }
 
 /// What has to agree for sessions to share a connection. Whatever the options say about the connection is in it.
@@ -379,11 +413,12 @@ fn pool_key(connector: &Connector, options: &WebTransportOptions) -> PoolKey {
 impl Connector {
     /// Finds a connection for a session that may share one, or makes one that others may share.
     async fn share(&self, session: &Arc<SessionBox>, key: &PoolKey) -> Result<(), ErrorCause> {
+        self.check()?;
         let deadline = self.runtime.now() + self.timeout;
         let mut tried = Vec::new();
         loop {
             let (pooled, new) = pool::find(key, &tried);
-            let handed_back = poll_fn(|cx| session.poll_handed_back(cx));
+            let handed_back = wait(&**session, SessionQueue::State, SessionBox::poll_handed_back);
             let again = if new {
                 let _maker = Maker(&pooled);
                 match first_of(self.pooled(&pooled).run_until(deadline, ready(session)), handed_back).await {

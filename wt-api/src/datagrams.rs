@@ -1,7 +1,6 @@
 //! Datagrams as the application sees them.
 
 use std::{
-    future::poll_fn,
     num::NonZeroU32,
     pin::Pin,
     sync::Arc,
@@ -14,7 +13,7 @@ use futures_core::Stream;
 
 use crate::{
     error::{DatagramError, ErrorCause, WebTransportError},
-    mailbox::{Rank, SessionBox},
+    mailbox::{Rank, SessionBox, SessionQueue, Waiter, wait},
     session::Guard,
     streams::SendGroup,
 };
@@ -51,7 +50,10 @@ fn shown(count: usize) -> NonZeroU32 {
 impl Datagrams {
     pub(crate) fn new(shared: &Arc<SessionBox>, guard: &Arc<Guard>) -> Self {
         Self {
-            readable: DatagramsReadable { shared: Arc::clone(shared), _guard: Arc::clone(guard) },
+            readable: DatagramsReadable {
+                waiter: Waiter::new(Arc::clone(shared), SessionQueue::DatagramReaders),
+                _guard: Arc::clone(guard),
+            },
             writable: DatagramsWritable {
                 shared: Arc::clone(shared),
                 guard: Arc::clone(guard),
@@ -99,7 +101,8 @@ impl Datagrams {
     /// Tells each change of [`max_datagram_size`](Self::max_datagram_size), which the path's MTU makes.
     #[must_use]
     pub fn watch_max_datagram_size(&self) -> MaxDatagramSize {
-        MaxDatagramSize { shared: Arc::clone(self.shared()), known: self.max_datagram_size() }
+        let waiter = Waiter::new(Arc::clone(self.shared()), SessionQueue::Size);
+        MaxDatagramSize { waiter, known: self.max_datagram_size() }
     }
 
     /// How long a received datagram waits for [`recv`](DatagramsReadable::recv) before it is dropped (W3C
@@ -156,7 +159,8 @@ impl Datagrams {
 /// 512 KiB, wait; the oldest make room.
 #[derive(Debug)]
 pub struct DatagramsReadable {
-    shared: Arc<SessionBox>,
+    /// Waits while it is polled as a stream.
+    waiter: Waiter<Arc<SessionBox>>,
     _guard: Arc<Guard>,
 }
 
@@ -166,7 +170,7 @@ impl DatagramsReadable {
     /// # Errors
     /// The session is gone, and all that came was taken.
     pub async fn recv(&mut self) -> Result<Bytes, WebTransportError> {
-        poll_fn(|cx| self.shared.poll_datagram(cx)).await
+        wait(&**self.waiter.of(), SessionQueue::DatagramReaders, SessionBox::poll_datagram).await
     }
 
     /// Copies the next datagram to the front of `buffer`; its size. Cancel safe.
@@ -175,7 +179,10 @@ impl DatagramsReadable {
     /// [`DatagramError::BufferTooSmall`] tells the size that is needed, and the datagram stays; or as
     /// [`recv`](Self::recv).
     pub async fn recv_into(&mut self, buffer: &mut [u8]) -> Result<usize, DatagramError> {
-        let size = poll_fn(|cx| self.shared.poll_datagram_into(cx, buffer)).await?;
+        let size = wait(&**self.waiter.of(), SessionQueue::DatagramReaders, |shared, cx, place| {
+            shared.poll_datagram_into(cx, place, buffer)
+        })
+        .await?;
         size.map_err(|needed| DatagramError::BufferTooSmall { needed })
     }
 
@@ -184,7 +191,7 @@ impl DatagramsReadable {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn try_recv(&mut self) -> Result<Option<Bytes>, WebTransportError> {
-        self.shared.try_datagram()
+        self.waiter.of().try_datagram()
     }
 }
 
@@ -192,8 +199,8 @@ impl Stream for DatagramsReadable {
     type Item = Bytes;
 
     /// Ends with the session; [`WebTransport::closed`](crate::WebTransport::closed) tells how.
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.shared.poll_datagram(cx).map(Result::ok)
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.waiter.poll(|shared, place| shared.poll_datagram(cx, place)).map(Result::ok)
     }
 }
 
@@ -278,9 +285,12 @@ impl DatagramsWritable {
     /// # Errors
     /// Larger than [`max_datagram_size`](Self::max_datagram_size), or the session is gone.
     pub async fn send(&self, data: Bytes) -> Result<(), DatagramError> {
-        poll_fn(|cx| self.shared.poll_ready(cx)).await?;
+        wait(&*self.shared, SessionQueue::State, SessionBox::poll_ready).await?;
         self.check(&data)?;
-        Ok(poll_fn(|cx| self.shared.poll_send_datagram(Some(cx), &data, self.rank)).await?)
+        let sent = wait(&*self.shared, SessionQueue::DatagramWriters, |shared, cx, place| {
+            shared.poll_send_datagram(Some((cx, place)), &data, self.rank)
+        });
+        Ok(sent.await?)
     }
 
     /// Queues a datagram without waiting.
@@ -303,7 +313,8 @@ impl DatagramsWritable {
 /// The changes of the largest datagram, made by [`Datagrams::watch_max_datagram_size`]. It does not keep the session open.
 #[derive(Debug)]
 pub struct MaxDatagramSize {
-    shared: Arc<SessionBox>,
+    /// Waits while it is polled as a stream.
+    waiter: Waiter<Arc<SessionBox>>,
     known: usize,
 }
 
@@ -317,11 +328,18 @@ impl MaxDatagramSize {
     /// Waits until it is another one, which may be at once; `None` once the session is over. Changes that come together
     /// are told as one. Cancel safe.
     pub async fn changed(&mut self) -> Option<usize> {
-        poll_fn(|cx| self.poll_changed(cx)).await
+        let known = self.known;
+        let changed = wait(&**self.waiter.of(), SessionQueue::Size, |shared, cx, place| {
+            shared.poll_max_datagram_size(cx, place, known)
+        });
+        let size = changed.await;
+        self.known = size.unwrap_or(known);
+        size
     }
 
     fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<Option<usize>> {
-        let polled = self.shared.poll_max_datagram_size(cx, self.known);
+        let known = self.known;
+        let polled = self.waiter.poll(|shared, place| shared.poll_max_datagram_size(cx, place, known));
         if let Poll::Ready(Some(size)) = polled {
             self.known = size;
         }

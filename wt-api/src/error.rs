@@ -196,6 +196,17 @@ pub enum ErrorCause {
     /// The session is closed, by whichever side.
     #[error("the session is closed; await closed() for its code and reason, and connect again for a new one")]
     SessionClosed,
+    /// The runtime that the session was made on has shut down, or the task that served its connection ended by a panic.
+    #[error(
+        "the runtime that the session was made on is gone; keep the runtime for as long as its sessions, and make new ones on a runtime that runs"
+    )]
+    RuntimeGone,
+    /// The runtime that the session was made on lacks a driver.
+    #[error("the tokio runtime has no {missing} driver; build it with enable_all(), or under #[tokio::main]")]
+    RuntimeDriver {
+        /// What is missing: "time" or "I/O".
+        missing: &'static str,
+    },
     /// The server's handle was dropped or shut down.
     #[error("the server shut down")]
     ServerShutdown,
@@ -410,6 +421,12 @@ pub enum ServerError {
     /// Called outside an async runtime.
     #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]
     NoRuntime,
+    /// The runtime around the call lacks a driver.
+    #[error("the tokio runtime has no {missing} driver; build it with enable_all(), or under #[tokio::main]")]
+    RuntimeDriver {
+        /// What is missing: "time" or "I/O".
+        missing: &'static str,
+    },
     /// The TLS configuration cannot be used.
     #[error("the TLS configuration cannot be used: {0}")]
     Tls(String),

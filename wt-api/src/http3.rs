@@ -6,10 +6,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
 
 use crate::{
-    client::Connector,
+    client::{Connector, first_of},
     driver::{ClientJob, GetJob},
     error::{ConnectOptionsError, ErrorCause, WebTransportError},
-    mailbox::RecvBox,
     options::WebTransportOptions,
     streams::ReceiveStream,
 };
@@ -30,7 +29,8 @@ pub struct HttpResponse {
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Arc<RecvBox>,
+    /// Not taken, the rest is not wanted.
+    pub(crate) body: ReceiveStream,
 }
 
 /// Why a request failed.
@@ -60,22 +60,34 @@ pub enum HttpError {
 /// As [`WebTransport::new`](crate::WebTransport::new) and [`ready`](crate::WebTransport::ready); redirects are responses
 /// like others.
 pub async fn get(url: &str, options: WebTransportOptions) -> Result<HttpResponse, HttpError> {
-    let (reply, mut answer) = oneshot::channel();
+    let (reply, answer) = oneshot::channel();
     let connector = Connector::new(url, &options, |target| {
         let mut head = h3_core::RequestHead::new(Method::GET, target.authority.clone(), target.path.clone());
         head.headers.clone_from(&options.headers);
         head.headers.entry("user-agent").or_insert(HeaderValue::from_static("weft"));
         ClientJob::Get(Arc::new(GetJob { head, reply: Mutex::new(Some(reply)) }))
     })?;
+    let runtime = Arc::clone(&connector.runtime);
+    let (mut asker, outcome) = oneshot::channel();
+    // On the runtime that it was made on: if that goes, the caller hears of it on whichever it waits.
+    runtime.spawn(Box::pin(async move {
+        let exchange = exchange(connector, answer);
+        if let Some(result) = first_of(exchange, asker.closed()).await {
+            drop(asker.send(result));
+        }
+    }));
+    let gone = |_| WebTransportError::session(ErrorCause::RuntimeGone);
+    let Head { status, headers, body } = outcome.await.map_err(gone)??;
+    Ok(HttpResponse { status, headers, body })
+}
+
+type Answer = oneshot::Receiver<Result<Head, WebTransportError>>;
+
+async fn exchange(connector: Connector, answer: Answer) -> Result<Head, WebTransportError> {
     let mut received = None;
-    connector
-        .run(async {
-            received = (&mut answer).await.ok();
-        })
-        .await
-        .map_err(WebTransportError::session)?;
+    let answered = async { received = answer.await.ok() };
+    connector.run(answered).await.map_err(WebTransportError::session)?;
     let lost =
         || WebTransportError::session(ErrorCause::Http("the connection ended without a response".into()));
-    let Head { status, headers, body } = received.ok_or_else(lost)??;
-    Ok(HttpResponse { status, headers, body: ReceiveStream::new(body, None) })
+    received.ok_or_else(lost)?
 }

@@ -42,6 +42,7 @@ pub mod testing;
 mod tls;
 #[doc(hidden)]
 pub mod udp;
+mod waiters;
 
 pub use datagrams::{
     Datagrams, DatagramsReadable, DatagramsWritable, DatagramsWritableOptions, MaxDatagramSize,
@@ -52,6 +53,7 @@ pub use error::{
 };
 pub use options::{CertificateHash, CongestionControl, DangerousOptions, InvalidHash, WebTransportOptions};
 pub use quic_core::{AddressLimits, TransportConfig};
+pub use runtime::wait_idle;
 pub use server::{AcceptOptions, Body, HttpRequest, HttpResponse, Request, Server, ServerBuilder};
 pub use session::{CloseInfo, Reliability, WebTransport};
 pub use stats::{DatagramStats, ReceiveStreamStats, SendStreamStats, WebTransportStats};

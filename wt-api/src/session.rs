@@ -1,6 +1,6 @@
 //! The session as the application sees it: W3C's `WebTransport`, for both roles.
 
-use std::{fmt, future::poll_fn, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use http::HeaderMap;
 use quic_core::Dir;
@@ -10,7 +10,7 @@ use crate::{
     client,
     datagrams::Datagrams,
     error::{ConnectOptionsError, ErrorCause, ExportError, WebTransportError},
-    mailbox::{Command, Opened, Rank, SessionBox},
+    mailbox::{Command, NewStream, Rank, SessionBox, SessionQueue, wait},
     options::{CongestionControl, WebTransportOptions},
     stats::WebTransportStats,
     streams::{
@@ -118,7 +118,7 @@ impl WebTransport {
     /// # Errors
     /// Why there is no session: the [`cause`](WebTransportError::cause) says what failed and what helps.
     pub async fn ready(&self) -> Result<(), WebTransportError> {
-        poll_fn(|cx| self.shared.poll_ready(cx)).await
+        wait(&*self.shared, SessionQueue::State, SessionBox::poll_ready).await
     }
 
     /// Waits until the session has ended (W3C `closed`). Cancel safe; any number of callers may wait, also after the
@@ -127,17 +127,17 @@ impl WebTransport {
     /// # Errors
     /// The session ended without a close: the connection was lost, or a peer broke a rule.
     pub async fn closed(&self) -> Result<CloseInfo, WebTransportError> {
-        poll_fn(|cx| self.shared.poll_closed(cx)).await
+        wait(&*self.shared, SessionQueue::State, SessionBox::poll_closed).await
     }
 
     /// Waits until the peer asks to wind the session up, or it has ended (W3C `draining`). Cancel safe.
     pub async fn draining(&self) {
-        poll_fn(|cx| self.shared.poll_draining(cx)).await;
+        wait(&*self.shared, SessionQueue::State, SessionBox::poll_draining).await;
     }
 
     /// Asks the peer to wind the session up; everything goes on working (`WT_DRAIN_SESSION`).
     pub fn drain(&self) {
-        let _ = self.shared.command(Command::Drain);
+        self.shared.drain();
     }
 
     /// Closes the session. Returns at once; from now on nothing can be begun. Data of finished streams is still
@@ -147,19 +147,17 @@ impl WebTransport {
         self.shared.close(info);
     }
 
-    async fn open(&self, dir: Dir, options: SendStreamOptions) -> Result<Opened, WebTransportError> {
-        let (reply, answer) = oneshot::channel();
+    async fn open(&self, dir: Dir, options: SendStreamOptions) -> Result<NewStream, WebTransportError> {
         let group = match &options.send_group {
             Some(group) => group.id_in(&self.shared)?,
             None => 0,
         };
         let rank = Rank { group, order: options.send_order };
-        let (wait, guard) = (options.wait_until_available, Arc::clone(&self.guard));
-        self.shared.command(Command::Open { dir, rank, wait, guard, reply })?;
-        match answer.await {
-            Ok(result) => result,
+        let mut asked = self.shared.ask(dir, rank, options.wait_until_available)?;
+        match asked.answer().await {
+            Some(result) => result,
             // The session ended before the driver looked.
-            Err(_) => match self.closed().await {
+            None => match self.closed().await {
                 Ok(_) => Err(WebTransportError::session(ErrorCause::SessionClosed)),
                 Err(error) => Err(error),
             },
@@ -167,7 +165,8 @@ impl WebTransport {
     }
 
     /// Opens a stream that both sides send on (W3C `createBidirectionalStream`). The peer hears of it with the first
-    /// data. Waits for the session and for the peer's credit. Cancel safe: a stream that nobody takes is reset.
+    /// data. Waits for the session and for the peer's credit. Cancel safe: dropped, the wish is
+    /// taken back, and a stream that was opened already is reset.
     ///
     /// # Errors
     /// The session is closed; or, with `wait_until_available(false)`, [`ErrorCause::QuotaExceeded`].
@@ -175,8 +174,7 @@ impl WebTransport {
         &self,
         options: SendStreamOptions,
     ) -> Result<BidirectionalStream, WebTransportError> {
-        let Opened { stream, guard } = self.open(Dir::Bidi, options).await?;
-        BidirectionalStream::new(stream, &guard)
+        BidirectionalStream::new(self.open(Dir::Bidi, options).await?, &self.guard)
     }
 
     /// Opens a stream that this side sends on (W3C `createUnidirectionalStream`), with the rules of
@@ -188,9 +186,10 @@ impl WebTransport {
         &self,
         options: SendStreamOptions,
     ) -> Result<SendStream, WebTransportError> {
-        let Opened { stream, guard } = self.open(Dir::Uni, options).await?;
+        let mut stream = self.open(Dir::Uni, options).await?;
         let gone = || WebTransportError::session(ErrorCause::SessionClosed);
-        stream.send.map(|send| SendStream::new(send, guard)).ok_or_else(gone)
+        let send = stream.send.take().ok_or_else(gone)?;
+        Ok(SendStream::new(send, Arc::clone(&self.guard)))
     }
 
     /// The bidirectional streams that the peer opens, in the order in which they come. Handles share one queue.

@@ -165,7 +165,7 @@ fn a_vanished_client_leaves_the_server_after_the_idle_timeout() {
     world.network.run(async {
         client.vanish();
         // Nobody is left to tell this end anything.
-        assert!(matches!(session.closed().await.unwrap_err().cause(), ErrorCause::SessionClosed));
+        assert!(matches!(session.closed().await.unwrap_err().cause(), ErrorCause::RuntimeGone));
         world.server.shutdown(seconds(600)).await;
         // The server's connection had its last word from the client a moment before it vanished.
         let now = world.network.now();

@@ -38,8 +38,13 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
     };
     let stats = session.get_stats().await;
     session.close(CloseInfo::default());
+    let ending = async {
+        let closed = session.closed().await;
+        wt_api::wait_idle().await;
+        closed
+    };
     let closed = tokio::select! {
-        closed = session.closed() => closed,
+        closed = ending => closed,
         () = signals.stop() => return Ok(Exit::Interrupted),
     };
     match stats {

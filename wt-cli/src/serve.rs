@@ -34,11 +34,16 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         () = reload(&server, reloading, json) => Ok(Exit::Failure),
         () = tell_renewals(&server, json) => Ok(Exit::Failure),
         () = signals.stop() => {
-            tracing::info!("draining; a second signal ends at once");
+            tracing::info!("draining; a second signal closes all sessions, a third one ends at once");
             tokio::select! {
-                () = server.shutdown(DRAIN) => Ok(Exit::Success),
-                () = signals.stop() => Ok(Exit::Interrupted),
+                () = server.shutdown(DRAIN) => return Ok(Exit::Success),
+                () = signals.stop() => {}
             }
+            tokio::select! {
+                () = server.shutdown(Duration::ZERO) => {}
+                () = signals.stop() => {}
+            }
+            Ok(Exit::Interrupted)
         }
     }
 }

@@ -41,7 +41,7 @@ impl Conn {
             }
             return self.fail_session(key, ErrorCause::SessionClosed, now);
         }
-        live.refuse_opens(&WebTransportError::session(ErrorCause::SessionClosed));
+        live.shared.refuse_opens(&WebTransportError::session(ErrorCause::SessionClosed));
         live.phase = Phase::Holding(info);
         live.alarm = Some(now + patience(&self.quic));
         self.close_when_acknowledged(key, now);

@@ -1,5 +1,7 @@
 //! What the handles of a session ask for.
 
+use std::sync::Arc;
+
 use h3_core::transport::ConnTransport;
 use http::{HeaderMap, StatusCode};
 use quic_core::{DatagramOptions, Dir, Priority, base::Timestamp};
@@ -7,15 +9,17 @@ use wt_session::DatagramError;
 
 use super::{
     connection::Conn,
-    live::{Live, Open, Phase},
+    live::{Live, Phase},
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
     limits::HTTP3_STREAMS,
-    mailbox::{Command, Opened, Rank},
+    mailbox::{Command, Open, Rank, Work},
     session::CloseInfo,
 };
 
+/// Commands of a session that are looked at before others have their turn, and streams of a kind that are opened for it.
+const COMMAND_TURN: usize = 64;
 /// Datagrams of one session before the next one has its turn.
 const DATAGRAM_TURN: usize = 16;
 
@@ -25,47 +29,52 @@ pub(super) fn priority(key: u32, urgency: u8, Rank { group, order }: Rank) -> Pr
     Priority { urgency, bundle: key, group, order, ..Priority::default() }
 }
 
-/// There is no credit: a stream that is to wait for it, the others are refused.
-fn or_refuse(open: Open) -> Option<Open> {
-    if open.wait {
-        return Some(open);
-    }
-    let _ = open.reply.send(Err(WebTransportError::session(ErrorCause::QuotaExceeded)));
-    None
-}
-
 impl Conn {
-    /// Commands of a session's handles, and its datagrams.
-    pub(super) fn process_commands(&mut self, key: u32, now: Timestamp) {
-        let Some(live) = self.lives.get_mut(key) else { return };
+    /// Commands of a session's handles, the streams that they want, and its datagrams. What takes longer than a turn
+    /// goes on in the next one. How many commands there were.
+    pub(super) fn process_commands(&mut self, key: u32, now: Timestamp) -> usize {
+        let Some(live) = self.lives.get_mut(key) else { return 0 };
         let mut commands = std::mem::take(&mut live.commands);
-        live.shared.take_commands(&mut commands);
+        let (all, wishes) = live.shared.take_commands(&mut commands, COMMAND_TURN);
         // The application's side gave up waiting for the answer.
         if live.request.is_some() && live.shared.is_over() {
-            return self.close_session(key, CloseInfo::default(), now);
+            self.close_session(key, CloseInfo::default(), now);
+            return commands.len();
         }
+        if !all {
+            self.backlog.push_back(Work::Session(key));
+        }
+        // Before the commands: a close among them came later.
+        self.open_waiting(key, Dir::Bidi, now);
+        self.open_waiting(key, Dir::Uni, now);
+        let count = commands.len();
         for command in commands.drain(..) {
             self.on_command(key, command, now);
         }
         if let Some(live) = self.lives.get_mut(key) {
             live.commands = commands;
         }
+        if wishes.anticipate {
+            self.anticipate(key);
+        }
+        if wishes.drain {
+            self.announce_drain(key, now);
+        }
         while self.pump_datagrams_of(key, now) {}
+        count
+    }
+
+    fn announce_drain(&mut self, key: u32, now: Timestamp) {
+        if let Some(id) = self.lives.get(key).and_then(|live| live.id) {
+            let mut transport = ConnTransport::new(&mut self.quic, now);
+            let _ = self.sessions.drain(id, &mut self.h3, &mut transport);
+        }
     }
 
     fn on_command(&mut self, key: u32, command: Command, now: Timestamp) {
         let id = self.lives.get(key).and_then(|live| live.id);
         match command {
-            Command::Open { dir, rank, wait, guard, reply } => {
-                self.open(key, dir, Open { rank, wait, guard, reply }, now);
-            }
             Command::Close(info) => self.close_session(key, info, now),
-            Command::Drain => {
-                if let Some(id) = id {
-                    let mut transport = ConnTransport::new(&mut self.quic, now);
-                    let _ = self.sessions.drain(id, &mut self.h3, &mut transport);
-                }
-            }
             Command::Export { label, context, length, reply } => {
                 let mut out = vec![0; length];
                 let transport = ConnTransport::new(&mut self.quic, now);
@@ -93,7 +102,6 @@ impl Conn {
                     let _ = reply.send(self.group_counts(key, group));
                 }
             }
-            Command::Anticipate => self.anticipate(key),
             Command::Accept(status, headers) => self.accept(key, status, headers, now),
             Command::Reject(status, headers) => {
                 self.server_lets_go(key);
@@ -159,57 +167,40 @@ impl Conn {
         }
     }
 
-    fn open(&mut self, key: u32, dir: Dir, open: Open, now: Timestamp) {
-        let Some(live) = self.lives.get_mut(key) else { return };
-        let waiting = &mut live.opens[dir as usize];
-        if !live.established {
-            return waiting.push_back(open);
-        }
-        // Not past those who wait already.
-        let open = if waiting.is_empty() { self.try_open(key, dir, open, now) } else { Some(open) };
-        let Some(open) = open.and_then(or_refuse) else { return };
-        if let Some(live) = self.lives.get_mut(key) {
-            live.opens[dir as usize].push_back(open);
-        }
-    }
-
-    /// Opens a stream; gives the request back if there is no credit.
+    /// Opens a stream; gives the wish back if there is no credit.
     fn try_open(&mut self, key: u32, dir: Dir, open: Open, now: Timestamp) -> Option<Open> {
         let Some(id) = self.lives.get(key).and_then(|live| live.id) else { return Some(open) };
         if open.reply.is_closed() {
             return None;
         }
         let mut transport = ConnTransport::new(&mut self.quic, now);
-        let Open { rank, wait, guard, reply } = open;
         match self.sessions.open(id, dir, &mut transport) {
             Ok(Some(stream)) => {
                 let new = self.add_stream(stream, key, true);
-                if let (Some(send), true) = (&new.send, rank != Rank::default()) {
-                    send.rank(|current| *current = rank);
+                if let (Some(send), true) = (&new.send, open.rank != Rank::default()) {
+                    send.rank(|current| *current = open.rank);
                 }
-                if let Err(Ok(opened)) = reply.send(Ok(Opened { stream: new, guard })) {
-                    opened.discard();
-                }
+                // Whoever does not wait any more drops it, and it goes back.
+                drop(open.reply.send(Ok(new)));
             }
-            Ok(None) => return Some(Open { rank, wait, guard, reply }),
-            Err(_) => drop(reply.send(Err(WebTransportError::session(ErrorCause::SessionClosed)))),
+            Ok(None) => return Some(open),
+            Err(_) => drop(open.reply.send(Err(WebTransportError::session(ErrorCause::SessionClosed)))),
         }
         None
     }
 
-    /// Credit came: those who wait get their streams, in their order.
+    /// Those who wait for streams get them, in their order, as far as there is credit. Before there is a session all wait;
+    /// from then on those are refused who do not want to wait for credit.
     pub(super) fn open_waiting(&mut self, key: u32, dir: Dir, now: Timestamp) {
-        while let Some(live) = self.lives.get_mut(key).filter(|live| live.established)
-            && let Some(open) = live.opens[dir as usize].pop_front()
-        {
-            // Who asked before there was a session may not want to wait for more than that.
-            if let Some(open) = self.try_open(key, dir, open, now).and_then(or_refuse) {
-                if let Some(live) = self.lives.get_mut(key) {
-                    live.opens[dir as usize].push_front(open);
-                }
-                break;
+        for _ in 0..COMMAND_TURN {
+            let Some(live) = self.lives.get(key).filter(|live| live.established) else { return };
+            let shared = Arc::clone(&live.shared);
+            let Some((ticket, open)) = shared.take_open(dir) else { return };
+            if let Some(open) = self.try_open(key, dir, open, now) {
+                return shared.put_back(dir, ticket, open);
             }
         }
+        self.backlog.push_back(Work::Session(key));
     }
 
     /// Sends some datagrams of a session. False: it has none left, or the queue below is full.

@@ -2,7 +2,13 @@
 //!
 //! Owns the order in which the layers are told and asked. Must never know sockets.
 
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use h3_core::transport::ConnTransport;
 use quic_core::{
@@ -24,7 +30,7 @@ use crate::{
     http3::Head,
     mailbox::{ConnectionBox, SessionBox, Work},
     pool::Pooled,
-    runtime::RuntimeHandle,
+    runtime::{Presence, RuntimeHandle},
     server::ServerShared,
     tls::{ALPN_H3, Verdict},
 };
@@ -38,6 +44,8 @@ const NO_APPLICATION_PROTOCOL: u8 = 120;
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 /// How often it looks.
 const MAX_LOOKS: u32 = 7;
+/// Events, commands and boxes with work that a connection looks at before others have their turn.
+const TURN: usize = 1024;
 
 /// What a client opens a connection for.
 #[derive(Clone, Debug)]
@@ -95,6 +103,10 @@ pub(super) struct Conn {
     look_at: Option<Timestamp>,
     /// QUIC has told the connection's end.
     over: bool,
+    /// Its last words have been sent.
+    said_all: bool,
+    /// Something of it is not over.
+    presence: Option<Presence>,
     pub(super) going_away: bool,
     /// Nothing is waited for any more but sessions whose close is on its way.
     cut_off: bool,
@@ -103,6 +115,8 @@ pub(super) struct Conn {
     /// What stands in the shard's set of deadlines.
     pub(super) deadline: Option<Timestamp>,
     scratch: Vec<Work>,
+    /// Work that is left for the next turn, or was taken from the boxes for this one.
+    pub(super) backlog: VecDeque<Work>,
 }
 
 impl std::fmt::Debug for Conn {
@@ -135,6 +149,7 @@ impl Conn {
 
     fn new(quic: Connection, role: Role, config: wt_session::Config, runtime: RuntimeHandle) -> Self {
         let side = quic.side();
+        let presence = (side == Side::Client).then(|| runtime.tally().enter());
         let mut h3 = h3_core::connection::Config::new(Sessions::settings(&config));
         h3.grease = u64::from(quic.remote_address().port());
         Self {
@@ -154,11 +169,14 @@ impl Conn {
             looks: 0,
             look_at: None,
             over: false,
+            said_all: false,
+            presence,
             going_away: false,
             cut_off: false,
             dirty: false,
             deadline: None,
             scratch: Vec::new(),
+            backlog: VecDeque::new(),
         }
     }
 
@@ -215,39 +233,44 @@ impl Conn {
         self.quic.is_handshaking() && !self.quic.is_closed()
     }
 
-    /// Tells and asks all layers until none has news.
-    pub(super) fn process(&mut self, now: Timestamp) {
+    /// Tells and asks all layers until none has news, or others have waited long enough: a peer or an application that
+    /// is never done must not keep them waiting. True: there is more.
+    pub(super) fn process(&mut self, now: Timestamp) -> bool {
+        let mut left = TURN;
         loop {
-            let mut active = false;
-            while let Some(event) = self.quic.poll_event() {
-                active = true;
+            let before = left;
+            while left > 0
+                && let Some(event) = self.quic.poll_event()
+            {
+                left -= 1;
                 // What came before the end still counts: a close of the session, as a rule.
                 if matches!(event, quic_core::Event::Closed(_)) {
-                    self.process_sessions(now);
+                    self.process_sessions(now, &mut { usize::MAX });
                 }
                 self.on_quic_event(&event, now);
             }
-            active |= self.process_sessions(now);
-            active |= self.process_boxes(now);
-            if !active {
+            self.process_sessions(now, &mut left);
+            self.process_boxes(now, &mut left);
+            if left == before || left == 0 {
                 break;
             }
         }
         self.deliver_datagrams();
         self.report_held();
         self.look_for_errors(now);
+        left == 0
     }
 
-    /// Hands on what the sessions have to tell; whether there was anything.
-    fn process_sessions(&mut self, now: Timestamp) -> bool {
-        let mut active = false;
+    /// Hands on what the sessions have to tell, at most `left` events, which are counted off.
+    fn process_sessions(&mut self, now: Timestamp, left: &mut usize) {
         self.report_held_of_sessions(now);
         self.sessions.flush(&mut self.h3, &mut ConnTransport::new(&mut self.quic, now));
-        while let Some(event) = self.sessions.poll_event() {
-            active = true;
+        while *left > 0
+            && let Some(event) = self.sessions.poll_event()
+        {
+            *left -= 1;
             self.on_session_event(event, now);
         }
-        active
     }
 
     /// What the application has not taken yet counts against the connection's window and its memory.
@@ -381,7 +404,7 @@ impl Conn {
         self.fail_everything(&cause);
     }
 
-    /// The attempts of a client, or the server, hear once that this connection is over.
+    /// The attempts of a client hear once that this connection is over.
     pub(super) fn tell_end(&mut self, cause: &ErrorCause) {
         if std::mem::replace(&mut self.over, true) {
             return;
@@ -390,8 +413,7 @@ impl Conn {
             Role::Client { race, .. } if !self.started => {
                 race.fail(self.quic.remote_address(), cause.clone());
             }
-            Role::Server(server) => server.connection_ended(),
-            Role::Client { .. } => {}
+            _ => {}
         }
     }
 
@@ -427,20 +449,20 @@ impl Conn {
         }
     }
 
-    /// What the application's handles put into the boxes.
-    fn process_boxes(&mut self, now: Timestamp) -> bool {
-        let mut dirty = std::mem::take(&mut self.scratch);
-        self.boxes().take_dirty(&mut dirty);
-        let active = !dirty.is_empty();
-        for work in dirty.drain(..) {
+    /// What the application's handles put into the boxes, at most `left` of it, which is counted off.
+    fn process_boxes(&mut self, now: Timestamp, left: &mut usize) {
+        self.boxes.take_dirty(&mut self.scratch);
+        self.backlog.extend(self.scratch.drain(..));
+        while *left > 0
+            && let Some(work) = self.backlog.pop_front()
+        {
+            *left -= 1;
             match work {
                 Work::Recv(id) => self.pump_recv(id, now),
                 Work::Send(id) => self.pump_send(id, now),
-                Work::Session(key) => self.process_commands(key, now),
+                Work::Session(key) => *left = left.saturating_sub(self.process_commands(key, now)),
             }
         }
-        self.scratch = dirty;
-        active
     }
 
     /// The server takes no further requests (RFC 9114 §5.2) and asks sessions to wind up; how, is up to their dialect.
@@ -456,7 +478,7 @@ impl Conn {
     /// Ends the connection, as soon as the clients of sessions that were closed know why, for as long as a close takes.
     pub(super) fn cut_off(&mut self, now: Timestamp) {
         // A close may be among it.
-        self.process_boxes(now);
+        self.process_boxes(now, &mut { 16 * TURN });
         (self.going_away, self.cut_off) = (true, true);
         self.close_if_idle(now);
     }
@@ -502,6 +524,32 @@ impl Conn {
         }
     }
 
+    /// Everything that the connection has to say for now has been sent.
+    pub(super) fn on_all_sent(&mut self) {
+        if self.over
+            && !std::mem::replace(&mut self.said_all, true)
+            && let Role::Server(server) = &self.role
+        {
+            server.connection_ended();
+        }
+        self.note_presence();
+    }
+
+    /// Whether the last words of this connection have been sent.
+    pub(super) fn has_said_all(&self) -> bool {
+        self.said_all
+    }
+
+    /// Sessions count from their requests to their last words, and so does a client's connection unless it rests.
+    pub(super) fn note_presence(&mut self) {
+        let rests = self.is_server() || (self.started && self.pooled().is_some());
+        if self.lives.is_empty() && (self.said_all || rests) {
+            self.presence = None;
+        } else if self.presence.is_none() && !self.lives.is_empty() {
+            self.presence = Some(self.runtime.tally().enter());
+        }
+    }
+
     pub(super) fn is_server(&self) -> bool {
         self.quic.side() == Side::Server
     }
@@ -510,7 +558,7 @@ impl Conn {
 impl SessionJob {
     /// The connection that was to be shared does not take it.
     pub(crate) fn hand_back(&self) {
-        self.shared.hand_back(Vec::new(), std::collections::VecDeque::new());
+        self.shared.hand_back(std::collections::VecDeque::new());
     }
 }
 
@@ -525,11 +573,13 @@ impl GetJob {
 impl Drop for Conn {
     /// The task ended, with its runtime or because all was said: nobody is left waiting.
     fn drop(&mut self) {
-        if let (Role::Server(server), false) = (&self.role, self.over) {
-            server.connection_ended();
-        }
         if !self.over {
-            self.fail_everything(&ErrorCause::SessionClosed);
+            let gone = ErrorCause::RuntimeGone;
+            self.tell_end(&gone);
+            self.fail_everything(&gone);
+        }
+        if let (Role::Server(server), false) = (&self.role, self.said_all) {
+            server.connection_ended();
         }
     }
 }

@@ -106,12 +106,12 @@ impl Conn {
             }
         }
         for key in self.lives.keys() {
-            let Some(mut live) = self.lives.remove(key) else { continue };
+            let Some(live) = self.lives.remove(key) else { continue };
             if let (Role::Server(server), true) = (&self.role, live.counted) {
                 server.session_ended();
             }
             quietly(|| live.shared.set_end(Err(error.clone())));
-            quietly(|| live.refuse_opens(&error));
+            quietly(|| live.shared.refuse_opens(&error));
             quietly(|| drop(live));
         }
         quietly(|| self.fail_gets(&error));

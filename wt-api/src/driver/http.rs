@@ -13,6 +13,7 @@ use crate::{
     http3::Head,
     mailbox::{RecvBox, RecvEnd, lock},
     server::{Body, HttpRequest, HttpResponse},
+    streams::ReceiveStream,
 };
 
 /// Plain exchanges of a connection.
@@ -163,10 +164,9 @@ impl Conn {
     fn on_response(&mut self, stream: StreamId, head: ResponseHead) {
         let Some(get) = self.http.get.as_ref().filter(|get| get.stream == stream) else { return };
         if let Some(reply) = lock(&get.job.reply).take() {
-            let head = Head { status: head.status, headers: head.headers, body: Arc::clone(&get.body) };
-            if let Err(Ok(head)) = reply.send(Ok(head)) {
-                head.body.stop(0);
-            }
+            let body = ReceiveStream::new(Arc::clone(&get.body), None);
+            // Whoever does not wait any more drops it, and the body is stopped.
+            drop(reply.send(Ok(Head { status: head.status, headers: head.headers, body })));
         }
     }
 

@@ -6,14 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use quic_core::{Dir, Priority, StreamId, base::Timestamp};
-use tokio::sync::oneshot;
+use quic_core::{Priority, StreamId, base::Timestamp};
 use wt_session::{RequestId, SessionId};
 
 use crate::{
-    error::WebTransportError,
-    mailbox::{Command, Held, Opened, OutgoingDatagram, Rank, SessionBox, StreamCounts},
-    session::{CloseInfo, Guard},
+    mailbox::{Command, Held, OutgoingDatagram, SessionBox, StreamCounts},
+    session::CloseInfo,
 };
 
 /// A session and what waits on it.
@@ -38,9 +36,9 @@ pub(super) struct Live {
     pub(super) held: Arc<Held>,
     /// Streams whose boxes are full: there is more where it came from.
     pub(super) starved: BTreeSet<StreamId>,
-    pub(super) opens: [VecDeque<Open>; 2],
     pub(super) datagrams_out: VecDeque<OutgoingDatagram>,
     pub(super) datagrams_in: Vec<Bytes>,
+    /// Empty between turns.
     pub(super) commands: Vec<Command>,
     /// Sums over the streams that are over, by group.
     pub(super) groups: BTreeMap<u32, StreamCounts>,
@@ -58,16 +56,6 @@ pub(super) enum Phase {
     Closed,
 }
 
-/// A stream that is wanted.
-#[derive(Debug)]
-pub(super) struct Open {
-    pub(super) rank: Rank,
-    /// For the peer's credit; else the lack of it is an error.
-    pub(super) wait: bool,
-    pub(super) guard: Arc<Guard>,
-    pub(super) reply: oneshot::Sender<Result<Opened, WebTransportError>>,
-}
-
 impl Live {
     pub(super) fn new(shared: Arc<SessionBox>) -> Self {
         Self {
@@ -82,7 +70,6 @@ impl Live {
             finishing: 0,
             held: Arc::default(),
             starved: BTreeSet::new(),
-            opens: Default::default(),
             datagrams_out: VecDeque::new(),
             datagrams_in: Vec::new(),
             commands: Vec::new(),
@@ -95,13 +82,6 @@ impl Live {
         matches!(self.phase, Phase::Holding(_) | Phase::Closing)
     }
 
-    /// No stream is opened any more: those who wait for one hear it.
-    pub(super) fn refuse_opens(&mut self, error: &WebTransportError) {
-        for open in self.opens.iter_mut().flat_map(std::mem::take) {
-            let _ = open.reply.send(Err(error.clone()));
-        }
-    }
-
     /// Hands the received datagrams over.
     pub(super) fn deliver_datagrams(&mut self) {
         if !self.datagrams_in.is_empty() {
@@ -111,14 +91,7 @@ impl Live {
 
     /// Gives everything back that another connection will want to know.
     pub(super) fn hand_back(self) {
-        let [bidi, uni] = self.opens;
-        let open = |dir| {
-            move |Open { rank, wait, guard, reply }: Open| Command::Open { dir, rank, wait, guard, reply }
-        };
-        let mut commands: Vec<Command> = bidi.into_iter().map(open(Dir::Bidi)).collect();
-        commands.extend(uni.into_iter().map(open(Dir::Uni)));
-        commands.extend(self.commands);
-        self.shared.hand_back(commands, self.datagrams_out);
+        self.shared.hand_back(self.datagrams_out);
     }
 }
 

@@ -84,6 +84,8 @@ pub(crate) struct Shard {
     connections: Vec<Option<Box<Conn>>>,
     /// Connections that have news.
     dirty: Vec<usize>,
+    /// Connections whose turn ended before they were done.
+    unfinished: Vec<usize>,
     deadlines: BTreeSet<(Timestamp, usize)>,
     timer: Pin<Box<dyn Timer>>,
     pool: Arc<BufferPool>,
@@ -95,8 +97,21 @@ pub(crate) struct Shard {
     closing: bool,
     /// The one connection of a client's shard was made.
     used: bool,
+    /// It ends as soon as its connections have said their last words.
+    cut_off: bool,
     commands: Vec<ShardCommand>,
     woken: Vec<usize>,
+    /// Behind the socket: when the server hears of the end, the port is free.
+    _end: Option<ShardEnd>,
+}
+
+/// Tells the server that one of its shards is over, in whichever way.
+struct ShardEnd(Arc<ServerShared>);
+
+impl Drop for ShardEnd {
+    fn drop(&mut self) {
+        self.0.shard_ended();
+    }
 }
 
 impl Shard {
@@ -118,12 +133,15 @@ impl Shard {
             endpoint,
             connections: Vec::new(),
             dirty: Vec::new(),
+            unfinished: Vec::new(),
             deadlines: BTreeSet::new(),
             timer,
             pool,
             receiver: io::Receiver::default(),
             sender,
+            _end: server.clone().map(ShardEnd),
             server,
+            cut_off: false,
             going_away: false,
             closing: false,
             used: false,
@@ -136,6 +154,7 @@ impl Shard {
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.runtime.now();
         self.inbox.take(&mut self.commands, &mut self.woken, cx);
+        self.woken.append(&mut self.unfinished);
         let mut active = !self.commands.is_empty() || !self.woken.is_empty();
         for index in std::mem::take(&mut self.woken) {
             self.touch(index);
@@ -147,7 +166,7 @@ impl Shard {
         active |= self.expire(now);
         self.process(now);
         active |= self.transmit(cx, now);
-        active
+        active || !self.unfinished.is_empty()
     }
 
     /// Puts a connection on the list of those with news.
@@ -178,6 +197,7 @@ impl Shard {
                 }
             }
             ShardCommand::CloseAll => {
+                self.cut_off = true;
                 self.going_away = true;
                 self.closing = true;
                 for index in 0..self.connections.len() {
@@ -262,7 +282,9 @@ impl Shard {
     fn process(&mut self, now: Timestamp) {
         for position in 0..self.dirty.len() {
             let Some(&index) = self.dirty.get(position) else { break };
-            self.enter(index, now, |connection| connection.process(now));
+            if self.enter(index, now, |connection| connection.process(now)) == Some(true) {
+                self.unfinished.push(index);
+            }
             let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { continue };
             while let Some(change) = connection.quic().poll_cid_change() {
                 self.endpoint.handle_cid_change(quic_core::ConnectionHandle(index), change);
@@ -276,6 +298,7 @@ impl Shard {
         let Some(slot) = self.connections.get_mut(index) else { return };
         let Some(connection) = slot else { return };
         connection.dirty = false;
+        connection.on_all_sent();
         if next != connection.deadline || connection.quic().is_drained() {
             if let Some(old) = connection.deadline {
                 self.deadlines.remove(&(old, index));
@@ -295,8 +318,15 @@ impl Shard {
     }
 
     fn is_done(&self) -> bool {
-        let finished = if self.server.is_some() { self.closing } else { self.used };
-        finished && self.connections.iter().all(Option::is_none) && !self.sender.is_busy()
+        // A server that is cut off does not stay to repeat its last words: its port is to be free.
+        let (finished, stays) = match self.server {
+            Some(_) => (self.closing, !self.cut_off),
+            None => (self.used, true),
+        };
+        let mut connections = self.connections.iter().flatten();
+        finished
+            && connections.all(|connection| !stays && connection.has_said_all())
+            && !self.sender.is_busy()
     }
 }
 
@@ -346,8 +376,12 @@ impl Drop for Shard {
     /// The task ends, or its runtime does: sessions that were still to join go elsewhere.
     fn drop(&mut self) {
         for command in self.inbox.close() {
-            if let ShardCommand::Join(job) = command {
-                quietly(|| job.hand_back());
+            match command {
+                ShardCommand::Join(job) => quietly(|| job.hand_back()),
+                ShardCommand::Connect(connect) => {
+                    quietly(|| connect.race.fail(connect.remote, crate::error::ErrorCause::RuntimeGone));
+                }
+                ShardCommand::GoAway | ShardCommand::CloseAll => {}
             }
         }
         self.connections.drain(..).for_each(Self::release);

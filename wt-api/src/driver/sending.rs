@@ -10,7 +10,7 @@ use quic_core::{Priority, StreamId, base::Timestamp};
 use super::{
     commands::priority,
     connection::Conn,
-    streams::{DriverStream, error_of},
+    streams::{DriverStream, Half, error_of, is_open},
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
@@ -124,11 +124,13 @@ impl Conn {
         }
         if finish && !sending.finished {
             sending.finished = true;
-            if let Some(live) = self.lives.get_mut(*session) {
+            let key = *session;
+            if let Some(live) = self.lives.get_mut(key) {
                 live.finishing += 1;
             }
             if let Err(error) = self.sessions.finish(id, &mut transport) {
-                self.end_send(id, SendEnd::Failed(error_of(error)));
+                let open = is_open(&self.lives, &self.sessions, key);
+                self.end_send(id, SendEnd::Failed(error_of(error, Half::Send, open)));
             }
         }
     }
@@ -148,16 +150,18 @@ impl Conn {
     }
 
     fn write_pending(&mut self, id: StreamId, now: Timestamp) -> Written {
-        let Some(DriverStream { send: Some(sending), .. }) = self.streams.get_mut(&id) else {
+        let Some(DriverStream { send: Some(sending), session, .. }) = self.streams.get_mut(&id) else {
             return Written::Blocked;
         };
+        let key = *session;
         let mut transport = ConnTransport::new(&mut self.quic, now);
         let (mut sent, mut result) = (0, Written::All);
         loop {
             if sending.uncommitted() == 0 {
                 sending.commit = None;
                 if let Err(error) = self.sessions.commit(id, &mut transport) {
-                    result = Written::Failed(error_of(error));
+                    let open = is_open(&self.lives, &self.sessions, key);
+                    result = Written::Failed(error_of(error, Half::Send, open));
                     break;
                 }
             }
@@ -184,7 +188,8 @@ impl Conn {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    result = Written::Failed(error_of(error));
+                    let open = is_open(&self.lives, &self.sessions, key);
+                    result = Written::Failed(error_of(error, Half::Send, open));
                     break;
                 }
             }

@@ -88,7 +88,7 @@ impl Conn {
     fn on_incoming(&mut self, session: SessionId, request: wt_session::SessionRequest, now: Timestamp) {
         let Role::Server(server) = &self.role else { return };
         let server = Arc::clone(server);
-        let refusal = if self.going_away {
+        let refusal = if self.going_away || server.is_closed() {
             Some(StatusCode::SERVICE_UNAVAILABLE)
         } else {
             match server.judge_origin(request.origin.as_deref()) {
@@ -157,6 +157,7 @@ impl Conn {
                 live.request = Some(request);
                 let key = self.lives.add(live);
                 shared.attach(Arc::clone(&self.boxes), key);
+                self.note_presence();
                 self.process_commands(key, now);
             }
             Err(error) if self.pooled().is_some() => {
@@ -263,12 +264,7 @@ impl Conn {
     pub(super) fn end_session(&self, mut live: Live, end: Result<CloseInfo, WebTransportError>) {
         live.deliver_datagrams();
         live.shared.set_stats(self.quic.stats(), std::mem::take(&mut live.groups));
-        live.shared.set_end(end.clone());
-        let error = match end {
-            Ok(_) => WebTransportError::session(ErrorCause::SessionClosed),
-            Err(error) => error,
-        };
-        live.refuse_opens(&error);
+        live.shared.set_end(end);
         if let (Role::Server(server), true) = (&self.role, live.counted) {
             server.session_ended();
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use h3_core::transport::ConnTransport;
 use quic_core::{Dir, Priority, StreamId, base::Timestamp, error::call::Read};
-use wt_session::StreamError;
+use wt_session::{Sessions, StreamError};
 
-use super::{commands::priority, connection::Conn, sending::Sending};
+use super::{commands::priority, connection::Conn, live::Lives, sending::Sending};
 use crate::{
     error::{ErrorCause, WebTransportError},
     mailbox::{NewStream, Rank, RecvBox, RecvEnd, SendBox, SendEnd},
@@ -23,12 +23,30 @@ pub(super) struct DriverStream {
     pub(super) delivered: u64,
 }
 
-pub(super) fn error_of(error: StreamError) -> WebTransportError {
+/// Which half of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Half {
+    Send,
+    Recv,
+}
+
+/// What an error of a stream means. A peer that ends a stream with `WT_SESSION_GONE` while the `session` is open here has
+/// ended that stream and no more: the session's end, if it comes, is told by the session.
+pub(super) fn error_of(error: StreamError, half: Half, session_is_open: bool) -> WebTransportError {
     match error {
+        StreamError::SessionGone if session_is_open => WebTransportError::stream(match half {
+            Half::Send => ErrorCause::StreamStopped(None),
+            Half::Recv => ErrorCause::StreamReset(None),
+        }),
         StreamError::Reset(code) => WebTransportError::stream(ErrorCause::StreamReset(code)),
         StreamError::Stopped(code) => WebTransportError::stream(ErrorCause::StreamStopped(code)),
         _ => WebTransportError::session(ErrorCause::SessionClosed),
     }
+}
+
+/// Whether a session is open, as far as the layer below knows.
+pub(super) fn is_open(lives: &Lives, sessions: &Sessions, key: u32) -> bool {
+    lives.get(key).and_then(|live| live.id).is_some_and(|id| sessions.is_open(id))
 }
 
 impl DriverStream {
@@ -106,7 +124,11 @@ impl Conn {
                 }
                 Ok(Read::Finished) => end = Some(RecvEnd::Finished),
                 Ok(Read::Blocked) => break,
-                Err(error) => end = Some(RecvEnd::Failed(error_of(error))),
+                Err(error) => {
+                    let key = self.streams.get(&id).map(|stream| stream.session);
+                    let open = key.is_some_and(|key| is_open(&self.lives, &self.sessions, key));
+                    end = Some(RecvEnd::Failed(error_of(error, Half::Recv, open)));
+                }
             }
             if end.is_some() {
                 break;
@@ -166,5 +188,22 @@ impl Conn {
             }
             self.forget_stream(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_ends_for_a_session_that_is_open_ends_no_session() {
+        let told = |half, open| error_of(StreamError::SessionGone, half, open);
+        for (half, open) in [(Half::Send, false), (Half::Recv, false)] {
+            assert!(matches!(told(half, open).cause(), ErrorCause::SessionClosed));
+        }
+        assert!(matches!(told(Half::Send, true).cause(), ErrorCause::StreamStopped(None)));
+        assert!(matches!(told(Half::Recv, true).cause(), ErrorCause::StreamReset(None)));
+        let finished = error_of(StreamError::Reset(Some(7)), Half::Recv, true);
+        assert_eq!(finished.stream_error_code(), Some(7));
     }
 }

@@ -13,9 +13,8 @@ mod send;
 mod session;
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Waker},
@@ -23,51 +22,15 @@ use std::{
 
 use quic_core::StreamId;
 
+pub(crate) use crate::waiters::{Place, Waited, Waiter, Waiters, lock, wait, wake_all};
 pub(crate) use datagrams::{OutgoingDatagram, Rank};
 pub(crate) use held::Held;
 pub(crate) use recv::{RecvBox, RecvEnd};
-pub(crate) use send::{Atomic, SendBox, SendEnd};
-pub(crate) use session::{Command, Established, NewStream, Opened, SessionBox, StreamCounts};
+pub(crate) use send::{Atomic, SendBox, SendEnd, SendQueue};
+pub(crate) use session::{Command, Established, NewStream, Open, SessionBox, SessionQueue, StreamCounts};
 
 /// What a connection's boxes may hold of received data before streams that nobody waits for are left alone, in bytes.
 pub(crate) const CONNECTION_INBOX: usize = 8 << 20;
-
-/// Locks; a panic of another thread leaves the boxes usable.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Tasks that wait for the same thing.
-#[derive(Debug, Default)]
-pub(crate) struct Waiters(Vec<Waker>);
-
-impl Waiters {
-    /// Adds the task, once.
-    pub(crate) fn add(&mut self, cx: &Context<'_>) {
-        if !self.0.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.0.push(cx.waker().clone());
-        }
-    }
-
-    /// Takes them all, to be woken when no lock is held.
-    pub(crate) fn take(&mut self) -> Self {
-        std::mem::take(self)
-    }
-
-    /// With one that waits alone for its part of it.
-    pub(crate) fn and(mut self, waker: Option<Waker>) -> Self {
-        self.0.extend(waker);
-        self
-    }
-
-    /// Wakes them all: a panic of one, which is the application's executor's, goes on when the others are awake.
-    pub(crate) fn wake(self) {
-        let woken = self.0.into_iter().map(|waker| catch_unwind(AssertUnwindSafe(|| waker.wake())));
-        if let Some(panic) = woken.filter_map(Result::err).fold(None, |first, panic| first.or(Some(panic))) {
-            resume_unwind(panic);
-        }
-    }
-}
 
 /// Work for a driver from outside its task.
 #[derive(Debug)]
@@ -201,42 +164,5 @@ impl ConnectionBox {
     /// Received bytes in all the boxes.
     pub(crate) fn inbox(&self) -> &Held {
         &self.inbox
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        sync::atomic::AtomicUsize,
-        task::{Wake, Waker},
-    };
-
-    use super::*;
-
-    /// A task of an executor that panics when it is woken, for as long as it is told to.
-    struct Task {
-        woken: AtomicUsize,
-        panics: bool,
-    }
-
-    impl Wake for Task {
-        fn wake(self: Arc<Self>) {
-            self.woken.fetch_add(1, Ordering::Relaxed);
-            assert!(!self.panics, "woken");
-        }
-    }
-
-    #[test]
-    fn a_waker_that_panics_keeps_none_of_the_others_asleep() {
-        let tasks =
-            [true, false, true, false].map(|panics| Arc::new(Task { woken: AtomicUsize::new(0), panics }));
-        let mut waiters = Waiters::default();
-        for task in &tasks[..3] {
-            waiters.add(&Context::from_waker(&Waker::from(Arc::clone(task))));
-        }
-        let waiters = waiters.and(Some(Waker::from(Arc::clone(&tasks[3]))));
-        let panic = catch_unwind(AssertUnwindSafe(|| waiters.wake())).expect_err("the panic goes on");
-        assert_eq!(panic.downcast_ref::<&str>(), Some(&"woken"));
-        assert_eq!(tasks.map(|task| task.woken.load(Ordering::Relaxed)), [1; 4]);
     }
 }

@@ -3,13 +3,13 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use quic_core::StreamId;
 
-use super::{CONNECTION_INBOX, ConnectionBox, Held, Work, lock};
+use super::{CONNECTION_INBOX, ConnectionBox, Held, Place, Waited, Waiters, Work, lock};
 use crate::error::{ErrorCause, WebTransportError};
 
 /// What one box holds at most, in bytes: the rest stays in QUIC's flow-controlled buffers.
@@ -41,7 +41,7 @@ struct State {
     chunks: VecDeque<Bytes>,
     bytes: usize,
     end: Option<RecvEnd>,
-    reader: Option<Waker>,
+    reader: Waiters,
     /// The driver left data where it was: it wants to be marked when there is room.
     starved: bool,
     stop: Option<u32>,
@@ -72,6 +72,7 @@ impl RecvBox {
     pub(crate) fn poll_chunk(
         &self,
         cx: &Context<'_>,
+        place: &mut Place,
         max: usize,
     ) -> Poll<Result<Option<Bytes>, WebTransportError>> {
         let mut state = lock(&self.state);
@@ -95,7 +96,7 @@ impl RecvBox {
             (None, Some(RecvEnd::Finished)) => Poll::Ready(Ok(None)),
             (None, Some(RecvEnd::Failed(error))) => Poll::Ready(Err(error.clone())),
             (None, None) => {
-                state.reader = Some(cx.waker().clone());
+                state.reader.add(place, cx);
                 Poll::Pending
             }
         };
@@ -145,7 +146,7 @@ impl RecvBox {
         let mut room = LIMIT.saturating_sub(state.bytes);
         let connection = CONNECTION_INBOX.saturating_sub(self.connection.inbox().bytes());
         if connection < room {
-            room = if state.bytes == 0 && state.reader.is_some() { RESERVE } else { connection };
+            room = if state.bytes == 0 && !state.reader.is_empty() { RESERVE } else { connection };
         }
         state.starved = room == 0;
         room
@@ -173,7 +174,16 @@ impl RecvBox {
         self.connection.inbox().add(bytes);
         self.session.iter().for_each(|held| held.add(bytes));
         drop(state);
-        reader.into_iter().for_each(Waker::wake);
+        reader.wake();
+    }
+}
+
+impl Waited for RecvBox {
+    type Queue = ();
+
+    fn leave(&self, (): (), place: &mut Place) {
+        let gone = lock(&self.state).reader.leave(place);
+        drop(gone);
     }
 }
 
@@ -186,6 +196,8 @@ impl Drop for RecvBox {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     fn cx() -> Context<'static> {
@@ -200,7 +212,7 @@ mod tests {
         stream.deliver(&mut vec![Bytes::from(vec![1; LIMIT])], None, true);
         assert_eq!((stream.room(), connection.inbox().bytes()), (0, LIMIT));
         let mut dirty = Vec::new();
-        let read = |max| match stream.poll_chunk(&cx(), max) {
+        let read = |max| match stream.poll_chunk(&cx(), &mut Place::default(), max) {
             Poll::Ready(Ok(Some(bytes))) => bytes.len(),
             _ => 0,
         };
@@ -219,7 +231,7 @@ mod tests {
         connection.inbox().add(CONNECTION_INBOX);
         let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection), None);
         assert_eq!(stream.room(), 0);
-        assert!(stream.poll_chunk(&cx(), 1).is_pending());
+        assert!(stream.poll_chunk(&cx(), &mut Place::default(), 1).is_pending());
         let mut dirty = Vec::new();
         connection.take_dirty(&mut dirty);
         assert_eq!(dirty, [Work::Recv(stream.id())]);
@@ -236,7 +248,7 @@ mod tests {
             std::thread::spawn(move || {
                 let mut read = 0;
                 loop {
-                    match stream.poll_chunk(&cx(), 1 << 20) {
+                    match stream.poll_chunk(&cx(), &mut Place::default(), 1 << 20) {
                         Poll::Ready(Ok(Some(bytes))) => read += bytes.len(),
                         Poll::Ready(Ok(None)) => return read,
                         Poll::Ready(Err(error)) => panic!("{error}"),
@@ -257,8 +269,12 @@ mod tests {
         let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::default(), None);
         let error = WebTransportError::stream(ErrorCause::StreamReset(Some(7)));
         stream.deliver(&mut vec![Bytes::from_static(b"ab")], Some(RecvEnd::Failed(error)), false);
-        assert!(matches!(stream.poll_chunk(&cx(), 9), Poll::Ready(Ok(Some(bytes))) if bytes == "ab"));
-        let Poll::Ready(Err(error)) = stream.poll_chunk(&cx(), 9) else { panic!("no error") };
+        assert!(
+            matches!(stream.poll_chunk(&cx(), &mut Place::default(), 9), Poll::Ready(Ok(Some(bytes))) if bytes == "ab")
+        );
+        let Poll::Ready(Err(error)) = stream.poll_chunk(&cx(), &mut Place::default(), 9) else {
+            panic!("no error")
+        };
         assert_eq!(error.stream_error_code(), Some(7));
     }
 
@@ -268,7 +284,7 @@ mod tests {
             let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::default(), None);
             stream.deliver(&mut vec![Bytes::from(vec![1; 100])], ended.then_some(RecvEnd::Finished), false);
             assert!(
-                matches!(stream.poll_chunk(&cx(), 30), Poll::Ready(Ok(Some(bytes))) if bytes.len() == 30)
+                matches!(stream.poll_chunk(&cx(), &mut Place::default(), 30), Poll::Ready(Ok(Some(bytes))) if bytes.len() == 30)
             );
             assert_eq!(stream.stats(), (100, 30));
             stream.stop(1);

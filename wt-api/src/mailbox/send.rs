@@ -3,14 +3,14 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use quic_core::StreamId;
 use tokio::sync::oneshot;
 
-use super::{ConnectionBox, Rank, Waiters, Work, lock, session::StreamCounts};
+use super::{ConnectionBox, Place, Rank, Waited, Waiters, Work, lock, session::StreamCounts, wake_all};
 use crate::error::{ErrorCause, WebTransportError};
 
 /// What a box and the driver hold of a stream before QUIC takes it, in bytes; more makes the writer wait.
@@ -78,8 +78,18 @@ struct State {
     counts: Option<StreamCounts>,
     /// The driver knows that there is work.
     marked: bool,
-    writer: Option<Waker>,
+    writer: Waiters,
+    /// Those who wait for the end.
     waiters: Waiters,
+}
+
+/// What tasks wait for at a sending half.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SendQueue {
+    /// Room.
+    Room,
+    /// The end.
+    End,
 }
 
 impl State {
@@ -130,9 +140,14 @@ impl SendBox {
     }
 
     /// The writer's side: copies a prefix of `data`; how many bytes.
-    pub(crate) fn poll_write(&self, cx: &Context<'_>, data: &[u8]) -> Poll<Result<usize, WebTransportError>> {
+    pub(crate) fn poll_write(
+        &self,
+        cx: &Context<'_>,
+        place: &mut Place,
+        data: &[u8],
+    ) -> Poll<Result<usize, WebTransportError>> {
         let mut taken = 0;
-        let polled = self.poll_push(cx, |room| {
+        let polled = self.poll_push(cx, place, |room| {
             taken = data.len().min(room);
             Bytes::copy_from_slice(&data[..taken])
         });
@@ -143,19 +158,24 @@ impl SendBox {
     pub(crate) fn poll_write_chunk(
         &self,
         cx: &Context<'_>,
+        place: &mut Place,
         data: &mut Bytes,
     ) -> Poll<Result<(), WebTransportError>> {
-        self.poll_push(cx, |_| std::mem::take(data))
+        self.poll_push(cx, place, |_| std::mem::take(data))
     }
 
     /// The writer's side: ready when there is room for some data.
-    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<Result<(), WebTransportError>> {
+    pub(crate) fn poll_room(
+        &self,
+        cx: &Context<'_>,
+        place: &mut Place,
+    ) -> Poll<Result<(), WebTransportError>> {
         let mut state = lock(&self.state);
         state.check()?;
         if state.bytes < LIMIT {
             return Poll::Ready(Ok(()));
         }
-        state.writer = Some(cx.waker().clone());
+        state.writer.add(place, cx);
         Poll::Pending
     }
 
@@ -170,13 +190,14 @@ impl SendBox {
     fn poll_push(
         &self,
         cx: &Context<'_>,
+        place: &mut Place,
         piece: impl FnOnce(usize) -> Bytes,
     ) -> Poll<Result<(), WebTransportError>> {
         let mut state = lock(&self.state);
         state.check()?;
         let room = LIMIT.saturating_sub(state.bytes);
         if room == 0 {
-            state.writer = Some(cx.waker().clone());
+            state.writer.add(place, cx);
             return Poll::Pending;
         }
         self.add(state, piece(room));
@@ -199,7 +220,11 @@ impl SendBox {
 
     /// The writer's side: ends the stream after what was written, and is ready when the driver took all of that. Asked
     /// again, it answers the same; a stream that was reset is an error.
-    pub(crate) fn poll_close(&self, cx: &Context<'_>) -> Poll<Result<(), WebTransportError>> {
+    pub(crate) fn poll_close(
+        &self,
+        cx: &Context<'_>,
+        place: &mut Place,
+    ) -> Poll<Result<(), WebTransportError>> {
         let finished = {
             let state = lock(&self.state);
             state.finish && state.reset.is_none()
@@ -207,18 +232,22 @@ impl SendBox {
         if !finished {
             self.finish()?;
         }
-        self.poll_flush(cx)
+        self.poll_flush(cx, place)
     }
 
     /// Ready when the driver took everything that was written.
-    pub(crate) fn poll_flush(&self, cx: &Context<'_>) -> Poll<Result<(), WebTransportError>> {
+    pub(crate) fn poll_flush(
+        &self,
+        cx: &Context<'_>,
+        place: &mut Place,
+    ) -> Poll<Result<(), WebTransportError>> {
         let mut state = lock(&self.state);
         match &state.end {
             Some(SendEnd::Failed(error)) => Poll::Ready(Err(error.clone())),
             Some(_) => Poll::Ready(Ok(())),
             None if state.bytes == 0 => Poll::Ready(Ok(())),
             None => {
-                state.writer = Some(cx.waker().clone());
+                state.writer.add(place, cx);
                 Poll::Pending
             }
         }
@@ -299,14 +328,18 @@ impl SendBox {
     }
 
     /// Ready when all is acknowledged; an error if that will not be.
-    pub(crate) fn poll_finished(&self, cx: &Context<'_>) -> Poll<Result<(), WebTransportError>> {
+    pub(crate) fn poll_finished(
+        &self,
+        cx: &Context<'_>,
+        place: &mut Place,
+    ) -> Poll<Result<(), WebTransportError>> {
         let mut state = lock(&self.state);
         match &state.end {
             Some(SendEnd::Acknowledged) => Poll::Ready(Ok(())),
             Some(SendEnd::Failed(error)) => Poll::Ready(Err(error.clone())),
             Some(SendEnd::Reset) => Poll::Ready(Err(WebTransportError::stream(ErrorCause::StreamFinished))),
             None => {
-                state.waiters.add(cx);
+                state.waiters.add(place, cx);
                 Poll::Pending
             }
         }
@@ -348,9 +381,9 @@ impl SendBox {
     pub(crate) fn sent(&self, bytes: usize) {
         let mut state = lock(&self.state);
         state.bytes = state.bytes.saturating_sub(bytes);
-        let writer = if state.bytes <= LIMIT / 2 { state.writer.take() } else { None };
+        let writer = if state.bytes <= LIMIT / 2 { state.writer.take() } else { Waiters::default() };
         drop(state);
-        writer.into_iter().for_each(Waker::wake);
+        writer.wake();
     }
 
     /// The driver's side: the stream is over, with these counts.
@@ -364,14 +397,30 @@ impl SendBox {
         state.atomic = None;
         state.bytes = 0;
         state.chunks = VecDeque::new();
-        let (writer, waiters) = (state.writer.take(), state.waiters.take());
+        let woken = [state.waiters.take(), state.writer.take()];
         drop(state);
-        waiters.and(writer).wake();
+        wake_all(woken);
+    }
+}
+
+impl Waited for SendBox {
+    type Queue = SendQueue;
+
+    fn leave(&self, queue: SendQueue, place: &mut Place) {
+        let mut state = lock(&self.state);
+        let gone = match queue {
+            SendQueue::Room => state.writer.leave(place),
+            SendQueue::End => state.waiters.leave(place),
+        };
+        drop(state);
+        drop(gone);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     fn cx() -> Context<'static> {
@@ -382,30 +431,33 @@ mod tests {
     fn a_full_box_makes_the_writer_wait_until_half_is_gone() {
         let stream = SendBox::new(StreamId::from_value(0).unwrap(), Arc::default());
         let data = vec![0; LIMIT + 1];
-        assert!(matches!(stream.poll_write(&cx(), &data), Poll::Ready(Ok(LIMIT))));
-        assert!(stream.poll_write(&cx(), &data).is_pending());
+        assert!(matches!(stream.poll_write(&cx(), &mut Place::default(), &data), Poll::Ready(Ok(LIMIT))));
+        assert!(stream.poll_write(&cx(), &mut Place::default(), &data).is_pending());
         let mut taken = VecDeque::new();
         let Taken { finish, reset, .. } = stream.take(&mut taken);
         assert!(!finish && reset.is_none() && taken.len() == 1);
-        assert!(stream.poll_write(&cx(), &data).is_pending(), "taken by the driver is not taken by QUIC");
+        assert!(
+            stream.poll_write(&cx(), &mut Place::default(), &data).is_pending(),
+            "taken by the driver is not taken by QUIC"
+        );
         stream.sent(LIMIT);
-        assert!(matches!(stream.poll_write(&cx(), &data[..1]), Poll::Ready(Ok(1))));
+        assert!(matches!(stream.poll_write(&cx(), &mut Place::default(), &data[..1]), Poll::Ready(Ok(1))));
     }
 
     #[test]
     fn closing_ends_the_stream_and_waits_until_all_is_taken() {
         let stream = SendBox::new(StreamId::from_value(0).unwrap(), Arc::default());
-        assert!(stream.poll_room(&cx()).is_ready());
+        assert!(stream.poll_room(&cx(), &mut Place::default()).is_ready());
         stream.push(Bytes::from(vec![0; LIMIT])).unwrap();
-        assert!(stream.poll_room(&cx()).is_pending());
-        assert!(stream.poll_close(&cx()).is_pending());
+        assert!(stream.poll_room(&cx(), &mut Place::default()).is_pending());
+        assert!(stream.poll_close(&cx(), &mut Place::default()).is_pending());
         assert!(stream.push(Bytes::from_static(b"late")).is_err());
         let mut taken = VecDeque::new();
         assert!(stream.take(&mut taken).finish);
-        assert!(stream.poll_close(&cx()).is_pending());
+        assert!(stream.poll_close(&cx(), &mut Place::default()).is_pending());
         stream.sent(LIMIT);
-        assert!(matches!(stream.poll_close(&cx()), Poll::Ready(Ok(()))));
-        assert!(matches!(stream.poll_room(&cx()), Poll::Ready(Err(_))));
+        assert!(matches!(stream.poll_close(&cx(), &mut Place::default()), Poll::Ready(Ok(()))));
+        assert!(matches!(stream.poll_room(&cx(), &mut Place::default()), Poll::Ready(Err(_))));
     }
 
     #[test]
@@ -413,20 +465,20 @@ mod tests {
         let stream = SendBox::new(StreamId::from_value(0).unwrap(), Arc::default());
         stream.push(Bytes::from_static(b"a")).unwrap();
         stream.reset(1);
-        assert!(matches!(stream.poll_close(&cx()), Poll::Ready(Err(_))));
+        assert!(matches!(stream.poll_close(&cx(), &mut Place::default()), Poll::Ready(Err(_))));
     }
 
     #[test]
     fn writes_after_the_end_fail_and_bursts_mark_once() {
         let connection = Arc::new(ConnectionBox::default());
         let stream = SendBox::new(StreamId::from_value(4).unwrap(), Arc::clone(&connection));
-        assert!(stream.poll_write(&cx(), b"a").is_ready());
-        assert!(stream.poll_write(&cx(), b"b").is_ready());
+        assert!(stream.poll_write(&cx(), &mut Place::default(), b"a").is_ready());
+        assert!(stream.poll_write(&cx(), &mut Place::default(), b"b").is_ready());
         stream.finish().unwrap();
         let mut dirty = Vec::new();
         connection.take_dirty(&mut dirty);
         assert_eq!(dirty, [Work::Send(stream.id())]);
-        assert!(matches!(stream.poll_write(&cx(), b"c"), Poll::Ready(Err(_))));
+        assert!(matches!(stream.poll_write(&cx(), &mut Place::default(), b"c"), Poll::Ready(Err(_))));
         assert!(stream.finish().is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! The box of a session.
 
 mod datagrams;
+mod opens;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,35 +17,33 @@ use quic_core::{ConnectionStats, Dir, StreamId};
 use tokio::sync::oneshot;
 
 use super::{
-    ConnectionBox, OutgoingDatagram, Rank, RecvBox, SendBox, Waiters, Work,
+    ConnectionBox, OutgoingDatagram, Place, RecvBox, SendBox, Waited, Waiters, Work,
     datagrams::{Inbox, Outbox},
-    lock,
+    lock, wake_all,
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
     runtime::RuntimeHandle,
-    session::{CloseInfo, Guard},
+    session::CloseInfo,
 };
+pub(crate) use opens::Open;
+use opens::Opens;
 
-/// The boxes of a new stream; a unidirectional one has only one of them.
+/// Commands whose room is kept for the next ones.
+const KEPT_COMMANDS: usize = 64;
+
+/// The boxes of a new stream; a unidirectional one has only one of them. On its way to the application until the boxes are
+/// taken out: dropped before, the stream goes back, for nobody would end it.
 #[derive(Debug)]
 pub(crate) struct NewStream {
     pub(crate) send: Option<Arc<SendBox>>,
     pub(crate) recv: Option<Arc<RecvBox>>,
 }
 
-/// A stream that was opened for the application, with what keeps its session open.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) stream: NewStream,
-    pub(crate) guard: Arc<Guard>,
-}
-
-impl Opened {
-    /// For the case that nobody takes it.
-    pub(crate) fn discard(self) {
-        self.stream.send.iter().for_each(|send| send.reset(0));
-        self.stream.recv.iter().for_each(|recv| recv.stop(0));
+impl Drop for NewStream {
+    fn drop(&mut self) {
+        self.send.iter().for_each(|send| send.abandon());
+        self.recv.iter().for_each(|recv| recv.stop(0));
     }
 }
 
@@ -69,18 +68,8 @@ impl std::ops::AddAssign for StreamCounts {
 /// What handles ask of the driver.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Open a stream.
-    Open {
-        dir: Dir,
-        rank: Rank,
-        wait: bool,
-        guard: Arc<Guard>,
-        reply: oneshot::Sender<Result<Opened, WebTransportError>>,
-    },
     /// Close the session.
     Close(CloseInfo),
-    /// Announce that the session is to end.
-    Drain,
     /// Keying material of the session, `length` bytes of it.
     Export { label: Vec<u8>, context: Vec<u8>, length: usize, reply: oneshot::Sender<Vec<u8>> },
     /// A snapshot of the counters.
@@ -91,14 +80,49 @@ pub(crate) enum Command {
     RecvStats(StreamId, oneshot::Sender<u64>),
     /// The sums over all streams of a group, also those that are over.
     GroupStats(u32, oneshot::Sender<StreamCounts>),
-    /// More streams of the peer are expected: [`SessionBox::anticipated`] says how many.
-    Anticipate,
     /// Accept the request (server).
     Accept(StatusCode, HeaderMap),
     /// Refuse the request (server).
     Reject(StatusCode, HeaderMap),
     /// Refuse the request without an answer (server): it was not looked at, and may be sent again elsewhere.
     Refuse,
+}
+
+impl Command {
+    /// Whoever asked does not wait for the answer any more.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Export { reply, .. } => reply.is_closed(),
+            Self::Stats(reply) => reply.is_closed(),
+            Self::SendStats(_, reply) | Self::GroupStats(_, reply) => reply.is_closed(),
+            Self::RecvStats(_, reply) => reply.is_closed(),
+            Self::Close(_) | Self::Accept(..) | Self::Reject(..) | Self::Refuse => false,
+        }
+    }
+}
+
+/// What handles want that is said once, however often they ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wishes {
+    /// Announce that the session is to end.
+    pub(crate) drain: bool,
+    /// More streams of the peer are expected: [`SessionBox::anticipated`] says how many.
+    pub(crate) anticipate: bool,
+}
+
+/// What tasks wait for at a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SessionQueue {
+    /// Its beginning, its end, and what is between.
+    State,
+    /// Streams that the peer opens.
+    Incoming(Dir),
+    /// Received datagrams.
+    DatagramReaders,
+    /// Room for outgoing ones.
+    DatagramWriters,
+    /// Another maximum of their size.
+    Size,
 }
 
 /// How the peer answered.
@@ -135,7 +159,10 @@ struct State {
     groups: BTreeMap<u32, StreamCounts>,
     /// Streams of the peer expected at once: bidirectional, unidirectional.
     anticipated: [Option<u16>; 2],
-    commands: Vec<Command>,
+    commands: VecDeque<Command>,
+    wishes: Wishes,
+    /// Streams that are wanted: bidirectional, unidirectional.
+    opens: [Opens; 2],
     /// The connection, and the session's key there, once there is one.
     link: Option<(Arc<ConnectionBox>, u32)>,
     /// The driver knows that there is work.
@@ -161,6 +188,16 @@ impl State {
         }
     }
 
+    fn waiters(&mut self, queue: SessionQueue) -> &mut Waiters {
+        match queue {
+            SessionQueue::State => &mut self.state_waiters,
+            SessionQueue::Incoming(dir) => &mut self.incoming_waiters[dir as usize],
+            SessionQueue::DatagramReaders => &mut self.datagram_readers,
+            SessionQueue::DatagramWriters => &mut self.datagram_writers,
+            SessionQueue::Size => &mut self.size_waiters,
+        }
+    }
+
     /// The driver that has to be told of work, if it does not know yet.
     fn mark(&mut self) -> Option<(Arc<ConnectionBox>, u32)> {
         if std::mem::replace(&mut self.marked, true) { None } else { self.link.clone() }
@@ -175,9 +212,18 @@ fn wake(mark: Option<(Arc<ConnectionBox>, u32)>) {
 }
 
 fn push(mut state: MutexGuard<'_, State>, command: Command) {
-    state.commands.push(command);
+    let mut abandoned = VecDeque::new();
+    // Before the list grows: commands of those who gave up waiting take no room, whatever the driver is at.
+    if state.commands.len() == state.commands.capacity() {
+        let all = std::mem::take(&mut state.commands);
+        let kept;
+        (abandoned, kept) = all.into_iter().partition(Command::is_abandoned);
+        state.commands = kept;
+    }
+    state.commands.push_back(command);
     let mark = state.mark();
     drop(state);
+    drop(abandoned);
     wake(mark);
 }
 
@@ -202,46 +248,54 @@ impl SessionBox {
         self.groups.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(crate) fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), WebTransportError>> {
+    pub(crate) fn poll_ready(
+        &self,
+        cx: &Context<'_>,
+        place: &mut Place,
+    ) -> Poll<Result<(), WebTransportError>> {
         let mut state = lock(&self.state);
         match (&state.established, &state.end) {
             (Some(_), _) => Poll::Ready(Ok(())),
             (None, Some(Err(error))) => Poll::Ready(Err(error.clone())),
             (None, Some(Ok(_))) => Poll::Ready(Err(closed())),
             (None, None) => {
-                state.state_waiters.add(cx);
+                state.state_waiters.add(place, cx);
                 Poll::Pending
             }
         }
     }
 
     /// Ready when the application gave the session up before it was there.
-    pub(crate) fn poll_abandoned(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_abandoned(&self, cx: &Context<'_>, place: &mut Place) -> Poll<()> {
         let mut state = lock(&self.state);
         if state.established.is_none() && (state.closing || state.end.is_some()) {
             return Poll::Ready(());
         }
-        state.state_waiters.add(cx);
+        state.state_waiters.add(place, cx);
         Poll::Pending
     }
 
-    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<Result<CloseInfo, WebTransportError>> {
+    pub(crate) fn poll_closed(
+        &self,
+        cx: &Context<'_>,
+        place: &mut Place,
+    ) -> Poll<Result<CloseInfo, WebTransportError>> {
         let mut state = lock(&self.state);
         match &state.end {
             Some(end) => Poll::Ready(end.clone()),
             None => {
-                state.state_waiters.add(cx);
+                state.state_waiters.add(place, cx);
                 Poll::Pending
             }
         }
     }
 
-    pub(crate) fn poll_draining(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_draining(&self, cx: &Context<'_>, place: &mut Place) -> Poll<()> {
         let mut state = lock(&self.state);
         if state.draining || state.end.is_some() {
             return Poll::Ready(());
         }
-        state.state_waiters.add(cx);
+        state.state_waiters.add(place, cx);
         Poll::Pending
     }
 
@@ -293,7 +347,22 @@ impl SessionBox {
         if state.established.is_none() || state.check().is_err() {
             return;
         }
-        push(state, Command::Anticipate);
+        self.wish(state, |wishes| wishes.anticipate = true);
+    }
+
+    /// Announces that the session is to end.
+    pub(crate) fn drain(&self) {
+        let state = lock(&self.state);
+        if state.check().is_ok() {
+            self.wish(state, |wishes| wishes.drain = true);
+        }
+    }
+
+    fn wish(&self, mut state: MutexGuard<'_, State>, wish: impl FnOnce(&mut Wishes)) {
+        wish(&mut state.wishes);
+        let mark = state.mark();
+        drop(state);
+        wake(mark);
     }
 
     /// Closes; later calls change nothing.
@@ -303,18 +372,19 @@ impl SessionBox {
             return;
         }
         state.closing = true;
-        state.commands.push(Command::Close(info));
+        state.commands.push_back(Command::Close(info));
         let waiters = self.all_waiters(&mut state);
         let mark = state.mark();
         drop(state);
         wake(mark);
-        waiters.into_iter().for_each(Waiters::wake);
+        wake_all(waiters);
     }
 
     pub(crate) fn poll_incoming(
         &self,
         dir: Dir,
         cx: &Context<'_>,
+        place: &mut Place,
     ) -> Poll<Option<Result<NewStream, WebTransportError>>> {
         let mut state = lock(&self.state);
         if let Some(stream) = state.incoming[dir as usize].pop_front() {
@@ -326,17 +396,17 @@ impl SessionBox {
             None if state.closing => return Poll::Ready(None),
             None => {}
         }
-        state.incoming_waiters[dir as usize].add(cx);
+        state.incoming_waiters[dir as usize].add(place, cx);
         Poll::Pending
     }
 
     /// Ready when the session has to be asked for on another connection.
-    pub(crate) fn poll_handed_back(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_handed_back(&self, cx: &Context<'_>, place: &mut Place) -> Poll<()> {
         let mut state = lock(&self.state);
         if std::mem::take(&mut state.handed_back) {
             return Poll::Ready(());
         }
-        state.state_waiters.add(cx);
+        state.state_waiters.add(place, cx);
         Poll::Pending
     }
 
@@ -348,20 +418,28 @@ impl SessionBox {
         lock(&self.state).link = Some((connection, key));
     }
 
-    /// Takes commands.
-    pub(crate) fn take_commands(&self, commands: &mut Vec<Command>) {
+    /// Takes at most `most` commands, and what is wished once they are all taken. False: there are more of them.
+    pub(crate) fn take_commands(&self, commands: &mut Vec<Command>, most: usize) -> (bool, Wishes) {
         let mut state = lock(&self.state);
-        state.marked = false;
-        commands.append(&mut state.commands);
+        let count = state.commands.len().min(most);
+        commands.extend(state.commands.drain(..count));
+        let all = state.commands.is_empty();
+        // Until then the driver needs no mark: it comes again.
+        state.marked = !all;
+        if !all {
+            return (all, Wishes::default());
+        }
+        if state.commands.capacity() > KEPT_COMMANDS {
+            state.commands = VecDeque::new();
+        }
+        (all, std::mem::take(&mut state.wishes))
     }
 
     /// Asks the application's side for another connection, and gives back what was taken.
-    pub(crate) fn hand_back(&self, mut commands: Vec<Command>, mut datagrams: VecDeque<OutgoingDatagram>) {
+    pub(crate) fn hand_back(&self, mut datagrams: VecDeque<OutgoingDatagram>) {
         self.change(|state| {
             state.handed_back = true;
             (state.link, state.marked) = (None, false);
-            commands.append(&mut state.commands);
-            state.commands = commands;
             datagrams.append(&mut state.datagrams_out.waiting);
             (state.datagrams_out.waiting, state.datagrams_out.held) = (datagrams, 0);
         });
@@ -387,7 +465,7 @@ impl SessionBox {
 
     /// The session is over; the first end counts. Replies that wait are dropped, which tells their askers.
     pub(crate) fn set_end(&self, end: Result<CloseInfo, WebTransportError>) {
-        let mut dropped = Vec::new();
+        let mut dropped = VecDeque::new();
         let mut mark = None;
         self.change(|state| {
             state.end.get_or_insert(end);
@@ -396,8 +474,10 @@ impl SessionBox {
         });
         // A driver that has not brought the end about has to hear of it.
         wake(mark);
-        // Outside the lock: commands hold handles, whose last one would close the session.
+        // Outside the lock: whoever waits for a reply is woken.
         drop(dropped);
+        let error = lock(&self.state).check().err().unwrap_or_else(closed);
+        self.refuse_opens(&error);
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -409,7 +489,7 @@ impl SessionBox {
         change(&mut state);
         let waiters = self.all_waiters(&mut state);
         drop(state);
-        waiters.into_iter().for_each(Waiters::wake);
+        wake_all(waiters);
     }
 
     fn all_waiters(&self, state: &mut State) -> [Waiters; 6] {
@@ -430,5 +510,14 @@ impl SessionBox {
         let waiters = state.incoming_waiters[dir as usize].take();
         drop(state);
         waiters.wake();
+    }
+}
+
+impl Waited for SessionBox {
+    type Queue = SessionQueue;
+
+    fn leave(&self, queue: SessionQueue, place: &mut Place) {
+        let gone = lock(&self.state).waiters(queue).leave(place);
+        drop(gone);
     }
 }

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "testing")]
 mod entered;
+mod tally;
 mod tokio;
 
 use std::{
@@ -22,7 +23,8 @@ use quic_core::base::{Entropy, Timestamp};
 
 #[cfg(feature = "testing")]
 pub(crate) use self::entered::enter;
-use crate::{buffers::BufferPool, socket::DatagramSocket, udp::SocketOptions};
+pub(crate) use self::tally::{Presence, Tally};
+use crate::{buffers::BufferPool, socket::DatagramSocket, udp::SocketOptions, waiters::wait};
 
 /// A future on the heap.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -47,7 +49,15 @@ pub(crate) trait Runtime: fmt::Debug + Send + Sync {
     fn buffers(&self) -> Arc<BufferPool>;
     /// A name that no other runtime of the process has.
     fn identity(&self) -> String;
+    /// What runs here and is not over.
+    fn tally(&self) -> &Arc<Tally>;
+    /// Whether it has all that a driver needs.
+    fn check(&self) -> Result<(), MissingDriver>;
 }
+
+/// A runtime was built without something that is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MissingDriver(pub(crate) &'static str);
 
 /// A timer that can be set again and again.
 pub(crate) trait Timer: Send {
@@ -65,6 +75,32 @@ pub(crate) fn current() -> Option<RuntimeHandle> {
         return Some(entered);
     }
     tokio::current()
+}
+
+/// Waits until all sessions that were made on the runtime around the caller are over: closed, and their last words said and
+/// heard, or waited for as long as that is done at all (a few seconds). A client program that closes its sessions and
+/// returns from `main` without this takes its last words with it. Sessions that nobody closes, and whose handles are kept,
+/// are waited for as well. Returns at once where there is no session, or no runtime. Cancel safe. It settles, too, when
+/// the sessions' runtime goes while it is waited for on another one.
+///
+/// A server ends with [`Server::shutdown`](crate::Server::shutdown), which says the last words of all its sessions.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use wt_api::{WebTransport, WebTransportOptions};
+/// let session = WebTransport::new("https://example.org/app", WebTransportOptions::new())?;
+/// session.ready().await?;
+/// session.close(Default::default());
+/// wt_api::wait_idle().await; // From here on `main` may return.
+/// # Ok(())
+/// # }
+/// ```
+pub async fn wait_idle() {
+    // The runtime itself is not kept, only its count.
+    let tally = current().map(|runtime| Arc::clone(runtime.tally()));
+    if let Some(tally) = tally {
+        wait(&*tally, (), Tally::poll_empty).await;
+    }
 }
 
 /// The calendar time around the caller, for certificates that are made outside a runtime as well.

@@ -2,9 +2,10 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    panic::catch_unwind,
     pin::Pin,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, OnceLock, Weak},
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
@@ -15,24 +16,51 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{BoxFuture, Runtime, RuntimeHandle, Timer};
+use super::{BoxFuture, MissingDriver, Runtime, RuntimeHandle, Tally, Timer};
 use crate::{
     buffers::BufferPool,
-    mailbox::lock,
     socket::DatagramSocket,
     udp::{SocketOptions, UdpSocket},
+    waiters::lock,
 };
 
-/// The tokio runtime that the caller is in, if it is in one.
+/// The tokio runtime that the caller is in, if it is in one: the same for all who ask, while anybody has it, for times of
+/// one clock mean nothing on another.
 pub(super) fn current() -> Option<RuntimeHandle> {
+    static ALL: Mutex<Vec<Weak<TokioRuntime>>> = Mutex::new(Vec::new());
     let handle = Handle::try_current().ok()?;
-    Some(Arc::new(TokioRuntime { handle, origin: Instant::now() }))
+    let mut all = lock(&ALL);
+    all.retain(|runtime| runtime.strong_count() > 0);
+    let known = all.iter().filter_map(Weak::upgrade).find(|runtime| runtime.handle.id() == handle.id());
+    let runtime = known.unwrap_or_else(|| {
+        let (tally, checked) = (Arc::default(), OnceLock::new());
+        let new = Arc::new(TokioRuntime { handle, origin: Instant::now(), tally, checked });
+        all.push(Arc::downgrade(&new));
+        new
+    });
+    Some(runtime)
 }
 
 #[derive(Debug)]
 struct TokioRuntime {
     handle: Handle,
     origin: Instant,
+    tally: Arc<Tally>,
+    checked: OnceLock<Result<(), MissingDriver>>,
+}
+
+impl TokioRuntime {
+    /// tokio tells of a missing driver by a panic alone.
+    fn look(&self) -> Result<(), MissingDriver> {
+        let _context = self.handle.enter();
+        catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| MissingDriver("time"))?;
+        let Ok(socket) = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) else { return Ok(()) };
+        let made = catch_unwind(|| {
+            socket.set_nonblocking(true).and_then(|()| tokio::net::UdpSocket::from_std(socket)).map(drop)
+        });
+        // Errors are those of the system, or of a runtime that shuts down: whoever needs a socket is told.
+        made.map(drop).map_err(|_| MissingDriver("I/O"))
+    }
 }
 
 impl Runtime for TokioRuntime {
@@ -90,6 +118,14 @@ impl Runtime for TokioRuntime {
     fn identity(&self) -> String {
         format!("tokio {}", self.handle.id())
     }
+
+    fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+
+    fn check(&self) -> Result<(), MissingDriver> {
+        *self.checked.get_or_init(|| self.look())
+    }
 }
 
 fn timestamp(origin: Instant, at: Instant) -> Timestamp {
@@ -125,3 +161,31 @@ impl Timer for TokioTimer {
 }
 
 use std::future::Future as _;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two sessions of one connection share its driver, whose clock judges the age of the datagrams of both.
+    #[test]
+    fn all_who_ask_share_one_clock() {
+        let new = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (one, other) = (new(), new());
+        let ask = |runtime: &tokio::runtime::Runtime| runtime.block_on(async { current().unwrap() });
+        let first = ask(&one);
+        assert!(Arc::ptr_eq(&first, &ask(&one)), "whenever they ask");
+        assert!(!Arc::ptr_eq(&first, &ask(&other)));
+    }
+
+    #[test]
+    fn a_runtime_without_a_driver_is_told_by_name() {
+        let check = |builder: &mut tokio::runtime::Builder| {
+            let runtime = builder.build().unwrap();
+            runtime.block_on(async { current().unwrap().check() })
+        };
+        let new = tokio::runtime::Builder::new_current_thread;
+        assert_eq!(check(&mut new()), Err(MissingDriver("time")));
+        assert_eq!(check(new().enable_time()), Err(MissingDriver("I/O")));
+        assert_eq!(check(new().enable_all()), Ok(()));
+    }
+}

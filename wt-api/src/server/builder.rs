@@ -17,7 +17,7 @@ use crate::{
     limits::{permit, permit_in_sessions, share},
     mailbox::ShardBox,
     options::CongestionControl,
-    runtime::{self, RuntimeHandle},
+    runtime::{self, MissingDriver, RuntimeHandle},
     socket::{DatagramSocket, KERNEL_BUFFER, fit, must_be_only_v6},
     tls::{self, Identities, Identity, SelfSigned},
     udp::SocketOptions,
@@ -313,9 +313,10 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// No identity, or a name for one that is no DNS name; a rustls configuration that QUIC cannot use; an address that
-    /// cannot be listened on; no runtime around the call.
+    /// cannot be listened on; no runtime around the call, or one without a time or I/O driver.
     pub fn build(mut self) -> Result<Server, ServerError> {
         let runtime = runtime::current().ok_or(ServerError::NoRuntime)?;
+        runtime.check().map_err(|MissingDriver(missing)| ServerError::RuntimeDriver { missing })?;
         let (tls, identities) = self.tls(&runtime)?;
         if self.addresses.is_empty() {
             self.addresses.push(SocketAddr::from((IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 443)));
@@ -340,7 +341,7 @@ impl ServerBuilder {
             sessions: self.sessions,
             anticipated: self.anticipated,
             congestion_control: self.congestion_control.in_force(),
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State { shards: sockets.len(), ..State::default() }),
         });
         let budget = EndpointBudget::new(self.memory);
         let (mut shards, mut inboxes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());

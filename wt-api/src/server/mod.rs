@@ -6,11 +6,11 @@ mod request;
 use std::{
     collections::{HashSet, VecDeque},
     fmt,
-    future::{Future, poll_fn},
+    future::Future,
     net::SocketAddr,
     pin::pin,
     sync::{Arc, Mutex},
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -24,7 +24,7 @@ pub use request::{AcceptOptions, Request};
 use crate::{
     driver::{Inbox, ShardCommand},
     error::ServerError,
-    mailbox::{SessionBox, Waiters, lock},
+    mailbox::{Place, SessionBox, Waited, Waiters, lock, wait, wake_all},
     options::{CertificateHash, CongestionControl},
     runtime::{self, RuntimeHandle},
     tls::{Identities, Identity},
@@ -121,6 +121,10 @@ pub(crate) struct ServerShared {
 struct State {
     waiting: VecDeque<Request>,
     closed: bool,
+    /// Tasks that serve an address.
+    shards: usize,
+    /// What the shards were told: to wind up, to close all.
+    told: [bool; 2],
     connections: usize,
     sessions: usize,
     acceptors: Waiters,
@@ -209,19 +213,100 @@ impl ServerShared {
         idlers.wake();
     }
 
+    /// A shard is over, and its socket closed. With the last one there is nobody who could bring requests.
+    pub(crate) fn shard_ended(&self) {
+        let mut state = lock(&self.state);
+        state.shards = state.shards.saturating_sub(1);
+        if state.shards > 0 {
+            return;
+        }
+        state.closed = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        let woken = [state.acceptors.take(), state.idlers.take()];
+        drop(state);
+        drop(waiting);
+        wake_all(woken);
+    }
+
+    /// No request is offered to the application any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
+    }
+
     /// A session that was offered is over.
     pub(crate) fn session_ended(&self) {
         let mut state = lock(&self.state);
         state.sessions = state.sessions.saturating_sub(1);
     }
 
-    fn close(&self) -> VecDeque<Request> {
+    fn poll_accept(&self, cx: &Context<'_>, place: &mut Place) -> Poll<Option<Request>> {
+        let mut state = lock(&self.state);
+        if let Some(request) = state.waiting.pop_front() {
+            return Poll::Ready(Some(request));
+        }
+        if state.closed {
+            return Poll::Ready(None);
+        }
+        state.acceptors.add(place, cx);
+        Poll::Pending
+    }
+
+    /// Ready when no connection is left that has something to say.
+    fn poll_idle(&self, cx: &Context<'_>, place: &mut Place) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.connections == 0 {
+            return Poll::Ready(());
+        }
+        state.idlers.add(place, cx);
+        Poll::Pending
+    }
+
+    /// Ready when no shard is left.
+    fn poll_over(&self, cx: &Context<'_>, place: &mut Place) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.shards == 0 {
+            return Poll::Ready(());
+        }
+        state.idlers.add(place, cx);
+        Poll::Pending
+    }
+
+    /// Takes no further requests. Those that wait were not looked at: their clients may send them elsewhere.
+    fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
         let (acceptors, waiting) = (state.acceptors.take(), std::mem::take(&mut state.waiting));
         drop(state);
+        waiting.into_iter().for_each(Request::turn_away);
         acceptors.wake();
-        waiting
+    }
+
+    /// Whether the shards are to be told this now: once is enough.
+    fn tells(&self, what: usize) -> bool {
+        !std::mem::replace(&mut lock(&self.state).told[what], true)
+    }
+}
+
+/// What tasks wait for at a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ServerQueue {
+    /// Requests.
+    Acceptors,
+    /// The end of all connections.
+    Idlers,
+}
+
+impl Waited for ServerShared {
+    type Queue = ServerQueue;
+
+    fn leave(&self, queue: ServerQueue, place: &mut Place) {
+        let mut state = lock(&self.state);
+        let gone = match queue {
+            ServerQueue::Acceptors => state.acceptors.leave(place),
+            ServerQueue::Idlers => state.idlers.leave(place),
+        };
+        drop(state);
+        drop(gone);
     }
 }
 
@@ -298,62 +383,49 @@ impl Server {
         Ok(())
     }
 
-    /// The next request for a session; `None` after [`shutdown`](Self::shutdown). Cancel safe; several callers share
-    /// the queue.
+    /// The next request for a session; `None` after [`shutdown`](Self::shutdown), and when the runtime that serves is gone.
+    /// Cancel safe; several callers share the queue.
     pub async fn accept(&self) -> Option<Request> {
-        poll_fn(|cx| {
-            let mut state = lock(&self.shared.state);
-            if let Some(request) = state.waiting.pop_front() {
-                return Poll::Ready(Some(request));
-            }
-            if state.closed {
-                return Poll::Ready(None);
-            }
-            state.acceptors.add(cx);
-            Poll::Pending
-        })
-        .await
+        wait(&*self.shared, ServerQueue::Acceptors, ServerShared::poll_accept).await
+    }
+
+    fn go_away(&self) {
+        self.shared.close();
+        if self.shared.tells(0) {
+            self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::GoAway));
+        }
     }
 
     /// Shuts down: no further sessions, and all clients are told (their `draining` resolves); then waits until they have
-    /// gone, at most `deadline`; then all connections are closed. Where a session was closed before then, its client has up
+    /// gone, at most `deadline`; then all connections are closed. Requests that wait are rejected unseen
+    /// (`H3_REQUEST_REJECTED`). Returns when every close has been sent and the sockets are closed: the process may end, and
+    /// the port is free. Where a session was closed before then, its client has up
     /// to 4 s more, longer on paths with long probe timeouts, to hear the code and the reason.
     ///
     /// Clients hear it by GOAWAY, those of draft 02 by the session's own `WT_DRAIN_SESSION`, and by GOAWAY when the session
     /// is over: a Chromium of today that opens a bidirectional stream after GOAWAY crashes. Cancel safe: dropped, no session
     /// is taken any more and those that exist go on; another call waits anew.
     pub async fn shutdown(&self, deadline: Duration) {
-        drop(self.shared.close());
-        self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::GoAway));
+        self.go_away();
         let until = self.runtime.now() + deadline;
         let mut limit = pin!(runtime::sleep_until(&self.runtime, until));
-        poll_fn(|cx| {
-            let mut state = lock(&self.shared.state);
-            if state.connections == 0 {
+        wait(&*self.shared, ServerQueue::Idlers, |shared, cx, place| {
+            if shared.poll_idle(cx, place).is_ready() {
                 return Poll::Ready(());
             }
-            state.idlers.add(cx);
-            drop(state);
-            limit.as_mut().poll(cx)
+            limit.as_mut().poll(&mut Context::from_waker(cx.waker()))
         })
         .await;
-        self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::CloseAll));
-        // The last words are on their way when the drivers have heard the command.
-        poll_fn(|cx| {
-            let mut state = lock(&self.shared.state);
-            if state.connections == 0 {
-                return Poll::Ready(());
-            }
-            state.idlers.add(cx);
-            Poll::Pending
-        })
-        .await;
+        if self.shared.tells(1) {
+            self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::CloseAll));
+        }
+        // The drivers end when the last words have left.
+        wait(&*self.shared, ServerQueue::Idlers, ServerShared::poll_over).await;
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.shared.close());
-        self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::GoAway));
+        self.go_away();
     }
 }

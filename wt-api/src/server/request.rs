@@ -231,7 +231,12 @@ impl Request {
     /// Refuses without an answer (`H3_REQUEST_REJECTED`, RFC 9114 §8.1): nothing was done for the request, and the client
     /// may send it again, on another connection for example. Cancel safe.
     #[allow(clippy::unused_async, reason = "as accept")]
-    pub async fn refuse(mut self) {
+    pub async fn refuse(self) {
+        self.turn_away();
+    }
+
+    /// [`refuse`](Self::refuse) without the formalities.
+    pub(super) fn turn_away(mut self) {
         if let Some(shared) = self.shared.take() {
             let _ = shared.command(Command::Refuse);
         }

@@ -1,12 +1,12 @@
 //! Send groups: what shares a session's rate equally.
 
-use std::{fmt, future::poll_fn, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use tokio::sync::oneshot;
 
 use crate::{
     error::{ErrorCause, WebTransportError},
-    mailbox::{Command, SessionBox},
+    mailbox::{Command, SessionBox, SessionQueue, wait},
     stats::SendStreamStats,
 };
 
@@ -62,7 +62,7 @@ impl SendGroup {
         {
             return counts.into();
         }
-        let _ = poll_fn(|cx| self.shared.poll_closed(cx)).await;
+        let _ = wait(&*self.shared, SessionQueue::State, SessionBox::poll_closed).await;
         self.shared.last_group_counts(self.id).into()
     }
 }

@@ -1,7 +1,6 @@
 //! The streams that the peer opens.
 
 use std::{
-    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -13,7 +12,7 @@ use quic_core::Dir;
 use super::{BidirectionalStream, ReceiveStream};
 use crate::{
     error::{ErrorCause, WebTransportError},
-    mailbox::SessionBox,
+    mailbox::{NewStream, Place, SessionBox, SessionQueue, Waiter, wait},
     session::Guard,
 };
 
@@ -22,14 +21,15 @@ macro_rules! incoming {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name {
-            shared: Arc<SessionBox>,
+            /// Waits while it is polled as a stream.
+            waiter: Waiter<Arc<SessionBox>>,
             guard: Arc<Guard>,
             over: bool,
         }
 
         impl $name {
             pub(crate) fn new(shared: Arc<SessionBox>, guard: Arc<Guard>) -> Self {
-                Self { shared, guard, over: false }
+                Self { waiter: Waiter::new(shared, SessionQueue::Incoming($dir)), guard, over: false }
             }
 
             /// The next stream; `None` once the session was closed cleanly. Cancel safe.
@@ -37,18 +37,20 @@ macro_rules! incoming {
             /// # Errors
             /// The session ended abruptly; told once, then `None`.
             pub async fn next(&mut self) -> Option<Result<$item, WebTransportError>> {
-                poll_fn(|cx| self.poll_stream(cx)).await
+                if self.over {
+                    return None;
+                }
+                let shared = Arc::clone(self.waiter.of());
+                let next = wait(&*shared, SessionQueue::Incoming($dir), poll_next($dir)).await;
+                self.on_next(next)
             }
 
-            fn poll_stream(&mut self, cx: &Context<'_>) -> Poll<Option<Result<$item, WebTransportError>>> {
-                if self.over {
-                    return Poll::Ready(None);
-                }
-                let polled = self.shared.poll_incoming($dir, cx);
-                polled.map(|next| {
-                    self.over = !matches!(next, Some(Ok(_)));
-                    next.map(|stream| stream.and_then(|stream| $make(stream, &self.guard)))
-                })
+            fn on_next(
+                &mut self,
+                next: Option<Result<NewStream, WebTransportError>>,
+            ) -> Option<Result<$item, WebTransportError>> {
+                self.over = !matches!(next, Some(Ok(_)));
+                next.map(|stream| stream.and_then(|stream| $make(stream, &self.guard)))
             }
         }
 
@@ -56,7 +58,13 @@ macro_rules! incoming {
             type Item = Result<$item, WebTransportError>;
 
             fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-                self.get_mut().poll_stream(cx)
+                let this = self.get_mut();
+                if this.over {
+                    return Poll::Ready(None);
+                }
+                let mut next = poll_next($dir);
+                let polled = this.waiter.poll(|shared, place| next(shared, cx, place));
+                polled.map(|next| this.on_next(next))
             }
         }
     };
@@ -72,10 +80,13 @@ incoming! {
     IncomingUnidirectionalStreams, ReceiveStream, Dir::Uni, receive_stream
 }
 
-fn receive_stream(
-    stream: crate::mailbox::NewStream,
-    guard: &Arc<Guard>,
-) -> Result<ReceiveStream, WebTransportError> {
+type Next = Poll<Option<Result<NewStream, WebTransportError>>>;
+
+fn poll_next(dir: Dir) -> impl FnMut(&SessionBox, &Context<'_>, &mut Place) -> Next {
+    move |shared, cx, place| shared.poll_incoming(dir, cx, place)
+}
+
+fn receive_stream(mut stream: NewStream, guard: &Arc<Guard>) -> Result<ReceiveStream, WebTransportError> {
     let gone = || WebTransportError::session(ErrorCause::SessionClosed);
-    stream.recv.map(|recv| ReceiveStream::new(recv, Some(Arc::clone(guard)))).ok_or_else(gone)
+    stream.recv.take().map(|recv| ReceiveStream::new(recv, Some(Arc::clone(guard)))).ok_or_else(gone)
 }

@@ -68,9 +68,9 @@ pub struct BidirectionalStream {
 }
 
 impl BidirectionalStream {
-    pub(crate) fn new(stream: NewStream, guard: &Arc<Guard>) -> Result<Self, WebTransportError> {
-        match stream {
-            NewStream { send: Some(send), recv: Some(recv) } => Ok(Self {
+    pub(crate) fn new(mut stream: NewStream, guard: &Arc<Guard>) -> Result<Self, WebTransportError> {
+        match (stream.send.take(), stream.recv.take()) {
+            (Some(send), Some(recv)) => Ok(Self {
                 readable: ReceiveStream::new(recv, Some(Arc::clone(guard))),
                 writable: SendStream::new(send, Arc::clone(guard)),
             }),

@@ -1,9 +1,7 @@
 //! The receiving half of a stream.
 
 use std::{
-    fmt,
-    future::poll_fn,
-    io,
+    fmt, io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -15,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::{ErrorCause, WebTransportError},
-    mailbox::{Command, RecvBox},
+    mailbox::{Command, Place, RecvBox, Waiter, wait},
     session::Guard,
     stats::ReceiveStreamStats,
 };
@@ -39,7 +37,8 @@ use crate::{
 /// # }
 /// ```
 pub struct ReceiveStream {
-    shared: Arc<RecvBox>,
+    /// Waits while it is polled as a reader or a stream.
+    waiter: Waiter<Arc<RecvBox>>,
     /// None for the content of an HTTP response.
     guard: Option<Arc<Guard>>,
     /// As a `Stream` it has told its end or its error: nothing follows.
@@ -54,13 +53,17 @@ impl fmt::Debug for ReceiveStream {
 
 impl ReceiveStream {
     pub(crate) fn new(shared: Arc<RecvBox>, guard: Option<Arc<Guard>>) -> Self {
-        Self { shared, guard, over: false }
+        Self { waiter: Waiter::new(shared, ()), guard, over: false }
+    }
+
+    fn shared(&self) -> &Arc<RecvBox> {
+        self.waiter.of()
     }
 
     /// The QUIC stream ID, for logs.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.shared.id().value()
+        self.shared().id().value()
     }
 
     /// Reads into `buffer` what there is, at least one byte; 0 at the end of the stream, or for an empty `buffer`.
@@ -69,7 +72,7 @@ impl ReceiveStream {
     /// # Errors
     /// The peer reset the stream ([`ErrorCause::StreamReset`]), or the session is gone.
     pub async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, WebTransportError> {
-        poll_fn(|cx| self.poll_read_slice(cx, buffer)).await
+        wait(&**self.shared(), (), |shared, cx, place| poll_read_slice(shared, cx, place, buffer)).await
     }
 
     /// The next bytes, at most `max` (at least 1) and without a copy; `None` at the end. Cancel safe.
@@ -77,7 +80,7 @@ impl ReceiveStream {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn read_chunk(&mut self, max: usize) -> Result<Option<Bytes>, WebTransportError> {
-        poll_fn(|cx| self.shared.poll_chunk(cx, max.max(1))).await
+        wait(&**self.shared(), (), |shared, cx, place| shared.poll_chunk(cx, place, max.max(1))).await
     }
 
     /// Everything up to the end, if it is no more than `limit` bytes. Not cancel safe: what was read is lost.
@@ -103,51 +106,56 @@ impl ReceiveStream {
     /// fails from now on. If the stream's end or its error has arrived already, the peer is asked nothing, and reading tells
     /// that next.
     pub fn stop(&mut self, code: u32) {
-        self.shared.stop(code);
+        self.shared().stop(code);
     }
 
     /// The stream's counts (W3C `getStats`); the last ones once it has ended. Cancel safe.
     pub async fn get_stats(&self) -> ReceiveStreamStats {
         let (reply, answer) = oneshot::channel();
         let asked =
-            self.guard.as_ref().map(|guard| guard.0.enquire(Command::RecvStats(self.shared.id(), reply)));
+            self.guard.as_ref().map(|guard| guard.0.enquire(Command::RecvStats(self.shared().id(), reply)));
         let received = if asked == Some(true) { answer.await.ok() } else { None };
-        let (delivered, bytes_read) = self.shared.stats();
+        let (delivered, bytes_read) = self.shared().stats();
         ReceiveStreamStats { bytes_received: received.unwrap_or(0).max(delivered), bytes_read }
     }
+}
 
-    fn poll_read_slice(&self, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, WebTransportError>> {
-        if buffer.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let mut filled = 0;
-        while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
-            // What was copied already counts, whatever comes behind it: the error or the end is told next time.
-            let chunk = match self.shared.poll_chunk(cx, room.len()) {
-                Poll::Ready(Ok(Some(chunk))) => chunk,
-                _ if filled > 0 => break,
-                Poll::Ready(Ok(None)) => break,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            };
-            if let Some(target) = room.get_mut(..chunk.len()) {
-                target.copy_from_slice(&chunk);
-            }
-            filled += chunk.len();
-        }
-        Poll::Ready(Ok(filled))
+fn poll_read_slice(
+    shared: &RecvBox,
+    cx: &Context<'_>,
+    place: &mut Place,
+    buffer: &mut [u8],
+) -> Poll<Result<usize, WebTransportError>> {
+    if buffer.is_empty() {
+        return Poll::Ready(Ok(0));
     }
+    let mut filled = 0;
+    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        // What was copied already counts, whatever comes behind it: the error or the end is told next time.
+        let chunk = match shared.poll_chunk(cx, place, room.len()) {
+            Poll::Ready(Ok(Some(chunk))) => chunk,
+            _ if filled > 0 => break,
+            Poll::Ready(Ok(None)) => break,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        };
+        if let Some(target) = room.get_mut(..chunk.len()) {
+            target.copy_from_slice(&chunk);
+        }
+        filled += chunk.len();
+    }
+    Poll::Ready(Ok(filled))
 }
 
 impl Drop for ReceiveStream {
     fn drop(&mut self) {
-        self.shared.stop(0);
+        self.shared().stop(0);
     }
 }
 
 impl tokio::io::AsyncRead for ReceiveStream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
@@ -155,15 +163,19 @@ impl tokio::io::AsyncRead for ReceiveStream {
         if room == 0 {
             return Poll::Ready(Ok(()));
         }
-        let chunk = ready!(self.shared.poll_chunk(cx, room))?;
+        let chunk = ready!(self.waiter.poll(|shared, place| shared.poll_chunk(cx, place, room)))?;
         buffer.put_slice(&chunk.unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
 
 impl futures_io::AsyncRead for ReceiveStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_read_slice(cx, buffer).map_err(Into::into)
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.waiter.poll(|shared, place| poll_read_slice(shared, cx, place, buffer)).map_err(Into::into)
     }
 }
 
@@ -175,7 +187,8 @@ impl Stream for ReceiveStream {
         if self.over {
             return Poll::Ready(None);
         }
-        let next = ready!(self.shared.poll_chunk(cx, usize::MAX)).transpose();
+        let polled = self.waiter.poll(|shared, place| shared.poll_chunk(cx, place, usize::MAX));
+        let next = ready!(polled).transpose();
         self.over = !matches!(next, Some(Ok(_)));
         Poll::Ready(next)
     }

@@ -1,9 +1,7 @@
 //! The sending half of a stream.
 
 use std::{
-    fmt,
-    future::poll_fn,
-    io,
+    fmt, io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -16,7 +14,7 @@ use tokio::sync::oneshot;
 use super::SendGroup;
 use crate::{
     error::{ErrorCause, WebTransportError},
-    mailbox::{Command, SendBox},
+    mailbox::{Command, SendBox, SendQueue, Waiter, wait},
     session::Guard,
     stats::SendStreamStats,
 };
@@ -37,7 +35,8 @@ use crate::{
 /// # }
 /// ```
 pub struct SendStream {
-    shared: Arc<SendBox>,
+    /// Waits while it is polled as a writer or a sink.
+    waiter: Waiter<Arc<SendBox>>,
     guard: Arc<Guard>,
 }
 
@@ -49,13 +48,17 @@ impl fmt::Debug for SendStream {
 
 impl SendStream {
     pub(crate) fn new(shared: Arc<SendBox>, guard: Arc<Guard>) -> Self {
-        Self { shared, guard }
+        Self { waiter: Waiter::new(shared, SendQueue::Room), guard }
+    }
+
+    fn shared(&self) -> &Arc<SendBox> {
+        self.waiter.of()
     }
 
     /// The QUIC stream ID, for logs.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.shared.id().value()
+        self.shared().id().value()
     }
 
     /// Writes a prefix of `data` and tells its length, at least 1 unless `data` is empty. Waits while 256 KiB are on
@@ -64,7 +67,7 @@ impl SendStream {
     /// # Errors
     /// The peer stopped the stream ([`ErrorCause::StreamStopped`]), it was finished or reset, or the session is gone.
     pub async fn write(&mut self, data: &[u8]) -> Result<usize, WebTransportError> {
-        poll_fn(|cx| self.shared.poll_write(cx, data)).await
+        wait(&**self.shared(), SendQueue::Room, |shared, cx, place| shared.poll_write(cx, place, data)).await
     }
 
     /// Writes all of `data`. Not cancel safe: a prefix may have been written.
@@ -84,7 +87,10 @@ impl SendStream {
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn write_chunk(&mut self, mut data: Bytes) -> Result<(), WebTransportError> {
-        poll_fn(|cx| self.shared.poll_write_chunk(cx, &mut data)).await
+        wait(&**self.shared(), SendQueue::Room, |shared, cx, place| {
+            shared.poll_write_chunk(cx, place, &mut data)
+        })
+        .await
     }
 
     /// Ends the stream after what was written (W3C `close()`), without waiting.
@@ -92,7 +98,7 @@ impl SendStream {
     /// # Errors
     /// The stream is over already, in whichever way.
     pub fn finish(&mut self) -> Result<(), WebTransportError> {
-        self.shared.finish()
+        self.shared().finish()
     }
 
     /// Waits until everything, the end included, is acknowledged by the peer's QUIC. Finishes the stream if that was
@@ -102,14 +108,14 @@ impl SendStream {
     /// The stream was stopped or reset, or the session ended before.
     pub async fn finished(&mut self) -> Result<(), WebTransportError> {
         // Finished before, or over: polling tells which.
-        let _ = self.shared.finish();
-        poll_fn(|cx| self.shared.poll_finished(cx)).await
+        let _ = self.shared().finish();
+        wait(&**self.shared(), SendQueue::End, SendBox::poll_finished).await
     }
 
     /// Gives the stream up with a code, 0 to 2^32 - 1 (W3C `abort()`); what is not delivered yet may be lost. Nothing happens if the
     /// stream is over.
     pub fn reset(&mut self, code: u32) {
-        self.shared.reset(code);
+        self.shared().reset(code);
     }
 
     /// Waits until the peer stops the stream, and gives its code, `None` if the peer's code is none of WebTransport's.
@@ -119,7 +125,7 @@ impl SendStream {
     /// The stream ended without being stopped: all is acknowledged, it was reset, or the session is gone.
     pub async fn stopped(&self) -> Result<Option<u32>, WebTransportError> {
         let finished = || WebTransportError::stream(ErrorCause::StreamFinished);
-        match poll_fn(|cx| self.shared.poll_finished(cx)).await {
+        match wait(&**self.shared(), SendQueue::End, SendBox::poll_finished).await {
             Ok(()) => Err(finished()),
             Err(error) => match error.cause() {
                 ErrorCause::StreamStopped(code) => Ok(*code),
@@ -131,19 +137,19 @@ impl SendStream {
     /// The stream's rank among its group (W3C `sendOrder`); 0 unless set.
     #[must_use]
     pub fn send_order(&self) -> i64 {
-        self.shared.current_rank().order
+        self.shared().current_rank().order
     }
 
     /// Changes the stream's rank: higher orders send first, strictly (W3C `sendOrder`). What was handed to the network
     /// before is not called back.
     pub fn set_send_order(&mut self, order: i64) {
-        self.shared.rank(|rank| rank.order = order);
+        self.shared().rank(|rank| rank.order = order);
     }
 
     /// The stream's group (W3C `sendGroup`).
     #[must_use]
     pub fn send_group(&self) -> Option<SendGroup> {
-        SendGroup::named(&self.guard.0, self.shared.current_rank().group)
+        SendGroup::named(&self.guard.0, self.shared().current_rank().group)
     }
 
     /// Changes the stream's group; `None`: that of those that choose none (W3C `sendGroup`).
@@ -152,7 +158,7 @@ impl SendStream {
     /// [`ErrorCause::ForeignSendGroup`]; nothing is changed then.
     pub fn set_send_group(&mut self, group: Option<&SendGroup>) -> Result<(), WebTransportError> {
         let group = group.map_or(Ok(0), |group| group.id_in(&self.guard.0))?;
-        self.shared.rank(|rank| rank.group = group);
+        self.shared().rank(|rank| rank.group = group);
         Ok(())
     }
 
@@ -164,73 +170,73 @@ impl SendStream {
     /// [`ErrorCause::WouldBlock`]; else as [`write`](Self::write).
     pub async fn atomic_write(&mut self, data: Bytes) -> Result<(), WebTransportError> {
         let size = data.len();
-        match self.shared.write_atomic(data)?.await {
+        match self.shared().write_atomic(data)?.await {
             Ok(true) => Ok(()),
             Ok(false) => Err(WebTransportError::stream(ErrorCause::WouldBlock { size })),
             // The stream ended before the driver looked.
-            Err(_) => poll_fn(|cx| self.shared.poll_room(cx)).await,
+            Err(_) => wait(&**self.shared(), SendQueue::Room, SendBox::poll_room).await,
         }
     }
 
     /// What was written so far arrives even if the stream is [`reset`](Self::reset) later (W3C `commit`), with a peer
     /// that has `reset_stream_at`; without it, a reset may lose it as any other data.
     pub fn commit(&mut self) {
-        self.shared.commit();
+        self.shared().commit();
     }
 
     /// The stream's counts (W3C `getStats`); the last ones once it has ended. Cancel safe.
     pub async fn get_stats(&self) -> SendStreamStats {
         let (reply, answer) = oneshot::channel();
-        let asked = self.guard.0.enquire(Command::SendStats(self.shared.id(), reply));
+        let asked = self.guard.0.enquire(Command::SendStats(self.shared().id(), reply));
         let counts = if asked { answer.await.ok() } else { None };
-        counts.unwrap_or_else(|| self.shared.counts()).into()
+        counts.unwrap_or_else(|| self.shared().counts()).into()
     }
 
     /// Bytes written so far.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
-        self.shared.written()
+        self.shared().written()
     }
 
-    fn poll_end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = ready!(self.shared.poll_flush(cx));
+    fn poll_end(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(self.waiter.poll(|shared, place| shared.poll_flush(cx, place)));
         flushed?;
         // A second shutdown is no error.
-        let _ = self.shared.finish();
+        let _ = self.shared().finish();
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for SendStream {
     fn drop(&mut self) {
-        self.shared.abandon();
+        self.shared().abandon();
     }
 }
 
 impl tokio::io::AsyncWrite for SendStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.shared.poll_write(cx, data).map_err(Into::into)
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.waiter.poll(|shared, place| shared.poll_write(cx, place, data)).map_err(Into::into)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.poll_flush(cx).map_err(Into::into)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.waiter.poll(|shared, place| shared.poll_flush(cx, place)).map_err(Into::into)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_end(cx)
     }
 }
 
 impl futures_io::AsyncWrite for SendStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.shared.poll_write(cx, data).map_err(Into::into)
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.waiter.poll(|shared, place| shared.poll_write(cx, place, data)).map_err(Into::into)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.poll_flush(cx).map_err(Into::into)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.waiter.poll(|shared, place| shared.poll_flush(cx, place)).map_err(Into::into)
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_end(cx)
     }
 }
@@ -240,19 +246,19 @@ impl futures_io::AsyncWrite for SendStream {
 impl Sink<Bytes> for SendStream {
     type Error = WebTransportError;
 
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebTransportError>> {
-        self.shared.poll_room(cx)
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebTransportError>> {
+        self.waiter.poll(|shared, place| shared.poll_room(cx, place))
     }
 
     fn start_send(self: Pin<&mut Self>, item: Bytes) -> Result<(), WebTransportError> {
-        self.shared.push(item)
+        self.shared().push(item)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebTransportError>> {
-        self.shared.poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebTransportError>> {
+        self.waiter.poll(|shared, place| shared.poll_flush(cx, place))
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebTransportError>> {
-        self.shared.poll_close(cx)
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebTransportError>> {
+        self.waiter.poll(|shared, place| shared.poll_close(cx, place))
     }
 }

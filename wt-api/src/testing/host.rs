@@ -33,7 +33,7 @@ impl fmt::Debug for Host {
 
 impl Host {
     pub(super) fn new(world: Arc<World>, index: usize, name: &str, addresses: Vec<IpAddr>) -> Self {
-        let runtime = Arc::new(HostRuntime { world: Arc::clone(&world), host: index });
+        let runtime = Arc::new(HostRuntime::new(Arc::clone(&world), index));
         Self { world, index, name: name.into(), addresses: addresses.into(), runtime }
     }
 

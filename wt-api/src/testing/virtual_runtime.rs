@@ -12,7 +12,7 @@ use std::{
     time::SystemTime,
 };
 
-use netsim::{Datagram, MILLISECOND};
+use netsim::{Datagram, MILLISECOND, SECOND};
 use quic_core::base::{Entropy, Timestamp};
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit};
 
@@ -24,20 +24,32 @@ use super::{
 use crate::{
     buffers::BufferPool,
     mailbox::lock,
-    runtime::{BoxFuture, Runtime, Timer},
+    runtime::{BoxFuture, MissingDriver, Runtime, Tally, Timer},
     socket::DatagramSocket,
     udp::{SocketOptions, TrainSocket},
 };
 
 /// The first port that a socket gets which does not ask for one.
 pub(super) const FIRST_PORT: u16 = 49_152;
+/// Between the clocks of a host and the next one, in nanoseconds; no test runs as long.
+const CLOCKS_APART: u64 = 1_000_000 * SECOND;
 /// Datagrams in one send, as Linux takes them.
 const SEGMENTS: usize = 64;
 
 /// A host's view of the world.
+#[derive(Clone)]
 pub(super) struct HostRuntime {
-    pub(super) world: Arc<World>,
-    pub(super) host: usize,
+    world: Arc<World>,
+    host: usize,
+    /// How far the host's clock is ahead, in nanoseconds: a time of one host means nothing on another.
+    ahead: u64,
+    tally: Arc<Tally>,
+}
+
+impl HostRuntime {
+    pub(super) fn new(world: Arc<World>, host: usize) -> Self {
+        Self { world, host, ahead: (host as u64 + 1) * CLOCKS_APART, tally: Arc::default() }
+    }
 }
 
 impl fmt::Debug for HostRuntime {
@@ -48,7 +60,7 @@ impl fmt::Debug for HostRuntime {
 
 impl Runtime for HostRuntime {
     fn now(&self) -> Timestamp {
-        timestamp(self.world.now())
+        timestamp(self.world.now() + self.ahead)
     }
 
     fn wall_clock(&self) -> SystemTime {
@@ -60,7 +72,8 @@ impl Runtime for HostRuntime {
     }
 
     fn timer(&self) -> Pin<Box<dyn Timer>> {
-        Box::pin(VirtualTimer::new(Arc::clone(&self.world)))
+        let timer = VirtualTimer::new(Arc::clone(&self.world));
+        Box::pin(HostTimer { timer, ahead: self.ahead })
     }
 
     fn bind(&self, options: &SocketOptions) -> io::Result<Box<dyn DatagramSocket>> {
@@ -105,7 +118,7 @@ impl Runtime for HostRuntime {
     }
 
     fn spawn(&self, task: BoxFuture<()>) {
-        let runtime = Arc::new(Self { world: Arc::clone(&self.world), host: self.host });
+        let runtime = Arc::new(self.clone());
         self.world.executor.spawn(Some((self.host, runtime)), task);
     }
 
@@ -115,6 +128,14 @@ impl Runtime for HostRuntime {
 
     fn identity(&self) -> String {
         format!("virtual {:p} {}", Arc::as_ptr(&self.world), self.host)
+    }
+
+    fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+
+    fn check(&self) -> Result<(), MissingDriver> {
+        Ok(())
     }
 }
 
@@ -168,9 +189,16 @@ impl VirtualTimer {
     }
 }
 
-impl Timer for VirtualTimer {
+/// A timer by a host's clock.
+struct HostTimer {
+    timer: VirtualTimer,
+    ahead: u64,
+}
+
+impl Timer for HostTimer {
     fn poll_until(mut self: Pin<&mut Self>, cx: &mut Context<'_>, at: Timestamp) -> Poll<()> {
-        self.poll_nanos(cx, nanos(at))
+        let at = nanos(at).saturating_sub(self.ahead);
+        self.timer.poll_nanos(cx, at)
     }
 }
 

@@ -11,23 +11,28 @@ use bytes::Bytes;
 use quic_core::base::Timestamp;
 
 use super::{
-    super::{OutgoingDatagram, Rank, Waiters, datagrams::Inbox, lock},
+    super::{OutgoingDatagram, Place, Rank, Waiters, datagrams::Inbox, lock},
     SessionBox, wake,
 };
 use crate::error::WebTransportError;
 
 impl SessionBox {
-    pub(crate) fn poll_datagram(&self, cx: &Context<'_>) -> Poll<Result<Bytes, WebTransportError>> {
-        self.poll_incoming_datagram(cx, Inbox::pop)
+    pub(crate) fn poll_datagram(
+        &self,
+        cx: &Context<'_>,
+        place: &mut Place,
+    ) -> Poll<Result<Bytes, WebTransportError>> {
+        self.poll_incoming_datagram(cx, place, Inbox::pop)
     }
 
     /// The next datagram, copied into `buffer`; its size, as an error if that is more than there is room for.
     pub(crate) fn poll_datagram_into(
         &self,
         cx: &Context<'_>,
+        place: &mut Place,
         buffer: &mut [u8],
     ) -> Poll<Result<Result<usize, usize>, WebTransportError>> {
-        self.poll_incoming_datagram(cx, |inbox, now| {
+        self.poll_incoming_datagram(cx, place, |inbox, now| {
             let size = inbox.peek(now)?.len();
             let Some(room) = buffer.get_mut(..size) else { return Some(Err(size)) };
             room.copy_from_slice(&inbox.pop(now)?);
@@ -38,6 +43,7 @@ impl SessionBox {
     fn poll_incoming_datagram<R>(
         &self,
         cx: &Context<'_>,
+        place: &mut Place,
         take: impl FnOnce(&mut Inbox, Timestamp) -> Option<R>,
     ) -> Poll<Result<R, WebTransportError>> {
         let now = self.runtime.now();
@@ -46,7 +52,7 @@ impl SessionBox {
             return Poll::Ready(Ok(taken));
         }
         state.check()?;
-        state.datagram_readers.add(cx);
+        state.datagram_readers.add(place, cx);
         Poll::Pending
     }
 
@@ -62,7 +68,7 @@ impl SessionBox {
     /// Queues a datagram unless the queue is full.
     pub(crate) fn poll_send_datagram(
         &self,
-        cx: Option<&Context<'_>>,
+        waits: Option<(&Context<'_>, &mut Place)>,
         data: &Bytes,
         rank: Rank,
     ) -> Poll<Result<(), WebTransportError>> {
@@ -70,8 +76,8 @@ impl SessionBox {
         let mut state = lock(&self.state);
         state.check()?;
         if !state.datagrams_out.has_room() {
-            if let Some(cx) = cx {
-                state.datagram_writers.add(cx);
+            if let Some((cx, place)) = waits {
+                state.datagram_writers.add(place, cx);
             }
             return Poll::Pending;
         }
@@ -87,7 +93,12 @@ impl SessionBox {
     }
 
     /// Ready when the maximum is another one than `known`, or the session is over.
-    pub(crate) fn poll_max_datagram_size(&self, cx: &Context<'_>, known: usize) -> Poll<Option<usize>> {
+    pub(crate) fn poll_max_datagram_size(
+        &self,
+        cx: &Context<'_>,
+        place: &mut Place,
+        known: usize,
+    ) -> Poll<Option<usize>> {
         let mut state = lock(&self.state);
         let now = self.max_datagram_size();
         if state.end.is_some() || state.closing {
@@ -96,7 +107,7 @@ impl SessionBox {
         if now != known {
             return Poll::Ready(Some(now));
         }
-        state.size_waiters.add(cx);
+        state.size_waiters.add(place, cx);
         Poll::Pending
     }
 
@@ -137,7 +148,12 @@ impl SessionBox {
     }
 
     pub(crate) fn set_outgoing_max_buffered(&self, count: usize) {
-        self.change(|state| state.datagrams_out.max = count);
+        let mut state = lock(&self.state);
+        state.datagrams_out.max = count;
+        let writers =
+            if state.datagrams_out.has_room() { state.datagram_writers.take() } else { Waiters::default() };
+        drop(state);
+        writers.wake();
     }
 
     /// Takes datagrams, which count as waiting until [`datagrams_gone`](Self::datagrams_gone). Their maximum age.

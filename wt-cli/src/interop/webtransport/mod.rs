@@ -89,7 +89,9 @@ async fn visit(
         }
     }
     session.close(CloseInfo::default());
-    session.closed().await.map(drop).map_err(|error| error.to_string())
+    let closed = session.closed().await;
+    wt_api::wait_idle().await;
+    closed.map(drop).map_err(|error| error.to_string())
 }
 
 /// Leaves the name of the agreed protocol where the runner looks for it.

@@ -1,0 +1,77 @@
+//! What is still on its way when a server shuts down, or its host goes.
+
+mod virtual_common;
+
+use std::{sync::Arc, time::Duration};
+
+use virtual_common::{options, seconds, serve, session};
+use wt_api::{
+    ErrorCause, TransportConfig, WebTransport,
+    testing::{LinkConfig, Network},
+};
+
+#[test]
+fn requests_that_wait_when_the_server_shuts_down_are_rejected_unseen() {
+    for drops in [false, true] {
+        let network = Network::new(1);
+        let (host, client) = (network.host("server"), network.host("client"));
+        let (server, hash) = serve(&network, &host, TransportConfig::default());
+        network.run(async {
+            let waiting = client.enter(|| WebTransport::new("https://server/", options(hash)).unwrap());
+            network.sleep(seconds(1)).await;
+            let shutdown = host.spawn(async move {
+                if drops {
+                    drop(Arc::into_inner(server).expect("the only handle"));
+                } else {
+                    server.shutdown(seconds(60)).await;
+                }
+            });
+            let error = network.within(seconds(5), waiting.ready()).await.expect("an answer").unwrap_err();
+            let ErrorCause::Refused(reason) = error.cause() else { panic!("{error}") };
+            assert!(reason.contains("10b"), "{reason}");
+            network.within(seconds(10), shutdown).await.expect("nobody is left");
+        });
+    }
+}
+
+#[test]
+fn the_port_is_free_and_every_close_is_on_its_way_when_a_shutdown_returns() {
+    for deadline in [Duration::ZERO, seconds(1)] {
+        let network = Network::new(2);
+        let (host, client) = (network.host("server"), network.host("client"));
+        network.link(&host, &client, &LinkConfig::new().delay(20_000_000));
+        let (server, hash) = serve(&network, &host, TransportConfig::default());
+        network.run(async {
+            let mut sessions = Vec::new();
+            for _ in 0..20 {
+                sessions.push(session(&server, &client, options(hash)).await);
+            }
+            let begin = network.now();
+            server.shutdown(deadline).await;
+            assert!(network.now() - begin < deadline + Duration::from_millis(1));
+            let (_again, _) = serve(&network, &host, TransportConfig::default());
+            for (client, server) in sessions {
+                server.closed().await.unwrap_err();
+                let error = network.within(seconds(1), client.closed()).await.expect("it hears").unwrap_err();
+                assert!(matches!(error.cause(), ErrorCause::Connection(_)), "{error}");
+            }
+        });
+    }
+}
+
+#[test]
+fn nobody_is_accepted_where_the_server_s_host_is_gone() {
+    let network = Network::new(3);
+    let (host, client) = (network.host("server"), network.host("client"));
+    let (server, hash) = serve(&network, &host, TransportConfig::default());
+    network.run(async {
+        let waiting = client.enter(|| WebTransport::new("https://server/", options(hash)).unwrap());
+        network.sleep(seconds(1)).await;
+        host.vanish();
+        assert!(network.within(seconds(1), server.accept()).await.expect("an answer").is_none());
+        network.within(seconds(1), server.shutdown(seconds(60))).await.expect("nothing to shut down");
+        client.vanish();
+        let error = network.within(seconds(1), waiting.ready()).await.expect("an answer").unwrap_err();
+        assert!(matches!(error.cause(), ErrorCause::RuntimeGone), "{error}");
+    });
+}
