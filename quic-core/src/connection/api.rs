@@ -233,6 +233,11 @@ impl Connection {
         let most = self.streams.set_held_above(held)?;
         Some(usize::try_from(most).unwrap_or(usize::MAX))
     }
+
+    /// Whether the peer would be permitted more streams now if fewer were held above.
+    pub fn withholds_streams(&self) -> bool {
+        self.streams.withholds_streams()
+    }
 }
 
 /// Brings a charge to `bytes`, if the budget has room for them and for `headroom` more.

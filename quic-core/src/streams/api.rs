@@ -112,6 +112,11 @@ impl Streams {
         self.receive_window.most_held().filter(|most| bytes > *most)
     }
 
+    /// Whether streams that are held above keep a limit from being raised now.
+    pub(crate) fn withholds_streams(&self) -> bool {
+        self.limits.remote.iter().any(super::limits::RemoteStreams::withholds)
+    }
+
     /// Writes as much of `bytes` as there is room for, taking it off their front. 0, or less than all, means that a
     /// `StreamWritable` event follows.
     pub(crate) fn write_chunk(

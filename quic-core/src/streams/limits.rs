@@ -140,7 +140,16 @@ impl RemoteStreams {
     /// out: less than half of the window left to open, or it said that it is blocked. With a small window also
     /// when all its streams are closed, for a peer may need the whole of it at once.
     pub(super) fn update_due(&self) -> bool {
-        let gain = self.next_limit().saturating_sub(self.advertised);
+        self.is_due(self.next_limit())
+    }
+
+    /// Whether it would be sent if a layer above held no streams.
+    pub(super) fn withholds(&self) -> bool {
+        self.held > 0 && !self.update_due() && self.is_due(self.closed.saturating_add(self.window))
+    }
+
+    fn is_due(&self, limit: u64) -> bool {
+        let gain = limit.saturating_sub(self.advertised);
         let left = self.advertised - self.opened.min(self.advertised);
         self.update_lost
             || gain > 0

@@ -273,14 +273,16 @@ impl Conn {
         }
     }
 
-    /// What the application has not taken yet counts against the connection's window and its memory.
+    /// What the application has not taken yet counts against the connection's window, its streams and its memory.
     fn report_held(&mut self) {
+        let boxes = Arc::clone(self.boxes());
         loop {
-            let datagrams = self.lives.iter().map(|live| live.shared.datagram_bytes()).sum();
-            let streams = self.boxes().inbox().bytes();
-            let held = HeldAbove { stream_bytes: streams, streams: [0; 2], other_bytes: datagrams };
-            let Some(most) = self.quic.set_held_above(&held) else { return };
-            if self.boxes().inbox().wake_when_left(most) {
+            let other_bytes = self.lives.iter().map(|live| live.shared.datagram_bytes()).sum();
+            let (stream_bytes, streams) = (boxes.inbox().bytes(), boxes.lingering().counts());
+            let most = self.quic.set_held_above(&HeldAbove { stream_bytes, streams, other_bytes });
+            let bytes_stay = most.is_none_or(|most| boxes.inbox().wake_when_left(most));
+            let streams_stay = !self.quic.withholds_streams() || boxes.lingering().wake_when_fewer(streams);
+            if bytes_stay && streams_stay {
                 return;
             }
         }

@@ -145,8 +145,9 @@ impl Conn {
 
     fn end_recv(&mut self, id: StreamId) {
         self.set_starved(id, false);
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.recv = None;
+        let recv = self.streams.get_mut(&id).and_then(|stream| stream.recv.take());
+        if id.initiator() != self.quic.side() {
+            recv.iter().for_each(|shared| shared.linger());
         }
         self.forget_stream(id);
     }

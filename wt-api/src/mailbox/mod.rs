@@ -6,8 +6,10 @@
 //!
 //! Owns the boxes and the wake-ups. Must never know QUIC connections or sockets.
 
+mod chunks;
 mod datagrams;
 mod held;
+mod lingering;
 mod recv;
 mod send;
 mod session;
@@ -25,6 +27,7 @@ use quic_core::StreamId;
 pub(crate) use crate::waiters::{Place, Waited, Waiter, Waiters, lock, wait, wake_all};
 pub(crate) use datagrams::{OutgoingDatagram, Rank};
 pub(crate) use held::Held;
+pub(crate) use lingering::Lingering;
 pub(crate) use recv::{RecvBox, RecvEnd};
 pub(crate) use send::{Atomic, SendBox, SendEnd, SendQueue};
 pub(crate) use session::{Command, Established, NewStream, Open, SessionBox, SessionQueue, StreamCounts};
@@ -131,6 +134,7 @@ pub(crate) struct ConnectionBox {
     link: OnceLock<(Arc<dyn WakeDriver>, usize)>,
     /// Received bytes in all the boxes.
     inbox: Held,
+    lingering: Lingering,
 }
 
 impl ConnectionBox {
@@ -164,5 +168,10 @@ impl ConnectionBox {
     /// Received bytes in all the boxes.
     pub(crate) fn inbox(&self) -> &Held {
         &self.inbox
+    }
+
+    /// Streams of the peer that the application has not read to their end.
+    pub(crate) fn lingering(&self) -> &Lingering {
+        &self.lingering
     }
 }

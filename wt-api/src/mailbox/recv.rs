@@ -1,7 +1,6 @@
 //! The box of a receiving half.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
@@ -9,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use quic_core::StreamId;
 
-use super::{CONNECTION_INBOX, ConnectionBox, Held, Place, Waited, Waiters, Work, lock};
+use super::{CONNECTION_INBOX, ConnectionBox, Held, Place, Waited, Waiters, Work, chunks::Chunks, lock};
 use crate::error::{ErrorCause, WebTransportError};
 
 /// What one box holds at most, in bytes: the rest stays in QUIC's flow-controlled buffers.
@@ -38,9 +37,13 @@ pub(crate) struct RecvBox {
 
 #[derive(Debug, Default)]
 struct State {
-    chunks: VecDeque<Bytes>,
+    chunks: Chunks,
     bytes: usize,
     end: Option<RecvEnd>,
+    /// The reader knows of the end.
+    told: bool,
+    /// It counts among those that the application has not read to their end.
+    lingers: bool,
     reader: Waiters,
     /// The driver left data where it was: it wants to be marked when there is room.
     starved: bool,
@@ -79,11 +82,7 @@ impl RecvBox {
         if state.stop.is_some() {
             return Poll::Ready(Err(WebTransportError::stream(ErrorCause::StreamFinished)));
         }
-        let taken = match state.chunks.front_mut() {
-            Some(front) if front.len() > max => Some(front.split_to(max)),
-            Some(_) => state.chunks.pop_front(),
-            None => None,
-        };
+        let taken = state.chunks.take(max);
         let bytes = taken.as_ref().map_or(0, Bytes::len);
         state.bytes -= bytes;
         state.read += bytes as u64;
@@ -100,7 +99,13 @@ impl RecvBox {
                 Poll::Pending
             }
         };
+        let at_end = matches!(&polled, Poll::Ready(Ok(None) | Err(_)));
+        state.told |= at_end;
+        let lingered = at_end && std::mem::take(&mut state.lingers);
         drop(state);
+        if lingered {
+            self.leave_lingering();
+        }
         if let Poll::Ready(Ok(Some(taken))) = &polled {
             self.took(taken.len());
         }
@@ -118,11 +123,32 @@ impl RecvBox {
             state.stop = Some(code);
         }
         let dropped = std::mem::take(&mut state.bytes);
-        state.chunks = VecDeque::new();
+        state.chunks = Chunks::default();
+        state.told = true;
+        let lingered = std::mem::take(&mut state.lingers);
         drop(state);
         self.took(dropped);
+        if lingered {
+            self.leave_lingering();
+        }
         if tells {
             self.connection.mark(Work::Recv(self.id));
+        }
+    }
+
+    /// The driver's side: QUIC has forgotten the stream, which the peer opened. Until the application has read it to its end
+    /// the peer may open no other in its place.
+    pub(crate) fn linger(&self) {
+        let mut state = lock(&self.state);
+        if !state.told && state.stop.is_none() && !std::mem::replace(&mut state.lingers, true) {
+            // Before a reader can leave: counts never go below nothing.
+            self.connection.lingering().add(self.id.dir());
+        }
+    }
+
+    fn leave_lingering(&self) {
+        if self.connection.lingering().sub(self.id.dir()) {
+            self.connection.wake();
         }
     }
 
@@ -163,7 +189,7 @@ impl RecvBox {
         }
         state.bytes += bytes;
         state.received += bytes as u64;
-        state.chunks.extend(chunks.drain(..));
+        chunks.drain(..).for_each(|chunk| state.chunks.push(chunk));
         if state.end.is_none() {
             state.end = end;
         }
@@ -189,8 +215,14 @@ impl Waited for RecvBox {
 
 impl Drop for RecvBox {
     fn drop(&mut self) {
-        let bytes = lock(&self.state).bytes;
+        let (bytes, lingers) = {
+            let state = lock(&self.state);
+            (state.bytes, state.lingers)
+        };
         self.took(bytes);
+        if lingers {
+            self.leave_lingering();
+        }
     }
 }
 

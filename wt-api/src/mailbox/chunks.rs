@@ -1,0 +1,80 @@
+//! Received data in the order in which it is read.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+/// Pieces below this that follow others are copied together: an entry costs more than their bytes.
+const SMALL: usize = 512;
+/// What is copied together, at most.
+const TOGETHER: usize = 4096;
+
+/// A queue of bytes that costs little more than them, however small the pieces are in which they come.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    whole: VecDeque<Bytes>,
+    /// Small pieces behind them.
+    tail: BytesMut,
+}
+
+impl Chunks {
+    pub(super) fn push(&mut self, piece: Bytes) {
+        let first = self.whole.is_empty() && self.tail.is_empty();
+        if first || piece.len() >= SMALL {
+            self.flush();
+            self.whole.push_back(piece);
+            return;
+        }
+        if self.tail.len() + piece.len() > TOGETHER {
+            self.flush();
+        }
+        self.tail.extend_from_slice(&piece);
+    }
+
+    /// The next bytes, at most `max`.
+    pub(super) fn take(&mut self, max: usize) -> Option<Bytes> {
+        if self.whole.is_empty() {
+            self.flush();
+        }
+        let front = self.whole.front_mut()?;
+        if front.len() > max {
+            return Some(front.split_to(max));
+        }
+        let taken = self.whole.pop_front();
+        if self.whole.is_empty() {
+            self.whole.shrink_to(4);
+        }
+        taken
+    }
+
+    fn flush(&mut self) {
+        if !self.tail.is_empty() {
+            self.whole.push_back(std::mem::take(&mut self.tail).freeze());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_in_comes_out_and_small_pieces_share_entries() {
+        for (sizes, entries) in [(vec![1; 10_000], 5), (vec![600; 10], 10), (vec![1, 700, 2, 3, 800, 4], 5)] {
+            let mut chunks = Chunks::default();
+            let mut expected = Vec::new();
+            for (index, size) in sizes.iter().enumerate() {
+                let piece = vec![index as u8; *size];
+                expected.extend_from_slice(&piece);
+                chunks.push(Bytes::from(piece));
+            }
+            assert!(chunks.whole.len() <= entries, "{} entries", chunks.whole.len());
+            let mut read = Vec::new();
+            while let Some(bytes) = chunks.take(333) {
+                assert!(!bytes.is_empty() && bytes.len() <= 333);
+                read.extend_from_slice(&bytes);
+            }
+            assert!(read == expected);
+        }
+    }
+}
