@@ -79,11 +79,14 @@ pub struct DatagramOptions {
     /// The datagram is dropped if it has waited longer when its turn comes. `None`, the default: the connection's
     /// outgoing maximum age counts.
     pub max_age: Option<Duration>,
+    /// How long it has waited before, above the connection: counts as well. Default zero.
+    pub waited: Duration,
 }
 
 impl Default for DatagramOptions {
     fn default() -> Self {
-        Self { priority: Priority { urgency: 0, ..Priority::default() }, max_age: None }
+        let priority = Priority { urgency: 0, ..Priority::default() };
+        Self { priority, max_age: None, waited: Duration::ZERO }
     }
 }
 
@@ -98,6 +101,12 @@ impl DatagramOptions {
     #[must_use]
     pub fn with_max_age(self, max_age: Option<Duration>) -> Self {
         Self { max_age, ..self }
+    }
+
+    /// After this wait elsewhere.
+    #[must_use]
+    pub fn after(self, waited: Duration) -> Self {
+        Self { waited, ..self }
     }
 }
 

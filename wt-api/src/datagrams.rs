@@ -124,8 +124,7 @@ impl Datagrams {
         self.shared().outgoing_max_age()
     }
 
-    /// Changes [`outgoing_max_age`](Self::outgoing_max_age). Zero is `None`. Those that are with the connection already
-    /// keep the age that they were given.
+    /// Changes [`outgoing_max_age`](Self::outgoing_max_age), also for those that wait. Zero is `None`.
     pub fn set_outgoing_max_age(&self, age: Option<Duration>) {
         self.shared().set_outgoing_max_age(age.filter(|age| !age.is_zero()));
     }
@@ -142,8 +141,9 @@ impl Datagrams {
         self.shared().set_incoming_max_buffered(at_least_one(count));
     }
 
-    /// Datagrams that may wait to be sent before [`send`](DatagramsWritable::send) waits (W3C
-    /// `outgoingMaxBufferedDatagrams`, once `outgoingHighWaterMark`). Default 256.
+    /// Datagrams that may wait to be sent, until a packet is made of them, before [`send`](DatagramsWritable::send) waits (W3C
+    /// `outgoingMaxBufferedDatagrams`, once `outgoingHighWaterMark`). Default 256. Fewer make those that arrive younger:
+    /// what waits is as old as the queue takes to be sent.
     #[must_use]
     pub fn outgoing_max_buffered_datagrams(&self) -> NonZeroU32 {
         shown(self.shared().outgoing_max_buffered())

@@ -276,6 +276,17 @@ impl Connection {
         self.datagrams.set_max_ages(incoming, outgoing);
     }
 
+    /// How many datagrams of a bundle ([`Priority::bundle`]) wait to be sent: a layer that bounds its senders counts these.
+    pub fn datagrams_waiting(&self, bundle: u32) -> usize {
+        self.datagrams.waiting_of(bundle)
+    }
+
+    /// Changes how old those datagrams of a bundle may become that wait to be sent, counted from when they were given; `None`
+    /// leaves it to the connection.
+    pub fn set_datagrams_max_age(&mut self, bundle: u32, max_age: Option<Duration>) {
+        self.datagrams.set_max_age_of(bundle, max_age);
+    }
+
     /// The oldest received datagram. After `None`, [`Event::DatagramReadable`] tells of the next.
     pub fn receive_datagram(&mut self, now: Timestamp) -> Option<Bytes> {
         let now = self.clock.read(now);

@@ -87,6 +87,8 @@ struct Queued {
     at: Timestamp,
     /// How old it may become, if that is not up to the connection.
     max_age: Option<Duration>,
+    /// How long it had waited when it came here.
+    waited: Duration,
     /// What the budget was charged.
     charged: usize,
 }
@@ -94,7 +96,7 @@ struct Queued {
 impl Queued {
     /// `age` is the connection's limit.
     fn is_older_than(&self, age: Option<Duration>, now: Timestamp) -> bool {
-        self.max_age.or(age).is_some_and(|age| now - self.at > age)
+        self.max_age.or(age).is_some_and(|age| self.waited.saturating_add(now - self.at) > age)
     }
 }
 
@@ -183,7 +185,7 @@ impl Datagrams {
             }
         }
         self.incoming_bytes += data.len();
-        self.incoming.push_back(Queued { data, at: now, max_age: None, charged });
+        self.incoming.push_back(Queued { data, at: now, max_age: None, waited: Duration::ZERO, charged });
         if std::mem::take(&mut self.notify) {
             out.push_back(Event::DatagramReadable);
         }
@@ -224,9 +226,20 @@ impl Datagrams {
             self.blocked = true;
             return Err(DatagramError::Full);
         }
-        let datagram = Queued { data, at: now, max_age: options.max_age, charged: 0 };
-        self.outgoing.push(datagram, options.priority, schedule);
+        let DatagramOptions { priority, max_age, waited } = options;
+        let datagram = Queued { data, at: now, max_age, waited, charged: 0 };
+        self.outgoing.push(datagram, priority, schedule);
         Ok(())
+    }
+
+    /// How many datagrams of a bundle wait to be sent.
+    pub(crate) fn waiting_of(&self, bundle: u32) -> usize {
+        self.outgoing.len_of(bundle)
+    }
+
+    /// Changes how old the datagrams of a bundle that wait to be sent may become.
+    pub(crate) fn set_max_age_of(&mut self, bundle: u32, max_age: Option<Duration>) {
+        self.outgoing.of(bundle).for_each(|datagram| datagram.max_age = max_age);
     }
 
     /// Whether datagrams wait to be sent. They may prove too old when their turn comes.

@@ -34,6 +34,18 @@ impl Outgoing {
         self.bytes
     }
 
+    /// Datagrams of one bundle.
+    pub(super) fn len_of(&self, bundle: u32) -> usize {
+        let queues = self.queues.iter().filter(|queue| queue.priority.bundle == bundle);
+        queues.map(|queue| queue.waiting.len()).sum()
+    }
+
+    /// The datagrams of one bundle.
+    pub(super) fn of(&mut self, bundle: u32) -> impl Iterator<Item = &mut Queued> {
+        let queues = self.queues.iter_mut().filter(move |queue| queue.priority.bundle == bundle);
+        queues.flat_map(|queue| queue.waiting.iter_mut())
+    }
+
     pub(super) fn push(&mut self, datagram: Queued, priority: Priority, schedule: &mut Schedule) {
         // Datagrams of a rank go in the order in which they came, so that is no part of it.
         let priority = Priority { incremental: true, ..priority };

@@ -207,10 +207,13 @@ impl Conn {
     pub(super) fn pump_datagrams_of(&mut self, key: u32, now: Timestamp) -> bool {
         let Some(live) = self.lives.get_mut(key).filter(|live| live.established) else { return false };
         let Some(id) = live.id else { return false };
-        let Live { shared, datagrams_out: queue, urgency, .. } = live;
+        let Live { shared, datagrams_out: queue, datagrams_below: below, urgency, .. } = live;
         let max_age = shared.take_datagrams(queue);
+        if std::mem::replace(&mut live.datagram_age, max_age) != max_age {
+            self.quic.set_datagrams_max_age(key, max_age);
+        }
         let mut transport = ConnTransport::new(&mut self.quic, now);
-        let (mut sent, mut expired, mut full) = (0, 0, false);
+        let (mut sent, mut gone, mut expired, mut full) = (0, 0, 0, false);
         while let Some(front) = queue.front()
             && sent < DATAGRAM_TURN
         {
@@ -222,7 +225,8 @@ impl Conn {
             }
             let options = DatagramOptions::default()
                 .with_priority(priority(key, *urgency, front.rank))
-                .with_max_age(max_age.map(|age| age.saturating_sub(waited)));
+                .with_max_age(max_age)
+                .after(waited);
             match self.sessions.send_datagram_with(
                 id,
                 front.data.clone(),
@@ -230,14 +234,16 @@ impl Conn {
                 &mut self.h3,
                 &mut transport,
             ) {
+                // It still waits, below.
+                Ok(()) => *below += 1,
                 // Too large since it was queued, or for a peer that takes none: datagrams may be lost.
-                Ok(()) | Err(DatagramError::TooLarge { .. } | DatagramError::Unsupported) => {}
+                Err(DatagramError::TooLarge { .. } | DatagramError::Unsupported) => gone += 1,
                 Err(DatagramError::Full) => {
                     full = true;
                     break;
                 }
                 Err(_) => {
-                    sent += queue.len();
+                    gone += queue.len();
                     queue.clear();
                     break;
                 }
@@ -245,9 +251,22 @@ impl Conn {
             queue.pop_front();
             sent += 1;
         }
-        if sent + expired > 0 {
-            shared.datagrams_gone(sent, expired);
+        if gone + expired > 0 {
+            shared.datagrams_gone(gone, expired);
         }
         !full && !queue.is_empty()
+    }
+
+    /// Tells the senders of datagrams how many QUIC has sent or dropped: those that it holds count against the bound that the
+    /// application set.
+    pub(super) fn report_datagrams(&mut self) {
+        for (key, live) in self.lives.entries_mut().filter(|(_, live)| live.datagrams_below > 0) {
+            let waiting = self.quic.datagrams_waiting(key);
+            let gone = live.datagrams_below.saturating_sub(waiting);
+            if gone > 0 {
+                live.datagrams_below = waiting;
+                live.shared.datagrams_gone(gone, 0);
+            }
+        }
     }
 }

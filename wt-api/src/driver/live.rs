@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -37,6 +38,10 @@ pub(super) struct Live {
     /// Streams whose boxes are full: there is more where it came from.
     pub(super) starved: BTreeSet<StreamId>,
     pub(super) datagrams_out: VecDeque<OutgoingDatagram>,
+    /// Those that QUIC held when it was last looked at.
+    pub(super) datagrams_below: usize,
+    /// The age that QUIC knows for them.
+    pub(super) datagram_age: Option<Duration>,
     pub(super) datagrams_in: Vec<Bytes>,
     /// Empty between turns.
     pub(super) commands: Vec<Command>,
@@ -71,6 +76,8 @@ impl Live {
             held: Arc::default(),
             starved: BTreeSet::new(),
             datagrams_out: VecDeque::new(),
+            datagrams_below: 0,
+            datagram_age: None,
             datagrams_in: Vec::new(),
             commands: Vec::new(),
             groups: BTreeMap::new(),
@@ -194,6 +201,10 @@ impl Lives {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Live> {
         self.by_key.values_mut()
+    }
+
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = (u32, &mut Live)> {
+        self.by_key.iter_mut().map(|(key, live)| (*key, live))
     }
 
     /// The next alarm.

@@ -10,7 +10,7 @@ use quic_core::{
     base::{Ecn, Timestamp},
 };
 
-use super::{DatagramSocket, Shard, contain::contain};
+use super::{DatagramSocket, Shard, connection::Conn, contain::contain};
 use crate::udp::{News, Progress, Train, Trains};
 
 /// Trains that a connection sends before another one has its turn.
@@ -201,6 +201,7 @@ impl Shard {
         let (quic, sender, socket) = (connection.quic(), &mut self.sender, &*self.socket);
         match contain(|| sender.send_trains(index, quic, socket, now)) {
             Ok((sent, news)) => {
+                self.enter(index, now, Conn::report_datagrams);
                 if !news.is_none() {
                     self.on_news(index, news, now);
                 }

@@ -96,7 +96,7 @@ impl Inbox {
 #[derive(Debug)]
 pub(super) struct Outbox {
     pub(super) waiting: VecDeque<OutgoingDatagram>,
-    /// Taken by the driver and not gone on yet.
+    /// Taken by the driver, and not in a packet yet.
     pub(super) held: usize,
     pub(super) max: usize,
     pub(super) max_age: Option<Duration>,
@@ -112,6 +112,11 @@ impl Default for Outbox {
 impl Outbox {
     pub(super) fn has_room(&self) -> bool {
         self.waiting.len() + self.held < self.max
+    }
+
+    /// Whether it is worth to wake those who wait for room.
+    pub(super) fn has_much_room(&self) -> bool {
+        self.waiting.len() + self.held <= self.max / 2
     }
 }
 

@@ -130,7 +130,12 @@ impl SessionBox {
     }
 
     pub(crate) fn set_outgoing_max_age(&self, age: Option<Duration>) {
-        lock(&self.state).datagrams_out.max_age = age;
+        let mut state = lock(&self.state);
+        state.datagrams_out.max_age = age;
+        // Those that are with the connection are to know it, too.
+        let mark = state.mark();
+        drop(state);
+        wake(mark);
     }
 
     pub(crate) fn incoming_max_buffered(&self) -> usize {
@@ -169,13 +174,13 @@ impl SessionBox {
         out.max_age
     }
 
-    /// So many datagrams have gone on, and so many were too old for that.
+    /// So many datagrams have left, or were dropped, and so many were too old for that.
     pub(crate) fn datagrams_gone(&self, sent: usize, expired: usize) {
         let mut state = lock(&self.state);
         let out = &mut state.datagrams_out;
         out.held = out.held.saturating_sub(sent + expired);
         out.expired += expired as u64;
-        let writers = if out.has_room() { state.datagram_writers.take() } else { Waiters::default() };
+        let writers = if out.has_much_room() { state.datagram_writers.take() } else { Waiters::default() };
         drop(state);
         writers.wake();
     }

@@ -1,0 +1,119 @@
+//! The queue of outgoing datagrams: the application bounds how many wait and how long, wherever they are.
+
+mod virtual_common;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use virtual_common::seconds;
+use wt_api::{
+    WebTransport,
+    testing::{LinkConfig, MILLISECOND, Network, Pair, pair},
+};
+
+const SIZE: usize = 1_000;
+
+/// 100 kB a second, 20 ms there and back, and little room on the way.
+fn slow(seed: u64) -> Pair {
+    let pair = pair(seed);
+    pair.link.change(|link| {
+        *link = LinkConfig::new().delay(10 * MILLISECOND).rate(800_000).queue(8_000);
+    });
+    pair
+}
+
+/// A datagram that tells when it was given.
+fn stamped(network: &Network) -> Bytes {
+    let mut data = vec![0; SIZE];
+    data[..16].copy_from_slice(&network.now().as_nanos().to_be_bytes());
+    data.into()
+}
+
+/// How old datagrams were when they arrived, from the youngest to the oldest.
+async fn ages(network: &Network, session: &WebTransport, for_how_long: Duration) -> Vec<Duration> {
+    let (end, mut readable, mut ages) =
+        (network.now() + for_how_long, session.datagrams().readable, Vec::new());
+    while let Some(left) = end.checked_sub(network.now())
+        && let Some(Ok(data)) = network.within(left, readable.recv()).await
+    {
+        let stamp = u128::from_be_bytes(*data.first_chunk().unwrap());
+        ages.push(network.now() - Duration::from_nanos(u64::try_from(stamp).unwrap()));
+    }
+    ages.sort_unstable();
+    ages
+}
+
+/// Sends without a break; gives how many were sent.
+fn flood(pair: &Pair) -> wt_api::testing::Task<u64> {
+    let (network, writable) = (pair.network.clone(), pair.client.datagrams().writable);
+    pair.client_host.spawn(async move {
+        let mut sent = 0;
+        while writable.send(stamped(&network)).await.is_ok() {
+            sent += 1;
+        }
+        sent
+    })
+}
+
+#[test]
+fn the_applications_bound_holds_until_the_packet_is_made() {
+    let mut medians = Vec::new();
+    for limit in [1, 10, 100] {
+        let pair = slow(1);
+        pair.client.datagrams().set_outgoing_max_buffered_datagrams(limit);
+        drop(flood(&pair));
+        let ages = pair.network.run(ages(&pair.network, &pair.server, seconds(20)));
+        let median = ages[ages.len() / 2];
+        println!("limit {limit}: {} datagrams, median age {median:?}, oldest {:?}", ages.len(), ages.last());
+        // The rate of the link is used all the same, and what waits takes 10 ms each, beside what the network holds.
+        assert!(ages.len() > 1_000, "{} of 2000", ages.len());
+        let bound = Duration::from_millis(10) * limit + Duration::from_millis(250);
+        assert!(median < bound, "limit {limit}: {median:?} and not {bound:?}");
+        medians.push(median);
+    }
+    assert!(medians.is_sorted(), "{medians:?}");
+}
+
+#[test]
+fn no_more_wait_than_the_application_said() {
+    let pair = slow(2);
+    pair.client.datagrams().set_outgoing_max_buffered_datagrams(10);
+    pair.network.run(async {
+        // Nothing leaves: the network is gone.
+        pair.link.outage(seconds(10));
+        let writable = pair.client.datagrams().writable;
+        let mut taken = 0;
+        for _ in 0..1_000 {
+            taken += u32::from(writable.try_send(stamped(&pair.network)).is_ok());
+            pair.network.sleep(Duration::from_millis(1)).await;
+        }
+        // Ten wait; the rest is what the first window let out.
+        let sent = pair.client.get_stats().await.unwrap().packets_sent.unwrap();
+        assert!(u64::from(taken) <= 10 + sent, "{taken} taken, {sent} packets sent");
+        assert!(taken < 60, "{taken}");
+    });
+}
+
+#[test]
+fn a_new_age_holds_for_those_that_wait() {
+    let pair = slow(3);
+    let datagrams = pair.client.datagrams();
+    pair.network.run(async {
+        pair.link.outage(seconds(3));
+        let mut taken = 0;
+        while datagrams.writable.try_send(stamped(&pair.network)).is_ok() {
+            taken += 1;
+            pair.network.sleep(Duration::from_millis(1)).await;
+        }
+        assert!(taken >= 256, "{taken}");
+        // Said once they are with the connection.
+        pair.network.sleep(seconds(1)).await;
+        datagrams.set_outgoing_max_age(Some(Duration::from_millis(500)));
+        let arrived = ages(&pair.network, &pair.server, seconds(20)).await;
+        let stats = pair.client.get_stats().await.unwrap().datagrams.unwrap();
+        assert!(stats.expired_outgoing >= 200, "{stats:?}");
+        // Each is counted once: it arrived, was lost, or was too old.
+        let told = arrived.len() as u64 + stats.expired_outgoing + stats.lost_outgoing;
+        assert_eq!(told, taken, "{stats:?} and {} arrived", arrived.len());
+    });
+}
