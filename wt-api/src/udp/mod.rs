@@ -6,9 +6,9 @@
 
 mod refusal;
 mod socket;
-#[cfg(all(test, unix))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests_socket;
-#[cfg(all(test, unix))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests_trains;
 mod trains;
 

@@ -2,6 +2,25 @@
 
 use std::io;
 
+const IS_LINUX: bool = cfg!(any(target_os = "linux", target_os = "android"));
+/// `ENOBUFS`, `WSAENOBUFS`.
+const NO_BUFFERS: i32 = number(105, 55, 10_055);
+/// `ENOPROTOOPT`, `WSAENOPROTOOPT`.
+const NO_OPTION: i32 = number(92, 42, 10_042);
+/// `EIO`. Windows has another error of this number, which has a name.
+const IO_ERROR: i32 = 5;
+
+/// The number of an error where this is built: on Linux, on systems of BSD's kind, on Windows.
+const fn number(linux: i32, bsd: i32, windows: i32) -> i32 {
+    if cfg!(windows) {
+        windows
+    } else if IS_LINUX {
+        linux
+    } else {
+        bsd
+    }
+}
+
 /// Why a send was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -27,29 +46,17 @@ impl Refusal {
             io::ErrorKind::WouldBlock => Self::Full,
             io::ErrorKind::OutOfMemory => Self::NoMemory,
             io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Self::Unsupported,
+            io::ErrorKind::PermissionDenied => Self::Network,
             _ => error.raw_os_error().map_or(Self::Network, of_code),
         }
     }
 }
 
-#[cfg(unix)]
+/// By the system's own number, for errors that the standard library has no name for.
 fn of_code(code: i32) -> Refusal {
-    match code {
-        libc::ENOBUFS => Refusal::NoMemory,
-        libc::EIO | libc::ENOPROTOOPT => Refusal::Unsupported,
-        _ => Refusal::Network,
-    }
-}
-
-#[cfg(windows)]
-fn of_code(code: i32) -> Refusal {
-    /// `WSAENOBUFS`.
-    const NO_BUFFERS: i32 = 10_055;
-    /// `WSAENOPROTOOPT`.
-    const NO_OPTION: i32 = 10_042;
     match code {
         NO_BUFFERS => Refusal::NoMemory,
-        NO_OPTION => Refusal::Unsupported,
+        IO_ERROR | NO_OPTION => Refusal::Unsupported,
         _ => Refusal::Network,
     }
 }

@@ -7,6 +7,23 @@ use quic_core::{Transmit, base::Ecn};
 
 use super::{News, Progress, Train, TrainSocket, Trains};
 
+/// The numbers of errors on Linux.
+mod errno {
+    pub(super) const EPERM: i32 = 1;
+    pub(super) const EIO: i32 = 5;
+    pub(super) const EAGAIN: i32 = 11;
+    pub(super) const ENOMEM: i32 = 12;
+    pub(super) const EACCES: i32 = 13;
+    pub(super) const EINVAL: i32 = 22;
+    pub(super) const EMSGSIZE: i32 = 90;
+    pub(super) const ENOPROTOOPT: i32 = 92;
+    pub(super) const ENETDOWN: i32 = 100;
+    pub(super) const ENETUNREACH: i32 = 101;
+    pub(super) const ENOBUFS: i32 = 105;
+    pub(super) const ECONNREFUSED: i32 = 111;
+    pub(super) const EHOSTUNREACH: i32 = 113;
+}
+
 /// What a call was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Call {
@@ -111,7 +128,7 @@ fn a_train_is_no_longer_than_its_family_permits() {
 #[test]
 fn a_train_too_long_leaves_in_shorter_ones_and_the_next_is_shorter_at_once() {
     let mut trains = Trains::new(64);
-    let socket = Scripted::new(|call| (call.bytes > 30_000).then_some(libc::EMSGSIZE));
+    let socket = Scripted::new(|call| (call.bytes > 30_000).then_some(errno::EMSGSIZE));
     let whole = transmit(45 * 1452 - 100, 1452, V4);
     let (waits, news) = drive(&mut trains, &socket, whole);
     assert!(waits == 0 && news.is_none(), "{news:?}");
@@ -134,11 +151,11 @@ fn a_train_too_long_leaves_in_shorter_ones_and_the_next_is_shorter_at_once() {
 
 #[test]
 fn a_datagram_too_large_is_told_of_and_the_shorter_last_one_leaves() {
-    for code in [libc::EMSGSIZE, libc::EINVAL] {
+    for code in [errno::EMSGSIZE, errno::EINVAL] {
         // Some kernels call a train of segments that are too large invalid, and only a single one too long.
         let socket = Scripted::new(|call| match (call.segments, call.bytes) {
             (1, ..=1400) => None,
-            (1, _) => Some(libc::EMSGSIZE),
+            (1, _) => Some(errno::EMSGSIZE),
             _ => Some(code),
         });
         let mut trains = Trains::new(64);
@@ -153,7 +170,7 @@ fn a_datagram_too_large_is_told_of_and_the_shorter_last_one_leaves() {
 
 #[test]
 fn an_answer_to_an_earlier_datagram_costs_nothing() {
-    for code in [libc::EMSGSIZE, libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ENETUNREACH] {
+    for code in [errno::EMSGSIZE, errno::ECONNREFUSED, errno::EHOSTUNREACH, errno::ENETUNREACH] {
         let socket = Scripted::new(|call| (call.number == 1).then_some(code));
         let mut trains = Trains::new(64);
         let whole = transmit(45 * 1452, 1452, V4);
@@ -167,7 +184,7 @@ fn an_answer_to_an_earlier_datagram_costs_nothing() {
 
 #[test]
 fn offload_that_is_refused_is_left_out_from_then_on() {
-    for code in [libc::EIO, libc::EINVAL] {
+    for code in [errno::EIO, errno::EINVAL] {
         let socket = Scripted::new(|call| (call.segments > 1 && !call.plain).then_some(code));
         let mut trains = Trains::new(64);
         let whole = transmit(20 * 1300, 1300, V4);
@@ -182,7 +199,7 @@ fn offload_that_is_refused_is_left_out_from_then_on() {
 
 #[test]
 fn marks_that_are_refused_are_left_out_from_then_on() {
-    for code in [libc::EIO, libc::EINVAL, libc::ENOPROTOOPT] {
+    for code in [errno::EIO, errno::EINVAL, errno::ENOPROTOOPT] {
         let socket = Scripted::new(|call| (!call.plain).then_some(code));
         let mut trains = Trains::new(64);
         let whole = transmit(3 * 1300 + 5, 1300, V6);
@@ -204,7 +221,7 @@ fn marks_that_are_refused_are_left_out_from_then_on() {
 
 #[test]
 fn a_source_address_that_is_gone_is_left_out_of_its_train_alone() {
-    let socket = Scripted::new(|call| call.source.then_some(libc::EINVAL));
+    let socket = Scripted::new(|call| call.source.then_some(errno::EINVAL));
     let mut trains = Trains::new(64);
     let whole = transmit(30 * 1300, 1300, V4);
     let (_, news) = drive(&mut trains, &socket, whole);
@@ -215,7 +232,7 @@ fn a_source_address_that_is_gone_is_left_out_of_its_train_alone() {
 
 #[test]
 fn a_system_without_memory_is_asked_again_ever_more_slowly() {
-    let socket = Scripted::new(|call| (call.number <= 12).then_some(libc::ENOBUFS));
+    let socket = Scripted::new(|call| (call.number <= 12).then_some(errno::ENOBUFS));
     let mut trains = Trains::new(64);
     let whole = transmit(45 * 1452, 1452, V4);
     let (mut train, contents, mut waits) = (Train::new(whole), bytes(whole.size), Vec::new());
@@ -234,7 +251,7 @@ fn a_system_without_memory_is_asked_again_ever_more_slowly() {
 #[test]
 fn what_no_way_helps_is_the_networks_business_and_told() {
     for code in
-        [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::EACCES, libc::EPERM, libc::ENETDOWN, libc::EINVAL]
+        [errno::ENETUNREACH, errno::EHOSTUNREACH, errno::EACCES, errno::EPERM, errno::ENETDOWN, errno::EINVAL]
     {
         let socket = Scripted::new(|_| Some(code));
         let mut trains = Trains::new(64);
@@ -256,7 +273,7 @@ proptest! {
             prop_oneof![
                 4 => Just(None),
                 1 => prop_oneof![
-                    Just(libc::EAGAIN), Just(libc::ENOBUFS), Just(libc::ENOMEM), Just(libc::EMSGSIZE)
+                    Just(errno::EAGAIN), Just(errno::ENOBUFS), Just(errno::ENOMEM), Just(errno::EMSGSIZE)
                 ].prop_map(Some),
             ],
             0..40,
@@ -268,14 +285,14 @@ proptest! {
         let socket = Scripted::new(|call| {
             assert!(call.bytes <= family_limit && call.segments <= 64, "{call:?}");
             if call.segments > 1 && !offload {
-                return Some(libc::EIO);
+                return Some(errno::EIO);
             }
             if call.bytes > most {
-                return Some(libc::EMSGSIZE);
+                return Some(errno::EMSGSIZE);
             }
             // Two refusals of a single datagram for its size in a row would be true.
             let scripted = answers.get(call.number % (2 * count.max(1))).copied().flatten();
-            scripted.filter(|code| *code != libc::EMSGSIZE || call.number % 2 == 0 && call.segments == 1)
+            scripted.filter(|code| *code != errno::EMSGSIZE || call.number % 2 == 0 && call.segments == 1)
         });
         let segments = segments.min(65_507 / segment - 1);
         let whole = transmit(segments * segment + last, segment, V4);
