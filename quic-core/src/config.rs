@@ -19,13 +19,14 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct TransportConfig {
-    /// The connection ends when nothing is heard from the peer for this long; `None`: only the peer's timeout counts.
+    /// The connection ends when nothing is heard from the peer for this long; `None` or zero: only the peer's timeout counts.
     /// Default 30 s.
     pub idle_timeout: Option<Duration>,
     /// The connection ends when the handshake is not complete after this long, whatever is heard: nobody holds a place with
-    /// half a handshake. `None`: only the idle timeout counts. Default 10 s.
+    /// half a handshake. `None` or zero: only the idle timeout counts. Default 10 s.
     pub handshake_timeout: Option<Duration>,
-    /// A PING is sent when nothing else was for this long; keep it below half the idle timeout. Default: none.
+    /// A PING is sent when nothing else was for this long, at most half of the idle timeout in force, which is the smaller of
+    /// both ends', and at least 10 ms. Zero is none. Default: none.
     pub keep_alive: Option<Duration>,
     /// UDP payload of the datagrams sent at first, in bytes, from 1200 to 65,527 (RFC 9000 §18.2); what lies
     /// beyond counts as the bound. Default 1200.

@@ -347,6 +347,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
             },
             shared: Arc::clone(&shared),
             sessions: options.configs().1,
+            keep_alive: options.keep_alive,
             pooled: None,
         }))
     })?;
@@ -407,7 +408,10 @@ fn pool_key(connector: &Connector, options: &WebTransportOptions) -> PoolKey {
         Algorithm::Custom(factory) => format!("own {:p}", Arc::as_ptr(&factory)),
         algorithm => algorithm.name().to_owned(),
     };
-    format!("{runtime} {host} {port} {trust} {congestion_control:?} {controller} {transport:?} {sessions:?}")
+    let keep = options.keep_alive;
+    format!(
+        "{runtime} {host} {port} {trust} {congestion_control:?} {controller} {keep} {transport:?} {sessions:?}"
+    )
 }
 
 impl Connector {

@@ -130,6 +130,7 @@ pub struct WebTransportOptions {
     pub(crate) origin: Option<String>,
     pub(crate) protocols: Vec<String>,
     pub(crate) connect_timeout: Duration,
+    pub(crate) keep_alive: bool,
     pub(crate) transport: TransportConfig,
     pub(crate) congestion_control: CongestionControl,
     pub(crate) sessions: wt_session::Config,
@@ -155,6 +156,7 @@ impl WebTransportOptions {
             origin: None,
             protocols: Vec::new(),
             connect_timeout: Duration::from_secs(10),
+            keep_alive: true,
             transport: TransportConfig::default(),
             congestion_control: CongestionControl::Default,
             sessions: wt_session::Config::default(),
@@ -233,6 +235,14 @@ impl WebTransportOptions {
     /// How long name resolution, handshake and the server's answer may take together. Default 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Whether PINGs keep the connection alive while a session is open, as browsers do: one each half of the idle timeout in
+    /// force, the smaller of both ends'. [`TransportConfig::keep_alive`] asks for more of them, and holds without this as
+    /// well. Default true; false lets a session end that is idle for the idle timeout.
+    pub fn keep_alive_sessions(mut self, keep: bool) -> Self {
+        self.keep_alive = keep;
         self
     }
 

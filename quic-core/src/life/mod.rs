@@ -64,16 +64,23 @@ pub(crate) struct Life {
     next_answer_at: u32,
 }
 
+/// Keep-alive PINGs are at least this far apart: more of them keep nothing more alive.
+const LEAST_KEEP_ALIVE: Duration = Duration::from_millis(10);
+
 impl Life {
+    /// A duration of zero is none: so has RFC 9000 §18.2 it for the idle timeout.
     pub(crate) fn new(timeouts: &Timeouts, now: Timestamp) -> Self {
+        let Timeouts { idle, keep_alive, handshake } = *timeouts;
+        let [idle, keep_alive, handshake] =
+            [idle, keep_alive, handshake].map(|some| some.filter(|duration| !duration.is_zero()));
         Self {
             phase: Phase::Open,
             error: None,
-            idle_timeout: timeouts.idle,
-            idle_deadline: timeouts.idle.map(|timeout| now + timeout),
-            handshake_deadline: timeouts.handshake.map(|timeout| now + timeout),
+            idle_timeout: idle,
+            idle_deadline: idle.map(|timeout| now + timeout),
+            handshake_deadline: handshake.map(|timeout| now + timeout),
             sent_since_received: false,
-            keep_alive: timeouts.keep_alive,
+            keep_alive,
             held: false,
             last_activity: None,
             close_due: false,
@@ -120,11 +127,10 @@ impl Life {
     /// When the peer has to hear something so that neither end times out: after the interval that the application chose,
     /// and after half of the idle timeout where somebody waits, so that one more packet fits in before the end.
     fn keep_alive_deadline(&self, waiting: bool) -> Option<Timestamp> {
-        let half = self.idle_timeout.filter(|_| waiting || self.held).map(|timeout| timeout / 2);
-        let interval = match (self.keep_alive, half) {
-            (Some(chosen), Some(half)) => chosen.min(half),
-            (chosen, half) => chosen.or(half)?,
-        };
+        let half = self.idle_timeout.map(|timeout| timeout / 2);
+        let wanted = self.keep_alive.or(half.filter(|_| waiting || self.held))?;
+        // One that was chosen too long would keep nothing alive: the peer has a say in the timeout.
+        let interval = half.map_or(wanted, |half| wanted.min(half)).max(LEAST_KEEP_ALIVE);
         self.last_activity.map(|last| last + interval)
     }
 

@@ -132,3 +132,27 @@ fn a_handshake_has_a_deadline_of_its_own_whatever_is_heard() {
         }
     }
 }
+
+#[test]
+fn a_keep_alive_fits_the_timeout_in_force() {
+    let next = |idle: Option<u64>, keep_alive: Option<u64>, peer: u64, held: bool| {
+        let millis = |value: Option<u64>| value.map(Duration::from_millis);
+        let timeouts = Timeouts { idle: millis(idle), keep_alive: millis(keep_alive), handshake: None };
+        let mut life = Life::new(&timeouts, at(0));
+        life.negotiate_idle_timeout(Duration::from_millis(peer));
+        life.on_received(at(0), Duration::ZERO);
+        life.hold(held);
+        life.keep_alive_deadline(false).map(|due| due - at(0))
+    };
+    let millis = |value| Some(Duration::from_millis(value));
+    assert_eq!(next(Some(30_000), None, 0, false), None);
+    assert_eq!(next(Some(30_000), None, 0, true), millis(15_000));
+    assert_eq!(next(Some(30_000), None, 8_000, true), millis(4_000), "the smaller of both ends' counts");
+    assert_eq!(next(None, None, 0, true), None, "nothing to keep alive");
+    assert_eq!(next(Some(30_000), Some(1_000), 0, true), millis(1_000));
+    assert_eq!(next(Some(30_000), Some(40_000), 8_000, false), millis(4_000), "too late is as good as none");
+    assert_eq!(next(None, Some(40_000), 0, false), millis(40_000));
+    assert_eq!(next(Some(30_000), Some(0), 0, false), None);
+    assert_eq!(next(Some(0), Some(1), 0, false), millis(10), "no flood");
+    assert_eq!(next(Some(0), None, 8_000, true), millis(4_000));
+}

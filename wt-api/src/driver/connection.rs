@@ -21,7 +21,7 @@ use wt_session::{ConnectRequest, Sessions};
 
 use super::{
     http::HttpExchanges,
-    live::{Live, Lives},
+    live::{Live, Lives, Phase},
     streams::DriverStream,
 };
 use crate::{
@@ -62,6 +62,8 @@ pub(crate) struct SessionJob {
     pub(crate) request: ConnectRequest,
     pub(crate) shared: Arc<SessionBox>,
     pub(crate) sessions: wt_session::Config,
+    /// The connection is kept alive while a session is open.
+    pub(crate) keep_alive: bool,
     /// Others may share the connection.
     pub(crate) pooled: Option<Arc<Pooled>>,
 }
@@ -256,9 +258,21 @@ impl Conn {
             }
         }
         self.deliver_datagrams();
+        self.keep_alive();
         self.report_held();
         self.look_for_errors(now);
         left == 0
+    }
+
+    /// Open sessions outlive silence.
+    fn keep_alive(&mut self) {
+        let wanted = match &self.role {
+            Role::Client { job: ClientJob::Session(job), .. } => job.keep_alive,
+            Role::Client { .. } => false,
+            Role::Server(server) => server.keeps_alive(),
+        };
+        let is_open = |live: &Live| live.established && matches!(live.phase, Phase::Open);
+        self.quic.hold_alive(wanted && self.lives.iter().any(is_open));
     }
 
     /// Hands on what the sessions have to tell, at most `left` events, which are counted off.

@@ -51,6 +51,7 @@ pub struct ServerBuilder {
     congestion_control: CongestionControl,
     anticipated: [Option<u16>; 2],
     memory: usize,
+    keep_alive: bool,
 }
 
 impl std::fmt::Debug for ServerBuilder {
@@ -82,6 +83,7 @@ impl ServerBuilder {
             congestion_control: CongestionControl::Default,
             anticipated: [None; 2],
             memory: MEMORY,
+            keep_alive: false,
         }
     }
 
@@ -143,6 +145,14 @@ impl ServerBuilder {
     /// position of that user.
     pub fn allow_any_origin(mut self) -> Self {
         self.origins = Origins::Any;
+        self
+    }
+
+    /// Whether PINGs keep a connection alive while a session is open on it, one each half of the idle timeout in force.
+    /// Clients of this library and browsers do that themselves; it is for others, whose sessions are to outlive silence.
+    /// Default false: a client that is gone without a word costs nothing after the idle timeout, one that is there answers.
+    pub fn keep_alive_sessions(mut self, keep: bool) -> Self {
+        self.keep_alive = keep;
         self
     }
 
@@ -337,6 +347,7 @@ impl ServerBuilder {
             origins: self.origins,
             handler: self.handler,
             max_connections: self.max_connections,
+            keep_alive: self.keep_alive,
             max_sessions: self.max_sessions,
             sessions: self.sessions,
             anticipated: self.anticipated,

@@ -109,6 +109,8 @@ pub(crate) struct ServerShared {
     origins: Origins,
     handler: Option<Handler>,
     max_connections: usize,
+    /// Connections with open sessions are kept alive.
+    keep_alive: bool,
     max_sessions: usize,
     sessions: wt_session::Config,
     /// Streams of each client expected at once: bidirectional, unidirectional.
@@ -161,6 +163,10 @@ impl ServerShared {
 
     pub(crate) fn congestion_control(&self) -> CongestionControl {
         self.congestion_control
+    }
+
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.keep_alive
     }
 
     pub(crate) fn judge_origin(&self, origin: Option<&str>) -> Origin {
