@@ -166,8 +166,8 @@ impl Connector {
         let target = Target::parse(url)?;
         check_headers(&options.headers)?;
         let runtime = runtime::current().ok_or(ConnectOptionsError::NoRuntime)?;
-        let (tls, verdict) =
-            tls::client_config(&options.trust, &runtime).map_err(ConnectOptionsError::Tls)?;
+        let (tls, verdict) = tls::client_config(&options.trust, options.key_log_file, &runtime)
+            .map_err(ConnectOptionsError::Tls)?;
         let job = job(&target);
         Ok(Self {
             runtime,

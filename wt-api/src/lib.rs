@@ -28,6 +28,7 @@ mod driver;
 pub mod error;
 pub mod http3;
 mod limits;
+mod lines;
 mod mailbox;
 mod options;
 mod pool;

@@ -53,6 +53,14 @@ pub(crate) fn share(transport: &mut TransportConfig, sessions: &mut wt_session::
     raise(&mut transport.max_streams_uni, default.max_streams_uni, flow.max_streams_uni, HTTP3_STREAMS);
 }
 
+/// Whatever streams a peer has credit for, it may open before its session is there, and none is refused for want of room:
+/// at a client whose server's answer was lost, or at a server whose application takes its time.
+pub(crate) fn keep_early_streams(transport: &TransportConfig, sessions: &mut wt_session::Config) {
+    let permitted = transport.max_streams_bidi.saturating_add(transport.max_streams_uni);
+    let permitted = usize::try_from(permitted).unwrap_or(usize::MAX);
+    sessions.max_early_streams = sessions.max_early_streams.max(permitted);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use quic_core::TransportConfig;
 
 use crate::{
     error::ConnectOptionsError,
-    limits::{permit, permit_in_sessions, share},
+    limits::{keep_early_streams, permit, permit_in_sessions, share},
 };
 
 /// The SHA-256 of a certificate in DER (W3C `WebTransportHash` with `sha-256`).
@@ -136,6 +136,7 @@ pub struct WebTransportOptions {
     pub(crate) sessions: wt_session::Config,
     pub(crate) allow_pooling: bool,
     pub(crate) require_unreliable: bool,
+    pub(crate) key_log_file: bool,
     /// Streams of the server expected at once: bidirectional, unidirectional.
     pub(crate) anticipated: [Option<u16>; 2],
 }
@@ -162,6 +163,7 @@ impl WebTransportOptions {
             sessions: wt_session::Config::default(),
             allow_pooling: false,
             require_unreliable: false,
+            key_log_file: false,
             anticipated: [None; 2],
         }
     }
@@ -275,6 +277,14 @@ impl WebTransportOptions {
         self
     }
 
+    /// Whether the keys of the connection are appended to the file that the environment variable `SSLKEYLOGFILE` names, if it
+    /// names one: who reads the file can read all traffic. For tools and tests; a configuration of
+    /// [`rustls_config`](Self::rustls_config) has its own key log. Default false.
+    pub fn key_log_file(mut self, write: bool) -> Self {
+        self.key_log_file = write;
+        self
+    }
+
     /// Whether a transport without datagrams would not do (W3C `requireUnreliable`). There is none in this library: HTTP/3
     /// always has them, so it makes no difference. Default false.
     pub fn require_unreliable(mut self, require: bool) -> Self {
@@ -312,6 +322,7 @@ impl WebTransportOptions {
             permit_in_sessions(sessions.flow_control.get_or_insert_default(), self.anticipated);
         }
         share(&mut transport, &mut sessions);
+        keep_early_streams(&transport, &mut sessions);
         (transport, sessions)
     }
 

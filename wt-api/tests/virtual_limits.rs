@@ -28,6 +28,47 @@ fn options() -> WebTransportOptions {
     WebTransportOptions::new().dangerous().no_certificate_verification()
 }
 
+/// What a session's fields cost counts as long as the session lasts: half of the connection's memory budget and no more.
+#[test]
+fn fields_of_sessions_are_charged_and_one_session_too_many_is_refused() {
+    let transport = TransportConfig { memory_budget: 400_000, ..TransportConfig::default() };
+    let (network, server, client) = serve(81, |builder| builder.transport(transport));
+    network.run(async {
+        let accepting = client.spawn(async move {
+            let mut sessions = Vec::new();
+            while let Some(request) = server.accept().await {
+                sessions.push(request.accept(AcceptOptions::new()).await.unwrap());
+            }
+        });
+        let mut headers = http::HeaderMap::new();
+        for n in 0..20 {
+            let name = http::HeaderName::try_from(format!("x-field-{n}")).unwrap();
+            headers.insert(name, "v".repeat(2_000).parse().unwrap());
+        }
+        let connect = || async {
+            let options = options().allow_pooling(true).headers(headers.clone());
+            let session = client.enter(|| WebTransport::new("https://server/", options).unwrap());
+            session.ready().await.map(|()| session)
+        };
+        let mut sessions = Vec::new();
+        let refused = loop {
+            match connect().await {
+                Ok(session) => sessions.push(session),
+                Err(error) => break error,
+            }
+        };
+        // 45 kB each.
+        assert_eq!(sessions.len(), 4);
+        assert!(matches!(refused.cause(), ErrorCause::Status { status: 431 }), "{refused}");
+        // One that ends makes room.
+        let over = sessions.remove(0);
+        over.close(Default::default());
+        network.sleep(seconds(10)).await;
+        drop(connect().await.unwrap());
+        drop(accepting);
+    });
+}
+
 /// Five streams of a client, one of which asks for the session; and seven unidirectional ones, three of them HTTP/3's own.
 fn few() -> TransportConfig {
     TransportConfig { max_streams_bidi: 5, max_streams_uni: 7, ..TransportConfig::default() }

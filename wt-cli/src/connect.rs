@@ -63,7 +63,8 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
 }
 
 fn options(args: &Connect) -> Result<WebTransportOptions, Ended> {
-    let options = WebTransportOptions::new().transport(serve::transport(&args.congestion)?);
+    let options =
+        WebTransportOptions::new().key_log_file(true).transport(serve::transport(&args.congestion)?);
     trusting(options, &args.cert_hash, args.ca.as_deref())
 }
 

@@ -7,7 +7,7 @@ use wt_api::{
     Server, WebTransport, WebTransportError,
 };
 
-use crate::lab;
+use crate::{lab, lines};
 
 /// The path of the echo service.
 pub(crate) const PATH: &str = "/echo";
@@ -27,9 +27,12 @@ pub(crate) async fn accept(server: &Server) {
 
 async fn serve(request: Request) {
     let remote = request.remote_address();
+    let tell = lines::permit();
     let path = request.path().split('?').next().unwrap_or_default().to_owned();
     if path != PATH && path != lab::PATH {
-        tracing::info!(%remote, path = request.path(), "no session at this path");
+        if tell {
+            tracing::info!(%remote, path = lines::brief(&path), "no session at this path");
+        }
         if resource(&path).is_some() {
             request.reject_unsupported(&METHODS).await;
         } else {
@@ -40,20 +43,25 @@ async fn serve(request: Request) {
     let options = if path == PATH { AcceptOptions::new() } else { lab::answer_to(&request) };
     match request.accept(options).await {
         Ok(session) => {
-            tracing::info!(%remote, "session");
+            if tell {
+                tracing::info!(%remote, "session");
+            }
             if path == PATH {
                 echo(&session).await;
             } else {
                 lab::serve(&session).await;
             }
             match session.closed().await {
-                Ok(info) => {
-                    tracing::info!(%remote, code = info.close_code, reason = info.reason, "session closed");
+                Ok(info) if tell => {
+                    let reason = lines::brief(&info.reason);
+                    tracing::info!(%remote, code = info.close_code, reason, "session closed");
                 }
-                Err(error) => tracing::info!(%remote, %error, "session failed"),
+                Err(error) if tell => tracing::info!(%remote, %error, "session failed"),
+                _ => {}
             }
         }
-        Err(error) => tracing::info!(%remote, %error, "no session"),
+        Err(error) if tell => tracing::info!(%remote, %error, "no session"),
+        Err(_) => {}
     }
 }
 

@@ -9,6 +9,7 @@ mod doctor;
 mod echo;
 mod exit;
 mod lab;
+mod lines;
 mod output;
 mod page;
 mod perf;

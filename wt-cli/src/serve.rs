@@ -127,7 +127,7 @@ pub(crate) fn start(
         Certificate::Given(identity) => Server::builder().identity(identity),
         Certificate::Renewing(identities) => Server::builder().renew_self_signed(identities),
     };
-    let mut builder = builder.transport(transport(congestion)?).http_handler(echo::http);
+    let mut builder = builder.key_log_file(true).transport(transport(congestion)?).http_handler(echo::http);
     for address in listen {
         builder = builder.listen(*address);
     }

@@ -206,14 +206,11 @@ impl Connection {
 
 /// What layers above hold on behalf of the peer.
 impl Connection {
-    /// Whether the memory budget has room for so many bytes more that a layer above is about to hold, and will tell of by
-    /// [`set_held_above`](Self::set_held_above).
-    pub fn has_room_above(&mut self, bytes: usize) -> bool {
-        let charged = self.budget.charge(bytes).is_ok();
-        if charged {
-            self.budget.release(bytes);
-        }
-        charged
+    /// How many bytes a layer above may hold that are no stream data: half of
+    /// [`memory_budget`](crate::TransportConfig::memory_budget), so that what the windows permit fits beside it. They are told
+    /// by [`set_held_above`](Self::set_held_above).
+    pub fn room_above(&self) -> usize {
+        self.config.memory_budget / 2
     }
 
     /// Tells how much of what was received is held above and not taken by the application. It is charged to the memory

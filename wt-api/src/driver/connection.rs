@@ -291,7 +291,7 @@ impl Conn {
     fn report_held(&mut self) {
         let boxes = Arc::clone(self.boxes());
         loop {
-            let other_bytes = self.lives.iter().map(|live| live.shared.datagram_bytes()).sum();
+            let other_bytes = self.lives.iter().map(|live| live.shared.datagram_bytes() + live.fields).sum();
             let (stream_bytes, streams) = (boxes.inbox().bytes(), boxes.lingering().counts());
             let most = self.quic.set_held_above(&HeldAbove { stream_bytes, streams, other_bytes });
             let bytes_stay = most.is_none_or(|most| boxes.inbox().wake_when_left(most));

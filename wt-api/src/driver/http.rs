@@ -98,7 +98,7 @@ impl Conn {
         let HttpResponse { status, headers, body } = if head.is_connect() {
             HttpResponse::new(StatusCode::NOT_IMPLEMENTED)
         } else {
-            server.answer(&request)
+            server.answer(&request, now)
         };
         let (current, rest) = match body {
             Body::Bytes(bytes) => (bytes, None),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use quic_core::{Priority, StreamId, base::Timestamp};
 use wt_session::{RequestId, SessionId};
 
@@ -35,6 +36,8 @@ pub(super) struct Live {
     pub(super) finishing: usize,
     /// Received bytes of streams that the application has not taken; counted with session flow control alone.
     pub(super) held: Arc<Held>,
+    /// What the peer's fields cost, in bytes: the application can ask for them as long as the session lasts.
+    pub(super) fields: usize,
     /// Streams whose boxes are full: there is more where it came from.
     pub(super) starved: BTreeSet<StreamId>,
     pub(super) datagrams_out: VecDeque<OutgoingDatagram>,
@@ -61,6 +64,15 @@ pub(super) enum Phase {
     Closed,
 }
 
+/// What a field costs beside its text: its place in the table, which may be twice as large as what is in it, and the
+/// allocations of name and value.
+const FIELD_COST: usize = 256;
+
+/// What it costs to keep these fields, in bytes.
+pub(super) fn cost_of(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_COST).sum()
+}
+
 impl Live {
     pub(super) fn new(shared: Arc<SessionBox>) -> Self {
         Self {
@@ -74,6 +86,7 @@ impl Live {
             alarm: None,
             finishing: 0,
             held: Arc::default(),
+            fields: 0,
             starved: BTreeSet::new(),
             datagrams_out: VecDeque::new(),
             datagrams_below: 0,

@@ -9,7 +9,7 @@ use wt_session::{ConnectError, Event, Refusal, SessionId, protocols::WT_PROTOCOL
 
 use super::{
     connection::{Conn, H3_NO_ERROR, Role},
-    live::Live,
+    live::{Live, cost_of},
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
@@ -88,18 +88,16 @@ impl Conn {
     fn on_incoming(&mut self, session: SessionId, request: wt_session::SessionRequest, now: Timestamp) {
         let Role::Server(server) = &self.role else { return };
         let server = Arc::clone(server);
+        let fields = cost_of(&request.headers);
+        let others: usize = self.lives.iter().map(|live| live.fields).sum();
         let refusal = if self.going_away || server.is_closed() {
             Some(StatusCode::SERVICE_UNAVAILABLE)
+        } else if others + fields > self.quic.room_above() {
+            Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
         } else {
-            match server.judge_origin(request.origin.as_deref()) {
+            match server.judge_origin(request.origin.as_deref(), now) {
                 Origin::Permitted => None,
-                Origin::Refused => {
-                    tracing::warn!(
-                        origin = request.origin.as_deref().unwrap_or_default(),
-                        "session refused with 403: the origin is not among the server's allowed_origins"
-                    );
-                    Some(StatusCode::FORBIDDEN)
-                }
+                Origin::Refused => Some(StatusCode::FORBIDDEN),
             }
         };
         if let Some(status) = refusal {
@@ -111,7 +109,7 @@ impl Conn {
         }
         let mut live = Live::new(Arc::clone(&shared));
         live.id = Some(session);
-        live.urgency = request.priority.urgency;
+        (live.urgency, live.fields) = (request.priority.urgency, fields);
         // First known here, then offered: the application may answer at once.
         let key = self.lives.add(live);
         shared.attach(Arc::clone(&self.boxes), key);
@@ -178,6 +176,7 @@ impl Conn {
         if let Some(live) = self.lives.get_mut(key) {
             live.established = true;
             live.request = None;
+            live.fields = cost_of(&established.headers);
             live.shared.set_established(established);
         }
         self.begin(key, now);

@@ -14,7 +14,8 @@ use super::{Handler, HttpRequest, HttpResponse, Origins, Server, ServerShared, S
 use crate::{
     driver::Shard,
     error::ServerError,
-    limits::{permit, permit_in_sessions, share},
+    limits::{keep_early_streams, permit, permit_in_sessions, share},
+    lines::LineLimit,
     mailbox::ShardBox,
     options::CongestionControl,
     runtime::{self, MissingDriver, RuntimeHandle},
@@ -52,6 +53,7 @@ pub struct ServerBuilder {
     anticipated: [Option<u16>; 2],
     memory: usize,
     keep_alive: bool,
+    key_log_file: bool,
 }
 
 impl std::fmt::Debug for ServerBuilder {
@@ -84,6 +86,7 @@ impl ServerBuilder {
             anticipated: [None; 2],
             memory: MEMORY,
             keep_alive: false,
+            key_log_file: false,
         }
     }
 
@@ -162,6 +165,14 @@ impl ServerBuilder {
     /// alone.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
+        self
+    }
+
+    /// Whether the keys of all connections are appended to the file that the environment variable `SSLKEYLOGFILE` names, if it
+    /// names one: who reads the file can read all traffic. For tools and tests; a configuration of
+    /// [`rustls_config`](Self::rustls_config) has its own key log. Default false.
+    pub fn key_log_file(mut self, write: bool) -> Self {
+        self.key_log_file = write;
         self
     }
 
@@ -291,6 +302,9 @@ impl ServerBuilder {
             identities.set_named(name, identity)?;
         }
         let mut config = tls::server_config(Arc::clone(&identities))?;
+        if self.key_log_file {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
         config.time_provider = tls::clock(runtime);
         Ok((config, Some(identities)))
     }
@@ -304,6 +318,7 @@ impl ServerBuilder {
             permit_in_sessions(sessions.flow_control.get_or_insert_default(), *anticipated);
         }
         share(transport, sessions);
+        keep_early_streams(transport, sessions);
     }
 
     /// A socket for each address: all or none.
@@ -352,6 +367,7 @@ impl ServerBuilder {
             sessions: self.sessions,
             anticipated: self.anticipated,
             congestion_control: self.congestion_control.in_force(),
+            lines: LineLimit::default(),
             state: Mutex::new(State { shards: sockets.len(), ..State::default() }),
         });
         let budget = EndpointBudget::new(self.memory);

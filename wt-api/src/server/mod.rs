@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use quic_core::Dir;
+use quic_core::{Dir, base::Timestamp};
 
 pub use builder::ServerBuilder;
 pub use request::{AcceptOptions, Request};
@@ -24,6 +24,7 @@ pub use request::{AcceptOptions, Request};
 use crate::{
     driver::{Inbox, ShardCommand},
     error::ServerError,
+    lines::{LineLimit, brief},
     mailbox::{Place, SessionBox, Waited, Waiters, lock, wait, wake_all},
     options::{CertificateHash, CongestionControl},
     runtime::{self, RuntimeHandle},
@@ -116,6 +117,8 @@ pub(crate) struct ServerShared {
     /// Streams of each client expected at once: bidirectional, unidirectional.
     anticipated: [Option<u16>; 2],
     congestion_control: CongestionControl,
+    /// Lines about what clients make go wrong.
+    lines: LineLimit,
     state: Mutex<State>,
 }
 
@@ -169,20 +172,32 @@ impl ServerShared {
         self.keep_alive
     }
 
-    pub(crate) fn judge_origin(&self, origin: Option<&str>) -> Origin {
-        match (&self.origins, origin) {
-            (_, None) | (Origins::Any, _) => Origin::Permitted,
-            (Origins::These(origins), Some(origin)) if origins.contains(origin) => Origin::Permitted,
-            _ => Origin::Refused,
+    /// Whether a client's page may have sessions here. A refusal is told in the log.
+    pub(crate) fn judge_origin(&self, origin: Option<&str>, now: Timestamp) -> Origin {
+        let origin = match (&self.origins, origin) {
+            (_, None) | (Origins::Any, _) => return Origin::Permitted,
+            (Origins::These(origins), Some(origin)) if origins.contains(origin) => return Origin::Permitted,
+            (Origins::These(_), Some(origin)) => brief(origin),
+        };
+        if let Some(withheld) = self.lines.permit(now) {
+            tracing::warn!(
+                origin,
+                withheld,
+                "session refused with 403: the origin is not among the server's allowed_origins"
+            );
         }
+        Origin::Refused
     }
 
-    pub(crate) fn answer(&self, request: &HttpRequest) -> HttpResponse {
+    pub(crate) fn answer(&self, request: &HttpRequest, now: Timestamp) -> HttpResponse {
         let Some(handler) = &self.handler else { return HttpResponse::new(StatusCode::NOT_FOUND) };
         // It runs on the driver's task, which serves others as well.
         let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(request)));
         answered.unwrap_or_else(|_| {
-            tracing::error!(path = request.path, "the HTTP handler panicked; answered with 500");
+            if let Some(withheld) = self.lines.permit(now) {
+                let path = brief(&request.path);
+                tracing::error!(path, withheld, "the HTTP handler panicked; answered with 500");
+            }
             HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR)
         })
     }

@@ -78,6 +78,7 @@ pub(crate) fn clock(runtime: &RuntimeHandle) -> Arc<dyn TimeProvider> {
 /// A client's configuration, and where the reason for refusing a certificate will be.
 pub(crate) fn client_config(
     trust: &Trust,
+    key_log_file: bool,
     runtime: &RuntimeHandle,
 ) -> Result<(Arc<rustls::ClientConfig>, Verdict), String> {
     let verdict = Verdict::default();
@@ -97,7 +98,9 @@ pub(crate) fn client_config(
         .with_custom_certificate_verifier(recording)
         .with_no_client_auth();
     config.alpn_protocols = vec![ALPN_H3.to_vec()];
-    config.key_log = Arc::new(rustls::KeyLogFile::new());
+    if key_log_file {
+        config.key_log = Arc::new(rustls::KeyLogFile::new());
+    }
     config.time_provider = clock(runtime);
     Ok((Arc::new(config), verdict))
 }
@@ -137,7 +140,6 @@ pub(crate) fn server_config(identities: Arc<Identities>) -> Result<rustls::Serve
         .with_no_client_auth()
         .with_cert_resolver(identities);
     config.alpn_protocols = vec![ALPN_H3.to_vec()];
-    config.key_log = Arc::new(rustls::KeyLogFile::new());
     Ok(config)
 }
 

@@ -33,7 +33,8 @@ use target::Target;
 const MAX_ADDRESSES: usize = 8;
 
 pub(crate) async fn run(args: &Doctor, json: bool) -> Result<Exit, Ended> {
-    let options = connect::trusting(WebTransportOptions::new(), &args.cert_hash, args.ca.as_deref())?;
+    let options = WebTransportOptions::new().key_log_file(true);
+    let options = connect::trusting(options, &args.cert_hash, args.ca.as_deref())?;
     let (target, first) = match target::parse(&args.url) {
         Ok(parsed) => parsed,
         Err(step) => return Ok(tell(&args.url, None, &[step], Exit::Usage, json)),
