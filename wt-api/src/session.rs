@@ -164,9 +164,9 @@ impl WebTransport {
         }
     }
 
-    /// Opens a stream that both sides send on (W3C `createBidirectionalStream`). The peer hears of it with the first
-    /// data. Waits for the session and for the peer's credit. Cancel safe: dropped, the wish is
-    /// taken back, and a stream that was opened already is reset.
+    /// Opens a stream that both sides send on (W3C `createBidirectionalStream`). The peer hears of it at once, with the
+    /// first data if that is written right away. Waits for the session and for the peer's credit. Cancel safe: dropped,
+    /// the wish is taken back, and a stream that was opened already is reset.
     ///
     /// # Errors
     /// The session is closed; or, with `wait_until_available(false)`, [`ErrorCause::QuotaExceeded`].

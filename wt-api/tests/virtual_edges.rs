@@ -338,13 +338,13 @@ fn a_stream_that_was_given_up_reads_and_writes_no_more() {
     let pair = testing::pair(108);
     pair.network.run(async {
         let mut stream = pair.client.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
-        // Nothing is no data, and opens nothing.
+        // The peer hears of the stream at once, and nothing is no data.
         assert_eq!(stream.writable.write(&[]).await.unwrap(), 0);
         stream.writable.write_chunk(Bytes::new()).await.unwrap();
         let mut incoming = pair.server.incoming_bidirectional_streams();
-        assert!(pair.network.within(seconds(1), incoming.next()).await.is_none());
-        stream.writable.write_all(b"hello").await.unwrap();
         let mut other = incoming.next().await.unwrap().unwrap();
+        assert!(pair.network.within(seconds(1), other.readable.read_chunk(9)).await.is_none());
+        stream.writable.write_all(b"hello").await.unwrap();
         other.readable.stop(7);
         other.readable.stop(8);
         let error = other.readable.read_chunk(9).await.unwrap_err();

@@ -180,6 +180,9 @@ impl Conn {
                 if let (Some(send), true) = (&new.send, open.rank != Rank::default()) {
                     send.rank(|current| *current = open.rank);
                 }
+                // The peer hears of the stream though nothing may ever be written. What is written in this turn travels with it.
+                let mut transport = ConnTransport::new(&mut self.quic, now);
+                let _ = self.sessions.flush_preface(stream, &mut transport);
                 // Whoever does not wait any more drops it, and it goes back.
                 drop(open.reply.send(Ok(new)));
             }
