@@ -136,7 +136,8 @@ fn an_idle_session_lives_through_an_outage_that_it_does_not_notice() {
 fn a_vanished_peer_is_told_by_the_idle_timeout_at_its_time() {
     let world = World::new(4);
     world.client.run(async {
-        let session = world.connect().await;
+        // One that is kept alive says something itself, which moves the time on.
+        let session = connect("server", options(world.hash).keep_alive_sessions(false)).await.unwrap();
         assert_eq!(round_trip(&session, Bytes::from_static(b"hi")).await.unwrap(), "hi");
         // The last packet that the client gets leaves at most one delay of acknowledgments from now.
         let before = world.network.now();
@@ -177,9 +178,10 @@ fn a_vanished_client_leaves_the_server_after_the_idle_timeout() {
 fn keep_alive_holds_an_idle_session_and_nothing_else_does() {
     let world = World::new(6);
     world.client.run(async {
-        let silent = world.connect().await;
+        let unkept = || options(world.hash).keep_alive_sessions(false);
+        let silent = connect("server", unkept()).await.unwrap();
         let transport = TransportConfig { keep_alive: Some(seconds(10)), ..TransportConfig::default() };
-        let kept = connect("server", options(world.hash).transport(transport)).await.unwrap();
+        let kept = connect("server", unkept().transport(transport)).await.unwrap();
         let error = silent.closed().await.unwrap_err();
         assert!(is_idle_timeout(&error), "{error}");
         assert!(world.network.now() < seconds(32));
