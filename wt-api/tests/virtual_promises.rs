@@ -44,24 +44,27 @@ impl Load {
     }
 }
 
-/// Accepts streams and reads them in another order than they came, with pauses.
+/// Accepts streams, now and then late, and reads each whenever it likes: in another order than they came.
 async fn receive(network: Network, session: WebTransport, load: Load, mut random: Random) {
     let mut incoming = session.incoming_unidirectional_streams();
-    let (mut unread, mut sizes) = (Vec::new(), Vec::new());
+    let mut readers = Vec::new();
     for _ in 0..load.streams {
         if random.chance(0.02) {
             network.sleep(Duration::from_millis(random.below(3_000))).await;
         }
-        unread.push(incoming.next().await.unwrap().unwrap());
-        while unread.len() > 200 || random.chance(0.3) && !unread.is_empty() {
-            let mut stream = unread.swap_remove(random.below(unread.len() as u64) as usize);
+        let mut stream = incoming.next().await.unwrap().unwrap();
+        let pause = if random.chance(0.3) { random.below(2_000) } else { 0 };
+        let clock = network.clone();
+        readers.push(network.spawn(async move {
+            clock.sleep(Duration::from_millis(pause)).await;
             let data = stream.read_to_end(usize::MAX).await.unwrap();
             assert!(data == pattern(data.len() as u64, data.len()));
-            sizes.push(data.len());
-        }
+            data.len()
+        }));
     }
-    for mut stream in unread {
-        sizes.push(stream.read_to_end(usize::MAX).await.unwrap().len());
+    let mut sizes = Vec::new();
+    for reader in readers {
+        sizes.push(reader.await);
     }
     let mut expected: Vec<_> = load.sizes().collect();
     expected.sort_unstable();
@@ -103,13 +106,16 @@ fn an_application_that_pauses_harms_nobody() {
                 network.spawn(loads[0].send(at_client.clone())),
                 network.spawn(loads[1].send(at_server.clone())),
             ];
-            for (load, session) in loads.into_iter().zip([at_server, at_client]) {
+            // Kept until all is over: the last handle closes the session.
+            let ends = [at_server, at_client];
+            for (load, session) in loads.into_iter().zip(ends.clone()) {
                 let random = Random::new(random.next_u64());
                 tasks.push(network.spawn(receive(network.clone(), session, load, random)));
             }
             for task in tasks {
                 task.await;
             }
+            drop(ends);
         });
     });
 }
