@@ -15,7 +15,7 @@ use crate::{
         call::{DatagramError, Read, ReadError, WriteError},
     },
     event::{DatagramOptions, Event, HeldAbove, Priority, StreamTag},
-    ids::{ConnectionId, Dir, Side, StreamId},
+    ids::{ConnectionId, Dir, Side, Space, StreamId},
     params::TransportParameters,
     stats::{ConnectionStats, RecvStreamStats, SendStreamStats},
     streams::{Streams, Within},
@@ -314,6 +314,13 @@ impl Connection {
     /// The next change for [`Endpoint::handle_cid_change`](crate::Endpoint::handle_cid_change).
     pub fn poll_cid_change(&mut self) -> Option<CidChange> {
         if self.out.cid_changes.is_empty() { None } else { Some(self.out.cid_changes.remove(0)) }
+    }
+
+    /// Whether streams can be opened and what is written leaves in 1-RTT packets. At a server that is so before the client
+    /// has finished the handshake: what it sends then reaches whoever sent the client's first packet, and nobody has proved
+    /// to be there (RFC 9001 §5.7).
+    pub fn can_send(&self) -> bool {
+        self.life.is_open() && self.keyring.has(Space::Data) && self.streams.knows_peer()
     }
 
     /// Which end this is.

@@ -5,8 +5,11 @@
 
 use crate::{base::Timestamp, error::Violation, frame::Frame};
 
-/// The most that can be saved up.
+/// What a connection begins with, and the most that time earns it.
 const CAPACITY: u32 = 1 << 17;
+/// So many bytes of the largest window let one more be saved up by frames with news: a sender that takes a whole flight for
+/// lost, on a route that became shorter, sends it again, and each of its frames then comes once more without news.
+const WINDOW_SHARE: u64 = 64;
 /// Earned per millisecond.
 const PER_MILLISECOND: u32 = 8;
 /// What a control frame costs that brings nothing. Bursts of 16,384 and 1000 per second for ever are accepted.
@@ -57,12 +60,16 @@ impl Worth {
 #[derive(Debug)]
 pub(super) struct FloodGuard {
     balance: u32,
+    /// The most that can be saved up.
+    capacity: u32,
     since: Timestamp,
 }
 
 impl FloodGuard {
-    pub(super) fn new(now: Timestamp) -> Self {
-        Self { balance: CAPACITY, since: now }
+    /// Of a connection whose window may grow to `window` bytes.
+    pub(super) fn new(now: Timestamp, window: u64) -> Self {
+        let share = u32::try_from(window / WINDOW_SHARE).unwrap_or(u32::MAX);
+        Self { balance: CAPACITY, capacity: CAPACITY.saturating_add(share), since: now }
     }
 
     /// A frame was processed; `news` says whether it brought any.
@@ -73,7 +80,7 @@ impl FloodGuard {
         match worth {
             Worth::Free => Ok(()),
             Worth::News if news => {
-                self.balance = (self.balance + NEWS).min(CAPACITY);
+                self.balance = self.balance.saturating_add(NEWS).min(self.capacity);
                 Ok(())
             }
             Worth::News => self.spend(CONTROL, now),
@@ -93,7 +100,7 @@ impl FloodGuard {
     fn refill(&mut self, now: Timestamp) {
         let milliseconds = (now - self.since).as_millis();
         let earned = u32::try_from(milliseconds).unwrap_or(u32::MAX).saturating_mul(PER_MILLISECOND);
-        self.balance = self.balance.saturating_add(earned).min(CAPACITY);
+        self.balance = self.balance.max(self.balance.saturating_add(earned).min(CAPACITY));
         if milliseconds > 0 {
             self.since = now;
         }
@@ -116,17 +123,17 @@ mod tests {
     #[test]
     fn a_burst_is_accepted_and_one_more_is_not() {
         let ping = Worth::of(&Frame::Ping);
-        let mut guard = FloodGuard::new(NOW);
+        let mut guard = FloodGuard::new(NOW, 0);
         assert_eq!(accepted(&mut guard, ping, NOW), CAPACITY / CONTROL);
         assert_eq!(guard.on_frame(ping, false, NOW), Err(Violation::Flood));
         assert_eq!(accepted(&mut guard, ping, NOW + Duration::from_millis(100)), 100);
-        let mut other = FloodGuard::new(NOW);
+        let mut other = FloodGuard::new(NOW, 0);
         assert_eq!(accepted(&mut other, Worth::Costs(RESET), NOW), CAPACITY);
     }
 
     #[test]
     fn a_thousand_a_second_are_accepted_for_ever() {
-        let mut guard = FloodGuard::new(NOW);
+        let mut guard = FloodGuard::new(NOW, 0);
         for n in 0..1_000_000_u64 {
             let now = NOW + Duration::from_millis(n);
             assert_eq!(guard.on_frame(Worth::Costs(CONTROL), false, now), Ok(()), "frame {n}");
@@ -135,11 +142,27 @@ mod tests {
 
     #[test]
     fn news_pays_for_what_brings_none() {
-        let mut guard = FloodGuard::new(NOW);
+        let mut guard = FloodGuard::new(NOW, 0);
         for _ in 0..CAPACITY {
             assert_eq!(guard.on_frame(Worth::News, false, NOW), Ok(()));
             assert_eq!(guard.on_frame(Worth::News, true, NOW), Ok(()));
         }
         assert_eq!(accepted(&mut guard, Worth::News, NOW), CAPACITY / CONTROL);
+    }
+
+    /// A whole window that comes twice, the second time without news.
+    #[test]
+    fn what_a_window_holds_may_come_twice() {
+        for window in [1 << 20, 24 << 20, 64 << 20, 1 << 30] {
+            let mut guard = FloodGuard::new(NOW, window);
+            let frames = window / 1_000;
+            (0..frames).for_each(|_| guard.on_frame(Worth::News, true, NOW).expect("news"));
+            for frame in 0..frames {
+                assert_eq!(guard.on_frame(Worth::News, false, NOW), Ok(()), "frame {frame} of {frames}");
+            }
+            // Nothing of it is there from the start.
+            let mut other = FloodGuard::new(NOW, window);
+            assert_eq!(accepted(&mut other, Worth::News, NOW), CAPACITY / CONTROL);
+        }
     }
 }

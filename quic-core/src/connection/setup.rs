@@ -202,7 +202,7 @@ impl Connection {
             probes: [0; 3],
             pacing_release: None,
             non_eliciting_run: 0,
-            flood: FloodGuard::new(now),
+            flood: FloodGuard::new(now, config.max_receive_window),
             counters: Counters::default(),
             out: Out::default(),
             entropy,

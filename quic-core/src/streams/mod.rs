@@ -223,6 +223,11 @@ impl Streams {
         self.unblock();
     }
 
+    /// Whether the peer's limits are known.
+    pub(crate) fn knows_peer(&self) -> bool {
+        self.peer.is_some()
+    }
+
     /// Who sends next, streams and others: it is theirs as well.
     pub(crate) fn schedule(&mut self) -> &mut Schedule {
         &mut self.schedule

@@ -239,6 +239,9 @@ impl Conn {
     /// is never done must not keep them waiting. True: there is more.
     pub(super) fn process(&mut self, now: Timestamp) -> bool {
         let mut left = TURN;
+        if self.is_server() && !self.started && self.quic.can_send() {
+            self.start(now);
+        }
         loop {
             let before = left;
             while left > 0
@@ -358,11 +361,19 @@ impl Conn {
             }
             Role::Server(_) => {}
         }
-        self.started = true;
-        self.h3.start(&mut ConnTransport::new(&mut self.quic, now));
+        self.start(now);
         self.start_job(now);
         if self.going_away {
             self.go_away(now);
+        }
+    }
+
+    /// Begins HTTP/3. A server does so before the client has finished the handshake, for settings go out as soon as the
+    /// transport can send (RFC 9114 §7.2.4.2): with them in the server's first flight the client asks for a session as it
+    /// finishes, and a session takes two round trips and not three.
+    fn start(&mut self, now: Timestamp) {
+        if !std::mem::replace(&mut self.started, true) {
+            self.h3.start(&mut ConnTransport::new(&mut self.quic, now));
         }
     }
 
@@ -484,7 +495,8 @@ impl Conn {
     /// The server takes no further requests (RFC 9114 §5.2) and asks sessions to wind up; how, is up to their dialect.
     pub(super) fn go_away(&mut self, now: Timestamp) {
         self.going_away = true;
-        if self.started {
+        // Who is still in its handshake hears it in words at the end of that.
+        if self.started && !self.quic.is_handshaking() {
             let mut transport = ConnTransport::new(&mut self.quic, now);
             self.sessions.go_away(&mut self.h3, &mut transport);
             self.close_if_idle(now);
