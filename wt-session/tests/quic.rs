@@ -177,10 +177,10 @@ fn a_session_from_connect_to_close() {
         client.dialects = Dialects::only(dialect);
         let (mut world, session) = World::established(&client, &Config::default());
         let now = world.now;
-        let data = Bytes::from(vec![7; 300_000]);
+        let data = Bytes::from(vec![7; 250_000]);
         let (stream, short) = world.client.with(now, |sessions, h3, t| {
             let stream = sessions.open(session, Dir::Bidi, t).unwrap().unwrap();
-            assert_eq!(sessions.write(stream, &mut data.clone(), t), Ok(300_000));
+            assert_eq!(sessions.write(stream, &mut data.clone(), t), Ok(250_000));
             sessions.finish(stream, t).unwrap();
             let short = sessions.open(session, Dir::Uni, t).unwrap().unwrap();
             sessions.reset(short, 4321, t).unwrap();
@@ -197,7 +197,7 @@ fn a_session_from_connect_to_close() {
                 last = end;
             }
         }
-        assert_eq!((received.len(), &last), (300_000, &Ok(Read::Finished)));
+        assert_eq!((received.len(), &last), (250_000, &Ok(Read::Finished)));
         let server = &mut world.server;
         assert!(
             server.has(|event| matches!(event, Event::Datagram { payload, .. } if payload == "datagram"))

@@ -180,9 +180,8 @@ impl Conn {
                 if let (Some(send), true) = (&new.send, open.rank != Rank::default()) {
                     send.rank(|current| *current = open.rank);
                 }
-                // The peer hears of the stream though nothing may ever be written. What is written in this turn travels with it.
-                let mut transport = ConnTransport::new(&mut self.quic, now);
-                let _ = self.sessions.flush_preface(stream, &mut transport);
+                // The peer hears of the stream though nothing may ever be written.
+                self.unannounced.push(stream);
                 // Whoever does not wait any more drops it, and it goes back.
                 drop(open.reply.send(Ok(new)));
             }
@@ -190,6 +189,20 @@ impl Conn {
             Err(_) => drop(open.reply.send(Err(WebTransportError::session(ErrorCause::SessionClosed)))),
         }
         None
+    }
+
+    /// Whether streams were opened of which the peer does not know yet.
+    pub(super) fn has_unannounced(&self) -> bool {
+        !self.unannounced.is_empty()
+    }
+
+    /// Tells the peer of streams that were opened, unless what was written to them did so.
+    pub(super) fn announce(&mut self, now: Timestamp) {
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        for stream in std::mem::take(&mut self.unannounced) {
+            // One that was given up meanwhile has nothing to tell.
+            let _ = self.sessions.flush_preface(stream, &mut transport);
+        }
     }
 
     /// Those who wait for streams get them, in their order, as far as there is credit. Before there is a session all wait;

@@ -96,6 +96,8 @@ pub(super) struct Conn {
     pub(super) rest_until: Option<Timestamp>,
     /// The handshake is complete; for a client: and this connection won the race.
     pub(super) started: bool,
+    /// Streams opened since the shard was polled last: whoever asked for them has not run yet, and may write at once.
+    pub(super) unannounced: Vec<StreamId>,
     /// Why the connection ended, once it has.
     pub(super) failure: Option<ErrorCause>,
     /// Why the peer cannot be reached, as the network or this host said while the handshake went on.
@@ -179,6 +181,7 @@ impl Conn {
             deadline: None,
             scratch: Vec::new(),
             backlog: VecDeque::new(),
+            unannounced: Vec::new(),
         }
     }
 

@@ -86,6 +86,8 @@ pub(crate) struct Shard {
     dirty: Vec<usize>,
     /// Connections whose turn ended before they were done.
     unfinished: Vec<usize>,
+    /// Connections with streams of which their peers do not know yet.
+    unannounced: BTreeSet<usize>,
     deadlines: BTreeSet<(Timestamp, usize)>,
     timer: Pin<Box<dyn Timer>>,
     pool: Arc<BufferPool>,
@@ -134,6 +136,7 @@ impl Shard {
             connections: Vec::new(),
             dirty: Vec::new(),
             unfinished: Vec::new(),
+            unannounced: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             timer,
             pool,
@@ -286,6 +289,9 @@ impl Shard {
                 self.unfinished.push(index);
             }
             let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { continue };
+            if connection.has_unannounced() {
+                self.unannounced.insert(index);
+            }
             while let Some(change) = connection.quic().poll_cid_change() {
                 self.endpoint.handle_cid_change(quic_core::ConnectionHandle(index), change);
             }
@@ -337,7 +343,11 @@ impl Future for Shard {
         let shard = &mut *self;
         let mut buffers = shard.pool.take();
         shard.swap(&mut buffers);
+        shard.announce();
         let polled = shard.poll_turns(cx);
+        if !shard.unannounced.is_empty() {
+            cx.waker().wake_by_ref();
+        }
         shard.swap(&mut buffers);
         shard.pool.give_back(buffers);
         polled
@@ -349,6 +359,21 @@ impl Shard {
     fn swap(&mut self, buffers: &mut Buffers) {
         std::mem::swap(&mut self.receiver.buffers, &mut buffers.blocks);
         std::mem::swap(&mut self.sender.buffer, &mut buffers.train);
+    }
+
+    /// Streams that were opened before the tasks that asked for them ran are told to the peer: with what these have written,
+    /// else alone.
+    fn announce(&mut self) {
+        if self.unannounced.is_empty() {
+            return;
+        }
+        let now = self.runtime.now();
+        for index in std::mem::take(&mut self.unannounced) {
+            self.touch(index);
+            // What was written goes first, in the same packet.
+            self.enter(index, now, |connection| connection.process(now));
+            self.enter(index, now, |connection| connection.announce(now));
+        }
     }
 
     /// Some turns; ready when the task is over.
