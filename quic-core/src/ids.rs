@@ -1,6 +1,10 @@
 //! Names of things on a connection: connection IDs, stream IDs, directions, sides, packet number spaces.
 
-use std::fmt;
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 /// Which end of a connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +51,31 @@ pub enum Dir {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(u64);
+
+/// A table of streams. Their IDs are not secret, and few are there at once: one multiplication spreads them well enough.
+pub type StreamMap<V> = HashMap<StreamId, V, BuildHasherDefault<StreamIdHasher>>;
+
+/// The hasher of [`StreamMap`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StreamIdHasher(u64);
+
+impl Hasher for StreamIdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        // 64 by 64 bits: the product of the largest stream ID fits as well.
+        let wide = u128::from(self.0 ^ value ^ 0x9e37_79b9) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (wide >> 64) as u64 ^ wide as u64;
+    }
+}
 
 impl StreamId {
     /// The stream with this number; `None` above 2^62-1.

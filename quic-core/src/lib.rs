@@ -46,6 +46,6 @@ pub use endpoint::{
     AcceptError, Caller, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming, Response,
 };
 pub use event::{DatagramOptions, Event, HeldAbove, Priority, StreamTag};
-pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId};
+pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId, StreamIdHasher, StreamMap};
 pub use stats::{ConnectionStats, RecvStreamStats, SendStreamStats};
 pub use trace::{Observer, TraceEvent};

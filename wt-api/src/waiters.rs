@@ -79,6 +79,9 @@ impl Waiters {
 
     /// Takes them all, to be woken when no lock is held.
     pub(crate) fn take(&mut self) -> Self {
+        if self.is_empty() {
+            return Self::default();
+        }
         let next = self.next;
         let all = std::mem::take(self);
         self.next = next;
@@ -87,6 +90,10 @@ impl Waiters {
 
     /// Wakes them all: a panic of one, which is the application's executor's, goes on when the others are awake.
     pub(crate) fn wake(self) {
+        if self.more.is_empty() {
+            // The rule, and nothing to hold back a panic for.
+            return self.first.into_iter().for_each(|(_, waker)| waker.wake());
+        }
         let wakers = self.first.into_iter().map(|(_, waker)| waker).chain(self.more.into_values());
         let woken = wakers.map(|waker| catch_unwind(AssertUnwindSafe(|| waker.wake())));
         if let Some(panic) = woken.filter_map(Result::err).fold(None, |first, panic| first.or(Some(panic))) {

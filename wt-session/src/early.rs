@@ -4,12 +4,12 @@
 //! is given back to the caller: a stream to be refused, a datagram to be dropped.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     ops::RangeBounds,
 };
 
 use bytes::Bytes;
-use quic_core::{Dir, StreamId};
+use quic_core::{Dir, StreamId, StreamMap};
 
 use crate::SessionId;
 
@@ -29,7 +29,7 @@ pub(crate) struct Early {
     /// By session, in the order in which they came.
     streams: BTreeMap<(SessionId, u64), StreamId>,
     /// The same streams, and with which code the peer asked to stop each, if it did.
-    stopped: HashMap<StreamId, Option<u64>>,
+    stopped: StreamMap<Option<u64>>,
     /// Streams that came so far.
     came: u64,
     datagrams: VecDeque<(SessionId, Bytes)>,
@@ -66,7 +66,7 @@ impl Early {
     pub(crate) fn new(max_streams: usize, max_datagrams: usize, max_bytes: usize) -> Self {
         Self {
             streams: BTreeMap::new(),
-            stopped: HashMap::new(),
+            stopped: StreamMap::default(),
             came: 0,
             datagrams: VecDeque::new(),
             bytes: 0,
@@ -154,7 +154,7 @@ impl Early {
             .collect();
         if self.stopped.is_empty() {
             // After a burst it is to be small again.
-            self.stopped = HashMap::new();
+            self.stopped = StreamMap::default();
         }
         streams
     }

@@ -16,12 +16,12 @@ mod send;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use qpack::{Decoder, Encoder};
 use quic_core::{
-    Dir, Priority, Side, StreamId, StreamTag,
+    Dir, Priority, Side, StreamId, StreamMap, StreamTag,
     base::{Budget, Timestamp},
     error::call::{ReadError, WriteError},
 };
@@ -108,8 +108,8 @@ pub struct Connection {
     critical_in: [Option<StreamId>; 3],
     critical_out: [CriticalOut; 3],
     /// Peer's streams whose kind is not known yet.
-    incoming: HashMap<StreamId, Incoming>,
-    requests: HashMap<StreamId, Request>,
+    incoming: StreamMap<Incoming>,
+    requests: StreamMap<Request>,
     /// Client-initiated bidirectional streams that were opened so far.
     opened: u64,
     goaway_sent: Option<u64>,
@@ -144,8 +144,8 @@ impl Connection {
             control: ControlReader::new(side, webtransport),
             critical_in: [None; 3],
             critical_out: Critical::ALL.map(|_| CriticalOut { id: None, out: Outgoing::new(Stage::Body) }),
-            incoming: HashMap::new(),
-            requests: HashMap::new(),
+            incoming: StreamMap::default(),
+            requests: StreamMap::default(),
             opened: 0,
             goaway_sent: None,
             goaway_received: None,
@@ -270,14 +270,14 @@ impl Connection {
         }
         self.failed = Some(error);
         transport.close(error.code(), error.to_string().as_bytes());
-        self.requests = HashMap::new();
-        self.incoming = HashMap::new();
+        self.requests = StreamMap::default();
+        self.incoming = StreamMap::default();
         self.early_priorities = VecDeque::new();
         self.events.push_back(Event::Failed(error));
     }
 
     /// The parts that a request stream needs, beside the request itself.
-    fn split(&mut self) -> (&mut HashMap<StreamId, Request>, Shared<'_>) {
+    fn split(&mut self) -> (&mut StreamMap<Request>, Shared<'_>) {
         let settings = &self.config.settings;
         let shared = Shared {
             side: self.side,
@@ -487,7 +487,7 @@ impl Connection {
 }
 
 /// After a burst of streams the table is to be small again: at most eight times as large as what is in it.
-fn slim<V>(streams: &mut HashMap<StreamId, V>) {
+fn slim<V>(streams: &mut StreamMap<V>) {
     if streams.capacity() > 64 && streams.len() < streams.capacity() / 8 {
         streams.shrink_to(2 * streams.len());
     }

@@ -3,9 +3,9 @@
 //! Of what says a current value there is one event at most, with the newest, and of GOAWAY two: a peer can say it as often
 //! as its credit lasts. The rest happens once to a stream, or is counted where it comes from. What a burst took is given back.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use quic_core::{Priority, StreamId};
+use quic_core::{Priority, StreamMap};
 
 use super::event::Event;
 
@@ -21,7 +21,7 @@ pub(super) struct Events {
     goaways: usize,
     goaway: u64,
     /// The newest rank of each request of which a change is queued.
-    ranks: HashMap<StreamId, Priority>,
+    ranks: StreamMap<Priority>,
 }
 
 impl Events {
@@ -63,7 +63,7 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
-    use quic_core::{Dir, Side};
+    use quic_core::{Dir, Side, StreamId};
 
     use super::*;
 

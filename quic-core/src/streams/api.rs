@@ -41,6 +41,7 @@ impl Streams {
         self.limits.local(dir).opened = index + 1;
         self.counters.opened_local += 1;
         self.local_receivers += usize::from(dir == Dir::Bidi);
+        self.limit_changed |= dir == Dir::Bidi;
         Some(id)
     }
 

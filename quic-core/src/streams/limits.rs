@@ -201,5 +201,6 @@ impl Streams {
     /// Lets the peer have at least `count` streams of a kind open at once.
     pub(crate) fn set_max_streams(&mut self, dir: Dir, count: u64) {
         self.limits.remote(dir).widen(count);
+        self.limit_changed = true;
     }
 }

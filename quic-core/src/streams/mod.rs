@@ -162,6 +162,8 @@ pub(crate) struct Streams {
     uncharged: usize,
     /// Streams that this end opened and whose receiving half is not over.
     local_receivers: usize,
+    /// What the peer may make this end hold changed since the budget was told.
+    limit_changed: bool,
     /// Rises with each frame that brought something new.
     news: u64,
     counters: StreamsCounters,
@@ -196,6 +198,7 @@ impl Streams {
             owed: 0,
             uncharged: 0,
             local_receivers: 0,
+            limit_changed: true,
             news: 0,
             counters: StreamsCounters::default(),
         }
@@ -298,7 +301,9 @@ impl Streams {
 
     /// Settles what calls without the budget at hand left open.
     fn balance(&mut self, budget: &mut Budget) {
-        budget.set_limit(self.memory_limit());
+        if std::mem::take(&mut self.limit_changed) {
+            budget.set_limit(self.memory_limit());
+        }
         let both = self.owed.min(self.uncharged);
         self.uncharged -= both;
         budget.release(std::mem::take(&mut self.owed) - both);
@@ -309,7 +314,9 @@ impl Streams {
 
     /// The receiving half of this stream is over.
     fn on_receiver_gone(&mut self, id: StreamId) {
-        self.local_receivers -= usize::from(id.initiator() == self.config.side);
+        let local = id.initiator() == self.config.side;
+        self.local_receivers -= usize::from(local);
+        self.limit_changed |= local;
     }
 
     /// Gives credit of the connection back.

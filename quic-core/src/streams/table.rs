@@ -4,15 +4,12 @@
 //! however many receipts still name its slot: their generation no longer matches, and they are ignored. Closed
 //! streams therefore cost nothing.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    hash::{BuildHasherDefault, Hasher},
-};
+use std::collections::VecDeque;
 
 use super::{recv::RecvHalf, send::SendHalf};
 use crate::{
     event::{Priority, StreamTag},
-    ids::StreamId,
+    ids::{StreamId, StreamMap},
 };
 
 const INDEX_BITS: u32 = 17;
@@ -101,33 +98,13 @@ struct Entry {
     stream: Option<Stream>,
 }
 
-/// Stream ids are not secret and few are live: one multiplication spreads them well enough.
-#[derive(Clone, Copy, Debug, Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-    fn write_u64(&mut self, value: u64) {
-        // 64 by 64 bits: the product of the largest stream ID fits as well.
-        let wide = u128::from(self.0 ^ value ^ 0x9e37_79b9) * 0x9e37_79b9_7f4a_7c15;
-        self.0 = (wide >> 64) as u64 ^ wide as u64;
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Table {
     entries: Vec<Entry>,
     free: VecDeque<u32>,
     /// The generation of new entries: above all of those that were given up.
     first_generation: u32,
-    by_id: HashMap<StreamId, u32, BuildHasherDefault<IdHasher>>,
+    by_id: StreamMap<u32>,
     /// The last look-up: frames of one stream come in bursts.
     last: Option<(StreamId, u32)>,
 }

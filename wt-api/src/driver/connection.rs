@@ -2,17 +2,11 @@
 //!
 //! Owns the order in which the layers are told and asked. Must never know sockets.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use h3_core::transport::ConnTransport;
 use quic_core::{
-    Connection, HeldAbove, Side, StreamId,
+    Connection, HeldAbove, Side, StreamId, StreamMap,
     base::Timestamp,
     error::{CloseReason, ConnectionError},
 };
@@ -90,7 +84,7 @@ pub(super) struct Conn {
     pub(super) boxes: Arc<ConnectionBox>,
     pub(super) runtime: RuntimeHandle,
     pub(super) lives: Lives,
-    pub(super) streams: HashMap<StreamId, DriverStream>,
+    pub(super) streams: StreamMap<DriverStream>,
     pub(super) http: HttpExchanges,
     /// When a connection without sessions, that some may share, has waited long enough.
     pub(super) rest_until: Option<Timestamp>,
@@ -164,7 +158,7 @@ impl Conn {
             boxes: Arc::default(),
             runtime,
             lives: Lives::default(),
-            streams: HashMap::new(),
+            streams: StreamMap::default(),
             http: HttpExchanges::default(),
             rest_until: None,
             started: false,

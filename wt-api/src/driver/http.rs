@@ -1,11 +1,11 @@
 //! Plain HTTP/3 exchanges: requests that a server's handler answers, and the one that a client makes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use h3_core::{Event, RequestHead, ResponseHead, transport::ConnTransport};
 use http::{Method, StatusCode};
-use quic_core::{StreamId, base::Timestamp, error::call::Read};
+use quic_core::{StreamId, StreamMap, base::Timestamp, error::call::Read};
 
 use super::connection::{Conn, GetJob, H3_NO_ERROR, Role};
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 /// Plain exchanges of a connection.
 #[derive(Default)]
 pub(super) struct HttpExchanges {
-    sending: HashMap<StreamId, Sending>,
+    sending: StreamMap<Sending>,
     get: Option<GetState>,
 }
 

@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    hash::BuildHasherDefault,
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::HeaderMap;
-use quic_core::{Priority, StreamId, base::Timestamp};
+use quic_core::{Priority, StreamId, StreamIdHasher, base::Timestamp};
 use wt_session::{RequestId, SessionId};
 
 use crate::{
@@ -119,7 +120,7 @@ impl Live {
 #[derive(Debug, Default)]
 pub(super) struct Lives {
     by_key: BTreeMap<u32, Live>,
-    keys: HashMap<SessionId, u32>,
+    keys: HashMap<SessionId, u32, BuildHasherDefault<StreamIdHasher>>,
     next: u32,
     /// Where the next round over all begins.
     turn: u32,

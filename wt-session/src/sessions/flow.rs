@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Buf, Bytes};
 use h3_core::{Connection, Settings, Transport};
-use quic_core::{Dir, StreamId, error::call::ReadError};
+use quic_core::{Dir, StreamId, StreamMap, error::call::ReadError};
 
 use super::{Sessions, parameters};
 use crate::{
@@ -385,7 +385,7 @@ impl Sessions {
 
 /// The sending side of a stream, and its session.
 fn sending_of<'a>(
-    streams: &'a mut std::collections::HashMap<StreamId, WtStream>,
+    streams: &'a mut StreamMap<WtStream>,
     sessions: &'a mut std::collections::BTreeMap<SessionId, Session>,
     stream: StreamId,
 ) -> Option<(&'a mut Sending, &'a mut Session)> {

@@ -14,11 +14,11 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 pub use config::{Config, FlowControl};
 use h3_core::{Connection, IdleMeter, RequestState, Settings, Transport, error::code};
-use quic_core::{Dir, Side, StreamId, StreamTag, base::Timestamp};
+use quic_core::{Dir, Side, StreamId, StreamMap, StreamTag, base::Timestamp};
 
 use crate::{
     ConnectRequest, Event, Refusal, RequestId, SessionId,
@@ -63,14 +63,14 @@ pub struct Sessions {
     max_sessions: Option<u64>,
     /// Sessions that have something to tell their peer.
     dirty: Vec<SessionId>,
-    streams: HashMap<StreamId, WtStream>,
+    streams: StreamMap<WtStream>,
     /// Streams that this side stopped and whose final size is to come: their sessions count it.
-    discarding: HashMap<StreamId, (SessionId, Receiving)>,
+    discarding: StreamMap<(SessionId, Receiving)>,
     /// What the transport had dropped of all such streams when they were counted last.
     dropped: u64,
     /// Streams that this side reset while committed bytes had not left, charged for what is to be sent. The peer may still
     /// stop them before these leave.
-    resetting: HashMap<StreamId, (SessionId, Sending)>,
+    resetting: StreamMap<(SessionId, Sending)>,
     /// Streams whose preface is not out: while there are none, writing needs no look-up.
     unflushed: usize,
     early: Early,
@@ -98,10 +98,10 @@ impl Sessions {
             flow: false,
             max_sessions: None,
             dirty: Vec::new(),
-            streams: HashMap::new(),
-            discarding: HashMap::new(),
+            streams: StreamMap::default(),
+            discarding: StreamMap::default(),
             dropped: 0,
-            resetting: HashMap::new(),
+            resetting: StreamMap::default(),
             unflushed: 0,
             early: Early::new(
                 config.max_early_streams,
@@ -344,9 +344,9 @@ impl Sessions {
                 State::Waiting(..) | State::Ended { .. } => {}
             }
         }
-        self.streams = HashMap::new();
-        self.discarding = HashMap::new();
-        self.resetting = HashMap::new();
+        self.streams = StreamMap::default();
+        self.discarding = StreamMap::default();
+        self.resetting = StreamMap::default();
         self.unflushed = 0;
         self.early = Early::new(0, 0, 0);
     }

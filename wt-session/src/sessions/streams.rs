@@ -1,11 +1,9 @@
 //! Streams of sessions (§4.2, §4.3, §4.4): opening, reading, writing, resets.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use h3_core::{Connection, Transport};
 use quic_core::{
-    Dir, Side, StreamId,
+    Dir, Side, StreamId, StreamMap,
     error::call::{Read, ReadError, WriteError},
 };
 
@@ -424,7 +422,7 @@ impl Sessions {
 }
 
 /// After a burst of streams the table is to be small again: at most eight times as large as what is in it.
-fn slim(streams: &mut HashMap<StreamId, WtStream>) {
+fn slim(streams: &mut StreamMap<WtStream>) {
     if streams.capacity() > 64 && streams.len() < streams.capacity() / 8 {
         streams.shrink_to(2 * streams.len());
     }
