@@ -23,7 +23,7 @@ use wt_session::ConnectRequest;
 use crate::{
     driver::{ClientJob, Connect, Inbox, SessionJob, Shard, ShardCommand},
     error::{ConnectOptionsError, ErrorCause, WebTransportError},
-    mailbox::{Place, SessionBox, SessionQueue, ShardBox, Waited, Waiters, lock, wait},
+    mailbox::{Answer, Place, SessionBox, SessionQueue, ShardBox, Waited, Waiters, lock, wait},
     options::{Target, Trust, WebTransportOptions, check_headers, protocol_offer},
     pool::{self, Maker, PoolKey, Pooled},
     runtime::{self, MissingDriver, Presence, RuntimeHandle},
@@ -348,6 +348,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
             shared: Arc::clone(&shared),
             sessions: options.configs().1,
             keep_alive: options.keep_alive,
+            asks: true,
             pooled: None,
         }))
     })?;
@@ -392,6 +393,11 @@ async fn ready(session: &Arc<SessionBox>) {
     let _ = wait(&**session, SessionQueue::State, SessionBox::poll_ready).await;
 }
 
+/// Waits for what becomes of a session on a shared connection.
+async fn answer(session: &Arc<SessionBox>) -> Answer {
+    wait(&**session, SessionQueue::State, SessionBox::poll_answer).await
+}
+
 /// What has to agree for sessions to share a connection. Whatever the options say about the connection is in it.
 fn pool_key(connector: &Connector, options: &WebTransportOptions) -> PoolKey {
     let Target { host, port, .. } = &connector.target;
@@ -422,36 +428,78 @@ impl Connector {
         let mut tried = Vec::new();
         loop {
             let (pooled, new) = pool::find(key, &tried);
-            let handed_back = wait(&**session, SessionQueue::State, SessionBox::poll_handed_back);
-            let again = if new {
+            tried.push(Arc::clone(&pooled));
+            if new {
                 let _maker = Maker(&pooled);
-                match first_of(self.pooled(&pooled).run_until(deadline, ready(session)), handed_back).await {
-                    Some(result) => return result,
-                    None => true,
+                let handed_back = wait(&**session, SessionQueue::State, SessionBox::poll_handed_back);
+                let maker = self.pooled(&pooled, true);
+                let made = maker.run_until(deadline, ready(session));
+                if let Some(result) = first_of(made, handed_back).await {
+                    return result;
                 }
-            } else {
-                let ClientJob::Session(job) = &self.job else { return Ok(()) };
-                pooled.join(SessionJob { pooled: Some(Arc::clone(&pooled)), ..(**job).clone() });
-                let settled = first_of(ready(session), handed_back);
-                match first_of(settled, runtime::sleep_until(&self.runtime, deadline)).await {
-                    None => {
-                        let stage = "a shared connection does not answer the request";
-                        return Err(ErrorCause::Timeout { after: self.timeout, stage });
-                    }
-                    Some(settled) => settled.is_none(),
+                continue;
+            }
+            let ClientJob::Session(job) = &self.job else { return Ok(()) };
+            pooled.join(SessionJob { pooled: Some(Arc::clone(&pooled)), ..(**job).clone() });
+            let settled = async {
+                match answer(session).await {
+                    Answer::Unanswered => self.race_another(session, key, &tried, deadline).await,
+                    answer => Ok(answer == Answer::Settled),
                 }
             };
-            if !again {
+            if self.within(deadline, settled).await?? {
                 return Ok(());
             }
-            tried.push(pooled);
         }
     }
 
-    /// The same for a connection that others may share.
-    fn pooled(&self, pooled: &Arc<Pooled>) -> Self {
+    /// A shared connection is silent: another one is made beside it. If that stands before the session is there, the
+    /// session moves. True: it is settled; false: it has to be asked for on another connection. A request that moved is
+    /// reset first, so that a server that wakes up holds no session that nobody has.
+    async fn race_another(
+        &self,
+        session: &Arc<SessionBox>,
+        key: &PoolKey,
+        tried: &[Arc<Pooled>],
+        deadline: Timestamp,
+    ) -> Result<bool, ErrorCause> {
+        let (other, new) = pool::find(key, tried);
+        if new {
+            let _maker = Maker(&other);
+            let made = self.pooled(&other, false);
+            let mut early = None;
+            let answered = async { early = Some(answer(session).await) };
+            let stands = first_of(made.run_until(deadline, std::future::ready(())), answered).await;
+            match (stands, early) {
+                (Some(Ok(())), _) => {}
+                // There is none to be had: the silent one is all there is.
+                (Some(Err(cause)), _) => {
+                    return match first_of(answer(session), runtime::sleep_until(&self.runtime, deadline))
+                        .await
+                    {
+                        Some(answer) => Ok(answer == Answer::Settled),
+                        None => Err(cause),
+                    };
+                }
+                (None, answer) => return Ok(answer == Some(Answer::Settled)),
+            }
+        }
+        session.retract();
+        Ok(answer(session).await == Answer::Settled)
+    }
+
+    /// The output of `work`, which waits for a shared connection.
+    async fn within<T>(&self, deadline: Timestamp, work: impl Future<Output = T>) -> Result<T, ErrorCause> {
+        let stage = "a shared connection does not answer the request";
+        let late = ErrorCause::Timeout { after: self.timeout, stage };
+        first_of(work, runtime::sleep_until(&self.runtime, deadline)).await.ok_or(late)
+    }
+
+    /// The same for a connection that others may share; `asks`: it is made for this session first.
+    fn pooled(&self, pooled: &Arc<Pooled>, asks: bool) -> Self {
         let job = match &self.job {
             ClientJob::Session(job) => ClientJob::Session(Box::new(SessionJob {
+                asks,
                 pooled: Some(Arc::clone(pooled)),
                 ..(**job).clone()
             })),

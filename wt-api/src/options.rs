@@ -268,8 +268,9 @@ impl WebTransportOptions {
     /// `allowPooling`): congestion control and path are then common to them, and [`get_stats`] tells less. Default false:
     /// a connection of its own. Not possible with [`server_certificate_hashes`](Self::server_certificate_hashes).
     ///
-    /// A shared connection stays for 5 s after its last session. A server that permits one session on a connection gets
-    /// as many connections.
+    /// A shared connection stays for 5 s after its last session. One that is silent for 300 ms, or three probe timeouts, after
+    /// a session was asked for on it is not asked again, and another one is made beside it. A server that permits one
+    /// session on a connection gets as many connections.
     ///
     /// [`get_stats`]: crate::WebTransport::get_stats
     pub fn allow_pooling(mut self, allow: bool) -> Self {

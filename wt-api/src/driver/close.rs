@@ -3,8 +3,6 @@
 //! than three probe timeouts or 2 s, whichever is less; the later ones, for which nobody waits, as long as whichever is
 //! more. After that the CONNECT stream is reset, and with it goes what waited for it.
 
-use std::time::Duration;
-
 use h3_core::transport::ConnTransport;
 use quic_core::base::Timestamp;
 use wt_session::{SessionError, SessionId};
@@ -19,9 +17,6 @@ use crate::{
     error::{ErrorCause, WebTransportError},
     session::CloseInfo,
 };
-
-/// How long a connection that sessions may share is kept for the next one.
-const REST: Duration = Duration::from_secs(5);
 
 impl Conn {
     /// The application closes.
@@ -155,21 +150,6 @@ impl Conn {
         } else if self.pooled().is_some() {
             self.rest(now);
         } else if self.is_dedicated() {
-            self.quic.close(now, H3_NO_ERROR, b"");
-        }
-    }
-
-    /// A connection that sessions share has none left: it waits for the next one.
-    pub(super) fn rest(&mut self, now: Timestamp) {
-        if self.lives.is_empty() {
-            self.rest_until = Some(now + REST);
-        }
-    }
-
-    /// Nobody came.
-    pub(super) fn end_rest(&mut self, now: Timestamp) {
-        if self.lives.is_empty() {
-            self.leave_pool();
             self.quic.close(now, H3_NO_ERROR, b"");
         }
     }

@@ -57,6 +57,9 @@ impl Conn {
         if wishes.anticipate {
             self.anticipate(key);
         }
+        if wishes.retract {
+            self.retract(key, now);
+        }
         if wishes.drain {
             self.announce_drain(key, now);
         }

@@ -16,6 +16,7 @@ use wt_session::{ConnectRequest, Sessions};
 use super::{
     http::HttpExchanges,
     live::{Live, Lives, Phase},
+    sharing::Doubt,
     streams::DriverStream,
 };
 use crate::{
@@ -58,6 +59,8 @@ pub(crate) struct SessionJob {
     pub(crate) sessions: wt_session::Config,
     /// The connection is kept alive while a session is open.
     pub(crate) keep_alive: bool,
+    /// The session is asked for as soon as the connection stands. Else somebody joins.
+    pub(crate) asks: bool,
     /// Others may share the connection.
     pub(crate) pooled: Option<Arc<Pooled>>,
 }
@@ -88,6 +91,8 @@ pub(super) struct Conn {
     pub(super) http: HttpExchanges,
     /// When a connection without sessions, that some may share, has waited long enough.
     pub(super) rest_until: Option<Timestamp>,
+    /// Sessions joined, and the peer has to show that it is still there.
+    pub(super) doubts: VecDeque<Doubt>,
     /// The handshake is complete; for a client: and this connection won the race.
     pub(super) started: bool,
     /// Streams opened since the shard was polled last: whoever asked for them has not run yet, and may write at once.
@@ -161,6 +166,7 @@ impl Conn {
             streams: StreamMap::default(),
             http: HttpExchanges::default(),
             rest_until: None,
+            doubts: VecDeque::new(),
             started: false,
             failure: None,
             unreachable: None,
@@ -188,7 +194,8 @@ impl Conn {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.quic.poll_timeout(), self.lives.alarm(), self.rest_until, self.look_at]
+        let doubt = self.doubts.front().map(Doubt::until);
+        [self.quic.poll_timeout(), self.lives.alarm(), self.rest_until, self.look_at, doubt]
             .into_iter()
             .flatten()
             .min()
@@ -200,6 +207,7 @@ impl Conn {
             self.on_alarm(key, now);
         }
         self.look_at = self.look_at.filter(|at| *at > now);
+        self.end_doubts(now);
         if self.rest_until.is_some_and(|at| at <= now) {
             self.rest_until = None;
             self.end_rest(now);
@@ -378,37 +386,10 @@ impl Conn {
         let Role::Client { job, .. } = &self.role else { return };
         let job = job.clone();
         match &job {
-            ClientJob::Session(job) => self.ask(&job.shared, job.request.clone(), now),
+            ClientJob::Session(job) if job.asks => self.ask(&job.shared, job.request.clone(), false, now),
+            // Sessions come by and by, or nobody does.
+            ClientJob::Session(_) => self.rest(now),
             ClientJob::Get(job) => self.start_get(job, now),
-        }
-    }
-
-    /// One more session for a connection that some may share.
-    pub(super) fn join(&mut self, job: &SessionJob, now: Timestamp) {
-        if !self.started || self.quic.is_closed() {
-            return job.hand_back();
-        }
-        // Given up while it waited for the connection.
-        if job.shared.is_over() {
-            return;
-        }
-        self.rest_until = None;
-        self.ask(&job.shared, job.request.clone(), now);
-        self.rest(now);
-    }
-
-    /// What this connection is in the pool, if sessions may share it.
-    pub(super) fn pooled(&self) -> Option<&Arc<Pooled>> {
-        match &self.role {
-            Role::Client { job: ClientJob::Session(job), .. } => job.pooled.as_ref(),
-            _ => None,
-        }
-    }
-
-    /// No further session may share the connection.
-    pub(super) fn leave_pool(&self) {
-        if let Some(pooled) = self.pooled() {
-            pooled.close();
         }
     }
 
@@ -425,6 +406,7 @@ impl Conn {
         self.failure.get_or_insert_with(|| cause.clone());
         self.tell_end(&cause);
         (self.rest_until, self.look_at) = (None, None);
+        self.doubts.clear();
         self.fail_everything(&cause);
     }
 
@@ -526,7 +508,12 @@ impl Conn {
         self.end_streams(None, &error);
         for live in self.lives.keys().into_iter().filter_map(|key| self.lives.remove(key)).collect::<Vec<_>>()
         {
-            self.end_session(live, Err(error.clone()));
+            // The request went to a connection that may have been dead for long: another one may take it.
+            if live.joined && live.request.is_some() {
+                live.hand_back();
+            } else {
+                self.end_session(live, Err(error.clone()));
+            }
         }
         // An attempt that lost its race says nothing about the one that won.
         if self.started {

@@ -23,6 +23,8 @@ pub(super) struct Live {
     pub(super) shared: Arc<SessionBox>,
     /// What a client asked for, until it is answered.
     pub(super) request: Option<RequestId>,
+    /// It came to a connection that stood already.
+    pub(super) joined: bool,
     /// The session's name, once it has one.
     pub(super) id: Option<SessionId>,
     pub(super) established: bool,
@@ -79,6 +81,7 @@ impl Live {
         Self {
             shared,
             request: None,
+            joined: false,
             id: None,
             established: false,
             urgency: Priority::default().urgency,

@@ -15,6 +15,7 @@ mod live;
 mod sender;
 mod sending;
 mod session;
+mod sharing;
 mod streams;
 
 use std::{

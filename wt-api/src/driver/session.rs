@@ -140,16 +140,18 @@ impl Conn {
         self.sessions.reject(session, status, HeaderMap::new(), &mut self.h3, &mut transport);
     }
 
-    /// A client's session: asks for it.
+    /// A client's session: asks for it, as soon as the connection stands or when it is shared already (`joined`).
     pub(super) fn ask(
         &mut self,
         shared: &Arc<SessionBox>,
         request: wt_session::ConnectRequest,
+        joined: bool,
         now: Timestamp,
     ) {
         let mut transport = ConnTransport::new(&mut self.quic, now);
         let asked = self.sessions.connect(request, &mut self.h3, &mut transport);
         let mut live = Live::new(Arc::clone(shared));
+        live.joined = joined;
         match asked {
             Ok(request) => {
                 live.request = Some(request);

@@ -30,7 +30,9 @@ pub(crate) use held::Held;
 pub(crate) use lingering::Lingering;
 pub(crate) use recv::{RecvBox, RecvEnd};
 pub(crate) use send::{Atomic, SendBox, SendEnd, SendQueue};
-pub(crate) use session::{Command, Established, NewStream, Open, SessionBox, SessionQueue, StreamCounts};
+pub(crate) use session::{
+    Answer, Command, Established, NewStream, Open, SessionBox, SessionQueue, StreamCounts,
+};
 
 /// What a connection's boxes may hold of received data before streams that nobody waits for are left alone, in bytes.
 pub(crate) const CONNECTION_INBOX: usize = 8 << 20;

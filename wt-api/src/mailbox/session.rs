@@ -108,6 +108,19 @@ pub(crate) struct Wishes {
     pub(crate) drain: bool,
     /// More streams of the peer are expected: [`SessionBox::anticipated`] says how many.
     pub(crate) anticipate: bool,
+    /// Ask for the session no longer here, unless it is answered: another connection may take it.
+    pub(crate) retract: bool,
+}
+
+/// What becomes of a session on a connection that others share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is established, or known not to be.
+    Settled,
+    /// The connection cannot take it.
+    HandedBack,
+    /// The connection says nothing; it may still.
+    Unanswered,
 }
 
 /// What tasks wait for at a session.
@@ -153,6 +166,8 @@ struct State {
     closing: bool,
     /// A connection that was to be shared cannot take the session: another one is wanted.
     handed_back: bool,
+    /// The connection that was asked is silent.
+    unanswered: bool,
     end: Option<Result<CloseInfo, WebTransportError>>,
     stats: Option<ConnectionStats>,
     /// Sums over the streams of each group, once the session is over.
@@ -410,7 +425,36 @@ impl SessionBox {
         Poll::Pending
     }
 
+    /// Ready when a shared connection has answered, has given the session back, or was silent for too long.
+    pub(crate) fn poll_answer(&self, cx: &Context<'_>, place: &mut Place) -> Poll<Answer> {
+        let mut state = lock(&self.state);
+        if state.established.is_some() || state.end.is_some() {
+            return Poll::Ready(Answer::Settled);
+        }
+        if std::mem::take(&mut state.handed_back) {
+            return Poll::Ready(Answer::HandedBack);
+        }
+        if std::mem::take(&mut state.unanswered) {
+            return Poll::Ready(Answer::Unanswered);
+        }
+        state.state_waiters.add(place, cx);
+        Poll::Pending
+    }
+
+    /// Asks the connection to give the session back if it has no answer yet; without a connection that was done already.
+    pub(crate) fn retract(&self) {
+        let state = lock(&self.state);
+        if state.link.is_some() {
+            self.wish(state, |wishes| wishes.retract = true);
+        }
+    }
+
     // The driver's side.
+
+    /// The connection that was asked is silent.
+    pub(crate) fn set_unanswered(&self) {
+        self.change(|state| state.unanswered = true);
+    }
 
     /// Ties the box to a connection, where it is known by `key`. What was asked before is looked at by the driver at
     /// once.
@@ -438,7 +482,7 @@ impl SessionBox {
     /// Asks the application's side for another connection, and gives back what was taken.
     pub(crate) fn hand_back(&self, mut datagrams: VecDeque<OutgoingDatagram>) {
         self.change(|state| {
-            state.handed_back = true;
+            (state.handed_back, state.unanswered, state.wishes.retract) = (true, false, false);
             (state.link, state.marked) = (None, false);
             datagrams.append(&mut state.datagrams_out.waiting);
             (state.datagrams_out.waiting, state.datagrams_out.held) = (datagrams, 0);

@@ -1,0 +1,110 @@
+//! A client's connection that sessions share: who joins, what becomes of one that does not answer, and its rest.
+
+use std::{sync::Arc, time::Duration};
+
+use h3_core::transport::ConnTransport;
+use quic_core::base::Timestamp;
+
+use super::{
+    connection::{ClientJob, Conn, H3_NO_ERROR, Role, SessionJob},
+    three_probes,
+};
+use crate::pool::Pooled;
+
+/// How long a connection that sessions may share is kept for the next one.
+const REST: Duration = Duration::from_secs(5);
+/// The least time that the peer has to show that it is there, however short the path.
+const LEAST_DOUBT: Duration = Duration::from_millis(300);
+
+/// A request went out on a connection that may have been dead for long: its server was restarted, or a router between
+/// has forgotten it.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    until: Timestamp,
+    /// What was received before it.
+    packets: u64,
+}
+
+impl Doubt {
+    pub(super) fn until(&self) -> Timestamp {
+        self.until
+    }
+}
+
+impl Conn {
+    /// One more session for a connection that some may share.
+    pub(super) fn join(&mut self, job: &SessionJob, now: Timestamp) {
+        if !self.started || self.quic.is_closed() {
+            return job.hand_back();
+        }
+        // Given up while it waited for the connection.
+        if job.shared.is_over() {
+            return;
+        }
+        self.rest_until = None;
+        self.ask(&job.shared, job.request.clone(), true, now);
+        self.rest(now);
+        let packets = self.quic.stats().packets_received;
+        // An earlier request to which nothing has come either has its time already.
+        if self.doubts.back().is_none_or(|doubt| doubt.packets != packets) {
+            let until = now + three_probes(&self.quic).max(LEAST_DOUBT);
+            self.doubts.push_back(Doubt { until, packets });
+        }
+    }
+
+    /// The time of a doubt is over. Whoever heard nothing in it, no acknowledgment of three probes either, is not asked for
+    /// further sessions, and those who wait may look for another connection. An application that takes its time does no
+    /// harm: QUIC acknowledges the request for it.
+    pub(super) fn end_doubts(&mut self, now: Timestamp) {
+        while self.doubts.front().is_some_and(|doubt| doubt.until <= now)
+            && let Some(doubt) = self.doubts.pop_front()
+        {
+            if self.quic.stats().packets_received == doubt.packets {
+                self.leave_pool();
+                let asking = self.lives.iter().filter(|live| live.request.is_some());
+                asking.for_each(|live| live.shared.set_unanswered());
+            }
+        }
+    }
+
+    /// The session is wanted on another connection, unless the answer has come by now.
+    pub(super) fn retract(&mut self, key: u32, now: Timestamp) {
+        let Some(request) = self.lives.get(key).and_then(|live| live.request) else { return };
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        self.sessions.cancel_connect(request, &mut self.h3, &mut transport);
+        if let Some(live) = self.lives.remove(key) {
+            live.hand_back();
+        }
+        self.rest(now);
+    }
+
+    /// What this connection is in the pool, if sessions may share it.
+    pub(super) fn pooled(&self) -> Option<&Arc<Pooled>> {
+        match &self.role {
+            Role::Client { job: ClientJob::Session(job), .. } => job.pooled.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// No further session may share the connection.
+    pub(super) fn leave_pool(&self) {
+        if let Some(pooled) = self.pooled() {
+            pooled.close();
+        }
+    }
+
+    /// A connection that sessions share has none left: it waits for the next one.
+    pub(super) fn rest(&mut self, now: Timestamp) {
+        if self.lives.is_empty() {
+            self.rest_until = Some(now + REST);
+        }
+    }
+
+    /// Nobody came.
+    pub(super) fn end_rest(&mut self, now: Timestamp) {
+        if self.lives.is_empty() {
+            self.leave_pool();
+            self.quic.close(now, H3_NO_ERROR, b"");
+        }
+    }
+}

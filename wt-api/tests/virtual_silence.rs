@@ -1,0 +1,179 @@
+//! Shared connections that do not answer any more, and applications that only take their time.
+
+mod virtual_common;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use virtual_common::{pattern, round_trip, seconds};
+use wt_api::{
+    AcceptOptions, Server, WebTransport, WebTransportOptions,
+    testing::{Host, Link, LinkConfig, MILLISECOND, Network},
+};
+
+struct World {
+    network: Network,
+    server: Host,
+    client: Host,
+    link: Link,
+    /// All sessions that any server's application accepted.
+    accepted: Arc<Mutex<Vec<WebTransport>>>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let network = Network::new(seed);
+        let (server, client) = (network.host("server"), network.host("client"));
+        let link = network.link(&server, &client, &LinkConfig::new().delay(10 * MILLISECOND));
+        Self { network, server, client, link, accepted: Arc::default() }
+    }
+
+    /// A server whose application takes so long to accept.
+    fn serve(&self, thinks: Duration) {
+        let builder = Server::builder().identity(self.network.identity(["server"]));
+        let server = self.server.enter(|| builder.build().unwrap());
+        let (host, network, accepted) =
+            (self.server.clone(), self.network.clone(), Arc::clone(&self.accepted));
+        drop(self.server.spawn(async move {
+            while let Some(request) = server.accept().await {
+                network.sleep(thinks).await;
+                if let Ok(session) = request.accept(AcceptOptions::new()).await {
+                    accepted.lock().unwrap().push(session.clone());
+                    drop(host.spawn(virtual_common::echo(host.clone(), session)));
+                }
+            }
+        }));
+    }
+
+    fn ask(&self) -> WebTransport {
+        let options = WebTransportOptions::new().dangerous().no_certificate_verification();
+        self.client.enter(|| WebTransport::new("https://server/", options.allow_pooling(true)).unwrap())
+    }
+
+    /// Sessions that servers hold open.
+    async fn open(&self) -> usize {
+        let all = self.accepted.lock().unwrap().clone();
+        let mut open = 0;
+        for session in all {
+            open += usize::from(self.network.within(Duration::ZERO, session.closed()).await.is_none());
+        }
+        open
+    }
+
+    /// Asks for some sessions at once; all are to be there within `limit`, and to work.
+    async fn ready_within(&self, limit: Duration, sessions: usize) -> Vec<WebTransport> {
+        let begin = self.network.now();
+        let sessions: Vec<WebTransport> = (0..sessions).map(|_| self.ask()).collect();
+        for session in &sessions {
+            session.ready().await.unwrap();
+            let took = self.network.now() - begin;
+            assert!(took <= limit, "{took:?}");
+            assert_eq!(round_trip(session, pattern(1, 100)).await.unwrap(), pattern(1, 100));
+        }
+        sessions
+    }
+}
+
+#[test]
+fn a_server_that_was_restarted_is_reached_on_another_connection() {
+    let world = World::new(61);
+    world.network.run(async {
+        world.serve(Duration::ZERO);
+        let kept = world.ready_within(seconds(1), 1).await;
+        world.server.vanish();
+        world.accepted.lock().unwrap().clear();
+        world.serve(Duration::ZERO);
+        // The client's end of the old connection lives for 30 s.
+        let new = world.ready_within(seconds(1), 3).await;
+        world.network.sleep(seconds(8)).await;
+        assert_eq!(world.open().await, 3, "each session once");
+        drop((kept, new));
+    });
+}
+
+#[test]
+fn a_mapping_that_is_gone_costs_no_session() {
+    let world = World::new(62);
+    world.network.run(async {
+        world.serve(Duration::ZERO);
+        let kept = world.ready_within(seconds(1), 1).await;
+        world.client.rebind();
+        let new = world.ready_within(seconds(1), 3).await;
+        assert_eq!(world.open().await, 4);
+        drop((kept, new));
+    });
+}
+
+/// QUIC acknowledges what the application has not answered: that is no silence.
+#[test]
+fn an_application_that_takes_its_time_is_asked_once() {
+    let world = World::new(63);
+    world.network.run(async {
+        world.serve(seconds(3));
+        let kept = world.ready_within(seconds(4), 1).await;
+        let new = world.ready_within(seconds(4), 1).await;
+        world.network.sleep(seconds(10)).await;
+        assert_eq!(world.accepted.lock().unwrap().len(), 2);
+        assert_eq!(world.open().await, 2);
+        drop((kept, new));
+    });
+}
+
+/// Nor is it for one that asks a moment later.
+#[test]
+fn requests_that_follow_each_other_are_made_once_each() {
+    let world = World::new(66);
+    world.network.run(async {
+        world.serve(seconds(1));
+        let kept = world.ready_within(seconds(2), 1).await;
+        let mut sessions = Vec::new();
+        for _ in 0..4 {
+            sessions.push(world.ask());
+            world.network.sleep(Duration::from_millis(100)).await;
+        }
+        for session in &sessions {
+            session.ready().await.unwrap();
+        }
+        world.network.sleep(seconds(10)).await;
+        assert_eq!(world.accepted.lock().unwrap().len(), 5);
+        assert_eq!(world.open().await, 5);
+        drop((kept, sessions));
+    });
+}
+
+/// Whichever connection the network lets through first, the server holds the session once.
+#[test]
+fn a_path_that_comes_back_leaves_no_session_that_nobody_has() {
+    for outage in (200..3_000).step_by(100) {
+        let world = World::new(64);
+        world.network.run(async {
+            world.serve(Duration::ZERO);
+            let kept = world.ready_within(seconds(1), 1).await;
+            world.link.outage(Duration::from_millis(outage));
+            let new = world.ready_within(seconds(10), 2).await;
+            world.network.sleep(seconds(8)).await;
+            assert_eq!(world.open().await, 3, "an outage of {outage} ms");
+            drop((kept, new));
+        });
+    }
+}
+
+/// The silent connection answers while the other one knocks in vain.
+#[test]
+fn a_server_that_takes_no_other_connection_answers_on_the_old_one() {
+    let network = Network::new(65);
+    let (host, client) = (network.host("server"), network.host("client"));
+    let link = network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND));
+    let builder = Server::builder().identity(network.identity(["server"])).max_connections(1);
+    let server = host.enter(|| builder.build().unwrap());
+    network.run(async {
+        let options =
+            || WebTransportOptions::new().dangerous().no_certificate_verification().allow_pooling(true);
+        let (kept, _server) = virtual_common::session(&server, &client, options()).await;
+        link.outage(Duration::from_millis(900));
+        let (new, accepted) = virtual_common::session(&server, &client, options()).await;
+        drop((kept, new, accepted));
+    });
+}
