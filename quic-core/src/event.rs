@@ -20,7 +20,8 @@ pub enum Event {
     HandshakeComplete,
     /// The handshake is confirmed (RFC 9001 §4.1.2).
     HandshakeConfirmed,
-    /// The peer opened this stream (and, implicitly, all lower ones of its kind, each with an event of its own).
+    /// The first frame about this stream of the peer's came. All lower ones of its kind are open with it (RFC 9000 §2.1)
+    /// and may be used; those have their event when something comes for them, unless they were used before.
     StreamOpened(StreamId),
     /// The stream has data, a FIN or a reset to read, after a read that was blocked or for the first time.
     StreamReadable(StreamId, StreamTag),

@@ -101,11 +101,12 @@ impl Connection {
         transport: &mut impl Transport,
     ) -> Result<usize, SendError> {
         let mut taken = 0;
+        let room = transport.writable(stream);
         self.send_with(stream, transport, |request| {
             if request.send.stage != Stage::Body {
                 return Err(SendError::Closed);
             }
-            taken = request.send.push_data(data);
+            taken = request.send.push_data(data, room);
             request.send.waiting |= taken == 0 && !data.is_empty();
             Ok(())
         })?;

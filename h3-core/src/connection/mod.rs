@@ -15,6 +15,7 @@ mod request;
 mod send;
 #[cfg(test)]
 mod tests;
+mod unheard;
 
 use std::collections::VecDeque;
 
@@ -40,6 +41,7 @@ use limits::ResetMeter;
 use queue::Events;
 use request::{Fault, Progress, Request, Shared};
 use send::{Outgoing, Stage};
+use unheard::Unheard;
 
 /// The limit of field sections when the settings name none, in bytes.
 const DEFAULT_MAX_FIELD_SECTION_SIZE: u64 = 64 * 1024;
@@ -112,6 +114,8 @@ pub struct Connection {
     requests: StreamMap<Request>,
     /// Client-initiated bidirectional streams that were opened so far.
     opened: u64,
+    /// Those of them that nothing came for (server).
+    unheard: Unheard,
     goaway_sent: Option<u64>,
     goaway_received: Option<u64>,
     max_push_id: Option<u64>,
@@ -147,6 +151,7 @@ impl Connection {
             incoming: StreamMap::default(),
             requests: StreamMap::default(),
             opened: 0,
+            unheard: Unheard::default(),
             goaway_sent: None,
             goaway_received: None,
             max_push_id: None,
@@ -220,7 +225,7 @@ impl Connection {
             Some(_) => RequestState::Expected,
             // RFC 9114 §5.2: it would be rejected.
             None if self.goaway_sent.is_some_and(|limit| id.value() >= limit) => RequestState::Gone,
-            None if id.index() >= self.opened || self.incoming.contains_key(&id) => RequestState::Expected,
+            None if self.may_come(id) => RequestState::Expected,
             None => RequestState::Gone,
         }
     }
@@ -272,6 +277,7 @@ impl Connection {
         transport.close(error.code(), error.to_string().as_bytes());
         self.requests = StreamMap::default();
         self.incoming = StreamMap::default();
+        self.unheard = Unheard::default();
         self.early_priorities = VecDeque::new();
         self.events.push_back(Event::Failed(error));
     }
@@ -309,6 +315,11 @@ impl Connection {
         }
     }
 
+    /// Whether a request may still come on a stream of the client's (server).
+    fn may_come(&self, id: StreamId) -> bool {
+        id.index() >= self.opened || self.unheard.holds(id.index()) || self.incoming.contains_key(&id)
+    }
+
     fn on_opened(&mut self, id: StreamId) -> Result<(), H3Error> {
         if id.initiator() == self.side {
             return Ok(());
@@ -319,6 +330,8 @@ impl Connection {
                 return Err(H3Violation::ServerBidiStream.into());
             }
             if !self.side.is_client() {
+                self.unheard.hear(id.index());
+                self.unheard.skip(self.opened, id.index());
                 self.opened = self.opened.max(id.index() + 1);
             }
         }

@@ -114,7 +114,7 @@ impl Connection {
                 transport.set_priority(id, priority);
                 self.events.push_back(Event::PriorityUpdate { stream: id, priority });
             }
-        } else if id.index() >= self.opened || self.incoming.contains_key(&id) {
+        } else if self.may_come(id) {
             self.take_early_priority(id);
             if self.early_priorities.len() >= MAX_EARLY_PRIORITIES {
                 self.early_priorities.pop_front();
@@ -149,10 +149,7 @@ impl Connection {
         let wanted = match self.requests.get(&stream) {
             Some(request) => !request.is_done(),
             // At a server it may overtake its request; what was opened and is gone takes none.
-            None => {
-                !self.side.is_client()
-                    && (stream.index() >= self.opened || self.incoming.contains_key(&stream))
-            }
+            None => !self.side.is_client() && self.may_come(stream),
         };
         if wanted {
             self.events.push_back(Event::Datagram { stream, payload });

@@ -15,6 +15,10 @@ use crate::{
 /// The most content that one DATA frame takes from the caller, in bytes.
 pub(super) const MAX_DATA_FRAME: usize = 256 * 1024;
 
+/// The content that a DATA frame takes though the transport has no room, in bytes: what HTTP/3 holds of a stream, for one has
+/// to be blocked to hear that there is room again.
+const AHEAD: usize = 1024;
+
 /// What may be sent next on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -55,12 +59,21 @@ impl Outgoing {
         self.push(out.freeze());
     }
 
-    /// Queues a DATA frame with a prefix of `data`, if nothing else is queued: how much was taken.
-    pub(super) fn push_data(&mut self, data: &mut Bytes) -> usize {
+    /// Queues a DATA frame with a prefix of `data`, if nothing else is queued: how much was taken. No more than the transport
+    /// has `room` for and a little: where many streams wait for a peer that takes nothing, each holds that little.
+    pub(super) fn push_data(&mut self, data: &mut Bytes, room: usize) -> usize {
         if !self.queue.is_empty() {
             return 0;
         }
-        let part = data.split_to(data.len().min(MAX_DATA_FRAME));
+        let most = room.clamp(AHEAD, MAX_DATA_FRAME);
+        let part = if data.len() <= most {
+            data.split_to(data.len())
+        } else if most == AHEAD {
+            // A copy: a slice would keep all of the caller's piece.
+            data.split_to(most).to_vec().into()
+        } else {
+            data.split_to(most)
+        };
         let taken = part.len();
         if taken > 0 {
             let mut head = BytesMut::with_capacity(9);

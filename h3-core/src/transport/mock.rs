@@ -60,6 +60,8 @@ pub struct End {
     held: BTreeMap<StreamId, StreamId>,
     opened: [u64; 2],
     remote_opened: [u64; 2],
+    /// Streams of the peer's that are open, and that nothing came for.
+    unheard: BTreeSet<StreamId>,
     datagrams_out: VecDeque<Bytes>,
     datagrams_in: VecDeque<Bytes>,
     /// Streams that the peer may open, bidirectional and unidirectional.
@@ -97,6 +99,7 @@ impl End {
             held: BTreeMap::new(),
             opened: [0; 2],
             remote_opened: [0; 2],
+            unheard: BTreeSet::new(),
             datagrams_out: VecDeque::new(),
             datagrams_in: VecDeque::new(),
             grants: [100; 2],
@@ -141,18 +144,21 @@ impl End {
         self.events.push_back(event(id, tag));
     }
 
-    /// Events that the peer opened this stream and all lower ones of its kind.
+    /// The event that something came for this stream of the peer's for the first time.
     fn announce(&mut self, id: StreamId) {
         if id.initiator() == self.side {
             return;
         }
-        let dir = id.dir();
-        while self.remote_opened[dir as usize] <= id.index() {
-            let next = StreamId::new(id.initiator(), dir, self.remote_opened[dir as usize]);
-            self.remote_opened[dir as usize] += 1;
-            self.stream(next);
-            self.events.push_back(Event::StreamOpened(next));
+        let opened = self.remote_opened[id.dir() as usize];
+        if id.index() >= opened {
+            let skipped = (opened..id.index()).map(|index| StreamId::new(id.initiator(), id.dir(), index));
+            self.unheard.extend(skipped);
+            self.remote_opened[id.dir() as usize] = id.index() + 1;
+        } else if !self.unheard.remove(&id) {
+            return;
         }
+        self.stream(id);
+        self.events.push_back(Event::StreamOpened(id));
     }
 
     /// The peer permits so many bytes on each stream.
@@ -282,6 +288,13 @@ impl Transport for End {
         send.blocked = !data.is_empty() && taken < data.len();
         data.advance(taken);
         Ok(taken)
+    }
+
+    fn writable(&mut self, id: StreamId) -> usize {
+        let send = self.streams.get(&id).and_then(|stream| stream.send.as_ref());
+        let queued = send.filter(|send| !send.finished && send.reset.is_none()).map(|send| send.queue.len());
+        let window = usize::try_from(self.window).unwrap_or(usize::MAX);
+        queued.map_or(0, |queued| window.saturating_sub(queued))
     }
 
     fn write_within_limit(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {

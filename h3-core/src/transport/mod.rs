@@ -30,6 +30,8 @@ pub trait Transport {
     fn read(&mut self, id: StreamId, max: usize) -> Result<Read, ReadError>;
     /// Writes a prefix of `data` and advances it; 0 is blocked, `Event::StreamWritable` follows.
     fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError>;
+    /// How many bytes [`Transport::write`] would take now; 0 if the stream takes none any more.
+    fn writable(&mut self, id: StreamId) -> usize;
     /// As [`Transport::write`], but takes nothing that the peer's limit of the stream (`MAX_STREAM_DATA`, RFC 9000 §4.1)
     /// keeps from being sent. `Event::StreamWritable` follows when it permits more, too.
     fn write_within_limit(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError>;

@@ -42,6 +42,10 @@ impl Transport for ConnTransport<'_> {
         self.conn.write(id, data)
     }
 
+    fn writable(&mut self, id: StreamId) -> usize {
+        self.conn.writable(id)
+    }
+
     fn write_within_limit(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
         self.conn.write_within_limit(id, data)
     }

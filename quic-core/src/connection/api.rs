@@ -62,6 +62,12 @@ impl Connection {
         self.write_to_stream(id, data, Within::Buffer)
     }
 
+    /// How many bytes [`Connection::write`] would take of a stream now; 0 if it takes none any more. For a layer that says
+    /// how much is to come before it comes.
+    pub fn writable(&mut self, id: StreamId) -> usize {
+        if self.life.is_open() { self.streams.writable(id) } else { 0 }
+    }
+
     /// As [`Connection::write`], but takes nothing that the peer's limit of the stream (`MAX_STREAM_DATA`, RFC 9000 §4.1)
     /// keeps from being sent. [`Event::StreamWritable`] follows when the limit permits more and there is room.
     ///

@@ -143,6 +143,15 @@ impl Streams {
         Ok(taken)
     }
 
+    /// Bytes that a write would take now; 0 for a stream that takes none any more.
+    pub(crate) fn writable(&mut self, id: StreamId) -> usize {
+        let Ok(slot) = self.slot_to_send(id) else { return 0 };
+        let limit = self.config.send_buffer;
+        let Ok(own) = self.send_half(slot).map(|send| send.buffer.unacked()) else { return 0 };
+        let room = usize::try_from(self.buffered.room(own).saturating_add(own)).unwrap_or(usize::MAX);
+        self.send_half(slot).map_or(0, |send| send.writable(limit.min(room), Within::Buffer))
+    }
+
     /// Unacknowledged and unsent bytes that all streams together may hold, beside a small share for each.
     pub(crate) fn set_send_limit(&mut self, bytes: u64) {
         self.buffered.set_limit(bytes);

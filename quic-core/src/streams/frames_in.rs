@@ -212,17 +212,15 @@ impl Streams {
             self.counters.frames_after_close += 1;
             return Ok(None);
         }
-        match self.limits.remote(id.dir()).arrive(id.index())? {
-            Arrival::Opens { first_new } => {
-                self.news += 1;
-                for index in first_new..=id.index() {
-                    self.counters.opened_remote += 1;
-                    out.push_back(Event::StreamOpened(StreamId::new(id.initiator(), id.dir(), index)));
+        let arrival = self.limits.remote(id.dir()).arrive(id.index())?;
+        match arrival {
+            Arrival::Opens { .. } | Arrival::FirstSeen => {
+                if let Arrival::Opens { first_new } = arrival {
+                    self.counters.opened_remote += id.index() + 1 - first_new;
                 }
-                self.add_remote(id, budget).map(Some)
-            }
-            Arrival::FirstSeen => {
                 self.news += 1;
+                // One event for each stream that something came for: one frame can open all that the limit permits.
+                out.push_back(Event::StreamOpened(id));
                 self.add_remote(id, budget).map(Some)
             }
             Arrival::Known => {

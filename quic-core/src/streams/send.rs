@@ -153,19 +153,26 @@ impl SendHalf {
         within: Within,
     ) -> Result<usize, WriteError> {
         self.check_open()?;
-        let room = limit.saturating_sub(usize::try_from(self.buffer.unacked()).unwrap_or(usize::MAX));
-        let permitted = match within {
-            Within::Buffer => self.room_beyond(),
-            Within::PeerLimit => self.room(),
-        };
-        let room = room.min(usize::try_from(permitted).unwrap_or(usize::MAX));
-        let taken = room.min(bytes.len());
+        let taken = self.writable(limit, within).min(bytes.len());
         self.write_blocked |= taken < bytes.len();
         self.within_limit = within == Within::PeerLimit;
         if taken > 0 {
             self.buffer.write(bytes.split_to(taken));
         }
         Ok(taken)
+    }
+
+    /// Bytes that a write would take, where the stream may hold `limit`.
+    pub(super) fn writable(&self, limit: usize, within: Within) -> usize {
+        if self.check_open().is_err() {
+            return 0;
+        }
+        let room = limit.saturating_sub(usize::try_from(self.buffer.unacked()).unwrap_or(usize::MAX));
+        let permitted = match within {
+            Within::Buffer => self.room_beyond(),
+            Within::PeerLimit => self.room(),
+        };
+        room.min(usize::try_from(permitted).unwrap_or(usize::MAX))
     }
 
     pub(super) fn finish(&mut self) -> Result<(), WriteError> {

@@ -28,6 +28,26 @@ fn settings_are_exchanged_and_grease_ignored() {
     }
 }
 
+/// What HTTP/3 holds of content that the transport has no room for is a little of each stream, whatever the caller gives.
+#[test]
+fn content_that_finds_no_room_stays_with_its_owner() {
+    let mut two = Two::new(&plain_settings(), usize::MAX);
+    let id = two.client.send_request(&request_head(), true, &mut two.pair.client).unwrap();
+    two.run();
+    two.pair.server.window = 300;
+    let server = &mut two.server;
+    server.send_response(id, &ResponseHead::new(StatusCode::OK), false, &mut two.pair.server).unwrap();
+    let mut data = Bytes::from(vec![7; 200_000]);
+    assert_eq!(server.send_data(id, &mut data, &mut two.pair.server).unwrap(), 1024);
+    assert_eq!(server.send_data(id, &mut data, &mut two.pair.server).unwrap(), 0);
+    // With room, a frame is as large as the room.
+    two.pair.server.window = 1 << 20;
+    two.run();
+    let told = |event: &Event| matches!(event, Event::Writable { stream } if *stream == id);
+    assert!(two.server_events.iter().any(told));
+    assert_eq!(two.server.send_data(id, &mut data, &mut two.pair.server).unwrap(), 200_000 - 1024);
+}
+
 #[test]
 fn request_and_response_with_bodies_and_trailers() {
     for (piece, window) in [(1, 10), (100, 64), (usize::MAX, 1 << 20)] {
