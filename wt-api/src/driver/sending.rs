@@ -142,11 +142,7 @@ impl Conn {
         let Some(DriverStream { send: Some(sending), .. }) = self.streams.get_mut(&id) else { return };
         let wanted = sending.pending_bytes() + atomic.data.len();
         let fits = wanted as u64 <= capacity && sending.reset.is_none();
-        // One who does not wait for the answer any more does not want the chunk to be written either.
-        if atomic.reply.send(fits).is_ok() && fits && !atomic.data.is_empty() {
-            sending.shared.atomic_written(atomic.data.len());
-            sending.pending.push_back(atomic.data);
-        }
+        sending.pending.extend(sending.shared.answer_atomic(atomic, fits));
     }
 
     fn write_pending(&mut self, id: StreamId, now: Timestamp) -> Written {

@@ -369,12 +369,21 @@ impl SendBox {
         }
     }
 
-    /// The driver's side: it wrote a chunk of so many bytes that the writer gave apart.
-    pub(crate) fn atomic_written(&self, bytes: usize) {
-        let mut state = lock(&self.state);
-        state.written += bytes as u64;
-        state.taken += bytes as u64;
-        state.bytes += bytes;
+    /// The driver's side: tells the writer whether its chunk fits; the chunk if it is to be written. One who does not wait
+    /// for the answer any more does not want that either.
+    ///
+    /// It is counted before the writer hears of it, who may be on another thread, and commit what it wrote.
+    pub(crate) fn answer_atomic(&self, atomic: Atomic, fits: bool) -> Option<Bytes> {
+        let Atomic { data, reply } = atomic;
+        let written = fits && !reply.is_closed() && !data.is_empty();
+        if written {
+            let mut state = lock(&self.state);
+            state.written += data.len() as u64;
+            state.taken += data.len() as u64;
+            state.bytes += data.len();
+        }
+        let _ = reply.send(fits);
+        written.then_some(data)
     }
 
     /// The driver's side: QUIC took `bytes` bytes.
@@ -419,9 +428,49 @@ impl Waited for SendBox {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::{
+        future::Future,
+        pin::pin,
+        sync::atomic::{AtomicU64, Ordering},
+        task::{Wake, Waker},
+    };
 
     use super::*;
+
+    /// What a writer on another thread sees that is told of its chunk.
+    struct Writer {
+        stream: Arc<SendBox>,
+        written: AtomicU64,
+    }
+
+    impl Wake for Writer {
+        fn wake(self: Arc<Self>) {
+            self.stream.commit();
+            self.written.store(self.stream.written(), Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_chunk_counts_as_written_when_its_writer_hears_of_it() {
+        let stream = SendBox::new(StreamId::from_value(0).unwrap(), Arc::default());
+        let mut answer = pin!(stream.write_atomic(Bytes::from_static(b"whole")).unwrap());
+        let writer = Arc::new(Writer { stream: Arc::clone(&stream), written: AtomicU64::new(0) });
+        let waker = Waker::from(Arc::clone(&writer));
+        assert!(answer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let atomic = stream.take(&mut VecDeque::new()).atomic.unwrap();
+        assert_eq!(stream.answer_atomic(atomic, true).unwrap(), "whole");
+        assert_eq!(writer.written.load(Ordering::Relaxed), 5);
+        assert_eq!(stream.take(&mut VecDeque::new()).committed, Some(5), "a commit covers it");
+    }
+
+    #[test]
+    fn a_chunk_whose_writer_left_is_neither_written_nor_counted() {
+        let stream = SendBox::new(StreamId::from_value(0).unwrap(), Arc::default());
+        drop(stream.write_atomic(Bytes::from_static(b"whole")).unwrap());
+        let atomic = stream.take(&mut VecDeque::new()).atomic.unwrap();
+        assert!(stream.answer_atomic(atomic, true).is_none());
+        assert_eq!(stream.written(), 0);
+    }
 
     fn cx() -> Context<'static> {
         Context::from_waker(Waker::noop())
