@@ -33,7 +33,7 @@ const FOREIGN: &[&str] = &[
 ];
 
 /// Packages of ours that are for tests alone: a product that contains one has a feature on that it should not have.
-const TESTS_ONLY: &[&str] = &["netsim", "heap-meter", "hostile-peer", "soak"];
+const TESTS_ONLY: &[&str] = &["netsim", "heap-meter", "hostile-peer", "soak", "spin"];
 
 /// The lines of `cargo tree --prefix none --format {p}` that name such a crate. Those with a path are ours.
 fn foreign(tree: &str) -> Vec<&str> {

@@ -1,0 +1,71 @@
+//! A client: the sessions and the pages that it asks for.
+
+use std::{sync::Arc, time::Duration};
+
+use wt_api::{WebTransport, http3};
+
+use crate::{
+    constructors::{PAGE, options},
+    end::{self, End},
+    pair::Role,
+    place::Place,
+    spin::Spin,
+};
+
+/// Asks for sessions and pages, one after the other.
+pub(crate) async fn ask(spin: Arc<Spin>, place: Place) {
+    let mut random = spin.random();
+    let between = spin.plan.length / (2 * spin.plan.sessions as u32).max(1);
+    for _ in 0..spin.plan.sessions {
+        if spin.stopped() {
+            return;
+        }
+        if random.chance(0.2) {
+            page(&spin, &place).await;
+        }
+        session(&spin, &place).await;
+        let pause = between.mul_f64(2.0 * random.unit());
+        tokio::select! { () = place.sleep(pause) => {}, () = spin.until_stopped() => {} }
+    }
+}
+
+async fn session(spin: &Arc<Spin>, place: &Place) {
+    let Some(address) = spin.address().await else { return };
+    let mut random = spin.random();
+    let pooled = random.chance(0.5);
+    let pair = spin.new_pair(pooled);
+    let url = format!("{}/s/{}", address.base, pair.number);
+    let options = options(spin, &mut random, address.hash, pooled);
+    spin.book.count("WebTransport::new");
+    match WebTransport::new(&url, options) {
+        Ok(session) => {
+            let end = End::new(spin, pair, Role::Client, place.clone());
+            end.start(|end| end::run(end, session));
+        }
+        Err(error) => spin.book.fail(format!("no session can be asked for: {error}")),
+    }
+}
+
+async fn page(spin: &Arc<Spin>, place: &Place) {
+    let Some(address) = spin.address().await else { return };
+    let mut random = spin.random();
+    let path = ["/page", "/pieces", "/none"][random.below(3) as usize];
+    let url = format!("{}{path}", address.base);
+    let options = options(spin, &mut random, address.hash, false);
+    let _ticket = spin.book.enter("http3::get", None, place.now());
+    let limit =
+        if random.chance(0.5) { Duration::from_millis(random.below(1_000)) } else { spin.plan.patience() };
+    let patient = limit >= spin.plan.patience();
+    let whole = async {
+        let mut response = http3::get(&url, options).await.ok()?;
+        let body = response.body.read_to_end(PAGE).await.ok()?;
+        Some((response.status, body.len()))
+    };
+    match place.within(limit, whole).await {
+        Some(Some((status, size))) if status.is_success() && size != PAGE => {
+            spin.book.fail(format!("the page {path} has {size} bytes, not {PAGE}"));
+        }
+        None if patient => spin.book.fail(format!("the page {path} does not settle within {limit:?}")),
+        _ => {}
+    }
+}

@@ -1,0 +1,206 @@
+//! What is configured before anything is connected: all options of both sides, and identities.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use netsim::Random;
+use wt_api::{
+    AcceptOptions, AddressLimits, Body, CertificateHash, CongestionControl, HttpRequest, HttpResponse,
+    Identity, SelfSigned, Server, ServerBuilder, WebTransportOptions,
+};
+
+use crate::{
+    book::Book,
+    spin::{Spin, fields},
+};
+
+/// A draft to insist on, or none.
+fn dialect(random: &mut Random) -> Option<wt_session::Dialect> {
+    let all = wt_session::Dialect::ALL;
+    random.chance(0.2).then(|| all[random.below(all.len() as u64) as usize])
+}
+
+/// A client's options.
+pub(crate) fn options(
+    spin: &Spin,
+    random: &mut Random,
+    hash: CertificateHash,
+    pooled: bool,
+) -> WebTransportOptions {
+    let did = |name| spin.book.count(name);
+    let mut options = WebTransportOptions::new()
+        .transport(spin.plan.client.clone())
+        .connect_timeout(spin.plan.connect_timeout)
+        .keep_alive_sessions(spin.plan.keep_alive)
+        .headers(fields(random))
+        .protocols(["spin.v1", "spin.v2"])
+        .require_protocol(false)
+        .require_unreliable(random.chance(0.5))
+        .congestion_control(CongestionControl::LowLatency)
+        .origin("https://origin.example")
+        .strict(random.chance(0.5));
+    for name in
+        ["new", "transport", "connect_timeout", "keep_alive_sessions", "headers", "protocols", "origin"]
+    {
+        count(&spin.book, "WebTransportOptions::", name);
+    }
+    for name in ["require_protocol", "require_unreliable", "congestion_control", "strict"] {
+        count(&spin.book, "WebTransportOptions::", name);
+    }
+    if random.chance(0.2) {
+        did("WebTransportOptions::anticipated_concurrent_incoming_bidirectional_streams");
+        did("WebTransportOptions::anticipated_concurrent_incoming_unidirectional_streams");
+        let streams = Some(random.below(6) as u16);
+        options = options
+            .anticipated_concurrent_incoming_bidirectional_streams(streams)
+            .anticipated_concurrent_incoming_unidirectional_streams(streams);
+    }
+    if let Some(dialect) = dialect(random) {
+        did("WebTransportOptions::only_dialect");
+        options = options.only_dialect(dialect);
+    }
+    if pooled {
+        did("WebTransportOptions::dangerous");
+        did("DangerousOptions::no_certificate_verification");
+        did("WebTransportOptions::allow_pooling");
+        options.dangerous().no_certificate_verification().allow_pooling(true)
+    } else if random.chance(0.1) {
+        did("WebTransportOptions::trusted_certificates");
+        options.trusted_certificates(spin.identity.certificate_chain())
+    } else {
+        did("WebTransportOptions::server_certificate_hashes");
+        options.server_certificate_hashes([hash])
+    }
+}
+
+/// Counts a function of a type.
+fn count(book: &Book, of: &str, name: &str) {
+    let calls = crate::CALLS.iter().filter(|call| call.strip_prefix(of) == Some(name));
+    calls.for_each(|call| book.count(call));
+}
+
+/// A server that is not built yet.
+pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
+    let streams = random.chance(0.2).then(|| random.below(6) as u16);
+    let mut builder = Server::builder()
+        .identity(spin.identity.clone())
+        .identity_for("other.example", spin.identity.clone())
+        .transport(spin.plan.server.clone())
+        .keep_alive_sessions(spin.plan.keep_alive)
+        .congestion_control(CongestionControl::Default)
+        .anticipated_concurrent_incoming_bidirectional_streams(streams)
+        .anticipated_concurrent_incoming_unidirectional_streams(streams)
+        .retry_threshold(random.below(3) as usize)
+        .max_connections(1_000)
+        .max_sessions(1_000)
+        .max_sessions_per_connection(1 + random.below(8))
+        .address_limits(AddressLimits::default())
+        .memory_budget(256 << 20)
+        .strict(false)
+        .http_handler(answer);
+    for name in
+        ["identity", "identity_for", "transport", "keep_alive_sessions", "congestion_control", "strict"]
+    {
+        count(&spin.book, "ServerBuilder::", name);
+    }
+    for name in ["retry_threshold", "max_connections", "max_sessions", "max_sessions_per_connection"] {
+        count(&spin.book, "ServerBuilder::", name);
+    }
+    for name in [
+        "address_limits",
+        "memory_budget",
+        "http_handler",
+        "build",
+        "anticipated_concurrent_incoming_bidirectional_streams",
+        "anticipated_concurrent_incoming_unidirectional_streams",
+    ] {
+        count(&spin.book, "ServerBuilder::", name);
+    }
+    builder = if random.chance(0.5) {
+        spin.book.count("ServerBuilder::allow_any_origin");
+        builder.allow_any_origin()
+    } else {
+        spin.book.count("ServerBuilder::allowed_origins");
+        builder.allowed_origins(["https://origin.example"])
+    };
+    if random.chance(0.3) {
+        spin.book.count("ServerBuilder::session_receive_window");
+        spin.book.count("ServerBuilder::max_session_receive_window");
+        builder = builder.session_receive_window(8 << 10).max_session_receive_window(64 << 10);
+    }
+    builder
+}
+
+/// The pages that plain requests find.
+fn answer(request: &HttpRequest) -> HttpResponse {
+    match request.path.as_str() {
+        "/page" => HttpResponse::new(StatusCode::OK).with_body(vec![b'p'; PAGE]),
+        "/pieces" => {
+            let pieces = (0..PIECES).map(|_| Bytes::from(vec![b'p'; PAGE / PIECES]));
+            HttpResponse { body: Body::Iter(Box::new(pieces)), ..HttpResponse::new(StatusCode::OK) }
+        }
+        _ => HttpResponse::new(StatusCode::NOT_FOUND),
+    }
+}
+
+/// The size of a page, in bytes.
+pub(crate) const PAGE: usize = 100_000;
+const PIECES: usize = 10;
+
+/// How a request is accepted.
+pub(crate) fn accept_options(spin: &Spin, random: &mut Random) -> AcceptOptions {
+    for name in ["new", "headers", "protocol", "status"] {
+        count(&spin.book, "AcceptOptions::", name);
+    }
+    let options = AcceptOptions::new().headers(fields(random)).protocol("spin.v2");
+    let options = if random.chance(0.1) { options.status(StatusCode::ACCEPTED) } else { options };
+    if random.chance(0.8) {
+        return options;
+    }
+    spin.book.count("AcceptOptions::anticipated_concurrent_incoming_bidirectional_streams");
+    spin.book.count("AcceptOptions::anticipated_concurrent_incoming_unidirectional_streams");
+    options
+        .anticipated_concurrent_incoming_bidirectional_streams(Some(4))
+        .anticipated_concurrent_incoming_unidirectional_streams(Some(4))
+}
+
+/// Certificates, which need no network: once a run.
+pub(crate) fn identities(book: &Book) -> Result<(), Box<dyn std::error::Error>> {
+    let made = Identity::self_signed(["spin.example"])?;
+    let read =
+        Identity::from_pem(made.certificate_chain_pem().as_bytes(), made.private_key_pem().as_bytes())?;
+    let hash = read.certificate_hash();
+    if hash != made.certificate_hash()
+        || hash.to_string().parse::<CertificateHash>()? != hash
+        || CertificateHash::new(*hash.as_bytes()) != hash
+        || read.certificate_chain().first().map(|der| CertificateHash::of_certificate(der)) != Some(hash)
+        || hash.to_base64().is_empty()
+        || read.names() != ["spin.example"]
+        || read.details().is_none()
+        || read.public_key_pin().is_none()
+    {
+        book.fail("an identity that was written and read is another one");
+    }
+    let (from, _) = read.validity().ok_or("a certificate without a validity")?;
+    let options = WebTransportOptions::new().server_certificate_hashes([hash]);
+    options.judge_certificate("spin.example", &read.certificate_chain(), from + Duration::from_secs(10))?;
+    let mut renewed = SelfSigned::new_at(["spin.example"], from)?;
+    let (next, turn) = (renewed.next().certificate_hash(), renewed.renew_at());
+    if !renewed.renew(turn)? || renewed.current().certificate_hash() != next {
+        book.fail("the next identity does not become the current one");
+    }
+    let _ = (
+        SelfSigned::new(["spin.example"])?.certificate_hashes(),
+        Server::builder().renew_self_signed(renewed),
+    );
+    for of in ["Identity::", "CertificateHash::", "SelfSigned::", "CertificateDetails::"] {
+        let calls = crate::CALLS.iter().filter(|call| call.starts_with(of));
+        calls.for_each(|call| book.count(call));
+    }
+    book.count("WebTransportOptions::judge_certificate");
+    book.count("ServerBuilder::renew_self_signed");
+    book.count("HttpResponse::new");
+    book.count("HttpResponse::with_body");
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! The server: who is accepted, how it ends, how it begins again.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Method, StatusCode};
+use netsim::Random;
+use tokio::sync::watch;
+use wt_api::{Request, Server};
+
+use crate::{
+    constructors::{accept_options, builder},
+    end::{self, End},
+    pair::Role,
+    place::Place,
+    plan::ServerEnd,
+    spin::{Address, Spin, fields},
+};
+
+/// Tasks that accept.
+const ACCEPTORS: usize = 2;
+
+/// Serves until the time is up, or as the plan says.
+pub(crate) async fn serve(spin: Arc<Spin>, place: Place) {
+    let mut random = spin.random();
+    let mut ends = spin.plan.server_end;
+    loop {
+        let Some(server) = build(&spin, &place, &mut random).await else { return };
+        let server = Arc::new(server);
+        let dropped = watch::Sender::new(false);
+        for _ in 0..ACCEPTORS {
+            let (shared, spin_, place_) = (Arc::clone(&server), Arc::clone(&spin), place.clone());
+            task(&spin, &place, accepts(spin_, place_, shared, dropped.subscribe()));
+        }
+        look(&spin, &server);
+        if ends == ServerEnd::Stays {
+            spin.until_stopped().await;
+            shut_down(&spin, &place, &server, spin.plan.patience()).await;
+            return;
+        }
+        tokio::select! { () = place.sleep(spin.plan.when) => {}, () = spin.until_stopped() => {} }
+        match std::mem::replace(&mut ends, ServerEnd::Stays) {
+            ServerEnd::ShutsDown(deadline, again) => {
+                if random.chance(0.3) {
+                    // Given up and asked again.
+                    let given_up = server.shutdown(deadline);
+                    let _ = place.within(Duration::from_millis(50), given_up).await;
+                }
+                shut_down(&spin, &place, &server, deadline).await;
+                if !again {
+                    return;
+                }
+            }
+            // The last of its acceptors drops it.
+            ServerEnd::Dropped | ServerEnd::Stays => {
+                dropped.send_replace(true);
+                return;
+            }
+        }
+    }
+}
+
+fn task(spin: &Arc<Spin>, place: &Place, work: impl Future<Output = ()> + Send + 'static) {
+    let running = spin.book.running();
+    place.spawn(async move {
+        work.await;
+        drop(running);
+    });
+}
+
+/// A server, where the one before was.
+async fn build(spin: &Arc<Spin>, place: &Place, random: &mut Random) -> Option<Server> {
+    for _ in 0..50 {
+        let builder = builder(spin, random);
+        spin.book.count("ServerBuilder::listen");
+        let address = if place.is_virtual() { ([0, 0, 0, 0], 443) } else { ([127, 0, 0, 1], 0) };
+        let builder = builder.listen(address.into());
+        spin.book.count("Server::builder");
+        match builder.build() {
+            Ok(server) => {
+                spin.book.count("Server::local_addresses");
+                let base = match server.local_addresses().first() {
+                    Some(address) if !place.is_virtual() => format!("https://{address}"),
+                    _ => "https://server".to_owned(),
+                };
+                spin.serve_at(Address { base, hash: spin.identity.certificate_hash() });
+                return Some(server);
+            }
+            // The one before may still say its last words.
+            Err(_) => place.sleep(Duration::from_millis(100)).await,
+        }
+    }
+    spin.book.fail("a server cannot be built where another one was");
+    None
+}
+
+fn look(spin: &Spin, server: &Server) {
+    spin.book.count("Server::certificate_hash");
+    spin.book.count("Server::certificate_hashes");
+    spin.book.count("Server::set_identity");
+    spin.book.count("Server::set_identity_for");
+    let again = server.set_identity(spin.identity.clone());
+    let named = server.set_identity_for("third.example", &spin.identity);
+    let hash = server.certificate_hash();
+    if again.is_err()
+        || named.is_err()
+        || hash.is_none_or(|hash| !server.certificate_hashes().contains(&hash))
+    {
+        spin.book.fail("a server does not know its own certificate");
+    }
+}
+
+async fn shut_down(spin: &Spin, place: &Place, server: &Server, deadline: Duration) {
+    let _ticket = spin.book.enter("Server::shutdown", None, place.now());
+    let limit = deadline + spin.plan.patience();
+    if place.within(limit, server.shutdown(deadline)).await.is_none() {
+        spin.book.fail(format!("shutdown({deadline:?}) takes longer than {limit:?}"));
+    }
+}
+
+/// Accepts until the server is shut down, or its handle is to be dropped.
+async fn accepts(spin: Arc<Spin>, place: Place, server: Arc<Server>, mut dropped: watch::Receiver<bool>) {
+    let mut random = spin.random();
+    while !*dropped.borrow() {
+        let _ticket = spin.book.enter("Server::accept", None, place.now());
+        let request = if random.chance(0.5) {
+            match place.within(Duration::from_millis(1 + random.below(500)), server.accept()).await {
+                None => continue,
+                Some(request) => request,
+            }
+        } else {
+            tokio::select! {
+                biased;
+                request = server.accept() => request,
+                // Only if it was sent: the sender may be gone, and the server goes on.
+                Ok(_) = dropped.wait_for(|dropped| *dropped) => return,
+            }
+        };
+        let Some(request) = request else { return };
+        let (spin_, place_) = (Arc::clone(&spin), place.clone());
+        task(&spin, &place, answer(spin_, place_, request));
+    }
+}
+
+async fn answer(spin: Arc<Spin>, place: Place, request: Request) {
+    let mut random = spin.random();
+    look_at(&spin, &request);
+    let pair = spin.pair_of(request.path());
+    if random.chance(0.3) {
+        place.sleep(Duration::from_millis(random.below(300))).await;
+    }
+    let did = |name| spin.book.count(name);
+    if !random.chance(spin.plan.refused)
+        && let Some(pair) = pair
+    {
+        did("Request::accept");
+        if let Ok(session) = request.accept(accept_options(&spin, &mut random)).await {
+            end::run(End::new(&spin, pair, Role::Server, place), session).await;
+        }
+        return;
+    }
+    match random.below(6) {
+        0 => {
+            did("Request::reject");
+            request.reject(StatusCode::FORBIDDEN).await;
+        }
+        1 => {
+            did("Request::reject_with");
+            request.reject_with(StatusCode::SERVICE_UNAVAILABLE, fields(&mut random)).await;
+        }
+        2 => {
+            did("Request::reject_unsupported");
+            request.reject_unsupported(&[Method::GET]).await;
+        }
+        3 => {
+            did("Request::too_many_requests");
+            request.too_many_requests().await;
+        }
+        4 => {
+            did("Request::refuse");
+            request.refuse().await;
+        }
+        _ => drop(request),
+    }
+}
+
+fn look_at(spin: &Spin, request: &Request) {
+    let names = [
+        "Request::authority",
+        "Request::path",
+        "Request::origin",
+        "Request::headers",
+        "Request::protocols",
+        "Request::dialect",
+        "Request::dialect_reason",
+        "Request::remote_address",
+        "Request::client_certificates",
+    ];
+    names.into_iter().for_each(|name| spin.book.count(name));
+    if request.authority().is_empty()
+        || request.dialect().is_empty()
+        || request.dialect_reason().is_empty()
+        || request.remote_address().port() == 0
+        || !request.client_certificates().is_empty()
+        || request.origin() != Some("https://origin.example")
+        || request.headers().len() > 20
+        || request.protocols().len() > 2
+    {
+        spin.book.fail(format!("a request is not what was asked: {request:?}"));
+    }
+}
