@@ -5,6 +5,8 @@
 //! that comes back; [`world`] puts it in front of a real endpoint, in memory, with a clock of its own, and sees to it
 //! that nothing is left of a connection when a test is over, whatever the test was about.
 //!
+//! [`heap`] puts the peer in front of the whole stack, sessions and all, and asks after each step what the stack holds.
+//!
 //! The tests in `tests/` are the rows of the conformance table, named by their ids: [`ROWS`] has all, [`PENDING`]
 //! those whose feature does not exist yet, and a test compares the two with the tests that there are.
 #![forbid(unsafe_code)]
@@ -13,6 +15,7 @@ mod app;
 pub mod cases;
 mod check;
 pub mod ground;
+pub mod heap;
 pub mod keys;
 pub mod packet;
 pub mod peer;

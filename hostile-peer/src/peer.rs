@@ -91,6 +91,10 @@ pub struct Peer {
     pub seen: Vec<Seen>,
     /// Stream data of the endpoint: (stream, offset, data, fin).
     pub streams: Vec<(u64, u64, Vec<u8>, bool)>,
+    /// The endpoint's limit for the data of all streams, as far as MAX_DATA raised it.
+    pub max_data: u64,
+    /// Streams of the endpoint's own that it has sent something on: above the highest, bidirectional and unidirectional.
+    pub heard: [u64; 2],
     /// Packets with a zero fixed bit, per packet number space.
     pub zero_fixed_bits: [usize; 3],
     /// Packets that could not be decrypted.
@@ -161,6 +165,8 @@ impl Peer {
             sends_done: true,
             seen: Vec::new(),
             streams: Vec::new(),
+            max_data: 0,
+            heard: [0; 2],
             zero_fixed_bits: [0; 3],
             undecryptable: 0,
             deaf: false,
@@ -534,6 +540,12 @@ impl Peer {
         for frame in Frames::new(payload) {
             let frame = frame.expect("the endpoint sends valid frames");
             self.ack_due[space as usize] |= frame.is_ack_eliciting();
+            if let Frame::Stream { id, .. } = frame
+                && id.initiator() != self.side
+            {
+                let heard = &mut self.heard[id.dir() as usize];
+                *heard = (*heard).max(id.index() + 1);
+            }
             match frame {
                 Frame::Crypto { offset, data } => {
                     self.crypto[space as usize].received.insert(offset, data.to_vec());
@@ -542,6 +554,7 @@ impl Peer {
                 Frame::Stream { id, offset, fin, data } if !self.forgets => {
                     self.streams.push((id.value(), offset, data.to_vec(), fin));
                 }
+                Frame::MaxData(limit) => self.max_data = self.max_data.max(limit),
                 _ => {}
             }
         }

@@ -7,6 +7,10 @@ use quic_core::{
 
 /// Parses all frames; each is emitted and parsed again.
 pub fn target(data: &[u8]) -> bool {
+    super::bounded(data, 0, check_all)
+}
+
+fn check_all(data: &[u8]) -> bool {
     for frame in Frames::new(data) {
         let Ok(frame) = frame else { return false };
         check(&frame);

@@ -18,6 +18,10 @@ use quic_core::{Dir, Side, StreamId, base::Timestamp, error::call::Read};
 /// More steps than this in one input find nothing more.
 const MAX_STEPS: usize = 64;
 
+/// What a connection may hold of what it was sent, in bytes: its budget for sections that do not end, and as much for what
+/// waits in the transport between the two ends.
+const STATE: usize = 512 << 10;
+
 /// What came of a run: events, content by stream, the code of a failure.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
@@ -157,6 +161,10 @@ fn run(side: Side, piece: usize, mut script: &[u8]) -> Outcome {
 
 /// The pieces in which bytes arrive make no difference.
 pub fn target(data: &[u8]) -> bool {
+    super::bounded(data, STATE, check)
+}
+
+fn check(data: &[u8]) -> bool {
     let Some((first, script)) = data.split_first() else { return false };
     let side = if first & 1 == 0 { Side::Server } else { Side::Client };
     let whole = run(side, usize::MAX, script);

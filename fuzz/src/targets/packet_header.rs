@@ -10,6 +10,10 @@ use quic_core::{
 
 /// Parses, emits and parses again.
 pub fn target(data: &[u8]) -> bool {
+    super::bounded(data, 0, check)
+}
+
+fn check(data: &[u8]) -> bool {
     let Some((first, datagram)) = data.split_first() else { return false };
     let (cid_length, grease) = (usize::from(first & 0x1f), first & 0x80 != 0);
     packet_numbers(datagram);

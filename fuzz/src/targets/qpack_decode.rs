@@ -6,6 +6,10 @@ const LIMIT: u64 = 4096;
 
 /// Sections: decoded, encoded and decoded again. Streams: the same verdict for pieces of any size.
 pub fn target(data: &[u8]) -> bool {
+    super::bounded(data, 0, check)
+}
+
+fn check(data: &[u8]) -> bool {
     let Some((first, bytes)) = data.split_first() else { return false };
     let piece = usize::from(first >> 2).max(1);
     match first & 3 {

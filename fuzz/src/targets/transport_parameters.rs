@@ -4,6 +4,10 @@ use quic_core::{Side, params::TransportParameters};
 
 /// Parses, emits and parses again.
 pub fn target(data: &[u8]) -> bool {
+    super::bounded(data, 0, check)
+}
+
+fn check(data: &[u8]) -> bool {
     let Some((first, bytes)) = data.split_first() else { return false };
     let side = if first & 1 == 0 { Side::Client } else { Side::Server };
     let Ok(params) = TransportParameters::parse(bytes, side) else { return false };
