@@ -400,6 +400,18 @@ pub enum ExportError {
     Session(#[from] WebTransportError),
 }
 
+/// Why a secret makes no keys.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerKeysError {
+    /// Too few bytes.
+    #[error("the secret has {size} bytes, and keys need 32 at least; make one with ServerKeys::new_secret()")]
+    TooShort {
+        /// How many it has.
+        size: usize,
+    },
+}
+
 /// Why a server could not be built.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -50,12 +50,14 @@ pub use datagrams::{
 };
 pub use error::{
     CertificateError, ConnectOptionsError, DatagramError, ErrorCause, ExportError, IdentityError,
-    ServerError, WebTransportError, WebTransportErrorSource,
+    ServerError, ServerKeysError, WebTransportError, WebTransportErrorSource,
 };
 pub use options::{CertificateHash, CongestionControl, DangerousOptions, InvalidHash, WebTransportOptions};
 pub use quic_core::{AddressLimits, TransportConfig};
 pub use runtime::wait_idle;
-pub use server::{AcceptOptions, Body, HttpRequest, HttpResponse, Request, Server, ServerBuilder};
+pub use server::{
+    AcceptOptions, Body, HttpRequest, HttpResponse, Request, Server, ServerBuilder, ServerKeys,
+};
 pub use session::{CloseInfo, Reliability, WebTransport};
 pub use stats::{DatagramStats, ReceiveStreamStats, SendStreamStats, WebTransportStats};
 pub use streams::{

@@ -64,6 +64,9 @@ pub(crate) struct Serve {
     /// Congestion controller: cubic or newreno
     #[arg(long, value_name = "NAME", default_value = "cubic")]
     pub(crate) congestion: String,
+    /// Keep a secret in this directory, made if it is missing, so that clients hear of it at once when the server was killed and started again
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

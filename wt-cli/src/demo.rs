@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         SocketAddr::from(([127, 0, 0, 1], args.port)),
         "[::1]:0".parse().map_err(|e| Ended::new(Exit::Failure, e))?,
     ];
-    let server = serve::start(Certificate::Renewing(identities), &listen, &origins, "cubic")?;
+    let server = serve::start(Certificate::Renewing(identities), &listen, &origins, "cubic", None)?;
     let accepting = echo::accept(&server);
     tokio::pin!(accepting);
     let addresses = server.local_addresses().to_vec();

@@ -16,6 +16,7 @@ mod perf;
 mod platform;
 mod reload;
 mod serve;
+mod state;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use quic_core::TransportConfig;
 use serde_json::json;
-use wt_api::{CertificateHash, Identity, SelfSigned, Server};
+use wt_api::{CertificateHash, Identity, SelfSigned, Server, ServerKeys};
 
 use crate::{
     args::Serve,
@@ -12,6 +12,7 @@ use crate::{
     exit::{Ended, Exit},
     platform::{Hangup, Signals},
     reload::{CertificateFiles, INTERVAL},
+    state,
 };
 
 /// How long sessions may take to end after the first signal.
@@ -26,7 +27,8 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         }
         _ => (Certificate::Renewing(self_signed()?), None),
     };
-    let server = start(certificate, &args.listen, &args.origin, &args.congestion)?;
+    let keys = args.state.as_deref().map(state::keys).transpose()?;
+    let server = start(certificate, &args.listen, &args.origin, &args.congestion, keys)?;
     let mut signals = Signals::listen()?;
     announce(&server, json);
     tokio::select! {
@@ -121,6 +123,7 @@ pub(crate) fn start(
     listen: &[SocketAddr],
     origins: &[String],
     congestion: &str,
+    keys: Option<ServerKeys>,
 ) -> Result<Server, Ended> {
     let usage = |error: &dyn std::fmt::Display| Ended::new(Exit::Usage, error);
     let builder = match certificate {
@@ -128,6 +131,9 @@ pub(crate) fn start(
         Certificate::Renewing(identities) => Server::builder().renew_self_signed(identities),
     };
     let mut builder = builder.key_log_file(true).transport(transport(congestion)?).http_handler(echo::http);
+    if let Some(keys) = keys {
+        builder = builder.keys(keys);
+    }
     for address in listen {
         builder = builder.listen(*address);
     }

@@ -105,7 +105,9 @@ fn judge(content: &[u8], remote: &SocketAddr, dcid: &ConnectionId, now: Timestam
     })();
     let Some((KIND_RETRY, address, expires, original)) = fields else { return Verdict::Unknown };
     let bound_to_this = address == expected && r.rest() == dcid.as_bytes();
-    if bound_to_this && now <= Timestamp::from_nanos(expires) {
+    let expires = Timestamp::from_nanos(expires);
+    // A key may outlive its process, whose clock does not: what that seems to have sealed in the future is too old to tell.
+    if bound_to_this && now <= expires && expires <= now + RETRY_LIFETIME {
         Verdict::Valid(original)
     } else {
         Verdict::Invalid
@@ -122,6 +124,19 @@ mod tests {
     }
 
     const NOW: Timestamp = Timestamp::from_nanos(5_000_000_000);
+
+    #[test]
+    fn a_token_of_a_clock_that_is_ahead_is_refused() {
+        let (key, mut entropy) = (TokenKey::new(&[7; 32]), SeededEntropy::new(3));
+        let remote: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        let at = |seconds| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let (original, source) = (id(b"original"), id(b"retrysrc"));
+        let token = key.seal(&remote, &original, &source, at(1_000), &mut entropy);
+        assert_eq!(key.open(&token, &remote, &source, at(1)), Verdict::Invalid);
+        assert_eq!(key.open(&token, &remote, &source, at(999)), Verdict::Invalid);
+        assert_eq!(key.open(&token, &remote, &source, at(1_000)), Verdict::Valid(original));
+        assert_eq!(key.open(&token, &remote, &source, at(1_031)), Verdict::Invalid);
+    }
 
     #[test]
     fn p07_tokens_are_bound_to_address_connection_id_and_time() {

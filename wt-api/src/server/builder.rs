@@ -10,7 +10,7 @@ use quic_core::{
     base::EndpointBudget, crypto::TlsServerConfig,
 };
 
-use super::{Handler, HttpRequest, HttpResponse, Origins, Server, ServerShared, State};
+use super::{Handler, HttpRequest, HttpResponse, Origins, Server, ServerKeys, ServerShared, State};
 use crate::{
     driver::Shard,
     error::ServerError,
@@ -54,6 +54,7 @@ pub struct ServerBuilder {
     memory: usize,
     keep_alive: bool,
     key_log_file: bool,
+    keys: Option<ServerKeys>,
 }
 
 impl std::fmt::Debug for ServerBuilder {
@@ -87,6 +88,7 @@ impl ServerBuilder {
             memory: MEMORY,
             keep_alive: false,
             key_log_file: false,
+            keys: None,
         }
     }
 
@@ -173,6 +175,13 @@ impl ServerBuilder {
     /// [`rustls_config`](Self::rustls_config) has its own key log. Default false.
     pub fn key_log_file(mut self, write: bool) -> Self {
         self.key_log_file = write;
+        self
+    }
+
+    /// Keys that outlive the process: clients of a server that was killed and started again hear of it with their next packets.
+    /// Default: keys of this process alone.
+    pub fn keys(mut self, keys: ServerKeys) -> Self {
+        self.keys = Some(keys);
         self
     }
 
@@ -350,13 +359,11 @@ impl ServerBuilder {
         let sockets = self.bind(&runtime)?;
         sockets.iter().for_each(|socket| fit(&mut self.transport, &**socket));
         let mut entropy = runtime.entropy();
-        let (mut reset_key, mut token_key) = ([0; 32], [0; 32]);
-        entropy.fill(&mut reset_key);
-        entropy.fill(&mut token_key);
+        let keys = self.keys.unwrap_or_else(|| ServerKeys::passing(&mut *entropy));
         let config = Arc::new(ServerConfig {
             tls: TlsServerConfig::new(Arc::new(tls)),
             transport: Arc::new(self.transport),
-            token_key,
+            token_key: keys.token,
         });
         let shared = Arc::new(ServerShared {
             origins: self.origins,
@@ -375,7 +382,7 @@ impl ServerBuilder {
         for (index, (socket, address)) in sockets.into_iter().zip(&self.addresses).enumerate() {
             let failed = |error| ServerError::Bind { address: *address, error: Arc::new(error) };
             addresses.push(socket.local_address().map_err(failed)?);
-            let cids = CidFactory::new(8, u8::try_from(index).unwrap_or(u8::MAX), &reset_key);
+            let cids = CidFactory::new(8, u8::try_from(index).unwrap_or(u8::MAX), &keys.reset);
             let limits = EndpointConfig {
                 budget: budget.clone(),
                 retry_threshold: self.retry_threshold,

@@ -1,6 +1,7 @@
 //! The server: sockets, the queue of requests, the origin rule, shutting down.
 
 mod builder;
+mod keys;
 mod request;
 
 use std::{
@@ -19,6 +20,7 @@ use http::{HeaderMap, Method, StatusCode};
 use quic_core::{Dir, base::Timestamp};
 
 pub use builder::ServerBuilder;
+pub use keys::ServerKeys;
 pub use request::{AcceptOptions, Request};
 
 use crate::{

@@ -1,0 +1,92 @@
+//! Keys that outlive a server's process.
+//!
+//! Owns how the keys of each use come from one secret. Must never know where that is kept.
+
+use quic_core::base::{Entropy, SystemEntropy};
+use ring::hmac;
+
+use crate::error::ServerKeysError;
+
+/// The least secret, in bytes.
+const LEAST: usize = 32;
+
+/// Keys of a server that outlive its process: clients of a server that was killed and started again with the same keys, on
+/// the same address, hear with their next packets that their connections are gone (RFC 9000 §10.3); without them they wait
+/// for the idle timeout. The keys of stateless resets and of Retry tokens are derived from one secret.
+///
+/// Whoever knows the secret can end the connections of others: keep it as you keep the private key. Servers that share an
+/// address may share it. The tickets of TLS are not among it: they end with the process.
+///
+/// ```no_run
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use wt_api::{Identity, Server, ServerKeys};
+/// let keys = ServerKeys::from_secret(&std::fs::read("/var/lib/app/server.secret")?)?;
+/// let identity = Identity::from_pem_files("fullchain.pem", "privkey.pem")?;
+/// let server = Server::builder().identity(identity).keys(keys).build()?;
+/// # drop(server);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ServerKeys {
+    pub(super) reset: [u8; 32],
+    pub(super) token: [u8; 32],
+}
+
+impl std::fmt::Debug for ServerKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ServerKeys")
+    }
+}
+
+impl ServerKeys {
+    /// The keys of a secret: at least 32 bytes that nobody can guess, as [`new_secret`](Self::new_secret) makes them.
+    ///
+    /// # Errors
+    /// Fewer bytes.
+    pub fn from_secret(secret: &[u8]) -> Result<Self, ServerKeysError> {
+        if secret.len() < LEAST {
+            return Err(ServerKeysError::TooShort { size: secret.len() });
+        }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let derive = |purpose: &[u8]| {
+            let mut out = [0; 32];
+            out.copy_from_slice(hmac::sign(&key, purpose).as_ref());
+            out
+        };
+        Ok(Self { reset: derive(b"weft stateless reset"), token: derive(b"weft retry token") })
+    }
+
+    /// A new secret from the system's randomness, to be kept where only the server can read it.
+    #[must_use]
+    pub fn new_secret() -> [u8; 32] {
+        let mut secret = [0; LEAST];
+        SystemEntropy::new().fill(&mut secret);
+        secret
+    }
+
+    /// Keys for this process alone.
+    pub(super) fn passing(entropy: &mut dyn Entropy) -> Self {
+        let (mut reset, mut token) = ([0; 32], [0; 32]);
+        entropy.fill(&mut reset);
+        entropy.fill(&mut token);
+        Self { reset, token }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_the_secret_and_of_their_use() {
+        let keys = |secret: &[u8]| ServerKeys::from_secret(secret).unwrap();
+        let (one, same, other) = (keys(&[1; 32]), keys(&[1; 32]), keys(&[1; 33]));
+        assert_eq!((one.reset, one.token), (same.reset, same.token));
+        assert_ne!(one.reset, one.token);
+        assert_ne!(one.reset, other.reset);
+        assert_ne!(ServerKeys::new_secret(), ServerKeys::new_secret());
+        let error = ServerKeys::from_secret(&[1; 31]).unwrap_err();
+        assert_eq!(error, ServerKeysError::TooShort { size: 31 });
+    }
+}

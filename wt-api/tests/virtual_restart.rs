@@ -1,0 +1,56 @@
+//! A server that is killed and started again.
+
+mod virtual_common;
+
+use std::{sync::Arc, time::Duration};
+
+use quic_core::error::ConnectionError;
+use virtual_common::{echo_all, pattern, round_trip};
+use wt_api::{
+    ErrorCause, Server, ServerKeys, WebTransport, WebTransportOptions,
+    testing::{Host, LinkConfig, MILLISECOND, Network},
+};
+
+fn serve(network: &Network, host: &Host, secret: &[u8]) {
+    let keys = ServerKeys::from_secret(secret).unwrap();
+    let builder = Server::builder().identity(network.identity(["server"])).keys(keys);
+    let server = Arc::new(host.enter(|| builder.build().unwrap()));
+    drop(host.spawn(echo_all(host.clone(), server)));
+}
+
+/// How long a client with an open session waits for the end after it spoke to a server that was killed and is back.
+fn told_after(secrets: [&[u8]; 2]) -> (Duration, ErrorCause) {
+    let network = Network::new(71);
+    let (host, client) = (network.host("server"), network.host("client"));
+    drop(network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND)));
+    let options = WebTransportOptions::new().dangerous().no_certificate_verification();
+    let options = options.keep_alive_sessions(false);
+    network.run(async {
+        serve(&network, &host, secrets[0]);
+        let session = client.enter(|| WebTransport::new("https://server/", options).unwrap());
+        session.ready().await.unwrap();
+        assert_eq!(round_trip(&session, pattern(1, 100)).await.unwrap(), pattern(1, 100));
+        host.vanish();
+        serve(&network, &host, secrets[1]);
+        let begin = network.now();
+        session.datagrams().writable.send(pattern(2, 100)).await.unwrap();
+        let error = session.closed().await.unwrap_err();
+        (network.now() - begin, error.cause().clone())
+    })
+}
+
+/// A round trip behind the first packet, or behind the first probe.
+#[test]
+fn clients_of_a_server_that_was_killed_hear_of_it_with_a_probe() {
+    let (took, cause) = told_after([&[7; 32], &[7; 32]]);
+    assert!(matches!(cause, ErrorCause::Connection(ConnectionError::StatelessReset)), "{cause:?}");
+    assert!(took <= Duration::from_millis(100), "{took:?}");
+}
+
+/// What anybody could say is not believed.
+#[test]
+fn a_server_with_other_keys_ends_nothing() {
+    let (took, cause) = told_after([&[7; 32], &[8; 32]]);
+    assert!(matches!(cause, ErrorCause::Connection(ConnectionError::IdleTimeout)), "{cause:?}");
+    assert!(took >= Duration::from_secs(29), "{took:?}");
+}
