@@ -199,6 +199,12 @@ pub const NOT_CALLED: &[&str] = &[
     "WebTransportOptions::rustls_config",
     "ServerBuilder::rustls_config",
     "ServerBuilder::only_dialect",
+    "ServerBuilder::key_log_file",
+    // Of servers that are started again, which the virtual network's runs are not asked to be heard of.
+    "ServerBuilder::keys",
+    "ServerKeys::from_secret",
+    "ServerKeys::new_secret",
+    "WebTransportOptions::key_log_file",
     "Identity::from_pem_files",
     "Identity::from_der",
     "CertificateDetails::from_der",

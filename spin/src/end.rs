@@ -210,7 +210,7 @@ async fn missing_credit(end: &Arc<End>, session: &WebTransport, could: [usize; 2
 
 async fn leave(end: &Arc<End>, session: WebTransport, random: &mut Random) {
     // One of the two has to go first.
-    let first = (end.pair.number % 2 == 0) == (end.role == Role::Client);
+    let first = end.pair.number.is_multiple_of(2) == (end.role == Role::Client);
     let ending = match random.below(3) {
         0 if !first => Ending::Waits,
         1 => Ending::Drops,
