@@ -263,6 +263,8 @@ impl Draw {
         let mut config = TransportConfig {
             congestion: CongestionConfig::new(algorithm),
             ecn: self.maybe(0.8),
+            // These networks may need longer than any server should wait.
+            handshake_timeout: None,
             ..TransportConfig::default()
         };
         if self.maybe(0.2) {

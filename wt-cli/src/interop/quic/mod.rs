@@ -5,7 +5,7 @@ mod hq_client;
 mod hq_server;
 mod http3;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use quic_core::{
     ClientConfig, ServerConfig, TransportConfig,
@@ -84,6 +84,8 @@ fn transport() -> TransportConfig {
     TransportConfig {
         stream_receive_window: 64 << 10,
         receive_window: 256 << 10,
+        // Cases lose three packets in ten, each way.
+        handshake_timeout: Some(Duration::from_secs(60)),
         ..TransportConfig::default()
     }
 }
