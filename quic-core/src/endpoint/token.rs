@@ -129,7 +129,7 @@ mod tests {
     fn a_token_of_a_clock_that_is_ahead_is_refused() {
         let (key, mut entropy) = (TokenKey::new(&[7; 32]), SeededEntropy::new(3));
         let remote: SocketAddr = "192.0.2.1:9".parse().unwrap();
-        let at = |seconds| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
         let (original, source) = (id(b"original"), id(b"retrysrc"));
         let token = key.seal(&remote, &original, &source, at(1_000), &mut entropy);
         assert_eq!(key.open(&token, &remote, &source, at(1)), Verdict::Invalid);
