@@ -241,6 +241,29 @@ fn a_stateless_reset_counts_whichever_form_its_header_has() {
     }
 }
 
+/// A server that has forgotten the connection answers what looks like QUIC by a reset, and has forgotten that it permitted
+/// zero fixed bits (RFC 9287).
+#[test]
+fn probes_look_like_quic() {
+    let mut world = World::new(13, &lan());
+    world.establish();
+    world.pass(SECOND);
+    let mut now = soak::time(world.sim.now());
+    let client = &mut world.client().connection;
+    client.send_datagram(now, pattern(100), DatagramOptions::default()).expect("room");
+    assert!(!drain(client, now).is_empty());
+    let mut probes = 0;
+    while probes < 40 && !client.is_closed() {
+        now = client.poll_timeout().expect("a probe timeout");
+        client.handle_timeout(now);
+        for probe in drain(client, now) {
+            probes += 1;
+            assert_eq!(probe[0] & 0xc0, 0x40, "probe {probes}");
+        }
+    }
+    assert!(probes >= 10, "{probes} probes");
+}
+
 #[test]
 fn keys_are_updated_by_both_ends_while_data_flows() {
     let mut world = World::new(8, &lan());

@@ -39,7 +39,7 @@ fn told_after(secrets: [&[u8]; 2]) -> (Duration, ErrorCause) {
     })
 }
 
-/// A round trip behind the first packet, or behind the first probe.
+/// A round trip behind the first packet, or, where its fixed bit was drawn to be zero (RFC 9287), behind the first probe.
 #[test]
 fn clients_of_a_server_that_was_killed_hear_of_it_with_a_probe() {
     let (took, cause) = told_after([&[7; 32], &[7; 32]]);

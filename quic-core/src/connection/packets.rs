@@ -40,6 +40,8 @@ pub(super) struct OpenPacket {
     skipped: Option<u64>,
     /// It tries the path's size.
     mtu_probe: bool,
+    /// It asks whether the peer is still there.
+    probe: bool,
 }
 
 impl OpenPacket {
@@ -101,6 +103,7 @@ impl Connection {
             expand,
             skipped,
             mtu_probe: content == Content::MtuProbe,
+            probe: content == Content::Probe,
         })
     }
 
@@ -250,8 +253,9 @@ impl Connection {
             buf[at..at + 2].copy_from_slice(&(0x4000 | length as u16).to_be_bytes());
         }
         let bytes = &mut buf[packet.start..packet.end + TAG_SIZE];
-        // RFC 9287 §3.1: an unpredictable fixed bit, once the peer's parameters permit it.
-        if self.peer.grease_quic_bit && self.fixed_bits.next_is_zero(self.entropy.as_mut()) {
+        // RFC 9287 §3.1: an unpredictable fixed bit, once the peer's parameters permit it. But a peer that has forgotten the
+        // connection has forgotten that as well, and answers a probe by a stateless reset only if it looks like QUIC.
+        if self.peer.grease_quic_bit && !packet.probe && self.fixed_bits.next_is_zero(self.entropy.as_mut()) {
             bytes[0] &= !packet::FIXED_BIT;
         }
         let size = bytes.len();
