@@ -175,6 +175,8 @@ impl Conn {
 
     fn on_established(&mut self, session: SessionId, established: Established, now: Timestamp) {
         let Some(key) = self.lives.key_of(session) else { return };
+        // Before anybody hears of the session, who may be on another thread and send a datagram at once.
+        self.update_datagram_size(key);
         if let Some(live) = self.lives.get_mut(key) {
             live.established = true;
             live.request = None;

@@ -1,0 +1,49 @@
+//! What is there when the application hears of a session: its task may run on another thread at that very moment.
+
+mod virtual_common;
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Wake, Waker},
+};
+
+use virtual_common::{echo_all, options, serve};
+use wt_api::{
+    WebTransport,
+    testing::{LinkConfig, MILLISECOND, Network},
+};
+
+/// Notes the size of datagrams at the moment in which it is woken.
+struct Looks {
+    session: WebTransport,
+    size: AtomicUsize,
+}
+
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        self.size.store(self.session.datagrams().max_datagram_size(), Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn the_size_of_datagrams_is_there_when_a_session_is_heard_of() {
+    let network = Network::new(91);
+    let (host, client) = (network.host("server"), network.host("client"));
+    drop(network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND)));
+    let (server, hash) = serve(&network, &host, Default::default());
+    drop(host.spawn(echo_all(host.clone(), server)));
+    client.run(async {
+        let session = WebTransport::new("https://server/", options(hash)).unwrap();
+        let looks = Arc::new(Looks { session: session.clone(), size: AtomicUsize::new(0) });
+        let waker = Waker::from(Arc::clone(&looks));
+        let mut ready = pin!(session.ready());
+        assert!(ready.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        session.ready().await.unwrap();
+        assert!(looks.size.load(Ordering::SeqCst) > 0);
+    });
+}
