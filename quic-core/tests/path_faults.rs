@@ -7,20 +7,10 @@ use netsim::{LinkConfig, Loss, MILLISECOND, SECOND, for_seeds};
 use quic_core::{Dir, TransportConfig, base::Ecn};
 use soak::{Setup, World, pattern};
 
-const RTT_20: LinkConfig = LinkConfig {
-    rate: Some(50_000_000),
-    delay: 10 * MILLISECOND,
-    jitter: 0,
-    queue: 1_000_000,
-    mtu: usize::MAX,
-    overhead: 28,
-    loss: Loss::None,
-    reorder: None,
-    duplicate: 0.0,
-    corrupt: 0.0,
-    outages: Vec::new(),
-    ecn: netsim::Ecn { mark_above: None, bleach: false, drop_marked: false, remark: false },
-};
+/// 50 Mbit/s, 20 ms round trip.
+fn rtt_20() -> LinkConfig {
+    LinkConfig::new().rate(50_000_000).delay(10 * MILLISECOND).queue(1_000_000)
+}
 
 /// Sends a request of `size` bytes and returns when its echo is there, in nanoseconds from now.
 fn echo(world: &mut World, size: usize, limit: u64) -> u64 {
@@ -37,7 +27,7 @@ fn echo(world: &mut World, size: usize, limit: u64) -> u64 {
 #[test]
 fn datagrams_that_come_late_come() {
     for_seeds(0..10, |seed| {
-        let mut world = World::new(seed, &RTT_20.reorder(0.02, 30 * MILLISECOND));
+        let mut world = World::new(seed, &rtt_20().reorder(0.02, 30 * MILLISECOND));
         world.establish();
         let id = world.client().connection.open(Dir::Bidi).expect("credit");
         for number in 0..1_000_u32 {
@@ -65,7 +55,7 @@ fn a_transfer_is_not_slowed_by_packets_that_come_late() {
         world.establish();
         echo(&mut world, 4_000_000, 120 * SECOND)
     };
-    let (in_order, late) = (time(&RTT_20), time(&RTT_20.reorder(0.01, 30 * MILLISECOND)));
+    let (in_order, late) = (time(&rtt_20()), time(&rtt_20().reorder(0.01, 30 * MILLISECOND)));
     assert!(late < in_order * 2, "{late} ns against {in_order}");
 }
 
@@ -74,7 +64,7 @@ fn a_transfer_is_not_slowed_by_packets_that_come_late() {
 fn a_path_that_drops_marked_packets_carries_the_connection() {
     for_seeds(0..4, |seed| {
         for (there, back) in [(true, false), (false, true), (true, true)] {
-            let hole = |drops: bool| if drops { RTT_20.drop_marked() } else { RTT_20 };
+            let hole = |drops: bool| if drops { rtt_20().drop_marked() } else { rtt_20() };
             let setup = Setup { back: Some(hole(back)), ..Setup::default() };
             let mut world = World::with(seed, &hole(there), &setup);
             world.establish();
@@ -93,7 +83,7 @@ fn a_path_that_begins_to_drop_marked_packets_goes_on_without_marks() {
     for_seeds(0..4, |seed| {
         for (there, back) in [(true, false), (false, true), (true, true)] {
             for dir in [Dir::Uni, Dir::Bidi] {
-                let mut world = World::new(seed, &RTT_20);
+                let mut world = World::new(seed, &rtt_20());
                 world.establish();
                 echo(&mut world, 100_000, SECOND);
                 assert_eq!(world.client().connection.stats().ecn, Ecn::Ect0);
@@ -115,7 +105,7 @@ fn a_path_that_begins_to_drop_marked_packets_goes_on_without_marks() {
 /// RFC 9000 §13.4.2.1: ECT(0) that arrives as ECT(1) fails validation.
 #[test]
 fn a_path_that_changes_marks_gets_none() {
-    let mut world = World::new(1, &RTT_20.remark());
+    let mut world = World::new(1, &rtt_20().remark());
     world.establish();
     echo(&mut world, 10_000, SECOND);
     assert_eq!(world.client().connection.stats().ecn, Ecn::NotEct);
@@ -153,7 +143,7 @@ fn life_returns_in_seconds_after_a_long_outage() {
         let patient = TransportConfig { idle_timeout: None, ..TransportConfig::default() };
         let setup = Setup { client: patient.clone(), server: patient, back: None };
         let end = (10 + outage) * SECOND;
-        let mut world = World::with(1, &RTT_20.outage(10 * SECOND..end), &setup);
+        let mut world = World::with(1, &rtt_20().outage(10 * SECOND..end), &setup);
         world.establish();
         world.sim.at(10 * SECOND + 1, |_| {});
         world.sim.run_until(|sim| sim.now() > 10 * SECOND, 11 * SECOND);
@@ -171,7 +161,7 @@ fn a_writer_whose_reader_pauses_waits_with_it() {
             max_receive_window: if blocked_by_connection { 100_000 } else { 24 << 20 },
             ..TransportConfig::default()
         };
-        let mut world = World::with(1, &RTT_20, &Setup { server, ..Setup::default() });
+        let mut world = World::with(1, &rtt_20(), &Setup { server, ..Setup::default() });
         world.establish();
         world.server_host().idle = true;
         let id = world.client().connection.open(Dir::Bidi).expect("credit");
@@ -192,7 +182,7 @@ fn a_connection_that_is_held_outlives_the_idle_timeout_and_no_other_does() {
     for held in [true, false] {
         let client =
             TransportConfig { idle_timeout: Some(Duration::from_secs(8)), ..TransportConfig::default() };
-        let mut world = World::with(1, &RTT_20, &Setup { client, ..Setup::default() });
+        let mut world = World::with(1, &rtt_20(), &Setup { client, ..Setup::default() });
         world.establish();
         world.client().connection.hold_alive(held);
         world.pass(100 * SECOND);
