@@ -1,53 +1,10 @@
 //! `weft serve` that is killed and started again, as its clients see it.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
+mod serving;
 
-use wt_api::{CertificateHash, WebTransport, WebTransportOptions};
+use std::{fs, path::PathBuf, process::Command};
 
-/// A server on an address; killed when dropped.
-struct Server {
-    child: Child,
-    address: String,
-    hash: CertificateHash,
-}
-
-impl Server {
-    fn start(listen: &str, extra: &[&str]) -> Self {
-        let arguments = [&["serve", "--json", "--listen", listen], extra].concat();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_weft"));
-        command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1").stdout(Stdio::piped());
-        let mut child = command.spawn().expect("weft starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
-        let announced: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        let address = announced["listening"][0].as_str().expect("an address").to_owned();
-        let hash = announced["certificateHash"].as_str().expect("a hash").parse().expect("a hash");
-        Self { child, address, hash }
-    }
-
-    async fn connect(&self) -> WebTransport {
-        let options = WebTransportOptions::new().server_certificate_hashes([self.hash]);
-        let session = WebTransport::new(&format!("https://{}/echo", self.address), options).expect("a URL");
-        session.ready().await.expect("a session");
-        session
-    }
-
-    fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
+use serving::Server;
 
 fn directory(name: &str) -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -61,7 +18,8 @@ async fn clients_of_a_killed_server_hear_of_it_from_the_next_one() {
     let state = ["--state", directory.to_str().expect("text")];
     let mut server = Server::start("127.0.0.1:0", &state);
     let session = server.connect().await;
-    server.kill();
+    server.child.kill().expect("it runs");
+    server.child.wait().expect("it ends");
     let _next = Server::start(&server.address, &state);
     session.datagrams().writable.send("still there?".into()).await.expect("sent");
     let error = session.closed().await.expect_err("the server was killed");

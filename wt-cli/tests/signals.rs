@@ -1,0 +1,61 @@
+//! What a hundred clients of `weft serve` hear when it is told to stop: every one of them that it is over.
+#![cfg(unix)]
+
+mod serving;
+
+use std::process::Command;
+
+use serving::Server;
+use wt_api::{ErrorCause, SendStreamOptions, WebTransport};
+
+const CLIENTS: usize = 100;
+
+fn interrupt(server: &Server) {
+    let sent = Command::new("kill").args(["-INT", &server.child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// Sends on a stream and reads its echo for as long as the session lives.
+async fn transfer(session: WebTransport) {
+    let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await.expect("a stream");
+    let send = async { while stream.writable.write_all(&[7; 32 << 10]).await.is_ok() {} };
+    let receive = async { while let Ok(Some(_)) = stream.readable.read_chunk(64 << 10).await {} };
+    tokio::join!(send, receive);
+}
+
+/// Idle sessions and one that is busy; each hears the drain, and then the end. Between, `then` is done.
+async fn all_hear(server: &mut Server, then: impl FnOnce(&Server)) -> Option<i32> {
+    let mut sessions = Vec::new();
+    for _ in 0..CLIENTS {
+        sessions.push(server.connect().await);
+    }
+    let transfer = tokio::spawn(transfer(sessions[0].clone()));
+    interrupt(server);
+    for session in &sessions {
+        session.draining().await;
+    }
+    then(server);
+    let mut heard = 0;
+    for session in &sessions {
+        let error = session.closed().await.expect_err("the connection ended");
+        // The peer's own word with a code, not what silence means after a while.
+        let ErrorCause::Connection(cause) = error.cause() else { panic!("{error}") };
+        assert!(error.to_string().contains("0x100"), "H3_NO_ERROR is the code: {cause} {error}");
+        heard += 1;
+    }
+    transfer.await.expect("its session ended");
+    assert_eq!(heard, CLIENTS);
+    server.child.wait().expect("it ends").code()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_closes_every_session_with_a_code() {
+    let mut server = Server::start("127.0.0.1:0", &[]);
+    assert_eq!(all_hear(&mut server, interrupt).await, Some(130));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_signal_closes_every_session_that_is_left_after_the_drain() {
+    let mut server = Server::start("127.0.0.1:0", &[]);
+    assert_eq!(all_hear(&mut server, |_| ()).await, Some(0));
+}
