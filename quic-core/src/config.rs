@@ -7,9 +7,17 @@ use crate::{
     cids::CidFactory,
     congestion::CongestionConfig,
     crypto::{TlsClientConfig, TlsServerConfig},
+    params::{MAX_ACK_DELAY, MAX_STREAMS},
 };
 
-/// How a connection behaves, client or server.
+/// The largest number that the wire carries (RFC 9000 §16).
+const MAX_VARINT: u64 = (1 << 62) - 1;
+/// A stream that takes less from its application than a packet holds would send a packet for each few bytes.
+const LEAST_SEND_BUFFER: usize = 1200;
+/// The connection's own state, and the handshake data of a peer that keeps to what it may send ahead.
+const LEAST_MEMORY: usize = 256 << 10;
+
+/// How a connection behaves, client or server. A number beyond the range that is told of it counts as the range's end.
 ///
 /// ```
 /// use quic_core::TransportConfig;
@@ -34,32 +42,33 @@ pub struct TransportConfig {
     /// UDP payload that path MTU discovery may grow datagrams to, in bytes (RFC 9000 §14.3); up to `datagram_size`
     /// turns it off. At most 65,527. Default 1472, what an Ethernet carries under IPv4.
     pub max_datagram_size: u16,
-    /// The largest UDP payload that is accepted, at least 1200. Default 65,527.
+    /// The largest UDP payload that is accepted, in bytes, from 1200 to 65,527. Default 65,527.
     pub max_udp_payload_size: u16,
-    /// Bidirectional streams that the peer may have open at once. Default 1000.
+    /// Bidirectional streams that the peer may have open at once, up to 2^60. Default 1000.
     pub max_streams_bidi: u64,
-    /// Unidirectional streams that the peer may have open at once. Default 1000.
+    /// Unidirectional streams that the peer may have open at once, up to 2^60. Default 1000.
     pub max_streams_uni: u64,
-    /// Flow-control window of a stream at first, in bytes. Default 256 KiB.
+    /// Flow-control window of a stream at first, in bytes, from 1 to 2^62 - 1. Default 256 KiB.
     pub stream_receive_window: u64,
-    /// What the window of a stream may grow to on a fast path. Default 16 MiB.
+    /// What the window of a stream may grow to on a fast path, in bytes, up to 2^62 - 1. Default 16 MiB.
     pub max_stream_receive_window: u64,
-    /// Flow-control window of the connection at first, in bytes. Default 1 MiB.
+    /// Flow-control window of the connection at first, in bytes, from 1 to 2^62 - 1. Default 1 MiB.
     pub receive_window: u64,
-    /// What the window of the connection may grow to. Default 24 MiB.
+    /// What the window of the connection may grow to, in bytes, up to 2^62 - 1. Default 24 MiB.
     pub max_receive_window: u64,
-    /// Unacknowledged data that a stream accepts from the application, in bytes. Default 1 MiB.
+    /// Unacknowledged data that a stream accepts from the application, in bytes, at least 1200. Default 1 MiB.
     pub send_buffer: usize,
     /// Unacknowledged data that all streams together accept, in bytes: two congestion windows, but at least `send_buffer`
     /// and at most this. Beyond, each stream still takes a few KiB. Default 16 MiB.
     pub max_send_memory: usize,
-    /// Whether, and up to which frame size in bytes, datagrams are accepted (RFC 9221); 0 refuses them. Default 65,535.
+    /// Whether, and up to which frame size in bytes, datagrams are accepted (RFC 9221 §3), up to 2^62 - 1; 0 refuses them.
+    /// Default 65,535.
     pub max_datagram_frame_size: u64,
     /// Bytes of received datagrams that wait for the application; the oldest go first. Default 256 KiB.
     pub datagram_receive_buffer: usize,
     /// Bytes of datagrams that wait to be sent. Default 1 MiB.
     pub datagram_send_buffer: usize,
-    /// The longest that acknowledgments are delayed, below 2^14 ms. Default 25 ms.
+    /// The longest that acknowledgments are delayed, below 2^14 ms (RFC 9000 §18.2). Default 25 ms.
     pub max_ack_delay: Duration,
     /// Congestion control.
     pub congestion: CongestionConfig,
@@ -69,7 +78,7 @@ pub struct TransportConfig {
     /// is sent has random fixed bits if the peer permits it. Default true.
     pub grease_quic_bit: bool,
     /// Memory that the peer can make the connection hold beside that of streams, in bytes, the connection's own state
-    /// included. Default 2 MiB.
+    /// included, at least 256 KiB. Default 2 MiB.
     ///
     /// Streams have a budget of their own, which follows from the limits above: eleven eighths of `max_receive_window`, and
     /// about 5 KiB for each stream that may be open at once. A peer that keeps to its credit never spends it.
@@ -103,6 +112,37 @@ impl Default for TransportConfig {
             memory_budget: 2 << 20,
         }
     }
+}
+
+impl TransportConfig {
+    /// These settings with every number in its range; themselves where all are.
+    pub(crate) fn in_range(self: &Arc<Self>) -> Arc<Self> {
+        let mut config = Self::clone(self);
+        if config.put_right() { Arc::new(config) } else { Arc::clone(self) }
+    }
+
+    /// True if a number was beyond its range.
+    fn put_right(&mut self) -> bool {
+        let mut changed = false;
+        changed |= fit(&mut self.max_udp_payload_size, 1200, 65_527);
+        changed |= fit(&mut self.max_streams_bidi, 0, MAX_STREAMS);
+        changed |= fit(&mut self.max_streams_uni, 0, MAX_STREAMS);
+        changed |= fit(&mut self.stream_receive_window, 1, MAX_VARINT);
+        changed |= fit(&mut self.max_stream_receive_window, 0, MAX_VARINT);
+        changed |= fit(&mut self.receive_window, 1, MAX_VARINT);
+        changed |= fit(&mut self.max_receive_window, 0, MAX_VARINT);
+        changed |= fit(&mut self.send_buffer, LEAST_SEND_BUFFER, usize::MAX);
+        changed |= fit(&mut self.max_datagram_frame_size, 0, MAX_VARINT);
+        changed |= fit(&mut self.max_ack_delay, Duration::ZERO, MAX_ACK_DELAY);
+        changed |= fit(&mut self.memory_budget, LEAST_MEMORY, usize::MAX);
+        changed
+    }
+}
+
+/// Moves a setting into its range; true if it was outside.
+fn fit<T: Ord + Copy>(value: &mut T, least: T, most: T) -> bool {
+    let given = std::mem::replace(value, (*value).clamp(least, most));
+    given != *value
 }
 
 /// Settings of an endpoint, client or server.

@@ -23,12 +23,13 @@ use wt_session::ConnectRequest;
 use crate::{
     driver::{ClientJob, Connect, Inbox, SessionJob, Shard, ShardCommand},
     error::{ConnectOptionsError, ErrorCause, WebTransportError},
+    limits::LEAST_DATAGRAM_FRAME,
     mailbox::{Answer, Place, SessionBox, SessionQueue, ShardBox, Waited, Waiters, lock, wait},
     options::{Target, Trust, WebTransportOptions, check_headers, protocol_offer},
     pool::{self, Maker, PoolKey, Pooled},
     runtime::{self, MissingDriver, Presence, RuntimeHandle},
     session::WebTransport,
-    socket::{KERNEL_BUFFER, fit, wildcard_for},
+    socket::{KERNEL_BUFFER, fit, reached_at, wildcard_for},
     tls,
     udp::SocketOptions,
 };
@@ -192,9 +193,7 @@ impl Connector {
         let unresolved =
             |message: String| ErrorCause::NameResolution { host: host.clone(), message: message.into() };
         let found = self.runtime.resolve(host, *port).await.map_err(|error| unresolved(error.to_string()))?;
-        // An IPv4 address written as an IPv6 one is reached by IPv4 (RFC 4291 §2.5.5.2).
-        let plain = |found: &SocketAddr| SocketAddr::new(found.ip().to_canonical(), found.port());
-        let addresses = interleave(&found.iter().map(plain).collect::<Vec<_>>());
+        let addresses = interleave(&found.iter().map(reached_at).collect::<Vec<_>>());
         if addresses.is_empty() {
             return Err(unresolved("the name has no address".to_owned()));
         }
@@ -331,6 +330,9 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
     }
     if options.allow_pooling && matches!(options.trust, Trust::Hashes(_)) {
         return Err(ConnectOptionsError::PoolingWithHashes);
+    }
+    if options.transport.max_datagram_frame_size < LEAST_DATAGRAM_FRAME {
+        return Err(ConnectOptionsError::NoDatagrams { size: options.transport.max_datagram_frame_size });
     }
     let runtime = runtime::current().ok_or(ConnectOptionsError::NoRuntime)?;
     let shared = SessionBox::new(Arc::clone(&runtime));

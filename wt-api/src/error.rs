@@ -365,6 +365,14 @@ pub enum ConnectOptionsError {
         "a connection whose certificate is accepted by hash is not shared; leave out allow_pooling or server_certificate_hashes"
     )]
     PoolingWithHashes,
+    /// The transport settings refuse datagrams, which WebTransport cannot do without (WebTransport over HTTP/3 §3.1).
+    #[error(
+        "WebTransport needs QUIC datagrams, and max_datagram_frame_size of the TransportConfig is {size}; leave it at its default, or give at least 16"
+    )]
+    NoDatagrams {
+        /// `max_datagram_frame_size`, in bytes.
+        size: u64,
+    },
     /// Called outside an async runtime.
     #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]
     NoRuntime,
@@ -429,6 +437,14 @@ pub enum ServerError {
         address: SocketAddr,
         /// The system's reason.
         error: Arc<io::Error>,
+    },
+    /// The transport settings refuse datagrams, which WebTransport cannot do without (WebTransport over HTTP/3 §3.1).
+    #[error(
+        "WebTransport needs QUIC datagrams, and max_datagram_frame_size of the TransportConfig is {size}; leave it at its default, or give at least 16"
+    )]
+    NoDatagrams {
+        /// `max_datagram_frame_size`, in bytes.
+        size: u64,
     },
     /// Called outside an async runtime.
     #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]

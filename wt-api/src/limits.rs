@@ -11,6 +11,16 @@ const LEAST_WINDOW: u64 = 64 << 10;
 /// Unidirectional streams that a peer opens for HTTP/3 itself: control, and two of QPACK (RFC 9114 §6.2).
 pub(crate) const HTTP3_STREAMS: u64 = 3;
 
+/// What a DATAGRAM frame of a session holds at least, in bytes: its type, the session's ID, and something (RFC 9297 §2.1).
+pub(crate) const LEAST_DATAGRAM_FRAME: u64 = 16;
+
+/// Leaves HTTP/3 the streams that it cannot do without, `requests` bidirectional ones among them: with none of a kind for
+/// the application, sessions are made nevertheless.
+pub(crate) fn suit_http3(transport: &mut TransportConfig, requests: u64) {
+    transport.max_streams_bidi = transport.max_streams_bidi.max(requests);
+    transport.max_streams_uni = transport.max_streams_uni.max(HTTP3_STREAMS);
+}
+
 /// Permits as many streams at first as are expected, by kind, beside those of HTTP/3: `requests` bidirectional ones.
 pub(crate) fn permit(transport: &mut TransportConfig, anticipated: [Option<u16>; 2], requests: u64) {
     let [bidi, uni] = anticipated.map(|streams| streams.map(u64::from));

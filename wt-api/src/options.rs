@@ -12,7 +12,7 @@ use quic_core::TransportConfig;
 
 use crate::{
     error::ConnectOptionsError,
-    limits::{keep_early_streams, permit, permit_in_sessions, share},
+    limits::{keep_early_streams, permit, permit_in_sessions, share, suit_http3},
 };
 
 /// The SHA-256 of a certificate in DER (W3C `WebTransportHash` with `sha-256`).
@@ -250,6 +250,7 @@ impl WebTransportOptions {
 
     /// Limits, windows and timers of the QUIC connection. A congestion controller of the application's own that panics
     /// ends this connection alone.
+    /// HTTP/3's own streams are permitted whatever the limits are.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
         self
@@ -317,6 +318,7 @@ impl WebTransportOptions {
     /// The connection's limits, and how its sessions behave.
     pub(crate) fn configs(&self) -> (TransportConfig, wt_session::Config) {
         let (mut transport, mut sessions) = (self.transport.clone(), self.sessions.clone());
+        suit_http3(&mut transport, 0);
         permit(&mut transport, self.anticipated, 0);
         if self.allow_pooling {
             sessions.max_sessions = sessions.max_sessions.max(MAX_POOLED);

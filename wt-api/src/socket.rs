@@ -5,7 +5,7 @@
 use std::{
     fmt, io,
     io::IoSliceMut,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     task::{Context, Poll},
 };
 
@@ -74,6 +74,17 @@ pub(crate) fn fit(transport: &mut TransportConfig, socket: &dyn DatagramSocket) 
     if socket.may_fragment() {
         transport.max_datagram_size = transport.datagram_size;
     }
+}
+
+/// The address to send to for one that a name gave: an IPv4 address written as an IPv6 one is reached by IPv4 (RFC 4291
+/// §2.5.5.2), and no particular address is this machine, whose answers come from its loopback address.
+pub(crate) fn reached_at(found: &SocketAddr) -> SocketAddr {
+    let address = match found.ip().to_canonical() {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        address => address,
+    };
+    if address == found.ip() { *found } else { SocketAddr::new(address, found.port()) }
 }
 
 /// The wildcard address of the family of `remote`, for a client's socket.

@@ -40,6 +40,18 @@ async fn a_session_has_streams_in_both_directions() {
 }
 
 #[tokio::test]
+async fn no_particular_address_is_this_machine() {
+    for (listen, host) in [("0.0.0.0:0", "0.0.0.0"), ("[::]:0", "[::]"), ("[::]:0", "0.0.0.0")] {
+        let server = builder().listen(listen.parse().unwrap()).build().unwrap();
+        let url = format!("https://{host}:{}/", server.local_addresses()[0].port());
+        let client = WebTransport::new(&url, options(&server)).unwrap();
+        let accepted = within(server.accept()).await.unwrap().accept(AcceptOptions::new());
+        within(accepted).await.unwrap();
+        within(client.ready()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn megabytes_arrive_whole_through_bounded_boxes() {
     let server = server();
     let (client, accepted) = pair(&server).await;

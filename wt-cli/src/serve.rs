@@ -1,6 +1,11 @@
 //! `weft serve`.
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 use quic_core::TransportConfig;
 use serde_json::json;
@@ -172,9 +177,19 @@ fn announce(server: &Server, json: bool) {
         return;
     }
     for address in addresses {
-        println!("listening on {address} (UDP): https://{address}{}", echo::PATH);
+        println!("listening on {address} (UDP): https://{}{}", from_here(*address), echo::PATH);
     }
     print_hashes(&hashes);
+}
+
+/// Where this machine reaches what listens there.
+pub(crate) fn from_here(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn texts(hashes: &[CertificateHash]) -> Vec<String> {

@@ -73,7 +73,8 @@ impl Connection {
         let mut destination = [0; 16];
         entropy.fill(&mut destination);
         let destination = ConnectionId::new(&destination).expect("16 bytes");
-        let params = local_parameters(&config.transport, local, entropy.as_mut());
+        let transport = config.transport.in_range();
+        let params = local_parameters(&transport, local, entropy.as_mut());
         let mut encoded = Vec::new();
         params.write(&mut encoded);
         let tls = TlsSession::client(&config.tls, server_name, encoded)?;
@@ -85,7 +86,7 @@ impl Connection {
             tls,
             local,
             remote: destination,
-            path: Path::new(remote, None, &config.transport, true, now),
+            path: Path::new(remote, None, &transport, true, now),
             keyring,
             first_flight: FirstFlight {
                 original_destination: destination,
@@ -94,7 +95,7 @@ impl Connection {
                 token: Vec::new(),
             },
         };
-        let mut connection = Self::assemble(parts, &config.transport, endpoint, entropy, now);
+        let mut connection = Self::assemble(parts, &transport, endpoint, entropy, now);
         match connection.handshake.start() {
             Ok(progress) => connection.apply_progress(progress, now).map_err(|failure| match failure {
                 Failure::Tls(error) => error,
@@ -115,11 +116,12 @@ impl Connection {
     ) -> Result<Self, TlsError> {
         let cids = &endpoint.cids;
         let local = cids.generate(entropy.as_mut());
+        let transport = config.transport.in_range();
         let params = TransportParameters {
             original_destination_connection_id: Some(setup.original_destination),
             retry_source_connection_id: setup.retry_source,
             stateless_reset_token: Some(cids.reset_token(&local)),
-            ..local_parameters(&config.transport, local, entropy.as_mut())
+            ..local_parameters(&transport, local, entropy.as_mut())
         };
         let mut encoded = Vec::new();
         params.write(&mut encoded);
@@ -133,7 +135,7 @@ impl Connection {
             tls,
             local,
             remote: setup.peer_source,
-            path: Path::new(setup.remote, setup.local_ip, &config.transport, validated, now),
+            path: Path::new(setup.remote, setup.local_ip, &transport, validated, now),
             keyring,
             first_flight: FirstFlight {
                 original_destination: setup.original_destination,
@@ -143,7 +145,7 @@ impl Connection {
             },
         };
         let handshake_slot = Some(endpoint.budget.begin_handshake());
-        Ok(Self { handshake_slot, ..Self::assemble(parts, &config.transport, endpoint, entropy, now) })
+        Ok(Self { handshake_slot, ..Self::assemble(parts, &transport, endpoint, entropy, now) })
     }
 
     /// The connection has a place among those of its client's address, until it is dropped.
@@ -162,7 +164,7 @@ impl Connection {
         now: Timestamp,
     ) -> Self {
         let cids = &endpoint.cids;
-        let mut budget = Budget::new(config.memory_budget.max(CONNECTION_COST), endpoint.budget.clone());
+        let mut budget = Budget::new(config.memory_budget, endpoint.budget.clone());
         // A server has asked whether there is room; a client's own wish to connect is not refused.
         let _ = budget.charge(CONNECTION_COST);
         let at_once = |space| AckTracker::new(space, Duration::ZERO, 0);
@@ -249,7 +251,7 @@ fn local_parameters(
     let reserved = (random >> 32) as u32 & 0xf0f0_f0f0 | 0x0a0a_0a0a;
     TransportParameters {
         max_idle_timeout: config.idle_timeout.unwrap_or(Duration::ZERO),
-        max_udp_payload_size: u64::from(config.max_udp_payload_size.max(1200)),
+        max_udp_payload_size: u64::from(config.max_udp_payload_size),
         initial_max_data: config.receive_window,
         initial_max_stream_data_bidi_local: config.stream_receive_window,
         initial_max_stream_data_bidi_remote: config.stream_receive_window,

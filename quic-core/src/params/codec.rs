@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{PreferredAddress, TransportParameters, VersionInformation};
+use super::{MAX_ACK_DELAY, MAX_STREAMS, PreferredAddress, TransportParameters, VersionInformation};
 use crate::{
     base::{Reader, varint},
     error::Violation,
@@ -81,11 +81,16 @@ fn parse_one(p: &mut TransportParameters, id: u64, v: &mut Reader<'_>) -> Result
         id::INITIAL_MAX_STREAM_DATA_BIDI_LOCAL => p.initial_max_stream_data_bidi_local = integer(v)?,
         id::INITIAL_MAX_STREAM_DATA_BIDI_REMOTE => p.initial_max_stream_data_bidi_remote = integer(v)?,
         id::INITIAL_MAX_STREAM_DATA_UNI => p.initial_max_stream_data_uni = integer(v)?,
-        id::INITIAL_MAX_STREAMS_BIDI => p.initial_max_streams_bidi = checked(integer(v)?, |n| n <= 1 << 60)?,
-        id::INITIAL_MAX_STREAMS_UNI => p.initial_max_streams_uni = checked(integer(v)?, |n| n <= 1 << 60)?,
+        id::INITIAL_MAX_STREAMS_BIDI => {
+            p.initial_max_streams_bidi = checked(integer(v)?, |n| n <= MAX_STREAMS)?;
+        }
+        id::INITIAL_MAX_STREAMS_UNI => {
+            p.initial_max_streams_uni = checked(integer(v)?, |n| n <= MAX_STREAMS)?;
+        }
         id::ACK_DELAY_EXPONENT => p.ack_delay_exponent = checked(integer(v)?, |n| n <= 20)? as u8,
         id::MAX_ACK_DELAY => {
-            p.max_ack_delay = Duration::from_millis(checked(integer(v)?, |ms| ms < 1 << 14)?);
+            let millis = checked(integer(v)?, |ms| u128::from(ms) <= MAX_ACK_DELAY.as_millis())?;
+            p.max_ack_delay = Duration::from_millis(millis);
         }
         id::DISABLE_ACTIVE_MIGRATION => p.disable_active_migration = true,
         id::PREFERRED_ADDRESS => p.preferred_address = Some(preferred_address(v)?),

@@ -14,6 +14,11 @@ use crate::{
     ids::{ConnectionId, Side},
 };
 
+/// The most streams of a kind that a connection can ever have (RFC 9000 §4.6).
+pub(crate) const MAX_STREAMS: u64 = 1 << 60;
+/// The longest that an end may say it delays acknowledgments (RFC 9000 §18.2).
+pub(crate) const MAX_ACK_DELAY: Duration = Duration::from_millis((1 << 14) - 1);
+
 /// What one end told the other about itself. The defaults are those of an absent parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportParameters {

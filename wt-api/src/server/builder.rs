@@ -14,7 +14,7 @@ use super::{Handler, HttpRequest, HttpResponse, Origins, Server, ServerKeys, Ser
 use crate::{
     driver::Shard,
     error::ServerError,
-    limits::{keep_early_streams, permit, permit_in_sessions, share},
+    limits::{LEAST_DATAGRAM_FRAME, keep_early_streams, permit, permit_in_sessions, share, suit_http3},
     lines::LineLimit,
     mailbox::ShardBox,
     options::CongestionControl,
@@ -165,6 +165,7 @@ impl ServerBuilder {
     /// many streams as the connection's sessions may have open together (4096); a number other than `TransportConfig`'s
     /// default of 1000 is meant as it is. A congestion controller of the application's own that panics ends its connection
     /// alone.
+    /// HTTP/3's own streams are permitted whatever the limits are.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
         self
@@ -321,6 +322,7 @@ impl ServerBuilder {
     /// How many streams clients may open at first, as far as that is expected.
     fn permit_anticipated(&mut self) {
         let Self { transport, sessions, anticipated, .. } = self;
+        suit_http3(transport, 1);
         permit(transport, *anticipated, sessions.max_sessions);
         // With one session and no windows of its own, there is no session flow control.
         if sessions.max_sessions > 1 || sessions.flow_control.is_some() {
@@ -346,11 +348,14 @@ impl ServerBuilder {
     /// Binds the sockets and starts to serve.
     ///
     /// # Errors
-    /// No identity, or a name for one that is no DNS name; a rustls configuration that QUIC cannot use; an address that
-    /// cannot be listened on; no runtime around the call, or one without a time or I/O driver.
+    /// No identity, or a name for one that is no DNS name; a rustls configuration that QUIC cannot use; a transport without
+    /// datagrams; an address that cannot be listened on; no runtime around the call, or one without a time or I/O driver.
     pub fn build(mut self) -> Result<Server, ServerError> {
         let runtime = runtime::current().ok_or(ServerError::NoRuntime)?;
         runtime.check().map_err(|MissingDriver(missing)| ServerError::RuntimeDriver { missing })?;
+        if self.transport.max_datagram_frame_size < LEAST_DATAGRAM_FRAME {
+            return Err(ServerError::NoDatagrams { size: self.transport.max_datagram_frame_size });
+        }
         let (tls, identities) = self.tls(&runtime)?;
         if self.addresses.is_empty() {
             self.addresses.push(SocketAddr::from((IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 443)));

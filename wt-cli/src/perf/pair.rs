@@ -13,6 +13,7 @@ use crate::{
     args::Perf,
     exit::{Ended, Exit},
     platform,
+    serve::from_here,
 };
 
 /// Starts the server as a child, is the client, and prints what both used.
@@ -55,6 +56,7 @@ impl Server {
         let line = server.line()?;
         let address = line.strip_prefix("READY ").and_then(|address| address.parse().ok());
         server.address = address.ok_or_else(|| failed("server", format!("it said {line:?}")))?;
+        server.address = from_here(server.address);
         Ok(server)
     }
 

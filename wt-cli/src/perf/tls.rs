@@ -25,7 +25,7 @@ pub(super) fn make_certificate(directory: &Path) -> Result<(), Ended> {
     }
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256);
     let key = key.map_err(|error| failed("key", error))?;
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let certificate = rcgen::CertificateParams::new(names).and_then(|params| params.self_signed(&key));
     let certificate = certificate.map_err(|error| failed("certificate", error))?;
     fs::create_dir_all(directory).map_err(|error| failed(&directory.display().to_string(), error))?;
