@@ -254,8 +254,10 @@ impl Connection {
         }
         let bytes = &mut buf[packet.start..packet.end + TAG_SIZE];
         // RFC 9287 §3.1: an unpredictable fixed bit, once the peer's parameters permit it. But a peer that has forgotten the
-        // connection has forgotten that as well, and answers a probe by a stateless reset only if it looks like QUIC.
-        if self.peer.grease_quic_bit && !packet.probe && self.fixed_bits.next_is_zero(self.entropy.as_mut()) {
+        // connection has forgotten that as well, and answers by a stateless reset only what looks like QUIC: so do probes,
+        // and the first packet after all was acknowledged, so that its sender hears of it within a round trip.
+        let asks = packet.probe || (packet.in_flight && self.recovery.in_flight() == 0);
+        if self.peer.grease_quic_bit && !asks && self.fixed_bits.next_is_zero(self.entropy.as_mut()) {
             bytes[0] &= !packet::FIXED_BIT;
         }
         let size = bytes.len();
