@@ -150,6 +150,11 @@ impl Assembler {
         Some(taken)
     }
 
+    /// Gives the budget back, for the data goes with the assembler next.
+    pub(crate) fn end(&mut self, budget: &mut Budget) {
+        budget.release(std::mem::take(&mut self.charged));
+    }
+
     /// Drops all data and gives the budget back. Offsets stay.
     pub(crate) fn clear(&mut self, budget: &mut Budget) {
         budget.release(self.charged);

@@ -24,6 +24,8 @@ use crate::{
 
 /// What all streams may hold unacknowledged while the endpoint's memory is nearly spent, in bytes.
 const TIGHT_SEND_LIMIT: u64 = 64 << 10;
+/// What is buffered is charged in steps of so many bytes.
+const SEND_STEP: usize = 4 << 10;
 /// What layers above cannot take of the memory that the connection needs for itself, in bytes.
 const HEADROOM: usize = 128 << 10;
 
@@ -206,7 +208,12 @@ impl Connection {
     /// The endpoint counts it; what it has no room for is bounded by the limit all the same.
     pub(super) fn charge_buffered(&mut self) {
         let bytes = usize::try_from(self.streams.buffered()).unwrap_or(usize::MAX);
-        charge_held(&mut self.send_budget, &mut self.buffered_charged, bytes, 0);
+        // Charged is a little more, so that each small write and its acknowledgment need not be.
+        let ahead = self.buffered_charged.checked_sub(bytes).is_some_and(|spare| spare < 2 * SEND_STEP);
+        if !ahead || bytes == 0 {
+            let rounded = bytes.checked_next_multiple_of(SEND_STEP).unwrap_or(bytes);
+            charge_held(&mut self.send_budget, &mut self.buffered_charged, rounded, 0);
+        }
     }
 }
 
@@ -244,6 +251,7 @@ impl Connection {
 }
 
 /// Brings a charge to `bytes`, if the budget has room for them and for `headroom` more.
+#[inline]
 fn charge_held(budget: &mut Budget, charged: &mut usize, bytes: usize, headroom: usize) {
     if bytes <= *charged {
         budget.release(*charged - bytes);
@@ -279,6 +287,11 @@ impl Connection {
         self.datagrams.set_max_ages(incoming, outgoing);
     }
 
+    /// Datagrams that came since the connection began, dropped ones included.
+    pub fn datagrams_received(&self) -> u64 {
+        self.datagrams.counters().received
+    }
+
     /// How many datagrams of a bundle ([`Priority::bundle`]) wait to be sent: a layer that bounds its senders counts these.
     pub fn datagrams_waiting(&self, bundle: u32) -> usize {
         self.datagrams.waiting_of(bundle)
@@ -297,8 +310,9 @@ impl Connection {
     }
 }
 
-/// Events that may stay allocated while none waits.
-const KEPT_EVENTS: usize = 64;
+/// Events that may stay allocated while none waits: a queue that is given back with each burst is made anew, growing, with
+/// each.
+const KEPT_EVENTS: usize = 256;
 
 /// The connection as such.
 impl Connection {
@@ -315,6 +329,11 @@ impl Connection {
             }
         }
         event
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) has an event to tell: sending makes some, too.
+    pub fn has_events(&self) -> bool {
+        !self.out.events.is_empty()
     }
 
     /// The next change for [`Endpoint::handle_cid_change`](crate::Endpoint::handle_cid_change).

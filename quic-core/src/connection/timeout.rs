@@ -14,12 +14,13 @@ impl Connection {
         if !self.life.is_open() {
             return self.life.deadline(false);
         }
+        let situation = self.situation();
         let acks = Space::ALL
             .into_iter()
             // An acknowledgment that may not be sent needs no clock: the datagram that brings credit sends it.
-            .filter(|space| self.keyring.has(*space) && !self.situation().amplification_limited)
+            .filter(|space| self.keyring.has(*space) && !situation.amplification_limited)
             .filter_map(|space| self.acks[space as usize].deadline());
-        let recovery = self.recovery.deadline(&self.path.rtt, &self.situation()).map(|(at, _)| at);
+        let recovery = self.recovery.deadline(&self.path.rtt, &situation).map(|(at, _)| at);
         [
             self.life.deadline(self.is_waiting()),
             recovery,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    HELD_STREAM_COST, Streams,
+    HELD_STREAM_COST, RECEIVERS, Streams,
     recv::Taken,
     send::{SendHalf, SendStats, Within},
     table::{STREAM_COST, Stream, pending},
@@ -36,12 +36,11 @@ impl Streams {
         let known = self.peer.is_some();
         let index = self.limits.local(dir).next(known)?;
         let id = StreamId::new(self.config.side, dir, index);
-        let (send, recv) = self.halves(id);
-        self.table.insert(Stream::new(id, send, recv))?;
+        self.enter(id)?;
         self.limits.local(dir).opened = index + 1;
         self.counters.opened_local += 1;
+        self.limit_changed |= dir == Dir::Bidi && self.local_receivers.is_multiple_of(RECEIVERS);
         self.local_receivers += usize::from(dir == Dir::Bidi);
-        self.limit_changed |= dir == Dir::Bidi;
         Some(id)
     }
 
@@ -128,9 +127,10 @@ impl Streams {
     ) -> Result<usize, WriteError> {
         let slot = self.slot_to_send(id)?;
         let limit = self.config.send_buffer;
-        let own = self.send_half(slot)?.buffer.unacked();
+        let send = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut());
+        let send = send.ok_or(WriteError::Closed)?;
+        let own = send.buffer.unacked();
         let room = usize::try_from(self.buffered.room(own).saturating_add(own)).unwrap_or(usize::MAX);
-        let send = self.send_half(slot)?;
         let taken = send.write(bytes, limit.min(room), within)?;
         if room < limit && !bytes.is_empty() && !std::mem::replace(&mut send.waits_for_room, true) {
             self.buffered.wait(slot);
@@ -303,14 +303,15 @@ impl Streams {
     pub(crate) fn clear(&mut self, budget: &mut Budget) {
         self.balance(budget);
         for slot in self.table.slots() {
-            if let Some(stream) = self.table.remove(slot) {
-                if let Some(mut recv) = stream.recv {
+            if let Some(stream) = self.table.get_mut(slot) {
+                if let Some(recv) = &mut stream.recv {
                     recv.clear(budget);
                 }
                 if stream.id.initiator() != self.config.side {
                     self.owed += STREAM_COST;
                 }
             }
+            self.table.remove(slot);
         }
         self.limits.remote.iter_mut().for_each(super::limits::RemoteStreams::forget_unseen);
         self.balance(budget);
@@ -332,10 +333,13 @@ impl Streams {
     }
 
     fn end_receiving(&mut self, slot: u32, budget: &mut Budget) {
-        if let Some(mut recv) = self.table.get_mut(slot).and_then(|stream| stream.recv.take()) {
+        if let Some(stream) = self.table.get_mut(slot)
+            && let Some(recv) = &mut stream.recv
+        {
             recv.clear(budget);
-            let id = self.table.get(slot).map(|stream| stream.id);
-            id.into_iter().for_each(|id| self.on_receiver_gone(id));
+            stream.recv = None;
+            let id = stream.id;
+            self.on_receiver_gone(id);
         }
         self.retire(slot);
         self.balance(budget);
@@ -349,8 +353,7 @@ impl Streams {
         if id.initiator() == self.config.side || !self.limits.remote(id.dir()).see(id.index()) {
             return None;
         }
-        let (send, recv) = self.halves(id);
-        let slot = self.table.insert(Stream::new(id, send, recv))?;
+        let slot = self.enter(id)?;
         self.uncharged += STREAM_COST;
         Some(slot)
     }

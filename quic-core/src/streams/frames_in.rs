@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{
     Streams,
     limits::{Arrival, MAX_STREAMS},
-    table::{self, Stream, pending},
+    table::{self, pending},
 };
 use crate::{
     base::Budget,
@@ -235,8 +235,7 @@ impl Streams {
         budget
             .charge(table::STREAM_COST)
             .map_err(|spent| Violation::of_budget(spent, Violation::StreamMemory))?;
-        let (send, recv) = self.halves(id);
-        self.table.insert(Stream::new(id, send, recv)).ok_or_else(|| {
+        self.enter(id).ok_or_else(|| {
             budget.release(table::STREAM_COST);
             Violation::StreamMemory
         })

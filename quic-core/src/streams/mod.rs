@@ -69,6 +69,9 @@ const MAX_CONCURRENT: u64 = 60_000;
 
 /// What a stream of the peer may cost in a layer above that holds what was read of it, beside the bytes.
 pub(crate) const HELD_STREAM_COST: usize = 1024;
+/// Receiving halves of own streams are counted in steps of so many, for the limit of the budget: it need not be reckoned
+/// anew with each request.
+const RECEIVERS: usize = 8;
 
 impl StreamsConfig {
     /// The defaults for this end.
@@ -257,20 +260,10 @@ impl Streams {
         self.table.len()
     }
 
-    /// The halves that a stream of this id has at this end.
-    fn halves(&self, id: StreamId) -> (Option<SendHalf>, Option<RecvHalf>) {
-        let local = id.initiator() == self.config.side;
-        let sends = local || id.dir() == Dir::Bidi;
-        let receives = !local || id.dir() == Dir::Bidi;
-        let limit = initial_send_limit(self.config.side, self.peer.as_ref(), id);
-        let config = &self.config;
-        (
-            sends.then(|| SendHalf::new(limit)),
-            receives.then(|| {
-                let (window, most) = (config.stream_receive_window, config.stream_receive_window_max);
-                RecvHalf::new(window, most, !config.tags_claim)
-            }),
-        )
+    /// Makes an entry for a stream; `None` when the table is full.
+    fn enter(&mut self, id: StreamId) -> Option<u32> {
+        let (config, peer) = (&self.config, self.peer.as_ref());
+        self.table.insert(id, || halves(config, peer, id))
     }
 
     /// Wants a control frame of this stream sent.
@@ -294,7 +287,8 @@ impl Streams {
     pub(crate) fn memory_limit(&self) -> usize {
         let window = usize::try_from(self.receive_window.max()).unwrap_or(usize::MAX);
         let remote: u64 = self.limits.remote.iter().map(limits::RemoteStreams::window).sum();
-        let streams = usize::try_from(remote).unwrap_or(usize::MAX).saturating_add(self.local_receivers);
+        let streams =
+            usize::try_from(remote).unwrap_or(usize::MAX).saturating_add(self.local_receivers + RECEIVERS);
         let each = streams.saturating_mul(table::STREAM_COST + HELD_STREAM_COST);
         cost(window, streams).saturating_add(each).saturating_add(INSERT_RESERVE)
     }
@@ -316,7 +310,7 @@ impl Streams {
     fn on_receiver_gone(&mut self, id: StreamId) {
         let local = id.initiator() == self.config.side;
         self.local_receivers -= usize::from(local);
-        self.limit_changed |= local;
+        self.limit_changed |= local && self.local_receivers.is_multiple_of(RECEIVERS);
     }
 
     /// Gives credit of the connection back.
@@ -340,6 +334,25 @@ impl Streams {
             self.owed += table::STREAM_COST;
         }
     }
+}
+
+/// The halves that a stream of this id has at this end.
+#[inline]
+fn halves(
+    config: &StreamsConfig,
+    peer: Option<&PeerLimits>,
+    id: StreamId,
+) -> (Option<SendHalf>, Option<RecvHalf>) {
+    let local = id.initiator() == config.side;
+    let sends = local || id.dir() == Dir::Bidi;
+    let receives = !local || id.dir() == Dir::Bidi;
+    (
+        sends.then(|| SendHalf::new(initial_send_limit(config.side, peer, id))),
+        receives.then(|| {
+            let (window, most) = (config.stream_receive_window, config.stream_receive_window_max);
+            RecvHalf::new(window, most, !config.tags_claim)
+        }),
+    )
 }
 
 fn initial_send_limit(side: Side, peer: Option<&PeerLimits>, id: StreamId) -> u64 {

@@ -245,7 +245,7 @@ impl RecvHalf {
 
     /// Gives all memory back, before the half is dropped.
     pub(super) fn clear(&mut self, budget: &mut Budget) {
-        self.assembler.clear(budget);
+        self.assembler.end(budget);
     }
 
     fn is_readable(&self) -> bool {

@@ -137,9 +137,13 @@ impl Table {
         if entry.generation == slot >> INDEX_BITS { entry.stream.as_mut() } else { None }
     }
 
-    /// Adds a stream; `None` when the table is full.
-    pub(super) fn insert(&mut self, stream: Stream) -> Option<u32> {
-        let id = stream.id;
+    /// Adds a stream with the halves that `halves` makes; `None` when the table is full.
+    #[inline]
+    pub(super) fn insert(
+        &mut self,
+        id: StreamId,
+        halves: impl FnOnce() -> (Option<SendHalf>, Option<RecvHalf>),
+    ) -> Option<u32> {
         let full = self.entries.len() >= CAPACITY;
         let index = if self.free.len() > RESTING || full {
             self.free.pop_front()?
@@ -148,28 +152,30 @@ impl Table {
             (self.entries.len() - 1) as u32
         };
         let entry = self.entries.get_mut(index as usize)?;
-        entry.stream = Some(stream);
+        let (send, recv) = halves();
+        entry.stream = Some(Stream::new(id, send, recv));
         let slot = index | entry.generation << INDEX_BITS;
         self.by_id.insert(id, slot);
         Some(slot)
     }
 
-    /// Forgets a stream.
-    pub(super) fn remove(&mut self, slot: u32) -> Option<Stream> {
+    /// Forgets a stream, if it is still there.
+    pub(super) fn remove(&mut self, slot: u32) {
         let index = slot & INDEX_MASK;
-        let entry = self.entries.get_mut(index as usize)?;
+        let Some(entry) = self.entries.get_mut(index as usize) else { return };
         if entry.generation != slot >> INDEX_BITS {
-            return None;
+            return;
         }
-        let stream = entry.stream.take()?;
+        let Some(id) = entry.stream.as_ref().map(|stream| stream.id) else { return };
+        // Dropped where it lies: a stream is large, and moving it out costs more than all the rest.
+        entry.stream = None;
         entry.generation = (entry.generation + 1) & GENERATION_MASK;
         self.free.push_back(index);
-        self.by_id.remove(&stream.id);
+        self.by_id.remove(&id);
         self.last = None;
         if self.by_id.is_empty() && self.entries.len() > KEPT {
             self.give_up_memory();
         }
-        Some(stream)
     }
 
     /// After a burst of streams: an idle connection is to be small again.
