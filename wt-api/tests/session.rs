@@ -88,6 +88,68 @@ async fn datagrams_go_both_ways_and_know_their_limit() {
     }
 }
 
+/// Lets the tasks of a runtime go on as far as they can.
+fn turns(runtime: &tokio::runtime::Runtime) {
+    runtime.block_on(async {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+/// Lets both runtimes go on in turns until the task is done.
+fn finish<T>(runtimes: [&tokio::runtime::Runtime; 2], task: tokio::task::JoinHandle<T>) -> T {
+    for _ in 0..10_000 {
+        runtimes.into_iter().for_each(turns);
+        if task.is_finished() {
+            return runtimes[0].block_on(task).unwrap();
+        }
+    }
+    panic!("it takes too long");
+}
+
+/// A runtime with one thread that comes late: the socket holds more than waits for a reader, and while the driver takes it
+/// nobody can read.
+#[test]
+fn who_reads_as_fast_as_it_can_loses_nothing_of_a_burst() {
+    let [one, other] = [(); 2]
+        .map(|()| tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));
+    let both = [&one, &other];
+    let server = std::sync::Arc::new(one.block_on(async { server() }));
+    let options = options(&server);
+    let client = other.block_on(async { WebTransport::new(&url(&server, "/test"), options).unwrap() });
+    let asked = std::sync::Arc::clone(&server);
+    let accepted = finish(
+        both,
+        one.spawn(async move { request(&asked).await.accept(AcceptOptions::new()).await.unwrap() }),
+    );
+    let ready = client.clone();
+    finish(both, other.spawn(async move { ready.ready().await.unwrap() }));
+    let mut readable = accepted.datagrams().readable;
+    let reader = one.spawn(async move {
+        let mut count = 0_u64;
+        while readable.recv().await.is_ok() {
+            count += 1;
+        }
+        count
+    });
+    let datagrams = client.datagrams();
+    datagrams.set_outgoing_max_buffered_datagrams(10_000);
+    for _ in 0..50 {
+        while datagrams.writable.try_send(Bytes::from_static(b"tiny")).is_ok() {}
+        // All that the window lets out leaves before the server has its turn.
+        turns(&other);
+        turns(&one);
+    }
+    let asked = accepted.clone();
+    let stats = finish(both, one.spawn(async move { asked.get_stats().await.unwrap() }));
+    client.close(CloseInfo::default());
+    let count = finish(both, reader);
+    println!("{count} read, {:?}", stats.datagrams);
+    assert!(count > 10_000, "{count}");
+    assert_eq!(stats.datagrams.unwrap().dropped_incoming, 0, "of what came, nothing was pushed out");
+}
+
 #[tokio::test]
 async fn close_carries_code_and_reason_in_both_directions() {
     let server = server();

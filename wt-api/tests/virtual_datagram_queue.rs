@@ -117,3 +117,30 @@ fn a_new_age_holds_for_those_that_wait() {
         assert_eq!(told, taken, "{stats:?} and {} arrived", arrived.len());
     });
 }
+
+#[test]
+fn what_waits_above_follows_as_soon_as_there_is_room_below() {
+    let pair = pair(4);
+    pair.link.change(|link| *link = LinkConfig::new().delay(100 * MILLISECOND));
+    let datagrams = pair.client.datagrams();
+    datagrams.set_outgoing_max_buffered_datagrams(4_000);
+    pair.network.run(async {
+        // More than QUIC queues at once, and less than the first window lets out.
+        for _ in 0..1_000 {
+            datagrams.writable.try_send(Bytes::from_static(b"tiny")).unwrap();
+        }
+        let arrived = arrivals(&pair.network, &pair.server, Duration::from_millis(150)).await;
+        assert_eq!(arrived, 1_000, "all leave at once, and not some with each acknowledgment");
+    });
+}
+
+/// How many datagrams arrive in this time.
+async fn arrivals(network: &Network, session: &WebTransport, for_how_long: Duration) -> usize {
+    let (end, mut readable, mut count) = (network.now() + for_how_long, session.datagrams().readable, 0);
+    while let Some(left) = end.checked_sub(network.now())
+        && let Some(Ok(_)) = network.within(left, readable.recv()).await
+    {
+        count += 1;
+    }
+    count
+}

@@ -1,6 +1,7 @@
 //! Datagrams out of a shard's socket, and what the network says of those that went.
 
 use std::{
+    collections::VecDeque,
     io::{self, IoSliceMut},
     task::{Context, Poll},
 };
@@ -23,6 +24,11 @@ const BLOCK: usize = 256 << 10;
 const RECEIVES: usize = 32;
 /// Bytes after which the connections have their turn, so that their queues, of datagrams above all, hold what came.
 const RECEIVED: usize = 192 << 10;
+/// Datagrams of applications that one poll takes, and the bytes they come in: then the tasks that read them have their turn,
+/// be there only one thread. A quarter of what waits for an application by default, and whatever came meanwhile waits
+/// in the socket: more at once would push out what nobody could have read.
+const DATAGRAMS: u64 = 256;
+const DATAGRAM_BYTES: usize = 128 << 10;
 
 /// Receives into the buffers of the runtime.
 #[derive(Default)]
@@ -30,6 +36,11 @@ pub(super) struct Receiver {
     /// None unless the shard is being polled.
     pub(super) buffers: [BytesMut; BATCH],
     metas: [RecvMeta; BATCH],
+    /// Messages, of one receive call at most, or what is left of them, that came behind the last datagram that was taken.
+    waiting: VecDeque<(RecvMeta, BytesMut)>,
+    /// Datagrams of applications that this poll took.
+    datagrams: u64,
+    datagram_bytes: usize,
 }
 
 impl Receiver {
@@ -44,6 +55,29 @@ impl Receiver {
         }
         let mut slices = self.buffers.each_mut().map(|buffer| IoSliceMut::new(&mut buffer[..MESSAGE]));
         socket.poll_recv(cx, &mut slices, &mut self.metas)
+    }
+
+    /// The message of this place in the batch.
+    fn message(&mut self, position: usize) -> Option<(RecvMeta, BytesMut)> {
+        let (meta, buffer) = (self.metas.get(position)?, self.buffers.get_mut(position)?);
+        Some((*meta, buffer.split_to(meta.len.min(buffer.len()))))
+    }
+
+    /// The shard is polled: applications may have read since.
+    pub(super) fn begin(&mut self) {
+        (self.datagrams, self.datagram_bytes) = (0, 0);
+    }
+
+    /// Applications are to read first.
+    pub(super) fn is_sated(&self) -> bool {
+        self.datagrams >= DATAGRAMS || self.datagram_bytes >= DATAGRAM_BYTES
+    }
+
+    fn count(&mut self, datagrams: u64, bytes: usize) {
+        if datagrams > 0 {
+            self.datagrams += datagrams;
+            self.datagram_bytes += bytes;
+        }
     }
 }
 
@@ -64,16 +98,22 @@ impl Shard {
                 self.on_socket_error(&error, now);
             }
         }
+        while !self.receiver.is_sated()
+            && let Some((meta, message)) = self.receiver.waiting.pop_front()
+        {
+            any = true;
+            self.on_message(&meta, message, now);
+        }
         let mut bytes = 0;
         for _ in 0..RECEIVES {
-            if bytes >= RECEIVED {
+            if bytes >= RECEIVED || self.receiver.is_sated() {
                 break;
             }
             match self.receiver.poll(&*self.socket, cx) {
                 Poll::Ready(Ok(count)) => {
                     any |= count > 0;
                     bytes += self.receiver.metas.iter().take(count).map(|meta| meta.len).sum::<usize>();
-                    (0..count).for_each(|position| self.on_message(position, now));
+                    (0..count).for_each(|position| self.on_received(position, now));
                 }
                 Poll::Ready(Err(error)) => {
                     any = true;
@@ -85,14 +125,18 @@ impl Shard {
         any
     }
 
-    /// One message: a datagram, or several of the same size and origin.
-    fn on_message(&mut self, position: usize, now: Timestamp) {
-        let (Some(meta), Some(buffer)) =
-            (self.receiver.metas.get(position).copied(), self.receiver.buffers.get_mut(position))
-        else {
-            return;
-        };
-        let mut message = buffer.split_to(meta.len.min(buffer.len()));
+    fn on_received(&mut self, position: usize, now: Timestamp) {
+        let Some((meta, message)) = self.receiver.message(position) else { return };
+        if self.receiver.is_sated() {
+            self.receiver.waiting.push_back((meta, message));
+        } else {
+            self.on_message(&meta, message, now);
+        }
+    }
+
+    /// One message: a datagram, or several of the same size and origin. What is left of it once applications are to read
+    /// waits, before all others.
+    fn on_message(&mut self, meta: &RecvMeta, mut message: BytesMut, now: Timestamp) {
         // No answer can go there, and a send that is refused as invalid makes the socket do without what it had not to do
         // with.
         if meta.addr.port() == 0 {
@@ -105,6 +149,9 @@ impl Shard {
             allocation: BLOCK,
         };
         while !message.is_empty() {
+            if self.receiver.is_sated() {
+                return self.receiver.waiting.push_front((*meta, message));
+            }
             let datagram = message.split_to(meta.stride.clamp(1, message.len()));
             self.on_datagram(&origin, datagram, now);
         }
@@ -113,7 +160,13 @@ impl Shard {
     fn on_datagram(&mut self, meta: &DatagramMeta, data: BytesMut, now: Timestamp) {
         match self.endpoint.handle_datagram(now, meta, data) {
             DatagramEvent::Connection(ConnectionHandle(index), data) => {
-                self.enter(index, now, |connection| connection.quic().handle_datagram(now, meta, data));
+                let size = data.len();
+                let datagrams = self.enter(index, now, |connection| {
+                    let before = connection.quic().datagrams_received();
+                    connection.quic().handle_datagram(now, meta, data);
+                    connection.quic().datagrams_received() - before
+                });
+                self.receiver.count(datagrams.unwrap_or(0), size);
                 self.touch(index);
             }
             DatagramEvent::StatelessReset(ConnectionHandle(index)) => {

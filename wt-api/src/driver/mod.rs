@@ -380,10 +380,15 @@ impl Shard {
     /// Some turns; ready when the task is over.
     fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let shard = self;
+        shard.receiver.begin();
         for _ in 0..TURNS {
             let mut active = shard.turn(cx);
             if shard.is_done() {
                 return Poll::Ready(());
+            }
+            // Who reads datagrams does so before more come.
+            if shard.receiver.is_sated() {
+                break;
             }
             let deadline = shard.deadlines.first().map(|(at, _)| *at);
             if let Some(at) = deadline.into_iter().chain(shard.sender.deadline()).min() {

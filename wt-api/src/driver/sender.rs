@@ -205,7 +205,9 @@ impl Shard {
                 if !news.is_none() {
                     self.on_news(index, news, now);
                 }
-                sent
+                // Sending made room for what waits above: that follows at once, and not with the next packet of the peer.
+                let follows = self.enter(index, now, |connection| connection.quic().has_events());
+                if matches!(sent, Sent::All) && follows == Some(true) { Sent::Turn } else { sent }
             }
             Err(panicked) => {
                 self.bury(index, &panicked, now);
