@@ -209,7 +209,7 @@ impl Drive {
     }
 
     fn spurious(&mut self) {
-        let before = self.controller.window();
+        let (before, undone) = (self.controller.window(), self.controller.snapshot().undone);
         let packets = 1 + self.dice.below(4) as u32;
         let back = Duration::from_millis(self.dice.below(200));
         let oldest_lost_at = self.now.saturating_sub(back);
@@ -217,7 +217,8 @@ impl Drive {
         self.controller.on_spurious_loss(self.now, &SpuriousLoss { packets, bytes, oldest_lost_at });
         let after = self.controller.window();
         assert!(after >= before, "seed {}: a loss that was none reduced {before} to {after}", self.seed);
-        if after > before {
+        // Undone, also where the window has outgrown the old one by then: the next loss is news, whenever it was sent.
+        if after > before || self.controller.snapshot().undone > undone {
             self.reduced = None;
         }
     }

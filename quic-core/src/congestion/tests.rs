@@ -244,6 +244,15 @@ proptest! {
     }
 }
 
+/// Losses of a reduction turn out to be none when the window has outgrown the old one already, and stays; then one more
+/// packet of before is lost.
+#[test]
+fn a_loss_behind_an_undone_reduction_is_news() {
+    for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
+        kit::check_loss_based_controller(&algorithm, 3_034_615_599_365_538_287);
+    }
+}
+
 /// One bottleneck with a drop-tail queue, one greedy flow, an acknowledgment for every second packet.
 struct Toy {
     rate: Rate,
