@@ -153,6 +153,9 @@ impl WebTransport {
             None => 0,
         };
         let rank = Rank { group, order: options.send_order };
+        if let Some(stream) = self.shared.claim(dir, rank)? {
+            return Ok(stream);
+        }
         let mut asked = self.shared.ask(dir, rank, options.wait_until_available)?;
         match asked.answer().await {
             Some(result) => result,
@@ -165,8 +168,9 @@ impl WebTransport {
     }
 
     /// Opens a stream that both sides send on (W3C `createBidirectionalStream`). The peer hears of it at once, with the
-    /// first data if that is written right away. Waits for the session and for the peer's credit. Cancel safe: dropped,
-    /// the wish is taken back, and a stream that was opened already is reset.
+    /// first data if that is written right away. Ready at once where the peer's limits permit the stream; else it waits for the
+    /// session, and for the peer's credit. Cancel safe: dropped, the wish is taken back, and a stream that was opened already
+    /// is reset.
     ///
     /// # Errors
     /// The session is closed; or, with `wait_until_available(false)`, [`ErrorCause::QuotaExceeded`].

@@ -111,6 +111,8 @@ fn datagrams_rank_among_streams_and_expire_when_their_turn_does_not_come() {
     let pair = slow(13);
     pair.network.run(async {
         let stream = flood(&pair, options().send_order(5), 1).await;
+        // The flood has begun: the stream alone is there at once.
+        pair.network.sleep(Duration::from_millis(100)).await;
         let datagrams = pair.client.datagrams();
         datagrams.set_outgoing_max_age(Some(Duration::from_millis(300)));
         assert_eq!(datagrams.outgoing_max_age(), Some(Duration::from_millis(300)));

@@ -149,6 +149,13 @@ impl Connection {
         self.streams.stream_limit(initiator, dir)
     }
 
+    /// The ID of the stream that [`Connection::open`] would open next, whether the peer's limit permits that now or not
+    /// (RFC 9000 §2.1: IDs rise by one stream each).
+    #[must_use]
+    pub fn next_stream(&self, dir: Dir) -> StreamId {
+        self.streams.next_stream(dir)
+    }
+
     /// Lets the peer have at least `count` streams of a kind open at once, which MAX_STREAMS tells it. At most 60,000 at once,
     /// and 2^60 over the life of the connection (RFC 9000 §4.6); fewer than before change nothing, for a limit is never
     /// taken back. At first [`TransportConfig`](crate::TransportConfig) says how many.

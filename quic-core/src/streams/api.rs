@@ -299,6 +299,11 @@ impl Streams {
         }
     }
 
+    /// The ID of the stream that `open` would open next.
+    pub(crate) fn next_stream(&self, dir: Dir) -> StreamId {
+        StreamId::new(self.config.side, dir, self.limits.local[dir as usize].opened)
+    }
+
     /// The connection ends: all streams go, nobody sends any more, and the budget gets everything back.
     pub(crate) fn clear(&mut self, budget: &mut Budget) {
         self.balance(budget);

@@ -77,7 +77,10 @@ impl Conn {
     fn on_command(&mut self, key: u32, command: Command, now: Timestamp) {
         let id = self.lives.get(key).and_then(|live| live.id);
         match command {
-            Command::Close(info) => self.close_session(key, info, now),
+            Command::Close(info) => {
+                self.catch_up(now);
+                self.close_session(key, info, now);
+            }
             Command::Export { label, context, length, reply } => {
                 let mut out = vec![0; length];
                 let transport = ConnTransport::new(&mut self.quic, now);
@@ -195,7 +198,11 @@ impl Conn {
     }
 
     /// Whether streams were opened of which the peer does not know yet.
-    pub(super) fn has_unannounced(&self) -> bool {
+    pub(super) fn has_unannounced(&mut self) -> bool {
+        // As a rule, what was written to them has done so already.
+        if !self.sessions.has_unflushed() {
+            self.unannounced.clear();
+        }
         !self.unannounced.is_empty()
     }
 
@@ -211,6 +218,10 @@ impl Conn {
     /// Those who wait for streams get them, in their order, as far as there is credit. Before there is a session all wait;
     /// from then on those are refused who do not want to wait for credit.
     pub(super) fn open_waiting(&mut self, key: u32, dir: Dir, now: Timestamp) {
+        let waits = |live: &Live| live.established && live.shared.has_opens(dir);
+        if !self.lives.get(key).is_some_and(waits) || !self.withdraw_credit(now) {
+            return;
+        }
         for _ in 0..COMMAND_TURN {
             let Some(live) = self.lives.get(key).filter(|live| live.established) else { return };
             let shared = Arc::clone(&live.shared);

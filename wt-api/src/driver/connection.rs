@@ -23,7 +23,7 @@ use crate::{
     client::Race,
     error::{ErrorCause, WebTransportError},
     http3::Head,
-    mailbox::{ConnectionBox, SessionBox, Work},
+    mailbox::{Claimed, ConnectionBox, SessionBox, Work},
     pool::Pooled,
     runtime::{Presence, RuntimeHandle},
     server::ServerShared,
@@ -32,6 +32,8 @@ use crate::{
 
 /// `H3_NO_ERROR` (RFC 9114 §8.1).
 pub(super) const H3_NO_ERROR: u64 = 0x100;
+/// `H3_INTERNAL_ERROR` (RFC 9114 §8.1).
+pub(super) const H3_INTERNAL_ERROR: u64 = 0x102;
 /// The TLS alert of a server that has none of the client's protocols (RFC 7301 §3.2).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
@@ -95,6 +97,9 @@ pub(super) struct Conn {
     pub(super) doubts: VecDeque<Doubt>,
     /// The handshake is complete; for a client: and this connection won the race.
     pub(super) started: bool,
+    /// Streams that handles have and QUIC has not, in the order of their IDs; and where credit for more was shown to end.
+    pub(super) claimed: VecDeque<Claimed>,
+    pub(super) shown: [Option<u64>; 2],
     /// Streams opened since the shard was polled last: whoever asked for them has not run yet, and may write at once.
     pub(super) unannounced: Vec<StreamId>,
     /// Why the connection ended, once it has.
@@ -117,7 +122,8 @@ pub(super) struct Conn {
     pub(super) dirty: bool,
     /// What stands in the shard's set of deadlines.
     pub(super) deadline: Option<Timestamp>,
-    scratch: Vec<Work>,
+    pub(super) scratch: Vec<Work>,
+    pub(super) claims_taken: Vec<Claimed>,
     /// Work that is left for the next turn, or was taken from the boxes for this one.
     pub(super) backlog: VecDeque<Work>,
 }
@@ -180,6 +186,9 @@ impl Conn {
             dirty: false,
             deadline: None,
             scratch: Vec::new(),
+            claims_taken: Vec::new(),
+            claimed: VecDeque::new(),
+            shown: [None; 2],
             backlog: VecDeque::new(),
             unannounced: Vec::new(),
         }
@@ -266,6 +275,7 @@ impl Conn {
             }
         }
         self.deliver_datagrams();
+        self.show_credit();
         self.keep_alive();
         self.report_held();
         self.look_for_errors(now);
@@ -457,8 +467,8 @@ impl Conn {
 
     /// What the application's handles put into the boxes, at most `left` of it, which is counted off.
     fn process_boxes(&mut self, now: Timestamp, left: &mut usize) {
-        self.boxes.take_dirty(&mut self.scratch);
-        self.backlog.extend(self.scratch.drain(..));
+        self.take_news();
+        self.open_claimed(now, left);
         while *left > 0
             && let Some(work) = self.backlog.pop_front()
         {
@@ -505,6 +515,7 @@ impl Conn {
     /// Everybody who waits on this connection hears why it ended.
     pub(super) fn fail_everything(&mut self, cause: &ErrorCause) {
         let error = WebTransportError::session(cause.clone());
+        self.refuse_claims(&error);
         self.end_streams(None, &error);
         for live in self.lives.keys().into_iter().filter_map(|key| self.lives.remove(key)).collect::<Vec<_>>()
         {

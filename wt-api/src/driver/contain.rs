@@ -16,6 +16,7 @@ use quic_core::{ConnectionHandle, Response, base::Timestamp};
 
 use super::{
     Shard,
+    claims::fail,
     connection::{Conn, Role},
 };
 use crate::{
@@ -95,6 +96,9 @@ impl Conn {
         let cause = panicked.cause();
         let error = WebTransportError::session(cause.clone());
         quietly(|| self.tell_end(&cause));
+        for mut claimed in self.take_claims() {
+            quietly(|| fail(&mut claimed, &error));
+        }
         for id in self.stream_ids(None) {
             let Some(stream) = self.streams.remove(&id) else { continue };
             if let Some(sending) = stream.send {

@@ -30,6 +30,9 @@ pub(super) struct Live {
     pub(super) established: bool,
     /// How urgent its client says it is.
     pub(super) urgency: u8,
+    /// Streams that were claimed and are open, or were, and how many handles may claim, by kind.
+    pub(super) claimed: [u64; 2],
+    pub(super) permitted: [u64; 2],
     /// Counted among the server's sessions.
     pub(super) counted: bool,
     pub(super) phase: Phase,
@@ -85,6 +88,8 @@ impl Live {
             id: None,
             established: false,
             urgency: Priority::default().urgency,
+            claimed: [0; 2],
+            permitted: [0; 2],
             counted: false,
             phase: Phase::Open,
             alarm: None,

@@ -5,6 +5,7 @@
 //!
 //! Owns the loop. Must never know what a frame or a stream means.
 
+mod claims;
 mod close;
 mod commands;
 mod connection;

@@ -55,6 +55,16 @@ impl Sending {
         }
     }
 
+    /// The sending half of a stream that ranks so from the first.
+    pub(super) fn ranked(shared: Arc<SendBox>, rank: Rank) -> Self {
+        Self { rank, ..Self::new(shared) }
+    }
+
+    /// How it ranks in its session.
+    pub(super) fn rank(&self) -> Rank {
+        self.rank
+    }
+
     /// The stream is lost with its connection, of which nothing can be learnt any more.
     pub(super) fn fail(self, error: &WebTransportError) {
         let counts = StreamCounts { written: self.shared.counts().written, ..StreamCounts::default() };

@@ -148,10 +148,14 @@ impl Conn {
         joined: bool,
         now: Timestamp,
     ) {
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        let asked = self.sessions.connect(request, &mut self.h3, &mut transport);
         let mut live = Live::new(Arc::clone(shared));
         live.joined = joined;
+        // The request takes the next stream.
+        if !self.withdraw_credit(now) && joined {
+            return live.hand_back();
+        }
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let asked = self.sessions.connect(request, &mut self.h3, &mut transport);
         match asked {
             Ok(request) => {
                 live.request = Some(request);

@@ -9,7 +9,7 @@ use wt_session::{Sessions, StreamError};
 use super::{commands::priority, connection::Conn, live::Lives, sending::Sending};
 use crate::{
     error::{ErrorCause, WebTransportError},
-    mailbox::{NewStream, Rank, RecvBox, RecvEnd, SendBox, SendEnd},
+    mailbox::{NewStream, RecvBox, RecvEnd, SendBox, SendEnd},
 };
 
 /// A stream that the application knows.
@@ -65,15 +65,23 @@ impl Conn {
         let held = held.map(|live| Arc::clone(&live.held));
         let recv = (bidi || !local).then(|| RecvBox::new(id, boxes, held));
         let sending = send.as_ref().map(|shared| Sending::new(Arc::clone(shared)));
-        let urgency = self.lives.get(session).map_or(Priority::default().urgency, |live| live.urgency);
-        let rank = priority(session, urgency, Rank::default());
-        // The first session's streams rank as the connection ranks them anyway, as a rule.
-        if rank != Priority::default() && send.is_some() {
-            self.quic.set_priority(id, rank);
-        }
         let stream = DriverStream { session, send: sending, recv: recv.clone(), delivered: 0 };
-        self.streams.insert(id, stream);
+        self.insert_stream(id, stream);
         NewStream { send, recv }
+    }
+
+    /// Adds a stream whose boxes are made.
+    pub(super) fn insert_stream(&mut self, id: StreamId, stream: DriverStream) {
+        let key = stream.session;
+        if let Some(sending) = &stream.send {
+            let urgency = self.lives.get(key).map_or(Priority::default().urgency, |live| live.urgency);
+            let rank = priority(key, urgency, sending.rank());
+            // The first session's streams rank as the connection ranks them anyway, as a rule.
+            if rank != Priority::default() {
+                self.quic.set_priority(id, rank);
+            }
+        }
+        self.streams.insert(id, stream);
     }
 
     /// Moves what QUIC holds into the box, as far as there is room.
@@ -181,6 +189,7 @@ impl Conn {
 
     /// All streams that are left, of one session or of all, fail.
     pub(super) fn end_streams(&mut self, session: Option<u32>, error: &WebTransportError) {
+        self.fail_claims(session, error);
         for id in self.stream_ids(session) {
             self.end_send(id, SendEnd::Failed(error.clone()));
             let recv = self.streams.get_mut(&id).and_then(|stream| stream.recv.take());

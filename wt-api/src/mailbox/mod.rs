@@ -7,6 +7,7 @@
 //! Owns the boxes and the wake-ups. Must never know QUIC connections or sockets.
 
 mod chunks;
+mod claims;
 mod datagrams;
 mod held;
 mod lingering;
@@ -22,9 +23,11 @@ use std::{
     task::{Context, Waker},
 };
 
-use quic_core::StreamId;
+use quic_core::{Dir, StreamId};
 
 pub(crate) use crate::waiters::{Place, Waited, Waiter, Waiters, lock, wait, wake_all};
+pub(crate) use claims::Claimed;
+use claims::Claims;
 pub(crate) use datagrams::{OutgoingDatagram, Rank};
 pub(crate) use held::Held;
 pub(crate) use lingering::Lingering;
@@ -127,10 +130,17 @@ pub(crate) enum Work {
     Session(u32),
 }
 
+/// What the driver has not looked at.
+#[derive(Debug, Default)]
+struct News {
+    dirty: Vec<Work>,
+    claims: Claims,
+}
+
 /// What all boxes of a connection share: which of them have work, and the way to the driver.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionBox {
-    dirty: Mutex<Vec<Work>>,
+    news: Mutex<News>,
     /// The driver was woken and has not looked yet.
     queued: AtomicBool,
     link: OnceLock<(Arc<dyn WakeDriver>, usize)>,
@@ -156,15 +166,44 @@ impl ConnectionBox {
 
     /// There is work for the driver.
     pub(crate) fn mark(&self, work: Work) {
-        lock(&self.dirty).push(work);
+        lock(&self.news).dirty.push(work);
         self.wake();
     }
 
-    /// The driver's side: from here on, work wakes it again.
-    pub(crate) fn take_dirty(&self, dirty: &mut Vec<Work>) {
+    /// Claims a stream for a session, if there is credit; `make` makes what the driver opens.
+    pub(crate) fn claim(
+        &self,
+        dir: Dir,
+        make: impl FnOnce(StreamId) -> (NewStream, Claimed),
+    ) -> Option<NewStream> {
+        let mut news = lock(&self.news);
+        let id = news.claims.next(dir)?;
+        let (stream, claimed) = make(id);
+        news.claims.claimed.push(claimed);
+        drop(news);
+        self.wake();
+        Some(stream)
+    }
+
+    /// The driver's side: from here on, work wakes it again. What was claimed is to be opened before what was done with it.
+    pub(crate) fn take_news(&self, dirty: &mut Vec<Work>, claimed: &mut Vec<Claimed>) {
         // A read as well as a write: who found the flag set has put in what is taken now.
         self.queued.swap(false, Ordering::AcqRel);
-        std::mem::swap(&mut *lock(&self.dirty), dirty);
+        let mut news = lock(&self.news);
+        std::mem::swap(&mut news.dirty, dirty);
+        std::mem::swap(&mut news.claims.claimed, claimed);
+    }
+
+    /// The driver's side: streams up to index `end` may be claimed. `next`: the first of them, if none could be before.
+    pub(crate) fn show_credit(&self, next: StreamId, end: u64) {
+        lock(&self.news).claims.show(next, end);
+    }
+
+    /// The driver's side: nothing may be claimed any more, until credit is shown again. What was claimed is taken.
+    pub(crate) fn withdraw_credit(&self, claimed: &mut Vec<Claimed>) {
+        let mut news = lock(&self.news);
+        news.claims.withdraw();
+        std::mem::swap(&mut news.claims.claimed, claimed);
     }
 
     /// Received bytes in all the boxes.

@@ -249,10 +249,10 @@ mod tests {
             _ => 0,
         };
         assert_eq!(read(100), 100);
-        connection.take_dirty(&mut dirty);
+        connection.take_news(&mut dirty, &mut Vec::new());
         assert!(dirty.is_empty());
         assert_eq!(read(LIMIT / 2), LIMIT / 2);
-        connection.take_dirty(&mut dirty);
+        connection.take_news(&mut dirty, &mut Vec::new());
         assert_eq!(dirty, [Work::Recv(stream.id())]);
         assert!(stream.room() > 0);
     }
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(stream.room(), 0);
         assert!(stream.poll_chunk(&cx(), &mut Place::default(), 1).is_pending());
         let mut dirty = Vec::new();
-        connection.take_dirty(&mut dirty);
+        connection.take_news(&mut dirty, &mut Vec::new());
         assert_eq!(dirty, [Work::Recv(stream.id())]);
         assert_eq!(stream.room(), RESERVE);
     }

@@ -123,6 +123,12 @@ impl SendBox {
         Arc::new(Self { id, connection, state: Mutex::default() })
     }
 
+    /// The same for a stream of a rank that the driver knows.
+    pub(crate) fn ranked(id: StreamId, connection: Arc<ConnectionBox>, rank: Rank) -> Arc<Self> {
+        let state = State { rank, ..State::default() };
+        Arc::new(Self { id, connection, state: Mutex::new(state) })
+    }
+
     pub(crate) fn id(&self) -> StreamId {
         self.id
     }
@@ -525,7 +531,7 @@ mod tests {
         assert!(stream.poll_write(&cx(), &mut Place::default(), b"b").is_ready());
         stream.finish().unwrap();
         let mut dirty = Vec::new();
-        connection.take_dirty(&mut dirty);
+        connection.take_news(&mut dirty, &mut Vec::new());
         assert_eq!(dirty, [Work::Send(stream.id())]);
         assert!(matches!(stream.poll_write(&cx(), &mut Place::default(), b"c"), Poll::Ready(Err(_))));
         assert!(stream.finish().is_err());

@@ -27,7 +27,7 @@ use crate::{
     session::CloseInfo,
 };
 pub(crate) use opens::Open;
-use opens::Opens;
+use opens::{Opens, Permit};
 
 /// Commands whose room is kept for the next ones.
 const KEPT_COMMANDS: usize = 64;
@@ -178,6 +178,8 @@ struct State {
     wishes: Wishes,
     /// Streams that are wanted: bidirectional, unidirectional.
     opens: [Opens; 2],
+    /// What of the session's own limits is left for streams that handles open by themselves.
+    permit: Permit,
     /// The connection, and the session's key there, once there is one.
     link: Option<(Arc<ConnectionBox>, u32)>,
     /// The driver knows that there is work.

@@ -53,6 +53,33 @@ impl Sessions {
         Ok(Some(stream))
     }
 
+    /// Opens a stream and gives it up at once, for no session: its ID was promised to somebody for whom there is none any
+    /// more, and later ones must not wait for it. `None`: the transport opens none now.
+    ///
+    /// The peer learns of a stream without data that was reset, and asks nobody whose it is.
+    pub fn pass_over<T: Transport>(&mut self, dir: Dir, t: &mut T) -> Option<StreamId> {
+        let stream = t.open(dir)?;
+        t.set_tag(stream, TAG);
+        let _ = t.reset(stream, WT_SESSION_GONE, 0);
+        if dir == Dir::Bidi {
+            let _ = t.stop_sending(stream, WT_SESSION_GONE);
+        }
+        Some(stream)
+    }
+
+    /// Streams that the session's own limit lets this end open now (§5.3); `None`: there is no session flow control.
+    #[must_use]
+    pub fn streams_left(&self, session: SessionId, dir: Dir) -> Option<u64> {
+        let flow = self.sessions.get(&session)?.flow.as_ref()?;
+        Some(flow.send.left(Limited::Streams(dir)))
+    }
+
+    /// Whether the transport has not taken the whole preface of some stream.
+    #[must_use]
+    pub fn has_unflushed(&self) -> bool {
+        self.unflushed > 0
+    }
+
     /// Reads the next bytes, at most `max`. The end and a reset are told once, then the stream's reading side is gone.
     pub fn read<T: Transport>(
         &mut self,

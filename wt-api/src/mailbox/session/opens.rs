@@ -1,13 +1,17 @@
-//! The streams that the application wants. They stay in the session's box until there is credit for them, so that whoever
-//! gives up takes the wish back, and a session that changes its connection takes its wishes along.
+//! The streams that the application wants. Where the peer's limits permit one, the handle has it at once: see
+//! [`SessionBox::claim`]. The others stay in the session's box until there is credit for them, so that whoever gives up
+//! takes the wish back, and a session that changes its connection takes its wishes along.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use quic_core::Dir;
 use tokio::sync::oneshot;
 
 use super::{
-    super::{Rank, lock},
+    super::{Claimed, Held, Rank, RecvBox, SendBox, lock},
     NewStream, SessionBox, State, wake,
 };
 use crate::error::{ErrorCause, WebTransportError};
@@ -23,32 +27,70 @@ pub(crate) struct Open {
     pub(crate) reply: oneshot::Sender<Reply>,
 }
 
-/// Streams of a kind that are wanted, first asked first opened.
+/// Streams of a kind that are wanted, first asked first opened. One alone costs no allocation.
 #[derive(Debug, Default)]
 pub(super) struct Opens {
     next: u64,
-    wanted: BTreeMap<u64, Open>,
+    one: Option<(u64, Open)>,
+    more: BTreeMap<u64, Open>,
     /// Those among them that do not wait for credit.
     hasty: BTreeSet<u64>,
 }
 
 impl Opens {
-    fn remove(&mut self, ticket: u64) -> Option<Open> {
-        self.hasty.remove(&ticket);
-        self.wanted.remove(&ticket)
+    fn is_empty(&self) -> bool {
+        self.one.is_none() && self.more.is_empty()
     }
 
-    fn insert(&mut self, ticket: u64, open: Open) -> Option<Open> {
+    fn remove(&mut self, ticket: u64) -> Option<Open> {
+        self.hasty.remove(&ticket);
+        match self.one.take_if(|(at, _)| *at == ticket) {
+            Some((_, open)) => Some(open),
+            None => self.more.remove(&ticket),
+        }
+    }
+
+    fn pop_first(&mut self) -> Option<(u64, Open)> {
+        let more = self.more.first_key_value().map(|(ticket, _)| *ticket);
+        let is_first = |(at, _): &mut (u64, Open)| more.is_none_or(|ticket| *at < ticket);
+        let first = self.one.take_if(is_first).or_else(|| self.more.pop_first())?;
+        self.hasty.remove(&first.0);
+        Some(first)
+    }
+
+    fn insert(&mut self, ticket: u64, open: Open) {
         if !open.wait {
             self.hasty.insert(ticket);
         }
-        self.wanted.insert(ticket, open)
+        if self.is_empty() {
+            self.one = Some((ticket, open));
+        } else {
+            self.more.insert(ticket, open);
+        }
     }
 
-    fn take(&mut self) -> BTreeMap<u64, Open> {
-        self.hasty.clear();
-        std::mem::take(&mut self.wanted)
+    /// Takes those that do not wait for credit.
+    fn take_hasty(&mut self) -> Vec<Open> {
+        let hasty = std::mem::take(&mut self.hasty);
+        hasty.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
     }
+
+    fn take(&mut self) -> impl Iterator<Item = Open> + use<> {
+        self.hasty.clear();
+        let one = self.one.take().map(|(_, open)| open);
+        one.into_iter().chain(std::mem::take(&mut self.more).into_values())
+    }
+}
+
+/// What of the session's own limits its handles may use without the driver.
+#[derive(Debug, Default)]
+pub(super) struct Permit {
+    /// Streams that handles may have opened by themselves over the session's life, by kind; 0 before it is established.
+    most: [u64; 2],
+    /// What boxes of a session with flow control count what they hold by.
+    held: Option<Arc<Held>>,
+    /// How many they have.
+    claimed: [u64; 2],
 }
 
 /// A stream that was asked for: dropped, it is not wanted any more, and goes back if it was opened already.
@@ -80,6 +122,38 @@ impl Drop for Asked<'_> {
 }
 
 impl SessionBox {
+    /// Opens a stream at once, if the limits of session and connection are known to permit it, and nobody waits for one: the
+    /// driver is told, and need not answer.
+    pub(crate) fn claim(
+        self: &Arc<Self>,
+        dir: Dir,
+        rank: Rank,
+    ) -> Result<Option<NewStream>, WebTransportError> {
+        let at = dir as usize;
+        let mut state = lock(&self.state);
+        state.check()?;
+        let State { opens, permit, link, .. } = &mut *state;
+        if permit.claimed[at] >= permit.most[at] || !opens[at].is_empty() {
+            return Ok(None);
+        }
+        let Some((connection, key)) = link.clone() else { return Ok(None) };
+        permit.claimed[at] += 1;
+        let held = permit.held.clone();
+        drop(state);
+        let stream = connection.claim(dir, |id| {
+            let send = SendBox::ranked(id, Arc::clone(&connection), rank);
+            let recv = (dir == Dir::Bidi).then(|| RecvBox::new(id, Arc::clone(&connection), held));
+            let boxes = (Some(send), recv);
+            let (send, recv) = boxes.clone();
+            let claimed = Claimed { id, session: Arc::clone(self), key, rank, send, recv, late: false };
+            (NewStream { send: boxes.0, recv: boxes.1 }, claimed)
+        });
+        if stream.is_none() {
+            lock(&self.state).permit.claimed[at] -= 1;
+        }
+        Ok(stream)
+    }
+
     /// Asks for a stream.
     pub(crate) fn ask(&self, dir: Dir, rank: Rank, wait: bool) -> Result<Asked<'_>, WebTransportError> {
         let (sender, reply) = oneshot::channel();
@@ -100,20 +174,32 @@ impl SessionBox {
     /// Takes the one that was asked for first.
     pub(crate) fn take_open(&self, dir: Dir) -> Option<(u64, Open)> {
         let mut state = lock(&self.state);
-        let opens = &mut state.opens[dir as usize];
-        let (ticket, open) = opens.wanted.pop_first()?;
-        opens.hasty.remove(&ticket);
-        Some((ticket, open))
+        state.opens[dir as usize].pop_first()
+    }
+
+    /// Whether anybody waits for a stream.
+    pub(crate) fn has_opens(&self, dir: Dir) -> bool {
+        !lock(&self.state).opens[dir as usize].is_empty()
+    }
+
+    /// Handles may open so many streams by themselves, over the session's life.
+    pub(crate) fn permit(&self, most: [u64; 2], held: Option<&Arc<Held>>) {
+        let mut state = lock(&self.state);
+        state.permit.most = most;
+        state.permit.held = held.cloned();
     }
 
     /// There is no credit for it: it waits on, with those behind it, and who does not want to wait is refused.
     pub(crate) fn put_back(&self, dir: Dir, ticket: u64, open: Open) {
         let mut state = lock(&self.state);
-        let State { opens, .. } = &mut *state;
-        let opens = &mut opens[dir as usize];
-        let gone = if open.reply.is_closed() { Some(open) } else { opens.insert(ticket, open) };
-        let hasty = std::mem::take(&mut opens.hasty);
-        let refused: Vec<Open> = hasty.iter().filter_map(|ticket| opens.wanted.remove(ticket)).collect();
+        let opens = &mut state.opens[dir as usize];
+        let gone = if open.reply.is_closed() {
+            Some(open)
+        } else {
+            opens.insert(ticket, open);
+            None
+        };
+        let refused = opens.take_hasty();
         drop((state, gone));
         refuse(refused, &WebTransportError::session(ErrorCause::QuotaExceeded));
     }
@@ -121,7 +207,7 @@ impl SessionBox {
     /// No stream is opened any more: those who wait for one hear it.
     pub(crate) fn refuse_opens(&self, error: &WebTransportError) {
         let opens = lock(&self.state).opens.each_mut().map(Opens::take);
-        refuse(opens.into_iter().flat_map(BTreeMap::into_values), error);
+        refuse(opens.into_iter().flatten(), error);
     }
 }
 

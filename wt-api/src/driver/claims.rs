@@ -1,0 +1,186 @@
+//! Streams that handles have opened by themselves: see `mailbox/claims.rs`.
+//!
+//! QUIC opens them in the order of their IDs, before it opens any other. Where somebody waits for a stream, or a request
+//! wants one, the credit is withdrawn first, what was claimed by then is opened, and the others have their turn; then the
+//! rest of the credit is shown again.
+
+use h3_core::transport::ConnTransport;
+use quic_core::{Dir, base::Timestamp};
+
+use super::{
+    connection::{Conn, H3_INTERNAL_ERROR},
+    live::{Live, Phase},
+    sending::Sending,
+    streams::DriverStream,
+};
+use crate::{
+    error::{ErrorCause, WebTransportError},
+    mailbox::{Claimed, RecvEnd, SendEnd, StreamCounts, Work},
+};
+
+impl Conn {
+    /// Takes what the handles have put into the boxes since it was looked at last.
+    pub(super) fn take_news(&mut self) {
+        self.boxes.take_news(&mut self.scratch, &mut self.claims_taken);
+        self.backlog.extend(self.scratch.drain(..));
+        self.claimed.extend(self.claims_taken.drain(..));
+    }
+
+    /// Opens what was claimed, at most `left` streams, which are counted off.
+    pub(super) fn open_claimed(&mut self, now: Timestamp, left: &mut usize) {
+        let held_up = self.claimed.front().is_some_and(|claimed| claimed.late);
+        while *left > 0 && !self.claimed.is_empty() && self.open_first(now) {
+            *left -= 1;
+        }
+        // What is written to them meanwhile waits in their boxes.
+        self.claimed.iter_mut().for_each(|claimed| claimed.late = true);
+        if held_up && self.claimed.is_empty() {
+            let waiting =
+                |live: &Live| [Dir::Bidi, Dir::Uni].into_iter().any(|dir| live.shared.has_opens(dir));
+            let keys = self.lives.entries_mut().filter(|(_, live)| waiting(live)).map(|(key, _)| key);
+            self.backlog.extend(keys.map(Work::Session));
+        }
+    }
+
+    /// Opens the first of them, or passes it over if its session is gone. False: QUIC has no room for it now.
+    fn open_first(&mut self, now: Timestamp) -> bool {
+        let Some(claimed) = self.claimed.front_mut() else { return false };
+        let (id, key) = (claimed.id, claimed.key);
+        let open = |live: &&mut Live| live.established && matches!(live.phase, Phase::Open);
+        let live = self.lives.get_mut(key).filter(open).filter(|_| claimed.send.is_some());
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let opened = match live.and_then(|live| Some((live.id?, live))) {
+            None => None,
+            Some((session, live)) => match self.sessions.open(session, id.dir(), &mut transport) {
+                Ok(None) => return false,
+                Ok(Some(stream)) => {
+                    live.claimed[id.dir() as usize] += 1;
+                    Some(stream)
+                }
+                Err(_) => None,
+            },
+        };
+        let Some(stream) = opened else {
+            let error = claimed.session.check_open().err();
+            fail(claimed, &error.unwrap_or_else(|| WebTransportError::session(ErrorCause::SessionClosed)));
+            let passed = self.sessions.pass_over(id.dir(), &mut transport).is_some();
+            if passed {
+                self.claimed.pop_front();
+            }
+            return passed;
+        };
+        if stream != id {
+            // Somebody opened a stream whose ID an application has. Nothing that it does with it can be right.
+            tracing::error!(%stream, %id, "streams were opened out of their order");
+            self.quic.close(now, H3_INTERNAL_ERROR, b"");
+            return false;
+        }
+        let Some(claimed) = self.claimed.pop_front() else { return false };
+        let sending = claimed.send.map(|shared| Sending::ranked(shared, claimed.rank));
+        self.insert_stream(
+            id,
+            DriverStream { session: key, send: sending, recv: claimed.recv, delivered: 0 },
+        );
+        // The peer hears of the stream though nothing may ever be written.
+        self.unannounced.push(id);
+        if claimed.late {
+            self.pump_send(id, now);
+            self.pump_recv(id, now);
+        }
+        true
+    }
+
+    /// From here on nothing is claimed, and what was is open. False: QUIC has no room for some of it.
+    pub(super) fn withdraw_credit(&mut self, now: Timestamp) -> bool {
+        self.shown = [None; 2];
+        self.boxes.withdraw_credit(&mut self.claims_taken);
+        self.claimed.extend(self.claims_taken.drain(..));
+        self.open_claimed(now, &mut { usize::MAX });
+        self.claimed.is_empty()
+    }
+
+    /// The connection is over: no stream is claimed any more, and those that were fail.
+    pub(super) fn refuse_claims(&mut self, error: &WebTransportError) {
+        // Kept until all have heard it: wakers may panic.
+        self.claimed = self.take_claims();
+        self.fail_claims(None, error);
+        self.claimed.clear();
+    }
+
+    /// No stream is claimed any more; those that were.
+    pub(super) fn take_claims(&mut self) -> std::collections::VecDeque<Claimed> {
+        self.shown = [None; 2];
+        self.boxes.withdraw_credit(&mut self.claims_taken);
+        self.claimed.extend(self.claims_taken.drain(..));
+        std::mem::take(&mut self.claimed)
+    }
+
+    /// Those of one session, or of all, fail. Their IDs are still to be passed over.
+    pub(super) fn fail_claims(&mut self, session: Option<u32>, error: &WebTransportError) {
+        let of_session = |claimed: &&mut Claimed| session.is_none_or(|key| claimed.key == key);
+        self.claimed.iter_mut().filter(of_session).for_each(|claimed| fail(claimed, error));
+    }
+
+    /// Shows the handles what the peer's limits permit now. What is left for others to be done comes first.
+    pub(super) fn show_credit(&mut self) {
+        if !self.claimed.is_empty() || !self.backlog.is_empty() || self.quic.is_closed() {
+            return;
+        }
+        // Before the connection's: a session whose own credit was used up must not claim for what it had.
+        self.permit_sessions();
+        let asking = |live: &Live| live.request.is_some() && live.id.is_none();
+        // A request that waits for its stream opens one at any time.
+        let asks = !self.is_server() && self.lives.iter().any(asking);
+        for dir in [Dir::Bidi, Dir::Uni] {
+            let end = self.quic.stream_limit(self.quic.side(), dir);
+            let shown = &mut self.shown[dir as usize];
+            if *shown != Some(end) && !(asks && dir == Dir::Bidi) {
+                *shown = Some(end);
+                self.boxes.show_credit(self.quic.next_stream(dir), end);
+            }
+        }
+    }
+
+    /// The same of the sessions' own limits.
+    fn permit_sessions(&mut self) {
+        let flow = self.sessions.flow_control();
+        let open = |live: &&mut Live| live.established && matches!(live.phase, Phase::Open);
+        for live in self.lives.iter_mut().filter(open) {
+            let Some(id) = live.id.filter(|_| flow || live.permitted == [0; 2]) else { continue };
+            let most = [Dir::Bidi, Dir::Uni].map(|dir| {
+                let left = self.sessions.streams_left(id, dir).unwrap_or(u64::MAX);
+                live.claimed[dir as usize].saturating_add(left)
+            });
+            if live.permitted != most {
+                live.permitted = most;
+                live.shared.permit(most, flow.then_some(&live.held));
+            }
+        }
+    }
+
+    /// The application closes a session: what it did before is done first, so that what it has finished counts.
+    pub(super) fn catch_up(&mut self, now: Timestamp) {
+        self.take_news();
+        self.open_claimed(now, &mut { usize::MAX });
+        let (sends, rest) = std::mem::take(&mut self.backlog)
+            .into_iter()
+            .partition::<std::collections::VecDeque<_>, _>(|work| matches!(work, Work::Send(_)));
+        self.backlog = rest;
+        for work in sends {
+            if let Work::Send(id) = work {
+                self.pump_send(id, now);
+            }
+        }
+    }
+}
+
+/// There will be no such stream.
+pub(super) fn fail(claimed: &mut Claimed, error: &WebTransportError) {
+    if let Some(send) = claimed.send.take() {
+        let counts = StreamCounts { written: send.counts().written, ..StreamCounts::default() };
+        send.end(SendEnd::Failed(error.clone()), counts);
+    }
+    if let Some(recv) = claimed.recv.take() {
+        recv.deliver(&mut Vec::new(), Some(RecvEnd::Failed(error.clone())), false);
+    }
+}

@@ -1,0 +1,280 @@
+//! Streams that an application opens: it has them at once where the peer's limits permit them, and nobody's are lost, skipped
+//! or kept from others.
+
+mod virtual_common;
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use virtual_common::{echo, options, pattern, seconds, serve, session};
+use wt_api::{
+    AcceptOptions, BidirectionalStream, CloseInfo, SendStream, SendStreamOptions, Server, TransportConfig,
+    WebTransport, WebTransportError, WebTransportOptions,
+    testing::{self, Host, LinkConfig, MILLISECOND, Network, Pair},
+};
+
+/// Polls once and gives up.
+fn now<T>(work: impl Future<Output = Result<T, WebTransportError>>) -> Option<T> {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => Some(result.expect("the session is open")),
+        Poll::Pending => None,
+    }
+}
+
+fn bidi(session: &WebTransport) -> Option<BidirectionalStream> {
+    now(session.create_bidirectional_stream(SendStreamOptions::new()))
+}
+
+fn uni(session: &WebTransport) -> Option<SendStream> {
+    now(session.create_unidirectional_stream(SendStreamOptions::new()))
+}
+
+#[test]
+fn streams_that_the_limits_permit_are_there_at_once() {
+    let Pair { network, client, server, .. } = testing::pair(1);
+    network.run(async {
+        network.sleep(seconds(1)).await;
+        for (from, to) in [(&client, &server), (&server, &client)] {
+            let (mut ids, mut unis) = (Vec::new(), Vec::new());
+            for round in 0..20_u8 {
+                // Of two kinds, some of them ranked, some without data.
+                let group = from.create_send_group().unwrap();
+                let ranked = SendStreamOptions::new().send_group(&group).send_order(3);
+                let mut one = now(from.create_unidirectional_stream(ranked)).expect("there is credit");
+                assert_eq!(one.send_order(), 3);
+                assert!(one.send_group().is_some());
+                let two = bidi(from).expect("there is credit");
+                unis.push(one.id());
+                ids.push(two.writable.id());
+                one.write_all(&[round]).await.unwrap();
+                one.finish().unwrap();
+                let mut came = to.incoming_unidirectional_streams().next().await.unwrap().unwrap();
+                assert_eq!(came.read_to_end(9).await.unwrap(), [round][..]);
+                let came = to.incoming_bidirectional_streams().next().await.unwrap().unwrap();
+                drop((came, two));
+            }
+            for ids in [ids, unis] {
+                assert!(ids.windows(2).all(|pair| pair[1] == pair[0] + 4), "none is skipped: {ids:?}");
+            }
+        }
+    });
+}
+
+/// A server that permits five streams of a kind.
+fn five(seed: u64) -> (Network, Host, Arc<Server>, Host, WebTransportOptions) {
+    let network = Network::new(seed);
+    let (host, client) = (network.host("server"), network.host("client"));
+    network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND));
+    let transport = TransportConfig { max_streams_bidi: 6, ..TransportConfig::default() };
+    let (server, hash) = serve(&network, &host, transport);
+    (network, host, server, client, options(hash))
+}
+
+#[test]
+fn an_answer_on_its_way_to_one_who_left_gives_the_stream_back() {
+    let (network, host, server, client, options) = five(2);
+    network.run(async {
+        let (client, server) = session(&server, &client, options).await;
+        network.sleep(seconds(1)).await;
+        drop(host.spawn(echo(host.clone(), server)));
+        let mut held = Vec::new();
+        for _ in 0..12 {
+            network.sleep(seconds(1)).await;
+            held.extend(std::iter::from_fn(|| bidi(&client)));
+            assert_eq!(held.len(), 5);
+            let mut wanted = pin!(client.create_bidirectional_stream(SendStreamOptions::new()));
+            assert!(wanted.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(held.pop());
+            network.sleep(seconds(1)).await;
+        }
+        let last = client.create_bidirectional_stream(SendStreamOptions::new());
+        network.within(seconds(5), last).await.expect("all credit is there again").unwrap();
+    });
+}
+
+/// Who waits has its turn before those who came later, though these need not wait.
+#[test]
+fn nobody_overtakes_those_who_wait() {
+    let (network, _host, server, client, options) = five(3);
+    network.run(async {
+        let (client, server) = session(&server, &client, options).await;
+        network.sleep(seconds(1)).await;
+        let mut held: Vec<_> = std::iter::from_fn(|| bidi(&client)).collect();
+        let mut first = pin!(client.create_bidirectional_stream(SendStreamOptions::new()));
+        assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        held.clear();
+        for _ in 0..5 {
+            drop(server.incoming_bidirectional_streams().next().await);
+        }
+        let mut second = None;
+        let first = loop {
+            match first.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(stream) => break stream.unwrap(),
+                Poll::Pending => second = second.or_else(|| bidi(&client)),
+            }
+            network.sleep(Duration::from_millis(1)).await;
+        };
+        let second = second.or_else(|| bidi(&client)).expect("there is credit again");
+        assert!(first.writable.id() < second.writable.id());
+    });
+}
+
+fn pooled() -> WebTransportOptions {
+    WebTransportOptions::new().dangerous().no_certificate_verification().allow_pooling(true)
+}
+
+#[test]
+fn sessions_of_a_connection_claim_from_one_credit() {
+    for seed in 0..4 {
+        let network = Network::new(seed);
+        let (host, client) = (network.host("server"), network.host("client"));
+        network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND));
+        let transport = TransportConfig { max_streams_bidi: 12, ..TransportConfig::default() };
+        let (server, _) = serve(&network, &host, transport);
+        network.run(async {
+            let (one, one_there) = session(&server, &client, pooled()).await;
+            let (two, two_there) = session(&server, &client, pooled()).await;
+            network.sleep(seconds(1)).await;
+            let mut ids = Vec::new();
+            let mut of_one = vec![bidi(&one).unwrap()];
+            let mut of_two = vec![bidi(&two).unwrap()];
+            // A third session asks for the next stream, between those that were claimed and are not open.
+            let third = client.enter(|| WebTransport::new("https://server/", pooled()).unwrap());
+            of_one.extend(bidi(&one));
+            of_one.extend(bidi(&one));
+            let request = server.accept().await.unwrap();
+            let three_there = request.accept(AcceptOptions::new()).await.unwrap();
+            third.ready().await.unwrap();
+            network.sleep(seconds(1)).await;
+            while let Some(stream) = bidi(&one) {
+                of_one.push(stream);
+                of_two.extend(bidi(&two));
+            }
+            ids.extend(of_one.iter().chain(&of_two).map(|stream| stream.writable.id()));
+            ids.sort_unstable();
+            let count = ids.len();
+            ids.dedup();
+            assert_eq!(ids.len(), count, "an ID has one owner");
+            // Whoever has some gives them up: the other one gets theirs, of its own and of the first.
+            drop(of_one);
+            drop(of_two);
+            for stream in [&one_there, &two_there, &three_there] {
+                while let Some(came) =
+                    network.within(seconds(1), stream.incoming_bidirectional_streams().next()).await
+                {
+                    drop(came);
+                }
+            }
+            for session in [&one, &two, &third] {
+                let stream = session.create_bidirectional_stream(SendStreamOptions::new());
+                network.within(seconds(5), stream).await.expect("the credit is everyone's").unwrap();
+            }
+        });
+    }
+}
+
+/// Opens a stream when it is woken, in the middle of whatever the driver does.
+struct Opener {
+    session: WebTransport,
+    opened: Mutex<Vec<SendStream>>,
+}
+
+impl Wake for Opener {
+    fn wake(self: Arc<Self>) {
+        if let Some(stream) = uni(&self.session) {
+            self.opened.lock().unwrap().push(stream);
+        }
+    }
+}
+
+/// What was claimed for a session that ends at that moment takes its ID with it, and no other session of the connection
+/// waits for that.
+#[test]
+fn streams_of_a_session_that_ends_are_passed_over() {
+    for seed in 0..4 {
+        let network = Network::new(seed);
+        let (host, client) = (network.host("server"), network.host("client"));
+        network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND));
+        let (server, _) = serve(&network, &host, TransportConfig::default());
+        network.run(async {
+            let (one, one_there) = session(&server, &client, pooled()).await;
+            let (two, two_there) = session(&server, &client, pooled()).await;
+            network.sleep(seconds(1)).await;
+            let mut early = uni(&one).expect("there is credit");
+            let opener = Arc::new(Opener { session: one.clone(), opened: Mutex::default() });
+            let mut ends = pin!(early.finished());
+            assert!(ends.as_mut().poll(&mut Context::from_waker(&Arc::clone(&opener).into())).is_pending());
+            one_there.close(CloseInfo::default());
+            one.closed().await.unwrap();
+            let mut streams = std::mem::take(&mut *opener.opened.lock().unwrap());
+            assert_eq!(streams.len(), 1, "streams end before their session does");
+            for stream in &mut streams {
+                let ended = network.within(seconds(5), stream.finished()).await;
+                assert!(ended.expect("a stream of a closed session ends").is_err());
+            }
+            let mut stream = uni(&two).expect("there is credit");
+            assert!(stream.id() > streams[0].id());
+            stream.write_all(b"on").await.unwrap();
+            stream.finish().unwrap();
+            let came = two_there.incoming_unidirectional_streams();
+            let came = network.within(seconds(5), async move { { came }.next().await }).await;
+            let mut came = came.expect("it is heard of").unwrap().unwrap();
+            assert_eq!(came.read_to_end(9).await.unwrap(), "on");
+        });
+    }
+}
+
+/// An application that opens, writes, finishes and closes in one go: all of it came before the close, though the driver
+/// was told to look at the session before.
+#[test]
+fn what_was_finished_before_a_close_arrives() {
+    for seed in 0..4 {
+        let Pair { network, client, server, .. } = testing::pair(seed);
+        network.run(async {
+            network.sleep(seconds(1)).await;
+            let mut old = uni(&client).expect("there is credit");
+            old.write_all(b"first ").await.unwrap();
+            network.sleep(seconds(1)).await;
+            // From here on the driver has not run.
+            client.datagrams().writable.send("look".into()).await.unwrap();
+            old.write_all(b"old").await.unwrap();
+            old.finish().unwrap();
+            let data = pattern(seed, 9_000);
+            let mut new = uni(&client).expect("there is credit");
+            new.write_all(&data).await.unwrap();
+            new.finish().unwrap();
+            client.close(CloseInfo { close_code: 7, reason: "all said".to_owned() });
+            let mut incoming = server.incoming_unidirectional_streams();
+            let mut came = Vec::new();
+            while let Some(Ok(mut stream)) = incoming.next().await {
+                came.push(stream.read_to_end(10_000).await.expect("it was finished before"));
+            }
+            assert_eq!(came, ["first old".into(), data]);
+            assert_eq!(server.closed().await.unwrap().close_code, 7);
+        });
+    }
+}
+
+#[test]
+fn streams_that_were_claimed_fail_with_their_connection() {
+    let Pair { network, client, server, link, .. } = testing::pair(9);
+    network.run(async {
+        network.sleep(seconds(1)).await;
+        link.change(|config| *config = config.clone().bernoulli(1.0));
+        drop(server);
+        let mut streams: Vec<_> = (0..3).map(|_| uni(&client).expect("there is credit")).collect();
+        for stream in &mut streams {
+            stream.write_all(b"nobody").await.unwrap();
+        }
+        assert!(client.closed().await.is_err());
+        for stream in &mut streams {
+            assert!(stream.finished().await.is_err());
+        }
+        assert!(client.create_unidirectional_stream(SendStreamOptions::new()).await.is_err());
+    });
+}
