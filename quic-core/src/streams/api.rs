@@ -182,14 +182,15 @@ impl Streams {
         Ok(())
     }
 
-    /// Resets the stream with an application code. Data below `reliable_size` still arrives, if the peer knows
-    /// `RESET_STREAM_AT`; else the reset is a plain one, and counted. A second reset can lower the reliable size.
+    /// Resets the stream with an application code. Data below `reliable_size` still arrives: with `RESET_STREAM_AT`, or, for a
+    /// peer that does not know that, by a plain reset that waits until this data is acknowledged, and is counted. A second
+    /// reset can lower the reliable size.
     pub(crate) fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError> {
         let slot = self.slot_to_send(id)?;
         let supported = self.peer.is_some_and(|peer| peer.reset_stream_at);
         let send = self.send_half(slot)?;
         let (first, before) = (send.reset_state().is_none(), send.buffer.unacked());
-        let frame = send.reset(code, if supported { reliable_size } else { 0 })?;
+        let frame = send.reset(code, reliable_size, !supported)?;
         let dropped = before - send.buffer.unacked();
         self.buffered.remove(dropped);
         if first && reliable_size > 0 && !supported {

@@ -149,7 +149,7 @@ impl Streams {
             let reset = stream.send.as_ref().and_then(SendHalf::reset_to_send);
             if let Some(reset) = reset {
                 let (code, final_size, reliable_size) = (reset.code, reset.final_size, reset.reliable_size);
-                let frame = if reliable_size == 0 {
+                let frame = if reliable_size == 0 || reset.plain {
                     Frame::ResetStream { id, code, final_size }
                 } else {
                     Frame::ResetStreamAt { id, code, final_size, reliable_size }
@@ -161,7 +161,7 @@ impl Streams {
                     send.on_reset_sent();
                 }
             }
-            // If it has to wait for data, sending the data asks again.
+            // If it has to wait for data, sending the data asks again, or its acknowledgment.
             stream.pending &= !pending::RESET;
         }
         if stream.may_send(pending::STOP) {
@@ -328,11 +328,15 @@ impl Streams {
             let before = send.acked();
             let (had_lost, held) = (send.buffer.has_lost(), send.buffer.unacked());
             send.on_acked(offset, length, fin);
+            let released = send.is_reset_released();
             self.buffered.remove(held - send.buffer.unacked());
             self.counters.bytes_acked += send.acked() - before;
             if had_lost || fin {
                 // What was to be sent again may have arrived after all.
                 self.activate(slot);
+            }
+            if released {
+                self.want(slot, pending::RESET);
             }
             self.after_sending(slot, out);
         } else {

@@ -33,8 +33,10 @@ pub(crate) struct SendStats {
 pub(super) struct Reset {
     pub(super) code: u64,
     pub(super) final_size: u64,
-    /// 0 for a plain `RESET_STREAM`.
+    /// What is still to arrive; 0: nothing.
     pub(super) reliable_size: u64,
+    /// The peer does not know `RESET_STREAM_AT`: the frame is a `RESET_STREAM`, and waits until what is to arrive has.
+    pub(super) plain: bool,
     /// What had been written when the stream was reset.
     written: u64,
     /// What had been sent when the stream was reset, or when a later reset cut more off; the final size is never below.
@@ -191,12 +193,12 @@ impl SendHalf {
     }
 
     /// Resets the stream, or lowers the reliable size of a reset under way (which keeps its code and its final
-    /// size, reliable-stream-reset §5.2). True if a frame is to be sent.
-    pub(super) fn reset(&mut self, code: u64, reliable_size: u64) -> Result<bool, WriteError> {
+    /// size, reliable-stream-reset §5.2). `plain`: the peer does not know `RESET_STREAM_AT`. True if a frame is to be sent.
+    pub(super) fn reset(&mut self, code: u64, reliable_size: u64, plain: bool) -> Result<bool, WriteError> {
         if let Some(code) = self.stopped {
             return Err(WriteError::Stopped(code));
         }
-        Ok(self.start_reset(code, reliable_size))
+        Ok(self.start_reset(code, reliable_size, plain))
     }
 
     /// `STOP_SENDING` arrived: answered by a plain reset with the same code (RFC 9000 §3.5), unless all was sent
@@ -206,10 +208,10 @@ impl SendHalf {
             return None;
         }
         self.stopped = Some(code);
-        Some(self.start_reset(code, 0))
+        Some(self.start_reset(code, 0, true))
     }
 
-    fn start_reset(&mut self, code: u64, reliable_size: u64) -> bool {
+    fn start_reset(&mut self, code: u64, reliable_size: u64, plain: bool) -> bool {
         self.write_blocked = false;
         let reliable_size = reliable_size.min(self.buffer.end());
         match &mut self.reset {
@@ -228,6 +230,7 @@ impl SendHalf {
                     code,
                     final_size: sent.max(reliable_size),
                     reliable_size,
+                    plain,
                     written: self.buffer.end(),
                     sent,
                     announced: false,
@@ -241,9 +244,19 @@ impl SendHalf {
     }
 
     /// The reset to send now. Waits until all data up to the reliable size was sent once, for the final size must
-    /// be within the limits of flow control (reliable-stream-reset §4).
+    /// be within the limits of flow control (reliable-stream-reset §4). A plain one waits until that data is acknowledged:
+    /// a receiver that has a RESET_STREAM may drop what comes later, and what it has not read (RFC 9000 §3.2).
     pub(super) fn reset_to_send(&self) -> Option<Reset> {
-        self.reset.filter(|reset| self.buffer.sent_end() >= reset.reliable_size.min(self.buffer.end()))
+        let due = |reset: &Reset| {
+            let size = reset.reliable_size.min(self.buffer.end());
+            self.buffer.sent_end() >= size && (!reset.plain || self.buffer.acked_to() >= size)
+        };
+        self.reset.filter(due)
+    }
+
+    /// A reset that waited for acknowledgments need not wait any more, and has not been sent.
+    pub(super) fn is_reset_released(&self) -> bool {
+        self.reset_to_send().is_some_and(|reset| reset.plain && reset.reliable_size > 0 && !reset.announced)
     }
 
     pub(super) fn on_reset_sent(&mut self) {

@@ -178,8 +178,9 @@ impl SendStream {
         }
     }
 
-    /// What was written so far arrives even if the stream is [`reset`](Self::reset) later (W3C `commit`), with a peer
-    /// that has `reset_stream_at`; without it, a reset may lose it as any other data.
+    /// What was written so far arrives even if the stream is [`reset`](Self::reset) later (W3C `commit`). A peer without
+    /// `reset_stream_at` hears of the reset when it has acknowledged that, and may drop what its application has not read by
+    /// then (RFC 9000 §3.2).
     pub fn commit(&mut self) {
         self.shared().commit();
     }

@@ -197,19 +197,71 @@ fn lowering_the_reliable_size_needs_an_acknowledgment_of_its_own() {
     assert_eq!(client.events, [Event::StreamSent(id, StreamTag(0))]);
 }
 
-#[test]
-fn without_reset_stream_at_a_reliable_reset_falls_back_and_is_counted() {
+/// A client whose peer does not know RESET_STREAM_AT, and a stream with five bytes.
+fn without_reset_stream_at() -> (End, StreamId) {
     let config = StreamsConfig::new(Side::Client);
     let mut client = End::new(config);
     client.streams.set_peer_limits(limits_of(&config, false), &mut client.events);
     let id = client.streams.open(Dir::Uni).unwrap();
     client.write(id, b"hello");
-    client.streams.reset(id, 4, 5).unwrap();
+    (client, id)
+}
+
+#[test]
+fn without_reset_stream_at_a_reliable_reset_falls_back_and_is_counted() {
+    let (mut client, id) = without_reset_stream_at();
+    client.streams.reset(id, 4, 3).unwrap();
+    assert_eq!(client.streams.counters().reset_fallbacks, 1);
+    // What is to arrive, and no more.
+    let (payload, first) = client.packet(1_200);
+    let [Frame::Stream { offset: 0, fin: false, data, .. }] = frames(&payload)[..] else {
+        panic!("{payload:?}")
+    };
+    assert_eq!(data, b"hel");
+    assert!(!client.streams.wants().any(), "the reset waits");
+    // Lost: it goes out again, alone.
+    client.settle(&first, false);
+    let (payload, second) = client.packet(1_200);
+    assert!(matches!(frames(&payload)[..], [Frame::Stream { offset: 0, .. }]));
+    assert!(!client.streams.wants().any(), "the reset waits");
+    client.settle(&second, true);
+    let (payload, reset) = client.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 3 }]);
+    // A reset that is lost waits for nothing any more.
+    client.settle(&reset, false);
+    let (payload, reset) = client.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 3 }]);
+    client.settle(&reset, true);
+    assert_eq!(client.events, [Event::StreamSent(id, StreamTag(0))]);
+    assert_eq!(client.streams.live(), 0);
+}
+
+#[test]
+fn a_plain_reset_waits_no_longer_than_it_has_to() {
+    // The peer has asked for it, or what was to arrive is given up.
+    for stopped in [true, false] {
+        let (mut client, id) = without_reset_stream_at();
+        client.streams.reset(id, 4, 3).unwrap();
+        if stopped {
+            client.stop(id, 9).unwrap();
+        } else {
+            client.streams.reset(id, 5, 0).unwrap();
+        }
+        let (payload, _) = client.packet(1_200);
+        assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 0 }]);
+    }
+    // It has arrived before.
+    let (mut client, id) = without_reset_stream_at();
+    let (_, data) = client.packet(1_200);
+    client.settle(&data, true);
+    client.streams.reset(id, 4, 3).unwrap();
+    let (payload, _) = client.packet(1_200);
+    assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 5 }]);
+    // There is nothing that is to arrive.
+    let (mut client, id) = without_reset_stream_at();
+    client.streams.reset(id, 4, 0).unwrap();
     let (payload, _) = client.packet(1_200);
     assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 0 }]);
-    assert_eq!(client.streams.counters().reset_fallbacks, 1);
-    assert_eq!(client.streams.reset(id, 5, 0), Ok(()), "again is harmless");
-    assert!(!client.streams.wants().any());
 }
 
 /// Ten streams, of which the peer takes nothing, and then all of one.
