@@ -136,6 +136,7 @@ pub const CALLS: &[&str] = &[
     "WebTransport::anticipated_concurrent_incoming_bidirectional_streams",
     "WebTransport::anticipated_concurrent_incoming_unidirectional_streams",
     "WebTransport::close",
+    "WebTransport::close_outcome",
     "WebTransport::closed",
     "WebTransport::congestion_control",
     "WebTransport::create_bidirectional_stream",

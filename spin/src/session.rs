@@ -56,6 +56,10 @@ async fn waits(end: Arc<End>, session: WebTransport) {
     let _ = actor.wait("MaxDatagramSize as Stream", next).await;
     if let Some(closed) = actor.wait("WebTransport::closed", session.closed()).await {
         end.spin.book.closed(end.number, end.place.now());
+        actor.did("WebTransport::close_outcome");
+        if closed.is_err() && session.close_outcome().is_some() {
+            actor.check(Err("a session that failed has an outcome of its close".to_owned()));
+        }
         if let Err(error) = closed {
             ask(&actor, &error);
         }

@@ -58,7 +58,7 @@ pub use runtime::wait_idle;
 pub use server::{
     AcceptOptions, Body, HttpRequest, HttpResponse, Request, Server, ServerBuilder, ServerKeys,
 };
-pub use session::{CloseInfo, Reliability, WebTransport};
+pub use session::{CloseInfo, CloseOutcome, Reliability, WebTransport};
 pub use stats::{DatagramStats, ReceiveStreamStats, SendStreamStats, WebTransportStats};
 pub use streams::{
     BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, ReceiveStream,

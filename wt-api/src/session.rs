@@ -31,6 +31,19 @@ pub struct CloseInfo {
     pub reason: String,
 }
 
+/// What the peer made of a close of this side: see [`WebTransport::close_outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseOutcome {
+    /// The peer has ended its side, too: it has the code and the reason (WebTransport over HTTP/3 §6).
+    Acknowledged,
+    /// It said nothing for three probe timeouts, at least 2 s. It may have heard all the same.
+    Unanswered,
+    /// The connection was over before it said anything: the network lost it, the peer closed it, or the runtime of this side
+    /// was shut down.
+    ConnectionLost,
+}
+
 /// Whether datagrams can be had (W3C `WebTransportReliabilityMode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -124,10 +137,21 @@ impl WebTransport {
     /// Waits until the session has ended (W3C `closed`). Cancel safe; any number of callers may wait, also after the
     /// fact.
     ///
+    /// After a close of this side that is when the peer has answered it, or does not answer: after three probe timeouts, at
+    /// least 2 s, or with its connection. [`close_outcome`](Self::close_outcome) says which. A program that awaits it before
+    /// it ends has its last words heard.
+    ///
     /// # Errors
     /// The session ended without a close: the connection was lost, or a peer broke a rule.
     pub async fn closed(&self) -> Result<CloseInfo, WebTransportError> {
         wait(&*self.shared, SessionQueue::State, SessionBox::poll_closed).await
+    }
+
+    /// What the peer made of the close of this side. `None` until [`closed`](Self::closed) is ready, and where the session
+    /// ended otherwise: by a close of the peer that came first, or with an error.
+    #[must_use]
+    pub fn close_outcome(&self) -> Option<CloseOutcome> {
+        self.shared.close_outcome()
     }
 
     /// Waits until the peer asks to wind the session up, or it has ended (W3C `draining`). Cancel safe.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
-    session::CloseInfo,
+    session::{CloseInfo, CloseOutcome},
 };
 
 impl Conn {
@@ -54,12 +54,13 @@ impl Conn {
     pub(super) fn on_alarm(&mut self, key: u32, now: Timestamp) {
         match self.lives.get(key).map(|live| &live.phase) {
             Some(Phase::Holding(_)) => self.send_close(key, now),
-            Some(Phase::Closing | Phase::Closed) => {
+            Some(Phase::Closing(_) | Phase::Closed) => {
                 // The connection may go on with other sessions: what this one still holds there ends now.
                 if let Some(id) = self.lives.get(key).and_then(|live| live.id) {
                     let mut transport = ConnTransport::new(&mut self.quic, now);
                     self.sessions.give_up(id, &mut self.h3, &mut transport);
                 }
+                self.tell_close(key, CloseOutcome::Unanswered);
                 self.let_go(key, now);
             }
             Some(Phase::Open) | None => {}
@@ -67,25 +68,33 @@ impl Conn {
     }
 
     fn send_close(&mut self, key: u32, now: Timestamp) {
-        let Some(live) = self.lives.get_mut(key) else { return };
-        if let Phase::Holding(info) = std::mem::replace(&mut live.phase, Phase::Closing) {
+        if let Some(Phase::Holding(info)) = self.lives.get(key).map(|live| &live.phase) {
+            let info = info.clone();
             self.finish_close(key, info, now);
         }
     }
 
     fn finish_close(&mut self, key: u32, info: CloseInfo, now: Timestamp) {
         let Some(live) = self.lives.get_mut(key) else { return };
-        live.phase = Phase::Closing;
+        live.phase = Phase::Closing(info.clone());
         live.alarm = Some(now + last_word(&self.quic));
         let Some(id) = live.id else { return };
         let mut transport = ConnTransport::new(&mut self.quic, now);
-        let wire = wt_session::CloseInfo { code: info.close_code, reason: info.reason.clone() };
+        let wire = wt_session::CloseInfo { code: info.close_code, reason: info.reason };
         self.sessions.close(id, wire, &mut self.h3, &mut transport);
-        // Before the end is told, so that the last counts are there by then.
         self.end_streams(Some(key), &WebTransportError::session(ErrorCause::SessionClosed));
         let Some(live) = self.lives.get_mut(key) else { return };
+        // The last counts. The end is told when the peer has answered, or will not.
         live.shared.set_stats(self.quic.stats(), std::mem::take(&mut live.groups));
-        live.shared.set_end(Ok(info));
+    }
+
+    /// What became of this side's close is known.
+    fn tell_close(&self, key: u32, outcome: CloseOutcome) {
+        if let Some(live) = self.lives.get(key)
+            && let Phase::Closing(info) = &live.phase
+        {
+            live.shared.set_closed(info.clone(), outcome);
+        }
     }
 
     /// The session ended, by whichever side.
@@ -112,16 +121,22 @@ impl Conn {
             }
         };
         self.end_streams(Some(key), &error);
-        let Some(live) = self.lives.remove(key) else { return };
+        let Some(mut live) = self.lives.remove(key) else { return };
         let failed = end.is_err();
-        let closing = matches!(live.phase, Phase::Closing);
-        // The box hears of the end now; something of the session stays until the end is agreed upon.
+        // Something of the session stays until the end is agreed upon. The box hears of it now, unless this side has closed.
         let mut rest = Live::new(std::sync::Arc::clone(&live.shared));
         rest.id = live.id;
-        rest.phase = if closing { Phase::Closing } else { Phase::Closed };
+        let closing = matches!(live.phase, Phase::Closing(_)) && !failed;
         let wait = if closing { last_word(&self.quic) } else { patience(&self.quic) * 2 };
         rest.alarm = Some(now + wait);
-        self.end_session(live, end);
+        if closing {
+            rest.phase = std::mem::replace(&mut live.phase, Phase::Closed);
+            self.retire_session(&mut live);
+        } else {
+            // Also of one that failed just before this side closed it.
+            (rest.phase, live.phase) = (Phase::Closed, Phase::Closed);
+            self.end_session(live, end);
+        }
         self.lives.replace(key, rest);
         if failed {
             self.let_go(key, now);
@@ -131,8 +146,10 @@ impl Conn {
     /// The peer has ended its side, too: a client that closed the session ends its connection, a server has nothing more
     /// to wait for.
     pub(super) fn on_session_finished(&mut self, session: SessionId, now: Timestamp) {
-        let closing = |live: &Live| matches!(live.phase, Phase::Closing);
-        if let Some(key) = self.lives.key_of(session)
+        let closing = |live: &Live| matches!(live.phase, Phase::Closing(_));
+        let key = self.lives.key_of(session);
+        key.into_iter().for_each(|key| self.tell_close(key, CloseOutcome::Acknowledged));
+        if let Some(key) = key
             && (self.is_server() || self.lives.get(key).is_some_and(closing))
         {
             self.let_go(key, now);

@@ -104,8 +104,12 @@ impl Conn {
             }
             Command::GroupStats(group, reply) => {
                 // Once it is over, the box has the last counts.
-                if self.lives.get(key).is_some_and(|live| !live.shared.is_over()) {
-                    let _ = reply.send(self.group_counts(key, group));
+                match self.lives.get(key) {
+                    Some(live) if matches!(live.phase, Phase::Open | Phase::Holding(_)) => {
+                        let _ = reply.send(self.group_counts(key, group));
+                    }
+                    Some(live) => drop(reply.send(live.shared.last_group_counts(group))),
+                    None => {}
                 }
             }
             Command::Accept(status, headers) => self.accept(key, status, headers, now),

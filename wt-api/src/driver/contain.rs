@@ -114,9 +114,10 @@ impl Conn {
             if let (Role::Server(server), true) = (&self.role, live.counted) {
                 server.session_ended();
             }
-            quietly(|| live.shared.set_end(Err(error.clone())));
-            quietly(|| live.shared.refuse_opens(&error));
-            quietly(|| drop(live));
+            let shared = Arc::clone(&live.shared);
+            quietly(|| live.end(Err(error.clone())));
+            quietly(|| shared.refuse_opens(&error));
+            quietly(|| drop(shared));
         }
         quietly(|| self.fail_gets(&error));
         if self.started {

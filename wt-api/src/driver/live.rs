@@ -13,8 +13,9 @@ use quic_core::{Priority, StreamId, StreamIdHasher, base::Timestamp};
 use wt_session::{RequestId, SessionId};
 
 use crate::{
+    error::WebTransportError,
     mailbox::{Command, Held, OutgoingDatagram, SessionBox, StreamCounts},
-    session::CloseInfo,
+    session::{CloseInfo, CloseOutcome},
 };
 
 /// A session and what waits on it.
@@ -65,7 +66,7 @@ pub(super) enum Phase {
     /// The application closed; data of finished streams is still on its way.
     Holding(CloseInfo),
     /// This side has closed; the peer has not said that it knows.
-    Closing,
+    Closing(CloseInfo),
     /// The peer has closed; it is to end the connection.
     Closed,
 }
@@ -108,13 +109,22 @@ impl Live {
 
     /// This side closes, and the peer may not know it yet.
     pub(super) fn is_closing(&self) -> bool {
-        matches!(self.phase, Phase::Holding(_) | Phase::Closing)
+        matches!(self.phase, Phase::Holding(_) | Phase::Closing(_))
     }
 
     /// Hands the received datagrams over.
     pub(super) fn deliver_datagrams(&mut self) {
         if !self.datagrams_in.is_empty() {
             self.shared.push_datagrams(&mut self.datagrams_in);
+        }
+    }
+
+    /// Everybody who waits for the session hears how it ended. If this side had closed it, what the peer made of that will
+    /// not be known.
+    pub(super) fn end(self, end: Result<CloseInfo, WebTransportError>) {
+        match self.phase {
+            Phase::Closing(info) => self.shared.set_closed(info, CloseOutcome::ConnectionLost),
+            _ => self.shared.set_end(end),
         }
     }
 

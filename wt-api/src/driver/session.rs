@@ -267,11 +267,16 @@ impl Conn {
         }
     }
 
-    /// The session is over: everybody who waits for it hears how.
+    /// The session is over: everybody who waits for it hears how. Where this side has closed it before, that is its end.
     pub(super) fn end_session(&self, mut live: Live, end: Result<CloseInfo, WebTransportError>) {
+        self.retire_session(&mut live);
+        live.end(end);
+    }
+
+    /// The session counts no more.
+    pub(super) fn retire_session(&self, live: &mut Live) {
         live.deliver_datagrams();
         live.shared.set_stats(self.quic.stats(), std::mem::take(&mut live.groups));
-        live.shared.set_end(end);
         if let (Role::Server(server), true) = (&self.role, live.counted) {
             server.session_ended();
         }

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     error::{ErrorCause, WebTransportError},
     runtime::RuntimeHandle,
-    session::CloseInfo,
+    session::{CloseInfo, CloseOutcome},
 };
 pub(crate) use opens::Open;
 use opens::{Opens, Permit};
@@ -169,6 +169,8 @@ struct State {
     /// The connection that was asked is silent.
     unanswered: bool,
     end: Option<Result<CloseInfo, WebTransportError>>,
+    /// What the peer made of this side's close.
+    outcome: Option<CloseOutcome>,
     stats: Option<ConnectionStats>,
     /// Sums over the streams of each group, once the session is over.
     groups: BTreeMap<u32, StreamCounts>,
@@ -502,19 +504,34 @@ impl SessionBox {
     /// The last counts: of the connection, and of the session's groups.
     pub(crate) fn set_stats(&self, stats: ConnectionStats, groups: BTreeMap<u32, StreamCounts>) {
         let mut state = lock(&self.state);
-        state.stats = Some(stats);
         // Once only: the driver has let go of them then.
-        if state.end.is_none() {
+        if state.stats.replace(stats).is_none() {
             state.groups = groups;
         }
     }
 
     /// The session is over; the first end counts. Replies that wait are dropped, which tells their askers.
     pub(crate) fn set_end(&self, end: Result<CloseInfo, WebTransportError>) {
+        self.set_over(end, None);
+    }
+
+    /// The session is over, because this side has closed it.
+    pub(crate) fn set_closed(&self, info: CloseInfo, outcome: CloseOutcome) {
+        self.set_over(Ok(info), Some(outcome));
+    }
+
+    /// What the peer made of this side's close, once the session is over.
+    pub(crate) fn close_outcome(&self) -> Option<CloseOutcome> {
+        lock(&self.state).outcome
+    }
+
+    fn set_over(&self, end: Result<CloseInfo, WebTransportError>, outcome: Option<CloseOutcome>) {
         let mut dropped = VecDeque::new();
         let mut mark = None;
         self.change(|state| {
-            state.end.get_or_insert(end);
+            if state.end.is_none() {
+                (state.end, state.outcome) = (Some(end), outcome);
+            }
             dropped = std::mem::take(&mut state.commands);
             mark = state.mark();
         });

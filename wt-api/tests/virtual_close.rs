@@ -1,0 +1,105 @@
+//! What an application hears of its own close: when the peer has it, or that it did not say so.
+
+mod virtual_common;
+
+use std::time::Duration;
+
+use virtual_common::{options, seconds, serve, session};
+use wt_api::{
+    CloseInfo, CloseOutcome, ErrorCause, TransportConfig,
+    testing::{self, LinkConfig, MILLISECOND, Network, Pair},
+};
+
+fn info() -> CloseInfo {
+    CloseInfo { close_code: 7, reason: "done".to_owned() }
+}
+
+#[test]
+fn a_close_that_the_peer_has_is_acknowledged() {
+    for (seed, client_closes) in [(1, true), (2, false)] {
+        let network = Network::new(seed);
+        let (host, client) = (network.host("server"), network.host("client"));
+        network.link(&host, &client, &LinkConfig::new().delay(50 * MILLISECOND));
+        let (server, hash) = serve(&network, &host, TransportConfig::default());
+        network.run(async {
+            let (client, server) = session(&server, &client, options(hash)).await;
+            network.sleep(seconds(1)).await;
+            let (closer, peer) = if client_closes { (client, server) } else { (server, client) };
+            let group = closer.create_send_group().unwrap();
+            closer.close(info());
+            assert_eq!(closer.close_outcome(), None);
+            let begin = network.now();
+            let counts = group.get_stats().await;
+            assert_eq!(counts.bytes_written, 0);
+            assert_eq!(closer.closed().await.unwrap(), info());
+            let waited = network.now() - begin;
+            assert!(waited >= Duration::from_millis(100), "a round trip: {waited:?}");
+            assert!(waited < Duration::from_millis(200), "and no deadline: {waited:?}");
+            assert_eq!(closer.close_outcome(), Some(CloseOutcome::Acknowledged));
+            assert_eq!(peer.closed().await.unwrap(), info());
+            assert_eq!(peer.close_outcome(), None, "it closed nothing");
+        });
+    }
+}
+
+#[test]
+fn a_close_that_nobody_answers_has_its_deadline() {
+    for client_closes in [true, false] {
+        let Pair { network, client, server, link, .. } = testing::pair(3);
+        network.run(async {
+            network.sleep(seconds(1)).await;
+            link.change(|config| *config = config.clone().bernoulli(1.0));
+            let closer = if client_closes { &client } else { &server };
+            let mut stream = closer.create_unidirectional_stream(Default::default()).await.unwrap();
+            stream.write_all(b"never acknowledged").await.unwrap();
+            stream.finish().unwrap();
+            let begin = network.now();
+            closer.close(info());
+            assert_eq!(closer.closed().await.unwrap(), info());
+            let waited = network.now() - begin;
+            assert!(waited >= seconds(2) && waited < seconds(5), "{waited:?}");
+            assert_eq!(closer.close_outcome(), Some(CloseOutcome::Unanswered));
+            // Who asks later hears the same.
+            closer.close(CloseInfo::default());
+            assert_eq!(closer.closed().await.unwrap(), info());
+        });
+    }
+}
+
+#[test]
+fn a_close_whose_connection_is_lost_says_so() {
+    let network = Network::new(4);
+    let (host, client) = (network.host("server"), network.host("client"));
+    let link = network.link(&host, &client, &LinkConfig::new().delay(50 * MILLISECOND));
+    let transport = TransportConfig { idle_timeout: Some(seconds(3)), ..TransportConfig::default() };
+    let (server, hash) = serve(&network, &host, transport);
+    network.run(async {
+        let (client, server) = session(&server, &client, options(hash).keep_alive_sessions(false)).await;
+        link.change(|config| *config = config.clone().bernoulli(1.0));
+        network.sleep(Duration::from_millis(2_500)).await;
+        // The idle timeout comes before the deadline.
+        server.close(info());
+        assert_eq!(server.closed().await.unwrap(), info());
+        assert_eq!(server.close_outcome(), Some(CloseOutcome::ConnectionLost));
+        let error = client.closed().await.expect_err("nothing arrived");
+        assert!(matches!(error.cause(), ErrorCause::Connection(_)), "{error}");
+        assert_eq!(client.close_outcome(), None);
+    });
+}
+
+#[test]
+fn a_close_whose_peer_vanishes_is_over_in_time_at_a_server_that_leaves() {
+    let network = Network::new(5);
+    let (host, client) = (network.host("server"), network.host("client"));
+    network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND));
+    let (server, hash) = serve(&network, &host, TransportConfig::default());
+    network.run(async {
+        let (_client, accepted) = session(&server, &client, options(hash)).await;
+        network.sleep(seconds(1)).await;
+        client.vanish();
+        accepted.close(info());
+        server.shutdown(Duration::ZERO).await;
+        assert_eq!(accepted.closed().await.unwrap(), info());
+        assert!(accepted.close_outcome().is_some_and(|outcome| outcome != CloseOutcome::Acknowledged));
+    });
+}
