@@ -95,6 +95,8 @@ pub struct Peer {
     pub max_data: u64,
     /// Streams of the endpoint's own that it has sent something on: above the highest, bidirectional and unidirectional.
     pub heard: [u64; 2],
+    /// The highest sequence number of the endpoint's connection IDs.
+    pub issued: u64,
     /// Packets with a zero fixed bit, per packet number space.
     pub zero_fixed_bits: [usize; 3],
     /// Packets that could not be decrypted.
@@ -167,6 +169,7 @@ impl Peer {
             streams: Vec::new(),
             max_data: 0,
             heard: [0; 2],
+            issued: 0,
             zero_fixed_bits: [0; 3],
             undecryptable: 0,
             deaf: false,
@@ -555,6 +558,7 @@ impl Peer {
                     self.streams.push((id.value(), offset, data.to_vec(), fin));
                 }
                 Frame::MaxData(limit) => self.max_data = self.max_data.max(limit),
+                Frame::NewConnectionId { sequence, .. } => self.issued = self.issued.max(sequence),
                 _ => {}
             }
         }

@@ -1,8 +1,8 @@
 //! An application with habits: it reads or does not, accepts, refuses or ignores, writes and closes when it likes.
 
 use bytes::Bytes;
-use h3_core::{ResponseHead, transport::ConnTransport};
-use http::{HeaderMap, StatusCode};
+use h3_core::{RequestHead, ResponseHead, transport::ConnTransport};
+use http::{HeaderMap, Method, StatusCode};
 use netsim::Random;
 use quic_core::{Dir, StreamId, error::call::Read};
 use wt_session::{CloseInfo, ConnectRequest, Event, SessionId, Sessions};
@@ -169,6 +169,9 @@ impl App {
     }
 
     fn connect(&mut self, sessions: &mut Sessions, h3: &mut h3_core::Connection, t: &mut ConnTransport<'_>) {
+        if self.chance(30) {
+            return self.get(h3, t);
+        }
         let mut headers = HeaderMap::new();
         if self.chance(30) {
             let value = "v".repeat(1 << self.random.below(12));
@@ -182,5 +185,18 @@ impl App {
         };
         // A server is refused that by name.
         let _ = sessions.connect(request, h3, t);
+    }
+
+    /// A plain request of a client, with content now and then.
+    fn get(&mut self, h3: &mut h3_core::Connection, t: &mut ConnTransport<'_>) {
+        let authority = "localhost".parse().expect("an authority");
+        let head = RequestHead::new(Method::GET, authority, "/".parse().expect("a path"));
+        let fin = self.chance(80);
+        if let Ok(stream) = h3.send_request(&head, fin, t) {
+            remember(&mut self.requests, stream, &mut self.random);
+            if !fin {
+                self.content(stream, h3, t);
+            }
+        }
     }
 }

@@ -14,7 +14,9 @@ use crate::wire;
 /// Bytes of frames in a packet.
 const PAYLOAD: usize = 1100;
 /// Kinds of steps.
-const KINDS: usize = 17;
+const KINDS: usize = 18;
+/// Where the peer's own CRYPTO data ahead of TLS begins: behind what its tickets take.
+const AHEAD: u64 = 16 << 10;
 
 /// One step.
 pub(super) enum Step {
@@ -76,7 +78,7 @@ impl Script {
             opened: [0; 2],
             held: Vec::new(),
             out: Vec::new(),
-            view: View { max_data: together, max_streams: [10; 2], heard: [0; 2] },
+            view: View { max_data: together, max_streams: [10; 2], heard: [0; 2], issued: 0 },
             requests: Vec::new(),
             named: Vec::new(),
         };
@@ -134,6 +136,7 @@ impl Script {
                 return Step::Time(Duration::from_millis(1 + self.random.below(longest)));
             }
             14 | 15 => return Step::Application,
+            16 => self.crypto(many),
             _ => self.bodies(many),
         }
         Step::Send(self.packets())
@@ -429,7 +432,7 @@ impl Script {
     }
 
     fn quic_frames(&mut self, many: u64) {
-        let kind = self.random.below(10);
+        let kind = self.random.below(11);
         for n in 0..many {
             let id = self.stream();
             let token = [n as u8; 40];
@@ -452,9 +455,30 @@ impl Script {
                     continue;
                 }
                 9 if self.random.chance(self.breaks) => Frame::Crypto { offset: 40 + 3 * n, data: &token },
+                // Not the one that the packets go to: it is the first.
+                9 if self.view.issued > 0 => {
+                    Frame::RetireConnectionId(1 + self.random.below(self.view.issued))
+                }
+                10 => Frame::PathResponse(n.to_be_bytes()),
                 _ => Frame::Ping,
             };
             self.out.push(wire::frame(&frame));
+        }
+    }
+
+    /// CRYPTO data ahead of TLS, with holes that nothing fills, within what is kept of it.
+    fn crypto(&mut self, many: u64) {
+        let step = 2 + self.random.below(200);
+        let size = 1 + self.random.below(step - 1) as usize;
+        let from = AHEAD + self.random.below(20 << 10);
+        let most = if self.random.chance(self.breaks) { u64::MAX } else { 60 << 10 };
+        let data = vec![7; size];
+        for n in 0..many {
+            let offset = from + n * step;
+            if offset + size as u64 > most {
+                break;
+            }
+            self.out.push(wire::frame(&Frame::Crypto { offset, data: &data }));
         }
     }
 

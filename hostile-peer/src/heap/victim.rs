@@ -40,6 +40,8 @@ pub(super) struct View {
     pub(super) max_streams: [u64; 2],
     /// Streams of the end's own that the peer has heard of.
     pub(super) heard: [u64; 2],
+    /// The highest sequence number of the end's connection IDs that the peer has heard of.
+    pub(super) issued: u64,
 }
 
 /// A connection and the layers above it.
@@ -322,7 +324,7 @@ impl Victim {
         let first = self.transport.receive_window;
         let quic = self.inner().quic().expect("asked while there is a connection");
         let max_streams = [Dir::Bidi, Dir::Uni].map(|dir| quic.stream_limit(peer.side, dir));
-        View { max_data: peer.max_data.max(first), max_streams, heard: peer.heard }
+        View { max_data: peer.max_data.max(first), max_streams, heard: peer.heard, issued: peer.issued }
     }
 
     /// The most heap since this was asked last, beyond what an idle connection holds, in bytes.
