@@ -91,8 +91,9 @@ impl Decoder {
         self.lines.iter().map(field).collect()
     }
 
-    /// Reads bytes of the peer's encoder stream. An instruction may be split at any byte.
-    pub fn on_encoder_stream(&mut self, bytes: &[u8]) -> Result<(), EncoderStreamError> {
+    /// Reads bytes of the peer's encoder stream. An instruction may be split at any byte. How many instructions were read:
+    /// without a table, none of those that are allowed brings anything.
+    pub fn on_encoder_stream(&mut self, bytes: &[u8]) -> Result<u64, EncoderStreamError> {
         self.pending.feed(bytes, |bytes| {
             let Some((instruction, length)) = instruction::encoder(bytes)? else { return Ok(None) };
             match instruction {

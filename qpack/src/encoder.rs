@@ -36,8 +36,9 @@ impl Encoder {
         }
     }
 
-    /// Reads bytes of the peer's decoder stream. An instruction may be split at any byte.
-    pub fn on_decoder_stream(&mut self, bytes: &[u8]) -> Result<(), DecoderStreamError> {
+    /// Reads bytes of the peer's decoder stream. An instruction may be split at any byte. How many instructions were read:
+    /// without a table, none of those that are allowed brings anything.
+    pub fn on_decoder_stream(&mut self, bytes: &[u8]) -> Result<u64, DecoderStreamError> {
         self.pending.feed(bytes, |bytes| {
             let Some((instruction, length)) = instruction::decoder(bytes)? else { return Ok(None) };
             match instruction {

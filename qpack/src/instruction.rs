@@ -62,15 +62,16 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// Runs `step` over what was kept and `bytes`; it says how many bytes an instruction took, or `None` when it
-    /// needs more.
+    /// needs more. How many instructions there were.
     pub(crate) fn feed<E>(
         &mut self,
         mut bytes: &[u8],
         mut step: impl FnMut(&[u8]) -> Result<Option<usize>, E>,
-    ) -> Result<(), E> {
+    ) -> Result<u64, E> {
+        let mut count = 0;
         while self.length > 0 {
             // Complete the kept instruction byte by byte: it is rare and short.
-            let Some((&byte, rest)) = bytes.split_first() else { return Ok(()) };
+            let Some((&byte, rest)) = bytes.split_first() else { return Ok(count) };
             bytes = rest;
             if let Some(slot) = self.bytes.get_mut(self.length) {
                 *slot = byte;
@@ -78,16 +79,18 @@ impl Pending {
             }
             if step(&self.bytes[..self.length])?.is_some() {
                 self.length = 0;
+                count += 1;
             }
         }
         while !bytes.is_empty() {
             let Some(taken) = step(bytes)? else {
                 self.length = bytes.len().min(self.bytes.len());
                 self.bytes[..self.length].copy_from_slice(&bytes[..self.length]);
-                return Ok(());
+                return Ok(count);
             };
+            count += 1;
             bytes = bytes.get(taken..).unwrap_or_default();
         }
-        Ok(())
+        Ok(count)
     }
 }

@@ -20,11 +20,11 @@ fn refused(section: &[u8]) -> DecodeError {
 }
 
 fn encoder_stream(bytes: &[u8]) -> Result<(), EncoderStreamError> {
-    Decoder::new().on_encoder_stream(bytes)
+    Decoder::new().on_encoder_stream(bytes).map(drop)
 }
 
 fn decoder_stream(bytes: &[u8]) -> Result<(), DecoderStreamError> {
-    Encoder::new().on_decoder_stream(bytes)
+    Encoder::new().on_decoder_stream(bytes).map(drop)
 }
 
 /// RFC 9204 Appendix B.1.
@@ -169,13 +169,13 @@ fn q12_integers_beyond_62_bits() {
         // Byte by byte, as a stream may bring them.
         let mut decoder = Decoder::new();
         decoder.on_encoder_stream(&[first]).unwrap();
-        let result = (0..12).try_for_each(|_| decoder.on_encoder_stream(&[0x80]));
+        let result = (0..12).try_for_each(|_| decoder.on_encoder_stream(&[0x80]).map(drop));
         assert_eq!(result, Err(EncoderStreamError::Integer(IntegerTooLarge)));
     }
     for first in [0xff, 0x7f, 0x3f] {
         let mut encoder = Encoder::new();
         encoder.on_decoder_stream(&[first]).unwrap();
-        let result = (0..12).try_for_each(|_| encoder.on_decoder_stream(&[0x80]));
+        let result = (0..12).try_for_each(|_| encoder.on_decoder_stream(&[0x80]).map(drop));
         assert_eq!(result, Err(DecoderStreamError::Integer(IntegerTooLarge)));
     }
 }

@@ -32,6 +32,8 @@ impl ResetMeter {
 
 /// What one thing without news costs; a millisecond, and a KiB of use, earn as much.
 const COST: u64 = 1024;
+/// What a small one costs: bursts of two million and 128,000 a second are accepted.
+const SMALL_COST: u64 = 8;
 /// The most that can be saved up.
 const CAPACITY: u64 = 16_384 * COST;
 
@@ -60,7 +62,15 @@ impl IdleMeter {
     /// # Errors
     /// The peer has sent too many, and the connection is to end.
     pub fn count(&mut self, things: u64, now: Timestamp) -> Result<(), H3Violation> {
-        let cost = things.saturating_mul(COST);
+        self.spend(things.saturating_mul(COST), now)
+    }
+
+    /// So many things came that a peer may say for each stream that it gives up, needed or not, and that cost nothing here.
+    pub(super) fn count_small(&mut self, things: u64, now: Timestamp) -> Result<(), H3Violation> {
+        self.spend(things.saturating_mul(SMALL_COST), now)
+    }
+
+    fn spend(&mut self, cost: u64, now: Timestamp) -> Result<(), H3Violation> {
         if self.balance < cost {
             // Time is looked at only when the balance is spent.
             let earned = now.saturating_since(self.since).as_micros().saturating_mul(u128::from(COST)) / 1000;

@@ -32,8 +32,13 @@ impl Connection {
                     }
                     self.idle.count(self.control.take_skipped(), self.now)?;
                 }
-                Critical::Encoder => self.decoder.on_encoder_stream(&data)?,
-                Critical::Decoder => self.encoder.on_decoder_stream(&data)?,
+                // Without a dynamic table no instruction brings anything (RFC 9204 §4.3.1, §4.4.2).
+                Critical::Encoder => {
+                    self.idle.count(self.decoder.on_encoder_stream(&data)?, self.now)?;
+                }
+                Critical::Decoder => {
+                    self.idle.count_small(self.encoder.on_decoder_stream(&data)?, self.now)?;
+                }
             }
             data = match transport.read(id, CHUNK) {
                 Ok(Read::Data(data)) => data,

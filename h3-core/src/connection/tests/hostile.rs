@@ -679,6 +679,41 @@ fn a_flood_of_frames_that_bring_nothing_ends_the_connection() {
     }
 }
 
+/// Instructions of QPACK that are allowed without a dynamic table and bring nothing, each sort on its stream.
+#[test]
+fn a_flood_of_qpack_instructions_ends_the_connection() {
+    for side in BOTH {
+        // Set Dynamic Table Capacity 0 on the encoder stream; Stream Cancellation, short and long, on the decoder stream.
+        let sorts: [(u8, &[u8], u64); 3] =
+            [(0x02, &[0x20], 1), (0x03, &[0x41], 128), (0x03, &[0x7f, 0xff, 0x01], 128)];
+        for (stream_type, instruction, cheap) in sorts {
+            for (count, per_second, ends) in
+                [(16_000, u64::MAX, false), (20_000, u64::MAX, true), (40_000, 900 * cheap, false)]
+            {
+                let (mut rig, _) = Rig::ready(side, webtransport_settings());
+                let id = rig.peer().open(Dir::Uni).unwrap();
+                rig.push(id, &[stream_type]);
+                let mut left = count * cheap;
+                while left > 0 && rig.connection.failure().is_none() {
+                    let burst = left.min(per_second).min(10_000);
+                    // Split anywhere.
+                    let bytes = instruction.repeat(burst as usize);
+                    bytes.chunks(7_001).for_each(|piece| rig.push(id, piece));
+                    left -= burst;
+                    if per_second < u64::MAX {
+                        rig.later(Duration::from_secs(1));
+                    }
+                }
+                if ends {
+                    rig.assert_failed(code::H3_EXCESSIVE_LOAD);
+                } else {
+                    rig.assert_alive();
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_flood_of_interim_responses_ends_the_connection() {
     let (mut rig, _) = Rig::ready(Side::Client, webtransport_settings());
