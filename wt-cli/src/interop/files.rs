@@ -16,7 +16,8 @@ pub(crate) fn inside(folder: &Path, name: &str) -> Option<PathBuf> {
 /// The content of a file that a peer asks for; `None` if it cannot be had.
 pub(crate) fn load(folder: &Path, name: &str) -> Option<Bytes> {
     let path = inside(folder, name)?;
-    let content = std::fs::read(&path).inspect_err(|error| tracing::warn!(?path, %error, "not read"));
+    // Not at the default level: a peer may ask again and again.
+    let content = std::fs::read(&path).inspect_err(|error| tracing::debug!(?path, %error, "not read"));
     content.ok().map(Bytes::from)
 }
 
