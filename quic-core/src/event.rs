@@ -111,7 +111,7 @@ impl DatagramOptions {
     }
 }
 
-/// What layers above hold of what was received and the application has not taken, see
+/// What layers above hold of what was received and the application has not taken, and of what it gave to be sent, see
 /// [`Connection::set_held_above`](crate::Connection::set_held_above).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeldAbove {
@@ -121,4 +121,6 @@ pub struct HeldAbove {
     pub streams: [u64; 2],
     /// Bytes of other things, such as datagrams.
     pub other_bytes: usize,
+    /// Bytes that the application gave to be sent, and that are not with QUIC yet: the peer decides how long they wait.
+    pub send_bytes: usize,
 }

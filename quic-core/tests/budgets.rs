@@ -350,3 +350,30 @@ fn a_handshake_that_does_not_end_is_ended() {
         assert_eq!(gone.error, Some(ConnectionError::HandshakeTimeout));
     }
 }
+
+/// Streams that this end opened and the peer does not acknowledge are charged to the endpoint, though little was written.
+#[test]
+fn own_streams_that_the_peer_keeps_open_are_charged_and_given_back() {
+    const STREAMS: usize = 90;
+    let budget = EndpointBudget::new(1 << 30);
+    let shared = budget.clone();
+    let mut server = Server::new(move |config| config.budget = shared);
+    let (_endpoint, mut client) = server.connect(1);
+    assert!(server.serve(address(1), &mut client));
+    let before = budget.used();
+    let (_, connection) = &mut server.connections[0];
+    let measure = Measure::start();
+    for _ in 0..STREAMS {
+        let id = connection.open(Dir::Uni).expect("the client permits it");
+        let _ = connection.write(id, &mut Bytes::from_static(b"x"));
+        let _ = connection.finish(id);
+    }
+    let (charged, heap) = (budget.used() - before, measure.growth());
+    assert!(charged >= (STREAMS - 8) * 1024, "{charged} bytes are charged");
+    assert!(heap <= 3 * charged as isize, "{heap} bytes of heap for {charged}");
+    server.serve(address(1), &mut client);
+    // The last acknowledgment may have waited.
+    client.handle_timeout(client.poll_timeout().expect("it waits"));
+    server.serve(address(1), &mut client);
+    assert!(budget.used() <= before + (8 << 10), "{} bytes are charged, and {before} before", budget.used());
+}

@@ -214,6 +214,29 @@ impl Connection {
         }
     }
 
+    /// Leaves requests unread whose heads are not whole (server), until [`read_held_request`](Self::read_held_request) has read
+    /// the last of them: what the peer sends of them waits in the transport, whose flow control bounds it. For a layer
+    /// that has enough requests for now.
+    pub fn hold_requests(&mut self) {
+        self.held.holding = !self.side.is_client() && self.failed.is_none();
+    }
+
+    /// Reads on the oldest request that was held; events follow. Once there is none, further ones are read as they come.
+    /// Whether there was one.
+    pub fn read_held_request(&mut self, transport: &mut impl Transport) -> bool {
+        let Some(id) = self.held.streams.pop_first() else {
+            self.held.holding = false;
+            return false;
+        };
+        self.held.holding = false;
+        let read = self.advance_request(id, transport);
+        self.held.holding = !self.held.streams.is_empty();
+        if let Err(error) = read {
+            self.fail(error, transport);
+        }
+        true
+    }
+
     /// Ranks a stream (server: over what the client asked for, RFC 9218 §8).
     pub fn set_priority(&mut self, stream: StreamId, priority: Priority, transport: &mut impl Transport) {
         if self.requests.contains_key(&stream) {

@@ -17,7 +17,7 @@ mod send;
 mod tests;
 mod unheard;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use qpack::{Decoder, Encoder};
@@ -98,6 +98,14 @@ struct CriticalOut {
     out: Outgoing,
 }
 
+/// Requests that are left unread for the time being (server).
+#[derive(Debug, Default)]
+struct HeldRequests {
+    holding: bool,
+    /// Those of which something came meanwhile.
+    streams: BTreeSet<StreamId>,
+}
+
 /// One HTTP/3 connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -116,6 +124,7 @@ pub struct Connection {
     opened: u64,
     /// Those of them that nothing came for (server).
     unheard: Unheard,
+    held: HeldRequests,
     goaway_sent: Option<u64>,
     goaway_received: Option<u64>,
     max_push_id: Option<u64>,
@@ -152,6 +161,7 @@ impl Connection {
             requests: StreamMap::default(),
             opened: 0,
             unheard: Unheard::default(),
+            held: HeldRequests::default(),
             goaway_sent: None,
             goaway_received: None,
             max_push_id: None,
@@ -278,6 +288,7 @@ impl Connection {
         self.requests = StreamMap::default();
         self.incoming = StreamMap::default();
         self.unheard = Unheard::default();
+        self.held = HeldRequests::default();
         self.early_priorities = VecDeque::new();
         self.events.push_back(Event::Failed(error));
     }
@@ -394,8 +405,13 @@ impl Connection {
 
     /// Reads a request stream as far as it goes without the layer above.
     fn advance_request(&mut self, id: StreamId, transport: &mut impl Transport) -> Result<(), H3Error> {
+        let holding = self.held.holding;
         let (requests, mut shared) = self.split();
         let Some(request) = requests.get_mut(&id) else { return Ok(()) };
+        if holding && !request.announced {
+            self.held.streams.insert(id);
+            return Ok(());
+        }
         let progress = request.advance(id, &mut shared, transport);
         self.after_progress(id, progress, transport).map(|_| ())
     }

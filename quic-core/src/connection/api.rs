@@ -44,7 +44,9 @@ impl Connection {
 impl Connection {
     /// Opens a stream; `None` while the peer's limit permits none: then [`Event::StreamsAvailable`] follows.
     pub fn open(&mut self, dir: Dir) -> Option<StreamId> {
-        if self.life.is_open() { self.streams.open(dir) } else { None }
+        let id = if self.life.is_open() { self.streams.open(dir) } else { None };
+        self.charge_buffered();
+        id
     }
 
     /// Reads the next bytes of a stream in order, at most `max`, without a copy.
@@ -214,7 +216,7 @@ impl Connection {
 
     /// The endpoint counts it; what it has no room for is bounded by the limit all the same.
     pub(super) fn charge_buffered(&mut self) {
-        let bytes = usize::try_from(self.streams.buffered()).unwrap_or(usize::MAX);
+        let bytes = self.streams.send_memory();
         // Charged is a little more, so that each small write and its acknowledgment need not be.
         let ahead = self.buffered_charged.checked_sub(bytes).is_some_and(|spare| spare < 2 * SEND_STEP);
         if !ahead || bytes == 0 {
@@ -233,6 +235,15 @@ impl Connection {
         self.config.memory_budget / 2
     }
 
+    /// How many bytes that the application gave to be sent a layer above may hold before QUIC takes them: a quarter of
+    /// [`max_send_memory`](crate::TransportConfig::max_send_memory), at least 64 KiB, and no more than that where the
+    /// endpoint's memory runs short. Whoever wants to give more waits. What is held is told by
+    /// [`set_held_above`](Self::set_held_above), for the endpoint's budget counts it.
+    pub fn send_room_above(&self) -> usize {
+        let least = TIGHT_SEND_LIMIT as usize;
+        if self.send_budget.is_tight() { least } else { (self.config.max_send_memory / 4).max(least) }
+    }
+
     /// Tells how much of what was received is held above and not taken by the application. It is charged to the memory
     /// budgets, the connection's window does not move on for bytes of streams, and the peer may open no stream for one that
     /// is held. `Some(most)`: for that reason nothing is granted now; this wants to be called again when at most so many
@@ -244,9 +255,10 @@ impl Connection {
     ///
     /// A layer that passes everything on at once need not call this.
     pub fn set_held_above(&mut self, held: &HeldAbove) -> Option<usize> {
-        let [streams, others] = &mut self.held_above;
+        let [streams, others, sending] = &mut self.held_above;
         charge_held(&mut self.stream_budget, streams, Streams::cost_above(held), 0);
         charge_held(&mut self.budget, others, held.other_bytes, HEADROOM);
+        charge_held(&mut self.send_budget, sending, held.send_bytes, 0);
         let most = self.streams.set_held_above(held)?;
         Some(usize::try_from(most).unwrap_or(usize::MAX))
     }

@@ -84,7 +84,7 @@ pub struct Connection {
     send_budget: Budget,
     buffered_charged: usize,
     /// What layers above hold of streams, and of other things, as far as it is charged.
-    held_above: [usize; 2],
+    held_above: [usize; 3],
     /// A client's handshake, counted by the endpoint until it is complete.
     handshake_slot: Option<HandshakeSlot>,
     /// A client's place among those of its address.

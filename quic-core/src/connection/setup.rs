@@ -195,7 +195,7 @@ impl Connection {
             budget,
             send_budget: Budget::new(usize::MAX, endpoint.budget.clone()),
             buffered_charged: 0,
-            held_above: [0; 2],
+            held_above: [0; 3],
             handshake_slot: None,
             place: None,
             first_flight: parts.first_flight,

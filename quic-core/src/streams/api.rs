@@ -19,6 +19,9 @@ use crate::{
     schedule::{Schedule, Sender},
 };
 
+/// Streams of this end's own that a layer above opens on every connection, and a few more.
+const USUAL_STREAMS: usize = 8;
+
 /// Counts of a receiving part, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecvStats {
@@ -41,6 +44,7 @@ impl Streams {
         self.counters.opened_local += 1;
         self.limit_changed |= dir == Dir::Bidi && self.local_receivers.is_multiple_of(RECEIVERS);
         self.local_receivers += usize::from(dir == Dir::Bidi);
+        self.local += 1;
         Some(id)
     }
 
@@ -160,6 +164,15 @@ impl Streams {
     /// Unacknowledged and unsent bytes of all streams.
     pub(crate) fn buffered(&self) -> u64 {
         self.buffered.bytes()
+    }
+
+    /// What it costs that the peer does not acknowledge what this end sends, in bytes: what was written to all streams, and
+    /// the streams of this end's own that are not over for it.
+    pub(crate) fn send_memory(&self) -> usize {
+        let written = usize::try_from(self.buffered.bytes()).unwrap_or(usize::MAX);
+        // Those that every connection has are in what it is charged anyway.
+        let streams = self.local.saturating_sub(USUAL_STREAMS);
+        written.saturating_add(streams * (STREAM_COST + HELD_STREAM_COST))
     }
 
     /// Tells writers that waited for room on the connection, as far as there is some.
@@ -324,7 +337,7 @@ impl Streams {
         self.schedule = Schedule::default();
         self.waiting = 0;
         self.buffered.clear();
-        self.local_receivers = 0;
+        (self.local_receivers, self.local) = (0, 0);
         self.control = std::collections::VecDeque::new();
         self.blocked = Vec::new();
     }

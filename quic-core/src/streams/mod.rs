@@ -165,6 +165,8 @@ pub(crate) struct Streams {
     uncharged: usize,
     /// Streams that this end opened and whose receiving half is not over.
     local_receivers: usize,
+    /// Streams of this end's own that are not over: the peer decides when they are.
+    local: usize,
     /// What the peer may make this end hold changed since the budget was told.
     limit_changed: bool,
     /// Rises with each frame that brought something new.
@@ -201,6 +203,7 @@ impl Streams {
             owed: 0,
             uncharged: 0,
             local_receivers: 0,
+            local: 0,
             limit_changed: true,
             news: 0,
             counters: StreamsCounters::default(),
@@ -332,6 +335,8 @@ impl Streams {
         if id.initiator() != self.config.side {
             self.limits.remote(id.dir()).on_closed();
             self.owed += table::STREAM_COST;
+        } else {
+            self.local -= 1;
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration}
 
 use h3_core::transport::ConnTransport;
 use quic_core::{
-    Connection, HeldAbove, Side, StreamId, StreamMap,
+    Connection, HeldAbove, Side, StreamId, StreamMap, StreamTag,
     base::Timestamp,
     error::{CloseReason, ConnectionError},
 };
@@ -267,8 +267,13 @@ impl Conn {
                     self.process_sessions(now, &mut { usize::MAX });
                 }
                 self.on_quic_event(&event, now);
+                // How many requests may be read depends on what was done with those before.
+                if matches!(event, quic_core::Event::StreamReadable(_, StreamTag(0))) {
+                    self.process_sessions(now, &mut left);
+                }
             }
             self.process_sessions(now, &mut left);
+            self.process_responses(now, &mut left);
             self.process_boxes(now, &mut left);
             if left == before || left == 0 {
                 break;
@@ -309,9 +314,14 @@ impl Conn {
     fn report_held(&mut self) {
         let boxes = Arc::clone(self.boxes());
         loop {
-            let other_bytes = self.lives.iter().map(|live| live.shared.datagram_bytes() + live.fields).sum();
+            let of_sessions: usize =
+                self.lives.iter().map(|live| live.shared.datagram_bytes() + live.fields).sum();
+            let other_bytes = of_sessions + self.http.responses.heads();
+            let send_bytes = boxes.outbox().bytes() + self.http.responses.held();
             let (stream_bytes, streams) = (boxes.inbox().bytes(), boxes.lingering().counts());
-            let most = self.quic.set_held_above(&HeldAbove { stream_bytes, streams, other_bytes });
+            let held = HeldAbove { stream_bytes, streams, other_bytes, send_bytes };
+            let most = self.quic.set_held_above(&held);
+            boxes.outbox().set_limit(self.quic.send_room_above());
             let bytes_stay = most.is_none_or(|most| boxes.inbox().wake_when_left(most));
             let streams_stay = !self.quic.withholds_streams() || boxes.lingering().wake_when_fewer(streams);
             if bytes_stay && streams_stay {
@@ -354,6 +364,12 @@ impl Conn {
                 self.lives.keys().into_iter().for_each(|key| self.update_datagram_size(key));
             }
             quic_core::Event::DatagramWritable => self.pump_datagrams(now),
+            quic_core::Event::StreamSent(id, _) | quic_core::Event::StreamStopped(id, ..) => {
+                self.http.responses.release(*id);
+                if self.going_away {
+                    self.close_if_idle(now);
+                }
+            }
             _ => {}
         }
         if self.started {
@@ -488,6 +504,7 @@ impl Conn {
         if self.started && !self.quic.is_handshaking() {
             let mut transport = ConnTransport::new(&mut self.quic, now);
             self.sessions.go_away(&mut self.h3, &mut transport);
+            self.reject_waiting(now);
             self.close_if_idle(now);
         }
     }

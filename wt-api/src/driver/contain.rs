@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
+    lines::{LineLimit, brief},
     mailbox::RecvEnd,
 };
 
@@ -46,14 +47,20 @@ pub(super) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     })
 }
 
-/// The same where nothing is left to be done about it.
+/// The same where nothing is left to be done about it, and the panic that a peer caused was told before. At a level that
+/// is off by default: a peer that makes one waker panic can make thousands.
 pub(super) fn quietly(work: impl FnOnce()) {
     if let Err(Panicked(message)) = contain(work) {
-        tracing::error!(%message, "code of the application panicked");
+        tracing::debug!(%message, "code of the application panicked");
     }
 }
 
 impl Shard {
+    /// Lines about what peers make go wrong: a server's shards share them.
+    pub(super) fn lines(&self) -> &LineLimit {
+        self.server.as_ref().map_or(&self.lines, |server| server.lines())
+    }
+
     /// A connection's turn, or a part of it: everything that may run code of the application goes through here. `None` if
     /// there is no such connection, or it has just ended by a panic.
     pub(super) fn enter<T>(
@@ -70,7 +77,10 @@ impl Shard {
     pub(super) fn bury(&mut self, index: usize, panicked: &Panicked, now: Timestamp) {
         let Some(mut connection) = self.connections.get_mut(index).and_then(Option::take) else { return };
         let (remote, Panicked(message)) = (connection.quic().remote_address(), panicked);
-        tracing::error!(%remote, %message, "code of the application panicked; its connection ends");
+        if let Some(withheld) = self.lines().permit(now) {
+            let message = brief(message);
+            tracing::error!(%remote, message, withheld, "code of the application panicked; its connection ends");
+        }
         if let Some(at) = connection.deadline {
             self.deadlines.remove(&(at, index));
         }

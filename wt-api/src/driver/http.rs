@@ -1,46 +1,27 @@
-//! Plain HTTP/3 exchanges: requests that a server's handler answers, and the one that a client makes.
+//! Plain HTTP/3 exchanges: what HTTP/3 tells of them, and the one request that a client makes. A server's responses are in
+//! `responses.rs`.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use h3_core::{Event, RequestHead, ResponseHead, transport::ConnTransport};
-use http::{Method, StatusCode};
-use quic_core::{StreamId, StreamMap, base::Timestamp, error::call::Read};
+use h3_core::{Event, ResponseHead, error::code, transport::ConnTransport};
+use quic_core::{StreamId, base::Timestamp, error::call::Read};
 
-use super::connection::{Conn, GetJob, H3_NO_ERROR, Role};
+use super::{
+    connection::{Conn, GetJob, H3_NO_ERROR},
+    responses::Responses,
+};
 use crate::{
     error::{ErrorCause, WebTransportError},
     http3::Head,
     mailbox::{RecvBox, RecvEnd, lock},
-    server::{Body, HttpRequest, HttpResponse},
     streams::ReceiveStream,
 };
 
 /// Plain exchanges of a connection.
 #[derive(Default)]
 pub(super) struct HttpExchanges {
-    sending: StreamMap<Sending>,
+    pub(super) responses: Responses,
     get: Option<GetState>,
-}
-
-/// What is left of a response.
-struct Sending {
-    current: Bytes,
-    rest: Option<Box<dyn Iterator<Item = Bytes> + Send>>,
-}
-
-/// The application's iterator panicked.
-struct Panicked;
-
-impl Sending {
-    /// The next part. The application's code runs on the driver's task, which serves others as well.
-    fn next(&mut self) -> Result<Option<Bytes>, Panicked> {
-        let Some(rest) = &mut self.rest else { return Ok(None) };
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rest.next())).map_err(|_| {
-            tracing::error!("the content of an HTTP response panicked; the response is reset");
-            Panicked
-        })
-    }
 }
 
 /// The client's request.
@@ -52,7 +33,7 @@ pub(super) struct GetState {
 
 impl HttpExchanges {
     pub(super) fn is_idle(&self) -> bool {
-        self.sending.is_empty() && self.get.is_none()
+        self.responses.is_idle() && self.get.is_none()
     }
 }
 
@@ -63,87 +44,33 @@ fn failed(text: &str) -> WebTransportError {
 impl Conn {
     pub(super) fn on_http_event(&mut self, event: Event, now: Timestamp) {
         match event {
-            Event::Request { stream, head, .. } => self.answer(stream, &head, now),
-            Event::Writable { stream } => self.pump_response(stream, now),
+            Event::Request { stream, head, .. } => self.on_request(stream, head, now),
+            Event::Writable { stream } => self.http.responses.wake(stream),
             Event::Response { stream, head, informational: false } => self.on_response(stream, *head),
             // Content of requests is not wanted: without reading it, flow control keeps it small.
             Event::Data { stream } => self.pump_body(stream, now),
             Event::Finished { stream } => self.end_get(stream, RecvEnd::Finished, now),
             Event::Reset { stream, code } => {
                 let error = failed(&format!("the server reset the response with code {code:#x}"));
-                self.http.sending.remove(&stream);
+                self.http.responses.forget(stream);
+                if self.is_server() {
+                    // RFC 9114 §4.1.1: a client that cancels its request does not want the rest of the response.
+                    let mut transport = ConnTransport::new(&mut self.quic, now);
+                    self.h3.reset(stream, code::H3_REQUEST_CANCELLED, &mut transport);
+                }
                 self.end_get(stream, RecvEnd::Failed(error), now);
             }
             Event::StreamError { stream, violation } => {
                 let error = failed(&violation.to_string());
-                self.http.sending.remove(&stream);
+                self.http.responses.forget(stream);
                 self.end_get(stream, RecvEnd::Failed(error), now);
             }
             Event::Stopped { stream, .. } => {
-                self.http.sending.remove(&stream);
+                self.http.responses.forget(stream);
                 self.close_if_idle(now);
             }
             _ => {}
         }
-    }
-
-    /// A plain request: the server's handler answers.
-    fn answer(&mut self, stream: StreamId, head: &RequestHead, now: Timestamp) {
-        let Role::Server(server) = &self.role else { return };
-        let request = HttpRequest {
-            method: head.method.clone(),
-            path: head.path.as_ref().map_or("/", |path| path.as_str()).to_owned(),
-            headers: head.headers.clone(),
-        };
-        let HttpResponse { status, headers, body } = if head.is_connect() {
-            HttpResponse::new(StatusCode::NOT_IMPLEMENTED)
-        } else {
-            server.answer(&request, now)
-        };
-        let (current, rest) = match body {
-            Body::Bytes(bytes) => (bytes, None),
-            Body::Iter(parts) => (Bytes::new(), Some(parts)),
-        };
-        let bodiless = request.method == Method::HEAD || (current.is_empty() && rest.is_none());
-        let response = ResponseHead { status, headers };
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        if let Err(error) = self.h3.send_response(stream, &response, bodiless, &mut transport) {
-            tracing::debug!(%error, "response not sent");
-            return self.h3.reset(stream, h3_core::error::code::H3_INTERNAL_ERROR, &mut transport);
-        }
-        if !bodiless {
-            self.http.sending.insert(stream, Sending { current, rest });
-            self.pump_response(stream, now);
-        }
-    }
-
-    /// Sends what there is room for.
-    fn pump_response(&mut self, stream: StreamId, now: Timestamp) {
-        let Some(sending) = self.http.sending.get_mut(&stream) else { return };
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        loop {
-            if sending.current.is_empty() {
-                match sending.next() {
-                    Ok(Some(part)) => sending.current = part,
-                    Ok(None) => {
-                        let _ = self.h3.finish(stream, &mut transport);
-                        break;
-                    }
-                    Err(Panicked) => {
-                        self.h3.reset(stream, h3_core::error::code::H3_INTERNAL_ERROR, &mut transport);
-                        break;
-                    }
-                }
-                continue;
-            }
-            match self.h3.send_data(stream, &mut sending.current, &mut transport) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(_) => break,
-            }
-        }
-        self.http.sending.remove(&stream);
-        self.close_if_idle(now);
     }
 
     /// Sends the client's request.
@@ -221,6 +148,6 @@ impl Conn {
             get.job.fail(error);
             get.body.deliver(&mut Vec::new(), Some(RecvEnd::Failed(error.clone())), false);
         }
-        self.http.sending.clear();
+        self.http.responses.clear();
     }
 }

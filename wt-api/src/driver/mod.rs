@@ -13,11 +13,14 @@ mod contain;
 mod http;
 mod io;
 mod live;
+mod responses;
 mod sender;
 mod sending;
 mod session;
 mod sharing;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeSet,
@@ -36,6 +39,7 @@ pub(crate) use connection::{ClientJob, GetJob, SessionJob};
 use crate::{
     buffers::{BufferPool, Buffers},
     client::Race,
+    lines::{LineLimit, brief},
     mailbox::ShardBox,
     runtime::{RuntimeHandle, Timer},
     server::ServerShared,
@@ -96,6 +100,8 @@ pub(crate) struct Shard {
     receiver: io::Receiver,
     sender: sender::Sender,
     server: Option<Arc<ServerShared>>,
+    /// Lines about what servers make go wrong, for a client.
+    lines: LineLimit,
     going_away: bool,
     /// The task ends when its connections have.
     closing: bool,
@@ -146,6 +152,7 @@ impl Shard {
             sender,
             _end: server.clone().map(ShardEnd),
             server,
+            lines: LineLimit::default(),
             cut_off: false,
             going_away: false,
             closing: false,
@@ -250,7 +257,10 @@ impl Shard {
             }
             Ok(Err(error)) => tracing::debug!(%remote, %error, "connection not accepted"),
             Err(panicked) => {
-                tracing::error!(%remote, error = %panicked.cause(), "connection not accepted");
+                if let Some(withheld) = self.lines().permit(now) {
+                    let error = panicked.cause().to_string();
+                    tracing::error!(%remote, error = brief(&error), withheld, "connection not accepted");
+                }
                 self.sender.queue(self.endpoint.fail(&caller));
             }
         }

@@ -11,6 +11,7 @@ mod claims;
 mod datagrams;
 mod held;
 mod lingering;
+mod outbox;
 mod recv;
 mod send;
 mod session;
@@ -31,6 +32,7 @@ use claims::Claims;
 pub(crate) use datagrams::{OutgoingDatagram, Rank};
 pub(crate) use held::Held;
 pub(crate) use lingering::Lingering;
+pub(crate) use outbox::Outbox;
 pub(crate) use recv::{RecvBox, RecvEnd};
 pub(crate) use send::{Atomic, SendBox, SendEnd, SendQueue};
 pub(crate) use session::{
@@ -147,6 +149,8 @@ pub(crate) struct ConnectionBox {
     /// Received bytes in all the boxes.
     inbox: Held,
     lingering: Lingering,
+    /// Written bytes in all the boxes.
+    outbox: Outbox,
 }
 
 impl ConnectionBox {
@@ -209,6 +213,11 @@ impl ConnectionBox {
     /// Received bytes in all the boxes.
     pub(crate) fn inbox(&self) -> &Held {
         &self.inbox
+    }
+
+    /// Written bytes in all the boxes, and with the driver.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// Streams of the peer that the application has not read to their end.

@@ -13,9 +13,6 @@ use tokio::sync::oneshot;
 use super::{ConnectionBox, Place, Rank, Waited, Waiters, Work, lock, session::StreamCounts, wake_all};
 use crate::error::{ErrorCause, WebTransportError};
 
-/// What a box and the driver hold of a stream before QUIC takes it, in bytes; more makes the writer wait.
-const LIMIT: usize = 256 << 10;
-
 /// How a sending half ended.
 #[derive(Clone, Debug)]
 pub(crate) enum SendEnd {
@@ -133,6 +130,11 @@ impl SendBox {
         self.id
     }
 
+    /// So many bytes are in the box or with the driver now; the connection counts them.
+    fn hold(&self, state: &mut State, bytes: usize) {
+        self.connection.outbox().change(std::mem::replace(&mut state.bytes, bytes), bytes);
+    }
+
     /// Changes the state and tells the driver.
     fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = lock(&self.state);
@@ -178,7 +180,7 @@ impl SendBox {
     ) -> Poll<Result<(), WebTransportError>> {
         let mut state = lock(&self.state);
         state.check()?;
-        if state.bytes < LIMIT {
+        if self.connection.outbox().room(state.bytes) > 0 {
             return Poll::Ready(Ok(()));
         }
         state.writer.add(place, cx);
@@ -201,7 +203,7 @@ impl SendBox {
     ) -> Poll<Result<(), WebTransportError>> {
         let mut state = lock(&self.state);
         state.check()?;
-        let room = LIMIT.saturating_sub(state.bytes);
+        let room = self.connection.outbox().room(state.bytes);
         if room == 0 {
             state.writer.add(place, cx);
             return Poll::Pending;
@@ -214,7 +216,8 @@ impl SendBox {
         if piece.is_empty() {
             return;
         }
-        state.bytes += piece.len();
+        let bytes = state.bytes + piece.len();
+        self.hold(&mut state, bytes);
         state.written += piece.len() as u64;
         state.chunks.push_back(piece);
         let mark = state.mark();
@@ -251,7 +254,8 @@ impl SendBox {
         match &state.end {
             Some(SendEnd::Failed(error)) => Poll::Ready(Err(error.clone())),
             Some(_) => Poll::Ready(Ok(())),
-            None if state.bytes == 0 => Poll::Ready(Ok(())),
+            // What was committed may still be on its way.
+            None if state.bytes == 0 || state.reset.is_some() => Poll::Ready(Ok(())),
             None => {
                 state.writer.add(place, cx);
                 Poll::Pending
@@ -278,7 +282,9 @@ impl SendBox {
             if state.end.is_none() && state.reset.is_none() {
                 state.reset = Some(code);
                 state.forget_uncommitted();
-                state.bytes = 0;
+                let accepted = state.written - state.bytes as u64;
+                let left = state.committed.saturating_sub(accepted);
+                self.hold(state, usize::try_from(left).unwrap_or(usize::MAX));
             }
         });
     }
@@ -386,7 +392,8 @@ impl SendBox {
             let mut state = lock(&self.state);
             state.written += data.len() as u64;
             state.taken += data.len() as u64;
-            state.bytes += data.len();
+            let bytes = state.bytes + data.len();
+            self.hold(&mut state, bytes);
         }
         let _ = reply.send(fits);
         written.then_some(data)
@@ -395,8 +402,10 @@ impl SendBox {
     /// The driver's side: QUIC took `bytes` bytes.
     pub(crate) fn sent(&self, bytes: usize) {
         let mut state = lock(&self.state);
-        state.bytes = state.bytes.saturating_sub(bytes);
-        let writer = if state.bytes <= LIMIT / 2 { state.writer.take() } else { Waiters::default() };
+        let left = state.bytes.saturating_sub(bytes);
+        self.hold(&mut state, left);
+        let wakes = self.connection.outbox().wakes(left);
+        let writer = if wakes { state.writer.take() } else { Waiters::default() };
         drop(state);
         writer.wake();
     }
@@ -410,11 +419,18 @@ impl SendBox {
         state.end = Some(end);
         state.counts = Some(counts);
         state.atomic = None;
-        state.bytes = 0;
+        self.hold(&mut state, 0);
         state.chunks = VecDeque::new();
         let woken = [state.waiters.take(), state.writer.take()];
         drop(state);
         wake_all(woken);
+    }
+}
+
+impl Drop for SendBox {
+    /// The driver may have gone before the stream ended.
+    fn drop(&mut self) {
+        self.connection.outbox().change(lock(&self.state).bytes, 0);
     }
 }
 
@@ -441,7 +457,7 @@ mod tests {
         task::{Wake, Waker},
     };
 
-    use super::*;
+    use super::{super::outbox::STREAM_LIMIT as LIMIT, *};
 
     /// What a writer on another thread sees that is told of its chunk.
     struct Writer {

@@ -345,6 +345,22 @@ impl ServerBuilder {
         self.addresses.iter().map(bind).collect()
     }
 
+    /// What the shards of the server will share, so many of them; taken out of the builder once.
+    pub(crate) fn shared(&mut self, shards: usize) -> ServerShared {
+        ServerShared {
+            origins: std::mem::replace(&mut self.origins, Origins::Any),
+            handler: self.handler.take(),
+            max_connections: self.max_connections,
+            keep_alive: self.keep_alive,
+            max_sessions: self.max_sessions,
+            sessions: self.sessions.clone(),
+            anticipated: self.anticipated,
+            congestion_control: self.congestion_control.in_force(),
+            lines: LineLimit::default(),
+            state: Mutex::new(State { shards, ..State::default() }),
+        }
+    }
+
     /// Binds the sockets and starts to serve.
     ///
     /// # Errors
@@ -364,23 +380,12 @@ impl ServerBuilder {
         let sockets = self.bind(&runtime)?;
         sockets.iter().for_each(|socket| fit(&mut self.transport, &**socket));
         let mut entropy = runtime.entropy();
+        let shared = Arc::new(self.shared(sockets.len()));
         let keys = self.keys.unwrap_or_else(|| ServerKeys::passing(&mut *entropy));
         let config = Arc::new(ServerConfig {
             tls: TlsServerConfig::new(Arc::new(tls)),
             transport: Arc::new(self.transport),
             token_key: keys.token,
-        });
-        let shared = Arc::new(ServerShared {
-            origins: self.origins,
-            handler: self.handler,
-            max_connections: self.max_connections,
-            keep_alive: self.keep_alive,
-            max_sessions: self.max_sessions,
-            sessions: self.sessions,
-            anticipated: self.anticipated,
-            congestion_control: self.congestion_control.in_force(),
-            lines: LineLimit::default(),
-            state: Mutex::new(State { shards: sockets.len(), ..State::default() }),
         });
         let budget = EndpointBudget::new(self.memory);
         let (mut shards, mut inboxes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());

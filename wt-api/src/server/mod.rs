@@ -52,7 +52,7 @@ pub enum Body {
     /// In one piece.
     Bytes(Bytes),
     /// In pieces, each asked for when there is room to send it. `next` runs on the driver's task: it must not block. If it
-    /// panics, the response is reset.
+    /// panics, the response is reset. What is large is better given so: a response holds one piece at a time.
     Iter(Box<dyn Iterator<Item = Bytes> + Send>),
 }
 
@@ -202,6 +202,18 @@ impl ServerShared {
             }
             HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR)
         })
+    }
+
+    /// Lines about what clients make go wrong.
+    pub(crate) fn lines(&self) -> &LineLimit {
+        &self.lines
+    }
+
+    /// The content of a response panicked.
+    pub(crate) fn tell_of_content(&self, now: Timestamp) {
+        if let Some(withheld) = self.lines.permit(now) {
+            tracing::error!(withheld, "the content of an HTTP response panicked; the response is reset");
+        }
     }
 
     /// A request for the application; false if it does not take them fast enough, or at all, or has as many sessions as

@@ -107,6 +107,8 @@ impl Sessions {
     /// [`on_event`](Self::on_event) does it by itself.
     pub fn flush<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
         self.count_discarding(t);
+        // HTTP/3 may have been asked for something since the last event.
+        self.take_http_events(h3, t);
         while let Some(id) = self.dirty.pop() {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             session.dirty = false;

@@ -1,0 +1,354 @@
+//! A server's responses to plain requests: whose turn it is, what they hold, what goes out next.
+//!
+//! The application's content is in memory as soon as the handler was called, and the peer decides how long: until all of it
+//! is acknowledged, for what QUIC holds of a piece keeps all of it. So the handler is called for as many requests as a
+//! connection has room for, and the others wait. Heads that wait are bounded as well: beyond that bound HTTP/3 leaves
+//! requests unread.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use h3_core::{RequestHead, ResponseHead, error::code, transport::ConnTransport};
+use http::{Method, StatusCode};
+use quic_core::{StreamId, StreamMap, base::Timestamp};
+
+use super::{
+    connection::{Conn, Role},
+    live::cost_of,
+};
+use crate::server::{Body, HttpRequest, HttpResponse, ServerShared};
+
+/// What the heads of requests that wait cost, in bytes, before further ones are left unread.
+pub(super) const MAX_HEADS: usize = 256 << 10;
+/// What a request costs that waits, or a response that is not acknowledged, beside text, fields and content, in bytes.
+const EXCHANGE: usize = 256;
+/// Pieces of one response before others have their turn.
+const PIECES: usize = 8;
+/// How much of a connection's turn a piece takes, as much as so many events: asking for it is code of the application.
+const PIECE: usize = 8;
+/// A response that has had a piece of this size, in bytes, goes on however much the others hold: that is counted.
+const LARGE: usize = 64 << 10;
+
+/// All responses of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Responses {
+    /// Requests of which the application has not heard, in their order.
+    waiting: VecDeque<Waiting>,
+    /// What they cost.
+    heads: usize,
+    /// Those with content that HTTP/3 has not taken.
+    sending: BTreeMap<StreamId, Sending>,
+    /// Those of them that may be able to go on.
+    ready: VecDeque<StreamId>,
+    /// Those that were not asked for their next piece, for want of room.
+    parked: Vec<StreamId>,
+    /// What each response costs until it is acknowledged.
+    costs: StreamMap<usize>,
+    /// The sum.
+    held: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    stream: StreamId,
+    head: Box<RequestHead>,
+    cost: usize,
+}
+
+/// What is left of a response.
+struct Sending {
+    current: Bytes,
+    rest: Option<Box<dyn Iterator<Item = Bytes> + Send>>,
+    /// The largest piece so far.
+    largest: usize,
+    /// In the queue of those that can go on, or parked.
+    queued: bool,
+}
+
+impl std::fmt::Debug for Sending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sending").field("current", &self.current.len()).finish_non_exhaustive()
+    }
+}
+
+/// What comes next of a response.
+enum Next {
+    Piece(Bytes),
+    End,
+    /// The application's iterator panicked.
+    Panicked,
+}
+
+/// What became of an attempt to go on with a response.
+enum Gone {
+    /// HTTP/3 takes more later, and says so.
+    Blocked,
+    /// The others have their turn.
+    Turn,
+    /// There is no room for its next piece.
+    Full,
+    /// All was taken, or nothing will be.
+    Over,
+}
+
+impl Sending {
+    /// The next part. The application's code runs on the driver's task, which serves others as well.
+    fn next(&mut self, server: &ServerShared, now: Timestamp) -> Next {
+        let Some(rest) = &mut self.rest else { return Next::End };
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rest.next())) {
+            Ok(piece) => piece.map_or(Next::End, Next::Piece),
+            Err(_) => {
+                server.tell_of_content(now);
+                Next::Panicked
+            }
+        }
+    }
+}
+
+impl Responses {
+    /// Nothing is to be answered, and every answer is acknowledged.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.sending.is_empty() && self.costs.is_empty()
+    }
+
+    /// What the application gave and the peer has not acknowledged, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// What the heads of requests that wait cost, in bytes.
+    pub(super) fn heads(&self) -> usize {
+        self.heads
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn charge(&mut self, stream: StreamId, bytes: usize) {
+        *self.costs.entry(stream).or_default() += bytes;
+        self.held += bytes;
+    }
+
+    /// A response is acknowledged, or its stream is given up.
+    pub(super) fn release(&mut self, stream: StreamId) {
+        let Some(bytes) = self.costs.remove(&stream) else { return };
+        self.held -= bytes;
+        self.ready.extend(self.parked.drain(..));
+        if self.costs.is_empty() {
+            self.costs = StreamMap::default();
+        }
+    }
+
+    /// Nobody wants the response any more.
+    pub(super) fn forget(&mut self, stream: StreamId) {
+        self.sending.remove(&stream);
+        if let Some(at) = self.waiting.iter().position(|waiting| waiting.stream == stream) {
+            self.heads -= self.waiting.remove(at).map_or(0, |waiting| waiting.cost);
+        }
+        self.release(stream);
+    }
+
+    /// The response may be able to go on.
+    pub(super) fn wake(&mut self, stream: StreamId) {
+        if let Some(sending) = self.sending.get_mut(&stream)
+            && !std::mem::replace(&mut sending.queued, true)
+        {
+            self.ready.push_back(stream);
+        }
+    }
+
+    /// Whether a response may be asked for its next piece. The oldest one always is, so that one goes on.
+    fn may_ask(&self, stream: StreamId, largest: usize, room: usize) -> bool {
+        self.held < room || largest >= LARGE || self.sending.keys().next() == Some(&stream)
+    }
+}
+
+impl Conn {
+    /// A plain request: the server's handler answers, when it is its turn.
+    pub(super) fn on_request(&mut self, stream: StreamId, head: Box<RequestHead>, now: Timestamp) {
+        let Role::Server(server) = &self.role else { return };
+        if head.is_connect() {
+            return self.respond(stream, false, HttpResponse::new(StatusCode::NOT_IMPLEMENTED), now);
+        }
+        let responses = &mut self.http.responses;
+        if responses.waiting.is_empty() && responses.held < self.quic.send_room_above() {
+            let server = Arc::clone(server);
+            return self.answer(&server, stream, *head, now);
+        }
+        if self.going_away {
+            return self.reject(stream, now);
+        }
+        let path = head.path.as_ref().map_or(0, |path| path.as_str().len());
+        let cost = EXCHANGE + path + cost_of(&head.headers);
+        responses.heads += cost;
+        responses.waiting.push_back(Waiting { stream, head, cost });
+        if responses.heads >= MAX_HEADS {
+            self.h3.hold_requests();
+        }
+    }
+
+    /// RFC 9114 §5.2: nothing was done about the request, so its client may send it elsewhere.
+    fn reject(&mut self, stream: StreamId, now: Timestamp) {
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        self.h3.reset(stream, code::H3_REQUEST_REJECTED, &mut transport);
+        self.h3.stop(stream, code::H3_REQUEST_REJECTED, &mut transport);
+    }
+
+    /// The server shuts down: requests that wait are not answered here.
+    pub(super) fn reject_waiting(&mut self, now: Timestamp) {
+        for Waiting { stream, .. } in std::mem::take(&mut self.http.responses.waiting) {
+            self.reject(stream, now);
+        }
+        self.http.responses.heads = 0;
+    }
+
+    fn answer(&mut self, server: &ServerShared, stream: StreamId, head: RequestHead, now: Timestamp) {
+        let path = head.path.as_ref().map_or("/", |path| path.as_str()).to_owned();
+        let request = HttpRequest { method: head.method, path, headers: head.headers };
+        let response = server.answer(&request, now);
+        self.respond(stream, request.method == Method::HEAD, response, now);
+    }
+
+    fn respond(&mut self, stream: StreamId, head_only: bool, response: HttpResponse, now: Timestamp) {
+        let HttpResponse { status, headers, body } = response;
+        let (current, rest) = match body {
+            Body::Bytes(bytes) => (bytes, None),
+            Body::Iter(parts) => (Bytes::new(), Some(parts)),
+        };
+        let bodiless = head_only || (current.is_empty() && rest.is_none());
+        let cost = EXCHANGE + cost_of(&headers) + if bodiless { 0 } else { current.len() };
+        let response = ResponseHead { status, headers };
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        if let Err(error) = self.h3.send_response(stream, &response, bodiless, &mut transport) {
+            tracing::debug!(%error, "response not sent");
+            return self.h3.reset(stream, code::H3_INTERNAL_ERROR, &mut transport);
+        }
+        let responses = &mut self.http.responses;
+        responses.charge(stream, cost);
+        if !bodiless {
+            let largest = current.len();
+            responses.sending.insert(stream, Sending { current, rest, largest, queued: false });
+            responses.wake(stream);
+        }
+    }
+
+    /// Calls the handler for requests that waited, and goes on with responses that can, for a part of the turn: `left` of it is
+    /// counted off. An application whose content never ends must not hold up its own other streams.
+    pub(super) fn process_responses(&mut self, now: Timestamp, left: &mut usize) {
+        let Role::Server(server) = &self.role else { return };
+        let server = Arc::clone(server);
+        let mut share = left.div_ceil(2);
+        *left -= share;
+        if share > 0 && self.read_held_request(now) {
+            share -= 1;
+        }
+        while share > 0 {
+            let room = self.quic.send_room_above();
+            let responses = &mut self.http.responses;
+            if responses.held < room
+                && let Some(Waiting { stream, head, cost }) = responses.waiting.pop_front()
+            {
+                responses.heads -= cost;
+                share = share.saturating_sub(PIECE);
+                self.answer(&server, stream, *head, now);
+            } else if let Some(stream) = self.http.responses.ready.pop_front() {
+                share = share.saturating_sub(1);
+                self.go_on(&server, stream, &mut share, now);
+            } else {
+                break;
+            }
+        }
+        *left += share;
+    }
+
+    /// One of the requests that HTTP/3 left unread comes in if there is room for its head; true if there was one.
+    fn read_held_request(&mut self, now: Timestamp) -> bool {
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let room = self.going_away || self.http.responses.heads < MAX_HEADS;
+        let read = room && self.h3.read_held_request(&mut transport);
+        if read {
+            self.sessions.flush(&mut self.h3, &mut transport);
+        }
+        read
+    }
+
+    /// Sends what there is room for of a response.
+    fn go_on(&mut self, server: &ServerShared, stream: StreamId, share: &mut usize, now: Timestamp) {
+        match self.pump_response(server, stream, share, now) {
+            Gone::Blocked => {}
+            Gone::Turn => self.http.responses.wake(stream),
+            Gone::Full => {
+                if let Some(sending) = self.http.responses.sending.get_mut(&stream) {
+                    sending.queued = true;
+                    self.http.responses.parked.push(stream);
+                }
+            }
+            Gone::Over => {
+                // Another one is the oldest now.
+                let responses = &mut self.http.responses;
+                responses.sending.remove(&stream);
+                responses.ready.extend(responses.parked.drain(..));
+                self.close_if_idle(now);
+            }
+        }
+    }
+
+    fn pump_response(
+        &mut self,
+        server: &ServerShared,
+        stream: StreamId,
+        share: &mut usize,
+        now: Timestamp,
+    ) -> Gone {
+        let room = self.quic.send_room_above();
+        let mut pieces = 0;
+        loop {
+            let responses = &mut self.http.responses;
+            let Some(sending) = responses.sending.get(&stream) else { return Gone::Blocked };
+            let may_ask = responses.may_ask(stream, sending.largest, room);
+            let Some(sending) = responses.sending.get_mut(&stream) else { return Gone::Blocked };
+            sending.queued = false;
+            let mut transport = ConnTransport::new(&mut self.quic, now);
+            if !sending.current.is_empty() {
+                match self.h3.send_data(stream, &mut sending.current, &mut transport) {
+                    Ok(0) => return Gone::Blocked,
+                    Ok(_) => continue,
+                    Err(_) => {
+                        responses.release(stream);
+                        return Gone::Over;
+                    }
+                }
+            }
+            if sending.rest.is_some() {
+                match (may_ask, pieces < PIECES && *share > 0) {
+                    (false, _) => return Gone::Full,
+                    (true, false) => return Gone::Turn,
+                    (true, true) => {}
+                }
+            }
+            pieces += 1;
+            *share = share.saturating_sub(PIECE);
+            match sending.next(server, now) {
+                Next::Piece(piece) => {
+                    let growth = piece.len().saturating_sub(sending.largest);
+                    sending.largest += growth;
+                    sending.current = piece;
+                    responses.charge(stream, growth);
+                }
+                Next::End => {
+                    let _ = self.h3.finish(stream, &mut transport);
+                    return Gone::Over;
+                }
+                Next::Panicked => {
+                    self.h3.reset(stream, code::H3_INTERNAL_ERROR, &mut transport);
+                    responses.release(stream);
+                    return Gone::Over;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! A connection of a server with everything above it, in memory, and a client that has HTTP/3 alone: it acknowledges when it
+//! likes. Only what the server's end allocates is counted.
+
+mod responses;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use h3_core::{Event, RequestHead, transport::ConnTransport};
+use heap_meter::{HeapMeter, Measure};
+use http::Method;
+use quic_core::{
+    CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint,
+    EndpointConfig, ServerConfig, Side, StreamId, TransportConfig,
+    base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
+    congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, Phase, Snapshot},
+    error::call::Read,
+    testing,
+};
+
+use super::connection::Conn;
+use crate::{runtime, server::ServerBuilder};
+
+#[global_allocator]
+static HEAP: HeapMeter = HeapMeter;
+
+const ALPN: &[u8] = b"h3";
+
+/// A window without an end: the client's requests leave though nothing is acknowledged.
+#[derive(Debug)]
+struct Boundless;
+
+impl Controller for Boundless {
+    fn on_mtu_changed(&mut self, _: u16) {}
+
+    fn window(&self) -> u64 {
+        1 << 40
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::new("boundless", 1 << 40, Phase::CongestionAvoidance)
+    }
+}
+
+impl ControllerFactory for Boundless {
+    fn build(&self, _: Timestamp, _: u16) -> Box<dyn Controller> {
+        Box::new(Self)
+    }
+}
+
+/// What the client got of a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Got {
+    pub(super) status: u16,
+    pub(super) bytes: usize,
+    pub(super) finished: bool,
+    /// The code of a reset.
+    pub(super) reset: Option<u64>,
+}
+
+/// The server's end.
+struct Server {
+    endpoint: Endpoint,
+    conn: Option<Conn>,
+}
+
+/// Both ends.
+pub(super) struct Rig {
+    server: Server,
+    pub(super) budget: EndpointBudget,
+    endpoint: Endpoint,
+    handle: ConnectionHandle,
+    client: Connection,
+    h3: h3_core::Connection,
+    now: Timestamp,
+    /// The client hears nothing, and so acknowledges nothing: it comes later.
+    pub(super) deaf: bool,
+    withheld: Vec<BytesMut>,
+    /// By stream.
+    pub(super) got: BTreeMap<StreamId, Got>,
+    /// Responses in the order in which they were whole.
+    pub(super) order: Vec<StreamId>,
+    held: isize,
+    idle: isize,
+    peak: isize,
+    runtime: tokio::runtime::Runtime,
+}
+
+fn address() -> std::net::SocketAddr {
+    "192.0.2.1:4433".parse().unwrap()
+}
+
+fn meta(size: usize) -> DatagramMeta {
+    DatagramMeta { remote: address(), local_ip: None, ecn: Ecn::NotEct, allocation: size }
+}
+
+fn endpoint(budget: EndpointBudget, seed: u8, server: Option<ServerConfig>) -> Endpoint {
+    let mut config = EndpointConfig::new(CidFactory::new(8, 0, &[seed; 32]));
+    config.budget = budget;
+    Endpoint::new(config, server.map(Arc::new), Box::new(SeededEntropy::new(seed.into())))
+}
+
+impl Rig {
+    /// Two ends whose handshake is confirmed.
+    pub(super) fn new(mut builder: ServerBuilder, transport: TransportConfig) -> Self {
+        let (server_tls, certificate) = testing::tls_server_config(ALPN);
+        let budget = EndpointBudget::new(1 << 30);
+        let config = ServerConfig { tls: server_tls, transport: Arc::new(transport), token_key: [9; 32] };
+        let now = Timestamp::from_nanos(1_000_000_000);
+        let mut endpoint_of_client = endpoint(EndpointBudget::unlimited(), 2, None);
+        let client_config = ClientConfig {
+            tls: testing::tls_client_config(&certificate, ALPN),
+            transport: Arc::new(TransportConfig {
+                congestion: CongestionConfig::new(Algorithm::Custom(Arc::new(Boundless))),
+                ..TransportConfig::default()
+            }),
+        };
+        let (handle, client) =
+            endpoint_of_client.connect(now, &client_config, "localhost", address()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut rig = Self {
+            server: Server { endpoint: endpoint(budget.clone(), 1, Some(config)), conn: None },
+            budget,
+            endpoint: endpoint_of_client,
+            handle,
+            client,
+            h3: h3_core::Connection::new(
+                h3_core::Config::new(wt_session::Sessions::settings(&wt_session::Config::default())),
+                Side::Client,
+            ),
+            now,
+            deaf: false,
+            withheld: Vec::new(),
+            got: BTreeMap::new(),
+            order: Vec::new(),
+            held: 0,
+            idle: 0,
+            peak: 0,
+            runtime,
+        };
+        let shared = Arc::new(builder.shared(1));
+        let mut first = Some(shared);
+        for _ in 0..8 {
+            rig.turn_with(&mut first);
+        }
+        assert!(!rig.client.is_handshaking());
+        rig.h3.start(&mut ConnTransport::new(&mut rig.client, rig.now));
+        rig.turn();
+        (rig.idle, rig.peak) = (rig.held, rig.held);
+        rig
+    }
+
+    fn metered<R>(&mut self, act: impl FnOnce(&mut Server, Timestamp) -> R) -> R {
+        let measure = Measure::start();
+        let result = act(&mut self.server, self.now);
+        self.peak = self.peak.max(self.held + measure.peak_growth());
+        self.held += measure.growth();
+        result
+    }
+
+    /// The most heap of the server's end since it was asked last, beyond what an idle connection holds, in bytes.
+    pub(super) fn worst(&mut self) -> isize {
+        std::mem::replace(&mut self.peak, self.held) - self.idle
+    }
+
+    /// What it holds now, in the same way.
+    pub(super) fn growth(&self) -> isize {
+        self.held - self.idle
+    }
+
+    pub(super) fn conn<R>(&mut self, act: impl FnOnce(&mut Conn, Timestamp) -> R) -> R {
+        self.metered(|server, now| act(server.conn.as_mut().unwrap(), now))
+    }
+
+    pub(super) fn is_closed(&mut self) -> bool {
+        self.client.is_closed() || self.conn(|conn, _| conn.quic.is_closed())
+    }
+
+    /// A request without content.
+    pub(super) fn get(&mut self, method: Method, path: &str, fields: &[(&'static str, String)]) -> StreamId {
+        let mut head = RequestHead::new(method, "localhost".parse().unwrap(), path.parse().unwrap());
+        for (name, value) in fields {
+            head.headers.append(*name, value.parse().unwrap());
+        }
+        let mut transport = ConnTransport::new(&mut self.client, self.now);
+        let stream = self.h3.send_request(&head, true, &mut transport).expect("the server permits it");
+        self.got.insert(stream, Got::default());
+        stream
+    }
+
+    /// The client gives a response up.
+    pub(super) fn stop(&mut self, stream: StreamId) {
+        let mut transport = ConnTransport::new(&mut self.client, self.now);
+        self.h3.stop(stream, h3_core::error::code::H3_REQUEST_CANCELLED, &mut transport);
+    }
+
+    /// Lets the client hear again, and what was withheld arrive.
+    pub(super) fn listen(&mut self) {
+        self.deaf = false;
+        for datagram in std::mem::take(&mut self.withheld) {
+            self.deliver_to_client(datagram);
+        }
+    }
+
+    fn deliver_to_client(&mut self, datagram: BytesMut) {
+        let meta = meta(datagram.len());
+        if let DatagramEvent::Connection(_, data) = self.endpoint.handle_datagram(self.now, &meta, datagram) {
+            self.client.handle_datagram(self.now, &meta, data);
+        }
+    }
+
+    fn deliver_to_server(&mut self, datagram: &[u8], shared: &mut Option<Arc<crate::server::ServerShared>>) {
+        let guard = self.runtime.handle().clone();
+        self.metered(|server, now| {
+            let meta = meta(datagram.len());
+            match server.endpoint.handle_datagram(now, &meta, BytesMut::from(datagram)) {
+                DatagramEvent::Connection(_, data) => {
+                    let conn = server.conn.as_mut().unwrap();
+                    conn.quic.handle_datagram(now, &meta, data);
+                }
+                DatagramEvent::Incoming(incoming) => {
+                    let _guard = guard.enter();
+                    let (_, quic) = server.endpoint.accept(now, incoming).unwrap();
+                    let runtime = runtime::current().unwrap();
+                    server.conn = Some(Conn::server(quic, shared.take().unwrap(), runtime));
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// So many turns of the server's connection, each as the driver gives it, and what comes of them.
+    pub(super) fn turns(&mut self, count: usize) {
+        let mut buffer = vec![0; 64 << 10];
+        while let Some(sent) = self.client.poll_transmit(self.now, &mut buffer) {
+            buffer[..sent.size]
+                .chunks(sent.segment_size)
+                .for_each(|datagram| self.deliver_to_server(datagram, &mut None));
+        }
+        for _ in 0..count {
+            self.conn(Conn::process);
+            while let Some(sent) = self.conn(|conn, now| conn.quic.poll_transmit(now, &mut buffer)) {
+                let sent: Vec<BytesMut> =
+                    buffer[..sent.size].chunks(sent.segment_size).map(BytesMut::from).collect();
+                sent.into_iter().for_each(|datagram| self.deliver_to_client(datagram));
+            }
+            self.process_client();
+        }
+    }
+
+    /// Both ends say what they have to say, until neither has anything more.
+    pub(super) fn turn(&mut self) {
+        self.turn_with(&mut None);
+    }
+
+    fn turn_with(&mut self, shared: &mut Option<Arc<crate::server::ServerShared>>) {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let mut news = false;
+            while let Some(sent) = self.client.poll_transmit(self.now, &mut buffer) {
+                news = true;
+                for datagram in buffer[..sent.size].chunks(sent.segment_size) {
+                    self.deliver_to_server(datagram, shared);
+                }
+            }
+            loop {
+                let sent = self.metered(|server, now| {
+                    let conn = server.conn.as_mut()?;
+                    while conn.process(now) {}
+                    while let Some(change) = conn.quic.poll_cid_change() {
+                        server.endpoint.handle_cid_change(ConnectionHandle(0), change);
+                    }
+                    conn.quic.poll_transmit(now, &mut buffer)
+                });
+                let Some(sent) = sent else { break };
+                news = true;
+                for datagram in buffer[..sent.size].chunks(sent.segment_size) {
+                    if self.deaf {
+                        self.withheld.push(datagram.into());
+                    } else {
+                        self.deliver_to_client(datagram.into());
+                    }
+                }
+            }
+            self.process_client();
+            if !news {
+                return;
+            }
+        }
+    }
+
+    fn process_client(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            let mut transport = ConnTransport::new(&mut self.client, self.now);
+            self.h3.on_event(&event, self.now, &mut transport);
+        }
+        while let Some(change) = self.client.poll_cid_change() {
+            self.endpoint.handle_cid_change(self.handle, change);
+        }
+        while let Some(event) = self.h3.poll_event() {
+            match event {
+                Event::Response { stream, head, .. } => {
+                    self.got.entry(stream).or_default().status = head.status.as_u16();
+                }
+                Event::Data { stream } => {
+                    let mut transport = ConnTransport::new(&mut self.client, self.now);
+                    while let Ok(Read::Data(bytes)) = self.h3.read_data(stream, usize::MAX, &mut transport) {
+                        self.got.entry(stream).or_default().bytes += bytes.len();
+                    }
+                }
+                Event::Finished { stream } => {
+                    self.got.entry(stream).or_default().finished = true;
+                    self.order.push(stream);
+                }
+                Event::Reset { stream, code } => self.got.entry(stream).or_default().reset = Some(code),
+                _ => {}
+            }
+        }
+    }
+
+    /// Time passes at both ends.
+    pub(super) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            self.turn();
+            let of_server = self.conn(|conn, _| conn.poll_timeout());
+            let Some(at) = [self.client.poll_timeout(), of_server].into_iter().flatten().min() else { break };
+            if at > end {
+                break;
+            }
+            self.now = self.now.max(at);
+            self.client.handle_timeout(self.now);
+            self.conn(Conn::handle_timeout);
+        }
+        self.now = end;
+    }
+}

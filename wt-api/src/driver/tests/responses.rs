@@ -1,0 +1,257 @@
+//! Responses of a server whose client acknowledges nothing, stops some, or takes its time.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Method;
+use netsim::{Random, for_seeds};
+use quic_core::{StreamId, TransportConfig};
+
+use super::Rig;
+use crate::{Body, HttpResponse, Server, ServerBuilder, driver::responses::MAX_HEADS};
+
+const MIB: isize = 1 << 20;
+
+/// What a connection with the default settings may hold of content, QUIC's own share and what is copied of it included.
+const CONTENT: isize = 4 * MIB + 2 * MIB;
+
+fn builder() -> ServerBuilder {
+    Server::builder()
+}
+
+fn pieces(count: usize, size: usize) -> HttpResponse {
+    let mut response = HttpResponse::new(http::StatusCode::OK);
+    response.body = Body::Iter(Box::new((0..count).map(move |_| Bytes::from(vec![7; size]))));
+    response
+}
+
+#[test]
+fn bodies_that_nobody_acknowledges_wait_for_their_turn_before_they_are_made() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let builder = builder().http_handler(move |_| {
+        count.fetch_add(1, Relaxed);
+        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 300 << 10])
+    });
+    let mut rig = Rig::new(builder, TransportConfig::default());
+    rig.deaf = true;
+    let streams: Vec<StreamId> = (0..900).map(|n| rig.get(Method::GET, &format!("/{n}"), &[])).collect();
+    rig.turn();
+    let worst = rig.worst();
+    assert!(worst < CONTENT + 2 * MIB, "{worst} bytes of heap");
+    assert!(rig.budget.used() as isize >= worst / 3, "{} bytes are charged", rig.budget.used());
+    let before = made.load(Relaxed);
+    assert!((14..=16).contains(&before), "the handler made {before} bodies");
+    // The client hears again: everybody is answered, in order.
+    rig.listen();
+    rig.run(Duration::from_secs(20));
+    assert_eq!(made.load(Relaxed), 900);
+    assert_eq!(rig.order, streams);
+    assert!(rig.got.values().all(|got| got.status == 200 && got.bytes == 300 << 10 && got.finished));
+    let worst = rig.worst();
+    assert!(worst < CONTENT + 2 * MIB, "{worst} bytes of heap while all were answered");
+    let left = rig.growth();
+    assert!(left < MIB, "{left} bytes are left");
+}
+
+#[test]
+fn a_body_beyond_the_bound_goes_alone() {
+    let builder = builder().http_handler(|request| {
+        let size = if request.path == "/large" { 20 << 20 } else { 1000 };
+        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; size])
+    });
+    let mut rig = Rig::new(builder, TransportConfig::default());
+    let large = rig.get(Method::GET, "/large", &[]);
+    let small = rig.get(Method::GET, "/small", &[]);
+    rig.run(Duration::from_secs(5));
+    assert_eq!(rig.order, [large, small]);
+    assert_eq!((rig.got[&large].bytes, rig.got[&small].bytes), (20 << 20, 1000));
+}
+
+#[test]
+fn heads_that_wait_are_bounded_and_read_later() {
+    let builder = builder().http_handler(|request| {
+        assert_eq!(request.headers["cookie"].len(), 4000);
+        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 150 << 10])
+    });
+    let mut rig = Rig::new(builder, TransportConfig::default());
+    rig.deaf = true;
+    let fields = [("cookie", "c".repeat(4000))];
+    let streams: Vec<StreamId> = (0..900).map(|_| rig.get(Method::GET, "/", &fields)).collect();
+    // The client paces what it sends.
+    rig.run(Duration::from_secs(1));
+    let heads = rig.conn(|conn, _| conn.http.responses.heads());
+    assert!((MAX_HEADS..MAX_HEADS + 8192).contains(&heads), "{heads} bytes of heads wait");
+    // What QUIC holds of the others is within the windows.
+    let worst = rig.worst();
+    assert!(worst <= 3 * rig.budget.used() as isize + MIB, "{worst} for {}", rig.budget.used());
+    rig.listen();
+    rig.run(Duration::from_secs(20));
+    assert_eq!(rig.order, streams);
+}
+
+#[test]
+fn a_server_that_shuts_down_rejects_what_waits_unprocessed() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let builder = builder().http_handler(move |_| {
+        count.fetch_add(1, Relaxed);
+        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 1 << 20])
+    });
+    let mut rig = Rig::new(builder, TransportConfig::default());
+    rig.deaf = true;
+    let fields = [("cookie", "c".repeat(4000))];
+    let streams: Vec<StreamId> = (0..200).map(|_| rig.get(Method::GET, "/", &fields)).collect();
+    // The client paces what it sends.
+    rig.run(Duration::from_secs(1));
+    let made = made.load(Relaxed);
+    rig.conn(crate::driver::connection::Conn::go_away);
+    rig.turn();
+    rig.listen();
+    rig.run(Duration::from_secs(5));
+    for (n, stream) in streams.iter().enumerate() {
+        let got = rig.got[stream];
+        if n < made {
+            assert!(got.finished && got.bytes == 1 << 20, "{n}: {got:?}");
+        } else {
+            assert_eq!(got.reset, Some(h3_core::error::code::H3_REQUEST_REJECTED), "{n}: {got:?}");
+        }
+    }
+    assert!(rig.is_closed(), "nothing is left to wait for");
+}
+
+#[test]
+fn content_without_end_and_without_bytes_holds_up_nobody() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let builder = builder().http_handler(move |request| {
+        if request.path == "/other" {
+            return HttpResponse::new(http::StatusCode::OK).with_body("other");
+        }
+        let (mut response, count) = (HttpResponse::new(http::StatusCode::OK), Arc::clone(&count));
+        response.body = Body::Iter(Box::new(std::iter::from_fn(move || {
+            count.fetch_add(1, Relaxed);
+            Some(Bytes::new())
+        })));
+        response
+    });
+    let mut rig = Rig::new(builder, TransportConfig::default());
+    rig.get(Method::GET, "/endless", &[]);
+    let other = rig.get(Method::GET, "/other", &[]);
+    // One turn of the connection after the other, as the driver gives them.
+    rig.turns(20);
+    let pieces = asked.load(Relaxed);
+    assert!((100..20 * 1024 / 4).contains(&pieces), "{pieces} pieces in 20 turns");
+    assert!(rig.got[&other].finished, "the other one has its turns");
+}
+
+#[test]
+fn pieces_are_held_one_a_response_and_grow_for_one_at_a_time() {
+    // A small piece first, so that many responses are let in, then large ones.
+    let builder = builder().http_handler(|_| {
+        let mut response = HttpResponse::new(http::StatusCode::OK);
+        let sizes = [1000].into_iter().chain([128 << 10; 2]);
+        response.body = Body::Iter(Box::new(sizes.map(|size| Bytes::from(vec![7; size]))));
+        response
+    });
+    let mut rig = Rig::new(builder, TransportConfig::default());
+    rig.deaf = true;
+    let streams: Vec<StreamId> = (0..900).map(|_| rig.get(Method::GET, "/", &[])).collect();
+    rig.turn();
+    let worst = rig.worst();
+    assert!(worst < CONTENT + 4 * MIB, "{worst} bytes of heap");
+    rig.listen();
+    rig.run(Duration::from_secs(60));
+    assert_eq!(rig.order.len(), streams.len());
+    assert!(rig.got.values().all(|got| got.bytes == 1000 + (256 << 10) && got.finished));
+    // QUIC may hold as much as its window lets out, which grows.
+    let worst = rig.worst();
+    assert!(worst < CONTENT + 20 * MIB, "{worst} bytes of heap while all were answered");
+}
+
+/// What a drawn request is answered with.
+#[derive(Clone, Copy, Debug)]
+struct Drawn {
+    pieces: Option<usize>,
+    size: usize,
+}
+
+impl Drawn {
+    fn bytes(self) -> usize {
+        self.pieces.unwrap_or(1) * self.size
+    }
+}
+
+/// Requests of drawn sizes and counts by a client that hears, is deaf, stops and waits as it likes.
+fn draw(seed: u64) {
+    let random = &mut Random::new(seed);
+    let answers: Arc<Mutex<Vec<Drawn>>> = Arc::default();
+    let known = Arc::clone(&answers);
+    let builder = builder().http_handler(move |request| {
+        let index: usize = request.path[1..].parse().unwrap();
+        let Drawn { pieces: count, size } = known.lock().unwrap()[index];
+        match count {
+            Some(count) => pieces(count, size),
+            None => HttpResponse::new(http::StatusCode::OK).with_body(vec![7; size]),
+        }
+    });
+    let mut rig = Rig::new(builder, TransportConfig::default());
+    let (mut streams, mut stopped) = (Vec::new(), Vec::new());
+    for _ in 0..40 {
+        match random.below(8) {
+            0..4 => {
+                for _ in 0..random.below(60) {
+                    let size = 1 << random.below(21);
+                    let pieces = random.chance(0.4).then(|| random.below(6) as usize + 1);
+                    let drawn = Drawn { pieces, size };
+                    let mut answers = answers.lock().unwrap();
+                    if streams.len() < 900 {
+                        let method = if random.chance(0.1) { Method::HEAD } else { Method::GET };
+                        let path = format!("/{}", answers.len());
+                        let expected = if method == Method::HEAD { 0 } else { drawn.bytes() };
+                        answers.push(drawn);
+                        streams.push((rig.get(method, &path, &[]), expected));
+                    }
+                }
+                rig.turn();
+            }
+            4 => rig.deaf = true,
+            5 => rig.listen(),
+            6 => {
+                for _ in 0..random.below(10) {
+                    if let Some((stream, _)) = streams.get(random.below(1 + streams.len() as u64) as usize) {
+                        rig.stop(*stream);
+                        stopped.push(*stream);
+                    }
+                }
+                rig.turn();
+            }
+            _ => rig.run(Duration::from_millis(random.below(300))),
+        }
+        let (worst, charged) = (rig.worst(), rig.budget.used() as isize);
+        assert!(worst < CONTENT + 2 * MIB + 2 * MIB, "{worst} bytes of heap, {charged} charged");
+    }
+    rig.listen();
+    rig.run(Duration::from_secs(25));
+    assert!(!rig.is_closed());
+    for (stream, bytes) in &streams {
+        let got = rig.got[stream];
+        let whole = got.finished && got.bytes == *bytes;
+        assert!(whole || stopped.contains(stream), "{stream:?}: {got:?} of {bytes} bytes");
+    }
+    let left = rig.conn(|conn, _| (conn.http.responses.held(), conn.http.responses.heads()));
+    assert_eq!(left, (0, 0), "nothing is counted any more");
+    let left = rig.growth();
+    assert!(left < MIB, "{left} bytes are left");
+}
+
+#[test]
+fn requests_drawn_at_random_are_answered_and_hold_little() {
+    for_seeds(0..12, draw);
+}
