@@ -198,7 +198,10 @@ impl Schedule {
     /// The sender that [`Self::peek`] told sent `bytes`. To be called before it is removed.
     pub(crate) fn on_sent(&mut self, turn: Turn, bytes: usize) {
         if let Some(level) = self.levels.get_mut(usize::from(turn.urgency)) {
-            level.on_sent(bytes);
+            // Alone it keeps the turn, and whoever comes next waits for a quantum at most.
+            if level.senders() > 1 {
+                level.on_sent(bytes);
+            }
         }
     }
 

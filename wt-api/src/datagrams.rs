@@ -285,8 +285,11 @@ impl DatagramsWritable {
     /// # Errors
     /// Larger than [`max_datagram_size`](Self::max_datagram_size), or the session is gone.
     pub async fn send(&self, data: Bytes) -> Result<(), DatagramError> {
-        wait(&*self.shared, SessionQueue::State, SessionBox::poll_ready).await?;
-        self.check(&data)?;
+        // Whose size is known is established, mostly: then there is nothing to wait for.
+        if self.check(&data).is_err() || self.max_datagram_size() == 0 {
+            wait(&*self.shared, SessionQueue::State, SessionBox::poll_ready).await?;
+            self.check(&data)?;
+        }
         let sent = wait(&*self.shared, SessionQueue::DatagramWriters, |shared, cx, place| {
             shared.poll_send_datagram(Some((cx, place)), &data, self.rank)
         });

@@ -43,7 +43,7 @@ impl Owners<'_> {
     fn repeat(&mut self, receipt: Receipt) -> bool {
         let repeated = !matches!(
             receipt,
-            Receipt::Nothing | Receipt::Ack { .. } | Receipt::Datagram { .. } | Receipt::HandshakeDone
+            Receipt::Nothing | Receipt::Ack { .. } | Receipt::Datagrams { .. } | Receipt::HandshakeDone
         );
         if repeated {
             self.settle(receipt, Outcome::Lost);
@@ -67,8 +67,10 @@ impl Owners<'_> {
             Receipt::HandshakeDone if acked => self.control.on_handshake_done_acked(),
             Receipt::HandshakeDone => self.control.on_handshake_done_lost(),
             Receipt::NewConnectionId(_) => {}
-            Receipt::Datagram { .. } if !acked => self.datagrams.on_lost(),
-            Receipt::Datagram { bytes } => self.datagrams.on_acked(bytes, outcome == Outcome::Recovered),
+            Receipt::Datagrams { count, .. } if !acked => self.datagrams.on_lost(count),
+            Receipt::Datagrams { count, bytes } => {
+                self.datagrams.on_acked(count, bytes, outcome == Outcome::Recovered);
+            }
             Receipt::Stream { .. }
             | Receipt::ResetStream { .. }
             | Receipt::StopSending { .. }

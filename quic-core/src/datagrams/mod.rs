@@ -278,7 +278,7 @@ impl Datagrams {
             let before = writer.written();
             // The one that ends the packet exactly needs no length (RFC 9221 §4).
             let has_length = writer.remaining() != 1 + next.data.len();
-            let receipt = Receipt::Datagram { bytes: next.data.len() as u32 };
+            let receipt = Receipt::Datagrams { count: 1, bytes: next.data.len() as u32 };
             if !writer.frame(&Frame::Datagram { data: &next.data, has_length }, receipt) {
                 return false;
             }
@@ -297,15 +297,15 @@ impl Datagrams {
         true
     }
 
-    /// A datagram was declared lost.
-    pub(crate) fn on_lost(&mut self) {
-        self.counters.lost_outgoing += 1;
+    /// So many datagrams of a packet were declared lost.
+    pub(crate) fn on_lost(&mut self, count: u32) {
+        self.counters.lost_outgoing += u64::from(count);
     }
 
-    /// The peer has a datagram with a payload of `bytes`, which may have been declared lost before.
-    pub(crate) fn on_acked(&mut self, bytes: u32, was_lost: bool) {
+    /// The peer has so many datagrams of a packet with payloads of `bytes` together, which may have been declared lost before.
+    pub(crate) fn on_acked(&mut self, count: u32, bytes: u32, was_lost: bool) {
         self.counters.bytes_acked += u64::from(bytes);
-        self.counters.lost_outgoing -= u64::from(was_lost);
+        self.counters.lost_outgoing -= if was_lost { u64::from(count) } else { 0 };
     }
 
     /// Counts since the connection began.

@@ -113,12 +113,12 @@ fn small_datagrams_share_a_packet_and_an_exact_fit_needs_no_length() {
     let lengths =
         frames.iter().map(|frame| matches!(frame, Frame::Datagram { has_length: true, data: b"abcd" }));
     assert_eq!(lengths.collect::<Vec<_>>(), [true, true, false]);
-    assert_eq!(receipts, [Receipt::Datagram { bytes: 4 }; 3]);
+    assert_eq!(receipts, [Receipt::Datagrams { count: 3, bytes: 12 }]);
     assert!(!end.datagrams.wants());
-    end.datagrams.on_lost();
-    end.datagrams.on_acked(4, false);
+    end.datagrams.on_lost(1);
+    end.datagrams.on_acked(1, 4, false);
     assert_eq!(end.datagrams.counters().lost_outgoing, 1);
-    end.datagrams.on_acked(4, true);
+    end.datagrams.on_acked(1, 4, true);
     let counters = end.datagrams.counters();
     assert_eq!((counters.lost_outgoing, counters.bytes_sent, counters.bytes_acked), (0, 12, 8));
 }

@@ -67,9 +67,11 @@ pub enum Receipt {
     RetireConnectionId(u64),
     /// HANDSHAKE_DONE.
     HandshakeDone,
-    /// DATAGRAM, only counted.
-    Datagram {
-        /// Payload bytes.
+    /// DATAGRAM frames that follow each other in a packet, only counted.
+    Datagrams {
+        /// How many.
+        count: u32,
+        /// Payload bytes of all.
         bytes: u32,
     },
     /// A frame whose loss concerns nobody: PING, PATH_CHALLENGE, PATH_RESPONSE.

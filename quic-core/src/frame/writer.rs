@@ -15,6 +15,8 @@ const MIN_USEFUL_DATA: usize = 16;
 pub struct FrameWriter<'a> {
     writer: Writer<'a>,
     receipts: &'a mut Vec<Receipt>,
+    /// Those before are of other packets.
+    first_receipt: usize,
     ack_eliciting: bool,
     in_flight: bool,
 }
@@ -23,7 +25,8 @@ impl<'a> FrameWriter<'a> {
     /// A writer for a packet payload; receipts are appended to `receipts`.
     #[must_use]
     pub fn new(payload: &'a mut [u8], receipts: &'a mut Vec<Receipt>) -> Self {
-        Self { writer: Writer::new(payload), receipts, ack_eliciting: false, in_flight: false }
+        let first_receipt = receipts.len();
+        Self { writer: Writer::new(payload), receipts, first_receipt, ack_eliciting: false, in_flight: false }
     }
 
     /// Room left, in bytes.
@@ -166,8 +169,18 @@ impl<'a> FrameWriter<'a> {
     }
 
     fn note(&mut self, receipt: Receipt) {
-        if receipt != Receipt::Nothing {
-            self.receipts.push(receipt);
+        let own = self.receipts.get_mut(self.first_receipt..).unwrap_or_default();
+        match (receipt, own.last_mut()) {
+            (Receipt::Nothing, _) => {}
+            // Small datagrams come by the dozen: one receipt stands for all that follow each other in a packet.
+            (
+                Receipt::Datagrams { count, bytes },
+                Some(Receipt::Datagrams { count: counted, bytes: sum }),
+            ) => {
+                *counted += count;
+                *sum += bytes;
+            }
+            _ => self.receipts.push(receipt),
         }
     }
 }

@@ -71,6 +71,11 @@ impl<T: Branch> Turns<T> {
         }
     }
 
+    /// How many can send.
+    pub(super) fn senders(&self) -> usize {
+        self.senders
+    }
+
     pub(super) fn children(&self) -> impl Iterator<Item = &T> {
         self.children.iter().map(|(_, child)| child)
     }

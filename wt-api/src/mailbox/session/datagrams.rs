@@ -8,7 +8,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use quic_core::base::Timestamp;
 
 use super::{
     super::{OutgoingDatagram, Place, Rank, Waiters, datagrams::Inbox, lock},
@@ -22,7 +21,7 @@ impl SessionBox {
         cx: &Context<'_>,
         place: &mut Place,
     ) -> Poll<Result<Bytes, WebTransportError>> {
-        self.poll_incoming_datagram(cx, place, Inbox::pop)
+        self.poll_incoming_datagram(cx, place, |inbox| inbox.pop(|| self.runtime.now()))
     }
 
     /// The next datagram, copied into `buffer`; its size, as an error if that is more than there is room for.
@@ -32,10 +31,13 @@ impl SessionBox {
         place: &mut Place,
         buffer: &mut [u8],
     ) -> Poll<Result<Result<usize, usize>, WebTransportError>> {
-        self.poll_incoming_datagram(cx, place, |inbox, now| {
-            let size = inbox.peek(now)?.len();
+        // One time for both: what was looked at is what is taken.
+        let mut now = None;
+        let mut clock = || *now.get_or_insert_with(|| self.runtime.now());
+        self.poll_incoming_datagram(cx, place, |inbox| {
+            let size = inbox.peek(&mut clock)?.len();
             let Some(room) = buffer.get_mut(..size) else { return Some(Err(size)) };
-            room.copy_from_slice(&inbox.pop(now)?);
+            room.copy_from_slice(&inbox.pop(&mut clock)?);
             Some(Ok(size))
         })
     }
@@ -44,11 +46,10 @@ impl SessionBox {
         &self,
         cx: &Context<'_>,
         place: &mut Place,
-        take: impl FnOnce(&mut Inbox, Timestamp) -> Option<R>,
+        take: impl FnOnce(&mut Inbox) -> Option<R>,
     ) -> Poll<Result<R, WebTransportError>> {
-        let now = self.runtime.now();
         let mut state = lock(&self.state);
-        if let Some(taken) = take(&mut state.datagrams_in, now) {
+        if let Some(taken) = take(&mut state.datagrams_in) {
             return Poll::Ready(Ok(taken));
         }
         state.check()?;
@@ -57,9 +58,8 @@ impl SessionBox {
     }
 
     pub(crate) fn try_datagram(&self) -> Result<Option<Bytes>, WebTransportError> {
-        let now = self.runtime.now();
         let mut state = lock(&self.state);
-        match state.datagrams_in.pop(now) {
+        match state.datagrams_in.pop(|| self.runtime.now()) {
             Some(datagram) => Ok(Some(datagram)),
             None => state.check().map(|()| None),
         }
