@@ -220,6 +220,31 @@ async fn streams_that_our_server_opens_reach_chromium() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium: cargo xtask test"]
+async fn streams_to_which_our_server_writes_nothing_reach_chromium() {
+    browser::with("chromium-silent", |browser: Arc<Chromium>| async move {
+        let server = server(&browser);
+        scenarios::streams::opened_and_silent(&*browser, &server.place).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium: cargo xtask test"]
+async fn streams_that_chromium_breaks_off_at_once_are_heard_of() {
+    browser::with("chromium-at-once", |browser: Arc<Chromium>| async move {
+        let mut server = server(&browser);
+        scenarios::streams::broken_off_at_once(&*browser, &server.place, 42).await;
+        let mut left = vec![Seen::Reset(Some(42)), Seen::Reset(Some(43))];
+        while !left.is_empty() {
+            let seen = server.saw("reset", |seen| left.contains(seen)).await;
+            left.retain(|wanted| *wanted != seen);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Chromium: cargo xtask test"]
 async fn chromium_reads_streams_into_buffers_of_the_page() {
     browser::with("chromium-byob", |browser: Arc<Chromium>| async move {
         let server = server(&browser);

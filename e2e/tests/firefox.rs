@@ -238,6 +238,28 @@ async fn streams_that_our_server_opens_reach_firefox() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Firefox: cargo xtask test"]
+async fn streams_to_which_our_server_writes_nothing_reach_firefox() {
+    browser::with("firefox-silent", |browser: Arc<Firefox>| async move {
+        let server = server(&browser);
+        scenarios::streams::opened_and_silent(&*browser, &server.place).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Firefox: cargo xtask test"]
+async fn streams_that_firefox_breaks_off_at_once_are_heard_of() {
+    browser::with("firefox-at-once", |browser: Arc<Firefox>| async move {
+        let mut server = server(&browser);
+        scenarios::streams::broken_off_at_once(&*browser, &server.place, 42).await;
+        // Of the unidirectional one Firefox sends a RESET_STREAM of no bytes, without the preface: nobody can know whose it was.
+        server.saw("reset", |seen| *seen == Seen::Reset(Some(43))).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Firefox: cargo xtask test"]
 async fn firefox_reads_streams_into_buffers_of_the_page() {
     browser::with("firefox-byob", |browser: Arc<Firefox>| async move {
         let server = server(&browser);

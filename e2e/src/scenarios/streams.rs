@@ -22,6 +22,43 @@ pub async fn opened_by_the_server(browser: &impl Browser, place: &Place) {
     assert_eq!(texts, json!(["one way", "both ways: answer"]));
 }
 
+/// One stream of each kind that the server opens and does not write to: the page has them all the same.
+///
+/// # Panics
+/// If they do not arrive.
+pub async fn opened_and_silent(browser: &impl Browser, place: &Place) {
+    let body = "
+        const session = await connected(args.url, args.hash);
+        const one = (await session.incomingUnidirectionalStreams.getReader().read()).value;
+        const both = (await session.incomingBidirectionalStreams.getReader().read()).value;
+        const kinds = [one, both.readable].map((stream) => stream instanceof ReadableStream);
+        session.close();
+        return kinds;";
+    let kinds = browser.run("streams that say nothing", body, place.args("/silent")).await;
+    assert_eq!(kinds, json!([true, true]));
+}
+
+/// The page opens a stream of each kind and breaks it off at once, before anything was written: the unidirectional one with
+/// this code, the other one with the next. The session lives on.
+///
+/// # Panics
+/// If it does not.
+pub async fn broken_off_at_once(browser: &impl Browser, place: &Place, code: u32) {
+    let body = "
+        const session = await connected(args.url, args.hash);
+        const off = (code) => new WebTransportError({ message: 'off', streamErrorCode: code });
+        const one = await session.createUnidirectionalStream();
+        await one.getWriter().abort(off(args.code));
+        const both = await session.createBidirectionalStream();
+        await both.writable.getWriter().abort(off(args.code + 1));
+        const answer = await echo(session, 'alive');
+        kept.push(session);
+        return answer;";
+    let mut args = place.args("/echo");
+    args["code"] = json!(code);
+    assert_eq!(browser.run("broken off at once", body, args).await, json!("alive"));
+}
+
 /// Reads into buffers of the page: parts as large as these, then the end with the buffer given back; and with `min` no
 /// less than that.
 ///

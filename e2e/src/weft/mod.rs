@@ -36,6 +36,7 @@ pub enum Seen {
 /// - `/drain`: as `/echo`, but the server asks at once to wind the session up;
 /// - `/opens`: opens a unidirectional stream with the text "one way" and a bidirectional one, which begins with "both
 ///   ways: " and then echoes what comes until its end;
+/// - `/silent`: opens a stream of each kind and writes nothing until the session ends;
 /// - `/patient`: reads nothing before [`Server::release`], then answers each bidirectional stream with the number of its
 ///   bytes;
 /// - `/post-only` is refused with 405, anything else with 404.

@@ -20,7 +20,7 @@ pub(super) async fn serve(request: Request, tell: Tell, mut release: watch::Rece
     let reset_code = path.strip_prefix("/reset/").and_then(|code| code.parse().ok());
     let mut options = AcceptOptions::new();
     match path.as_str() {
-        "/echo" | "/close" | "/drain" | "/opens" | "/patient" => {}
+        "/echo" | "/close" | "/drain" | "/opens" | "/silent" | "/patient" => {}
         "/last-protocol" => options = last_protocol(&request),
         "/fields" => options = last_protocol(&request).headers(answer(request.headers())),
         _ if reset_code.is_some() => {}
@@ -35,6 +35,7 @@ pub(super) async fn serve(request: Request, tell: Tell, mut release: watch::Rece
     match (path.as_str(), reset_code) {
         ("/close", _) => session.close(CloseInfo { close_code: 7, reason: "bye".to_owned() }),
         ("/opens", _) => drop(open_streams(&session).await),
+        ("/silent", _) => drop(open_and_say_nothing(&session).await),
         ("/patient", _) => drop(count_bytes(&session).await),
         (_, Some(code)) => reset_streams(&session, code).await,
         (path, _) => {
@@ -74,6 +75,14 @@ async fn open_streams(session: &WebTransport) -> Result<(), WebTransportError> {
     both.writable.finish()?;
     one.finished().await?;
     both.writable.finished().await
+}
+
+async fn open_and_say_nothing(session: &WebTransport) -> Result<(), WebTransportError> {
+    let one = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
+    let both = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    let _ = session.closed().await;
+    drop((one, both));
+    Ok(())
 }
 
 async fn count_bytes(session: &WebTransport) -> Result<(), WebTransportError> {
