@@ -12,9 +12,9 @@ use std::{
     task::{Context, Wake, Waker},
 };
 
-use virtual_common::{echo_all, options, serve};
+use virtual_common::{echo_all, options, seconds, serve};
 use wt_api::{
-    WebTransport,
+    AcceptOptions, WebTransport,
     testing::{LinkConfig, MILLISECOND, Network},
 };
 
@@ -45,5 +45,25 @@ fn the_size_of_datagrams_is_there_when_a_session_is_heard_of() {
         assert!(ready.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         session.ready().await.unwrap();
         assert!(looks.size.load(Ordering::SeqCst) > 0);
+    });
+}
+
+/// Path MTU discovery changes the size while the application thinks about the request.
+#[test]
+fn the_size_of_datagrams_is_there_when_a_session_is_accepted_late() {
+    let network = Network::new(92);
+    let (host, client) = (network.host("server"), network.host("client"));
+    drop(network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND)));
+    let (server, hash) = serve(&network, &host, Default::default());
+    network.run(async {
+        let session = client.enter(|| WebTransport::new("https://server/", options(hash)).unwrap());
+        let request = server.accept().await.unwrap();
+        network.sleep(seconds(5)).await;
+        let accepted = request.accept(AcceptOptions::new()).await.unwrap();
+        let size = accepted.datagrams().max_datagram_size();
+        assert!(size > 1200, "discovery is over: {size}");
+        accepted.datagrams().writable.send("at once".into()).await.unwrap();
+        session.ready().await.unwrap();
+        assert_eq!(session.datagrams().readable.recv().await.unwrap(), "at once");
     });
 }

@@ -113,9 +113,7 @@ impl Conn {
         // First known here, then offered: the application may answer at once.
         let key = self.lives.add(live);
         shared.attach(Arc::clone(&self.boxes), key);
-        // Known before it is accepted: the application may send as soon as it has.
-        let size = self.h3.max_datagram_size(session.0, &ConnTransport::new(&mut self.quic, now));
-        shared.set_max_datagram_size(size);
+        self.update_datagram_size(key);
         let offer = Offer {
             request,
             shared,
@@ -263,7 +261,8 @@ impl Conn {
             && let Some(id) = live.id
         {
             let transport = ConnTransport::new(&mut self.quic, Timestamp::ORIGIN);
-            live.shared.set_max_datagram_size(self.sessions.max_datagram_size(id, &self.h3, &transport));
+            // Also of a session that the application has not accepted yet: it may send as soon as it has.
+            live.shared.set_max_datagram_size(self.h3.max_datagram_size(id.0, &transport));
         }
     }
 
