@@ -25,6 +25,11 @@ use crate::server::{Body, HttpRequest, HttpResponse, ServerShared};
 pub(super) const MAX_HEADS: usize = 256 << 10;
 /// What a request costs that waits, or a response that is not acknowledged, beside text, fields and content, in bytes.
 const EXCHANGE: usize = 256;
+/// So many responses are made at once however much they hold, unless memory is short: a large one that its client takes
+/// slowly, or has paused, is not to hold up all others.
+const TOGETHER: usize = 8;
+/// What a connection may hold where memory is short, in bytes: then they are made one by one.
+const SHORT: usize = 64 << 10;
 /// Pieces of one response before others have their turn.
 const PIECES: usize = 8;
 /// How much of a connection's turn a piece takes, as much as so many events: asking for it is code of the application.
@@ -161,6 +166,11 @@ impl Responses {
         }
     }
 
+    /// Whether the handler may be called for one more request, where there is this room, in bytes.
+    fn may_begin(&self, room: usize) -> bool {
+        self.held < room || (self.costs.len() < TOGETHER && room > SHORT)
+    }
+
     /// Whether a response may be asked for its next piece. The oldest one always is, so that one goes on.
     fn may_ask(&self, stream: StreamId, largest: usize, room: usize) -> bool {
         self.held < room || largest >= LARGE || self.sending.keys().next() == Some(&stream)
@@ -175,7 +185,7 @@ impl Conn {
             return self.respond(stream, false, HttpResponse::new(StatusCode::NOT_IMPLEMENTED), now);
         }
         let responses = &mut self.http.responses;
-        if responses.waiting.is_empty() && responses.held < self.quic.send_room_above() {
+        if responses.waiting.is_empty() && responses.may_begin(self.quic.send_room_above()) {
             let server = Arc::clone(server);
             return self.answer(&server, stream, *head, now);
         }
@@ -249,7 +259,7 @@ impl Conn {
         while share > 0 {
             let room = self.quic.send_room_above();
             let responses = &mut self.http.responses;
-            if responses.held < room
+            if responses.may_begin(room)
                 && let Some(Waiting { stream, head, cost }) = responses.waiting.pop_front()
             {
                 responses.heads -= cost;

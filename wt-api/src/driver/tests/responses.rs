@@ -61,17 +61,26 @@ fn bodies_that_nobody_acknowledges_wait_for_their_turn_before_they_are_made() {
 }
 
 #[test]
-fn a_body_beyond_the_bound_goes_alone() {
-    let builder = builder().http_handler(|request| {
+fn a_few_large_bodies_hold_up_no_small_one() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let builder = builder().http_handler(move |request| {
+        count.fetch_add(1, Relaxed);
         let size = if request.path == "/large" { 20 << 20 } else { 1000 };
         HttpResponse::new(http::StatusCode::OK).with_body(vec![7; size])
     });
     let mut rig = Rig::new(builder, TransportConfig::default());
-    let large = rig.get(Method::GET, "/large", &[]);
-    let small = rig.get(Method::GET, "/small", &[]);
-    rig.run(Duration::from_secs(5));
-    assert_eq!(rig.order, [large, small]);
-    assert_eq!((rig.got[&large].bytes, rig.got[&small].bytes), (20 << 20, 1000));
+    rig.deaf = true;
+    // Each is much more than the bound.
+    let large: Vec<StreamId> = (0..7).map(|_| rig.get(Method::GET, "/large", &[])).collect();
+    let small: Vec<StreamId> = (0..2).map(|_| rig.get(Method::GET, "/small", &[])).collect();
+    rig.turn();
+    assert_eq!(made.load(Relaxed), 8, "one small one is answered beside them, the other waits");
+    rig.listen();
+    rig.run(Duration::from_secs(60));
+    assert_eq!(made.load(Relaxed), 9);
+    assert!(large.iter().all(|stream| rig.got[stream].bytes == 20 << 20));
+    assert!(small.iter().all(|stream| rig.got[stream].bytes == 1000));
 }
 
 #[test]
