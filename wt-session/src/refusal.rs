@@ -46,6 +46,8 @@ pub enum Refusal {
         /// The most at once.
         max: u64,
     },
+    /// Requests came before the client's SETTINGS, without which none is decided on, and their fields are as much as is kept.
+    FieldsWaiting,
     /// The server answered with a status that is not 2xx.
     Status {
         /// The status.
@@ -88,6 +90,9 @@ impl std::fmt::Display for Refusal {
             Self::Header { name, expected } => {
                 write!(f, "the request's {name} is not what this session needs: it has to be {expected}")
             }
+            Self::FieldsWaiting => f.write_str(
+                "too many fields of requests wait for the client's SETTINGS; send fewer requests before these arrive",
+            ),
             Self::TooManySessions { max: 1 } => f.write_str(
                 "the connection already carries a session; a second one needs a connection of its own, or session flow \
                  control on both sides",

@@ -15,8 +15,10 @@ use crate::{
 const INDEX_BITS: u32 = 17;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
 const GENERATION_MASK: u32 = u32::MAX >> INDEX_BITS;
-/// Entries that stay allocated while no stream is open.
+/// Entries that stay allocated while few streams are open.
 const KEPT: usize = 64;
+/// So few streams are open on an idle connection: those of the layers above that last, and a session or two.
+const FEW: usize = 24;
 /// Streams that can be open at once on a connection.
 pub(super) const CAPACITY: usize = 1 << INDEX_BITS;
 /// Free slots that rest before one is used again: with 15 bits of generation an old receipt would have to
@@ -173,19 +175,59 @@ impl Table {
         self.free.push_back(index);
         self.by_id.remove(&id);
         self.last = None;
-        if self.by_id.is_empty() && self.entries.len() > KEPT {
+        let most = if self.by_id.is_empty() { KEPT } else { 2 * KEPT };
+        if self.by_id.len() <= FEW && self.entries.len() > most {
             self.give_up_memory();
         }
     }
 
-    /// After a burst of streams: an idle connection is to be small again.
+    /// After a burst of streams: an idle connection is to be small again. Streams that live as long as the connection do not
+    /// hinder that, for they came first; one that came late keeps the entries before it.
     fn give_up_memory(&mut self) {
-        let highest = self.entries.iter().map(|entry| entry.generation).max().unwrap_or(0);
-        *self = Self { first_generation: (highest + 1) & GENERATION_MASK, ..Self::default() };
+        let unused = self.entries.iter().rev().take_while(|entry| entry.stream.is_none()).count();
+        let used = self.entries.len() - unused;
+        let left = if used == 0 { 0 } else { used.max(KEPT) };
+        if self.entries.len() - left < KEPT {
+            return;
+        }
+        let highest = self.entries[left..].iter().map(|entry| entry.generation).max().unwrap_or(0);
+        self.first_generation = (self.first_generation.max(highest) + 1) & GENERATION_MASK;
+        self.entries.truncate(left);
+        self.entries.shrink_to_fit();
+        self.free.retain(|index| (*index as usize) < left);
+        self.free.shrink_to_fit();
+        self.by_id.shrink_to_fit();
     }
 
     /// The slots of all live streams.
     pub(super) fn slots(&self) -> Vec<u32> {
         self.by_id.values().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Dir, Side};
+
+    fn id(index: u64) -> StreamId {
+        StreamId::new(Side::Client, Dir::Uni, index)
+    }
+
+    /// HTTP/3's own streams never end: what came with a burst goes all the same, and old slots are not mistaken for new.
+    #[test]
+    fn a_burst_leaves_little_though_some_streams_last() {
+        let mut table = Table::default();
+        let insert = |table: &mut Table, index| table.insert(id(index), || (None, None)).unwrap();
+        let lasting: Vec<u32> = (0..6).map(|index| insert(&mut table, index)).collect();
+        let burst: Vec<u32> = (6..1006).map(|index| insert(&mut table, index)).collect();
+        burst.iter().for_each(|slot| table.remove(*slot));
+        assert_eq!(table.len(), 6);
+        assert!(table.entries.capacity() < 2 * KEPT, "{} places stay", table.entries.capacity());
+        assert!(table.free.capacity() < 4 * KEPT && table.by_id.capacity() < 2 * KEPT);
+        assert!(lasting.iter().all(|slot| table.get(*slot).is_some()));
+        let next: Vec<u32> = (2000..3000).map(|index| insert(&mut table, index)).collect();
+        assert!(burst.iter().all(|slot| table.get(*slot).is_none()), "they are gone");
+        assert!(next.iter().all(|slot| table.get(*slot).is_some()));
     }
 }

@@ -115,6 +115,8 @@ pub(super) struct Conn {
     said_all: bool,
     /// Something of it is not over.
     presence: Option<Presence>,
+    /// What the client showed, once somebody asked.
+    pub(super) certificates: Option<Arc<[Vec<u8>]>>,
     pub(super) going_away: bool,
     /// Nothing is waited for any more but sessions whose close is on its way.
     cut_off: bool,
@@ -181,6 +183,7 @@ impl Conn {
             over: false,
             said_all: false,
             presence,
+            certificates: None,
             going_away: false,
             cut_off: false,
             dirty: false,
@@ -316,7 +319,8 @@ impl Conn {
         loop {
             let of_sessions: usize =
                 self.lives.iter().map(|live| live.shared.datagram_bytes() + live.fields).sum();
-            let other_bytes = of_sessions + self.http.responses.heads();
+            let heads = self.http.responses.heads() + self.sessions.heads_waiting();
+            let other_bytes = of_sessions + heads;
             let send_bytes = boxes.outbox().bytes() + self.http.responses.held();
             let (stream_bytes, streams) = (boxes.inbox().bytes(), boxes.lingering().counts());
             let held = HeldAbove { stream_bytes, streams, other_bytes, send_bytes };

@@ -80,6 +80,17 @@ pub(super) fn cost_of(fields: &HeaderMap) -> usize {
     fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_COST).sum()
 }
 
+/// What a name costs beside its text: its place in a list, which may be twice as long as what is in it, and its allocation.
+const NAME_COST: usize = 64;
+
+/// What it costs to keep a request, in bytes. The protocols that it offers are held as names of their own, beside the field
+/// that offers them: three bytes of that can be one.
+pub(super) fn cost_of_request(request: &wt_session::SessionRequest) -> usize {
+    let names: usize = request.protocols.iter().map(|name| name.len() + NAME_COST).sum();
+    let texts = request.path.as_str().len() + request.origin.as_ref().map_or(0, String::len);
+    cost_of(&request.headers) + names + texts
+}
+
 impl Live {
     pub(super) fn new(shared: Arc<SessionBox>) -> Self {
         Self {

@@ -9,7 +9,7 @@ use wt_session::{ConnectError, Event, Refusal, SessionId, protocols::WT_PROTOCOL
 
 use super::{
     connection::{Conn, H3_NO_ERROR, Role},
-    live::{Live, cost_of},
+    live::{Live, cost_of, cost_of_request},
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
@@ -88,7 +88,7 @@ impl Conn {
     fn on_incoming(&mut self, session: SessionId, request: wt_session::SessionRequest, now: Timestamp) {
         let Role::Server(server) = &self.role else { return };
         let server = Arc::clone(server);
-        let fields = cost_of(&request.headers);
+        let fields = cost_of_request(&request);
         let others: usize = self.lives.iter().map(|live| live.fields).sum();
         let refusal = if self.going_away || server.is_closed() {
             Some(StatusCode::SERVICE_UNAVAILABLE)
@@ -118,7 +118,7 @@ impl Conn {
             request,
             shared,
             remote: self.quic.remote_address(),
-            certificates: self.quic.peer_certificates(),
+            certificates: self.certificates(),
             congestion_control: server.congestion_control(),
         };
         if server.offer(offer) {
@@ -130,6 +130,12 @@ impl Conn {
             self.lives.remove(key);
             self.turn_down(session, StatusCode::TOO_MANY_REQUESTS, now);
         }
+    }
+
+    /// The client's certificates. They do not change, and may be large: one copy serves all requests.
+    fn certificates(&mut self) -> Arc<[Vec<u8>]> {
+        let certificates = self.certificates.get_or_insert_with(|| self.quic.peer_certificates().into());
+        Arc::clone(certificates)
     }
 
     /// Answers a request that the application does not hear of.

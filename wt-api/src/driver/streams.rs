@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use h3_core::transport::ConnTransport;
-use quic_core::{Dir, Priority, StreamId, base::Timestamp, error::call::Read};
+use quic_core::{Dir, Priority, StreamId, StreamMap, base::Timestamp, error::call::Read};
 use wt_session::{Sessions, StreamError};
 
 use super::{commands::priority, connection::Conn, live::Lives, sending::Sending};
@@ -11,6 +11,9 @@ use crate::{
     error::{ErrorCause, WebTransportError},
     mailbox::{NewStream, RecvBox, RecvEnd, SendBox, SendEnd},
 };
+
+/// Places for streams that stay allocated while there is none.
+const KEPT: usize = 64;
 
 /// A stream that the application knows.
 #[derive(Debug, Default)]
@@ -163,6 +166,10 @@ impl Conn {
     pub(super) fn forget_stream(&mut self, id: StreamId) {
         if self.streams.get(&id).is_some_and(DriverStream::is_over) {
             self.streams.remove(&id);
+        }
+        // After a burst of streams an idle connection is to be small again.
+        if self.streams.is_empty() && self.streams.capacity() > KEPT {
+            self.streams = StreamMap::default();
         }
     }
 

@@ -149,8 +149,8 @@ pub(crate) struct Offer {
     pub(crate) request: wt_session::SessionRequest,
     pub(crate) shared: Arc<SessionBox>,
     pub(crate) remote: SocketAddr,
-    /// The client's certificates in DER, its own first.
-    pub(crate) certificates: Vec<Vec<u8>>,
+    /// The client's certificates in DER, its own first. All requests of a connection share them.
+    pub(crate) certificates: Arc<[Vec<u8>]>,
     /// In force on the connection.
     pub(crate) congestion_control: CongestionControl,
 }
@@ -274,7 +274,7 @@ impl ServerShared {
         state.sessions = state.sessions.saturating_sub(1);
     }
 
-    fn poll_accept(&self, cx: &Context<'_>, place: &mut Place) -> Poll<Option<Request>> {
+    pub(crate) fn poll_accept(&self, cx: &Context<'_>, place: &mut Place) -> Poll<Option<Request>> {
         let mut state = lock(&self.state);
         if let Some(request) = state.waiting.pop_front() {
             return Poll::Ready(Some(request));

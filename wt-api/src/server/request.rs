@@ -84,7 +84,7 @@ pub struct Request {
     /// Taken by the answer.
     shared: Option<Arc<SessionBox>>,
     remote: SocketAddr,
-    certificates: Vec<Vec<u8>>,
+    certificates: Arc<[Vec<u8>]>,
     congestion_control: CongestionControl,
 }
 

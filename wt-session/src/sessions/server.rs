@@ -16,7 +16,30 @@ use crate::{
     session::{Session, State},
 };
 
+/// What the heads of requests cost that wait for the client's SETTINGS, in bytes, before further ones are refused. One may
+/// cost more.
+const MAX_HEADS_WAITING: usize = 256 << 10;
+/// What a field costs beside its text, in bytes.
+const FIELD_COST: usize = 256;
+
+/// What it costs to keep a head, in bytes.
+fn cost_of(head: &RequestHead) -> usize {
+    let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_COST);
+    fields.sum::<usize>() + head.path.as_ref().map_or(0, |path| path.as_str().len()) + FIELD_COST
+}
+
 impl Sessions {
+    /// What the heads of requests cost that wait for the client's SETTINGS (§3.1), in bytes: a client may send these late, or
+    /// never. At most 256 KiB, or one head.
+    #[must_use]
+    pub fn heads_waiting(&self) -> usize {
+        let cost = |session: &Session| match &session.state {
+            State::Waiting(head, _) => cost_of(head),
+            _ => 0,
+        };
+        self.sessions.values().map(cost).sum()
+    }
+
     /// An extended CONNECT for WebTransport arrived.
     pub(super) fn on_request<T: Transport>(
         &mut self,
@@ -30,6 +53,10 @@ impl Sessions {
         let max = self.config.sessions();
         if self.session_count() as u64 >= max {
             return self.refuse(id, Refusal::TooManySessions { max }, code::H3_REQUEST_REJECTED, h3, t);
+        }
+        let waiting = self.heads_waiting();
+        if waiting > 0 && waiting + cost_of(&head) > MAX_HEADS_WAITING {
+            return self.refuse(id, Refusal::FieldsWaiting, code::H3_REQUEST_REJECTED, h3, t);
         }
         let state = State::Waiting(head, priority);
         self.sessions.insert(id, Session::new(id, state, Dialect::Draft16, String::new()));

@@ -1,6 +1,7 @@
 //! A connection of a server with everything above it, in memory, and a client that has HTTP/3 alone: it acknowledges when it
 //! likes. Only what the server's end allocates is counted.
 
+mod hostile;
 mod responses;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -11,7 +12,7 @@ use heap_meter::{HeapMeter, Measure};
 use http::Method;
 use quic_core::{
     CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint,
-    EndpointConfig, ServerConfig, Side, StreamId, TransportConfig,
+    EndpointConfig, ServerConfig, Side, StreamId, StreamTag, TransportConfig,
     base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
     congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, Phase, Snapshot},
     error::call::Read,
@@ -19,7 +20,10 @@ use quic_core::{
 };
 
 use super::connection::Conn;
-use crate::{runtime, server::ServerBuilder};
+use crate::{
+    runtime,
+    server::{ServerBuilder, ServerShared},
+};
 
 #[global_allocator]
 static HEAP: HeapMeter = HeapMeter;
@@ -76,6 +80,10 @@ pub(super) struct Rig {
     /// The client hears nothing, and so acknowledges nothing: it comes later.
     pub(super) deaf: bool,
     withheld: Vec<BytesMut>,
+    /// What the application asks for requests.
+    shared: Arc<ServerShared>,
+    /// Streams that the server opened for sessions.
+    heard: Vec<StreamId>,
     /// By stream.
     pub(super) got: BTreeMap<StreamId, Got>,
     /// Responses in the order in which they were whole.
@@ -118,6 +126,7 @@ impl Rig {
         let (handle, client) =
             endpoint_of_client.connect(now, &client_config, "localhost", address()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let shared = Arc::new(builder.shared(1));
         let mut rig = Self {
             server: Server { endpoint: endpoint(budget.clone(), 1, Some(config)), conn: None },
             budget,
@@ -131,6 +140,8 @@ impl Rig {
             now,
             deaf: false,
             withheld: Vec::new(),
+            shared: Arc::clone(&shared),
+            heard: Vec::new(),
             got: BTreeMap::new(),
             order: Vec::new(),
             held: 0,
@@ -138,7 +149,6 @@ impl Rig {
             peak: 0,
             runtime,
         };
-        let shared = Arc::new(builder.shared(1));
         let mut first = Some(shared);
         for _ in 0..8 {
             rig.turn_with(&mut first);
@@ -209,7 +219,7 @@ impl Rig {
         }
     }
 
-    fn deliver_to_server(&mut self, datagram: &[u8], shared: &mut Option<Arc<crate::server::ServerShared>>) {
+    fn deliver_to_server(&mut self, datagram: &[u8], shared: &mut Option<Arc<ServerShared>>) {
         let guard = self.runtime.handle().clone();
         self.metered(|server, now| {
             let meta = meta(datagram.len());
@@ -253,7 +263,7 @@ impl Rig {
         self.turn_with(&mut None);
     }
 
-    fn turn_with(&mut self, shared: &mut Option<Arc<crate::server::ServerShared>>) {
+    fn turn_with(&mut self, shared: &mut Option<Arc<ServerShared>>) {
         let mut buffer = vec![0; 64 << 10];
         loop {
             let mut news = false;
@@ -313,9 +323,25 @@ impl Rig {
                     self.order.push(stream);
                 }
                 Event::Reset { stream, code } => self.got.entry(stream).or_default().reset = Some(code),
+                Event::StreamPreface { stream, .. } => {
+                    self.client.set_tag(stream, StreamTag(1));
+                    self.heard.push(stream);
+                }
                 _ => {}
             }
         }
+    }
+
+    /// The connection is over and forgotten; what is left of all that the server's end ever held, in bytes.
+    pub(super) fn end(&mut self) -> isize {
+        self.metered(|server, now| {
+            if let Some(mut conn) = server.conn.take() {
+                conn.quic.close(now, 0, b"");
+                while conn.process(now) {}
+            }
+            server.endpoint.forget(ConnectionHandle(0));
+        });
+        self.held
     }
 
     /// Time passes at both ends.

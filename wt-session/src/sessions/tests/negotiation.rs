@@ -168,6 +168,40 @@ fn w17_nothing_before_the_clients_settings() {
     }
 }
 
+#[test]
+fn heads_that_wait_for_settings_are_bounded() {
+    let mut pair = Pair::new();
+    let config = Config { max_sessions: 1000, ..Config::default() };
+    let mut node = Node::new(Side::Server, &config, &mut pair.server);
+    let control = pair.client.open(Dir::Uni).unwrap();
+    let mut peer = Connection::new(h3_core::Config::new(settings_of(Dialect::Draft16)), Side::Client);
+    let mut headers = HeaderMap::new();
+    headers.insert("x-much", "v".repeat(20_000).parse().unwrap());
+    let connect = encoded_connect(&mut peer, headers);
+    let streams: Vec<StreamId> = (0..40).map(|_| pair.client.open(Dir::Bidi).unwrap()).collect();
+    for stream in &streams {
+        pair.client.push(*stream, &connect);
+        pair.deliver(usize::MAX);
+        node.pump(&mut pair.server);
+        pair.deliver(usize::MAX);
+    }
+    // 20 kB each, of 256 KiB.
+    assert_eq!(node.sessions.session_count(), 12);
+    assert!((240_000..256 << 10).contains(&node.sessions.heads_waiting()));
+    let rejected = Some(code::H3_REQUEST_REJECTED);
+    let refused = streams.iter().filter(|stream| pair.client.reset_received(**stream) == rejected);
+    assert_eq!(refused.count(), 28);
+    // Those that were kept are decided on as soon as that can be.
+    let mut payload = Vec::new();
+    settings_of(Dialect::Draft16).encode(0, &mut payload);
+    let mut frame = vec![0, 4, u8::try_from(payload.len()).unwrap()];
+    frame.extend(payload);
+    pair.client.push(control, &frame);
+    pair.deliver(usize::MAX);
+    node.pump(&mut pair.server);
+    assert_eq!(node.sessions.heads_waiting(), 0);
+}
+
 /// The bytes of a CONNECT stream with these fields.
 pub(super) fn encoded_connect(client: &mut Connection, headers: HeaderMap) -> Vec<u8> {
     let mut rig = Pair::new();
