@@ -146,6 +146,7 @@ violations! {
         ContentLengthInvalid, H3_MESSAGE_ERROR, "RFC 9110 §8.6", "a content-length that is no number, or two that differ";
         ContentLengthMismatch, H3_MESSAGE_ERROR, "RFC 9114 §4.1.2", "content that differs from its content-length";
         RequestIncomplete, H3_REQUEST_INCOMPLETE, "RFC 9114 §4.1", "a request stream that ended before its header section";
+        RequestTimeout, H3_REQUEST_INCOMPLETE, "RFC 9114 §4.1", "a request whose header section did not come in its time";
         ResponseMissing, H3_MESSAGE_ERROR, "RFC 9114 §4.1", "a response that ended before its header section";
         FieldSectionTooLarge, H3_EXCESSIVE_LOAD, "RFC 9114 §4.2.2", "a field section above the advertised limit";
         HeaderMemory, H3_EXCESSIVE_LOAD, "RFC 9114 §10.5", "more unfinished header sections than there is memory for";

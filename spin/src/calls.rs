@@ -129,6 +129,7 @@ pub const CALLS: &[&str] = &[
     "ServerBuilder::max_sessions_per_connection",
     "ServerBuilder::memory_budget",
     "ServerBuilder::renew_self_signed",
+    "ServerBuilder::request_timeout",
     "ServerBuilder::retry_threshold",
     "ServerBuilder::session_receive_window",
     "ServerBuilder::strict",

@@ -97,6 +97,7 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
         .max_sessions_per_connection(1 + random.below(8))
         .address_limits(AddressLimits::default())
         .memory_budget(256 << 20)
+        .request_timeout(Some(Duration::from_secs(30)))
         .strict(false)
         .http_handler(answer);
     for name in
@@ -110,6 +111,7 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
     for name in [
         "address_limits",
         "memory_budget",
+        "request_timeout",
         "http_handler",
         "build",
         "anticipated_concurrent_incoming_bidirectional_streams",

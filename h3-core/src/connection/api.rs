@@ -5,6 +5,7 @@ use http::HeaderMap;
 use qpack::FieldRef;
 use quic_core::{
     DatagramOptions, Dir, Priority, Side, StreamId,
+    base::Timestamp,
     error::call::{DatagramError, Read},
 };
 
@@ -223,7 +224,8 @@ impl Connection {
 
     /// Reads on the oldest request that was held; events follow. Once there is none, further ones are read as they come.
     /// Whether there was one.
-    pub fn read_held_request(&mut self, transport: &mut impl Transport) -> bool {
+    pub fn read_held_request(&mut self, now: Timestamp, transport: &mut impl Transport) -> bool {
+        self.now = now;
         let Some(id) = self.held.streams.pop_first() else {
             self.held.holding = false;
             return false;
@@ -231,6 +233,10 @@ impl Connection {
         self.held.holding = false;
         let read = self.advance_request(id, transport);
         self.held.holding = !self.held.streams.is_empty();
+        if self.requests.get(&id).is_some_and(|request| !request.announced) {
+            // It could not say more before.
+            self.wait_for_head(id);
+        }
         if let Err(error) = read {
             self.fail(error, transport);
         }

@@ -185,6 +185,20 @@ impl Connection {
         if code.is_some() { self.count_useless() } else { Ok(()) }
     }
 
+    /// The stream took too long to say what it is.
+    pub(super) fn give_up_incoming(&mut self, id: StreamId, transport: &mut impl Transport) {
+        self.forget_incoming(id);
+        if id.dir() == Dir::Uni {
+            // RFC 9114 §6.2: as one of an unknown type; the credit comes back.
+            let _ = transport.stop_sending(id, code::H3_STREAM_CREATION_ERROR);
+            return;
+        }
+        self.take_early_priority(id);
+        self.tell_no_request(id);
+        let _ = transport.stop_sending(id, StreamViolation::RequestTimeout.code());
+        let _ = transport.reset(id, StreamViolation::RequestTimeout.code(), 0);
+    }
+
     /// The stream's kind is known, or it is over.
     fn forget_incoming(&mut self, id: StreamId) -> Option<Incoming> {
         let incoming = self.incoming.remove(&id);

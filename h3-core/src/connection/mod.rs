@@ -16,8 +16,12 @@ mod send;
 #[cfg(test)]
 mod tests;
 mod unheard;
+mod waiting;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use qpack::{Decoder, Encoder};
@@ -42,9 +46,13 @@ use queue::Events;
 use request::{Fault, Progress, Request, Shared};
 use send::{Outgoing, Stage};
 use unheard::Unheard;
+use waiting::Waiting;
 
 /// The limit of field sections when the settings name none, in bytes.
 const DEFAULT_MAX_FIELD_SECTION_SIZE: u64 = 64 * 1024;
+
+/// How long the head of a request may take, unless the configuration says otherwise.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a connection behaves, beside the settings it sends.
 #[derive(Clone, Debug)]
@@ -58,6 +66,12 @@ pub struct Config {
     /// Requests in one second that the peer may open and make useless, before the connection is closed with
     /// `H3_EXCESSIVE_LOAD` (server). Default 1000.
     pub resets_per_second: u32,
+    /// How long a stream of the peer may take until it is known what it is and, if it is a request, its head is whole (server):
+    /// so long after the first that is heard of it, whatever comes meanwhile. A session's request has the same time to be
+    /// followed by SETTINGS. Beyond it the stream is given up, a request with `H3_REQUEST_INCOMPLETE` (RFC 9114 §4.1). Time
+    /// in which this side [leaves requests unread](Connection::hold_requests), or gives the peer no credit, does not count
+    /// against it. Default 30 s; `None` and zero: no limit.
+    pub request_timeout: Option<Duration>,
     /// Any number: picks the identifiers that are sent only to be ignored (RFC 9114 §7.2.8).
     pub grease: u64,
 }
@@ -66,7 +80,13 @@ impl Config {
     /// The defaults with these settings.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, header_memory: 256 << 10, resets_per_second: 1000, grease: 0x5eed }
+        Self {
+            settings,
+            header_memory: 256 << 10,
+            resets_per_second: 1000,
+            request_timeout: Some(REQUEST_TIMEOUT),
+            grease: 0x5eed,
+        }
     }
 }
 
@@ -125,6 +145,8 @@ pub struct Connection {
     /// Those of them that nothing came for (server).
     unheard: Unheard,
     held: HeldRequests,
+    /// Those whose heads are waited for (server).
+    waiting: Waiting,
     goaway_sent: Option<u64>,
     goaway_received: Option<u64>,
     max_push_id: Option<u64>,
@@ -162,6 +184,7 @@ impl Connection {
             opened: 0,
             unheard: Unheard::default(),
             held: HeldRequests::default(),
+            waiting: Waiting::default(),
             goaway_sent: None,
             goaway_received: None,
             max_push_id: None,
@@ -255,7 +278,11 @@ impl Connection {
         self.now = now;
         let result = match *event {
             Quic::StreamOpened(id) => self.on_opened(id),
-            Quic::StreamReadable(id, StreamTag(0)) => self.on_readable(id, transport),
+            Quic::StreamReadable(id, StreamTag(0)) => {
+                let result = self.on_readable(id, transport);
+                self.settle(id);
+                result
+            }
             Quic::StreamWritable(id, StreamTag(0)) => self.on_writable(id, transport),
             Quic::StreamStopped(id, StreamTag(0), code) => self.on_stopped(id, code),
             Quic::StreamsAvailable(Dir::Uni) => {
@@ -289,8 +316,70 @@ impl Connection {
         self.incoming = StreamMap::default();
         self.unheard = Unheard::default();
         self.held = HeldRequests::default();
+        self.waiting = Waiting::default();
         self.early_priorities = VecDeque::new();
         self.events.push_back(Event::Failed(error));
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due: a request may have taken too long.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.waiting.deadline()
+    }
+
+    /// Gives up the streams whose heads are not whole in their time ([`Config::request_timeout`]); events follow.
+    pub fn handle_timeout(&mut self, now: Timestamp, transport: &mut impl Transport) {
+        self.now = now;
+        while let Some((at, id)) = self.waiting.pop_due(now) {
+            if !is_half_open(&self.incoming, &self.requests, self.peer_settings.is_some(), at, id) {
+                continue;
+            }
+            // Only who may send is late: time counts anew for whom this side did not let say more.
+            if self.held.streams.contains(&id) || transport.receive_credit() == 0 {
+                self.wait_for_head(id);
+            } else if let Err(error) = self.give_up(id, transport) {
+                self.fail(error, transport);
+            }
+        }
+    }
+
+    /// From now on, what the stream is has to become known in its time.
+    fn wait_for_head(&mut self, id: StreamId) {
+        let timeout = self.config.request_timeout.filter(|timeout| !timeout.is_zero());
+        let Some(timeout) = timeout.filter(|_| !self.side.is_client()) else { return };
+        let until = self.now + timeout;
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.until = until;
+        }
+        let Self { waiting, incoming, requests, peer_settings, .. } = self;
+        let settings = peer_settings.is_some();
+        waiting.add(until, id, |at, id| is_half_open(incoming, requests, settings, at, id));
+    }
+
+    /// The stream was read on: as a rule it is known now what it is.
+    fn settle(&mut self, id: StreamId) {
+        if self.waiting.is_last(id)
+            && !is_half_open(
+                &self.incoming,
+                &self.requests,
+                self.peer_settings.is_some(),
+                Timestamp::from_nanos(u64::MAX),
+                id,
+            )
+        {
+            self.waiting.remove_last();
+        }
+    }
+
+    /// A stream took too long.
+    fn give_up(&mut self, id: StreamId, transport: &mut impl Transport) -> Result<(), H3Error> {
+        if let Some(request) = self.requests.get_mut(&id) {
+            // All of a burst are late together: that is no flood.
+            request.counted = true;
+            return self.stream_error(id, StreamViolation::RequestTimeout, transport);
+        }
+        self.give_up_incoming(id, transport);
+        Ok(())
     }
 
     /// The parts that a request stream needs, beside the request itself.
@@ -347,6 +436,7 @@ impl Connection {
             }
         }
         self.incoming.insert(id, Incoming::default());
+        self.wait_for_head(id);
         Ok(())
     }
 
@@ -467,6 +557,7 @@ impl Connection {
     ) -> Result<(), H3Error> {
         let mut useless = true;
         if let Some(mut request) = self.requests.remove(&id) {
+            slim(&mut self.requests);
             useless = !request.counted;
             if !request.announced {
                 self.events.push_back(Event::NoRequest { stream: id });
@@ -513,6 +604,18 @@ impl Connection {
             slim(&mut self.requests);
         }
     }
+}
+
+/// Whether the deadline `at` of a stream still counts: it is not known what the stream is, or its request is not whole.
+fn is_half_open(
+    incoming: &StreamMap<Incoming>,
+    requests: &StreamMap<Request>,
+    settings: bool,
+    at: Timestamp,
+    id: StreamId,
+) -> bool {
+    incoming.contains_key(&id)
+        || requests.get(&id).is_some_and(|request| request.is_half_open(settings) && request.until <= at)
 }
 
 /// After a burst of streams the table is to be small again: at most eight times as large as what is in it.

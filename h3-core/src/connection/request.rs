@@ -121,6 +121,8 @@ pub(super) struct Request {
     pub(super) announced: bool,
     /// The peer asked to stop before that, with this code.
     pub(super) stopped: Option<u64>,
+    /// The last deadline that its head was given, if it was given one anew.
+    pub(super) until: Timestamp,
     /// It was counted among the useless ones.
     pub(super) counted: bool,
     /// What a `PRIORITY_UPDATE` said; it precedes the `priority` field (RFC 9218 §7).
@@ -141,6 +143,7 @@ impl Request {
             head_only: false,
             announced: false,
             stopped: None,
+            until: Timestamp::ORIGIN,
             counted: false,
             priority,
             send: Outgoing::new(Stage::Head),
@@ -166,6 +169,12 @@ impl Request {
     /// True when only content may follow the head.
     pub(super) fn is_tunnel(&self) -> bool {
         self.connect
+    }
+
+    /// True while its head is not whole, or it asks for a session and the peer's `settings` are not there (server).
+    pub(super) fn is_half_open(&self, settings: bool) -> bool {
+        let waits_for_settings = self.connect && !settings && self.send.stage == Stage::Head;
+        !self.is_done() && (!self.announced || waits_for_settings)
     }
 
     /// Stops reading: gives back what was held.

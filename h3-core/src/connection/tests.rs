@@ -3,6 +3,7 @@
 
 mod exchange;
 mod hostile;
+mod late;
 mod messages;
 mod qpack_rows;
 mod webtransport;

@@ -73,6 +73,8 @@ pub struct End {
     /// The peer's limit of each stream: keeps from sending only those who [write within
     /// it](Transport::write_within_limit). Raised by [`End::raise_stream_limit`].
     pub stream_limit: u64,
+    /// What [`Transport::receive_credit`] says; nothing is held back for it.
+    pub credit: u64,
     /// Streams of which bytes are missing, as it were, though their ends have come.
     pub holes: BTreeSet<StreamId>,
     /// The largest datagram; `None` refuses them.
@@ -106,6 +108,7 @@ impl End {
             limits: [100; 2],
             window: 1 << 20,
             stream_limit: u64::MAX,
+            credit: u64::MAX,
             holes: BTreeSet::new(),
             max_datagram: Some(1200),
             datagram_options: None,
@@ -388,6 +391,10 @@ impl Transport for End {
 
     fn bytes_dropped(&self) -> u64 {
         self.dropped
+    }
+
+    fn receive_credit(&self) -> u64 {
+        self.credit
     }
 
     fn final_size(&mut self, id: StreamId) -> Option<u64> {

@@ -61,6 +61,8 @@ pub trait Transport {
     fn received_end(&mut self, id: StreamId) -> Option<u64>;
     /// Bytes that have come for streams that were given up, of all of them together.
     fn bytes_dropped(&self) -> u64;
+    /// Bytes of stream data that the peer may still send by the limit of the connection (`MAX_DATA`, RFC 9000 §4.1).
+    fn receive_credit(&self) -> u64;
     /// The final size of a finished or reset stream, if known.
     fn final_size(&mut self, id: StreamId) -> Option<u64>;
     /// Whether all that can be read of a stream has come: every byte and its end, or a reset and what it promises.

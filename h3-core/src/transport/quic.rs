@@ -94,6 +94,10 @@ impl Transport for ConnTransport<'_> {
         self.conn.bytes_dropped()
     }
 
+    fn receive_credit(&self) -> u64 {
+        self.conn.receive_credit()
+    }
+
     fn final_size(&mut self, id: StreamId) -> Option<u64> {
         self.conn.final_size(id)
     }

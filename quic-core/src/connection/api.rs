@@ -189,6 +189,12 @@ impl Connection {
         self.streams.counters().bytes_dropped
     }
 
+    /// Bytes of stream data that the peer may still send on all streams together by the limit of the connection (`MAX_DATA`,
+    /// RFC 9000 §4.1); 0: it has to wait until something is read.
+    pub fn receive_credit(&self) -> u64 {
+        self.streams.receive_credit()
+    }
+
     /// Counters of a receiving side, until it is gone.
     pub fn recv_stream_stats(&mut self, id: StreamId) -> Option<RecvStreamStats> {
         let stats = self.streams.recv_stats(id)?;

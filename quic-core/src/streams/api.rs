@@ -116,6 +116,11 @@ impl Streams {
         self.receive_window.most_held().filter(|most| bytes > *most)
     }
 
+    /// What the peer may still send by the connection's limit, in bytes.
+    pub(crate) fn receive_credit(&self) -> u64 {
+        self.receive_window.advertised().saturating_sub(self.received)
+    }
+
     /// Whether streams that are held above keep a limit from being raised now.
     pub(crate) fn withholds_streams(&self) -> bool {
         self.limits.remote.iter().any(super::limits::RemoteStreams::withholds)

@@ -163,6 +163,9 @@ impl Conn {
         let presence = (side == Side::Client).then(|| runtime.tally().enter());
         let mut h3 = h3_core::connection::Config::new(Sessions::settings(&config));
         h3.grease = u64::from(quic.remote_address().port());
+        if let Role::Server(server) = &role {
+            h3.request_timeout = server.request_timeout();
+        }
         Self {
             quic,
             h3: h3_core::Connection::new(h3, side),
@@ -207,7 +210,8 @@ impl Conn {
 
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let doubt = self.doubts.front().map(Doubt::until);
-        [self.quic.poll_timeout(), self.lives.alarm(), self.rest_until, self.look_at, doubt]
+        let request = self.h3.poll_timeout();
+        [self.quic.poll_timeout(), self.lives.alarm(), self.rest_until, self.look_at, doubt, request]
             .into_iter()
             .flatten()
             .min()
@@ -215,6 +219,7 @@ impl Conn {
 
     pub(super) fn handle_timeout(&mut self, now: Timestamp) {
         self.quic.handle_timeout(now);
+        self.h3.handle_timeout(now, &mut ConnTransport::new(&mut self.quic, now));
         for key in self.lives.ring(now) {
             self.on_alarm(key, now);
         }
@@ -369,7 +374,9 @@ impl Conn {
             }
             quic_core::Event::DatagramWritable => self.pump_datagrams(now),
             quic_core::Event::StreamSent(id, _) | quic_core::Event::StreamStopped(id, ..) => {
-                self.http.responses.release(*id);
+                if self.http.responses.release(*id) {
+                    self.end_content(*id, now);
+                }
                 if self.going_away {
                     self.close_if_idle(now);
                 }

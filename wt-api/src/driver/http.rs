@@ -67,6 +67,7 @@ impl Conn {
             }
             Event::Stopped { stream, .. } => {
                 self.http.responses.forget(stream);
+                self.end_content(stream, now);
                 self.close_if_idle(now);
             }
             _ => {}

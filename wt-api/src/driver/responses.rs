@@ -138,14 +138,15 @@ impl Responses {
         self.held += bytes;
     }
 
-    /// A response is acknowledged, or its stream is given up.
-    pub(super) fn release(&mut self, stream: StreamId) {
-        let Some(bytes) = self.costs.remove(&stream) else { return };
+    /// A response is acknowledged, or its stream is given up; false if there was none.
+    pub(super) fn release(&mut self, stream: StreamId) -> bool {
+        let Some(bytes) = self.costs.remove(&stream) else { return false };
         self.held -= bytes;
         self.ready.extend(self.parked.drain(..));
         if self.costs.is_empty() {
             self.costs = StreamMap::default();
         }
+        true
     }
 
     /// Nobody wants the response any more.
@@ -216,6 +217,21 @@ impl Conn {
         self.http.responses.heads = 0;
     }
 
+    /// The response is over, or nobody wants it. What its client still has to say does not keep the stream and its credit
+    /// (RFC 9114 §4.1).
+    pub(super) fn end_content(&mut self, stream: StreamId, now: Timestamp) {
+        if self.is_server() {
+            self.h3.stop(stream, code::H3_NO_ERROR, &mut ConnTransport::new(&mut self.quic, now));
+        }
+    }
+
+    /// Nothing more is sent on the stream, nor read, for something went wrong here.
+    fn abandon(&mut self, stream: StreamId, now: Timestamp) {
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        self.h3.reset(stream, code::H3_INTERNAL_ERROR, &mut transport);
+        self.h3.stop(stream, code::H3_NO_ERROR, &mut transport);
+    }
+
     fn answer(&mut self, server: &ServerShared, stream: StreamId, head: RequestHead, now: Timestamp) {
         let path = head.path.as_ref().map_or("/", |path| path.as_str()).to_owned();
         let request = HttpRequest { method: head.method, path, headers: head.headers };
@@ -235,7 +251,7 @@ impl Conn {
         let mut transport = ConnTransport::new(&mut self.quic, now);
         if let Err(error) = self.h3.send_response(stream, &response, bodiless, &mut transport) {
             tracing::debug!(%error, "response not sent");
-            return self.h3.reset(stream, code::H3_INTERNAL_ERROR, &mut transport);
+            return self.abandon(stream, now);
         }
         let responses = &mut self.http.responses;
         responses.charge(stream, cost);
@@ -279,7 +295,7 @@ impl Conn {
     fn read_held_request(&mut self, now: Timestamp) -> bool {
         let mut transport = ConnTransport::new(&mut self.quic, now);
         let room = self.going_away || self.http.responses.heads < MAX_HEADS;
-        let read = room && self.h3.read_held_request(&mut transport);
+        let read = room && self.h3.read_held_request(now, &mut transport);
         if read {
             self.sessions.flush(&mut self.h3, &mut transport);
         }
@@ -354,8 +370,8 @@ impl Conn {
                     return Gone::Over;
                 }
                 Next::Panicked => {
-                    self.h3.reset(stream, code::H3_INTERNAL_ERROR, &mut transport);
                     responses.release(stream);
+                    self.abandon(stream, now);
                     return Gone::Over;
                 }
             }

@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use quic_core::{
@@ -33,6 +34,9 @@ const MAX_CONNECTIONS: usize = 10_000;
 /// Sessions of one connection at once, unless the application says otherwise.
 const MAX_SESSIONS_PER_CONNECTION: u64 = 16;
 
+/// How long a request may take to begin, unless the application says otherwise.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Configures a [`Server`].
 #[must_use]
 pub struct ServerBuilder {
@@ -53,6 +57,7 @@ pub struct ServerBuilder {
     anticipated: [Option<u16>; 2],
     memory: usize,
     keep_alive: bool,
+    request_timeout: Option<Duration>,
     key_log_file: bool,
     keys: Option<ServerKeys>,
 }
@@ -87,6 +92,7 @@ impl ServerBuilder {
             anticipated: [None; 2],
             memory: MEMORY,
             keep_alive: false,
+            request_timeout: Some(REQUEST_TIMEOUT),
             key_log_file: false,
             keys: None,
         }
@@ -158,6 +164,19 @@ impl ServerBuilder {
     /// Default false: a client that is gone without a word costs nothing after the idle timeout, one that is there answers.
     pub fn keep_alive_sessions(mut self, keep: bool) -> Self {
         self.keep_alive = keep;
+        self
+    }
+
+    /// Ends a request, for a session or a plain one, whose header section is not whole in this time, counted from the first that
+    /// is heard of its stream, whatever comes meanwhile; the stream is reset with `H3_REQUEST_INCOMPLETE` (RFC 9114 §4.1), and
+    /// the connection and its other streams go on. A stream of a session that does not say whose it is has the same time, and so
+    /// has the client to send SETTINGS when it asks for a session. Time in which the server itself keeps the client from
+    /// sending, because it has as much as it may hold, does not count. Content that a plain request announces is never waited
+    /// for: its stream ends when the response has arrived. A request that the application has neither accepted nor rejected
+    /// waits for it without limit, and a session in which the client says nothing stays open. Default 30 s; `None` and zero:
+    /// no limit.
+    pub fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.request_timeout = timeout;
         self
     }
 
@@ -352,6 +371,7 @@ impl ServerBuilder {
             handler: self.handler.take(),
             max_connections: self.max_connections,
             keep_alive: self.keep_alive,
+            request_timeout: self.request_timeout,
             max_sessions: self.max_sessions,
             sessions: self.sessions.clone(),
             anticipated: self.anticipated,

@@ -114,6 +114,8 @@ pub(crate) struct ServerShared {
     max_connections: usize,
     /// Connections with open sessions are kept alive.
     keep_alive: bool,
+    /// How long the head of a request may take.
+    request_timeout: Option<Duration>,
     max_sessions: usize,
     sessions: wt_session::Config,
     /// Streams of each client expected at once: bidirectional, unidirectional.
@@ -168,6 +170,10 @@ impl ServerShared {
 
     pub(crate) fn congestion_control(&self) -> CongestionControl {
         self.congestion_control
+    }
+
+    pub(crate) fn request_timeout(&self) -> Option<Duration> {
+        self.request_timeout
     }
 
     pub(crate) fn keeps_alive(&self) -> bool {

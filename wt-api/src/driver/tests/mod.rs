@@ -2,6 +2,7 @@
 //! likes. Only what the server's end allocates is counted.
 
 mod hostile;
+mod late;
 mod responses;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
