@@ -12,8 +12,9 @@ use crate::{
 
 /// The largest number that the wire carries (RFC 9000 §16).
 const MAX_VARINT: u64 = (1 << 62) - 1;
-/// A stream that takes less from its application than a packet holds would send a packet for each few bytes.
-const LEAST_SEND_BUFFER: usize = 1200;
+/// A stream that takes less from its application than a few packets hold would send one and wait for its acknowledgment, which
+/// the peer delays for a packet alone.
+const LEAST_SEND_BUFFER: usize = 8 << 10;
 /// The connection's own state, and the handshake data of a peer that keeps to what it may send ahead.
 const LEAST_MEMORY: usize = 256 << 10;
 
@@ -56,7 +57,7 @@ pub struct TransportConfig {
     pub receive_window: u64,
     /// What the window of the connection may grow to, in bytes, up to 2^62 - 1. Default 24 MiB.
     pub max_receive_window: u64,
-    /// Unacknowledged data that a stream accepts from the application, in bytes, at least 1200. Default 1 MiB.
+    /// Unacknowledged data that a stream accepts from the application, in bytes, at least 8 KiB. Default 1 MiB.
     pub send_buffer: usize,
     /// Unacknowledged data that all streams together accept, in bytes: two congestion windows, but at least `send_buffer`
     /// and at most this. Beyond, each stream still takes a few KiB. Default 16 MiB.

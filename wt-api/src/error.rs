@@ -207,9 +207,6 @@ pub enum ErrorCause {
         /// What is missing: "time" or "I/O".
         missing: &'static str,
     },
-    /// The server's handle was dropped or shut down.
-    #[error("the server shut down")]
-    ServerShutdown,
     /// The peer reset the stream.
     #[error("the peer reset the stream {}", code_text(*.0))]
     StreamReset(Option<u32>),

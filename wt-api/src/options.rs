@@ -250,7 +250,7 @@ impl WebTransportOptions {
 
     /// Limits, windows and timers of the QUIC connection. A congestion controller of the application's own that panics
     /// ends this connection alone.
-    /// HTTP/3's own streams are permitted whatever the limits are.
+    /// The three unidirectional streams of HTTP/3 are permitted whatever the limits are.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
         self

@@ -39,8 +39,7 @@ pub enum CloseOutcome {
     Acknowledged,
     /// It said nothing for three probe timeouts, at least 2 s. It may have heard all the same.
     Unanswered,
-    /// The connection was over before it said anything: the network lost it, the peer closed it, or the runtime of this side
-    /// was shut down.
+    /// The connection was over before it said anything: the network lost it, or the peer closed it.
     ConnectionLost,
 }
 
@@ -165,8 +164,9 @@ impl WebTransport {
     }
 
     /// Closes the session. Returns at once; from now on nothing can be begun. Data of finished streams is still
-    /// delivered: the close waits for its acknowledgment, at most three probe timeouts or 2 s. Further calls change
-    /// nothing.
+    /// delivered: the close waits for its acknowledgment, as long as the peer goes on acknowledging (a pause of three probe
+    /// timeouts, at most 2 s, ends that, and a minute in all). Streams that are not finished are given up. Further calls
+    /// change nothing.
     pub fn close(&self, info: CloseInfo) {
         self.shared.close(info);
     }

@@ -103,3 +103,49 @@ fn a_close_whose_peer_vanishes_is_over_in_time_at_a_server_that_leaves() {
         assert!(accepted.close_outcome().is_some_and(|outcome| outcome != CloseOutcome::Acknowledged));
     });
 }
+
+/// What waits in the stream's box and behind the peer's windows when the session closes, and what takes longer than a few
+/// probe timeouts, is finished all the same.
+#[test]
+fn what_was_finished_before_a_close_arrives_however_much_it_is() {
+    for (streams, size, rate) in [
+        (1, 400_000, 1_000_000_000),
+        (1, 5_000_000, 1_000_000_000),
+        (4, 1_000_000, 8_000_000),
+        (40, 30_000, 2_000_000),
+    ] {
+        for client_closes in [true, false] {
+            let network = Network::new(6);
+            let (host, client) = (network.host("server"), network.host("client"));
+            network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND).rate(rate));
+            let (server, hash) = serve(&network, &host, TransportConfig::default());
+            network.run(async {
+                let (client_session, server_session) = session(&server, &client, options(hash)).await;
+                let (closer, reader) = if client_closes {
+                    (client_session, server_session)
+                } else {
+                    (server_session, client_session)
+                };
+                let counted = host.spawn(async move {
+                    let mut incoming = reader.incoming_unidirectional_streams();
+                    let mut sizes = Vec::new();
+                    while let Some(Ok(mut stream)) = incoming.next().await {
+                        sizes.push(stream.read_to_end(1 << 24).await.map(|bytes| bytes.len()));
+                    }
+                    sizes
+                });
+                for _ in 0..streams {
+                    let mut stream = closer.create_unidirectional_stream(Default::default()).await.unwrap();
+                    stream.write_all(&vec![7; size]).await.unwrap();
+                    stream.finish().unwrap();
+                }
+                closer.close(info());
+                closer.closed().await.unwrap();
+                assert_eq!(closer.close_outcome(), Some(CloseOutcome::Acknowledged));
+                let sizes = counted.await;
+                assert_eq!(sizes.len(), streams, "{size} at {rate}");
+                sizes.into_iter().for_each(|read| assert_eq!(read.unwrap(), size));
+            });
+        }
+    }
+}

@@ -184,6 +184,13 @@ impl Budget {
         self.endpoint.used() > limit - limit / 4
     }
 
+    /// Whether more than seven eighths of the endpoint's budget are spent.
+    #[must_use]
+    pub fn is_nearly_spent(&self) -> bool {
+        let limit = self.endpoint.limit();
+        self.endpoint.used() > limit - limit / 8
+    }
+
     /// Bytes charged now.
     #[must_use]
     pub const fn used(&self) -> usize {

@@ -250,6 +250,11 @@ impl Connection {
         if self.send_budget.is_tight() { least } else { (self.config.max_send_memory / 4).max(least) }
     }
 
+    /// Whether more than seven eighths of the endpoint's memory are spent: a layer above that can refuse work does so.
+    pub fn is_memory_nearly_spent(&self) -> bool {
+        self.send_budget.is_nearly_spent()
+    }
+
     /// Tells how much of what was received is held above and not taken by the application. It is charged to the memory
     /// budgets, the connection's window does not move on for bytes of streams, and the peer may open no stream for one that
     /// is held. `Some(most)`: for that reason nothing is granted now; this wants to be called again when at most so many

@@ -1,7 +1,9 @@
 //! The end of a session, in its steps (WebTransport over HTTP/3 §6): data of finished streams is acknowledged, then the
 //! capsule and FIN, then the peer's FIN, then the connection if it was the session's own. The first step waits no longer
-//! than three probe timeouts or 2 s, whichever is less; the later ones, for which nobody waits, as long as whichever is
+//! than three probe timeouts or 2 s, whichever is less, from the last acknowledgment that brought it on; the later ones, for which nobody waits, as long as whichever is
 //! more. After that the CONNECT stream is reset, and with it goes what waited for it.
+
+use std::time::Duration;
 
 use h3_core::transport::ConnTransport;
 use quic_core::base::Timestamp;
@@ -17,6 +19,9 @@ use crate::{
     error::{ErrorCause, WebTransportError},
     session::{CloseInfo, CloseOutcome},
 };
+
+/// The longest that a close waits for a peer that goes on acknowledging.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
 impl Conn {
     /// The application closes.
@@ -38,8 +43,25 @@ impl Conn {
         }
         live.shared.refuse_opens(&WebTransportError::session(ErrorCause::SessionClosed));
         live.phase = Phase::Holding(info);
-        live.alarm = Some(now + patience(&self.quic));
+        live.hold_until = now + LONGEST_HOLD;
+        self.hold(key, now);
         self.close_when_acknowledged(key, now);
+    }
+
+    /// The close waits for acknowledgments, so long at first.
+    fn hold(&mut self, key: u32, now: Timestamp) {
+        let progress = self.progress(key);
+        if let Some(live) = self.lives.get_mut(key) {
+            live.progress = progress;
+            live.alarm = Some((now + patience(&self.quic)).min(live.hold_until));
+        }
+    }
+
+    /// Whether the close waits on: the peer is there and takes data, only not all of it yet.
+    fn goes_on(&mut self, key: u32, now: Timestamp) -> bool {
+        let progress = self.progress(key);
+        let waits = |live: &Live| live.progress != progress && now < live.hold_until;
+        !self.is_cut_off() && self.lives.get(key).is_some_and(waits)
     }
 
     /// Closes if the application wants it and nothing is on its way any more.
@@ -52,7 +74,9 @@ impl Conn {
 
     /// A session's alarm rang: the next step is due, whatever the peer does.
     pub(super) fn on_alarm(&mut self, key: u32, now: Timestamp) {
+        let goes_on = self.goes_on(key, now);
         match self.lives.get(key).map(|live| &live.phase) {
+            Some(Phase::Holding(_)) if goes_on => self.hold(key, now),
             Some(Phase::Holding(_)) => self.send_close(key, now),
             Some(Phase::Closing(_) | Phase::Closed) => {
                 // The connection may go on with other sessions: what this one still holds there ends now.

@@ -520,6 +520,11 @@ impl Conn {
         }
     }
 
+    /// Nothing is waited for any more but closes that are on their way.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.cut_off
+    }
+
     /// Ends the connection, as soon as the clients of sessions that were closed know why, for as long as a close takes.
     pub(super) fn cut_off(&mut self, now: Timestamp) {
         // A close may be among it.

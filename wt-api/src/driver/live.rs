@@ -41,6 +41,9 @@ pub(super) struct Live {
     pub(super) alarm: Option<Timestamp>,
     /// Finished streams whose data is not acknowledged yet.
     pub(super) finishing: usize,
+    /// What was acknowledged of them when the alarm was set, and until when the close waits for more at most.
+    pub(super) progress: (usize, u64),
+    pub(super) hold_until: Timestamp,
     /// Received bytes of streams that the application has not taken; counted with session flow control alone.
     pub(super) held: Arc<Held>,
     /// What the peer's fields cost, in bytes: the application can ask for them as long as the session lasts.
@@ -106,6 +109,8 @@ impl Live {
             phase: Phase::Open,
             alarm: None,
             finishing: 0,
+            progress: (0, 0),
+            hold_until: Timestamp::ORIGIN,
             held: Arc::default(),
             fields: 0,
             starved: BTreeSet::new(),

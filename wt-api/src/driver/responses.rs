@@ -233,6 +233,10 @@ impl Conn {
     }
 
     fn answer(&mut self, server: &ServerShared, stream: StreamId, head: RequestHead, now: Timestamp) {
+        // One body for each connection would be as many as there are connections.
+        if self.quic.is_memory_nearly_spent() {
+            return self.reject(stream, now);
+        }
         let path = head.path.as_ref().map_or("/", |path| path.as_str()).to_owned();
         let request = HttpRequest { method: head.method, path, headers: head.headers };
         let response = server.answer(&request, now);

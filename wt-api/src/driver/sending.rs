@@ -30,6 +30,9 @@ pub(super) struct Sending {
     /// Give the stream up once what was committed is with QUIC.
     reset: Option<u32>,
     rank: Rank,
+    /// The application has finished it: a close of the session waits for it.
+    finishing: bool,
+    /// QUIC knows its end.
     finished: bool,
 }
 
@@ -51,6 +54,7 @@ impl Sending {
             commit: None,
             reset: None,
             rank: Rank::default(),
+            finishing: false,
             finished: false,
         }
     }
@@ -110,6 +114,9 @@ impl Conn {
         if let (Some(code), None) = (taken.reset, sending.reset) {
             sending.give_up(code);
         }
+        if taken.finish && sending.reset.is_none() && !std::mem::replace(&mut sending.finishing, true) {
+            self.lives.get_mut(key).into_iter().for_each(|live| live.finishing += 1);
+        }
         if let Some(atomic) = taken.atomic {
             self.admit(id, atomic);
         }
@@ -135,9 +142,6 @@ impl Conn {
         if finish && !sending.finished {
             sending.finished = true;
             let key = *session;
-            if let Some(live) = self.lives.get_mut(key) {
-                live.finishing += 1;
-            }
             if let Err(error) = self.sessions.finish(id, &mut transport) {
                 let open = is_open(&self.lives, &self.sessions, key);
                 self.end_send(id, SendEnd::Failed(error_of(error, Half::Send, open)));
@@ -219,6 +223,18 @@ impl Conn {
         })
     }
 
+    /// How much of a session's finished streams is to be acknowledged yet, and how much of it is: both change with each
+    /// acknowledgment alone.
+    pub(super) fn progress(&mut self, key: u32) -> (usize, u64) {
+        let finishing = |stream: &DriverStream| {
+            stream.session == key && stream.send.as_ref().is_some_and(|sending| sending.finishing)
+        };
+        let ids: Vec<StreamId> =
+            self.streams.iter().filter(|(_, stream)| finishing(stream)).map(|(id, _)| *id).collect();
+        let acknowledged = |id: &StreamId| self.send_counts(*id).map_or(0, |counts| counts.acknowledged);
+        (ids.len(), ids.iter().map(acknowledged).sum())
+    }
+
     /// The sums over a group's streams.
     pub(super) fn group_counts(&mut self, key: u32, group: u32) -> StreamCounts {
         let mut sum =
@@ -269,7 +285,7 @@ impl Conn {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if let Some(sending) = stream.send.take() {
             if let Some(live) = self.lives.get_mut(stream.session) {
-                live.finishing = live.finishing.saturating_sub(usize::from(sending.finished));
+                live.finishing = live.finishing.saturating_sub(usize::from(sending.finishing));
                 // The group of those that chose none has nobody who could ask.
                 if sending.rank.group != 0 {
                     *live.groups.entry(sending.rank.group).or_default() += counts;

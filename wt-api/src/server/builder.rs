@@ -184,7 +184,10 @@ impl ServerBuilder {
     /// many streams as the connection's sessions may have open together (4096); a number other than `TransportConfig`'s
     /// default of 1000 is meant as it is. A congestion controller of the application's own that panics ends its connection
     /// alone.
-    /// HTTP/3's own streams are permitted whatever the limits are.
+    /// The request of one session, and the three unidirectional streams of HTTP/3, are permitted whatever the limits are. The
+    /// request of each session is one of the connection's bidirectional streams as long as the session lasts: a limit of
+    /// `max_streams_bidi` is to be larger than [`max_sessions_per_connection`](Self::max_sessions_per_connection), or sessions
+    /// that share a connection leave no room for streams.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
         self

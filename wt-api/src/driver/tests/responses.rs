@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::Method;
 use netsim::{Random, for_seeds};
-use quic_core::{StreamId, TransportConfig};
+use quic_core::{StreamId, TransportConfig, base::Budget};
 
 use super::Rig;
 use crate::{Body, HttpResponse, Server, ServerBuilder, driver::responses::MAX_HEADS};
@@ -133,6 +133,28 @@ fn a_server_that_shuts_down_rejects_what_waits_unprocessed() {
         }
     }
     assert!(rig.is_closed(), "nothing is left to wait for");
+}
+
+#[test]
+fn a_server_without_memory_makes_no_bodies() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let builder = builder().http_handler(move |_| {
+        count.fetch_add(1, Relaxed);
+        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 1000])
+    });
+    let mut rig = Rig::new(builder, TransportConfig::default());
+    // Other connections hold nearly all of it.
+    let mut others = Budget::new(usize::MAX, rig.budget.clone());
+    others.charge(960 << 20).unwrap();
+    let refused = rig.get(Method::GET, "/", &[]);
+    rig.run(Duration::from_secs(1));
+    assert_eq!(rig.got[&refused].reset, Some(h3_core::error::code::H3_REQUEST_REJECTED));
+    assert_eq!(made.load(Relaxed), 0);
+    others.release(960 << 20);
+    let answered = rig.get(Method::GET, "/", &[]);
+    rig.run(Duration::from_secs(1));
+    assert_eq!((rig.got[&answered].bytes, made.load(Relaxed)), (1000, 1));
 }
 
 #[test]
