@@ -69,6 +69,11 @@ impl Sending {
         self.rank
     }
 
+    /// The application has finished it, whether that was taken in or not.
+    pub(super) fn is_finished(&self) -> bool {
+        self.shared.is_finished()
+    }
+
     /// The stream is lost with its connection, of which nothing can be learnt any more.
     pub(super) fn fail(self, error: &WebTransportError) {
         let counts = StreamCounts { written: self.shared.counts().written, ..StreamCounts::default() };

@@ -130,6 +130,12 @@ impl SendBox {
         self.id
     }
 
+    /// Whether the writer has finished, and not reset.
+    pub(crate) fn is_finished(&self) -> bool {
+        let state = lock(&self.state);
+        state.finish && state.reset.is_none()
+    }
+
     /// So many bytes are in the box or with the driver now; the connection counts them.
     fn hold(&self, state: &mut State, bytes: usize) {
         self.connection.outbox().change(std::mem::replace(&mut state.bytes, bytes), bytes);
