@@ -285,7 +285,7 @@ impl DatagramsWritable {
     /// # Errors
     /// Larger than [`max_datagram_size`](Self::max_datagram_size), or the session is gone.
     pub async fn send(&self, data: Bytes) -> Result<(), DatagramError> {
-        // Whose size is known is established, mostly: then there is nothing to wait for.
+        // Where the size is known the session is there, and there is nothing to wait for.
         if self.check(&data).is_err() || self.max_datagram_size() == 0 {
             wait(&*self.shared, SessionQueue::State, SessionBox::poll_ready).await?;
             self.check(&data)?;

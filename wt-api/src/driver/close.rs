@@ -1,7 +1,7 @@
 //! The end of a session, in its steps (WebTransport over HTTP/3 §6): data of finished streams is acknowledged, then the
 //! capsule and FIN, then the peer's FIN, then the connection if it was the session's own. The first step waits no longer
-//! than three probe timeouts or 2 s, whichever is less, from the last acknowledgment that brought it on; the later ones, for which nobody waits, as long as whichever is
-//! more. After that the CONNECT stream is reset, and with it goes what waited for it.
+//! than three probe timeouts or 2 s, whichever is less, from the last acknowledgment that brought it on, and no longer than a
+//! minute in all; each later one as long as whichever of the two is more. After that the CONNECT stream is reset, and with it goes what waited for it.
 
 use std::time::Duration;
 
