@@ -244,6 +244,13 @@ impl Connection {
         self.goaway_sent
     }
 
+    /// Whether this side's critical streams are open (RFC 9114 §6.2.1, RFC 9204 §4.2): from then on HTTP/3 opens no stream
+    /// but those of requests.
+    #[must_use]
+    pub fn has_critical_streams(&self) -> bool {
+        self.critical_out.iter().all(|critical| critical.id.is_some())
+    }
+
     /// Request streams that are remembered.
     #[must_use]
     pub fn open_requests(&self) -> usize {

@@ -126,6 +126,10 @@ impl Conn {
         if !self.claimed.is_empty() || !self.backlog.is_empty() || self.quic.is_closed() {
             return;
         }
+        // HTTP/3 opens its own streams first, whenever the peer lets it.
+        if !self.h3.has_critical_streams() {
+            return;
+        }
         // Before the connection's: a session whose own credit was used up must not claim for what it had.
         self.permit_sessions();
         let asking = |live: &Live| live.request.is_some() && live.id.is_none();
