@@ -149,3 +149,26 @@ fn what_was_finished_before_a_close_arrives_however_much_it_is() {
         }
     }
 }
+
+/// A server that goes away ends the connection behind its last session, and not before that session's client has heard that
+/// its close was taken: a CONNECTION_CLOSE that comes first is a lost connection to it.
+#[test]
+fn a_client_that_closes_at_a_server_that_leaves_hears_that_its_close_was_taken() {
+    for (seed, loss) in (0..60).map(|seed| (seed, [0.0, 0.1, 0.3][seed as usize % 3])) {
+        let network = Network::new(seed);
+        let (host, client) = (network.host("server"), network.host("client"));
+        let link = network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND));
+        let (server, hash) = serve(&network, &host, TransportConfig::default());
+        network.run(async {
+            let (client, accepted) = session(&server, &client, options(hash)).await;
+            let shutdown = host.spawn(async move { server.shutdown(seconds(60)).await });
+            client.draining().await;
+            link.change(|config| *config = config.clone().bernoulli(loss));
+            client.close(info());
+            assert_eq!(client.closed().await.unwrap(), info());
+            assert_eq!(client.close_outcome(), Some(CloseOutcome::Acknowledged), "seed {seed}, loss {loss}");
+            assert_eq!(accepted.closed().await.unwrap(), info());
+            shutdown.await;
+        });
+    }
+}

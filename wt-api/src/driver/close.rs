@@ -78,7 +78,7 @@ impl Conn {
         match self.lives.get(key).map(|live| &live.phase) {
             Some(Phase::Holding(_)) if goes_on => self.hold(key, now),
             Some(Phase::Holding(_)) => self.send_close(key, now),
-            Some(Phase::Closing(_) | Phase::Closed) => {
+            Some(Phase::Closing(_) | Phase::Closed | Phase::Ended) => {
                 // The connection may go on with other sessions: what this one still holds there ends now.
                 if let Some(id) = self.lives.get(key).and_then(|live| live.id) {
                     let mut transport = ConnTransport::new(&mut self.quic, now);
@@ -167,15 +167,30 @@ impl Conn {
         }
     }
 
-    /// The peer has ended its side, too: a client that closed the session ends its connection, a server has nothing more
-    /// to wait for.
+    /// The peer has ended its side, too: a client that closed the session ends its connection. A server waits until its
+    /// client has its FIN.
     pub(super) fn on_session_finished(&mut self, session: SessionId, now: Timestamp) {
-        let closing = |live: &Live| matches!(live.phase, Phase::Closing(_));
-        let key = self.lives.key_of(session);
-        key.into_iter().for_each(|key| self.tell_close(key, CloseOutcome::Acknowledged));
-        if let Some(key) = key
-            && (self.is_server() || self.lives.get(key).is_some_and(closing))
-        {
+        let Some(key) = self.lives.key_of(session) else { return };
+        let closing = self.lives.get(key).is_some_and(|live| matches!(live.phase, Phase::Closing(_)));
+        self.tell_close(key, CloseOutcome::Acknowledged);
+        let arrived = self.has_sent(session);
+        if self.is_server() && !closing && !arrived {
+            self.lives.get_mut(key).into_iter().for_each(|live| live.phase = Phase::Ended);
+        } else if self.is_server() || closing {
+            self.let_go(key, now);
+        }
+    }
+
+    /// Whether all that this side had to say on a CONNECT stream has arrived.
+    fn has_sent(&mut self, session: SessionId) -> bool {
+        self.quic.send_stream_stats(session.0).is_none()
+    }
+
+    /// The peer has all that this side said on a stream, if that is a CONNECT stream, or wants no more of it.
+    pub(super) fn on_connect_sent(&mut self, session: SessionId, now: Timestamp) {
+        let Some(key) = self.lives.key_of(session) else { return };
+        let ended = self.lives.get(key).is_some_and(|live| matches!(live.phase, Phase::Ended));
+        if ended && self.has_sent(session) {
             self.let_go(key, now);
         }
     }

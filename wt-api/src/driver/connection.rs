@@ -11,7 +11,7 @@ use quic_core::{
     error::{CloseReason, ConnectionError},
 };
 use tokio::sync::oneshot;
-use wt_session::{ConnectRequest, Sessions};
+use wt_session::{ConnectRequest, SessionId, Sessions};
 
 use super::{
     http::HttpExchanges,
@@ -373,10 +373,13 @@ impl Conn {
                 self.lives.keys().into_iter().for_each(|key| self.update_datagram_size(key));
             }
             quic_core::Event::DatagramWritable => self.pump_datagrams(now),
-            quic_core::Event::StreamSent(id, _) | quic_core::Event::StreamStopped(id, ..) => {
+            // Of HTTP/3: an exchange, or a CONNECT stream.
+            quic_core::Event::StreamSent(id, StreamTag(0))
+            | quic_core::Event::StreamStopped(id, StreamTag(0), _) => {
                 if self.http.responses.release(*id) {
                     self.end_content(*id, now);
                 }
+                self.on_connect_sent(SessionId(*id), now);
                 if self.going_away {
                     self.close_if_idle(now);
                 }

@@ -72,6 +72,8 @@ pub(super) enum Phase {
     Closing(CloseInfo),
     /// The peer has closed; it is to end the connection.
     Closed,
+    /// Both sides have ended, and the peer may not know of this side's end yet.
+    Ended,
 }
 
 /// What a field costs beside its text: its place in the table, which may be twice as large as what is in it, and the
@@ -123,9 +125,9 @@ impl Live {
         }
     }
 
-    /// This side closes, and the peer may not know it yet.
+    /// This side closes, or answers the peer's close, and the peer may not know it yet.
     pub(super) fn is_closing(&self) -> bool {
-        matches!(self.phase, Phase::Holding(_) | Phase::Closing(_))
+        matches!(self.phase, Phase::Holding(_) | Phase::Closing(_) | Phase::Ended)
     }
 
     /// Hands the received datagrams over.
