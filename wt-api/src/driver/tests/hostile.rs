@@ -37,7 +37,7 @@ const CAPSULES: [u64; 9] =
     [0x78ae, 0x190b_4d3d, 0x190b_4d3f, 0x190b_4d40, 0x190b_4d41, 0x190b_4d43, 0x190b_4d44, 0x5_eeed, 0x21];
 
 /// Polls once, as a task does that is not woken in time and gives up.
-fn once<F: Future>(future: F) -> Option<F::Output> {
+pub(super) fn once<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,

@@ -1,6 +1,7 @@
 //! A connection of a server with everything above it, in memory, and a client that has HTTP/3 alone: it acknowledges when it
 //! likes. Only what the server's end allocates is counted.
 
+mod burst;
 mod hostile;
 mod late;
 mod responses;
