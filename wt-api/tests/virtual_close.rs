@@ -172,3 +172,40 @@ fn a_client_that_closes_at_a_server_that_leaves_hears_that_its_close_was_taken()
         });
     }
 }
+
+/// A reader that pauses for a while gives no credit meanwhile: the close waits for it, and not for one that never reads.
+#[test]
+fn a_close_waits_for_a_reader_that_pauses_and_not_for_one_that_stays_away() {
+    const SIZE: usize = 3_000_000;
+    for (pause, whole) in [(50, true), (300, true), (1_500, true), (60_000, false)] {
+        let network = Network::new(7);
+        let (host, client) = (network.host("server"), network.host("client"));
+        network.link(&host, &client, &LinkConfig::new().delay(MILLISECOND));
+        let (server, hash) = serve(&network, &host, TransportConfig::default());
+        network.run(async {
+            let (reader, closer) = session(&server, &client, options(hash)).await;
+            let mut written = 0;
+            for _ in 0..3 {
+                let mut stream = closer.create_unidirectional_stream(Default::default()).await.unwrap();
+                // As much as the buffers take of it.
+                let all = network.within(seconds(1), stream.write_all(&vec![7; SIZE])).await;
+                assert!(all.is_none_or(|result| result.is_ok()));
+                written += stream.get_stats().await.bytes_written;
+                stream.finish().unwrap();
+            }
+            let begin = network.now();
+            closer.close(info());
+            network.sleep(Duration::from_millis(pause)).await;
+            let mut incoming = reader.incoming_unidirectional_streams();
+            let mut read = 0;
+            while let Some(Ok(mut stream)) = incoming.next().await {
+                while let Ok(Some(chunk)) = stream.read_chunk(usize::MAX).await {
+                    read += chunk.len() as u64;
+                }
+            }
+            closer.closed().await.unwrap();
+            assert_eq!(read == written, whole, "{pause} ms: {read} of {written}");
+            assert!(network.now() - begin < Duration::from_millis(pause + 5_000), "{pause} ms");
+        });
+    }
+}

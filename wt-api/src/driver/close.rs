@@ -1,7 +1,8 @@
 //! The end of a session, in its steps (WebTransport over HTTP/3 §6): data of finished streams is acknowledged, then the
 //! capsule and FIN, then the peer's FIN, then the connection if it was the session's own. The first step waits no longer
-//! than three probe timeouts or 2 s, whichever is less, from the last acknowledgment that brought it on, and no longer than a
-//! minute in all; each later one as long as whichever of the two is more. After that the CONNECT stream is reset, and with it goes what waited for it.
+//! than three probe timeouts or 2 s, whichever is less, from the last acknowledgment that brought it on; 2 s if the rest
+//! waits for the peer's credit; and no longer than a minute in all. Each later one waits as long as whichever of the two is
+//! more. After that the CONNECT stream is reset, and with it goes what waited for it.
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use quic_core::base::Timestamp;
 use wt_session::{SessionError, SessionId};
 
 use super::{
+    LAST_WORD,
     connection::{Conn, H3_NO_ERROR},
     last_word,
     live::{Live, Phase},
@@ -43,25 +45,24 @@ impl Conn {
         }
         live.shared.refuse_opens(&WebTransportError::session(ErrorCause::SessionClosed));
         live.phase = Phase::Holding(info);
-        live.hold_until = now + LONGEST_HOLD;
+        (live.progressed, live.hold_until) = (now, now + LONGEST_HOLD);
         self.hold(key, now);
         self.close_when_acknowledged(key, now);
     }
 
-    /// The close waits for acknowledgments, so long at first.
-    fn hold(&mut self, key: u32, now: Timestamp) {
+    /// The close waits for the peer to acknowledge what was finished, or to give credit for it. False: no longer.
+    fn hold(&mut self, key: u32, now: Timestamp) -> bool {
         let progress = self.progress(key);
-        if let Some(live) = self.lives.get_mut(key) {
-            live.progress = progress;
-            live.alarm = Some((now + patience(&self.quic)).min(live.hold_until));
+        let wait = if progress.is_blocked() { LAST_WORD } else { patience(&self.quic) };
+        let cut_off = self.is_cut_off();
+        let Some(live) = self.lives.get_mut(key) else { return false };
+        if progress.is_beyond(&live.progress) {
+            live.progressed = now;
         }
-    }
-
-    /// Whether the close waits on: the peer is there and takes data, only not all of it yet.
-    fn goes_on(&mut self, key: u32, now: Timestamp) -> bool {
-        let progress = self.progress(key);
-        let waits = |live: &Live| live.progress != progress && now < live.hold_until;
-        !self.is_cut_off() && self.lives.get(key).is_some_and(waits)
+        live.progress = progress;
+        let until = (live.progressed + wait).min(live.hold_until);
+        live.alarm = Some(until);
+        now < until && !cut_off
     }
 
     /// Closes if the application wants it and nothing is on its way any more.
@@ -74,10 +75,12 @@ impl Conn {
 
     /// A session's alarm rang: the next step is due, whatever the peer does.
     pub(super) fn on_alarm(&mut self, key: u32, now: Timestamp) {
-        let goes_on = self.goes_on(key, now);
         match self.lives.get(key).map(|live| &live.phase) {
-            Some(Phase::Holding(_)) if goes_on => self.hold(key, now),
-            Some(Phase::Holding(_)) => self.send_close(key, now),
+            Some(Phase::Holding(_)) => {
+                if !self.hold(key, now) {
+                    self.send_close(key, now);
+                }
+            }
             Some(Phase::Closing(_) | Phase::Closed | Phase::Ended) => {
                 // The connection may go on with other sessions: what this one still holds there ends now.
                 if let Some(id) = self.lives.get(key).and_then(|live| live.id) {

@@ -41,8 +41,9 @@ pub(super) struct Live {
     pub(super) alarm: Option<Timestamp>,
     /// Finished streams whose data is not acknowledged yet.
     pub(super) finishing: usize,
-    /// What was acknowledged of them when the alarm was set, and until when the close waits for more at most.
-    pub(super) progress: (usize, u64),
+    /// How far they had come when that last changed, and when it did; until when the close waits for more at most.
+    pub(super) progress: Progress,
+    pub(super) progressed: Timestamp,
     pub(super) hold_until: Timestamp,
     /// Received bytes of streams that the application has not taken; counted with session flow control alone.
     pub(super) held: Arc<Held>,
@@ -60,6 +61,26 @@ pub(super) struct Live {
     pub(super) commands: Vec<Command>,
     /// Sums over the streams that are over, by group.
     pub(super) groups: BTreeMap<u32, StreamCounts>,
+}
+
+/// How far the finished streams of a session have come, in bytes. Fewer streams, or more that is acknowledged, is a sign of
+/// the peer's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) streams: usize,
+    pub(super) acknowledged: u64,
+    pub(super) sent: u64,
+}
+
+impl Progress {
+    pub(super) fn is_beyond(&self, other: &Self) -> bool {
+        (self.streams, self.acknowledged) != (other.streams, other.acknowledged)
+    }
+
+    /// Nothing of them is on its way: the rest waits for the peer's credit.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.sent == self.acknowledged
+    }
 }
 
 /// How far the end has come.
@@ -111,7 +132,8 @@ impl Live {
             phase: Phase::Open,
             alarm: None,
             finishing: 0,
-            progress: (0, 0),
+            progress: Progress::default(),
+            progressed: Timestamp::ORIGIN,
             hold_until: Timestamp::ORIGIN,
             held: Arc::default(),
             fields: 0,

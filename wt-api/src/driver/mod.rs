@@ -49,7 +49,7 @@ use crate::{
 use connection::Conn;
 use contain::{contain, quietly};
 
-/// See [`patience`] and [`last_word`].
+/// How long a close waits for a peer that has to say or to permit something. See [`patience`] and [`last_word`], too.
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// Turns in one poll before other tasks of the runtime get theirs.
 const TURNS: usize = 16;

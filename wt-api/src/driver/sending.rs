@@ -10,6 +10,7 @@ use quic_core::{Priority, StreamId, base::Timestamp};
 use super::{
     commands::priority,
     connection::Conn,
+    live::Progress,
     streams::{DriverStream, Half, error_of, is_open},
 };
 use crate::{
@@ -228,16 +229,19 @@ impl Conn {
         })
     }
 
-    /// How much of a session's finished streams is to be acknowledged yet, and how much of it is: both change with each
-    /// acknowledgment alone.
-    pub(super) fn progress(&mut self, key: u32) -> (usize, u64) {
+    /// How far a session's finished streams have come.
+    pub(super) fn progress(&mut self, key: u32) -> Progress {
         let finishing = |stream: &DriverStream| {
             stream.session == key && stream.send.as_ref().is_some_and(|sending| sending.finishing)
         };
         let ids: Vec<StreamId> =
             self.streams.iter().filter(|(_, stream)| finishing(stream)).map(|(id, _)| *id).collect();
-        let acknowledged = |id: &StreamId| self.send_counts(*id).map_or(0, |counts| counts.acknowledged);
-        (ids.len(), ids.iter().map(acknowledged).sum())
+        let mut progress = Progress { streams: ids.len(), ..Progress::default() };
+        for counts in ids.into_iter().filter_map(|id| self.send_counts(id)) {
+            progress.acknowledged += counts.acknowledged;
+            progress.sent += counts.sent;
+        }
+        progress
     }
 
     /// The sums over a group's streams.
