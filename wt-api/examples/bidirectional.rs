@@ -6,16 +6,13 @@ mod arguments;
 
 use std::error::Error;
 
-use wt_api::{
-    BidirectionalStream, CloseInfo, ReceiveStream, SendStream, SendStreamOptions, WebTransport,
-    WebTransportError,
-};
+use wt_api::{CloseInfo, ReceiveStream, SendStream, SendStreamOptions, WebTransport, WebTransportError};
 
 /// Opens a stream, writes `data` and returns what the server answers. Reading and writing go on side by side: a server
 /// that waits for its answer to be read would otherwise never read the rest.
 pub(crate) async fn exchange(transport: &WebTransport, data: &[u8]) -> Result<Vec<u8>, WebTransportError> {
     let stream = transport.create_bidirectional_stream(SendStreamOptions::new()).await?;
-    let BidirectionalStream { readable, writable } = stream;
+    let (readable, writable) = stream.split();
     let (written, received) = tokio::join!(write_data(writable, data), read_data(readable));
     written?;
     received

@@ -50,7 +50,8 @@ async fn echo(session: WebTransport) {
     let bidirectional = async {
         let mut streams = session.incoming_bidirectional_streams();
         while let Some(Ok(stream)) = streams.next().await {
-            tokio::spawn(copy(stream.readable, stream.writable));
+            let (readable, writable) = stream.split();
+            tokio::spawn(copy(readable, writable));
         }
     };
     let unidirectional = async {

@@ -173,6 +173,14 @@ impl DatagramsReadable {
         wait(&**self.waiter.of(), SessionQueue::DatagramReaders, SessionBox::poll_datagram).await
     }
 
+    /// [`recv`](Self::recv) for adapters: wakes the task of the last call when there is something.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, WebTransportError>> {
+        self.waiter.poll(|shared, place| shared.poll_datagram(cx, place))
+    }
+
     /// Copies the next datagram to the front of `buffer`; its size. Cancel safe.
     ///
     /// # Errors
@@ -200,7 +208,7 @@ impl Stream for DatagramsReadable {
 
     /// Ends with the session; [`WebTransport::closed`](crate::WebTransport::closed) tells how.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.waiter.poll(|shared, place| shared.poll_datagram(cx, place)).map(Result::ok)
+        self.poll_recv(cx).map(Result::ok)
     }
 }
 

@@ -61,7 +61,7 @@ pub use server::{
 pub use session::{CloseInfo, CloseOutcome, Reliability, WebTransport};
 pub use stats::{DatagramStats, ReceiveStreamStats, SendStreamStats, WebTransportStats};
 pub use streams::{
-    BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, ReceiveStream,
+    BidirectionalStream, Halves, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, ReceiveStream,
     SendGroup, SendStream, SendStreamOptions,
 };
 pub use tls::{CertificateDetails, CertificateKey, Identity, SelfSigned};

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use quic_core::Dir;
 use tokio::sync::oneshot;
@@ -9,13 +10,13 @@ use tokio::sync::oneshot;
 use crate::{
     client,
     datagrams::Datagrams,
-    error::{ConnectOptionsError, ErrorCause, ExportError, WebTransportError},
+    error::{ConnectOptionsError, DatagramError, ErrorCause, ExportError, WebTransportError},
     mailbox::{Command, NewStream, Rank, SessionBox, SessionQueue, wait},
     options::{CongestionControl, WebTransportOptions},
     stats::WebTransportStats,
     streams::{
-        BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, SendGroup,
-        SendStream, SendStreamOptions,
+        BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, ReceiveStream,
+        SendGroup, SendStream, SendStreamOptions,
     },
 };
 
@@ -29,6 +30,13 @@ pub struct CloseInfo {
     pub close_code: u32,
     /// The application's reason; what exceeds 1024 bytes of UTF-8 is cut off at a character boundary, and not told the peer.
     pub reason: String,
+}
+
+impl CloseInfo {
+    /// This code and this reason.
+    pub fn new(close_code: u32, reason: impl Into<String>) -> Self {
+        Self { close_code, reason: reason.into() }
+    }
 }
 
 /// What the peer made of a close of this side: see [`WebTransport::close_outcome`].
@@ -79,7 +87,7 @@ impl Drop for Guard {
 /// let session = WebTransport::new("https://example.org/app", WebTransportOptions::new())?;
 /// session.ready().await?;
 /// session.datagrams().writable.send("hello".into()).await?;
-/// session.close(CloseInfo { close_code: 0, reason: "done".to_owned() });
+/// session.close(CloseInfo::new(0, "done"));
 /// let CloseInfo { close_code, reason } = session.closed().await?;
 /// # drop((close_code, reason));
 /// # Ok(())
@@ -230,6 +238,64 @@ impl WebTransport {
     #[must_use]
     pub fn incoming_unidirectional_streams(&self) -> IncomingUnidirectionalStreams {
         IncomingUnidirectionalStreams::new(Arc::clone(&self.shared), Arc::clone(&self.guard))
+    }
+
+    /// The next bidirectional stream that the peer opens: [`incoming_bidirectional_streams`], one at a time, for `select!` and
+    /// for tasks that share the session. All of them, and those handles, take from one queue. Cancel safe: a stream is
+    /// taken when the future is ready, and not before.
+    ///
+    /// ```no_run
+    /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
+    /// loop {
+    ///     tokio::select! {
+    ///         stream = session.accept_bidirectional_stream() => drop(stream?),
+    ///         datagram = session.receive_datagram() => println!("{} bytes", datagram?.len()),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The session is over, and all streams that came before its end were taken: [`ErrorCause::SessionClosed`] after a close,
+    /// by whichever side; else why it ended.
+    ///
+    /// [`incoming_bidirectional_streams`]: Self::incoming_bidirectional_streams
+    pub async fn accept_bidirectional_stream(&self) -> Result<BidirectionalStream, WebTransportError> {
+        BidirectionalStream::new(self.next_incoming(Dir::Bidi).await?, &self.guard)
+    }
+
+    /// The next unidirectional stream that the peer opens, with the rules of
+    /// [`accept_bidirectional_stream`](Self::accept_bidirectional_stream). Cancel safe, as there.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn accept_unidirectional_stream(&self) -> Result<ReceiveStream, WebTransportError> {
+        ReceiveStream::of(self.next_incoming(Dir::Uni).await?, &self.guard)
+    }
+
+    async fn next_incoming(&self, dir: Dir) -> Result<NewStream, WebTransportError> {
+        let next = wait(&*self.shared, SessionQueue::Incoming(dir), |shared, cx, place| {
+            shared.poll_incoming(dir, cx, place)
+        });
+        next.await.unwrap_or_else(|| Err(WebTransportError::session(ErrorCause::SessionClosed)))
+    }
+
+    /// The next datagram, empty ones included; from the queue of [`datagrams`](Self::datagrams). Cancel safe: a datagram is
+    /// taken when the future is ready, and not before.
+    ///
+    /// # Errors
+    /// The session is over, and all that came was taken.
+    pub async fn receive_datagram(&self) -> Result<Bytes, WebTransportError> {
+        wait(&*self.shared, SessionQueue::DatagramReaders, SessionBox::poll_datagram).await
+    }
+
+    /// Queues a datagram of order 0 and without a group: [`DatagramsWritable::send`](crate::DatagramsWritable::send). Cancel
+    /// safe: not sent if it does not return.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send_datagram(&self, data: Bytes) -> Result<(), DatagramError> {
+        self.datagrams().writable.send(data).await
     }
 
     /// Makes a send group (W3C `createSendGroup`): its streams and datagrams rank by `send_order` among themselves, and

@@ -45,13 +45,14 @@ fn size(value: u64) -> usize {
 /// 50,000 bytes on a stream, and their echo.
 async fn there_and_back(session: &WebTransport) -> Result<(), WebTransportError> {
     session.ready().await?;
-    let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    let (mut readable, mut writable) = stream.split();
     let data = pattern(1, 50_000);
     let send = async {
-        stream.writable.write_chunk(data.clone()).await?;
-        stream.writable.finish()
+        writable.write_chunk(data.clone()).await?;
+        writable.finish()
     };
-    let (sent, received) = tokio::join!(send, stream.readable.read_to_end(1 << 20));
+    let (sent, received) = tokio::join!(send, readable.read_to_end(1 << 20));
     sent?;
     assert_eq!(received?, data);
     Ok(())

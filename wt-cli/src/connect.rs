@@ -120,7 +120,8 @@ async fn exchange(session: &WebTransport, args: &Connect) -> Result<(), WebTrans
         return tokio::try_join!(send(writable), answer).map(|_| ());
     }
     let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
-    tokio::try_join!(send(stream.writable), print(stream.readable)).map(|_| ())
+    let (readable, writable) = stream.split();
+    tokio::try_join!(send(writable), print(readable)).map(|_| ())
 }
 
 /// Standard input to the stream.

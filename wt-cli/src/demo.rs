@@ -117,12 +117,13 @@ fn pattern(size: usize) -> Bytes {
 
 async fn bidirectional(session: &WebTransport) -> StepResult {
     let data = pattern(1 << 20);
-    let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
+    let (mut readable, mut writable) = stream.split();
     let send = async {
-        stream.writable.write_chunk(data.clone()).await?;
-        stream.writable.finish()
+        writable.write_chunk(data.clone()).await?;
+        writable.finish()
     };
-    let ((), echo) = tokio::try_join!(send, stream.readable.read_to_end(2 << 20))?;
+    let ((), echo) = tokio::try_join!(send, readable.read_to_end(2 << 20))?;
     expect(&echo, &data)?;
     Ok(format!("{} bytes out and back", data.len()))
 }

@@ -17,9 +17,10 @@ fn interrupt(server: &Server) {
 
 /// Sends on a stream and reads its echo for as long as the session lives.
 async fn transfer(session: WebTransport) {
-    let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await.expect("a stream");
-    let send = async { while stream.writable.write_all(&[7; 32 << 10]).await.is_ok() {} };
-    let receive = async { while let Ok(Some(_)) = stream.readable.read_chunk(64 << 10).await {} };
+    let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await.expect("a stream");
+    let (mut readable, mut writable) = stream.split();
+    let send = async { while writable.write_all(&[7; 32 << 10]).await.is_ok() {} };
+    let receive = async { while let Ok(Some(_)) = readable.read_chunk(64 << 10).await {} };
     tokio::join!(send, receive);
 }
 

@@ -144,11 +144,12 @@ async fn echo(session: &WebTransport, tell: &Tell) {
     tokio::join!(both, one, datagrams);
 }
 
-async fn echo_stream(mut stream: BidirectionalStream, tell: Tell) {
+async fn echo_stream(stream: BidirectionalStream, tell: Tell) {
+    let (mut readable, mut writable) = stream.split();
     loop {
         let chunk: Result<Option<Bytes>, _> = tokio::select! {
-            chunk = stream.readable.read_chunk(64 << 10) => chunk,
-            Ok(code) = stream.writable.stopped() => {
+            chunk = readable.read_chunk(64 << 10) => chunk,
+            Ok(code) = writable.stopped() => {
                 let _ = tell.send(Seen::Stopped(code));
                 return;
             }
@@ -157,18 +158,18 @@ async fn echo_stream(mut stream: BidirectionalStream, tell: Tell) {
             Ok(chunk) => chunk,
             Err(error) => {
                 note(&tell, &error);
-                return stream.writable.reset(0);
+                return writable.reset(0);
             }
         };
         let Some(chunk) = chunk else { break };
-        if let Err(error) = stream.writable.write_chunk(chunk).await {
+        if let Err(error) = writable.write_chunk(chunk).await {
             let _ = tell.send(Seen::Stopped(error.stream_error_code()));
             return;
         }
     }
-    let _ = stream.writable.finish();
+    let _ = writable.finish();
     // The stream is not dropped, and so not given up, before everything has arrived.
-    let _ = tokio::time::timeout(Duration::from_secs(10), stream.writable.finished()).await;
+    let _ = tokio::time::timeout(Duration::from_secs(10), writable.finished()).await;
 }
 
 fn note(tell: &Tell, error: &WebTransportError) {

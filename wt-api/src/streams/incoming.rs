@@ -11,7 +11,7 @@ use quic_core::Dir;
 
 use super::{BidirectionalStream, ReceiveStream};
 use crate::{
-    error::{ErrorCause, WebTransportError},
+    error::WebTransportError,
     mailbox::{NewStream, Place, SessionBox, SessionQueue, Waiter, wait},
     session::Guard,
 };
@@ -45,6 +45,22 @@ macro_rules! incoming {
                 self.on_next(next)
             }
 
+            /// [`next`](Self::next) for adapters: wakes the task of the last call when there is something.
+            ///
+            /// # Errors
+            /// As there.
+            pub fn poll_accept(
+                &mut self,
+                cx: &mut Context<'_>,
+            ) -> Poll<Option<Result<$item, WebTransportError>>> {
+                if self.over {
+                    return Poll::Ready(None);
+                }
+                let mut next = poll_next($dir);
+                let polled = self.waiter.poll(|shared, place| next(shared, cx, place));
+                polled.map(|next| self.on_next(next))
+            }
+
             fn on_next(
                 &mut self,
                 next: Option<Result<NewStream, WebTransportError>>,
@@ -58,13 +74,7 @@ macro_rules! incoming {
             type Item = Result<$item, WebTransportError>;
 
             fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-                let this = self.get_mut();
-                if this.over {
-                    return Poll::Ready(None);
-                }
-                let mut next = poll_next($dir);
-                let polled = this.waiter.poll(|shared, place| next(shared, cx, place));
-                polled.map(|next| this.on_next(next))
+                self.get_mut().poll_accept(cx)
             }
         }
     };
@@ -77,16 +87,11 @@ incoming! {
 
 incoming! {
     /// The unidirectional streams that the peer opens (W3C `incomingUnidirectionalStreams`).
-    IncomingUnidirectionalStreams, ReceiveStream, Dir::Uni, receive_stream
+    IncomingUnidirectionalStreams, ReceiveStream, Dir::Uni, ReceiveStream::of
 }
 
 type Next = Poll<Option<Result<NewStream, WebTransportError>>>;
 
 fn poll_next(dir: Dir) -> impl FnMut(&SessionBox, &Context<'_>, &mut Place) -> Next {
     move |shared, cx, place| shared.poll_incoming(dir, cx, place)
-}
-
-fn receive_stream(mut stream: NewStream, guard: &Arc<Guard>) -> Result<ReceiveStream, WebTransportError> {
-    let gone = || WebTransportError::session(ErrorCause::SessionClosed);
-    stream.recv.take().map(|recv| ReceiveStream::new(recv, Some(Arc::clone(guard)))).ok_or_else(gone)
 }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::{ErrorCause, WebTransportError},
-    mailbox::{Command, Place, RecvBox, Waiter, wait},
+    mailbox::{Command, NewStream, Place, RecvBox, Waiter, wait},
     session::Guard,
     stats::ReceiveStreamStats,
 };
@@ -56,6 +56,11 @@ impl ReceiveStream {
         Self { waiter: Waiter::new(shared, ()), guard, over: false }
     }
 
+    pub(crate) fn of(mut stream: NewStream, guard: &Arc<Guard>) -> Result<Self, WebTransportError> {
+        let gone = || WebTransportError::session(ErrorCause::SessionClosed);
+        stream.recv.take().map(|recv| Self::new(recv, Some(Arc::clone(guard)))).ok_or_else(gone)
+    }
+
     fn shared(&self) -> &Arc<RecvBox> {
         self.waiter.of()
     }
@@ -81,6 +86,18 @@ impl ReceiveStream {
     /// As [`read`](Self::read).
     pub async fn read_chunk(&mut self, max: usize) -> Result<Option<Bytes>, WebTransportError> {
         wait(&**self.shared(), (), |shared, cx, place| shared.poll_chunk(cx, place, max.max(1))).await
+    }
+
+    /// [`read_chunk`](Self::read_chunk) for adapters: wakes the task of the last call when there is something.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_read_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        max: usize,
+    ) -> Poll<Result<Option<Bytes>, WebTransportError>> {
+        self.waiter.poll(|shared, place| shared.poll_chunk(cx, place, max.max(1)))
     }
 
     /// Everything up to the end, if it is no more than `limit` bytes. Not cancel safe: what was read is lost.
@@ -159,12 +176,12 @@ impl tokio::io::AsyncRead for ReceiveStream {
         cx: &mut Context<'_>,
         buffer: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let room = buffer.remaining();
-        if room == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        let chunk = ready!(self.waiter.poll(|shared, place| shared.poll_chunk(cx, place, room)))?;
-        buffer.put_slice(&chunk.unwrap_or_default());
+        let this = &mut *self;
+        let filled = ready!(
+            this.waiter
+                .poll(|shared, place| { poll_read_slice(shared, cx, place, buffer.initialize_unfilled()) })
+        )?;
+        buffer.advance(filled);
         Poll::Ready(Ok(()))
     }
 }

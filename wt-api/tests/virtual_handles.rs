@@ -1,0 +1,146 @@
+//! The forms of the API that programs reach for: accepting in `select!`, streams that move whole into a task, streams as
+//! readers and writers.
+
+mod virtual_common;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use virtual_common::{pattern, seconds};
+use wt_api::{
+    CloseInfo, ErrorCause, SendStreamOptions, WebTransport, WebTransportError,
+    testing::{self, LinkConfig, Pair},
+};
+
+/// A task that names one half of a stream has the other one, too: nothing is reset or stopped before the task is done.
+#[test]
+fn a_task_that_names_one_half_takes_the_whole_stream() {
+    let Pair { network, client, server, .. } = testing::pair(1);
+    network.run(async {
+        let mut stream = client.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        stream.writable.write_all(b"question").await.unwrap();
+        let reading = network.spawn(async move { stream.readable.read(&mut [0; 100]).await });
+        let mut other = server.accept_bidirectional_stream().await.unwrap();
+        assert_eq!(other.readable.read_chunk(100).await.unwrap().unwrap(), b"question"[..]);
+        // Long enough for a reset or a stop to come.
+        network.sleep(seconds(1)).await;
+        assert!(network.within(Duration::from_millis(1), other.readable.read_chunk(100)).await.is_none());
+        other.writable.write_all(b"answer").await.unwrap();
+        assert_eq!(reading.await.unwrap(), 6);
+        // With the task goes the stream.
+        let error = other.readable.read_chunk(100).await.unwrap_err();
+        assert!(matches!(error.cause(), ErrorCause::StreamReset(Some(0))), "{error}");
+    });
+}
+
+/// What has come so far, taken by a loop that gives each future up whenever another one is ready.
+async fn take_all(session: &WebTransport) -> ([usize; 3], WebTransportError) {
+    let mut counts = [0; 3];
+    loop {
+        let result = tokio::select! {
+            stream = session.accept_bidirectional_stream() => stream.map(|_| 0),
+            stream = session.accept_unidirectional_stream() => stream.map(|_| 1),
+            datagram = session.receive_datagram() => datagram.map(|_| 2),
+        };
+        match result {
+            Ok(kind) => counts[kind] += 1,
+            Err(error) => return (counts, error),
+        }
+    }
+}
+
+#[test]
+fn a_select_loop_loses_nothing_and_hears_how_the_session_ended() {
+    for client_closes in [true, false] {
+        let Pair { network, client, server, link, .. } = testing::pair(2);
+        network.run(async {
+            let (closer, taker) = if client_closes { (client, server) } else { (server, client) };
+            let taken = network.spawn({
+                let taker = taker.clone();
+                async move { take_all(&taker).await }
+            });
+            for round in 0..50_u8 {
+                let options = SendStreamOptions::new;
+                let stream = closer.create_bidirectional_stream(options()).await.unwrap();
+                stream.split().1.finish().unwrap();
+                closer.create_unidirectional_stream(options()).await.unwrap().finish().unwrap();
+                closer.send_datagram(Bytes::from(vec![round])).await.unwrap();
+                network.sleep(Duration::from_millis(u64::from(round))).await;
+            }
+            network.sleep(seconds(1)).await;
+            closer.close(CloseInfo::new(7, "done"));
+            let (counts, error) = taken.await;
+            assert_eq!(counts, [50; 3]);
+            assert!(matches!(error.cause(), ErrorCause::SessionClosed), "{error}");
+            // Whoever asks later hears the same, in whatever way.
+            for _ in 0..2 {
+                let ends = [
+                    taker.accept_bidirectional_stream().await.unwrap_err(),
+                    taker.accept_unidirectional_stream().await.unwrap_err(),
+                    taker.receive_datagram().await.unwrap_err(),
+                    taker.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap_err(),
+                    taker.create_send_group().unwrap_err(),
+                ];
+                ends.iter().for_each(|end| assert_eq!(end.to_string(), error.to_string()));
+            }
+            drop(link);
+        });
+    }
+}
+
+#[test]
+fn a_lost_connection_is_told_by_every_way_of_accepting() {
+    let Pair { network, client, server, link, .. } = testing::pair(3);
+    network.run(async {
+        network.sleep(seconds(1)).await;
+        link.change(|config: &mut LinkConfig| *config = config.clone().bernoulli(1.0));
+        let (counts, error) = take_all(&server).await;
+        assert_eq!(counts, [0; 3]);
+        assert!(matches!(error.cause(), ErrorCause::Connection(_)), "{error}");
+        for end in [
+            server.accept_bidirectional_stream().await.unwrap_err(),
+            server.accept_unidirectional_stream().await.unwrap_err(),
+            server.receive_datagram().await.unwrap_err(),
+        ] {
+            assert_eq!(end.to_string(), error.to_string());
+        }
+        drop(client);
+    });
+}
+
+/// A read fills the buffer that it is given with what is there: fewer calls for the same bytes.
+#[test]
+fn reads_fill_the_buffer_and_a_whole_stream_reads_and_writes() {
+    let Pair { network, client, server, .. } = testing::pair(4);
+    network.run(async {
+        let data = pattern(5, 200_000);
+        let mut stream = client.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        let echo = network.spawn(async move {
+            let stream = server.accept_bidirectional_stream().await.unwrap();
+            let (mut from, mut to) = tokio::io::split(stream);
+            let copied = tokio::io::copy(&mut from, &mut to).await.unwrap();
+            to.shutdown().await.unwrap();
+            // The echo has arrived when the client's end has come.
+            server.closed().await.unwrap();
+            copied
+        });
+        let (mut readable, writable) = stream.split_mut();
+        tokio::try_join!(writable.write_all(&data), async {
+            // Lets everything come.
+            network.sleep(seconds(2)).await;
+            let mut buffer = vec![0; 64 << 10];
+            let size = AsyncReadExt::read(&mut readable, &mut buffer).await.unwrap();
+            assert_eq!(size, buffer.len(), "more than that lies there");
+            assert_eq!(buffer, data[..size]);
+            Ok(())
+        })
+        .unwrap();
+        AsyncWriteExt::shutdown(&mut stream).await.unwrap();
+        let mut rest = Vec::new();
+        AsyncReadExt::read_to_end(&mut stream, &mut rest).await.unwrap();
+        assert_eq!(rest, data[64 << 10..]);
+        client.close(CloseInfo::default());
+        assert_eq!(echo.await, data.len() as u64);
+    });
+}
