@@ -28,7 +28,7 @@ use crate::{
     options::{Target, Trust, WebTransportOptions, check_headers, protocol_offer},
     pool::{self, Maker, PoolKey, Pooled},
     runtime::{self, MissingDriver, Presence, RuntimeHandle},
-    session::WebTransport,
+    session::{Asked, WebTransport},
     socket::{KERNEL_BUFFER, fit, reached_at, wildcard_for},
     tls,
     udp::SocketOptions,
@@ -354,6 +354,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
             pooled: None,
         }))
     })?;
+    let (authority, path) = (connector.target.authority.clone(), connector.target.path.clone());
     let session = Arc::clone(&shared);
     let key = options.allow_pooling.then(|| pool_key(&connector, &options));
     let connecting = Connecting { session: Arc::clone(&shared), _presence: runtime.tally().enter() };
@@ -372,7 +373,12 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
         }
     }));
     let (in_force, pooled) = (options.congestion_control.in_force(), options.allow_pooling);
-    Ok(WebTransport::from_parts(shared, Arc::new(options.headers), in_force, pooled))
+    Ok(WebTransport::from_parts(
+        shared,
+        Asked { authority, path, headers: options.headers },
+        in_force,
+        pooled,
+    ))
 }
 
 /// A session that a task connects.

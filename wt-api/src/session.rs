@@ -1,9 +1,12 @@
 //! The session as the application sees it: W3C's `WebTransport`, for both roles.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{
+    HeaderMap,
+    uri::{Authority, PathAndQuery},
+};
 use quic_core::Dir;
 use tokio::sync::oneshot;
 
@@ -61,6 +64,14 @@ pub enum Reliability {
     SupportsUnreliable,
 }
 
+/// What the client asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) authority: Authority,
+    pub(crate) path: PathAndQuery,
+    pub(crate) headers: HeaderMap,
+}
+
 /// Closes the session when the last handle goes.
 pub(crate) struct Guard(pub(crate) Arc<SessionBox>);
 
@@ -97,7 +108,7 @@ impl Drop for Guard {
 pub struct WebTransport {
     shared: Arc<SessionBox>,
     guard: Arc<Guard>,
-    request_headers: Arc<HeaderMap>,
+    asked: Arc<Asked>,
     congestion_control: CongestionControl,
     pooled: bool,
 }
@@ -120,12 +131,12 @@ impl WebTransport {
 
     pub(crate) fn from_parts(
         shared: Arc<SessionBox>,
-        request_headers: Arc<HeaderMap>,
+        asked: Asked,
         congestion_control: CongestionControl,
         pooled: bool,
     ) -> Self {
         let guard = Arc::new(Guard(Arc::clone(&shared)));
-        Self { shared, guard, request_headers, congestion_control, pooled }
+        Self { shared, guard, asked: Arc::new(asked), congestion_control, pooled }
     }
 
     /// Whether sessions can be had over reliable transports alone, without datagrams (W3C `supportsReliableOnly`):
@@ -446,9 +457,40 @@ impl WebTransport {
         self.shared.established().map(|established| established.headers)
     }
 
+    /// The server's host and port, as the client asks for them; the port is left out where it is 443.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.asked.authority.as_str()
+    }
+
+    /// The path of the session's URL, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.asked.path.path()
+    }
+
+    /// The query of the session's URL, without its question mark.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.asked.path.query()
+    }
+
+    /// The peer's address. `None` until ready.
+    #[must_use]
+    pub fn remote_address(&self) -> Option<SocketAddr> {
+        self.shared.established().map(|established| established.addresses.remote)
+    }
+
+    /// The address of this host that the peer's packets come to, as [`Request::local_address`](crate::Request::local_address)
+    /// has it. `None` until ready, or if the system would not say. A client's may be that of all interfaces.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.shared.established()?.addresses.local
+    }
+
     /// The fields of the client's request; at a client those that the application set.
     #[must_use]
     pub fn request_headers(&self) -> &HeaderMap {
-        &self.request_headers
+        &self.asked.headers
     }
 }

@@ -308,16 +308,29 @@ async fn requests_show_what_the_client_sent() {
     )
     .unwrap();
     let asked = request(&server).await;
-    assert_eq!((asked.path(), asked.origin()), ("/a/b?c=d", Some("https://a.example")));
+    assert_eq!(
+        (asked.path(), asked.query(), asked.origin()),
+        ("/a/b", Some("c=d"), Some("https://a.example"))
+    );
     assert_eq!(asked.authority(), url(&server, "").trim_start_matches("https://"));
     assert_eq!(asked.headers()["x-token"], "secret");
     assert_eq!(asked.dialect(), "draft-16");
+    assert_eq!(client.remote_address(), None, "it is not ready");
     let mut answer = http::HeaderMap::new();
     answer.insert("x-answer", "yes".parse().unwrap());
     let accepted = asked.accept(AcceptOptions::new().headers(answer)).await.unwrap();
     within(client.ready()).await.unwrap();
     assert_eq!(client.response_headers().unwrap()["x-answer"], "yes");
     assert_eq!(accepted.request_headers()["x-token"], "secret");
+    let authority = url(&server, "");
+    let authority = authority.trim_start_matches("https://");
+    for end in [&client, &accepted] {
+        assert_eq!((end.authority(), end.path(), end.query()), (authority, "/a/b", Some("c=d")));
+    }
+    let listens = server.local_addresses()[0];
+    assert_eq!((client.remote_address(), accepted.local_address()), (Some(listens), Some(listens)));
+    let ports = [client.local_address(), accepted.remote_address()].map(|address| address.unwrap().port());
+    assert_eq!(ports[0], ports[1]);
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn session(
     assert_eq!((session.reliability(), session.protocol()), (Reliability::Pending, None));
     assert!(session.response_headers().is_none());
     let request = server.accept().await.unwrap();
-    assert_eq!((request.path(), request.origin()), ("/path?query", None));
+    assert_eq!((request.path(), request.query(), request.origin()), ("/path", Some("query"), None));
     assert_eq!(request.headers()["x-asked"], "yes");
     assert_eq!(request.protocols(), ["two", "one"]);
     let mut headers = HeaderMap::new();

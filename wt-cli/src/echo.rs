@@ -28,7 +28,7 @@ pub(crate) async fn accept(server: &Server) {
 async fn serve(request: Request) {
     let remote = request.remote_address();
     let tell = lines::permit();
-    let path = request.path().split('?').next().unwrap_or_default().to_owned();
+    let path = request.path().to_owned();
     if path != PATH && path != lab::PATH {
         if tell {
             tracing::info!(%remote, path = lines::brief(&path), "no session at this path");

@@ -388,6 +388,12 @@ impl Connection {
         self.path.remote
     }
 
+    /// The address of this host to which the peer's first packet came, where the caller told it
+    /// ([`DatagramMeta::local_ip`](crate::DatagramMeta::local_ip)); what is sent leaves from it.
+    pub fn local_ip(&self) -> Option<std::net::IpAddr> {
+        self.path.local_ip
+    }
+
     /// Whether the handshake is still going on.
     pub fn is_handshaking(&self) -> bool {
         !self.handshake.is_complete()

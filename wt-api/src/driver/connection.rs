@@ -23,7 +23,7 @@ use crate::{
     client::Race,
     error::{ErrorCause, WebTransportError},
     http3::Head,
-    mailbox::{Claimed, ConnectionBox, SessionBox, Work},
+    mailbox::{Addresses, Claimed, ConnectionBox, SessionBox, Work},
     pool::Pooled,
     runtime::{Presence, RuntimeHandle},
     server::ServerShared,
@@ -88,6 +88,8 @@ pub(super) struct Conn {
     pub(super) role: Role,
     pub(super) boxes: Arc<ConnectionBox>,
     pub(super) runtime: RuntimeHandle,
+    /// The socket's address.
+    pub(super) bound: Option<SocketAddr>,
     pub(super) lives: Lives,
     pub(super) streams: StreamMap<DriverStream>,
     pub(super) http: HttpExchanges,
@@ -173,6 +175,7 @@ impl Conn {
             role,
             boxes: Arc::default(),
             runtime,
+            bound: None,
             lives: Lives::default(),
             streams: StreamMap::default(),
             http: HttpExchanges::default(),
@@ -250,6 +253,15 @@ impl Conn {
             self.unreachable = Some(cause);
             self.quic.close(now, 0, b"");
         }
+    }
+
+    /// The addresses of both ends, as far as this end knows its own.
+    pub(super) fn addresses(&self) -> Addresses {
+        let local = self.bound.map(|bound| {
+            let ip = self.quic.local_ip().unwrap_or(bound.ip());
+            SocketAddr::new(ip.to_canonical(), bound.port())
+        });
+        Addresses { remote: self.quic.remote_address(), local }
     }
 
     /// Whether the handshake is still going on.

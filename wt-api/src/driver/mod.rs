@@ -266,7 +266,8 @@ impl Shard {
         }
     }
 
-    fn insert(&mut self, index: usize, conn: Conn) {
+    fn insert(&mut self, index: usize, mut conn: Conn) {
+        conn.bound = self.socket.local_address().ok();
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
         }

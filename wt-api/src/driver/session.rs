@@ -32,6 +32,7 @@ impl Conn {
                 // W3C: `protocol` tells it.
                 headers.remove(WT_PROTOCOL);
                 let established = Established {
+                    addresses: self.addresses(),
                     headers: Arc::new(headers),
                     protocol: protocol.map(Into::into),
                     draft: dialect.name(),
@@ -117,7 +118,7 @@ impl Conn {
         let offer = Offer {
             request,
             shared,
-            remote: self.quic.remote_address(),
+            addresses: self.addresses(),
             certificates: self.certificates(),
             congestion_control: server.congestion_control(),
         };

@@ -36,7 +36,7 @@ pub(crate) use outbox::Outbox;
 pub(crate) use recv::{RecvBox, RecvEnd};
 pub(crate) use send::{Atomic, SendBox, SendEnd, SendQueue};
 pub(crate) use session::{
-    Answer, Command, Established, NewStream, Open, SessionBox, SessionQueue, StreamCounts,
+    Addresses, Answer, Command, Established, NewStream, Open, SessionBox, SessionQueue, StreamCounts,
 };
 
 /// What a connection's boxes may hold of received data before streams that nobody waits for are left alone, in bytes.

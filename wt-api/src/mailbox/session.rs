@@ -5,6 +5,7 @@ mod opens;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -138,9 +139,17 @@ pub(crate) enum SessionQueue {
     Size,
 }
 
+/// The ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) remote: SocketAddr,
+    pub(crate) local: Option<SocketAddr>,
+}
+
 /// How the peer answered.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Established {
+    pub(crate) addresses: Addresses,
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) protocol: Option<Arc<str>>,
     pub(crate) draft: &'static str,

@@ -27,7 +27,7 @@ use crate::{
     driver::{Inbox, ShardCommand},
     error::ServerError,
     lines::{LineLimit, brief},
-    mailbox::{Place, SessionBox, Waited, Waiters, lock, wait, wake_all},
+    mailbox::{Addresses, Place, SessionBox, Waited, Waiters, lock, wait, wake_all},
     options::{CertificateHash, CongestionControl},
     runtime::{self, RuntimeHandle},
     tls::{Identities, Identity},
@@ -150,7 +150,7 @@ impl fmt::Debug for ServerShared {
 pub(crate) struct Offer {
     pub(crate) request: wt_session::SessionRequest,
     pub(crate) shared: Arc<SessionBox>,
-    pub(crate) remote: SocketAddr,
+    pub(crate) addresses: Addresses,
     /// The client's certificates in DER, its own first. All requests of a connection share them.
     pub(crate) certificates: Arc<[Vec<u8>]>,
     /// In force on the connection.

@@ -8,9 +8,9 @@ use quic_core::Dir;
 use super::Offer;
 use crate::{
     error::{ErrorCause, WebTransportError},
-    mailbox::{Command, Established, SessionBox},
+    mailbox::{Addresses, Command, Established, SessionBox},
     options::CongestionControl,
-    session::WebTransport,
+    session::{Asked, WebTransport},
 };
 
 /// Options of [`Request::accept`].
@@ -83,7 +83,7 @@ pub struct Request {
     request: wt_session::SessionRequest,
     /// Taken by the answer.
     shared: Option<Arc<SessionBox>>,
-    remote: SocketAddr,
+    addresses: Addresses,
     certificates: Arc<[Vec<u8>]>,
     congestion_control: CongestionControl,
 }
@@ -93,15 +93,15 @@ impl fmt::Debug for Request {
         f.debug_struct("Request")
             .field("authority", &self.authority())
             .field("path", &self.path())
-            .field("remote", &self.remote)
+            .field("remote", &self.addresses.remote)
             .finish_non_exhaustive()
     }
 }
 
 impl Request {
     pub(super) fn new(offer: Offer) -> Self {
-        let Offer { request, shared, remote, certificates, congestion_control } = offer;
-        Self { request, shared: Some(shared), remote, certificates, congestion_control }
+        let Offer { request, shared, addresses, certificates, congestion_control } = offer;
+        Self { request, shared: Some(shared), addresses, certificates, congestion_control }
     }
 
     /// Host and port that the client asked for.
@@ -110,10 +110,16 @@ impl Request {
         self.request.authority.as_str()
     }
 
-    /// Path and query.
+    /// The path, without the query (RFC 3986 §3.3).
     #[must_use]
     pub fn path(&self) -> &str {
-        self.request.path.as_str()
+        self.request.path.path()
+    }
+
+    /// The query, without its question mark (RFC 3986 §3.4).
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.request.path.query()
     }
 
     /// The page's origin; `None` from programs. It was checked against the server's allowed origins.
@@ -149,7 +155,14 @@ impl Request {
     /// The client's address.
     #[must_use]
     pub fn remote_address(&self) -> SocketAddr {
-        self.remote
+        self.addresses.remote
+    }
+
+    /// The address of this host that the client's packets come to. Of a server that listens on all addresses it is the one
+    /// that this client uses, where the system tells it. `None` if the system would not say.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.addresses.local
     }
 
     /// The certificates that the client showed, in DER, its own first. Empty unless the server's
@@ -188,13 +201,18 @@ impl Request {
         }
         shared.command(Command::Accept(options.status, headers))?;
         shared.set_established(Established {
+            addresses: self.addresses,
             headers: told,
             protocol: protocol.map(Into::into),
             draft: self.request.dialect.name(),
             why: self.request.why.as_str().into(),
         });
-        let request_headers = Arc::new(std::mem::take(&mut self.request.headers));
-        Ok(WebTransport::from_parts(shared, request_headers, self.congestion_control, false))
+        let asked = Asked {
+            authority: self.request.authority.clone(),
+            path: self.request.path.clone(),
+            headers: std::mem::take(&mut self.request.headers),
+        };
+        Ok(WebTransport::from_parts(shared, asked, self.congestion_control, false))
     }
 
     /// Refuses with a status, 300 to 599. Cancel safe: never awaited, the answer is 404. So are the other refusals.
