@@ -101,18 +101,42 @@ unsafe impl GlobalAlloc for HeapMeter {
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {
     start: Counters,
+    /// The thread's peak before: that of the measurement around this one.
+    around: isize,
 }
 
 impl Measure {
     /// Starts a measurement; the thread's peak starts over.
     #[must_use]
     pub fn start() -> Self {
-        let start = COUNTERS.with(|cell| {
-            let counters = Counters { peak: cell.get().live, ..cell.get() };
-            cell.set(counters);
-            counters
+        COUNTERS.with(|cell| {
+            let before = cell.get();
+            let start = Counters { peak: before.live, ..before };
+            cell.set(start);
+            Self { start, around: before.peak }
+        })
+    }
+
+    /// Ends a measurement within another one: the other's peak is again what it was, or what this one has seen, if that is
+    /// more.
+    ///
+    /// ```
+    /// # use heap_meter::{HeapMeter, Measure};
+    /// # #[global_allocator]
+    /// # static HEAP: HeapMeter = HeapMeter;
+    /// let outer = Measure::start();
+    /// drop(vec![0_u8; 5000]);
+    /// let inner = Measure::start();
+    /// drop(vec![0_u8; 1000]);
+    /// assert_eq!(inner.peak_growth(), 1000);
+    /// inner.finish();
+    /// assert_eq!(outer.peak_growth(), 5000);
+    /// ```
+    pub fn finish(self) {
+        COUNTERS.with(|cell| {
+            let counters = cell.get();
+            cell.set(Counters { peak: counters.peak.max(self.around), ..counters });
         });
-        Self { start }
     }
 
     /// Bytes that are live now and were not at the start; negative if more were freed.

@@ -12,6 +12,8 @@ use quic_core::{
     },
 };
 
+use crate::meter::Meter;
+
 /// What the application under test knows.
 #[derive(Debug, Default)]
 pub struct App {
@@ -41,15 +43,16 @@ impl App {
 }
 
 impl App {
-    pub(crate) fn drain(&mut self, connection: &mut Connection, now: Timestamp, reads: bool) {
-        while let Some(event) = connection.poll_event() {
+    /// Takes what there is of the connection, whose calls `meter` counts.
+    pub(crate) fn drain(&mut self, connection: &mut Connection, meter: &Meter, now: Timestamp, reads: bool) {
+        while let Some(event) = meter.count(|| connection.poll_event()) {
             match &event {
                 Event::StreamOpened(id) | Event::StreamReadable(id, _) if reads => {
-                    self.read(connection, now, *id);
+                    self.read(connection, meter, now, *id);
                 }
-                Event::StreamWritable(id, _) => self.pump(connection, *id),
+                Event::StreamWritable(id, _) => meter.count(|| self.pump(connection, *id)),
                 Event::DatagramReadable if reads => {
-                    while connection.receive_datagram(now).is_some() {
+                    while meter.count(|| connection.receive_datagram(now).is_some()) {
                         self.datagrams += 1;
                     }
                 }
@@ -61,13 +64,15 @@ impl App {
         }
     }
 
-    fn read(&mut self, connection: &mut Connection, now: Timestamp, id: StreamId) {
+    fn read(&mut self, connection: &mut Connection, meter: &Meter, now: Timestamp, id: StreamId) {
         loop {
-            match connection.read(now, id, 1 << 20) {
-                Ok(Read::Data(data)) if !self.forgets => {
-                    self.received.entry(id).or_default().extend_from_slice(&data);
+            match meter.count(|| connection.read(now, id, 1 << 20)) {
+                Ok(Read::Data(data)) => {
+                    if !self.forgets {
+                        self.received.entry(id).or_default().extend_from_slice(&data);
+                    }
+                    meter.count(|| drop(data));
                 }
-                Ok(Read::Data(_)) => {}
                 Ok(Read::Finished) => {
                     return self.on_end(id, None);
                 }

@@ -17,6 +17,7 @@ mod check;
 pub mod ground;
 pub mod heap;
 pub mod keys;
+mod meter;
 pub mod packet;
 pub mod peer;
 mod rows;

@@ -14,6 +14,7 @@ use quic_core::{
 
 use crate::{
     App, Peer,
+    meter::Meter,
     peer::{EncodeParams, Tls, encode},
 };
 
@@ -101,6 +102,8 @@ pub struct World {
     pub(crate) next_stream: u64,
     /// The heap before there was a connection.
     pub(crate) baseline: Measure,
+    /// The heap of the endpoint and its connection, as far as the world calls them and not a test.
+    pub(crate) meter: Meter,
     /// What the endpoint's connections hold together.
     pub(crate) budget: EndpointBudget,
     /// The datagram that a flood writes.
@@ -163,6 +166,7 @@ impl World {
         }
         let now = Timestamp::from_nanos(1_000_000_000);
         let peer_address: SocketAddr = "192.0.2.66:4433".parse().expect("an address");
+        let meter = Meter::default();
         let (connection, tls) = if under_test == Side::Server {
             (None, Tls::Client(testing::tls_client_config(&certificate, &options.alpn)))
         } else {
@@ -171,7 +175,7 @@ impl World {
                 tls: testing::tls_client_config(&certificate, ALPN),
                 transport: Arc::new(options.transport),
             };
-            let opened = endpoint.connect(now, &config, "localhost", peer_address);
+            let opened = meter.count(|| endpoint.connect(now, &config, "localhost", peer_address));
             (Some(opened.expect("a connection")), Tls::Server(tls))
         };
         Self {
@@ -190,6 +194,7 @@ impl World {
             retry: options.retry,
             next_stream: 40,
             baseline,
+            meter,
             budget,
             scratch: Vec::new(),
             transmit,
@@ -239,36 +244,59 @@ impl World {
             ecn: Ecn::NotEct,
             allocation: datagram.len(),
         };
-        match self.endpoint.handle_datagram(self.now, &meta, BytesMut::from(datagram)) {
-            DatagramEvent::Connection(handle, data) => {
-                if let Some((ours, connection)) = &mut self.connection
-                    && *ours == handle
-                {
-                    connection.handle_datagram(self.now, &meta, data);
+        let event = self.meter.count(|| {
+            let datagram = BytesMut::from(datagram);
+            match self.endpoint.handle_datagram(self.now, &meta, datagram) {
+                DatagramEvent::Connection(handle, data) => {
+                    if let Some((ours, connection)) = &mut self.connection
+                        && *ours == handle
+                    {
+                        connection.handle_datagram(self.now, &meta, data);
+                    }
+                    None
                 }
+                other => Some(other),
             }
+        });
+        if let Some(event) = event {
+            self.on_event(event);
+        }
+    }
+
+    /// What the endpoint does with a datagram that is of no connection.
+    fn on_event(&mut self, event: DatagramEvent) {
+        match event {
             DatagramEvent::StatelessReset(_) => {
-                let now = self.now;
-                self.connection().handle_stateless_reset(now);
+                let (_, connection) = self.connection.as_mut().expect("there is a connection");
+                self.meter.count(|| connection.handle_stateless_reset(self.now));
             }
             DatagramEvent::Incoming(incoming) => {
                 if self.retry && !incoming.is_validated() {
-                    let retry = self.endpoint.retry(self.now, &incoming).expect("not validated");
+                    let retry =
+                        self.meter.count(|| self.endpoint.retry(self.now, &incoming)).expect("not validated");
                     self.bytes_out += retry.bytes.len() as u64;
-                    self.stateless.push(retry.bytes);
+                    self.keep(retry.bytes);
                 } else if self.connection.is_some() {
                     // One connection per world.
-                    self.stateless.push(self.endpoint.refuse(&incoming).bytes);
-                } else if let Ok((handle, connection)) = self.endpoint.accept(self.now, incoming) {
-                    self.connection = Some((handle, connection));
+                    let refusal = self.meter.count(|| self.endpoint.refuse(&incoming));
+                    self.keep(refusal.bytes);
+                } else if let Ok(accepted) = self.meter.count(|| self.endpoint.accept(self.now, incoming)) {
+                    self.connection = Some(accepted);
                 }
             }
             DatagramEvent::Respond(response) => {
                 self.bytes_out += response.bytes.len() as u64;
-                self.stateless.push(response.bytes);
+                self.keep(response.bytes);
             }
             DatagramEvent::Dropped(reason) => self.drops.push(reason),
+            DatagramEvent::Connection(..) => {}
         }
+    }
+
+    /// Keeps a stateless answer. The endpoint made it, and does not hold it.
+    fn keep(&mut self, answer: Vec<u8>) {
+        self.stateless.push(answer.clone());
+        self.meter.count(|| drop(answer));
     }
 
     /// Seals `payload` into an honest packet of `space` and delivers it.
@@ -292,11 +320,14 @@ impl World {
         let mut buffer = std::mem::take(&mut self.transmit);
         buffer.resize(64 << 10, 0);
         loop {
-            self.app.drain(connection, self.now, self.reads);
-            while let Some(change) = connection.poll_cid_change() {
-                self.endpoint.handle_cid_change(*handle, change);
-            }
-            let Some(transmit) = connection.poll_transmit(self.now, &mut buffer) else { break };
+            self.app.drain(connection, &self.meter, self.now, self.reads);
+            let transmit = self.meter.count(|| {
+                while let Some(change) = connection.poll_cid_change() {
+                    self.endpoint.handle_cid_change(*handle, change);
+                }
+                connection.poll_transmit(self.now, &mut buffer)
+            });
+            let Some(transmit) = transmit else { break };
             for segment in buffer[..transmit.size].chunks(transmit.segment_size) {
                 self.bytes_out += segment.len() as u64;
                 if !self.peer.forgets {
@@ -305,7 +336,7 @@ impl World {
                 self.peer.receive(segment);
             }
         }
-        self.app.drain(connection, self.now, self.reads);
+        self.app.drain(connection, &self.meter, self.now, self.reads);
         self.transmit = buffer;
     }
 
@@ -317,6 +348,13 @@ impl World {
         }
         self.poll();
         !flight.is_empty()
+    }
+
+    fn on_timer(&mut self, at: Timestamp) {
+        self.now = self.now.max(at);
+        if let Some((_, connection)) = &mut self.connection {
+            self.meter.count(|| connection.handle_timeout(self.now));
+        }
     }
 
     /// Time passes, timers fire, the peer answers honestly.
@@ -332,9 +370,7 @@ impl World {
             else {
                 break;
             };
-            self.now = self.now.max(at);
-            let now = self.now;
-            self.connection().handle_timeout(now);
+            self.on_timer(at);
             self.poll();
         }
         self.now = self.now.max(end);
@@ -351,9 +387,7 @@ impl World {
             else {
                 break;
             };
-            self.now = self.now.max(at);
-            let now = self.now;
-            self.connection().handle_timeout(now);
+            self.on_timer(at);
         }
         self.now = self.now.max(end);
     }

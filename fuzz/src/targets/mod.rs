@@ -16,7 +16,8 @@ const A_BYTE: usize = 64;
 const ANY: usize = 64 << 10;
 
 /// Runs a target on an input, and asks that its heap was in proportion to the input at every moment: [`A_BYTE`] for each of
-/// its bytes, [`ANY`], and what a target with a `state` may keep. `hostile_steps` looks at its connection's budget itself.
+/// its bytes, [`ANY`], and what a target with a `state` may keep. `hostile_steps` holds its endpoint to three times its
+/// budget and [`ANY`] itself: what a connection holds does not come of the bytes alone.
 ///
 /// # Panics
 /// If it took more.

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use h3_core::transport::ConnTransport;
-use heap_meter::Measure;
 use netsim::Random;
 use quic_core::{
     CidFactory, ClientConfig, Connection, ConnectionHandle, ConnectionId, DatagramEvent, DatagramMeta, Dir,
@@ -18,6 +17,7 @@ use wt_session::{Config, Dialect, Dialects, FlowControl, Sessions};
 use super::app::App;
 use crate::{
     Peer,
+    meter::Meter,
     peer::{EncodeParams, Tls, encode},
 };
 
@@ -71,12 +71,9 @@ pub(super) struct Victim {
     budget: EndpointBudget,
     transport: TransportConfig,
     buffer: Vec<u8>,
-    /// Live bytes of the end.
-    held: isize,
+    meter: Meter,
     /// What it held when the handshake was over.
     idle: isize,
-    /// The most since [`Victim::worst`] was asked last.
-    peak: std::cell::Cell<isize>,
 }
 
 /// Small windows now and then, so that their edges are reached.
@@ -208,6 +205,19 @@ impl Inner {
         stack.sessions.flush(&mut stack.h3, &mut t);
     }
 
+    /// When a layer wants to be told of the time.
+    fn timer(&self) -> Option<Timestamp> {
+        let stack = self.stack.as_ref()?;
+        [stack.quic.poll_timeout(), stack.h3.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn on_timer(&mut self, at: Timestamp) {
+        self.now = self.now.max(at);
+        let Some(stack) = &mut self.stack else { return };
+        stack.quic.handle_timeout(self.now);
+        stack.h3.handle_timeout(self.now, &mut ConnTransport::new(&mut stack.quic, self.now));
+    }
+
     fn quic(&mut self) -> Option<&mut Connection> {
         self.stack.as_mut().map(|stack| &mut stack.quic)
     }
@@ -224,13 +234,10 @@ impl Victim {
             budget: budget.clone(),
             transport: transport.clone(),
             buffer: vec![0; 64 << 10],
-            held: 0,
+            meter: Meter::default(),
             idle: 0,
-            peak: std::cell::Cell::new(0),
         };
-        let measure = Measure::start();
-        victim.inner = Some(Inner::new(side, config, transport, budget, app));
-        victim.held = measure.growth();
+        victim.inner = Some(victim.meter.count(|| Inner::new(side, config, transport, budget, app)));
         let tls = victim.inner().tls.take().expect("there is TLS for the peer");
         let mut peer = Peer::new(tls, params(), ConnectionId::new(b"hostile!").expect("eight bytes"));
         peer.forgets = true;
@@ -243,8 +250,8 @@ impl Victim {
         }
         victim.turn(&mut peer);
         assert!(peer.is_complete() && !victim.is_closed(), "the handshake is over");
-        victim.idle = victim.held;
-        victim.peak.set(victim.held);
+        victim.idle = victim.meter.held();
+        victim.meter.take_peak();
         (victim, peer)
     }
 
@@ -253,11 +260,8 @@ impl Victim {
     }
 
     fn metered<R>(&mut self, act: impl FnOnce(&mut Inner) -> R) -> R {
-        let measure = Measure::start();
-        let result = act(self.inner.as_mut().expect("the end is there until its end"));
-        self.peak.set(self.peak.get().max(self.held + measure.peak_growth()));
-        self.held += measure.growth();
-        result
+        let inner = self.inner.as_mut().expect("the end is there until its end");
+        self.meter.count(|| act(inner))
     }
 
     pub(super) fn receive(&mut self, datagram: &[u8]) {
@@ -289,15 +293,9 @@ impl Victim {
         for timer in 0.. {
             assert!(timer < MAX_TIMERS, "{timer} timers in {time:?}: it hangs");
             self.turn(peer);
-            let at = self.inner().quic().and_then(|quic| quic.poll_timeout()).filter(|at| *at <= end);
+            let at = self.inner().timer().filter(|at| *at <= end);
             let Some(at) = at else { break };
-            self.metered(|inner| {
-                inner.now = inner.now.max(at);
-                let now = inner.now;
-                if let Some(quic) = inner.quic() {
-                    quic.handle_timeout(now);
-                }
-            });
+            self.metered(|inner| inner.on_timer(at));
         }
         let inner = self.inner();
         inner.now = inner.now.max(end);
@@ -329,7 +327,7 @@ impl Victim {
 
     /// The most heap since this was asked last, beyond what an idle connection holds, in bytes.
     pub(super) fn worst(&self) -> isize {
-        self.peak.replace(self.held) - self.idle
+        self.meter.take_peak() - self.idle
     }
 
     /// What the connection has charged to its endpoint's budget, in bytes.
@@ -370,9 +368,7 @@ impl Victim {
     /// Bytes that are live when all is gone.
     pub(super) fn left(&mut self) -> isize {
         let inner = self.inner.take();
-        let measure = Measure::start();
-        drop(inner);
-        self.held += measure.growth();
-        self.held
+        self.meter.count(|| drop(inner));
+        self.meter.held()
     }
 }
