@@ -212,7 +212,7 @@ impl Connection {
     pub(super) fn set_send_limit(&mut self) {
         let least = self.config.send_buffer as u64;
         let most = (self.config.max_send_memory as u64).max(least);
-        let limit = if self.send_budget.is_tight() {
+        let limit = if self.is_memory_short() {
             least.min(TIGHT_SEND_LIMIT)
         } else {
             self.path.controller().window().saturating_mul(2).clamp(least, most)
@@ -247,7 +247,12 @@ impl Connection {
     /// [`set_held_above`](Self::set_held_above), for the endpoint's budget counts it.
     pub fn send_room_above(&self) -> usize {
         let least = TIGHT_SEND_LIMIT as usize;
-        if self.send_budget.is_tight() { least } else { (self.config.max_send_memory / 4).max(least) }
+        if self.is_memory_short() { least } else { (self.config.max_send_memory / 4).max(least) }
+    }
+
+    /// Whether more than three quarters of the endpoint's memory are spent: then what may be written, here and above, is little.
+    pub fn is_memory_short(&self) -> bool {
+        self.send_budget.is_tight()
     }
 
     /// Whether more than seven eighths of the endpoint's memory are spent: a layer above that can refuse work does so.

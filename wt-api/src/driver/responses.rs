@@ -28,8 +28,6 @@ const EXCHANGE: usize = 256;
 /// So many responses are made at once however much they hold, unless memory is short: a large one that its client takes
 /// slowly, or has paused, is not to hold up all others.
 const TOGETHER: usize = 8;
-/// What a connection may hold where memory is short, in bytes: then they are made one by one.
-const SHORT: usize = 64 << 10;
 /// Pieces of one response before others have their turn.
 const PIECES: usize = 8;
 /// How much of a connection's turn a piece takes, as much as so many events: asking for it is code of the application.
@@ -167,9 +165,9 @@ impl Responses {
         }
     }
 
-    /// Whether the handler may be called for one more request, where there is this room, in bytes.
-    fn may_begin(&self, room: usize) -> bool {
-        self.held < room || (self.costs.len() < TOGETHER && room > SHORT)
+    /// Whether the handler may be called for one more request. Where memory is short, responses are made one by one.
+    fn may_begin(&self, quic: &quic_core::Connection) -> bool {
+        self.held < quic.send_room_above() || (self.costs.len() < TOGETHER && !quic.is_memory_short())
     }
 
     /// Whether a response may be asked for its next piece. The oldest one always is, so that one goes on.
@@ -186,7 +184,7 @@ impl Conn {
             return self.respond(stream, false, HttpResponse::new(StatusCode::NOT_IMPLEMENTED), now);
         }
         let responses = &mut self.http.responses;
-        if responses.waiting.is_empty() && responses.may_begin(self.quic.send_room_above()) {
+        if responses.waiting.is_empty() && responses.may_begin(&self.quic) {
             let server = Arc::clone(server);
             return self.answer(&server, stream, *head, now);
         }
@@ -277,9 +275,8 @@ impl Conn {
             share -= 1;
         }
         while share > 0 {
-            let room = self.quic.send_room_above();
             let responses = &mut self.http.responses;
-            if responses.may_begin(room)
+            if responses.may_begin(&self.quic)
                 && let Some(Waiting { stream, head, cost }) = responses.waiting.pop_front()
             {
                 responses.heads -= cost;

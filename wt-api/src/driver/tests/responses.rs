@@ -83,6 +83,36 @@ fn a_few_large_bodies_hold_up_no_small_one() {
     assert!(small.iter().all(|stream| rig.got[stream].bytes == 1000));
 }
 
+/// How many of ten bodies of 100 kB are made while nothing is acknowledged.
+fn made_at_once(transport: TransportConfig, others: usize) -> usize {
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let builder = builder().http_handler(move |_| {
+        count.fetch_add(1, Relaxed);
+        HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 100_000])
+    });
+    let mut rig = Rig::new(builder, transport);
+    let mut budget = Budget::new(usize::MAX, rig.budget.clone());
+    budget.charge(others).unwrap();
+    rig.deaf = true;
+    for _ in 0..10 {
+        rig.get(Method::GET, "/", &[]);
+    }
+    rig.turn();
+    made.load(Relaxed)
+}
+
+#[test]
+fn where_memory_is_short_responses_are_made_one_by_one() {
+    assert_eq!(made_at_once(TransportConfig::default(), 0), 10);
+    // Three quarters of the endpoint's memory are spent, and a little.
+    assert_eq!(made_at_once(TransportConfig::default(), 769 << 20), 1);
+    // A connection that is to hold little answers eight at once all the same: its endpoint has memory.
+    let little = TransportConfig { max_send_memory: 256 << 10, ..TransportConfig::default() };
+    assert_eq!(made_at_once(little.clone(), 0), 8);
+    assert_eq!(made_at_once(little, 769 << 20), 1);
+}
+
 #[test]
 fn heads_that_wait_are_bounded_and_read_later() {
     let builder = builder().http_handler(|request| {
