@@ -122,7 +122,7 @@ impl Conn {
         for key in self.lives.keys() {
             let Some(live) = self.lives.remove(key) else { continue };
             if let (Role::Server(server), true) = (&self.role, live.counted) {
-                server.session_ended();
+                server.session_ended(&live.shared);
             }
             let shared = Arc::clone(&live.shared);
             quietly(|| live.end(Err(error.clone())));

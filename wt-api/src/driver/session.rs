@@ -284,7 +284,7 @@ impl Conn {
         live.deliver_datagrams();
         live.shared.set_stats(self.quic.stats(), std::mem::take(&mut live.groups));
         if let (Role::Server(server), true) = (&self.role, live.counted) {
-            server.session_ended();
+            server.session_ended(&live.shared);
         }
     }
 }

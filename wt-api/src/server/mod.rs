@@ -35,6 +35,8 @@ use crate::{
 
 /// Requests that wait for [`Server::accept`]; more are answered with 429.
 const MAX_WAITING: usize = 256;
+/// Places for them that stay when none waits.
+const FEW_WAITING: usize = 16;
 
 /// A plain HTTP/3 request, for the handler. Its content is not read.
 #[derive(Clone, Debug)]
@@ -274,10 +276,19 @@ impl ServerShared {
         lock(&self.state).closed
     }
 
-    /// A session that was offered is over.
-    pub(crate) fn session_ended(&self) {
+    /// A session that was offered is over. A request for it that nobody has taken is not worth an answer any more: it goes.
+    pub(crate) fn session_ended(&self, shared: &SessionBox) {
         let mut state = lock(&self.state);
         state.sessions = state.sessions.saturating_sub(1);
+        let at = state.waiting.iter().position(|request| request.is_for(shared));
+        let gone = at.and_then(|at| state.waiting.remove(at));
+        if state.waiting.is_empty() {
+            state.waiting.shrink_to(FEW_WAITING);
+        }
+        drop(state);
+        if let Some(request) = gone {
+            request.forget();
+        }
     }
 
     pub(crate) fn poll_accept(&self, cx: &Context<'_>, place: &mut Place) -> Poll<Option<Request>> {

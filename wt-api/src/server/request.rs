@@ -260,6 +260,16 @@ impl Request {
         }
     }
 
+    /// Whether it asks for the session of this box.
+    pub(super) fn is_for(&self, session: &SessionBox) -> bool {
+        self.shared.as_deref().is_some_and(|shared| std::ptr::eq(shared, session))
+    }
+
+    /// Its client has gone: nobody is left who could be answered.
+    pub(super) fn forget(mut self) {
+        self.shared = None;
+    }
+
     fn answer(&mut self, status: StatusCode) {
         self.answer_with(status, HeaderMap::new());
     }

@@ -4,6 +4,7 @@
 mod burst;
 mod hostile;
 mod late;
+mod requests;
 mod responses;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -111,8 +112,17 @@ fn endpoint(budget: EndpointBudget, seed: u8, server: Option<ServerConfig>) -> E
 }
 
 impl Rig {
-    /// Two ends whose handshake is confirmed.
-    pub(super) fn new(mut builder: ServerBuilder, transport: TransportConfig) -> Self {
+    /// Two ends whose handshake is confirmed; the client can have one session.
+    pub(super) fn new(builder: ServerBuilder, transport: TransportConfig) -> Self {
+        Self::with_sessions(builder, transport, &wt_session::Config::default())
+    }
+
+    /// The same with a client whose sessions are as it says: several need flow control.
+    pub(super) fn with_sessions(
+        mut builder: ServerBuilder,
+        transport: TransportConfig,
+        sessions: &wt_session::Config,
+    ) -> Self {
         let (server_tls, certificate) = testing::tls_server_config(ALPN);
         let budget = EndpointBudget::new(1 << 30);
         let config = ServerConfig { tls: server_tls, transport: Arc::new(transport), token_key: [9; 32] };
@@ -136,7 +146,7 @@ impl Rig {
             handle,
             client,
             h3: h3_core::Connection::new(
-                h3_core::Config::new(wt_session::Sessions::settings(&wt_session::Config::default())),
+                h3_core::Config::new(wt_session::Sessions::settings(sessions)),
                 Side::Client,
             ),
             now,
