@@ -104,11 +104,11 @@ pub(crate) fn must_be_only_v6(address: &SocketAddr, all: &[SocketAddr]) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::udp::SocketOptions;
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn nothing_is_cut_up_on_linux() {
+        use crate::udp::SocketOptions;
         let address = "127.0.0.1:0".parse().unwrap();
         let options =
             SocketOptions { address, only_v6: true, transport_errors: false, buffer: KERNEL_BUFFER };

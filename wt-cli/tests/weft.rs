@@ -1,7 +1,7 @@
 //! The command `weft`, run as a person runs it.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Write as _},
     process::{Child, Command, Output, Stdio},
 };
 
@@ -160,7 +160,8 @@ fn a_signal_drains_the_server() {
     let status = server.child.wait().expect("weft ends");
     assert_eq!(status.code(), Some(0));
     let mut rest = String::new();
-    let _ = server.child.stdout.take().expect("piped").read_to_string(&mut rest);
+    let mut stdout = server.child.stdout.take().expect("piped");
+    let _ = std::io::Read::read_to_string(&mut stdout, &mut rest);
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl UdpSocket {
             })
             .ok();
         if let (Some(state), true) = (&state, options.transport_errors) {
-            let _ = state.enable_transport_errors((&socket).into());
+            report_errors(state, &socket);
         }
         Ok(Self { io: tokio::net::UdpSocket::from_std(socket.into())?, state })
     }
@@ -84,10 +84,11 @@ impl UdpSocket {
         if let Some(state) = &self.state {
             return self
                 .io
-                .try_io(Interest::READABLE, || state.recv(UdpSockRef::from(&self.io), buffers, metas));
+                .try_io(Interest::READABLE, || state.recv(UdpSockRef::from(&self.io), buffers, metas))
+                .map_err(answered);
         }
         let (Some(buffer), Some(meta)) = (buffers.first_mut(), metas.first_mut()) else { return Ok(0) };
-        let (len, addr) = self.io.try_recv_from(buffer)?;
+        let (len, addr) = self.io.try_recv_from(buffer).map_err(answered)?;
         *meta = RecvMeta::default();
         (meta.addr, meta.len, meta.stride) = (addr, len, len);
         Ok(1)
@@ -136,8 +137,7 @@ impl UdpSocket {
 
     /// Takes an error that the network reported: readiness does not tell of those.
     pub fn take_error(&self) -> Option<io::Error> {
-        let error = self.state.as_ref()?.recv_transport_error((&self.io).into()).ok()??;
-        Some(io::Error::from_raw_os_error(error.raw_errno))
+        reported_error(self.state.as_ref()?, &self.io)
     }
 
     /// Whether the network may cut up what is sent. Larger datagrams must not be tried then: they would arrive.
@@ -159,6 +159,38 @@ impl UdpSocket {
     }
 }
 
+/// What a receive call reports, by the same name on every system: that nothing listens on a port (ICMP port unreachable)
+/// is a refused connection on Unix and one that was reset on Windows. A UDP socket has no other that could be reset.
+fn answered(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset => io::Error::new(io::ErrorKind::ConnectionRefused, error),
+        _ => error,
+    }
+}
+
+/// Asks the system to keep what the network reports of datagrams that were sent.
+#[cfg(unix)]
+fn report_errors(state: &UdpSocketState, socket: &socket2::Socket) {
+    // A system that keeps no such errors has fewer of them to tell, and a connection ends by its timers.
+    let _ = state.enable_transport_errors(socket.into());
+}
+
+/// Windows keeps no such errors apart: it tells them as the result of the next call that receives, unasked.
+#[cfg(not(unix))]
+fn report_errors(_: &UdpSocketState, _: &socket2::Socket) {}
+
+/// The next error of those that the system has kept.
+#[cfg(unix)]
+fn reported_error(state: &UdpSocketState, socket: &tokio::net::UdpSocket) -> Option<io::Error> {
+    let error = state.recv_transport_error(socket.into()).ok()??;
+    Some(io::Error::from_raw_os_error(error.raw_errno))
+}
+
+#[cfg(not(unix))]
+fn reported_error(_: &UdpSocketState, _: &tokio::net::UdpSocket) -> Option<io::Error> {
+    None
+}
+
 impl TrainSocket for UdpSocket {
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let Some(state) = &self.state else {
@@ -176,5 +208,21 @@ impl TrainSocket for UdpSocket {
 
     fn try_send_plain(&self, destination: SocketAddr, contents: &[u8]) -> io::Result<()> {
         self.io.try_send_to(contents, destination).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_without_a_listener_refuses_on_every_system() {
+        for (told, kind) in [
+            (io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused),
+            (io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionRefused),
+            (io::ErrorKind::WouldBlock, io::ErrorKind::WouldBlock),
+        ] {
+            assert_eq!(answered(told.into()).kind(), kind);
+        }
     }
 }

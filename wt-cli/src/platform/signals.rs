@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first drains, a second one ends. SIGHUP: read files again.
+//! What tells a program to stop: SIGINT and SIGTERM, on Windows Ctrl-C, Ctrl-Break, a closed console and a shutdown. The
+//! first drains, a second one ends. SIGHUP: read files again.
 
 use crate::exit::{Ended, Exit};
 
@@ -8,39 +9,58 @@ pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    #[cfg(windows)]
+    interrupt: tokio::signal::windows::CtrlC,
+    #[cfg(windows)]
+    stop: tokio::signal::windows::CtrlBreak,
+    #[cfg(windows)]
+    close: tokio::signal::windows::CtrlClose,
+    #[cfg(windows)]
+    shutdown: tokio::signal::windows::CtrlShutdown,
 }
 
+fn deaf(error: &std::io::Error) -> Ended {
+    Ended::new(Exit::Failure, format!("cannot listen for signals: {error}"))
+}
+
+#[cfg(unix)]
 impl Signals {
     pub(crate) fn listen() -> Result<Self, Ended> {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let listen = |kind| {
-                signal(kind).map_err(|e| Ended::new(Exit::Failure, format!("cannot listen for signals: {e}")))
-            };
-            Ok(Self {
-                interrupt: listen(SignalKind::interrupt())?,
-                terminate: listen(SignalKind::terminate())?,
-            })
-        }
-        #[cfg(not(unix))]
-        {
-            Ok(Self {})
-        }
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(|error| deaf(&error))?,
+            terminate: signal(SignalKind::terminate()).map_err(|error| deaf(&error))?,
+        })
     }
 
     /// Waits for the next signal to stop.
     pub(crate) async fn stop(&mut self) {
-        #[cfg(unix)]
-        {
-            tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
-            }
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        #[cfg(not(unix))]
-        {
-            let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+#[cfg(windows)]
+impl Signals {
+    pub(crate) fn listen() -> Result<Self, Ended> {
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+        Ok(Self {
+            interrupt: ctrl_c().map_err(|error| deaf(&error))?,
+            stop: ctrl_break().map_err(|error| deaf(&error))?,
+            close: ctrl_close().map_err(|error| deaf(&error))?,
+            shutdown: ctrl_shutdown().map_err(|error| deaf(&error))?,
+        })
+    }
+
+    /// Waits for the next signal to stop.
+    pub(crate) async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.stop.recv() => {}
+            _ = self.close.recv() => {}
+            _ = self.shutdown.recv() => {}
         }
     }
 }
@@ -51,30 +71,27 @@ pub(crate) struct Hangup {
     signal: tokio::signal::unix::Signal,
 }
 
+#[cfg(unix)]
 impl Hangup {
     pub(crate) fn listen() -> Result<Self, Ended> {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let signal = signal(SignalKind::hangup())
-                .map_err(|e| Ended::new(Exit::Failure, format!("cannot listen for signals: {e}")))?;
-            Ok(Self { signal })
-        }
-        #[cfg(not(unix))]
-        {
-            Ok(Self {})
-        }
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { signal: signal(SignalKind::hangup()).map_err(|error| deaf(&error))? })
     }
 
-    /// Waits for the next one; for ever where there is no such signal. Cancel safe.
+    /// Waits for the next one. Cancel safe.
     pub(crate) async fn next(&mut self) {
-        #[cfg(unix)]
-        {
-            let _ = self.signal.recv().await;
-        }
-        #[cfg(not(unix))]
-        {
-            std::future::pending::<()>().await;
-        }
+        let _ = self.signal.recv().await;
+    }
+}
+
+/// Where there is no such signal none ever comes.
+#[cfg(not(unix))]
+impl Hangup {
+    pub(crate) fn listen() -> Result<Self, Ended> {
+        Ok(Self {})
+    }
+
+    pub(crate) async fn next(&mut self) {
+        std::future::pending::<()>().await;
     }
 }
