@@ -9,14 +9,21 @@ pub(crate) struct TestOptions {
     pub(crate) no_e2e: bool,
     /// Go on after a failing step.
     pub(crate) keep_going: bool,
+    /// Only the steps whose names have this in them.
+    pub(crate) only: Option<String>,
 }
 
 impl TestOptions {
     /// Parses the arguments after `test`; the error is the argument that is not known.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut options = Self::default();
-        for argument in arguments {
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
             match argument.as_str() {
+                "--only" => match arguments.next() {
+                    Some(words) => options.only = Some(words.clone()),
+                    None => return Err("--only without words of a step's name".to_owned()),
+                },
                 "--no-browser" => options.no_browser = true,
                 "--no-e2e" => options.no_e2e = true,
                 "--keep-going" => options.keep_going = true,
@@ -41,6 +48,8 @@ mod tests {
         let parse =
             |words: &[&str]| TestOptions::parse(&words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
         assert_eq!(parse(&["--no-browser", "--bogus"]), Err("--bogus".to_owned()));
+        assert!(parse(&["--only"]).is_err());
+        assert_eq!(parse(&["--only", "lints"]).map(|options| options.only), Ok(Some("lints".to_owned())));
         assert_eq!(parse(&["--no-e2e"]), Ok(TestOptions { no_e2e: true, ..TestOptions::default() }));
     }
 }

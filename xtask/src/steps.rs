@@ -13,12 +13,19 @@ use std::{
 use crate::{
     dependencies, documents,
     options::{TestOptions, is_ci},
-    tools,
+    outside, systems, tools,
     verdict::{Outcome, Run, run},
 };
 
 /// The manifest of the tests with other libraries, from the workspace's root.
 const PEERS: &str = "compare/Cargo.toml";
+
+/// Systems that the code is linted for beside this one.
+const SYSTEMS: [(&str, &str); 3] = [
+    ("lints for Windows", "x86_64-pc-windows-gnu"),
+    ("lints for macOS", "x86_64-apple-darwin"),
+    ("lints for 32 bits", "i686-unknown-linux-gnu"),
+];
 
 fn cargo_path() -> String {
     env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
@@ -45,7 +52,7 @@ fn target() -> PathBuf {
 
 /// `cargo xtask test`.
 pub(crate) fn test(options: &TestOptions) -> ExitCode {
-    let mut all = Run::new(options.keep_going);
+    let mut all = Run::new(options.keep_going, options.only.clone());
     all.step("format", || run(&mut cargo(&["fmt", "--all", "--check"])));
     all.step("format of the fuzz targets", || {
         run(&mut cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
@@ -58,7 +65,13 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     all.step("lints", || {
         run(&mut cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
+    all.step("code of README and guide, outside the workspace", || {
+        outside::check(&root(), &target().join("outside"), cargo)
+    });
     all.step("lints of the other provider (aws-lc-rs)", aws_lc);
+    for (name, target) in SYSTEMS {
+        all.step(name, || systems::check(target, &self::target().join("systems"), cargo));
+    }
     all.step("unit, property, vector, simulation and documentation tests", || {
         run(&mut cargo(&["test", "--locked", "--workspace"]))
     });

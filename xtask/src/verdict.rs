@@ -20,6 +20,7 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Run {
     keep_going: bool,
+    only: Option<String>,
     started: Instant,
     steps: Vec<(&'static str, Outcome, Duration)>,
 }
@@ -30,14 +31,15 @@ fn clock() -> Instant {
 }
 
 impl Run {
-    /// A run without steps so far.
-    pub(crate) fn new(keep_going: bool) -> Self {
-        Self { keep_going, started: clock(), steps: Vec::new() }
+    /// A run without steps so far; `only` of those whose names have these words in them.
+    pub(crate) fn new(keep_going: bool, only: Option<String>) -> Self {
+        Self { keep_going, only, started: clock(), steps: Vec::new() }
     }
 
     /// Runs a step, unless an earlier one failed and that ends the run.
     pub(crate) fn step(&mut self, name: &'static str, body: impl FnOnce() -> Outcome) {
-        if self.failed() && !self.keep_going {
+        let is_meant = self.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+        if !is_meant || (self.is_broken() && !self.keep_going) {
             return;
         }
         println!("\n== {name}");
@@ -52,8 +54,14 @@ impl Run {
         self.steps.push((name, outcome, took));
     }
 
-    fn failed(&self) -> bool {
+    /// A step failed.
+    fn is_broken(&self) -> bool {
         self.steps.iter().any(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)))
+    }
+
+    /// A step failed, or there was none of those that were meant.
+    fn failed(&self) -> bool {
+        self.is_broken() || (self.only.is_some() && self.steps.is_empty())
     }
 
     /// Prints the summary; the exit status of the whole run.
@@ -102,13 +110,23 @@ mod tests {
     #[test]
     fn a_failure_ends_the_run_unless_asked_to_keep_going() {
         for (keep_going, expected) in [(false, 2), (true, 3)] {
-            let mut run = Run::new(keep_going);
+            let mut run = Run::new(keep_going, None);
             run.step("first", || Outcome::Skipped("not here".to_owned()));
             run.step("second", || Outcome::Failed("broken".to_owned()));
             run.step("third", || Outcome::Passed);
             assert_eq!(run.steps.len(), expected);
             assert!(run.failed());
         }
+    }
+
+    #[test]
+    fn only_the_steps_that_are_meant_are_run_and_none_is_a_failure() {
+        let mut run = Run::new(false, Some("format".to_owned()));
+        assert!(run.failed(), "a word that no step has");
+        run.step("lints", || Outcome::Failed("not meant".to_owned()));
+        run.step("format of the fuzz targets", || Outcome::Passed);
+        assert!(!run.failed());
+        assert_eq!(run.steps.len(), 1);
     }
 
     #[test]

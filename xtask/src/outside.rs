@@ -1,0 +1,195 @@
+//! The code of documents, as their readers compile it: in a package of its own outside this workspace, with no other
+//! dependencies than those that the document's first TOML block names.
+//!
+//! Owns how a document becomes a package. A block of items is a module; one of statements is the body of a test, and then
+//! the document has to name what tests depend on.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::verdict::{Outcome, run};
+
+/// The documents, each with the name of its package.
+const DOCUMENTS: [(&str, &str); 2] = [("README.md", "readme"), ("docs/guide.md", "guide")];
+
+/// Where documents say that the clone lies, as a package beside it sees it.
+const CLONE: &str = "../weft/";
+
+/// Checks all documents of the workspace at `root`, in `folder`; `cargo` makes commands of cargo.
+pub(crate) fn check(root: &Path, folder: &Path, cargo: impl Fn(&[&str]) -> Command) -> Outcome {
+    if let Err(error) = write(root, folder) {
+        return Outcome::Failed(format!("packages of documents: {error}"));
+    }
+    let inside = |arguments: &[&str]| {
+        let mut command = cargo(arguments);
+        command.current_dir(folder).env("CARGO_TARGET_DIR", folder.join("target"));
+        command
+    };
+    if run(&mut inside(&["fetch"])) != Outcome::Passed {
+        return Outcome::Skipped("what the documents depend on cannot be downloaded here".to_owned());
+    }
+    // Apart, so that what tests alone depend on does not help the rest.
+    match run(&mut inside(&["check", "--offline", "--workspace", "--lib"])) {
+        Outcome::Passed => run(&mut inside(&["check", "--offline", "--workspace", "--tests"])),
+        other => other,
+    }
+}
+
+/// Writes the packages, and what they have in common.
+fn write(root: &Path, folder: &Path) -> io::Result<()> {
+    for (document, name) in DOCUMENTS {
+        let text = fs::read_to_string(root.join(document))?;
+        let package =
+            Package::of(&text, root).map_err(|why| io::Error::other(format!("{document}: {why}")))?;
+        package.write(name, &folder.join(name))?;
+    }
+    let members = DOCUMENTS.map(|(_, name)| format!("{name:?}")).join(", ");
+    keep(&folder.join("Cargo.toml"), &format!("[workspace]\nresolver = \"3\"\nmembers = [{members}]\n"))?;
+    // The versions that this workspace has, and what it has not is added.
+    let lock = folder.join("Cargo.lock");
+    if !lock.exists() {
+        fs::copy(root.join("Cargo.lock"), lock)?;
+    }
+    Ok(())
+}
+
+/// Writes a file unless it has this text: what is not touched is not compiled again.
+fn keep(path: &Path, text: &str) -> io::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    fs::write(path, text)
+}
+
+/// A fenced block of a document.
+#[derive(Debug, PartialEq, Eq)]
+struct Block {
+    /// The line of its first line of code, from 1.
+    line: usize,
+    language: String,
+    code: String,
+}
+
+/// All fenced blocks of a document.
+fn blocks(text: &str) -> Vec<Block> {
+    let (mut blocks, mut open): (Vec<Block>, Option<Block>) = (Vec::new(), None);
+    for (number, line) in text.lines().enumerate() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(language), None) => {
+                let language = language.split(',').next().unwrap_or_default().to_owned();
+                open = Some(Block { line: number + 2, language, code: String::new() });
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (None, Some(block)) => {
+                block.code += line;
+                block.code.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+/// A document as a package.
+struct Package {
+    dependencies: String,
+    modules: Vec<Block>,
+}
+
+impl Package {
+    fn of(text: &str, root: &Path) -> Result<Self, String> {
+        let (toml, others): (Vec<Block>, Vec<Block>) =
+            blocks(text).into_iter().partition(|block| block.language == "toml");
+        let dependencies = toml.into_iter().next().ok_or("names no dependencies")?.code;
+        // A path in TOML, on every system: a text in single quotes is taken as it stands.
+        let here = format!("{}/", root.display());
+        let dependencies = requoted(&dependencies).replace(CLONE, &here);
+        let modules: Vec<Block> = others.into_iter().filter(|block| block.language == "rust").collect();
+        if modules.is_empty() { Err("has no code".to_owned()) } else { Ok(Self { dependencies, modules }) }
+    }
+
+    fn write(&self, name: &str, folder: &Path) -> io::Result<()> {
+        let source = folder.join("src");
+        fs::create_dir_all(&source)?;
+        let manifest = format!(
+            "[package]\nname = \"outside-{name}\"\nedition = \"2024\"\npublish = false\n\n{}",
+            self.dependencies
+        );
+        keep(&folder.join("Cargo.toml"), &manifest)?;
+        let mut library = "#![allow(dead_code)]\n".to_owned();
+        let mut files = vec![source.join("lib.rs")];
+        for block in &self.modules {
+            let (module, code, is_test) = module(block);
+            let condition = if is_test { "#[cfg(test)]\n" } else { "" };
+            let _ = writeln!(library, "{condition}mod {module};");
+            let file = source.join(format!("{module}.rs"));
+            keep(&file, &code)?;
+            files.push(file);
+        }
+        keep(&source.join("lib.rs"), &library)?;
+        remove_others(&source, &files)
+    }
+}
+
+/// TOML with the paths to the clone in single quotes.
+fn requoted(toml: &str) -> String {
+    let quoted = format!("\"{CLONE}");
+    let mut parts = toml.split(&quoted).map(str::to_owned);
+    let first = parts.next().unwrap_or_default();
+    parts.fold(first, |text, part| format!("{text}'{CLONE}{}", part.replacen('"', "'", 1)))
+}
+
+/// A block as a module: its name, its text, and whether only tests have it.
+fn module(block: &Block) -> (String, String, bool) {
+    let starts = ["fn ", "async fn ", "pub ", "struct ", "impl ", "#["];
+    let has_items = block.code.lines().any(|line| starts.iter().any(|start| line.starts_with(start)));
+    let name = format!("line_{}", block.line);
+    if has_items {
+        return (name, block.code.clone(), false);
+    }
+    (name, format!("#[test]\nfn body() {{\n{}}}\n", block.code), true)
+}
+
+/// Removes what an earlier state of the document left.
+fn remove_others(folder: &Path, files: &[PathBuf]) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if !files.contains(&path) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "words\n```toml\na = { path = \"../weft/a\", version = \"1\" }\n```\n```rust,no_run\nfn f() {}\n```\n\
+        ```sh\nls\n```\n```rust\nlet x = 1;\n```\n";
+
+    #[test]
+    fn blocks_have_lines_and_languages() {
+        let found = blocks(TEXT);
+        let told: Vec<_> = found.iter().map(|block| (block.line, block.language.as_str())).collect();
+        assert_eq!(told, [(3, "toml"), (6, "rust"), (9, "sh"), (12, "rust")]);
+    }
+
+    #[test]
+    fn a_document_is_a_package_with_the_dependencies_that_it_names() {
+        let package = Package::of(TEXT, Path::new("/clone")).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(package.dependencies, "a = { path = '/clone/a', version = \"1\" }\n");
+        let modules: Vec<_> = package.modules.iter().map(module).collect();
+        assert_eq!(modules[0], ("line_6".to_owned(), "fn f() {}\n".to_owned(), false));
+        assert_eq!(
+            modules[1],
+            ("line_12".to_owned(), "#[test]\nfn body() {\nlet x = 1;\n}\n".to_owned(), true)
+        );
+        assert!(Package::of("```rust\nfn f() {}\n```\n", Path::new("/clone")).is_err(), "names none");
+        assert!(Package::of("```toml\na = 1\n```\n", Path::new("/clone")).is_err(), "has no code");
+    }
+}

@@ -1,0 +1,104 @@
+//! Lints for systems that this machine is not: what builds here alone is found before somebody there finds it.
+//!
+//! Owns how a target's standard library is had, and the compiler that stands in for one of C. Must never know what the code
+//! does there: nothing is linked and nothing is run.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use crate::verdict::{Outcome, run};
+
+/// Where this is set, the program stands in for a C compiler and an archiver.
+const STAND_IN: &str = "WEFT_XTASK_STANDS_IN";
+
+/// Lints the workspace for `target`. `cargo` makes commands of cargo; `folder` is for what they write: objects of the
+/// compiler that stands in must never be found by a real build.
+pub(crate) fn check(target: &str, folder: &Path, cargo: impl Fn(&[&str]) -> Command) -> Outcome {
+    if let Err(why) = standard_library(target) {
+        return Outcome::Skipped(why);
+    }
+    if run(&mut cargo(&["fetch", "--locked", "--target", target])) != Outcome::Passed {
+        return Outcome::Skipped(format!("the crates that only {target} needs cannot be downloaded here"));
+    }
+    let Ok(stand_in) = env::current_exe() else {
+        return Outcome::Skipped("this program does not know where it lies".to_owned());
+    };
+    let mut command =
+        cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--target", target, "--target-dir"]);
+    command.arg(folder).args(["--", "-D", "warnings"]).env(STAND_IN, "1");
+    for tool in ["CC", "AR"] {
+        command.env(format!("{tool}_{}", target.replace('-', "_")), &stand_in);
+    }
+    run(&mut command)
+}
+
+/// Whether the toolchain has a standard library for `target`, or can be given one; the error says what is missing.
+fn standard_library(target: &str) -> Result<(), String> {
+    let sysroot = sysroot()?;
+    if has(&sysroot, target) {
+        return Ok(());
+    }
+    let missing = format!("the toolchain has no standard library for {target}");
+    if Command::new("rustup").arg("--version").output().is_err() {
+        return Err(format!("{missing}, and there is no rustup to get it"));
+    }
+    run(Command::new("rustup").args(["target", "add", target]));
+    if has(&sysroot, target) { Ok(()) } else { Err(format!("{missing}, and rustup could not get it")) }
+}
+
+/// The folder of the toolchain.
+fn sysroot() -> Result<PathBuf, String> {
+    let told = Command::new("rustc").args(["--print", "sysroot"]).output();
+    let told = told.map_err(|error| format!("rustc could not be asked for its folder: {error}"))?;
+    Ok(PathBuf::from(String::from_utf8_lossy(&told.stdout).trim()))
+}
+
+fn has(sysroot: &Path, target: &str) -> bool {
+    sysroot.join("lib/rustlib").join(target).join("lib").is_dir()
+}
+
+/// A check needs no objects, but crates that hold C compile it all the same: in place of a cross compiler for each system,
+/// which few machines have, this program writes the files that were asked for, empty. `None`: it is to be itself.
+pub(crate) fn stand_in() -> Option<ExitCode> {
+    env::var_os(STAND_IN)?;
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let written = outputs(&arguments).try_for_each(|file| fs::write(file, ""));
+    Some(if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The files that a compiler's or an archiver's arguments ask for.
+fn outputs(arguments: &[String]) -> impl Iterator<Item = &String> {
+    let before = std::iter::once(None).chain(arguments.iter().map(Some));
+    arguments.iter().zip(before).filter_map(|(argument, before)| {
+        let is_archive = Path::new(argument).extension().is_some_and(|extension| extension == "a");
+        (is_archive || before.is_some_and(|before| before == "-o")).then_some(argument)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_that_are_asked_for_are_known() {
+        let outputs = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            outputs(&words).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(outputs("-O2 -c in.c -o out/in.o"), ["out/in.o"]);
+        assert_eq!(outputs("cq out/libin.a out/in.o"), ["out/libin.a"]);
+        assert_eq!(outputs("-E flags.c"), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_target_that_the_toolchain_lacks_is_not_there() {
+        let sysroot = sysroot().expect("a toolchain");
+        let targets = fs::read_dir(sysroot.join("lib/rustlib")).expect("libraries").flatten();
+        let names = targets.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        assert!(names.into_iter().any(|name| has(&sysroot, &name)));
+        assert!(!has(&sysroot, "pdp11-unknown-none"));
+    }
+}
