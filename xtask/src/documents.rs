@@ -11,6 +11,19 @@ use crate::verdict::Outcome;
 /// Documents whose words in backticks are files (with a slash) or tests (with an underscore, in lower case).
 const CHECKED: &[&str] = &["docs/compliance.md", "docs/security.md", "docs/w3c.md"];
 
+/// Documents whose links to files are checked.
+const LINKED: &[&str] = &[
+    "README.md",
+    "SECURITY.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/compliance.md",
+    "docs/guide.md",
+    "docs/performance.md",
+    "docs/security.md",
+    "docs/w3c.md",
+];
+
 /// The document whose rows are members, each with an item of ours (`Type::member`) and tests after the file they are in.
 const MEMBERS: &str = "docs/w3c.md";
 
@@ -45,6 +58,11 @@ fn missing(root: &Path) -> io::Result<Vec<String>> {
                 missing.push(format!("{document}: {word}"));
             }
         }
+    }
+    for document in LINKED {
+        let (text, path) = (fs::read_to_string(root.join(document))?, root.join(document));
+        let there = |link: &str| path.parent().is_some_and(|folder| folder.join(link).exists());
+        missing.extend(links(&text).filter(|link| !there(link)).map(|link| format!("{document}: {link}")));
     }
     println!("{rows} rows, {} tests and functions in the workspace", functions.len());
     Ok(missing)
@@ -147,6 +165,13 @@ fn code_words(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| line.starts_with('|')).flat_map(code_spans)
 }
 
+/// Files that links lead to, without the place in them.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let files = targets.filter(|target| !target.contains("://"));
+    files.map(|target| target.split('#').next().unwrap_or_default()).filter(|file| !file.is_empty())
+}
+
 /// Words in backticks.
 fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
@@ -213,6 +238,12 @@ mod tests {
         assert_eq!(missing("| x | `Door::open` | | `a/b.rs`: `opens`, `helper` | |").len(), 1);
         assert_eq!(missing("| x | `Door::open` | | `a/c.rs`: `opens` | |").len(), 2, "nor any test");
         assert_eq!(missing("| x | `Door::open` | | | |").len(), 1);
+    }
+
+    #[test]
+    fn links_to_files_are_looked_at_and_others_are_not() {
+        let text = "[a](b/c.md#d), [e](#f), [g](https://example.org/), `[h](i)`\n[`j`](k)";
+        assert_eq!(links(text).collect::<Vec<_>>(), ["b/c.md", "i", "k"]);
     }
 
     #[test]
