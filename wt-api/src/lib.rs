@@ -45,6 +45,20 @@ mod tls;
 pub mod udp;
 mod waiters;
 
+/// The crates whose types this one takes and gives, in the versions that it means.
+pub use {bytes, http, rustls};
+
+/// Types of the layers below that errors and options name.
+pub mod protocol {
+    pub use h3_core::{H3Error, H3Violation, StreamViolation};
+    pub use quic_core::{
+        base::{Rate, Timestamp},
+        congestion,
+        error::{CloseReason, ConnectionError, TransportErrorCode, Violation},
+    };
+    pub use wt_session::Dialect;
+}
+
 pub use datagrams::{
     Datagrams, DatagramsReadable, DatagramsWritable, DatagramsWritableOptions, MaxDatagramSize,
 };

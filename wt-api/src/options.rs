@@ -248,6 +248,20 @@ impl WebTransportOptions {
         self
     }
 
+    /// Ends the connection on which nothing comes for this long ([`TransportConfig::idle_timeout`], RFC 9000 §10.1); the smaller
+    /// timeout of both ends counts. Default 30 s; `None` or zero: this end sets none. [`transport`](Self::transport) replaces it.
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.transport.idle_timeout = timeout;
+        self
+    }
+
+    /// Sends a PING whenever the connection was silent for this long ([`TransportConfig::keep_alive`]), sessions or not.
+    /// Default `None`. [`transport`](Self::transport) replaces it.
+    pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
+        self.transport.keep_alive = interval;
+        self
+    }
+
     /// Limits, windows and timers of the QUIC connection. A congestion controller of the application's own that panics
     /// ends this connection alone.
     /// The three unidirectional streams of HTTP/3 are permitted whatever the limits are.

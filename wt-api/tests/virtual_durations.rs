@@ -53,6 +53,12 @@ fn a_session_that_nobody_uses_stays_open_unless_it_is_not_wanted() {
     assert!(ended.is_some_and(|at| at < seconds(35)), "{ended:?}");
     let (ended, _) = rest(|options| options.keep_alive_sessions(false), usual(), true);
     assert_eq!(ended, None, "the server keeps it");
+    // The short forms of the same.
+    let quiet = |options: WebTransportOptions| options.keep_alive_sessions(false);
+    let (ended, _) = rest(|options| quiet(options).idle_timeout(Some(seconds(4))), usual(), false);
+    assert!(ended.is_some_and(|at| at < seconds(6)), "{ended:?}");
+    let (ended, sent) = rest(|options| quiet(options).keep_alive(Some(seconds(1))), usual(), false);
+    assert!(ended.is_none() && sent > 250, "{ended:?} {sent}");
 }
 
 #[test]

@@ -144,3 +144,32 @@ fn reads_fill_the_buffer_and_a_whole_stream_reads_and_writes() {
         assert_eq!(echo.await, data.len() as u64);
     });
 }
+
+/// A program that depends on this crate alone names whatever it hands over and gets.
+#[test]
+fn errors_and_options_are_named_through_this_crate() {
+    use wt_api::{
+        TransportConfig, WebTransportOptions,
+        http::{HeaderMap, StatusCode},
+        protocol::{CloseReason, ConnectionError, Dialect, congestion},
+    };
+    fn code_of(error: &WebTransportError) -> Option<u64> {
+        match error.cause() {
+            ErrorCause::Connection(ConnectionError::PeerClosed(CloseReason::Application {
+                code, ..
+            })) => Some(*code),
+            _ => None,
+        }
+    }
+    let cubic = congestion::CongestionConfig::new(congestion::Algorithm::Cubic);
+    let transport = TransportConfig { congestion: cubic, ..TransportConfig::default() };
+    let options = WebTransportOptions::new().transport(transport).headers(HeaderMap::new());
+    drop(options.only_dialect(Dialect::Draft16));
+    let Pair { network, client, server, .. } = testing::pair(5);
+    network.run(async {
+        server.close(CloseInfo::default());
+        client.closed().await.unwrap();
+        let error = client.accept_bidirectional_stream().await.unwrap_err();
+        assert_eq!((code_of(&error), StatusCode::OK.as_u16()), (None, 200));
+    });
+}

@@ -180,6 +180,20 @@ impl ServerBuilder {
         self
     }
 
+    /// Ends a connection on which nothing comes for this long ([`TransportConfig::idle_timeout`], RFC 9000 §10.1); the smaller
+    /// timeout of both ends counts. Default 30 s; `None` or zero: this end sets none. [`transport`](Self::transport) replaces it.
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.transport.idle_timeout = timeout;
+        self
+    }
+
+    /// Sends a PING whenever a connection was silent for this long ([`TransportConfig::keep_alive`]), sessions or not.
+    /// Default `None`. [`transport`](Self::transport) replaces it.
+    pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
+        self.transport.keep_alive = interval;
+        self
+    }
+
     /// Limits, windows and timers of the connections. Defaults: idle timeout 30 s, 10 s for a handshake, no keep-alive, and of each kind as
     /// many streams as the connection's sessions may have open together (4096); a number other than `TransportConfig`'s
     /// default of 1000 is meant as it is. A congestion controller of the application's own that panics ends its connection
