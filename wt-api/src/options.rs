@@ -264,7 +264,8 @@ impl WebTransportOptions {
 
     /// Limits, windows and timers of the QUIC connection. A congestion controller of the application's own that panics
     /// ends this connection alone.
-    /// The three unidirectional streams of HTTP/3 are permitted whatever the limits are.
+    /// The three unidirectional streams of HTTP/3 are permitted whatever the limits are; they take three of `max_streams_uni` for
+    /// as long as the connection lasts.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
         self

@@ -184,7 +184,7 @@ impl WebTransport {
 
     /// Closes the session. Returns at once; from now on nothing can be begun. Data of finished streams is still
     /// delivered: the close waits for its acknowledgment, as long as the peer goes on acknowledging (a pause of three probe
-    /// timeouts, at most 2 s, ends that, one of 2 s where the peer gives no credit, and a minute in all). Streams that are not finished are given up. Further calls
+    /// timeouts, at least 2 s, ends that, and a minute in all). Streams that are not finished are given up. Further calls
     /// change nothing.
     pub fn close(&self, info: CloseInfo) {
         self.shared.close(info);

@@ -219,3 +219,55 @@ fn a_client_that_waits_for_its_sessions_loses_no_last_words() {
         }
     });
 }
+
+/// Sessions on shared connections, given up in three ways while their answers arrive: nothing of them is left at either end.
+#[test]
+fn sessions_that_are_given_up_as_they_are_answered_leave_nothing_behind() {
+    let (serving, going) = (runtime(), runtime());
+    let server = Arc::new(serving.block_on(async { build((Ipv4Addr::LOCALHOST, 0).into()).unwrap() }));
+    let url = format!("https://{}/", server.local_addresses()[0]);
+    let accepting = Arc::clone(&server);
+    // When the server has closed, all of them are over.
+    let served = serving.spawn(async move {
+        let mut sessions = tokio::task::JoinSet::new();
+        while let Some(request) = accepting.accept().await {
+            sessions.spawn(async move {
+                if let Ok(session) = request.accept(AcceptOptions::new()).await {
+                    let _ = session.closed().await;
+                }
+            });
+            while sessions.try_join_next().is_some() {}
+        }
+        sessions.len()
+    });
+    going.block_on(async {
+        let options = options().allow_pooling(true);
+        for count in 0..300_u64 {
+            let limit = Duration::from_micros(count * 7);
+            match count % 3 {
+                0 => {
+                    let session = WebTransport::new(&url, options.clone()).unwrap();
+                    tokio::time::sleep(limit).await;
+                    drop(session);
+                }
+                1 => {
+                    let session = WebTransport::new(&url, options.clone()).unwrap();
+                    tokio::time::sleep(limit).await;
+                    session.close(wt_api::CloseInfo::default());
+                    let _ = settles("closed", session.closed()).await;
+                }
+                _ => {
+                    let options = options.clone().connect_timeout(limit);
+                    let session = WebTransport::new(&url, options).unwrap();
+                    let _ = settles("ready", session.ready()).await;
+                }
+            }
+        }
+        settles("nothing", wt_api::wait_idle()).await;
+    });
+    serving.block_on(async {
+        // Its clients have gone: there is nobody to wait for.
+        settles("the shutdown", server.shutdown(PATIENCE * 2)).await;
+        assert!(settles("the server", served).await.is_ok());
+    });
+}

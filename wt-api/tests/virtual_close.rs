@@ -209,3 +209,40 @@ fn a_close_waits_for_a_reader_that_pauses_and_not_for_one_that_stays_away() {
         });
     }
 }
+
+/// A network that falls silent for a moment, or loses much, takes nothing of what was finished before a close.
+#[test]
+fn a_silence_of_the_network_loses_nothing_of_what_was_finished() {
+    const SIZE: usize = 300_000;
+    for seed in 0..24 {
+        let (silence, loss) = [(60, 0.0), (200, 0.0), (1_000, 0.0), (0, 0.15)][seed as usize % 4];
+        let network = Network::new(seed);
+        let (host, client) = (network.host("server"), network.host("client"));
+        let link = network.link(&host, &client, &LinkConfig::new().delay(MILLISECOND));
+        let (server, hash) = serve(&network, &host, TransportConfig::default());
+        network.run(async {
+            let (reader, closer) = session(&server, &client, options(hash)).await;
+            let read = network.spawn(async move {
+                let mut sizes = Vec::new();
+                while let Ok(mut stream) = reader.accept_unidirectional_stream().await {
+                    sizes.extend(stream.read_to_end(SIZE).await.map(|data| data.len()));
+                }
+                sizes
+            });
+            link.change(|config| *config = config.clone().bernoulli(loss));
+            for _ in 0..3 {
+                let mut stream = closer.create_unidirectional_stream(Default::default()).await.unwrap();
+                stream.write_all(&vec![7; SIZE]).await.unwrap();
+                stream.finish().unwrap();
+            }
+            closer.close(info());
+            if silence > 0 {
+                link.change(|config| *config = config.clone().bernoulli(1.0));
+                network.sleep(Duration::from_millis(silence)).await;
+                link.change(|config| *config = config.clone().bernoulli(0.0));
+            }
+            closer.closed().await.unwrap();
+            assert_eq!(read.await, [SIZE; 3], "seed {seed}, {silence} ms, loss {loss}");
+        });
+    }
+}

@@ -1,8 +1,7 @@
 //! The end of a session, in its steps (WebTransport over HTTP/3 §6): data of finished streams is acknowledged, then the
-//! capsule and FIN, then the peer's FIN, then the connection if it was the session's own. The first step waits no longer
-//! than three probe timeouts or 2 s, whichever is less, from the last acknowledgment that brought it on; 2 s if the rest
-//! waits for the peer's credit; and no longer than a minute in all. Each later one waits as long as whichever of the two is
-//! more. After that the CONNECT stream is reset, and with it goes what waited for it.
+//! capsule and FIN, then the peer's FIN, then the connection if it was the session's own. Each step waits no longer than three
+//! probe timeouts or 2 s, whichever is more: the first one from the last acknowledgment that brought it on, and no longer than
+//! a minute in all. After that the CONNECT stream is reset, and with it goes what waited for it.
 
 use std::time::Duration;
 
@@ -11,11 +10,9 @@ use quic_core::base::Timestamp;
 use wt_session::{SessionError, SessionId};
 
 use super::{
-    LAST_WORD,
     connection::{Conn, H3_NO_ERROR},
     last_word,
     live::{Live, Phase},
-    patience,
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
@@ -53,14 +50,13 @@ impl Conn {
     /// The close waits for the peer to acknowledge what was finished, or to give credit for it. False: no longer.
     fn hold(&mut self, key: u32, now: Timestamp) -> bool {
         let progress = self.progress(key);
-        let wait = if progress.is_blocked() { LAST_WORD } else { patience(&self.quic) };
         let cut_off = self.is_cut_off();
         let Some(live) = self.lives.get_mut(key) else { return false };
-        if progress.is_beyond(&live.progress) {
+        if progress != live.progress {
             live.progressed = now;
         }
         live.progress = progress;
-        let until = (live.progressed + wait).min(live.hold_until);
+        let until = (live.progressed + last_word(&self.quic)).min(live.hold_until);
         live.alarm = Some(until);
         now < until && !cut_off
     }
@@ -154,8 +150,7 @@ impl Conn {
         let mut rest = Live::new(std::sync::Arc::clone(&live.shared));
         rest.id = live.id;
         let closing = matches!(live.phase, Phase::Closing(_)) && !failed;
-        let wait = if closing { last_word(&self.quic) } else { patience(&self.quic) * 2 };
-        rest.alarm = Some(now + wait);
+        rest.alarm = Some(now + last_word(&self.quic));
         if closing {
             rest.phase = std::mem::replace(&mut live.phase, Phase::Closed);
             self.retire_session(&mut live);

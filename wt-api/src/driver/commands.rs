@@ -36,8 +36,9 @@ impl Conn {
         let Some(live) = self.lives.get_mut(key) else { return 0 };
         let mut commands = std::mem::take(&mut live.commands);
         let (all, wishes) = live.shared.take_commands(&mut commands, COMMAND_TURN);
-        // The application's side gave up waiting for the answer.
-        if live.request.is_some() && live.shared.is_over() {
+        // The application's side gave up waiting for the answer, which may be there by now: whoever could close the session
+        // has gone.
+        if live.shared.is_over() && matches!(live.phase, Phase::Open) {
             self.close_session(key, CloseInfo::default(), now);
             return commands.len();
         }

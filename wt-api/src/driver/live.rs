@@ -63,24 +63,12 @@ pub(super) struct Live {
     pub(super) groups: BTreeMap<u32, StreamCounts>,
 }
 
-/// How far the finished streams of a session have come, in bytes. Fewer streams, or more that is acknowledged, is a sign of
-/// the peer's.
+/// How far the finished streams of a session have come: how many are left, and how many of their bytes are acknowledged. It
+/// changes with what the peer acknowledges alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
     pub(super) streams: usize,
     pub(super) acknowledged: u64,
-    pub(super) sent: u64,
-}
-
-impl Progress {
-    pub(super) fn is_beyond(&self, other: &Self) -> bool {
-        (self.streams, self.acknowledged) != (other.streams, other.acknowledged)
-    }
-
-    /// Nothing of them is on its way: the rest waits for the peer's credit.
-    pub(super) fn is_blocked(&self) -> bool {
-        self.sent == self.acknowledged
-    }
 }
 
 /// How far the end has come.

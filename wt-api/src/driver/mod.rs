@@ -49,7 +49,7 @@ use crate::{
 use connection::Conn;
 use contain::{contain, quietly};
 
-/// How long a close waits for a peer that has to say or to permit something. See [`patience`] and [`last_word`], too.
+/// See [`last_word`].
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// Turns in one poll before other tasks of the runtime get theirs.
 const TURNS: usize = 16;
@@ -431,13 +431,8 @@ impl Drop for Shard {
     }
 }
 
-/// How long a close is held back for data that is not acknowledged: three probe timeouts, at most two seconds.
-fn patience(quic: &Connection) -> Duration {
-    three_probes(quic).min(LAST_WORD)
-}
-
-/// How long a connection whose session is over waits for the peer's last word. Nobody waits for that, and a close that
-/// the network loses twice needs more than three probe timeouts to arrive: each is twice as long as the one before.
+/// How long each step of a close waits for the peer: three probe timeouts, at least 2 s. Where the network loses a few packets
+/// or falls silent for a moment three probe timeouts are soon over: each is twice as long as the one before.
 fn last_word(quic: &Connection) -> Duration {
     three_probes(quic).max(LAST_WORD)
 }

@@ -236,12 +236,8 @@ impl Conn {
         };
         let ids: Vec<StreamId> =
             self.streams.iter().filter(|(_, stream)| finishing(stream)).map(|(id, _)| *id).collect();
-        let mut progress = Progress { streams: ids.len(), ..Progress::default() };
-        for counts in ids.into_iter().filter_map(|id| self.send_counts(id)) {
-            progress.acknowledged += counts.acknowledged;
-            progress.sent += counts.sent;
-        }
-        progress
+        let acknowledged = |id: &StreamId| self.send_counts(*id).map_or(0, |counts| counts.acknowledged);
+        Progress { streams: ids.len(), acknowledged: ids.iter().map(acknowledged).sum() }
     }
 
     /// The sums over a group's streams.

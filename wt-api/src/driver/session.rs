@@ -216,8 +216,9 @@ impl Conn {
         let Some(key) = key else { return };
         let elsewhere = match reason {
             Refusal::TooManySessions { .. } | Refusal::GoingAway => true,
-            // RFC 9114 §8.1: the server has done nothing for it, for there are too many others, as it seems.
-            Refusal::Reset(code) => *code == H3_REQUEST_REJECTED && self.lives.len() > 1,
+            // RFC 9114 §8.1: the server has done nothing for it, for there are too many others, as it seems; one that was given
+            // up a moment ago may count there yet.
+            Refusal::Reset(code) => *code == H3_REQUEST_REJECTED && self.shares(key),
             _ => false,
         };
         if elsewhere && self.pooled().is_some() {
@@ -235,6 +236,11 @@ impl Conn {
             reason => ErrorCause::Refused(reason.to_string().into()),
         };
         self.fail_session(key, cause, now);
+    }
+
+    /// Whether a session is not the only one that the connection has had.
+    fn shares(&self, key: u32) -> bool {
+        self.lives.len() > 1 || self.lives.get(key).is_some_and(|live| live.joined)
     }
 
     /// A client's session could not be had. A connection that was made for it has no other use.

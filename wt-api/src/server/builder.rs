@@ -201,7 +201,8 @@ impl ServerBuilder {
     /// The request of one session, and the three unidirectional streams of HTTP/3, are permitted whatever the limits are. The
     /// request of each session is one of the connection's bidirectional streams as long as the session lasts: a limit of
     /// `max_streams_bidi` is to be larger than [`max_sessions_per_connection`](Self::max_sessions_per_connection), or sessions
-    /// that share a connection leave no room for streams.
+    /// that share a connection leave no room for streams. Of `max_streams_uni` HTTP/3 takes three for as long as the connection
+    /// lasts: with three or fewer a client opens no unidirectional stream of its own.
     pub fn transport(mut self, transport: TransportConfig) -> Self {
         self.transport = transport;
         self
