@@ -461,8 +461,10 @@ impl Connection {
 
     fn on_writable(&mut self, id: StreamId, transport: &mut impl Transport) -> Result<(), H3Error> {
         if let Some(request) = self.requests.get_mut(&id) {
-            // A stop that shows up here is told by its own event.
-            let _ = request.send.flush(id, transport);
+            // A stop that shows up here is told by its own event: the request is kept for that.
+            if let Err(WriteError::Stopped(_)) = request.send.flush(id, transport) {
+                return Ok(());
+            }
             if request.send.is_empty() && request.send.waiting && request.send.stage != Stage::Closed {
                 request.send.waiting = false;
                 self.events.push_back(Event::Writable { stream: id });

@@ -136,8 +136,9 @@ impl Responses {
         self.held += bytes;
     }
 
-    /// A response is acknowledged, or its stream is given up; false if there was none.
+    /// A response is acknowledged, or its stream is given up; false if there was none. What was not sent of it goes as well.
     pub(super) fn release(&mut self, stream: StreamId) -> bool {
+        self.sending.remove(&stream);
         let Some(bytes) = self.costs.remove(&stream) else { return false };
         self.held -= bytes;
         self.ready.extend(self.parked.drain(..));
@@ -149,7 +150,6 @@ impl Responses {
 
     /// Nobody wants the response any more.
     pub(super) fn forget(&mut self, stream: StreamId) {
-        self.sending.remove(&stream);
         if let Some(at) = self.waiting.iter().position(|waiting| waiting.stream == stream) {
             self.heads -= self.waiting.remove(at).map_or(0, |waiting| waiting.cost);
         }

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use quic_core::DatagramOptions;
+use quic_core::{DatagramOptions, StreamTag};
 
 use super::*;
 use crate::capsule::{Capsule, CapsulePolicy, CapsuleReader, put_capsule};
@@ -241,4 +241,28 @@ fn streams_wait_for_credit() {
     pump(&mut client, &mut pair.client, Timestamp::ORIGIN, &mut events);
     assert_eq!(pair.client.open_streams(), 3);
     assert_eq!(client.send_request(&request_head(), true, &mut pair.client), Err(crate::SendError::NoStream));
+}
+
+#[test]
+fn a_stop_that_is_met_before_it_is_told_is_told() {
+    let mut rig = Rig::new(Side::Server, plain_settings());
+    let id = rig.request();
+    rig.end().window = 100;
+    rig.peer().push(id, &get_with(&[]));
+    rig.fin(id);
+    let head = ResponseHead::new(StatusCode::OK);
+    rig.connection.send_response(id, &head, false, &mut rig.pair.server).unwrap();
+    let mut body = Bytes::from(vec![7; 5000]);
+    while rig.connection.send_data(id, &mut body, &mut rig.pair.server).unwrap() > 0 {}
+    assert!(!body.is_empty(), "the rest waits");
+    // The room for more and the stop come together, and the event of the room is told first.
+    rig.peer().stop_sending(id, code::H3_REQUEST_CANCELLED).unwrap();
+    rig.pair.deliver(usize::MAX);
+    rig.end().window = 10_000;
+    rig.end().events.push_front(quic_core::Event::StreamWritable(id, StreamTag(0)));
+    rig.run();
+    let stopped = |event: &Event| matches!(event, Event::Stopped { stream, .. } if *stream == id);
+    assert_eq!(rig.events.iter().filter(|event| stopped(event)).count(), 1, "{:?}", rig.events);
+    assert_eq!(rig.connection.open_requests(), 0);
+    rig.assert_alive();
 }

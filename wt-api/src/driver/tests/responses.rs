@@ -114,6 +114,25 @@ fn where_memory_is_short_responses_are_made_one_by_one() {
 }
 
 #[test]
+fn bodies_that_are_stopped_as_more_of_them_could_leave_are_let_go() {
+    let builder =
+        builder().http_handler(|_| HttpResponse::new(http::StatusCode::OK).with_body(vec![7; 3 << 20]));
+    let mut rig = Rig::new(builder, TransportConfig::default());
+    for round in 0..10 {
+        rig.deaf = true;
+        let streams: Vec<StreamId> = (0..6).map(|_| rig.get(Method::GET, "/", &[])).collect();
+        rig.run(Duration::from_millis(100));
+        // What came is acknowledged, and nothing more is wanted, in one breath.
+        rig.listen();
+        streams.into_iter().for_each(|stream| rig.stop(stream));
+        rig.run(Duration::from_secs(1));
+        assert!(rig.conn(|conn, _| conn.http.responses.is_idle()), "round {round}");
+    }
+    let left = rig.growth();
+    assert!(left < MIB / 4, "{left} bytes are left");
+}
+
+#[test]
 fn heads_that_wait_are_bounded_and_read_later() {
     let builder = builder().http_handler(|request| {
         assert_eq!(request.headers["cookie"].len(), 4000);
