@@ -4,12 +4,14 @@
 //! wants one, the credit is withdrawn first, what was claimed by then is opened, and the others have their turn; then the
 //! rest of the credit is shown again.
 
+use std::collections::VecDeque;
+
 use h3_core::transport::ConnTransport;
 use quic_core::{Dir, StreamId, base::Timestamp};
 
 use super::{
     connection::{Conn, H3_INTERNAL_ERROR},
-    live::{Live, Phase},
+    live::Live,
     sending::Sending,
     streams::DriverStream,
 };
@@ -18,16 +20,49 @@ use crate::{
     mailbox::{Claimed, RecvEnd, SendEnd, StreamCounts, Work},
 };
 
+/// Claims, and boxes with work, for which room stays when there are none: a queue that is given back with each burst is made
+/// anew, growing, with each.
+pub(super) const KEPT: usize = 256;
+
 impl Conn {
     /// Takes what the handles have put into the boxes since it was looked at last.
     pub(super) fn take_news(&mut self) {
         self.boxes.take_news(&mut self.scratch, &mut self.claims_taken);
         self.backlog.extend(self.scratch.drain(..));
         self.claimed.extend(self.claims_taken.drain(..));
+        // Two of each take turns: one is here, the other in the boxes.
+        if self.scratch.capacity() > KEPT {
+            self.scratch = Vec::new();
+        }
+        if self.claims_taken.capacity() > KEPT {
+            self.claims_taken = Vec::new();
+        }
+    }
+
+    /// What a burst of claims and of work took is given back when all is done.
+    pub(super) fn give_up_room(&mut self) {
+        if self.claimed.is_empty() && self.claimed.capacity() > KEPT {
+            self.claimed = VecDeque::new();
+        }
+        if self.backlog.is_empty() && self.backlog.capacity() > KEPT {
+            self.backlog = VecDeque::new();
+        }
+    }
+
+    /// The last ones of sessions that are gone take no streams: their IDs are given again.
+    fn take_back(&mut self) {
+        while let Some(last) = self.claimed.back_mut()
+            && !(last.send.is_some() && self.lives.get(last.key).is_some_and(Live::is_open))
+            && self.boxes.take_back(last.id)
+        {
+            fail(last, &gone(last));
+            self.claimed.pop_back();
+        }
     }
 
     /// Opens what was claimed, at most `left` streams, which are counted off.
     pub(super) fn open_claimed(&mut self, now: Timestamp, left: &mut usize) {
+        self.take_back();
         let held_up = self.claimed.front().is_some_and(|claimed| claimed.late);
         while *left > 0 && !self.claimed.is_empty() && self.open_first(now) {
             *left -= 1;
@@ -46,8 +81,7 @@ impl Conn {
     fn open_first(&mut self, now: Timestamp) -> bool {
         let Some(claimed) = self.claimed.front_mut() else { return false };
         let (id, key) = (claimed.id, claimed.key);
-        let open = |live: &&mut Live| live.established && matches!(live.phase, Phase::Open);
-        let live = self.lives.get_mut(key).filter(open).filter(|_| claimed.send.is_some());
+        let live = self.lives.get_mut(key).filter(|live| live.is_open() && claimed.send.is_some());
         let mut transport = ConnTransport::new(&mut self.quic, now);
         let opened = match live.and_then(|live| Some((live.id?, live))) {
             None => None,
@@ -61,8 +95,7 @@ impl Conn {
             },
         };
         let Some(stream) = opened else {
-            let error = claimed.session.check_open().err();
-            fail(claimed, &error.unwrap_or_else(|| WebTransportError::session(ErrorCause::SessionClosed)));
+            fail(claimed, &gone(claimed));
             let passed = self.sessions.pass_over(id.dir(), &mut transport).is_some();
             if passed {
                 self.claimed.pop_front();
@@ -108,7 +141,7 @@ impl Conn {
     }
 
     /// No stream is claimed any more; those that were.
-    pub(super) fn take_claims(&mut self) -> std::collections::VecDeque<Claimed> {
+    pub(super) fn take_claims(&mut self) -> VecDeque<Claimed> {
         self.shown = [None; 2];
         self.boxes.withdraw_credit(&mut self.claims_taken);
         self.claimed.extend(self.claims_taken.drain(..));
@@ -148,8 +181,7 @@ impl Conn {
     /// The same of the sessions' own limits.
     fn permit_sessions(&mut self) {
         let flow = self.sessions.flow_control();
-        let open = |live: &&mut Live| live.established && matches!(live.phase, Phase::Open);
-        for live in self.lives.iter_mut().filter(open) {
+        for live in self.lives.iter_mut().filter(|live| live.is_open()) {
             let Some(id) = live.id.filter(|_| flow || live.permitted == [0; 2]) else { continue };
             let most = [Dir::Bidi, Dir::Uni].map(|dir| {
                 let left = self.sessions.streams_left(id, dir).unwrap_or(u64::MAX);
@@ -190,6 +222,12 @@ impl Conn {
         });
         finished
     }
+}
+
+/// Why there is no such stream.
+fn gone(claimed: &Claimed) -> WebTransportError {
+    let error = claimed.session.check_open().err();
+    error.unwrap_or_else(|| WebTransportError::session(ErrorCause::SessionClosed))
 }
 
 /// There will be no such stream.

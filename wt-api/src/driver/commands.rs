@@ -8,6 +8,7 @@ use quic_core::{DatagramOptions, Dir, Priority, base::Timestamp};
 use wt_session::DatagramError;
 
 use super::{
+    claims::KEPT,
     connection::Conn,
     live::{Live, Phase},
 };
@@ -207,6 +208,9 @@ impl Conn {
         // As a rule, what was written to them has done so already.
         if !self.sessions.has_unflushed() {
             self.unannounced.clear();
+            if self.unannounced.capacity() > KEPT {
+                self.unannounced = Vec::new();
+            }
         }
         !self.unannounced.is_empty()
     }

@@ -521,6 +521,7 @@ impl Conn {
                 Work::Session(key) => *left = left.saturating_sub(self.process_commands(key, now)),
             }
         }
+        self.give_up_room();
     }
 
     /// The server takes no further requests (RFC 9114 §5.2) and asks sessions to wind up; how, is up to their dialect.

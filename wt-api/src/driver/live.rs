@@ -135,6 +135,11 @@ impl Live {
         }
     }
 
+    /// Streams may be opened.
+    pub(super) fn is_open(&self) -> bool {
+        self.established && matches!(self.phase, Phase::Open)
+    }
+
     /// This side closes, or answers the peer's close, and the peer may not know it yet.
     pub(super) fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Holding(_) | Phase::Closing(_) | Phase::Ended)

@@ -2,15 +2,23 @@
 //! likes. Only what the server's end allocates is counted.
 
 mod burst;
+mod claims;
 mod hostile;
 mod late;
 mod requests;
 mod responses;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
-use bytes::BytesMut;
-use h3_core::{Event, RequestHead, transport::ConnTransport};
+use bytes::{Bytes, BytesMut};
+use h3_core::{Event, Protocol, RequestHead, transport::ConnTransport};
 use heap_meter::{HeapMeter, Measure};
 use http::Method;
 use quic_core::{
@@ -24,8 +32,9 @@ use quic_core::{
 
 use super::connection::Conn;
 use crate::{
-    runtime,
+    Request, runtime,
     server::{ServerBuilder, ServerShared},
+    waiters::Place,
 };
 
 #[global_allocator]
@@ -52,6 +61,14 @@ impl Controller for Boundless {
 impl ControllerFactory for Boundless {
     fn build(&self, _: Timestamp, _: u16) -> Box<dyn Controller> {
         Box::new(Self)
+    }
+}
+
+/// Polls once, as a task does that is not woken in time and gives up.
+pub(super) fn once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
     }
 }
 
@@ -210,6 +227,32 @@ impl Rig {
         stream
     }
 
+    /// A request for a session with these fields.
+    pub(super) fn connect(
+        &mut self,
+        fields: &[(&'static str, String)],
+    ) -> Result<StreamId, h3_core::SendError> {
+        let mut head = RequestHead::new(Method::CONNECT, "localhost".parse().unwrap(), "/".parse().unwrap());
+        head.protocol = Protocol::new(Bytes::from_static(b"webtransport-h3"));
+        for (name, value) in fields {
+            head.headers.append(*name, value.parse().unwrap());
+        }
+        let mut transport = ConnTransport::new(&mut self.client, self.now);
+        self.h3.send_request(&head, false, &mut transport)
+    }
+
+    /// A request that the application takes.
+    pub(super) fn take(&mut self) -> Option<Request> {
+        let shared = Arc::clone(&self.shared);
+        self.metered(|_, _| {
+            let cx = Context::from_waker(Waker::noop());
+            match shared.poll_accept(&cx, &mut Place::default()) {
+                Poll::Ready(request) => request,
+                Poll::Pending => None,
+            }
+        })
+    }
+
     /// The client gives a response up.
     pub(super) fn stop(&mut self, stream: StreamId) {
         let mut transport = ConnTransport::new(&mut self.client, self.now);
@@ -289,6 +332,9 @@ impl Rig {
                 let sent = self.metered(|server, now| {
                     let conn = server.conn.as_mut()?;
                     while conn.process(now) {}
+                    if conn.has_unannounced() {
+                        conn.announce(now);
+                    }
                     while let Some(change) = conn.quic.poll_cid_change() {
                         server.endpoint.handle_cid_change(ConnectionHandle(0), change);
                     }

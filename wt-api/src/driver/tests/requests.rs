@@ -1,17 +1,12 @@
 //! Requests for sessions that no task of the application has taken yet.
 
-use std::{
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::time::Duration;
 
-use bytes::Bytes;
-use h3_core::{Protocol, RequestHead, transport::ConnTransport};
-use http::Method;
+use h3_core::transport::ConnTransport;
 use quic_core::{StreamId, TransportConfig};
 
 use super::Rig;
-use crate::{Request, Server, waiters::Place};
+use crate::Server;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Requests that may wait at a server.
@@ -28,20 +23,8 @@ fn rig() -> Rig {
 
 impl Rig {
     /// A request for a session, with a field of 400 bytes.
-    fn connect(&mut self) -> StreamId {
-        let mut head = RequestHead::new(Method::CONNECT, "localhost".parse().unwrap(), "/".parse().unwrap());
-        head.protocol = Protocol::new(Bytes::from_static(b"webtransport-h3"));
-        head.headers.append("x-much", "v".repeat(400).parse().unwrap());
-        let mut transport = ConnTransport::new(&mut self.client, self.now);
-        self.h3.send_request(&head, false, &mut transport).expect("the server permits it")
-    }
-
-    fn take(&mut self) -> Option<Request> {
-        let cx = Context::from_waker(Waker::noop());
-        match self.shared.poll_accept(&cx, &mut Place::default()) {
-            Poll::Ready(request) => request,
-            Poll::Pending => None,
-        }
+    fn ask(&mut self) -> StreamId {
+        self.connect(&[("x-much", "v".repeat(400))]).expect("the server permits it")
     }
 
     fn statuses(&self, status: u16) -> usize {
@@ -53,11 +36,11 @@ impl Rig {
 fn requests_that_nobody_takes_are_bounded_and_go_with_their_connection() {
     let mut rig = rig();
     for _ in 0..WAITING {
-        rig.connect();
+        rig.ask();
     }
     rig.run(SECOND);
     assert!(rig.got.is_empty(), "all of them wait: {:?}", rig.got);
-    rig.connect();
+    rig.ask();
     rig.run(SECOND);
     assert_eq!(rig.statuses(429), 1, "one more does not");
     assert!(rig.growth() > 100 << 10, "the rig sees what requests hold");
@@ -69,7 +52,7 @@ fn requests_that_nobody_takes_are_bounded_and_go_with_their_connection() {
 #[test]
 fn requests_that_are_given_up_make_room_for_others() {
     let mut rig = rig();
-    let first: Vec<StreamId> = (0..WAITING).map(|_| rig.connect()).collect();
+    let first: Vec<StreamId> = (0..WAITING).map(|_| rig.ask()).collect();
     rig.run(SECOND);
     let (kept, given_up) = first.split_at(10);
     for stream in given_up {
@@ -86,7 +69,7 @@ fn requests_that_are_given_up_make_room_for_others() {
     rig.run(SECOND);
     assert_eq!((taken, rig.statuses(404)), (kept.len(), kept.len()));
     for _ in 0..WAITING {
-        rig.connect();
+        rig.ask();
     }
     rig.run(SECOND);
     assert_eq!(rig.statuses(429), 0, "the places of those that were given up are free");
