@@ -2,7 +2,7 @@
 //!
 //! Finding a packet number is a binary search, once per ACK range; within a range the walk is linear in the
 //! packets that are still live, because settled stretches are remembered and jumped. Nothing is allocated per
-//! packet once both rings have grown to the size of a flight.
+//! packet once both rings have grown to the size of a flight, and an idle connection keeps none of a large one.
 
 use std::collections::VecDeque;
 
@@ -34,6 +34,17 @@ pub(super) struct Ring<T, R> {
     receipts_base: u32,
     /// The highest acknowledged packet number among those that have left.
     acked_gone: Option<u64>,
+}
+
+/// Places that stay whatever is in them: a flight as most connections have it.
+const KEPT: usize = 128;
+
+/// What a large flight took is given back when little of it is left. Between two such moves of what is left more packets come
+/// or go than are moved, so that a packet costs no more for it.
+fn give_back<T>(queue: &mut VecDeque<T>) {
+    if queue.capacity() > KEPT && queue.len() < queue.capacity() / 8 {
+        queue.shrink_to((2 * queue.len()).max(KEPT));
+    }
 }
 
 impl<T, R: Copy> Ring<T, R> {
@@ -127,6 +138,8 @@ impl<T, R: Copy> Ring<T, R> {
         while self.entries.front().is_some_and(|front| front.state != State::Live) {
             self.pop_front();
         }
+        give_back(&mut self.entries);
+        give_back(&mut self.receipts);
     }
 
     /// Lets the first packet go, settled or not.
@@ -148,6 +161,7 @@ impl<T, R: Copy> Ring<T, R> {
         while !self.entries.is_empty() {
             self.pop_front();
         }
+        (self.entries, self.receipts) = (VecDeque::new(), VecDeque::new());
     }
 }
 
@@ -175,6 +189,33 @@ mod tests {
         assert_eq!(ring.front().map(|(pn, ())| pn), Some(2));
         assert_eq!(ring.receipts(1).collect::<Vec<_>>(), [30, 31]);
         assert_eq!(ring.receipts(9).count(), 0);
+    }
+
+    #[test]
+    fn a_large_flight_leaves_little_and_one_that_goes_on_moves_nothing() {
+        let mut ring = filled(10_000);
+        let mut moves = 0;
+        for pn in 10_000..30_000 {
+            // As many come as go.
+            let before = ring.entries.capacity();
+            ring.settle(0, true);
+            ring.trim();
+            ring.push(pn, (), [pn * 10, pn * 10 + 1]);
+            moves += usize::from(ring.entries.capacity() != before);
+        }
+        assert_eq!(moves, 0, "a flight that goes on");
+        for left in (0..10_000).rev() {
+            let before = (ring.entries.capacity(), ring.receipts.capacity());
+            ring.settle(0, true);
+            ring.trim();
+            moves += usize::from((ring.entries.capacity(), ring.receipts.capacity()) != before);
+            assert!(ring.entries.capacity() <= (8 * left + 8).max(KEPT), "{left} left");
+        }
+        assert!(ring.receipts.capacity() <= KEPT && moves <= 10, "{moves} moves");
+        ring.push(30_000, (), [7, 8]);
+        assert_eq!(ring.receipts(0).collect::<Vec<_>>(), [7, 8], "receipts stay with their packets");
+        ring.clear();
+        assert_eq!((ring.entries.capacity(), ring.receipts.capacity()), (0, 0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use netsim::{Random, for_seeds};
 use quic_core::{Dir, StreamId, StreamTag, TransportConfig, base::varint};
 use wt_session::codes;
 
-use super::{ConnTransport, RequestHead, Rig, hostile::once};
+use super::{ConnTransport, RequestHead, Rig, once};
 use crate::{
     AcceptOptions, ErrorCause, ReceiveStream, SendStream, Server, WebTransport, WebTransportError,
     waiters::Place,

@@ -1,24 +1,19 @@
 //! A peer that does what it likes, and an application with habits of its own, drawn at random: what the server's end holds
 //! stays in proportion to what it has charged, and in the end nothing stays.
 
-use std::{
-    future::Future,
-    pin::pin,
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use h3_core::{Protocol, capsule::put_capsule};
+use h3_core::capsule::put_capsule;
 use http::Method;
 use netsim::{Random, for_seeds};
 use quic_core::{Dir, StreamId, StreamTag, TransportConfig, base::varint};
 
-use super::{ConnTransport, RequestHead, Rig};
+use super::{ConnTransport, RequestHead, Rig, once};
 use crate::{
     AcceptOptions, CloseInfo, DatagramsReadable, HttpResponse, IncomingBidirectionalStreams,
     IncomingUnidirectionalStreams, ReceiveStream, SendStream, SendStreamOptions, Server, ServerBuilder,
-    WebTransport, waiters::Place,
+    WebTransport,
 };
 
 /// Seeds of a run of the suite.
@@ -27,22 +22,15 @@ const SEEDS: u64 = 8;
 const STEPS: u32 = 150;
 /// Heap beyond three times the charges, in bytes: what docs/security.md says has a bound of its own.
 const UNCHARGED: isize = 4 << 20;
-/// What may be left of a connection that was busy and is idle again, in bytes: records of the largest flight, above all.
-const IDLE: isize = 1 << 20;
+/// What may be left of a connection that was busy and is idle again, in bytes: tables with room for some dozen streams, and
+/// queues with room for some hundred events, claims, packets and acknowledged ranges.
+const IDLE: isize = 320 << 10;
 /// What may be left when it is gone, in bytes: the runtime's and the TLS provider's own.
 const GONE: isize = 16 << 10;
 
 /// Capsules of all dialects that do not end a session: drain, limits, what is blocked, unknown ones.
 const CAPSULES: [u64; 9] =
     [0x78ae, 0x190b_4d3d, 0x190b_4d3f, 0x190b_4d40, 0x190b_4d41, 0x190b_4d43, 0x190b_4d44, 0x5_eeed, 0x21];
-
-/// Polls once, as a task does that is not woken in time and gives up.
-pub(super) fn once<F: Future>(future: F) -> Option<F::Output> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    }
-}
 
 fn pick<T: Copy>(of: &[T], random: &mut Random) -> Option<T> {
     of.get(random.below(of.len() as u64) as usize).copied()
@@ -65,12 +53,10 @@ struct App {
 
 impl App {
     fn accept(&mut self, rig: &mut Rig, refuse: bool) {
-        let shared = std::sync::Arc::clone(&rig.shared);
-        rig.metered(|_, _| {
-            let cx = Context::from_waker(Waker::noop());
-            while let Poll::Ready(Some(request)) = shared.poll_accept(&cx, &mut Place::default()) {
+        while let Some(request) = rig.take() {
+            rig.metered(|_, _| {
                 if refuse {
-                    continue;
+                    return drop(request);
                 }
                 if let Some(Ok(session)) = once(request.accept(AcceptOptions::new())) {
                     let bidi = session.incoming_bidirectional_streams();
@@ -78,8 +64,8 @@ impl App {
                     let datagrams = session.datagrams().readable;
                     self.sessions.push((session, bidi, uni, datagrams));
                 }
-            }
-        });
+            });
+        }
     }
 
     fn take_streams(&mut self, most: u64) {
@@ -172,18 +158,16 @@ struct Peer {
 
 impl Peer {
     fn connect(&mut self, rig: &mut Rig, random: &mut Random) {
-        let mut head = RequestHead::new(Method::CONNECT, "localhost".parse().unwrap(), "/".parse().unwrap());
-        head.protocol = Protocol::new(Bytes::from_static(b"webtransport-h3"));
+        let mut fields = Vec::new();
         for n in 0..random.below(3) {
             let name = ["x-much", "wt-available-protocols"][random.below(2) as usize];
             if name != "x-much" {
                 let names = vec!["\"a\""; size(random, 13)].join(",");
-                head.headers.append(name, names.parse().unwrap());
+                fields.push((name, names));
             }
-            head.headers.append("x-much", format!("{n}{}", "v".repeat(size(random, 12))).parse().unwrap());
+            fields.push(("x-much", format!("{n}{}", "v".repeat(size(random, 12)))));
         }
-        let mut transport = ConnTransport::new(&mut rig.client, rig.now);
-        if let Ok(stream) = rig.h3.send_request(&head, false, &mut transport) {
+        if let Ok(stream) = rig.connect(&fields) {
             self.sessions.push(stream);
         }
     }
