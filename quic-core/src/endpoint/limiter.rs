@@ -63,4 +63,19 @@ mod tests {
         assert_eq!(permitted(&mut limiter, a, start + PERIOD), 4);
         assert_eq!(permitted(&mut limiter, a, start), 4, "the clock was set back");
     }
+
+    #[test]
+    fn so_many_addresses_are_told_apart_and_no_more() {
+        let start = Timestamp::from_nanos(1);
+        let address = |n: usize| IpAddr::from([10, 0, (n >> 8) as u8, n as u8]);
+        let mut limiter = Limiter::new(u32::MAX);
+        for n in 0..3 * MAX_ADDRESSES {
+            assert!(limiter.permits(address(n), start));
+        }
+        assert_eq!(limiter.per_address.len(), MAX_ADDRESSES);
+        let permitted =
+            |limiter: &mut Limiter, n| (0..9).filter(|_| limiter.permits(address(n), start)).count();
+        assert_eq!(permitted(&mut limiter, 0), 3, "one that is known has its own limit");
+        assert_eq!(permitted(&mut limiter, 2 * MAX_ADDRESSES), 9, "others have that of all together");
+    }
 }

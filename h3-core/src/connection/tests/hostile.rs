@@ -397,6 +397,32 @@ fn h24_priority_update() {
 }
 
 #[test]
+fn control_frames_larger_than_any_use_of_them_end_the_connection_at_once() {
+    let mut largest = vec![0];
+    largest.resize(1024, b' ');
+    on_control(Side::Server, &frame(0xf0700, &largest)).assert_alive();
+    for (side, kind, length) in [(Side::Server, 0xf0700, 1025), (Side::Server, 0xf0701, 1 << 61)] {
+        let mut head = Vec::new();
+        put_head(kind, length, &mut head);
+        on_control(side, &head).assert_failed(code::H3_EXCESSIVE_LOAD);
+    }
+    // Of SETTINGS, however long, little is kept.
+    let mut settings = Vec::new();
+    for id in 0..50_000 {
+        quic_core::base::varint::put(&mut settings, 0x10_0000 + id);
+        quic_core::base::varint::put(&mut settings, id);
+    }
+    for side in BOTH {
+        let mut rig = Rig::new(side, webtransport_settings());
+        let control = rig.peer().open(Dir::Uni).unwrap();
+        rig.peer().push(control, &[&[0][..], &frame(4, &settings)].concat());
+        rig.run();
+        let kept = rig.connection.peer_settings().map(|settings| settings.extra.len());
+        assert_eq!(kept, Some(32));
+    }
+}
+
+#[test]
 fn h25_datagram_without_a_stream() {
     for side in BOTH {
         for bytes in [&b""[..], &[0x40], &[0xd0, 0, 0, 0, 0, 0, 0, 0]] {
