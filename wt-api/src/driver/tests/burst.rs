@@ -4,17 +4,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use h3_core::{Protocol, capsule::put_capsule};
-use http::Method;
+use h3_core::capsule::put_capsule;
 use netsim::{Random, for_seeds};
 use quic_core::{Dir, StreamId, StreamTag, TransportConfig, base::varint};
 use wt_session::codes;
 
-use super::{ConnTransport, RequestHead, Rig, once};
-use crate::{
-    AcceptOptions, ErrorCause, ReceiveStream, SendStream, Server, WebTransport, WebTransportError,
-    waiters::Place,
-};
+use super::{ConnTransport, Rig, once};
+use crate::{ErrorCause, ReceiveStream, SendStream, Server, WebTransport, WebTransportError};
 
 /// How a peer ends what it sends on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,29 +57,6 @@ enum Then {
 }
 
 impl Rig {
-    fn session(&mut self) -> (StreamId, WebTransport) {
-        let mut head = RequestHead::new(Method::CONNECT, "localhost".parse().unwrap(), "/".parse().unwrap());
-        head.protocol = Protocol::new(Bytes::from_static(b"webtransport-h3"));
-        let mut transport = ConnTransport::new(&mut self.client, self.now);
-        let stream = self.h3.send_request(&head, false, &mut transport).unwrap();
-        self.turn();
-        let cx = std::task::Context::from_waker(std::task::Waker::noop());
-        let request = match self.shared.poll_accept(&cx, &mut Place::default()) {
-            std::task::Poll::Ready(Some(request)) => request,
-            other => panic!("no request: {:?}", other.is_ready()),
-        };
-        let mut accepting = std::pin::pin!(request.accept(AcceptOptions::new()));
-        let mut poll =
-            || accepting.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
-        let mut session = poll();
-        self.turn();
-        if session.is_pending() {
-            session = poll();
-        }
-        let std::task::Poll::Ready(Ok(session)) = session else { panic!("the server accepts") };
-        (stream, session)
-    }
-
     /// What the client has to send now; the server does not have it yet.
     fn withhold(&mut self, burst: &mut Vec<Vec<u8>>) {
         let mut buffer = vec![0; 64 << 10];
@@ -154,7 +127,7 @@ fn streams_that_begin_and_end_in_one_burst_are_told_with_their_ends() {
     for_seeds(0..60, |seed| {
         let random = &mut Random::new(seed);
         let mut rig = Rig::new(Server::builder(), TransportConfig::default());
-        let (stream, session) = rig.session();
+        let (session, stream) = rig.session();
         let then = [Then::Nothing, Then::ClosesSession, Then::ClosesConnection][seed as usize % 3];
         let mut burst = Vec::new();
         let sent: BTreeMap<u64, Sent> = (0..=random.below(12))

@@ -4,7 +4,7 @@ use h3_core::{error::code, transport::ConnTransport};
 use quic_core::{Dir, StreamId, TransportConfig};
 
 use super::{Rig, once};
-use crate::{AcceptOptions, SendStream, SendStreamOptions, Server, WebTransport, driver::claims::KEPT};
+use crate::{SendStream, SendStreamOptions, Server, WebTransport, driver::claims::KEPT};
 
 /// A connection whose client may have several sessions.
 fn rig() -> Rig {
@@ -17,17 +17,6 @@ fn rig() -> Rig {
 }
 
 impl Rig {
-    /// A session of the client's, as the application at the server has it.
-    fn session(&mut self) -> (WebTransport, StreamId) {
-        let stream = self.connect(&[]).expect("the server permits it");
-        self.turn();
-        let request = self.take().expect("it has arrived");
-        let session =
-            once(request.accept(AcceptOptions::new())).expect("at once").expect("its client is there");
-        self.turn();
-        (session, stream)
-    }
-
     /// The client ends a session; the server hears it with its next turn.
     fn end_session(&mut self, stream: StreamId) {
         let mut transport = ConnTransport::new(&mut self.client, self.now);

@@ -32,7 +32,7 @@ use quic_core::{
 
 use super::connection::Conn;
 use crate::{
-    Request, runtime,
+    AcceptOptions, Request, WebTransport, runtime,
     server::{ServerBuilder, ServerShared},
     waiters::Place,
 };
@@ -239,6 +239,17 @@ impl Rig {
         }
         let mut transport = ConnTransport::new(&mut self.client, self.now);
         self.h3.send_request(&head, false, &mut transport)
+    }
+
+    /// A session of the client's, as the application at the server has it.
+    pub(super) fn session(&mut self) -> (WebTransport, StreamId) {
+        let stream = self.connect(&[]).expect("the server permits it");
+        self.turn();
+        let request = self.take().expect("it has arrived");
+        let session =
+            once(request.accept(AcceptOptions::new())).expect("at once").expect("its client is there");
+        self.turn();
+        (session, stream)
     }
 
     /// A request that the application takes.
