@@ -160,16 +160,35 @@ violations! {
 pub enum H3Error {
     /// The peer broke a rule of HTTP/3.
     #[error("the peer broke a rule of HTTP/3: {0}")]
-    Violation(#[from] H3Violation),
+    Violation(H3Violation),
     /// A field section that cannot be decompressed.
     #[error("a field section could not be decoded: {0}")]
     Decompression(DecodeError),
     /// An error on the peer's QPACK encoder stream.
     #[error("the peer's QPACK encoder stream: {0}")]
-    EncoderStream(#[from] EncoderStreamError),
+    EncoderStream(EncoderStreamError),
     /// An error on the peer's QPACK decoder stream.
     #[error("the peer's QPACK decoder stream: {0}")]
-    DecoderStream(#[from] DecoderStreamError),
+    DecoderStream(DecoderStreamError),
+}
+
+// The text of each is in that of the whole: as a source it would be told twice.
+impl From<H3Violation> for H3Error {
+    fn from(violation: H3Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+impl From<EncoderStreamError> for H3Error {
+    fn from(error: EncoderStreamError) -> Self {
+        Self::EncoderStream(error)
+    }
+}
+
+impl From<DecoderStreamError> for H3Error {
+    fn from(error: DecoderStreamError) -> Self {
+        Self::DecoderStream(error)
+    }
 }
 
 impl H3Error {

@@ -210,4 +210,6 @@ pub const NOT_CALLED: &[&str] = &[
     "Identity::from_pem_files",
     "Identity::from_der",
     "CertificateDetails::from_der",
+    // What options and builders do by themselves.
+    "check_origin",
 ];

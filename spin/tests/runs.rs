@@ -46,6 +46,7 @@ const FILES: &[&str] = &[
     "runtime/mod",
     "stats",
     "error",
+    "origin",
     "tls/identity",
     "tls/renewal",
     "tls/certificate",

@@ -22,10 +22,11 @@ use wt_session::ConnectRequest;
 
 use crate::{
     driver::{ClientJob, Connect, Inbox, SessionJob, Shard, ShardCommand},
-    error::{ConnectOptionsError, ErrorCause, WebTransportError},
+    error::{ConnectOptionsError, ConnectStage, ErrorCause, WebTransportError},
     limits::LEAST_DATAGRAM_FRAME,
     mailbox::{Answer, Place, SessionBox, SessionQueue, ShardBox, Waited, Waiters, lock, wait},
     options::{Target, Trust, WebTransportOptions, check_headers, protocol_offer},
+    origin::check_origin,
     pool::{self, Maker, PoolKey, Pooled},
     runtime::{self, MissingDriver, Presence, RuntimeHandle},
     session::{Asked, WebTransport},
@@ -167,8 +168,7 @@ impl Connector {
         let target = Target::parse(url)?;
         check_headers(&options.headers)?;
         let runtime = runtime::current().ok_or(ConnectOptionsError::NoRuntime)?;
-        let (tls, verdict) = tls::client_config(&options.trust, options.key_log_file, &runtime)
-            .map_err(ConnectOptionsError::Tls)?;
+        let (tls, verdict) = tls::client_config(&options.trust, options.key_log_file, &runtime)?;
         let job = job(&target);
         Ok(Self {
             runtime,
@@ -275,9 +275,9 @@ impl Connector {
         let won = attempts.race.finish().is_some();
         let result = outcome.unwrap_or_else(|| {
             let stage = match (won, lock(&attempts.inboxes).is_empty()) {
-                (true, _) => "the connection stands, the server does not answer the request",
-                (false, false) => "the server does not answer",
-                (false, true) => "the name is not resolved",
+                (true, _) => ConnectStage::Answer,
+                (false, false) => ConnectStage::Handshake { port: self.target.port },
+                (false, true) => ConnectStage::Name,
             };
             Err(ErrorCause::Timeout { after: self.timeout, stage })
         });
@@ -318,6 +318,7 @@ fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTransport, ConnectOptionsError> {
     let origin = match &options.origin {
         Some(origin) => {
+            check_origin(origin)?;
             let value =
                 origin.parse().map_err(|_| ConnectOptionsError::ForbiddenHeader("origin".to_owned()))?;
             Some(value)
@@ -498,7 +499,7 @@ impl Connector {
 
     /// The output of `work`, which waits for a shared connection.
     async fn within<T>(&self, deadline: Timestamp, work: impl Future<Output = T>) -> Result<T, ErrorCause> {
-        let stage = "a shared connection does not answer the request";
+        let stage = ConnectStage::SharedAnswer;
         let late = ErrorCause::Timeout { after: self.timeout, stage };
         first_of(work, runtime::sleep_until(&self.runtime, deadline)).await.ok_or(late)
     }

@@ -307,11 +307,14 @@ impl DatagramsWritable {
     /// Queues a datagram without waiting.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`DatagramError::Full`]. Before the session is ready every size is too large.
+    /// As [`send`](Self::send), [`DatagramError::Full`], and [`DatagramError::NotReady`] before the session is ready.
     #[allow(clippy::needless_pass_by_value, reason = "the payload is given away, as with send")]
     pub fn try_send(&self, data: Bytes) -> Result<(), DatagramError> {
         if self.shared.is_over() {
             return Err(WebTransportError::session(ErrorCause::SessionClosed).into());
+        }
+        if self.max_datagram_size() == 0 {
+            return Err(DatagramError::NotReady);
         }
         self.check(&data)?;
         match self.shared.poll_send_datagram(None, &data, self.rank) {

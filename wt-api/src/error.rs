@@ -12,6 +12,8 @@ use std::{
 
 use quic_core::error::ConnectionError;
 
+pub use crate::origin::InvalidOrigin;
+
 /// Which part of the API failed (W3C `WebTransportErrorSource`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WebTransportErrorSource {
@@ -22,7 +24,7 @@ pub enum WebTransportErrorSource {
 }
 
 /// An error of a session or a stream (W3C `WebTransportError`). Cheap to clone; the native cause is behind
-/// [`std::error::Error::source`] and [`WebTransportError::cause`].
+/// [`WebTransportError::cause`]. The text says all of it: `source()` is what the cause has below itself, which no text repeats.
 ///
 /// ```
 /// use wt_api::{ErrorCause, WebTransportError};
@@ -81,7 +83,7 @@ impl fmt::Display for WebTransportError {
 
 impl std::error::Error for WebTransportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.cause)
+        std::error::Error::source(&*self.cause)
     }
 }
 
@@ -115,7 +117,8 @@ pub enum ErrorCause {
     },
     /// The host answered that nothing listens on the UDP port.
     #[error(
-        "{remote} refused: nothing listens on this UDP port; check that the server runs, and that the port is its UDP port"
+        "{remote} refused: nothing listens on this UDP port{}; check that the server runs, and that the port is its UDP port",
+        meant(.remote.port())
     )]
     ConnectionRefused {
         /// The address that was tried.
@@ -134,14 +137,12 @@ pub enum ErrorCause {
     #[error("the UDP socket cannot be used: {0}")]
     Socket(Arc<io::Error>),
     /// The session was not there in time.
-    #[error(
-        "no session within {after:?}: {stage}; a firewall that drops UDP, a wrong address or port, or a peer that does not answer are the usual reasons"
-    )]
+    #[error("no session within {after:?}: {stage}; {}", .stage.remedy())]
     Timeout {
         /// The connect timeout.
         after: Duration,
         /// What was waited for.
-        stage: &'static str,
+        stage: ConnectStage,
     },
     /// The peer speaks QUIC but not HTTP/3.
     #[error("{remote} does not speak HTTP/3 (ALPN \"h3\"): the address may be of another QUIC service")]
@@ -179,7 +180,7 @@ pub enum ErrorCause {
     },
     /// The QUIC connection ended.
     #[error("the connection ended: {0}")]
-    Connection(#[from] ConnectionError),
+    Connection(ConnectionError),
     /// Code of the application panicked where this library called it while it served the connection: a certificate verifier,
     /// a resolver, a key log or another part of its rustls configuration, a congestion controller, a waker. The connection
     /// ended, no other one did. With the panic's message, if that is a text.
@@ -189,7 +190,7 @@ pub enum ErrorCause {
     CallbackPanicked(Arc<str>),
     /// The peer broke a rule of HTTP/3.
     #[error("the connection ended: {0}")]
-    Http3(#[from] h3_core::H3Error),
+    Http3(h3_core::H3Error),
     /// The session ended without a close by the peer.
     #[error("the session ended abruptly: {0}")]
     SessionFailed(Arc<str>),
@@ -239,6 +240,67 @@ pub enum ErrorCause {
     /// An HTTP exchange failed.
     #[error("the HTTP exchange failed: {0}")]
     Http(Arc<str>),
+}
+
+// The text of either is in its cause's: as a source it would be told twice.
+impl From<ConnectionError> for ErrorCause {
+    fn from(error: ConnectionError) -> Self {
+        Self::Connection(error)
+    }
+}
+
+impl From<h3_core::H3Error> for ErrorCause {
+    fn from(error: h3_core::H3Error) -> Self {
+        Self::Http3(error)
+    }
+}
+
+/// What [`ErrorCause::Timeout`] waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectStage {
+    /// The addresses of the host's name.
+    Name,
+    /// Any answer to the handshake.
+    Handshake {
+        /// The UDP port that was tried.
+        port: u16,
+    },
+    /// The answer to the session's request, on a connection that stands.
+    Answer,
+    /// The same on a connection that other sessions share.
+    SharedAnswer,
+}
+
+impl fmt::Display for ConnectStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name => f.write_str("the name is not resolved"),
+            Self::Handshake { port } => write!(f, "nothing answers on UDP port {port}{}", meant(*port)),
+            Self::Answer => f.write_str("the connection stands, and the server does not answer the request"),
+            Self::SharedAnswer => f.write_str("a shared connection does not answer the request"),
+        }
+    }
+}
+
+impl ConnectStage {
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Name => "check this host's network and its resolver's configuration",
+            Self::Handshake { .. } => {
+                "a firewall that drops UDP, a wrong address or port, or a server that does not run are the usual reasons"
+            }
+            // Whoever looks at firewalls now looks in the wrong place.
+            Self::Answer | Self::SharedAnswer => {
+                "the network and the port are right: the server's application is slow to accept the session, or does not take requests"
+            }
+        }
+    }
+}
+
+/// Said of the port that nobody has to write.
+fn meant(port: u16) -> &'static str {
+    if port == 443 { " (443 is meant where a URL names no port)" } else { "" }
 }
 
 fn unreachable_remedy(error: &io::Error) -> &'static str {
@@ -316,6 +378,11 @@ pub enum CertificateError {
         "the issuer of the server's certificate is not trusted; give its CA with trusted_certificates, or the certificate's hash with server_certificate_hashes"
     )]
     UnknownIssuer,
+    /// The certificate is one that issues others, which no server may show (RFC 5280 §4.2.1.9).
+    #[error(
+        "the server shows the certificate of a CA (CA:TRUE, as `openssl req -x509` makes by default); show one that this CA issued, make it with -addext basicConstraints=critical,CA:FALSE, or accept it by its hash with server_certificate_hashes"
+    )]
+    IsAuthority,
     /// Another reason, in the TLS library's words.
     #[error("the server's certificate is not acceptable: {0}")]
     Other(Arc<str>),
@@ -356,6 +423,17 @@ pub enum ConnectOptionsError {
         protocol: String,
         /// What is wrong with it.
         problem: &'static str,
+    },
+    /// An origin that is none.
+    #[error(transparent)]
+    InvalidOrigin(#[from] InvalidOrigin),
+    /// One of the [`trusted_certificates`](crate::WebTransportOptions::trusted_certificates) that is no CA's certificate in DER.
+    #[error("certificate {position} of those to trust cannot be used: {problem}")]
+    TrustedCertificate {
+        /// Which one, from 1.
+        position: usize,
+        /// What is wrong with it, and what to give instead.
+        problem: String,
     },
     /// A certificate by hash on a connection that others may share (W3C `NotSupportedError`).
     #[error(
@@ -427,6 +505,9 @@ pub enum ServerError {
     /// The identity cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// One of the [`allowed_origins`](crate::ServerBuilder::allowed_origins) is none.
+    #[error(transparent)]
+    InvalidOrigin(#[from] InvalidOrigin),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}")]
     Bind {
@@ -492,6 +573,12 @@ pub enum IdentityError {
         "the private key is encrypted; decrypt it first, for example with openssl pkey -in KEY -out DECRYPTED"
     )]
     EncryptedKey,
+    /// PEM where DER is wanted.
+    #[error("the {what} is PEM, and DER is wanted; read PEM with Identity::from_pem or from_pem_files")]
+    PemForDer {
+        /// "certificate chain" or "private key".
+        what: &'static str,
+    },
     /// Bytes that are neither.
     #[error("the input is malformed: {0}")]
     Malformed(String),
@@ -562,7 +649,11 @@ pub enum DatagramError {
         /// The datagram's size, in bytes.
         needed: usize,
     },
-    /// The session is not connected yet ([`try_send`](crate::DatagramsWritable::try_send) alone), or gone.
+    /// The session is not ready yet ([`try_send`](crate::DatagramsWritable::try_send) alone), so that nobody knows how much
+    /// a datagram holds.
+    #[error("the session is not ready yet; await ready() first, or use send(..).await, which does")]
+    NotReady,
+    /// The session is gone.
     #[error(transparent)]
     Session(#[from] WebTransportError),
 }

@@ -31,6 +31,7 @@ mod limits;
 mod lines;
 mod mailbox;
 mod options;
+mod origin;
 mod pool;
 mod runtime;
 mod server;
@@ -63,10 +64,11 @@ pub use datagrams::{
     Datagrams, DatagramsReadable, DatagramsWritable, DatagramsWritableOptions, MaxDatagramSize,
 };
 pub use error::{
-    CertificateError, ConnectOptionsError, DatagramError, ErrorCause, ExportError, IdentityError,
-    ServerError, ServerKeysError, WebTransportError, WebTransportErrorSource,
+    CertificateError, ConnectOptionsError, ConnectStage, DatagramError, ErrorCause, ExportError,
+    IdentityError, InvalidOrigin, ServerError, ServerKeysError, WebTransportError, WebTransportErrorSource,
 };
 pub use options::{CertificateHash, CongestionControl, DangerousOptions, InvalidHash, WebTransportOptions};
+pub use origin::check_origin;
 pub use quic_core::{AddressLimits, TransportConfig};
 pub use runtime::wait_idle;
 pub use server::{

@@ -181,7 +181,8 @@ impl WebTransportOptions {
         self
     }
 
-    /// Trusts these CA certificates (DER) and no others.
+    /// Trusts these CA certificates (DER) and no others, or self-signed ones of servers. PEM, and a certificate that can issue
+    /// none, are errors of [`WebTransport::new`](crate::WebTransport::new).
     pub fn trusted_certificates(mut self, certificates: impl IntoIterator<Item = Vec<u8>>) -> Self {
         self.trust = Trust::Authorities(certificates.into_iter().collect());
         self
@@ -207,7 +208,8 @@ impl WebTransportOptions {
         self
     }
 
-    /// Sends an `origin` field. Browsers always do; natively there is none unless set here.
+    /// Sends an `origin` field. Browsers always do; natively there is none unless set here. What is no origin as browsers
+    /// write it ([`check_origin`](crate::check_origin)) is an error of [`WebTransport::new`](crate::WebTransport::new).
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
@@ -379,11 +381,15 @@ impl Target {
     /// Checks a URL as the W3C constructor does.
     pub(crate) fn parse(text: &str) -> Result<Self, ConnectOptionsError> {
         let invalid = |message: String| ConnectOptionsError::InvalidUrl { url: text.to_owned(), message };
-        let url = url::Url::parse(text).map_err(|error| match error {
-            url::ParseError::EmptyHost => ConnectOptionsError::NoHost,
-            error => invalid(error.to_string()),
+        let url = url::Url::parse(text).map_err(|error| match (error, meant(text)) {
+            (_, Some(meant)) => invalid(meant),
+            (url::ParseError::EmptyHost, None) => ConnectOptionsError::NoHost,
+            (error, None) => invalid(error.to_string()),
         })?;
         if url.scheme() != "https" {
+            if let Some(meant) = meant(text) {
+                return Err(invalid(meant));
+            }
             return Err(ConnectOptionsError::NotHttps { scheme: url.scheme().to_owned() });
         }
         if url.fragment().is_some() {
@@ -407,6 +413,28 @@ impl Target {
         let path = path.parse().map_err(|_| invalid("the path is not valid".to_owned()))?;
         Ok(Self { host, port: url.port().unwrap_or(443), authority, path })
     }
+}
+
+/// What somebody probably meant who wrote this, which is no URL of a session.
+fn meant(text: &str) -> Option<String> {
+    let Some(rest) = text.strip_prefix("https://") else {
+        // `localhost:4433/x` is a URL with the scheme `localhost`, to a parser.
+        let is_port = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+        let has_scheme = text.contains("://") || text.split_once(':').is_some_and(|(_, rest)| !is_port(rest));
+        let is_host =
+            text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && !text.contains(' ');
+        let bracketed = text.starts_with('[');
+        return (is_host && (!has_scheme || bracketed))
+            .then(|| format!("it has no scheme; write https://{text}"));
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let is_v6 = |text: &str| text.parse::<std::net::Ipv6Addr>().is_ok();
+    let bracketed = match authority.rsplit_once(':') {
+        Some((host, port)) if is_v6(host) && port.parse::<u16>().is_ok() => format!("[{host}]:{port}"),
+        _ if is_v6(authority) => format!("[{authority}]"),
+        _ => return None,
+    };
+    Some(format!("an IPv6 address stands in brackets; write https://{bracketed}{path}"))
 }
 
 /// Fields that the library sets itself or that HTTP/3 does not have (RFC 9114 §4.2).
@@ -469,6 +497,29 @@ mod tests {
         assert!(matches!(Target::parse("http://a/"), Err(ConnectOptionsError::NotHttps { .. })));
         assert_eq!(Target::parse("https://a/#"), Err(ConnectOptionsError::Fragment));
         assert_eq!(Target::parse("https:///"), Err(ConnectOptionsError::NoHost));
+    }
+
+    #[test]
+    fn what_was_probably_meant_is_told() {
+        for (text, told) in [
+            (
+                "localhost:4433/x",
+                "\"localhost:4433/x\" is not an absolute URL: it has no scheme; write https://localhost:4433/x",
+            ),
+            ("localhost/x", "it has no scheme; write https://localhost/x"),
+            ("127.0.0.1:4433", "it has no scheme; write https://127.0.0.1:4433"),
+            ("[::1]:4433/x", "it has no scheme; write https://[::1]:4433/x"),
+            ("https://::1:4433", "an IPv6 address stands in brackets; write https://[::1]:4433"),
+            ("https://::1/x", "write https://[::1]/x"),
+            ("https://2001:db8::1:443/?a", "write https://[2001:db8::1]:443/?a"),
+        ] {
+            let error = Target::parse(text).expect_err(text);
+            assert!(matches!(error, ConnectOptionsError::InvalidUrl { .. }), "{error:?}");
+            assert!(error.to_string().contains(told), "{error}");
+        }
+        for text in ["mailto:a@b", "ftp://a/", "http://a/"] {
+            assert!(matches!(Target::parse(text), Err(ConnectOptionsError::NotHttps { .. })), "{text}");
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(crate) struct Connect {
     /// Accept the certificate with this SHA-256 (64 hexadecimal digits); may be given several times
     #[arg(long, value_name = "HEX")]
     pub(crate) cert_hash: Vec<String>,
-    /// Trust this CA certificate (PEM) instead of the system's
+    /// Trust this CA certificate (PEM or DER) instead of the system's
     #[arg(long, value_name = "PEM", conflicts_with = "cert_hash")]
     pub(crate) ca: Option<PathBuf>,
     /// Send each line of standard input as a datagram, print datagrams that arrive
@@ -98,7 +98,7 @@ pub(crate) struct Doctor {
     /// be given several times
     #[arg(long, value_name = "HEX")]
     pub(crate) cert_hash: Vec<String>,
-    /// Trust this CA certificate (PEM) instead of the system's
+    /// Trust this CA certificate (PEM or DER) instead of the system's
     #[arg(long, value_name = "PEM", conflicts_with = "cert_hash")]
     pub(crate) ca: Option<PathBuf>,
     /// Send this origin, as a page of it would

@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use wt_api::{
-    CertificateHash, CloseInfo, ErrorCause, ReceiveStream, SendStream, SendStreamOptions, WebTransport,
-    WebTransportError, WebTransportOptions,
+    CertificateDetails, CertificateHash, CloseInfo, ErrorCause, ReceiveStream, SendStream, SendStreamOptions,
+    WebTransport, WebTransportError, WebTransportOptions,
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     exit::{Ended, Exit},
     output,
     platform::Signals,
-    serve,
+    serve, texts,
 };
 
 /// How long answers to the last datagrams are waited for.
@@ -22,10 +22,10 @@ const LAST_DATAGRAMS: Duration = Duration::from_secs(1);
 const CHUNK: usize = 64 * 1024;
 
 pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
-    let session =
-        WebTransport::new(&args.url, options(args)?).map_err(|error| Ended::new(Exit::Usage, error))?;
+    let session = WebTransport::new(&args.url, options(args)?)
+        .map_err(|error| Ended::new(Exit::Usage, texts::options(&error, args)))?;
     session.ready().await.map_err(|error| {
-        let told = format!("{error}\nweft: more about it: weft doctor {}", args.url);
+        let told = format!("{}\nweft: {}", texts::session(&error), texts::more_about(args));
         Ended::new(exit_of(&error), told)
     })?;
     if let Some((draft, why)) = session.negotiated_draft() {
@@ -52,13 +52,13 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
         Ok(stats) => eprint!("{}", output::table(&stats)),
         Err(error) => tracing::debug!(%error, "no statistics"),
     }
-    outcome.map_err(|error| Ended::new(Exit::Session, error))?;
+    outcome.map_err(|error| Ended::new(Exit::Session, texts::session(&error)))?;
     match closed {
         Ok(info) if info.close_code != 0 => {
             Err(Ended::new(Exit::Session, format!("closed with code {}: {}", info.close_code, info.reason)))
         }
         Ok(_) => Ok(Exit::Success),
-        Err(error) => Err(Ended::new(Exit::Session, error)),
+        Err(error) => Err(Ended::new(Exit::Session, texts::session(&error))),
     }
 }
 
@@ -87,8 +87,11 @@ pub(crate) fn trusting(
     Ok(options)
 }
 
-/// The certificates of a PEM file, in DER; at least one.
+/// The certificates of a PEM file, in DER; at least one. A file in DER is one certificate.
 fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, rustls_pki_types::pem::Error> {
+    if CertificateDetails::from_der(pem).is_some() {
+        return Ok(vec![pem.to_vec()]);
+    }
     let certificates: Result<Vec<Vec<u8>>, _> =
         CertificateDer::pem_slice_iter(pem).map(|certificate| Ok(certificate?.to_vec())).collect();
     certificates.and_then(|list| {

@@ -17,6 +17,7 @@ mod platform;
 mod reload;
 mod serve;
 mod state;
+mod texts;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use std::{
 
 use quic_core::TransportConfig;
 use serde_json::json;
-use wt_api::{CertificateHash, Identity, SelfSigned, Server, ServerKeys};
+use wt_api::{CertificateHash, Identity, SelfSigned, Server, ServerError, ServerKeys};
 
 use crate::{
     args::Serve,
@@ -147,7 +147,10 @@ pub(crate) fn start(
     } else {
         builder.allowed_origins(origins)
     };
-    builder.build().map_err(|error| usage(&error))
+    builder.build().map_err(|error| match error {
+        ServerError::InvalidOrigin(error) => usage(&format_args!("--origin: {error}")),
+        error => usage(&error),
+    })
 }
 
 /// Transport settings with this congestion controller.

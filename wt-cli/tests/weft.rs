@@ -129,9 +129,26 @@ fn each_failure_has_its_exit_status_and_its_words() {
         (&["connect", &echo, "--congestion", "fastest"], 2, "cubic"),
         (&["connect", &echo, "--ca", "/does/not/exist.pem"], 2, "/does/not/exist.pem"),
         (&["serve", "--listen", "nowhere"], 2, "nowhere"),
+        (
+            &["serve", "--listen", "127.0.0.1:0", "--origin", "https://a.example/"],
+            2,
+            "--origin: \"https://a.example/\" is no origin",
+        ),
+        (
+            &["doctor", "https://a.example/", "--origin", "a.example"],
+            2,
+            "--origin: \"a.example\" is no origin",
+        ),
+        (&["connect", "localhost:4433/x"], 2, "write https://localhost:4433/x"),
         (&["serve", "--cert", "only.pem"], 2, "--key"),
         (&["connect", "https://127.0.0.1:1/"], 3, "127.0.0.1:1"),
         (&["connect", &echo, "--cert-hash", &other_hash], 4, &hash),
+        (&["connect", &echo, "--cert-hash", &other_hash], 4, "none that --cert-hash gave"),
+        (
+            &["connect", &echo, "--cert-hash", &other_hash],
+            4,
+            &format!("weft doctor {echo} --cert-hash {other_hash}"),
+        ),
         (&["connect", &echo], 4, "certificate"),
         (&["connect", &wrong_path, "--cert-hash", &hash], 5, "404"),
     ] {

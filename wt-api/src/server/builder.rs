@@ -19,6 +19,7 @@ use crate::{
     lines::LineLimit,
     mailbox::ShardBox,
     options::CongestionControl,
+    origin::check_origin,
     runtime::{self, MissingDriver, RuntimeHandle},
     socket::{DatagramSocket, KERNEL_BUFFER, fit, must_be_only_v6},
     tls::{self, Identities, Identity, SelfSigned},
@@ -146,7 +147,8 @@ impl ServerBuilder {
     }
 
     /// Accepts requests of pages from these origins, such as `https://example.org`, compared as text. Without this,
-    /// pages are refused with 403; programs that send no `origin` never are.
+    /// pages are refused with 403; programs that send no `origin` never are. What is no origin as browsers write it
+    /// ([`check_origin`](crate::check_origin)) is an error of [`build`](Self::build).
     pub fn allowed_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
         self.origins = Origins::These(origins.into_iter().map(Into::into).collect());
         self
@@ -409,6 +411,14 @@ impl ServerBuilder {
         runtime.check().map_err(|MissingDriver(missing)| ServerError::RuntimeDriver { missing })?;
         if self.transport.max_datagram_frame_size < LEAST_DATAGRAM_FRAME {
             return Err(ServerError::NoDatagrams { size: self.transport.max_datagram_frame_size });
+        }
+        if let Origins::These(origins) = &self.origins {
+            // Sorted, so that of several errors the same one is told each time.
+            origins
+                .iter()
+                .collect::<std::collections::BTreeSet<_>>()
+                .into_iter()
+                .try_for_each(|origin| check_origin(origin))?;
         }
         let (tls, identities) = self.tls(&runtime)?;
         if self.addresses.is_empty() {

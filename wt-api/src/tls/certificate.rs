@@ -96,6 +96,31 @@ impl CertificateDetails {
     }
 }
 
+/// Whether this is the certificate of somebody who issues others, in DER; the error says what is wrong and what to give
+/// instead. Whoever issued his own may be trusted for that alone.
+pub(super) fn check_authority(der: &[u8]) -> Result<(), String> {
+    if pem::is_pem(der) {
+        return Err(
+            "it is PEM, and DER is wanted: decode it, for example with rustls_pki_types::CertificateDer::pem_slice_iter"
+                .to_owned(),
+        );
+    }
+    // What this parser does not know is for the TLS library to judge.
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Ok(()) };
+    if certificate.is_ca() || certificate.subject() == certificate.issuer() {
+        return Ok(());
+    }
+    let (subject, issuer) = (certificate.subject(), certificate.issuer());
+    Err(format!(
+        "it is that of a server or client ({subject}), which issues no others; give that of its issuer ({issuer})"
+    ))
+}
+
+/// Whether it is the certificate of a CA (RFC 5280 §4.2.1.9).
+pub(super) fn is_authority(der: &[u8]) -> bool {
+    X509Certificate::from_der(der).is_ok_and(|(_, certificate)| certificate.is_ca())
+}
+
 impl CertificateHash {
     /// The hash in base64 (RFC 4648 §4), as some tools write it.
     #[must_use]

@@ -26,7 +26,7 @@ impl WebTransportOptions {
         let intermediates: Vec<_> =
             intermediates.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
         let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let inner = verifier(&self.trust).map_err(other)?;
+        let inner = verifier(&self.trust).map_err(|error| other(error.to_string()))?;
         let verdict = Verdict::default();
         let judging = verify::Recording { inner, verdict: verdict.clone() };
         let judged = rustls::client::danger::ServerCertVerifier::verify_server_cert(

@@ -31,7 +31,7 @@ pub use renewal::SelfSigned;
 pub(crate) use renewal::renew;
 
 use crate::{
-    error::{CertificateError, ServerError},
+    error::{CertificateError, ConnectOptionsError, ServerError},
     options::Trust,
     runtime::RuntimeHandle,
 };
@@ -80,7 +80,7 @@ pub(crate) fn client_config(
     trust: &Trust,
     key_log_file: bool,
     runtime: &RuntimeHandle,
-) -> Result<(Arc<rustls::ClientConfig>, Verdict), String> {
+) -> Result<(Arc<rustls::ClientConfig>, Verdict), ConnectOptionsError> {
     let verdict = Verdict::default();
     if let Trust::Rustls(config) = trust {
         let mut config = rustls::ClientConfig::clone(config);
@@ -93,7 +93,7 @@ pub(crate) fn client_config(
     let recording = Arc::new(verify::Recording { inner, verdict: verdict.clone() });
     let mut config = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| error.to_string())?
+        .map_err(|error| ConnectOptionsError::Tls(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(recording)
         .with_no_client_auth();
@@ -105,20 +105,24 @@ pub(crate) fn client_config(
     Ok((Arc::new(config), verdict))
 }
 
-fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, String> {
+fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, ConnectOptionsError> {
+    let unusable = |error: String| ConnectOptionsError::Tls(error);
     Ok(match trust {
         Trust::Hashes(hashes) => Arc::new(verify::ByHash { hashes: hashes.clone(), provider: provider() }),
         Trust::Nothing => Arc::new(verify::Nothing { provider: provider() }),
         Trust::Authorities(certificates) => {
             let mut roots = rustls::RootCertStore::empty();
-            for certificate in certificates {
-                roots.add(certificate.clone().into()).map_err(|error| error.to_string())?;
+            for (index, certificate) in certificates.iter().enumerate() {
+                let refused =
+                    |problem| ConnectOptionsError::TrustedCertificate { position: index + 1, problem };
+                certificate::check_authority(certificate).map_err(refused)?;
+                roots.add(certificate.clone().into()).map_err(|error| refused(error.to_string()))?;
             }
             rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
                 .build()
-                .map_err(|error| error.to_string())?
+                .map_err(|error| unusable(error.to_string()))?
         }
-        Trust::System | Trust::Rustls(_) => system_verifier()?,
+        Trust::System | Trust::Rustls(_) => system_verifier().map_err(unusable)?,
     })
 }
 

@@ -14,6 +14,11 @@ fn text(pem: &[u8]) -> &[u8] {
     pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem)
 }
 
+/// Whether bytes are PEM, whatever of: DER never begins like it.
+pub(super) fn is_pem(bytes: &[u8]) -> bool {
+    text(bytes).trim_ascii_start().starts_with(b"-----BEGIN ")
+}
+
 fn sections(pem: &[u8], of: &'static str) -> Result<Vec<(SectionKind, Vec<u8>)>, IdentityError> {
     let sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text(pem)).collect::<Result<Vec<_>, _>>();
     sections.map_err(|error| IdentityError::Malformed(format!("{of} is not readable PEM: {error}")))

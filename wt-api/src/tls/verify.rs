@@ -10,7 +10,7 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
-use super::Verdict;
+use super::{Verdict, certificate::is_authority};
 use crate::{error::CertificateError, options::CertificateHash};
 
 /// The longest validity of a certificate that is accepted by hash, in seconds (W3C "custom certificate requirements").
@@ -37,7 +37,12 @@ impl ServerCertVerifier for Recording {
         if let Err(error) = &verified
             && self.verdict.get().is_none()
         {
-            self.verdict.set(translate(error, server_name));
+            let mut why = translate(error, server_name);
+            // The library that checks it has no name for this one.
+            if matches!(why, CertificateError::Other(_)) && is_authority(end_entity) {
+                why = CertificateError::IsAuthority;
+            }
+            self.verdict.set(why);
         }
         verified
     }

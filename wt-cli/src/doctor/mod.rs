@@ -14,7 +14,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
-use wt_api::WebTransportOptions;
+use wt_api::{ConnectOptionsError, WebTransport, WebTransportOptions, check_origin};
 use wt_session::{ConnectRequest, protocols};
 
 use crate::{
@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &Doctor, json: bool) -> Result<Exit, Ended> {
     let options = connect::trusting(options, &args.cert_hash, args.ca.as_deref())?;
     let (target, first) = match target::parse(&args.url) {
         Ok(parsed) => parsed,
-        Err(step) => return Ok(tell(&args.url, None, &[step], Exit::Usage, json)),
+        Err(step) => return Ok(tell(&args.url, None, &[meant(&args.url, step)], Exit::Usage, json)),
     };
     let limit = Duration::from_secs_f64(args.timeout);
     let found = resolve(&target, limit).await;
@@ -65,6 +65,16 @@ pub(crate) async fn run(args: &Doctor, json: bool) -> Result<Exit, Ended> {
     Ok(tell(&args.url, Some(best.address), &steps, exit(best, &wanted), json))
 }
 
+/// What is wrong with a URL as a client says it, where that knows what was meant.
+fn meant(url: &str, step: Step) -> Step {
+    match WebTransport::new(url, WebTransportOptions::new()) {
+        Err(ConnectOptionsError::InvalidUrl { message, .. }) => {
+            Step::failed(step.name.clone(), format!("{url:?} is no URL of a session"), message)
+        }
+        _ => step,
+    }
+}
+
 async fn resolve(target: &Target, limit: Duration) -> Result<Vec<SocketAddr>, String> {
     let looked_up = tokio::net::lookup_host((target.host.as_str(), target.port));
     let found = tokio::time::timeout(limit, looked_up)
@@ -82,6 +92,9 @@ async fn resolve(target: &Target, limit: Duration) -> Result<Vec<SocketAddr>, St
 
 fn request(target: &Target, args: &Doctor) -> Result<ConnectRequest, Ended> {
     let usage = |what: &str| Ended::new(Exit::Usage, format!("{what} has to be of printable ASCII"));
+    if let Some(origin) = &args.origin {
+        check_origin(origin).map_err(|error| Ended::new(Exit::Usage, format!("--origin: {error}")))?;
+    }
     let origin = args.origin.as_deref().map(HeaderValue::from_str).transpose();
     let mut headers = HeaderMap::new();
     if !args.protocol.is_empty() {

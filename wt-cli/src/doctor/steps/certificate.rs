@@ -9,6 +9,7 @@ use crate::{
     calendar::{span, utc},
     cert::rules,
     output::Verdict,
+    texts,
 };
 
 /// The steps about a chain; none if no certificate came.
@@ -117,7 +118,7 @@ fn trust(chain: &[Vec<u8>], details: &CertificateDetails, wanted: &Wanted) -> St
         _ => "get one from a public authority, give its CA with --ca, or make one to accept by hash: weft cert make"
             .to_owned(),
     };
-    Step::failed(NAME, error.to_string(), remedy)
+    Step::failed(NAME, texts::certificate(&error), remedy)
 }
 
 #[cfg(test)]
