@@ -49,20 +49,8 @@ impl Conn {
         }
     }
 
-    /// The last ones of sessions that are gone take no streams: their IDs are given again.
-    fn take_back(&mut self) {
-        while let Some(last) = self.claimed.back_mut()
-            && !(last.send.is_some() && self.lives.get(last.key).is_some_and(Live::is_open))
-            && self.boxes.take_back(last.id)
-        {
-            fail(last, &gone(last));
-            self.claimed.pop_back();
-        }
-    }
-
     /// Opens what was claimed, at most `left` streams, which are counted off.
     pub(super) fn open_claimed(&mut self, now: Timestamp, left: &mut usize) {
-        self.take_back();
         let held_up = self.claimed.front().is_some_and(|claimed| claimed.late);
         while *left > 0 && !self.claimed.is_empty() && self.open_first(now) {
             *left -= 1;

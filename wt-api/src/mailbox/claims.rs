@@ -54,19 +54,6 @@ impl Claims {
         *shown = Some((shown.map_or(next, |(next, _)| next), end));
     }
 
-    /// Takes the last ID back that was given of its kind: nobody has it any more. False: a later one was given meanwhile.
-    pub(super) fn take_back(&mut self, id: StreamId) -> bool {
-        match &mut self.shown[id.dir() as usize] {
-            // What is shown next begins with the first stream that was not opened.
-            None => true,
-            Some((next, _)) if next.index() == id.index() + 1 => {
-                *next = id;
-                true
-            }
-            Some(_) => false,
-        }
-    }
-
     /// Nothing may be claimed any more.
     pub(super) fn withdraw(&mut self) {
         self.shown = [None; 2];
@@ -87,9 +74,6 @@ mod tests {
         claims.show(id(3), 5);
         assert_eq!([(); 3].map(|()| claims.next(Dir::Uni)), [Some(id(3)), Some(id(4)), None]);
         assert_eq!(claims.next(Dir::Bidi), None, "another kind");
-        assert!(!claims.take_back(id(3)), "a later one was given");
-        assert!(claims.take_back(id(4)));
-        assert_eq!([(); 2].map(|()| claims.next(Dir::Uni)), [Some(id(4)), None]);
         // The driver has opened none of them yet.
         claims.show(id(3), 6);
         assert_eq!([(); 2].map(|()| claims.next(Dir::Uni)), [Some(id(5)), None]);

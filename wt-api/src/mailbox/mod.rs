@@ -203,12 +203,6 @@ impl ConnectionBox {
         lock(&self.news).claims.show(next, end);
     }
 
-    /// The driver's side: a stream that was claimed last of its kind, and not opened, is none. False: a later one was claimed
-    /// meanwhile.
-    pub(crate) fn take_back(&self, id: StreamId) -> bool {
-        lock(&self.news).claims.take_back(id)
-    }
-
     /// The driver's side: nothing may be claimed any more, until credit is shown again. What was claimed is taken.
     pub(crate) fn withdraw_credit(&self, claimed: &mut Vec<Claimed>) {
         let mut news = lock(&self.news);
