@@ -70,7 +70,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     });
     all.step("lints of the other provider (aws-lc-rs)", aws_lc);
     for (name, target) in SYSTEMS {
-        all.step(name, || systems::check(target, &self::target().join("systems"), cargo));
+        all.step(name, || systems::check(target, cargo));
     }
     all.step("unit, property, vector, simulation and documentation tests", || {
         run(&mut cargo(&["test", "--locked", "--workspace"]))
