@@ -98,17 +98,24 @@ impl Outgoing {
             match written {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
-                Err(error) => {
-                    self.close();
-                    return Err(error);
-                }
+                Err(error) => return Err(self.fail(error)),
             }
         }
         if self.stage == Stage::Ended {
+            transport.finish(id).map_err(|error| self.fail(error))?;
             self.close();
-            transport.finish(id)?;
         }
         Ok(())
+    }
+
+    /// Nothing more can be sent. A stop that shows up in a write is told by its own event, which closes, and counts what was
+    /// made useless.
+    fn fail(&mut self, error: WriteError) -> WriteError {
+        self.queue = VecDeque::new();
+        if !matches!(error, WriteError::Stopped(_)) {
+            self.close();
+        }
+        error
     }
 
     pub(super) fn close(&mut self) {

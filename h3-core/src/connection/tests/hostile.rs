@@ -459,7 +459,7 @@ fn h26_datagrams_for_streams_that_are_not_there() {
     }
 }
 
-/// The three ways of H28; each makes `count` requests useless.
+/// The three ways of H28, and the second one where an answer meets the stop before it is told; each makes `count` requests useless.
 fn rapid_resets(way: u8, count: u64, per_second: u64) -> Rig {
     let (mut rig, _) = rig(Side::Server);
     rig.end().grants = [1 << 40, 100];
@@ -485,7 +485,22 @@ fn rapid_resets(way: u8, count: u64, per_second: u64) -> Rig {
                 rig.peer().finish(id).unwrap();
                 rig.peer().stop_sending(id, code::H3_REQUEST_CANCELLED).unwrap();
             }
-            _ => rig.peer().push(id, &malformed),
+            2 => rig.peer().push(id, &malformed),
+            _ => {
+                rig.peer().push(id, &get);
+                rig.peer().finish(id).unwrap();
+                rig.peer().stop_sending(id, code::H3_REQUEST_CANCELLED).unwrap();
+                rig.pair.deliver(usize::MAX);
+                let events = &mut rig.end().events;
+                let stop = |event: &quic_core::Event| matches!(event, quic_core::Event::StreamStopped(..));
+                let stop = events.iter().position(stop).and_then(|at| events.remove(at)).expect("a stop");
+                rig.run();
+                let (end, _) = rig.pair.ends(Side::Server);
+                rig.connection
+                    .send_response(id, &ResponseHead::new(http::StatusCode::OK), false, end)
+                    .unwrap_err();
+                rig.end().events.push_back(stop);
+            }
         }
         rig.run();
         if rig.connection.failure().is_some() {
@@ -518,6 +533,11 @@ fn h28_rapid_reset() {
 #[test]
 fn h28_rapid_stop_sending() {
     at_the_limit_and_above(1, 100_000);
+}
+
+#[test]
+fn h28_rapid_stop_sending_that_an_answer_meets() {
+    at_the_limit_and_above(3, 10_000);
 }
 
 #[test]
