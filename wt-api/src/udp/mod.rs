@@ -1,10 +1,11 @@
 //! UDP as the tools of this workspace share it with the driver: a socket that does without what the system refuses, and
 //! trains of datagrams of which nothing is lost when a send is refused. Not part of the API: it may change at any time.
 //!
-//! Lowest first: [`refusal`] names what the system answers, [`trains`] decides what to do about it, [`socket`] asks the
+//! Lowest first: [`refusal`] names what the system answers, [`reports`] what the network does, [`trains`] decides what to do about it, [`socket`] asks the
 //! system.
 
 mod refusal;
+mod reports;
 mod socket;
 #[cfg(all(test, target_os = "linux"))]
 mod tests_socket;

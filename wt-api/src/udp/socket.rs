@@ -11,7 +11,10 @@ use std::{
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::{Interest, Ready};
 
-use super::TrainSocket;
+use super::{
+    TrainSocket,
+    reports::{answered, report_errors, reported_error},
+};
 
 /// How a socket is made. What it sends is never cut up on the way where the system can forbid that
 /// ([`UdpSocket::may_fragment`]): QUIC asks for it (RFC 9000 §14), and path MTU discovery rests on it.
@@ -159,38 +162,6 @@ impl UdpSocket {
     }
 }
 
-/// What a receive call reports, by the same name on every system: that nothing listens on a port (ICMP port unreachable)
-/// is a refused connection on Unix and one that was reset on Windows. A UDP socket has no other that could be reset.
-fn answered(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset => io::Error::new(io::ErrorKind::ConnectionRefused, error),
-        _ => error,
-    }
-}
-
-/// Asks the system to keep what the network reports of datagrams that were sent.
-#[cfg(unix)]
-fn report_errors(state: &UdpSocketState, socket: &socket2::Socket) {
-    // A system that keeps no such errors has fewer of them to tell, and a connection ends by its timers.
-    let _ = state.enable_transport_errors(socket.into());
-}
-
-/// Windows keeps no such errors apart: it tells them as the result of the next call that receives, unasked.
-#[cfg(not(unix))]
-fn report_errors(_: &UdpSocketState, _: &socket2::Socket) {}
-
-/// The next error of those that the system has kept.
-#[cfg(unix)]
-fn reported_error(state: &UdpSocketState, socket: &tokio::net::UdpSocket) -> Option<io::Error> {
-    let error = state.recv_transport_error(socket.into()).ok()??;
-    Some(io::Error::from_raw_os_error(error.raw_errno))
-}
-
-#[cfg(not(unix))]
-fn reported_error(_: &UdpSocketState, _: &tokio::net::UdpSocket) -> Option<io::Error> {
-    None
-}
-
 impl TrainSocket for UdpSocket {
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let Some(state) = &self.state else {
@@ -208,21 +179,5 @@ impl TrainSocket for UdpSocket {
 
     fn try_send_plain(&self, destination: SocketAddr, contents: &[u8]) -> io::Result<()> {
         self.io.try_send_to(contents, destination).map(drop)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_without_a_listener_refuses_on_every_system() {
-        for (told, kind) in [
-            (io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused),
-            (io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionRefused),
-            (io::ErrorKind::WouldBlock, io::ErrorKind::WouldBlock),
-        ] {
-            assert_eq!(answered(told.into()).kind(), kind);
-        }
     }
 }
