@@ -193,6 +193,8 @@ fn look_at(spin: &Spin, request: &Request) {
         "Request::dialect",
         "Request::dialect_reason",
         "Request::remote_address",
+        "Request::local_address",
+        "Request::query",
         "Request::client_certificates",
     ];
     names.into_iter().for_each(|name| spin.book.count(name));
@@ -200,6 +202,8 @@ fn look_at(spin: &Spin, request: &Request) {
         || request.dialect().is_empty()
         || request.dialect_reason().is_empty()
         || request.remote_address().port() == 0
+        || request.local_address().is_none()
+        || request.query().is_some()
         || !request.client_certificates().is_empty()
         || request.origin() != Some("https://origin.example")
         || request.headers().len() > 20

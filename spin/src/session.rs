@@ -156,6 +156,16 @@ fn look(actor: &Actor, session: &WebTransport) {
         actor.check(Err("a session at the server has a draft and no response, or the other way".to_owned()));
     }
     let _ = session.request_headers().len();
+    actor.did("WebTransport::authority");
+    actor.did("WebTransport::path");
+    actor.did("WebTransport::query");
+    actor.did("WebTransport::remote_address");
+    actor.did("WebTransport::local_address");
+    let _ = (session.query(), session.local_address());
+    let lies_somewhere = !session.authority().is_empty() && session.path().starts_with('/');
+    if !lies_somewhere || told != session.remote_address().is_some() && actor.end.role == Role::Server {
+        actor.check(Err("a session without a place, or at the server without a peer".to_owned()));
+    }
 }
 
 async fn takes_bidi(end: Arc<End>, session: WebTransport) {
