@@ -167,6 +167,7 @@ pub const CALLS: &[&str] = &[
     "WebTransport::set_anticipated_concurrent_incoming_bidirectional_streams",
     "WebTransport::set_anticipated_concurrent_incoming_unidirectional_streams",
     "WebTransportError::cause",
+    "WebTransportError::close_info",
     "WebTransportError::error_source",
     "WebTransportError::stream_error_code",
     "WebTransportOptions::allow_pooling",
@@ -232,6 +233,8 @@ pub const NOT_CALLED: &[&str] = &[
     "BidirectionalStream::split_mut",
     "BidirectionalStream::id",
     "CloseInfo::new",
+    // For adapters that make errors of their own.
+    "WebTransportError::new",
     "ServerBuilder::idle_timeout",
     "ServerBuilder::keep_alive",
     "WebTransportOptions::idle_timeout",

@@ -46,6 +46,7 @@ const FILES: &[&str] = &[
     "runtime/mod",
     "stats",
     "error",
+    "close",
     "origin",
     "tls/identity",
     "tls/renewal",

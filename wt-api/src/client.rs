@@ -370,7 +370,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
         if let Some(Err(cause)) = outcome {
             session.set_end(Err(WebTransportError::session(cause)));
         } else if session.established().is_none() {
-            session.set_end(Err(WebTransportError::session(ErrorCause::SessionClosed)));
+            session.set_end(Err(session.gone()));
         }
     }));
     let (in_force, pooled) = (options.congestion_control.in_force(), options.allow_pooling);

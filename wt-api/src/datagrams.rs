@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use crate::{
-    error::{DatagramError, ErrorCause, WebTransportError},
+    error::{DatagramError, WebTransportError},
     mailbox::{Rank, SessionBox, SessionQueue, Waiter, wait},
     session::Guard,
     streams::SendGroup,
@@ -310,9 +310,7 @@ impl DatagramsWritable {
     /// As [`send`](Self::send), [`DatagramError::Full`], and [`DatagramError::NotReady`] before the session is ready.
     #[allow(clippy::needless_pass_by_value, reason = "the payload is given away, as with send")]
     pub fn try_send(&self, data: Bytes) -> Result<(), DatagramError> {
-        if self.shared.is_over() {
-            return Err(WebTransportError::session(ErrorCause::SessionClosed).into());
-        }
+        self.shared.check_open()?;
         if self.max_datagram_size() == 0 {
             return Err(DatagramError::NotReady);
         }

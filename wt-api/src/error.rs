@@ -12,6 +12,7 @@ use std::{
 
 use quic_core::error::ConnectionError;
 
+use crate::close::{CloseInfo, ClosedBy};
 pub use crate::origin::InvalidOrigin;
 
 /// Which part of the API failed (W3C `WebTransportErrorSource`).
@@ -41,9 +42,30 @@ pub struct WebTransportError {
 }
 
 impl WebTransportError {
+    /// An error for adapters that have to make one, such as an implementation of this API over another transport, or the double
+    /// of a session in a test.
+    ///
+    /// ```
+    /// use wt_api::{ErrorCause, WebTransportError, WebTransportErrorSource};
+    /// let error = WebTransportError::new(WebTransportErrorSource::Stream, ErrorCause::StreamReset(Some(7)));
+    /// assert_eq!(error.stream_error_code(), Some(7));
+    /// ```
+    #[must_use]
+    pub fn new(source: WebTransportErrorSource, cause: ErrorCause) -> Self {
+        match source {
+            WebTransportErrorSource::Session => Self::session(cause),
+            WebTransportErrorSource::Stream => Self::stream(cause),
+        }
+    }
+
     /// An error of the whole session.
     pub(crate) fn session(cause: ErrorCause) -> Self {
         Self { source: WebTransportErrorSource::Session, stream_error_code: None, cause: Arc::new(cause) }
+    }
+
+    /// A close, by this side or the peer.
+    pub(crate) fn closed(by: ClosedBy, info: CloseInfo) -> Self {
+        Self::session(ErrorCause::SessionClosed { by, info })
     }
 
     /// An error of one stream.
@@ -66,6 +88,29 @@ impl WebTransportError {
     #[must_use]
     pub fn stream_error_code(&self) -> Option<u32> {
         self.stream_error_code
+    }
+
+    /// The code and the reason of the session's close, if that is what ended the call: by whichever side, see
+    /// [`ErrorCause::SessionClosed`].
+    ///
+    /// ```
+    /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
+    /// loop {
+    ///     match session.receive_datagram().await {
+    ///         Ok(datagram) => println!("{} bytes", datagram.len()),
+    ///         // The session has ended as it should.
+    ///         Err(error) if error.close_info().is_some() => return Ok(()),
+    ///         Err(error) => return Err(error),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn close_info(&self) -> Option<&CloseInfo> {
+        match &*self.cause {
+            ErrorCause::SessionClosed { info, .. } => Some(info),
+            _ => None,
+        }
     }
 
     /// The native cause.
@@ -194,9 +239,15 @@ pub enum ErrorCause {
     /// The session ended without a close by the peer.
     #[error("the session ended abruptly: {0}")]
     SessionFailed(Arc<str>),
-    /// The session is closed, by whichever side.
-    #[error("the session is closed; await closed() for its code and reason, and connect again for a new one")]
-    SessionClosed,
+    /// The session is closed, as [`closed`](crate::WebTransport::closed) tells it too: whatever an application waits for when
+    /// that happens ends with this cause.
+    #[error("{by} closed the session ({info}); connect again for a new one")]
+    SessionClosed {
+        /// Who closed it.
+        by: ClosedBy,
+        /// The code and the reason.
+        info: CloseInfo,
+    },
     /// The runtime that the session was made on has shut down, or the task that served its connection ended by a panic.
     #[error(
         "the runtime that the session was made on is gone; keep the runtime for as long as its sessions, and make new ones on a runtime that runs"

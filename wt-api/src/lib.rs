@@ -23,6 +23,7 @@ mod guide {}
 
 mod buffers;
 mod client;
+mod close;
 mod datagrams;
 mod driver;
 pub mod error;
@@ -60,6 +61,7 @@ pub mod protocol {
     pub use wt_session::Dialect;
 }
 
+pub use close::{CloseInfo, CloseOutcome, ClosedBy};
 pub use datagrams::{
     Datagrams, DatagramsReadable, DatagramsWritable, DatagramsWritableOptions, MaxDatagramSize,
 };
@@ -74,7 +76,7 @@ pub use runtime::wait_idle;
 pub use server::{
     AcceptOptions, Body, HttpRequest, HttpResponse, Request, Server, ServerBuilder, ServerKeys,
 };
-pub use session::{CloseInfo, CloseOutcome, Reliability, WebTransport};
+pub use session::{Reliability, WebTransport};
 pub use stats::{DatagramStats, ReceiveStreamStats, SendStreamStats, WebTransportStats};
 pub use streams::{
     BidirectionalStream, Halves, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, ReceiveStream,

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 
 use crate::{
     client,
+    close::{CloseInfo, CloseOutcome},
     datagrams::Datagrams,
-    error::{ConnectOptionsError, DatagramError, ErrorCause, ExportError, WebTransportError},
+    error::{ConnectOptionsError, DatagramError, ExportError, WebTransportError},
     mailbox::{Command, NewStream, Rank, SessionBox, SessionQueue, wait},
     options::{CongestionControl, WebTransportOptions},
     stats::WebTransportStats,
@@ -25,34 +26,6 @@ use crate::{
 
 /// The most keying material at once, in bytes.
 const MAX_EXPORT: usize = 4096;
-
-/// How a session ended, as the side that closed it says (W3C `WebTransportCloseInfo`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CloseInfo {
-    /// The application's code. Default 0.
-    pub close_code: u32,
-    /// The application's reason; what exceeds 1024 bytes of UTF-8 is cut off at a character boundary, and not told the peer.
-    pub reason: String,
-}
-
-impl CloseInfo {
-    /// This code and this reason.
-    pub fn new(close_code: u32, reason: impl Into<String>) -> Self {
-        Self { close_code, reason: reason.into() }
-    }
-}
-
-/// What the peer made of a close of this side: see [`WebTransport::close_outcome`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CloseOutcome {
-    /// The peer has ended its side, too: it has the code and the reason (WebTransport over HTTP/3 §6).
-    Acknowledged,
-    /// It said nothing for three probe timeouts, at least 2 s. It may have heard all the same.
-    Unanswered,
-    /// The connection was over before it said anything: the network lost it, or the peer closed it.
-    ConnectionLost,
-}
 
 /// Whether datagrams can be had (W3C `WebTransportReliabilityMode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -203,10 +176,11 @@ impl WebTransport {
         match asked.answer().await {
             Some(result) => result,
             // The session ended before the driver looked.
-            None => match self.closed().await {
-                Ok(_) => Err(WebTransportError::session(ErrorCause::SessionClosed)),
-                Err(error) => Err(error),
-            },
+            None => {
+                // How it ended does not matter here: the box tells that as an error.
+                drop(self.closed().await);
+                Err(self.shared.gone())
+            }
         }
     }
 
@@ -234,8 +208,7 @@ impl WebTransport {
         options: SendStreamOptions,
     ) -> Result<SendStream, WebTransportError> {
         let mut stream = self.open(Dir::Uni, options).await?;
-        let gone = || WebTransportError::session(ErrorCause::SessionClosed);
-        let send = stream.send.take().ok_or_else(gone)?;
+        let send = stream.send.take().ok_or_else(|| self.shared.gone())?;
         Ok(SendStream::new(send, Arc::clone(&self.guard)))
     }
 
@@ -288,7 +261,7 @@ impl WebTransport {
         let next = wait(&*self.shared, SessionQueue::Incoming(dir), |shared, cx, place| {
             shared.poll_incoming(dir, cx, place)
         });
-        next.await.unwrap_or_else(|| Err(WebTransportError::session(ErrorCause::SessionClosed)))
+        next.await.unwrap_or_else(|| Err(self.shared.gone()))
     }
 
     /// The next datagram, empty ones included; from the queue of [`datagrams`](Self::datagrams). Cancel safe: a datagram is
@@ -374,9 +347,8 @@ impl WebTransport {
             Some(stats) => stats,
             // The session has ended.
             None => {
-                let end = self.closed().await;
-                let gone = || WebTransportError::session(ErrorCause::SessionClosed);
-                self.shared.last_stats().ok_or_else(|| end.err().unwrap_or_else(gone))?
+                drop(self.closed().await);
+                self.shared.last_stats().ok_or_else(|| self.shared.gone())?
             }
         };
         Ok(WebTransportStats::new(&stats, self.shared.datagram_counts(), self.pooled))
@@ -416,8 +388,7 @@ impl WebTransport {
         let (reply, answer) = oneshot::channel();
         let (label, context) = (label.to_vec(), context.to_vec());
         self.shared.command(Command::Export { label, context, length: out.len(), reply })?;
-        let gone = |_| WebTransportError::session(ErrorCause::SessionClosed);
-        let material = answer.await.map_err(gone)?;
+        let material = answer.await.map_err(|_| self.shared.gone())?;
         out.copy_from_slice(&material);
         Ok(())
     }

@@ -161,9 +161,9 @@ async fn close_carries_code_and_reason_in_both_directions() {
         assert_eq!(within(other.closed()).await.unwrap(), info);
         assert_eq!(within(one.closed()).await.unwrap(), info);
         let error = within(one.create_bidirectional_stream(open())).await.unwrap_err();
-        assert!(matches!(error.cause(), ErrorCause::SessionClosed));
+        assert!(matches!(error.cause(), ErrorCause::SessionClosed { .. }));
         let error = within(other.create_unidirectional_stream(open())).await.unwrap_err();
-        assert!(matches!(error.cause(), ErrorCause::SessionClosed));
+        assert!(matches!(error.cause(), ErrorCause::SessionClosed { .. }));
         assert!(within(other.incoming_bidirectional_streams().next()).await.is_none());
         assert!(within(one.datagrams().readable.recv()).await.is_err());
         assert!(one.datagrams().writable.try_send(Bytes::new()).is_err());

@@ -4,9 +4,9 @@ use std::{error::Error, fmt::Display, io, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use wt_api::{
-    CertificateError, ConnectOptionsError, ConnectStage, DatagramError, ErrorCause, ExportError, Identity,
-    IdentityError, Server, ServerError, ServerKeys, WebTransport, WebTransportError, WebTransportOptions,
-    check_origin, error::InvalidOrigin, http3::HttpError, testing::Network,
+    CertificateError, CloseInfo, ClosedBy, ConnectOptionsError, ConnectStage, DatagramError, ErrorCause,
+    ExportError, Identity, IdentityError, Server, ServerError, ServerKeys, WebTransport, WebTransportError,
+    WebTransportOptions, check_origin, error::InvalidOrigin, http3::HttpError, testing::Network,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -74,7 +74,7 @@ fn causes() -> Vec<ErrorCause> {
         ErrorCause::CallbackPanicked("words".into()),
         ErrorCause::Http3(h3_core::H3Violation::SettingsTwice.into()),
         ErrorCause::SessionFailed("words".into()),
-        ErrorCause::SessionClosed,
+        ErrorCause::SessionClosed { by: ClosedBy::Peer, info: CloseInfo::new(7, "words") },
         ErrorCause::RuntimeGone,
         ErrorCause::RuntimeDriver { missing: "time" },
         ErrorCause::StreamReset(Some(1)),

@@ -145,7 +145,7 @@ async fn end(one: &WebTransport, other: &WebTransport, code: u32) {
     assert_eq!(other.closed().await.unwrap(), info);
     assert_eq!(one.closed().await.unwrap(), info);
     let error = other.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap_err();
-    assert!(matches!(error.cause(), ErrorCause::SessionClosed), "{error}");
+    assert!(matches!(error.cause(), ErrorCause::SessionClosed { .. }), "{error}");
     assert!(other.get_stats().await.unwrap().bytes_received > Some(0), "the last ones stay");
 }
 

@@ -121,14 +121,14 @@ fn what_waits_when_the_session_closes_is_told_at_once() {
             assert!(closed.get_stats().await.unwrap().bytes_received > Some(0));
             for creating in creating {
                 let error = creating.await.unwrap_err();
-                assert!(matches!(error.cause(), ErrorCause::SessionClosed), "{error}");
+                assert!(matches!(error.cause(), ErrorCause::SessionClosed { .. }), "{error}");
                 assert_eq!(error.error_source(), WebTransportErrorSource::Session);
             }
             if client_closes {
                 assert!(network.now() - begin < Duration::from_millis(1), "before the network has a say");
             }
             assert!(incoming.await, "a clean end");
-            assert!(matches!(datagram.await.unwrap_err().cause(), ErrorCause::SessionClosed));
+            assert!(matches!(datagram.await.unwrap_err().cause(), ErrorCause::SessionClosed { .. }));
             assert!(network.now() - begin < Duration::from_millis(10), "a few round trips at most");
             let info = CloseInfo { close_code: 5, reason: "first".to_owned() };
             assert_eq!((one.closed().await.unwrap(), accepted.closed().await.unwrap()), (info.clone(), info));

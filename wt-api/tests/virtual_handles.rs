@@ -72,7 +72,7 @@ fn a_select_loop_loses_nothing_and_hears_how_the_session_ended() {
             closer.close(CloseInfo::new(7, "done"));
             let (counts, error) = taken.await;
             assert_eq!(counts, [50; 3]);
-            assert!(matches!(error.cause(), ErrorCause::SessionClosed), "{error}");
+            assert!(matches!(error.cause(), ErrorCause::SessionClosed { .. }), "{error}");
             // Whoever asks later hears the same, in whatever way.
             for _ in 0..2 {
                 let ends = [

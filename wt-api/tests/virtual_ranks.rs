@@ -266,7 +266,10 @@ fn groups_of_another_session_are_refused() {
         let options = DatagramsWritableOptions::new().send_group(&foreign);
         assert!(refused(&one.client.datagrams().create_writable(&options).unwrap_err()));
         one.client.close(Default::default());
-        assert!(matches!(one.client.create_send_group().unwrap_err().cause(), ErrorCause::SessionClosed));
+        assert!(matches!(
+            one.client.create_send_group().unwrap_err().cause(),
+            ErrorCause::SessionClosed { .. }
+        ));
     });
 }
 

@@ -16,7 +16,7 @@ use super::{
     streams::DriverStream,
 };
 use crate::{
-    error::{ErrorCause, WebTransportError},
+    error::WebTransportError,
     mailbox::{Claimed, RecvEnd, SendEnd, StreamCounts, Work},
 };
 
@@ -83,7 +83,7 @@ impl Conn {
             },
         };
         let Some(stream) = opened else {
-            fail(claimed, &gone(claimed));
+            fail(claimed, &claimed.session.gone());
             let passed = self.sessions.pass_over(id.dir(), &mut transport).is_some();
             if passed {
                 self.claimed.pop_front();
@@ -210,12 +210,6 @@ impl Conn {
         });
         finished
     }
-}
-
-/// Why there is no such stream.
-fn gone(claimed: &Claimed) -> WebTransportError {
-    let error = claimed.session.check_open().err();
-    error.unwrap_or_else(|| WebTransportError::session(ErrorCause::SessionClosed))
 }
 
 /// There will be no such stream.

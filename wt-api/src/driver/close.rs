@@ -15,12 +15,17 @@ use super::{
     live::{Live, Phase},
 };
 use crate::{
+    close::{CloseInfo, CloseOutcome, ClosedBy},
     error::{ErrorCause, WebTransportError},
-    session::{CloseInfo, CloseOutcome},
 };
 
 /// The longest that a close waits for a peer that goes on acknowledging.
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
+/// What this side's close is to those who wait at the session.
+fn closed_here(info: &CloseInfo) -> ErrorCause {
+    ErrorCause::SessionClosed { by: ClosedBy::ThisSide, info: info.clone() }
+}
 
 impl Conn {
     /// The application closes.
@@ -38,9 +43,9 @@ impl Conn {
                 let mut transport = ConnTransport::new(&mut self.quic, now);
                 self.sessions.cancel_connect(request, &mut self.h3, &mut transport);
             }
-            return self.fail_session(key, ErrorCause::SessionClosed, now);
+            return self.fail_session(key, closed_here(&info), now);
         }
-        live.shared.refuse_opens(&WebTransportError::session(ErrorCause::SessionClosed));
+        live.shared.refuse_opens(&WebTransportError::session(closed_here(&info)));
         live.phase = Phase::Holding(info);
         (live.progressed, live.hold_until) = (now, now + LONGEST_HOLD);
         self.hold(key, now);
@@ -103,9 +108,10 @@ impl Conn {
         live.alarm = Some(now + last_word(&self.quic));
         let Some(id) = live.id else { return };
         let mut transport = ConnTransport::new(&mut self.quic, now);
+        let error = WebTransportError::session(closed_here(&info));
         let wire = wt_session::CloseInfo { code: info.close_code, reason: info.reason };
         self.sessions.close(id, wire, &mut self.h3, &mut transport);
-        self.end_streams(Some(key), &WebTransportError::session(ErrorCause::SessionClosed));
+        self.end_streams(Some(key), &error);
         let Some(live) = self.lives.get_mut(key) else { return };
         // The last counts. The end is told when the peer has answered, or will not.
         live.shared.set_stats(self.quic.stats(), std::mem::take(&mut live.groups));
@@ -132,7 +138,7 @@ impl Conn {
             Ok(info) => {
                 self.drain_streams(Some(key), now);
                 let info = CloseInfo { close_code: info.code, reason: info.reason };
-                (Ok(info), WebTransportError::session(ErrorCause::SessionClosed))
+                (Ok(info.clone()), WebTransportError::closed(ClosedBy::Peer, info))
             }
             Err(error) => {
                 let cause = match (&self.failure, error) {

@@ -13,10 +13,10 @@ use super::{
     live::{Live, Phase},
 };
 use crate::{
+    close::{CloseInfo, ClosedBy},
     error::{ErrorCause, WebTransportError},
     limits::HTTP3_STREAMS,
     mailbox::{Command, Open, Rank, Work},
-    session::CloseInfo,
 };
 
 /// Commands of a session that are looked at before others have their turn, and streams of a kind that are opened for it.
@@ -135,7 +135,7 @@ impl Conn {
     /// The application does not want a session that was offered.
     fn server_lets_go(&mut self, key: u32) {
         if let Some(live) = self.lives.remove(key) {
-            self.end_session(live, Err(WebTransportError::session(ErrorCause::SessionClosed)));
+            self.end_session(live, Err(WebTransportError::closed(ClosedBy::ThisSide, CloseInfo::default())));
         }
     }
 
@@ -198,7 +198,8 @@ impl Conn {
                 drop(open.reply.send(Ok(new)));
             }
             Ok(None) => return Some(open),
-            Err(_) => drop(open.reply.send(Err(WebTransportError::session(ErrorCause::SessionClosed)))),
+            // The session has ended, which its box is about to hear, and then tells how.
+            Err(_) => drop(open.reply),
         }
         None
     }

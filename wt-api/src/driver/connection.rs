@@ -484,10 +484,10 @@ impl Conn {
             Role::Client { verdict, .. } => verdict.get(),
             Role::Server(_) => None,
         };
+        if let (ConnectionError::Tls { .. }, Some(verdict)) = (error, verdict) {
+            return ErrorCause::Certificate(verdict);
+        }
         match error {
-            ConnectionError::Tls { .. } if verdict.is_some() => {
-                verdict.map_or(ErrorCause::SessionClosed, ErrorCause::Certificate)
-            }
             ConnectionError::Tls { alert: NO_APPLICATION_PROTOCOL, .. } => ErrorCause::NoHttp3 { remote },
             ConnectionError::Tls { alert, message } => {
                 ErrorCause::Tls { alert: *alert, message: Arc::clone(message) }

@@ -13,9 +13,9 @@ use quic_core::{Priority, StreamId, StreamIdHasher, base::Timestamp};
 use wt_session::{RequestId, SessionId};
 
 use crate::{
+    close::{CloseInfo, CloseOutcome},
     error::WebTransportError,
     mailbox::{Command, Held, OutgoingDatagram, SessionBox, StreamCounts},
-    session::{CloseInfo, CloseOutcome},
 };
 
 /// A session and what waits on it.

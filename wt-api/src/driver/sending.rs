@@ -150,7 +150,9 @@ impl Conn {
             let key = *session;
             if let Err(error) = self.sessions.finish(id, &mut transport) {
                 let open = is_open(&self.lives, &self.sessions, key);
-                self.end_send(id, SendEnd::Failed(error_of(error, Half::Send, open)));
+                if let Some(error) = error_of(error, Half::Send, open) {
+                    self.end_send(id, SendEnd::Failed(error));
+                }
             }
         }
     }
@@ -177,7 +179,7 @@ impl Conn {
                 sending.commit = None;
                 if let Err(error) = self.sessions.commit(id, &mut transport) {
                     let open = is_open(&self.lives, &self.sessions, key);
-                    result = Written::Failed(error_of(error, Half::Send, open));
+                    result = error_of(error, Half::Send, open).map_or(Written::Blocked, Written::Failed);
                     break;
                 }
             }
@@ -205,7 +207,7 @@ impl Conn {
                 Ok(_) => {}
                 Err(error) => {
                     let open = is_open(&self.lives, &self.sessions, key);
-                    result = Written::Failed(error_of(error, Half::Send, open));
+                    result = error_of(error, Half::Send, open).map_or(Written::Blocked, Written::Failed);
                     break;
                 }
             }

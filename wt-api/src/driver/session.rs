@@ -12,10 +12,10 @@ use super::{
     live::{Live, cost_of, cost_of_request},
 };
 use crate::{
+    close::CloseInfo,
     error::{ErrorCause, WebTransportError},
     mailbox::{Established, SessionBox},
     server::{Offer, Origin},
-    session::CloseInfo,
 };
 
 /// The server has not looked at a request, which may be made again (RFC 9114 §8.1).

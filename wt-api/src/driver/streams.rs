@@ -33,18 +33,19 @@ pub(super) enum Half {
     Recv,
 }
 
-/// What an error of a stream means. A peer that ends a stream with `WT_SESSION_GONE` while the `session` is open here has
-/// ended that stream and no more: the session's end, if it comes, is told by the session.
-pub(super) fn error_of(error: StreamError, half: Half, session_is_open: bool) -> WebTransportError {
-    match error {
-        StreamError::SessionGone if session_is_open => WebTransportError::stream(match half {
-            Half::Send => ErrorCause::StreamStopped(None),
-            Half::Recv => ErrorCause::StreamReset(None),
-        }),
-        StreamError::Reset(code) => WebTransportError::stream(ErrorCause::StreamReset(code)),
-        StreamError::Stopped(code) => WebTransportError::stream(ErrorCause::StreamStopped(code)),
-        _ => WebTransportError::session(ErrorCause::SessionClosed),
-    }
+/// What an error of a stream means; `None`: its session has ended, and the session's end, which is about to be heard of, tells
+/// its streams how. A peer that ends a stream with `WT_SESSION_GONE` while the session is open here has ended that stream
+/// and no more.
+pub(super) fn error_of(error: StreamError, half: Half, session_is_open: bool) -> Option<WebTransportError> {
+    let cause = match (error, half) {
+        (StreamError::Reset(code), _) => ErrorCause::StreamReset(code),
+        (StreamError::Stopped(code), _) => ErrorCause::StreamStopped(code),
+        _ if !session_is_open => return None,
+        (StreamError::SessionGone, Half::Send) => ErrorCause::StreamStopped(None),
+        (StreamError::SessionGone, Half::Recv) => ErrorCause::StreamReset(None),
+        _ => ErrorCause::StreamFinished,
+    };
+    Some(WebTransportError::stream(cause))
 }
 
 /// Whether a session is open, as far as the layer below knows.
@@ -138,7 +139,8 @@ impl Conn {
                 Err(error) => {
                     let key = self.streams.get(&id).map(|stream| stream.session);
                     let open = key.is_some_and(|key| is_open(&self.lives, &self.sessions, key));
-                    end = Some(RecvEnd::Failed(error_of(error, Half::Recv, open)));
+                    end = error_of(error, Half::Recv, open).map(RecvEnd::Failed);
+                    break;
                 }
             }
             if end.is_some() {
@@ -216,11 +218,14 @@ mod tests {
     fn a_stream_that_ends_for_a_session_that_is_open_ends_no_session() {
         let told = |half, open| error_of(StreamError::SessionGone, half, open);
         for (half, open) in [(Half::Send, false), (Half::Recv, false)] {
-            assert!(matches!(told(half, open).cause(), ErrorCause::SessionClosed));
+            assert!(told(half, open).is_none());
         }
-        assert!(matches!(told(Half::Send, true).cause(), ErrorCause::StreamStopped(None)));
-        assert!(matches!(told(Half::Recv, true).cause(), ErrorCause::StreamReset(None)));
-        let finished = error_of(StreamError::Reset(Some(7)), Half::Recv, true);
-        assert_eq!(finished.stream_error_code(), Some(7));
+        let cause = |half| told(half, true).map(|error| error.cause().clone());
+        assert!(matches!(cause(Half::Send), Some(ErrorCause::StreamStopped(None))));
+        assert!(matches!(cause(Half::Recv), Some(ErrorCause::StreamReset(None))));
+        for open in [false, true] {
+            let reset = error_of(StreamError::Reset(Some(7)), Half::Recv, open);
+            assert_eq!(reset.and_then(|error| error.stream_error_code()), Some(7));
+        }
     }
 }

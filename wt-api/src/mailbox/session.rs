@@ -23,9 +23,9 @@ use super::{
     lock, wake_all,
 };
 use crate::{
+    close::{CloseInfo, CloseOutcome, ClosedBy},
     error::{ErrorCause, WebTransportError},
     runtime::RuntimeHandle,
-    session::{CloseInfo, CloseOutcome},
 };
 pub(crate) use opens::Open;
 use opens::{Opens, Permit};
@@ -171,8 +171,8 @@ pub(crate) struct SessionBox {
 struct State {
     established: Option<Established>,
     draining: bool,
-    /// The application closed: nothing new is begun.
-    closing: bool,
+    /// The application closed, with these words: nothing new is begun.
+    closing: Option<CloseInfo>,
     /// A connection that was to be shared cannot take the session: another one is wanted.
     handed_back: bool,
     /// The connection that was asked is silent.
@@ -210,10 +210,15 @@ impl State {
     fn check(&self) -> Result<(), WebTransportError> {
         match &self.end {
             Some(Err(error)) => Err(error.clone()),
-            Some(Ok(_)) => Err(closed()),
-            None if self.closing => Err(closed()),
-            None => Ok(()),
+            Some(Ok(info)) => Err(self.closed(info)),
+            None => self.closing.as_ref().map_or(Ok(()), |info| Err(self.closed(info))),
         }
+    }
+
+    /// The error of a close with these words. Who has said them: a peer's close has no outcome.
+    fn closed(&self, info: &CloseInfo) -> WebTransportError {
+        let here = self.end.is_none() || self.outcome.is_some();
+        WebTransportError::closed(if here { ClosedBy::ThisSide } else { ClosedBy::Peer }, info.clone())
     }
 
     fn waiters(&mut self, queue: SessionQueue) -> &mut Waiters {
@@ -255,10 +260,6 @@ fn push(mut state: MutexGuard<'_, State>, command: Command) {
     wake(mark);
 }
 
-fn closed() -> WebTransportError {
-    WebTransportError::session(ErrorCause::SessionClosed)
-}
-
 impl SessionBox {
     pub(crate) fn new(runtime: RuntimeHandle) -> Arc<Self> {
         Arc::new(Self {
@@ -285,7 +286,7 @@ impl SessionBox {
         match (&state.established, &state.end) {
             (Some(_), _) => Poll::Ready(Ok(())),
             (None, Some(Err(error))) => Poll::Ready(Err(error.clone())),
-            (None, Some(Ok(_))) => Poll::Ready(Err(closed())),
+            (None, Some(Ok(info))) => Poll::Ready(Err(state.closed(info))),
             (None, None) => {
                 state.state_waiters.add(place, cx);
                 Poll::Pending
@@ -296,7 +297,7 @@ impl SessionBox {
     /// Ready when the application gave the session up before it was there.
     pub(crate) fn poll_abandoned(&self, cx: &Context<'_>, place: &mut Place) -> Poll<()> {
         let mut state = lock(&self.state);
-        if state.established.is_none() && (state.closing || state.end.is_some()) {
+        if state.established.is_none() && (state.closing.is_some() || state.end.is_some()) {
             return Poll::Ready(());
         }
         state.state_waiters.add(place, cx);
@@ -343,6 +344,12 @@ impl SessionBox {
     /// An error unless something can be begun.
     pub(crate) fn check_open(&self) -> Result<(), WebTransportError> {
         lock(&self.state).check()
+    }
+
+    /// Why somebody who waited for the driver has no answer: the session's end, or that of the driver.
+    pub(crate) fn gone(&self) -> WebTransportError {
+        let ended = self.check_open().err();
+        ended.unwrap_or_else(|| WebTransportError::session(ErrorCause::RuntimeGone))
     }
 
     /// Gives the driver a command; an error if the session is over, or about to be.
@@ -399,7 +406,7 @@ impl SessionBox {
         if state.check().is_err() {
             return;
         }
-        state.closing = true;
+        state.closing = Some(info.clone());
         state.commands.push_back(Command::Close(info));
         let waiters = self.all_waiters(&mut state);
         let mark = state.mark();
@@ -421,7 +428,7 @@ impl SessionBox {
         match &state.end {
             Some(Ok(_)) => return Poll::Ready(None),
             Some(Err(error)) => return Poll::Ready(Some(Err(error.clone()))),
-            None if state.closing => return Poll::Ready(None),
+            None if state.closing.is_some() => return Poll::Ready(None),
             None => {}
         }
         state.incoming_waiters[dir as usize].add(place, cx);
@@ -548,8 +555,7 @@ impl SessionBox {
         wake(mark);
         // Outside the lock: whoever waits for a reply is woken.
         drop(dropped);
-        let error = lock(&self.state).check().err().unwrap_or_else(closed);
-        self.refuse_opens(&error);
+        self.refuse_opens(&self.gone());
     }
 
     pub(crate) fn is_over(&self) -> bool {

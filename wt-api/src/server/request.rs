@@ -7,6 +7,7 @@ use quic_core::Dir;
 
 use super::Offer;
 use crate::{
+    close::{CloseInfo, ClosedBy},
     error::{ErrorCause, WebTransportError},
     mailbox::{Addresses, Command, Established, SessionBox},
     options::CongestionControl,
@@ -183,8 +184,9 @@ impl Request {
             let status = options.status.as_u16();
             return Err(WebTransportError::session(ErrorCause::NotAccepting { status }));
         }
-        let gone = || WebTransportError::session(ErrorCause::SessionClosed);
-        let shared = self.shared.take().ok_or_else(gone)?;
+        let Some(shared) = self.shared.take() else {
+            return Err(WebTransportError::closed(ClosedBy::ThisSide, CloseInfo::default()));
+        };
         for dir in [Dir::Bidi, Dir::Uni] {
             if let Some(streams) = options.anticipated[dir as usize] {
                 shared.set_anticipated(dir, Some(streams));

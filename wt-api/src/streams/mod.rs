@@ -18,11 +18,7 @@ pub use incoming::{IncomingBidirectionalStreams, IncomingUnidirectionalStreams};
 pub use recv::ReceiveStream;
 pub use send::SendStream;
 
-use crate::{
-    error::{ErrorCause, WebTransportError},
-    mailbox::NewStream,
-    session::Guard,
-};
+use crate::{error::WebTransportError, mailbox::NewStream, session::Guard};
 
 /// Options of new streams (W3C `WebTransportSendStreamOptions`).
 #[derive(Clone, Debug)]
@@ -106,7 +102,7 @@ impl BidirectionalStream {
                     writable: SendStream::new(send, Arc::clone(guard)),
                 },
             }),
-            _ => Err(WebTransportError::session(ErrorCause::SessionClosed)),
+            _ => Err(guard.0.gone()),
         }
     }
 

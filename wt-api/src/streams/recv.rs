@@ -57,7 +57,7 @@ impl ReceiveStream {
     }
 
     pub(crate) fn of(mut stream: NewStream, guard: &Arc<Guard>) -> Result<Self, WebTransportError> {
-        let gone = || WebTransportError::session(ErrorCause::SessionClosed);
+        let gone = || guard.0.gone();
         stream.recv.take().map(|recv| Self::new(recv, Some(Arc::clone(guard)))).ok_or_else(gone)
     }
 

@@ -101,7 +101,7 @@ impl SessionBox {
     ) -> Poll<Option<usize>> {
         let mut state = lock(&self.state);
         let now = self.max_datagram_size();
-        if state.end.is_some() || state.closing {
+        if state.end.is_some() || state.closing.is_some() {
             return Poll::Ready(None);
         }
         if now != known {
