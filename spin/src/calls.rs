@@ -225,6 +225,7 @@ pub const NOT_CALLED: &[&str] = &[
     "WebTransport::accept_unidirectional_stream",
     "WebTransport::receive_datagram",
     "WebTransport::send_datagram",
+    "WebTransport::try_send_datagram",
     "DatagramsReadable::poll_recv",
     "IncomingBidirectionalStreams::poll_accept",
     "IncomingUnidirectionalStreams::poll_accept",

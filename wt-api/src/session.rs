@@ -282,6 +282,14 @@ impl WebTransport {
         self.datagrams().writable.send(data).await
     }
 
+    /// The same without waiting: [`DatagramsWritable::try_send`](crate::DatagramsWritable::try_send).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_send_datagram(&self, data: Bytes) -> Result<(), DatagramError> {
+        self.datagrams().writable.try_send(data)
+    }
+
     /// Makes a send group (W3C `createSendGroup`): its streams and datagrams rank by `send_order` among themselves, and
     /// groups share what the session may send equally.
     ///

@@ -4,6 +4,7 @@
 //! each step is a command, and its exit status is the verdict.
 #![forbid(unsafe_code)]
 
+mod api;
 mod dependencies;
 mod documents;
 mod options;
@@ -21,9 +22,10 @@ cargo xtask <command>
 
   test [--no-browser] [--no-e2e] [--keep-going] [--only WORDS]
         Everything: format, what the product depends on, documents against the code, the code of README and guide as
-        their readers compile it, lints, here and as Windows, macOS and 32 bits see the code, unit, property, vector, simulation and documentation tests, optimised sweeps over
-        thousands of simulated networks, replay of the fuzz corpora, and the end-to-end tests with wtransport,
-        web-transport-quinn, aioquic, headless Chromium and headless Firefox.
+        their readers compile it, the public API against its listing, lints, here and as Windows, macOS and 32 bits see
+        the code, unit, property, vector, simulation and documentation tests, optimised sweeps over thousands of simulated
+        networks, replay of the fuzz corpora, and the end-to-end tests with wtransport, web-transport-quinn, aioquic,
+        headless Chromium and headless Firefox.
         Installs what those need where it can; says in one line what is missing. With CI=true a missing tool fails.
         --no-browser   neither Chromium nor Firefox
         --no-e2e       neither browsers nor aioquic nor other libraries
@@ -40,6 +42,8 @@ cargo xtask <command>
   soak --seeds N
         Runs N transfers over simulated networks that were not run before, and adds a line to docs/security.md.
 
+  api   Writes docs/api.txt anew, the listing of wt-api's public API, which a change of that API has to update.
+
   help  this text
 
 Environment: CI=true makes missing tools failures; WEFT_CHROMIUM, WEFT_CHROMEDRIVER, WEFT_FIREFOX and WEFT_PYTHON name
@@ -47,7 +51,7 @@ programs to use instead of those found (WEFT_PYTHON: a Python that has aioquic).
 ";
 
 fn main() -> ExitCode {
-    if let Some(ended) = systems::stand_in() {
+    if let Some(ended) = systems::stand_in().or_else(api::stand_in) {
         return ended;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
             Err(unknown) => usage(&format!("test does not know {unknown}")),
         },
         Some((command, rest)) if command == "fuzz" => steps::fuzz(rest),
+        Some((command, [])) if command == "api" => steps::api(),
         Some((command, rest)) if command == "soak" => steps::soak(rest),
         Some((command, _)) if matches!(command.as_str(), "help" | "--help" | "-h") => {
             print!("{HELP}");

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    dependencies, documents,
+    api, dependencies, documents,
     options::{TestOptions, is_ci},
     outside, systems, tools,
     verdict::{Outcome, Run, run},
@@ -50,6 +50,16 @@ fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// Where the packages of documents are.
+fn outside_folder() -> PathBuf {
+    target().join("outside")
+}
+
+/// `cargo xtask api`.
+pub(crate) fn api() -> ExitCode {
+    api::write(&root(), &outside_folder(), cargo)
+}
+
 /// `cargo xtask test`.
 pub(crate) fn test(options: &TestOptions) -> ExitCode {
     let mut all = Run::new(options.keep_going, options.only.clone());
@@ -66,8 +76,9 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
         run(&mut cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
     all.step("code of README and guide, outside the workspace", || {
-        outside::check(&root(), &target().join("outside"), cargo)
+        outside::check(&root(), &outside_folder(), cargo)
     });
+    all.step("public API against its listing", || api::check(&root(), &outside_folder(), cargo));
     all.step("lints of the other provider (aws-lc-rs)", aws_lc);
     for (name, target) in SYSTEMS {
         all.step(name, || systems::check(target, cargo));
