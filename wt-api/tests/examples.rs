@@ -7,11 +7,17 @@ mod common;
 #[path = "../examples/bidirectional.rs"]
 mod bidirectional;
 #[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/chat.rs"]
+mod chat;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
 #[path = "../examples/datagrams.rs"]
 mod datagrams;
 #[allow(dead_code, reason = "the examples' main functions are not called")]
 #[path = "../examples/deploy.rs"]
 mod deploy;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/game.rs"]
+mod game;
 #[allow(dead_code, reason = "the examples' main functions are not called")]
 #[path = "../examples/hello.rs"]
 mod hello;
@@ -24,6 +30,9 @@ mod server;
 #[allow(dead_code, reason = "the examples' main functions are not called")]
 #[path = "../examples/testing.rs"]
 mod testing;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/transfer.rs"]
+mod transfer;
 #[allow(dead_code, reason = "the examples' main functions are not called")]
 #[path = "../examples/unidirectional.rs"]
 mod unidirectional;
@@ -179,4 +188,154 @@ async fn a_deployed_server_follows_its_certificate_and_lets_clients_go() {
 #[test]
 fn an_application_is_tested_on_a_virtual_network() {
     assert!(testing::test(1) < std::time::Duration::from_secs(120));
+}
+
+/// A room for two, and one next to it.
+#[tokio::test]
+async fn a_chat_tells_everybody_in_the_room_what_anybody_says_in_order() {
+    let (server, rooms) = (Arc::new(common::server()), chat::Rooms::default());
+    let serving = tokio::spawn({
+        let (server, rooms) = (Arc::clone(&server), rooms.clone());
+        async move { chat::serve(&server, &rooms).await }
+    });
+    let enter =
+        async |path: &str| within(chat::Guest::enter(&url(&server, path), options(&server))).await.unwrap();
+    let hear = async |guest: &mut chat::Guest| within(guest.hears.next_line()).await.unwrap();
+    let mut ann = enter("/chat/lobby?name=ann").await;
+    assert_eq!(hear(&mut ann).await.unwrap(), "* ann is here");
+    let mut elsewhere = enter("/chat/cellar?name=eve").await;
+    assert_eq!(hear(&mut elsewhere).await.unwrap(), "* eve is here");
+    let mut ben = enter("/chat/lobby?name=ben").await;
+    for guest in [&mut ann, &mut ben] {
+        assert_eq!(hear(guest).await.unwrap(), "* ben is here");
+    }
+    for number in 0..30 {
+        let speaker = if number % 3 == 0 { &mut ben } else { &mut ann };
+        within(speaker.say(&format!("line {number} äöü"))).await.unwrap();
+        let name = if number % 3 == 0 { "ben" } else { "ann" };
+        for guest in [&mut ann, &mut ben] {
+            assert_eq!(hear(guest).await.unwrap(), format!("{name}: line {number} äöü"));
+        }
+    }
+    // One leaves by a word, one by breaking a rule.
+    ben.says.finish().unwrap();
+    let info = within(ben.session.closed()).await.unwrap();
+    assert_eq!((info.close_code, info.reason.as_str()), (0, "goodbye"));
+    assert_eq!(hear(&mut ann).await.unwrap(), "* ben has left");
+    within(ann.say(&"a".repeat(chat::MAX_LINE))).await.unwrap();
+    assert_eq!(within(ann.session.closed()).await.unwrap().close_code, chat::TOO_LONG);
+    drop(elsewhere);
+    within(async {
+        while !rooms.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for path in ["/chat/", "/chat/lobby", "/chat/lobby?name=", "/"] {
+        assert!(within(chat::Guest::enter(&url(&server, path), options(&server))).await.is_err(), "{path}");
+    }
+    within(server.shutdown(Duration::ZERO)).await;
+    within(serving).await.unwrap();
+}
+
+/// Sessions that break off at bytes that nobody chose, a file that changes meanwhile, files that are not there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_goes_on_where_it_broke_off() {
+    let folder = std::env::temp_dir().join(format!("weft-transfer-{}", std::process::id()));
+    let (there, here) = (folder.join("there"), folder.join("here"));
+    for folder in [&there, &here] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    let data: Vec<u8> = (0..5_000_000u32).map(|at| (at % 251) as u8).collect();
+    std::fs::write(there.join("data"), &data).unwrap();
+    std::fs::write(there.join("empty"), b"").unwrap();
+    let server = Arc::new(common::server());
+    let serving = tokio::spawn({
+        let (server, there) = (Arc::clone(&server), there.clone());
+        async move { transfer::serve(&server, &there).await }
+    });
+    let cut = std::sync::atomic::AtomicU64::new(0);
+    // The first five sessions end after some bytes.
+    let connect = || {
+        let session = WebTransport::new(&url(&server, "/"), options(&server)).unwrap();
+        let number = cut.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if number < 5 {
+            let session = session.clone();
+            tokio::spawn(async move {
+                while let Ok(stats) = session.get_stats().await {
+                    if stats.bytes_received > Some(300_000) {
+                        return session.close(CloseInfo::new(9, "cut off"));
+                    }
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        session
+    };
+    let patience = Duration::from_secs(5);
+    let fetch = async |name: &str| within(transfer::fetch(connect, name, &here, patience)).await;
+    let sessions = fetch("data").await.unwrap();
+    assert!(sessions > 1, "{sessions} sessions");
+    assert!(std::fs::read(here.join("data")).unwrap() == data);
+    assert_eq!(fetch("empty").await.unwrap(), 1);
+    assert_eq!(std::fs::read(here.join("empty")).unwrap(), b"");
+    for name in ["none", "../there/data", "/etc/hostname", "..", ""] {
+        assert!(fetch(name).await.is_err(), "{name:?}");
+    }
+    // Nothing half done is left.
+    let left = std::fs::read_dir(&here).unwrap().count();
+    assert_eq!(left, 2);
+    within(server.shutdown(Duration::ZERO)).await;
+    within(serving).await.unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_game_shows_everybody_where_everybody_is() {
+    let server = Arc::new(common::server());
+    let serving = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move { game::serve(&server).await }
+    });
+    let join = async || within(game::Game::join(&url(&server, "/game"), options(&server))).await;
+    let news = async |game: &mut game::Game| within(game.news.next_line()).await.unwrap().unwrap();
+    let mut one = join().await.unwrap();
+    let mine = news(&mut one).await.strip_prefix("you are ").unwrap().parse::<u8>().unwrap();
+    assert_eq!(news(&mut one).await, format!("+{mine}"));
+    let mut two = join().await.unwrap();
+    let other = news(&mut two).await.strip_prefix("you are ").unwrap().parse::<u8>().unwrap();
+    assert_eq!(news(&mut two).await, format!("+{mine}"));
+    for game in [&mut one, &mut two] {
+        assert_eq!(news(game).await, format!("+{other}"));
+    }
+    // Each steers until both see both move, each its own way.
+    for (steering, watching) in [(0, 1), (1, 0)] {
+        let mut games = [one, two];
+        loop {
+            within(games[steering].steer(3, -1)).await.unwrap();
+            let places = within(games[watching].look()).await.unwrap();
+            let [x, y] = places[&[mine, other][steering]];
+            assert_eq!(i32::from(x), -3 * i32::from(y), "a step of the world is whole");
+            if x > 30 {
+                break;
+            }
+        }
+        [one, two] = games;
+    }
+    two.session.close(CloseInfo::default());
+    assert_eq!(news(&mut one).await, format!("-{other}"));
+    while within(one.look()).await.unwrap().contains_key(&other) {}
+    // The place is free again, and no more than there are can be had.
+    let mut crowd = Vec::new();
+    let refused = loop {
+        match join().await {
+            Ok(game) => crowd.push(game),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(crowd.len(), 31);
+    let refused = refused.downcast::<WebTransportError>().unwrap();
+    assert!(matches!(refused.cause(), ErrorCause::Status { status: 503 }), "{refused}");
+    within(server.shutdown(Duration::ZERO)).await;
+    within(serving).await.unwrap();
 }
