@@ -1,10 +1,10 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr as _};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::exit::TABLE;
+use crate::{exit::TABLE, field::Field};
 
 /// WebTransport and HTTP/3 over a QUIC of its own: server, client, demonstration.
 #[derive(Debug, Parser)]
@@ -18,6 +18,13 @@ pub(crate) struct Cli {
     pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Whether errors alone are to be told.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        matches!(self.command, Command::Connect(Connect { quiet: true, .. }))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,16 +76,42 @@ pub(crate) struct Serve {
     pub(crate) state: Option<PathBuf>,
 }
 
+/// How long a session may take to be made, unless the command line says otherwise, in seconds.
+pub(crate) const CONNECT_TIMEOUT: f64 = 10.0;
+
+/// How a server is asked for a session.
 #[derive(Debug, Args)]
-pub(crate) struct Connect {
+pub(crate) struct Asking {
     /// `https://HOST[:PORT]/PATH`
     pub(crate) url: String,
-    /// Accept the certificate with this SHA-256 (64 hexadecimal digits); may be given several times
+    /// Accept the certificate with this SHA-256 (64 hexadecimal digits), as a page with serverCertificateHashes does; may
+    /// be given several times
     #[arg(long, value_name = "HEX")]
     pub(crate) cert_hash: Vec<String>,
     /// Trust this CA certificate (PEM or DER) instead of the system's
     #[arg(long, value_name = "PEM", conflicts_with = "cert_hash")]
     pub(crate) ca: Option<PathBuf>,
+    /// Send this origin, as a page of it would
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) origin: Option<String>,
+    /// Offer this application protocol; may be given several times, best first
+    #[arg(long, value_name = "NAME")]
+    pub(crate) protocol: Vec<String>,
+    /// Send this field with the request, such as 'authorization: Bearer TOKEN'; may be given several times
+    #[arg(long, value_name = "NAME: VALUE", value_parser = Field::from_str)]
+    pub(crate) header: Vec<Field>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Connect {
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+    /// How long the session may take to be made, in seconds: name, handshake and the server's answer together
+    #[arg(long, default_value_t = CONNECT_TIMEOUT, value_parser = seconds, value_name = "SECONDS")]
+    pub(crate) timeout: f64,
+    /// Tell errors alone: no statistics at the end, no warnings
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
     /// Send each line of standard input as a datagram, print datagrams that arrive
     #[arg(long, conflicts_with = "uni")]
     pub(crate) datagrams: bool,
@@ -92,21 +125,8 @@ pub(crate) struct Connect {
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// `https://HOST[:PORT]/PATH`
-    pub(crate) url: String,
-    /// Judge the certificate by this SHA-256 (64 hexadecimal digits), as a page with serverCertificateHashes does; may
-    /// be given several times
-    #[arg(long, value_name = "HEX")]
-    pub(crate) cert_hash: Vec<String>,
-    /// Trust this CA certificate (PEM or DER) instead of the system's
-    #[arg(long, value_name = "PEM", conflicts_with = "cert_hash")]
-    pub(crate) ca: Option<PathBuf>,
-    /// Send this origin, as a page of it would
-    #[arg(long, value_name = "ORIGIN")]
-    pub(crate) origin: Option<String>,
-    /// Offer this application protocol; may be given several times, best first
-    #[arg(long, value_name = "NAME")]
-    pub(crate) protocol: Vec<String>,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
     /// How long each step may take, in seconds
     #[arg(long, default_value_t = 5.0, value_parser = seconds, value_name = "SECONDS")]
     pub(crate) timeout: f64,

@@ -33,7 +33,8 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         "[::1]:0".parse().map_err(|e| Ended::new(Exit::Failure, e))?,
     ];
     let server = serve::start(Certificate::Renewing(identities), &listen, &origins, "cubic", None)?;
-    let accepting = echo::accept(&server);
+    let open = echo::Open::default();
+    let accepting = echo::accept(&server, &open);
     tokio::pin!(accepting);
     let addresses = server.local_addresses().to_vec();
     let mut good = true;
@@ -49,9 +50,11 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         return Ok(if good { Exit::Success } else { Exit::Failure });
     }
     let url = format!("https://{}{}", addresses[0], lab::PATH);
-    println!("\nOpen http://localhost:{page_port}/ in a browser to go on by hand (Ctrl-C ends).");
-    println!("Session URL {url}, hashes of its certificate and of the next one");
-    server.certificate_hashes().iter().for_each(|hash| println!("  {hash}"));
+    let hashes: String = server.certificate_hashes().iter().map(|hash| format!("  {hash}\n")).collect();
+    output::say(&format!(
+        "\nOpen http://localhost:{page_port}/ in a browser to go on by hand (Ctrl-C ends).\n\
+         Session URL {url}, hashes of its certificate and of the next one\n{hashes}"
+    ));
     let mut signals = Signals::listen()?;
     tokio::select! {
         () = page::serve(listener, || page::page(&url, &server.certificate_hashes())) => {}
@@ -191,16 +194,18 @@ fn report(address: SocketAddr, steps: &Steps, json: bool) -> bool {
             })
             .collect();
         let stats = steps.stats.as_ref().map(output::json);
-        println!("{}", json!({ "server": address.to_string(), "ok": good, "steps": list, "stats": stats }));
+        let told = json!({ "server": address.to_string(), "ok": good, "steps": list, "stats": stats });
+        output::say_json(&told);
         return good;
     }
-    println!("Session with {address}");
+    let mut text = format!("Session with {address}\n");
     for (name, result) in &steps.steps {
         let detail = result.as_ref().unwrap_or_else(|error| error);
-        println!("  {}  {name:<22}  {detail}", output::mark(result.is_ok()));
+        text += &format!("  {}  {name:<22}  {detail}\n", output::mark(result.is_ok()));
     }
     if let Some(stats) = &steps.stats {
-        println!("Statistics of the connection\n{}", output::table(stats));
+        text += &format!("Statistics of the connection\n{}\n", output::table(stats));
     }
+    output::say(&text);
     good
 }

@@ -1,5 +1,10 @@
 //! The service of `weft serve` and `weft demo`: WebTransport echo on /echo, a greeting and bytes over plain HTTP/3.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use wt_api::{
@@ -18,14 +23,38 @@ const CHUNK: usize = 64 * 1024;
 /// `/bytes/N` gives at most this many bytes.
 const MAX_BYTES: u64 = 1 << 40;
 
-/// Accepts sessions until the server shuts down.
-pub(crate) async fn accept(server: &Server) {
-    while let Some(request) = server.accept().await {
-        tokio::spawn(serve(request));
+/// How many sessions are open.
+#[derive(Clone, Default)]
+pub(crate) struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
+    /// Counts one more until the guard is dropped.
+    fn enter(&self) -> OpenGuard {
+        self.0.fetch_add(1, Relaxed);
+        OpenGuard(self.clone())
     }
 }
 
-async fn serve(request: Request) {
+struct OpenGuard(Open);
+
+impl Drop for OpenGuard {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Accepts sessions until the server shuts down.
+pub(crate) async fn accept(server: &Server, open: &Open) {
+    while let Some(request) = server.accept().await {
+        tokio::spawn(serve(request, open.clone()));
+    }
+}
+
+async fn serve(request: Request, open: Open) {
     let remote = request.remote_address();
     let tell = lines::permit();
     let path = request.path().to_owned();
@@ -43,6 +72,7 @@ async fn serve(request: Request) {
     let options = if path == PATH { AcceptOptions::new() } else { lab::answer_to(&request) };
     match request.accept(options).await {
         Ok(session) => {
+            let _open = open.enter();
             if tell {
                 tracing::info!(%remote, "session");
             }

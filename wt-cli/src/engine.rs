@@ -67,6 +67,9 @@ pub trait Application {
     /// The deadline has come.
     fn on_time(&mut self) {}
 
+    /// The network says that nothing listens at the port of the server, of which nothing was ever heard. Only clients are told.
+    fn on_refused(&mut self) {}
+
     /// Whether the connections are to be closed, and the engine to end.
     fn is_done(&self) -> bool {
         false
@@ -104,6 +107,8 @@ pub struct Engine {
     /// When the system is asked again that had no memory for it.
     again_at: Option<Timestamp>,
     responses: Vec<Response>,
+    /// A client that has heard nothing yet: what the network says of its server counts. Later anybody could have forged it.
+    knocking: bool,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the outermost layer reads the clock")]
@@ -123,10 +128,11 @@ impl Engine {
     /// # Errors
     /// The address cannot be used.
     pub fn bind(options: Options, server: Option<Arc<ServerConfig>>) -> Result<Self, EngineError> {
+        let knocking = server.is_none();
         let socket = UdpSocket::bind(&SocketOptions {
             address: options.address,
             only_v6: false,
-            transport_errors: false,
+            transport_errors: knocking,
             buffer: options.socket_buffer,
         });
         let socket = socket.map_err(|error| EngineError::new(options.address, error))?;
@@ -140,6 +146,7 @@ impl Engine {
             endpoint: Endpoint::new(config, server, Box::new(entropy)),
             retry: options.retry,
             connections: BTreeMap::new(),
+            knocking,
             origin: clock(),
             receive: vec![BytesMut::new(); BATCH],
             send: vec![0; MESSAGE],
@@ -184,7 +191,9 @@ impl Engine {
     /// The socket cannot be waited for.
     pub async fn run(&mut self, application: &mut impl Application) -> Result<(), EngineError> {
         loop {
-            self.receive();
+            if self.receive() {
+                application.on_refused();
+            }
             self.expire();
             self.work(application);
             if application.deadline().is_some_and(|deadline| deadline <= clock()) {
@@ -231,7 +240,8 @@ impl Engine {
         Ok(())
     }
 
-    fn receive(&mut self) {
+    /// Takes what came; whether the network refused a client that has heard nothing yet.
+    fn receive(&mut self) -> bool {
         let mut metas = [RecvMeta::default(); BATCH];
         for _ in 0..RECEIVES {
             for buffer in &mut self.receive {
@@ -241,13 +251,29 @@ impl Engine {
             }
             let mut slices: Vec<_> =
                 self.receive.iter_mut().map(|buffer| IoSliceMut::new(&mut buffer[..MESSAGE])).collect();
-            let Ok(count) = self.socket.try_recv(&mut slices, &mut metas) else { return };
+            let count = match self.socket.try_recv(&mut slices, &mut metas) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.knocking => return false,
+                Err(error) => return self.on_socket_error(&error),
+            };
+            self.knocking = false;
             let now = self.now();
             for (position, meta) in metas.iter().enumerate().take(count) {
                 let message = self.receive[position].split_to(meta.len);
                 self.on_message(now, meta, message);
             }
         }
+        false
+    }
+
+    /// Whether the network refused a client that has heard nothing yet.
+    fn on_socket_error(&self, error: &io::Error) -> bool {
+        let mut refused = error.kind() == io::ErrorKind::ConnectionRefused;
+        // What the system keeps aside would keep the socket "ready".
+        while let Some(error) = self.socket.take_error() {
+            refused |= error.kind() == io::ErrorKind::ConnectionRefused;
+        }
+        self.knocking && refused
     }
 
     fn on_message(&mut self, now: Timestamp, meta: &RecvMeta, mut message: BytesMut) {

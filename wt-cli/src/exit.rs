@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
 /// The reasons `weft` ends, each with its exit status. `weft help` prints them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -25,27 +27,50 @@ pub(crate) enum Exit {
 /// Shown below the help text.
 pub(crate) const TABLE: &str = "\
 Exit status:
-  0    success
+  0    success, also when whoever reads standard output has seen enough
   1    a step failed
   2    the command line, a file or an address cannot be used
   3    no connection (name, address, timeout, TLS)
   4    the server's certificate was not accepted
   5    the server refused the session or does not speak WebTransport
   6    the session ended with an error or a close code other than 0
-  130  interrupted by a second signal";
+  130  interrupted by a second signal
+
+With --json a status other than 0 comes with an object as the last line of standard error:
+  {\"error\": {\"cause\": WORD, \"message\": TEXT, \"exit\": STATUS}}";
+
+impl Exit {
+    const fn status(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failure => 1,
+            Self::Usage => 2,
+            Self::Connect => 3,
+            Self::Certificate => 4,
+            Self::Refused => 5,
+            Self::Session => 6,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// The cause for programs, where nothing more is known, and what to tell of it.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Success => ("none", "success"),
+            Self::Failure => ("failure", "a step failed"),
+            Self::Usage => ("usage", "the command line, a file or an address cannot be used"),
+            Self::Connect => ("connect", "no connection"),
+            Self::Certificate => ("certificate", "the server's certificate was not accepted"),
+            Self::Refused => ("refused", "the server refused the session or does not speak WebTransport"),
+            Self::Session => ("session", "the session ended with an error or a close code other than 0"),
+            Self::Interrupted => ("interrupted", "interrupted by a second signal"),
+        }
+    }
+}
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Success => 0,
-            Exit::Failure => 1,
-            Exit::Usage => 2,
-            Exit::Connect => 3,
-            Exit::Certificate => 4,
-            Exit::Refused => 5,
-            Exit::Session => 6,
-            Exit::Interrupted => 130,
-        })
+        Self::from(exit.status())
     }
 }
 
@@ -53,7 +78,11 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) exit: Exit,
+    /// For programs: a word that stays the same when the message is worded anew.
+    pub(crate) cause: &'static str,
     pub(crate) message: String,
+    /// Where people find more.
+    pub(crate) hint: Option<String>,
 }
 
 impl From<wt_cli::engine::EngineError> for Ended {
@@ -65,6 +94,60 @@ impl From<wt_cli::engine::EngineError> for Ended {
 impl Ended {
     #[expect(clippy::needless_pass_by_value, reason = "errors end here")]
     pub(crate) fn new(exit: Exit, message: impl ToString) -> Self {
-        Self { exit, message: message.to_string() }
+        Self { exit, cause: exit.words().0, message: message.to_string(), hint: None }
+    }
+
+    /// With where people find more.
+    pub(crate) fn with_hint(self, hint: String) -> Self {
+        Self { hint: Some(hint), ..self }
+    }
+
+    /// With a cause that says more than the exit status does.
+    pub(crate) fn with_cause(self, cause: &'static str) -> Self {
+        Self { cause, ..self }
+    }
+
+    /// What ended so has told the rest by itself.
+    pub(crate) fn told(exit: Exit) -> Self {
+        Self::new(exit, exit.words().1)
+    }
+
+    /// The error for people: a line, and one more with a hint.
+    pub(crate) fn text(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!("weft: {hint}\n")).unwrap_or_default();
+        format!("weft: {}\n{hint}", self.message)
+    }
+
+    /// The error for programs.
+    pub(crate) fn json(&self) -> Value {
+        json!({ "error": { "cause": self.cause, "message": self.message, "exit": self.exit.status() } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_status() {
+        for exit in [
+            Exit::Success,
+            Exit::Failure,
+            Exit::Usage,
+            Exit::Connect,
+            Exit::Certificate,
+            Exit::Refused,
+            Exit::Session,
+            Exit::Interrupted,
+        ] {
+            assert!(TABLE.contains(&format!("\n  {} ", exit.status())), "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_for_programs_has_a_cause_a_message_and_the_status() {
+        let ended = Ended::new(Exit::Connect, "no route").with_cause("unreachable");
+        let told = serde_json::json!({ "cause": "unreachable", "message": "no route", "exit": 3 });
+        assert_eq!(ended.json()["error"], told);
     }
 }

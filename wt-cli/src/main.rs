@@ -1,4 +1,5 @@
 //! The command `weft`.
+#![deny(clippy::print_stdout, clippy::print_stderr)] // These panic when nobody reads; `output` does not.
 
 mod args;
 mod calendar;
@@ -8,6 +9,7 @@ mod demo;
 mod doctor;
 mod echo;
 mod exit;
+mod field;
 mod lab;
 mod lines;
 mod output;
@@ -28,8 +30,11 @@ use args::{Cli, Command};
 use exit::{Ended, Exit};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    start_logging(cli.verbose);
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misunderstood(&error),
+    };
+    start_logging(cli.verbose, cli.is_quiet());
     let mut builder = match &cli.command {
         // Each end of a measurement is one thread on one processor.
         Command::Perf(_) => tokio::runtime::Builder::new_current_thread(),
@@ -38,18 +43,45 @@ fn main() -> ExitCode {
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("weft: no runtime: {error}");
-            return Exit::Failure.into();
+            return finish(Err(Ended::new(Exit::Failure, format!("no runtime: {error}"))), cli.json);
         }
     };
     let ended = runtime.block_on(run(&cli));
     // Reading standard input blocks a thread of the runtime that nothing can wake.
     runtime.shutdown_background();
+    finish(ended, cli.json)
+}
+
+/// A command line that is none, or that asks for help.
+fn misunderstood(error: &clap::Error) -> ExitCode {
+    let is_json = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
+    if error.use_stderr() && is_json {
+        let told = error.render().to_string();
+        return finish(Err(Ended::new(Exit::Usage, told.trim_start_matches("error: ").trim_end())), true);
+    }
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() }
+}
+
+/// Tells why it ended, if not well.
+fn finish(ended: Result<Exit, Ended>, json: bool) -> ExitCode {
+    let ended = match (ended, output::unwritten()) {
+        (Ok(Exit::Success), Some(error)) => {
+            Err(Ended::new(Exit::Failure, format!("standard output cannot be written to: {error}")))
+        }
+        (ended, _) => ended,
+    };
     match ended {
-        Ok(exit) => exit.into(),
-        Err(Ended { exit, message }) => {
-            eprintln!("weft: {message}");
+        Ok(Exit::Success) => Exit::Success.into(),
+        Ok(exit) => {
+            if json {
+                output::tell(&format!("{}\n", Ended::told(exit).json()));
+            }
             exit.into()
+        }
+        Err(ended) => {
+            output::tell(&if json { format!("{}\n", ended.json()) } else { ended.text() });
+            ended.exit.into()
         }
     }
 }
@@ -65,9 +97,10 @@ async fn run(cli: &Cli) -> Result<Exit, Ended> {
     }
 }
 
-/// `RUST_LOG` decides; without it `-v` does, and warnings are always told.
-fn start_logging(verbose: u8) {
+/// `RUST_LOG` decides; without it `-v` does, and warnings are told unless nothing is wanted.
+fn start_logging(verbose: u8, quiet: bool) {
     let level = match verbose {
+        0 if quiet => "error",
         0 => "warn",
         1 => "info",
         2 => "debug",
@@ -76,7 +109,7 @@ fn start_logging(verbose: u8) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::Log)
         .with_ansi(output::colours())
         .init();
 }

@@ -2,12 +2,15 @@
 
 use std::{
     fmt::Write as _,
-    io::{IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _, Write},
+    sync::OnceLock,
     time::Duration,
 };
 
 use serde_json::{Value, json};
 use wt_api::WebTransportStats;
+use wt_cli::console;
+pub(crate) use wt_cli::console::tell;
 
 /// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set (no-color.org).
 pub(crate) fn colours() -> bool {
@@ -50,10 +53,45 @@ pub(crate) fn verdict_mark(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Writes to standard output. Whoever reads may have seen enough, as with `| head`: that is no error.
+/// Why standard output could not be written to, if it could not.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// Writes to standard output, at once. Whoever reads may have seen enough, as with `| head`: that is no error.
 pub(crate) fn say(text: &str) {
-    let mut output = std::io::stdout().lock();
-    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    if let Err(error) = console::say(text) {
+        note_unwritten(&error);
+    }
+}
+
+/// The same with an object for programs, on a line.
+pub(crate) fn say_json(object: &Value) {
+    say(&format!("{object}\n"));
+}
+
+/// Keeps the first error of standard output that is not its reader's leave.
+pub(crate) fn note_unwritten(error: &io::Error) {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        let _ = UNWRITTEN.set(error.to_string());
+    }
+}
+
+/// Why not all of the output could be written, such as a disk that is full.
+pub(crate) fn unwritten() -> Option<&'static str> {
+    UNWRITTEN.get().map(String::as_str)
+}
+
+/// Standard error for the log, whose writer must not fail either.
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().lock().write_all(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A text of a peer as a terminal may show it: what would steer the terminal is written as an escape.

@@ -1,8 +1,11 @@
 //! What errors of the library say on a command line: the library's remedies name methods, these name options.
 
-use wt_api::{CertificateError, ConnectOptionsError, ErrorCause, WebTransportError};
+use wt_api::{CertificateError, ConnectOptionsError, ErrorCause};
 
-use crate::args::Connect;
+use crate::{
+    args::{Asking, CONNECT_TIMEOUT, Connect},
+    output::printable,
+};
 
 /// Why a server's certificate was not accepted.
 pub(crate) fn certificate(error: &CertificateError) -> String {
@@ -23,18 +26,49 @@ pub(crate) fn certificate(error: &CertificateError) -> String {
 }
 
 /// Why there is no session, or none any more.
-pub(crate) fn session(error: &WebTransportError) -> String {
-    match error.cause() {
+pub(crate) fn session(cause: &ErrorCause) -> String {
+    // Reasons and texts of a peer are among it.
+    printable(&match cause {
         ErrorCause::Certificate(error) => certificate(error),
-        _ => error.to_string(),
+        ErrorCause::Status { status: status @ (401 | 407) } => format!(
+            "the server answered with status {status}: credentials are missing; give them with --header 'authorization: ...'"
+        ),
+        ErrorCause::Status { status: 403 } => {
+            "the server answered with status 403: it does not permit this origin or client; permit the origin there (weft serve --origin), or give one that is permitted with --origin".to_owned()
+        }
+        _ => cause.to_string(),
+    })
+}
+
+/// The same for programs, in a word.
+pub(crate) const fn word(cause: &ErrorCause) -> &'static str {
+    match cause {
+        ErrorCause::NameResolution { .. } => "name",
+        ErrorCause::ConnectionRefused { .. } => "port-closed",
+        ErrorCause::Unreachable { .. } => "unreachable",
+        ErrorCause::Socket(_) => "socket",
+        ErrorCause::Timeout { .. } => "timeout",
+        ErrorCause::NoHttp3 { .. } => "no-http3",
+        ErrorCause::Certificate(_) => "certificate",
+        ErrorCause::Tls { .. } => "tls",
+        ErrorCause::Refused(_) => "refused",
+        ErrorCause::Status { .. } => "status",
+        ErrorCause::Connection(_) | ErrorCause::Http3(_) => "connection",
+        ErrorCause::StreamReset(_) => "stream-reset",
+        ErrorCause::StreamStopped(_) => "stream-stopped",
+        _ => "session",
     }
 }
 
 /// Why it was not even tried.
-pub(crate) fn options(error: &ConnectOptionsError, args: &Connect) -> String {
+pub(crate) fn options(error: &ConnectOptionsError, args: &Asking) -> String {
     match (error, &args.ca) {
         (ConnectOptionsError::TrustedCertificate { position, problem }, Some(ca)) => {
             format!("certificate {position} of --ca {} cannot be used: {problem}", ca.display())
+        }
+        (ConnectOptionsError::InvalidOrigin(error), _) => format!("--origin: {error}"),
+        (ConnectOptionsError::InvalidProtocol { protocol, problem }, _) => {
+            format!("--protocol: {protocol:?} cannot be offered: {problem}")
         }
         _ => error.to_string(),
     }
@@ -42,10 +76,18 @@ pub(crate) fn options(error: &ConnectOptionsError, args: &Connect) -> String {
 
 /// The command that explains more, with the options that were given.
 pub(crate) fn more_about(args: &Connect) -> String {
-    let hashes = args.cert_hash.iter().flat_map(|hash| ["--cert-hash".to_owned(), quoted(hash)]);
-    let ca = args.ca.iter().flat_map(|ca| ["--ca".to_owned(), quoted(&ca.display().to_string())]);
-    let words = ["weft doctor".to_owned(), quoted(&args.url)].into_iter().chain(hashes).chain(ca);
-    format!("more about it: {}", words.collect::<Vec<_>>().join(" "))
+    let Connect { asking, timeout, .. } = args;
+    let mut words = vec!["weft doctor".to_owned(), quoted(&asking.url)];
+    let mut add = |option: &str, value: &str| words.extend([option.to_owned(), quoted(value)]);
+    asking.cert_hash.iter().for_each(|hash| add("--cert-hash", hash));
+    asking.ca.iter().for_each(|ca| add("--ca", &ca.display().to_string()));
+    asking.origin.iter().for_each(|origin| add("--origin", origin));
+    asking.protocol.iter().for_each(|protocol| add("--protocol", protocol));
+    asking.header.iter().for_each(|field| add("--header", &field.shown()));
+    if (timeout - CONNECT_TIMEOUT).abs() > f64::EPSILON {
+        add("--timeout", &timeout.to_string());
+    }
+    format!("more about it: {}", words.join(" "))
 }
 
 /// A word as shells take it.
@@ -81,6 +123,14 @@ mod tests {
                 "weft doctor https://a/ --cert-hash 00 --cert-hash 11",
             ),
             (&["https://a/", "--ca", "my ca's.pem"], r"weft doctor https://a/ --ca 'my ca'\''s.pem'"),
+            (
+                &["https://a/", "--origin", "https://b", "--protocol", "c", "--timeout", "60", "--uni"],
+                "weft doctor https://a/ --origin https://b --protocol c --timeout 60",
+            ),
+            (
+                &["https://a/", "--header", "x-a: b", "--header", "Cookie: secret"],
+                "weft doctor https://a/ --header 'x-a: b' --header 'cookie: ...'",
+            ),
         ] {
             assert_eq!(more_about(&connect(words)), format!("more about it: {told}"));
         }
@@ -99,7 +149,7 @@ mod tests {
             assert!(!told.contains('_'), "{told}");
         }
         let error = ConnectOptionsError::TrustedCertificate { position: 1, problem: "broken".to_owned() };
-        let told = options(&error, &connect(&["https://a/", "--ca", "ca.pem"]));
+        let told = options(&error, &connect(&["https://a/", "--ca", "ca.pem"]).asking);
         assert_eq!(told, "certificate 1 of --ca ca.pem cannot be used: broken");
     }
 }

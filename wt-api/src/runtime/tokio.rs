@@ -20,7 +20,7 @@ use super::{BoxFuture, MissingDriver, Runtime, RuntimeHandle, Tally, Timer};
 use crate::{
     buffers::BufferPool,
     socket::DatagramSocket,
-    udp::{SocketOptions, UdpSocket},
+    udp::{SocketOptions, UdpSocket, loopback},
     waiters::lock,
 };
 
@@ -93,6 +93,10 @@ impl Runtime for TokioRuntime {
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Box::pin(std::future::ready(Ok(vec![SocketAddr::new(address, port)])));
+        }
+        if let Some(both) = loopback(host) {
+            let found = both.map(|address| SocketAddr::new(address, port));
+            return Box::pin(std::future::ready(Ok(found.to_vec())));
         }
         let host = host.to_owned();
         Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
@@ -175,6 +179,14 @@ mod tests {
         let first = ask(&one);
         assert!(Arc::ptr_eq(&first, &ask(&one)), "whenever they ask");
         assert!(!Arc::ptr_eq(&first, &ask(&other)));
+    }
+
+    /// No resolver is asked: this machine's may know the name in one family alone, or not at all.
+    #[test]
+    fn localhost_is_resolved_to_both_loopback_addresses() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let found = runtime.block_on(async { current().unwrap().resolve("app.localhost", 7).await.unwrap() });
+        assert_eq!(found, ["[::1]:7".parse().unwrap(), "127.0.0.1:7".parse().unwrap()]);
     }
 
     #[test]

@@ -12,9 +12,9 @@ mod target;
 
 use std::{net::SocketAddr, time::Duration};
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use serde_json::{Value, json};
-use wt_api::{ConnectOptionsError, WebTransport, WebTransportOptions, check_origin};
+use wt_api::{ConnectOptionsError, WebTransportOptions, udp::loopback};
 use wt_session::{ConnectRequest, protocols};
 
 use crate::{
@@ -22,7 +22,9 @@ use crate::{
     calendar::now,
     connect,
     exit::{Ended, Exit},
-    output::{Verdict, say},
+    field,
+    output::{Verdict, say, say_json},
+    texts,
 };
 use facts::{Attempt, Handshake, Session};
 use step::Step;
@@ -33,12 +35,17 @@ use target::Target;
 const MAX_ADDRESSES: usize = 8;
 
 pub(crate) async fn run(args: &Doctor, json: bool) -> Result<Exit, Ended> {
-    let options = WebTransportOptions::new().key_log_file(true);
-    let options = connect::trusting(options, &args.cert_hash, args.ca.as_deref())?;
-    let (target, first) = match target::parse(&args.url) {
+    let url = &args.asking.url;
+    let options = options(args)?;
+    let (target, first) = match target::parse(url) {
         Ok(parsed) => parsed,
-        Err(step) => return Ok(tell(&args.url, None, &[meant(&args.url, step)], Exit::Usage, json)),
+        Err(step) => {
+            let verdict = Conclusion { steps: vec![meant(url, step)], address: None, exit: Exit::Usage };
+            return Ok(verdict.tell(url, json));
+        }
     };
+    let checked = connect::check(url, options.clone());
+    checked.map_err(|error| Ended::new(Exit::Usage, texts::options(&error, &args.asking)))?;
     let limit = Duration::from_secs_f64(args.timeout);
     let found = resolve(&target, limit).await;
     let mut steps = vec![first, network::names(&target.host, &found)];
@@ -53,21 +60,48 @@ pub(crate) async fn run(args: &Doctor, json: bool) -> Result<Exit, Ended> {
     steps.extend(network::reachable(&target.host, &attempts));
     // Of those that went equally far, the first: it is the one that clients take.
     let Some(best) = attempts.iter().rev().max_by_key(|attempt| attempt.progress()) else {
-        return Ok(tell(&args.url, None, &steps, Exit::Connect, json));
+        return Ok(Conclusion { steps, address: None, exit: Exit::Connect }.tell(url, json));
     };
+    let lost = network::is_lost_to_browsers(&target.host, &attempts);
     let wanted = Wanted {
-        host: target.host,
-        trust: Trust { by_hash: !args.cert_hash.is_empty(), options },
+        host: target.host.clone(),
+        trust: Trust { by_hash: !args.asking.cert_hash.is_empty(), options },
         now: now(),
-        protocols: args.protocol.clone(),
+        protocols: args.asking.protocol.clone(),
     };
     steps.extend(steps::explain(best, &wanted));
-    Ok(tell(&args.url, Some(best.address), &steps, exit(best, &wanted), json))
+    if plan.request.origin.is_none() && matches!(best.session, Session::Established { .. }) {
+        steps.extend(pages(plan, &target, best.address).await);
+    }
+    let exit = match exit(best, &wanted) {
+        Exit::Success if lost => Exit::Connect,
+        exit => exit,
+    };
+    Ok(Conclusion { steps, address: Some(best.address), exit }.tell(url, json))
+}
+
+/// The options of a client that is asked for the same.
+fn options(args: &Doctor) -> Result<WebTransportOptions, Ended> {
+    let options = WebTransportOptions::new().key_log_file(true).protocols(&args.asking.protocol);
+    let options = match &args.asking.origin {
+        Some(origin) => options.origin(origin),
+        None => options,
+    };
+    connect::trusting(options, &args.asking)
+}
+
+/// A program sends no origin, a page always does: what a page of the server's own origin would hear.
+async fn pages(plan: probe::Plan, target: &Target, address: SocketAddr) -> Option<Step> {
+    let origin = format!("https://{}", target.authority);
+    let mut request = plan.request.clone();
+    request.origin = Some(HeaderValue::from_str(&origin).ok()?);
+    let attempt = probe::session(probe::Plan { request, ..plan }, address).await;
+    steps::session::pages(&origin, &attempt.session)
 }
 
 /// What is wrong with a URL as a client says it, where that knows what was meant.
 fn meant(url: &str, step: Step) -> Step {
-    match WebTransport::new(url, WebTransportOptions::new()) {
+    match connect::check(url, WebTransportOptions::new()) {
         Err(ConnectOptionsError::InvalidUrl { message, .. }) => {
             Step::failed(step.name.clone(), format!("{url:?} is no URL of a session"), message)
         }
@@ -76,6 +110,10 @@ fn meant(url: &str, step: Step) -> Step {
 }
 
 async fn resolve(target: &Target, limit: Duration) -> Result<Vec<SocketAddr>, String> {
+    // As the library has it, whatever the system's resolver says.
+    if let Some(both) = loopback(&target.host) {
+        return Ok(both.map(|address| SocketAddr::new(address, target.port)).to_vec());
+    }
     let looked_up = tokio::net::lookup_host((target.host.as_str(), target.port));
     let found = tokio::time::timeout(limit, looked_up)
         .await
@@ -92,13 +130,10 @@ async fn resolve(target: &Target, limit: Duration) -> Result<Vec<SocketAddr>, St
 
 fn request(target: &Target, args: &Doctor) -> Result<ConnectRequest, Ended> {
     let usage = |what: &str| Ended::new(Exit::Usage, format!("{what} has to be of printable ASCII"));
-    if let Some(origin) = &args.origin {
-        check_origin(origin).map_err(|error| Ended::new(Exit::Usage, format!("--origin: {error}")))?;
-    }
-    let origin = args.origin.as_deref().map(HeaderValue::from_str).transpose();
-    let mut headers = HeaderMap::new();
-    if !args.protocol.is_empty() {
-        let offer = protocols::offer(&args.protocol).ok_or_else(|| usage("a protocol"))?;
+    let origin = args.asking.origin.as_deref().map(HeaderValue::from_str).transpose();
+    let mut headers = field::map(&args.asking.header);
+    if !args.asking.protocol.is_empty() {
+        let offer = protocols::offer(&args.asking.protocol).ok_or_else(|| usage("a protocol"))?;
         headers.insert(protocols::WT_AVAILABLE_PROTOCOLS, offer);
     }
     Ok(ConnectRequest {
@@ -136,21 +171,42 @@ fn exit(attempt: &Attempt, wanted: &Wanted) -> Exit {
     }
 }
 
-fn tell(url: &str, address: Option<SocketAddr>, steps: &[Step], exit: Exit, json: bool) -> Exit {
-    let good = exit == Exit::Success;
-    if json {
-        let list: Vec<Value> = steps.iter().map(Step::json).collect();
-        let address = address.map(|address| address.to_string());
-        say(&format!("{}\n", json!({ "url": url, "ok": good, "address": address, "steps": list })));
-        return exit;
+/// What is told in the end.
+struct Conclusion {
+    steps: Vec<Step>,
+    /// The address that went farthest.
+    address: Option<SocketAddr>,
+    exit: Exit,
+}
+
+impl Conclusion {
+    fn tell(&self, url: &str, json: bool) -> Exit {
+        if json {
+            let list: Vec<Value> = self.steps.iter().map(Step::json).collect();
+            let (good, address) =
+                (self.exit == Exit::Success, self.address.map(|address| address.to_string()));
+            say_json(&json!({ "url": url, "ok": good, "address": address, "steps": list }));
+            return self.exit;
+        }
+        let width = self.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+        let lines: String = self.steps.iter().map(|step| step.text(width)).collect();
+        say(&format!("{url}\n{lines}{}\n", self.verdict()));
+        self.exit
     }
-    let width = steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
-    let lines: String = steps.iter().map(|step| step.text(width)).collect();
-    let verdict = match steps.iter().find(|step| step.verdict == Verdict::Failed) {
-        _ if good => "A session can be made.".to_owned(),
-        Some(first) => format!("No session can be made. What to change first: {}.", first.name),
-        None => "No session can be made.".to_owned(),
-    };
-    say(&format!("{url}\n{lines}{verdict}\n"));
-    exit
+
+    /// The last line.
+    fn verdict(&self) -> String {
+        if self.exit == Exit::Success {
+            return "A session can be made.".to_owned();
+        }
+        let failed: Vec<&Step> = self.steps.iter().filter(|step| step.verdict == Verdict::Failed).collect();
+        let first = failed.first();
+        let change = first.map_or(String::new(), |step| format!(" What to change first: {}.", step.name));
+        if first.is_some() && failed.iter().all(|step| step.is_for_browsers) {
+            return format!(
+                "Programs can make a session; a browser that asks [::1] alone for localhost, as Chromium does, cannot.{change}"
+            );
+        }
+        format!("No session can be made.{change}")
+    }
 }

@@ -14,11 +14,19 @@ pub(super) struct Step {
     pub(super) fact: String,
     /// What to change, in one line; there is one unless all is well.
     pub(super) remedy: Option<String>,
+    /// Whether browsers alone fail here.
+    pub(super) is_for_browsers: bool,
 }
 
 impl Step {
     pub(super) fn ok(name: impl Into<String>, fact: impl Into<String>) -> Self {
-        Self { name: name.into(), verdict: Verdict::Ok, fact: fact.into(), remedy: None }
+        Self {
+            name: name.into(),
+            verdict: Verdict::Ok,
+            fact: fact.into(),
+            remedy: None,
+            is_for_browsers: false,
+        }
     }
 
     pub(super) fn warning(
@@ -27,7 +35,13 @@ impl Step {
         remedy: impl Into<String>,
     ) -> Self {
         let remedy = Some(remedy.into());
-        Self { name: name.into(), verdict: Verdict::Warning, fact: fact.into(), remedy }
+        Self {
+            name: name.into(),
+            verdict: Verdict::Warning,
+            fact: fact.into(),
+            remedy,
+            is_for_browsers: false,
+        }
     }
 
     pub(super) fn failed(
@@ -36,7 +50,18 @@ impl Step {
         remedy: impl Into<String>,
     ) -> Self {
         let remedy = Some(remedy.into());
-        Self { name: name.into(), verdict: Verdict::Failed, fact: fact.into(), remedy }
+        Self {
+            name: name.into(),
+            verdict: Verdict::Failed,
+            fact: fact.into(),
+            remedy,
+            is_for_browsers: false,
+        }
+    }
+
+    /// A failure that browsers alone have.
+    pub(super) fn for_browsers(self) -> Self {
+        Self { is_for_browsers: true, ..self }
     }
 
     pub(super) fn json(&self) -> Value {

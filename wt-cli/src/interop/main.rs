@@ -3,6 +3,7 @@
 //! It is told everything by environment variables (`environment.rs`), transfers files as the named case asks (`case.rs`)
 //! and answers by its exit status: 0 done, 1 failed, 127 the case is not supported. A server runs until it is ended.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)] // These panic when nobody reads.
 
 mod case;
 mod environment;
@@ -15,6 +16,7 @@ mod webtransport;
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
+use wt_cli::console;
 
 use case::Case;
 use environment::{Environment, Role};
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     let Some(case) = Case::find(&environment) else {
-        println!("the case {:?} is not supported", environment.case);
+        let _ = console::say(&format!("the case {:?} is not supported\n", environment.case));
         return ExitCode::from(UNSUPPORTED);
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -47,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(error: &str) -> ExitCode {
-    eprintln!("weft-interop: {error}");
+    console::tell(&format!("weft-interop: {error}\n"));
     ExitCode::FAILURE
 }
 
@@ -64,7 +66,5 @@ async fn run(case: Case, environment: &Environment) -> Result<(), Failure> {
 
 /// Tells where a server listens, for whoever started it with port 0.
 fn announce(address: std::net::SocketAddr) {
-    use std::io::Write as _;
-    println!("listening on port {}", address.port());
-    let _ = std::io::stdout().flush();
+    let _ = console::say(&format!("listening on port {}\n", address.port()));
 }

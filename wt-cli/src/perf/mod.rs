@@ -19,10 +19,13 @@ use quic_core::TransportConfig;
 use crate::{
     args::{Perf, PerfLevel, PerfMode, PerfRole},
     exit::{Ended, Exit},
-    platform,
+    output, platform,
 };
 use report::Outcome;
 use usage::Usage;
+
+/// How long a handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs one end or both, and prints what a client measured.
 pub(crate) async fn run(options: &Perf) -> Result<Exit, Ended> {
@@ -33,7 +36,7 @@ pub(crate) async fn run(options: &Perf) -> Result<Exit, Ended> {
             let before = Usage::now()?;
             let outcome = client(options).await?;
             let used = Usage::now()? - before;
-            println!("{}", report::line(options, &outcome, used, None));
+            output::say_json(&report::line(options, &outcome, used, None));
             Ok(Exit::Success)
         }
     }
@@ -57,9 +60,9 @@ async fn server(options: &Perf) -> Result<Exit, Ended> {
     }
     let ready = |address: std::net::SocketAddr| {
         if options.control {
-            println!("READY {address}");
+            output::say(&format!("READY {address}\n"));
         } else {
-            eprintln!("listening on {address}");
+            output::tell(&format!("listening on {address}\n"));
         }
     };
     match options.level {
@@ -74,6 +77,7 @@ fn transport(options: &Perf) -> TransportConfig {
     let streams = (options.inflight as u64 * 2).max(options.streams as u64).max(128);
     TransportConfig {
         idle_timeout: Some(Duration::from_secs(120)),
+        handshake_timeout: Some(HANDSHAKE_TIMEOUT),
         max_datagram_size: options.mtu,
         max_streams_bidi: streams,
         max_streams_uni: streams,

@@ -12,7 +12,7 @@ use super::{client, failed, report, usage::Usage};
 use crate::{
     args::Perf,
     exit::{Ended, Exit},
-    platform,
+    output, platform,
     serve::from_here,
 };
 
@@ -24,7 +24,7 @@ pub(super) async fn run(options: &Perf) -> Result<Exit, Ended> {
     let (server_before, before) = (server.usage()?, Usage::now()?);
     let outcome = client(&options).await?;
     let (server_used, used) = (server.usage()? - server_before, Usage::now()? - before);
-    println!("{}", report::line(&options, &outcome, used, Some(server_used)));
+    output::say_json(&report::line(&options, &outcome, used, Some(server_used)));
     Ok(Exit::Success)
 }
 
@@ -85,10 +85,8 @@ impl Drop for Server {
 pub(super) fn answer_questions() {
     thread::spawn(|| {
         for _question in std::io::stdin().lock().lines().map_while(Result::ok) {
-            match Usage::now() {
-                Ok(usage) => println!("{}", usage.to_line()),
-                Err(error) => println!("{}", error.message),
-            }
+            let told = Usage::now().map_or_else(|error| error.message, Usage::to_line);
+            output::say(&(told + "\n"));
         }
         std::process::exit(0);
     });

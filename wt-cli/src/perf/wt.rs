@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     args::{Perf, PerfMode},
+    connect,
     exit::Ended,
 };
 
@@ -124,7 +125,7 @@ pub(super) async fn client(options: &Perf) -> Result<Outcome, Ended> {
         .transport(transport(options));
     let url = format!("https://{}/", options.addr);
     let session = WebTransport::new(&url, wanted).map_err(|error| failed(&url, error))?;
-    session.ready().await.map_err(|error| failed(&url, error))?;
+    session.ready().await.map_err(|error| connect::unconnected(error.cause()))?;
     let duration = Duration::from_secs_f64(options.seconds);
     let outcome = match options.mode {
         PerfMode::Bulk => download(&session, 1, options.bytes, duration).await,

@@ -31,15 +31,18 @@ pub(super) struct Plan {
 
 /// Tries everything with one address, within three times the limit.
 pub(super) async fn probe(plan: Plan, address: SocketAddr) -> Attempt {
-    let session = async {
-        match Client::new(&plan, address).await {
-            Ok(client) => client.run().await,
-            Err(error) => Attempt { handshake: Handshake::NotStarted(error), ..Attempt::new(address) },
-        }
-    };
-    let (versions, mut attempt) = tokio::join!(versions::ask(address, plan.limit), session);
+    let limit = plan.limit;
+    let (versions, mut attempt) = tokio::join!(versions::ask(address, limit), session(plan, address));
     attempt.versions = versions;
     attempt
+}
+
+/// Asks for a session alone, within twice the limit.
+pub(super) async fn session(plan: Plan, address: SocketAddr) -> Attempt {
+    match Client::new(&plan, address).await {
+        Ok(client) => client.run().await,
+        Err(error) => Attempt { handshake: Handshake::NotStarted(error), ..Attempt::new(address) },
+    }
 }
 
 /// A socket that talks to this address alone, and so hears of refusals.

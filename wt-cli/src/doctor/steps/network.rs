@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use quic_core::error::{CloseReason, ConnectionError};
+use wt_api::udp::loopback;
 
 use super::super::{
     facts::{Attempt, Handshake, Versions},
@@ -40,6 +41,18 @@ pub(in super::super) fn reachable(host: &str, attempts: &[Attempt]) -> Vec<Step>
     attempts.iter().map(|attempt| reach(host, attempt, any)).collect()
 }
 
+/// Whether browsers fail that ask `::1` alone for localhost, while another address of it answers.
+pub(in super::super) fn is_lost_to_browsers(host: &str, attempts: &[Attempt]) -> bool {
+    attempts.iter().any(Attempt::is_alive)
+        && attempts.iter().any(|attempt| !attempt.is_alive() && is_missed_by_browsers(host, attempt))
+}
+
+/// Whether this is the address that browsers ask for. A machine without IPv6 has none to ask.
+fn is_missed_by_browsers(host: &str, attempt: &Attempt) -> bool {
+    let can_be_asked = !matches!(attempt.versions, Versions::NotSent(_));
+    loopback(host).is_some() && attempt.address.is_ipv6() && can_be_asked
+}
+
 fn reach(host: &str, attempt: &Attempt, any: bool) -> Step {
     let name = format!("UDP to {}", attempt.address);
     let port = attempt.address.port();
@@ -67,12 +80,11 @@ fn reach(host: &str, attempt: &Attempt, any: bool) -> Step {
             ),
         )
     };
-    // Browsers take ::1 for localhost, and do not go on to 127.0.0.1.
-    let remedy = if any && host == "localhost" && attempt.address.is_ipv6() {
-        format!("let the server listen on [::1]:{port} as well: browsers take it for localhost, and no other")
-    } else {
-        remedy
-    };
+    if any && is_missed_by_browsers(host, attempt) {
+        let remedy =
+            format!("let the server listen on [::1]:{port} as well: Chromium asks it alone for localhost");
+        return Step::failed(name, fact, remedy).for_browsers();
+    }
     if any { Step::warning(name, fact, remedy) } else { Step::failed(name, fact, remedy) }
 }
 
@@ -204,9 +216,20 @@ mod tests {
         good.versions = Versions::Offered(vec![1]);
         let mut closed = attempt("[::1]:4433");
         closed.versions = Versions::Refused;
-        let steps = reachable("localhost", &[closed.clone(), good]);
-        assert_eq!([steps[0].verdict, steps[1].verdict], [Verdict::Warning, Verdict::Ok]);
+        let steps = reachable("localhost", &[closed.clone(), good.clone()]);
+        assert_eq!(
+            [steps[0].verdict, steps[1].verdict],
+            [Verdict::Failed, Verdict::Ok],
+            "browsers ask it alone"
+        );
         assert!(steps[0].remedy.as_ref().unwrap().contains("[::1]:4433"), "{steps:?}");
+        assert!(
+            steps[0].is_for_browsers && is_lost_to_browsers("localhost", &[closed.clone(), good.clone()])
+        );
+        assert_eq!(reachable("example.org", &[closed.clone(), good.clone()])[0].verdict, Verdict::Warning);
+        let mut absent = closed.clone();
+        absent.versions = Versions::NotSent("no IPv6".to_owned());
+        assert!(!is_lost_to_browsers("localhost", &[absent, good]));
         let steps = reachable("localhost", &[closed, attempt("127.0.0.1:4433")]);
         assert!(steps.iter().all(|step| step.verdict == Verdict::Failed));
         assert!(steps[0].fact.contains("refused") && steps[1].fact.contains("silent"), "{steps:?}");

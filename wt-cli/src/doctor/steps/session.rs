@@ -68,6 +68,22 @@ fn answer(session: &Session) -> Option<Step> {
     })
 }
 
+/// What a page of this origin, the server's own, hears where a program without one has a session.
+pub(in super::super) fn pages(origin: &str, session: &Session) -> Option<Step> {
+    const NAME: &str = "pages";
+    match session {
+        Session::Established { .. } => Some(Step::ok(NAME, format!("a page of {origin} has a session, too"))),
+        Session::Refused(Refusal::Status { status: 403, .. }) => Some(Step::warning(
+            NAME,
+            format!(
+                "a page of {origin} is answered 403, as is every page whose origin the server does not permit"
+            ),
+            "permit the origin of the page on the server (weft serve --origin ORIGIN), and ask for it here with --origin",
+        )),
+        _ => None,
+    }
+}
+
 /// The fields that `wanted` picks, in one line; `None` if there is none.
 fn fields(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> Option<String> {
     let text = |(name, value): (&HeaderName, &HeaderValue)| {
@@ -158,6 +174,14 @@ mod tests {
             assert_eq!(step.verdict, Verdict::Failed);
             assert!(step.fact.contains(&code.to_string()) && step.remedy.unwrap().contains(words), "{code}");
         }
+    }
+
+    #[test]
+    fn pages_are_told_apart_from_programs() {
+        let step = pages("https://a", &status(403)).unwrap();
+        assert_eq!(step.verdict, Verdict::Warning);
+        assert!(step.remedy.unwrap().contains("weft serve --origin"));
+        assert_eq!(pages("https://a", &Session::Unanswered), None);
     }
 
     #[test]

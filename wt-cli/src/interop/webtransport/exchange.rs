@@ -213,7 +213,7 @@ impl Shared {
 /// One request that fails does not end the others.
 fn note(outcome: Result<(), Failure>) {
     if let Err(error) = outcome {
-        eprintln!("weft-interop: {error}");
+        wt_cli::console::tell(&format!("weft-interop: {error}\n"));
     }
 }
 

@@ -112,7 +112,7 @@ pub(crate) async fn server(task: Task, environment: &Environment) -> Result<(), 
         let environment = environment.clone();
         tokio::spawn(async move {
             if let Err(error) = receive(task, &environment, request).await {
-                eprintln!("weft-interop: {error}");
+                wt_cli::console::tell(&format!("weft-interop: {error}\n"));
             }
         });
     }

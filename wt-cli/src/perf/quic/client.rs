@@ -2,16 +2,23 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use quic_core::{Connection, ConnectionHandle, Dir, Event, StreamId, base::Timestamp, error::call::Read};
+use quic_core::{
+    Connection, ConnectionHandle, Dir, Event, StreamId,
+    base::Timestamp,
+    error::{ConnectionError, call::Read},
+};
+use wt_api::{ConnectStage, ErrorCause};
 use wt_cli::engine;
 
-use super::super::{failed, report::Outcome, wire::Request};
+use super::super::{HANDSHAKE_TIMEOUT, failed, report::Outcome, wire::Request};
 use crate::{
     args::{Perf, PerfMode},
+    connect,
     exit::Ended,
 };
 
@@ -31,6 +38,9 @@ pub(super) struct Application {
     over: bool,
     outcome: Outcome,
     error: Option<String>,
+    remote: SocketAddr,
+    /// Why there is no connection.
+    unconnected: Option<ErrorCause>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
@@ -56,14 +66,35 @@ impl Application {
             over: false,
             outcome: Outcome::default(),
             error: None,
+            remote: options.addr,
+            unconnected: None,
         }
     }
 
+    /// What was measured. A connection that did not come about ends as a session does that did not.
     pub(super) fn outcome(self) -> Result<Outcome, Ended> {
+        if let Some(cause) = self.unconnected {
+            return Err(connect::unconnected(&cause));
+        }
         match self.error {
             Some(error) => Err(failed("connection", error)),
             None => Ok(self.outcome),
         }
+    }
+
+    /// The connection is over.
+    fn on_connection_error(&mut self, error: &ConnectionError) {
+        if self.started.is_some() {
+            self.error = Some(error.to_string());
+            return;
+        }
+        self.unconnected = Some(match error {
+            ConnectionError::HandshakeTimeout => ErrorCause::Timeout {
+                after: HANDSHAKE_TIMEOUT,
+                stage: ConnectStage::Handshake { port: self.remote.port() },
+            },
+            error => ErrorCause::Connection(error.clone()),
+        });
     }
 
     fn start(&mut self, connection: &mut Connection) {
@@ -181,7 +212,7 @@ impl engine::Application for Application {
                         }
                     }
                 }
-                Event::Closed(error) => self.error = Some(error.to_string()),
+                Event::Closed(error) => self.on_connection_error(&error),
                 _ => {}
             }
         }
@@ -212,7 +243,11 @@ impl engine::Application for Application {
         }
     }
 
+    fn on_refused(&mut self) {
+        self.unconnected = Some(ErrorCause::ConnectionRefused { remote: self.remote });
+    }
+
     fn is_done(&self) -> bool {
-        self.over || self.error.is_some()
+        self.over || self.error.is_some() || self.unconnected.is_some()
     }
 }

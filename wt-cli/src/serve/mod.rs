@@ -1,0 +1,138 @@
+//! `weft serve`.
+//!
+//! Lowest first: [`told`] says what happens, [`certificate`] follows the certificate; here is the server's life.
+
+mod certificate;
+mod told;
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use quic_core::TransportConfig;
+use wt_api::{Identity, SelfSigned, Server, ServerError, ServerKeys};
+
+use crate::{
+    args::Serve,
+    echo::{self, Open},
+    exit::{Ended, Exit},
+    platform::{Hangup, Signals},
+    reload::CertificateFiles,
+    state,
+};
+
+/// How long sessions may take to end after the first signal.
+const DRAIN: Duration = Duration::from_secs(10);
+
+pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
+    let (certificate, reloading) = match (&args.cert, &args.key) {
+        (Some(cert), Some(key)) => {
+            let mut files = CertificateFiles::new(cert.clone(), key.clone());
+            let identity = files.load().await.map_err(|error| Ended::new(Exit::Usage, error))?;
+            (Certificate::Given(identity), Some((files, Hangup::listen()?)))
+        }
+        _ => (Certificate::Renewing(self_signed()?), None),
+    };
+    let keys = args.state.as_deref().map(state::keys).transpose()?;
+    let broken = match &certificate {
+        Certificate::Given(identity) => certificate::broken_rules(identity),
+        Certificate::Renewing(_) => Vec::new(),
+    };
+    let server = start(certificate, &args.listen, &args.origin, &args.congestion, keys)?;
+    let mut signals = Signals::listen()?;
+    told::started(&server, &broken, json);
+    let open = Open::default();
+    tokio::select! {
+        () = echo::accept(&server, &open) => Ok(Exit::Success),
+        () = certificate::reload(&server, reloading, json) => Ok(Exit::Failure),
+        () = certificate::tell_renewals(&server, json) => Ok(Exit::Failure),
+        () = signals.stop() => Ok(drain(&server, &open, &mut signals, json).await),
+    }
+}
+
+/// Ends as gently as signals permit: the first one drains, this is after it.
+async fn drain(server: &Server, open: &Open, signals: &mut Signals, json: bool) -> Exit {
+    told::draining(open.count(), DRAIN, json);
+    tokio::select! {
+        () = server.shutdown(DRAIN) => return Exit::Success,
+        () = signals.stop() => {}
+    }
+    told::closing(open.count(), json);
+    tokio::select! {
+        () = server.shutdown(Duration::ZERO) => {}
+        () = signals.stop() => {}
+    }
+    Exit::Interrupted
+}
+
+/// What a server shows its clients.
+pub(crate) enum Certificate {
+    /// One from files.
+    Given(Identity),
+    /// Self-signed ones that follow each other.
+    Renewing(SelfSigned),
+}
+
+/// Self-signed certificates for this machine alone.
+pub(crate) fn self_signed() -> Result<SelfSigned, Ended> {
+    SelfSigned::new(["localhost", "127.0.0.1", "::1"]).map_err(|error| Ended::new(Exit::Failure, error))
+}
+
+/// Starts the echo server.
+pub(crate) fn start(
+    certificate: Certificate,
+    listen: &[SocketAddr],
+    origins: &[String],
+    congestion: &str,
+    keys: Option<ServerKeys>,
+) -> Result<Server, Ended> {
+    let usage = |error: &dyn std::fmt::Display| Ended::new(Exit::Usage, error);
+    let builder = match certificate {
+        Certificate::Given(identity) => Server::builder().identity(identity),
+        Certificate::Renewing(identities) => Server::builder().renew_self_signed(identities),
+    };
+    let mut builder = builder.key_log_file(true).transport(transport(congestion)?).http_handler(echo::http);
+    if let Some(keys) = keys {
+        builder = builder.keys(keys);
+    }
+    for address in listen {
+        builder = builder.listen(*address);
+    }
+    builder = if origins.iter().any(|origin| origin == "*") {
+        builder.allow_any_origin()
+    } else {
+        builder.allowed_origins(origins)
+    };
+    builder.build().map_err(|error| match error {
+        ServerError::InvalidOrigin(error) => usage(&format_args!("--origin: {error}")),
+        error => usage(&error),
+    })
+}
+
+/// Transport settings with this congestion controller.
+pub(crate) fn transport(congestion: &str) -> Result<TransportConfig, Ended> {
+    let algorithm = congestion.parse().map_err(|error| Ended::new(Exit::Usage, error))?;
+    Ok(TransportConfig {
+        congestion: quic_core::congestion::CongestionConfig::new(algorithm),
+        ..TransportConfig::default()
+    })
+}
+
+/// Reads a file that the command line names.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Ended> {
+    fs::read(path)
+        .map_err(|error| Ended::new(Exit::Usage, format!("cannot read {}: {error}", path.display())))
+}
+
+/// Where this machine reaches what listens there.
+pub(crate) fn from_here(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}

@@ -1,0 +1,96 @@
+//! Why something failed, for people and for programs.
+
+use std::{net::UdpSocket, process::Output};
+
+use crate::{Server, code, directory, output, text};
+
+/// An address at which nobody listens.
+fn closed_port() -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.local_addr().expect("an address").to_string()
+}
+
+/// The error object: the last line of standard error.
+fn error(out: &Output) -> serde_json::Value {
+    let told = text(&out.stderr);
+    let last = told.lines().last().unwrap_or_default();
+    serde_json::from_str::<serde_json::Value>(last).unwrap_or_else(|error| panic!("{error}: {told}"))["error"]
+        .take()
+}
+
+#[test]
+fn every_subcommand_tells_programs_why_it_failed() {
+    let server = Server::start(&["--origin", "https://good.example"]);
+    let (echo, hash, closed) = (server.url("/echo"), server.hash.clone(), closed_port());
+    let closed_url = format!("https://{closed}/");
+    let nowhere = server.url("/nothing");
+    for (arguments, status, cause) in [
+        (&["serve", "--listen", "nowhere"][..], 2, "usage"),
+        (&["serve", "--cert", "/no/such.pem", "--key", "/no/such.pem"], 2, "usage"),
+        (&["connect", "not a url"], 2, "usage"),
+        (&["connect", &closed_url], 3, "port-closed"),
+        (&["connect", &echo], 4, "certificate"),
+        (&["connect", &nowhere, "--cert-hash", &hash], 5, "status"),
+        (&["connect", "https://nobody.invalid/", "--timeout", "5"], 3, "name"),
+        (&["doctor", &closed_url, "--timeout", "1"], 3, "connect"),
+        (&["doctor", &echo], 4, "certificate"),
+        (&["doctor", &echo, "--origin", "none"], 2, "usage"),
+        (&["cert", "show", "/no/such.pem"], 2, "usage"),
+        (&["cert", "make", "--cert", "/no/such/cert.pem"], 2, "usage"),
+        (&["cert", "rotate", "--cert", "/no/such.pem"], 2, "usage"),
+        (&["demo", "--port", "many"], 2, "usage"),
+        (&["perf", "client", "--dir", "/no/such/directory"], 1, "failure"),
+        (&["dance"], 2, "usage"),
+        (&[], 2, "usage"),
+    ] {
+        let out = output(&[arguments, &["--json"]].concat(), b"");
+        let told = error(&out);
+        assert_eq!(code(&out), Some(status), "{arguments:?}: {told}");
+        assert_eq!((&told["cause"], &told["exit"]), (&cause.into(), &status.into()), "{arguments:?}: {told}");
+        let message = told["message"].as_str().expect("a text");
+        assert!(message.len() > 5 && !message.contains("weft:"), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn a_measurement_without_a_server_fails_like_a_session() {
+    let directory = directory("perf-closed");
+    let directory = directory.to_str().expect("text");
+    let closed = closed_port();
+    let session = output(&["connect", &format!("https://{closed}/")], b"");
+    let first = text(&session.stderr).lines().next().expect("a line").to_owned();
+    assert!(first.contains("refused"), "{first}");
+    // Makes the certificate that clients read, and ends because its input does.
+    let made = output(&["perf", "server", "--control", "--dir", directory], b"");
+    assert_eq!(code(&made), Some(0), "{}", text(&made.stderr));
+    // Other systems than Linux do not tell who did not connect his socket.
+    let levels: &[&str] = if cfg!(target_os = "linux") { &["quic", "wt"] } else { &["wt"] };
+    for level in levels {
+        let out = output(&["perf", "client", "--level", level, "--addr", &closed, "--dir", directory], b"");
+        assert_eq!((code(&out), code(&session)), (Some(3), Some(3)), "{level}");
+        assert_eq!(text(&out.stderr).trim_end(), first, "{level}");
+    }
+}
+
+#[test]
+fn texts_name_options_of_the_command_line() {
+    let server = Server::start(&["--origin", "https://good.example"]);
+    let (echo, hash) = (server.url("/echo"), server.hash.clone());
+    for (options, status, words) in [
+        (&["--header", "accept"][..], 2, "write it as 'NAME: VALUE'"),
+        (&["--header", "a b: c"], 2, "\"a b\" is no name of a field"),
+        (&["--header", "a: b\nc: d"], 2, "line break"),
+        (&["--header", "origin: https://a.example"], 2, "origin cannot be set: give --origin"),
+        (&["--header", "transfer-encoding: chunked"], 2, "HTTP/3 forbids it"),
+        (&["--protocol", ""], 2, "--protocol: \"\" cannot be offered"),
+        (&["--origin", "https://a.example/"], 2, "--origin: \"https://a.example/\" is no origin"),
+        (&["--timeout", "0"], 2, "from 0.01 to 3600"),
+        (&["--quiet", "-v"], 2, "cannot be used with"),
+        (&["--origin", "https://bad.example"], 5, "give one that is permitted with --origin"),
+        (&["--origin", "https://bad.example"], 5, &format!("{hash} --origin https://bad.example")),
+    ] {
+        let out = output(&[&["connect", &echo, "--cert-hash", &hash], options].concat(), b"");
+        assert_eq!(code(&out), Some(status), "{options:?}: {}", text(&out.stderr));
+        assert!(text(&out.stderr).contains(words), "{options:?}: {}", text(&out.stderr));
+    }
+}
