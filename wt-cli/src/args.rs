@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr as _};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr as _};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
@@ -42,6 +42,17 @@ pub(crate) enum Command {
     Cert(CertAction),
     /// Measure throughput and round trips; prints one JSON line per run
     Perf(Perf),
+    /// Print a script that completes this command's words in a shell, for example `weft completions bash`
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write a manual page for the command and each of its subcommands
+    Man {
+        /// Directory to write them to; it is made if it is missing
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -74,6 +85,19 @@ pub(crate) struct Serve {
     /// Keep a secret in this directory, made if it is missing, so that clients hear of it at once when the server was killed and started again
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+    /// Agree to this application protocol if a client offers it; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) protocol: Vec<String>,
+    /// Serve each bidirectional stream, at every path, with a process of this program, whose standard input and output it is;
+    /// its arguments follow after --
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) exec: Option<PathBuf>,
+    /// Processes at once (--exec); a stream beyond is reset with code 75
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000), requires = "exec")]
+    pub(crate) exec_limit: u32,
+    /// Arguments of the program (--exec)
+    #[arg(last = true, value_name = "ARGUMENT", requires = "exec")]
+    pub(crate) arguments: Vec<OsString>,
 }
 
 /// How long a session may take to be made, unless the command line says otherwise, in seconds.
@@ -113,11 +137,21 @@ pub(crate) struct Connect {
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Send each line of standard input as a datagram, print datagrams that arrive
-    #[arg(long, conflicts_with = "uni")]
+    #[arg(long, conflicts_with_all = ["uni", "lines"])]
     pub(crate) datagrams: bool,
-    /// Use a unidirectional stream each way
+    /// Use a unidirectional stream each way; with --lines a stream for each line, and no answers
     #[arg(long)]
     pub(crate) uni: bool,
+    /// Send each line of standard input on a stream of its own; the answers come in the order of the lines
+    #[arg(long)]
+    pub(crate) lines: bool,
+    /// Streams whose answers are waited for at once (--lines)
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = up_to::<10_000>, requires = "lines")]
+    pub(crate) streams: usize,
+    /// Print what comes on streams that the server opens, until the session ends; nothing is sent without --lines, --uni or
+    /// --datagrams
+    #[arg(long)]
+    pub(crate) listen: bool,
     /// Congestion controller: cubic or newreno
     #[arg(long, value_name = "NAME", default_value = "cubic")]
     pub(crate) congestion: String,

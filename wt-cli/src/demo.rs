@@ -5,7 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use bytes::Bytes;
 use serde_json::json;
 use wt_api::{
-    CertificateHash, CloseInfo, SendStreamOptions, WebTransport, WebTransportOptions, WebTransportStats,
+    CertificateHash, CloseInfo, SendStreamOptions, Server, WebTransport, WebTransportOptions,
+    WebTransportStats,
 };
 
 use crate::{
@@ -32,9 +33,14 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         SocketAddr::from(([127, 0, 0, 1], args.port)),
         "[::1]:0".parse().map_err(|e| Ended::new(Exit::Failure, e))?,
     ];
-    let server = serve::start(Certificate::Renewing(identities), &listen, &origins, "cubic", None)?;
-    let open = echo::Open::default();
-    let accepting = echo::accept(&server, &open);
+    let server = serve::start(
+        Certificate::Renewing(identities),
+        Server::builder().key_log_file(true).http_handler(echo::http),
+        &listen,
+        &origins,
+    )?;
+    let service = echo::Service::default();
+    let accepting = echo::accept(&server, &service);
     tokio::pin!(accepting);
     let addresses = server.local_addresses().to_vec();
     let mut good = true;

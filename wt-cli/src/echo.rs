@@ -12,7 +12,10 @@ use wt_api::{
     Server, WebTransport, WebTransportError,
 };
 
-use crate::{lab, lines};
+use crate::{
+    exec::{Environment, Exec},
+    lab, lines,
+};
 
 /// The path of the echo service.
 pub(crate) const PATH: &str = "/echo";
@@ -47,18 +50,35 @@ impl Drop for OpenGuard {
     }
 }
 
-/// Accepts sessions until the server shuts down.
-pub(crate) async fn accept(server: &Server, open: &Open) {
-    while let Some(request) = server.accept().await {
-        tokio::spawn(serve(request, open.clone()));
+/// What is done for sessions.
+#[derive(Clone, Default)]
+pub(crate) struct Service {
+    pub(crate) open: Open,
+    /// Application protocols that are agreed to.
+    pub(crate) protocols: Arc<[String]>,
+    /// Programs serve the streams of all sessions.
+    pub(crate) exec: Option<Arc<Exec>>,
+}
+
+impl Service {
+    /// The first protocol of the client's that is agreed to.
+    fn protocol(&self, request: &Request) -> Option<String> {
+        request.protocols().iter().find(|offered| self.protocols.contains(offered)).cloned()
     }
 }
 
-async fn serve(request: Request, open: Open) {
+/// Accepts sessions until the server shuts down.
+pub(crate) async fn accept(server: &Server, service: &Service) {
+    while let Some(request) = server.accept().await {
+        tokio::spawn(serve(request, service.clone()));
+    }
+}
+
+async fn serve(request: Request, service: Service) {
     let remote = request.remote_address();
     let tell = lines::permit();
     let path = request.path().to_owned();
-    if path != PATH && path != lab::PATH {
+    if path != PATH && path != lab::PATH && service.exec.is_none() {
         if tell {
             tracing::info!(%remote, path = lines::brief(&path), "no session at this path");
         }
@@ -69,14 +89,22 @@ async fn serve(request: Request, open: Open) {
         }
         return;
     }
-    let options = if path == PATH { AcceptOptions::new() } else { lab::answer_to(&request) };
+    let protocol = service.protocol(&request);
+    let exec = service.exec.map(|exec| (exec, Arc::new(Environment::of(&request, protocol.as_deref()))));
+    let options = match protocol {
+        Some(protocol) => AcceptOptions::new().protocol(protocol),
+        None if path == lab::PATH && exec.is_none() => lab::answer_to(&request),
+        None => AcceptOptions::new(),
+    };
     match request.accept(options).await {
         Ok(session) => {
-            let _open = open.enter();
+            let _open = service.open.enter();
             if tell {
                 tracing::info!(%remote, "session");
             }
-            if path == PATH {
+            if let Some((exec, environment)) = &exec {
+                exec.serve(&session, environment).await;
+            } else if path == PATH {
                 echo(&session).await;
             } else {
                 lab::serve(&session).await;

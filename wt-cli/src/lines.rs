@@ -1,4 +1,5 @@
-//! How much of the log clients can cause: of so many sessions a minute it tells, and counts the others.
+//! How much of the log clients can cause: of so many sessions, and processes that did not start, it tells in a minute, and
+//! counts the others.
 
 use std::{
     sync::{Mutex, PoisonError},

@@ -2,16 +2,19 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)] // These panic when nobody reads; `output` does not.
 
 mod args;
+mod base64;
 mod calendar;
 mod cert;
 mod connect;
 mod demo;
 mod doctor;
 mod echo;
+mod exec;
 mod exit;
 mod field;
 mod lab;
 mod lines;
+mod manual;
 mod output;
 mod page;
 mod perf;
@@ -94,6 +97,8 @@ async fn run(cli: &Cli) -> Result<Exit, Ended> {
         Command::Doctor(args) => doctor::run(args, cli.json).await,
         Command::Cert(action) => cert::run(action, cli.json),
         Command::Perf(args) => perf::run(args).await,
+        Command::Completions { shell } => Ok(manual::completions(*shell)),
+        Command::Man { directory } => manual::pages(directory),
     }
 }
 

@@ -17,6 +17,7 @@ const LINKED: &[&str] = &[
     "SECURITY.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
+    "docs/command.md",
     "docs/compliance.md",
     "docs/guide.md",
     "docs/performance.md",

@@ -1,8 +1,11 @@
-//! What only some systems have, in one place: signals, who may read a file, on which processor a thread runs. Everything
+//! What only some systems have, in one place: signals, groups of processes, who may read a file, on which processor a thread
+//! runs. Everything
 //! else builds and means the same everywhere; here each function says what it does where its system has no such thing.
 
+mod processes;
 mod signals;
 
+pub(crate) use processes::{code_of, in_group_of_its_own, kill};
 pub(crate) use signals::{Hangup, Signals};
 
 /// Files created with these options are readable and writable for their owner alone. Elsewhere than on Unix the

@@ -9,15 +9,17 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
 use quic_core::TransportConfig;
-use wt_api::{Identity, SelfSigned, Server, ServerError, ServerKeys};
+use wt_api::{Identity, SelfSigned, Server, ServerBuilder, ServerError, ServerKeys};
 
 use crate::{
     args::Serve,
-    echo::{self, Open},
+    echo::{self, Open, Service},
+    exec::Exec,
     exit::{Ended, Exit},
     platform::{Hangup, Signals},
     reload::CertificateFiles,
@@ -41,16 +43,24 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         Certificate::Given(identity) => certificate::broken_rules(identity),
         Certificate::Renewing(_) => Vec::new(),
     };
-    let server = start(certificate, &args.listen, &args.origin, &args.congestion, keys)?;
+    let server = start(certificate, builder(args, keys)?, &args.listen, &args.origin)?;
     let mut signals = Signals::listen()?;
-    told::started(&server, &broken, json);
-    let open = Open::default();
-    tokio::select! {
-        () = echo::accept(&server, &open) => Ok(Exit::Success),
+    told::started(&server, if args.exec.is_some() { "/" } else { echo::PATH }, &broken, json);
+    let exec = args
+        .exec
+        .clone()
+        .map(|program| Arc::new(Exec::new(program, args.arguments.clone(), args.exec_limit)));
+    let service = Service { protocols: args.protocol.clone().into(), exec, ..Service::default() };
+    let ended = tokio::select! {
+        () = echo::accept(&server, &service) => Ok(Exit::Success),
         () = certificate::reload(&server, reloading, json) => Ok(Exit::Failure),
         () = certificate::tell_renewals(&server, json) => Ok(Exit::Failure),
-        () = signals.stop() => Ok(drain(&server, &open, &mut signals, json).await),
+        () = signals.stop() => Ok(drain(&server, &service.open, &mut signals, json).await),
+    };
+    if let Some(exec) = &service.exec {
+        exec.ended().await;
     }
+    ended
 }
 
 /// Ends as gently as signals permit: the first one drains, this is after it.
@@ -81,23 +91,30 @@ pub(crate) fn self_signed() -> Result<SelfSigned, Ended> {
     SelfSigned::new(["localhost", "127.0.0.1", "::1"]).map_err(|error| Ended::new(Exit::Failure, error))
 }
 
-/// Starts the echo server.
-pub(crate) fn start(
-    certificate: Certificate,
-    listen: &[SocketAddr],
-    origins: &[String],
-    congestion: &str,
-    keys: Option<ServerKeys>,
-) -> Result<Server, Ended> {
-    let usage = |error: &dyn std::fmt::Display| Ended::new(Exit::Usage, error);
-    let builder = match certificate {
-        Certificate::Given(identity) => Server::builder().identity(identity),
-        Certificate::Renewing(identities) => Server::builder().renew_self_signed(identities),
-    };
-    let mut builder = builder.key_log_file(true).transport(transport(congestion)?).http_handler(echo::http);
+/// What the command line says of the server, but for its certificate, addresses and origins.
+fn builder(args: &Serve, keys: Option<ServerKeys>) -> Result<ServerBuilder, Ended> {
+    let mut builder = Server::builder().key_log_file(true).transport(transport(&args.congestion)?);
+    if args.exec.is_none() {
+        builder = builder.http_handler(echo::http);
+    }
     if let Some(keys) = keys {
         builder = builder.keys(keys);
     }
+    Ok(builder)
+}
+
+/// Starts a server.
+pub(crate) fn start(
+    certificate: Certificate,
+    builder: ServerBuilder,
+    listen: &[SocketAddr],
+    origins: &[String],
+) -> Result<Server, Ended> {
+    let usage = |error: &dyn std::fmt::Display| Ended::new(Exit::Usage, error);
+    let mut builder = match certificate {
+        Certificate::Given(identity) => builder.identity(identity),
+        Certificate::Renewing(identities) => builder.renew_self_signed(identities),
+    };
     for address in listen {
         builder = builder.listen(*address);
     }

@@ -6,13 +6,11 @@ use serde_json::json;
 use wt_api::{CertificateHash, Server};
 
 use super::from_here;
-use crate::{
-    echo,
-    output::{say, say_json, tell},
-};
+use crate::output::{say, say_json, tell};
 
-/// Where it listens, and which certificate it shows; `broken` says why browsers do not take that by hash.
-pub(super) fn started(server: &Server, broken: &[String], json: bool) {
+/// Where it listens, and has sessions at `path`, and which certificate it shows; `broken` says why browsers do not take that by
+/// hash.
+pub(super) fn started(server: &Server, path: &str, broken: &[String], json: bool) {
     let (addresses, hashes) = (server.local_addresses(), server.certificate_hashes());
     if json {
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -26,9 +24,9 @@ pub(super) fn started(server: &Server, broken: &[String], json: bool) {
         }));
         return;
     }
-    let listening = addresses.iter().map(|address| {
-        format!("listening on {address} (UDP): https://{}{}\n", from_here(*address), echo::PATH)
-    });
+    let listening = addresses
+        .iter()
+        .map(|address| format!("listening on {address} (UDP): https://{}{}\n", from_here(*address), path));
     say(&(listening.collect::<String>() + &certificate(&hashes, broken)));
     warn_of(broken);
 }

@@ -2,7 +2,11 @@
 
 mod closed;
 mod connect;
+#[cfg(unix)]
+mod exec;
 mod failures;
+mod manual;
+mod pipes;
 mod serve;
 
 use std::{
@@ -58,8 +62,10 @@ impl Server {
     }
 
     fn on(listen: &str, arguments: &[&str]) -> Self {
-        let arguments = [&["serve", "--json", "--listen", listen], arguments].concat();
-        let mut command = weft(&arguments);
+        Self::of(&mut weft(&[&["serve", "--json", "--listen", listen], arguments].concat()))
+    }
+
+    fn of(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("weft starts");
         let lines = BufReader::new(child.stdout.take().expect("piped"));
         let mut server = Self {

@@ -1,12 +1,17 @@
 //! `weft connect`.
+//!
+//! Lowest first: [`sink`] writes what comes, [`exchange`] is what goes back and forth; here a session is made and judged.
 
-use std::{io, time::Duration};
+mod exchange;
+mod sink;
+
+use std::{io, sync::Arc, time::Duration};
 
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use serde_json::{Value, json};
 use wt_api::{
-    CertificateDetails, CertificateHash, CloseInfo, ConnectOptionsError, ErrorCause, ReceiveStream,
-    SendStream, SendStreamOptions, WebTransport, WebTransportError, WebTransportOptions, WebTransportStats,
+    CertificateDetails, CertificateHash, CloseInfo, ConnectOptionsError, ErrorCause, WebTransport,
+    WebTransportError, WebTransportOptions, WebTransportStats,
 };
 
 use crate::{
@@ -16,15 +21,14 @@ use crate::{
     platform::Signals,
     serve, texts,
 };
-
-/// How long answers to the last datagrams are waited for.
-const LAST_DATAGRAMS: Duration = Duration::from_secs(1);
-const CHUNK: usize = 64 * 1024;
+use sink::Sink;
 
 /// Why no more goes back and forth, before all has.
 enum Stop {
     /// The session or a stream of it failed.
     Failed(WebTransportError),
+    /// The peer does not want to read what is sent, and says so with this code.
+    Stopped(Option<u32>),
     /// Standard input cannot be read.
     Input(io::Error),
     /// Nobody reads standard output any more, as with `| head`, or it cannot be written to.
@@ -40,8 +44,13 @@ impl From<WebTransportError> for Stop {
 pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
     let session = open(args).await?;
     let mut signals = Signals::listen()?;
+    let sink = Arc::new(Sink::new(json));
+    let work = async {
+        sink.event(&connected(&session)).await?;
+        exchange::run(&session, args, &sink).await
+    };
     let outcome = tokio::select! {
-        outcome = exchange(&session, args) => outcome,
+        outcome = work => outcome,
         () = signals.stop() => Ok(()),
     };
     let stats = session.get_stats().await;
@@ -56,10 +65,46 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
         () = signals.stop() => return Ok(Exit::Interrupted),
     };
     // Who has seen enough wants no figures either.
-    if !args.quiet && !matches!(outcome, Err(Stop::Output)) {
-        tell_stats(stats, json);
+    if !matches!(outcome, Err(Stop::Output)) {
+        let wanted = stats.inspect_err(|error| tracing::debug!(%error, "no statistics"));
+        let wanted = wanted.ok().filter(|_| !args.quiet);
+        let _ = sink.event(&ended(&closed, wanted.as_ref())).await;
+        match wanted {
+            Some(stats) if !json => output::tell(&output::table(&stats)),
+            _ => {}
+        }
     }
     judge(outcome, closed)
+}
+
+/// The first event: what was agreed upon.
+fn connected(session: &WebTransport) -> Value {
+    let fields = session.response_headers().map(|fields| {
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let fields = fields.keys().map(|name| {
+            let values: Vec<String> = fields.get_all(name).iter().map(text).collect();
+            (name.to_string(), Value::from(values.join(", ")))
+        });
+        fields.collect::<serde_json::Map<_, _>>()
+    });
+    json!({
+        "event": "connected",
+        "dialect": session.negotiated_draft().map(|(draft, _)| draft),
+        "protocol": session.protocol().as_deref(),
+        "remote": session.remote_address().map(|address| address.to_string()),
+        "fields": fields,
+    })
+}
+
+/// The last event.
+fn ended(closed: &Result<CloseInfo, WebTransportError>, stats: Option<&WebTransportStats>) -> Value {
+    let stats = stats.map(output::json);
+    match closed {
+        Ok(info) => {
+            json!({ "event": "closed", "code": info.close_code, "reason": info.reason, "stats": stats })
+        }
+        Err(error) => json!({ "event": "failed", "cause": texts::word(error.cause()), "stats": stats }),
+    }
 }
 
 /// A session as the command line asks for it.
@@ -84,14 +129,6 @@ pub(crate) fn unconnected(cause: &ErrorCause) -> Ended {
     Ended::new(exit, texts::session(cause)).with_cause(texts::word(cause))
 }
 
-fn tell_stats(stats: Result<WebTransportStats, WebTransportError>, json: bool) {
-    match stats {
-        Ok(stats) if json => output::tell(&format!("{}\n", output::json(&stats))),
-        Ok(stats) => output::tell(&output::table(&stats)),
-        Err(error) => tracing::debug!(%error, "no statistics"),
-    }
-}
-
 /// What came of it. A peer that closes the session is judged by its code, whatever was on its way then.
 fn judge(outcome: Result<(), Stop>, closed: Result<CloseInfo, WebTransportError>) -> Result<Exit, Ended> {
     let failed = |error: &WebTransportError| {
@@ -101,6 +138,10 @@ fn judge(outcome: Result<(), Stop>, closed: Result<CloseInfo, WebTransportError>
         Err(Stop::Output) => return Ok(Exit::Success),
         Err(Stop::Input(error)) => {
             return Err(Ended::new(Exit::Failure, format!("standard input cannot be read: {error}")));
+        }
+        Err(Stop::Stopped(code)) => {
+            let told = ErrorCause::StreamStopped(code);
+            return Err(Ended::new(Exit::Session, &told).with_cause(texts::word(&told)));
         }
         Err(Stop::Failed(error)) if !matches!(error.cause(), ErrorCause::SessionClosed { .. }) => {
             return failed(&error);
@@ -173,85 +214,4 @@ fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, rustls_pki_types::pem::Error
     certificates.and_then(|list| {
         if list.is_empty() { Err(rustls_pki_types::pem::Error::NoItemsFound) } else { Ok(list) }
     })
-}
-
-async fn exchange(session: &WebTransport, args: &Connect) -> Result<(), Stop> {
-    if args.datagrams {
-        return datagrams(session).await;
-    }
-    if args.uni {
-        let writable = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
-        let answer = async {
-            match session.incoming_unidirectional_streams().next().await {
-                Some(readable) => print(readable?).await,
-                None => Ok(()),
-            }
-        };
-        return tokio::try_join!(send(session, writable), answer).map(|_| ());
-    }
-    let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
-    let (readable, writable) = stream.split();
-    tokio::try_join!(send(session, writable), print(readable)).map(|_| ())
-}
-
-/// Standard input to the stream, as long as there is a session: nobody has to end the input of one that is over.
-async fn send(session: &WebTransport, mut writable: SendStream) -> Result<(), Stop> {
-    let mut input = tokio::io::stdin();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let read = tokio::select! {
-            read = input.read(&mut buffer) => read.map_err(Stop::Input)?,
-            _ = session.closed() => return Ok(()),
-        };
-        if read == 0 {
-            return Ok(writable.finish()?);
-        }
-        writable.write_all(&buffer[..read]).await?;
-    }
-}
-
-/// The stream to standard output.
-async fn print(mut readable: ReceiveStream) -> Result<(), Stop> {
-    let mut output = tokio::io::stdout();
-    while let Some(chunk) = readable.read_chunk(CHUNK).await? {
-        write(&mut output, &chunk).await?;
-    }
-    Ok(())
-}
-
-async fn write(output: &mut tokio::io::Stdout, data: &[u8]) -> Result<(), Stop> {
-    let written = async {
-        output.write_all(data).await?;
-        output.flush().await
-    };
-    written.await.map_err(|error| {
-        output::note_unwritten(&error);
-        Stop::Output
-    })
-}
-
-/// Lines to datagrams, datagrams to lines.
-async fn datagrams(session: &WebTransport) -> Result<(), Stop> {
-    let mut datagrams = session.datagrams();
-    let sending = async {
-        let mut lines = BufReader::new(tokio::io::stdin()).lines();
-        while let Some(line) = lines.next_line().await.map_err(Stop::Input)? {
-            if let Err(error) = datagrams.writable.send(line.into()).await {
-                output::tell(&format!("weft: datagram not sent: {error}\n"));
-            }
-        }
-        tokio::time::sleep(LAST_DATAGRAMS).await;
-        Ok(())
-    };
-    let receiving = async {
-        let mut output = tokio::io::stdout();
-        loop {
-            let payload = datagrams.readable.recv().await?;
-            write(&mut output, &[&payload[..], b"\n"].concat()).await?;
-        }
-    };
-    tokio::select! {
-        result = sending => result,
-        result = receiving => result,
-    }
 }

@@ -1,0 +1,48 @@
+//! What a process is told of the stream that it serves, under the names of CGI (RFC 3875 §4.1) where that has one.
+
+use tokio::process::Command;
+use wt_api::Request;
+
+/// Names that a process finds set, or not at all: what the server itself was started with must not be taken for a client's.
+pub(crate) const NAMES: [&str; 9] = [
+    "REMOTE_ADDR",
+    "REMOTE_PORT",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "HTTP_HOST",
+    "HTTP_ORIGIN",
+    "SERVER_PROTOCOL",
+    "WEBTRANSPORT_PROTOCOL",
+    "WEBTRANSPORT_STREAM",
+];
+
+/// The part that all streams of a session have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Environment(Vec<(&'static str, String)>);
+
+impl Environment {
+    /// Of a session that this request asked for, with the application protocol that was agreed upon.
+    pub(crate) fn of(request: &Request, protocol: Option<&str>) -> Self {
+        let remote = request.remote_address();
+        let mut all = vec![
+            ("REMOTE_ADDR", remote.ip().to_string()),
+            ("REMOTE_PORT", remote.port().to_string()),
+            ("PATH_INFO", request.path().to_owned()),
+            ("QUERY_STRING", request.query().unwrap_or_default().to_owned()),
+            ("HTTP_HOST", request.authority().to_owned()),
+            ("SERVER_PROTOCOL", "HTTP/3".to_owned()),
+        ];
+        all.extend(request.origin().map(|origin| ("HTTP_ORIGIN", origin.to_owned())));
+        all.extend(protocol.map(|protocol| ("WEBTRANSPORT_PROTOCOL", protocol.to_owned())));
+        Self(all)
+    }
+
+    /// Tells a process, and that it serves this stream.
+    pub(super) fn apply(&self, command: &mut Command, stream: u64) {
+        for name in NAMES {
+            command.env_remove(name);
+        }
+        command.envs(self.0.iter().map(|(name, value)| (name, value)));
+        command.env("WEBTRANSPORT_STREAM", stream.to_string());
+    }
+}

@@ -1,0 +1,118 @@
+//! One process from its start to its end.
+//!
+//! A stream that breaks, or whose session ends, takes its process along: the pipes are closed, and what does not end by
+//! that is killed. A status other than 0 resets the stream with it as the code, after what the process said.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::Path,
+    pin::pin,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    process::{Child, Command},
+    sync::watch,
+};
+use wt_api::{BidirectionalStream, SendStream};
+
+use super::{copy, environment::Environment};
+use crate::{lines, platform};
+
+/// The codes of a program that is not there, and of one that cannot be run, as shells have them.
+const NOT_FOUND: u32 = 127;
+const NOT_RUNNABLE: u32 = 126;
+/// How long a process may take to end that has lost its stream.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Gives a stream back unserved.
+pub(super) fn refuse(stream: BidirectionalStream, code: u32) {
+    let (mut readable, mut writable) = stream.split();
+    readable.stop(code);
+    writable.reset(code);
+}
+
+/// Serves a stream with a process of its own.
+pub(super) async fn run(
+    program: &Path,
+    arguments: &[OsString],
+    environment: &Environment,
+    stream: BidirectionalStream,
+) {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    environment.apply(&mut command, stream.id());
+    platform::in_group_of_its_own(&mut command);
+    let spawned = command.spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(error) => {
+            if lines::permit() {
+                tracing::error!(program = %program.display(), %error, "no process");
+            }
+            let missing = error.kind() == io::ErrorKind::NotFound;
+            refuse(stream, if missing { NOT_FOUND } else { NOT_RUNNABLE });
+            return;
+        }
+    };
+    let (mut readable, mut writable) = stream.split();
+    match attend(&mut child, &mut readable, &mut writable).await {
+        Ok(status) => answer(&mut writable, platform::code_of(status)),
+        Err(code) => {
+            readable.stop(code);
+            writable.reset(code);
+            end(&mut child).await;
+        }
+    }
+}
+
+fn answer(writable: &mut SendStream, status: u32) {
+    if status == 0 {
+        // Gone, if the session is.
+        let _ = writable.finish();
+        return;
+    }
+    tracing::debug!(status, "a process ended");
+    writable.commit();
+    writable.reset(status);
+}
+
+/// Until the process has ended and everything it said is on the stream; an error is the code with which the stream broke.
+async fn attend(
+    child: &mut Child,
+    readable: &mut wt_api::ReceiveStream,
+    writable: &mut SendStream,
+) -> Result<ExitStatus, u32> {
+    let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else { return Err(0) };
+    let (exit, exited) = watch::channel(false);
+    let (mut feeding, mut draining) =
+        (pin!(copy::feed(readable, input)), pin!(copy::drain(output, writable, exited)));
+    let (mut said, mut status) = (false, None);
+    loop {
+        tokio::select! {
+            code = &mut feeding => return Err(code),
+            drained = &mut draining, if !said => {
+                drained?;
+                said = true;
+            }
+            ended = child.wait(), if status.is_none() => {
+                status = Some(ended.map_err(|_| 0_u32)?);
+                exit.send_replace(true);
+            }
+        }
+        if let (true, Some(status)) = (said, status) {
+            return Ok(status);
+        }
+    }
+}
+
+/// Ends a process that has lost its pipes, and all that it started.
+async fn end(child: &mut Child) {
+    if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+        platform::kill(child);
+        // It cannot refuse.
+        let _ = child.wait().await;
+    }
+}

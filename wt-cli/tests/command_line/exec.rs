@@ -1,0 +1,168 @@
+//! `weft serve --exec`: processes behind streams.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    process::{Child, Command, Stdio},
+};
+
+use crate::{Server, code, directory, text, weft};
+
+fn shell(script: &str) -> Server {
+    Server::start(&["--exec", "sh", "--", "-c", script])
+}
+
+#[test]
+fn a_stream_is_the_input_and_output_of_a_process() {
+    let server = Server::start(&["--exec", "cat"]);
+    let data: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
+    let out = server.connect("/any/path", &[], &data);
+    assert_eq!(code(&out), Some(0), "{}", text(&out.stderr));
+    assert!(out.stdout == data, "{} bytes came back", out.stdout.len());
+    // One process a stream, and each has its own end.
+    let server = shell("read line; echo \"$line from $$\"");
+    let out = server.connect("/", &["--lines"], b"a\nb\n");
+    let told: Vec<String> = text(&out.stdout).lines().map(str::to_owned).collect();
+    assert!(told[0].starts_with("a from ") && told[1].starts_with("b from "), "{told:?}");
+    assert_ne!(told[0][1..], told[1][1..], "two processes");
+}
+
+/// The process is over while the input is still open, as with a command that is asked over a network.
+#[test]
+fn the_client_ends_with_a_process_that_wants_no_input() {
+    let server = shell("echo said");
+    let url = server.url("/");
+    let mut command = weft(&["connect", &url, "--cert-hash", &server.hash, "--quiet"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("weft");
+    let input = child.stdin.take().expect("piped");
+    let out = child.wait_with_output().expect("weft ends");
+    drop(input);
+    assert_eq!(
+        (code(&out), text(&out.stdout), text(&out.stderr)),
+        (Some(0), "said\n".to_owned(), String::new())
+    );
+}
+
+#[test]
+fn a_process_is_told_of_its_client_and_nothing_else_under_those_names() {
+    let options = ["--origin", "https://good.example", "--protocol", "chat", "--exec", "env"];
+    let arguments = [&["serve", "--json", "--listen", "127.0.0.1:0"], &options[..]].concat();
+    let mut command = weft(&arguments);
+    command.env("HTTP_ORIGIN", "https://inherited.example");
+    let server = Server::of(&mut command);
+    let asked = ["--origin", "https://good.example", "--protocol", "chat", "--quiet"];
+    let out = server.connect("/a/b?c=d&e", &asked, b"");
+    let told: Vec<String> = text(&out.stdout).lines().map(str::to_owned).collect();
+    for line in [
+        "REMOTE_ADDR=127.0.0.1",
+        "PATH_INFO=/a/b",
+        "QUERY_STRING=c=d&e",
+        "HTTP_ORIGIN=https://good.example",
+        &format!("HTTP_HOST={}", server.address),
+        "SERVER_PROTOCOL=HTTP/3",
+        "WEBTRANSPORT_PROTOCOL=chat",
+    ] {
+        assert!(told.iter().any(|told| told == line), "{line}: {told:?}");
+    }
+    for name in ["REMOTE_PORT=", "WEBTRANSPORT_STREAM="] {
+        let value = told.iter().find_map(|line| line.strip_prefix(name)).expect("told");
+        assert!(value.parse::<u64>().is_ok(), "{name}{value}");
+    }
+    let bare = text(&server.connect("/", &[], b"").stdout);
+    assert!(!bare.contains("HTTP_ORIGIN") && !bare.contains("WEBTRANSPORT_PROTOCOL"), "{bare}");
+}
+
+#[test]
+fn a_status_that_is_not_0_resets_the_stream_after_what_was_said() {
+    for (server, status) in [
+        (shell("echo said; exit 3"), 3),
+        (shell("echo said; kill -9 $$"), 137),
+        (Server::start(&["--exec", "/no/such/program"]), 127),
+        (Server::start(&["--exec", "/"]), 126),
+    ] {
+        let out = server.connect("/", &["--json"], b"");
+        assert_eq!(code(&out), Some(6));
+        let told = text(&out.stdout);
+        assert!(told.contains(&format!("\"code\":{status},\"event\":\"reset\"")), "{status}: {told}");
+        assert_eq!(told.contains("\"text\":\"said\\n\""), status != 127 && status != 126, "{told}");
+    }
+}
+
+/// A client whose process has said that it runs.
+struct Client {
+    child: Child,
+    said: String,
+}
+
+impl Client {
+    fn start(server: &Server) -> Self {
+        let mut command = weft(&["connect", &server.url("/"), "--cert-hash", &server.hash]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("weft starts");
+        child.stdin.as_mut().expect("piped").write_all(b"hello\n").expect("written");
+        let mut said = String::new();
+        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut said).expect("a line");
+        Self { child, said }
+    }
+
+    fn interrupt(mut self) {
+        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+        self.child.wait().expect("weft ends");
+    }
+}
+
+/// Whether the server served a client in the end: its place is free when the process before is gone and was waited for.
+fn is_served(server: &Server) -> bool {
+    (0..200).any(|_| text(&server.connect("/", &["--quiet"], b"hello\n").stdout).contains("hello"))
+}
+
+#[test]
+fn there_are_no_more_processes_than_permitted() {
+    let server = Server::start(&["--exec", "cat", "--exec-limit", "1"]);
+    let first = Client::start(&server);
+    assert_eq!(first.said, "hello\n");
+    let second = server.connect("/", &["--json"], b"hello\n");
+    assert_eq!(code(&second), Some(6));
+    assert!(text(&second.stdout).contains("\"code\":75"), "{}", text(&second.stdout));
+    first.interrupt();
+    assert!(is_served(&server));
+}
+
+/// One that reads nothing and hears no signal but the last, with a child of its own.
+#[test]
+fn a_process_whose_session_ends_is_ended_with_all_that_it_started() {
+    let directory = directory("exec-killed");
+    let pipe = directory.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+    let held = pipe.to_str().expect("text");
+    // The pipe ends when nobody holds it any more. A later process finds the file gone, and is like any other.
+    let script = format!(
+        "[ -e '{held}' ] || exec cat; exec 9>'{held}'; trap '' HUP INT TERM PIPE; rm '{held}'; echo ready; sleep 1000 & wait; sleep 1000"
+    );
+    let server = Server::start(&["--exec-limit", "1", "--exec", "sh", "--", "-c", &script]);
+    let reader = std::thread::spawn(move || {
+        let mut end = Vec::new();
+        fs::File::open(pipe).expect("opened").read_to_end(&mut end).expect("read");
+    });
+    let client = Client::start(&server);
+    assert_eq!(client.said, "ready\n");
+    client.interrupt();
+    reader.join().expect("nobody holds the pipe any more");
+    assert!(is_served(&server), "it was waited for");
+}
+
+#[test]
+fn a_server_that_ends_takes_its_processes_along() {
+    let mut server = shell("echo ready; exec cat");
+    let client = Client::start(&server);
+    server.signal("-INT");
+    assert_eq!(server.line()["draining"], true);
+    server.signal("-INT");
+    assert_eq!(server.line()["closing"], true);
+    assert_eq!(server.child.wait().expect("it ends").code(), Some(130));
+    // Its standard error was theirs, too: it ends when they have.
+    server.child.stderr.take().expect("piped").read_to_end(&mut Vec::new()).expect("read");
+    drop(client);
+}

@@ -1,0 +1,112 @@
+//! `weft connect` in pipes: streams, lines, datagrams, streams of the server, events for programs.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Output, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::{Server, code, text, weft};
+
+/// The events, without the numbers of streams.
+fn events(out: &Output) -> Vec<Value> {
+    let parse =
+        |line: &str| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let mut events: Vec<Value> = text(&out.stdout).lines().map(parse).collect();
+    for event in events.iter_mut().filter_map(Value::as_object_mut) {
+        assert!(event.remove("stream").is_none_or(|stream| stream.is_u64()));
+        assert!(event.remove("stats").is_none_or(|stats| stats["packetsSent"].as_u64() > Some(0)));
+    }
+    events
+}
+
+#[test]
+fn a_stream_is_told_to_programs_event_by_event() {
+    let server = Server::start(&[]);
+    let out = server.connect("/echo", &["--json"], "h\u{e9}llo\n".as_bytes());
+    assert_eq!((code(&out), text(&out.stderr)), (Some(0), String::new()));
+    let told = events(&out);
+    assert_eq!((&told[0]["event"], &told[0]["dialect"]), (&json!("connected"), &json!("draft-16")));
+    assert_eq!(told[0]["remote"], server.address.as_str());
+    assert_eq!(
+        told[1..],
+        [
+            json!({ "event": "stream", "kind": "bidirectional", "by": "client" }),
+            json!({ "event": "data", "text": "h\u{e9}llo\n" }),
+            json!({ "event": "fin" }),
+            json!({ "event": "closed", "code": 0, "reason": "" }),
+        ]
+    );
+    let binary = events(&server.connect("/echo", &["--json"], &[0xff, 0xfe]));
+    assert_eq!(binary[2], json!({ "event": "data", "base64": "//4=" }));
+    let reset = server.connect("/demo", &["--json"], b"#reset 42\n");
+    let told = events(&reset);
+    assert!(told.contains(&json!({ "event": "reset", "code": 42 })), "{told:?}");
+    assert_eq!(code(&reset), Some(6));
+    assert!(text(&reset.stderr).contains("\"cause\":\"stream-reset\""), "{}", text(&reset.stderr));
+    let datagrams = events(&server.connect("/echo", &["--json", "--datagrams"], b"one\n"));
+    assert!(datagrams.contains(&json!({ "event": "datagram", "text": "one" })), "{datagrams:?}");
+}
+
+#[test]
+fn what_is_asked_for_reaches_the_server() {
+    let server = Server::start(&["--protocol", "second"]);
+    let asked = ["--json", "--protocol", "first", "--protocol", "second", "--header", "x-asked: by hand"];
+    let told = events(&server.connect("/echo", &asked, b""));
+    assert_eq!(told[0]["protocol"], "second");
+    let told = events(&Server::start(&[]).connect("/demo", &asked, b""));
+    assert_eq!(
+        (&told[0]["protocol"], &told[0]["fields"]["x-answered"]),
+        (&json!("first"), &json!("by hand"))
+    );
+}
+
+#[test]
+fn each_line_has_a_stream_and_the_answers_come_in_order() {
+    let server = Server::start(&[]);
+    let lines: String = (0..200).map(|n| format!("line {n}\n")).collect();
+    for streams in ["1", "16", "300"] {
+        let out = server.connect("/echo", &["--lines", "--streams", streams], lines.as_bytes());
+        assert_eq!((code(&out), text(&out.stdout)), (Some(0), lines.clone()), "{}", text(&out.stderr));
+    }
+    // A line without an end is one as well; a stream that is reset does not keep the others from coming.
+    let out = server.connect("/demo", &["--lines"], b"one\n#reset 3\nthree");
+    assert_eq!((code(&out), text(&out.stdout).as_str()), (Some(6), "one\nthree\n"));
+    assert!(
+        text(&out.stderr).starts_with("weft: the peer reset the stream with code 3"),
+        "{}",
+        text(&out.stderr)
+    );
+}
+
+#[test]
+fn streams_of_the_server_are_listened_for() {
+    let server = Server::start(&[]);
+    let url = server.url("/demo");
+    let arguments = ["connect", &url, "--cert-hash", &server.hash, "--json", "--listen", "--lines"];
+    let mut child = weft(&arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("weft starts");
+    let mut input = child.stdin.take().expect("piped");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut events = lines.map(|line| serde_json::from_str::<Value>(&line.expect("text")).expect("JSON"));
+    // The greeting, to its end.
+    let opened = events.find(|event| event["event"] == "stream").expect("an event");
+    assert_eq!((&opened["kind"], &opened["by"]), (&json!("unidirectional"), &json!("server")));
+    let greeting = events.next().expect("an event");
+    assert!(greeting["text"].as_str().is_some_and(|text| text.contains("draft-16")), "{greeting}");
+    assert_eq!(events.next().expect("an event")["event"], "fin");
+    input.write_all(b"#close 7 by hand\n").expect("written");
+    let last = events.last().expect("an event");
+    assert_eq!(
+        (&last["event"], &last["code"], &last["reason"]),
+        (&json!("closed"), &json!(7), &json!("by hand"))
+    );
+    let out = child.wait_with_output().expect("weft ends");
+    assert_eq!(code(&out), Some(6));
+    assert!(text(&out.stderr).contains("\"cause\":\"closed\""), "{}", text(&out.stderr));
+}
