@@ -41,6 +41,35 @@ pub mod code {
     pub const H3_CONNECT_ERROR: u64 = 0x10f;
     /// The request is to be tried over HTTP/1.1.
     pub const H3_VERSION_FALLBACK: u64 = 0x110;
+
+    /// The name of a code of HTTP/3, HTTP datagrams or QPACK (RFC 9114 §8.1, RFC 9297 §5.2, RFC 9204 §8.3).
+    #[must_use]
+    pub const fn name(code: u64) -> Option<&'static str> {
+        Some(match code {
+            H3_DATAGRAM_ERROR => "H3_DATAGRAM_ERROR",
+            H3_NO_ERROR => "H3_NO_ERROR",
+            H3_GENERAL_PROTOCOL_ERROR => "H3_GENERAL_PROTOCOL_ERROR",
+            H3_INTERNAL_ERROR => "H3_INTERNAL_ERROR",
+            H3_STREAM_CREATION_ERROR => "H3_STREAM_CREATION_ERROR",
+            H3_CLOSED_CRITICAL_STREAM => "H3_CLOSED_CRITICAL_STREAM",
+            H3_FRAME_UNEXPECTED => "H3_FRAME_UNEXPECTED",
+            H3_FRAME_ERROR => "H3_FRAME_ERROR",
+            H3_EXCESSIVE_LOAD => "H3_EXCESSIVE_LOAD",
+            H3_ID_ERROR => "H3_ID_ERROR",
+            H3_SETTINGS_ERROR => "H3_SETTINGS_ERROR",
+            H3_MISSING_SETTINGS => "H3_MISSING_SETTINGS",
+            H3_REQUEST_REJECTED => "H3_REQUEST_REJECTED",
+            H3_REQUEST_CANCELLED => "H3_REQUEST_CANCELLED",
+            H3_REQUEST_INCOMPLETE => "H3_REQUEST_INCOMPLETE",
+            H3_MESSAGE_ERROR => "H3_MESSAGE_ERROR",
+            H3_CONNECT_ERROR => "H3_CONNECT_ERROR",
+            H3_VERSION_FALLBACK => "H3_VERSION_FALLBACK",
+            0x200 => "QPACK_DECOMPRESSION_FAILED",
+            0x201 => "QPACK_ENCODER_STREAM_ERROR",
+            0x202 => "QPACK_DECODER_STREAM_ERROR",
+            _ => return None,
+        })
+    }
 }
 
 macro_rules! violations {

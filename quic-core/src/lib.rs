@@ -38,7 +38,7 @@ mod streams;
 pub mod testing;
 mod trace;
 
-pub use base::{AddressLimits, Admission};
+pub use base::{AddressLimits, Admission, AdmissionLimit};
 pub use cids::{CidChange, CidFactory};
 pub use config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig};
 pub use connection::{Connection, Transmit};
@@ -47,5 +47,5 @@ pub use endpoint::{
 };
 pub use event::{DatagramOptions, Event, HeldAbove, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId, StreamIdHasher, StreamMap};
-pub use stats::{ConnectionStats, RecvStreamStats, SendStreamStats};
+pub use stats::{ConnectionStats, DropCounts, EndpointStats, RecvStreamStats, SendStreamStats};
 pub use trace::{Observer, TraceEvent};

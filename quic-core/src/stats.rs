@@ -2,7 +2,65 @@
 
 use std::time::Duration;
 
-use crate::base::{Ecn, Rate};
+use crate::{
+    base::{Ecn, Rate},
+    error::DropReason,
+};
+
+/// How many datagrams or packets were ignored, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DropCounts([u64; DropReason::ALL.len()]);
+
+impl DropCounts {
+    /// How many for this reason.
+    #[must_use]
+    pub const fn of(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// How many in all.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// One more.
+    pub(crate) const fn add(&mut self, reason: DropReason) {
+        self.0[reason as usize] += 1;
+    }
+}
+
+impl std::ops::AddAssign for DropCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, count)| *sum += count);
+    }
+}
+
+/// What an endpoint has done for datagrams that belong to no connection, since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointStats {
+    /// Retry packets made (RFC 9000 §8.1.2).
+    pub retries: u64,
+    /// Version Negotiation packets made (RFC 9000 §6).
+    pub version_negotiations: u64,
+    /// Stateless resets made (RFC 9000 §10.3).
+    pub stateless_resets: u64,
+    /// Clients whose Retry token was of this server and not theirs, or too old; each was told `INVALID_TOKEN`.
+    pub invalid_tokens: u64,
+    /// Datagrams that were ignored.
+    pub dropped: DropCounts,
+}
+
+impl std::ops::AddAssign for EndpointStats {
+    fn add_assign(&mut self, other: Self) {
+        self.retries += other.retries;
+        self.version_negotiations += other.version_negotiations;
+        self.stateless_resets += other.stateless_resets;
+        self.invalid_tokens += other.invalid_tokens;
+        self.dropped += other.dropped;
+    }
+}
 
 /// A snapshot of a connection's counters. Bytes are UDP payload unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +80,8 @@ pub struct ConnectionStats {
     pub packets_received: u64,
     /// Packets or datagrams ignored.
     pub packets_dropped: u64,
+    /// The same by reason.
+    pub dropped: DropCounts,
     /// Packets acknowledged by the peer.
     pub packets_acked: u64,
     /// Packets declared lost.

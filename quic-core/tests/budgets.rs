@@ -6,9 +6,9 @@ use bytes::{Bytes, BytesMut};
 use heap_meter::{HeapMeter, Measure};
 use netsim::SECOND;
 use quic_core::{
-    AcceptError, AddressLimits, Admission, CidFactory, ClientConfig, Connection, ConnectionHandle,
-    DatagramEvent, DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Incoming, ServerConfig,
-    TransportConfig,
+    AcceptError, AddressLimits, Admission, AdmissionLimit, CidFactory, ClientConfig, Connection,
+    ConnectionHandle, DatagramEvent, DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Incoming,
+    ServerConfig, TransportConfig,
     base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
     error::ConnectionError,
     testing,
@@ -84,7 +84,7 @@ impl Server {
                 None
             }
             Admission::Retry => self.endpoint.retry(NOW, &incoming).map(|retry| retry.bytes),
-            Admission::Refuse => Some(self.endpoint.refuse(&incoming).bytes),
+            Admission::Refuse(_) => Some(self.endpoint.refuse(&incoming).bytes),
         };
         (admission, answer)
     }
@@ -107,7 +107,7 @@ impl Server {
                                 continue;
                             }
                             Admission::Retry => self.endpoint.retry(NOW, &incoming).expect("not validated"),
-                            Admission::Refuse => self.endpoint.refuse(&incoming),
+                            Admission::Refuse(_) => self.endpoint.refuse(&incoming),
                         };
                         let bytes = BytesMut::from(&answer.bytes[..]);
                         client.handle_datagram(NOW, &meta(address(0), bytes.len()), bytes);
@@ -208,7 +208,7 @@ fn under_a_flood_of_initials_clients_prove_their_address_and_good_ones_connect()
                 let answer = answer.expect("a Retry");
                 assert!(answer.len() <= flight.len(), "no amplification");
             }
-            Admission::Refuse => panic!("refused"),
+            Admission::Refuse(limit) => panic!("refused for {limit:?}"),
         }
         if n == FLOOD / 10 {
             measure = Measure::start();
@@ -241,7 +241,7 @@ fn the_memory_of_an_endpoint_is_filled_and_one_connection_beyond_is_refused() {
     assert_eq!(budget.pending_handshakes(), accepted as usize);
     let flight = server.first_flight(99);
     let (admission, close) = server.admit(address(99), flight);
-    assert_eq!(admission, Admission::Refuse);
+    assert_eq!(admission, Admission::Refuse(AdmissionLimit::Memory));
     assert!(close.is_some(), "the client is told");
     // Who accepts against the advice comes to the hard end.
     let refused = (100..103).find_map(|n| {
@@ -261,7 +261,7 @@ fn connections_are_limited_by_number_as_well() {
     let mut server = Server::new(|config| config.max_connections = 3);
     for n in 0..4 {
         let flight = server.first_flight(n as u64);
-        let expected = if n < 3 { Admission::Accept } else { Admission::Refuse };
+        let expected = if n < 3 { Admission::Accept } else { Admission::Refuse(AdmissionLimit::Connections) };
         assert_eq!(server.admit(address(n + 1), flight).0, expected);
     }
 }
@@ -325,7 +325,7 @@ fn one_address_takes_no_places_of_others() {
         assert!(server.serve(host(100 + n as usize), &mut good), "{n}");
     }
     let flight = server.first_flight(300);
-    assert_eq!(server.admit(host(300), flight).0, Admission::Refuse);
+    assert_eq!(server.admit(host(300), flight).0, Admission::Refuse(AdmissionLimit::AddressConnections));
     server.forget_all();
     let flight = server.first_flight(301);
     assert_eq!(server.admit(host(301), flight).0, Admission::Accept);

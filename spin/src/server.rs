@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{Method, StatusCode};
 use netsim::Random;
 use tokio::sync::watch;
-use wt_api::{Request, Server};
+use wt_api::{Connection, Request, Server};
 
 use crate::{
     constructors::{accept_options, builder},
@@ -122,6 +122,9 @@ async fn accepts(spin: Arc<Spin>, place: Place, server: Arc<Server>, mut dropped
     let mut random = spin.random();
     while !*dropped.borrow() {
         let _ticket = spin.book.enter("Server::accept", None, place.now());
+        if random.chance(0.2) {
+            survey(&spin, &place, &server).await;
+        }
         let request = if random.chance(0.5) {
             match place.within(Duration::from_millis(1 + random.below(500)), server.accept()).await {
                 None => continue,
@@ -144,6 +147,7 @@ async fn accepts(spin: Arc<Spin>, place: Place, server: Arc<Server>, mut dropped
 async fn answer(spin: Arc<Spin>, place: Place, request: Request) {
     let mut random = spin.random();
     look_at(&spin, &request);
+    watch(&spin, &place, request.connection()).await;
     let pair = spin.pair_of(request.path());
     if random.chance(0.3) {
         place.sleep(Duration::from_millis(random.below(300))).await;
@@ -183,6 +187,48 @@ async fn answer(spin: Arc<Spin>, place: Place, request: Request) {
     }
 }
 
+/// What a connection tells, which may be over.
+async fn watch(spin: &Spin, place: &Place, connection: &Connection) {
+    let names = [
+        "Connection::id",
+        "Connection::remote_address",
+        "Connection::local_address",
+        "Connection::parameters",
+        "Connection::negotiated_draft",
+        "Connection::close_error",
+    ];
+    names.into_iter().for_each(|name| spin.book.count(name));
+    let known = connection.id() > 0
+        && connection.local_address().is_some()
+        && connection.parameters().is_some_and(|agreed| agreed.alpn == "h3")
+        && connection.negotiated_draft().is_some();
+    let over = connection.close_error().is_some();
+    let ticket = spin.book.enter("Connection::stats", None, place.now());
+    let counts = connection.stats().await;
+    drop(ticket);
+    if !known || (counts.is_err() && !over && connection.close_error().is_none()) {
+        spin.book.fail(format!("a connection does not know itself: {connection:?}"));
+    }
+}
+
+/// What the server counts, over all that there are.
+async fn survey(spin: &Spin, place: &Place, server: &Server) {
+    let ticket = spin.book.enter("Server::connections", None, place.now());
+    let connections = server.connections().await;
+    drop(ticket);
+    let ticket = spin.book.enter("Server::stats", None, place.now());
+    let stats = server.stats().await;
+    drop(ticket);
+    spin.book.count("ServerStats::metrics");
+    spin.book.count("ServerStats::to_prometheus");
+    let text = stats.to_prometheus();
+    if stats.metrics().iter().any(|metric| !text.contains(metric.name))
+        || connections.len() as u64 > stats.connections_total
+    {
+        spin.book.fail(format!("a server does not know what it did: {stats:?}"));
+    }
+}
+
 fn look_at(spin: &Spin, request: &Request) {
     let names = [
         "Request::authority",
@@ -193,6 +239,7 @@ fn look_at(spin: &Spin, request: &Request) {
         "Request::dialect",
         "Request::dialect_reason",
         "Request::remote_address",
+        "Request::connection",
         "Request::local_address",
         "Request::query",
         "Request::client_certificates",
@@ -202,6 +249,7 @@ fn look_at(spin: &Spin, request: &Request) {
         || request.dialect().is_empty()
         || request.dialect_reason().is_empty()
         || request.remote_address().port() == 0
+        || request.connection().remote_address() != request.remote_address()
         || request.local_address().is_none()
         || request.query().is_some()
         || !request.client_certificates().is_empty()

@@ -165,7 +165,12 @@ fn look(actor: &Actor, session: &WebTransport) {
     actor.did("WebTransport::query");
     actor.did("WebTransport::remote_address");
     actor.did("WebTransport::local_address");
+    actor.did("WebTransport::connection");
     let _ = (session.query(), session.local_address());
+    let connected = session.connection().is_some();
+    if told && !connected {
+        actor.check(Err("a session without a connection".to_owned()));
+    }
     let lies_somewhere = !session.authority().is_empty() && session.path().starts_with('/');
     if !lies_somewhere || told != session.remote_address().is_some() && actor.end.role == Role::Server {
         actor.check(Err("a session without a place, or at the server without a peer".to_owned()));

@@ -32,6 +32,7 @@ fn some_seeds_call_everything_and_everything_settles() {
 /// Files of `wt-api` whose public functions an application can name.
 const FILES: &[&str] = &[
     "session",
+    "connection",
     "datagrams",
     "options",
     "streams/mod",
@@ -42,6 +43,8 @@ const FILES: &[&str] = &[
     "server/mod",
     "server/request",
     "server/builder",
+    "server/stats",
+    "server/metrics",
     "http3",
     "runtime/mod",
     "stats",

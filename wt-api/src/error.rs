@@ -226,6 +226,17 @@ pub enum ErrorCause {
     /// The QUIC connection ended.
     #[error("the connection ended: {0}")]
     Connection(ConnectionError),
+    /// An application closed the connection, with every session on it ([`Connection::close`](crate::Connection::close)), or
+    /// this end did of its own accord.
+    #[error("{}", closed_text(*.by, *.code, .reason))]
+    ConnectionClosed {
+        /// Who.
+        by: ConnectionCloser,
+        /// An error code of HTTP/3 (RFC 9114 §8.1), or one that applications agree upon.
+        code: u64,
+        /// The reason for people that went with it; empty if none did.
+        reason: Arc<str>,
+    },
     /// Code of the application panicked where this library called it while it served the connection: a certificate verifier,
     /// a resolver, a key log or another part of its rustls configuration, a congestion controller, a waker. The connection
     /// ended, no other one did. With the panic's message, if that is a text.
@@ -378,6 +389,38 @@ fn status_remedy(status: u16) -> &'static str {
         405 | 501 => "the server has no WebTransport at this path",
         429 | 503 => "the server is busy; try again later",
         _ => "the server does not accept the session",
+    }
+}
+
+/// Who closed a connection: see [`ErrorCause::ConnectionClosed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectionCloser {
+    /// The other end: its application, or its library.
+    Peer,
+    /// This end's application, by [`Connection::close`](crate::Connection::close).
+    ThisApplication,
+    /// This end's server, which shuts down: the deadline of [`shutdown`](crate::Server::shutdown) was over, or nothing was left
+    /// on the connection.
+    Shutdown,
+    /// This end, for the connection had no use any more.
+    Unused,
+}
+
+fn closed_text(by: ConnectionCloser, code: u64, reason: &str) -> String {
+    let name = h3_core::error::code::name(code).map(|name| format!(" ({name})")).unwrap_or_default();
+    let said = if reason.is_empty() { String::new() } else { format!(" and the reason {reason:?}") };
+    match by {
+        ConnectionCloser::Peer => {
+            format!("the peer closed the connection with code {code:#x}{name}{said}; connect again for new sessions")
+        }
+        ConnectionCloser::ThisApplication => format!(
+            "this application closed the connection with code {code:#x}{name}{said} (Connection::close), and its sessions with it"
+        ),
+        ConnectionCloser::Shutdown => {
+            "this server shut down, and closed the connection when the deadline was over; give shutdown(..) more time, or close sessions before it".to_owned()
+        }
+        ConnectionCloser::Unused => "this end closed the connection, for it had no use any more".to_owned(),
     }
 }
 

@@ -24,6 +24,7 @@ mod guide {}
 mod buffers;
 mod client;
 mod close;
+mod connection;
 mod datagrams;
 mod driver;
 pub mod error;
@@ -54,27 +55,31 @@ pub use {bytes, http, rustls};
 pub mod protocol {
     pub use h3_core::{H3Error, H3Violation, StreamViolation};
     pub use quic_core::{
+        ConnectionStats, DropCounts, EndpointStats,
         base::{Rate, Timestamp},
         congestion,
-        error::{CloseReason, ConnectionError, TransportErrorCode, Violation},
+        error::{CloseReason, ConnectionError, DropReason, TransportErrorCode, Violation},
     };
     pub use wt_session::Dialect;
 }
 
 pub use close::{CloseInfo, CloseOutcome, ClosedBy};
+pub use connection::{Connection, ConnectionParameters};
 pub use datagrams::{
     Datagrams, DatagramsReadable, DatagramsWritable, DatagramsWritableOptions, MaxDatagramSize,
 };
 pub use error::{
-    CertificateError, ConnectOptionsError, ConnectStage, DatagramError, ErrorCause, ExportError,
-    IdentityError, InvalidOrigin, ServerError, ServerKeysError, WebTransportError, WebTransportErrorSource,
+    CertificateError, ConnectOptionsError, ConnectStage, ConnectionCloser, DatagramError, ErrorCause,
+    ExportError, IdentityError, InvalidOrigin, ServerError, ServerKeysError, WebTransportError,
+    WebTransportErrorSource,
 };
 pub use options::{CertificateHash, CongestionControl, DangerousOptions, InvalidHash, WebTransportOptions};
 pub use origin::check_origin;
 pub use quic_core::{AddressLimits, TransportConfig};
 pub use runtime::wait_idle;
 pub use server::{
-    AcceptOptions, Body, HttpRequest, HttpResponse, Request, Server, ServerBuilder, ServerKeys,
+    AcceptOptions, AdmissionStats, Body, HandshakeStats, HttpRequest, HttpResponse, Metric, MetricKind,
+    Request, RequestStats, Server, ServerBuilder, ServerKeys, ServerStats, SocketStats, TrafficStats,
 };
 pub use session::{Reliability, WebTransport};
 pub use stats::{DatagramStats, ReceiveStreamStats, SendStreamStats, WebTransportStats};

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::{
     client,
     close::{CloseInfo, CloseOutcome},
+    connection::Connection,
     datagrams::Datagrams,
     error::{ConnectOptionsError, DatagramError, ExportError, WebTransportError},
     mailbox::{Command, NewStream, Rank, SessionBox, SessionQueue, wait},
@@ -465,6 +466,13 @@ impl WebTransport {
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.shared.established()?.addresses.local
+    }
+
+    /// The connection that carries the session, which may carry others. `None` until a client's is made. A session that may
+    /// share one ([`allow_pooling`](WebTransportOptions::allow_pooling)) can move to another one as long as it is not ready.
+    #[must_use]
+    pub fn connection(&self) -> Option<Connection> {
+        self.shared.connection().map(Connection::new)
     }
 
     /// The fields of the client's request; at a client those that the application set.

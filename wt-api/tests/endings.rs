@@ -9,11 +9,10 @@ use std::{
     time::Duration,
 };
 
-use quic_core::error::{CloseReason, ConnectionError};
 use tokio::runtime::{Builder, Runtime};
 use wt_api::{
-    AcceptOptions, ErrorCause, Identity, Server, ServerError, WebTransport, WebTransportError,
-    WebTransportOptions, http3,
+    AcceptOptions, ConnectionCloser, ErrorCause, Identity, Server, ServerError, WebTransport,
+    WebTransportError, WebTransportOptions, http3,
 };
 
 /// Long enough for anything here; a test that takes so long has failed.
@@ -89,10 +88,8 @@ fn all_clients_hear_a_server_that_shuts_down_and_ends() {
             for client in &clients {
                 let end = settles("the end", client.closed()).await;
                 let error = end.expect_err("the connection was closed");
-                let ErrorCause::Connection(ConnectionError::PeerClosed(reason)) = error.cause() else {
-                    panic!("{error}");
-                };
-                heard += usize::from(matches!(reason, CloseReason::Application { .. }));
+                let ErrorCause::ConnectionClosed { by, .. } = error.cause() else { panic!("{error}") };
+                heard += usize::from(*by == ConnectionCloser::Peer);
             }
             assert_eq!(heard, 100);
         });

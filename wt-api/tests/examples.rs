@@ -25,6 +25,9 @@ mod hello;
 #[path = "../examples/connect.rs"]
 mod opening;
 #[allow(dead_code, reason = "the examples' main functions are not called")]
+#[path = "../examples/prometheus.rs"]
+mod prometheus;
+#[allow(dead_code, reason = "the examples' main functions are not called")]
 #[path = "../examples/server.rs"]
 mod server;
 #[allow(dead_code, reason = "the examples' main functions are not called")]
@@ -57,6 +60,26 @@ fn echo_server() -> Arc<Server> {
 
 async fn ready(server: &Server) -> WebTransport {
     within(opening::init_transport(&url(server, "/echo"), options(server))).await.unwrap()
+}
+
+#[tokio::test]
+async fn prometheus_finds_what_the_server_counts() {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+    let server = echo_server();
+    let transport = ready(&server).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { prometheus::export(&server, &listener).await });
+    let mut scrape = TcpStream::connect(address).await.unwrap();
+    scrape.write_all(b"GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    within(scrape.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\nweft_sessions 1\n"), "{answer}");
+    drop(transport);
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use std::{error::Error, fmt::Display, io, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use wt_api::{
-    CertificateError, CloseInfo, ClosedBy, ConnectOptionsError, ConnectStage, DatagramError, ErrorCause,
-    ExportError, Identity, IdentityError, Server, ServerError, ServerKeys, WebTransport, WebTransportError,
-    WebTransportOptions, check_origin, error::InvalidOrigin, http3::HttpError, testing::Network,
+    CertificateError, CloseInfo, ClosedBy, ConnectOptionsError, ConnectStage, ConnectionCloser,
+    DatagramError, ErrorCause, ExportError, Identity, IdentityError, Server, ServerError, ServerKeys,
+    WebTransport, WebTransportError, WebTransportOptions, check_origin, error::InvalidOrigin,
+    http3::HttpError, testing::Network,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -71,6 +72,10 @@ fn causes() -> Vec<ErrorCause> {
         ErrorCause::Refused("words".into()),
         ErrorCause::Status { status: 403 },
         ErrorCause::NotAccepting { status: 404 },
+        ErrorCause::ConnectionClosed { by: ConnectionCloser::Peer, code: 0x107, reason: "words".into() },
+        ErrorCause::ConnectionClosed { by: ConnectionCloser::ThisApplication, code: 7, reason: "".into() },
+        ErrorCause::ConnectionClosed { by: ConnectionCloser::Shutdown, code: 0x100, reason: "".into() },
+        ErrorCause::ConnectionClosed { by: ConnectionCloser::Unused, code: 0x100, reason: "".into() },
         ErrorCause::CallbackPanicked("words".into()),
         ErrorCause::Http3(h3_core::H3Violation::SettingsTwice.into()),
         ErrorCause::SessionFailed("words".into()),

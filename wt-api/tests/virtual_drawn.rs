@@ -7,12 +7,13 @@ use std::{ops::Range, time::Duration};
 
 use bytes::Bytes;
 use heap_meter::{HeapMeter, Measure};
-use quic_core::error::{CloseReason, ConnectionError};
+use quic_core::error::ConnectionError;
 use virtual_common::{
     STOP_CODE, STOP_ME, connect, echo, is_idle_timeout, options, pattern, round_trip, seconds, serve,
 };
 use wt_api::{
-    AcceptOptions, CloseInfo, DatagramError, ErrorCause, TransportConfig, WebTransport, WebTransportError,
+    AcceptOptions, CloseInfo, ConnectionCloser, DatagramError, ErrorCause, TransportConfig, WebTransport,
+    WebTransportError,
     testing::{self, Host, Link, LinkConfig, MILLISECOND, Network, Random, Reorder, SECOND},
 };
 
@@ -234,9 +235,8 @@ fn is_loss(network: &Network, error: &WebTransportError) -> bool {
 
 /// A close whose capsule the network ate for two seconds ends the connection without it.
 fn is_end_without_capsule(network: &Network, error: &WebTransportError) -> bool {
-    let closed = |reason: &CloseReason| matches!(reason, CloseReason::Application { code: 0x100, .. });
     match error.cause() {
-        ErrorCause::Connection(ConnectionError::PeerClosed(reason)) => closed(reason),
+        ErrorCause::ConnectionClosed { by: ConnectionCloser::Peer, code, .. } => *code == 0x100,
         _ => is_loss(network, error),
     }
 }

@@ -155,7 +155,8 @@ fn errors_and_options_are_named_through_this_crate() {
     };
     fn code_of(error: &WebTransportError) -> Option<u64> {
         match error.cause() {
-            ErrorCause::Connection(ConnectionError::PeerClosed(CloseReason::Application {
+            ErrorCause::ConnectionClosed { code, .. }
+            | ErrorCause::Connection(ConnectionError::PeerClosed(CloseReason::Application {
                 code, ..
             })) => Some(*code),
             _ => None,

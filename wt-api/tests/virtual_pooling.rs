@@ -13,8 +13,8 @@ use quic_core::{
 };
 use virtual_common::{pattern, seconds};
 use wt_api::{
-    AcceptOptions, CloseInfo, ConnectOptionsError, ErrorCause, SendStreamOptions, Server, ServerBuilder,
-    WebTransport, WebTransportOptions,
+    AcceptOptions, CloseInfo, ConnectOptionsError, ConnectionCloser, ErrorCause, SendStreamOptions, Server,
+    ServerBuilder, WebTransport, WebTransportOptions,
     testing::{Host, LinkConfig, MILLISECOND, Network},
 };
 
@@ -128,7 +128,10 @@ fn a_server_that_waits_for_nobody_still_says_why_a_session_was_closed() {
         world.server.shutdown(Duration::ZERO).await;
         assert_eq!(one.closed().await.unwrap(), info);
         let error = two.closed().await.unwrap_err();
-        assert!(matches!(error.cause(), ErrorCause::Connection(_)), "{error}");
+        assert!(
+            matches!(error.cause(), ErrorCause::ConnectionClosed { by: ConnectionCloser::Peer, .. }),
+            "{error}"
+        );
         assert!(world.network.now() - begin < Duration::from_millis(200), "a round trip and a half");
     });
 }

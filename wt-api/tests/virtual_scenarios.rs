@@ -9,8 +9,8 @@ use heap_meter::{HeapMeter, Measure};
 use quic_core::error::ConnectionError;
 use virtual_common::{connect, echo_all, is_idle_timeout, options, pattern, round_trip, seconds, serve};
 use wt_api::{
-    CertificateHash, CloseInfo, CloseOutcome, ErrorCause, Server, TransportConfig, WebTransport,
-    WebTransportError,
+    CertificateHash, CloseInfo, CloseOutcome, ConnectionCloser, ErrorCause, Server, TransportConfig,
+    WebTransport, WebTransportError,
     testing::{self, Host, Link, LinkConfig, MILLISECOND, Network},
 };
 
@@ -347,7 +347,10 @@ fn a_server_that_has_waited_long_enough_closes() {
         let begin = world.network.now();
         world.server.shutdown(seconds(7)).await;
         let error = session.closed().await.unwrap_err();
-        assert!(matches!(error.cause(), ErrorCause::Connection(_)), "{error}");
+        assert!(
+            matches!(error.cause(), ErrorCause::ConnectionClosed { by: ConnectionCloser::Peer, .. }),
+            "{error}"
+        );
         let took = world.network.now() - begin;
         assert!(took >= seconds(7) && took < seconds(8), "{took:?}");
     });

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use virtual_common::{options, seconds, serve, session};
 use wt_api::{
-    ErrorCause, TransportConfig, WebTransport,
+    ConnectionCloser, ErrorCause, TransportConfig, WebTransport,
     testing::{LinkConfig, Network},
 };
 
@@ -53,7 +53,10 @@ fn the_port_is_free_and_every_close_is_on_its_way_when_a_shutdown_returns() {
             for (client, server) in sessions {
                 server.closed().await.unwrap_err();
                 let error = network.within(seconds(1), client.closed()).await.expect("it hears").unwrap_err();
-                assert!(matches!(error.cause(), ErrorCause::Connection(_)), "{error}");
+                assert!(
+                    matches!(error.cause(), ErrorCause::ConnectionClosed { by: ConnectionCloser::Peer, .. }),
+                    "{error}"
+                );
             }
         });
     }

@@ -62,9 +62,24 @@ pub enum Admission {
     /// Let it prove its address by [`Endpoint::retry`](crate::Endpoint::retry): many handshakes are pending, in all or of its
     /// address.
     Retry,
-    /// [`Endpoint::refuse`](crate::Endpoint::refuse) it: there are as many connections as there may be, in all or of its
-    /// address, or the memory budget is spent.
-    Refuse,
+    /// [`Endpoint::refuse`](crate::Endpoint::refuse) it, for a limit is reached.
+    Refuse(AdmissionLimit),
+}
+
+/// The limit that a client meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AdmissionLimit {
+    /// There are as many connections as the endpoint may have.
+    Connections,
+    /// The endpoint's memory budget is spent.
+    Memory,
+    /// Its address has as many connections as one may have.
+    AddressConnections,
+    /// Its address has as many pending handshakes as one may have.
+    AddressHandshakes,
+    /// Of its address as many connections have begun in this second as may.
+    AddressRate,
 }
 
 /// Of one address, by whether the clients had proved it when they were let in.
@@ -134,10 +149,15 @@ impl Addresses {
     /// Whether a client of this address may have a connection now.
     pub(crate) fn judge(&self, address: IpAddr, proved: bool, now: Timestamp) -> Admission {
         let Some(entry) = self.entries.get(&network(address)) else {
-            let none = self.limits.pending_handshakes == 0
-                || self.limits.connections == 0
-                || self.limits.connections_per_second == 0;
-            return if none { Admission::Refuse } else { Admission::Accept };
+            // What permits none.
+            let AddressLimits { pending_handshakes, connections, connections_per_second } = self.limits;
+            let limits = [
+                (connections, AdmissionLimit::AddressConnections),
+                (pending_handshakes, AdmissionLimit::AddressHandshakes),
+                (connections_per_second, AdmissionLimit::AddressRate),
+            ];
+            let none = limits.into_iter().find(|(limit, _)| *limit == 0);
+            return none.map_or(Admission::Accept, |(_, limit)| Admission::Refuse(limit));
         };
         let pending = entry.counts.pending.each_ref().map(|count| count.load(Relaxed));
         let begun = entry.begun_at(now);
@@ -145,9 +165,13 @@ impl Addresses {
         let reached = |at: usize| [pending[at], begun[at]];
         let beyond = |counts: [usize; 2], limits: [usize; 2]| counts.iter().zip(limits).any(|(c, l)| *c >= l);
         if entry.counts.connections.load(Relaxed) >= self.limits.connections {
-            Admission::Refuse
+            Admission::Refuse(AdmissionLimit::AddressConnections)
         } else if proved {
-            if beyond(reached(1), limits) { Admission::Refuse } else { Admission::Accept }
+            match reached(1).iter().zip(limits).position(|(count, limit)| *count >= limit) {
+                Some(0) => Admission::Refuse(AdmissionLimit::AddressHandshakes),
+                Some(_) => Admission::Refuse(AdmissionLimit::AddressRate),
+                None => Admission::Accept,
+            }
         } else if beyond(reached(0), limits.map(|limit| limit.div_ceil(2))) {
             Admission::Retry
         } else {
@@ -232,7 +256,7 @@ mod tests {
         assert_eq!((unproved.len(), answer), (5, Admission::Retry));
         // Who forges the address does not take the places of those who have it.
         let (proved, answer) = fill(&mut addresses, true, START, false);
-        assert_eq!((proved.len(), answer), (10, Admission::Refuse));
+        assert_eq!((proved.len(), answer), (10, Admission::Refuse(AdmissionLimit::AddressHandshakes)));
         assert_eq!(addresses.judge(v6(2, 1), false, START), Admission::Accept, "another network");
         drop(proved);
         assert_eq!(addresses.judge(v6(1, 1), true, START), Admission::Accept);
@@ -242,9 +266,17 @@ mod tests {
     fn connections_and_beginnings_have_limits_that_time_and_ends_lift() {
         let mut addresses = Addresses::new(LIMITS);
         let (first, answer) = fill(&mut addresses, true, START, true);
-        assert_eq!((first.len(), answer), (16, Admission::Refuse), "in a second");
+        assert_eq!(
+            (first.len(), answer),
+            (16, Admission::Refuse(AdmissionLimit::AddressRate)),
+            "in a second"
+        );
         let (second, answer) = fill(&mut addresses, true, START + PERIOD, true);
-        assert_eq!((second.len(), answer), (4, Admission::Refuse), "at once");
+        assert_eq!(
+            (second.len(), answer),
+            (4, Admission::Refuse(AdmissionLimit::AddressConnections)),
+            "at once"
+        );
         drop(first);
         assert_eq!(fill(&mut addresses, true, START + 2 * PERIOD, true).0.len(), 16);
         assert_eq!(addresses.judge(v6(1, 1), false, START), Admission::Accept, "the clock was set back");
@@ -256,18 +288,28 @@ mod tests {
         let plain: IpAddr = [192, 0, 2, 1].into();
         let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped());
         let _places: Vec<_> = (0..10).map(|_| addresses.take_place(plain, true, START)).collect();
-        assert_eq!(addresses.judge(mapped, true, START), Admission::Refuse);
+        assert_eq!(
+            addresses.judge(mapped, true, START),
+            Admission::Refuse(AdmissionLimit::AddressHandshakes)
+        );
         for network in 0..10_000 {
             drop(addresses.take_place(v6(network, 1), true, START + u32::from(network) * PERIOD));
         }
         assert!(addresses.entries.len() <= 2 * KEPT);
-        assert_eq!(addresses.judge(mapped, true, START + PERIOD), Admission::Refuse, "still there");
+        assert_eq!(
+            addresses.judge(mapped, true, START + PERIOD),
+            Admission::Refuse(AdmissionLimit::AddressHandshakes),
+            "still there"
+        );
     }
 
     #[test]
     fn a_limit_of_none_lets_nobody_in_and_no_limit_everybody() {
         let none = AddressLimits { connections: 0, ..LIMITS };
-        assert_eq!(Addresses::new(none).judge(v6(1, 1), true, START), Admission::Refuse);
+        assert_eq!(
+            Addresses::new(none).judge(v6(1, 1), true, START),
+            Admission::Refuse(AdmissionLimit::AddressConnections)
+        );
         let mut addresses = Addresses::new(AddressLimits::UNLIMITED);
         let _places: Vec<_> = (0..10_000).map(|_| addresses.take_place(v6(1, 1), false, START)).collect();
         assert_eq!(addresses.judge(v6(1, 1), false, START), Admission::Accept);

@@ -10,7 +10,7 @@ mod entropy;
 mod time;
 pub mod varint;
 
-pub use addresses::{AddressLimits, Admission};
+pub use addresses::{AddressLimits, Admission, AdmissionLimit};
 pub(crate) use addresses::{Addresses, Place};
 pub(crate) use budget::HandshakeSlot;
 pub use budget::{Budget, BudgetExceeded, EndpointBudget};

@@ -114,7 +114,7 @@ impl Connection {
     }
 
     fn drop_packet(&mut self, reason: DropReason, size: usize, now: Timestamp) {
-        self.counters.packets_dropped += 1;
+        self.counters.dropped.add(reason);
         self.out.trace.emit(now, || TraceEvent::PacketDropped { reason, size });
     }
 

@@ -138,7 +138,7 @@ struct Counters {
     bytes_sent: u64,
     bytes_received: u64,
     packets_received: u64,
-    packets_dropped: u64,
+    dropped: crate::stats::DropCounts,
 }
 
 impl std::fmt::Debug for Connection {

@@ -22,7 +22,7 @@ use token::{TokenKey, Verdict};
 pub use table::ConnectionHandle;
 
 use crate::{
-    base::{Addresses, Admission, Ecn, Entropy, Timestamp},
+    base::{Addresses, Admission, AdmissionLimit, Ecn, Entropy, Timestamp},
     cids::CidChange,
     config::{ClientConfig, EndpointConfig, ServerConfig},
     connection::{CONNECTION_COST, Connection, ServerSetup},
@@ -30,6 +30,7 @@ use crate::{
     error::{DropReason, TransportErrorCode},
     ids::{ConnectionId, Side},
     packet::{self, Header, HeaderError, LongType, MIN_INITIAL_SIZE},
+    stats::EndpointStats,
 };
 
 /// The client's first destination connection ID has at least this many bytes (RFC 9000 §7.2).
@@ -122,6 +123,7 @@ pub struct Endpoint {
     table: Table,
     limiter: Limiter,
     addresses: Addresses,
+    stats: EndpointStats,
 }
 
 /// Gives the endpoint's entropy a `Debug` that shows nothing.
@@ -146,6 +148,7 @@ impl Endpoint {
             table: Table::default(),
             limiter,
             addresses,
+            stats: EndpointStats::default(),
         };
         endpoint.set_server(server);
         endpoint
@@ -165,8 +168,22 @@ impl Endpoint {
         self.table.len()
     }
 
+    /// What was done for datagrams that belong to no connection.
+    #[must_use]
+    pub fn stats(&self) -> EndpointStats {
+        self.stats
+    }
+
     /// Finds out whom a datagram is for.
     pub fn handle_datagram(&mut self, now: Timestamp, meta: &DatagramMeta, data: BytesMut) -> DatagramEvent {
+        let event = self.judge_datagram(now, meta, data);
+        if let DatagramEvent::Dropped(reason) = &event {
+            self.stats.dropped.add(*reason);
+        }
+        event
+    }
+
+    fn judge_datagram(&mut self, now: Timestamp, meta: &DatagramMeta, data: BytesMut) -> DatagramEvent {
         let header = packet::parse(&data, self.config.cids.length(), true);
         if let Some(handle) = header.as_ref().ok().and_then(destination).and_then(|id| self.table.find(&id)) {
             return DatagramEvent::Connection(handle, data);
@@ -218,6 +235,7 @@ impl Endpoint {
             Verdict::Valid(original) => Some(original),
             Verdict::Unknown => None,
             Verdict::Invalid => {
+                self.stats.invalid_tokens += 1;
                 let close = stateless::close(&long.dcid, &long.scid, TransportErrorCode::INVALID_TOKEN);
                 return respond(meta, close);
             }
@@ -245,7 +263,10 @@ impl Endpoint {
         let token = self.config.cids.reset_token(dcid);
         let reset = stateless::reset(&token, data.len(), self.entropy.0.as_mut());
         match reset.filter(|_| self.limiter.permits(meta.remote.ip(), now)) {
-            Some(bytes) => respond(meta, bytes),
+            Some(bytes) => {
+                self.stats.stateless_resets += 1;
+                respond(meta, bytes)
+            }
             None => DatagramEvent::Dropped(DropReason::UnknownConnection),
         }
     }
@@ -262,6 +283,7 @@ impl Endpoint {
         if self.server.is_none() || size < MIN_INITIAL_SIZE || !self.limiter.permits(meta.remote.ip(), now) {
             return DatagramEvent::Dropped(DropReason::Version);
         }
+        self.stats.version_negotiations += 1;
         respond(meta, stateless::version_negotiation(dcid, scid, self.entropy.0.as_mut()))
     }
 
@@ -288,8 +310,10 @@ impl Endpoint {
         let budget = &self.config.budget;
         // What the handshake needs on top must not be the first thing that is refused.
         let has_memory = budget.has_room_for(2 * CONNECTION_COST);
-        if self.table.len() >= self.config.max_connections || !has_memory {
-            Admission::Refuse
+        if self.table.len() >= self.config.max_connections {
+            Admission::Refuse(AdmissionLimit::Connections)
+        } else if !has_memory {
+            Admission::Refuse(AdmissionLimit::Memory)
         } else if budget.pending_handshakes() >= self.config.retry_threshold && !incoming.is_validated() {
             Admission::Retry
         } else {
@@ -345,6 +369,7 @@ impl Endpoint {
         let scid = self.config.cids.generate(entropy);
         let token = token_key.seal(&incoming.meta.remote, &incoming.dcid, &scid, now, entropy);
         let bytes = stateless::retry(&incoming.dcid, &incoming.scid, &scid, &token)?;
+        self.stats.retries += 1;
         Some(Response { remote: incoming.meta.remote, local_ip: incoming.meta.local_ip, bytes })
     }
 

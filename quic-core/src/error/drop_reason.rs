@@ -52,4 +52,25 @@ impl DropReason {
         Self::Limit,
         Self::Closing,
     ];
+
+    /// A name for tables of counters: words with underscores.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HeaderMalformed => "header_malformed",
+            Self::FixedBit => "fixed_bit",
+            Self::CidTooLong => "cid_too_long",
+            Self::DatagramTooSmall => "datagram_too_small",
+            Self::Version => "version",
+            Self::UnknownConnection => "unknown_connection",
+            Self::CoalescedForeign => "coalesced_foreign",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::Decryption => "decryption",
+            Self::Duplicate => "duplicate",
+            Self::UnknownPath => "unknown_path",
+            Self::Unsolicited => "unsolicited",
+            Self::Limit => "limit",
+            Self::Closing => "closing",
+        }
+    }
 }

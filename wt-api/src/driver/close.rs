@@ -10,7 +10,7 @@ use quic_core::base::Timestamp;
 use wt_session::{SessionError, SessionId};
 
 use super::{
-    connection::{Conn, H3_NO_ERROR},
+    connection::Conn,
     last_word,
     live::{Live, Phase},
 };
@@ -155,6 +155,7 @@ impl Conn {
         // Something of the session stays until the end is agreed upon. The box hears of it now, unless this side has closed.
         let mut rest = Live::new(std::sync::Arc::clone(&live.shared));
         rest.id = live.id;
+        rest.retired = true;
         let closing = matches!(live.phase, Phase::Closing(_)) && !failed;
         rest.alarm = Some(now + last_word(&self.quic));
         if closing {
@@ -210,7 +211,7 @@ impl Conn {
         } else if self.pooled().is_some() {
             self.rest(now);
         } else if self.is_dedicated() {
-            self.quic.close(now, H3_NO_ERROR, b"");
+            self.part_unused(now);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration}
 
 use h3_core::transport::ConnTransport;
 use quic_core::{
-    Connection, HeldAbove, Side, StreamId, StreamMap, StreamTag,
+    Connection, ConnectionStats, HeldAbove, Side, StreamId, StreamMap, StreamTag,
     base::Timestamp,
     error::{CloseReason, ConnectionError},
 };
@@ -26,7 +26,7 @@ use crate::{
     mailbox::{Addresses, Claimed, ConnectionBox, SessionBox, Work},
     pool::Pooled,
     runtime::{Presence, RuntimeHandle},
-    server::ServerShared,
+    server::{Count, ServerShared},
     tls::{ALPN_H3, Verdict},
 };
 
@@ -104,6 +104,8 @@ pub(super) struct Conn {
     pub(super) shown: [Option<u64>; 2],
     /// Streams opened since the shard was polled last: whoever asked for them has not run yet, and may write at once.
     pub(super) unannounced: Vec<StreamId>,
+    /// Why this end has closed the connection, if it has of its own accord.
+    pub(super) parting: Option<ErrorCause>,
     /// Why the connection ended, once it has.
     pub(super) failure: Option<ErrorCause>,
     /// Why the peer cannot be reached, as the network or this host said while the handshake went on.
@@ -115,6 +117,8 @@ pub(super) struct Conn {
     over: bool,
     /// Its last words have been sent.
     said_all: bool,
+    /// What sessions that are over have dropped and expired incoming, and expired outgoing.
+    pub(super) datagrams_retired: [u64; 3],
     /// Something of it is not over.
     presence: Option<Presence>,
     /// What the client showed, once somebody asked.
@@ -169,11 +173,11 @@ impl Conn {
             h3.request_timeout = server.request_timeout();
         }
         Self {
+            boxes: Arc::new(ConnectionBox::new(quic.remote_address())),
             quic,
             h3: h3_core::Connection::new(h3, side),
             sessions: Sessions::new(config, side),
             role,
-            boxes: Arc::default(),
             runtime,
             bound: None,
             lives: Lives::default(),
@@ -182,12 +186,14 @@ impl Conn {
             rest_until: None,
             doubts: VecDeque::new(),
             started: false,
+            parting: None,
             failure: None,
             unreachable: None,
             looks: 0,
             look_at: None,
             over: false,
             said_all: false,
+            datagrams_retired: [0; 3],
             presence,
             certificates: None,
             going_away: false,
@@ -410,14 +416,15 @@ impl Conn {
                 if self.quic.alpn_protocol() != Some(ALPN_H3) {
                     let remote = self.quic.remote_address();
                     race.fail(remote, ErrorCause::NoHttp3 { remote });
-                    return self.quic.close(now, H3_NO_ERROR, b"");
+                    return self.part_unused(now);
                 }
                 if !race.claim(self.quic.remote_address()) {
-                    return self.quic.close(now, H3_NO_ERROR, b"");
+                    return self.part_unused(now);
                 }
             }
-            Role::Server(_) => {}
+            Role::Server(server) => server.count(Count::HandshakeDone),
         }
+        self.tell_parameters();
         self.start(now);
         self.start_job(now);
         if self.going_away {
@@ -454,19 +461,29 @@ impl Conn {
     fn on_connection_closed(&mut self, error: &ConnectionError, now: Timestamp) {
         self.drain_streams(None, now);
         self.deliver_datagrams();
-        let cause = self.cause_of(error);
-        self.failure.get_or_insert_with(|| cause.clone());
-        self.tell_end(&cause);
-        (self.rest_until, self.look_at) = (None, None);
-        self.doubts.clear();
-        self.fail_everything(&cause);
+        self.conclude(&self.cause_of(error));
     }
 
-    /// The attempts of a client hear once that this connection is over.
-    pub(super) fn tell_end(&mut self, cause: &ErrorCause) {
+    /// The connection is over: everybody hears why, and nothing is waited for any more.
+    pub(super) fn conclude(&mut self, cause: &ErrorCause) {
+        self.failure.get_or_insert_with(|| cause.clone());
+        self.tell_end(cause, Some(self.quic.stats()));
+        (self.rest_until, self.look_at) = (None, None);
+        self.doubts.clear();
+        self.fail_everything(cause);
+    }
+
+    /// The handles of the connection, and the attempts of a client, hear once that it is over. `stats`: the last counts.
+    pub(super) fn tell_end(&mut self, cause: &ErrorCause, stats: Option<ConnectionStats>) {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
+        if let Role::Server(server) = &self.role
+            && self.quic.is_handshaking()
+        {
+            server.count(Count::of_failure(cause));
+        }
+        self.boxes.about().set_end(WebTransportError::session(cause.clone()), stats);
         match &self.role {
             Role::Client { race, .. } if !self.started => {
                 race.fail(self.quic.remote_address(), cause.clone());
@@ -479,6 +496,9 @@ impl Conn {
         let remote: SocketAddr = self.quic.remote_address();
         if let Some(cause) = &self.unreachable {
             return cause.clone();
+        }
+        if let Some(cause) = self.closed_cause(error) {
+            return cause;
         }
         let verdict = match &self.role {
             Role::Client { verdict, .. } => verdict.get(),
@@ -518,6 +538,7 @@ impl Conn {
             match work {
                 Work::Recv(id) => self.pump_recv(id, now),
                 Work::Send(id) => self.pump_send(id, now),
+                Work::Connection => self.process_wishes(now),
                 Work::Session(key) => *left = left.saturating_sub(self.process_commands(key, now)),
             }
         }
@@ -557,7 +578,7 @@ impl Conn {
             self.lives.is_empty() && self.h3.open_requests() == 0 && self.http.is_idle()
         };
         if self.going_away && is_idle {
-            self.quic.close(now, H3_NO_ERROR, b"");
+            self.part_for_shutdown(now);
         }
     }
 
@@ -566,10 +587,11 @@ impl Conn {
         let error = WebTransportError::session(cause.clone());
         self.refuse_claims(&error);
         self.end_streams(None, &error);
+        let closed = self.is_closed_by_application();
         for live in self.lives.keys().into_iter().filter_map(|key| self.lives.remove(key)).collect::<Vec<_>>()
         {
             // The request went to a connection that may have been dead for long: another one may take it.
-            if live.joined && live.request.is_some() {
+            if live.joined && live.request.is_some() && !closed {
                 live.hand_back();
             } else {
                 self.end_session(live, Err(error.clone()));
@@ -605,6 +627,11 @@ impl Conn {
             server.connection_ended();
         }
         self.note_presence();
+    }
+
+    /// Whether QUIC has told the connection's end.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
     }
 
     /// Whether the last words of this connection have been sent.
@@ -647,7 +674,7 @@ impl Drop for Conn {
     fn drop(&mut self) {
         if !self.over {
             let gone = ErrorCause::RuntimeGone;
-            self.tell_end(&gone);
+            self.tell_end(&gone, Some(self.quic.stats()));
             self.fail_everything(&gone);
         }
         if let (Role::Server(server), false) = (&self.role, self.said_all) {

@@ -88,8 +88,9 @@ impl Shard {
         let mut bytes = vec![0; FAREWELL];
         if let Ok(Some(last)) = contain(|| connection.quic().farewell(now, &mut bytes)) {
             bytes.truncate(last.size);
-            self.sender.queue(Response { remote: last.remote, local_ip: last.local_ip, bytes });
+            self.answer(Response { remote: last.remote, local_ip: last.local_ip, bytes });
         }
+        self.retire(index, &connection);
         connection.bury(panicked);
     }
 
@@ -105,7 +106,7 @@ impl Conn {
     fn bury(mut self: Box<Self>, panicked: &Panicked) {
         let cause = panicked.cause();
         let error = WebTransportError::session(cause.clone());
-        quietly(|| self.tell_end(&cause));
+        quietly(|| self.tell_end(&cause, None));
         for mut claimed in self.take_claims() {
             quietly(|| fail(&mut claimed, &error));
         }

@@ -7,7 +7,7 @@ use h3_core::{Event, ResponseHead, error::code, transport::ConnTransport};
 use quic_core::{StreamId, base::Timestamp, error::call::Read};
 
 use super::{
-    connection::{Conn, GetJob, H3_NO_ERROR},
+    connection::{Conn, GetJob},
     responses::Responses,
 };
 use crate::{
@@ -84,7 +84,7 @@ impl Conn {
             }
             Err(error) => {
                 job.fail(&failed(&error.to_string()));
-                self.quic.close(now, H3_NO_ERROR, b"");
+                self.part_unused(now);
             }
         }
     }
@@ -104,7 +104,7 @@ impl Conn {
         let body = Arc::clone(&get.body);
         if body.stopped().is_some() {
             self.http.get = None;
-            return self.quic.close(now, H3_NO_ERROR, b"");
+            return self.part_unused(now);
         }
         let mut transport = ConnTransport::new(&mut self.quic, now);
         let (mut room, mut chunks, mut end) = (body.room(), Vec::new(), None);
@@ -139,7 +139,7 @@ impl Conn {
                 get.job.fail(error);
             }
             get.body.deliver(&mut Vec::new(), Some(end), false);
-            self.quic.close(now, H3_NO_ERROR, b"");
+            self.part_unused(now);
         }
     }
 

@@ -174,7 +174,7 @@ impl Shard {
                 self.touch(index);
             }
             DatagramEvent::Incoming(incoming) => self.accept(incoming, now),
-            DatagramEvent::Respond(response) => self.sender.queue(response),
+            DatagramEvent::Respond(response) => self.answer(response),
             DatagramEvent::Dropped(_) => {}
         }
     }
@@ -182,6 +182,7 @@ impl Shard {
     /// The network answered. Only clients ask for such errors: their socket has one peer.
     fn on_socket_error(&mut self, error: &io::Error, now: Timestamp) {
         tracing::debug!(%error, "socket error");
+        self.surveys.sockets.receive_errors += 1;
         if self.server.is_some() {
             return;
         }

@@ -34,6 +34,8 @@ pub(super) struct Live {
     /// Streams that were claimed and are open, or were, and how many handles may claim, by kind.
     pub(super) claimed: [u64; 2],
     pub(super) permitted: [u64; 2],
+    /// What it has dropped and expired counts among that of sessions that are over.
+    pub(super) retired: bool,
     /// Counted among the server's sessions.
     pub(super) counted: bool,
     pub(super) phase: Phase,
@@ -116,6 +118,7 @@ impl Live {
             urgency: Priority::default().urgency,
             claimed: [0; 2],
             permitted: [0; 2],
+            retired: false,
             counted: false,
             phase: Phase::Open,
             alarm: None,

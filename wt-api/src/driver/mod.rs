@@ -13,12 +13,14 @@ mod contain;
 mod http;
 mod io;
 mod live;
+mod parting;
 mod responses;
 mod sender;
 mod sending;
 mod session;
 mod sharing;
 mod streams;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -27,12 +29,16 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
 
-use quic_core::{Admission, ClientConfig, Connection, Endpoint, Incoming, base::Timestamp};
+use quic_core::{
+    AcceptError, Admission, AdmissionLimit, ClientConfig, Connection, Endpoint, Incoming, Response,
+    base::Timestamp,
+};
+use tokio::sync::oneshot;
 
 pub(crate) use connection::{ClientJob, GetJob, SessionJob};
 
@@ -40,9 +46,9 @@ use crate::{
     buffers::{BufferPool, Buffers},
     client::Race,
     lines::{LineLimit, brief},
-    mailbox::ShardBox,
+    mailbox::{Abandoned, ShardBox},
     runtime::{RuntimeHandle, Timer},
-    server::ServerShared,
+    server::{Count, ServerShared, ShardStats},
     socket::DatagramSocket,
     tls::Verdict,
 };
@@ -65,6 +71,20 @@ pub(crate) enum ShardCommand {
     GoAway,
     /// Close all connections.
     CloseAll,
+    /// Tell which connections there are.
+    Connections(oneshot::Sender<Vec<crate::Connection>>),
+    /// Tell what the shard and its connections count.
+    Stats(oneshot::Sender<ShardStats>),
+}
+
+impl Abandoned for ShardCommand {
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Connections(reply) => reply.is_closed(),
+            Self::Stats(reply) => reply.is_closed(),
+            Self::Connect(_) | Self::Join(_) | Self::GoAway | Self::CloseAll => false,
+        }
+    }
 }
 
 /// A connection to open.
@@ -111,6 +131,9 @@ pub(crate) struct Shard {
     cut_off: bool,
     commands: Vec<ShardCommand>,
     woken: Vec<usize>,
+    surveys: survey::Surveys,
+    /// Where the last counts stay when the shard is gone.
+    bequest: Arc<OnceLock<ShardStats>>,
     /// Behind the socket: when the server hears of the end, the port is free.
     _end: Option<ShardEnd>,
 }
@@ -159,7 +182,14 @@ impl Shard {
             used: false,
             commands: Vec::new(),
             woken: Vec::new(),
+            surveys: survey::Surveys::default(),
+            bequest: Arc::default(),
         }
+    }
+
+    /// The shard's last counts, once it is gone.
+    pub(crate) fn bequest(&self) -> &Arc<OnceLock<ShardStats>> {
+        &self.bequest
     }
 
     /// One turn; whether anything happened.
@@ -178,6 +208,7 @@ impl Shard {
         active |= self.expire(now);
         self.process(now);
         active |= self.transmit(cx, now);
+        active |= self.survey();
         active || !self.unfinished.is_empty()
     }
 
@@ -200,6 +231,12 @@ impl Shard {
                 }
                 None => quietly(|| job.hand_back()),
             },
+            ShardCommand::Stats(reply) => self.surveys.ask(reply),
+            ShardCommand::Connections(reply) => {
+                let live = self.connections.iter().flatten().filter(|connection| !connection.is_over());
+                // Whoever gave up waiting is not there to hear it.
+                let _ = reply.send(live.map(|connection| connection.handle()).collect());
+            }
             ShardCommand::GoAway => {
                 self.going_away = true;
                 self.closing = true;
@@ -237,17 +274,20 @@ impl Shard {
     /// A client asks for a connection (RFC 9000 §5.2.2, §8.1.2).
     fn accept(&mut self, incoming: Incoming, now: Timestamp) {
         let Some(server) = self.server.clone() else { return };
-        let admission = if self.going_away || server.is_full() {
-            Admission::Refuse
+        if self.going_away {
+            return self.refuse(&server, Count::RefusedShutdown, &incoming);
+        }
+        let admission = if server.is_full() {
+            Admission::Refuse(AdmissionLimit::Connections)
         } else {
             self.endpoint.admission(now, &incoming)
         };
         match admission {
             Admission::Accept => {}
             Admission::Retry => {
-                return self.endpoint.retry(now, &incoming).into_iter().for_each(|it| self.sender.queue(it));
+                return self.endpoint.retry(now, &incoming).into_iter().for_each(|it| self.answer(it));
             }
-            Admission::Refuse => return self.sender.queue(self.endpoint.refuse(&incoming)),
+            Admission::Refuse(limit) => return self.refuse(&server, Count::of_limit(limit), &incoming),
         }
         let (remote, caller) = (incoming.remote_address(), incoming.caller());
         match contain(|| self.endpoint.accept(now, incoming)) {
@@ -255,19 +295,39 @@ impl Shard {
                 let conn = Conn::server(quic, server, Arc::clone(&self.runtime));
                 self.insert(handle.0, conn);
             }
-            Ok(Err(error)) => tracing::debug!(%remote, %error, "connection not accepted"),
+            Ok(Err(error)) => {
+                let memory = matches!(error, AcceptError::Memory);
+                server.count(if memory { Count::RefusedMemory } else { Count::RefusedMalformed });
+                tracing::debug!(%remote, %error, "connection not accepted");
+            }
             Err(panicked) => {
+                server.count(Count::RefusedPanic);
                 if let Some(withheld) = self.lines().permit(now) {
                     let error = panicked.cause().to_string();
                     tracing::error!(%remote, error = brief(&error), withheld, "connection not accepted");
                 }
-                self.sender.queue(self.endpoint.fail(&caller));
+                let answer = self.endpoint.fail(&caller);
+                self.answer(answer);
             }
+        }
+    }
+
+    fn refuse(&mut self, server: &ServerShared, why: Count, incoming: &Incoming) {
+        server.count(why);
+        let answer = self.endpoint.refuse(incoming);
+        self.answer(answer);
+    }
+
+    /// Sends what belongs to no connection, if there is room.
+    fn answer(&mut self, answer: Response) {
+        if !self.sender.queue(answer) {
+            self.surveys.sockets.answers_dropped += 1;
         }
     }
 
     fn insert(&mut self, index: usize, mut conn: Conn) {
         conn.bound = self.socket.local_address().ok();
+        conn.boxes().about().set_local(conn.addresses().local);
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
         }
@@ -331,7 +391,9 @@ impl Shard {
             if let Some(at) = connection.deadline {
                 self.deadlines.remove(&(at, index));
             }
-            Self::release(slot.take());
+            let connection = slot.take();
+            connection.iter().for_each(|connection| self.retire(index, connection));
+            Self::release(connection);
             self.endpoint.forget(quic_core::ConnectionHandle(index));
         }
     }
@@ -424,8 +486,13 @@ impl Drop for Shard {
                 ShardCommand::Connect(connect) => {
                     quietly(|| connect.race.fail(connect.remote, crate::error::ErrorCause::RuntimeGone));
                 }
+                // Who waits for an answer hears that there is none.
                 ShardCommand::GoAway | ShardCommand::CloseAll => {}
+                ShardCommand::Connections(_) | ShardCommand::Stats(_) => {}
             }
+        }
+        if self.server.is_some() {
+            let _ = self.bequest.set(self.last_counts());
         }
         self.connections.drain(..).for_each(Self::release);
     }

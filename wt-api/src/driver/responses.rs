@@ -236,7 +236,8 @@ impl Conn {
             return self.reject(stream, now);
         }
         let path = head.path.as_ref().map_or("/", |path| path.as_str()).to_owned();
-        let request = HttpRequest { method: head.method, path, headers: head.headers };
+        let request =
+            HttpRequest { method: head.method, path, headers: head.headers, connection: self.handle() };
         let response = server.answer(&request, now);
         self.respond(stream, request.method == Method::HEAD, response, now);
     }

@@ -66,11 +66,13 @@ impl Sender {
         }
     }
 
-    /// Queues an answer that belongs to no connection; beyond a limit it is dropped.
-    pub(super) fn queue(&mut self, response: Response) {
-        if self.responses.len() < RESPONSES {
+    /// Queues an answer that belongs to no connection; beyond a limit it is dropped (false).
+    pub(super) fn queue(&mut self, response: Response) -> bool {
+        let room = self.responses.len() < RESPONSES;
+        if room {
             self.responses.push_back(response);
         }
+        room
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -219,6 +221,8 @@ impl Shard {
     /// Not all of a train left.
     fn on_news(&mut self, index: usize, news: News, now: Timestamp) {
         let News { too_large, mut failed } = news;
+        self.surveys.sockets.too_large += u64::from(too_large.is_some());
+        self.surveys.sockets.send_errors += u64::from(failed.is_some());
         if let Some(size) = too_large {
             self.enter(index, now, |connection| connection.quic().handle_datagram_refused(now, size));
             // Nothing smaller can be tried.

@@ -8,14 +8,14 @@ use quic_core::{Dir, base::Timestamp};
 use wt_session::{ConnectError, Event, Refusal, SessionId, protocols::WT_PROTOCOL};
 
 use super::{
-    connection::{Conn, H3_NO_ERROR, Role},
+    connection::{Conn, Role},
     live::{Live, cost_of, cost_of_request},
 };
 use crate::{
     close::CloseInfo,
     error::{ErrorCause, WebTransportError},
     mailbox::{Established, SessionBox},
-    server::{Offer, Origin},
+    server::{Count, Offer, Origin},
 };
 
 /// The server has not looked at a request, which may be made again (RFC 9114 §8.1).
@@ -92,22 +92,24 @@ impl Conn {
         let fields = cost_of_request(&request);
         let others: usize = self.lives.iter().map(|live| live.fields).sum();
         let refusal = if self.going_away || server.is_closed() {
-            Some(StatusCode::SERVICE_UNAVAILABLE)
+            Some((StatusCode::SERVICE_UNAVAILABLE, Count::RequestShutdown))
         } else if others + fields > self.quic.room_above() {
-            Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+            Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Count::RequestFields))
         } else {
             match server.judge_origin(request.origin.as_deref(), now) {
                 Origin::Permitted => None,
-                Origin::Refused => Some(StatusCode::FORBIDDEN),
+                Origin::Refused => Some((StatusCode::FORBIDDEN, Count::RequestOrigin)),
             }
         };
-        if let Some(status) = refusal {
+        if let Some((status, why)) = refusal {
+            server.count(why);
             return self.turn_down(session, status, now);
         }
         let shared = SessionBox::new(Arc::clone(&self.runtime));
         for dir in [Dir::Bidi, Dir::Uni] {
             shared.set_anticipated(dir, server.anticipated(dir));
         }
+        self.boxes.about().set_draft(request.dialect.name());
         let mut live = Live::new(Arc::clone(&shared));
         live.id = Some(session);
         (live.urgency, live.fields) = (request.priority.urgency, fields);
@@ -118,16 +120,19 @@ impl Conn {
         let offer = Offer {
             request,
             shared,
+            connection: self.handle(),
             addresses: self.addresses(),
             certificates: self.certificates(),
             congestion_control: server.congestion_control(),
         };
         if server.offer(offer) {
+            server.count(Count::RequestOffered);
             if let Some(live) = self.lives.get_mut(key) {
                 live.counted = true;
             }
         } else {
             // The application does not take requests as fast as they come, or has as many sessions as it wants.
+            server.count(Count::RequestBusy);
             self.lives.remove(key);
             self.turn_down(session, StatusCode::TOO_MANY_REQUESTS, now);
         }
@@ -190,6 +195,7 @@ impl Conn {
             live.established = true;
             live.request = None;
             live.fields = cost_of(&established.headers);
+            self.boxes.about().set_draft(established.draft);
             live.shared.set_established(established);
         }
         self.begin(key, now);
@@ -253,7 +259,7 @@ impl Conn {
         }
         self.fail_everything(&cause);
         self.failure = Some(cause);
-        self.quic.close(now, H3_NO_ERROR, b"");
+        self.part_unused(now);
     }
 
     /// Sends datagrams until the queue below is full, a round of the sessions at a time.
@@ -280,14 +286,19 @@ impl Conn {
     }
 
     /// The session is over: everybody who waits for it hears how. Where this side has closed it before, that is its end.
-    pub(super) fn end_session(&self, mut live: Live, end: Result<CloseInfo, WebTransportError>) {
+    pub(super) fn end_session(&mut self, mut live: Live, end: Result<CloseInfo, WebTransportError>) {
         self.retire_session(&mut live);
         live.end(end);
     }
 
     /// The session counts no more.
-    pub(super) fn retire_session(&self, live: &mut Live) {
+    pub(super) fn retire_session(&mut self, live: &mut Live) {
         live.deliver_datagrams();
+        // The rest of a session that is over has the same box, and is asked no more.
+        if !std::mem::replace(&mut live.retired, true) {
+            let counts = live.shared.datagram_counts();
+            self.datagrams_retired.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
         live.shared.set_stats(self.quic.stats(), std::mem::take(&mut live.groups));
         if let (Role::Server(server), true) = (&self.role, live.counted) {
             server.session_ended(&live.shared);

@@ -6,7 +6,7 @@ use h3_core::transport::ConnTransport;
 use quic_core::base::Timestamp;
 
 use super::{
-    connection::{ClientJob, Conn, H3_NO_ERROR, Role, SessionJob},
+    connection::{ClientJob, Conn, Role, SessionJob},
     three_probes,
 };
 use crate::pool::Pooled;
@@ -104,7 +104,7 @@ impl Conn {
     pub(super) fn end_rest(&mut self, now: Timestamp) {
         if self.lives.is_empty() {
             self.leave_pool();
-            self.quic.close(now, H3_NO_ERROR, b"");
+            self.part_unused(now);
         }
     }
 }

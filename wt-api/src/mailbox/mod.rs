@@ -6,6 +6,7 @@
 //!
 //! Owns the boxes and the wake-ups. Must never know QUIC connections or sockets.
 
+mod about;
 mod chunks;
 mod claims;
 mod datagrams;
@@ -24,9 +25,11 @@ use std::{
     task::{Context, Waker},
 };
 
-use quic_core::{Dir, StreamId};
+use quic_core::{ConnectionStats, Dir, StreamId};
+use tokio::sync::oneshot;
 
 pub(crate) use crate::waiters::{Place, Waited, Waiter, Waiters, lock, wait, wake_all};
+pub(crate) use about::{About, CloseWish, Wishes as ConnectionWishes};
 pub(crate) use claims::Claimed;
 use claims::Claims;
 pub(crate) use datagrams::{OutgoingDatagram, Rank};
@@ -57,7 +60,13 @@ struct ShardState<C> {
     closed: bool,
 }
 
-impl<C> ShardBox<C> {
+/// A command, which may be a question.
+pub(crate) trait Abandoned {
+    /// Whoever asked does not wait for the answer any more.
+    fn is_abandoned(&self) -> bool;
+}
+
+impl<C: Abandoned> ShardBox<C> {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(ShardState {
@@ -75,9 +84,16 @@ impl<C> ShardBox<C> {
         if state.closed {
             return Err(command);
         }
+        let mut abandoned = Vec::new();
+        // Before the list grows: commands of those who gave up waiting take no room, whatever the driver is at.
+        if state.commands.len() == state.commands.capacity() {
+            let all = std::mem::take(&mut state.commands);
+            (abandoned, state.commands) = all.into_iter().partition(C::is_abandoned);
+        }
         state.commands.push(command);
         let waker = state.waker.take();
         drop(state);
+        drop(abandoned);
         waker.into_iter().for_each(Waker::wake);
         Ok(())
     }
@@ -130,6 +146,8 @@ pub(crate) enum Work {
     Send(StreamId),
     /// A session, by its key.
     Session(u32),
+    /// The connection as such.
+    Connection,
 }
 
 /// What the driver has not looked at.
@@ -140,8 +158,9 @@ struct News {
 }
 
 /// What all boxes of a connection share: which of them have work, and the way to the driver.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ConnectionBox {
+    about: About,
     news: Mutex<News>,
     /// The driver was woken and has not looked yet.
     queued: AtomicBool,
@@ -153,7 +172,45 @@ pub(crate) struct ConnectionBox {
     outbox: Outbox,
 }
 
+#[cfg(test)]
+impl Default for ConnectionBox {
+    fn default() -> Self {
+        Self::new(([127, 0, 0, 1], 1).into())
+    }
+}
+
 impl ConnectionBox {
+    pub(crate) fn new(remote: std::net::SocketAddr) -> Self {
+        Self {
+            about: About::new(remote),
+            news: Mutex::default(),
+            queued: AtomicBool::default(),
+            link: OnceLock::new(),
+            inbox: Held::default(),
+            lingering: Lingering::default(),
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// The connection as such.
+    pub(crate) fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// An application closes the connection.
+    pub(crate) fn ask_close(&self, wish: CloseWish) {
+        if self.about.wish_close(wish) {
+            self.mark(Work::Connection);
+        }
+    }
+
+    /// An application asks for the connection's counts.
+    pub(crate) fn ask_counts(&self, reply: oneshot::Sender<ConnectionStats>) {
+        if self.about.wish_counts(reply) {
+            self.mark(Work::Connection);
+        }
+    }
+
     /// Ties the box to a connection of a driver; what happened before is looked at by the driver at once.
     pub(crate) fn attach(&self, driver: Arc<dyn WakeDriver>, index: usize) {
         let _ = self.link.set((driver, index));

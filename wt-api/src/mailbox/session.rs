@@ -332,6 +332,11 @@ impl SessionBox {
         lock(&self.state).established.clone()
     }
 
+    /// The connection that carries the session, or did.
+    pub(crate) fn connection(&self) -> Option<Arc<ConnectionBox>> {
+        lock(&self.state).link.as_ref().map(|(connection, _)| Arc::clone(connection))
+    }
+
     pub(crate) fn last_stats(&self) -> Option<ConnectionStats> {
         lock(&self.state).stats
     }

@@ -397,6 +397,7 @@ impl ServerBuilder {
             anticipated: self.anticipated,
             congestion_control: self.congestion_control.in_force(),
             lines: LineLimit::default(),
+            counts: super::Counts::default(),
             state: Mutex::new(State { shards, ..State::default() }),
         }
     }
@@ -452,6 +453,7 @@ impl ServerBuilder {
             inboxes.push(Arc::clone(&inbox));
             shards.push(Shard::new(Arc::clone(&runtime), socket, inbox, endpoint, Some(Arc::clone(&shared))));
         }
+        let bequests = shards.iter().map(|shard| Arc::clone(shard.bequest())).collect();
         // All or none: an address that fails leaves no task behind.
         for shard in shards {
             runtime.spawn(Box::pin(shard));
@@ -461,7 +463,7 @@ impl ServerBuilder {
             let renewal = tls::renew(Arc::downgrade(identities), Arc::clone(&runtime));
             runtime.spawn(Box::pin(renewal));
         }
-        Ok(Server { shared, inboxes, addresses, identities, runtime })
+        Ok(Server { shared, inboxes, bequests, budget, addresses, identities, runtime })
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod builder;
 mod keys;
+mod metrics;
 mod request;
+mod stats;
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -10,20 +12,29 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use quic_core::{Dir, base::Timestamp};
+use quic_core::{
+    Dir,
+    base::{EndpointBudget, Timestamp},
+};
+use tokio::sync::oneshot;
 
 pub use builder::ServerBuilder;
 pub use keys::ServerKeys;
+pub use metrics::{Metric, MetricKind};
 pub use request::{AcceptOptions, Request};
+use stats::Counts;
+pub use stats::{AdmissionStats, HandshakeStats, RequestStats, ServerStats, SocketStats, TrafficStats};
+pub(crate) use stats::{Count, ShardStats};
 
 use crate::{
+    connection::Connection,
     driver::{Inbox, ShardCommand},
     error::ServerError,
     lines::{LineLimit, brief},
@@ -47,6 +58,8 @@ pub struct HttpRequest {
     pub path: String,
     /// The fields.
     pub headers: HeaderMap,
+    /// The connection that it came on: the client's address, among others.
+    pub connection: Connection,
 }
 
 /// The content of a response.
@@ -125,6 +138,7 @@ pub(crate) struct ServerShared {
     congestion_control: CongestionControl,
     /// Lines about what clients make go wrong.
     lines: LineLimit,
+    counts: Counts,
     state: Mutex<State>,
 }
 
@@ -152,6 +166,7 @@ impl fmt::Debug for ServerShared {
 pub(crate) struct Offer {
     pub(crate) request: wt_session::SessionRequest,
     pub(crate) shared: Arc<SessionBox>,
+    pub(crate) connection: Connection,
     pub(crate) addresses: Addresses,
     /// The client's certificates in DER, its own first. All requests of a connection share them.
     pub(crate) certificates: Arc<[Vec<u8>]>,
@@ -239,12 +254,18 @@ impl ServerShared {
         true
     }
 
+    /// One more.
+    pub(crate) fn count(&self, count: Count) {
+        self.counts.add(count);
+    }
+
     /// Whether there are as many connections as there may be.
     pub(crate) fn is_full(&self) -> bool {
         lock(&self.state).connections >= self.max_connections
     }
 
     pub(crate) fn connection_began(&self) {
+        self.count(Count::Connection);
         lock(&self.state).connections += 1;
     }
 
@@ -289,6 +310,15 @@ impl ServerShared {
         if let Some(request) = gone {
             request.forget();
         }
+    }
+
+    /// Writes what is so now, and what was counted as it happened.
+    fn show(&self, stats: &mut ServerStats) {
+        self.counts.show(stats);
+        let state = lock(&self.state);
+        let of = |count: usize| count as u64;
+        stats.connections = of(state.connections);
+        (stats.sessions, stats.requests_waiting) = (of(state.sessions), of(state.waiting.len()));
     }
 
     pub(crate) fn poll_accept(&self, cx: &Context<'_>, place: &mut Place) -> Poll<Option<Request>> {
@@ -383,6 +413,9 @@ impl Waited for ServerShared {
 pub struct Server {
     shared: Arc<ServerShared>,
     inboxes: Vec<Arc<Inbox>>,
+    /// What the drivers have counted that are gone.
+    bequests: Vec<Arc<OnceLock<ShardStats>>>,
+    budget: EndpointBudget,
     addresses: Vec<SocketAddr>,
     /// None with a rustls configuration of the application's own.
     identities: Option<Arc<Identities>>,
@@ -439,6 +472,61 @@ impl Server {
     /// Cancel safe; several callers share the queue.
     pub async fn accept(&self) -> Option<Request> {
         wait(&*self.shared, ServerQueue::Acceptors, ServerShared::poll_accept).await
+    }
+
+    /// The connections that there are now, those in their handshake included, in no order; no more than
+    /// [`max_connections`](ServerBuilder::max_connections). The drivers of the sockets are asked: it costs each a moment, and
+    /// nothing when nobody asks. Empty when the runtime that serves is gone. Cancel safe.
+    ///
+    /// ```no_run
+    /// # async fn example(server: wt_api::Server) {
+    /// for connection in server.connections().await {
+    ///     if connection.remote_address().ip().is_loopback() {
+    ///         connection.close(0x100, "not from here");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn connections(&self) -> Vec<Connection> {
+        self.ask(ShardCommand::Connections).await.into_iter().flatten().flatten().collect()
+    }
+
+    /// A snapshot of what the server counts. Counting costs what an addition does; asking costs the drivers of the sockets a
+    /// moment for each connection, a few hundred at a time. The sums go on when the runtime that serves is gone. Cancel safe.
+    ///
+    /// ```no_run
+    /// # async fn example(server: wt_api::Server) {
+    /// let stats = server.stats().await;
+    /// println!("{} connections, {} handshakes failed in TLS", stats.connections, stats.handshakes.failed_tls);
+    /// # }
+    /// ```
+    pub async fn stats(&self) -> ServerStats {
+        let mut stats = ServerStats::default();
+        let answers = self.ask(ShardCommand::Stats).await;
+        for (answer, bequest) in answers.into_iter().zip(&self.bequests) {
+            // Whose driver is gone has left its last counts.
+            answer.as_ref().or(bequest.get()).into_iter().for_each(|counts| counts.add_to(&mut stats));
+        }
+        self.shared.show(&mut stats);
+        stats.handshakes_pending = self.budget.pending_handshakes() as u64;
+        stats.memory_used = self.budget.used() as u64;
+        stats.memory_limit = self.budget.limit() as u64;
+        stats
+    }
+
+    /// What the drivers answer, in the order of the addresses. One that is gone does not.
+    async fn ask<T>(&self, question: impl Fn(oneshot::Sender<T>) -> ShardCommand) -> Vec<Option<T>> {
+        let mut asked = Vec::with_capacity(self.inboxes.len());
+        for inbox in &self.inboxes {
+            let (reply, answer) = oneshot::channel();
+            inbox.command(question(reply));
+            asked.push(answer);
+        }
+        let mut answers = Vec::with_capacity(asked.len());
+        for answer in asked {
+            answers.push(answer.await.ok());
+        }
+        answers
     }
 
     fn go_away(&self) {

@@ -8,6 +8,7 @@ use quic_core::Dir;
 use super::Offer;
 use crate::{
     close::{CloseInfo, ClosedBy},
+    connection::Connection,
     error::{ErrorCause, WebTransportError},
     mailbox::{Addresses, Command, Established, SessionBox},
     options::CongestionControl,
@@ -84,6 +85,7 @@ pub struct Request {
     request: wt_session::SessionRequest,
     /// Taken by the answer.
     shared: Option<Arc<SessionBox>>,
+    connection: Connection,
     addresses: Addresses,
     certificates: Arc<[Vec<u8>]>,
     congestion_control: CongestionControl,
@@ -101,8 +103,8 @@ impl fmt::Debug for Request {
 
 impl Request {
     pub(super) fn new(offer: Offer) -> Self {
-        let Offer { request, shared, addresses, certificates, congestion_control } = offer;
-        Self { request, shared: Some(shared), addresses, certificates, congestion_control }
+        let Offer { request, shared, connection, addresses, certificates, congestion_control } = offer;
+        Self { request, shared: Some(shared), connection, addresses, certificates, congestion_control }
     }
 
     /// Host and port that the client asked for.
@@ -164,6 +166,12 @@ impl Request {
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.addresses.local
+    }
+
+    /// The connection that the request came on, which may carry other sessions.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// The certificates that the client showed, in DER, its own first. Empty unless the server's

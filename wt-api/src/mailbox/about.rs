@@ -1,0 +1,203 @@
+//! The connection as such: what handles know of it and ask for, and how it ended.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use quic_core::ConnectionStats;
+use tokio::sync::oneshot;
+
+use super::{Place, Waited, Waiters, lock};
+use crate::{connection::ConnectionParameters, error::WebTransportError};
+
+/// A snapshot of the counters, for whoever asked.
+type Reply = oneshot::Sender<ConnectionStats>;
+
+/// A close that an application wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CloseWish {
+    /// Below 2^62.
+    pub(crate) code: u64,
+    pub(crate) reason: String,
+}
+
+/// What the handles want of the driver.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    pub(crate) close: Option<CloseWish>,
+    pub(crate) counts: Vec<Reply>,
+}
+
+/// State that a connection's handles and its driver share.
+#[derive(Debug)]
+pub(crate) struct About {
+    id: u64,
+    remote: SocketAddr,
+    local: OnceLock<SocketAddr>,
+    parameters: OnceLock<Arc<ConnectionParameters>>,
+    draft: OnceLock<&'static str>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    wishes: Wishes,
+    /// The driver knows that there are some.
+    marked: bool,
+    end: Option<WebTransportError>,
+    /// The last counts, unless code of the application panicked in the connection.
+    stats: Option<Box<ConnectionStats>>,
+    waiters: Waiters,
+}
+
+impl State {
+    /// Whether the driver has to be told that there is something.
+    fn mark(&mut self) -> bool {
+        !std::mem::replace(&mut self.marked, true)
+    }
+}
+
+impl About {
+    pub(super) fn new(remote: SocketAddr) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            remote,
+            local: OnceLock::new(),
+            parameters: OnceLock::new(),
+            draft: OnceLock::new(),
+            state: Mutex::default(),
+        }
+    }
+}
+
+impl About {
+    // The handles' side.
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.local.get().copied()
+    }
+
+    pub(crate) fn parameters(&self) -> Option<&Arc<ConnectionParameters>> {
+        self.parameters.get()
+    }
+
+    pub(crate) fn draft(&self) -> Option<&'static str> {
+        self.draft.get().copied()
+    }
+
+    /// The first close of a connection that is not over counts. Whether the driver has to be told.
+    pub(super) fn wish_close(&self, wish: CloseWish) -> bool {
+        let mut state = lock(&self.state);
+        if state.end.is_some() || state.wishes.close.is_some() {
+            return false;
+        }
+        state.wishes.close = Some(wish);
+        state.mark()
+    }
+
+    /// The driver answers; without one the last counts do, or nothing. Whether it has to be told.
+    pub(super) fn wish_counts(&self, reply: Reply) -> bool {
+        let mut state = lock(&self.state);
+        if state.end.is_some() {
+            let stats = state.stats.as_deref().copied();
+            drop(state);
+            answer(vec![reply], stats);
+            return false;
+        }
+        let counts = &mut state.wishes.counts;
+        let mut abandoned = Vec::new();
+        // Before the list grows: those who gave up waiting take no room, whatever the driver is at.
+        if counts.len() == counts.capacity() {
+            let all = std::mem::take(counts);
+            (abandoned, *counts) = all.into_iter().partition(oneshot::Sender::is_closed);
+        }
+        counts.push(reply);
+        let news = state.mark();
+        drop(state);
+        drop(abandoned);
+        news
+    }
+
+    pub(crate) fn end(&self) -> Option<WebTransportError> {
+        lock(&self.state).end.clone()
+    }
+
+    pub(crate) fn poll_end(&self, cx: &Context<'_>, place: &mut Place) -> Poll<WebTransportError> {
+        let mut state = lock(&self.state);
+        if let Some(end) = &state.end {
+            return Poll::Ready(end.clone());
+        }
+        state.waiters.add(place, cx);
+        Poll::Pending
+    }
+
+    // The driver's side.
+
+    pub(crate) fn set_local(&self, local: Option<SocketAddr>) {
+        if let Some(local) = local {
+            let _ = self.local.set(local);
+        }
+    }
+
+    pub(crate) fn set_parameters(&self, parameters: ConnectionParameters) {
+        let _ = self.parameters.set(Arc::new(parameters));
+    }
+
+    pub(crate) fn set_draft(&self, draft: &'static str) {
+        let _ = self.draft.set(draft);
+    }
+
+    /// What the handles want since it was looked at last. A close is left where it is: there is no second one.
+    pub(crate) fn take_wishes(&self) -> Wishes {
+        let mut state = lock(&self.state);
+        state.marked = false;
+        Wishes { close: state.wishes.close.clone(), counts: std::mem::take(&mut state.wishes.counts) }
+    }
+
+    /// The connection is over; the first end counts.
+    pub(crate) fn set_end(&self, end: WebTransportError, stats: Option<ConnectionStats>) {
+        let mut state = lock(&self.state);
+        if state.end.is_some() {
+            return;
+        }
+        state.end = Some(end);
+        state.stats = stats.map(Box::new);
+        let replies = std::mem::take(&mut state.wishes).counts;
+        let waiters = state.waiters.take();
+        drop(state);
+        answer(replies, stats);
+        waiters.wake();
+    }
+}
+
+/// Whoever gave up waiting is not there to hear it; without counts, all hear that there are none.
+fn answer(replies: Vec<Reply>, stats: Option<ConnectionStats>) {
+    if let Some(stats) = stats {
+        for reply in replies {
+            let _ = reply.send(stats);
+        }
+    }
+}
+
+impl Waited for About {
+    type Queue = ();
+
+    fn leave(&self, (): (), place: &mut Place) {
+        let gone = lock(&self.state).waiters.leave(place);
+        drop(gone);
+    }
+}
