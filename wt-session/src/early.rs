@@ -6,15 +6,18 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::RangeBounds,
+    time::Duration,
 };
 
 use bytes::Bytes;
-use quic_core::{Dir, StreamId, StreamMap};
+use quic_core::{Dir, StreamId, StreamMap, base::Timestamp};
 
 use crate::SessionId;
 
 /// Sessions whose refused streams are counted.
 const MAX_REFUSED: usize = 64;
+/// The least between two looks for what has waited too long: each looks at all that waits.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A stream that waited for its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +27,33 @@ pub(crate) struct EarlyStream {
     pub(crate) stopped: Option<u64>,
 }
 
+/// A stream that waits, and until when.
+#[derive(Debug)]
+struct WaitingStream {
+    stream: StreamId,
+    until: Option<Timestamp>,
+}
+
+/// A datagram that waits, and until when.
+#[derive(Debug)]
+struct WaitingDatagram {
+    session: SessionId,
+    payload: Bytes,
+    until: Option<Timestamp>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Early {
     /// By session, in the order in which they came.
-    streams: BTreeMap<(SessionId, u64), StreamId>,
+    streams: BTreeMap<(SessionId, u64), WaitingStream>,
     /// The same streams, and with which code the peer asked to stop each, if it did.
     stopped: StreamMap<Option<u64>>,
     /// Streams that came so far.
     came: u64,
-    datagrams: VecDeque<(SessionId, Bytes)>,
+    datagrams: VecDeque<WaitingDatagram>,
     bytes: usize,
+    /// When to look for what has waited too long.
+    look_at: Option<Timestamp>,
     max_streams: usize,
     max_datagrams: usize,
     max_bytes: usize,
@@ -70,6 +90,7 @@ impl Early {
             came: 0,
             datagrams: VecDeque::new(),
             bytes: 0,
+            look_at: None,
             max_streams,
             max_datagrams,
             max_bytes,
@@ -77,11 +98,17 @@ impl Early {
         }
     }
 
-    /// Keeps a stream; false if there is no room.
-    pub(crate) fn keep_stream(&mut self, session: SessionId, stream: StreamId) -> bool {
+    /// Keeps a stream, until `until` if its session does not come; false if there is no room.
+    pub(crate) fn keep_stream(
+        &mut self,
+        session: SessionId,
+        stream: StreamId,
+        until: Option<Timestamp>,
+    ) -> bool {
         let room = self.streams.len() < self.max_streams;
         if room {
-            self.streams.insert((session, self.came), stream);
+            self.look_no_later(until);
+            self.streams.insert((session, self.came), WaitingStream { stream, until });
             self.stopped.insert(stream, None);
             self.came += 1;
         } else {
@@ -90,7 +117,8 @@ impl Early {
         room
     }
 
-    fn count_refused(&mut self, session: SessionId, dir: Dir) {
+    /// A stream of this session found no room, or no time.
+    pub(crate) fn count_refused(&mut self, session: SessionId, dir: Dir) {
         let known = self.refused.iter_mut().find(|refused| refused.session == session);
         if let Some(refused) = known {
             refused.streams[dir as usize] += 1;
@@ -108,14 +136,55 @@ impl Early {
         }
     }
 
-    /// Keeps a datagram, or drops it if there is no room.
-    pub(crate) fn keep_datagram(&mut self, session: SessionId, payload: Bytes) {
+    /// Keeps a datagram, until `until` if its session does not come, or drops it if there is no room.
+    pub(crate) fn keep_datagram(&mut self, session: SessionId, payload: Bytes, until: Option<Timestamp>) {
         let room = self.datagrams.len() < self.max_datagrams
             && self.bytes.saturating_add(payload.len()) <= self.max_bytes;
         if room {
             self.bytes += payload.len();
-            self.datagrams.push_back((session, payload));
+            self.look_no_later(until);
+            self.datagrams.push_back(WaitingDatagram { session, payload, until });
         }
+    }
+
+    fn look_no_later(&mut self, until: Option<Timestamp>) {
+        self.look_at = [self.look_at, until].into_iter().flatten().min();
+    }
+
+    /// When [`expire`](Self::expire) is due.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.look_at
+    }
+
+    /// Takes out the streams whose sessions did not come in their time, with the names of these, and drops datagrams alike.
+    /// Those to whose session `more` gives time stay until then.
+    pub(crate) fn expire(
+        &mut self,
+        now: Timestamp,
+        more: impl Fn(SessionId) -> Option<Timestamp>,
+    ) -> Vec<(SessionId, EarlyStream)> {
+        if self.look_at.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let mut next: Option<Timestamp> = None;
+        let mut stays = |session: SessionId, until: &mut Option<Timestamp>| {
+            if until.is_some_and(|until| until <= now) {
+                let Some(later) = more(session) else { return false };
+                *until = Some(later);
+            }
+            next = [next, *until].into_iter().flatten().min();
+            true
+        };
+        self.datagrams.retain_mut(|waiting| stays(waiting.session, &mut waiting.until));
+        let late: Vec<_> = self
+            .streams
+            .iter_mut()
+            .filter_map(|(turn, waiting)| (!stays(turn.0, &mut waiting.until)).then_some(*turn))
+            .collect();
+        self.bytes = self.datagrams.iter().map(|waiting| waiting.payload.len()).sum();
+        self.look_at = next.map(|next| next.max(now + LOOK));
+        let sessions: Vec<_> = late.iter().map(|turn| turn.0).collect();
+        sessions.into_iter().zip(self.remove(&late)).collect()
     }
 
     /// Whether this stream waits here.
@@ -148,27 +217,44 @@ impl Early {
 
     fn take_streams(&mut self, which: impl RangeBounds<(SessionId, u64)>) -> Vec<EarlyStream> {
         let turns: Vec<_> = self.streams.range(which).map(|(turn, _)| *turn).collect();
+        self.remove(&turns)
+    }
+
+    fn remove(&mut self, turns: &[(SessionId, u64)]) -> Vec<EarlyStream> {
         let taken = turns.iter().filter_map(|turn| self.streams.remove(turn));
         let streams = taken
-            .map(|stream| EarlyStream { stream, stopped: self.stopped.remove(&stream).flatten() })
+            .map(|WaitingStream { stream, .. }| EarlyStream {
+                stream,
+                stopped: self.stopped.remove(&stream).flatten(),
+            })
             .collect();
         if self.stopped.is_empty() {
             // After a burst it is to be small again.
             self.stopped = StreamMap::default();
         }
+        self.rest();
         streams
+    }
+
+    /// Nothing waits: there is nothing to look for.
+    fn rest(&mut self) {
+        if self.streams.is_empty() && self.datagrams.is_empty() {
+            self.look_at = None;
+            self.datagrams = VecDeque::new();
+        }
     }
 
     fn take_datagrams(&mut self, which: impl Fn(SessionId) -> bool) -> Vec<Bytes> {
         let mut taken = Vec::new();
-        self.datagrams.retain(|(of, payload)| {
-            let leaves = which(*of);
+        self.datagrams.retain(|waiting| {
+            let leaves = which(waiting.session);
             if leaves {
-                taken.push(payload.clone());
+                taken.push(waiting.payload.clone());
             }
             !leaves
         });
         self.bytes -= taken.iter().map(Bytes::len).sum::<usize>();
+        self.rest();
         taken
     }
 
@@ -194,11 +280,11 @@ mod tests {
     #[test]
     fn bounds_are_filled_and_not_passed() {
         let mut early = Early::new(2, 3, 10);
-        assert!(early.keep_stream(session(0), stream(1)));
-        assert!(early.keep_stream(session(1), stream(2)));
-        assert!(!early.keep_stream(session(0), stream(3)));
+        assert!(early.keep_stream(session(0), stream(1), None));
+        assert!(early.keep_stream(session(1), stream(2), None));
+        assert!(!early.keep_stream(session(0), stream(3), None));
         for size in [4, 7, 6, 0, 0] {
-            early.keep_datagram(session(size as u64 % 2), Bytes::from(vec![0; size]));
+            early.keep_datagram(session(size as u64 % 2), Bytes::from(vec![0; size]), None);
         }
         // 4 fits, 7 does not, 6 fills the bytes, one empty one fills the count.
         assert_eq!(early.len(), (2, 3));
@@ -211,8 +297,40 @@ mod tests {
         assert_eq!(datagrams.iter().map(Bytes::len).collect::<Vec<_>>(), [4, 6, 0]);
         assert_eq!(early.len(), (1, 0));
         // What was taken out makes room again.
-        early.keep_datagram(session(1), Bytes::from(vec![0; 10]));
+        early.keep_datagram(session(1), Bytes::from(vec![0; 10]), None);
         assert_eq!(early.len(), (1, 1));
-        assert!(early.keep_stream(session(0), stream(3)));
+        assert!(early.keep_stream(session(0), stream(3), None));
+        // Of refused streams few sessions are known.
+        for index in 0..1000 {
+            assert!(!early.keep_stream(session(index), stream(10 + index), None));
+        }
+        assert_eq!(early.refused.len(), 64);
+    }
+
+    #[test]
+    fn what_waited_its_time_goes_and_what_has_more_stays() {
+        let at = |seconds| Timestamp::ORIGIN + Duration::from_secs(seconds);
+        let mut early = Early::new(10_000, 10_000, 1 << 20);
+        // A hundred a second, every other one of a session that may wait on; one waits without a limit.
+        for n in 0..1000 {
+            let until = Some(at(30) + Duration::from_millis(10 * n));
+            assert!(early.keep_stream(session(n % 2), stream(n), until));
+            early.keep_datagram(session(n % 2), Bytes::from_static(b"ten bytes."), until);
+        }
+        assert!(early.keep_stream(session(2), stream(1000), None));
+        let more = |of: SessionId| (of == session(1)).then(|| at(100));
+        assert!(early.expire(at(29), more).is_empty());
+        let mut looks = 0;
+        let mut gone = Vec::new();
+        while let Some(due) = early.deadline().filter(|due| *due < at(100)) {
+            gone.extend(early.expire(due, more));
+            looks += 1;
+        }
+        assert_eq!(looks, 11, "at 30 s, and at each second from then on");
+        let even: Vec<_> = (0..500).map(|n| (session(0), stream(2 * n))).collect();
+        assert_eq!(gone.iter().map(|(of, early)| (*of, early.stream)).collect::<Vec<_>>(), even);
+        assert_eq!((early.len(), early.bytes, early.deadline()), ((501, 500), 5_000, Some(at(100))));
+        assert_eq!(early.expire(at(200), |_| None).len(), 500);
+        assert_eq!((early.len(), early.deadline()), ((1, 0), None));
     }
 }

@@ -270,6 +270,13 @@ impl Connection {
         }
     }
 
+    /// Whether something came on the client-initiated bidirectional stream `id`, and it is not over (server): what becomes of a
+    /// request on it has a [deadline](Config::request_timeout), or is known.
+    #[must_use]
+    pub fn has_begun(&self, id: StreamId) -> bool {
+        self.requests.contains_key(&id) || self.incoming.contains_key(&id)
+    }
+
     /// Handles an event of the transport at the time `now`. False: the event is about a stream that carries
     /// another layer's tag, or of a kind that HTTP/3 has no use for.
     pub fn on_event(

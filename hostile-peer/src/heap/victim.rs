@@ -208,14 +208,19 @@ impl Inner {
     /// When a layer wants to be told of the time.
     fn timer(&self) -> Option<Timestamp> {
         let stack = self.stack.as_ref()?;
-        [stack.quic.poll_timeout(), stack.h3.poll_timeout()].into_iter().flatten().min()
+        [stack.quic.poll_timeout(), stack.h3.poll_timeout(), stack.sessions.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn on_timer(&mut self, at: Timestamp) {
         self.now = self.now.max(at);
         let Some(stack) = &mut self.stack else { return };
         stack.quic.handle_timeout(self.now);
-        stack.h3.handle_timeout(self.now, &mut ConnTransport::new(&mut stack.quic, self.now));
+        let transport = &mut ConnTransport::new(&mut stack.quic, self.now);
+        stack.h3.handle_timeout(self.now, transport);
+        stack.sessions.handle_timeout(self.now, &stack.h3, transport);
     }
 
     fn quic(&mut self) -> Option<&mut Connection> {

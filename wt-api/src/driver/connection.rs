@@ -164,13 +164,14 @@ impl Conn {
         Self::new(quic, Role::Server(server), config, runtime)
     }
 
-    fn new(quic: Connection, role: Role, config: wt_session::Config, runtime: RuntimeHandle) -> Self {
+    fn new(quic: Connection, role: Role, mut config: wt_session::Config, runtime: RuntimeHandle) -> Self {
         let side = quic.side();
         let presence = (side == Side::Client).then(|| runtime.tally().enter());
         let mut h3 = h3_core::connection::Config::new(Sessions::settings(&config));
         h3.grease = u64::from(quic.remote_address().port());
         if let Role::Server(server) = &role {
             h3.request_timeout = server.request_timeout();
+            config.early_timeout = server.request_timeout();
         }
         Self {
             boxes: Arc::new(ConnectionBox::new(quic.remote_address())),
@@ -219,16 +220,19 @@ impl Conn {
 
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let doubt = self.doubts.front().map(Doubt::until);
-        let request = self.h3.poll_timeout();
-        [self.quic.poll_timeout(), self.lives.alarm(), self.rest_until, self.look_at, doubt, request]
+        let requests = [self.h3.poll_timeout(), self.sessions.poll_timeout()];
+        [self.quic.poll_timeout(), self.lives.alarm(), self.rest_until, self.look_at, doubt]
             .into_iter()
+            .chain(requests)
             .flatten()
             .min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Timestamp) {
         self.quic.handle_timeout(now);
-        self.h3.handle_timeout(now, &mut ConnTransport::new(&mut self.quic, now));
+        let transport = &mut ConnTransport::new(&mut self.quic, now);
+        self.h3.handle_timeout(now, transport);
+        self.sessions.handle_timeout(now, &self.h3, transport);
         for key in self.lives.ring(now) {
             self.on_alarm(key, now);
         }

@@ -1,9 +1,14 @@
 //! How sessions behave, and how the peer is told.
 
+use std::time::Duration;
+
 use h3_core::Settings;
 use quic_core::base::varint;
 
 use crate::{Dialects, flow::MAX_STREAMS};
+
+/// How long what came early waits for a session's request, unless the configuration says otherwise.
+const EARLY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How sessions behave.
 #[derive(Clone, Debug)]
@@ -28,6 +33,11 @@ pub struct Config {
     pub max_early_datagrams: usize,
     /// The same in bytes of payload. Default 64 KiB.
     pub early_datagram_bytes: usize,
+    /// How long streams and datagrams are kept whose session's request has not come at all (server, §4.6). Beyond it streams
+    /// are refused with `WT_BUFFERED_STREAM_REJECTED`, and datagrams dropped. Once something of the request is there, its own
+    /// deadline counts ([`h3_core::Config::request_timeout`]), then the application's decision. Time in which the
+    /// peer has no credit, because an application leaves data unread, does not count. Default 30 s; `None` and zero: no limit.
+    pub early_timeout: Option<Duration>,
     /// Datagrams of one session that may wait for [`Sessions::poll_event`](super::Sessions::poll_event). When there
     /// are so many, new ones are dropped and counted. Default 1024.
     pub max_queued_datagrams: usize,
@@ -50,6 +60,7 @@ impl Default for Config {
             max_early_streams: 24,
             max_early_datagrams: 64,
             early_datagram_bytes: 64 * 1024,
+            early_timeout: Some(EARLY_TIMEOUT),
             max_queued_datagrams: 1024,
             strict: false,
             require_protocol: false,

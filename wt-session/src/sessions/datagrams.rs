@@ -80,7 +80,7 @@ impl Sessions {
         let session = SessionId(stream);
         match self.fate(session, h3) {
             Fate::Deliver => self.tell_datagram(session, payload),
-            Fate::Wait => self.early.keep_datagram(session, payload),
+            Fate::Wait => self.early.keep_datagram(session, payload, self.early_until()),
             Fate::Gone => {}
             Fate::Plain => self.events.push_back(Event::Http(h3_core::Event::Datagram { stream, payload })),
         }

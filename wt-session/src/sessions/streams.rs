@@ -4,6 +4,7 @@ use bytes::Bytes;
 use h3_core::{Connection, Transport};
 use quic_core::{
     Dir, Side, StreamId, StreamMap,
+    base::Timestamp,
     error::call::{Read, ReadError, WriteError},
 };
 
@@ -238,7 +239,7 @@ impl Sessions {
             Fate::Wait if session.0.index() >= t.stream_limit(Side::Client, Dir::Bidi) => {
                 refuse_stream(stream, WT_SESSION_GONE, t);
             }
-            Fate::Wait if self.early.keep_stream(session, stream) => {}
+            Fate::Wait if self.early.keep_stream(session, stream, self.early_until()) => {}
             // §4.6: over the bound.
             Fate::Wait => self.refuse_counted(stream, session, t),
             // No session will ever be there.
@@ -304,6 +305,38 @@ impl Sessions {
             self.tell_datagram(session, payload);
         }
         self.touch(session);
+    }
+
+    /// Until when what came early waits for a request of which nothing is there. A client knows what it asked for.
+    pub(super) fn early_until(&self) -> Option<Timestamp> {
+        let timeout =
+            self.config.early_timeout.filter(|timeout| !timeout.is_zero() && !self.side.is_client());
+        timeout.map(|timeout| self.now + timeout)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due: the request of a session, for which something waits, may not
+    /// come.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.early.deadline()
+    }
+
+    /// Gives up what has waited too long for its session ([`Config::early_timeout`](super::Config::early_timeout)).
+    pub fn handle_timeout<T: Transport>(&mut self, now: Timestamp, h3: &Connection, t: &mut T) {
+        self.now = now;
+        let later = self.early_until();
+        // Credit that an application keeps is not the peer's fault; what waits here may be all that holds it.
+        let starved = t.receive_credit() == 0 && (!self.sessions.is_empty() || h3.open_requests() > 0);
+        let known = &self.sessions;
+        // A request that has begun has a deadline of its own, or the application has it.
+        let more = |session: SessionId| {
+            later.filter(|_| starved || known.contains_key(&session) || h3.has_begun(session.0))
+        };
+        for (session, early) in self.early.expire(now, more) {
+            // Should the request come all the same, its session counts them.
+            self.early.count_refused(session, early.stream.dir());
+            self.refuse_counted(early.stream, session, t);
+        }
     }
 
     /// There will be no such session: what waited for it is refused and dropped.

@@ -39,9 +39,9 @@ fn builder() -> ServerBuilder {
 
 impl Rig {
     /// A stream that begins with these bytes.
-    fn begin(&mut self, bytes: &'static [u8]) -> StreamId {
+    fn begin(&mut self, bytes: &[u8]) -> StreamId {
         let id = self.client.open(Dir::Bidi).expect("there is credit");
-        self.client.write(id, &mut Bytes::from_static(bytes)).unwrap();
+        self.client.write(id, &mut Bytes::copy_from_slice(bytes)).unwrap();
         id
     }
 
@@ -96,6 +96,34 @@ fn a_head_that_does_not_end_ends_its_stream_alone_and_the_credit_comes_back() {
     assert!(charged < 4 << 10, "{charged} bytes stay charged");
     let growth = rig.growth() - before.1;
     assert!(growth < 4 << 10, "{growth} bytes are left");
+}
+
+/// Streams that name a session which the client does not ask for have the time of a request, and their credit comes back.
+#[test]
+fn streams_for_a_session_that_is_not_asked_for_end_in_their_time() {
+    for (timeout, time) in [(None, 31), (Some(2 * SECOND), 3)] {
+        let mut rig = rig(match timeout {
+            Some(timeout) => builder().request_timeout(Some(timeout)),
+            None => builder(),
+        });
+        for round in 0..3 {
+            // The stream that would be opened next, and is not.
+            let session = 4 * (STREAMS * (round + 1) - 1) as u8;
+            let early: Vec<StreamId> =
+                (1..STREAMS).map(|_| rig.begin(&[0x40, 0x41, 0x40, session])).collect();
+            rig.run(time * SECOND - 2 * SECOND);
+            assert_eq!(rig.conn(|conn, _| conn.sessions.early().0), early.len());
+            rig.run(3 * SECOND);
+            for stream in early {
+                assert_eq!(rig.reset_of(stream), Some(0x3994_bd84));
+            }
+            assert_eq!(rig.conn(|conn, _| conn.sessions.early().0), 0);
+            assert!(!rig.is_closed());
+            let stream = rig.get(Method::GET, "/", &[]);
+            rig.run(SECOND);
+            assert!(rig.got[&stream].finished && rig.got[&stream].status == 200);
+        }
+    }
 }
 
 #[test]

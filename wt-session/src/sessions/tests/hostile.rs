@@ -83,6 +83,46 @@ fn w03_floods_before_the_session_are_bounded() {
     }
 }
 
+/// The bounds that `docs/security.md` tells.
+#[test]
+fn the_bounds_by_default_are_those_that_are_told() {
+    let config = Config::default();
+    assert_eq!((config.max_sessions, config.max_queued_datagrams), (1, 1024));
+    assert_eq!(config.max_early_streams, 24);
+    assert_eq!((config.max_early_datagrams, config.early_datagram_bytes), (64, 64 << 10));
+    assert_eq!(config.early_timeout, Some(Duration::from_secs(30)));
+}
+
+/// A capsule may be as long as its kind can be; one that says it is longer ends its session before any of it is kept.
+#[test]
+fn capsules_longer_than_their_kind_end_the_session_at_once() {
+    let head = |kind: u64, length: u64| {
+        let mut out = Vec::new();
+        varint::put(&mut out, kind);
+        varint::put(&mut out, length);
+        out
+    };
+    for side in BOTH {
+        for (kind, most) in [(CLOSE, 4 + 1024), (DRAIN, 0)] {
+            let mut rig = Rig::ready(side, Dialect::Draft16);
+            // Datagrams are taken up to 65,535 bytes, and longer ones passed over.
+            rig.send(&capsule(0, &[7; 65_535]));
+            rig.send(&capsule(0, &[7; 65_536]));
+            rig.run();
+            assert_eq!(rig.node.datagrams().iter().map(Bytes::len).collect::<Vec<_>>(), [65_535]);
+            rig.send(&head(kind, most + 1));
+            rig.run();
+            assert!(!rig.node.sessions.is_open(id(0)), "{side:?} {kind:#x}");
+            rig.assert_reset(id(0).0, MESSAGE_ERROR);
+        }
+        let mut rig = Rig::ready(side, Dialect::Draft16);
+        rig.send(&close_capsule(7, &[b'x'; 1024]));
+        rig.run();
+        let told = CloseInfo { code: 7, reason: "x".repeat(1024) };
+        assert_eq!(rig.node.closed(), Some(&Ok(told)));
+    }
+}
+
 #[test]
 fn w03_tiny_datagram_capsules_do_not_fill_memory() {
     for side in BOTH {
@@ -619,6 +659,83 @@ fn what_waits_for_a_session_that_can_never_be_is_refused_at_once() {
             assert_eq!(rig.node.sessions.early().0, 24, "{way}");
         }
     }
+}
+
+/// Streams and datagrams for a session whose request does not come have their time; one that has begun has a deadline of its
+/// own.
+#[test]
+fn what_waits_for_a_request_that_does_not_come_is_refused_in_its_time() {
+    let at = |seconds| Timestamp::ORIGIN + Duration::from_secs(seconds);
+    let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(Dialect::Draft16));
+    // A request of which nothing comes, and one of which a byte is there.
+    let [silent, begun] = [0; 2].map(|_| rig.peer_end().open(Dir::Bidi).unwrap());
+    rig.peer_end().push(begun, &[0x01]);
+    let [late, bidi, waits] =
+        [(Dir::Uni, silent), (Dir::Bidi, silent), (Dir::Uni, begun)].map(|(dir, of)| {
+            let stream = rig.push_stream(dir, SessionId(of), b"data");
+            rig.peer_end().send_datagram(vec![(of.value() / 4) as u8, 7].into(), Default::default()).unwrap();
+            stream
+        });
+    rig.run();
+    assert_eq!(rig.node.sessions.early(), (3, 3));
+    let pass = |rig: &mut Rig, now: Timestamp| {
+        let Node { sessions, h3, .. } = &mut rig.node;
+        sessions.handle_timeout(now, h3, &mut rig.pair.server);
+        rig.run();
+    };
+    assert_eq!(rig.node.sessions.poll_timeout(), Some(at(30)));
+    pass(&mut rig, at(29));
+    assert_eq!(rig.node.sessions.early(), (3, 3));
+    pass(&mut rig, at(30));
+    assert_eq!(rig.node.sessions.early(), (1, 1));
+    let rejected = Some(crate::codes::WT_BUFFERED_STREAM_REJECTED);
+    for stream in [late, bidi] {
+        assert_eq!(rig.peer_end().stop_received(stream), rejected);
+    }
+    assert_eq!((rig.peer_end().reset_received(bidi), rig.peer_end().stop_received(waits)), (rejected, None));
+    assert_eq!(rig.node.sessions.poll_timeout(), Some(at(60)), "looked at again, while it waits");
+    // The credit that they had is no reason to keep them: they may be all that holds it.
+    let more = rig.push_stream(Dir::Uni, SessionId(silent), b"data");
+    rig.run();
+    rig.pair.server.credit = 0;
+    rig.peer_end().reset(begun, 0, 0).unwrap();
+    rig.run();
+    assert_eq!(rig.node.sessions.early(), (1, 0));
+    pass(&mut rig, at(100));
+    assert_eq!((rig.peer_end().stop_received(more), rig.node.sessions.poll_timeout()), (rejected, None));
+    // A client knows what it asked for.
+    let mut rig = Rig::pending(Side::Client, Dialect::Draft16);
+    rig.push_stream(Dir::Uni, id(0), b"data");
+    rig.run();
+    assert_eq!((rig.node.sessions.early(), rig.node.sessions.poll_timeout()), ((1, 0), None));
+}
+
+/// A request that comes after its streams were refused: the session counts them, as its peer does.
+#[test]
+fn a_session_that_comes_late_counts_the_streams_that_did_not_wait_for_it() {
+    let flow = FlowControl { max_streams_uni: 2, ..FlowControl::default() };
+    let config = Config { flow_control: Some(flow), ..config_of(Dialect::Draft16) };
+    let mut rig = Rig::new(Side::Server, &config, Sessions::settings(&config));
+    for _ in 0..2 {
+        let stream = rig.push_stream(Dir::Uni, id(0), b"data");
+        rig.peer_end().finish(stream).unwrap();
+    }
+    rig.run();
+    let Node { sessions, h3, .. } = &mut rig.node;
+    sessions.handle_timeout(Timestamp::ORIGIN + Duration::from_secs(30), h3, &mut rig.pair.server);
+    rig.run();
+    rig.ask("webtransport-h3");
+    rig.establish();
+    // Their ends have come, and give two streams more, and no third.
+    for _ in 0..2 {
+        rig.push_stream(Dir::Uni, id(0), b"data");
+    }
+    rig.run();
+    assert!(rig.node.sessions.is_open(id(0)));
+    assert_eq!(rig.node.opened().len(), 2);
+    rig.push_stream(Dir::Uni, id(0), b"data");
+    rig.run();
+    assert!(!rig.node.sessions.is_open(id(0)), "it was not granted");
 }
 
 #[test]

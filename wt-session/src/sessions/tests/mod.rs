@@ -12,6 +12,8 @@ mod negotiation;
 mod priority;
 mod several;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use h3_core::{
     Connection, RequestHead, ResponseHead, Settings,
