@@ -151,7 +151,9 @@ fn fit<T: Ord + Copy>(value: &mut T, least: T, most: T) -> bool {
 pub struct EndpointConfig {
     /// Makes the endpoint's connection IDs and their reset tokens.
     pub cids: CidFactory,
-    /// Stateless resets and Version Negotiation packets per second that are sent at most. Default 100.
+    /// Stateless resets and Version Negotiation packets per second that are sent at most; an eighth of them to one address, for
+    /// after a restart of the server all clients behind it are to hear of it within seconds, and four to each of its ports.
+    /// Default 4096.
     pub stateless_packets_per_second: u32,
     /// Memory of all connections together, and their pending handshakes; several endpoints may share one.
     /// Default 1 GiB, for this endpoint alone.
@@ -171,7 +173,7 @@ impl EndpointConfig {
     pub fn new(cids: CidFactory) -> Self {
         Self {
             cids,
-            stateless_packets_per_second: 100,
+            stateless_packets_per_second: 4_096,
             budget: EndpointBudget::new(1 << 30),
             retry_threshold: 256,
             max_connections: 100_000,
@@ -198,4 +200,26 @@ pub struct ClientConfig {
     pub tls: TlsClientConfig,
     /// Connections.
     pub transport: Arc<TransportConfig>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bounds that `docs/security.md` tells.
+    #[test]
+    fn the_bounds_by_default_are_those_that_are_told() {
+        let config = TransportConfig::default();
+        assert_eq!((config.max_streams_bidi, config.max_streams_uni), (1_000, 1_000));
+        assert_eq!((config.receive_window, config.max_receive_window), (1 << 20, 24 << 20));
+        assert_eq!((config.send_buffer, config.max_send_memory), (1 << 20, 16 << 20));
+        assert_eq!((config.datagram_receive_buffer, config.datagram_send_buffer), (256 << 10, 1 << 20));
+        assert_eq!((config.memory_budget, crate::connection::CONNECTION_COST), (2 << 20, 32 << 10));
+        assert_eq!(config.handshake_timeout, Some(Duration::from_secs(10)));
+        let config = EndpointConfig::new(CidFactory::new(8, 0, &[0; 32]));
+        assert_eq!((config.budget.limit(), config.max_connections), (1 << 30, 100_000));
+        assert_eq!((config.retry_threshold, config.stateless_packets_per_second), (256, 4_096));
+        let AddressLimits { pending_handshakes, connections, connections_per_second } = config.per_address;
+        assert_eq!((pending_handshakes, connections, connections_per_second), (128, 4_096, 512));
+    }
 }

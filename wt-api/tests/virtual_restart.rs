@@ -51,6 +51,41 @@ fn clients_of_a_server_that_was_killed_hear_of_it_within_a_round_trip() {
     }
 }
 
+/// All behind one address: a network translator, or one program.
+#[test]
+fn hundreds_of_clients_behind_one_address_hear_of_a_restart_at_once() {
+    const CLIENTS: usize = 300;
+    let network = Network::new(92);
+    let (host, client) = (network.host("server"), network.host("client"));
+    drop(network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND)));
+    network.run(async {
+        serve(&network, &host, &[7; 32]);
+        let mut sessions = Vec::new();
+        for _ in 0..CLIENTS {
+            let options = WebTransportOptions::new().dangerous().no_certificate_verification();
+            let options = options.keep_alive_sessions(false);
+            let session = client.enter(|| WebTransport::new("https://server/", options).unwrap());
+            session.ready().await.unwrap();
+            sessions.push(session);
+        }
+        host.vanish();
+        serve(&network, &host, &[7; 32]);
+        let begin = network.now();
+        for session in &sessions {
+            session.datagrams().writable.send(pattern(2, 100)).await.unwrap();
+        }
+        for session in sessions {
+            let error = session.closed().await.unwrap_err();
+            assert!(
+                matches!(error.cause(), ErrorCause::Connection(ConnectionError::StatelessReset)),
+                "{error}"
+            );
+        }
+        let took = network.now() - begin;
+        assert!(took <= Duration::from_secs(1), "{took:?}");
+    });
+}
+
 /// What anybody could say is not believed.
 #[test]
 fn a_server_with_other_keys_ends_nothing() {

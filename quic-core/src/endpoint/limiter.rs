@@ -1,81 +1,118 @@
 //! Limits answers that cost a stranger nothing (RFC 9000 §6.1, §10.3.3).
 
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use crate::base::Timestamp;
 
-/// Answers to one address per period: two endpoints that reset each other fall silent.
-const PER_ADDRESS: u32 = 4;
-/// Addresses that are told apart; beyond, only the total counts.
+/// Answers to one address and port per period: two endpoints that reset each other fall silent.
+const PER_PORT: u32 = 4;
+/// What one address may have of all answers of a period: an eighth. Behind an address there may be many clients, all of
+/// which are to hear that their server has started again; others are to have their part, too.
+const SHARE: u32 = 8;
+/// Addresses that are told apart, and as many with their ports; beyond, only the total counts.
 const MAX_ADDRESSES: usize = 1024;
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Counts answers per second, in all and per address.
+/// Counts answers per second: in all, per address, and per address and port.
 #[derive(Debug)]
 pub(super) struct Limiter {
     total: u32,
     sent: u32,
     per_address: HashMap<IpAddr, u32>,
+    per_port: HashMap<SocketAddr, u32>,
     since: Option<Timestamp>,
 }
 
 impl Limiter {
     pub(super) fn new(per_second: u32) -> Self {
-        Self { total: per_second, sent: 0, per_address: HashMap::new(), since: None }
+        Self {
+            total: per_second,
+            sent: 0,
+            per_address: HashMap::new(),
+            per_port: HashMap::new(),
+            since: None,
+        }
     }
 
-    /// Whether one more answer to `address` may be sent; counts it if so.
-    pub(super) fn permits(&mut self, address: IpAddr, now: Timestamp) -> bool {
+    /// Whether one more answer to `remote` may be sent; counts it if so.
+    pub(super) fn permits(&mut self, remote: SocketAddr, now: Timestamp) -> bool {
         // A clock that was set back begins a period too, or nothing would be answered until it has caught up.
         if self.since.is_none_or(|since| now < since || now - since >= PERIOD) {
             self.since = Some(now);
             self.sent = 0;
             self.per_address.clear();
+            self.per_port.clear();
         }
-        if self.sent >= self.total {
-            return false;
-        }
-        if self.per_address.len() < MAX_ADDRESSES || self.per_address.contains_key(&address) {
-            let count = self.per_address.entry(address).or_default();
-            if *count >= PER_ADDRESS {
-                return false;
-            }
-            *count += 1;
-        }
-        self.sent += 1;
-        true
+        let permitted = self.sent < self.total
+            && take(&mut self.per_port, remote, PER_PORT)
+            && take(&mut self.per_address, remote.ip(), (self.total / SHARE).max(PER_PORT));
+        self.sent += u32::from(permitted);
+        permitted
     }
+}
+
+/// Counts one more of `key`, if it has less than `most`; one that finds no room is not told apart.
+fn take<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: K, most: u32) -> bool {
+    if counts.len() >= MAX_ADDRESSES && !counts.contains_key(&key) {
+        return true;
+    }
+    let count = counts.entry(key).or_default();
+    let permitted = *count < most;
+    *count += u32::from(permitted);
+    permitted
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const START: Timestamp = Timestamp::from_nanos(1);
+
+    fn remote(host: u8, port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, host], port))
+    }
+
+    fn permitted(limiter: &mut Limiter, remote: SocketAddr, at: Timestamp) -> usize {
+        (0..100).filter(|_| limiter.permits(remote, at)).count()
+    }
+
     #[test]
     fn both_limits_hold_and_time_lifts_them() {
-        let start = Timestamp::from_nanos(1);
         let mut limiter = Limiter::new(6);
-        let [a, b]: [IpAddr; 2] = [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()];
-        let permitted =
-            |limiter: &mut Limiter, address, at| (0..100).filter(|_| limiter.permits(address, at)).count();
-        assert_eq!(permitted(&mut limiter, a, start), 4);
-        assert_eq!(permitted(&mut limiter, b, start), 2);
-        assert_eq!(permitted(&mut limiter, a, start + PERIOD), 4);
-        assert_eq!(permitted(&mut limiter, a, start), 4, "the clock was set back");
+        assert_eq!(permitted(&mut limiter, remote(1, 1), START), 4);
+        assert_eq!(permitted(&mut limiter, remote(2, 1), START), 2);
+        assert_eq!(permitted(&mut limiter, remote(1, 1), START + PERIOD), 4);
+        assert_eq!(permitted(&mut limiter, remote(1, 1), START), 4, "the clock was set back");
+    }
+
+    /// Many clients behind one address: each hears, and others do as well.
+    #[test]
+    fn an_address_has_an_eighth_and_each_of_its_ports_a_few() {
+        let mut limiter = Limiter::new(4_096);
+        let of = |limiter: &mut Limiter, host| -> usize {
+            (0..400).map(|port| permitted(limiter, remote(host, port), START)).sum()
+        };
+        for host in 0..8 {
+            assert_eq!(of(&mut limiter, host), 512);
+        }
+        assert_eq!(of(&mut limiter, 8), 0, "that is all");
+        assert_eq!(permitted(&mut limiter, remote(1, 7), START + PERIOD), 4);
     }
 
     #[test]
     fn so_many_addresses_are_told_apart_and_no_more() {
-        let start = Timestamp::from_nanos(1);
-        let address = |n: usize| IpAddr::from([10, 0, (n >> 8) as u8, n as u8]);
+        let remote = |n: u32| SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 443));
         let mut limiter = Limiter::new(u32::MAX);
-        for n in 0..3 * MAX_ADDRESSES {
-            assert!(limiter.permits(address(n), start));
+        for n in 0..3_000 {
+            assert!(limiter.permits(remote(n), START));
         }
-        assert_eq!(limiter.per_address.len(), MAX_ADDRESSES);
-        let permitted =
-            |limiter: &mut Limiter, n| (0..9).filter(|_| limiter.permits(address(n), start)).count();
-        assert_eq!(permitted(&mut limiter, 0), 3, "one that is known has its own limit");
-        assert_eq!(permitted(&mut limiter, 2 * MAX_ADDRESSES), 9, "others have that of all together");
+        assert_eq!((limiter.per_address.len(), limiter.per_port.len()), (1_024, 1_024));
+        assert_eq!(permitted(&mut limiter, remote(0), START), 3, "one that is known has its own limit");
+        assert_eq!(permitted(&mut limiter, remote(2_048), START), 100, "others have that of all together");
     }
 }

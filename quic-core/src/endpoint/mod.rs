@@ -262,7 +262,7 @@ impl Endpoint {
     ) -> DatagramEvent {
         let token = self.config.cids.reset_token(dcid);
         let reset = stateless::reset(&token, data.len(), self.entropy.0.as_mut());
-        match reset.filter(|_| self.limiter.permits(meta.remote.ip(), now)) {
+        match reset.filter(|_| self.limiter.permits(meta.remote, now)) {
             Some(bytes) => {
                 self.stats.stateless_resets += 1;
                 respond(meta, bytes)
@@ -280,7 +280,7 @@ impl Endpoint {
         scid: &[u8],
         size: usize,
     ) -> DatagramEvent {
-        if self.server.is_none() || size < MIN_INITIAL_SIZE || !self.limiter.permits(meta.remote.ip(), now) {
+        if self.server.is_none() || size < MIN_INITIAL_SIZE || !self.limiter.permits(meta.remote, now) {
             return DatagramEvent::Dropped(DropReason::Version);
         }
         self.stats.version_negotiations += 1;
