@@ -105,6 +105,8 @@ pub(crate) type Inbox = ShardBox<ShardCommand>;
 pub(crate) struct Shard {
     runtime: RuntimeHandle,
     socket: Box<dyn DatagramSocket>,
+    /// Where the socket is bound: it is asked once, and not with each connection.
+    bound: Option<SocketAddr>,
     inbox: Arc<Inbox>,
     endpoint: Endpoint,
     connections: Vec<Option<Box<Conn>>>,
@@ -159,9 +161,11 @@ impl Shard {
         let timer = runtime.timer();
         let pool = runtime.buffers();
         let sender = sender::Sender::new(&*socket);
+        let bound = socket.local_address().ok();
         Self {
             runtime,
             socket,
+            bound,
             inbox,
             endpoint,
             connections: Vec::new(),
@@ -326,7 +330,7 @@ impl Shard {
     }
 
     fn insert(&mut self, index: usize, mut conn: Conn) {
-        conn.bound = self.socket.local_address().ok();
+        conn.bound = self.bound;
         conn.boxes().about().set_local(conn.addresses().local);
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
