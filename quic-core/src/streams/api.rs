@@ -142,7 +142,8 @@ impl Streams {
         let room = usize::try_from(self.buffered.room(own).saturating_add(own)).unwrap_or(usize::MAX);
         let taken = send.write(bytes, limit.min(room), within)?;
         if room < limit && !bytes.is_empty() && !std::mem::replace(&mut send.waits_for_room, true) {
-            self.buffered.wait(slot);
+            let table = &self.table;
+            self.buffered.wait(slot, |slot| table.get(slot).is_some());
         }
         self.buffered.add(taken as u64);
         // Also if it took nothing: the peer is told that its limit holds the stream up.

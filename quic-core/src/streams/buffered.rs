@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 /// What a stream may hold however full the connection is, in bytes: enough for a packet or two, so that none starves.
 const SHARE: u64 = 4 << 10;
+/// Entries that are too few to look through.
+pub(super) const FEW: usize = 64;
 /// What a stream that waited is expected to write, in bytes.
 const QUANTUM: u64 = 64 << 10;
 
@@ -17,15 +19,22 @@ pub(super) struct Buffered {
     limit: u64,
     /// Slots of streams that found no room, in the order in which they came.
     waiting: VecDeque<u32>,
+    /// Entries from which on those of streams that are gone are looked for.
+    look_at: usize,
 }
 
 impl Buffered {
     pub(super) fn new(limit: u64) -> Self {
-        Self { bytes: 0, limit, waiting: VecDeque::new() }
+        Self { bytes: 0, limit, waiting: VecDeque::new(), look_at: FEW }
     }
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     pub(super) fn set_limit(&mut self, limit: u64) {
@@ -46,8 +55,14 @@ impl Buffered {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// A stream found no room here. To be told once, until it was [woken](Self::next_to_wake).
-    pub(super) fn wait(&mut self, slot: u32) {
+    /// A stream found no room here. To be told once, until it was [woken](Self::next_to_wake). `lives` tells which streams are
+    /// not gone: while one holds all the room, any number may come and go.
+    pub(super) fn wait(&mut self, slot: u32, lives: impl Fn(u32) -> bool) {
+        if self.waiting.len() >= self.look_at {
+            self.waiting.retain(|slot| lives(*slot));
+            self.look_at = 2 * self.waiting.len() + FEW;
+            self.waiting.shrink_to(self.look_at);
+        }
         self.waiting.push_back(slot);
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::{
     Streams,
+    buffered::FEW,
     send::{Offer, SendHalf},
     table::{Stream, pending},
 };
@@ -251,9 +252,8 @@ impl Streams {
                 self.want(slot, pending::BLOCKED);
             }
             Offer::ConnectionBlocked => {
-                if !stream.in_blocked_list {
-                    stream.in_blocked_list = true;
-                    self.blocked.push(slot);
+                if !std::mem::replace(&mut stream.in_blocked_list, true) {
+                    self.list_blocked(slot);
                 }
                 if self.peer.is_some() && self.credit.note_blocked() {
                     self.data_blocked_wanted = true;
@@ -261,6 +261,18 @@ impl Streams {
             }
             _ => {}
         }
+    }
+
+    /// The stream waits for credit of the connection. A peer that gives none must not make the list grow by streams that come
+    /// and go: the places of those that are gone are looked for when they may outnumber the others.
+    fn list_blocked(&mut self, slot: u32) {
+        if self.blocked.len() >= self.look_at_blocked {
+            let table = &self.table;
+            self.blocked.retain(|slot| table.get(*slot).is_some());
+            self.look_at_blocked = 2 * self.blocked.len() + FEW;
+            self.blocked.shrink_to(self.look_at_blocked);
+        }
+        self.blocked.push(slot);
     }
 
     /// The connection's credit is spent: streams with new data only leave the schedule.

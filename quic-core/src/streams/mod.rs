@@ -155,6 +155,8 @@ pub(crate) struct Streams {
     control: VecDeque<u32>,
     /// Slots whose new data waits for connection credit.
     blocked: Vec<u32>,
+    /// So many of them, from which on those of streams that are gone are looked for.
+    look_at_blocked: usize,
     max_data_wanted: bool,
     data_blocked_wanted: bool,
     /// Streams that wait for credit.
@@ -197,6 +199,7 @@ impl Streams {
             buffered: Buffered::new(config.send_buffer as u64),
             control: VecDeque::new(),
             blocked: Vec::new(),
+            look_at_blocked: buffered::FEW,
             max_data_wanted: false,
             data_blocked_wanted: false,
             waiting: 0,
@@ -261,6 +264,12 @@ impl Streams {
     #[cfg(test)]
     pub(crate) fn live(&self) -> usize {
         self.table.len()
+    }
+
+    /// Entries of streams that wait for credit of the connection, and for room.
+    #[cfg(test)]
+    pub(crate) fn waiting_entries(&self) -> (usize, usize) {
+        (self.blocked.len(), self.buffered.waiting())
     }
 
     /// Makes an entry for a stream; `None` when the table is full.

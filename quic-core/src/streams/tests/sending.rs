@@ -318,3 +318,33 @@ fn a_stream_takes_little_that_the_peer_does_not_let_out() {
     assert!(events.iter().any(|event| matches!(event, Event::StreamWritable(..))));
     assert_eq!(client.write(id, &[7; 100_000]), 4_000);
 }
+
+/// A peer that gives no credit, and one stream that holds all the room: streams that wait in vain and are given up leave nothing.
+#[test]
+fn streams_that_come_and_go_while_nothing_can_leave_leave_no_entries() {
+    for credit in [0, 1 << 30] {
+        let config = StreamsConfig {
+            connection_receive_window: credit,
+            send_buffer: 10_000,
+            ..StreamsConfig::new(Side::Client)
+        };
+        let mut client = End::ready(config);
+        client.streams.set_send_limit(10_000);
+        let first = client.streams.open(Dir::Uni).unwrap();
+        assert_eq!(client.write(first, &[7; 10_000]), 10_000);
+        // Never acknowledged.
+        client.packet(20_000);
+        for round in 1..20_000 {
+            let End { streams, events, .. } = &mut client;
+            streams.on_max_streams(Dir::Uni, 1_000 + round, events).unwrap();
+            let id = client.streams.open(Dir::Uni).unwrap();
+            assert_eq!(client.write(id, &[7; 5_000]), 4_096);
+            client.streams.reset(id, 1, 0).unwrap();
+            let (_, receipts) = client.packet(30);
+            client.settle(&receipts, true);
+        }
+        assert_eq!(client.streams.live(), 1);
+        let (blocked, waiting) = client.streams.waiting_entries();
+        assert!(blocked <= 2 * 64 && waiting <= 2 * 64, "{blocked} and {waiting} entries of one stream");
+    }
+}
