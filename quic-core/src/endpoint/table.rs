@@ -8,6 +8,9 @@ use crate::{frame::ResetToken, ids::ConnectionId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionHandle(pub usize);
 
+/// Places that may stay allocated for nobody.
+const KEPT: usize = 64;
+
 #[derive(Debug)]
 struct Entry {
     remote: SocketAddr,
@@ -19,28 +22,29 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     entries: Vec<Option<Entry>>,
+    /// Places between them that may be free: one beyond the last, or taken since, is passed over.
     free: Vec<usize>,
+    live: usize,
     by_cid: HashMap<ConnectionId, ConnectionHandle>,
     by_token: HashMap<(SocketAddr, ResetToken), ConnectionHandle>,
 }
 
 impl Table {
     pub(super) fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
+        self.live
     }
 
     pub(super) fn insert(&mut self, remote: SocketAddr) -> ConnectionHandle {
         let entry = Some(Entry { remote, cids: Vec::new(), tokens: Vec::new() });
-        match self.free.pop() {
-            Some(index) => {
-                self.entries[index] = entry;
-                ConnectionHandle(index)
-            }
-            None => {
-                self.entries.push(entry);
-                ConnectionHandle(self.entries.len() - 1)
+        self.live += 1;
+        while let Some(index) = self.free.pop() {
+            if let Some(place) = self.entries.get_mut(index).filter(|place| place.is_none()) {
+                *place = entry;
+                return ConnectionHandle(index);
             }
         }
+        self.entries.push(entry);
+        ConnectionHandle(self.entries.len() - 1)
     }
 
     fn entry(&mut self, handle: ConnectionHandle) -> Option<&mut Entry> {
@@ -87,6 +91,7 @@ impl Table {
 
     pub(super) fn remove(&mut self, handle: ConnectionHandle) {
         let Some(entry) = self.entries.get_mut(handle.0).and_then(Option::take) else { return };
+        self.live -= 1;
         self.free.push(handle.0);
         for id in &entry.cids {
             self.by_cid.remove(id);
@@ -94,6 +99,27 @@ impl Table {
         for token in &entry.tokens {
             self.by_token.remove(&(entry.remote, *token));
         }
+        self.slim();
+    }
+
+    /// After a burst of connections the table is to be small again: what lies behind the last connection goes, and of the
+    /// rest at most eight times as much stays as is in use.
+    fn slim(&mut self) {
+        while self.entries.pop_if(|entry| entry.is_none()).is_some() {}
+        let last = self.entries.len();
+        if self.free.len() > 2 * last + KEPT {
+            self.free.retain(|index| *index < last);
+        }
+        slim(self.entries.len(), self.entries.capacity(), |size| self.entries.shrink_to(size));
+        slim(self.free.len(), self.free.capacity(), |size| self.free.shrink_to(size));
+        slim(self.by_cid.len(), self.by_cid.capacity(), |size| self.by_cid.shrink_to(size));
+        slim(self.by_token.len(), self.by_token.capacity(), |size| self.by_token.shrink_to(size));
+    }
+}
+
+fn slim(used: usize, capacity: usize, shrink_to: impl FnOnce(usize)) {
+    if capacity > KEPT && used < capacity / 8 {
+        shrink_to(2 * used);
     }
 }
 
@@ -115,6 +141,39 @@ mod tests {
             table.remove(handle);
             table.remove(handle);
             assert_eq!((table.find(&id), table.find_reset(&remote, &[7; 16]), table.len()), (None, None, 0));
+        }
+    }
+
+    #[test]
+    fn a_burst_of_connections_leaves_little_though_some_last() {
+        let mut table = Table::default();
+        let remote: SocketAddr = "192.0.2.1:443".parse().expect("an address");
+        for round in 0..3_u64 {
+            let mut insert = |n: u64| {
+                let handle = table.insert(remote);
+                for id in 0..5 {
+                    let id = ConnectionId::new(&(100_000 * round + 5 * n + id).to_be_bytes()).expect("short");
+                    table.add_cid(handle, id);
+                }
+                table.add_token(handle, [(n % 251) as u8; 16]);
+                handle
+            };
+            let handles: Vec<_> = (0..10_000).map(&mut insert).collect();
+            let mut distinct = handles.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            assert_eq!(distinct.len(), 10_000, "no handle is given twice");
+            // Those that came first last, and some from between do for a while.
+            handles[10..]
+                .iter()
+                .filter(|handle| handle.0 % 100 != 0)
+                .for_each(|handle| table.remove(*handle));
+            handles[10..].iter().for_each(|handle| table.remove(*handle));
+            assert_eq!(table.len(), 10 * (round as usize + 1));
+            let places = [table.entries.capacity(), table.free.capacity()];
+            assert!(places.iter().all(|places| *places <= 2 * KEPT), "{places:?} places stay");
+            let names = [table.by_cid.capacity(), table.by_token.capacity()];
+            assert!(names.iter().all(|names| *names <= 16 * 5 * table.len()), "{names:?} names stay");
         }
     }
 }

@@ -38,6 +38,9 @@ mod id {
     pub(super) const RESET_STREAM_AT_LEGACY: u64 = 0x0017_f758_6d2c_b571;
 }
 
+/// Versions of the peer that are remembered, beside the one that it chose: it may name 16,000, and they are kept as long as
+/// the connection lasts.
+const MAX_VERSIONS: usize = 32;
 /// More parameters than this in one handshake are not parsed: all that are registered are far fewer.
 const MAX_PARAMETERS: usize = 256;
 
@@ -148,7 +151,11 @@ fn version_information(v: &mut Reader<'_>) -> Result<VersionInformation, Violati
         return Err(Violation::VersionInformation);
     }
     let chosen = versions.next().ok_or(Violation::VersionInformation)?;
-    Ok(VersionInformation { chosen, available: versions.collect() })
+    let mut available: Vec<u32> = versions.by_ref().take(MAX_VERSIONS).collect();
+    if !available.contains(&chosen) && versions.any(|version| version == chosen) {
+        available.push(chosen);
+    }
+    Ok(VersionInformation { chosen, available })
 }
 
 pub(super) fn write(p: &TransportParameters, out: &mut Vec<u8>) {

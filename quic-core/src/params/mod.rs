@@ -115,7 +115,7 @@ pub struct PreferredAddress {
 pub struct VersionInformation {
     /// The version in use as its sender sees it.
     pub chosen: u32,
-    /// Versions its sender would accept.
+    /// Versions its sender would accept; of those of a peer the first 32, and the chosen one if it is among them all.
     pub available: Vec<u32>,
 }
 

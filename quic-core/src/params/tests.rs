@@ -172,3 +172,19 @@ proptest! {
         }
     }
 }
+
+/// A peer may name any number of versions; few are kept, and the chosen one is found wherever it stands.
+#[test]
+fn of_many_versions_few_are_kept() {
+    for (at, found) in [(0, true), (40, true), (9_999, true), (20_000, false)] {
+        let others = (0..10_000_u32).map(|n| if n == at { 1 } else { 0x1000 + n });
+        let versions: Vec<u8> = std::iter::once(1).chain(others).flat_map(u32::to_be_bytes).collect();
+        let parsed = TransportParameters::parse(&raw(0x11, &versions), Side::Client);
+        assert_eq!(parsed.is_ok(), found, "the chosen version is named {at}th");
+        if let Ok(parsed) = parsed {
+            let available = parsed.version_information.expect("it was sent").available;
+            assert_eq!(available.len(), if at < 32 { 32 } else { 33 });
+            assert!(available.capacity() <= 64);
+        }
+    }
+}
