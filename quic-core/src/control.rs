@@ -84,6 +84,24 @@ mod tests {
         assert!(!control.wants());
     }
 
+    /// Whatever happens meanwhile: of each kind one waits.
+    #[test]
+    fn what_is_wanted_again_and_again_is_one_frame_of_each_kind() {
+        let mut control = Control::default();
+        for _ in 0..10_000 {
+            control.send_ping();
+            control.send_handshake_done();
+            control.on_handshake_done_lost();
+        }
+        assert_eq!(written(&mut control), [Receipt::HandshakeDone]);
+        assert!(!control.wants());
+        (0..10_000).for_each(|_| control.send_ping());
+        assert!(control.wants());
+        // A PING leaves no receipt.
+        assert_eq!(written(&mut control), []);
+        assert!(!control.wants());
+    }
+
     #[test]
     fn probes_repeat_handshake_done_until_it_is_acknowledged() {
         let mut control = Control::default();

@@ -9,7 +9,8 @@ use quic_core::{
     AcceptError, AddressLimits, Admission, AdmissionLimit, CidFactory, ClientConfig, Connection,
     ConnectionHandle, DatagramEvent, DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Incoming,
     ServerConfig, TransportConfig,
-    base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
+    base::{Budget, Ecn, EndpointBudget, SeededEntropy, Timestamp},
+    congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, Phase, Snapshot},
     error::ConnectionError,
     testing,
 };
@@ -376,4 +377,67 @@ fn own_streams_that_the_peer_keeps_open_are_charged_and_given_back() {
     client.handle_timeout(client.poll_timeout().expect("it waits"));
     server.serve(address(1), &mut client);
     assert!(budget.used() <= before + (8 << 10), "{} bytes are charged, and {before} before", budget.used());
+}
+
+/// A window of this many bytes.
+#[derive(Debug)]
+struct Window(u64);
+
+impl Controller for Window {
+    fn on_mtu_changed(&mut self, _: u16) {}
+
+    fn window(&self) -> u64 {
+        self.0
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::new("fixed", self.0, Phase::CongestionAvoidance)
+    }
+}
+
+impl ControllerFactory for Window {
+    fn build(&self, _: Timestamp, _: u16) -> Box<dyn Controller> {
+        Box::new(Self(self.0))
+    }
+}
+
+/// What a connection takes of its application that writes without end, on so many streams, while nothing is acknowledged.
+fn taken(connection: &mut Connection, streams: usize) -> usize {
+    let data = Bytes::from(vec![7; 1 << 20]);
+    (0..streams)
+        .map(|_| {
+            let id = connection.open(Dir::Uni).expect("the peer permits it");
+            connection.write(id, &mut data.clone()).expect("it is open")
+        })
+        .sum()
+}
+
+/// What is written and not acknowledged: two congestion windows, within bounds, and little where memory is short.
+#[test]
+fn what_is_written_is_bounded_by_the_congestion_window_and_by_what_is_left() {
+    const STREAMS: usize = 200;
+    let within = |taken: usize, bound: usize| (bound..=bound + STREAMS * (4 << 10)).contains(&taken);
+    for (window, bound) in [(12_000, 1 << 20), (3 << 20, 6 << 20), (1 << 40, 16 << 20)] {
+        let mut server = Server::new(|_| {});
+        let congestion = CongestionConfig::new(Algorithm::Custom(Arc::new(Window(window))));
+        server.client.transport = Arc::new(TransportConfig { congestion, ..TransportConfig::default() });
+        let (_endpoint, mut client) = server.connect(1);
+        assert!(server.serve(address(1), &mut client));
+        while client.poll_transmit(NOW, &mut [0; 1500]).is_some() {}
+        let taken = taken(&mut client, STREAMS);
+        assert!(within(taken, bound), "{taken} bytes with a window of {window}");
+    }
+    // Three quarters of the endpoint's memory are spent by others.
+    for (others, bound) in [(700 << 20, 1 << 20), (769 << 20, 64 << 10)] {
+        let budget = EndpointBudget::new(1 << 30);
+        let shared = budget.clone();
+        let mut server = Server::new(move |config| config.budget = shared);
+        let mut spent = Budget::new(usize::MAX, budget);
+        spent.charge(others).expect("it is there");
+        let (_endpoint, mut client) = server.connect(1);
+        assert!(server.serve(address(1), &mut client));
+        let (_, connection) = &mut server.connections[0];
+        let taken = taken(connection, STREAMS);
+        assert!(within(taken, bound), "{taken} bytes while others hold {others}");
+    }
 }

@@ -210,6 +210,41 @@ fn a_close_waits_for_a_reader_that_pauses_and_not_for_one_that_stays_away() {
     }
 }
 
+/// One that goes on reading, slowly, could keep a close from leaving for ever: it has a minute.
+#[test]
+fn a_close_waits_a_minute_for_a_reader_that_dribbles() {
+    let network = Network::new(9);
+    let (host, client) = (network.host("server"), network.host("client"));
+    network.link(&host, &client, &LinkConfig::new().delay(MILLISECOND));
+    let (server, hash) = serve(&network, &host, TransportConfig::default());
+    network.run(async {
+        let narrow = TransportConfig {
+            stream_receive_window: 4 << 10,
+            max_stream_receive_window: 4 << 10,
+            receive_window: 8 << 10,
+            max_receive_window: 8 << 10,
+            ..TransportConfig::default()
+        };
+        let (reader, closer) = session(&server, &client, options(hash).transport(narrow)).await;
+        let mut stream = closer.create_unidirectional_stream(Default::default()).await.unwrap();
+        // As much as the buffers take of it.
+        drop(network.within(seconds(1), stream.write_all(&[7; 1_000_000])).await);
+        stream.finish().unwrap();
+        let begin = network.now();
+        closer.close(info());
+        let clock = network.clone();
+        drop(client.spawn(async move {
+            let mut stream = reader.accept_unidirectional_stream().await.unwrap();
+            while let Ok(Some(_)) = stream.read_chunk(800).await {
+                clock.sleep(Duration::from_millis(200)).await;
+            }
+        }));
+        assert_eq!(closer.closed().await.unwrap(), info());
+        let waited = network.now() - begin;
+        assert!(waited >= seconds(60) && waited < seconds(65), "{waited:?}");
+    });
+}
+
 /// A network that falls silent for a moment, or loses much, takes nothing of what was finished before a close.
 #[test]
 fn a_silence_of_the_network_loses_nothing_of_what_was_finished() {

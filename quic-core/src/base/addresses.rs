@@ -295,7 +295,7 @@ mod tests {
         for network in 0..10_000 {
             drop(addresses.take_place(v6(network, 1), true, START + u32::from(network) * PERIOD));
         }
-        assert!(addresses.entries.len() <= 2 * KEPT);
+        assert!(addresses.entries.len() <= 512);
         assert_eq!(
             addresses.judge(mapped, true, START + PERIOD),
             Admission::Refuse(AdmissionLimit::AddressHandshakes),

@@ -135,6 +135,14 @@ fn a_full_queue_refuses_and_tells_when_it_has_room() {
     assert!(end.events.is_empty());
     end.packet(110, NOW);
     assert_eq!(end.events, [Event::DatagramWritable]);
+    // The same by bytes; one that is larger than all of it has an empty queue to itself.
+    let mut end = End::new(DatagramsConfig { outgoing_bytes: 1_000, ..DatagramsConfig::default() });
+    for _ in 0..2 {
+        end.send(vec![1; 500], NOW).unwrap();
+    }
+    assert_eq!(end.send(vec![1], NOW), Err(DatagramError::Full));
+    end.packet(ROOM, NOW);
+    assert_eq!(end.events, [Event::DatagramWritable]);
 }
 
 #[test]

@@ -237,3 +237,25 @@ impl Shard {
         self.touch(index);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_answers_wait_for_the_socket_and_no_more() {
+        let mut sender = Sender {
+            trains: Trains::new(1),
+            buffer: Vec::new(),
+            waiting: None,
+            responses: VecDeque::new(),
+            again_at: None,
+        };
+        for n in 0..1000 {
+            let remote = ([192, 0, 2, 1], n).into();
+            sender.queue(Response { remote, local_ip: None, bytes: vec![0; 42] });
+        }
+        let ports: Vec<u16> = sender.responses.iter().map(|response| response.remote.port()).collect();
+        assert_eq!(ports, (0..64).collect::<Vec<_>>(), "the first ones wait");
+    }
+}

@@ -138,6 +138,7 @@ mod tests {
 
     #[test]
     fn the_oldest_make_room_and_the_too_old_expire() {
+        assert_eq!((Inbox::default().max, Outbox::default().max), (1024, 256));
         let mut inbox = Inbox { max: 2, ..Inbox::default() };
         for n in 0..3u8 {
             inbox.push(Bytes::from(vec![n; 10]), at(u64::from(n) * 100));
@@ -147,7 +148,7 @@ mod tests {
         assert_eq!(inbox.pop(|| at(300)).as_deref(), Some(&[2; 10][..]), "the second is 200 ms old");
         assert_eq!((inbox.expired, inbox.bytes()), (1, 0));
         assert_eq!(inbox.pop(|| at(300)), None);
-        inbox.push(Bytes::from(vec![0; BYTES_IN]), at(400));
+        inbox.push(Bytes::from(vec![0; 512 << 10]), at(400));
         inbox.push(Bytes::new(), at(400));
         assert_eq!(inbox.dropped, 1);
         inbox.push(Bytes::from_static(b"x"), at(400));

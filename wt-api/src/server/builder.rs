@@ -471,6 +471,16 @@ impl ServerBuilder {
 mod tests {
     use super::*;
 
+    /// The bounds that `docs/security.md` tells.
+    #[test]
+    fn the_bounds_by_default_are_those_that_are_told() {
+        let builder = ServerBuilder::new();
+        assert_eq!((builder.max_connections, builder.memory), (10_000, 1 << 30));
+        assert_eq!((builder.retry_threshold, builder.per_address), (256, AddressLimits::default()));
+        assert_eq!((builder.max_sessions, builder.sessions.max_sessions), (usize::MAX, 16));
+        assert_eq!(builder.request_timeout, Some(Duration::from_secs(30)));
+    }
+
     #[test]
     fn what_is_said_of_sessions_reaches_their_flow_control() {
         let mut builder = ServerBuilder::new()

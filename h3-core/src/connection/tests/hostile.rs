@@ -551,6 +551,19 @@ fn h28_a_million_of_each() {
     (0..3).for_each(|way| at_the_limit_and_above(way, 1_000_000));
 }
 
+/// The bounds that `docs/security.md` tells.
+#[test]
+fn the_bounds_by_default_are_those_that_are_told() {
+    let config = Config::new(Settings::default());
+    assert_eq!((config.header_memory, config.resets_per_second), (256 << 10, 1000));
+    assert_eq!(config.request_timeout, Some(Duration::from_secs(30)));
+    for side in BOTH {
+        let connection = Connection::new(config.clone(), side);
+        assert_eq!(connection.settings().max_field_section_size, Some(64 << 10));
+        assert_eq!(connection.budget.limit(), 256 << 10);
+    }
+}
+
 #[test]
 fn unfinished_header_sections_are_charged() {
     let (mut rig, _) = rig(Side::Server);

@@ -443,6 +443,8 @@ fn memory_is_charged_and_one_stream_too_many_ends_the_connection() {
     let mut server = End::server();
     // That of the endpoint: a connection's own suffices for all credit.
     let endpoint = |bytes| Budget::new(usize::MAX, EndpointBudget::new(bytes));
+    let cost = super::table::STREAM_COST;
+    assert!(cost <= 744, "{cost} bytes each");
     server.budget = endpoint(10 * super::table::STREAM_COST);
     for index in 0..10 {
         server.stream(client_uni(index), 0, b"", false).unwrap();
@@ -557,4 +559,50 @@ fn what_lies_unread_takes_half_of_a_window_that_can_grow() {
 
 fn held(stream_bytes: usize) -> HeldAbove {
     HeldAbove { stream_bytes, ..HeldAbove::default() }
+}
+
+/// Whatever the peer says how often, and whatever is lost: of each kind of frame one waits for each stream, and one for the
+/// connection.
+#[test]
+fn frames_that_are_wanted_again_and_again_wait_once() {
+    let config = StreamsConfig {
+        connection_receive_window: 100_000,
+        stream_receive_window: 1_000,
+        ..StreamsConfig::new(Side::Server)
+    };
+    let mut server = End::ready(config);
+    let ids: Vec<StreamId> = (0..20).map(client_bidi).collect();
+    for id in &ids {
+        server.stream(*id, 0, &[7; 1_000], false).unwrap();
+        assert_eq!(server.drain(*id).0.len(), 1_000);
+        // More than the peer's limit of the stream lets out.
+        server.write(*id, &[7; 5_000]);
+    }
+    let (_, first) = server.packet(60_000);
+    for round in 0..1_000 {
+        server.settle(&first, false);
+        for id in &ids {
+            let End { streams, budget, events, .. } = &mut server;
+            streams.on_stream_data_blocked(*id, budget, events).unwrap();
+            streams.on_data_blocked();
+            streams.on_streams_blocked(Dir::Bidi, 1_000).unwrap();
+            if round > 500 {
+                streams.on_stop_sending(*id, round, budget, events).unwrap();
+                let _ = streams.stop_sending(*id, round, budget);
+            }
+        }
+        server.events.clear();
+        assert!(server.streams.control.len() <= ids.len(), "{} entries", server.streams.control.len());
+    }
+    let (payload, _) = server.packet(60_000);
+    for id in &ids {
+        let of = |frame: &&Frame<'_>| match frame {
+            Frame::ResetStream { id: of, .. } | Frame::StopSending { id: of, .. } => of == id,
+            Frame::MaxStreamData { id: of, .. } | Frame::StreamDataBlocked { id: of, .. } => of == id,
+            _ => false,
+        };
+        assert_eq!(frames(&payload).iter().filter(of).count(), 2, "a RESET_STREAM and a STOP_SENDING");
+    }
+    let others = frames(&payload).len() - 2 * ids.len();
+    assert!(others <= 4, "MAX_DATA, MAX_STREAMS, STREAMS_BLOCKED, DATA_BLOCKED: {others}");
 }

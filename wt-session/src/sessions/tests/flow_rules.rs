@@ -297,3 +297,39 @@ fn the_final_size_of_a_reset_stream_counts() {
         assert_eq!(rig.node.read_all(other, end).0.len(), 100);
     }
 }
+
+/// A peer that gives no credit for capsules: however often limits change, the newest of each is what will be said.
+#[test]
+fn capsules_that_cannot_leave_do_not_pile_up() {
+    for side in BOTH {
+        let flow = FlowControl { max_streams_uni: 10_000, ..FlowControl::default() };
+        let config = Config { flow_control: Some(flow), ..config_of(Dialect::Draft16) };
+        let mut rig = Rig::new(side, &config, Sessions::settings(&config));
+        match side {
+            Side::Client => rig.connect(),
+            Side::Server => drop(rig.ask(Dialect::Draft16.token())),
+        }
+        rig.establish();
+        let end = rig.pair.ends(side).0;
+        (end.window, end.grants) = (0, [2_000; 2]);
+        rig.run();
+        for _ in 0..400 {
+            let stream = rig.push_stream(Dir::Uni, id(0), &[7; 1_000]);
+            rig.peer_end().finish(stream).unwrap();
+            rig.run();
+            let end = rig.pair.ends(side).0;
+            assert_eq!(rig.node.read_all(stream, end).0.len(), 1_000);
+            let Node { sessions, h3, .. } = &mut rig.node;
+            sessions.drain(id(0), h3, rig.pair.ends(side).0).unwrap();
+            rig.run();
+            let out = rig.node.sessions.sessions[&id(0)].out.len();
+            assert!(out <= 2, "{out} capsules wait");
+        }
+        assert!(rig.node.sessions.is_open(id(0)));
+        let Node { sessions, h3, .. } = &mut rig.node;
+        sessions.close(id(0), CloseInfo { code: 1, reason: "x".repeat(1024) }, h3, rig.pair.ends(side).0);
+        rig.run();
+        let out = rig.node.sessions.sessions[&id(0)].out.len();
+        assert!((1..=3).contains(&out), "{out} capsules wait");
+    }
+}
