@@ -84,14 +84,28 @@ async fn send(session: &WebTransport, mut writable: SendStream, sink: &Sink) -> 
             _ = session.closed() => return Ok(()),
         };
         if read == 0 {
-            return Ok(writable.finish()?);
+            return finish(&mut writable, sink).await;
         }
         write(&mut writable, &buffer[..read], sink).await?;
     }
 }
 
 async fn write(writable: &mut SendStream, data: &[u8], sink: &Sink) -> Result<(), Stop> {
-    let Err(error) = writable.write_all(data).await else { return Ok(()) };
+    match writable.write_all(data).await {
+        Ok(()) => Ok(()),
+        Err(error) => refused(writable, error, sink).await,
+    }
+}
+
+async fn finish(writable: &mut SendStream, sink: &Sink) -> Result<(), Stop> {
+    match writable.finish() {
+        Ok(()) => Ok(()),
+        Err(error) => refused(writable, error, sink).await,
+    }
+}
+
+/// A stream takes no more: whether its peer stopped it, or worse.
+async fn refused(writable: &SendStream, error: WebTransportError, sink: &Sink) -> Result<(), Stop> {
     match error.cause() {
         ErrorCause::StreamStopped(code) => {
             sink.broken("stop", writable.id(), *code).await?;
@@ -146,7 +160,7 @@ async fn lines(session: &WebTransport, args: &Connect, sink: &Sink) -> Result<()
                 let mut writable = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
                 sink.opened(writable.id(), Kind::Unidirectional, Opener::Client).await?;
                 write(&mut writable, &line, sink).await?;
-                writable.finish()?;
+                finish(&mut writable, sink).await?;
                 continue;
             }
             // No more than can wait for their turn are opened.
@@ -154,10 +168,13 @@ async fn lines(session: &WebTransport, args: &Connect, sink: &Sink) -> Result<()
             let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
             sink.opened(stream.id(), Kind::Bidirectional, Opener::Client).await?;
             let (readable, mut writable) = stream.split();
-            match write(&mut writable, &line, sink).await {
-                Ok(()) => writable.finish()?,
+            let sent = match write(&mut writable, &line, sink).await {
+                Ok(()) => finish(&mut writable, sink).await,
+                stopped => stopped,
+            };
+            match sent {
                 // Who has read enough may answer all the same.
-                Err(Stop::Stopped(_)) => {}
+                Ok(()) | Err(Stop::Stopped(_)) => {}
                 Err(stop) => return Err(stop),
             }
             place.send(readable);

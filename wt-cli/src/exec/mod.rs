@@ -9,7 +9,7 @@ mod process;
 
 use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use wt_api::{BidirectionalStream, WebTransport};
 
 use crate::lines;
@@ -28,12 +28,14 @@ pub(crate) struct Exec {
     arguments: Vec<OsString>,
     processes: Arc<Semaphore>,
     limit: u32,
+    /// Whether the server ends, and all processes with it.
+    over: watch::Sender<bool>,
 }
 
 impl Exec {
     pub(crate) fn new(program: PathBuf, arguments: Vec<OsString>, limit: u32) -> Self {
         let processes = Arc::new(Semaphore::new(limit as usize));
-        Self { program, arguments, processes, limit }
+        Self { program, arguments, processes, limit, over: watch::Sender::new(false) }
     }
 
     /// Serves a session until it ends. Its processes end with it.
@@ -61,13 +63,15 @@ impl Exec {
         };
         let (exec, environment) = (Arc::clone(self), Arc::clone(environment));
         tokio::spawn(async move {
-            process::run(&exec.program, &exec.arguments, &environment, stream).await;
+            let over = exec.over.subscribe();
+            process::run(&exec.program, &exec.arguments, &environment, stream, over).await;
             drop(place);
         });
     }
 
-    /// Waits until all processes are gone, for a while: their streams are.
-    pub(crate) async fn ended(&self) {
+    /// Ends all processes, and waits until they are gone.
+    pub(crate) async fn end(&self) {
+        self.over.send_replace(true);
         let all = self.processes.acquire_many(self.limit);
         if tokio::time::timeout(LAST, all).await.is_err() {
             tracing::warn!("processes are left that do not end");

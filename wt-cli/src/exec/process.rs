@@ -40,6 +40,7 @@ pub(super) async fn run(
     arguments: &[OsString],
     environment: &Environment,
     stream: BidirectionalStream,
+    mut over: watch::Receiver<bool>,
 ) {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -58,7 +59,12 @@ pub(super) async fn run(
         }
     };
     let (mut readable, mut writable) = stream.split();
-    match attend(&mut child, &mut readable, &mut writable).await {
+    let attended = tokio::select! {
+        attended = attend(&mut child, &mut readable, &mut writable) => attended,
+        // Whoever could tell is gone, which says the same.
+        _ = over.wait_for(|over| *over) => Err(0),
+    };
+    match attended {
         Ok(status) => answer(&mut writable, platform::code_of(status)),
         Err(code) => {
             readable.stop(code);

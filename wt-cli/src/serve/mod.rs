@@ -58,7 +58,7 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         () = signals.stop() => Ok(drain(&server, &service.open, &mut signals, json).await),
     };
     if let Some(exec) = &service.exec {
-        exec.ended().await;
+        exec.end().await;
     }
     ended
 }
