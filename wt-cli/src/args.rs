@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr as _};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::{exit::TABLE, field::Field};
+use crate::{exit::TABLE, field::Field, limits::Limits};
 
 /// WebTransport and HTTP/3 over a QUIC of its own: server, client, demonstration.
 #[derive(Debug, Parser)]
@@ -95,6 +95,8 @@ pub(crate) struct Serve {
     /// Processes at once (--exec); a stream beyond is reset with code 75
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000), requires = "exec")]
     pub(crate) exec_limit: u32,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
     /// Arguments of the program (--exec)
     #[arg(last = true, value_name = "ARGUMENT", requires = "exec")]
     pub(crate) arguments: Vec<OsString>,

@@ -1,6 +1,6 @@
 //! `weft demo`: server, client, and a page to go on by hand.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::json;
@@ -33,12 +33,12 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         SocketAddr::from(([127, 0, 0, 1], args.port)),
         "[::1]:0".parse().map_err(|e| Ended::new(Exit::Failure, e))?,
     ];
-    let server = serve::start(
+    let server = Arc::new(serve::start(
         Certificate::Renewing(identities),
         Server::builder().key_log_file(true).http_handler(echo::http),
         &listen,
         &origins,
-    )?;
+    )?);
     let service = echo::Service::default();
     let accepting = echo::accept(&server, &service);
     tokio::pin!(accepting);
@@ -62,8 +62,9 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
          Session URL {url}, hashes of its certificate and of the next one\n{hashes}"
     ));
     let mut signals = Signals::listen()?;
+    let shown = Arc::clone(&server);
     tokio::select! {
-        () = page::serve(listener, || page::page(&url, &server.certificate_hashes())) => {}
+        () = page::serve(listener, move || page::page(&url, &shown.certificate_hashes())) => {}
         () = &mut accepting => {}
         () = signals.stop() => server.shutdown(DRAIN).await,
     }

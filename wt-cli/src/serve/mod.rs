@@ -93,7 +93,7 @@ pub(crate) fn self_signed() -> Result<SelfSigned, Ended> {
 
 /// What the command line says of the server, but for its certificate, addresses and origins.
 fn builder(args: &Serve, keys: Option<ServerKeys>) -> Result<ServerBuilder, Ended> {
-    let mut builder = Server::builder().key_log_file(true).transport(transport(&args.congestion)?);
+    let mut builder = args.limits.apply(Server::builder().key_log_file(true), transport(&args.congestion)?);
     if args.exec.is_none() {
         builder = builder.http_handler(echo::http);
     }

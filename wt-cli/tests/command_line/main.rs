@@ -5,6 +5,7 @@ mod connect;
 #[cfg(unix)]
 mod exec;
 mod failures;
+mod limits;
 mod manual;
 mod pipes;
 mod serve;

@@ -1,0 +1,129 @@
+//! Plain HTTP/1.1 over TCP, for a page and for figures: one answer a connection.
+//!
+//! Owns the bounds of it: so many connections at once, each with so much time and so long a head. Must never know what is
+//! answered.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+
+/// Connections at once; further ones wait in the system's queue.
+const CONNECTIONS: usize = 32;
+/// How long a connection may take, from its begin to the end of the answer.
+const TIME: Duration = Duration::from_secs(10);
+/// A request head larger than this is not one of a browser or of a collector of figures.
+const MAX_HEAD: usize = 16 * 1024;
+/// How long nothing is accepted when the system has no more of what a connection takes.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    status: &'static str,
+    content_type: &'static str,
+    body: String,
+}
+
+impl Answer {
+    pub(crate) fn ok(content_type: &'static str, body: String) -> Self {
+        Self { status: "200 OK", content_type, body }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::failed("404 Not Found", "not here\n")
+    }
+
+    fn failed(status: &'static str, text: &str) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: text.to_owned() }
+    }
+}
+
+/// Answers until the task is dropped; `answer` is asked with a path, without its query.
+pub(crate) async fn serve<F>(listener: TcpListener, answer: impl Fn(String) -> F + Send + Sync + 'static)
+where
+    F: Future<Output = Answer> + Send,
+{
+    let (places, answer) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(answer));
+    loop {
+        // Nobody closes it.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let answer = Arc::clone(&answer);
+                tokio::spawn(async move {
+                    let _ = tokio::time::timeout(TIME, exchange(stream, &*answer)).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no connection over TCP");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn exchange<F: Future<Output = Answer>>(mut stream: TcpStream, answer: impl Fn(String) -> F) {
+    let Some(head) = head(&mut stream).await else { return };
+    let (answer, with_body) = match request(&head) {
+        Some((b"GET", path)) => (answer(path).await, true),
+        Some((b"HEAD", path)) => (answer(path).await, false),
+        Some(_) => (Answer::failed("405 Method Not Allowed", "GET and HEAD alone\n"), true),
+        None => (Answer::failed("400 Bad Request", "this is no request\n"), true),
+    };
+    let Answer { status, content_type, body } = answer;
+    let mut told = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\nallow: GET, HEAD\r\n\
+         cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    if with_body {
+        told += &body;
+    }
+    let _ = stream.write_all(told.as_bytes()).await;
+    let _ = stream.shutdown().await;
+}
+
+/// Everything up to the empty line; `None` if there is none.
+async fn head(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return None,
+            Ok(size) => head.extend_from_slice(&buffer[..size]),
+        }
+        if head.len() > MAX_HEAD {
+            return None;
+        }
+    }
+    Some(head)
+}
+
+/// Method and path of a request.
+fn request(head: &[u8]) -> Option<(&[u8], String)> {
+    let line = head.split(|byte| *byte == b'\r').next()?;
+    let mut words = line.split(|byte| *byte == b' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let target = std::str::from_utf8(target).ok().filter(|target| target.starts_with('/'))?;
+    let path = target.split('?').next().unwrap_or_default().to_owned();
+    (version.starts_with(b"HTTP/1.") && words.next().is_none()).then_some((method, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_and_noise_is_none() {
+        assert_eq!(request(b"GET /a?b HTTP/1.1\r\n\r\n"), Some((&b"GET"[..], "/a".to_owned())));
+        for noise in
+            ["", "GET\r\n", "GET a HTTP/1.1\r\n", "GET / HTTP/2\r\n", "GET / / HTTP/1.1\r\n", "\x16\x03\x01"]
+        {
+            assert_eq!(request(noise.as_bytes()), None, "{noise:?}");
+        }
+    }
+}
