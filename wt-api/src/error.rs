@@ -603,7 +603,7 @@ pub enum ServerError {
     #[error(transparent)]
     InvalidOrigin(#[from] InvalidOrigin),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}{}", bind_remedy(.error, *.address))]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -640,6 +640,22 @@ pub enum ServerError {
         "the server was built with rustls_config(..), whose cert_resolver chooses certificates; change them there, or build the server with identity(..)"
     )]
     OwnConfiguration,
+}
+
+/// What to do where an address cannot be listened on; empty where nobody knows.
+fn bind_remedy(error: &io::Error, address: SocketAddr) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program has this UDP port, perhaps a web server for HTTP/3: end it, or choose another port"
+        }
+        io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+            "; ports below 1024 need a privilege, on Linux CAP_NET_BIND_SERVICE: grant it, or choose another port"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "; this machine does not have the address: give one of its own, or [::] for all"
+        }
+        _ => "",
+    }
 }
 
 /// Why a certificate and key cannot be an identity.

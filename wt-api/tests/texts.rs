@@ -132,6 +132,19 @@ fn no_error_says_what_the_one_below_it_says() {
     check(&"xyz".parse::<wt_api::CertificateHash>().expect_err("no hash"));
 }
 
+/// Whoever cannot listen is told what to change, where that is known.
+#[test]
+fn an_address_that_cannot_be_listened_on_comes_with_what_to_do() {
+    let told = |kind, address: &str| {
+        let error = Arc::new(io::Error::from(kind));
+        ServerError::Bind { address: address.parse().expect("an address"), error }.to_string()
+    };
+    assert!(told(io::ErrorKind::AddrInUse, "[::]:443").contains("another program has this UDP port"));
+    assert!(told(io::ErrorKind::PermissionDenied, "[::]:443").contains("CAP_NET_BIND_SERVICE"));
+    assert!(told(io::ErrorKind::PermissionDenied, "[::]:4433").ends_with("permission denied"));
+    assert!(told(io::ErrorKind::AddrNotAvailable, "192.0.2.1:443").contains("give one of its own"));
+}
+
 fn new(url: &str, options: WebTransportOptions) -> ConnectOptionsError {
     let network = Network::new(2);
     let host = network.host("laptop");
