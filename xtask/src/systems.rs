@@ -14,9 +14,9 @@ use crate::verdict::{Outcome, run};
 /// Where this is set, the program stands in for a C compiler and an archiver.
 const STAND_IN: &str = "WEFT_XTASK_STANDS_IN";
 
-/// Lints what programs and people use, the library and the command, for `target`; `cargo` makes commands of cargo. A real
+/// Lints these `packages`, and what they depend on here, for `target`; `cargo` makes commands of cargo. A real
 /// build for it finds no object of the compiler that stands in: build scripts run again where the compiler is another one.
-pub(crate) fn check(target: &str, cargo: impl Fn(&[&str]) -> Command) -> Outcome {
+pub(crate) fn check(target: &str, packages: &[&str], cargo: impl Fn(&[&str]) -> Command) -> Outcome {
     if let Err(why) = standard_library(target) {
         return Outcome::Skipped(why);
     }
@@ -26,9 +26,9 @@ pub(crate) fn check(target: &str, cargo: impl Fn(&[&str]) -> Command) -> Outcome
     let Ok(stand_in) = env::current_exe() else {
         return Outcome::Skipped("this program does not know where it lies".to_owned());
     };
-    let packages = ["-p", "wt-api", "-p", "wt-cli"];
     let mut command = cargo(&["clippy", "--locked", "--target", target]);
-    command.args(packages).args(["--", "-D", "warnings"]).env(STAND_IN, "1");
+    command.args(packages.iter().flat_map(|package| ["-p", package]));
+    command.args(["--", "-D", "warnings"]).env(STAND_IN, "1");
     for tool in ["CC", "AR"] {
         command.env(format!("{tool}_{}", target.replace('-', "_")), &stand_in);
     }
