@@ -32,7 +32,7 @@ pub(crate) enum Command {
     /// Run an echo server and a client against it, then serve a page to try it from a browser
     Demo(Demo),
     /// Serve WebTransport echo on /echo, and GET of / and /bytes/N over HTTP/3
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Open a session: standard input goes to a stream, the stream comes to standard output
     Connect(Connect),
     /// Explain step by step why a session can or cannot be made, and what to change
@@ -95,6 +95,9 @@ pub(crate) struct Serve {
     /// Processes at once (--exec); a stream beyond is reset with code 75
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000), requires = "exec")]
     pub(crate) exec_limit: u32,
+    /// Answer GET /metrics at this TCP address with the server's figures in Prometheus' text format, over plain HTTP/1.1
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) limits: Limits,
     /// Arguments of the program (--exec)

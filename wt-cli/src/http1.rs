@@ -11,10 +11,16 @@ use tokio::{
     sync::Semaphore,
 };
 
-/// Connections at once; further ones wait in the system's queue.
-const CONNECTIONS: usize = 32;
-/// How long a connection may take, from its begin to the end of the answer.
-const TIME: Duration = Duration::from_secs(10);
+/// What connections may take together and each.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// Connections at once; further ones wait in the system's queue.
+    connections: usize,
+    /// How long a connection may take, from its begin to the end of the answer.
+    time: Duration,
+}
+
+const BOUNDS: Bounds = Bounds { connections: 32, time: Duration::from_secs(10) };
 /// A request head larger than this is not one of a browser or of a collector of figures.
 const MAX_HEAD: usize = 16 * 1024;
 /// How long nothing is accepted when the system has no more of what a connection takes.
@@ -47,7 +53,17 @@ pub(crate) async fn serve<F>(listener: TcpListener, answer: impl Fn(String) -> F
 where
     F: Future<Output = Answer> + Send,
 {
-    let (places, answer) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(answer));
+    serve_within(BOUNDS, listener, answer).await;
+}
+
+async fn serve_within<F>(
+    bounds: Bounds,
+    listener: TcpListener,
+    answer: impl Fn(String) -> F + Send + Sync + 'static,
+) where
+    F: Future<Output = Answer> + Send,
+{
+    let (places, answer) = (Arc::new(Semaphore::new(bounds.connections)), Arc::new(answer));
     loop {
         // Nobody closes it.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -55,7 +71,7 @@ where
             Ok((stream, _)) => {
                 let answer = Arc::clone(&answer);
                 tokio::spawn(async move {
-                    let _ = tokio::time::timeout(TIME, exchange(stream, &*answer)).await;
+                    let _ = tokio::time::timeout(bounds.time, exchange(stream, &*answer)).await;
                     drop(place);
                 });
             }
@@ -115,7 +131,61 @@ fn request(head: &[u8]) -> Option<(&[u8], String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
     use super::*;
+
+    async fn listener() -> (TcpListener, std::net::SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    async fn ask(address: std::net::SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut told = String::new();
+        stream.read_to_string(&mut told).await.unwrap();
+        told
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_says_nothing_gives_its_place_up() {
+        let (listener, address) = listener().await;
+        let bounds = Bounds { connections: 1, time: Duration::from_millis(50) };
+        let answer = |_| std::future::ready(Answer::not_found());
+        let serving = tokio::spawn(serve_within(bounds, listener, answer));
+        let silent = TcpStream::connect(address).await.unwrap();
+        assert!(ask(address).await.starts_with("HTTP/1.1 404"));
+        drop(silent);
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn so_many_are_answered_at_once() {
+        let (listener, address) = listener().await;
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let highest = Arc::clone(&most);
+        let answer = move |_| {
+            let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+            async move {
+                most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                for _ in 0..1000 {
+                    tokio::task::yield_now().await;
+                }
+                now.fetch_sub(1, SeqCst);
+                Answer::not_found()
+            }
+        };
+        let bounds = Bounds { connections: 2, ..BOUNDS };
+        let serving = tokio::spawn(serve_within(bounds, listener, answer));
+        let asking: Vec<_> = (0..8).map(|_| tokio::spawn(ask(address))).collect();
+        for asked in asking {
+            assert!(asked.await.unwrap().starts_with("HTTP/1.1 404"));
+        }
+        assert_eq!(highest.load(SeqCst), 2);
+        serving.abort();
+    }
 
     #[test]
     fn requests_are_read_and_noise_is_none() {

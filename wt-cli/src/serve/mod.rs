@@ -1,8 +1,9 @@
 //! `weft serve`.
 //!
-//! Lowest first: [`told`] says what happens, [`certificate`] follows the certificate; here is the server's life.
+//! Lowest first: [`told`] says what happens, [`certificate`] follows the certificate, [`metrics`] shows figures; here is the server's life.
 
 mod certificate;
+mod metrics;
 mod told;
 
 use std::{
@@ -43,9 +44,15 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         Certificate::Given(identity) => certificate::broken_rules(identity),
         Certificate::Renewing(_) => Vec::new(),
     };
-    let server = start(certificate, builder(args, keys)?, &args.listen, &args.origin)?;
+    let server = Arc::new(start(certificate, builder(args, keys)?, &args.listen, &args.origin)?);
+    let metrics = match args.metrics {
+        Some(address) => Some(metrics::bind(address).await?),
+        None => None,
+    };
+    let metrics_at = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
     let mut signals = Signals::listen()?;
-    told::started(&server, if args.exec.is_some() { "/" } else { echo::PATH }, &broken, json);
+    let path = if args.exec.is_some() { "/" } else { echo::PATH };
+    told::started(&server, path, metrics_at, &broken, json);
     let exec = args
         .exec
         .clone()
@@ -55,6 +62,7 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         () = echo::accept(&server, &service) => Ok(Exit::Success),
         () = certificate::reload(&server, reloading, json) => Ok(Exit::Failure),
         () = certificate::tell_renewals(&server, json) => Ok(Exit::Failure),
+        () = metrics::serve(metrics, &server) => Ok(Exit::Failure),
         () = signals.stop() => Ok(drain(&server, &service.open, &mut signals, json).await),
     };
     if let Some(exec) = &service.exec {

@@ -1,6 +1,6 @@
 //! What `weft serve` says while it runs: for people, or as an object a line.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
 use serde_json::json;
 use wt_api::{CertificateHash, Server};
@@ -8,9 +8,15 @@ use wt_api::{CertificateHash, Server};
 use super::from_here;
 use crate::output::{say, say_json, tell};
 
-/// Where it listens, and has sessions at `path`, and which certificate it shows; `broken` says why browsers do not take that by
+/// Where it listens, and has sessions at `path`, where its figures are, and which certificate it shows; `broken` says why browsers do not take that by
 /// hash.
-pub(super) fn started(server: &Server, path: &str, broken: &[String], json: bool) {
+pub(super) fn started(
+    server: &Server,
+    path: &str,
+    metrics: Option<SocketAddr>,
+    broken: &[String],
+    json: bool,
+) {
     let (addresses, hashes) = (server.local_addresses(), server.certificate_hashes());
     if json {
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -21,13 +27,15 @@ pub(super) fn started(server: &Server, path: &str, broken: &[String], json: bool
             "certificateHashes": hashes,
             "acceptedByHash": broken.is_empty(),
             "brokenRules": broken,
+            "metrics": metrics.map(|address| address.to_string()),
         }));
         return;
     }
     let listening = addresses
         .iter()
         .map(|address| format!("listening on {address} (UDP): https://{}{}\n", from_here(*address), path));
-    say(&(listening.collect::<String>() + &certificate(&hashes, broken)));
+    let metrics = metrics.map(|address| format!("figures at http://{address}/metrics (TCP)\n"));
+    say(&(listening.collect::<String>() + &metrics.unwrap_or_default() + &certificate(&hashes, broken)));
     warn_of(broken);
 }
 

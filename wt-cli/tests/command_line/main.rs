@@ -7,6 +7,7 @@ mod exec;
 mod failures;
 mod limits;
 mod manual;
+mod metrics;
 mod pipes;
 mod serve;
 
