@@ -38,8 +38,8 @@ both_ways! {
     });
     close_by_theirs_ends_the_connection_without_a_capsule: |pair| async {
         let error = scenarios::close_by_theirs(pair, 7, "bye").await.expect_err("no close of the session");
-        let ErrorCause::Connection(error) = error.cause() else { panic!("{error:?}") };
-        assert_eq!(error.to_string(), "closed by the peer: application code 0x7: bye");
+        let ErrorCause::ConnectionClosed { by, code, reason } = error.cause() else { panic!("{error:?}") };
+        assert_eq!((*by, *code, &**reason), (wt_api::ConnectionCloser::Peer, 7, "bye"));
     };
     their_closed_does_not_tell_our_code: |pair| async move {
         let pair: Pair<Wtransport> = pair;

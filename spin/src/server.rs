@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{Method, StatusCode};
 use netsim::Random;
 use tokio::sync::watch;
-use wt_api::{Connection, Request, Server};
+use wt_api::{Admission, Connection, ConnectionAttempt, Request, Server};
 
 use crate::{
     constructors::{accept_options, builder},
@@ -59,6 +59,27 @@ pub(crate) async fn serve(spin: Arc<Spin>, place: Place) {
     }
 }
 
+/// Looks at a client before its handshake, and asks every other one for proof of its address.
+fn admit(spin: &Spin, attempt: &ConnectionAttempt<'_>) -> Admission {
+    let names = [
+        "ConnectionAttempt::is_validated",
+        "ConnectionAttempt::load",
+        "ConnectionAttempt::local_address",
+        "ConnectionAttempt::remote_address",
+        "ConnectionAttempt::server_name",
+    ];
+    names.into_iter().for_each(|name| spin.book.count(name));
+    let named = attempt.server_name().is_none_or(|name| !name.is_empty());
+    let load = attempt.load();
+    if !named || attempt.local_address().is_none() || load.memory_used > load.memory_limit {
+        spin.book.fail(format!("a client is not what it was: {attempt:?}"));
+    }
+    match attempt.remote_address().port() % 2 {
+        0 if !attempt.is_validated() => Admission::Retry,
+        _ => Admission::Accept,
+    }
+}
+
 fn task(spin: &Arc<Spin>, place: &Place, work: impl Future<Output = ()> + Send + 'static) {
     let running = spin.book.running();
     place.spawn(async move {
@@ -71,6 +92,9 @@ fn task(spin: &Arc<Spin>, place: &Place, work: impl Future<Output = ()> + Send +
 async fn build(spin: &Arc<Spin>, place: &Place, random: &mut Random) -> Option<Server> {
     for _ in 0..50 {
         let builder = builder(spin, random);
+        spin.book.count("ServerBuilder::admission");
+        let watching = Arc::clone(spin);
+        let builder = builder.admission(move |attempt| admit(&watching, attempt));
         spin.book.count("ServerBuilder::listen");
         let address = if place.is_virtual() { ([0, 0, 0, 0], 443) } else { ([127, 0, 0, 1], 0) };
         let builder = builder.listen(address.into());

@@ -44,6 +44,7 @@ const FILES: &[&str] = &[
     "server/request",
     "server/builder",
     "server/stats",
+    "server/admission",
     "server/metrics",
     "http3",
     "runtime/mod",

@@ -78,8 +78,9 @@ pub use origin::check_origin;
 pub use quic_core::{AddressLimits, TransportConfig};
 pub use runtime::wait_idle;
 pub use server::{
-    AcceptOptions, AdmissionStats, Body, HandshakeStats, HttpRequest, HttpResponse, Metric, MetricKind,
-    Request, RequestStats, Server, ServerBuilder, ServerKeys, ServerStats, SocketStats, TrafficStats,
+    AcceptOptions, Admission, AdmissionStats, Body, ConnectionAttempt, HandshakeStats, HttpRequest,
+    HttpResponse, Metric, MetricKind, Request, RequestStats, Server, ServerBuilder, ServerKeys, ServerLoad,
+    ServerStats, SocketStats, TrafficStats,
 };
 pub use session::{Reliability, WebTransport};
 pub use stats::{DatagramStats, ReceiveStreamStats, SendStreamStats, WebTransportStats};

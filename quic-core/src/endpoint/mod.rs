@@ -4,6 +4,7 @@
 //! Owns the table of connection IDs and reset tokens. Must never know what happens inside a connection.
 
 mod limiter;
+mod peek;
 mod stateless;
 mod table;
 mod token;
@@ -22,7 +23,7 @@ use token::{TokenKey, Verdict};
 pub use table::ConnectionHandle;
 
 use crate::{
-    base::{Addresses, Admission, AdmissionLimit, Ecn, Entropy, Timestamp},
+    base::{Addresses, Admission, AdmissionLimit, Ecn, EndpointBudget, Entropy, Timestamp},
     cids::CidChange,
     config::{ClientConfig, EndpointConfig, ServerConfig},
     connection::{CONNECTION_COST, Connection, ServerSetup},
@@ -93,6 +94,19 @@ impl Incoming {
         self.meta.remote
     }
 
+    /// The address of this host that it asked, if the caller of [`Endpoint::handle_datagram`] told it.
+    #[must_use]
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        self.meta.local_ip
+    }
+
+    /// The server name (SNI) in small letters, if the first datagram holds it, which nothing has to: a ClientHello may be
+    /// larger than one. Decrypts the datagram, and changes nothing.
+    #[must_use]
+    pub fn server_name(&self) -> Option<String> {
+        peek::server_name(&self.data, &self.dcid)
+    }
+
     /// Who asks.
     #[must_use]
     pub fn caller(&self) -> Caller {
@@ -112,6 +126,14 @@ pub struct Caller {
     meta: DatagramMeta,
     dcid: ConnectionId,
     scid: ConnectionId,
+}
+
+impl Caller {
+    /// The client's address.
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        self.meta.remote
+    }
 }
 
 /// Demultiplexes datagrams to connections and makes new ones.
@@ -166,6 +188,12 @@ impl Endpoint {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.table.len()
+    }
+
+    /// What the connections draw on, and those of other endpoints that share it.
+    #[must_use]
+    pub fn budget(&self) -> &EndpointBudget {
+        &self.config.budget
     }
 
     /// What was done for datagrams that belong to no connection.

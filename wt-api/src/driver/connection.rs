@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use wt_session::{ConnectRequest, SessionId, Sessions};
 
 use super::{
+    contain::contain,
     http::HttpExchanges,
     live::{Live, Lives, Phase},
     sharing::Doubt,
@@ -678,7 +679,9 @@ impl Drop for Conn {
     fn drop(&mut self) {
         if !self.over {
             let gone = ErrorCause::RuntimeGone;
-            self.tell_end(&gone, Some(self.quic.stats()));
+            // A congestion controller of the application may be asked: nobody is to be left waiting if it panics.
+            let stats = contain(|| self.quic.stats()).ok();
+            self.tell_end(&gone, stats);
             self.fail_everything(&gone);
         }
         if let (Role::Server(server), false) = (&self.role, self.said_all) {

@@ -5,6 +5,7 @@
 //!
 //! Owns the loop. Must never know what a frame or a stream means.
 
+mod arrivals;
 mod claims;
 mod close;
 mod commands;
@@ -34,10 +35,7 @@ use std::{
     time::Duration,
 };
 
-use quic_core::{
-    AcceptError, Admission, AdmissionLimit, ClientConfig, Connection, Endpoint, Incoming, Response,
-    base::Timestamp,
-};
+use quic_core::{ClientConfig, Connection, Endpoint, base::Timestamp};
 use tokio::sync::oneshot;
 
 pub(crate) use connection::{ClientJob, GetJob, SessionJob};
@@ -45,12 +43,12 @@ pub(crate) use connection::{ClientJob, GetJob, SessionJob};
 use crate::{
     buffers::{BufferPool, Buffers},
     client::Race,
-    lines::{LineLimit, brief},
+    lines::LineLimit,
     mailbox::{Abandoned, ShardBox},
     runtime::{RuntimeHandle, Timer},
-    server::{Count, ServerShared, ShardStats},
+    server::{ServerShared, ShardStats},
     socket::DatagramSocket,
-    tls::Verdict,
+    tls,
 };
 use connection::Conn;
 use contain::{contain, quietly};
@@ -94,7 +92,7 @@ pub(crate) struct Connect {
     pub(crate) server_name: String,
     pub(crate) remote: SocketAddr,
     pub(crate) race: Arc<Race>,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: tls::Verdict,
     pub(crate) job: ClientJob,
 }
 
@@ -273,60 +271,6 @@ impl Shard {
             Err(panicked) => panicked.cause(),
         };
         quietly(|| race.fail(remote, cause));
-    }
-
-    /// A client asks for a connection (RFC 9000 §5.2.2, §8.1.2).
-    fn accept(&mut self, incoming: Incoming, now: Timestamp) {
-        let Some(server) = self.server.clone() else { return };
-        if self.going_away {
-            return self.refuse(&server, Count::RefusedShutdown, &incoming);
-        }
-        let admission = if server.is_full() {
-            Admission::Refuse(AdmissionLimit::Connections)
-        } else {
-            self.endpoint.admission(now, &incoming)
-        };
-        match admission {
-            Admission::Accept => {}
-            Admission::Retry => {
-                return self.endpoint.retry(now, &incoming).into_iter().for_each(|it| self.answer(it));
-            }
-            Admission::Refuse(limit) => return self.refuse(&server, Count::of_limit(limit), &incoming),
-        }
-        let (remote, caller) = (incoming.remote_address(), incoming.caller());
-        match contain(|| self.endpoint.accept(now, incoming)) {
-            Ok(Ok((handle, quic))) => {
-                let conn = Conn::server(quic, server, Arc::clone(&self.runtime));
-                self.insert(handle.0, conn);
-            }
-            Ok(Err(error)) => {
-                let memory = matches!(error, AcceptError::Memory);
-                server.count(if memory { Count::RefusedMemory } else { Count::RefusedMalformed });
-                tracing::debug!(%remote, %error, "connection not accepted");
-            }
-            Err(panicked) => {
-                server.count(Count::RefusedPanic);
-                if let Some(withheld) = self.lines().permit(now) {
-                    let error = panicked.cause().to_string();
-                    tracing::error!(%remote, error = brief(&error), withheld, "connection not accepted");
-                }
-                let answer = self.endpoint.fail(&caller);
-                self.answer(answer);
-            }
-        }
-    }
-
-    fn refuse(&mut self, server: &ServerShared, why: Count, incoming: &Incoming) {
-        server.count(why);
-        let answer = self.endpoint.refuse(incoming);
-        self.answer(answer);
-    }
-
-    /// Sends what belongs to no connection, if there is room.
-    fn answer(&mut self, answer: Response) {
-        if !self.sender.queue(answer) {
-            self.surveys.sockets.answers_dropped += 1;
-        }
     }
 
     fn insert(&mut self, index: usize, mut conn: Conn) {

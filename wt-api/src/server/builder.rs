@@ -11,7 +11,10 @@ use quic_core::{
     base::EndpointBudget, crypto::TlsServerConfig,
 };
 
-use super::{Handler, HttpRequest, HttpResponse, Origins, Server, ServerKeys, ServerShared, State};
+use super::{
+    Admission, ConnectionAttempt, Handler, Hook, HttpRequest, HttpResponse, Origins, Server, ServerKeys,
+    ServerShared, State,
+};
 use crate::{
     driver::Shard,
     error::ServerError,
@@ -49,6 +52,7 @@ pub struct ServerBuilder {
     origins: Origins,
     transport: TransportConfig,
     handler: Option<Handler>,
+    hook: Option<Hook>,
     retry_threshold: usize,
     max_connections: usize,
     per_address: AddressLimits,
@@ -80,6 +84,7 @@ impl ServerBuilder {
             origins: Origins::These(std::collections::HashSet::new()),
             transport: TransportConfig::default(),
             handler: None,
+            hook: None,
             retry_threshold: RETRY_THRESHOLD,
             max_connections: MAX_CONNECTIONS,
             per_address: AddressLimits::default(),
@@ -325,6 +330,36 @@ impl ServerBuilder {
         self
     }
 
+    /// Asks the application about every client that begins a connection, before the handshake has cost anything: by its
+    /// address, by the name that it asks for, by the server's load. What a limit of the server refuses is not asked about,
+    /// and what is accepted may still be asked for its address by [`retry_threshold`](Self::retry_threshold) or
+    /// [`address_limits`](Self::address_limits). A client that answers a Retry is asked about again.
+    ///
+    /// It runs on the driver's task, for each first datagram, a flood's as well: it must not block, nor wait for a lock that
+    /// is held for long. If it panics, that client is refused with `INTERNAL_ERROR`, and no other is harmed.
+    /// [`Server::stats`](super::Server::stats) counts what it refuses and ignores. Default: everybody is accepted.
+    ///
+    /// ```
+    /// use wt_api::{Admission, Server};
+    /// let builder = Server::builder().admission(|attempt| {
+    ///     if attempt.remote_address().ip().is_multicast() {
+    ///         Admission::Ignore
+    ///     } else if attempt.load().pending_handshakes > 1_000 && !attempt.is_validated() {
+    ///         Admission::Retry
+    ///     } else {
+    ///         Admission::Accept
+    ///     }
+    /// });
+    /// # drop(builder);
+    /// ```
+    pub fn admission(
+        mut self,
+        hook: impl Fn(&ConnectionAttempt<'_>) -> Admission + Send + Sync + 'static,
+    ) -> Self {
+        self.hook = Some(Box::new(hook));
+        self
+    }
+
     /// Answers plain HTTP/3 requests on the same port. It runs on the driver's task and must not block; if it panics, the
     /// answer is 500. Default: 404.
     pub fn http_handler(
@@ -389,6 +424,7 @@ impl ServerBuilder {
         ServerShared {
             origins: std::mem::replace(&mut self.origins, Origins::Any),
             handler: self.handler.take(),
+            hook: self.hook.take(),
             max_connections: self.max_connections,
             keep_alive: self.keep_alive,
             request_timeout: self.request_timeout,

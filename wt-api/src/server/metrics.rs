@@ -91,7 +91,7 @@ impl ServerStats {
         text
     }
 
-    fn of_connections(&self) -> [Metric; 7] {
+    fn of_connections(&self) -> [Metric; 8] {
         let (handshakes, admission) = (&self.handshakes, &self.admission);
         [
             one("weft_connections", "Connections now.", MetricKind::Gauge, self.connections),
@@ -129,7 +129,14 @@ impl ServerStats {
                     ("shutdown", admission.refused_shutdown),
                     ("malformed", admission.refused_malformed),
                     ("panic", admission.refused_panic),
+                    ("hook", admission.refused_hook),
                 ],
+            ),
+            one(
+                "weft_connections_ignored_total",
+                "Clients that the hook of the application had ignored.",
+                MetricKind::Counter,
+                admission.ignored_hook,
             ),
             by(
                 "kind",

@@ -1,5 +1,6 @@
 //! The server: sockets, the queue of requests, the origin rule, shutting down.
 
+mod admission;
 mod builder;
 mod keys;
 mod metrics;
@@ -25,6 +26,8 @@ use quic_core::{
 };
 use tokio::sync::oneshot;
 
+use admission::Hook;
+pub use admission::{Admission, ConnectionAttempt, ServerLoad};
 pub use builder::ServerBuilder;
 pub use keys::ServerKeys;
 pub use metrics::{Metric, MetricKind};
@@ -126,6 +129,7 @@ pub(crate) enum Origin {
 pub(crate) struct ServerShared {
     origins: Origins,
     handler: Option<Handler>,
+    hook: Option<Hook>,
     max_connections: usize,
     /// Connections with open sessions are kept alive.
     keep_alive: bool,
@@ -252,6 +256,21 @@ impl ServerShared {
         drop(state);
         acceptors.wake();
         true
+    }
+
+    /// Who is asked about clients before their handshake.
+    pub(crate) fn hook(&self) -> Option<&Hook> {
+        self.hook.as_ref()
+    }
+
+    /// What there is to do at the moment.
+    pub(crate) fn load(&self, budget: &EndpointBudget) -> ServerLoad {
+        ServerLoad {
+            pending_handshakes: budget.pending_handshakes(),
+            connections: lock(&self.state).connections,
+            memory_used: budget.used(),
+            memory_limit: budget.limit(),
+        }
     }
 
     /// One more.

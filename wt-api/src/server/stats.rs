@@ -82,6 +82,10 @@ pub struct AdmissionStats {
     pub refused_malformed: u64,
     /// Refused: code of the application panicked.
     pub refused_panic: u64,
+    /// Refused by the application's hook ([`admission`](crate::ServerBuilder::admission)).
+    pub refused_hook: u64,
+    /// Not answered, by the same.
+    pub ignored_hook: u64,
 }
 
 /// Requests for sessions.
@@ -252,6 +256,8 @@ counts! {
     RefusedShutdown: admission.refused_shutdown;
     RefusedMalformed: admission.refused_malformed;
     RefusedPanic: admission.refused_panic;
+    RefusedHook: admission.refused_hook;
+    IgnoredHook: admission.ignored_hook;
     RequestOffered: requests.offered;
     RequestOrigin: requests.refused_origin;
     RequestBusy: requests.refused_busy;
