@@ -60,8 +60,6 @@ impl Decoder {
     /// `max_field_section_size` bounds the sum of name, value and 32 bytes for each line (RFC 9114 §4.2.2). It is
     /// checked before a line is stored, so that a small section cannot expand beyond it.
     pub fn decode(&mut self, section: &[u8], max_field_section_size: u64) -> Result<Vec<Field>, DecodeError> {
-        self.text.clear();
-        self.lines.clear();
         let read = SectionReader {
             rest: section,
             text: &mut self.text,
@@ -71,6 +69,9 @@ impl Decoder {
         }
         .read();
         let fields = read.map(|()| self.take_fields());
+        // A vector shrinks to what is in it, and no further.
+        self.text.clear();
+        self.lines.clear();
         self.text.shrink_to(KEPT_SCRATCH);
         self.lines.shrink_to(KEPT_SCRATCH / size_of::<Line>());
         fields
@@ -225,5 +226,26 @@ impl SectionReader<'_> {
     fn charge(&mut self, size: u64) -> Result<(), DecodeError> {
         self.left = self.left.checked_sub(size).ok_or(DecodeError::TooLarge { limit: self.limit })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Encoder, FieldRef};
+
+    /// The largest section of a connection's life, good or not, is not held until the next one.
+    #[test]
+    fn a_large_section_leaves_little_behind() {
+        let (mut decoder, mut section) = (Decoder::new(), Vec::new());
+        let long = vec![b'~'; 40_000];
+        let fields = (0..700).map(|_| FieldRef::new(b"x-a", b"b")).chain([FieldRef::new(b"x-long", &long)]);
+        Encoder::new().encode(fields, &mut section);
+        for (limit, fits) in [(1 << 20, true), (64_000, false)] {
+            assert_eq!(decoder.decode(&section, limit).is_ok(), fits);
+            assert!(decoder.text.capacity() <= 16 << 10, "{} bytes of text", decoder.text.capacity());
+            let lines = decoder.lines.capacity() * size_of::<Line>();
+            assert!(lines <= 16 << 10, "{lines} bytes of lines");
+        }
     }
 }
