@@ -451,6 +451,20 @@ fn acknowledgments_alone_are_bounded() {
     assert_eq!(bench.recovery.spaces[2].held(), 0);
 }
 
+/// Of a hundred numbers that were skipped, the last 64 are known: an acknowledgment of one of them ends the connection.
+#[test]
+fn the_memory_of_skipped_numbers_is_bounded() {
+    for (acknowledged, known) in [(71, false), (73, true), (199, true)] {
+        let mut bench = Bench::new();
+        for pn in (0..200).step_by(2) {
+            bench.send(Data, pn, 0);
+            bench.recovery.on_packet_number_skipped(Data, pn + 1);
+        }
+        let result = bench.ack(Data, &[acknowledged..=acknowledged], 10);
+        assert_eq!(result.is_err(), known, "{acknowledged}");
+    }
+}
+
 #[test]
 fn the_memory_of_losses_is_bounded() {
     let mut bench = Bench::measured();

@@ -227,7 +227,8 @@ fn content_without_end_and_without_bytes_holds_up_nobody() {
     // One turn of the connection after the other, as the driver gives them.
     rig.turns(20);
     let pieces = asked.load(Relaxed);
-    assert!((100..20 * 1024 / 4).contains(&pieces), "{pieces} pieces in 20 turns");
+    // At most 128 a turn of 1024 events: each counts as eight.
+    assert!((100..=20 * 128).contains(&pieces), "{pieces} pieces in 20 turns");
     assert!(rig.got[&other].finished, "the other one has its turns");
 }
 
