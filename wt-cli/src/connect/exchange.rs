@@ -186,7 +186,7 @@ async fn lines(session: &WebTransport, args: &Connect, sink: &Sink) -> Result<()
         while let Some(readable) = answers.recv().await {
             match receive(readable, sink).await {
                 Ok(last) => sink.end_line(last).await?,
-                Err(stop) => failed = Some(of_one_stream(stop)?),
+                Err(stop) => failed = Some(of_one_stream(stop, sink)?),
             }
         }
         failed.map_or(Ok(()), |error| Err(error.into()))
@@ -194,11 +194,13 @@ async fn lines(session: &WebTransport, args: &Connect, sink: &Sink) -> Result<()
     tokio::try_join!(asking, answering).map(|_| ())
 }
 
-/// The error if one stream alone has it. People are told at once, for the others go on.
-fn of_one_stream(stop: Stop) -> Result<WebTransportError, Stop> {
+/// The error if one stream alone has it. People are told at once, for the others go on; programs were told.
+fn of_one_stream(stop: Stop, sink: &Sink) -> Result<WebTransportError, Stop> {
     match stop {
         Stop::Failed(error) if matches!(error.cause(), ErrorCause::StreamReset(_)) => {
-            output::tell(&format!("weft: {error}\n"));
+            if !sink.tells_streams_apart() {
+                output::tell(&format!("weft: {error}\n"));
+            }
             Ok(error)
         }
         other => Err(other),
@@ -222,7 +224,7 @@ async fn listen(session: &WebTransport, sink: &Arc<Sink>) -> Result<(), Stop> {
             }
             Some(received) = receiving.join_next() => {
                 // A task that panicked has said why.
-                one_of_many(received.unwrap_or(Ok(None)))?;
+                one_of_many(received.unwrap_or(Ok(None)), sink)?;
                 continue;
             }
         };
@@ -231,24 +233,24 @@ async fn listen(session: &WebTransport, sink: &Arc<Sink>) -> Result<(), Stop> {
             readable => readable?,
         };
         sink.opened(readable.id(), kind, Opener::Server).await?;
-        let sink = Arc::clone(sink);
         if sink.tells_streams_apart() {
+            let sink = Arc::clone(sink);
             receiving.spawn(async move { receive(readable, &sink).await });
         } else {
-            one_of_many(receive(readable, &sink).await)?;
+            one_of_many(receive(readable, sink).await, sink)?;
         }
     }
     while let Some(received) = receiving.join_next().await {
-        one_of_many(received.unwrap_or(Ok(None)))?;
+        one_of_many(received.unwrap_or(Ok(None)), sink)?;
     }
     Ok(())
 }
 
 /// A stream of the server that was reset is told, and the others go on.
-fn one_of_many(received: Result<Option<u8>, Stop>) -> Result<(), Stop> {
+fn one_of_many(received: Result<Option<u8>, Stop>, sink: &Sink) -> Result<(), Stop> {
     match received.map(|_| ()) {
         Err(Stop::Failed(error)) if matches!(error.cause(), ErrorCause::SessionClosed { .. }) => Ok(()),
-        Err(stop) => of_one_stream(stop).map(|_| ()),
+        Err(stop) => of_one_stream(stop, sink).map(|_| ()),
         received => received,
     }
 }

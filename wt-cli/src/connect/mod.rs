@@ -23,6 +23,9 @@ use crate::{
 };
 use sink::Sink;
 
+/// How long the end of a session is waited for that seems to be there.
+const END: Duration = Duration::from_secs(1);
+
 /// Why no more goes back and forth, before all has.
 enum Stop {
     /// The session or a stream of it failed.
@@ -33,6 +36,23 @@ enum Stop {
     Input(io::Error),
     /// Nobody reads standard output any more, as with `| head`, or it cannot be written to.
     Output,
+}
+
+impl Stop {
+    /// Whether it may say no more than that the session ends: its streams are reset then, and 0 is the code of those that an
+    /// application leaves behind.
+    fn may_be_the_end(&self) -> bool {
+        match self {
+            Self::Failed(error) => {
+                matches!(
+                    error.cause(),
+                    ErrorCause::StreamReset(None | Some(0)) | ErrorCause::StreamStopped(None | Some(0))
+                )
+            }
+            Self::Stopped(code) => code.unwrap_or(0) == 0,
+            Self::Input(_) | Self::Output => false,
+        }
+    }
 }
 
 impl From<WebTransportError> for Stop {
@@ -52,6 +72,13 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
     let outcome = tokio::select! {
         outcome = work => outcome,
         () = signals.stop() => Ok(()),
+    };
+    // What comes of its streams when a session ends may be heard before that it ends.
+    let outcome = match outcome {
+        Err(stop) if stop.may_be_the_end() => {
+            tokio::time::timeout(END, session.closed()).await.map(drop).or(Err(stop))
+        }
+        outcome => outcome,
     };
     let stats = session.get_stats().await;
     session.close(CloseInfo::default());
