@@ -42,6 +42,31 @@ fn a_close_that_the_peer_has_is_acknowledged() {
     }
 }
 
+/// Whichever side closes, the connection that was the session's own ends when both know, and no deadline is waited for: a
+/// client program that has nothing else to do ends then.
+#[test]
+fn the_connection_of_a_closed_session_ends_with_it() {
+    for (seed, client_closes) in [(1, true), (2, false)] {
+        let network = Network::new(seed);
+        let (host, client) = (network.host("server"), network.host("client"));
+        network.link(&host, &client, &LinkConfig::new().delay(50 * MILLISECOND));
+        let (server, hash) = serve(&network, &host, TransportConfig::default());
+        network.run(async {
+            let (client, server) = session(&server, &client, options(hash)).await;
+            network.sleep(seconds(1)).await;
+            let connection = client.connection().unwrap();
+            let closer = if client_closes { &client } else { &server };
+            let begin = network.now();
+            closer.close(info());
+            assert_eq!(closer.closed().await.unwrap(), info());
+            assert_eq!(closer.close_outcome(), Some(CloseOutcome::Acknowledged));
+            drop(connection.closed().await);
+            let waited = network.now() - begin;
+            assert!(waited < Duration::from_millis(500), "{waited:?}");
+        });
+    }
+}
+
 #[test]
 fn a_close_that_nobody_answers_has_its_deadline() {
     for client_closes in [true, false] {

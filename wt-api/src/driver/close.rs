@@ -172,17 +172,17 @@ impl Conn {
         }
     }
 
-    /// The peer has ended its side, too: a client that closed the session ends its connection. A server waits until its
-    /// client has its FIN.
+    /// The peer has ended its side, too. Whoever closed the session lets go of it; the other side waits until the closer has
+    /// its FIN, which a CONNECTION_CLOSE would overtake.
     pub(super) fn on_session_finished(&mut self, session: SessionId, now: Timestamp) {
         let Some(key) = self.lives.key_of(session) else { return };
         let closing = self.lives.get(key).is_some_and(|live| matches!(live.phase, Phase::Closing(_)));
         self.tell_close(key, CloseOutcome::Acknowledged);
         let arrived = self.has_sent(session);
-        if self.is_server() && !closing && !arrived {
-            self.lives.get_mut(key).into_iter().for_each(|live| live.phase = Phase::Ended);
-        } else if self.is_server() || closing {
+        if closing || arrived {
             self.let_go(key, now);
+        } else {
+            self.lives.get_mut(key).into_iter().for_each(|live| live.phase = Phase::Ended);
         }
     }
 
