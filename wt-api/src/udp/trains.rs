@@ -11,10 +11,15 @@ use quinn_udp::EcnCodepoint;
 
 use super::refusal::Refusal;
 
-/// The payload of the largest packet of IPv4: 65,535 bytes less the headers of IPv4 and UDP. A train may be no longer.
-const MAX_BYTES_V4: usize = 65_535 - 20 - 8;
-/// IPv6 does not count its own header (RFC 8200 §3).
-const MAX_BYTES_V6: usize = 65_535 - 8;
+/// What a train may be with all its headers: Linux takes the payload of the largest packet, and cuts what is longer than this with its
+/// link's header (`gso_max_size`, 65,536 by default) into datagrams before the link sees it, at half of the speed.
+const MAX_BYTES: usize = 65_535;
+/// The header of Ethernet, with a VLAN's tag. Loopback has one as well.
+const LINK_HEADER: usize = 18;
+/// The longest train, less the headers of IPv4 and UDP.
+const MAX_BYTES_V4: usize = MAX_BYTES - LINK_HEADER - 20 - 8;
+/// The same for IPv6.
+const MAX_BYTES_V6: usize = MAX_BYTES - LINK_HEADER - 40 - 8;
 /// The wait after the second refusal in a row for want of memory; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(1);
 /// How often it doubles.
