@@ -95,6 +95,9 @@ pub(crate) struct Serve {
     /// Processes at once (--exec); a stream beyond is reset with code 75
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000), requires = "exec")]
     pub(crate) exec_limit: u32,
+    /// Processes that one session may have of them (--exec)
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=100_000), requires = "exec")]
+    pub(crate) exec_session_limit: u32,
     /// Answer GET /metrics at this TCP address with the server's figures in Prometheus' text format, over plain HTTP/1.1
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
@@ -147,7 +150,7 @@ pub(crate) struct Connect {
     /// Use a unidirectional stream each way; with --lines a stream for each line, and no answers
     #[arg(long)]
     pub(crate) uni: bool,
-    /// Send each line of standard input on a stream of its own; the answers come in the order of the lines
+    /// Send each line of standard input on a stream of its own; the answers come in the order of the lines, with --json as they come
     #[arg(long)]
     pub(crate) lines: bool,
     /// Streams whose answers are waited for at once (--lines)

@@ -149,10 +149,11 @@ async fn next_line(
     }
 }
 
-/// A stream for each line of standard input, so many at once; the answers come out in the order of the lines. One that is
-/// reset does not keep the others from coming.
-async fn lines(session: &WebTransport, args: &Connect, sink: &Sink) -> Result<(), Stop> {
-    let (queue, mut answers) = mpsc::channel::<ReceiveStream>(args.streams);
+/// A stream for each line of standard input, so many at once. For people the answers come out in the order of the lines, for
+/// programs as they come. One that is reset does not keep the others from coming.
+async fn lines(session: &WebTransport, args: &Connect, sink: &Arc<Sink>) -> Result<(), Stop> {
+    let (waiting, at_once) = if sink.tells_streams_apart() { (1, args.streams) } else { (args.streams, 1) };
+    let (queue, mut answers) = mpsc::channel::<ReceiveStream>(waiting);
     let asking = async move {
         let mut input = BufReader::new(tokio::io::stdin()).split(b'\n');
         while let Some(line) = next_line(&mut input, session).await? {
@@ -183,10 +184,18 @@ async fn lines(session: &WebTransport, args: &Connect, sink: &Sink) -> Result<()
     };
     let answering = async {
         let mut failed = None;
-        while let Some(readable) = answers.recv().await {
-            match receive(readable, sink).await {
-                Ok(last) => sink.end_line(last).await?,
-                Err(stop) => failed = Some(of_one_stream(stop, sink)?),
+        let mut receiving = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some(received) = receiving.join_next() => match received.unwrap_or(Ok(None)) {
+                    Ok(last) => sink.end_line(last).await?,
+                    Err(stop) => failed = Some(of_one_stream(stop, sink)?),
+                },
+                Some(readable) = answers.recv(), if receiving.len() < at_once => {
+                    let sink = Arc::clone(sink);
+                    receiving.spawn(async move { receive(readable, &sink).await });
+                }
+                else => break,
             }
         }
         failed.map_or(Ok(()), |error| Err(error.into()))

@@ -7,12 +7,21 @@ mod copy;
 mod environment;
 mod process;
 
-use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::{Semaphore, watch};
 use wt_api::{BidirectionalStream, WebTransport};
 
-use crate::lines;
+use crate::{
+    args::Serve,
+    exit::{Ended, Exit},
+    lines,
+};
 
 pub(crate) use environment::Environment;
 
@@ -28,21 +37,34 @@ pub(crate) struct Exec {
     arguments: Vec<OsString>,
     processes: Arc<Semaphore>,
     limit: u32,
+    /// How many of them one session may have.
+    session_limit: u32,
     /// Whether the server ends, and all processes with it.
     over: watch::Sender<bool>,
 }
 
 impl Exec {
-    pub(crate) fn new(program: PathBuf, arguments: Vec<OsString>, limit: u32) -> Self {
-        let processes = Arc::new(Semaphore::new(limit as usize));
-        Self { program, arguments, processes, limit, over: watch::Sender::new(false) }
+    /// What the command line asks for, if it does. A program that is not there or cannot be run is told now: each stream would
+    /// only say so again.
+    pub(crate) fn of(args: &Serve) -> Result<Option<Arc<Self>>, Ended> {
+        let Some(program) = args.exec.clone() else { return Ok(None) };
+        which::which(&program).map_err(|_| Ended::new(Exit::Usage, missing(&program)))?;
+        Ok(Some(Arc::new(Self {
+            program,
+            arguments: args.arguments.clone(),
+            processes: Arc::new(Semaphore::new(args.exec_limit as usize)),
+            limit: args.exec_limit,
+            session_limit: args.exec_session_limit.min(args.exec_limit),
+            over: watch::Sender::new(false),
+        })))
     }
 
     /// Serves a session until it ends. Its processes end with it.
     pub(crate) async fn serve(self: &Arc<Self>, session: &WebTransport, environment: &Arc<Environment>) {
+        let places = Arc::new(Semaphore::new(self.session_limit as usize));
         let streams = async {
             while let Ok(stream) = session.accept_bidirectional_stream().await {
-                self.start(stream, environment);
+                self.start(stream, environment, &places);
             }
         };
         // Dropped, they are stopped: a process has one input.
@@ -50,23 +72,33 @@ impl Exec {
         tokio::join!(streams, others);
     }
 
-    fn start(self: &Arc<Self>, stream: BidirectionalStream, environment: &Arc<Environment>) {
+    fn start(
+        self: &Arc<Self>,
+        stream: BidirectionalStream,
+        environment: &Arc<Environment>,
+        places: &Arc<Semaphore>,
+    ) {
+        let Ok(of_session) = Arc::clone(places).try_acquire_owned() else {
+            self.refuse(stream, self.session_limit, "--exec-session-limit");
+            return;
+        };
         let Ok(place) = Arc::clone(&self.processes).try_acquire_owned() else {
-            if lines::permit() {
-                tracing::warn!(
-                    limit = self.limit,
-                    "more streams than there may be processes; see --exec-limit"
-                );
-            }
-            process::refuse(stream, BUSY);
+            self.refuse(stream, self.limit, "--exec-limit");
             return;
         };
         let (exec, environment) = (Arc::clone(self), Arc::clone(environment));
         tokio::spawn(async move {
             let over = exec.over.subscribe();
             process::run(&exec.program, &exec.arguments, &environment, stream, over).await;
-            drop(place);
+            drop((place, of_session));
         });
+    }
+
+    fn refuse(&self, stream: BidirectionalStream, limit: u32, option: &str) {
+        if lines::permit() {
+            tracing::warn!(program = %self.program.display(), limit, "more streams than there may be processes; see {option}");
+        }
+        process::refuse(stream, BUSY);
     }
 
     /// Ends all processes, and waits until they are gone.
@@ -77,4 +109,17 @@ impl Exec {
             tracing::warn!("processes are left that do not end");
         }
     }
+}
+
+/// Why a program cannot be run, as far as can be known before it is.
+fn missing(program: &Path) -> String {
+    let shown = program.display();
+    // A name without a directory is looked up, as a shell does it.
+    if program.components().count() == 1 && !program.is_absolute() {
+        return format!("--exec: there is no program {shown} in PATH; give its path, like ./{shown}");
+    }
+    if !program.exists() {
+        return format!("--exec: there is no file {shown}");
+    }
+    format!("--exec: {shown} cannot be run: it is no file, or has no permission to be executed (chmod +x)")
 }

@@ -31,6 +31,7 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
+    let exec = Exec::of(args)?;
     let (certificate, reloading) = match (&args.cert, &args.key) {
         (Some(cert), Some(key)) => {
             let mut files = CertificateFiles::new(cert.clone(), key.clone());
@@ -53,10 +54,6 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
     let mut signals = Signals::listen()?;
     let path = if args.exec.is_some() { "/" } else { echo::PATH };
     told::started(&server, path, metrics_at, &broken, json);
-    let exec = args
-        .exec
-        .clone()
-        .map(|program| Arc::new(Exec::new(program, args.arguments.clone(), args.exec_limit)));
     let service = Service { protocols: args.protocol.clone().into(), exec, ..Service::default() };
     let ended = tokio::select! {
         () = echo::accept(&server, &service) => Ok(Exit::Success),

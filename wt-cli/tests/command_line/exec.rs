@@ -1,12 +1,14 @@
 //! `weft serve --exec`: processes behind streams.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    process::{Child, Command, Stdio},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
-use crate::{Server, code, directory, text, weft};
+use crate::{Server, code, directory, output, text, weft};
 
 fn shell(script: &str) -> Server {
     Server::start(&["--exec", "sh", "--", "-c", script])
@@ -75,12 +77,19 @@ fn a_process_is_told_of_its_client_and_nothing_else_under_those_names() {
 
 #[test]
 fn a_status_that_is_not_0_resets_the_stream_after_what_was_said() {
+    // Programs that were there when their server started.
+    let directory = directory("exec-status");
+    let (removed, locked) = (script(&directory, "removed"), script(&directory, "locked"));
+    let of = |program: &Path| Server::start(&["--exec", program.to_str().expect("text")]);
+    let (without, barred) = (of(&removed), of(&locked));
+    fs::remove_file(&removed).expect("removed");
+    fs::set_permissions(&locked, Permissions::from_mode(0o600)).expect("set");
     // Who refuses stops the stream, too, which the client may hear first, before or after its own end.
     for (server, status) in [
         (shell("echo said; exit 3"), 3),
         (shell("echo said; kill -9 $$"), 137),
-        (Server::start(&["--exec", "/no/such/program"]), 127),
-        (Server::start(&["--exec", "/"]), 126),
+        (without, 127),
+        (barred, 126),
     ] {
         for input in [&b""[..], &[7; 100_000]] {
             let out = server.connect("/", &["--json"], input);
@@ -91,6 +100,74 @@ fn a_status_that_is_not_0_resets_the_stream_after_what_was_said() {
         let told = text(&server.connect("/", &["--json"], b"").stdout);
         assert_eq!(told.contains("\"text\":\"said\\n\""), status != 127 && status != 126, "{told}");
     }
+}
+
+/// A program that can be run.
+fn script(directory: &Path, name: &str) -> PathBuf {
+    let path = directory.join(name);
+    fs::write(&path, "#!/bin/sh\nexec cat\n").expect("written");
+    fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("set");
+    path
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_told_at_the_start() {
+    let directory = directory("exec-missing");
+    let locked = script(&directory, "locked");
+    fs::set_permissions(&locked, Permissions::from_mode(0o600)).expect("set");
+    let locked = locked.to_str().expect("text");
+    for (program, said) in [
+        ("no-such-program-here", "no program no-such-program-here in PATH"),
+        ("/no/such/program", "no file /no/such/program"),
+        (locked, "chmod +x"),
+        ("/", "it is no file"),
+    ] {
+        let out = output(&["serve", "--listen", "127.0.0.1:0", "--exec", program], b"");
+        assert_eq!((code(&out), text(&out.stdout)), (Some(2), String::new()), "{program}");
+        assert!(text(&out.stderr).contains(said), "{program}: {}", text(&out.stderr));
+    }
+}
+
+/// A process for each line that ends only with its stream.
+const ENDLESS: [&str; 5] = ["--exec", "sh", "--", "-c", "read line; echo \"$line\"; exec sleep 1000"];
+
+/// A client that has asked for lines, and whose events are read one by one. Killed when dropped.
+struct Asking {
+    child: Child,
+    events: BufReader<ChildStdout>,
+}
+
+impl Asking {
+    fn start(server: &Server, lines: &[u8]) -> Self {
+        let url = server.url("/");
+        let mut command = weft(&["connect", &url, "--cert-hash", &server.hash, "--lines", "--json"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("weft starts");
+        child.stdin.as_mut().expect("piped").write_all(lines).expect("written");
+        let events = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, events }
+    }
+
+    /// The first event from here on that has this in its line.
+    fn until(&mut self, part: &str) -> serde_json::Value {
+        let line =
+            (&mut self.events).lines().map(|line| line.expect("a line")).find(|line| line.contains(part));
+        serde_json::from_str(&line.expect("told")).expect("JSON")
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program that reads events need not wait for a line whose answer never comes.
+#[test]
+fn an_answer_that_does_not_come_holds_back_no_other_event() {
+    let server = shell("read line; [ \"$line\" = a ] && exec sleep 1000; echo \"$line\"");
+    let mut asking = Asking::start(&server, b"a\nb\n");
+    assert_eq!(asking.until("\"text\":\"b\\n\"")["event"], "data");
 }
 
 /// A client whose process has said that it runs.
@@ -132,6 +209,19 @@ fn there_are_no_more_processes_than_permitted() {
     assert!(text(&second.stdout).contains("\"code\":75"), "{}", text(&second.stdout));
     first.interrupt();
     assert!(is_served(&server));
+}
+
+/// One session cannot take the processes of all.
+#[test]
+fn a_session_has_no_more_processes_than_its_share() {
+    let limits = ["--exec-limit", "3", "--exec-session-limit", "2"];
+    let server = Server::start(&[&limits, &ENDLESS[..]].concat());
+    // Each line is a stream.
+    let mut greedy = Asking::start(&server, b"a\nb\nc\n");
+    assert_eq!(greedy.until("\"event\":\"reset\"")["code"], 75);
+    let other = Client::start(&server);
+    assert_eq!(other.said, "hello\n", "another session has its place");
+    other.interrupt();
 }
 
 /// One that reads nothing and hears no signal but the last, with a child of its own.
