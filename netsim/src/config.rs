@@ -1,6 +1,8 @@
 //! What a link does to datagrams.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
+
+use crate::Trace;
 
 /// Which datagrams a link loses on the wire, after its queue.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,6 +49,84 @@ pub struct Ecn {
     pub remark: bool,
 }
 
+/// How the queue before a link is managed. Where congestion is told, a datagram that is ECN-capable is marked, another one is
+/// dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Discipline {
+    /// First in, first out; what does not fit is dropped.
+    #[default]
+    DropTail,
+    /// Drop-tail; ECN-capable datagrams that waited longer than this many nanoseconds are marked.
+    Step {
+        /// Nanoseconds.
+        threshold: u64,
+    },
+    /// `CoDel` (RFC 8289).
+    CoDel {
+        /// The delay that may stand, in nanoseconds.
+        target: u64,
+        /// For how long it may, in nanoseconds: about the longest round trip.
+        interval: u64,
+    },
+    /// A queue for each flow (addresses and ports), served in turn, each under `CoDel` (RFC 8290). What does not fit takes the
+    /// place of the first of the longest queue.
+    FqCoDel {
+        /// As with [`Self::CoDel`].
+        target: u64,
+        /// As with [`Self::CoDel`].
+        interval: u64,
+        /// Bytes that a flow may send in its turn.
+        quantum: u32,
+    },
+    /// PI2 (RFC 9332 §2.4): drops with a probability that keeps the delay at a target.
+    Pi2 {
+        /// Nanoseconds.
+        target: u64,
+    },
+    /// `DualPI2` (RFC 9332 appendix A): datagrams with ECT(1) have a queue of their own, coupled to the other one under PI2.
+    DualPi2 {
+        /// Of the queue for all others, in nanoseconds.
+        target: u64,
+        /// Datagrams of the low-latency queue that waited longer than this many nanoseconds are all marked.
+        step: u64,
+    },
+}
+
+impl Discipline {
+    /// `CoDel` with the RFC's figures: 5 ms within 100 ms.
+    #[must_use]
+    pub const fn codel() -> Self {
+        Self::CoDel { target: 5_000_000, interval: 100_000_000 }
+    }
+
+    /// FQ-CoDel with the RFC's figures: 5 ms within 100 ms, 1,514 bytes a turn.
+    #[must_use]
+    pub const fn fq_codel() -> Self {
+        Self::FqCoDel { target: 5_000_000, interval: 100_000_000, quantum: 1_514 }
+    }
+
+    /// PI2 with a target of 15 ms.
+    #[must_use]
+    pub const fn pi2() -> Self {
+        Self::Pi2 { target: 15_000_000 }
+    }
+
+    /// `DualPI2` with a target of 15 ms and a step of 1 ms.
+    #[must_use]
+    pub const fn dual_pi2() -> Self {
+        Self::DualPi2 { target: 15_000_000, step: 1_000_000 }
+    }
+}
+
+/// A token bucket that drops what exceeds it, without a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policer {
+    /// Bits per second, headers included.
+    pub rate: u64,
+    /// Bytes that may pass at once.
+    pub burst: u64,
+}
+
 /// A link, one way. By default it is perfect: no delay, no limit.
 ///
 /// ```
@@ -59,12 +139,21 @@ pub struct Ecn {
 pub struct LinkConfig {
     /// Bits per second, headers included; `None` for no limit.
     pub rate: Option<u64>,
+    /// When bytes may leave, in place of a rate: a recorded radio link.
+    pub trace: Option<Arc<Trace>>,
+    /// Drops what comes faster than this, before the queue.
+    pub policer: Option<Policer>,
     /// Propagation delay in nanoseconds.
     pub delay: u64,
     /// A random part of the delay, up to this many nanoseconds; datagrams keep their order.
     pub jitter: u64,
-    /// Bytes that may wait; what does not fit is dropped (drop-tail). The datagram being sent does not wait.
+    /// The mean of a further random delay as on a crowded radio channel, in nanoseconds: mostly about a millisecond, for some
+    /// datagrams a multiple of 7.5 ms (the model of draft-huitema-ccwg-c4-test). Datagrams keep their order.
+    pub contention: u64,
+    /// Bytes that may wait. The datagram being sent does not wait.
     pub queue: u64,
+    /// How the queue is managed.
+    pub discipline: Discipline,
     /// The largest payload that passes, in bytes; larger datagrams vanish.
     pub mtu: usize,
     /// Bytes of IP and UDP headers that each datagram takes on the link.
@@ -79,6 +168,10 @@ pub struct LinkConfig {
     pub corrupt: f64,
     /// Times, in nanoseconds, in which the link takes nothing.
     pub outages: Vec<Range<u64>>,
+    /// Times, in nanoseconds, in which the link sends nothing and what comes waits.
+    pub suspensions: Vec<Range<u64>>,
+    /// Datagrams arrive together at multiples of this many nanoseconds, as behind a radio that collects frames; 0: each by itself.
+    pub aggregation: u64,
     /// What happens to ECN bits.
     pub ecn: Ecn,
 }
@@ -95,9 +188,13 @@ impl LinkConfig {
     pub fn new() -> Self {
         Self {
             rate: None,
+            trace: None,
+            policer: None,
             delay: 0,
             jitter: 0,
+            contention: 0,
             queue: u64::MAX,
+            discipline: Discipline::DropTail,
             mtu: usize::MAX,
             overhead: 28,
             loss: Loss::None,
@@ -105,6 +202,8 @@ impl LinkConfig {
             duplicate: 0.0,
             corrupt: 0.0,
             outages: Vec::new(),
+            suspensions: Vec::new(),
+            aggregation: 0,
             ecn: Ecn::default(),
         }
     }
@@ -113,6 +212,18 @@ impl LinkConfig {
     #[must_use]
     pub fn rate(self, bits_per_second: u64) -> Self {
         Self { rate: Some(bits_per_second), ..self }
+    }
+
+    /// Lets bytes leave as recorded, in place of a rate.
+    #[must_use]
+    pub fn trace(self, trace: Trace) -> Self {
+        Self { trace: Some(Arc::new(trace)), ..self }
+    }
+
+    /// Drops what comes faster than `rate` bits per second, but for `burst` bytes at once.
+    #[must_use]
+    pub fn policer(self, rate: u64, burst: u64) -> Self {
+        Self { policer: Some(Policer { rate, burst }), ..self }
     }
 
     /// Sets the propagation delay in nanoseconds.
@@ -125,6 +236,31 @@ impl LinkConfig {
     #[must_use]
     pub fn jitter(self, jitter: u64) -> Self {
         Self { jitter, ..self }
+    }
+
+    /// Adds the delays of a crowded radio channel, with this mean in nanoseconds.
+    #[must_use]
+    pub fn contention(self, mean: u64) -> Self {
+        Self { contention: mean, ..self }
+    }
+
+    /// Sets how the queue is managed.
+    #[must_use]
+    pub fn discipline(self, discipline: Discipline) -> Self {
+        Self { discipline, ..self }
+    }
+
+    /// Lets datagrams arrive together at multiples of `nanos` nanoseconds.
+    #[must_use]
+    pub fn aggregation(self, nanos: u64) -> Self {
+        Self { aggregation: nanos, ..self }
+    }
+
+    /// Adds a time, in nanoseconds, in which the link sends nothing and what comes waits.
+    #[must_use]
+    pub fn suspension(mut self, when: Range<u64>) -> Self {
+        self.suspensions.push(when);
+        self
     }
 
     /// Limits the queue, in bytes.

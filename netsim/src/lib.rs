@@ -35,23 +35,28 @@
 
 mod config;
 mod endpoint;
+mod histogram;
 mod link;
 mod log;
+mod queue;
 mod random;
 mod seeds;
 mod simulation;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod trace;
 
-pub use config::{Ecn, LinkConfig, Loss, Reorder};
+pub use config::{Discipline, Ecn, LinkConfig, Loss, Policer, Reorder};
 pub use endpoint::{Datagram, Endpoint};
-pub use link::{Arrival, Link};
+pub use histogram::Histogram;
+pub use link::{Arrival, Departure, Link};
 pub use log::{DropCause, Entry, Happened};
 pub use random::Random;
 pub use seeds::{SEED_VARIABLE, for_seeds, with_seed};
 pub use simulation::{LinkId, NodeId, Outcome, Simulation};
 pub use stats::LinkStats;
+pub use trace::{Trace, TraceError};
 
 /// Nanoseconds in a microsecond.
 pub const MICROSECOND: u64 = 1_000;

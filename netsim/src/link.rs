@@ -3,14 +3,16 @@
 //! A link knows no addresses and no other link. The simulation offers it datagrams, asks when the one being
 //! sent leaves, and takes from it what arrives where and when.
 
-use std::collections::VecDeque;
+use crate::{
+    DropCause, Histogram, LinkConfig, LinkStats, Loss, MILLISECOND, Random,
+    queue::{CE, ECT0, ECT1, Fate, NOT_ECT, Queue, Waiting},
+    trace::Playback,
+};
 
-use crate::{DropCause, LinkConfig, LinkStats, Loss, Random};
-
-const NOT_ECT: u8 = 0b00;
-const ECT1: u8 = 0b01;
-const ECT0: u8 = 0b10;
-const CE: u8 = 0b11;
+/// How long others hold a radio channel at a time.
+const HELD: f64 = 7.5;
+/// How many times in a row, on average, when it is crowded.
+const CROWDED: f64 = 12.0;
 
 /// A datagram that will arrive at the far end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +27,13 @@ pub struct Arrival<T> {
     pub tag: T,
 }
 
-#[derive(Debug)]
-struct Waiting<T> {
-    index: u64,
-    since: u64,
-    ecn: u8,
-    payload: Vec<u8>,
-    tag: T,
+/// What happened when a datagram left: see [`Link::depart`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Departure<T> {
+    /// What was dropped, and why.
+    pub dropped: Vec<(T, DropCause)>,
+    /// What will arrive, once or twice.
+    pub arrivals: Vec<Arrival<T>>,
 }
 
 /// A link's state. `T` is whatever travels with a datagram.
@@ -39,31 +41,38 @@ struct Waiting<T> {
 pub struct Link<T> {
     config: LinkConfig,
     random: Random,
-    waiting: VecDeque<Waiting<T>>,
-    waiting_bytes: u64,
+    queue: Queue<T>,
     /// What is being sent, and when its last bit leaves.
     sending: Option<(u64, Waiting<T>)>,
     next_index: u64,
     /// The state of [`Loss::GilbertElliott`].
     bad: bool,
     last_arrival: u64,
+    playback: Playback,
+    /// What the policer would let through at a time, in bits.
+    tokens: (u64, u64),
     stats: LinkStats,
+    delays: Histogram,
 }
 
 impl<T: Clone> Link<T> {
     /// An idle link.
     #[must_use]
     pub fn new(config: LinkConfig, random: Random) -> Self {
+        let queue = Queue::new(&config.discipline, random.split());
+        let tokens = (0, config.policer.map_or(0, |policer| policer.burst.saturating_mul(8)));
         Self {
             config,
             random,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            queue,
             sending: None,
             next_index: 0,
             bad: false,
             last_arrival: 0,
+            playback: Playback::default(),
+            tokens,
             stats: LinkStats::default(),
+            delays: Histogram::default(),
         }
     }
 
@@ -73,7 +82,7 @@ impl<T: Clone> Link<T> {
         &self.config
     }
 
-    /// Changes how the link behaves. A datagram that is being sent leaves at the old rate.
+    /// Changes how the link behaves. A datagram that is being sent leaves at the old rate, and the queue keeps its discipline.
     pub fn config_mut(&mut self) -> &mut LinkConfig {
         &mut self.config
     }
@@ -87,41 +96,82 @@ impl<T: Clone> Link<T> {
     /// Bytes that wait now, headers included.
     #[must_use]
     pub fn waiting_bytes(&self) -> u64 {
-        self.waiting_bytes
+        self.queue.bytes()
     }
 
-    /// Takes a datagram, or gives why it was dropped.
-    pub fn offer(&mut self, now: u64, ecn: u8, payload: Vec<u8>, tag: T) -> Result<(), DropCause> {
+    /// How long datagrams waited until they began to leave, in nanoseconds.
+    #[must_use]
+    pub fn delays(&self) -> &Histogram {
+        &self.delays
+    }
+
+    /// Takes a datagram of a conversation `flow`, and gives what is dropped for it, and why: often itself.
+    pub fn offer(&mut self, now: u64, ecn: u8, flow: u64, payload: Vec<u8>, tag: T) -> Vec<(T, DropCause)> {
         let index = self.next_index;
         self.next_index += 1;
         self.stats.offered += 1;
-        if payload.len() > self.config.mtu {
-            self.stats.mtu_drops += 1;
-            return Err(DropCause::Mtu);
+        if let Some(why) = self.refuses(now, ecn, payload.len()) {
+            return vec![(tag, why)];
         }
-        if self.config.outages.iter().any(|outage| outage.contains(&now)) {
-            self.stats.outage_drops += 1;
-            return Err(DropCause::Outage);
-        }
-        if self.config.ecn.drop_marked && ecn != NOT_ECT {
-            self.stats.ecn_drops += 1;
-            return Err(DropCause::Ecn);
-        }
-        let ecn = self.ecn(ecn);
-        let waiting = Waiting { index, since: now, ecn, payload, tag };
+        let (ecn, bytes) = (self.ecn(ecn), self.size(&payload));
+        let waiting = Waiting { index, since: now, ecn, bytes, flow, payload, tag };
+        let mut fate = Fate::default();
+        // What is sent at once does not wait.
+        let limit = if self.sending.is_none() { u64::MAX } else { self.config.queue };
+        self.queue.push(now, waiting, limit, &mut fate);
+        let mut dropped = Vec::new();
+        self.settle(fate, DropCause::Queue, &mut dropped);
         if self.sending.is_none() {
-            self.start(now, waiting);
-            return Ok(());
+            self.start_next(now, &mut dropped);
         }
-        let bytes = self.size(&waiting.payload);
-        if self.waiting_bytes.saturating_add(bytes) > self.config.queue {
-            self.stats.queue_drops += 1;
-            return Err(DropCause::Queue);
+        self.stats.max_queue = self.stats.max_queue.max(self.queue.bytes());
+        dropped
+    }
+
+    /// Why a datagram does not even reach the queue.
+    fn refuses(&mut self, now: u64, ecn: u8, length: usize) -> Option<DropCause> {
+        let (count, why) = if length > self.config.mtu {
+            (&mut self.stats.mtu_drops, DropCause::Mtu)
+        } else if self.config.outages.iter().any(|outage| outage.contains(&now)) {
+            (&mut self.stats.outage_drops, DropCause::Outage)
+        } else if self.config.ecn.drop_marked && ecn != NOT_ECT {
+            (&mut self.stats.ecn_drops, DropCause::Ecn)
+        } else if !self.has_tokens(now, length) {
+            (&mut self.stats.policer_drops, DropCause::Policer)
+        } else {
+            return None;
+        };
+        *count += 1;
+        Some(why)
+    }
+
+    /// Takes the tokens of a datagram, if there is a policer.
+    fn has_tokens(&mut self, now: u64, length: usize) -> bool {
+        let Some(policer) = self.config.policer else { return true };
+        let (since, bits) = self.tokens;
+        let more = u128::from(now - since) * u128::from(policer.rate) / 1_000_000_000;
+        let most = policer.burst.saturating_mul(8);
+        let bits = u64::try_from(more).unwrap_or(u64::MAX).saturating_add(bits).min(most);
+        let need = ((length + self.config.overhead) as u64).saturating_mul(8);
+        let passes = need <= bits;
+        // Time that gave no whole token is not lost.
+        if more > 0 {
+            self.tokens = (now, bits);
         }
-        self.waiting_bytes += bytes;
-        self.stats.max_queue = self.stats.max_queue.max(self.waiting_bytes);
-        self.waiting.push_back(waiting);
-        Ok(())
+        if passes {
+            self.tokens.1 = bits - need;
+        }
+        passes
+    }
+
+    fn settle(&mut self, fate: Fate<T>, why: DropCause, dropped: &mut Vec<(T, DropCause)>) {
+        self.stats.marked += fate.marked;
+        let count = fate.dropped.len() as u64;
+        match why {
+            DropCause::Managed => self.stats.managed_drops += count,
+            _ => self.stats.queue_drops += count,
+        }
+        dropped.extend(fate.dropped.into_iter().map(|tag| (tag, why)));
     }
 
     /// When the datagram being sent leaves the link's near end.
@@ -130,30 +180,44 @@ impl<T: Clone> Link<T> {
         self.sending.as_ref().map(|(at, _)| *at)
     }
 
-    /// The datagram being sent leaves now and the next one is begun: what will arrive, once or twice, or
-    /// `None` if the wire loses it.
-    pub fn depart(&mut self, now: u64) -> (Option<T>, Vec<Arrival<T>>) {
-        let Some((_, leaving)) = self.sending.take() else { return (None, Vec::new()) };
-        if let Some(next) = self.waiting.pop_front() {
-            self.waiting_bytes -= self.size(&next.payload);
-            self.start(now, next);
-        }
+    /// The datagram being sent leaves now and the next one is begun.
+    pub fn depart(&mut self, now: u64) -> Departure<T> {
+        let mut departure = Departure { dropped: Vec::new(), arrivals: Vec::new() };
+        let Some((_, leaving)) = self.sending.take() else { return departure };
+        self.start_next(now, &mut departure.dropped);
         if self.is_lost(leaving.index) {
             self.stats.lost += 1;
-            return (Some(leaving.tag), Vec::new());
+            departure.dropped.push((leaving.tag, DropCause::Wire));
+        } else {
+            departure.arrivals = self.arrivals(now, leaving);
         }
-        (None, self.arrivals(now, leaving))
+        departure
     }
 
     fn size(&self, payload: &[u8]) -> u64 {
         (payload.len() + self.config.overhead) as u64
     }
 
+    fn start_next(&mut self, now: u64, dropped: &mut Vec<(T, DropCause)>) {
+        let mut fate = Fate::default();
+        if let Some(next) = self.queue.pop(now, &mut fate) {
+            self.start(now, next);
+        }
+        self.settle(fate, DropCause::Managed, dropped);
+    }
+
     fn start(&mut self, now: u64, next: Waiting<T>) {
-        let waited = now - next.since;
+        // What ends a suspension ends this one's wait.
+        let begins = self.config.suspensions.iter().filter(|suspension| suspension.contains(&now));
+        let begins = begins.map(|suspension| suspension.end).max().unwrap_or(now);
+        let waited = begins - next.since;
         self.stats.queue_delay_sum += waited;
         self.stats.queue_delay_max = self.stats.queue_delay_max.max(waited);
-        let leaves = now.saturating_add(self.config.serialization(self.size(&next.payload)));
+        self.delays.record(waited);
+        let leaves = match &self.config.trace {
+            Some(trace) => self.playback.leaves(trace, begins, next.bytes),
+            None => begins.saturating_add(self.config.serialization(next.bytes)),
+        };
         self.sending = Some((leaves, next));
     }
 
@@ -162,7 +226,7 @@ impl<T: Clone> Link<T> {
             return NOT_ECT;
         }
         let ecn = if self.config.ecn.remark && ecn == ECT0 { ECT1 } else { ecn };
-        let above = self.config.ecn.mark_above.is_some_and(|bytes| self.waiting_bytes > bytes);
+        let above = self.config.ecn.mark_above.is_some_and(|bytes| self.queue.bytes() > bytes);
         if above && ecn != NOT_ECT && ecn != CE {
             self.stats.marked += 1;
             return CE;
@@ -206,15 +270,36 @@ impl<T: Clone> Link<T> {
 
     fn arrival_time(&mut self, now: u64) -> u64 {
         let jitter = if self.config.jitter > 0 { self.random.below(self.config.jitter + 1) } else { 0 };
-        let at = now.saturating_add(self.config.delay).saturating_add(jitter);
+        let at =
+            now.saturating_add(self.config.delay).saturating_add(jitter).saturating_add(self.contention());
         if let Some(reorder) = self.config.reorder
             && self.random.chance(reorder.probability)
         {
             self.stats.reordered += 1;
             return at.saturating_add(reorder.extra_delay);
         }
+        let at = match self.config.aggregation {
+            0 => at,
+            nanos => at.div_ceil(nanos).saturating_mul(nanos),
+        };
         // A queue further on keeps the order.
         self.last_arrival = self.last_arrival.max(at);
         self.last_arrival
+    }
+
+    /// The delay of a crowded radio channel: about a millisecond for each, and for some a number of turns of others.
+    fn contention(&mut self) -> u64 {
+        if self.config.contention == 0 {
+            return 0;
+        }
+        let mean = self.config.contention as f64 / MILLISECOND as f64;
+        let crowded = ((mean - 1.0) / (HELD * CROWDED)).clamp(0.0, 1.0);
+        let mut delay = f64::from(self.random.poisson(1.0));
+        if self.random.chance(crowded) {
+            delay += HELD * f64::from(self.random.poisson(CROWDED));
+        }
+        // Whole milliseconds would be seen as a clock.
+        let delay = (delay - self.random.unit()).max(0.0);
+        (delay * MILLISECOND as f64) as u64
     }
 }

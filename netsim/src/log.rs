@@ -17,6 +17,10 @@ pub enum DropCause {
     Wire,
     /// No node has the address, or no link leads to it.
     Unreachable,
+    /// The discipline of a queue dropped it while there was room.
+    Managed,
+    /// A policer had no token for it.
+    Policer,
 }
 
 /// One thing that happened to a datagram.

@@ -65,6 +65,23 @@ impl Random {
         (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
+    /// A generator of its own for a part of an element, so that what the part draws does not shift the rest.
+    #[must_use]
+    pub(crate) fn split(&self) -> Self {
+        // Drawn from a copy: the rest must not shift because there is a part.
+        Self::new(self.clone().next_u64() ^ 0x5851_f42d_4c95_7f2d)
+    }
+
+    /// A number of a Poisson distribution with a small mean.
+    pub(crate) fn poisson(&mut self, mean: f64) -> u32 {
+        let (limit, mut product, mut count) = ((-mean).exp(), self.unit(), 0);
+        while product > limit {
+            product *= self.unit();
+            count += 1;
+        }
+        count
+    }
+
     /// True with this probability. Draws even for 0 and 1, so that one impairment does not shift another.
     pub fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability

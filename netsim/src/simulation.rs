@@ -3,10 +3,13 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BinaryHeap},
+    hash::{Hash as _, Hasher as _},
     net::SocketAddr,
 };
 
-use crate::{Datagram, DropCause, Endpoint, Entry, Happened, Link, LinkConfig, LinkStats, Random};
+use crate::{
+    Datagram, Departure, DropCause, Endpoint, Entry, Happened, Histogram, Link, LinkConfig, LinkStats, Random,
+};
 
 /// An endpoint that sends so much in one go, or so many events without time passing, is stuck.
 const STUCK: u32 = 1_000_000;
@@ -46,6 +49,13 @@ struct Travel {
     hop: usize,
     bytes: usize,
     ecn: u8,
+}
+
+/// Which conversation a datagram belongs to, as a queue tells them apart: by addresses and ports.
+fn flow(travel: &Travel) -> u64 {
+    let mut hash = std::hash::DefaultHasher::new();
+    (travel.from, travel.to).hash(&mut hash);
+    hash.finish()
 }
 
 type Action<E> = Box<dyn FnOnce(&mut Simulation<E>) + Send>;
@@ -233,6 +243,12 @@ impl<E: Endpoint> Simulation<E> {
         self.links[link.0].waiting_bytes()
     }
 
+    /// How long datagrams waited before a link, in nanoseconds.
+    #[must_use]
+    pub fn link_delays(&self, link: LinkId) -> &Histogram {
+        self.links[link.0].delays()
+    }
+
     /// Datagrams that reached a host.
     #[must_use]
     pub fn delivered(&self) -> u64 {
@@ -392,10 +408,11 @@ impl<E: Endpoint> Simulation<E> {
         travel.ecn = ecn;
         let link = &mut self.links[id.0];
         let was_idle = link.next_departure().is_none();
-        match link.offer(self.now, ecn, payload, travel.clone()) {
-            Err(why) => self.record(Happened::Dropped(why), &travel),
-            Ok(()) if was_idle => self.schedule_departure(id),
-            Ok(()) => {}
+        for (dropped, why) in link.offer(self.now, ecn, flow(&travel), payload, travel) {
+            self.record(Happened::Dropped(why), &dropped);
+        }
+        if was_idle {
+            self.schedule_departure(id);
         }
     }
 
@@ -406,9 +423,9 @@ impl<E: Endpoint> Simulation<E> {
     }
 
     fn depart(&mut self, id: LinkId) {
-        let (lost, arrivals) = self.links[id.0].depart(self.now);
-        if let Some(travel) = lost {
-            self.record(Happened::Dropped(DropCause::Wire), &travel);
+        let Departure { dropped, arrivals } = self.links[id.0].depart(self.now);
+        for (travel, why) in dropped {
+            self.record(Happened::Dropped(why), &travel);
         }
         for arrival in arrivals {
             let event = Event::Arrival { travel: arrival.tag, ecn: arrival.ecn, payload: arrival.payload };

@@ -11,6 +11,10 @@ pub struct LinkStats {
     pub delivered_bytes: u64,
     /// Dropped because the queue was full.
     pub queue_drops: u64,
+    /// Dropped by the discipline of the queue while there was room.
+    pub managed_drops: u64,
+    /// Dropped by a policer.
+    pub policer_drops: u64,
     /// Dropped because they were too large.
     pub mtu_drops: u64,
     /// Dropped in an outage.

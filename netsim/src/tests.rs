@@ -96,6 +96,12 @@ impl Pair {
     fn numbers(&self) -> Vec<u32> {
         self.sim.endpoint(self.right).numbers()
     }
+    fn got(&self) -> &[(u64, SocketAddr, u8, Vec<u8>)] {
+        &self.sim.endpoint(self.right).got
+    }
+    fn delays(&self) -> &Histogram {
+        self.sim.link_delays(self.there)
+    }
     fn stats(&self) -> LinkStats {
         *self.sim.link_stats(self.there)
     }
@@ -202,6 +208,55 @@ fn an_outage_takes_all_that_is_offered_in_it() {
     let config = LinkConfig::new().outage(2 * MILLISECOND..4 * MILLISECOND);
     let pair = run(1, &config, 6, 10, MILLISECOND);
     assert_eq!((pair.numbers(), pair.stats().outage_drops), (vec![0, 1, 4, 5], 2));
+}
+
+#[test]
+fn a_suspended_link_keeps_what_comes() {
+    let config = LinkConfig::new().rate(8_000_000).suspension(5 * MILLISECOND..55 * MILLISECOND);
+    let pair = run(1, &config, 40, 972, 2 * MILLISECOND);
+    assert_eq!(pair.numbers(), (0..40).collect::<Vec<_>>());
+    let times: Vec<u64> = pair.got().iter().map(|(at, ..)| *at / MILLISECOND).collect();
+    // What had begun goes on its way; the rest leaves from 55 ms on, a millisecond each.
+    assert_eq!(times[..5], [1, 3, 5, 56, 57], "{times:?}");
+}
+
+#[test]
+fn a_policer_lets_bursts_through_and_no_more_than_its_rate() {
+    // 1,000 bytes every millisecond are 8 Mbit/s; 2 pass, after 10,000 bytes.
+    let pair = run(1, &LinkConfig::new().policer(2_000_000, 10_000), 1_000, 972, MILLISECOND);
+    let passed = pair.numbers();
+    assert!((255..=263).contains(&passed.len()), "{}", passed.len());
+    assert_eq!(passed[..10], (0..10).collect::<Vec<_>>());
+    assert_eq!(pair.stats().policer_drops + pair.stats().delivered, 1_000);
+}
+
+#[test]
+fn aggregation_lets_datagrams_arrive_together() {
+    let config = LinkConfig::new().delay(MILLISECOND).aggregation(20 * MILLISECOND);
+    let pair = run(1, &config, 100, 100, MILLISECOND);
+    let got = pair.got();
+    assert_eq!(got.len(), 100);
+    assert!(got.iter().all(|(at, ..)| at % (20 * MILLISECOND) == 0));
+}
+
+#[test]
+fn contention_has_its_mean_and_keeps_the_order() {
+    let pair = run(1, &LinkConfig::new().contention(7 * MILLISECOND), 4_000, 100, 200 * MILLISECOND);
+    assert_eq!(pair.numbers(), (0..4_000).collect::<Vec<_>>());
+    let late: u64 =
+        pair.got().iter().enumerate().map(|(n, (at, ..))| at - n as u64 * 200 * MILLISECOND).sum();
+    let mean = late as f64 / 4_000.0 / 1e6;
+    assert!((6.0..7.5).contains(&mean), "{mean} ms");
+}
+
+#[test]
+fn a_recorded_link_takes_its_time_from_the_recording() {
+    let trace = Trace::parse("10\n20\n30\n40\n50\n").unwrap();
+    let pair = run(1, &LinkConfig::new().trace(trace), 12, 1_476, MILLISECOND);
+    let times: Vec<u64> = pair.got().iter().map(|(at, ..)| *at / MILLISECOND).collect();
+    assert_eq!(times, (1..=12).map(|n| n * 10).collect::<Vec<_>>());
+    assert_eq!(pair.delays().count(), 12);
+    assert!(pair.delays().max() >= 98 * MILLISECOND, "{}", pair.delays().max());
 }
 
 #[test]
@@ -379,13 +434,25 @@ proptest! {
         queue in 0_u64..50_000,
         chances in proptest::array::uniform4(0.0..0.5_f64),
         mtu in 500_usize..1_500,
+        discipline in proptest::sample::select(vec![
+            Discipline::DropTail,
+            Discipline::Step { threshold: MILLISECOND },
+            Discipline::codel(),
+            Discipline::fq_codel(),
+            Discipline::pi2(),
+            Discipline::dual_pi2(),
+        ]),
+        policed in proptest::option::of(1_000_000_u64..50_000_000),
     ) {
         let [loss, duplicate, corrupt, reorder] = chances;
         let config = LinkConfig::new().rate(rate).queue(queue).mtu(mtu).bernoulli(loss).duplicate(duplicate);
         let config = config.corrupt(corrupt).reorder(reorder, MILLISECOND).outage(5 * MILLISECOND..9 * MILLISECOND);
+        let mut config = config.discipline(discipline).suspension(20 * MILLISECOND..30 * MILLISECOND);
+        config.policer = policed.map(|rate| Policer { rate, burst: 10_000 });
         let pair = run(seed, &config, 300, 1_000, MILLISECOND / 4);
         let stats = pair.stats();
         let dropped = stats.queue_drops + stats.mtu_drops + stats.outage_drops + stats.ecn_drops + stats.lost;
+        let dropped = dropped + stats.managed_drops + stats.policer_drops;
         prop_assert_eq!(stats.offered, 300);
         prop_assert_eq!(stats.delivered + dropped, 300 + stats.duplicated);
         prop_assert_eq!(pair.numbers().len() as u64, stats.delivered);

@@ -14,7 +14,10 @@ use quic_core::{
     base::{Ecn, SeededEntropy, Timestamp},
 };
 
-use crate::peer::{Peer, Watch};
+use crate::{
+    party::Party,
+    peer::{Peer, Watch},
+};
 
 /// The virtual time zero on the endpoints' clocks: late enough that a clock may be set back by hours.
 const EPOCH: u64 = 100_000 * SECOND;
@@ -64,23 +67,24 @@ impl Traffic {
     }
 }
 
-/// An endpoint with its connections, as a node of a simulated network.
+/// An endpoint with its connections, as a node of a simulated network. `P` is what a connection's application does.
 #[derive(Debug)]
-pub struct Host {
+pub struct Host<P: Party = Peer> {
     /// The endpoint.
     pub endpoint: Endpoint,
     /// Connections that live.
-    pub peers: BTreeMap<ConnectionHandle, Peer>,
+    pub peers: BTreeMap<ConnectionHandle, P>,
     /// What becomes of new connections.
     pub policy: Policy,
     /// Connections that are drained and that the endpoint has forgotten.
-    pub gone: Vec<Peer>,
+    pub gone: Vec<P>,
     /// What was sent to and received from whom.
     pub traffic: BTreeMap<SocketAddr, Traffic>,
     /// The application does not look at what comes.
     pub idle: bool,
     /// How far the clock shown to the endpoint is ahead of the virtual time, in nanoseconds; may be negative.
     pub skew: i64,
+    role: P::Role,
     address: SocketAddr,
     is_server: bool,
     out: VecDeque<Datagram>,
@@ -88,11 +92,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host at `address`; with `server` it accepts connections.
+    /// A host at `address`; with `server` it accepts connections, and echoes.
     #[must_use]
     pub fn new(seed: u64, address: SocketAddr, server: Option<Arc<ServerConfig>>) -> Self {
-        let cids = CidFactory::new(8, 0, &[seed as u8; 32]);
-        Self::with_cids(seed, address, server, cids)
+        Self::with_cids(seed, address, server, cids(seed))
     }
 
     /// The same with a connection ID factory: a restarted host has the old key and another `seed`.
@@ -102,6 +105,29 @@ impl Host {
         address: SocketAddr,
         server: Option<Arc<ServerConfig>>,
         cids: CidFactory,
+    ) -> Self {
+        let echoes = server.is_some();
+        Self::of(seed, address, server, cids, echoes)
+    }
+}
+
+fn cids(seed: u64) -> CidFactory {
+    CidFactory::new(8, 0, &[seed as u8; 32])
+}
+
+impl<P: Party> Host<P> {
+    /// A host at `address` all of whose connections have this role; with `server` it accepts connections.
+    #[must_use]
+    pub fn playing(seed: u64, address: SocketAddr, server: Option<Arc<ServerConfig>>, role: P::Role) -> Self {
+        Self::of(seed, address, server, cids(seed), role)
+    }
+
+    fn of(
+        seed: u64,
+        address: SocketAddr,
+        server: Option<Arc<ServerConfig>>,
+        cids: CidFactory,
+        role: P::Role,
     ) -> Self {
         let is_server = server.is_some();
         let endpoint = Endpoint::new(EndpointConfig::new(cids), server, Box::new(SeededEntropy::new(seed)));
@@ -113,6 +139,7 @@ impl Host {
             traffic: BTreeMap::new(),
             idle: false,
             skew: 0,
+            role,
             address,
             is_server,
             out: VecDeque::new(),
@@ -134,7 +161,7 @@ impl Host {
         let now = self.clock(now);
         let (handle, connection) =
             self.endpoint.connect(now, config, "localhost", remote).expect("a usable configuration");
-        self.peers.insert(handle, Peer::new(connection, now, false));
+        self.peers.insert(handle, P::new(connection, now, &self.role));
         handle
     }
 
@@ -143,7 +170,7 @@ impl Host {
     /// # Panics
     /// If there is none.
     #[must_use]
-    pub fn peer(&self) -> &Peer {
+    pub fn peer(&self) -> &P {
         self.peers.values().next().expect("a connection")
     }
 
@@ -151,18 +178,18 @@ impl Host {
     ///
     /// # Panics
     /// If there is none.
-    pub fn peer_mut(&mut self) -> &mut Peer {
+    pub fn peer_mut(&mut self) -> &mut P {
         self.peers.values_mut().next().expect("a connection")
     }
 
     /// The latest connection, alive or gone.
     #[must_use]
-    pub fn last_peer(&self) -> Option<&Peer> {
+    pub fn last_peer(&self) -> Option<&P> {
         self.peers.values().next_back().or(self.gone.last())
     }
 
     /// The latest connection, if it lives, to be used as its application would.
-    pub fn last_peer_mut(&mut self) -> Option<&mut Peer> {
+    pub fn last_peer_mut(&mut self) -> Option<&mut P> {
         self.peers.values_mut().next_back()
     }
 
@@ -186,10 +213,10 @@ impl Host {
             _ => {
                 let validated = incoming.is_validated();
                 if let Ok((handle, connection)) = self.endpoint.accept(now, incoming) {
-                    let peer = Peer::new(connection, now, true);
+                    let peer = P::new(connection, now, &self.role);
                     let traffic = self.traffic.entry(remote).or_default();
                     traffic.validated = validated;
-                    traffic.watch = Some(peer.watch());
+                    traffic.watch = peer.watch();
                     self.peers.insert(handle, peer);
                 }
             }
@@ -201,12 +228,12 @@ impl Host {
         let mut drained = Vec::new();
         for (handle, peer) in &mut self.peers {
             if !self.idle {
-                peer.drain(now);
+                peer.work(now);
             }
-            while let Some(change) = peer.connection.poll_cid_change() {
+            while let Some(change) = peer.connection_mut().poll_cid_change() {
                 self.endpoint.handle_cid_change(*handle, change);
             }
-            if peer.connection.is_drained() {
+            if peer.connection().is_drained() {
                 drained.push(*handle);
             }
         }
@@ -219,9 +246,9 @@ impl Host {
     /// Puts all that the connections have to send now into `out`.
     fn fill(&mut self, now: Timestamp) {
         for peer in self.peers.values_mut() {
-            let length =
-                self.buffer.len() / peer.connection.datagram_size() * peer.connection.datagram_size();
-            while let Some(transmit) = peer.connection.poll_transmit(now, &mut self.buffer[..length]) {
+            let size = peer.connection().datagram_size();
+            let length = self.buffer.len() / size * size;
+            while let Some(transmit) = peer.connection_mut().poll_transmit(now, &mut self.buffer[..length]) {
                 for segment in self.buffer[..transmit.size].chunks(transmit.segment_size) {
                     self.out.push_back(Datagram {
                         from: self.address,
@@ -235,7 +262,7 @@ impl Host {
     }
 }
 
-impl netsim::Endpoint for Host {
+impl<P: Party> netsim::Endpoint for Host<P> {
     fn handle_datagram(&mut self, now: u64, from: SocketAddr, to: SocketAddr, ecn: u8, data: &[u8]) {
         let now = self.clock(now);
         self.traffic.entry(from).or_default().received += data.len() as u64;
@@ -248,12 +275,12 @@ impl netsim::Endpoint for Host {
         match self.endpoint.handle_datagram(now, &meta, BytesMut::from(data)) {
             DatagramEvent::Connection(handle, data) => {
                 if let Some(peer) = self.peers.get_mut(&handle) {
-                    peer.connection.handle_datagram(now, &meta, data);
+                    peer.connection_mut().handle_datagram(now, &meta, data);
                 }
             }
             DatagramEvent::StatelessReset(handle) => {
                 if let Some(peer) = self.peers.get_mut(&handle) {
-                    peer.connection.handle_stateless_reset(now);
+                    peer.connection_mut().handle_stateless_reset(now);
                 }
             }
             DatagramEvent::Incoming(incoming) => self.on_incoming(now, incoming),
@@ -266,8 +293,8 @@ impl netsim::Endpoint for Host {
     fn handle_timeout(&mut self, now: u64) {
         let now = self.clock(now);
         for peer in self.peers.values_mut() {
-            if peer.connection.poll_timeout().is_some_and(|at| at <= now) {
-                peer.connection.handle_timeout(now);
+            if peer.connection().poll_timeout().is_some_and(|at| at <= now) {
+                peer.connection_mut().handle_timeout(now);
             }
         }
         self.settle(now);
@@ -288,7 +315,8 @@ impl netsim::Endpoint for Host {
     }
 
     fn poll_timeout(&self) -> Option<u64> {
-        let earliest = self.peers.values().filter_map(|peer| peer.connection.poll_timeout()).min()?;
+        let due = |peer: &P| [peer.connection().poll_timeout(), peer.deadline()].into_iter().flatten().min();
+        let earliest = self.peers.values().filter_map(due).min()?;
         let virtual_time = i128::from(earliest.as_nanos()) - i128::from(EPOCH) - i128::from(self.skew);
         Some(u64::try_from(virtual_time.max(0)).unwrap_or(u64::MAX))
     }

@@ -18,11 +18,11 @@ use quic_core::{
     },
 };
 
-use crate::time;
+use crate::{party::Party, time};
 
 /// What an observer saw of a connection that no statistic tells.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub struct Watch {
     /// Whether a Handshake packet was authenticated: at a server, the client's address is proved (RFC 9000 §8.1).
     handshake_packet: AtomicBool,
     /// When a packet was authenticated last, in nanoseconds of the endpoint's clock.
@@ -91,8 +91,12 @@ pub struct Peer {
     echo: bool,
 }
 
-impl Peer {
-    pub(crate) fn new(mut connection: Connection, now: Timestamp, echo: bool) -> Self {
+/// A host's connections echo, or collect.
+impl Party for Peer {
+    type Role = bool;
+
+    fn new(mut connection: Connection, now: Timestamp, echo: &bool) -> Self {
+        let echo = *echo;
         let watch = Arc::new(Watch::default());
         watch.heard.store(now.as_nanos(), Ordering::Relaxed);
         let tell = TELL.load(Ordering::Relaxed).then_some(if echo { "server" } else { "client" });
@@ -114,10 +118,37 @@ impl Peer {
         }
     }
 
-    pub(crate) fn watch(&self) -> Arc<Watch> {
-        Arc::clone(&self.watch)
+    fn connection(&self) -> &Connection {
+        &self.connection
     }
 
+    fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    fn watch(&self) -> Option<Arc<Watch>> {
+        Some(Arc::clone(&self.watch))
+    }
+
+    fn work(&mut self, now: Timestamp) {
+        while let Some(event) = self.connection.poll_event() {
+            match &event {
+                Event::StreamOpened(id) | Event::StreamReadable(id, _) => self.read(*id, now),
+                Event::StreamWritable(id, _) => self.pump(*id),
+                Event::StreamsAvailable(Dir::Uni) => self.open_answers(),
+                Event::DatagramReadable => self.receive_datagrams(now),
+                Event::Closed(error) => {
+                    self.error = Some(error.clone());
+                    self.ended = Some(now);
+                }
+                _ => {}
+            }
+            self.events.push(event);
+        }
+    }
+}
+
+impl Peer {
     /// When the connection last authenticated a packet, on the endpoint's clock; its making, if it never did.
     #[must_use]
     pub fn heard(&self) -> Timestamp {
@@ -207,24 +238,6 @@ impl Peer {
                 self.send(on, data, false);
             }
             self.send(on, Bytes::new(), fin);
-        }
-    }
-
-    /// Does what the application has to do after each of the connection's calls.
-    pub(crate) fn drain(&mut self, now: Timestamp) {
-        while let Some(event) = self.connection.poll_event() {
-            match &event {
-                Event::StreamOpened(id) | Event::StreamReadable(id, _) => self.read(*id, now),
-                Event::StreamWritable(id, _) => self.pump(*id),
-                Event::StreamsAvailable(Dir::Uni) => self.open_answers(),
-                Event::DatagramReadable => self.receive_datagrams(now),
-                Event::Closed(error) => {
-                    self.error = Some(error.clone());
-                    self.ended = Some(now);
-                }
-                _ => {}
-            }
-            self.events.push(event);
         }
     }
 

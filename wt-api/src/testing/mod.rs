@@ -72,8 +72,8 @@ use crate::WebTransport;
 pub use host::Host;
 pub use link::Link;
 pub use netsim::{
-    DropCause, Ecn, Entry, Happened, LinkConfig, LinkStats, Loss, MICROSECOND, MILLISECOND, Random, Reorder,
-    SECOND, SEED_VARIABLE, for_seeds, with_seed,
+    Discipline, DropCause, Ecn, Entry, Happened, LinkConfig, LinkStats, Loss, MICROSECOND, MILLISECOND,
+    Policer, Random, Reorder, SECOND, SEED_VARIABLE, Trace, TraceError, for_seeds, with_seed,
 };
 pub use network::Network;
 pub use pair::{Pair, pair};
