@@ -53,6 +53,8 @@ struct RaceState {
     /// Nobody waits any more: whoever comes too late must not win.
     over: bool,
     failures: Vec<(SocketAddr, ErrorCause)>,
+    /// Why this host may be the reason that nothing answers.
+    trouble: Option<ErrorCause>,
     waiters: Waiters,
 }
 
@@ -75,6 +77,15 @@ impl Race {
         let waiters = state.waiters.take();
         drop(state);
         waiters.wake();
+    }
+
+    /// An attempt goes on; whether this host's system sends and receives nothing.
+    pub(crate) fn note(&self, cause: Option<ErrorCause>) {
+        lock(&self.state).trouble = cause;
+    }
+
+    fn trouble(&self) -> Option<ErrorCause> {
+        lock(&self.state).trouble.clone()
     }
 
     /// True: won. False: as many attempts as given have failed.
@@ -279,7 +290,8 @@ impl Connector {
                 (false, false) => ConnectStage::Handshake { port: self.target.port },
                 (false, true) => ConnectStage::Name,
             };
-            Err(ErrorCause::Timeout { after: self.timeout, stage })
+            let own = attempts.race.trouble().filter(|_| matches!(stage, ConnectStage::Handshake { .. }));
+            Err(own.unwrap_or(ErrorCause::Timeout { after: self.timeout, stage }))
         });
         attempts.connected = result.is_ok();
         result

@@ -14,7 +14,7 @@ use std::{
 
 use virtual_common::{connect, echo_all, options, pattern, round_trip, seconds, serve};
 use wt_api::{
-    CertificateHash, ErrorCause, TransportConfig, WebTransport,
+    AcceptOptions, CertificateHash, CloseInfo, ErrorCause, SendStreamOptions, TransportConfig, WebTransport,
     testing::{Host, LinkConfig, MILLISECOND, Network, SendAttempt},
 };
 
@@ -223,4 +223,162 @@ fn a_route_that_goes_and_comes_back_ends_no_session() {
             client.answer_sends(|_| Ok(()));
         });
     }
+}
+
+/// What a system says that takes nothing.
+const NOTHING_TAKEN: [i32; 3] = [libc::ENOBUFS, libc::ENOMEM, libc::EAGAIN];
+
+#[test]
+fn a_session_ends_in_its_time_although_nothing_leaves() {
+    for (seed, code) in NOTHING_TAKEN.into_iter().enumerate() {
+        let (network, _server, client, hash) = network(seed as u64);
+        let host = client.clone();
+        client.run(async move {
+            let transport = TransportConfig { idle_timeout: Some(seconds(6)), ..TransportConfig::default() };
+            let limited = options(hash).transport(transport);
+            let session = connect("server", limited.clone()).await.unwrap();
+            let closing = connect("server", limited).await.unwrap();
+            let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
+            host.answer_sends(move |_| error(code));
+            stream.writable.write_all(&[7; 100_000]).await.unwrap();
+            closing.close(CloseInfo::new(7, "bye"));
+            // An own close is bounded by its own clocks.
+            let _ = closing.closed().await;
+            let error = session.closed().await.unwrap_err();
+            let ErrorCause::Socket(cause) = error.cause() else { panic!("{code}: {error}") };
+            assert!(cause.to_string().contains("takes no datagrams to send"), "{cause}");
+            assert!(stream.readable.read_chunk(1).await.is_err());
+            wt_api::wait_idle().await;
+        });
+        assert!(network.now() < seconds(14), "{code}: {:?}", network.now());
+    }
+}
+
+#[test]
+fn a_server_ends_in_its_time_although_nothing_leaves() {
+    for (seed, code) in NOTHING_TAKEN.into_iter().enumerate() {
+        let network = Network::new(seed as u64);
+        let (host, client) = (network.host("server"), network.host("client"));
+        network.link(&host, &client, &LinkConfig::new().delay(5 * MILLISECOND).rate(100_000_000));
+        let transport = TransportConfig { idle_timeout: Some(seconds(6)), ..TransportConfig::default() };
+        let (server, hash) = serve(&network, &host, transport);
+        drop(client.spawn(async move {
+            let mut sessions = Vec::new();
+            for _ in 0..10 {
+                // The answer to the last one may not leave any more.
+                sessions.extend(connect("server", options(hash)).await.ok());
+            }
+            for session in sessions {
+                let _ = session.closed().await;
+            }
+        }));
+        let (own, began) = (host.clone(), network.clone());
+        host.run(async move {
+            let mut sessions = Vec::new();
+            for _ in 0..10 {
+                let request = server.accept().await.unwrap();
+                sessions.push(request.accept(AcceptOptions::new()).await.unwrap());
+            }
+            own.answer_sends(move |_| error(code));
+            let (half, start) = (sessions.split_off(5), began.now());
+            for session in &half {
+                let data = vec![7; 100_000];
+                let mut stream =
+                    session.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+                stream.write_all(&data).await.unwrap();
+            }
+            for session in sessions.iter().chain(&half) {
+                assert!(session.closed().await.is_err());
+            }
+            // The clients probe until their own idle timeout, and the server's begins with the last of them.
+            assert!(began.now() - start < seconds(20), "{code}: {:?}", began.now() - start);
+            assert_eq!(server.stats().await.connections, 0, "{code}");
+            // Those that come now are not served, and do not keep it either.
+            let start = began.now();
+            server.shutdown(seconds(2)).await;
+            assert!(began.now() - start < seconds(5), "{code}: {:?}", began.now() - start);
+        });
+    }
+}
+
+#[test]
+fn a_shutdown_is_over_in_its_time_although_nothing_leaves() {
+    for (seed, code) in NOTHING_TAKEN.into_iter().enumerate() {
+        let network = Network::new(seed as u64);
+        let (host, client) = (network.host("server"), network.host("client"));
+        network.link(&host, &client, &LinkConfig::new().delay(5 * MILLISECOND).rate(100_000_000));
+        let (server, hash) = serve(&network, &host, TransportConfig::default());
+        drop(client.spawn(async move {
+            let session = connect("server", options(hash)).await.unwrap();
+            let _ = session.closed().await;
+        }));
+        let (own, began) = (host.clone(), network.clone());
+        host.run(async move {
+            let session = server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
+            own.answer_sends(move |_| error(code));
+            let start = began.now();
+            server.shutdown(seconds(2)).await;
+            let took = began.now() - start;
+            assert!(took >= seconds(2) && took < seconds(5), "{code}: {took:?}");
+            assert!(session.closed().await.is_err());
+        });
+    }
+}
+
+#[test]
+fn a_socket_that_fails_to_receive_is_asked_now_and_then_and_told() {
+    for (seed, code) in [libc::EIO, libc::ENOSYS, libc::ENOMEM, libc::EPERM].into_iter().enumerate() {
+        // While connecting.
+        let (network, _server, client, hash) = network(seed as u64);
+        let calls = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&calls);
+        client.answer_receives(move |number| {
+            count.store(number, Relaxed);
+            error(code)
+        });
+        let failed = client.run(async { connect("server", options(hash)).await.unwrap_err() });
+        let ErrorCause::Socket(cause) = failed.cause() else { panic!("{code}: {failed}") };
+        assert!(cause.to_string().contains("gives no datagrams"), "{cause}");
+        assert!(network.now() < seconds(3), "{:?}", network.now());
+        assert!(calls.load(Relaxed) < 100, "{} calls", calls.load(Relaxed));
+    }
+    // In the midst, for 2 s: the session goes on. For good: it ends, and says why.
+    let (network, _server, client, hash) = network(9);
+    let (host, clock) = (client.clone(), network.clone());
+    client.run(async move {
+        let transport = TransportConfig { idle_timeout: Some(seconds(6)), ..TransportConfig::default() };
+        let session = connect("server", options(hash).transport(transport)).await.unwrap();
+        let until = clock.now() + seconds(2);
+        let (now, calls) = (clock.clone(), Arc::new(AtomicU64::new(0)));
+        let count = Arc::clone(&calls);
+        host.answer_receives(move |number| {
+            count.store(number, Relaxed);
+            if now.now() < until { error(libc::ENOMEM) } else { Ok(()) }
+        });
+        let data = pattern(9, 100_000);
+        assert!(round_trip(&session, data.clone()).await.unwrap() == data);
+        assert!(clock.now() >= until && clock.now() < until + seconds(2), "{:?}", clock.now());
+        host.answer_receives(|_| error(libc::EIO));
+        let failed = session.closed().await.unwrap_err();
+        assert!(matches!(failed.cause(), ErrorCause::Socket(_)), "{failed}");
+    });
+}
+
+#[test]
+fn a_client_waits_for_an_answer_as_long_as_its_timeout_says() {
+    let network = Network::new(4);
+    let (host, client) = (network.host("server"), network.host("client"));
+    network.link(&host, &client, &LinkConfig::new().delay(5 * MILLISECOND));
+    let (server, hash) = serve(&network, &host, TransportConfig::default());
+    let (slow, clock) = (network.clone(), network.clone());
+    drop(host.spawn(async move {
+        slow.sleep(seconds(75)).await;
+        let session = server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
+        let _ = session.closed().await;
+    }));
+    client.run(async move {
+        let patient = options(hash).connect_timeout(seconds(120));
+        connect("server", patient).await.unwrap();
+        assert!(clock.now() >= seconds(75), "{:?}", clock.now());
+    });
 }

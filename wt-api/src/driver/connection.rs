@@ -111,6 +111,9 @@ pub(super) struct Conn {
     pub(super) failure: Option<ErrorCause>,
     /// Why the peer cannot be reached, as the network or this host said while the handshake went on.
     unreachable: Option<ErrorCause>,
+    /// What this host's system says while nothing of this connection leaves for long, and while nothing that comes is received.
+    stuck: Option<ErrorCause>,
+    deaf: Option<ErrorCause>,
     /// Looks at the socket's error queue so far, while the handshake goes on, and when the next one is.
     looks: u32,
     look_at: Option<Timestamp>,
@@ -129,6 +132,8 @@ pub(super) struct Conn {
     cut_off: bool,
     /// On the shard's list of connections with news.
     pub(super) dirty: bool,
+    /// It waits for the socket, and its deadline is set.
+    pub(super) parked: bool,
     /// What stands in the shard's set of deadlines.
     pub(super) deadline: Option<Timestamp>,
     pub(super) scratch: Vec<Work>,
@@ -191,6 +196,8 @@ impl Conn {
             parting: None,
             failure: None,
             unreachable: None,
+            stuck: None,
+            deaf: None,
             looks: 0,
             look_at: None,
             over: false,
@@ -201,6 +208,7 @@ impl Conn {
             going_away: false,
             cut_off: false,
             dirty: false,
+            parked: false,
             deadline: None,
             scratch: Vec::new(),
             claims_taken: Vec::new(),
@@ -257,6 +265,48 @@ impl Conn {
     pub(super) fn on_unreachable(&mut self, error: io::Error, now: Timestamp) {
         let remote = self.quic.remote_address();
         self.give_up_knocking(ErrorCause::Unreachable { remote, error: Arc::new(error) }, now);
+    }
+
+    /// Nothing that this connection sends leaves this host. That may pass; if it does not, it is why the connection ends.
+    pub(super) fn on_stuck(&mut self, error: Arc<io::Error>) {
+        self.stuck = Some(ErrorCause::Socket(error));
+        self.tell_trouble();
+    }
+
+    /// All that it had to say has left.
+    pub(super) fn on_leaving(&mut self) {
+        if self.stuck.take().is_some() {
+            self.tell_trouble();
+        }
+    }
+
+    /// Nothing that comes is received; `lasts`: for so long that a client need not try to connect.
+    pub(super) fn on_deaf(&mut self, error: Arc<io::Error>, lasts: bool, now: Timestamp) {
+        let cause = ErrorCause::Socket(error);
+        self.deaf = Some(cause.clone());
+        self.tell_trouble();
+        if lasts {
+            self.give_up_knocking(cause, now);
+        }
+    }
+
+    /// Something came.
+    pub(super) fn on_hearing(&mut self) {
+        if self.deaf.take().is_some() {
+            self.tell_trouble();
+        }
+    }
+
+    /// Why this host may be the reason that the peer is silent.
+    fn trouble(&self) -> Option<&ErrorCause> {
+        self.stuck.as_ref().or(self.deaf.as_ref())
+    }
+
+    /// Whoever waits for a client's connection may give up before this one does.
+    fn tell_trouble(&self) {
+        if let (Role::Client { race, .. }, true) = (&self.role, self.is_knocking()) {
+            race.note(self.trouble().cloned());
+        }
     }
 
     fn give_up_knocking(&mut self, cause: ErrorCause, now: Timestamp) {
@@ -318,14 +368,16 @@ impl Conn {
         left == 0
     }
 
-    /// Open sessions outlive silence.
+    /// Open sessions outlive silence, and requests that wait for their answer.
     fn keep_alive(&mut self) {
         let wanted = match &self.role {
             Role::Client { job: ClientJob::Session(job), .. } => job.keep_alive,
             Role::Client { .. } => false,
             Role::Server(server) => server.keeps_alive(),
         };
-        let is_open = |live: &Live| live.established && matches!(live.phase, Phase::Open);
+        // As long as a client waits for an answer, its connect timeout says how long that may take.
+        let is_open =
+            |live: &Live| (live.established || live.request.is_some()) && matches!(live.phase, Phase::Open);
         self.quic.hold_alive(wanted && self.lives.iter().any(is_open));
     }
 
@@ -501,6 +553,10 @@ impl Conn {
         let remote: SocketAddr = self.quic.remote_address();
         if let Some(cause) = &self.unreachable {
             return cause.clone();
+        }
+        let silence = matches!(error, ConnectionError::IdleTimeout | ConnectionError::HandshakeTimeout);
+        if let (true, Some(trouble)) = (silence, self.trouble()) {
+            return trouble.clone();
         }
         if let Some(cause) = self.closed_cause(error) {
             return cause;

@@ -3,7 +3,9 @@
 use std::{
     collections::VecDeque,
     io::{self, IoSliceMut},
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -14,7 +16,7 @@ use quic_core::{
 use quinn_udp::{EcnCodepoint, RecvMeta};
 
 use super::Shard;
-use crate::{buffers::BATCH, udp::is_unreachable};
+use crate::{buffers::BATCH, udp::is_answer_unreachable};
 
 /// The largest message: a train of segments that the kernel joined.
 const MESSAGE: usize = 64 << 10;
@@ -30,6 +32,16 @@ const RECEIVED: usize = 192 << 10;
 const DATAGRAMS: u64 = 256;
 const DATAGRAM_BYTES: usize = 128 << 10;
 
+/// Failures in a row after which receiving pauses: the network's answers come one by one, and a socket that fails each time
+/// would keep a processor busy with nothing.
+const FAILURES: u32 = 16;
+/// The first pause; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+/// How often it doubles.
+const DOUBLINGS: u32 = 9;
+/// A client that has been able to receive nothing for so long cannot connect.
+const DEAF: Duration = Duration::from_secs(1);
+
 /// Receives into the buffers of the runtime.
 #[derive(Default)]
 pub(super) struct Receiver {
@@ -41,6 +53,11 @@ pub(super) struct Receiver {
     /// Datagrams of applications that this poll took.
     datagrams: u64,
     datagram_bytes: usize,
+    /// Failures since anything came, or nothing was there; when that began.
+    failures: u32,
+    failing_since: Option<Timestamp>,
+    /// When the socket is asked again.
+    again_at: Option<Timestamp>,
 }
 
 impl Receiver {
@@ -71,6 +88,25 @@ impl Receiver {
     /// Applications are to read first.
     pub(super) fn is_sated(&self) -> bool {
         self.datagrams >= DATAGRAMS || self.datagram_bytes >= DATAGRAM_BYTES
+    }
+
+    /// When the shard has to have a turn, for it is not woken.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.again_at
+    }
+
+    /// The socket works.
+    fn on_working(&mut self) {
+        (self.failures, self.failing_since) = (0, None);
+    }
+
+    /// The socket failed: whether it is to be left alone for a while.
+    fn on_failure(&mut self, now: Timestamp) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.failing_since.get_or_insert(now);
+        let Some(pauses) = self.failures.checked_sub(FAILURES) else { return false };
+        self.again_at = Some(now + FIRST_PAUSE * (1 << pauses.min(DOUBLINGS)));
+        true
     }
 
     fn count(&mut self, datagrams: u64, bytes: usize) {
@@ -104,6 +140,10 @@ impl Shard {
             any = true;
             self.on_message(&meta, message, now);
         }
+        if self.receiver.again_at.is_some_and(|at| at > now) {
+            return any;
+        }
+        self.receiver.again_at = None;
         let mut bytes = 0;
         for _ in 0..RECEIVES {
             if bytes >= RECEIVED || self.receiver.is_sated() {
@@ -111,6 +151,7 @@ impl Shard {
             }
             match self.receiver.poll(&*self.socket, cx) {
                 Poll::Ready(Ok(count)) => {
+                    self.receiver.on_working();
                     any |= count > 0;
                     bytes += self.receiver.metas.iter().take(count).map(|meta| meta.len).sum::<usize>();
                     (0..count).for_each(|position| self.on_received(position, now));
@@ -118,8 +159,15 @@ impl Shard {
                 Poll::Ready(Err(error)) => {
                     any = true;
                     self.on_socket_error(&error, now);
+                    if self.receiver.on_failure(now) {
+                        self.on_deaf(&error, now);
+                        return any;
+                    }
                 }
-                Poll::Pending => return any,
+                Poll::Pending => {
+                    self.receiver.on_working();
+                    return any;
+                }
             }
         }
         any
@@ -162,6 +210,7 @@ impl Shard {
             DatagramEvent::Connection(ConnectionHandle(index), data) => {
                 let size = data.len();
                 let datagrams = self.enter(index, now, |connection| {
+                    connection.on_hearing();
                     let before = connection.quic().datagrams_received();
                     connection.quic().handle_datagram(now, meta, data);
                     connection.quic().datagrams_received() - before
@@ -189,10 +238,28 @@ impl Shard {
         for index in 0..self.connections.len() {
             if error.kind() == io::ErrorKind::ConnectionRefused {
                 self.enter(index, now, |connection| connection.on_refused(now));
-            } else if is_unreachable(error) {
+            } else if is_answer_unreachable(error) {
                 self.enter(index, now, |connection| connection.on_unreachable(same(error), now));
             }
             self.touch(index);
+        }
+    }
+}
+
+impl Shard {
+    /// Receiving fails each time.
+    fn on_deaf(&mut self, error: &io::Error, now: Timestamp) {
+        let error = io::Error::new(error.kind(), format!("the system gives no datagrams that came: {error}"));
+        if self.receiver.failures == FAILURES {
+            tracing::warn!(%error, "nothing is received");
+        }
+        let lasts = self.receiver.failing_since.is_some_and(|since| now >= since + DEAF);
+        let error = Arc::new(error);
+        for index in 0..self.connections.len() {
+            self.enter(index, now, |connection| connection.on_deaf(Arc::clone(&error), lasts, now));
+            if lasts {
+                self.touch(index);
+            }
         }
     }
 }

@@ -216,9 +216,9 @@ impl Shard {
 
     /// Puts a connection on the list of those with news.
     fn touch(&mut self, index: usize) {
-        if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut)
-            && !std::mem::replace(&mut connection.dirty, true)
-        {
+        let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { return };
+        connection.parked = false;
+        if !std::mem::replace(&mut connection.dirty, true) {
             self.dirty.push(index);
         }
     }
@@ -321,11 +321,19 @@ impl Shard {
 
     /// After a connection has sent what it could: its deadline, or its end.
     fn settle(&mut self, index: usize, now: Timestamp) {
+        let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { return };
+        (connection.dirty, connection.parked) = (false, false);
+        connection.on_all_sent();
+        connection.on_leaving();
+        self.schedule(index, now, None);
+    }
+
+    /// Puts a connection's deadline into the shard's, no earlier than `not_before`; or ends it, if it is drained.
+    fn schedule(&mut self, index: usize, now: Timestamp, not_before: Option<Timestamp>) {
         let Some(next) = self.enter(index, now, |connection| connection.poll_timeout()) else { return };
+        let next = next.map(|next| not_before.map_or(next, |least| next.max(least)));
         let Some(slot) = self.connections.get_mut(index) else { return };
         let Some(connection) = slot else { return };
-        connection.dirty = false;
-        connection.on_all_sent();
         if next != connection.deadline || connection.quic().is_drained() {
             if let Some(old) = connection.deadline {
                 self.deadlines.remove(&(old, index));
@@ -339,6 +347,8 @@ impl Shard {
             if let Some(at) = connection.deadline {
                 self.deadlines.remove(&(at, index));
             }
+            // Also where the socket took none of it.
+            connection.on_all_sent();
             let connection = slot.take();
             connection.iter().for_each(|connection| self.retire(index, connection));
             Self::release(connection);
@@ -346,16 +356,26 @@ impl Shard {
         }
     }
 
-    fn is_done(&self) -> bool {
+    /// Whether the task is over at this time, if nothing else happens.
+    fn is_done(&self, at: Timestamp) -> bool {
         // A server that is cut off does not stay to repeat its last words: its port is to be free.
         let (finished, stays) = match self.server {
             Some(_) => (self.closing, !self.cut_off),
             None => (self.used, true),
         };
+        // Last words that do not leave are not waited for.
+        let stuck = self.sender.is_stuck(at);
         let mut connections = self.connections.iter().flatten();
         finished
-            && connections.all(|connection| !stays && connection.has_said_all())
-            && !self.sender.is_busy()
+            && (stuck || !self.sender.is_busy())
+            && connections.all(|connection| !stays && (stuck || connection.has_said_all()))
+    }
+
+    /// When the task has to have a turn although nothing comes.
+    fn next_deadline(&self) -> Option<Timestamp> {
+        let connections = self.deadlines.first().map(|(at, _)| *at);
+        let end = self.sender.stuck_at().filter(|at| self.is_done(*at));
+        [connections, self.sender.deadline(), self.receiver.deadline(), end].into_iter().flatten().min()
     }
 }
 
@@ -405,15 +425,14 @@ impl Shard {
         shard.receiver.begin();
         for _ in 0..TURNS {
             let mut active = shard.turn(cx);
-            if shard.is_done() {
+            if shard.is_done(shard.runtime.now()) {
                 return Poll::Ready(());
             }
             // Who reads datagrams does so before more come.
             if shard.receiver.is_sated() {
                 break;
             }
-            let deadline = shard.deadlines.first().map(|(at, _)| *at);
-            if let Some(at) = deadline.into_iter().chain(shard.sender.deadline()).min() {
+            if let Some(at) = shard.next_deadline() {
                 active |= shard.timer.as_mut().poll_until(cx, at).is_ready();
             }
             if !active {

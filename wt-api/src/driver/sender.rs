@@ -3,7 +3,7 @@
 //! Owns what the socket did not take yet. What a refusal means for the socket, [`Trains`] decides; what
 //! it means for the connection, the connection.
 
-use std::{collections::VecDeque, io, task::Context};
+use std::{collections::VecDeque, io, sync::Arc, task::Context, time::Duration};
 
 use quic_core::{
     Connection, Response, Transmit,
@@ -17,6 +17,12 @@ use crate::udp::{News, Progress, Train, Trains};
 const TRAINS: usize = 8;
 /// Answers without a connection that wait for the socket.
 const RESPONSES: usize = 64;
+/// A socket that takes nothing is tried again after this time, be it never said to take more.
+const RETRY: Duration = Duration::from_millis(100);
+/// How often the clock of a connection may strike while the socket takes nothing: most of what clocks ask for is a packet.
+const PARKED: Duration = Duration::from_millis(100);
+/// A socket that has taken nothing for so long is stuck: a task that has only last words to say ends without them.
+const STUCK: Duration = Duration::from_secs(1);
 /// The least that a path has to carry (RFC 9000 §14).
 const LEAST: usize = 1200;
 
@@ -29,6 +35,12 @@ pub(super) struct Sender {
     responses: VecDeque<Response>,
     /// When the system is asked again that had no memory.
     again_at: Option<Timestamp>,
+    /// When the socket is tried again that said it is full.
+    retry_at: Option<Timestamp>,
+    /// Since when the socket has taken nothing of what there is.
+    refusing_since: Option<Timestamp>,
+    /// That it is stuck was told.
+    told: bool,
 }
 
 /// A train that the socket did not take all of.
@@ -63,6 +75,9 @@ impl Sender {
             waiting: None,
             responses: VecDeque::new(),
             again_at: None,
+            retry_at: None,
+            refusing_since: None,
+            told: false,
         }
     }
 
@@ -81,7 +96,40 @@ impl Sender {
 
     /// When the shard has to have a turn, for it is not woken.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.again_at
+        self.again_at.into_iter().chain(self.retry_at).min()
+    }
+
+    /// When the socket is stuck, if it goes on as it does.
+    pub(super) fn stuck_at(&self) -> Option<Timestamp> {
+        self.refusing_since.map(|since| since + STUCK)
+    }
+
+    pub(super) fn is_stuck(&self, now: Timestamp) -> bool {
+        self.stuck_at().is_some_and(|at| at <= now)
+    }
+
+    /// Why nothing leaves, once that has lasted; told once.
+    fn trouble(&mut self, now: Timestamp) -> Option<Arc<io::Error>> {
+        if !self.is_stuck(now) {
+            return None;
+        }
+        let error = self.trains.held_up()?;
+        let error = io::Error::new(error.kind(), format!("the system takes no datagrams to send: {error}"));
+        if !std::mem::replace(&mut self.told, true) {
+            tracing::warn!(%error, "nothing leaves this host");
+        }
+        Some(Arc::new(error))
+    }
+
+    /// What a try gave: whether the socket took all (`stopped`: not), and whether it took anything.
+    fn note(&mut self, now: Timestamp, stopped: bool, took: bool) {
+        if !stopped {
+            (self.refusing_since, self.told) = (None, false);
+        } else if took {
+            (self.refusing_since, self.told) = (Some(now), false);
+        } else {
+            self.refusing_since.get_or_insert(now);
+        }
     }
 
     /// Sends some of what a connection has to say.
@@ -141,18 +189,43 @@ impl Shard {
     /// Sends what the connections with news have to say. True: there is more, and it can be sent now.
     pub(super) fn transmit(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
         if self.sender.again_at.is_some_and(|at| at > now) {
+            self.park(now);
             return false;
         }
-        self.sender.again_at = None;
+        (self.sender.again_at, self.sender.retry_at) = (None, None);
+        let before = self.sender.trains.taken();
         let stop = self.send_waiting(now).and_then(|()| self.send_of_connections(now)).err();
+        self.sender.note(now, stop.is_some(), self.sender.trains.taken() > before);
+        if stop.is_some() {
+            self.park(now);
+        }
         // A turn that ended with news left over goes on, unless the socket is what it waits for.
         match stop {
             Some(Stop::NoMemory(at)) => {
                 self.sender.again_at = Some(at);
                 at <= now
             }
-            Some(Stop::Full) => self.socket.poll_writable(cx).is_ready(),
+            Some(Stop::Full) => {
+                self.sender.retry_at = Some(now + RETRY);
+                self.socket.poll_writable(cx).is_ready()
+            }
             None => !self.dirty.is_empty() || self.sender.is_busy(),
+        }
+    }
+
+    /// Connections that wait for the socket have clocks all the same: their time ends, whether or not anything leaves.
+    fn park(&mut self, now: Timestamp) {
+        let trouble = self.sender.trouble(now);
+        for position in 0..self.dirty.len() {
+            let Some(&index) = self.dirty.get(position) else { break };
+            let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { continue };
+            if std::mem::replace(&mut connection.parked, true) {
+                continue;
+            }
+            if let Some(trouble) = &trouble {
+                connection.on_stuck(Arc::clone(trouble));
+            }
+            self.schedule(index, now, Some(now + PARKED));
         }
     }
 
@@ -250,6 +323,9 @@ mod tests {
             waiting: None,
             responses: VecDeque::new(),
             again_at: None,
+            retry_at: None,
+            refusing_since: None,
+            told: false,
         };
         for n in 0..1000 {
             let remote = ([192, 0, 2, 1], n).into();

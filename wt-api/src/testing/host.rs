@@ -93,6 +93,12 @@ impl Host {
         lock(&self.world.fabric).host(self.index).script.set(Box::new(answer));
     }
 
+    /// From now on `answer` decides what the host's sockets say to each call that is to receive: nothing comes with one that
+    /// fails. It is given which call of the host this is, from 1.
+    pub fn answer_receives(&self, answer: impl FnMut(u64) -> io::Result<()> + Send + 'static) {
+        lock(&self.world.fabric).host(self.index).script.set_receives(Box::new(answer));
+    }
+
     /// The NAT before this host forgets its mappings: from now on others see each of its sockets at another port, and
     /// nothing that is sent to the old ones arrives.
     ///

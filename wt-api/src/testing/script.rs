@@ -1,6 +1,6 @@
 //! Errors of sockets, by a script.
 //!
-//! Owns the script of a host and the count of its sends. Must never know what is sent.
+//! Owns the script of a host and the counts of its sends and receives. Must never know what is sent.
 
 use std::{fmt, io, net::SocketAddr, sync::Mutex};
 
@@ -26,10 +26,14 @@ pub struct SendAttempt {
 }
 
 type Decide = Box<dyn FnMut(&SendAttempt) -> io::Result<()> + Send>;
+type DecideReceive = Box<dyn FnMut(u64) -> io::Result<()> + Send>;
 
 /// What a host's sockets answer.
 #[derive(Default)]
-pub(super) struct Script(Mutex<(u64, Option<Decide>)>);
+pub(super) struct Script {
+    sends: Mutex<(u64, Option<Decide>)>,
+    receives: Mutex<(u64, Option<DecideReceive>)>,
+}
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,7 +43,19 @@ impl fmt::Debug for Script {
 
 impl Script {
     pub(super) fn set(&self, decide: Decide) {
-        *lock(&self.0) = (0, Some(decide));
+        *lock(&self.sends) = (0, Some(decide));
+    }
+
+    pub(super) fn set_receives(&self, decide: DecideReceive) {
+        *lock(&self.receives) = (0, Some(decide));
+    }
+
+    /// What the system says to a call that is to receive.
+    pub(super) fn answer_receive(&self) -> io::Result<()> {
+        let mut script = lock(&self.receives);
+        let (number, Some(decide)) = &mut *script else { return Ok(()) };
+        *number += 1;
+        decide(*number)
     }
 
     /// What the system says to a send.
@@ -50,7 +66,7 @@ impl Script {
         segment: usize,
         control: bool,
     ) -> io::Result<()> {
-        let mut script = lock(&self.0);
+        let mut script = lock(&self.sends);
         let (number, Some(decide)) = &mut *script else { return Ok(()) };
         *number += 1;
         let segments = bytes.div_ceil(segment.max(1));

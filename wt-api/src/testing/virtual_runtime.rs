@@ -247,6 +247,9 @@ impl DatagramSocket for VirtualSocket {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
+        if let Err(error) = self.script.answer_receive() {
+            return Poll::Ready(Err(error));
+        }
         let polled = self.with(|socket| {
             let mut count = 0;
             for (buffer, meta) in buffers.iter_mut().zip(metas) {

@@ -15,6 +15,6 @@ mod tests_trains;
 mod trains;
 
 pub use localhost::loopback;
-pub(crate) use refusal::is_unreachable;
+pub(crate) use refusal::is_answer_unreachable;
 pub use socket::{SocketOptions, UdpSocket};
 pub use trains::{News, Progress, Train, TrainSocket, Trains};

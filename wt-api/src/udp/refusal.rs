@@ -9,6 +9,8 @@ const NO_BUFFERS: i32 = number(105, 55, 10_055);
 const NO_OPTION: i32 = number(92, 42, 10_042);
 /// `EIO`. Windows has another error of this number, which has a name.
 const IO_ERROR: i32 = 5;
+/// `EPERM`.
+const NOT_PERMITTED: i32 = 1;
 
 /// The number of an error where this is built: on Linux, on systems of BSD's kind, on Windows.
 const fn number(linux: i32, bsd: i32, windows: i32) -> i32 {
@@ -62,7 +64,7 @@ fn of_code(code: i32) -> Refusal {
 }
 
 /// Whether an error says that this host cannot send to an address, or may not.
-pub(crate) fn is_unreachable(error: &io::Error) -> bool {
+fn is_unreachable(error: &io::Error) -> bool {
     use io::ErrorKind::{
         AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied,
     };
@@ -70,4 +72,10 @@ pub(crate) fn is_unreachable(error: &io::Error) -> bool {
         error.kind(),
         AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable | PermissionDenied
     )
+}
+
+/// Whether an error of receiving is the network's answer to something that was sent, and says that it led nowhere. What this
+/// host's policy forbids (`EPERM`) is no answer: the network's own refusals are `EACCES`.
+pub(crate) fn is_answer_unreachable(error: &io::Error) -> bool {
+    is_unreachable(error) && error.raw_os_error() != Some(NOT_PERMITTED)
 }

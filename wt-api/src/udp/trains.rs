@@ -144,6 +144,10 @@ pub struct Trains {
     /// Refusals for want of memory in a row.
     starved: u32,
     refused: u64,
+    /// Calls that the system took.
+    taken: u64,
+    /// Why the system takes nothing for now: its last word, until it takes something.
+    held_up: Option<io::Error>,
 }
 
 impl Trains {
@@ -152,7 +156,7 @@ impl Trains {
     pub fn new(segments: usize) -> Self {
         let family = |bytes| Family { bytes, plain: false };
         let families = [family(MAX_BYTES_V4), family(MAX_BYTES_V6)];
-        Self { segments: segments.max(1), families, starved: 0, refused: 0 }
+        Self { segments: segments.max(1), families, starved: 0, refused: 0, taken: 0, held_up: None }
     }
 
     /// Segments of `size` bytes that one call takes to `remote`, at least 1.
@@ -166,6 +170,16 @@ impl Trains {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Calls that the system took so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// What the system said when it last had no room or no memory, unless it has taken something since.
+    pub(crate) fn held_up(&self) -> Option<&io::Error> {
+        self.held_up.as_ref()
     }
 
     /// Sends what is left of a train, whose datagrams are `contents`, all that there were at first. What a call refuses goes
@@ -223,7 +237,8 @@ impl Trains {
             self.segments = 1;
             tracing::warn!("the system refuses segmentation offload: datagrams leave one by one");
         }
-        self.starved = 0;
+        (self.starved, self.held_up) = (0, None);
+        self.taken += 1;
         train.done += length;
         (train.segments, train.repeated, train.doubted) = (usize::MAX, false, false);
     }
@@ -242,6 +257,7 @@ impl Trains {
             Refusal::Full | Refusal::NoMemory => {
                 // Until the next call the network may answer again.
                 train.repeated = false;
+                self.held_up = Some(error);
                 let full = refusal == Refusal::Full;
                 return Some(if full { Progress::Blocked } else { Progress::Later(self.starve()) });
             }
