@@ -4,6 +4,8 @@
 //! It measures quic-core alone: no sockets, no runtime, no network, no losses.
 #![forbid(unsafe_code)]
 
+pub mod lab;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};

@@ -1,0 +1,70 @@
+//! A congestion controller of your own in the laboratory: beside CUBIC, with a table and pictures.
+//!
+//! `cargo run --release -p benches --example own_controller` writes `own_controller.html`.
+
+use std::{error::Error, path::Path, sync::Arc};
+
+use benches::lab::{batch::run_all, html, scenario};
+use quic_core::{
+    base::Timestamp,
+    congestion::{
+        Algorithm, CongestionEvent, Controller, ControllerFactory, Phase, Snapshot, initial_window, kit,
+    },
+};
+
+/// Adds a packet each round trip, and takes a tenth away when something is lost.
+#[derive(Debug)]
+struct Gentle {
+    window: u64,
+    mtu: u64,
+    /// When the window was last reduced: losses of earlier packets say nothing new.
+    reduced: Timestamp,
+}
+
+impl Controller for Gentle {
+    fn on_loss(&mut self, event: &CongestionEvent<'_>) {
+        if event.newest_lost_sent.is_some_and(|sent| sent > self.reduced) {
+            (self.window, self.reduced) = ((self.window * 9 / 10).max(2 * self.mtu), event.now);
+        }
+    }
+
+    fn on_ack(&mut self, event: &CongestionEvent<'_>) {
+        if !event.app_limited {
+            self.window += self.mtu * event.bytes_acked / self.window;
+        }
+    }
+
+    fn on_mtu_changed(&mut self, mtu: u16) {
+        self.mtu = mtu.into();
+        self.window = self.window.max(2 * self.mtu);
+    }
+
+    fn window(&self) -> u64 {
+        self.window
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::new("gentle", self.window, Phase::CongestionAvoidance)
+    }
+}
+
+#[derive(Debug)]
+struct Factory;
+
+impl ControllerFactory for Factory {
+    fn build(&self, now: Timestamp, mtu: u16) -> Box<dyn Controller> {
+        Box::new(Gentle { window: initial_window(mtu), mtu: mtu.into(), reduced: now })
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // What every controller has to keep to.
+    kit::check_controller(&Factory, 1);
+    let mut scenarios = scenario::built_in()?;
+    scenarios.retain(|scenario| ["B1", "B6a", "B8a"].contains(&scenario.id.as_str()));
+    let controllers = [("cubic", Algorithm::Cubic), ("gentle", Algorithm::Custom(Arc::new(Factory)))];
+    let report = run_all(&scenarios, &controllers, 1, Path::new("."), |_, _| {})?;
+    print!("{}", report.table(&scenarios));
+    std::fs::write("own_controller.html", html::html(&report, &scenarios)?)?;
+    Ok(())
+}
