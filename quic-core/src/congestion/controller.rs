@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{RateSample, Rtt};
+use super::{LimitedBy, RateSample, Rtt};
 use crate::base::{Ecn, Rate, Timestamp};
 
 /// A packet that left, as a controller sees it.
@@ -12,8 +12,8 @@ pub struct SentPacket {
     pub bytes: u64,
     /// Bytes in flight before it.
     pub in_flight: u64,
-    /// Whether the application limits the path.
-    pub app_limited: bool,
+    /// What kept the path from sending more when it last stopped.
+    pub limited_by: LimitedBy,
 }
 
 /// All that one ACK frame, or one firing of the loss timer, tells about a path.
@@ -49,9 +49,9 @@ pub struct CongestionEvent<'a> {
     pub prior_in_flight: u64,
     /// Bytes in flight after it.
     pub in_flight: u64,
-    /// True if the window was not what limited sending: an unused window must not grow (RFC 9002 §7.8). A
-    /// path held back by its pacer alone is not limited by the application.
-    pub app_limited: bool,
+    /// What kept the path from sending more when it last stopped. Whatever it was, a window must not grow much beyond
+    /// what is used of it (RFC 9002 §7.8): [`FlightPeak`](super::FlightPeak) tells how far it may.
+    pub limited_by: LimitedBy,
     /// True if the losses amount to persistent congestion (RFC 9002 §7.6).
     pub persistent: bool,
 }
@@ -74,7 +74,7 @@ impl<'a> CongestionEvent<'a> {
             ce_delta: 0,
             prior_in_flight: 0,
             in_flight: 0,
-            app_limited: false,
+            limited_by: LimitedBy::Window,
             persistent: false,
         }
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{
-    CongestionEvent, Controller, Estimate, MAX_WINDOW, Phase, Snapshot, SpuriousLoss,
+    CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, Phase, SentPacket, Snapshot, SpuriousLoss,
     episode::{Episode, Meter},
     hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart},
     initial_window, minimum_window,
@@ -30,12 +30,14 @@ struct Curve {
     /// The window at which the path was full; zero for unknown.
     w_max: f64,
     epoch: Option<Epoch>,
+    /// What of the window was used since the last reduction.
+    peak: FlightPeak,
 }
 
 /// One stage of congestion avoidance.
 #[derive(Clone, Copy, Debug)]
 struct Epoch {
-    /// When it began, moved later by the time in which the application was the limit.
+    /// When it began, moved later by the time in which the window was not used.
     start: Timestamp,
     /// Seconds from its start until the window is back at `w_max`.
     k: f64,
@@ -52,7 +54,7 @@ pub struct Cubic {
     /// Nothing has changed the window yet, so a new MTU makes a new initial window.
     untouched: bool,
     recovering: bool,
-    /// Since when the window does not grow because the application does not fill it.
+    /// Since when no time passes for the curve because most of the window is not used.
     limited_since: Option<Timestamp>,
     episode: Episode<Curve>,
     meter: Meter,
@@ -84,6 +86,13 @@ impl Curve {
         C * (t.as_secs_f64() - k).powi(3) * mtu + self.w_max
     }
 
+    /// How far the window may grow: as far as a round trip of what was in flight would take it, which is to `target` on the
+    /// curve, and not slower than `NewReno` (draft-ietf-ccwg-ratelimited-increase §3).
+    fn limit(&self, target: f64, mtu: f64) -> f64 {
+        let used = self.peak.bytes() as f64;
+        target.min(used * 1.5).max(used + mtu)
+    }
+
     /// Grows for `acked` bytes in congestion avoidance.
     fn avoid(&mut self, now: Timestamp, rtt: Duration, acked: f64, mtu: f64) {
         let mut epoch = self.epoch.unwrap_or_else(|| self.begin(now, mtu));
@@ -94,14 +103,16 @@ impl Curve {
         // reached again, grow as fast as NewReno.
         let alpha = if epoch.w_est >= self.prior { 1.0 } else { 3.0 * (1.0 - BETA) / (1.0 + BETA) };
         let acked = acked.min(self.window);
-        epoch.w_est = (epoch.w_est + alpha * mtu * acked / self.window).min(MAX_WINDOW as f64);
+        let used = self.peak.bytes() as f64;
+        epoch.w_est = (epoch.w_est + alpha * mtu * acked / self.window).min(used + mtu).max(epoch.w_est);
         let reno_friendly = self.cubic(epoch.k, t, mtu) < epoch.w_est;
         self.epoch = Some(epoch);
+        let before = self.window;
         self.window += (target - self.window) * acked / self.window;
         if reno_friendly {
             self.window = self.window.max(epoch.w_est);
         }
-        self.window = self.window.min(MAX_WINDOW as f64);
+        self.window = self.window.min(self.limit(target, mtu)).max(before).min(MAX_WINDOW as f64);
     }
 }
 
@@ -112,7 +123,14 @@ impl Cubic {
         let window = initial_window(mtu) as f64;
         Self {
             mtu,
-            curve: Curve { window, ssthresh: None, prior: 0.0, w_max: 0.0, epoch: None },
+            curve: Curve {
+                window,
+                ssthresh: None,
+                prior: 0.0,
+                w_max: 0.0,
+                epoch: None,
+                peak: FlightPeak::new(initial_window(mtu)),
+            },
             hystart: HyStart::default(),
             untouched: true,
             recovering: false,
@@ -141,6 +159,7 @@ impl Cubic {
         curve.window = (curve.window * beta).max(floor);
         curve.ssthresh = Some(curve.window);
         curve.epoch = None;
+        curve.peak.on_reduced();
         self.limited_since = None;
         self.untouched = false;
         self.recovering = true;
@@ -149,6 +168,7 @@ impl Cubic {
     fn slow_start(&mut self, event: &CongestionEvent<'_>) {
         let curve = &mut self.curve;
         let acked = event.bytes_acked as f64;
+        let before = curve.window;
         // RFC 9406 §4.3: HyStart++ is for the first slow start.
         let growth = match curve.ssthresh {
             None => self.hystart.on_ack(event.now, event.newest_acked_sent, event.rtt_sample),
@@ -165,10 +185,16 @@ impl Cubic {
                 curve.epoch = None;
             }
         }
-        curve.window = curve.window.min(curve.ssthresh.unwrap_or(MAX_WINDOW as f64));
+        let limit = (curve.peak.slow_start_limit() as f64).min(curve.ssthresh.unwrap_or(MAX_WINDOW as f64));
+        curve.window = curve.window.min(limit).max(before).min(MAX_WINDOW as f64);
     }
 
-    /// Takes the time in which the application was the limit out of the epoch (RFC 9438 §4.2, §5.8).
+    /// Whether so many bytes in flight leave most of the window unused.
+    fn is_unused(&self, in_flight: u64) -> bool {
+        in_flight.saturating_mul(2) <= self.window()
+    }
+
+    /// Takes the time in which the window was not used out of the epoch (RFC 9438 §4.2, §5.8).
     fn resume(&mut self, now: Timestamp) {
         if let (Some(since), Some(epoch)) = (self.limited_since.take(), &mut self.curve.epoch) {
             epoch.start += now.saturating_since(since.max(epoch.start));
@@ -177,6 +203,10 @@ impl Cubic {
 }
 
 impl Controller for Cubic {
+    fn on_sent(&mut self, _now: Timestamp, packet: &SentPacket) {
+        self.curve.peak.on_sent(packet);
+    }
+
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
         // Marks of the newest acknowledged packet's round trip: once per round trip (RFC 9002 §7.1).
         self.reduce(event.now, event.newest_acked_sent.or(Some(event.now)), BETA_ECN);
@@ -193,6 +223,7 @@ impl Controller for Cubic {
             self.curve.window = self.floor();
             self.curve.w_max = 0.0;
             self.curve.epoch = None;
+            self.curve.peak.on_reduced();
             self.episode.clear();
             self.recovering = false;
         }
@@ -204,17 +235,22 @@ impl Controller for Cubic {
         if self.recovering || event.persistent {
             return;
         }
-        if event.app_limited {
+        self.untouched = false;
+        if self.curve.in_slow_start() {
+            self.slow_start(event);
+            return;
+        }
+        // Whoever held back what would fill half of it, the window was not used.
+        if self.is_unused(event.prior_in_flight) {
             self.limited_since.get_or_insert(event.now);
             return;
         }
         self.resume(event.now);
-        self.untouched = false;
-        if self.curve.in_slow_start() {
-            self.slow_start(event);
-        } else {
-            let mtu = f64::from(self.mtu.max(1));
-            self.curve.avoid(event.now, event.rtt.smoothed(), event.bytes_acked as f64, mtu);
+        let mtu = f64::from(self.mtu.max(1));
+        self.curve.avoid(event.now, event.rtt.smoothed(), event.bytes_acked as f64, mtu);
+        if event.limited_by.is_application() && self.is_unused(event.in_flight) {
+            // A burst that filled the window is over.
+            self.limited_since = Some(event.now);
         }
     }
 
@@ -224,19 +260,23 @@ impl Controller for Cubic {
         // RFC 9438 §4.9.2: not if the window has outgrown the old one already.
         if self.curve.window < self.curve.prior {
             let floor = self.floor();
+            let peak = self.curve.peak;
             self.curve = saved;
+            self.curve.peak.raise(peak.bytes());
             self.curve.window = self.curve.window.max(floor);
             self.limited_since = None;
         }
     }
 
-    fn on_app_limited(&mut self, now: Timestamp) {
+    fn on_app_limited(&mut self, _now: Timestamp) {
         self.meter.on_app_limited();
-        self.limited_since.get_or_insert(now);
     }
 
     fn on_mtu_changed(&mut self, mtu: u16) {
         self.mtu = mtu;
+        if self.untouched {
+            self.curve.peak.raise(initial_window(mtu));
+        }
         self.curve.window =
             if self.untouched { initial_window(mtu) as f64 } else { self.curve.window.max(self.floor()) };
     }

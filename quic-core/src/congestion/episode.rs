@@ -88,7 +88,7 @@ pub(crate) struct Meter {
 impl Meter {
     pub(crate) fn on_event(&mut self, event: &CongestionEvent<'_>) {
         self.smoothed = event.rtt.first_sample().map(|_| event.rtt.smoothed());
-        self.app_limited = event.app_limited;
+        self.app_limited = event.limited_by.is_application();
     }
 
     pub(crate) fn on_app_limited(&mut self) {

@@ -6,8 +6,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    CongestionEvent, Controller, ControllerFactory, MAX_WINDOW, PacketRate, RateSampler, Rtt, SentPacket,
-    SpuriousLoss, minimum_window,
+    CongestionEvent, Controller, ControllerFactory, FlightPeak, LimitedBy, MAX_WINDOW, PacketRate,
+    RateSampler, Rtt, SentPacket, SpuriousLoss, initial_window, minimum_window,
 };
 use crate::base::{Rate, Timestamp};
 
@@ -17,7 +17,8 @@ const STEPS: u32 = 3_000;
 ///
 /// - The window is at least two datagrams and at most [`MAX_WINDOW`].
 /// - A pacing rate, a quantum and a deadline, if given, are above zero, above zero and in no distant past.
-/// - A window that the application does not fill does not grow; losses do not make the window grow.
+/// - A window that is not filled does not grow beyond twice what was in flight since it was last reduced
+///   (draft-ietf-ccwg-ratelimited-increase), whatever held the sender back; losses do not make the window grow.
 /// - The same calls give the same answers.
 ///
 /// # Panics
@@ -80,6 +81,8 @@ struct Drive {
     sampler: RateSampler,
     flight: VecDeque<Packet>,
     in_flight: u64,
+    peak: FlightPeak,
+    limited_by: LimitedBy,
     next: u64,
     /// When the window was last reduced for losses.
     reduced: Option<Timestamp>,
@@ -100,6 +103,8 @@ impl Drive {
             sampler: RateSampler::new(now),
             flight: VecDeque::new(),
             in_flight: 0,
+            peak: FlightPeak::new(initial_window(1_200)),
+            limited_by: LimitedBy::Application,
             next: 0,
             reduced: None,
             digest: 0,
@@ -125,14 +130,18 @@ impl Drive {
     }
 
     fn send(&mut self) {
+        let kinds = [LimitedBy::Application, LimitedBy::FlowControl, LimitedBy::Pacer];
+        self.limited_by = kinds[self.dice.below(3) as usize];
         for _ in 0..self.dice.below(40) {
             if self.in_flight + u64::from(self.mtu) > self.controller.window().min(1 << 24) {
+                self.limited_by = LimitedBy::Window;
                 break;
             }
             let bytes = 1 + self.dice.below(u64::from(self.mtu));
             let rate = self.sampler.on_sent(self.now, bytes, self.in_flight);
-            let packet = SentPacket { bytes, in_flight: self.in_flight, app_limited: rate.is_app_limited };
+            let packet = SentPacket { bytes, in_flight: self.in_flight, limited_by: self.limited_by };
             self.controller.on_sent(self.now, &packet);
+            self.peak.on_sent(&packet);
             self.flight.push_back(Packet { number: self.next, sent: self.now, bytes, rate });
             self.next += 1;
             self.in_flight += bytes;
@@ -147,17 +156,16 @@ impl Drive {
         let lost = if self.dice.below(8) == 0 { self.dice.below(4) } else { 0 };
         let acked = 1 + self.dice.below(30);
         let marked = if self.dice.below(30) == 0 { 1 + self.dice.below(3) } else { 0 };
-        let app_limited = self.dice.below(3) == 0;
-        self.event(lost, acked, marked, app_limited, false);
+        self.event(lost, acked, marked, false);
     }
 
     fn timer_loss(&mut self) {
         let persistent = self.dice.below(10) == 0;
         let lost = 1 + self.dice.below(5);
-        self.event(lost, 0, 0, false, persistent);
+        self.event(lost, 0, 0, persistent);
     }
 
-    fn event(&mut self, lost: u64, acked: u64, ce_delta: u64, app_limited: bool, persistent: bool) {
+    fn event(&mut self, lost: u64, acked: u64, ce_delta: u64, persistent: bool) {
         let prior_in_flight = self.in_flight;
         let (mut bytes_lost, mut packets_lost, mut newest_lost_sent) = (0, 0, None);
         for packet in self.take(lost) {
@@ -189,15 +197,18 @@ impl Drive {
             ce_delta: if newest.is_some() { ce_delta } else { 0 },
             prior_in_flight,
             in_flight: self.in_flight,
-            app_limited,
+            limited_by: self.limited_by,
             persistent: persistent && packets_lost > 1,
             ..CongestionEvent::new(self.now, &self.rtt)
         };
         self.controller.on_congestion_event(&event);
-        check_event(&event, before, self.controller.window(), self.seed);
+        let after = self.controller.window();
+        check_event(&event, (before, after), self.peak, self.mtu, self.seed);
+        if after < before {
+            self.peak.on_reduced();
+        }
         if self.loss_based {
-            let (reduced, after) = (self.reduced, self.controller.window());
-            self.reduced = check_loss(&event, reduced, (before, after), self.mtu, self.seed);
+            self.reduced = check_loss(&event, self.reduced, (before, after), self.mtu, self.seed);
         }
     }
 
@@ -220,12 +231,18 @@ impl Drive {
         // Undone, also where the window has outgrown the old one by then: the next loss is news, whenever it was sent.
         if after > before || self.controller.snapshot().undone > undone {
             self.reduced = None;
+            self.peak.raise(after);
         }
     }
 
     fn change_mtu(&mut self) {
+        let before = self.controller.window();
         self.mtu = 1_200 + self.dice.below(300) as u16;
         self.controller.on_mtu_changed(self.mtu);
+        if self.controller.window() > before {
+            // A new initial window counts as used.
+            self.peak.raise(self.controller.window());
+        }
     }
 
     fn timers(&mut self) {
@@ -254,10 +271,18 @@ impl Drive {
 }
 
 /// What holds for every controller across one event.
-fn check_event(event: &CongestionEvent<'_>, before: u64, after: u64, seed: u64) {
-    if event.app_limited {
-        assert!(after <= before, "seed {seed}: an unused window grew from {before} to {after}");
-    }
+fn check_event(
+    event: &CongestionEvent<'_>,
+    (before, after): (u64, u64),
+    peak: FlightPeak,
+    mtu: u16,
+    seed: u64,
+) {
+    let most = peak.slow_start_limit().max(peak.avoidance_limit(mtu));
+    assert!(
+        after <= before.max(most),
+        "seed {seed}: an unused window grew from {before} to {after}, used {peak:?}"
+    );
     if event.bytes_lost > 0 && event.bytes_acked == 0 {
         assert!(after <= before, "seed {seed}: losses raised the window from {before} to {after}");
     }

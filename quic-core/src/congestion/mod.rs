@@ -8,6 +8,7 @@
 mod controller;
 mod cubic;
 mod episode;
+mod flight;
 mod hystart;
 pub mod kit;
 mod newreno;
@@ -22,6 +23,7 @@ pub use controller::{
     CongestionEvent, Controller, ControllerFactory, Estimate, Phase, SentPacket, Snapshot, SpuriousLoss,
 };
 pub use cubic::Cubic;
+pub use flight::{FlightPeak, LimitedBy};
 pub use newreno::NewReno;
 pub use pacer::Pacer;
 pub use rtt::{GRANULARITY, INITIAL_RTT, Rtt};

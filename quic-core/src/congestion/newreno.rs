@@ -1,7 +1,7 @@
 //! `NewReno`, the controller of RFC 9002 §7: the reference that others are compared with.
 
 use super::{
-    CongestionEvent, Controller, Estimate, MAX_WINDOW, Phase, Snapshot, SpuriousLoss,
+    CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, Phase, SentPacket, Snapshot, SpuriousLoss,
     episode::{Episode, Meter},
     initial_window, minimum_window,
 };
@@ -19,6 +19,7 @@ pub struct NewReno {
     untouched: bool,
     /// Whether the last acknowledged packet belonged to the recovery period.
     recovering: bool,
+    peak: FlightPeak,
     episode: Episode<Saved>,
     meter: Meter,
 }
@@ -27,6 +28,7 @@ pub struct NewReno {
 struct Saved {
     window: u64,
     ssthresh: Option<u64>,
+    peak: FlightPeak,
 }
 
 impl NewReno {
@@ -40,6 +42,7 @@ impl NewReno {
             acked: 0,
             untouched: true,
             recovering: false,
+            peak: FlightPeak::new(initial_window(mtu)),
             episode: Episode::new(),
             meter: Meter::default(),
         }
@@ -49,14 +52,22 @@ impl NewReno {
         self.ssthresh.is_none_or(|ssthresh| self.window < ssthresh)
     }
 
+    /// Grows by `bytes`, no further than to `limit`, which an unused window may be beyond already.
+    fn grow(&mut self, bytes: u64, limit: u64) {
+        let grown = self.window.saturating_add(bytes).min(limit).min(MAX_WINDOW);
+        self.window = self.window.max(grown);
+    }
+
     /// Halves the window, once per round trip: losses of packets sent before the last reduction tell
     /// nothing new (RFC 9002 §7.3.2).
     fn reduce(&mut self, now: Timestamp, sent: Option<Timestamp>) {
         if self.episode.covers(sent) {
             return;
         }
-        self.episode.begin(now, Saved { window: self.window, ssthresh: self.ssthresh });
+        let Self { window, ssthresh, peak, .. } = *self;
+        self.episode.begin(now, Saved { window, ssthresh, peak });
         self.window = (self.window / 2).max(minimum_window(self.mtu));
+        self.peak.on_reduced();
         self.ssthresh = Some(self.window);
         self.acked = 0;
         self.untouched = false;
@@ -65,6 +76,10 @@ impl NewReno {
 }
 
 impl Controller for NewReno {
+    fn on_sent(&mut self, _now: Timestamp, packet: &SentPacket) {
+        self.peak.on_sent(packet);
+    }
+
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
         // RFC 9002 §7.1: a mark counts like a loss of the newest acknowledged packet.
         self.reduce(event.now, event.newest_acked_sent.or(Some(event.now)));
@@ -78,6 +93,7 @@ impl Controller for NewReno {
         if event.persistent {
             // RFC 9002 §7.6.2: back to the minimum, and the next loss may reduce at once.
             self.window = minimum_window(self.mtu);
+            self.peak.on_reduced();
             self.episode.clear();
             self.recovering = false;
         }
@@ -86,19 +102,19 @@ impl Controller for NewReno {
     fn on_ack(&mut self, event: &CongestionEvent<'_>) {
         self.meter.on_event(event);
         self.recovering = self.episode.covers(event.newest_acked_sent);
-        if self.recovering || event.app_limited || event.persistent {
+        if self.recovering || event.persistent {
             return;
         }
         self.untouched = false;
         if self.in_slow_start() {
-            self.window = self.window.saturating_add(event.bytes_acked).min(MAX_WINDOW);
+            self.grow(event.bytes_acked, self.peak.slow_start_limit());
             return;
         }
         // RFC 9002 §7.3.3: at most one datagram per window acknowledged.
         self.acked = self.acked.saturating_add(event.bytes_acked);
         if self.acked >= self.window {
             self.acked = (self.acked - self.window).min(self.window);
-            self.window = (self.window + u64::from(self.mtu)).min(MAX_WINDOW);
+            self.grow(u64::from(self.mtu), self.peak.avoidance_limit(self.mtu));
         }
     }
 
@@ -108,6 +124,7 @@ impl Controller for NewReno {
             if self.window < saved.window {
                 self.window = saved.window.max(minimum_window(self.mtu));
                 self.ssthresh = saved.ssthresh;
+                self.peak.raise(saved.peak.bytes());
             }
         }
     }
@@ -118,6 +135,9 @@ impl Controller for NewReno {
 
     fn on_mtu_changed(&mut self, mtu: u16) {
         self.mtu = mtu;
+        if self.untouched {
+            self.peak.raise(initial_window(mtu));
+        }
         self.window = if self.untouched { initial_window(mtu) } else { self.window.max(minimum_window(mtu)) };
     }
 

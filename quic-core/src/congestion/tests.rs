@@ -19,10 +19,11 @@ fn measured(ms: u64) -> Rtt {
     rtt
 }
 
-/// `bytes` acknowledged at `now` ms, of packets sent at `sent` ms.
+/// `bytes` acknowledged at `now` ms, of packets sent at `sent` ms, all that is in flight.
 fn acked<'a>(rtt: &'a Rtt, now: u64, sent: u64, bytes: u64) -> CongestionEvent<'a> {
     CongestionEvent {
         bytes_acked: bytes,
+        prior_in_flight: bytes,
         newest_acked_sent: Some(at(sent)),
         ..CongestionEvent::new(at(now), rtt)
     }
@@ -36,6 +37,16 @@ fn lost<'a>(rtt: &'a Rtt, now: u64, sent: u64) -> CongestionEvent<'a> {
         newest_lost_sent: Some(at(sent)),
         ..CongestionEvent::new(at(now), rtt)
     }
+}
+
+/// `bytes` are in flight.
+fn in_flight(controller: &mut impl Controller, bytes: u64) {
+    let packet = SentPacket {
+        bytes: u64::from(MTU),
+        in_flight: bytes - u64::from(MTU),
+        limited_by: LimitedBy::Window,
+    };
+    controller.on_sent(at(0), &packet);
 }
 
 fn spurious(packets: u32, lost_at: u64) -> SpuriousLoss {
@@ -68,6 +79,7 @@ fn newreno_doubles_halves_and_then_adds_one_datagram_per_window() {
     reno.on_congestion_event(&lost(&rtt, 65, 60));
     reno.on_congestion_event(&acked(&rtt, 70, 60, 12_000));
     assert_eq!(reno.window(), 12_000, "one reduction, and no growth before a packet sent after it");
+    in_flight(&mut reno, 12_000);
     reno.on_congestion_event(&acked(&rtt, 101, 61, 11_999));
     assert_eq!((reno.window(), reno.snapshot().phase), (12_000, Phase::CongestionAvoidance));
     reno.on_congestion_event(&acked(&rtt, 102, 62, 1));
@@ -98,6 +110,7 @@ fn a_mark_reduces_like_a_loss_once_per_round_trip() {
 fn cubic_reduces_to_seven_tenths_and_comes_back_after_k_seconds() {
     let rtt = measured(100);
     let mut cubic = Cubic::new(MTU);
+    in_flight(&mut cubic, 120_000);
     cubic.on_congestion_event(&acked(&rtt, 0, 0, 108_000));
     assert_eq!(cubic.window(), 120_000);
     cubic.on_congestion_event(&lost(&rtt, 10, 5));
@@ -106,6 +119,7 @@ fn cubic_reduces_to_seven_tenths_and_comes_back_after_k_seconds() {
     let mut seen = Vec::new();
     for ms in (110..10_000).step_by(100) {
         let window = cubic.window();
+        in_flight(&mut cubic, window);
         cubic.on_congestion_event(&acked(&rtt, ms, ms - 99, window));
         seen.push((ms, cubic.window()));
     }
@@ -120,6 +134,7 @@ fn cubic_reduces_to_seven_tenths_and_comes_back_after_k_seconds() {
 fn cubic_gives_way_when_the_limit_falls() {
     let rtt = measured(100);
     let mut cubic = Cubic::new(MTU);
+    in_flight(&mut cubic, 1_200_000);
     cubic.on_congestion_event(&acked(&rtt, 0, 0, 1_188_000));
     cubic.on_congestion_event(&lost(&rtt, 10, 5));
     cubic.on_congestion_event(&lost(&rtt, 20, 11));
@@ -127,6 +142,7 @@ fn cubic_gives_way_when_the_limit_falls() {
     // Fast convergence: the plateau is at 840000 * 0.85 = 714000, K = cbrt(105 / 0.4) = 6.4 s.
     for ms in (120..6_600).step_by(100) {
         let window = cubic.window();
+        in_flight(&mut cubic, window);
         cubic.on_congestion_event(&acked(&rtt, ms, ms - 90, window));
     }
     assert!((710_000..=718_000).contains(&cubic.window()), "{}", cubic.window());
@@ -141,6 +157,7 @@ fn cubic_is_not_slower_than_newreno_on_short_paths() {
     let start = cubic.window();
     for ms in (20..270).step_by(5) {
         let window = cubic.window();
+        in_flight(&mut cubic, window);
         cubic.on_congestion_event(&acked(&rtt, ms, ms - 5, window));
     }
     // 50 round trips: 0.53 datagrams each up to the old window (7 round trips), one each from there.
@@ -153,19 +170,67 @@ fn time_limited_by_the_application_does_not_count_for_cubic() {
     let rtt = measured(100);
     let run = |idle: u64| {
         let mut cubic = Cubic::new(MTU);
+        in_flight(&mut cubic, 120_000);
         cubic.on_congestion_event(&acked(&rtt, 0, 0, 108_000));
         cubic.on_congestion_event(&lost(&rtt, 10, 5));
         for step in 0..20 {
             let window = cubic.window();
+            in_flight(&mut cubic, window);
             cubic.on_congestion_event(&acked(&rtt, 110 + step * 100, 11 + step * 100, window));
         }
-        let limited = CongestionEvent { app_limited: true, ..acked(&rtt, 2_010, 2_005, 50_000) };
-        cubic.on_congestion_event(&limited);
+        // The last burst is over, or only a part of it is known to be.
+        for rest in [0, 50_000] {
+            let mut limited = acked(&rtt, 2_010, 2_005, 50_000);
+            limited.limited_by = LimitedBy::Application;
+            limited.in_flight = rest;
+            cubic.on_congestion_event(&limited);
+        }
+        cubic.on_congestion_event(&acked(&rtt, 2_060 + idle, 2_050 + idle, 20_000));
         cubic.on_congestion_event(&acked(&rtt, 2_110 + idle, 2_050 + idle, 50_000));
         cubic.window()
     };
     let (short, long) = (run(0), run(60_000));
     assert!(short.abs_diff(long) < 100, "{short} {long}");
+}
+
+/// A window grows for what was in flight, whoever kept the rest of it from being used, and not further.
+#[test]
+fn a_window_grows_no_further_than_a_round_trip_of_what_was_used_would_take_it() {
+    use LimitedBy::{Application, FlowControl, Pacer, Window};
+    let rtt = measured(100);
+    for (algorithm, limited_by) in [Algorithm::NewReno, Algorithm::Cubic]
+        .into_iter()
+        .flat_map(|algorithm| [Application, FlowControl, Pacer, Window].map(|by| (algorithm.clone(), by)))
+    {
+        let mut controller = CongestionConfig::new(algorithm.clone()).build(at(0), MTU);
+        let mut run = |from: u64, in_flight: u64| {
+            for step in 0..600 {
+                let now = from + step * 100;
+                let packet = SentPacket { bytes: 1_200, in_flight: in_flight - 1_200, limited_by };
+                controller.on_sent(at(now), &packet);
+                controller.on_congestion_event(&CongestionEvent {
+                    limited_by,
+                    prior_in_flight: in_flight,
+                    ..acked(&rtt, now + 100, now, in_flight)
+                });
+            }
+            controller.window()
+        };
+        assert_eq!(run(0, 7_200), 24_000, "the initial window counts as used");
+        assert_eq!(run(100_000, 100_000), 200_000, "{algorithm:?}");
+        controller.on_congestion_event(&lost(&rtt, 200_000, 199_900));
+        let reduced = controller.window();
+        let mut most = 0;
+        for now in (200_101..260_000).step_by(100) {
+            let packet = SentPacket { bytes: 1_200, in_flight: reduced / 2, limited_by };
+            controller.on_sent(at(now), &packet);
+            let prior_in_flight = reduced / 2 + 1_200;
+            let event = acked(&rtt, now + 100, now, 1_200);
+            controller.on_congestion_event(&CongestionEvent { prior_in_flight, limited_by, ..event });
+            most = most.max(controller.window());
+        }
+        assert_eq!(most, reduced, "{algorithm:?} {limited_by:?}: half of it was used");
+    }
 }
 
 #[test]
@@ -320,6 +385,8 @@ impl Toy {
                     break;
                 }
                 pacer.on_sent(bytes);
+                let in_flight = flight.len() as u64 * bytes;
+                controller.on_sent(now, &SentPacket { bytes, in_flight, limited_by: LimitedBy::Window });
                 let packet = sampler.on_sent(now, bytes, flight.len() as u64 * bytes);
                 let backlog = self.rate.bytes_in(link_free.saturating_since(now));
                 sent += 1;

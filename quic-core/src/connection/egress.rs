@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     base::{Ecn, Timestamp},
+    congestion::LimitedBy,
     error::ConnectionError,
     ids::Space,
     packet::{self, MIN_INITIAL_SIZE, TAG_SIZE},
@@ -197,15 +198,17 @@ impl Connection {
     }
 
     fn on_blocked(&mut self, blocked: Blocked, now: Timestamp) {
-        match blocked {
-            Blocked::NothingToSend => self.path.on_nothing_to_send(now, self.recovery.in_flight()),
-            Blocked::Amplification => {}
-            Blocked::Window => self.path.on_limited_by_path(false),
+        let by = match blocked {
+            Blocked::NothingToSend if self.streams.is_blocked() => LimitedBy::FlowControl,
+            Blocked::NothingToSend => LimitedBy::Application,
+            Blocked::Amplification => LimitedBy::Amplification,
+            Blocked::Window => LimitedBy::Window,
             Blocked::Pacing => {
-                self.path.on_limited_by_path(true);
                 self.pacing_release = self.path.next_release(now);
+                LimitedBy::Pacer
             }
-        }
+        };
+        self.path.on_stopped(now, by, self.recovery.in_flight());
     }
 
     /// Packets of the planned spaces behind each other. A packet is sealed when it is clear whether another one

@@ -21,8 +21,8 @@ use crate::{
     base::{Ecn, Timestamp},
     config::TransportConfig,
     congestion::{
-        AnyController, CongestionEvent, Controller, Pacer, PacketRate, RateSampler, Rtt, SentPacket,
-        SpuriousLoss,
+        AnyController, CongestionEvent, Controller, LimitedBy, Pacer, PacketRate, RateSampler, Rtt,
+        SentPacket, SpuriousLoss,
     },
     frame::{EcnCounts, Frame, FrameWriter, Receipt},
     ids::Space,
@@ -50,8 +50,8 @@ pub(crate) struct Path {
     sent: u64,
     ecn: EcnValidation,
     responses: Vec<[u8; 8]>,
-    /// Whether the window was not what limited sending when it last stopped.
-    app_limited: bool,
+    /// What ended sending when it last stopped.
+    limited_by: LimitedBy,
 }
 
 impl Path {
@@ -78,7 +78,7 @@ impl Path {
             sent: 0,
             ecn: EcnValidation::new(config.ecn),
             responses: Vec::new(),
-            app_limited: true,
+            limited_by: LimitedBy::Application,
         }
     }
 
@@ -185,8 +185,8 @@ impl Path {
     /// A packet that counts as in flight was sent with `in_flight` bytes before it. Returns its rate snapshot.
     pub(crate) fn on_packet_sent(&mut self, now: Timestamp, bytes: u64, in_flight: u64) -> PacketRate {
         self.pacer.on_sent(bytes);
-        let app_limited = self.app_limited;
-        self.controller.on_sent(now, &SentPacket { bytes, in_flight, app_limited });
+        let limited_by = self.limited_by;
+        self.controller.on_sent(now, &SentPacket { bytes, in_flight, limited_by });
         self.sampler.on_sent(now, bytes, in_flight)
     }
 
@@ -195,20 +195,16 @@ impl Path {
         self.ecn.on_sent(ecn);
     }
 
-    /// Sending stopped for want of data, with `in_flight` bytes under way.
-    pub(crate) fn on_nothing_to_send(&mut self, now: Timestamp, in_flight: u64) {
-        self.pacer.set_waiting(false);
-        if self.window_room(in_flight) >= u64::from(self.mtu.current()) {
-            self.app_limited = true;
+    /// Sending stopped with `in_flight` bytes under way, for want of data or for what `by` tells.
+    pub(crate) fn on_stopped(&mut self, now: Timestamp, by: LimitedBy, in_flight: u64) {
+        self.pacer.set_waiting(by == LimitedBy::Pacer);
+        let full = self.window_room(in_flight) < u64::from(self.mtu.current());
+        // Who has used the window up is limited by it, whether there is more to send or not.
+        self.limited_by = if full && by != LimitedBy::Amplification { LimitedBy::Window } else { by };
+        if matches!(self.limited_by, LimitedBy::Application | LimitedBy::FlowControl) {
             self.sampler.on_app_limited(in_flight);
             self.controller.on_app_limited(now);
         }
-    }
-
-    /// Sending stopped because the window, or else the pacer, is exhausted.
-    pub(crate) fn on_limited_by_path(&mut self, by_pacer: bool) {
-        self.app_limited = false;
-        self.pacer.set_waiting(by_pacer);
     }
 
     /// Checks the ECN counts of an ACK frame that raised the largest acknowledged number and newly acknowledged
@@ -243,7 +239,7 @@ impl Path {
         now: Timestamp,
         event: impl for<'a> FnOnce(&'a Rtt, &mut RateSampler) -> CongestionEvent<'a>,
     ) {
-        let event = CongestionEvent { app_limited: self.app_limited, ..event(&self.rtt, &mut self.sampler) };
+        let event = CongestionEvent { limited_by: self.limited_by, ..event(&self.rtt, &mut self.sampler) };
         self.controller.on_congestion_event(&event);
         self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
     }

@@ -9,7 +9,7 @@ use super::tests::MAX_ACK_DELAY;
 use super::*;
 use crate::{
     base::Ecn,
-    congestion::{Algorithm, AnyController, CongestionConfig, Controller, Pacer},
+    congestion::{Algorithm, AnyController, CongestionConfig, Controller, LimitedBy, Pacer, SentPacket},
 };
 
 const MTU: u16 = 1_200;
@@ -89,7 +89,9 @@ impl Sender {
 
     fn send(&mut self, piece: u32) -> Datagram {
         let bytes = u64::from(MTU);
-        let rate = self.sampler.on_sent(self.now, bytes, self.recovery.in_flight());
+        let in_flight = self.recovery.in_flight();
+        self.controller.on_sent(self.now, &SentPacket { bytes, in_flight, limited_by: LimitedBy::Window });
+        let rate = self.sampler.on_sent(self.now, bytes, in_flight);
         let info = SentInfo {
             time: self.now,
             bytes: MTU,

@@ -1,0 +1,84 @@
+//! How much of the window was used, and how far it may therefore grow (draft-ietf-ccwg-ratelimited-increase §3).
+
+use super::SentPacket;
+
+/// What keeps a path from sending more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LimitedBy {
+    /// The application has nothing to send.
+    #[default]
+    Application,
+    /// The peer's flow control holds back what the application has (RFC 9000 §4).
+    FlowControl,
+    /// The peer's address is not validated (RFC 9000 §8.1).
+    Amplification,
+    /// The pacer has not released the next packet yet; the window has room.
+    Pacer,
+    /// The congestion window is full.
+    Window,
+}
+
+impl LimitedBy {
+    /// Whether the path would carry more than it is given: neither window nor pacer hold anything back.
+    #[must_use]
+    pub const fn is_application(self) -> bool {
+        matches!(self, Self::Application | Self::FlowControl | Self::Amplification)
+    }
+}
+
+/// The most that was in flight since the window was last reduced (`maxFS` of the draft): the part of the window that the
+/// path has proved. A window grows no further than one round trip of that amount would take it, whatever it is that holds
+/// the sender back: application, flow control or pacer.
+///
+/// ```
+/// use quic_core::congestion::{FlightPeak, LimitedBy, SentPacket};
+/// let mut peak = FlightPeak::new(12_000);
+/// assert_eq!(peak.slow_start_limit(), 24_000);
+/// peak.on_reduced();
+/// peak.on_sent(&SentPacket { bytes: 1_200, in_flight: 4_800, limited_by: LimitedBy::Window });
+/// assert_eq!((peak.bytes(), peak.avoidance_limit(1_200)), (6_000, 7_200));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlightPeak(u64);
+
+impl FlightPeak {
+    /// For a controller that starts with a window of `initial` bytes.
+    #[must_use]
+    pub const fn new(initial: u64) -> Self {
+        Self(initial)
+    }
+
+    /// A packet left.
+    pub fn on_sent(&mut self, packet: &SentPacket) {
+        self.raise(packet.in_flight.saturating_add(packet.bytes));
+    }
+
+    /// So many bytes count as having been in flight: a new initial window, or what an undone reduction had forgotten.
+    pub fn raise(&mut self, bytes: u64) {
+        self.0 = self.0.max(bytes);
+    }
+
+    /// The window was reduced: what was in flight before says nothing any more.
+    pub fn on_reduced(&mut self) {
+        self.0 = 0;
+    }
+
+    /// The peak in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+
+    /// How far a window that doubles each round trip may grow.
+    #[must_use]
+    pub const fn slow_start_limit(self) -> u64 {
+        self.0.saturating_mul(2)
+    }
+
+    /// How far a window may grow that gains one datagram of `mtu` bytes each round trip.
+    #[must_use]
+    pub fn avoidance_limit(self, mtu: u16) -> u64 {
+        self.0.saturating_add(u64::from(mtu))
+    }
+}

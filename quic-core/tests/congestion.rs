@@ -1,0 +1,73 @@
+//! What congestion control does to whole endpoints: windows, rates and times on simulated links.
+
+use netsim::{LinkConfig, MILLISECOND};
+use quic_core::{
+    Dir, TransportConfig,
+    congestion::{Algorithm, CongestionConfig},
+};
+use soak::{Setup, World, pattern};
+
+/// Settings with this controller at both ends.
+fn with(algorithm: &Algorithm, base: &TransportConfig) -> Setup {
+    let config = TransportConfig { congestion: CongestionConfig::new(algorithm.clone()), ..base.clone() };
+    Setup { client: config.clone(), server: config, back: None }
+}
+
+fn both(test: impl Fn(Algorithm)) {
+    [Algorithm::NewReno, Algorithm::Cubic].into_iter().for_each(test);
+}
+
+/// The client's window, and the most that was in flight at the times looked at.
+fn window_and_peak(world: &mut World, peak: &mut u64) -> u64 {
+    let stats = world.client().connection.stats();
+    *peak = (*peak).max(stats.bytes_in_flight);
+    stats.congestion_window
+}
+
+/// 3,600 bytes every 50 ms: the third packet waits for the pacer each time.
+#[test]
+fn a_window_does_not_grow_unused_when_the_pacer_holds_packets_back() {
+    both(|algorithm| {
+        let link = LinkConfig::new().rate(1_000_000_000).delay(50 * MILLISECOND);
+        let mut world = World::with(1, &link, &with(&algorithm, &TransportConfig::default()));
+        world.establish();
+        let id = world.client().connection.open(Dir::Uni).expect("credit");
+        let mut peak = 0;
+        for _ in 0..60 * 20 {
+            world.client().send(id, pattern(3_600), false);
+            world.pass(MILLISECOND);
+            window_and_peak(&mut world, &mut peak);
+            world.pass(49 * MILLISECOND);
+        }
+        let window = window_and_peak(&mut world, &mut peak);
+        assert!(peak < 15_000, "{peak}");
+        // Twice the initial window, which counts as used.
+        assert!(window <= 2 * 14_720, "{}: {window}", algorithm.name());
+    });
+}
+
+/// The peer's flow control leaves 1 MiB in flight.
+#[test]
+fn a_window_does_not_grow_unused_when_flow_control_holds_data_back() {
+    both(|algorithm| {
+        let link = LinkConfig::new().rate(1_000_000_000).delay(50 * MILLISECOND);
+        let narrow = TransportConfig {
+            stream_receive_window: 1 << 20,
+            max_stream_receive_window: 1 << 20,
+            receive_window: 1 << 20,
+            max_receive_window: 1 << 20,
+            ..TransportConfig::default()
+        };
+        let mut world = World::with(2, &link, &with(&algorithm, &narrow));
+        world.establish();
+        let id = world.client().connection.open(Dir::Uni).expect("credit");
+        world.client().send(id, pattern(120 << 20), false);
+        let mut peak = 0;
+        for _ in 0..10 * 100 {
+            world.pass(10 * MILLISECOND);
+            window_and_peak(&mut world, &mut peak);
+        }
+        let window = window_and_peak(&mut world, &mut peak);
+        assert!(peak > 900_000 && window <= 2 * peak, "{}: {window} {peak}", algorithm.name());
+    });
+}
