@@ -41,6 +41,8 @@ pub struct Reorder {
 pub struct Ecn {
     /// Marks ECN-capable datagrams Congestion Experienced if more than this many bytes wait before them.
     pub mark_above: Option<u64>,
+    /// Marks every ECN-capable datagram Congestion Experienced, whatever the queue.
+    pub mark_all: bool,
     /// Clears the bits of every datagram.
     pub bleach: bool,
     /// Drops every datagram that has a mark.
@@ -316,6 +318,13 @@ impl LinkConfig {
     #[must_use]
     pub fn mark_above(mut self, bytes: u64) -> Self {
         self.ecn.mark_above = Some(bytes);
+        self
+    }
+
+    /// Marks every ECN-capable datagram, as broken equipment does.
+    #[must_use]
+    pub fn mark_all(mut self) -> Self {
+        self.ecn.mark_all = true;
         self
     }
 

@@ -227,7 +227,7 @@ impl<T: Clone> Link<T> {
         }
         let ecn = if self.config.ecn.remark && ecn == ECT0 { ECT1 } else { ecn };
         let above = self.config.ecn.mark_above.is_some_and(|bytes| self.queue.bytes() > bytes);
-        if above && ecn != NOT_ECT && ecn != CE {
+        if (above || self.config.ecn.mark_all) && ecn != NOT_ECT && ecn != CE {
             self.stats.marked += 1;
             return CE;
         }

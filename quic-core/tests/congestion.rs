@@ -1,6 +1,6 @@
 //! What congestion control does to whole endpoints: windows, rates and times on simulated links.
 
-use netsim::{LinkConfig, MILLISECOND};
+use netsim::{LinkConfig, MILLISECOND, SECOND};
 use quic_core::{
     Dir, TransportConfig,
     congestion::{Algorithm, CongestionConfig},
@@ -69,5 +69,31 @@ fn a_window_does_not_grow_unused_when_flow_control_holds_data_back() {
         }
         let window = window_and_peak(&mut world, &mut peak);
         assert!(peak > 900_000 && window <= 2 * peak, "{}: {window} {peak}", algorithm.name());
+    });
+}
+
+/// Sends for `seconds` and gives the share of `rate` bits per second that reached the server's application.
+fn goodput(world: &mut World, rate: u64, seconds: u64) -> f64 {
+    let before = world.server().connection.stats().stream_bytes_read;
+    world.pass(seconds * SECOND);
+    let bytes = world.server().connection.stats().stream_bytes_read - before;
+    (bytes * 8) as f64 / (rate * seconds) as f64
+}
+
+/// Marks that come whatever is sent say nothing about congestion.
+#[test]
+fn a_path_that_marks_every_packet_is_used_without_marks() {
+    both(|algorithm| {
+        let rate = 20_000_000;
+        let link = LinkConfig::new().rate(rate).delay(20 * MILLISECOND).queue(100_000).mark_all();
+        let mut setup = with(&algorithm, &TransportConfig::default());
+        setup.back = Some(LinkConfig::new().delay(20 * MILLISECOND));
+        let mut world = World::with(3, &link, &setup);
+        world.establish();
+        let id = world.client().connection.open(Dir::Uni).expect("credit");
+        world.client().send(id, pattern(60 << 20), false);
+        let shares = [2, 8, 10].map(|seconds| goodput(&mut world, rate, seconds));
+        println!("{}: {shares:?} {:?}", algorithm.name(), world.client().connection.stats().ecn);
+        assert!(shares[1] > 0.8, "{}: {shares:?}", algorithm.name());
     });
 }

@@ -154,14 +154,16 @@ pub trait Controller: Send + fmt::Debug {
         let _ = (now, packet);
     }
 
-    /// One ACK frame, or one firing of the loss timer. The default body calls [`Self::on_ecn_ce`],
-    /// [`Self::on_loss`] and [`Self::on_ack`], in this order, as far as they apply.
+    /// One ACK frame, or one firing of the loss timer. The default body calls [`Self::on_loss`],
+    /// [`Self::on_ecn_ce`] and [`Self::on_ack`], in this order, as far as they apply: where marks and losses come
+    /// together, what a loss asks for is done, and no less.
     fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
-        if event.ce_delta > 0 {
-            self.on_ecn_ce(event);
-        }
         if event.bytes_lost > 0 || event.persistent {
             self.on_loss(event);
+        }
+        // Persistent congestion leaves nothing that a mark could reduce.
+        if event.ce_delta > 0 && !event.persistent {
+            self.on_ecn_ce(event);
         }
         if event.bytes_acked > 0 {
             self.on_ack(event);
@@ -171,6 +173,12 @@ pub trait Controller: Send + fmt::Debug {
     /// The network marked packets.
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
         let _ = event;
+    }
+
+    /// The path turned out to mark every packet, also where so little is sent that nobody else could send less: what marks
+    /// told was no congestion, and none come any more.
+    fn on_marks_void(&mut self, now: Timestamp) {
+        let _ = now;
     }
 
     /// Packets were declared lost.

@@ -1,6 +1,6 @@
 //! CUBIC (RFC 9438) with `HyStart++` (RFC 9406), the default controller.
 //!
-//! Marks reduce by less than losses (RFC 8511): an AQM that marks keeps its queue short, so that the window
+//! Marks reduce by less than losses in congestion avoidance (RFC 8511): an AQM that marks keeps its queue short, so that the window
 //! that fills the path is closer to the one that was marked.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::base::Timestamp;
 
 /// RFC 9438 §4.6.
 const BETA: f64 = 0.7;
-/// RFC 8511 §3.
+/// RFC 8511 §3.1, in congestion avoidance.
 const BETA_ECN: f64 = 0.85;
 /// Datagrams per cubic second (RFC 9438 §5).
 const C: f64 = 0.4;
@@ -144,12 +144,21 @@ impl Cubic {
         minimum_window(self.mtu) as f64
     }
 
-    /// Reduces by `beta` unless the recovery period of the last reduction covers the packet sent at `sent`.
-    fn reduce(&mut self, now: Timestamp, sent: Option<Timestamp>, beta: f64) {
-        if self.episode.covers(sent) {
-            return;
+    /// Returns to what was before a reduction that was none of congestion.
+    fn restore(&mut self, saved: Curve) {
+        self.recovering = false;
+        // RFC 9438 §4.9.2: not if the window has outgrown the old one already.
+        if self.curve.window < saved.window {
+            let (floor, peak) = (self.floor(), self.curve.peak);
+            self.curve = saved;
+            self.curve.peak.raise(peak.bytes());
+            self.curve.window = self.curve.window.max(floor);
+            self.limited_since = None;
         }
-        self.episode.begin(now, self.curve);
+    }
+
+    /// Reduces by `beta`, once per round trip, which the caller has seen to.
+    fn reduce(&mut self, beta: f64) {
         let curve = &mut self.curve;
         curve.prior = curve.window;
         // Fast convergence (RFC 9438 §4.7): the limit came earlier than last time, so others need room.
@@ -209,13 +218,27 @@ impl Controller for Cubic {
 
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
         // Marks of the newest acknowledged packet's round trip: once per round trip (RFC 9002 §7.1).
-        self.reduce(event.now, event.newest_acked_sent.or(Some(event.now)), BETA_ECN);
-        self.episode.forbid_undo();
+        if self.episode.covers(event.newest_acked_sent.or(Some(event.now))) {
+            return self.episode.forbid_undo();
+        }
+        // RFC 8511 §3: in slow start a mark asks for as much as a loss.
+        let beta = if self.curve.in_slow_start() { BETA } else { BETA_ECN };
+        self.episode.begin_marked(event.now, self.curve);
+        self.reduce(beta);
+    }
+
+    fn on_marks_void(&mut self, _now: Timestamp) {
+        if let Some(saved) = self.episode.on_marks_void() {
+            self.restore(saved);
+        }
     }
 
     fn on_loss(&mut self, event: &CongestionEvent<'_>) {
         self.meter.on_event(event);
-        self.reduce(event.now, event.newest_lost_sent, BETA);
+        if !self.episode.covers(event.newest_lost_sent) {
+            self.episode.begin(event.now, self.curve);
+            self.reduce(BETA);
+        }
         self.episode.on_lost(event.packets_lost);
         if event.persistent {
             // RFC 9002 §7.6.2, RFC 9438 §4.8: from the minimum up to the threshold by slow start, and from
@@ -255,16 +278,8 @@ impl Controller for Cubic {
     }
 
     fn on_spurious_loss(&mut self, _now: Timestamp, spurious: &SpuriousLoss) {
-        let Some(saved) = self.episode.on_spurious(spurious) else { return };
-        self.recovering = false;
-        // RFC 9438 §4.9.2: not if the window has outgrown the old one already.
-        if self.curve.window < self.curve.prior {
-            let floor = self.floor();
-            let peak = self.curve.peak;
-            self.curve = saved;
-            self.curve.peak.raise(peak.bytes());
-            self.curve.window = self.curve.window.max(floor);
-            self.limited_since = None;
+        if let Some(saved) = self.episode.on_spurious(spurious) {
+            self.restore(saved);
         }
     }
 

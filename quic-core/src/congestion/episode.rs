@@ -12,6 +12,8 @@ use crate::base::{Rate, Timestamp};
 pub(crate) struct Episode<S> {
     start: Option<Timestamp>,
     undo: Option<S>,
+    /// The state before the first of the latest reductions, if marks alone caused all of these.
+    unmarked: Option<S>,
     lost: u32,
     spurious: u32,
     reductions: u64,
@@ -20,7 +22,7 @@ pub(crate) struct Episode<S> {
 
 impl<S> Episode<S> {
     pub(crate) fn new() -> Self {
-        Self { start: None, undo: None, lost: 0, spurious: 0, reductions: 0, undone: 0 }
+        Self { start: None, undo: None, unmarked: None, lost: 0, spurious: 0, reductions: 0, undone: 0 }
     }
 
     /// Whether a packet sent at `sent` belongs to the current recovery period.
@@ -34,9 +36,28 @@ impl<S> Episode<S> {
             Self { start: Some(now), undo: Some(undo), reductions: self.reductions + 1, ..Self::kept(self) };
     }
 
-    /// Makes the running episode final: a mark, or persistent congestion, is no mistake of loss detection.
+    /// Starts an episode caused by marks, which no late acknowledgment takes back.
+    pub(crate) fn begin_marked(&mut self, now: Timestamp, before: S) {
+        let unmarked = self.unmarked.take().unwrap_or(before);
+        *self = Self {
+            start: Some(now),
+            unmarked: Some(unmarked),
+            reductions: self.reductions + 1,
+            ..Self::kept(self)
+        };
+    }
+
+    /// Makes the running episode final: a mark is no mistake of loss detection.
     pub(crate) fn forbid_undo(&mut self) {
         self.undo = None;
+    }
+
+    /// What marks told is void: gives the state to return to, if they alone led away from it.
+    pub(crate) fn on_marks_void(&mut self) -> Option<S> {
+        let state = self.unmarked.take()?;
+        self.undone += 1;
+        self.clear();
+        Some(state)
     }
 
     /// Ends the recovery period at once (persistent congestion, RFC 9002 §7.6.2).

@@ -7,6 +7,12 @@ use super::{
 };
 use crate::base::Timestamp;
 
+/// What is left of the window after a loss, in tenths.
+const BETA: u64 = 5;
+/// And after a mark in congestion avoidance (RFC 8511 §3.1): a queue that is marked is short, so that the window that fills
+/// the path is closer to the one that was marked.
+const BETA_ECN: u64 = 8;
+
 /// The `NewReno` controller.
 #[derive(Clone, Debug)]
 pub struct NewReno {
@@ -58,15 +64,25 @@ impl NewReno {
         self.window = self.window.max(grown);
     }
 
-    /// Halves the window, once per round trip: losses of packets sent before the last reduction tell
-    /// nothing new (RFC 9002 §7.3.2).
-    fn reduce(&mut self, now: Timestamp, sent: Option<Timestamp>) {
-        if self.episode.covers(sent) {
-            return;
-        }
+    fn saved(&self) -> Saved {
         let Self { window, ssthresh, peak, .. } = *self;
-        self.episode.begin(now, Saved { window, ssthresh, peak });
-        self.window = (self.window / 2).max(minimum_window(self.mtu));
+        Saved { window, ssthresh, peak }
+    }
+
+    /// Returns to what was before a reduction that was none of congestion.
+    fn restore(&mut self, saved: &Saved) {
+        self.recovering = false;
+        if self.window < saved.window {
+            self.window = saved.window.max(minimum_window(self.mtu));
+            self.ssthresh = saved.ssthresh;
+            self.peak.raise(saved.peak.bytes());
+        }
+    }
+
+    /// Leaves `beta` tenths of the window, once per round trip: losses of packets sent before the last reduction tell
+    /// nothing new (RFC 9002 §7.3.2), which the caller has seen to.
+    fn reduce(&mut self, beta: u64) {
+        self.window = (self.window * beta / 10).max(minimum_window(self.mtu));
         self.peak.on_reduced();
         self.ssthresh = Some(self.window);
         self.acked = 0;
@@ -82,13 +98,27 @@ impl Controller for NewReno {
 
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
         // RFC 9002 §7.1: a mark counts like a loss of the newest acknowledged packet.
-        self.reduce(event.now, event.newest_acked_sent.or(Some(event.now)));
-        self.episode.forbid_undo();
+        if self.episode.covers(event.newest_acked_sent.or(Some(event.now))) {
+            return self.episode.forbid_undo();
+        }
+        // RFC 8511 §3: in slow start a mark asks for as much as a loss.
+        let beta = if self.in_slow_start() { BETA } else { BETA_ECN };
+        self.episode.begin_marked(event.now, self.saved());
+        self.reduce(beta);
+    }
+
+    fn on_marks_void(&mut self, _now: Timestamp) {
+        if let Some(saved) = self.episode.on_marks_void() {
+            self.restore(&saved);
+        }
     }
 
     fn on_loss(&mut self, event: &CongestionEvent<'_>) {
         self.meter.on_event(event);
-        self.reduce(event.now, event.newest_lost_sent);
+        if !self.episode.covers(event.newest_lost_sent) {
+            self.episode.begin(event.now, self.saved());
+            self.reduce(BETA);
+        }
         self.episode.on_lost(event.packets_lost);
         if event.persistent {
             // RFC 9002 §7.6.2: back to the minimum, and the next loss may reduce at once.
@@ -120,12 +150,7 @@ impl Controller for NewReno {
 
     fn on_spurious_loss(&mut self, _now: Timestamp, spurious: &SpuriousLoss) {
         if let Some(saved) = self.episode.on_spurious(spurious) {
-            self.recovering = false;
-            if self.window < saved.window {
-                self.window = saved.window.max(minimum_window(self.mtu));
-                self.ssthresh = saved.ssthresh;
-                self.peak.raise(saved.peak.bytes());
-            }
+            self.restore(&saved);
         }
     }
 

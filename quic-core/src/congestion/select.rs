@@ -133,6 +133,9 @@ impl Controller for AnyController {
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
         dispatch!(self, c => c.on_ecn_ce(event));
     }
+    fn on_marks_void(&mut self, now: Timestamp) {
+        dispatch!(self, c => c.on_marks_void(now));
+    }
     fn on_loss(&mut self, event: &CongestionEvent<'_>) {
         dispatch!(self, c => c.on_loss(event));
     }

@@ -92,9 +92,10 @@ fn newreno_doubles_halves_and_then_adds_one_datagram_per_window() {
 }
 
 #[test]
-fn a_mark_reduces_like_a_loss_once_per_round_trip() {
+fn a_mark_reduces_once_per_round_trip_in_slow_start_like_a_loss_and_then_by_less() {
     let rtt = measured(40);
-    for (algorithm, expected) in [(Algorithm::NewReno, 6_000), (Algorithm::Cubic, 10_200)] {
+    for (algorithm, expected, then) in [(Algorithm::NewReno, 6_000, 4_800), (Algorithm::Cubic, 8_400, 7_140)]
+    {
         let mut controller = CongestionConfig::new(algorithm).build(at(0), MTU);
         let marked = CongestionEvent { ce_delta: 1, ..acked(&rtt, 40, 0, 1_200) };
         controller.on_congestion_event(&marked);
@@ -103,6 +104,69 @@ fn a_mark_reduces_like_a_loss_once_per_round_trip() {
         assert_eq!(controller.window(), expected);
         controller.on_spurious_loss(at(60), &spurious(9, 40));
         assert_eq!(controller.window(), expected, "a mark is never spurious");
+        // RFC 8511 §3: 0.8 and 0.85 in congestion avoidance.
+        controller.on_congestion_event(&CongestionEvent { ce_delta: 1, ..acked(&rtt, 90, 50, 1) });
+        assert_eq!(controller.window(), then);
+    }
+}
+
+/// One ACK frame brings both: what a loss asks for is done, once.
+#[test]
+fn a_mark_and_a_loss_together_reduce_by_what_the_loss_asks_for() {
+    let rtt = measured(40);
+    for (algorithm, beta) in [(Algorithm::NewReno, 0.5), (Algorithm::Cubic, 0.7)] {
+        let mut controller = CongestionConfig::new(algorithm).build(at(0), MTU);
+        controller.on_congestion_event(&lost(&rtt, 10, 5));
+        in_flight(&mut controller, 100_000);
+        let before = controller.window();
+        let both = CongestionEvent { ce_delta: 3, ..acked(&rtt, 60, 30, 1_200) };
+        let both =
+            CongestionEvent { newest_lost_sent: Some(at(29)), packets_lost: 1, bytes_lost: 1_200, ..both };
+        controller.on_congestion_event(&both);
+        let reduced = (before as f64 * beta) as u64;
+        assert_eq!((controller.window(), controller.snapshot().reductions), (reduced, 2));
+        controller.on_spurious_loss(at(70), &spurious(1, 60));
+        assert_eq!(controller.window(), reduced, "the mark stands");
+        // A loss that tells nothing new beside a mark that does.
+        let window = controller.window();
+        let late = CongestionEvent { ce_delta: 1, ..acked(&rtt, 110, 65, 1_200) };
+        let late =
+            CongestionEvent { newest_lost_sent: Some(at(55)), packets_lost: 1, bytes_lost: 1_200, ..late };
+        controller.on_congestion_event(&late);
+        assert!(controller.window() < window && controller.window() > (window as f64 * beta) as u64);
+        let persistent = CongestionEvent { persistent: true, ce_delta: 1, ..late };
+        controller.on_congestion_event(&persistent);
+        assert_eq!(controller.snapshot().reductions, 3, "nothing is left that a mark could reduce");
+    }
+}
+
+#[test]
+fn void_marks_are_taken_back_up_to_the_last_loss() {
+    let rtt = measured(40);
+    for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
+        let mut controller = CongestionConfig::new(algorithm).build(at(0), MTU);
+        let mark = |controller: &mut AnyController, from: u64| {
+            for round in 0..9 {
+                let now = from + round * 50;
+                controller.on_congestion_event(&CongestionEvent {
+                    ce_delta: 2,
+                    ..acked(&rtt, now + 40, now, 2_400)
+                });
+            }
+        };
+        let start = controller.snapshot();
+        mark(&mut controller, 0);
+        assert!(controller.window() < start.window / 2);
+        controller.on_marks_void(at(500));
+        let undone = controller.snapshot();
+        assert_eq!((undone.window, undone.phase, undone.undone), (start.window, Phase::SlowStart, 1));
+        controller.on_congestion_event(&lost(&rtt, 600, 590));
+        let reduced = controller.window();
+        mark(&mut controller, 610);
+        controller.on_marks_void(at(1_200));
+        assert_eq!(controller.window(), reduced, "a loss stands");
+        controller.on_marks_void(at(1_300));
+        assert_eq!(controller.snapshot().undone, 2);
     }
 }
 

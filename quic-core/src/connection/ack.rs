@@ -117,7 +117,7 @@ impl Connection {
         // RFC 9000 §13.4.2.1: counts are checked only where the largest acknowledged number rose.
         let marks = AckedMarks { ect0: result.ect0, ect1: result.ect1 };
         let ce_delta =
-            if result.raised_largest_acked { self.path.on_ecn_counts(space, marks, ack.ecn) } else { 0 };
+            if result.raised_largest_acked { self.path.on_ecn_counts(now, space, marks, ack.ecn) } else { 0 };
         if result.newly_acked > 0 {
             self.path.on_marks_settled(space, marks, result.loss.marked);
         }

@@ -8,6 +8,9 @@ const TESTING_PACKETS: u64 = 10;
 const MAX_LOST: u64 = 10;
 /// Probe timeouts in a row that an unmarked packet ended, and no marked one acknowledged between them.
 const MAX_TIMEOUTS: u32 = 3;
+/// Packets in a row that came back marked with CE while the window was next to nothing: marks that do not cease then do not
+/// tell of a queue that this sender could make shorter.
+const MAX_MARKED: u64 = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -41,6 +44,8 @@ pub(super) struct EcnValidation {
     silent: bool,
     timeouts: u32,
     lost: u64,
+    /// Packets with CE in a row, counted while the window is next to nothing.
+    marked: u64,
 }
 
 impl EcnValidation {
@@ -52,6 +57,7 @@ impl EcnValidation {
             silent: false,
             timeouts: 0,
             lost: 0,
+            marked: 0,
         }
     }
 
@@ -116,6 +122,10 @@ impl EcnValidation {
                 if acked.any() {
                     self.state = State::Capable;
                 }
+                self.marked += ce;
+                if counts.ect0 > last.ect0 || counts.ect1 > last.ect1 {
+                    self.marked = 0;
+                }
                 ce
             }
             None => {
@@ -123,6 +133,19 @@ impl EcnValidation {
                 0
             }
         }
+    }
+
+    /// After [`on_ack`](Self::on_ack): whether every packet is marked, with a window of next to nothing (`least`) as well.
+    /// True once; the path is used without marks from then on, so that what it drops, or does not, tells of congestion.
+    pub(super) fn marks_everything(&mut self, least: bool) -> bool {
+        if !least {
+            self.marked = 0;
+        }
+        let void = self.marked >= MAX_MARKED && self.state == State::Capable;
+        if void {
+            self.state = State::Failed;
+        }
+        void
     }
 
     /// RFC 9000 §13.4.2.1: counts do not fall; every packet that was sent with a mark shows up with that mark or with CE;

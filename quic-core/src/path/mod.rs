@@ -33,6 +33,8 @@ use crate::{
 const AMPLIFICATION_FACTOR: u64 = 3;
 /// PATH_CHALLENGE frames that wait for their answer; more are answered by the newest ones.
 const MAX_RESPONSES: usize = 4;
+/// A window of so many datagrams keeps no queue: each is acknowledged before the next round is sent.
+const LEAST_DATAGRAMS: u64 = 4;
 
 /// One path.
 #[derive(Debug)]
@@ -211,11 +213,18 @@ impl Path {
     /// packets with marks. Returns how many more carry CE.
     pub(crate) fn on_ecn_counts(
         &mut self,
+        now: Timestamp,
         space: Space,
         acked: AckedMarks,
         counts: Option<EcnCounts>,
     ) -> u64 {
-        self.ecn.on_ack(space, acked, counts)
+        let ce = self.ecn.on_ack(space, acked, counts);
+        let least = self.controller.window() <= LEAST_DATAGRAMS * u64::from(self.mtu.current());
+        if self.ecn.marks_everything(least) {
+            self.controller.on_marks_void(now);
+            return 0;
+        }
+        ce
     }
 
     /// Packets of `space` were newly acknowledged; `lost` with marks are gone, and none that was sent after them arrived.

@@ -66,6 +66,30 @@ fn marks_are_used_when_they_are_reported_back() {
     assert_eq!(ecn.on_ack(Space::Data, ect0(2), counts(5, 1)), 0);
 }
 
+/// Also with a window that keeps no queue.
+#[test]
+fn a_path_that_marks_every_packet_gets_no_marks_any_more() {
+    let run = |pattern: &[u64], least: bool| {
+        let mut ecn = sent(10);
+        let (mut plain, mut ce) = (0, 0);
+        for marked in pattern.iter().cycle().take(50) {
+            plain += 1 - marked;
+            ce += marked;
+            ecn.on_sent(Ecn::Ect0);
+            assert_eq!(ecn.on_ack(Space::Data, ect0(1), counts(plain, ce)), *marked);
+            if ecn.marks_everything(least) {
+                assert!(!ecn.may_mark() && !ecn.marks_everything(least));
+                return Some(ce);
+            }
+        }
+        assert!(ecn.may_mark());
+        None
+    };
+    assert_eq!(run(&[1], true), Some(20));
+    assert_eq!(run(&[1], false), None, "a window that can be reduced comes first");
+    assert_eq!(run(&[1, 1, 1, 1, 1, 0], true), None);
+}
+
 /// RFC 9000 §13.4.2.1: each packet shows up with its own mark or with CE, and no mark is reported more often than sent.
 #[test]
 fn marks_that_are_changed_fail_validation() {
