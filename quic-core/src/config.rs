@@ -57,7 +57,8 @@ pub struct TransportConfig {
     pub receive_window: u64,
     /// What the window of the connection may grow to, in bytes, up to 2^62 - 1. Default 24 MiB.
     pub max_receive_window: u64,
-    /// Unacknowledged data that a stream accepts from the application, in bytes, at least 8 KiB. Default 1 MiB.
+    /// Unacknowledged data that a stream accepts from the application, in bytes, at least 8 KiB; where the congestion window
+    /// is large, up to three quarters of what all streams together accept, so that one alone can fill it. Default 1 MiB.
     pub send_buffer: usize,
     /// Unacknowledged data that all streams together accept, in bytes: two congestion windows, but at least `send_buffer`
     /// and at most this. Beyond, each stream still takes a few KiB. Default 16 MiB.

@@ -93,7 +93,50 @@ fn a_path_that_marks_every_packet_is_used_without_marks() {
         let id = world.client().connection.open(Dir::Uni).expect("credit");
         world.client().send(id, pattern(60 << 20), false);
         let shares = [2, 8, 10].map(|seconds| goodput(&mut world, rate, seconds));
-        println!("{}: {shares:?} {:?}", algorithm.name(), world.client().connection.stats().ecn);
         assert!(shares[1] > 0.8, "{}: {shares:?}", algorithm.name());
     });
+}
+
+/// How long `size` bytes take to the server, in microseconds.
+fn transfer_time(seed: u64, link: &LinkConfig, config: &TransportConfig, size: usize) -> u64 {
+    let setup = Setup { client: config.clone(), server: config.clone(), back: None };
+    let mut world = World::with(seed, link, &setup);
+    world.establish();
+    let start = world.sim.now();
+    let id = world.client().connection.open(Dir::Uni).expect("credit");
+    world.client().send(id, pattern(size), true);
+    world.wait("all of it", 60 * SECOND, |_, server| server.peer().finished.contains(&id));
+    (world.sim.now() - start) / 1_000
+}
+
+/// Windows that are tuned lead the sender by a round trip: it never waits for them.
+#[test]
+fn flow_control_does_not_slow_slow_start() {
+    // One stream, and a sender whose memory is bounded as by default: 30 MiB fit a part at a time.
+    let link = LinkConfig::new().delay(50 * MILLISECOND);
+    let usual = transfer_time(4, &link, &TransportConfig::default(), 30 << 20);
+    // A sender whose own memory holds nothing up.
+    let narrow =
+        TransportConfig { send_buffer: 64 << 20, max_send_memory: 64 << 20, ..TransportConfig::default() };
+    let wide = TransportConfig {
+        stream_receive_window: 256 << 20,
+        max_stream_receive_window: 256 << 20,
+        receive_window: 256 << 20,
+        max_receive_window: 256 << 20,
+        ..narrow.clone()
+    };
+    for (rate, delay, size) in [
+        (None, 50, 30),
+        (Some(1_000_000_000), 50, 30),
+        (Some(1_000_000_000), 10, 30),
+        (None, 150, 20),
+        (Some(100_000_000), 300, 10),
+    ] {
+        let link = LinkConfig { rate, ..LinkConfig::new().delay(delay * MILLISECOND) };
+        let [tuned, ideal] = [&narrow, &wide].map(|config| transfer_time(4, &link, config, size << 20));
+        assert!(tuned * 100 <= ideal * 103, "{rate:?} {delay}: {tuned} {ideal}");
+        if (rate, delay) == (None, 50) {
+            assert!(usual * 100 <= ideal * 105, "{usual} {ideal}");
+        }
+    }
 }

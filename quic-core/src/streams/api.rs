@@ -135,7 +135,7 @@ impl Streams {
         within: Within,
     ) -> Result<usize, WriteError> {
         let slot = self.slot_to_send(id)?;
-        let limit = self.config.send_buffer;
+        let limit = self.send_room_of_one();
         let send = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut());
         let send = send.ok_or(WriteError::Closed)?;
         let own = send.buffer.unacked();
@@ -156,10 +156,16 @@ impl Streams {
     /// Bytes that a write would take now; 0 for a stream that takes none any more.
     pub(crate) fn writable(&mut self, id: StreamId) -> usize {
         let Ok(slot) = self.slot_to_send(id) else { return 0 };
-        let limit = self.config.send_buffer;
+        let limit = self.send_room_of_one();
         let Ok(own) = self.send_half(slot).map(|send| send.buffer.unacked()) else { return 0 };
         let room = usize::try_from(self.buffered.room(own).saturating_add(own)).unwrap_or(usize::MAX);
         self.send_half(slot).map_or(0, |send| send.writable(limit.min(room), Within::Buffer))
+    }
+
+    /// Unacknowledged and unsent bytes that one stream may hold.
+    pub(super) fn send_room_of_one(&self) -> usize {
+        let most = usize::try_from(self.buffered.most_of_one()).unwrap_or(usize::MAX);
+        self.config.send_buffer.max(most)
     }
 
     /// Unacknowledged and unsent bytes that all streams together may hold, beside a small share for each.
@@ -349,7 +355,7 @@ impl Streams {
     }
 
     fn tune_connection(&mut self, grown: Option<u64>, now: Timestamp, rtt: Duration) {
-        self.receive_window.tune(now, rtt);
+        self.receive_window.tune(now, rtt, self.received);
         if let Some(stream) = grown {
             // One stream alone must not be held back by the connection's window.
             self.receive_window.grow_to(stream.saturating_add(stream / 2));

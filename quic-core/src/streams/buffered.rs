@@ -46,6 +46,11 @@ impl Buffered {
         self.limit.saturating_sub(self.bytes).max(SHARE.saturating_sub(own))
     }
 
+    /// What one stream may hold of it: enough to fill the window alone while more is written, and room is left for others.
+    pub(super) fn most_of_one(&self) -> u64 {
+        self.limit - self.limit / 4
+    }
+
     pub(super) fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
     }

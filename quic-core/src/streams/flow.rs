@@ -13,9 +13,23 @@ pub(super) struct ReceiveWindow {
     held: u64,
     size: u64,
     max: u64,
-    /// When the current window's worth of consumption began, and at what count.
-    epoch: Option<(Timestamp, u64)>,
+    /// The running round trip, as tuning counts them.
+    round: Option<Round>,
 }
+
+/// What had been counted when a round trip began: the low halves of the counts, for every stream has these, and a round trip
+/// in which more than 4 GiB come is only taken for a slower one.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    since: Timestamp,
+    consumed: u32,
+    received: u32,
+}
+
+/// A window is as large as what is read in so many round trips. A sender that doubles its rate each round trip sends
+/// twice what was read in the last one before an update that leaves now can reach it; an update leaves when the limit moves
+/// by a quarter of the window; and the round that is measured may be the one before.
+const LEAD: u64 = 4;
 
 impl ReceiveWindow {
     pub(super) fn new(initial: u64, max: u64) -> Self {
@@ -26,7 +40,7 @@ impl ReceiveWindow {
             held: 0,
             size,
             max: max.clamp(size, varint::MAX / 4),
-            epoch: None,
+            round: None,
         }
     }
 
@@ -60,19 +74,23 @@ impl ReceiveWindow {
         received.saturating_sub(self.consumed).saturating_add(self.held)
     }
 
-    /// Doubles the window when a window's worth was consumed in less than two round trips: then the window, not
-    /// the reader, may be what holds the peer back (RFC 9000 §4.2). True if it grew.
-    pub(super) fn tune(&mut self, now: Timestamp, rtt: Duration) -> bool {
-        let Some((since, from)) = self.epoch else {
-            self.epoch = Some((now, self.consumed));
-            return false;
-        };
-        if self.consumed - from < self.size {
-            return false;
+    /// After something was read, of `received` bytes that came in all: makes the window [`LEAD`] times what both came and was
+    /// read in a round trip, so that the peer never waits for it (RFC 9000 §4.2). It grows before it is used up: the sender
+    /// of a slow start would have stood still until then. What had come long ago counts for nothing, so that a reader that
+    /// rests and then reads a window at once widens none. True if it grew.
+    pub(super) fn tune(&mut self, now: Timestamp, rtt: Duration, received: u64) -> bool {
+        let fresh = Round { since: now, consumed: self.consumed as u32, received: received as u32 };
+        let round = *self.round.get_or_insert(fresh);
+        let read = fresh.consumed.wrapping_sub(round.consumed);
+        let bytes = read.min(fresh.received.wrapping_sub(round.received));
+        let elapsed = now.saturating_since(round.since);
+        let mut in_round = u128::from(bytes);
+        if elapsed > rtt {
+            // Read less often than once in a round trip: its share of what came.
+            in_round = in_round * rtt.as_nanos() / elapsed.as_nanos().max(1);
+            self.round = Some(fresh);
         }
-        let fast = now - since < rtt.saturating_mul(2);
-        self.epoch = Some((now, self.consumed));
-        fast && self.grow_to(self.size.saturating_mul(2))
+        self.grow_to(u64::try_from(in_round).unwrap_or(u64::MAX).saturating_mul(LEAD))
     }
 
     /// With so many bytes held, an update would be due; `None`: not even with none.
@@ -148,5 +166,82 @@ impl SendCredit {
     /// Whether a `DATA_BLOCKED` that was sent still tells the truth.
     pub(super) fn is_blocked(&self) -> bool {
         self.available() == 0 && self.blocked_at == Some(self.limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(100);
+
+    /// At most `size` bytes come in pieces and are read at once, the next piece after `gap`; gives the sum.
+    fn flow(
+        window: &mut ReceiveWindow,
+        now: &mut Timestamp,
+        received: &mut u64,
+        pieces: u64,
+        size: u64,
+        gap: Duration,
+    ) {
+        for _ in 0..pieces {
+            *now += gap;
+            *received += size;
+            assert!(*received <= window.advertised(), "the sender waited");
+            window.consume(size);
+            window.tune(*now, RTT, *received);
+            if window.update_due() {
+                window.advance();
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_leads_a_sender_that_doubles_by_a_round_trip() {
+        let (mut now, mut received) = (Timestamp::from_nanos(1), 0);
+        let mut window = ReceiveWindow::new(256 << 10, 1 << 30);
+        for round in 0..14 {
+            let piece = 1_000 << round;
+            // What comes in the next round trip left while these were on their way.
+            flow(&mut window, &mut now, &mut received, 12, piece, RTT / 12);
+            assert!(window.advertised() - received >= 24 * piece, "{round}: {window:?}");
+        }
+        assert!(window.size() <= 4 * 12 * (1_000 << 13), "{window:?}");
+        let most = window.size();
+        flow(&mut window, &mut now, &mut received, 1_000, 1_000, RTT / 10);
+        assert_eq!(window.size(), most, "no more than it was once");
+    }
+
+    #[test]
+    fn a_reader_that_rests_and_then_reads_a_window_at_once_widens_none() {
+        let mut now = Timestamp::from_nanos(1);
+        let mut window = ReceiveWindow::new(100_000, 1 << 30);
+        for _ in 0..20 {
+            let received = window.advertised();
+            now += Duration::from_secs(2);
+            for _ in 0..10 {
+                window.consume(10_000);
+                window.tune(now, RTT, received);
+                window.advance();
+            }
+        }
+        assert!(window.size() <= 100_000, "{window:?}");
+    }
+
+    /// Drivers may read less often than once in a round trip of a local network.
+    #[test]
+    fn a_reader_that_comes_less_often_than_a_round_trip_is_no_slow_one() {
+        let (mut now, mut received) = (Timestamp::from_nanos(1), 0);
+        let mut window = ReceiveWindow::new(1_000_000, 1 << 30);
+        for _ in 0..20 {
+            received += 600_000;
+            now += RTT * 3 / 2;
+            for _ in 0..10 {
+                window.consume(60_000);
+                window.tune(now, RTT, received);
+            }
+            window.advance();
+        }
+        assert_eq!(window.size(), 1_600_000, "four times 400,000 bytes in a round trip");
     }
 }

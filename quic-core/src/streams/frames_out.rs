@@ -372,6 +372,7 @@ impl Streams {
 
     /// Events of a sending part, and its end.
     pub(super) fn after_sending(&mut self, slot: u32, out: &mut VecDeque<Event>) {
+        let limit = self.send_room_of_one();
         let Some(stream) = self.table.get_mut(slot) else { return };
         let Some(send) = &mut stream.send else { return };
         if send.is_done() {
@@ -382,7 +383,7 @@ impl Streams {
             }
             self.activate(slot);
             self.retire(slot);
-        } else if send.take_writable(self.config.send_buffer) {
+        } else if send.take_writable(limit) {
             out.push_back(Event::StreamWritable(stream.id, stream.tag));
         }
     }

@@ -58,7 +58,7 @@ pub(crate) struct StreamsConfig {
     pub(crate) max_bidi: u64,
     /// Unidirectional streams that the peer may have open at once, at most 60,000.
     pub(crate) max_uni: u64,
-    /// Bytes of one stream that a writer can have unacknowledged before it is blocked.
+    /// Bytes of one stream that a writer can have unacknowledged before it is blocked, while the window is small.
     pub(crate) send_buffer: usize,
     /// A stream belongs to nobody before it has a tag, and until then a reset drops nothing that came in order.
     pub(crate) tags_claim: bool,

@@ -223,7 +223,7 @@ impl RecvHalf {
 
     /// Auto-tuning after a read. The new window if it grew.
     pub(super) fn tune(&mut self, now: Timestamp, rtt: Duration) -> Option<u64> {
-        (self.wants_data() && self.window.tune(now, rtt)).then(|| self.window.size())
+        (self.wants_data() && self.window.tune(now, rtt, self.highest)).then(|| self.window.size())
     }
 
     /// Whether more credit on this stream makes sense.
