@@ -140,3 +140,37 @@ fn flow_control_does_not_slow_slow_start() {
         }
     }
 }
+
+/// A route becomes longer and shorter again: more than a thousand packets come late, and none is lost.
+#[test]
+fn a_reduction_is_undone_when_more_than_a_thousand_packets_come_late() {
+    both(|algorithm| {
+        let link = LinkConfig::new().rate(600_000_000).delay(50 * MILLISECOND);
+        let wide = TransportConfig {
+            stream_receive_window: 64 << 20,
+            max_stream_receive_window: 64 << 20,
+            receive_window: 64 << 20,
+            max_receive_window: 64 << 20,
+            max_send_memory: 64 << 20,
+            ..TransportConfig::default()
+        };
+        let mut world = World::with(5, &link, &with(&algorithm, &wide));
+        world.establish();
+        let id = world.client().connection.open(Dir::Uni).expect("credit");
+        world.client().send(id, pattern(50 << 20), false);
+        world.wait("a large window", 10 * SECOND, |client, _| {
+            client.peer().connection.stats().congestion_window > 7_000_000
+        });
+        let there = world.links[0];
+        world.sim.link_mut(there).reorder =
+            Some(netsim::Reorder { probability: 1.0, extra_delay: 60 * MILLISECOND });
+        world.pass(40 * MILLISECOND);
+        let before = world.client().connection.stats();
+        world.sim.link_mut(there).reorder = None;
+        world.pass(200 * MILLISECOND);
+        let stats = world.client().connection.stats();
+        assert!(stats.spurious_losses > 1_500, "{stats:?}");
+        assert_eq!(stats.spurious_losses, stats.packets_lost);
+        assert!(stats.congestion_window >= before.congestion_window, "{before:?} {stats:?}");
+    });
+}

@@ -157,6 +157,7 @@ impl Connection {
         let result =
             self.recovery.on_timeout(&mut context, &mut |receipt, outcome| owners.settle(receipt, outcome));
         if result.loss.packets > 0 {
+            self.charge_buffered();
             self.path.on_congestion_event(now, |rtt, _| timeout_event(now, &result, rtt));
         }
         let news = SizeNews {

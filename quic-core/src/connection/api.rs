@@ -222,7 +222,7 @@ impl Connection {
 
     /// The endpoint counts it; what it has no room for is bounded by the limit all the same.
     pub(super) fn charge_buffered(&mut self) {
-        let bytes = self.streams.send_memory();
+        let bytes = self.streams.send_memory().saturating_add(self.recovery.loss_memory());
         // Charged is a little more, so that each small write and its acknowledgment need not be.
         let ahead = self.buffered_charged.checked_sub(bytes).is_some_and(|spare| spare < 2 * SEND_STEP);
         if !ahead || bytes == 0 {

@@ -90,6 +90,7 @@ impl Connection {
             has_handshake_keys: self.keyring.has(Space::Handshake),
             crypto_waits: [Space::Initial, Space::Handshake].into_iter().find(waits),
             amplification_limited: !client && self.path.is_amplification_limited(),
+            scarce_memory: self.is_memory_short(),
         }
     }
 }

@@ -6,8 +6,9 @@
 //! which belong to the path and come in as arguments; it decides what is lost, never what to do about it.
 //!
 //! A packet is live, then acknowledged or lost; a lost one may still be acknowledged for three probe timeouts.
-//! Everything held is bounded by our own window, except packets that are not in flight and losses, which have
-//! limits of their own, so that a peer that never acknowledges cannot make the ledger grow.
+//! Everything held is bounded by our own window, except packets that are not in flight, which have a limit of their own,
+//! and losses, of which as many are remembered as were in flight, up to a limit, and charged beyond a few: a peer that never
+//! acknowledges cannot make the ledger grow.
 
 mod ring;
 mod space;
@@ -109,6 +110,7 @@ impl<R: Copy> Recovery<R> {
             sampler: context.sampler,
             counters: &mut self.counters,
             thresholds: &mut self.thresholds,
+            scarce: context.situation.scarce_memory,
         };
         let spurious_before = shared.counters.spurious_losses;
         for range in ranges {
@@ -162,6 +164,7 @@ impl<R: Copy> Recovery<R> {
             sampler: context.sampler,
             counters: &mut self.counters,
             thresholds: &mut self.thresholds,
+            scarce: context.situation.scarce_memory,
         };
         let before = loss.persistent;
         ledger.detect_lost(&mut shared, context.rtt, context.situation.max_ack_delay, loss, settle);
@@ -338,6 +341,11 @@ impl<R: Copy> Recovery<R> {
     /// When the last ack-eliciting packet was sent.
     pub(crate) fn last_ack_eliciting(&self, space: Space) -> Option<Timestamp> {
         self.spaces[space as usize].last_ack_eliciting
+    }
+
+    /// Bytes to charge for the memory of losses, which may prove to be none.
+    pub(crate) fn loss_memory(&self) -> usize {
+        self.spaces.iter().map(SpaceLedger::loss_memory).sum()
     }
 
     /// Totals.

@@ -71,6 +71,11 @@ impl<T, R: Copy> Ring<T, R> {
         self.entries.len()
     }
 
+    /// What the packets held and their receipts take, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.entries.len() * size_of::<Entry<T>>() + self.receipts.len() * size_of::<R>()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

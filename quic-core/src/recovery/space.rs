@@ -15,8 +15,11 @@ use crate::{
 /// Packets that are not in flight (ACKs alone) remembered for their receipts. The peer decides how many we
 /// send and may never acknowledge one, so the oldest are forgotten.
 const MAX_QUIET: usize = 256;
-/// Lost packets remembered in case they arrive late.
-const MAX_LOST: usize = 1_024;
+/// Lost packets remembered in case they arrive late, whatever the window. Beyond, they are charged.
+const FEW_LOST: usize = 1_024;
+/// As many as were in flight at once are remembered, for a route that becomes shorter makes all of these late; but no more
+/// than this.
+const MAX_LOST: usize = 16_384;
 /// Skipped packet numbers remembered.
 const MAX_SKIPPED: usize = 64;
 /// RFC 9002 §6.1.1. Spurious losses raise it as far as they were apart, without a bound: what a path reorders further
@@ -88,6 +91,8 @@ pub(super) struct Shared<'a> {
     pub(super) sampler: &'a mut RateSampler,
     pub(super) counters: &'a mut Counters,
     pub(super) thresholds: &'a mut Thresholds,
+    /// Memory runs short: no more is remembered than is free of charge.
+    pub(super) scarce: bool,
 }
 
 /// The newest packet that a frame newly acknowledged.
@@ -103,6 +108,8 @@ pub(super) struct SpaceLedger<R> {
     packets: Ring<Packet, R>,
     quiet: Ring<Quiet, R>,
     lost: Ring<LostPacket, R>,
+    /// The most packets in flight since no lost ones were remembered.
+    flight: usize,
     skipped: VecDeque<u64>,
     /// One above the highest packet number sent or skipped.
     next_pn: u64,
@@ -126,6 +133,7 @@ impl<R: Copy> SpaceLedger<R> {
             packets: Ring::new(),
             quiet: Ring::new(),
             lost: Ring::new(),
+            flight: 0,
             skipped: VecDeque::new(),
             next_pn: 0,
             largest_acked: None,
@@ -153,6 +161,8 @@ impl<R: Copy> SpaceLedger<R> {
         }
         let acked_before = std::mem::take(&mut self.quiet_acked);
         self.packets.push(pn, Packet { info, path, acked_before }, receipts);
+        let before = if self.lost.is_empty() { 0 } else { self.flight };
+        self.flight = before.max(self.packets.len());
         if info.ack_eliciting {
             self.ack_eliciting += 1;
             self.last_ack_eliciting = Some(info.time);
@@ -343,7 +353,7 @@ impl<R: Copy> SpaceLedger<R> {
             self.track_run(at, pn, &packet, shared.path, rtt, period, loss);
             loss.marked += u64::from(packet.info.ecn != Ecn::NotEct && self.marked_acked < Some(pn));
             self.count_lost(&packet, shared, loss);
-            self.remember(at, pn, &packet, (shared.now, period), by_time, shared.path);
+            self.remember(at, pn, &packet, period, by_time, shared);
             self.packets.receipts(at).for_each(|receipt| settle(receipt, Outcome::Lost));
             self.packets.settle(at, false);
             index = at + 1;
@@ -412,13 +422,15 @@ impl<R: Copy> SpaceLedger<R> {
         at: usize,
         pn: u64,
         packet: &Packet,
-        (now, keep): (Timestamp, Duration),
+        keep: Duration,
         by_time: bool,
-        path: u8,
+        shared: &Shared<'_>,
     ) {
-        while self.lost.len() >= MAX_LOST {
+        let most = if shared.scarce { FEW_LOST } else { self.flight.clamp(FEW_LOST, MAX_LOST) };
+        while self.lost.len() >= most {
             self.lost.pop_front();
         }
+        let (now, path) = (shared.now, shared.path);
         let lost = LostPacket {
             lost_at: now,
             forget_at: now + keep,
@@ -427,6 +439,12 @@ impl<R: Copy> SpaceLedger<R> {
             by_time,
         };
         self.lost.push(pn, lost, self.packets.receipts(at));
+    }
+
+    /// What is to be charged for the memory of losses, in bytes.
+    pub(super) fn loss_memory(&self) -> usize {
+        let beyond = self.lost.len().saturating_sub(FEW_LOST);
+        if beyond == 0 { 0 } else { self.lost.memory() / self.lost.len() * beyond }
     }
 
     /// Lets go what was settled, and losses too old to be doubted.

@@ -33,6 +33,7 @@ impl Bench {
             has_handshake_keys: true,
             crypto_waits: None,
             amplification_limited: false,
+            scarce_memory: false,
         };
         Self {
             recovery: Recovery::new(),
@@ -465,15 +466,32 @@ fn the_memory_of_skipped_numbers_is_bounded() {
     }
 }
 
+/// As many as were in flight are remembered, up to a limit; few where memory runs short. What is beyond few is charged.
 #[test]
-fn the_memory_of_losses_is_bounded() {
-    let mut bench = Bench::measured();
-    for pn in 1..=5_000 {
-        bench.send(Data, pn, 200);
+fn the_memory_of_losses_follows_the_flight_and_is_bounded() {
+    for (flight, scarce, remembered) in [
+        (1_000, false, 997),
+        (5_000, false, 4_997),
+        (16_387, false, 16_384),
+        (16_388, false, 16_384),
+        (5_000, true, 1_024),
+    ] {
+        let mut bench = Bench::measured();
+        bench.situation.scarce_memory = scarce;
+        for pn in 1..=flight {
+            bench.send(Data, pn, 200);
+        }
+        // In two steps: what is left in flight by then is less.
+        bench.ack(Data, &[flight / 2..=flight / 2], 240).unwrap();
+        bench.ack(Data, &[flight..=flight], 250).unwrap();
+        let seen = u64::from(flight / 2 > 3);
+        let remembered = if remembered == flight - 3 { remembered - seen } else { remembered };
+        assert_eq!(bench.recovery.spaces[2].held() as u64, remembered + 3, "{flight}");
+        let charged = bench.recovery.loss_memory() as u64;
+        let beyond = remembered.saturating_sub(1_024);
+        assert!((40 * beyond..=150 * beyond).contains(&charged), "{charged} bytes for {beyond}");
+        let late = bench.ack(Data, &[1..=flight], 260).unwrap();
+        assert_eq!(u64::from(late.spurious.unwrap().packets), remembered);
+        assert_eq!((bench.recovery.spaces[2].held(), bench.recovery.loss_memory()), (0, 0));
     }
-    bench.ack(Data, &[5_000..=5_000], 250).unwrap();
-    assert_eq!(bench.recovery.spaces[2].held(), 1_024 + 3);
-    let late = bench.ack(Data, &[1..=5_000], 260).unwrap();
-    assert_eq!((late.newly_acked, late.spurious.unwrap().packets), (2, 1_024));
-    assert_eq!(bench.recovery.spaces[2].held(), 0);
 }

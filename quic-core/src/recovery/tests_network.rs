@@ -63,6 +63,7 @@ impl Sender {
             has_handshake_keys: true,
             crypto_waits: None,
             amplification_limited: false,
+            scarce_memory: false,
         }
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct Situation {
     pub(crate) crypto_waits: Option<Space>,
     /// Whether this is a server that may not send a byte more (RFC 9000 §8.1).
     pub(crate) amplification_limited: bool,
+    /// Whether the endpoint's memory runs short.
+    pub(crate) scarce_memory: bool,
 }
 
 /// What recovery uses and changes of the path and the connection.
