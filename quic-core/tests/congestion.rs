@@ -128,9 +128,9 @@ fn flow_control_does_not_slow_slow_start() {
     for (rate, delay, size) in [
         (None, 50, 30),
         (Some(1_000_000_000), 50, 30),
-        (Some(1_000_000_000), 10, 30),
-        (None, 150, 20),
-        (Some(100_000_000), 300, 10),
+        (Some(1_000_000_000), 10, 10),
+        (None, 150, 10),
+        (Some(100_000_000), 300, 4),
     ] {
         let link = LinkConfig { rate, ..LinkConfig::new().delay(delay * MILLISECOND) };
         let [tuned, ideal] = [&narrow, &wide].map(|config| transfer_time(4, &link, config, size << 20));
@@ -172,5 +172,37 @@ fn a_reduction_is_undone_when_more_than_a_thousand_packets_come_late() {
         assert!(stats.spurious_losses > 1_500, "{stats:?}");
         assert_eq!(stats.spurious_losses, stats.packets_lost);
         assert!(stats.congestion_window >= before.congestion_window, "{before:?} {stats:?}");
+    });
+}
+
+/// One packet of a steady flow is lost: the flight comes down over a round trip, without a pause and without a burst.
+#[test]
+fn after_a_loss_the_flight_comes_down_over_a_round_trip() {
+    both(|algorithm| {
+        let link = LinkConfig::new().rate(50_000_000).delay(50 * MILLISECOND);
+        let mut world = World::with(6, &link, &with(&algorithm, &TransportConfig::default()));
+        world.establish();
+        let id = world.client().connection.open(Dir::Uni).expect("credit");
+        world.client().send(id, pattern(10 << 20), false);
+        // The window is larger than what the path holds: each acknowledgment lets packets go.
+        world.wait("a full window", 10 * SECOND, |client, _| {
+            client.peer().connection.stats().congestion_window > 700_000
+        });
+        world.sim.link_mut(world.links[0]).loss = netsim::Loss::Bernoulli(1.0);
+        world.pass(MILLISECOND / 4);
+        world.sim.link_mut(world.links[0]).loss = netsim::Loss::None;
+        world.wait("a loss", SECOND, |client, _| client.peer().connection.stats().packets_lost > 0);
+        let mut sent = Vec::new();
+        let mut before = world.client().connection.stats().packets_sent;
+        // While half of the flight before the loss is acknowledged.
+        for _ in 0..8 {
+            world.pass(6 * MILLISECOND);
+            let stats = world.client().connection.stats();
+            assert!(stats.packets_lost < 4, "{stats:?}");
+            sent.push(stats.packets_sent - std::mem::replace(&mut before, stats.packets_sent));
+        }
+        // About 25 packets are acknowledged in 6 ms, and half of them or seven tenths go out, from the first on.
+        let share = if matches!(algorithm, Algorithm::NewReno) { 8..=17 } else { 13..=22 };
+        assert!(sent.iter().all(|count| share.contains(count)), "{}: {sent:?}", algorithm.name());
     });
 }

@@ -10,6 +10,7 @@ use super::{
     episode::{Episode, Meter},
     hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart},
     initial_window, minimum_window,
+    prr::Reduction,
 };
 use crate::base::Timestamp;
 
@@ -23,6 +24,7 @@ const C: f64 = 0.4;
 /// The curve that the window follows, and what was known at the last reduction. Windows are in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Curve {
+    /// What the window is, or, while it comes down, what it comes to.
     window: f64,
     ssthresh: Option<f64>,
     /// The window before the last reduction.
@@ -53,7 +55,8 @@ pub struct Cubic {
     hystart: HyStart,
     /// Nothing has changed the window yet, so a new MTU makes a new initial window.
     untouched: bool,
-    recovering: bool,
+    /// The recovery period, as long as acknowledged packets belong to it.
+    reduction: Option<Reduction>,
     /// Since when no time passes for the curve because most of the window is not used.
     limited_since: Option<Timestamp>,
     episode: Episode<Curve>,
@@ -133,7 +136,7 @@ impl Cubic {
             },
             hystart: HyStart::default(),
             untouched: true,
-            recovering: false,
+            reduction: None,
             limited_since: None,
             episode: Episode::new(),
             meter: Meter::default(),
@@ -146,7 +149,7 @@ impl Cubic {
 
     /// Returns to what was before a reduction that was none of congestion.
     fn restore(&mut self, saved: Curve) {
-        self.recovering = false;
+        self.reduction = None;
         // RFC 9438 §4.9.2: not if the window has outgrown the old one already.
         if self.curve.window < saved.window {
             let (floor, peak) = (self.floor(), self.curve.peak);
@@ -158,7 +161,7 @@ impl Cubic {
     }
 
     /// Reduces by `beta`, once per round trip, which the caller has seen to.
-    fn reduce(&mut self, beta: f64) {
+    fn reduce(&mut self, event: &CongestionEvent<'_>, beta: f64) {
         let curve = &mut self.curve;
         curve.prior = curve.window;
         // Fast convergence (RFC 9438 §4.7): the limit came earlier than last time, so others need room.
@@ -171,7 +174,20 @@ impl Cubic {
         curve.peak.on_reduced();
         self.limited_since = None;
         self.untouched = false;
-        self.recovering = true;
+        self.reduction = Some(Reduction::new(event));
+        self.come_down(event);
+    }
+
+    fn come_down(&mut self, event: &CongestionEvent<'_>) {
+        let target = self.settled_window();
+        if let Some(reduction) = &mut self.reduction {
+            reduction.on_loss(event, target, self.mtu);
+        }
+    }
+
+    /// The window without regard to a reduction that is under way.
+    fn settled_window(&self) -> u64 {
+        (self.curve.window as u64).clamp(minimum_window(self.mtu), MAX_WINDOW)
     }
 
     fn slow_start(&mut self, event: &CongestionEvent<'_>) {
@@ -200,7 +216,7 @@ impl Cubic {
 
     /// Whether so many bytes in flight leave most of the window unused.
     fn is_unused(&self, in_flight: u64) -> bool {
-        in_flight.saturating_mul(2) <= self.window()
+        in_flight.saturating_mul(2) <= self.settled_window()
     }
 
     /// Takes the time in which the window was not used out of the epoch (RFC 9438 §4.2, §5.8).
@@ -214,6 +230,9 @@ impl Cubic {
 impl Controller for Cubic {
     fn on_sent(&mut self, _now: Timestamp, packet: &SentPacket) {
         self.curve.peak.on_sent(packet);
+        if let Some(reduction) = &mut self.reduction {
+            reduction.on_sent(packet.bytes);
+        }
     }
 
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
@@ -224,7 +243,7 @@ impl Controller for Cubic {
         // RFC 8511 §3: in slow start a mark asks for as much as a loss.
         let beta = if self.curve.in_slow_start() { BETA } else { BETA_ECN };
         self.episode.begin_marked(event.now, self.curve);
-        self.reduce(beta);
+        self.reduce(event, beta);
     }
 
     fn on_marks_void(&mut self, _now: Timestamp) {
@@ -237,7 +256,9 @@ impl Controller for Cubic {
         self.meter.on_event(event);
         if !self.episode.covers(event.newest_lost_sent) {
             self.episode.begin(event.now, self.curve);
-            self.reduce(BETA);
+            self.reduce(event, BETA);
+        } else {
+            self.come_down(event);
         }
         self.episode.on_lost(event.packets_lost);
         if event.persistent {
@@ -248,14 +269,21 @@ impl Controller for Cubic {
             self.curve.epoch = None;
             self.curve.peak.on_reduced();
             self.episode.clear();
-            self.recovering = false;
+            self.reduction = None;
         }
     }
 
     fn on_ack(&mut self, event: &CongestionEvent<'_>) {
         self.meter.on_event(event);
-        self.recovering = self.episode.covers(event.newest_acked_sent);
-        if self.recovering || event.persistent {
+        let covered = self.episode.covers(event.newest_acked_sent);
+        if !covered && event.newest_acked_sent.is_some() {
+            self.reduction = None;
+        }
+        let target = self.settled_window();
+        if let Some(reduction) = &mut self.reduction {
+            return reduction.on_ack(event, target, self.mtu);
+        }
+        if covered || event.persistent {
             return;
         }
         self.untouched = false;
@@ -294,23 +322,25 @@ impl Controller for Cubic {
         }
         self.curve.window =
             if self.untouched { initial_window(mtu) as f64 } else { self.curve.window.max(self.floor()) };
+        self.curve.ssthresh = self.curve.ssthresh.map(|ssthresh| ssthresh.max(self.floor()));
     }
 
     fn window(&self) -> u64 {
-        (self.curve.window as u64).clamp(minimum_window(self.mtu), MAX_WINDOW)
+        self.reduction.map_or_else(|| self.settled_window(), |reduction| reduction.window(self.mtu))
     }
 
     fn estimate(&self) -> Estimate {
-        self.meter.estimate(self.window())
+        self.meter.estimate(self.settled_window())
     }
 
     fn snapshot(&self) -> Snapshot {
-        let phase = match (self.recovering, self.curve.in_slow_start(), self.hystart.is_conservative()) {
-            (true, _, _) => Phase::Recovery,
-            (_, true, true) if self.curve.ssthresh.is_none() => Phase::ConservativeSlowStart,
-            (_, true, _) => Phase::SlowStart,
-            (_, false, _) => Phase::CongestionAvoidance,
-        };
+        let phase =
+            match (self.reduction.is_some(), self.curve.in_slow_start(), self.hystart.is_conservative()) {
+                (true, _, _) => Phase::Recovery,
+                (_, true, true) if self.curve.ssthresh.is_none() => Phase::ConservativeSlowStart,
+                (_, true, _) => Phase::SlowStart,
+                (_, false, _) => Phase::CongestionAvoidance,
+            };
         Snapshot {
             ssthresh: self.curve.ssthresh.map(|ssthresh| ssthresh as u64),
             reductions: self.episode.reductions(),

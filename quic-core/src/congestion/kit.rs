@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    CongestionEvent, Controller, ControllerFactory, FlightPeak, LimitedBy, MAX_WINDOW, PacketRate,
+    CongestionEvent, Controller, ControllerFactory, FlightPeak, LimitedBy, MAX_WINDOW, PacketRate, Phase,
     RateSampler, Rtt, SentPacket, SpuriousLoss, initial_window, minimum_window,
 };
 use crate::base::{Rate, Timestamp};
@@ -36,7 +36,8 @@ pub fn check_controller(factory: &dyn ControllerFactory, seed: u64) {
 
 /// Checks [`check_controller`] and what holds for controllers that take loss for congestion: the first loss of
 /// a round trip reduces the window, further losses of the same round trip do not reduce it again, and
-/// persistent congestion brings it to the minimum (RFC 9002 §7.3.2, §7.6.2).
+/// persistent congestion brings it to the minimum (RFC 9002 §7.3.2, §7.6.2). In recovery what counts is the threshold
+/// that the window comes to (RFC 9937), and not the window on its way there.
 ///
 /// # Panics
 /// If the controller breaks one of these.
@@ -184,7 +185,7 @@ impl Drive {
         if let Some(sample) = rtt_sample {
             self.rtt.on_sample(sample, Duration::ZERO, true, Duration::ZERO, self.now);
         }
-        let before = self.controller.window();
+        let before = self.level();
         let event = CongestionEvent {
             rtt_sample,
             bytes_acked,
@@ -202,7 +203,7 @@ impl Drive {
             ..CongestionEvent::new(self.now, &self.rtt)
         };
         self.controller.on_congestion_event(&event);
-        let after = self.controller.window();
+        let after = self.level();
         check_event(&event, (before, after), self.peak, self.mtu, self.seed);
         if after < before {
             self.peak.on_reduced();
@@ -210,6 +211,12 @@ impl Drive {
         if self.loss_based {
             self.reduced = check_loss(&event, self.reduced, (before, after), self.mtu, self.seed);
         }
+    }
+
+    /// The window, or what it comes to when the recovery that is under way is over.
+    fn level(&self) -> u64 {
+        let snapshot = self.controller.snapshot();
+        snapshot.ssthresh.filter(|_| snapshot.phase == Phase::Recovery).unwrap_or(snapshot.window)
     }
 
     fn take(&mut self, count: u64) -> Vec<Packet> {
@@ -220,13 +227,13 @@ impl Drive {
     }
 
     fn spurious(&mut self) {
-        let (before, undone) = (self.controller.window(), self.controller.snapshot().undone);
+        let (before, undone) = (self.level(), self.controller.snapshot().undone);
         let packets = 1 + self.dice.below(4) as u32;
         let back = Duration::from_millis(self.dice.below(200));
         let oldest_lost_at = self.now.saturating_sub(back);
         let bytes = u64::from(packets) * 1_000;
         self.controller.on_spurious_loss(self.now, &SpuriousLoss { packets, bytes, oldest_lost_at });
-        let after = self.controller.window();
+        let after = self.level();
         assert!(after >= before, "seed {}: a loss that was none reduced {before} to {after}", self.seed);
         // Undone, also where the window has outgrown the old one by then: the next loss is news, whenever it was sent.
         if after > before || self.controller.snapshot().undone > undone {

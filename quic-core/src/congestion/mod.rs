@@ -13,6 +13,7 @@ mod hystart;
 pub mod kit;
 mod newreno;
 mod pacer;
+mod prr;
 mod rtt;
 mod sampler;
 mod select;

@@ -4,6 +4,7 @@ use super::{
     CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, Phase, SentPacket, Snapshot, SpuriousLoss,
     episode::{Episode, Meter},
     initial_window, minimum_window,
+    prr::Reduction,
 };
 use crate::base::Timestamp;
 
@@ -17,14 +18,15 @@ const BETA_ECN: u64 = 8;
 #[derive(Clone, Debug)]
 pub struct NewReno {
     mtu: u16,
+    /// What the window is, or, while it comes down, what it comes to.
     window: u64,
     ssthresh: Option<u64>,
     /// Bytes acknowledged in congestion avoidance since the window last grew.
     acked: u64,
     /// Nothing has changed the window yet, so a new MTU makes a new initial window.
     untouched: bool,
-    /// Whether the last acknowledged packet belonged to the recovery period.
-    recovering: bool,
+    /// The recovery period, as long as acknowledged packets belong to it.
+    reduction: Option<Reduction>,
     peak: FlightPeak,
     episode: Episode<Saved>,
     meter: Meter,
@@ -47,7 +49,7 @@ impl NewReno {
             ssthresh: None,
             acked: 0,
             untouched: true,
-            recovering: false,
+            reduction: None,
             peak: FlightPeak::new(initial_window(mtu)),
             episode: Episode::new(),
             meter: Meter::default(),
@@ -71,7 +73,7 @@ impl NewReno {
 
     /// Returns to what was before a reduction that was none of congestion.
     fn restore(&mut self, saved: &Saved) {
-        self.recovering = false;
+        self.reduction = None;
         if self.window < saved.window {
             self.window = saved.window.max(minimum_window(self.mtu));
             self.ssthresh = saved.ssthresh;
@@ -81,19 +83,29 @@ impl NewReno {
 
     /// Leaves `beta` tenths of the window, once per round trip: losses of packets sent before the last reduction tell
     /// nothing new (RFC 9002 §7.3.2), which the caller has seen to.
-    fn reduce(&mut self, beta: u64) {
+    fn reduce(&mut self, event: &CongestionEvent<'_>, beta: u64) {
         self.window = (self.window * beta / 10).max(minimum_window(self.mtu));
         self.peak.on_reduced();
         self.ssthresh = Some(self.window);
         self.acked = 0;
         self.untouched = false;
-        self.recovering = true;
+        self.reduction = Some(Reduction::new(event));
+        self.come_down(event);
+    }
+
+    fn come_down(&mut self, event: &CongestionEvent<'_>) {
+        if let Some(reduction) = &mut self.reduction {
+            reduction.on_loss(event, self.window, self.mtu);
+        }
     }
 }
 
 impl Controller for NewReno {
     fn on_sent(&mut self, _now: Timestamp, packet: &SentPacket) {
         self.peak.on_sent(packet);
+        if let Some(reduction) = &mut self.reduction {
+            reduction.on_sent(packet.bytes);
+        }
     }
 
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
@@ -104,7 +116,7 @@ impl Controller for NewReno {
         // RFC 8511 §3: in slow start a mark asks for as much as a loss.
         let beta = if self.in_slow_start() { BETA } else { BETA_ECN };
         self.episode.begin_marked(event.now, self.saved());
-        self.reduce(beta);
+        self.reduce(event, beta);
     }
 
     fn on_marks_void(&mut self, _now: Timestamp) {
@@ -117,7 +129,9 @@ impl Controller for NewReno {
         self.meter.on_event(event);
         if !self.episode.covers(event.newest_lost_sent) {
             self.episode.begin(event.now, self.saved());
-            self.reduce(BETA);
+            self.reduce(event, BETA);
+        } else {
+            self.come_down(event);
         }
         self.episode.on_lost(event.packets_lost);
         if event.persistent {
@@ -125,14 +139,20 @@ impl Controller for NewReno {
             self.window = minimum_window(self.mtu);
             self.peak.on_reduced();
             self.episode.clear();
-            self.recovering = false;
+            self.reduction = None;
         }
     }
 
     fn on_ack(&mut self, event: &CongestionEvent<'_>) {
         self.meter.on_event(event);
-        self.recovering = self.episode.covers(event.newest_acked_sent);
-        if self.recovering || event.persistent {
+        let covered = self.episode.covers(event.newest_acked_sent);
+        if !covered && event.newest_acked_sent.is_some() {
+            self.reduction = None;
+        }
+        if let Some(reduction) = &mut self.reduction {
+            return reduction.on_ack(event, self.window, self.mtu);
+        }
+        if covered || event.persistent {
             return;
         }
         self.untouched = false;
@@ -164,10 +184,11 @@ impl Controller for NewReno {
             self.peak.raise(initial_window(mtu));
         }
         self.window = if self.untouched { initial_window(mtu) } else { self.window.max(minimum_window(mtu)) };
+        self.ssthresh = self.ssthresh.map(|ssthresh| ssthresh.max(minimum_window(mtu)));
     }
 
     fn window(&self) -> u64 {
-        self.window
+        self.reduction.map_or(self.window, |reduction| reduction.window(self.mtu))
     }
 
     fn estimate(&self) -> Estimate {
@@ -175,7 +196,7 @@ impl Controller for NewReno {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let phase = match (self.recovering, self.in_slow_start()) {
+        let phase = match (self.reduction.is_some(), self.in_slow_start()) {
             (true, _) => Phase::Recovery,
             (false, true) => Phase::SlowStart,
             (false, false) => Phase::CongestionAvoidance,
@@ -184,7 +205,7 @@ impl Controller for NewReno {
             ssthresh: self.ssthresh,
             reductions: self.episode.reductions(),
             undone: self.episode.undone(),
-            ..Snapshot::new("newreno", self.window, phase)
+            ..Snapshot::new("newreno", self.window(), phase)
         }
     }
 }

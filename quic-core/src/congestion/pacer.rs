@@ -129,10 +129,15 @@ impl Pacer {
 }
 
 /// N · window / srtt: twice the window in slow start, where it doubles in each round trip, and a quarter more
-/// than the window else, so that pacing is not what limits the path (RFC 9002 §7.7).
+/// than the window else, so that pacing is not what limits the path (RFC 9002 §7.7). In recovery the window follows what
+/// is in flight: the rate is that of the window which that comes to.
 fn window_rate<C: Controller + ?Sized>(controller: &C, rtt: &Rtt) -> Rate {
     let snapshot = controller.snapshot();
-    let base = Rate::from_bytes_in(snapshot.window, rtt.smoothed().max(MIN_RTT));
+    let bytes = match snapshot.phase {
+        Phase::Recovery => snapshot.ssthresh.unwrap_or(snapshot.window),
+        _ => snapshot.window,
+    };
+    let base = Rate::from_bytes_in(bytes, rtt.smoothed().max(MIN_RTT));
     match snapshot.phase {
         Phase::SlowStart | Phase::ConservativeSlowStart => base.scaled(2, 1),
         Phase::Recovery | Phase::CongestionAvoidance => base.scaled(5, 4),

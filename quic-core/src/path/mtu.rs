@@ -253,13 +253,13 @@ impl MtuDiscovery {
 
     fn suspect(&mut self, now: Timestamp, news: &SizeNews) {
         // Below the base size there is nothing to go back to: more is asked of the evidence.
-        let (least, nearly) = if self.current > BASE { (BASE + 1, 0) } else { (BASE, NEARLY) };
+        let nearly = if self.current > BASE { 0 } else { NEARLY };
         let (acked, lost) = (news.acked.saturating_add(nearly), news.lost);
         if self.suspicion.losses > 0 && acked >= self.suspicion.size {
             self.suspicion = Suspicion::default();
         }
         // A larger packet that arrived tells that size was not the reason.
-        if lost < least || acked >= lost {
+        if lost < BASE || acked >= lost {
             return;
         }
         // A burst that was lost in one go may come to light packet by packet: it counts once.

@@ -171,6 +171,21 @@ fn a_path_that_lets_only_small_packets_pass_is_given_up() {
     }
 }
 
+/// With a window of next to nothing only probes leave, which have the least size (RFC 9002 §6.2.4).
+#[test]
+fn probes_of_the_least_size_that_vanish_tell_of_a_path_that_shrank_below_it() {
+    let mut mtu = discovery(1472);
+    search(&mut mtu, 1472, NOW);
+    for _ in 0..2 {
+        assert!(quiet(&mut mtu, lost(1200)) && quiet(&mut mtu, acked(60)));
+    }
+    assert_eq!(tell(&mut mtu, lost(1200)), SizeChange::Changed);
+    for _ in 0..9 {
+        assert!(quiet(&mut mtu, lost(1200)) && quiet(&mut mtu, acked(60)));
+    }
+    assert_eq!(tell(&mut mtu, lost(1200)), SizeChange::NotViable);
+}
+
 #[test]
 fn a_burst_that_comes_to_light_packet_by_packet_counts_once() {
     let mut mtu = discovery(1472);
