@@ -1,8 +1,11 @@
 //! What congestion control does to whole endpoints: windows, rates and times on simulated links.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use netsim::{LinkConfig, MILLISECOND, SECOND};
 use quic_core::{
-    Dir, TransportConfig,
+    DatagramOptions, Dir, Priority, TransportConfig,
     congestion::{Algorithm, CongestionConfig},
 };
 use soak::{Setup, World, pattern};
@@ -205,4 +208,39 @@ fn after_a_loss_the_flight_comes_down_over_a_round_trip() {
         let share = if matches!(algorithm, Algorithm::NewReno) { 8..=17 } else { 13..=22 };
         assert!(sent.iter().all(|count| share.contains(count)), "{}: {sent:?}", algorithm.name());
     });
+}
+
+/// A datagram is put into a packet when the pacer lets the packet go, and not before: what has become too old by then is
+/// not sent, and what has come meanwhile and is more urgent goes first.
+#[test]
+fn datagrams_that_wait_for_the_pacer_are_ranked_and_age_until_it_lets_them_go() {
+    let link = LinkConfig::new().rate(20_000_000).delay(50 * MILLISECOND);
+    let mut world = World::new(7, &link);
+    world.establish();
+    // The initial burst is used up, and the window has room for what follows.
+    let id = world.client().connection.open(Dir::Uni).expect("credit");
+    world.client().send(id, pattern(60_000), true);
+    world.pass(2 * SECOND);
+    let send = |world: &mut World, tag: u8, order: i64, max_age: Option<u64>| {
+        let priority = Priority { urgency: 0, order, ..Priority::default() };
+        let max_age = max_age.map(Duration::from_millis);
+        let options = DatagramOptions::default().with_priority(priority).with_max_age(max_age);
+        let now = soak::time(world.sim.now());
+        world.client().connection.send_datagram(now, Bytes::from(vec![tag; 1_100]), options).expect("room");
+    };
+    // The window takes all of them, the pacer lets about one go in a millisecond.
+    for tag in 0..40 {
+        send(&mut world, tag, 0, Some(if tag < 34 { 1_000 } else { 15 }));
+    }
+    world.pass(MILLISECOND);
+    let sent = world.client().connection.stats().dgrams_sent;
+    assert!((1..8).contains(&sent), "{sent} sent at once");
+    send(&mut world, 100, 1, None);
+    world.pass(SECOND);
+    let order: Vec<u8> = world.client().datagrams.iter().map(|datagram| datagram[0]).collect();
+    let stats = world.client().connection.stats();
+    let urgent = order.iter().position(|tag| *tag == 100).expect("sent");
+    assert_eq!(urgent as u64, sent, "right behind those that had left: {order:?}");
+    assert_eq!((stats.dgrams_expired_outgoing, stats.dgrams_lost_outgoing), (6, 0), "{order:?}");
+    assert_eq!(order.len(), 35, "{order:?}");
 }

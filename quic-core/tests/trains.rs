@@ -191,3 +191,42 @@ proptest! {
         prop_assert!(streams.iter().all(|id| client.connection.send_stream_stats(*id).is_none()), "acknowledged");
     }
 }
+
+/// A timer that is late by milliseconds: what was missed is made up for, up to as much again, and in trains of a quantum.
+#[test]
+fn what_a_late_timer_missed_goes_in_trains_of_a_quantum() {
+    let mut hands = Hands::new();
+    let client = hands.world.client();
+    let id = client.connection.open(Dir::Uni).expect("credit");
+    client.send(id, pattern(4 << 20), false);
+    let mut looked = 0;
+    for _ in 0..200 {
+        hands.pass();
+        let acks = take(&mut hands.world.server().connection, hands.now, &mut hands.buffer);
+        hands.now += Duration::from_millis(5);
+        let now = hands.now;
+        give(&mut hands.world.client().connection, now, acks);
+        hands.world.client().connection.handle_timeout(now);
+        hands.world.server().connection.handle_timeout(now);
+        // What may leave now has left, and the pacer holds back what the window permits.
+        hands.pass();
+        let connection = &mut hands.world.client().connection;
+        let release = connection.poll_timeout().expect("a clock");
+        let stats = connection.stats();
+        let room = stats.congestion_window.saturating_sub(stats.bytes_in_flight);
+        // In slow start packets leave at twice the rate of the window.
+        let quantum =
+            stats.estimated_send_rate.expect("a rate").scaled(2, 1).bytes_in(Duration::from_millis(1));
+        let quantum = quantum.clamp(2 * 1_472, 64 << 10);
+        if release > now + Duration::from_millis(2) || room < 3 * quantum {
+            continue;
+        }
+        looked += 1;
+        hands.now += Duration::from_millis(50);
+        hands.pass();
+        let sizes: Vec<_> = hands.trains.iter().map(|train| train.size as u64).collect();
+        assert!(sizes.iter().all(|size| *size <= quantum), "{sizes:?}, a quantum is {quantum}");
+        assert!(sizes.len() >= 2 && sizes.iter().sum::<u64>() <= 2 * quantum, "{sizes:?}, {quantum}");
+    }
+    assert!(looked > 3, "{looked}");
+}

@@ -105,6 +105,13 @@ impl Pacer {
         self.quantum
     }
 
+    /// Bytes that may leave in one train now: a quantum, also where more was missed and is made up for; the initial burst
+    /// is one train.
+    #[must_use]
+    pub fn train(&self) -> u64 {
+        if self.waiting { self.quantum } else { self.quantum.max(self.credit) }
+    }
+
     fn refill(&mut self, now: Timestamp) {
         let elapsed = now.saturating_since(self.updated).as_nanos();
         self.updated = self.updated.max(now);
@@ -163,7 +170,7 @@ mod tests {
     #[test]
     fn the_initial_window_leaves_at_once_and_then_trains_of_a_quantum() {
         let mut pacer = Pacer::new(at(0), MTU);
-        assert_eq!(pacer.budget(at(0)), 12_000);
+        assert_eq!((pacer.budget(at(0)), pacer.train()), (12_000, 12_000));
         pacer.on_sent(12_000);
         assert_eq!(pacer.budget(at(0)), 0);
         // 1.2 MB/s and a train of two datagrams: 2 ms.
@@ -186,6 +193,7 @@ mod tests {
         assert!(pacer.next_release(at(0), 1_200).is_some());
         assert_eq!(pacer.budget(at(1_000)), 125_000, "what a millisecond earns, not one train");
         assert_eq!(pacer.budget(at(900_000)), 65_536 + 125_000, "and no more, however late");
+        assert_eq!(pacer.train(), 65_536, "in trains of a quantum");
         pacer.set_waiting(false);
         assert_eq!(pacer.budget(at(900_000)), 65_536);
         assert_eq!(pacer.budget(at(950_000)), 65_536, "nothing is saved up while nothing waits");

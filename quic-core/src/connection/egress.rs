@@ -51,7 +51,12 @@ impl Connection {
         let ecn = self.path.ecn();
         let segment_size = self.write_datagram(now, full, &mut buf[..full], ecn)?;
         let mut size = segment_size;
+        // What the pacer has saved up beyond a quantum goes in trains of its own: a train is one burst to the network.
+        let most = usize::try_from(self.path.train()).unwrap_or(usize::MAX);
         for _ in 1..buf.len() / self.path.datagram_size() {
+            if size + segment_size > most {
+                break;
+            }
             // A train of smaller datagrams goes on only with what fits them in the same way.
             if segment_size < full && !self.is_next_datagram_of(segment_size) {
                 break;

@@ -179,6 +179,11 @@ impl Path {
         self.pacer.budget(now)
     }
 
+    /// Bytes that may leave in one train.
+    pub(crate) fn train(&self) -> u64 {
+        self.pacer.train()
+    }
+
     /// When the pacer releases a full datagram; `None` if it does now.
     pub(crate) fn next_release(&self, now: Timestamp) -> Option<Timestamp> {
         self.pacer.next_release(now, u64::from(self.mtu.current()))
