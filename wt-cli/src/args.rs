@@ -165,6 +165,18 @@ pub(crate) struct Connect {
     pub(crate) congestion: String,
 }
 
+impl Connect {
+    /// Whether what it does is complete at some time. The others go on until somebody says that it is enough.
+    pub(crate) const fn has_an_end(&self) -> bool {
+        !self.listen && !self.datagrams
+    }
+
+    /// Whether answers are read one after the other.
+    pub(crate) const fn reads_in_turn(&self, json: bool) -> bool {
+        self.lines && !self.uni && !json
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     #[command(flatten)]

@@ -66,7 +66,7 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
     tokio::select! {
         () = page::serve(listener, move || page::page(&url, &shown.certificate_hashes())) => {}
         () = &mut accepting => {}
-        () = signals.stop() => server.shutdown(DRAIN).await,
+        _ = signals.stop() => server.shutdown(DRAIN).await,
     }
     Ok(if good { Exit::Success } else { Exit::Failure })
 }

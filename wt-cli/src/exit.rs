@@ -20,8 +20,10 @@ pub(crate) enum Exit {
     Refused,
     /// The session ended with an error or with a code other than 0.
     Session,
-    /// A second signal.
+    /// SIGINT before the end, or as a second signal.
     Interrupted,
+    /// The same by SIGTERM.
+    Terminated,
 }
 
 /// Shown below the help text.
@@ -34,13 +36,14 @@ Exit status:
   4    the server's certificate was not accepted
   5    the server refused the session or does not speak WebTransport
   6    the session ended with an error or a close code other than 0
-  130  interrupted by a second signal
+  130  interrupted (SIGINT, Ctrl-C) before the end; of a server, by a second signal
+  143  the same by SIGTERM
 
 With --json a status other than 0 comes with an object as the last line of standard error:
   {\"error\": {\"cause\": WORD, \"message\": TEXT, \"exit\": STATUS}}";
 
 impl Exit {
-    const fn status(self) -> u8 {
+    pub(crate) const fn status(self) -> u8 {
         match self {
             Self::Success => 0,
             Self::Failure => 1,
@@ -50,6 +53,7 @@ impl Exit {
             Self::Refused => 5,
             Self::Session => 6,
             Self::Interrupted => 130,
+            Self::Terminated => 143,
         }
     }
 
@@ -63,7 +67,8 @@ impl Exit {
             Self::Certificate => ("certificate", "the server's certificate was not accepted"),
             Self::Refused => ("refused", "the server refused the session or does not speak WebTransport"),
             Self::Session => ("session", "the session ended with an error or a close code other than 0"),
-            Self::Interrupted => ("interrupted", "interrupted by a second signal"),
+            Self::Interrupted => ("interrupted", "interrupted by SIGINT before the end"),
+            Self::Terminated => ("interrupted", "interrupted by SIGTERM before the end"),
         }
     }
 }
@@ -139,6 +144,7 @@ mod tests {
             Exit::Refused,
             Exit::Session,
             Exit::Interrupted,
+            Exit::Terminated,
         ] {
             assert!(TABLE.contains(&format!("\n  {} ", exit.status())), "{exit:?}");
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Split, Stdin},
-    sync::mpsc,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinSet,
 };
 use wt_api::{ErrorCause, ReceiveStream, SendStream, SendStreamOptions, WebTransport, WebTransportError};
@@ -17,6 +17,8 @@ use crate::{args::Connect, output};
 
 /// How long answers to the last datagrams are waited for.
 const LAST_DATAGRAMS: Duration = Duration::from_secs(1);
+/// How long an answer may take to begin whose server reads no more: if there is none, nothing would ever say so.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 const CHUNK: usize = 64 * 1024;
 
 /// Everything that the command line asks for, to its end.
@@ -24,8 +26,10 @@ pub(super) async fn run(session: &WebTransport, args: &Connect, sink: &Arc<Sink>
     let own = async {
         if args.datagrams {
             datagrams(session, args.listen, sink).await
+        } else if args.lines && args.uni {
+            lines_one_way(session, args.streams, sink).await
         } else if args.lines {
-            lines(session, args, sink).await
+            lines(session, args.streams, sink).await
         } else if args.uni {
             unidirectional(session, args.listen, sink).await
         } else if args.listen {
@@ -42,12 +46,12 @@ pub(super) async fn run(session: &WebTransport, args: &Connect, sink: &Arc<Sink>
 async fn bidirectional(session: &WebTransport, sink: &Sink) -> Result<(), Stop> {
     let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
     sink.opened(stream.id(), Kind::Bidirectional, Opener::Client).await?;
-    let (readable, writable) = stream.split();
+    let (readable, mut writable) = stream.split();
     // A peer that reads no more may still have something to say.
     let sending = async {
-        match send(session, writable, sink).await {
+        match send(session, &mut writable, sink).await {
             Err(stopped @ Stop::Stopped(_)) => Ok(Some(stopped)),
-            sent => sent.map(|()| None),
+            sent => sent.map(|_| None),
         }
     };
     let (stopped, _) = tokio::try_join!(sending, receive(readable, sink))?;
@@ -56,21 +60,47 @@ async fn bidirectional(session: &WebTransport, sink: &Sink) -> Result<(), Stop> 
 
 /// Standard input to a stream of this side's; the first one of the server is the answer, unless all of them are told.
 async fn unidirectional(session: &WebTransport, told_elsewhere: bool, sink: &Sink) -> Result<(), Stop> {
-    let writable = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
+    let mut writable = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
     sink.opened(writable.id(), Kind::Unidirectional, Opener::Client).await?;
+    let answered = Notify::new();
+    let sending = async {
+        let (stopped, has_enough) = match send(session, &mut writable, sink).await {
+            Ok(Sent::Whole) => (delivered(&writable, sink).await, true),
+            Ok(Sent::Enough) if told_elsewhere => (Ok(()), true),
+            Ok(Sent::Enough) => (Err(Stop::Stopped(Some(0))), true),
+            Err(stop) => (Err(stop), false),
+        };
+        let Err(Stop::Stopped(code)) = stopped else { return stopped.map(|()| None) };
+        let stopped = Stop::Stopped(code);
+        // Who reads no more may still have something to say.
+        match tokio::time::timeout(LAST_ANSWER, answered.notified()).await {
+            Ok(()) => Ok(Some(stopped).filter(|_| !has_enough || code != Some(0))),
+            Err(_) => Err(stopped),
+        }
+    };
     let answer = async {
         if told_elsewhere {
             return Ok(());
         }
         let readable = session.accept_unidirectional_stream().await?;
+        answered.notify_one();
         sink.opened(readable.id(), Kind::Unidirectional, Opener::Server).await?;
         receive(readable, sink).await.map(|_| ())
     };
-    tokio::try_join!(send(session, writable, sink), answer).map(|_| ())
+    let (stopped, ()) = tokio::try_join!(sending, answer)?;
+    stopped.map_or(Ok(()), Err)
+}
+
+/// How standard input got to its end, or the stream to its own.
+enum Sent {
+    /// All of it is on its way, and the stream's end behind it. Or there is no session any more.
+    Whole,
+    /// The peer has all that it wants: it stopped the stream with code 0, and nothing was on its way.
+    Enough,
 }
 
 /// Standard input to the stream, as long as there is a session: nobody has to end the input of one that is over.
-async fn send(session: &WebTransport, mut writable: SendStream, sink: &Sink) -> Result<(), Stop> {
+async fn send(session: &WebTransport, writable: &mut SendStream, sink: &Sink) -> Result<Sent, Stop> {
     let mut input = tokio::io::stdin();
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -78,16 +108,22 @@ async fn send(session: &WebTransport, mut writable: SendStream, sink: &Sink) -> 
             read = input.read(&mut buffer) => read.map_err(Stop::Input)?,
             Ok(code) = writable.stopped() => {
                 sink.broken("stop", writable.id(), code).await?;
-                // Nothing was on its way: with code 0 the peer has all that it wants.
-                return if code == Some(0) { Ok(()) } else { Err(Stop::Stopped(code)) };
+                return if code == Some(0) { Ok(Sent::Enough) } else { Err(Stop::Stopped(code)) };
             }
-            _ = session.closed() => return Ok(()),
+            _ = session.closed() => return Ok(Sent::Whole),
         };
         if read == 0 {
-            return finish(&mut writable, sink).await;
+            return finish(writable, sink).await.map(|()| Sent::Whole);
         }
-        write(&mut writable, &buffer[..read], sink).await?;
+        write(writable, &buffer[..read], sink).await?;
     }
+}
+
+/// Waits until the peer has the stream to its end; if it stops the stream before, nobody else would say so.
+async fn delivered(writable: &SendStream, sink: &Sink) -> Result<(), Stop> {
+    let Ok(code) = writable.stopped().await else { return Ok(()) };
+    sink.broken("stop", writable.id(), code).await?;
+    Err(Stop::Stopped(code))
 }
 
 async fn write(writable: &mut SendStream, data: &[u8], sink: &Sink) -> Result<(), Stop> {
@@ -149,36 +185,65 @@ async fn next_line(
     }
 }
 
-/// A stream for each line of standard input, so many at once. For people the answers come out in the order of the lines, for
-/// programs as they come. One that is reset does not keep the others from coming.
-async fn lines(session: &WebTransport, args: &Connect, sink: &Arc<Sink>) -> Result<(), Stop> {
-    let (waiting, at_once) = if sink.tells_streams_apart() { (1, args.streams) } else { (args.streams, 1) };
-    let (queue, mut answers) = mpsc::channel::<ReceiveStream>(waiting);
-    let asking = async move {
-        let mut input = BufReader::new(tokio::io::stdin()).split(b'\n');
-        while let Some(line) = next_line(&mut input, session).await? {
-            if args.uni {
-                let mut writable = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
-                sink.opened(writable.id(), Kind::Unidirectional, Opener::Client).await?;
-                write(&mut writable, &line, sink).await?;
-                finish(&mut writable, sink).await?;
+/// A unidirectional stream for each line of standard input, so many at once.
+async fn lines_one_way(session: &WebTransport, streams: usize, sink: &Arc<Sink>) -> Result<(), Stop> {
+    let mut input = BufReader::new(tokio::io::stdin()).split(b'\n');
+    let mut sending = JoinSet::new();
+    loop {
+        let line = tokio::select! {
+            line = next_line(&mut input, session), if sending.len() < streams => line?,
+            Some(sent) = sending.join_next() => {
+                // A task that panicked has said why.
+                sent.unwrap_or(Ok(()))?;
                 continue;
             }
-            // No more than can wait for their turn are opened.
-            let Ok(place) = queue.reserve().await else { break };
+        };
+        let Some(line) = line else { break };
+        let mut writable = session.create_unidirectional_stream(SendStreamOptions::new()).await?;
+        sink.opened(writable.id(), Kind::Unidirectional, Opener::Client).await?;
+        let sink = Arc::clone(sink);
+        sending.spawn(async move {
+            send_line(&mut writable, &line, &sink).await?;
+            delivered(&writable, &sink).await
+        });
+    }
+    while let Some(sent) = sending.join_next().await {
+        sent.unwrap_or(Ok(()))?;
+    }
+    Ok(())
+}
+
+async fn send_line(writable: &mut SendStream, line: &[u8], sink: &Sink) -> Result<(), Stop> {
+    write(writable, line, sink).await?;
+    finish(writable, sink).await
+}
+
+/// A line on its way, and where its answer comes.
+struct Asked {
+    readable: ReceiveStream,
+    /// One task, which ends with this.
+    sending: JoinSet<Result<(), Stop>>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// A stream for each line of standard input, so many at once. For people the answers come out in the order of the lines, for
+/// programs as they come. One that is reset does not keep the others from coming.
+async fn lines(session: &WebTransport, streams: usize, sink: &Arc<Sink>) -> Result<(), Stop> {
+    let at_once = if sink.tells_programs() { streams } else { 1 };
+    // No more wait in it than there are places.
+    let (queue, mut asked) = mpsc::unbounded_channel::<Asked>();
+    let asking = async move {
+        let places = Arc::new(Semaphore::new(streams));
+        let mut input = BufReader::new(tokio::io::stdin()).split(b'\n');
+        while let Some(line) = next_line(&mut input, session).await? {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
             let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
             sink.opened(stream.id(), Kind::Bidirectional, Opener::Client).await?;
             let (readable, mut writable) = stream.split();
-            let sent = match write(&mut writable, &line, sink).await {
-                Ok(()) => finish(&mut writable, sink).await,
-                stopped => stopped,
-            };
-            match sent {
-                // Who has read enough may answer all the same.
-                Ok(()) | Err(Stop::Stopped(_)) => {}
-                Err(stop) => return Err(stop),
-            }
-            place.send(readable);
+            // A server that answers while it reads goes on only if its answer is read.
+            let (mut sending, sink) = (JoinSet::new(), Arc::clone(sink));
+            sending.spawn(async move { send_line(&mut writable, &line, &sink).await });
+            let _ = queue.send(Asked { readable, sending, _place: place });
         }
         Ok::<(), Stop>(())
     };
@@ -191,9 +256,9 @@ async fn lines(session: &WebTransport, args: &Connect, sink: &Arc<Sink>) -> Resu
                     Ok(last) => sink.end_line(last).await?,
                     Err(stop) => failed = Some(of_one_stream(stop, sink)?),
                 },
-                Some(readable) = answers.recv(), if receiving.len() < at_once => {
+                Some(asked) = asked.recv(), if receiving.len() < at_once => {
                     let sink = Arc::clone(sink);
-                    receiving.spawn(async move { receive(readable, &sink).await });
+                    receiving.spawn(async move { answer(asked, &sink).await });
                 }
                 else => break,
             }
@@ -203,11 +268,23 @@ async fn lines(session: &WebTransport, args: &Connect, sink: &Arc<Sink>) -> Resu
     tokio::try_join!(asking, answering).map(|_| ())
 }
 
+/// The answer to a line out, to its end; its last byte.
+async fn answer(mut asked: Asked, sink: &Sink) -> Result<Option<u8>, Stop> {
+    let sent = async {
+        match asked.sending.join_next().await {
+            Some(Ok(Err(stop))) if !matches!(stop, Stop::Stopped(_)) => Err(stop),
+            // Who has read enough may answer all the same.
+            _ => Ok(()),
+        }
+    };
+    tokio::try_join!(receive(asked.readable, sink), sent).map(|(last, ())| last)
+}
+
 /// The error if one stream alone has it. People are told at once, for the others go on; programs were told.
 fn of_one_stream(stop: Stop, sink: &Sink) -> Result<WebTransportError, Stop> {
     match stop {
         Stop::Failed(error) if matches!(error.cause(), ErrorCause::StreamReset(_)) => {
-            if !sink.tells_streams_apart() {
+            if !sink.tells_programs() {
                 output::tell(&format!("weft: {error}\n"));
             }
             Ok(error)
@@ -242,7 +319,7 @@ async fn listen(session: &WebTransport, sink: &Arc<Sink>) -> Result<(), Stop> {
             readable => readable?,
         };
         sink.opened(readable.id(), kind, Opener::Server).await?;
-        if sink.tells_streams_apart() {
+        if sink.tells_programs() {
             let sink = Arc::clone(sink);
             receiving.spawn(async move { receive(readable, &sink).await });
         } else {

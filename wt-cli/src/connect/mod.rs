@@ -7,6 +7,7 @@ mod sink;
 
 use std::{io, sync::Arc, time::Duration};
 
+use quic_core::TransportConfig;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use wt_api::{
@@ -23,6 +24,8 @@ use crate::{
 };
 use sink::Sink;
 
+/// Bytes of answers that wait for their turn, of all streams together.
+const WAITING: u64 = 16 << 20;
 /// How long the end of a session is waited for that seems to be there.
 const END: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,8 @@ enum Stop {
     Input(io::Error),
     /// Nobody reads standard output any more, as with `| head`, or it cannot be written to.
     Output,
+    /// A signal came before the end.
+    Signal(Exit),
 }
 
 impl Stop {
@@ -50,7 +55,7 @@ impl Stop {
                 )
             }
             Self::Stopped(code) => code.unwrap_or(0) == 0,
-            Self::Input(_) | Self::Output => false,
+            Self::Input(_) | Self::Output | Self::Signal(_) => false,
         }
     }
 }
@@ -62,7 +67,7 @@ impl From<WebTransportError> for Stop {
 }
 
 pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
-    let session = open(args).await?;
+    let session = open(args, json).await?;
     let mut signals = Signals::listen()?;
     let sink = Arc::new(Sink::new(json));
     let work = async {
@@ -71,8 +76,23 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
     };
     let outcome = tokio::select! {
         outcome = work => outcome,
-        () = signals.stop() => Ok(()),
+        // What would go on for ever is over when somebody says so.
+        signal = signals.stop() => if args.has_an_end() { Err(Stop::Signal(signal)) } else { Ok(()) },
     };
+    // The peer may be silent and nobody read what is written, so a second signal is heard all along.
+    tokio::select! {
+        ended = end(&session, outcome, args, &sink) => ended,
+        signal = signals.stop() => Err(Ended::told(signal)),
+    }
+}
+
+/// Ends the session, says what came of it, and judges it.
+async fn end(
+    session: &WebTransport,
+    outcome: Result<(), Stop>,
+    args: &Connect,
+    sink: &Sink,
+) -> Result<Exit, Ended> {
     // What comes of its streams when a session ends may be heard before that it ends.
     let outcome = match outcome {
         Err(stop) if stop.may_be_the_end() => {
@@ -81,27 +101,28 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
         outcome => outcome,
     };
     let stats = session.get_stats().await;
-    session.close(CloseInfo::default());
-    let ending = async {
-        let closed = session.closed().await;
-        wt_api::wait_idle().await;
-        closed
-    };
-    let closed = tokio::select! {
-        closed = ending => closed,
-        () = signals.stop() => return Ok(Exit::Interrupted),
-    };
+    session.close(farewell(&outcome));
+    let closed = session.closed().await;
+    wt_api::wait_idle().await;
     // Who has seen enough wants no figures either.
     if !matches!(outcome, Err(Stop::Output)) {
         let wanted = stats.inspect_err(|error| tracing::debug!(%error, "no statistics"));
         let wanted = wanted.ok().filter(|_| !args.quiet);
         let _ = sink.event(&ended(&closed, wanted.as_ref())).await;
         match wanted {
-            Some(stats) if !json => output::tell(&output::table(&stats)),
+            Some(stats) if !sink.tells_programs() => output::tell(&output::table(&stats)),
             _ => {}
         }
     }
     judge(outcome, closed)
+}
+
+/// What the peer hears: who is cut short must not be taken for one who has said everything.
+fn farewell(outcome: &Result<(), Stop>) -> CloseInfo {
+    match outcome {
+        Err(Stop::Signal(signal)) => CloseInfo::new(u32::from(signal.status()), "interrupted"),
+        _ => CloseInfo::default(),
+    }
 }
 
 /// The first event: what was agreed upon.
@@ -135,8 +156,8 @@ fn ended(closed: &Result<CloseInfo, WebTransportError>, stats: Option<&WebTransp
 }
 
 /// A session as the command line asks for it.
-async fn open(args: &Connect) -> Result<WebTransport, Ended> {
-    let session = WebTransport::new(&args.asking.url, options(args)?)
+async fn open(args: &Connect, json: bool) -> Result<WebTransport, Ended> {
+    let session = WebTransport::new(&args.asking.url, options(args, json)?)
         .map_err(|error| Ended::new(Exit::Usage, texts::options(&error, &args.asking)))?;
     let ready = session.ready().await;
     ready.map_err(|error| unconnected(error.cause()).with_hint(texts::more_about(args)))?;
@@ -163,6 +184,7 @@ fn judge(outcome: Result<(), Stop>, closed: Result<CloseInfo, WebTransportError>
     };
     match outcome {
         Err(Stop::Output) => return Ok(Exit::Success),
+        Err(Stop::Signal(signal)) => return Err(Ended::told(signal)),
         Err(Stop::Input(error)) => {
             return Err(Ended::new(Exit::Failure, format!("standard input cannot be read: {error}")));
         }
@@ -185,11 +207,11 @@ fn judge(outcome: Result<(), Stop>, closed: Result<CloseInfo, WebTransportError>
     }
 }
 
-fn options(args: &Connect) -> Result<WebTransportOptions, Ended> {
-    let Connect { asking, timeout, congestion, .. } = args;
+fn options(args: &Connect, json: bool) -> Result<WebTransportOptions, Ended> {
+    let Connect { asking, timeout, .. } = args;
     let mut options = WebTransportOptions::new()
         .key_log_file(true)
-        .transport(serve::transport(congestion)?)
+        .transport(transport(args, json)?)
         .connect_timeout(Duration::from_secs_f64(*timeout))
         .headers(field::map(&asking.header))
         .protocols(&asking.protocol);
@@ -197,6 +219,19 @@ fn options(args: &Connect) -> Result<WebTransportOptions, Ended> {
         options = options.origin(origin);
     }
     trusting(options, asking)
+}
+
+/// Settings of QUIC. Where answers are read in turn, those that wait must leave credit for the one whose turn it is: all of
+/// them together get no more of the connection's window than it has.
+fn transport(args: &Connect, json: bool) -> Result<TransportConfig, Ended> {
+    let mut transport = serve::transport(&args.congestion)?;
+    if args.reads_in_turn(json) {
+        let streams = args.streams as u64 + 1;
+        transport.stream_receive_window = transport.stream_receive_window.min(WAITING / streams);
+        let together = streams * transport.stream_receive_window;
+        transport.receive_window = transport.receive_window.max(together);
+    }
+    Ok(transport)
 }
 
 /// What a client would say of these options before it asks the network for anything.

@@ -33,8 +33,8 @@ impl Sink {
         Self { json, output: Mutex::new(tokio::io::stdout()) }
     }
 
-    /// Whether events of several streams can be told apart.
-    pub(super) const fn tells_streams_apart(&self) -> bool {
+    /// Whether programs read it, which can tell the events of several streams apart.
+    pub(super) const fn tells_programs(&self) -> bool {
         self.json
     }
 

@@ -33,11 +33,11 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal to stop.
-    pub(crate) async fn stop(&mut self) {
+    /// Waits for the next signal to stop; what the command ends with if that cuts it short. Cancel safe.
+    pub(crate) async fn stop(&mut self) -> Exit {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.terminate.recv() => Exit::Terminated,
         }
     }
 }
@@ -54,13 +54,13 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal to stop.
-    pub(crate) async fn stop(&mut self) {
+    /// Waits for the next signal to stop; what the command ends with if that cuts it short. Cancel safe.
+    pub(crate) async fn stop(&mut self) -> Exit {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.stop.recv() => {}
-            _ = self.close.recv() => {}
-            _ = self.shutdown.recv() => {}
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.stop.recv() => Exit::Interrupted,
+            _ = self.close.recv() => Exit::Terminated,
+            _ = self.shutdown.recv() => Exit::Terminated,
         }
     }
 }

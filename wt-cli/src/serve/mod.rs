@@ -60,7 +60,7 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         () = certificate::reload(&server, reloading, json) => Ok(Exit::Failure),
         () = certificate::tell_renewals(&server, json) => Ok(Exit::Failure),
         () = metrics::serve(metrics, &server) => Ok(Exit::Failure),
-        () = signals.stop() => Ok(drain(&server, &service.open, &mut signals, json).await),
+        _ = signals.stop() => Ok(drain(&server, &service.open, &mut signals, json).await),
     };
     if let Some(exec) = &service.exec {
         exec.end().await;
@@ -71,16 +71,16 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
 /// Ends as gently as signals permit: the first one drains, this is after it.
 async fn drain(server: &Server, open: &Open, signals: &mut Signals, json: bool) -> Exit {
     told::draining(open.count(), DRAIN, json);
-    tokio::select! {
+    let second = tokio::select! {
         () = server.shutdown(DRAIN) => return Exit::Success,
-        () = signals.stop() => {}
-    }
+        second = signals.stop() => second,
+    };
     told::closing(open.count(), json);
     tokio::select! {
         () = server.shutdown(Duration::ZERO) => {}
-        () = signals.stop() => {}
+        _ = signals.stop() => {}
     }
-    Exit::Interrupted
+    second
 }
 
 /// What a server shows its clients.

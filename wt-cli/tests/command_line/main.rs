@@ -5,6 +5,8 @@ mod connect;
 #[cfg(unix)]
 mod exec;
 mod failures;
+#[cfg(unix)]
+mod interrupted;
 mod limits;
 mod manual;
 mod metrics;
@@ -28,9 +30,12 @@ fn output(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = weft(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("weft starts");
-    // A command that ends early does not read its input.
-    let _ = child.stdin.take().expect("piped").write_all(input);
-    child.wait_with_output().expect("weft ends")
+    let mut pipe = child.stdin.take().expect("piped");
+    std::thread::scope(|scope| {
+        // One that answers while it reads waits for its output to be read. One that ends early does not read its input.
+        scope.spawn(move || pipe.write_all(input));
+        child.wait_with_output().expect("weft ends")
+    })
 }
 
 fn code(output: &Output) -> Option<i32> {

@@ -136,3 +136,32 @@ fn a_session_that_the_server_closes_is_judged_by_its_code() {
         assert_eq!((code(&out), text(&out.stderr).as_str()), (Some(0), ""));
     }
 }
+
+/// A server that answers while it reads waits for its answer to be read.
+#[test]
+fn long_lines_are_sent_while_their_answers_are_read() {
+    let server = Server::start(&[]);
+    let mut input = Vec::new();
+    for letter in *b"abcdef" {
+        input.extend(std::iter::repeat_n(letter, 5_000_000));
+        input.push(b'\n');
+    }
+    let people = server.connect("/echo", &["--lines", "--quiet"], &input);
+    assert_eq!((code(&people), text(&people.stderr)), (Some(0), String::new()));
+    assert!(people.stdout == input, "{} bytes came back, in order", people.stdout.len());
+    let programs = server.connect("/echo", &["--lines", "--json"], &input);
+    assert_eq!(text(&programs.stdout).matches("\"event\":\"fin\"").count(), 6);
+}
+
+/// More than a window: nothing but the stop says that there will be no answer.
+#[test]
+fn a_stream_that_nobody_reads_is_no_success_and_has_an_end() {
+    let server = Server::start(&["--exec", "cat"]);
+    for options in [&["--uni"][..], &["--uni", "--lines"]] {
+        let out = server.connect("/", &[options, &["--json"]].concat(), &[b'x'; 3_000_000]);
+        let told = text(&out.stderr);
+        assert_eq!(code(&out), Some(6), "{options:?}: {told}");
+        assert!(told.contains("\"cause\":\"stream-stopped\""), "{options:?}: {told}");
+        assert!(text(&out.stdout).contains("\"event\":\"stop\""), "{options:?}: {}", text(&out.stdout));
+    }
+}

@@ -1,0 +1,111 @@
+//! `weft connect` that a signal ends: before the end it is no success, to nobody.
+
+use std::{
+    io::{Read as _, Write as _},
+    process::{Child, ChildStdin, Command, Output, Stdio},
+};
+
+use crate::{Server, code, text, weft};
+
+/// A client in the middle of its work: something has come back, and its input is open.
+struct Client {
+    child: Child,
+    input: ChildStdin,
+}
+
+impl Client {
+    fn start(server: &Server, path: &str, options: &[&str]) -> Self {
+        let url = server.url(path);
+        let mut command = weft(&[&["connect", &url, "--cert-hash", &server.hash], options].concat());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("weft starts");
+        let mut input = child.stdin.take().expect("piped");
+        input.write_all(b"hello\n").expect("written");
+        child.stdout.as_mut().expect("piped").read_exact(&mut [0]).expect("something came");
+        Self { child, input }
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    fn ends(self) -> Output {
+        let out = self.child.wait_with_output().expect("weft ends");
+        drop(self.input);
+        out
+    }
+}
+
+/// The last object that was written.
+fn last(bytes: &[u8]) -> serde_json::Value {
+    serde_json::from_str(text(bytes).lines().last().expect("a line")).expect("JSON")
+}
+
+#[test]
+fn what_a_signal_cuts_short_is_no_success() {
+    let server = Server::start(&["--exec", "cat"]);
+    for mode in [&[][..], &["--lines"]] {
+        for (signal, status, name) in [("-INT", 130, "SIGINT"), ("-TERM", 143, "SIGTERM")] {
+            let people = Client::start(&server, "/", &[mode, &["--quiet"]].concat());
+            people.signal(signal);
+            let out = people.ends();
+            let told = format!("weft: interrupted by {name} before the end\n");
+            assert_eq!((code(&out), text(&out.stderr)), (Some(status), told), "{mode:?}");
+            let programs = Client::start(&server, "/", &[mode, &["--json"]].concat());
+            programs.signal(signal);
+            let out = programs.ends();
+            let error = &last(&out.stderr)["error"];
+            assert_eq!(
+                (&error["cause"], &error["exit"]),
+                (&"interrupted".into(), &status.into()),
+                "{mode:?}"
+            );
+            let closed = last(&out.stdout);
+            assert_eq!((&closed["event"], &closed["code"]), (&"closed".into(), &status.into()), "{mode:?}");
+        }
+    }
+}
+
+/// Who ends what has no end of its own has all of it.
+#[test]
+fn a_signal_is_the_end_of_what_has_no_other() {
+    let server = Server::start(&[]);
+    for (path, mode) in [("/echo", &["--datagrams", "--quiet"][..]), ("/demo", &["--listen", "--quiet"])] {
+        let client = Client::start(&server, path, mode);
+        client.signal("-INT");
+        let out = client.ends();
+        assert_eq!((code(&out), text(&out.stderr)), (Some(0), String::new()), "{mode:?}");
+    }
+}
+
+/// The peer does not take half of it for all.
+#[test]
+fn the_peer_of_an_interrupted_client_hears_a_code() {
+    let mut command = weft(&["-v", "serve", "--json", "--listen", "127.0.0.1:0", "--exec", "cat"]);
+    let mut server = Server::of(&mut command);
+    let client = Client::start(&server, "/", &["--quiet"]);
+    client.signal("-INT");
+    client.ends();
+    server.signal("-TERM");
+    let mut log = String::new();
+    server.child.stderr.take().expect("piped").read_to_string(&mut log).expect("text");
+    assert!(log.contains("session closed") && log.contains("code=130"), "{log}");
+    assert!(log.contains("reason=\"interrupted\""), "{log}");
+}
+
+/// Nobody reads what it writes, which it would wait for to the end of days.
+#[test]
+fn a_second_signal_ends_one_whose_output_is_not_read() {
+    let server = Server::start(&["--exec", "cat", "--", "/dev/zero"]);
+    let url = server.url("/");
+    let mut command = weft(&["connect", &url, "--cert-hash", &server.hash, "--json"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("weft starts");
+    child.stdout.as_mut().expect("piped").read_exact(&mut [0; 65_536]).expect("it is at work");
+    // The first is answered when the second one is.
+    while child.try_wait().expect("asked").is_none() {
+        let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    }
+    assert_eq!(child.wait().expect("weft ends").code(), Some(130));
+}
