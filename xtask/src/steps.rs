@@ -162,7 +162,7 @@ fn chromium() -> Outcome {
 
 fn firefox() -> Outcome {
     match tools::firefox() {
-        Ok(firefox) => run(end_to_end(&["firefox"]).env("WEFT_FIREFOX", firefox)),
+        Ok(firefox) => run(end_to_end(&["firefox", "exec_page"]).env("WEFT_FIREFOX", firefox)),
         Err(why) => Outcome::Skipped(why),
     }
 }

@@ -17,14 +17,15 @@ fn code(error: &WebTransportError) -> u32 {
     error.stream_error_code().unwrap_or(0)
 }
 
-/// The stream into the process. Its end closes the pipe, and a process that reads no more stops the stream: neither is an
-/// end of the process. Only a stream that breaks ends this, with the code.
+/// The stream into the process. Its end closes the pipe; what a process reads no more is dropped. Neither is an end of the
+/// process: only a stream that breaks ends this, with the code.
+///
+/// A stream is not stopped while its answer is on its way: the page of a Firefox that hears so reads no more of it either.
 pub(super) async fn feed(readable: &mut ReceiveStream, mut input: ChildStdin) -> u32 {
     loop {
         match readable.read_chunk(CHUNK).await {
             Ok(Some(chunk)) => {
                 if input.write_all(&chunk).await.is_err() {
-                    readable.stop(0);
                     break;
                 }
             }
@@ -33,7 +34,16 @@ pub(super) async fn feed(readable: &mut ReceiveStream, mut input: ChildStdin) ->
         }
     }
     drop(input);
-    pending().await
+    match discard(readable).await {
+        Ok(()) => pending().await,
+        Err(code) => code,
+    }
+}
+
+/// Reads a stream to its end for nobody, a part after the other.
+pub(super) async fn discard(readable: &mut ReceiveStream) -> Result<(), u32> {
+    while readable.read_chunk(CHUNK).await.map_err(|error| code(&error))?.is_some() {}
+    Ok(())
 }
 
 /// What the process says onto the stream, until it says no more; with `exited`, until it is silent.

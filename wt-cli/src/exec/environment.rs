@@ -37,6 +37,11 @@ impl Environment {
         Self(all)
     }
 
+    /// Whether the session is that of a page: programs have no origin unless they want one.
+    pub(super) fn is_of_a_page(&self) -> bool {
+        self.0.iter().any(|(name, _)| *name == "HTTP_ORIGIN")
+    }
+
     /// Tells a process, and that it serves this stream.
     pub(super) fn apply(&self, command: &mut Command, stream: u64) {
         for name in NAMES {

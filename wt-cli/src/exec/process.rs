@@ -1,7 +1,9 @@
 //! One process from its start to its end.
 //!
 //! A stream that breaks, or whose session ends, takes its process along: the pipes are closed, and what does not end by
-//! that is killed. A status other than 0 resets the stream with it as the code, after what the process said.
+//! that is killed. A status other than 0 resets the stream with it as the code, after what the process said. What a client
+//! sends behind the end of the process is stopped at programs, so that they need not end it, and dropped at pages: a Firefox
+//! that hears of a stop gives up what it has not read yet of the answer.
 
 use std::{
     ffi::OsString,
@@ -65,7 +67,15 @@ pub(super) async fn run(
         _ = over.wait_for(|over| *over) => Err(0),
     };
     match attended {
-        Ok(status) => answer(&mut writable, platform::code_of(status)),
+        Ok(status) => {
+            answer(&mut writable, platform::code_of(status));
+            if environment.is_of_a_page() {
+                // It ends with the stream, the session or the server; the process's place is free.
+                tokio::spawn(async move { copy::discard(&mut readable).await });
+            } else {
+                readable.stop(0);
+            }
+        }
         Err(code) => {
             readable.stop(code);
             writable.reset(code);

@@ -46,6 +46,23 @@ fn the_client_ends_with_a_process_that_wants_no_input() {
     );
 }
 
+/// More than the windows hold: a client that first says everything hears the answer to its end.
+#[test]
+fn what_a_process_does_not_read_is_dropped() {
+    let server = shell("exec <&-; head -c 5000000 /dev/zero; exec sleep 1000");
+    let mut asking = Asking::of(&server, &["--json"], &[7; 1_000_000]);
+    let mut came = 0;
+    while came < 5_000_000 {
+        let event = asking.until("\"event\":");
+        assert_ne!(event["event"], "stop", "{event}");
+        came += event["text"].as_str().map_or(0, str::len);
+    }
+    let mut command = weft(&["serve", "--json", "--listen", "127.0.0.1:0", "--origin", "*", "--exec", "sh"]);
+    let server = Server::of(command.args(["--", "-c", "exec <&-; head -c 5000000 /dev/zero"]));
+    let out = server.connect("/", &["--origin", "https://page.example"], &[7; 30_000_000]);
+    assert_eq!((code(&out), out.stdout.len()), (Some(0), 5_000_000), "{}", text(&out.stderr));
+}
+
 #[test]
 fn a_process_is_told_of_its_client_and_nothing_else_under_those_names() {
     let options = ["--origin", "https://good.example", "--protocol", "chat", "--exec", "env"];
@@ -139,8 +156,12 @@ struct Asking {
 
 impl Asking {
     fn start(server: &Server, lines: &[u8]) -> Self {
+        Self::of(server, &["--lines", "--json"], lines)
+    }
+
+    fn of(server: &Server, options: &[&str], lines: &[u8]) -> Self {
         let url = server.url("/");
-        let mut command = weft(&["connect", &url, "--cert-hash", &server.hash, "--lines", "--json"]);
+        let mut command = weft(&[&["connect", &url, "--cert-hash", &server.hash], options].concat());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("weft starts");
         child.stdin.as_mut().expect("piped").write_all(lines).expect("written");
         let events = BufReader::new(child.stdout.take().expect("piped"));
