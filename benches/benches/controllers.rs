@@ -6,7 +6,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use quic_core::{
     base::Timestamp,
-    congestion::{Algorithm, CongestionConfig, CongestionEvent, Controller as _, Rtt, SentPacket},
+    congestion::{Algorithm, CongestionConfig, CongestionEvent, Controller as _, LimitedBy, Rtt, SentPacket},
 };
 
 const MTU: u16 = 1_452;
@@ -24,8 +24,11 @@ fn controllers(c: &mut Criterion) {
             now += STEP;
             number += 2;
             for _ in 0..2 {
-                let packet =
-                    SentPacket { bytes: MTU.into(), in_flight: controller.window(), app_limited: false };
+                let packet = SentPacket {
+                    bytes: MTU.into(),
+                    in_flight: controller.window(),
+                    limited_by: LimitedBy::Window,
+                };
                 controller.on_sent(now, &packet);
             }
             let mut event = CongestionEvent::new(now, &rtt);

@@ -8,7 +8,8 @@ use benches::lab::{batch::run_all, html, scenario};
 use quic_core::{
     base::Timestamp,
     congestion::{
-        Algorithm, CongestionEvent, Controller, ControllerFactory, Phase, Snapshot, initial_window, kit,
+        Algorithm, CongestionEvent, Controller, ControllerFactory, FlightPeak, Phase, SentPacket, Snapshot,
+        initial_window, kit, minimum_window,
     },
 };
 
@@ -16,27 +17,34 @@ use quic_core::{
 #[derive(Debug)]
 struct Gentle {
     window: u64,
-    mtu: u64,
+    mtu: u16,
     /// When the window was last reduced: losses of earlier packets say nothing new.
     reduced: Timestamp,
+    /// How much of the window was in flight.
+    peak: FlightPeak,
 }
 
 impl Controller for Gentle {
+    fn on_sent(&mut self, _now: Timestamp, packet: &SentPacket) {
+        self.peak.on_sent(packet);
+    }
+
     fn on_loss(&mut self, event: &CongestionEvent<'_>) {
         if event.newest_lost_sent.is_some_and(|sent| sent > self.reduced) {
-            (self.window, self.reduced) = ((self.window * 9 / 10).max(2 * self.mtu), event.now);
+            (self.window, self.reduced) = ((self.window * 9 / 10).max(minimum_window(self.mtu)), event.now);
+            self.peak.on_reduced();
         }
     }
 
     fn on_ack(&mut self, event: &CongestionEvent<'_>) {
-        if !event.app_limited {
-            self.window += self.mtu * event.bytes_acked / self.window;
-        }
+        // No further than what is used of it.
+        let grown = self.window + u64::from(self.mtu) * event.bytes_acked / self.window;
+        self.window = self.window.max(grown.min(self.peak.avoidance_limit(self.mtu)));
     }
 
     fn on_mtu_changed(&mut self, mtu: u16) {
-        self.mtu = mtu.into();
-        self.window = self.window.max(2 * self.mtu);
+        self.mtu = mtu;
+        self.window = self.window.max(minimum_window(mtu));
     }
 
     fn window(&self) -> u64 {
@@ -53,7 +61,8 @@ struct Factory;
 
 impl ControllerFactory for Factory {
     fn build(&self, now: Timestamp, mtu: u16) -> Box<dyn Controller> {
-        Box::new(Gentle { window: initial_window(mtu), mtu: mtu.into(), reduced: now })
+        let window = initial_window(mtu);
+        Box::new(Gentle { window, mtu, reduced: now, peak: FlightPeak::new(window) })
     }
 }
 
