@@ -187,6 +187,11 @@ impl Early {
         sessions.into_iter().zip(self.remove(&late)).collect()
     }
 
+    /// The streams that wait for `session`, in the order in which they came.
+    pub(crate) fn streams_of(&self, session: SessionId) -> impl Iterator<Item = StreamId> {
+        self.streams.range((session, 0)..=(session, u64::MAX)).map(|(_, waiting)| waiting.stream)
+    }
+
     /// Whether this stream waits here.
     pub(crate) fn holds(&self, stream: StreamId) -> bool {
         self.stopped.contains_key(&stream)

@@ -68,9 +68,10 @@ pub struct Config {
     pub resets_per_second: u32,
     /// How long a stream of the peer may take until it is known what it is and, if it is a request, its head is whole (server):
     /// so long after the first that is heard of it, whatever comes meanwhile. A session's request has the same time to be
-    /// followed by SETTINGS. Beyond it the stream is given up, a request with `H3_REQUEST_INCOMPLETE` (RFC 9114 §4.1). Time
-    /// in which this side [leaves requests unread](Connection::hold_requests), or gives the peer no credit, does not count
-    /// against it. Default 30 s; `None` and zero: no limit.
+    /// followed by SETTINGS. Beyond it the stream is given up, a request with `H3_REQUEST_INCOMPLETE` (RFC 9114 §4.1). It has
+    /// the same time anew if this side [leaves it unread](Connection::hold_requests) then, or if
+    /// [the application alone](crate::Transport::withholds_credit) leaves the peer no credit: not if the peer has filled
+    /// that itself. Default 30 s; `None` and zero: no limit.
     pub request_timeout: Option<Duration>,
     /// Any number: picks the identifiers that are sent only to be ignored (RFC 9114 §7.2.8).
     pub grease: u64,
@@ -271,10 +272,12 @@ impl Connection {
     }
 
     /// Whether something came on the client-initiated bidirectional stream `id`, and it is not over (server): what becomes of a
-    /// request on it has a [deadline](Config::request_timeout), or is known.
+    /// request on it has a [deadline](Config::request_timeout), or is known. Not so of one that is
+    /// [left unread](Self::hold_requests) now, which can last as long as the peer takes no responses.
     #[must_use]
     pub fn has_begun(&self, id: StreamId) -> bool {
-        self.requests.contains_key(&id) || self.incoming.contains_key(&id)
+        let begun = self.requests.contains_key(&id) || self.incoming.contains_key(&id);
+        begun && !self.held.streams.contains(&id)
     }
 
     /// Handles an event of the transport at the time `now`. False: the event is about a stream that carries
@@ -344,12 +347,17 @@ impl Connection {
     /// Gives up the streams whose heads are not whole in their time ([`Config::request_timeout`]); events follow.
     pub fn handle_timeout(&mut self, now: Timestamp, transport: &mut impl Transport) {
         self.now = now;
+        // Asked once: it looks at every stream.
+        let mut withheld = None;
         while let Some((at, id)) = self.waiting.pop_due(now) {
             if !is_half_open(&self.incoming, &self.requests, self.peer_settings.is_some(), at, id) {
                 continue;
             }
-            // Only who may send is late: time counts anew for whom this side did not let say more.
-            if self.held.streams.contains(&id) || transport.receive_credit() == 0 {
+            // Only who may send is late: time counts anew for whom this side did not let say more. Who has itself used up all
+            // credit, with half-open requests or streams that nobody can read, was let.
+            if self.held.streams.contains(&id)
+                || *withheld.get_or_insert_with(|| transport.withholds_credit())
+            {
                 self.wait_for_head(id);
             } else if let Err(error) = self.give_up(id, transport) {
                 self.fail(error, transport);

@@ -49,6 +49,7 @@ struct Stream {
     recv: Option<Recv>,
     tag: StreamTag,
     priority: Option<Priority>,
+    handed_over: bool,
 }
 
 /// One end of the connection.
@@ -73,8 +74,9 @@ pub struct End {
     /// The peer's limit of each stream: keeps from sending only those who [write within
     /// it](Transport::write_within_limit). Raised by [`End::raise_stream_limit`].
     pub stream_limit: u64,
-    /// What [`Transport::receive_credit`] says; nothing is held back for it.
-    pub credit: u64,
+    /// So many bytes may lie unread on all streams together: [`Transport::withholds_credit`] is true when there are as many
+    /// on those that were handed over. Nothing is held back for it.
+    pub receive_window: u64,
     /// Streams of which bytes are missing, as it were, though their ends have come.
     pub holes: BTreeSet<StreamId>,
     /// The largest datagram; `None` refuses them.
@@ -108,7 +110,7 @@ impl End {
             limits: [100; 2],
             window: 1 << 20,
             stream_limit: u64::MAX,
-            credit: u64::MAX,
+            receive_window: u64::MAX,
             holes: BTreeSet::new(),
             max_datagram: Some(1200),
             datagram_options: None,
@@ -393,8 +395,17 @@ impl Transport for End {
         self.dropped
     }
 
-    fn receive_credit(&self) -> u64 {
-        self.credit
+    fn hand_over(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.handed_over = true;
+        }
+    }
+
+    fn withholds_credit(&self) -> bool {
+        let handed_over = self.streams.values().filter(|stream| stream.handed_over);
+        let unread =
+            handed_over.filter_map(|stream| stream.recv.as_ref()).map(|recv| recv.queue.len() as u64);
+        unread.sum::<u64>() >= self.receive_window
     }
 
     fn final_size(&mut self, id: StreamId) -> Option<u64> {

@@ -61,8 +61,13 @@ pub trait Transport {
     fn received_end(&mut self, id: StreamId) -> Option<u64>;
     /// Bytes that have come for streams that were given up, of all of them together.
     fn bytes_dropped(&self) -> u64;
-    /// Bytes of stream data that the peer may still send by the limit of the connection (`MAX_DATA`, RFC 9000 §4.1).
-    fn receive_credit(&self) -> u64;
+    /// Hands a stream over to the application: from now on it is up to the application how long what can be read of it stays
+    /// unread.
+    fn hand_over(&mut self, id: StreamId);
+    /// Whether the peer may send no stream data by the limit of the connection (`MAX_DATA`, RFC 9000 §4.1), and that would be
+    /// so though nothing were held but what the application leaves unread of the streams that were [handed
+    /// over](Self::hand_over) to it. Only then is a peer not late that does not go on.
+    fn withholds_credit(&self) -> bool;
     /// The final size of a finished or reset stream, if known.
     fn final_size(&mut self, id: StreamId) -> Option<u64>;
     /// Whether all that can be read of a stream has come: every byte and its end, or a reset and what it promises.

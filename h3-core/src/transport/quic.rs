@@ -94,8 +94,12 @@ impl Transport for ConnTransport<'_> {
         self.conn.bytes_dropped()
     }
 
-    fn receive_credit(&self) -> u64 {
-        self.conn.receive_credit()
+    fn hand_over(&mut self, id: StreamId) {
+        self.conn.hand_over(id);
+    }
+
+    fn withholds_credit(&self) -> bool {
+        self.conn.withholds_credit()
     }
 
     fn final_size(&mut self, id: StreamId) -> Option<u64> {

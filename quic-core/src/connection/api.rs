@@ -189,10 +189,21 @@ impl Connection {
         self.streams.counters().bytes_dropped
     }
 
-    /// Bytes of stream data that the peer may still send on all streams together by the limit of the connection (`MAX_DATA`,
-    /// RFC 9000 §4.1); 0: it has to wait until something is read.
-    pub fn receive_credit(&self) -> u64 {
-        self.streams.receive_credit()
+    /// Hands a stream over to the application: from now on it is up to the application, and not to the peer, how long what
+    /// can be read of it stays unread. For [`withholds_credit`](Self::withholds_credit). False if the stream is gone.
+    pub fn hand_over(&mut self, id: StreamId) -> bool {
+        self.streams.hand_over(id)
+    }
+
+    /// Whether the peer may send no stream data by the limit of the connection (`MAX_DATA`, RFC 9000 §4.1), and the
+    /// application alone is the reason: what it leaves unread of the streams that were
+    /// [handed over](Self::hand_over) to it, here and [above](Self::set_held_above), would keep the limit where it is though
+    /// everything else were read or given up.
+    ///
+    /// A peer that fills the limit itself, with streams that nobody can read yet or with what lies behind a hole, has itself
+    /// to thank, and whoever waits for more of it need not wait longer. Looks at every stream when the limit is reached.
+    pub fn withholds_credit(&self) -> bool {
+        self.streams.withholds_credit()
     }
 
     /// Counters of a receiving side, until it is gone.

@@ -26,12 +26,12 @@ impl Connection {
     /// Has a frame processed by its owner, and judges what it was worth.
     pub(super) fn dispatch(&mut self, frame: &Frame<'_>, from: &FromPacket<'_>) -> Result<(), Failure> {
         let news = self.streams.news();
-        self.hand_over(frame, from)?;
+        self.give_to_owner(frame, from)?;
         let news = self.streams.news() != news;
         Ok(self.flood.on_frame(Worth::of(frame), news, from.now)?)
     }
 
-    fn hand_over(&mut self, frame: &Frame<'_>, from: &FromPacket<'_>) -> Result<(), Failure> {
+    fn give_to_owner(&mut self, frame: &Frame<'_>, from: &FromPacket<'_>) -> Result<(), Failure> {
         let now = from.now;
         let events = &mut self.out.events;
         let budget = &mut self.stream_budget;

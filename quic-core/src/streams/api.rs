@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     HELD_STREAM_COST, RECEIVERS, Streams,
-    recv::Taken,
+    recv::{RecvHalf, Taken},
     send::{SendHalf, SendStats, Within},
     table::{STREAM_COST, Stream, pending},
 };
@@ -116,9 +116,27 @@ impl Streams {
         self.receive_window.most_held().filter(|most| bytes > *most)
     }
 
-    /// What the peer may still send by the connection's limit, in bytes.
-    pub(crate) fn receive_credit(&self) -> u64 {
-        self.receive_window.advertised().saturating_sub(self.received)
+    /// From now on it is up to the application what becomes of what comes on this stream. False if the stream is gone.
+    pub(crate) fn hand_over(&mut self, id: StreamId) -> bool {
+        let Some(stream) = self.slot(id).and_then(|slot| self.table.get_mut(slot)) else { return false };
+        stream.handed_over = true;
+        true
+    }
+
+    /// Bytes that the application leaves unread: what a layer above holds for it, and what it could read of the streams that
+    /// were handed over to it. What lies behind a hole is the peer's doing, and what lies on other streams. Looks at
+    /// every stream.
+    fn unread_by_application(&self) -> u64 {
+        let handed_over = self.table.streams().filter(|stream| stream.handed_over);
+        let here = handed_over.filter_map(|stream| stream.recv.as_ref()).map(RecvHalf::readable);
+        here.fold(self.receive_window.held(), u64::saturating_add)
+    }
+
+    /// Whether the peer may send nothing by the connection's limit, and that would be so though nothing else were held but
+    /// what the application leaves unread.
+    pub(crate) fn withholds_credit(&self) -> bool {
+        self.received >= self.receive_window.advertised()
+            && self.receive_window.is_filled_by(self.unread_by_application())
     }
 
     /// Whether streams that are held above keep a limit from being raised now.

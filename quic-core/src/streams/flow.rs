@@ -74,6 +74,17 @@ impl ReceiveWindow {
         received.saturating_sub(self.consumed).saturating_add(self.held)
     }
 
+    /// What a layer above still holds of what was consumed.
+    pub(super) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Whether so many unread bytes alone keep the limit from being raised, however soon all others are consumed, once it is
+    /// reached.
+    pub(super) fn is_filled_by(&self, unread: u64) -> bool {
+        self.size.saturating_sub(unread) < self.update_step()
+    }
+
     /// After something was read, of `received` bytes that came in all: makes the window [`LEAD`] times what both came and was
     /// read in a round trip, so that the peer never waits for it (RFC 9000 §4.2). It grows before it is used up: the sender
     /// of a slow start would have stood still until then. What had come long ago counts for nothing, so that a reader that

@@ -80,6 +80,15 @@ impl RecvHalf {
         self.assembler.contiguous_end()
     }
 
+    /// Bytes that a reader could take now.
+    pub(super) fn readable(&self) -> u64 {
+        if self.discards() {
+            0
+        } else {
+            self.contiguous_end().min(self.readable_to()).saturating_sub(self.bytes_read())
+        }
+    }
+
     /// Checks a STREAM frame against the final size (RFC 9000 §4.5) and the stream's limit (§4.1). Returns by how
     /// much it raises what counts against the connection's limit. Changes nothing.
     pub(super) fn check_data(&self, offset: u64, length: u64, fin: bool) -> Result<u64, Violation> {

@@ -57,6 +57,8 @@ pub(super) struct Stream {
     pub(super) waits_for_credit: bool,
     /// The slot is in the list of streams that wait for connection credit.
     pub(super) in_blocked_list: bool,
+    /// It is up to the application what becomes of what comes on it.
+    pub(super) handed_over: bool,
 }
 
 impl Stream {
@@ -74,6 +76,7 @@ impl Stream {
             scheduled: false,
             waits_for_credit: false,
             in_blocked_list: false,
+            handed_over: false,
         }
     }
 
@@ -197,6 +200,11 @@ impl Table {
         self.free.retain(|index| (*index as usize) < left);
         self.free.shrink_to_fit();
         self.by_id.shrink_to_fit();
+    }
+
+    /// All live streams, in no order that means anything.
+    pub(super) fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.entries.iter().filter_map(|entry| entry.stream.as_ref())
     }
 
     /// The slots of all live streams.

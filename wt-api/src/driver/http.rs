@@ -79,6 +79,7 @@ impl Conn {
         let mut transport = ConnTransport::new(&mut self.quic, now);
         match self.h3.send_request(&job.head, true, &mut transport) {
             Ok(stream) => {
+                self.quic.hand_over(stream);
                 let body = RecvBox::new(stream, Arc::clone(&self.boxes), None);
                 self.http.get = Some(GetState { stream, body, job: Arc::clone(job) });
             }

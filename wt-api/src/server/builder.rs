@@ -178,11 +178,12 @@ impl ServerBuilder {
     /// is heard of its stream, whatever comes meanwhile; the stream is reset with `H3_REQUEST_INCOMPLETE` (RFC 9114 §4.1), and
     /// the connection and its other streams go on. A stream of a session that does not say whose it is has the same time, and so
     /// has the client to send SETTINGS when it asks for a session. What comes for a session that is not asked for in this time
-    /// is refused: its streams with `WT_BUFFERED_STREAM_REJECTED`, while its datagrams are dropped. Time in which the server itself keeps the client from
-    /// sending, because it has as much as it may hold, does not count. Content that a plain request announces is never waited
-    /// for: its stream ends when the response has arrived. A request that the application has neither accepted nor rejected
-    /// waits for it without limit, and a session in which the client says nothing stays open. Default 30 s; `None` and zero:
-    /// no limit.
+    /// is refused: its streams with `WT_BUFFERED_STREAM_REJECTED`, while its datagrams are dropped. A client that cannot go on
+    /// then, because the connection holds as much as it may of what the application has not read, has the same time anew; one
+    /// that has filled the connection itself, such as with streams of a session that does not come, has not. Content that a
+    /// plain request announces is never waited for: its stream ends when the response has arrived. A request that the
+    /// application has neither accepted nor rejected waits for it without limit, and a session in which the client says
+    /// nothing stays open. Default 30 s; `None` and zero: no limit.
     pub fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.request_timeout = timeout;
         self

@@ -35,8 +35,9 @@ pub struct Config {
     pub early_datagram_bytes: usize,
     /// How long streams and datagrams are kept whose session's request has not come at all (server, §4.6). Beyond it streams
     /// are refused with `WT_BUFFERED_STREAM_REJECTED`, and datagrams dropped. Once something of the request is there, its own
-    /// deadline counts ([`h3_core::Config::request_timeout`]), then the application's decision. Time in which the
-    /// peer has no credit, because an application leaves data unread, does not count. Default 30 s; `None` and zero: no limit.
+    /// deadline counts ([`h3_core::Config::request_timeout`]), then the application's decision. They have the same time anew
+    /// if [the application alone](h3_core::Transport::withholds_credit) leaves the peer no credit then, not if they do
+    /// themselves. Default 30 s; `None` and zero: no limit.
     pub early_timeout: Option<Duration>,
     /// Datagrams of one session that may wait for [`Sessions::poll_event`](super::Sessions::poll_event). When there
     /// are so many, new ones are dropped and counted. Default 1024.

@@ -102,6 +102,7 @@ impl Sessions {
                 if let Some(session) = self.sessions.get_mut(&id) {
                     session.flow = flow;
                 }
+                self.hand_over_early(id, t);
                 let request = Box::new(session_request(*head, priority, dialect, why));
                 self.events.push_back(Event::Incoming { session: id, request });
             }

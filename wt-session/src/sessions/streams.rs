@@ -14,7 +14,7 @@ use crate::{
     codes::{self, WT_BUFFERED_STREAM_REJECTED, WT_SESSION_GONE},
     early::Waited,
     flow::Limited,
-    session::{Receiving, Sending, WtStream},
+    session::{Receiving, Sending, State, WtStream},
 };
 
 /// What a stream of this side earns its peer, as bytes: as much as one capsule costs.
@@ -50,6 +50,9 @@ impl Sessions {
         let sending = Sending { reliable: header, preface, header, ..Sending::default() };
         self.unflushed += 1;
         let receiving = (dir == Dir::Bidi).then(Receiving::default);
+        if receiving.is_some() {
+            t.hand_over(stream);
+        }
         self.streams.insert(stream, WtStream { session, sending: Some(sending), receiving });
         Ok(Some(stream))
     }
@@ -239,7 +242,12 @@ impl Sessions {
             Fate::Wait if session.0.index() >= t.stream_limit(Side::Client, Dir::Bidi) => {
                 refuse_stream(stream, WT_SESSION_GONE, t);
             }
-            Fate::Wait if self.early.keep_stream(session, stream, self.early_until()) => {}
+            Fate::Wait if self.early.keep_stream(session, stream, self.early_until()) => {
+                // Then it is up to the application how long it waits.
+                if self.sessions.get(&session).is_some_and(|session| matches!(session.state, State::Asked)) {
+                    t.hand_over(stream);
+                }
+            }
             // §4.6: over the bound.
             Fate::Wait => self.refuse_counted(stream, session, t),
             // No session will ever be there.
@@ -276,6 +284,7 @@ impl Sessions {
             return self.refuse_counted(stream, session, t);
         }
         entry.peer_streams += 1;
+        t.hand_over(stream);
         let sending = (dir == Dir::Bidi).then(Sending::default);
         // Nothing but the preface was read of it.
         let receiving = Receiving { header: t.bytes_read(stream).unwrap_or(0), ..Receiving::default() };
@@ -286,6 +295,11 @@ impl Sessions {
         self.events.push_back(Event::StreamOpened { session, stream, dir });
         // The transport has told of the data before, to HTTP/3.
         self.events.push_back(Event::Readable { stream });
+    }
+
+    /// The application is asked for the session: it decides how long what came early waits.
+    pub(super) fn hand_over_early<T: Transport>(&self, session: SessionId, t: &mut T) {
+        self.early.streams_of(session).for_each(|stream| t.hand_over(stream));
     }
 
     /// The session is established: what waited for it goes to the application.
@@ -325,12 +339,15 @@ impl Sessions {
     pub fn handle_timeout<T: Transport>(&mut self, now: Timestamp, h3: &Connection, t: &mut T) {
         self.now = now;
         let later = self.early_until();
-        // Credit that an application keeps is not the peer's fault; what waits here may be all that holds it.
-        let starved = t.receive_credit() == 0 && (!self.sessions.is_empty() || h3.open_requests() > 0);
+        if self.early.deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        // Credit that an application keeps is not the peer's fault; what waits here is.
+        let withheld = t.withholds_credit();
         let known = &self.sessions;
         // A request that has begun has a deadline of its own, or the application has it.
         let more = |session: SessionId| {
-            later.filter(|_| starved || known.contains_key(&session) || h3.has_begun(session.0))
+            later.filter(|_| withheld || known.contains_key(&session) || h3.has_begun(session.0))
         };
         for (session, early) in self.early.expire(now, more) {
             // Should the request come all the same, its session counts them.

@@ -138,16 +138,53 @@ fn requests_that_are_left_unread_have_their_time_when_they_are_read() {
 }
 
 #[test]
-fn a_peer_without_credit_is_not_late() {
+fn a_peer_without_credit_is_not_late_while_the_application_keeps_it() {
+    let mut rig = rig();
+    let (id, body, bytes) = (rig.request(), rig.request(), large(100));
+    rig.push(id, &bytes[..50]);
+    // Content that the application does not read.
+    rig.push(body, &[get_with(&[]), frame(0, &[7; 5000])].concat());
+    assert_eq!(rig.requests_seen(), 1);
+    let left = rig.end().bytes_read(body).map(|read| rig.end().received_end(body).unwrap() - read).unwrap();
+    rig.end().receive_window = left;
+    rig.end().hand_over(body);
+    pass(&mut rig, 100 * SECOND);
+    rig.assert_alive();
+    // Once some of it is read the peer can go on.
+    assert!(!rig.read_body(body).is_empty());
+    pass(&mut rig, 30 * SECOND);
+    assert_eq!(rig.peer().reset_received(id), Some(code::H3_REQUEST_INCOMPLETE));
+    assert_eq!((rig.connection.open_requests(), rig.connection.poll_timeout()), (1, None));
+}
+
+#[test]
+fn a_peer_that_has_used_up_its_credit_itself_is_late() {
+    let mut rig = rig();
+    // Content of a request that reaches no application, and a stream that says nothing of which anybody knows.
+    let (body, half) = (rig.request(), rig.request());
+    rig.push(body, &[get_with(&[]), frame(0, &[7; 5000])].concat());
+    rig.push(half, &large(100)[..50]);
+    rig.end().receive_window = 1000;
+    pass(&mut rig, 30 * SECOND - Duration::from_millis(1));
+    rig.assert_alive();
+    pass(&mut rig, Duration::from_millis(1));
+    assert_eq!(rig.peer().reset_received(half), Some(code::H3_REQUEST_INCOMPLETE));
+    assert_eq!((rig.connection.open_requests(), rig.connection.poll_timeout()), (1, None));
+}
+
+/// What names a request that is left unread waits for nothing that has an end: the peer decides when it takes responses.
+#[test]
+fn a_request_that_is_left_unread_has_not_begun() {
     let mut rig = rig();
     let (id, bytes) = (rig.request(), large(100));
     rig.push(id, &bytes[..50]);
-    rig.end().credit = 0;
-    pass(&mut rig, 100 * SECOND);
-    rig.assert_alive();
-    rig.end().credit = 1;
-    pass(&mut rig, 30 * SECOND);
-    assert_given_up(&mut rig, id);
+    assert!(rig.connection.has_begun(id));
+    rig.connection.hold_requests();
+    rig.push(id, &bytes[50..60]);
+    assert!(!rig.connection.has_begun(id));
+    let (now, end) = (rig.now, rig.pair.ends(Side::Server).0);
+    assert!(rig.connection.read_held_request(now, end));
+    assert!(rig.connection.has_begun(id));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod promises;
 mod rules;
 mod send_stats;
 mod sending;
+mod withheld;
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -3,6 +3,7 @@
 
 mod burst;
 mod claims;
+mod early;
 mod hostile;
 mod late;
 mod requests;

@@ -2,6 +2,7 @@
 //! HTTP/3 is real and whose WebTransport the test plays by hand. Names carry the rows of the conformance plan.
 
 mod bursts;
+mod early;
 mod exchange;
 mod flow;
 mod flow_drawn;
