@@ -129,7 +129,8 @@ fn what_waits_for_the_applications_decision_is_the_applications() {
         rig.accept().unwrap();
         rig.run();
         let mut opened = rig.node.opened();
-        (opened.sort_unstable(), undecided.sort_unstable());
+        opened.sort_unstable();
+        undecided.sort_unstable();
         assert_eq!(opened, undecided);
         let (node, end) = (&mut rig.node, &mut rig.pair.server);
         undecided.iter().for_each(|stream| assert_eq!(node.read_all(*stream, end).0.len(), 100));
