@@ -116,28 +116,62 @@ impl Default for TransportConfig {
     }
 }
 
+/// A setting beyond its range, which would count as the range's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} is at least {least} and at most {most}")]
+#[non_exhaustive]
+pub struct OutOfRange {
+    /// The name of the field.
+    pub setting: &'static str,
+    /// The smallest number that means itself; of a time, in milliseconds.
+    pub least: u64,
+    /// The largest one.
+    pub most: u64,
+}
+
 impl TransportConfig {
+    /// Whether every number is in its range, for programs that would rather say so than run with the range's end.
+    ///
+    /// # Errors
+    /// The first setting that is not.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        self.clone().put_right().map_or(Ok(()), Err)
+    }
+
     /// These settings with every number in its range; themselves where all are.
     pub(crate) fn in_range(self: &Arc<Self>) -> Arc<Self> {
         let mut config = Self::clone(self);
-        if config.put_right() { Arc::new(config) } else { Arc::clone(self) }
+        if config.put_right().is_some() { Arc::new(config) } else { Arc::clone(self) }
     }
 
-    /// True if a number was beyond its range.
-    fn put_right(&mut self) -> bool {
-        let mut changed = false;
-        changed |= fit(&mut self.max_udp_payload_size, 1200, 65_527);
-        changed |= fit(&mut self.max_streams_bidi, 0, MAX_STREAMS);
-        changed |= fit(&mut self.max_streams_uni, 0, MAX_STREAMS);
-        changed |= fit(&mut self.stream_receive_window, 1, MAX_VARINT);
-        changed |= fit(&mut self.max_stream_receive_window, 0, MAX_VARINT);
-        changed |= fit(&mut self.receive_window, 1, MAX_VARINT);
-        changed |= fit(&mut self.max_receive_window, 0, MAX_VARINT);
-        changed |= fit(&mut self.send_buffer, LEAST_SEND_BUFFER, usize::MAX);
-        changed |= fit(&mut self.max_datagram_frame_size, 0, MAX_VARINT);
-        changed |= fit(&mut self.max_ack_delay, Duration::ZERO, MAX_ACK_DELAY);
-        changed |= fit(&mut self.memory_budget, LEAST_MEMORY, usize::MAX);
-        changed
+    /// The first number that was beyond its range.
+    fn put_right(&mut self) -> Option<OutOfRange> {
+        let mut first = None;
+        macro_rules! ranges {
+            ($($field:ident: $least:expr, $most:expr;)*) => {
+                $(if fit(&mut self.$field, $least, $most) {
+                    let (least, most) = ($least as u64, $most as u64);
+                    first = first.or(Some(OutOfRange { setting: stringify!($field), least, most }));
+                })*
+            };
+        }
+        ranges! {
+            max_udp_payload_size: 1200, 65_527;
+            max_streams_bidi: 0, MAX_STREAMS;
+            max_streams_uni: 0, MAX_STREAMS;
+            stream_receive_window: 1, MAX_VARINT;
+            max_stream_receive_window: 0, MAX_VARINT;
+            receive_window: 1, MAX_VARINT;
+            max_receive_window: 0, MAX_VARINT;
+            send_buffer: LEAST_SEND_BUFFER, usize::MAX;
+            max_datagram_frame_size: 0, MAX_VARINT;
+            memory_budget: LEAST_MEMORY, usize::MAX;
+        }
+        if fit(&mut self.max_ack_delay, Duration::ZERO, MAX_ACK_DELAY) {
+            let most = MAX_ACK_DELAY.as_millis() as u64;
+            first = first.or(Some(OutOfRange { setting: "max_ack_delay", least: 0, most }));
+        }
+        first
     }
 }
 
@@ -206,6 +240,17 @@ pub struct ClientConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_beyond_its_range_is_named_with_the_range_that_it_is_moved_to() {
+        assert_eq!(TransportConfig::default().check(), Ok(()));
+        let config = TransportConfig { memory_budget: 1024, ..TransportConfig::default() };
+        let error = config.check().unwrap_err();
+        assert_eq!((error.setting, error.least), ("memory_budget", 256 << 10));
+        assert_eq!(Arc::new(config).in_range().memory_budget, 256 << 10);
+        let late = TransportConfig { max_ack_delay: Duration::from_secs(60), ..TransportConfig::default() };
+        assert_eq!(late.check().unwrap_err().to_string(), "max_ack_delay is at least 0 and at most 16383");
+    }
 
     /// The bounds that `docs/security.md` tells.
     #[test]

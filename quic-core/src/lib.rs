@@ -40,7 +40,7 @@ mod trace;
 
 pub use base::{AddressLimits, Admission, AdmissionLimit};
 pub use cids::{CidChange, CidFactory};
-pub use config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig};
+pub use config::{ClientConfig, EndpointConfig, OutOfRange, ServerConfig, TransportConfig};
 pub use connection::{Connection, Transmit};
 pub use endpoint::{
     AcceptError, Caller, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming, Response,

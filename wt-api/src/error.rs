@@ -545,6 +545,11 @@ pub enum ConnectOptionsError {
     /// Called outside an async runtime.
     #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]
     NoRuntime,
+    /// The system has no certificates of CAs, as in a small container, or they cannot be read.
+    #[error(
+        "the CAs that this system trusts cannot be used: {0}; install them (often a package ca-certificates), or say whom to trust with trusted_certificates or server_certificate_hashes"
+    )]
+    SystemTrust(String),
     /// The TLS options contradict each other or cannot be used.
     #[error("the TLS options cannot be used: {0}")]
     Tls(String),

@@ -94,7 +94,8 @@ impl fmt::Debug for WebTransport {
 }
 
 impl WebTransport {
-    /// Starts to connect to `url` and returns at once; [`ready`](Self::ready) tells the outcome.
+    /// Starts to connect to `url` and returns at once; [`ready`](Self::ready) tells the outcome. A user name and a password in
+    /// the URL are not sent, as the W3C has it: a field of [`headers`](WebTransportOptions::headers) can carry them.
     ///
     /// # Errors
     /// What can be seen without the network: the URL is no absolute https URL with a host, or has a fragment; a header

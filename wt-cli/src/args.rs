@@ -68,7 +68,7 @@ pub(crate) struct Demo {
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Address to listen on; may be given several times
-    #[arg(long, value_name = "ADDR", default_values = ["127.0.0.1:4433", "[::1]:4433"])]
+    #[arg(long, value_name = "ADDR", value_parser = address, default_values = ["127.0.0.1:4433", "[::1]:4433"])]
     pub(crate) listen: Vec<SocketAddr>,
     /// Certificate chain in PEM, read again when it changes and on SIGHUP; without it self-signed ones for 13 days follow each other
     #[arg(long, value_name = "PEM", requires = "key")]
@@ -99,7 +99,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=100_000), requires = "exec")]
     pub(crate) exec_session_limit: u32,
     /// Answer GET /metrics at this TCP address with the server's figures in Prometheus' text format, over plain HTTP/1.1
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(crate) metrics: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) limits: Limits,
@@ -275,7 +275,7 @@ pub(crate) struct Perf {
     #[arg(long, default_value = "0,1", value_parser = cores, value_name = "A,B")]
     pub(crate) cores: (usize, usize),
     /// The server's address
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "IP:PORT")]
+    #[arg(long, default_value = "127.0.0.1:0", value_parser = address, value_name = "IP:PORT")]
     pub(crate) addr: SocketAddr,
     /// Where the certificate is; the server makes one if there is none
     #[arg(long)]
@@ -290,6 +290,16 @@ impl Perf {
     pub(crate) fn directory(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(|| std::env::temp_dir().join("weft-perf"))
     }
+}
+
+/// An address of this machine, or of a server: names are not looked up, for they may stand for several.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(443);
+        format!(
+            "write an IP address and a port: 127.0.0.1:{port} or [::1]:{port} for this machine alone, [::]:{port} for all addresses"
+        )
+    })
 }
 
 fn up_to<const LIMIT: usize>(text: &str) -> Result<usize, String> {

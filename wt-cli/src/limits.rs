@@ -5,7 +5,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use clap::Args;
-use quic_core::TransportConfig;
+use quic_core::{Endpoint, TransportConfig};
 use wt_api::{AddressLimits, ServerBuilder};
 
 const HEADING: &str = "Limits";
@@ -35,7 +35,7 @@ pub(crate) struct Limits {
     /// Connections of one address that may begin in a second
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = count)]
     address_rate: usize,
-    /// Memory that clients can make all connections together hold, in bytes, or with KiB, MiB or GiB behind the number
+    /// Memory that clients can make all connections together hold, in bytes, or with KiB, MiB or GiB behind the number; at least 64KiB
     #[arg(long, value_name = "SIZE", default_value_t = Size(1 << 30))]
     memory: Size,
     /// The same of one connection, beside what its streams hold; at least 256KiB
@@ -86,10 +86,16 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// A server with these limits; `transport` has the settings that are none.
-    pub(crate) fn apply(&self, builder: ServerBuilder, transport: TransportConfig) -> ServerBuilder {
+    /// A server with these limits; `transport` has the settings that are none. An error says which of them would not be kept.
+    pub(crate) fn apply(
+        &self,
+        builder: ServerBuilder,
+        transport: TransportConfig,
+    ) -> Result<ServerBuilder, String> {
+        let transport = self.transport(transport);
+        self.check(&transport)?;
         let mut builder = builder
-            .transport(self.transport(transport))
+            .transport(transport)
             .max_connections(self.max_connections)
             .max_sessions_per_connection(self.max_sessions_per_connection)
             .retry_threshold(self.retry_threshold)
@@ -110,7 +116,43 @@ impl Limits {
         if let Some(Size(bytes)) = self.max_session_window {
             builder = builder.max_session_receive_window(bytes);
         }
-        builder
+        Ok(builder)
+    }
+
+    /// Whether all of them can be kept together.
+    fn check(&self, transport: &TransportConfig) -> Result<(), String> {
+        transport.check().map_err(|error| match option(error.setting) {
+            Some(option) => format!("{option} is at least {}", Size(error.least)),
+            None => error.to_string(),
+        })?;
+        if self.memory.bytes() < Endpoint::LEAST_MEMORY {
+            return Err(format!(
+                "--memory is at least {}, for one client",
+                Size(Endpoint::LEAST_MEMORY as u64)
+            ));
+        }
+        for (first, name, most, what) in [
+            (
+                Some(self.stream_window),
+                "--stream-window",
+                Some(self.max_stream_window),
+                "--max-stream-window",
+            ),
+            (self.session_window, "--session-window", self.max_session_window, "--max-session-window"),
+            (
+                Some(self.connection_window),
+                "--connection-window",
+                Some(self.max_connection_window),
+                "--max-connection-window",
+            ),
+        ] {
+            if let (Some(first), Some(most)) = (first, most)
+                && first.0 > most.0
+            {
+                return Err(format!("{what} is at least {name}, which is {first}"));
+            }
+        }
+        Ok(())
     }
 
     fn transport(&self, transport: TransportConfig) -> TransportConfig {
@@ -129,6 +171,11 @@ impl Limits {
             ..transport
         }
     }
+}
+
+/// The option for a setting of the library whose range is smaller than what the option takes.
+fn option(setting: &str) -> Option<&'static str> {
+    (setting == "memory_budget").then_some("--connection-memory")
 }
 
 fn duration(seconds: f64) -> Option<Duration> {

@@ -1,6 +1,6 @@
 //! What errors of the library say on a command line: the library's remedies name methods, these name options.
 
-use wt_api::{CertificateError, ConnectOptionsError, ErrorCause};
+use wt_api::{CertificateError, ConnectOptionsError, DatagramError, ErrorCause};
 
 use crate::{
     args::{Asking, CONNECT_TIMEOUT, Connect},
@@ -67,11 +67,34 @@ pub(crate) fn options(error: &ConnectOptionsError, args: &Asking) -> String {
             format!("certificate {position} of --ca {} cannot be used: {problem}", ca.display())
         }
         (ConnectOptionsError::InvalidOrigin(error), _) => format!("--origin: {error}"),
+        (ConnectOptionsError::SystemTrust(problem), _) => format!(
+            "the CAs that this system trusts cannot be used: {problem}; install them (often a package ca-certificates), or say whom to trust with --ca or --cert-hash"
+        ),
         (ConnectOptionsError::InvalidProtocol { protocol, problem }, _) => {
             format!("--protocol: {protocol:?} cannot be offered: {problem}")
         }
         _ => error.to_string(),
     }
+}
+
+/// Why a line was not sent as a datagram.
+pub(crate) fn datagram(error: &DatagramError) -> String {
+    match error {
+        DatagramError::TooLarge { max: 0, .. } => "the server takes no datagrams; use --lines".to_owned(),
+        DatagramError::TooLarge { size, max } => format!(
+            "it has {size} bytes, and at most {max} fit in a datagram on this path; make it shorter, or use --lines, a stream for each line"
+        ),
+        error => error.to_string(),
+    }
+}
+
+/// Why a URL with a name and a password in it is not asked: they would not be sent.
+pub(crate) fn credentials(url: &str) -> Option<&'static str> {
+    let url = url::Url::parse(url).ok()?;
+    let has_some = !url.username().is_empty() || url.password().is_some();
+    has_some.then_some(
+        "a user name or a password in the URL is not sent: leave it out, and give --header 'authorization: Basic ...' (base64 of NAME:PASSWORD) or what else the server wants",
+    )
 }
 
 /// The command that explains more, with the options that were given.

@@ -158,6 +158,9 @@ impl std::fmt::Debug for EntropySource {
 }
 
 impl Endpoint {
+    /// Memory that has to be free for a further client to be admitted, in bytes: a budget below it admits none.
+    pub const LEAST_MEMORY: usize = 2 * CONNECTION_COST;
+
     /// An endpoint; with `server` it accepts connections.
     #[must_use]
     pub fn new(config: EndpointConfig, server: Option<Arc<ServerConfig>>, entropy: Box<dyn Entropy>) -> Self {
@@ -337,7 +340,7 @@ impl Endpoint {
     pub fn admission(&self, now: Timestamp, incoming: &Incoming) -> Admission {
         let budget = &self.config.budget;
         // What the handshake needs on top must not be the first thing that is refused.
-        let has_memory = budget.has_room_for(2 * CONNECTION_COST);
+        let has_memory = budget.has_room_for(Self::LEAST_MEMORY);
         if self.table.len() >= self.config.max_connections {
             Admission::Refuse(AdmissionLimit::Connections)
         } else if !has_memory {

@@ -122,7 +122,7 @@ fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, ConnectOptions
                 .build()
                 .map_err(|error| unusable(error.to_string()))?
         }
-        Trust::System | Trust::Rustls(_) => system_verifier().map_err(unusable)?,
+        Trust::System | Trust::Rustls(_) => system_verifier().map_err(ConnectOptionsError::SystemTrust)?,
     })
 }
 
@@ -131,7 +131,11 @@ fn system_verifier() -> Result<Arc<dyn ServerCertVerifier>, String> {
     static SYSTEM: std::sync::OnceLock<Result<Arc<rustls_platform_verifier::Verifier>, String>> =
         std::sync::OnceLock::new();
     let verifier = SYSTEM.get_or_init(|| {
-        rustls_platform_verifier::Verifier::new(provider()).map(Arc::new).map_err(|error| error.to_string())
+        rustls_platform_verifier::Verifier::new(provider()).map(Arc::new).map_err(|error| match error {
+            // Its display calls the text an unexpected error.
+            rustls::Error::General(text) => text,
+            error => error.to_string(),
+        })
     });
     verifier.clone().map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
 }

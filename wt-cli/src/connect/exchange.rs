@@ -13,7 +13,7 @@ use super::{
     Stop,
     sink::{Kind, Opener, Sink},
 };
-use crate::{args::Connect, output};
+use crate::{args::Connect, output, texts};
 
 /// How long answers to the last datagrams are waited for.
 const LAST_DATAGRAMS: Duration = Duration::from_secs(1);
@@ -346,9 +346,12 @@ async fn datagrams(session: &WebTransport, stay: bool, sink: &Sink) -> Result<()
     let mut datagrams = session.datagrams();
     let sending = async {
         let mut input = BufReader::new(tokio::io::stdin()).split(b'\n');
+        let mut number = 0_u64;
         while let Some(line) = next_line(&mut input, session).await? {
+            number += 1;
             if let Err(error) = datagrams.writable.send(line.into()).await {
-                output::tell(&format!("weft: datagram not sent: {error}\n"));
+                output::tell(&format!("weft: line {number} not sent: {}\n", texts::datagram(&error)));
+                sink.note_unsent();
             }
         }
         if stay {

@@ -41,6 +41,8 @@ enum Stop {
     Output,
     /// A signal came before the end.
     Signal(Exit),
+    /// So many lines were not sent as datagrams.
+    Unsent(usize),
 }
 
 impl Stop {
@@ -55,7 +57,7 @@ impl Stop {
                 )
             }
             Self::Stopped(code) => code.unwrap_or(0) == 0,
-            Self::Input(_) | Self::Output | Self::Signal(_) => false,
+            Self::Input(_) | Self::Output | Self::Signal(_) | Self::Unsent(_) => false,
         }
     }
 }
@@ -98,6 +100,7 @@ async fn end(
         Err(stop) if stop.may_be_the_end() => {
             tokio::time::timeout(END, session.closed()).await.map(drop).or(Err(stop))
         }
+        Ok(()) if sink.unsent() > 0 => Err(Stop::Unsent(sink.unsent())),
         outcome => outcome,
     };
     let stats = session.get_stats().await;
@@ -157,6 +160,9 @@ fn ended(closed: &Result<CloseInfo, WebTransportError>, stats: Option<&WebTransp
 
 /// A session as the command line asks for it.
 async fn open(args: &Connect, json: bool) -> Result<WebTransport, Ended> {
+    if let Some(refused) = texts::credentials(&args.asking.url) {
+        return Err(Ended::new(Exit::Usage, refused));
+    }
     let session = WebTransport::new(&args.asking.url, options(args, json)?)
         .map_err(|error| Ended::new(Exit::Usage, texts::options(&error, &args.asking)))?;
     let ready = session.ready().await;
@@ -185,6 +191,10 @@ fn judge(outcome: Result<(), Stop>, closed: Result<CloseInfo, WebTransportError>
     match outcome {
         Err(Stop::Output) => return Ok(Exit::Success),
         Err(Stop::Signal(signal)) => return Err(Ended::told(signal)),
+        Err(Stop::Unsent(lines)) => {
+            let lines = if lines == 1 { "1 line was".to_owned() } else { format!("{lines} lines were") };
+            return Err(Ended::new(Exit::Failure, format!("{lines} not sent")));
+        }
         Err(Stop::Input(error)) => {
             return Err(Ended::new(Exit::Failure, format!("standard input cannot be read: {error}")));
         }

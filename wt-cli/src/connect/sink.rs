@@ -1,5 +1,7 @@
 //! Where everything goes that comes: to standard output as it is, or as an object a line for each event.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncWriteExt as _, Stdout},
@@ -26,11 +28,22 @@ pub(super) enum Opener {
 pub(super) struct Sink {
     json: bool,
     output: Mutex<Stdout>,
+    /// Lines that were not sent.
+    unsent: AtomicUsize,
 }
 
 impl Sink {
     pub(super) fn new(json: bool) -> Self {
-        Self { json, output: Mutex::new(tokio::io::stdout()) }
+        Self { json, output: Mutex::new(tokio::io::stdout()), unsent: AtomicUsize::new(0) }
+    }
+
+    /// A line could not be sent, and people were told why.
+    pub(super) fn note_unsent(&self) {
+        self.unsent.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.load(Relaxed)
     }
 
     /// Whether programs read it, which can tell the events of several streams apart.

@@ -4,6 +4,7 @@ use http::uri::{Authority, PathAndQuery};
 use url::{Host, Url};
 
 use super::step::Step;
+use crate::texts;
 
 const NAME: &str = "URL";
 
@@ -25,6 +26,9 @@ pub(super) fn parse(text: &str) -> Result<(Target, Step), Step> {
     if url.scheme() != "https" {
         let fact = format!("the scheme is {}", url.scheme());
         return Err(failed(fact, "WebTransport exists for https alone: begin with https://"));
+    }
+    if let Some(remedy) = texts::credentials(text) {
+        return Err(failed("there is a user name or a password in it".to_owned(), remedy));
     }
     if url.fragment().is_some() {
         return Err(failed("there is a fragment".to_owned(), "leave out what begins with #"));

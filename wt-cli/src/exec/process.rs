@@ -68,7 +68,11 @@ pub(super) async fn run(
     };
     match attended {
         Ok(status) => {
-            answer(&mut writable, platform::code_of(status));
+            let status = platform::code_of(status);
+            if status != 0 && lines::permit() {
+                tracing::info!(program = %program.display(), status, "a process ended without success");
+            }
+            answer(&mut writable, status);
             if environment.is_of_a_page() {
                 // It ends with the stream, the session or the server; the process's place is free.
                 tokio::spawn(async move { copy::discard(&mut readable).await });
@@ -90,7 +94,6 @@ fn answer(writable: &mut SendStream, status: u32) {
         let _ = writable.finish();
         return;
     }
-    tracing::debug!(status, "a process ended");
     writable.commit();
     writable.reset(status);
 }

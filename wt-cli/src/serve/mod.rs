@@ -1,9 +1,11 @@
 //! `weft serve`.
 //!
-//! Lowest first: [`told`] says what happens, [`certificate`] follows the certificate, [`metrics`] shows figures; here is the server's life.
+//! Lowest first: [`told`] says what happens, [`certificate`] follows the certificate, [`metrics`] shows figures, [`refusals`] tells
+//! what limits refuse; here is the server's life.
 
 mod certificate;
 mod metrics;
+mod refusals;
 mod told;
 
 use std::{
@@ -60,6 +62,7 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         () = certificate::reload(&server, reloading, json) => Ok(Exit::Failure),
         () = certificate::tell_renewals(&server, json) => Ok(Exit::Failure),
         () = metrics::serve(metrics, &server) => Ok(Exit::Failure),
+        () = refusals::tell(&server) => Ok(Exit::Failure),
         _ = signals.stop() => Ok(drain(&server, &service.open, &mut signals, json).await),
     };
     if let Some(exec) = &service.exec {
@@ -98,7 +101,8 @@ pub(crate) fn self_signed() -> Result<SelfSigned, Ended> {
 
 /// What the command line says of the server, but for its certificate, addresses and origins.
 fn builder(args: &Serve, keys: Option<ServerKeys>) -> Result<ServerBuilder, Ended> {
-    let mut builder = args.limits.apply(Server::builder().key_log_file(true), transport(&args.congestion)?);
+    let limited = args.limits.apply(Server::builder().key_log_file(true), transport(&args.congestion)?);
+    let mut builder = limited.map_err(|error| Ended::new(Exit::Usage, error))?;
     if args.exec.is_none() {
         builder = builder.http_handler(echo::http);
     }

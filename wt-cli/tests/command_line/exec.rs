@@ -281,3 +281,15 @@ fn a_server_that_ends_takes_its_processes_along() {
     server.child.stderr.take().expect("piped").read_to_end(&mut Vec::new()).expect("read");
     drop(client);
 }
+
+#[test]
+fn a_process_without_success_is_in_the_log() {
+    let mut command =
+        weft(&["-v", "serve", "--json", "--listen", "127.0.0.1:0", "--exec", "sh", "--", "-c", "exit 3"]);
+    let mut server = Server::of(&mut command);
+    assert_eq!(code(&server.connect("/", &[], b"")), Some(6));
+    server.signal("-TERM");
+    let mut log = String::new();
+    server.child.stderr.take().expect("piped").read_to_string(&mut log).expect("text");
+    assert!(log.contains("a process ended without success program=sh status=3"), "{log}");
+}

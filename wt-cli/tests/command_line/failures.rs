@@ -94,3 +94,55 @@ fn texts_name_options_of_the_command_line() {
         assert!(text(&out.stderr).contains(words), "{options:?}: {}", text(&out.stderr));
     }
 }
+
+#[test]
+fn an_address_that_is_none_is_told_what_may_stand_there() {
+    for option in ["--listen", "--metrics"] {
+        let out = output(&["serve", option, "localhost:5600"], b"");
+        assert_eq!(code(&out), Some(2));
+        let words = "127.0.0.1:5600 or [::1]:5600 for this machine alone, [::]:5600 for all addresses";
+        assert!(text(&out.stderr).contains(words), "{}", text(&out.stderr));
+    }
+    let told = text(&output(&["serve", "--listen", "everywhere"], b"").stderr);
+    assert!(told.contains("[::]:443 for all addresses"), "{told}");
+}
+
+/// They would not be sent.
+#[test]
+fn a_password_in_a_url_is_refused_and_not_repeated() {
+    for url in ["https://me:secret@127.0.0.1:1/", "https://me@127.0.0.1:1/"] {
+        let out = output(&["connect", url], b"");
+        assert_eq!(code(&out), Some(2), "{url}");
+        let told = text(&out.stderr);
+        assert!(told.contains("--header 'authorization: Basic ...'") && !told.contains("secret"), "{told}");
+        let out = output(&["doctor", url], b"");
+        assert_eq!(code(&out), Some(2), "{url}");
+        assert!(text(&out.stdout).contains("--header 'authorization"), "{}", text(&out.stdout));
+    }
+}
+
+#[test]
+fn a_line_that_is_no_datagram_is_told_with_what_fits_and_is_no_success() {
+    let server = Server::start(&[]);
+    let lines = [&[b'x'; 100_000][..], b"\nshort\n"].concat();
+    let out = server.connect("/echo", &["--datagrams", "--quiet"], &lines);
+    assert_eq!((code(&out), text(&out.stdout)), (Some(1), "short\n".to_owned()));
+    let told = text(&out.stderr);
+    assert!(told.starts_with("weft: line 1 not sent: it has 100000 bytes, and at most "), "{told}");
+    assert!(told.contains("--lines") && told.ends_with("weft: 1 line was not sent\n"), "{told}");
+    assert!(!told.contains('('), "no methods: {told}");
+}
+
+/// As in a container without certificates.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_system_that_trusts_nobody_is_told_what_to_do() {
+    for subcommand in ["connect", "doctor"] {
+        let mut command = crate::weft(&[subcommand, "https://127.0.0.1:9/"]);
+        command.env("SSL_CERT_FILE", "/no/such/file").env("SSL_CERT_DIR", "/no/such/directory");
+        let out = command.output().expect("weft ends");
+        assert_eq!(code(&out), Some(2), "{subcommand}");
+        let told = text(&out.stderr);
+        assert!(told.contains("say whom to trust with --ca or --cert-hash"), "{subcommand}: {told}");
+    }
+}
