@@ -49,6 +49,15 @@ impl std::fmt::Display for CloseReason {
     }
 }
 
+/// Whose doing it is that a connection was closed for this.
+const fn blamed(violation: Violation) -> &'static str {
+    if violation.is_own_limit() {
+        "this endpoint closed the connection at a limit of its own"
+    } else {
+        "the peer broke a rule of QUIC"
+    }
+}
+
 /// Why a connection ended. Cheap to clone: every waiter gets one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -56,8 +65,9 @@ pub enum ConnectionError {
     /// This endpoint's application closed it.
     #[error("closed by this application")]
     LocallyClosed,
-    /// The peer broke a rule and this endpoint closed the connection.
-    #[error("the peer broke a rule of QUIC: {violation}")]
+    /// The peer broke a rule and this endpoint closed the connection; or it met a limit of this endpoint's own
+    /// ([`Violation::is_own_limit`]).
+    #[error("{}: {violation}", blamed(*.violation))]
     Violation {
         /// The rule.
         violation: Violation,
@@ -95,4 +105,24 @@ pub enum ConnectionError {
     /// A fault of this library or a limit that cannot be kept, such as packet numbers running out.
     #[error("the connection cannot go on: {0}")]
     Internal(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_this_endpoint_is_not_blamed_on_the_peer() {
+        let told = |violation| ConnectionError::Violation { violation, frame_type: 0 }.to_string();
+        for violation in [Violation::EndpointMemory, Violation::StreamMemory] {
+            let told = told(violation);
+            assert!(
+                told.starts_with("this endpoint closed the connection at a limit of its own: "),
+                "{told}"
+            );
+        }
+        assert!(
+            told(Violation::FinalSizeChanged).starts_with("the peer broke a rule of QUIC: the final size")
+        );
+    }
 }

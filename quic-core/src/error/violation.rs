@@ -106,6 +106,12 @@ impl std::fmt::Display for Violation {
 impl std::error::Error for Violation {}
 
 impl Violation {
+    /// Whether it is no misdeed of the peer's: it kept to what it was granted, and met a limit of this endpoint's memory.
+    #[must_use]
+    pub const fn is_own_limit(self) -> bool {
+        matches!(self, Self::EndpointMemory | Self::StreamMemory)
+    }
+
     /// What a refused charge means: `own` if the peer has spent its connection's budget; if others have spent the
     /// endpoint's, that is not this peer's misdeed.
     pub(crate) fn of_budget(exceeded: BudgetExceeded, own: Self) -> Self {

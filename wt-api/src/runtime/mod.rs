@@ -79,8 +79,8 @@ pub(crate) fn current() -> Option<RuntimeHandle> {
 
 /// Waits until all sessions that were made on the runtime around the caller are over: closed, and their last words said and
 /// heard, or waited for as long as that is done at all (a few seconds). A client program that closes its sessions and
-/// returns from `main` without this takes its last words with it. Sessions that nobody closes, and whose handles are kept,
-/// are waited for as well. Returns at once where there is no session, or no runtime. Cancel safe. It settles, too, when
+/// returns from `main` without this takes its last words with it. A session that nobody closes is over when its last handle
+/// goes, and every stream of it is one: a stream that a task keeps is waited for without end. Returns at once where there is no session, or no runtime. Cancel safe. It settles, too, when
 /// the sessions' runtime goes while it is waited for on another one.
 ///
 /// A server ends with [`Server::shutdown`](crate::Server::shutdown), which says the last words of all its sessions.

@@ -487,7 +487,8 @@ impl Server {
         Ok(())
     }
 
-    /// The next request for a session; `None` after [`shutdown`](Self::shutdown), and when the runtime that serves is gone.
+    /// The next request for a session; `None` as soon as [`shutdown`](Self::shutdown) is called, while sessions still have its
+    /// deadline to end, and when the runtime that serves is gone. A program does not end here: it waits for `shutdown`.
     /// Cancel safe; several callers share the queue.
     pub async fn accept(&self) -> Option<Request> {
         wait(&*self.shared, ServerQueue::Acceptors, ServerShared::poll_accept).await

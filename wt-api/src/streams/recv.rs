@@ -102,6 +102,9 @@ impl ReceiveStream {
 
     /// Everything up to the end, if it is no more than `limit` bytes. Not cancel safe: what was read is lost.
     ///
+    /// It comes before the method of this name of tokio's `AsyncReadExt`, which has no limit and is called as
+    /// `AsyncReadExt::read_to_end(&mut stream, &mut buffer)`.
+    ///
     /// # Errors
     /// As [`read`](Self::read); and [`ErrorCause::ReadLimit`] if there is more, which stops the stream with code 0.
     pub async fn read_to_end(&mut self, limit: usize) -> Result<Bytes, WebTransportError> {
