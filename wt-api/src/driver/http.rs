@@ -47,7 +47,7 @@ impl Conn {
             Event::Request { stream, head, .. } => self.on_request(stream, head, now),
             Event::Writable { stream } => self.http.responses.wake(stream),
             Event::Response { stream, head, informational: false } => self.on_response(stream, *head),
-            // Content of requests is not wanted: without reading it, flow control keeps it small.
+            Event::Data { stream } if self.is_server() => self.drop_content(stream, now),
             Event::Data { stream } => self.pump_body(stream, now),
             Event::Finished { stream } => self.end_get(stream, RecvEnd::Finished, now),
             Event::Reset { stream, code } => {
@@ -72,6 +72,13 @@ impl Conn {
             }
             _ => {}
         }
+    }
+
+    /// No handler takes the content of a request. Left unread it would hold the connection's credit for as long as its client
+    /// pleases, who decides when the response is over and the rest is refused.
+    fn drop_content(&mut self, stream: StreamId, now: Timestamp) {
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        while let Ok(Read::Data(_)) = self.h3.read_data(stream, usize::MAX, &mut transport) {}
     }
 
     /// Sends the client's request.

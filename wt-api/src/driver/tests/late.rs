@@ -27,6 +27,7 @@ fn rig(builder: ServerBuilder) -> Rig {
 
 fn builder() -> ServerBuilder {
     Server::builder().http_handler(|request| match request.path.as_str() {
+        "/huge" => HttpResponse::new(StatusCode::OK).with_body(vec![7; 40 << 20]),
         "/large" => HttpResponse::new(StatusCode::OK).with_body(vec![7; 300 << 10]),
         "/panic" => {
             let mut response = HttpResponse::new(StatusCode::OK);
@@ -178,4 +179,30 @@ fn content_is_not_refused_before_the_response_has_arrived() {
     let got = rig.got[&stream];
     assert!(got.finished && got.bytes == 300 << 10, "{got:?}");
     assert_eq!(rig.requests(), 0);
+}
+
+/// The client decides when a response is over, and so for how long what it sends meanwhile would lie here.
+#[test]
+fn content_that_no_handler_takes_holds_nothing_while_the_response_waits() {
+    let mut rig = rig(builder());
+    rig.leaves_content = true;
+    let head = RequestHead::new(Method::POST, "localhost".parse().unwrap(), "/huge".parse().unwrap());
+    let mut transport = ConnTransport::new(&mut rig.client, rig.now);
+    let stream = rig.h3.send_request(&head, false, &mut transport).expect("there is credit");
+    rig.run(SECOND);
+    let (before, mut left) = (rig.growth(), 64 << 20);
+    for _ in 0..10_000 {
+        let size = (64 << 10).min(left);
+        let mut chunk = Bytes::from(vec![7; size]);
+        let mut transport = ConnTransport::new(&mut rig.client, rig.now);
+        rig.h3.send_data(stream, &mut chunk, &mut transport).unwrap();
+        left -= size - chunk.len();
+        rig.run(SECOND / 100);
+        if left == 0 {
+            break;
+        }
+    }
+    assert_eq!(left, 0, "its client may send on");
+    assert!(rig.growth() - before < 1 << 20, "{} bytes are held", rig.growth() - before);
+    assert_eq!((rig.requests(), rig.got[&stream].finished), (1, false), "the response waits for its reader");
 }

@@ -101,6 +101,8 @@ pub(super) struct Rig {
     /// The client hears nothing, and so acknowledges nothing: it comes later.
     pub(super) deaf: bool,
     withheld: Vec<BytesMut>,
+    /// The client reads no content.
+    pub(super) leaves_content: bool,
     /// What the application asks for requests.
     shared: Arc<ServerShared>,
     /// Streams that the server opened for sessions.
@@ -170,6 +172,7 @@ impl Rig {
             now,
             deaf: false,
             withheld: Vec::new(),
+            leaves_content: false,
             shared: Arc::clone(&shared),
             heard: Vec::new(),
             got: BTreeMap::new(),
@@ -382,6 +385,7 @@ impl Rig {
                 Event::Response { stream, head, .. } => {
                     self.got.entry(stream).or_default().status = head.status.as_u16();
                 }
+                Event::Data { .. } if self.leaves_content => {}
                 Event::Data { stream } => {
                     let mut transport = ConnTransport::new(&mut self.client, self.now);
                     while let Ok(Read::Data(bytes)) = self.h3.read_data(stream, usize::MAX, &mut transport) {
