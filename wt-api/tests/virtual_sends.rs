@@ -238,7 +238,8 @@ fn a_session_ends_in_its_time_although_nothing_leaves() {
             let transport = TransportConfig { idle_timeout: Some(seconds(6)), ..TransportConfig::default() };
             let limited = options(hash).transport(transport);
             let session = connect("server", limited.clone()).await.unwrap();
-            let closing = connect("server", limited).await.unwrap();
+            let closing = connect("server", limited.clone()).await.unwrap();
+            let quiet = connect("server", limited).await.unwrap();
             let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
             host.answer_sends(move |_| error(code));
             stream.writable.write_all(&[7; 100_000]).await.unwrap();
@@ -249,6 +250,9 @@ fn a_session_ends_in_its_time_although_nothing_leaves() {
             let ErrorCause::Socket(cause) = error.cause() else { panic!("{code}: {error}") };
             assert!(cause.to_string().contains("takes no datagrams to send"), "{cause}");
             assert!(stream.readable.read_chunk(1).await.is_err());
+            // Also one that has nothing to say but that it lives.
+            let error = quiet.closed().await.unwrap_err();
+            assert!(matches!(error.cause(), ErrorCause::Socket(_)), "{code}: {error}");
             wt_api::wait_idle().await;
         });
         assert!(network.now() < seconds(14), "{code}: {:?}", network.now());

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
-use netsim::{Discipline, LinkConfig, Loss, SECOND, Trace};
+use netsim::{Discipline, LinkConfig, Loss, MILLISECOND, SECOND, Trace};
 use serde::Deserialize;
 
 use super::units::{BitRate, Buffer, Share, Size, Time};
@@ -342,6 +342,17 @@ impl Scenario {
             if flow.count == 0 || flow.fps == 0 || flow.key_every == 0 {
                 return Err("`count`, `fps` and `key-every` are at least 1".to_owned());
             }
+            if flow.fps > 1_000 {
+                return Err("`fps` is at most 1000".to_owned());
+            }
+        }
+        if self.flows.iter().map(|flow| u64::from(flow.count)).sum::<u64>() > 1_000 {
+            return Err("all flows together are at most 1000 (`count`)".to_owned());
+        }
+        if link.suspended.is_some_and(|Suspended { every, lasts }| every.0 < MILLISECOND || lasts >= every) {
+            return Err(
+                "`suspended` needs `every` of at least 1 ms, and `lasts` shorter than that".to_owned()
+            );
         }
         if self.duration.0 < SECOND / 10 || self.duration.0 > 3_600 * SECOND {
             return Err("`duration` is between 0.1 s and 60 min".to_owned());

@@ -75,9 +75,24 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_what_may_stand_there() {
         ("rate = \"10 Mbit/s\"", "", "needs one of `rate` and `trace`"),
         ("count = 2", "count = 0", "at least 1"),
         ("kind = \"bulk\"", "kind = \"transfer\"", "`bytes`"),
+        ("count = 2", "count = 1000", "at most 1000"),
+        ("count = 2", "fps = 1001", "`fps` is at most 1000"),
+        ("duration = \"1 s\"", "duration = \"99 ms\"", "between 0.1 s and 60 min"),
+        ("duration = \"1 s\"", "duration = \"3601 s\"", "between 0.1 s and 60 min"),
+        ("loss = \"1 %\"", "suspended = { every = \"0 s\", lasts = \"0 s\" }", "at least 1 ms"),
+        ("loss = \"1 %\"", "suspended = { every = \"1 s\", lasts = \"1 s\" }", "shorter than that"),
     ] {
         let error = Scenario::parse("small.toml", &SMALL.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(error.contains(told) && error.starts_with("small.toml"), "{to}: {error}");
+    }
+    for (from, to) in [
+        ("count = 2", "count = 999\nfps = 1000"),
+        ("duration = \"1 s\"", "duration = \"100 ms\""),
+        ("duration = \"1 s\"", "duration = \"60 min\""),
+        ("loss = \"1 %\"", "suspended = { every = \"2 ms\", lasts = \"1 ms\" }"),
+    ] {
+        let changed = SMALL.replacen(from, to, 1);
+        Scenario::parse("small.toml", &changed).unwrap_or_else(|error| panic!("{to}: {error}"));
     }
     let error =
         Scenario::parse("small.toml", &SMALL.replacen("rtt = ", "rrt = ", 1)).unwrap_err().to_string();

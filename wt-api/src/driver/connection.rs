@@ -273,6 +273,10 @@ impl Conn {
         self.tell_trouble();
     }
 
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.is_some()
+    }
+
     /// All that it had to say has left.
     pub(super) fn on_leaving(&mut self) {
         if self.stuck.take().is_some() {

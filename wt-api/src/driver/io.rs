@@ -244,9 +244,7 @@ impl Shard {
             self.touch(index);
         }
     }
-}
 
-impl Shard {
     /// Receiving fails each time.
     fn on_deaf(&mut self, error: &io::Error, now: Timestamp) {
         let error = io::Error::new(error.kind(), format!("the system gives no datagrams that came: {error}"));

@@ -219,11 +219,14 @@ impl Shard {
         for position in 0..self.dirty.len() {
             let Some(&index) = self.dirty.get(position) else { break };
             let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { continue };
+            // One whose next clock is far away hears all the same why it waits.
+            if let Some(trouble) = &trouble
+                && !connection.is_stuck()
+            {
+                connection.on_stuck(Arc::clone(trouble));
+            }
             if std::mem::replace(&mut connection.parked, true) {
                 continue;
-            }
-            if let Some(trouble) = &trouble {
-                connection.on_stuck(Arc::clone(trouble));
             }
             self.schedule(index, now, Some(now + PARKED));
         }
