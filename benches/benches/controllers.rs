@@ -6,7 +6,9 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use quic_core::{
     base::Timestamp,
-    congestion::{Algorithm, CongestionConfig, CongestionEvent, Controller as _, LimitedBy, Rtt, SentPacket},
+    congestion::{
+        Algorithm, CongestionConfig, CongestionEvent, Controller as _, LimitedBy, NewPath, Rtt, SentPacket,
+    },
 };
 
 const MTU: u16 = 1_452;
@@ -18,7 +20,7 @@ fn controllers(c: &mut Criterion) {
         let mut rtt = Rtt::default();
         let mut now = Timestamp::from_nanos(1_000_000_000);
         rtt.on_sample(Duration::from_millis(40), Duration::ZERO, true, Duration::ZERO, now);
-        let mut controller = CongestionConfig::new(algorithm).build(now, MTU);
+        let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(now, MTU));
         let mut number = 0;
         let mut step = |bytes_lost: u64| {
             now += STEP;

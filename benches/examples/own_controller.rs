@@ -8,8 +8,8 @@ use benches::lab::{batch::run_all, html, scenario};
 use quic_core::{
     base::Timestamp,
     congestion::{
-        Algorithm, CongestionEvent, Controller, ControllerFactory, FlightPeak, Phase, SentPacket, Snapshot,
-        initial_window, kit, minimum_window,
+        Algorithm, CongestionEvent, Controller, ControllerFactory, FlightPeak, NewPath, Phase, SentPacket,
+        Snapshot, initial_window, kit, minimum_window,
     },
 };
 
@@ -60,9 +60,9 @@ impl Controller for Gentle {
 struct Factory;
 
 impl ControllerFactory for Factory {
-    fn build(&self, now: Timestamp, mtu: u16) -> Box<dyn Controller> {
-        let window = initial_window(mtu);
-        Box::new(Gentle { window, mtu, reduced: now, peak: FlightPeak::new(window) })
+    fn build(&self, path: &NewPath) -> Box<dyn Controller> {
+        let window = initial_window(path.mtu);
+        Box::new(Gentle { window, mtu: path.mtu, reduced: path.now, peak: FlightPeak::new(window) })
     }
 }
 

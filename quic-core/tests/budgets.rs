@@ -10,7 +10,7 @@ use quic_core::{
     ConnectionHandle, DatagramEvent, DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Incoming,
     ServerConfig, TransportConfig,
     base::{Budget, Ecn, EndpointBudget, SeededEntropy, Timestamp},
-    congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, Phase, Snapshot},
+    congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, NewPath, Phase, Snapshot},
     error::ConnectionError,
     testing,
 };
@@ -396,7 +396,7 @@ impl Controller for Window {
 }
 
 impl ControllerFactory for Window {
-    fn build(&self, _: Timestamp, _: u16) -> Box<dyn Controller> {
+    fn build(&self, _: &NewPath) -> Box<dyn Controller> {
         Box::new(Self(self.0))
     }
 }

@@ -15,8 +15,8 @@ use std::{
 use quic_core::{
     base::Timestamp,
     congestion::{
-        Algorithm, CongestionConfig, CongestionEvent, Controller, ControllerFactory, NewReno, SentPacket,
-        Snapshot,
+        Algorithm, CongestionConfig, CongestionEvent, Controller, ControllerFactory, NewPath, NewReno,
+        SentPacket, Snapshot,
     },
     error::{CloseReason, ConnectionError, TransportErrorCode},
 };
@@ -180,11 +180,11 @@ impl std::fmt::Debug for Factory {
 }
 
 impl ControllerFactory for Factory {
-    fn build(&self, _: Timestamp, mtu: u16) -> Box<dyn Controller> {
+    fn build(&self, path: &NewPath) -> Box<dyn Controller> {
         let victim = self.made.fetch_add(1, Relaxed) == self.victim;
         assert!(!victim || self.call != Call::Build, "no controller to be had");
         let armed = if victim { Arc::clone(&self.armed) } else { Arc::default() };
-        Box::new(Faulty { call: self.call, armed, inner: NewReno::new(mtu) })
+        Box::new(Faulty { call: self.call, armed, inner: NewReno::new(path.mtu) })
     }
 }
 

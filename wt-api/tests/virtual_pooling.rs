@@ -8,8 +8,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use quic_core::{
     TransportConfig,
-    base::Timestamp,
-    congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, NewReno},
+    congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, NewPath, NewReno},
 };
 use virtual_common::{pattern, seconds};
 use wt_api::{
@@ -162,8 +161,8 @@ fn a_server_in_a_hurry_does_not_wait_for_a_client_that_is_gone() {
 struct OwnReno;
 
 impl ControllerFactory for OwnReno {
-    fn build(&self, _: Timestamp, mtu: u16) -> Box<dyn Controller> {
-        Box::new(NewReno::new(mtu))
+    fn build(&self, path: &NewPath) -> Box<dyn Controller> {
+        Box::new(NewReno::new(path.mtu))
     }
 }
 

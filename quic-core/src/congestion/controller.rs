@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{LimitedBy, RateSample, Rtt};
+use super::{LimitedBy, PacketRate, RateSample, Rtt};
 use crate::base::{Ecn, Rate, Timestamp};
 
 /// A packet that left, as a controller sees it.
@@ -14,6 +14,53 @@ pub struct SentPacket {
     pub in_flight: u64,
     /// What kept the path from sending more when it last stopped.
     pub limited_by: LimitedBy,
+}
+
+/// A packet that was declared lost, as it was when it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LostPacket {
+    /// Bytes of the packet.
+    pub bytes: u64,
+    /// When it was sent.
+    pub sent: Timestamp,
+    /// The delivery state when it was sent, with what was in flight then and whether the application limited the path.
+    pub rate: PacketRate,
+}
+
+impl LostPacket {
+    /// A packet of `bytes`, sent at `sent` with the delivery state `rate`.
+    #[must_use]
+    pub const fn new(bytes: u64, sent: Timestamp, rate: PacketRate) -> Self {
+        Self { bytes, sent, rate }
+    }
+}
+
+/// A path that a controller is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NewPath {
+    /// The time now.
+    pub now: Timestamp,
+    /// Datagrams have up to this many bytes.
+    pub mtu: u16,
+    /// For all that the controller wants to do at random: nothing else gives it randomness, and the same seed and the same
+    /// calls give the same answers.
+    pub seed: u64,
+}
+
+impl NewPath {
+    /// A path whose datagrams have up to `mtu` bytes, with the seed 0.
+    #[must_use]
+    pub const fn new(now: Timestamp, mtu: u16) -> Self {
+        Self { now, mtu, seed: 0 }
+    }
+
+    /// With this seed.
+    #[must_use]
+    pub const fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
 }
 
 /// All that one ACK frame, or one firing of the loss timer, tells about a path.
@@ -35,6 +82,9 @@ pub struct CongestionEvent<'a> {
     pub bytes_lost: u64,
     /// Packets behind `bytes_lost`.
     pub packets_lost: u32,
+    /// These packets, in the order in which they were sent within a packet number space. Who drives a controller by hand may
+    /// leave it empty.
+    pub lost: &'a [LostPacket],
     /// When the newest of the newly acknowledged packets was sent.
     pub newest_acked_sent: Option<Timestamp>,
     /// When the newest of the newly lost packets was sent.
@@ -45,6 +95,8 @@ pub struct CongestionEvent<'a> {
     pub rate: Option<RateSample>,
     /// By how many packets the peer's count of Congestion Experienced marks rose, after ECN validation.
     pub ce_delta: u64,
+    /// Newly acknowledged packets that had been sent with an ECN mark: those of which `ce_delta` tells the marked ones.
+    pub ecn_acked: u64,
     /// Bytes in flight before the event.
     pub prior_in_flight: u64,
     /// Bytes in flight after it.
@@ -67,11 +119,13 @@ impl<'a> CongestionEvent<'a> {
             bytes_acked: 0,
             bytes_lost: 0,
             packets_lost: 0,
+            lost: &[],
             newest_acked_sent: None,
             newest_lost_sent: None,
             largest_acked: None,
             rate: None,
             ce_delta: 0,
+            ecn_acked: 0,
             prior_in_flight: 0,
             in_flight: 0,
             limited_by: LimitedBy::Window,
@@ -244,8 +298,8 @@ pub trait Controller: Send + fmt::Debug {
 /// Makes controllers, one per path. A user's controller comes into a connection through this. A panic counts as one of a
 /// [`Controller`].
 pub trait ControllerFactory: Send + Sync + fmt::Debug {
-    /// A controller for a new path whose datagrams have up to `mtu` bytes.
-    fn build(&self, now: Timestamp, mtu: u16) -> Box<dyn Controller>;
+    /// A controller for a new path.
+    fn build(&self, path: &NewPath) -> Box<dyn Controller>;
 
     /// The name for logs.
     fn name(&self) -> &str {

@@ -6,8 +6,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    CongestionEvent, Controller, ControllerFactory, FlightPeak, LimitedBy, MAX_WINDOW, PacketRate, Phase,
-    RateSampler, Rtt, SentPacket, SpuriousLoss, initial_window, minimum_window,
+    CongestionEvent, Controller, ControllerFactory, FlightPeak, LimitedBy, LostPacket, MAX_WINDOW, NewPath,
+    PacketRate, Phase, RateSampler, Rtt, SentPacket, SpuriousLoss, initial_window, minimum_window,
 };
 use crate::base::{Rate, Timestamp};
 
@@ -96,7 +96,7 @@ impl Drive {
         Self {
             seed,
             dice: Dice(seed),
-            controller: factory.build(now, 1_200),
+            controller: factory.build(&NewPath::new(now, 1_200).with_seed(seed)),
             loss_based,
             now,
             mtu: 1_200,
@@ -169,15 +169,19 @@ impl Drive {
     fn event(&mut self, lost: u64, acked: u64, ce_delta: u64, persistent: bool) {
         let prior_in_flight = self.in_flight;
         let (mut bytes_lost, mut packets_lost, mut newest_lost_sent) = (0, 0, None);
-        for packet in self.take(lost) {
+        let lost: Vec<_> = self.take(lost);
+        let told: Vec<_> =
+            lost.iter().map(|packet| LostPacket::new(packet.bytes, packet.sent, packet.rate)).collect();
+        for packet in &lost {
             bytes_lost += packet.bytes;
             packets_lost += 1;
             newest_lost_sent = Some(packet.sent);
         }
         self.sampler.on_lost(bytes_lost);
-        let (mut bytes_acked, mut newest) = (0, None);
+        let (mut bytes_acked, mut acked_count, mut newest) = (0, 0, None);
         for packet in self.take(acked) {
             bytes_acked += packet.bytes;
+            acked_count += 1;
             self.sampler.on_acked(self.now, packet.sent, packet.bytes, &packet.rate);
             newest = Some((packet.number, packet.sent));
         }
@@ -191,11 +195,13 @@ impl Drive {
             bytes_acked,
             bytes_lost,
             packets_lost,
+            lost: &told,
             newest_acked_sent: newest.map(|(_, sent)| sent),
             newest_lost_sent,
             largest_acked: newest.map(|(number, _)| number),
             rate: self.sampler.finish(self.rtt.min()),
             ce_delta: if newest.is_some() { ce_delta } else { 0 },
+            ecn_acked: acked_count,
             prior_in_flight,
             in_flight: self.in_flight,
             limited_by: self.limited_by,

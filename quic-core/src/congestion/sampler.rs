@@ -27,8 +27,9 @@ pub struct PacketRate {
 /// How fast the network delivered during one interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateSample {
-    /// The rate, at most the rate of sending.
-    pub rate: Rate,
+    /// The rate, at most the rate of sending. `None` if the interval is shorter than the least round trip, and hence cannot
+    /// be true; the rest of the sample holds all the same.
+    pub rate: Option<Rate>,
     /// Bytes delivered in the interval.
     pub delivered: u64,
     /// The interval: the longer of sending and acknowledging.
@@ -122,7 +123,7 @@ impl RateSampler {
 
     /// Ends one ACK frame: the sample over the packets told to [`Self::on_acked`] since the last call.
     ///
-    /// `None` if there were none, or if the interval is shorter than `min_rtt` and hence cannot be true.
+    /// `None` if there were none.
     pub fn finish(&mut self, min_rtt: Duration) -> Option<RateSample> {
         if self.app_limited_until != 0 && self.delivered > self.app_limited_until {
             self.app_limited_until = 0;
@@ -131,12 +132,10 @@ impl RateSampler {
         let send_elapsed = sent.saturating_since(packet.first_sent_time);
         let ack_elapsed = self.delivered_time.saturating_since(packet.delivered_time);
         let interval = send_elapsed.max(ack_elapsed);
-        if interval < min_rtt || interval.is_zero() {
-            return None;
-        }
         let delivered = self.delivered.saturating_sub(packet.delivered);
+        let is_true = interval >= min_rtt && !interval.is_zero();
         Some(RateSample {
-            rate: Rate::from_bytes_in(delivered, interval),
+            rate: is_true.then(|| Rate::from_bytes_in(delivered, interval)),
             delivered,
             interval,
             lost: self.lost.saturating_sub(packet.lost),
@@ -188,7 +187,7 @@ mod tests {
             packets.push_back((at(ms), sampler.on_sent(at(ms), 1_000, packets.len() as u64 * 1_000)));
         }
         let last = last.unwrap();
-        assert_eq!(last.rate.bytes_per_second(), 1_000_000);
+        assert_eq!(last.rate.map(Rate::bytes_per_second), Some(1_000_000));
         assert_eq!((last.delivered, last.interval), (10_000, Duration::from_millis(10)));
         assert!(!last.is_app_limited);
     }
@@ -201,13 +200,20 @@ mod tests {
         let first = sampler.on_sent(at(0), 1_000, 0);
         let second = sampler.on_sent(at(8), 1_000, 1_000);
         sampler.on_acked(at(20), at(0), 1_000, &first);
-        assert_eq!(sampler.finish(Duration::ZERO).unwrap().rate.bytes_per_second(), 50_000);
+        let rate = sampler.finish(Duration::ZERO).unwrap().rate;
+        assert_eq!(rate.map(Rate::bytes_per_second), Some(50_000));
         sampler.on_acked(at(20), at(8), 1_000, &second);
         let sample = sampler.finish(Duration::from_millis(10)).unwrap();
         assert_eq!(sample.interval, Duration::from_millis(20));
         let third = sampler.on_sent(at(20), 1_000, 0);
         sampler.on_acked(at(21), at(20), 1_000, &third);
-        assert_eq!(sampler.finish(Duration::from_millis(10)), None);
+        let third = sampler.finish(Duration::from_millis(10)).unwrap();
+        assert_eq!(
+            (third.rate, third.delivered, third.in_flight),
+            (None, 1_000, 1_000),
+            "no rate, but the rest"
+        );
+        assert_eq!(sampler.finish(Duration::ZERO), None, "told once");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use super::{
-    CongestionEvent, Controller, ControllerFactory, Cubic, Estimate, NewReno, SentPacket, Snapshot,
+    CongestionEvent, Controller, ControllerFactory, Cubic, Estimate, NewPath, NewReno, SentPacket, Snapshot,
     SpuriousLoss,
 };
 use crate::base::{Ecn, Rate, Timestamp};
@@ -89,13 +89,13 @@ impl CongestionConfig {
         Self { algorithm }
     }
 
-    /// A controller for a new path whose datagrams have up to `mtu` bytes.
+    /// A controller for a new path.
     #[must_use]
-    pub fn build(&self, now: Timestamp, mtu: u16) -> AnyController {
+    pub fn build(&self, path: &NewPath) -> AnyController {
         match &self.algorithm {
-            Algorithm::NewReno => AnyController::NewReno(NewReno::new(mtu)),
-            Algorithm::Cubic => AnyController::Cubic(Cubic::new(mtu)),
-            Algorithm::Custom(factory) => AnyController::Custom(factory.build(now, mtu)),
+            Algorithm::NewReno => AnyController::NewReno(NewReno::new(path.mtu)),
+            Algorithm::Cubic => AnyController::Cubic(Cubic::new(path.mtu)),
+            Algorithm::Custom(factory) => AnyController::Custom(factory.build(path)),
         }
     }
 }
@@ -179,8 +179,8 @@ impl Controller for AnyController {
 
 /// The built-in algorithms are factories too, so that tools treat all alike.
 impl ControllerFactory for Algorithm {
-    fn build(&self, now: Timestamp, mtu: u16) -> Box<dyn Controller> {
-        Box::new(CongestionConfig::new(self.clone()).build(now, mtu))
+    fn build(&self, path: &NewPath) -> Box<dyn Controller> {
+        Box::new(CongestionConfig::new(self.clone()).build(path))
     }
 
     fn name(&self) -> &str {

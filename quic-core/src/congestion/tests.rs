@@ -63,7 +63,7 @@ fn spurious(packets: u32, lost_at: u64) -> SpuriousLoss {
 fn initial_windows() {
     assert_eq!([1_200, 1_472, 1_500, 9_000].map(initial_window), [12_000, 14_720, 14_720, 18_000]);
     for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
-        let mut controller = CongestionConfig::new(algorithm).build(at(0), MTU);
+        let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(at(0), MTU));
         assert_eq!(level(&controller), 12_000);
         controller.on_mtu_changed(1_400);
         assert_eq!(level(&controller), 14_000, "nothing was learnt yet");
@@ -102,7 +102,7 @@ fn a_mark_reduces_once_per_round_trip_in_slow_start_like_a_loss_and_then_by_less
     let rtt = measured(40);
     for (algorithm, expected, then) in [(Algorithm::NewReno, 6_000, 4_800), (Algorithm::Cubic, 8_400, 7_140)]
     {
-        let mut controller = CongestionConfig::new(algorithm).build(at(0), MTU);
+        let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(at(0), MTU));
         let marked = CongestionEvent { ce_delta: 1, ..acked(&rtt, 40, 0, 1_200) };
         controller.on_congestion_event(&marked);
         assert_eq!(level(&controller), expected);
@@ -121,7 +121,7 @@ fn a_mark_reduces_once_per_round_trip_in_slow_start_like_a_loss_and_then_by_less
 fn a_mark_and_a_loss_together_reduce_by_what_the_loss_asks_for() {
     let rtt = measured(40);
     for (algorithm, beta) in [(Algorithm::NewReno, 0.5), (Algorithm::Cubic, 0.7)] {
-        let mut controller = CongestionConfig::new(algorithm).build(at(0), MTU);
+        let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(at(0), MTU));
         controller.on_congestion_event(&lost(&rtt, 10, 5));
         in_flight(&mut controller, 100_000);
         let before = level(&controller);
@@ -150,7 +150,7 @@ fn a_mark_and_a_loss_together_reduce_by_what_the_loss_asks_for() {
 fn void_marks_are_taken_back_up_to_the_last_loss() {
     let rtt = measured(40);
     for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
-        let mut controller = CongestionConfig::new(algorithm).build(at(0), MTU);
+        let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(at(0), MTU));
         let mark = |controller: &mut AnyController, from: u64| {
             for round in 0..9 {
                 let now = from + round * 50;
@@ -272,7 +272,7 @@ fn a_window_grows_no_further_than_a_round_trip_of_what_was_used_would_take_it() 
         .into_iter()
         .flat_map(|algorithm| [Application, FlowControl, Pacer, Window].map(|by| (algorithm.clone(), by)))
     {
-        let mut controller = CongestionConfig::new(algorithm.clone()).build(at(0), MTU);
+        let mut controller = CongestionConfig::new(algorithm.clone()).build(&NewPath::new(at(0), MTU));
         let mut run = |from: u64, in_flight: u64| {
             for step in 0..600 {
                 let now = from + step * 100;
@@ -307,7 +307,7 @@ fn a_window_grows_no_further_than_a_round_trip_of_what_was_used_would_take_it() 
 fn a_reduction_is_taken_back_only_when_all_its_losses_were_wrong() {
     let rtt = measured(40);
     for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
-        let mut controller = CongestionConfig::new(algorithm).build(at(0), MTU);
+        let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(at(0), MTU));
         controller.on_congestion_event(&acked(&rtt, 40, 0, 12_000));
         let before = level(&controller);
         controller.on_congestion_event(&lost(&rtt, 60, 20));
@@ -327,11 +327,11 @@ fn names_and_custom_controllers() {
     assert_eq!(Algorithm::names().collect::<Vec<_>>(), ["newreno", "cubic"]);
     for name in Algorithm::names() {
         let config = CongestionConfig::new(name.parse().unwrap());
-        assert_eq!(config.build(at(0), MTU).snapshot().name, name);
+        assert_eq!(config.build(&NewPath::new(at(0), MTU)).snapshot().name, name);
     }
     assert_eq!(CongestionConfig::default().algorithm.name(), "cubic");
     let custom = CongestionConfig::new(Algorithm::Custom(Arc::new(Algorithm::NewReno)));
-    assert_eq!(custom.build(at(0), MTU).snapshot().name, "newreno");
+    assert_eq!(custom.build(&NewPath::new(at(0), MTU)).snapshot().name, "newreno");
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn the_kit_finds_a_controller_that_grows_unused() {
     #[derive(Debug)]
     struct Factory;
     impl ControllerFactory for Factory {
-        fn build(&self, _now: Timestamp, _mtu: u16) -> Box<dyn Controller> {
+        fn build(&self, _path: &NewPath) -> Box<dyn Controller> {
             Box::new(Greedy(12_000))
         }
     }
@@ -406,7 +406,7 @@ struct Outcome {
 impl Toy {
     fn run(&self, algorithm: Algorithm, duration: Duration) -> Outcome {
         let start = at(0);
-        let mut controller = CongestionConfig::new(algorithm).build(start, MTU);
+        let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(start, MTU));
         let (mut rtt, mut sampler) = (Rtt::default(), RateSampler::new(start));
         let mut pacer = Pacer::new(start, MTU);
         // (number, sent, arrival of its acknowledgment or None if dropped, rate)

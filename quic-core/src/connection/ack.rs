@@ -127,10 +127,11 @@ impl Connection {
         if let Some(spurious) = &result.spurious {
             self.path.on_spurious_loss(now, spurious);
         }
-        self.path.on_congestion_event(now, |rtt, sampler| CongestionEvent {
+        self.path.on_congestion_event(now, self.recovery.just_lost(), |rtt, sampler| CongestionEvent {
             ce_delta,
             ..congestion_event(now, &result, rtt, sampler)
         });
+        self.recovery.forget_lost();
         if let (Space::Data, Some(largest)) = (space, result.largest_newly_acked) {
             self.keyring.on_acked(largest);
         }
@@ -158,7 +159,9 @@ impl Connection {
             self.recovery.on_timeout(&mut context, &mut |receipt, outcome| owners.settle(receipt, outcome));
         if result.loss.packets > 0 {
             self.charge_buffered();
-            self.path.on_congestion_event(now, |rtt, _| timeout_event(now, &result, rtt));
+            let lost = self.recovery.just_lost();
+            self.path.on_congestion_event(now, lost, |rtt, _| timeout_event(now, &result, rtt));
+            self.recovery.forget_lost();
         }
         let news = SizeNews {
             probe_lost: result.loss.mtu_probe,
@@ -188,7 +191,7 @@ impl Connection {
     pub(super) fn restart_recovery(&mut self, now: Timestamp) {
         let mut owners = owners!(self);
         self.recovery.on_retry(&mut |receipt, outcome| owners.settle(receipt, outcome));
-        self.path.reset_congestion(&self.config, now);
+        self.path.reset_congestion(&self.config, now, self.entropy.next_u64());
     }
 
     /// The system of this host did not send a datagram of `size` bytes, for its size: the link that it would have left by

@@ -86,7 +86,7 @@ impl Connection {
             tls,
             local,
             remote: destination,
-            path: Path::new(remote, None, &transport, true, now),
+            path: Path::new(remote, None, &transport, true, now, entropy.next_u64()),
             keyring,
             first_flight: FirstFlight {
                 original_destination: destination,
@@ -135,7 +135,7 @@ impl Connection {
             tls,
             local,
             remote: setup.peer_source,
-            path: Path::new(setup.remote, setup.local_ip, &transport, validated, now),
+            path: Path::new(setup.remote, setup.local_ip, &transport, validated, now, entropy.next_u64()),
             keyring,
             first_flight: FirstFlight {
                 original_destination: setup.original_destination,

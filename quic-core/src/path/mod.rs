@@ -21,8 +21,8 @@ use crate::{
     base::{Ecn, Timestamp},
     config::TransportConfig,
     congestion::{
-        AnyController, CongestionEvent, Controller, LimitedBy, Pacer, PacketRate, RateSampler, Rtt,
-        SentPacket, SpuriousLoss,
+        AnyController, CongestionEvent, Controller, LimitedBy, LostPacket, NewPath, Pacer, PacketRate,
+        RateSampler, Rtt, SentPacket, SpuriousLoss,
     },
     frame::{EcnCounts, Frame, FrameWriter, Receipt},
     ids::Space,
@@ -57,13 +57,14 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// A path to `remote`; clients need no validation of the server's address.
+    /// A path to `remote`; clients need no validation of the server's address. `seed` is for its controller.
     pub(crate) fn new(
         remote: SocketAddr,
         local_ip: Option<IpAddr>,
         config: &TransportConfig,
         validated: bool,
         now: Timestamp,
+        seed: u64,
     ) -> Self {
         let mtu = MtuDiscovery::new(config.datagram_size, config.max_datagram_size);
         let datagram_size = mtu.current();
@@ -72,7 +73,7 @@ impl Path {
             local_ip,
             rtt: Rtt::default(),
             sampler: RateSampler::new(now),
-            controller: config.congestion.build(now, datagram_size),
+            controller: config.congestion.build(&NewPath::new(now, datagram_size).with_seed(seed)),
             pacer: Pacer::new(now, datagram_size),
             mtu,
             validated,
@@ -251,16 +252,19 @@ impl Path {
     pub(crate) fn on_congestion_event(
         &mut self,
         now: Timestamp,
+        lost: &[LostPacket],
         event: impl for<'a> FnOnce(&'a Rtt, &mut RateSampler) -> CongestionEvent<'a>,
     ) {
-        let event = CongestionEvent { limited_by: self.limited_by, ..event(&self.rtt, &mut self.sampler) };
+        let event =
+            CongestionEvent { lost, limited_by: self.limited_by, ..event(&self.rtt, &mut self.sampler) };
         self.controller.on_congestion_event(&event);
         self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
     }
 
     /// A Retry starts the path over (RFC 9002 §6.3).
-    pub(crate) fn reset_congestion(&mut self, config: &TransportConfig, now: Timestamp) {
-        self.controller = config.congestion.build(now, self.mtu.current());
+    pub(crate) fn reset_congestion(&mut self, config: &TransportConfig, now: Timestamp, seed: u64) {
+        let path = NewPath::new(now, self.mtu.current()).with_seed(seed);
+        self.controller = config.congestion.build(&path);
         self.pacer = Pacer::new(now, self.mtu.current());
         self.sampler = RateSampler::new(now);
     }

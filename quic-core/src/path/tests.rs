@@ -5,7 +5,7 @@ const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
 fn path(validated: bool) -> Path {
     let remote = "192.0.2.1:443".parse().expect("an address");
-    Path::new(remote, None, &TransportConfig::default(), validated, NOW)
+    Path::new(remote, None, &TransportConfig::default(), validated, NOW, 0)
 }
 
 #[test]

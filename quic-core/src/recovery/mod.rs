@@ -29,7 +29,7 @@ pub(crate) use types::{
 
 use crate::{
     base::Timestamp,
-    congestion::{CongestionEvent, RateSampler, Rtt},
+    congestion::{CongestionEvent, LostPacket, RateSampler, Rtt},
     error::Violation,
     ids::Space,
 };
@@ -39,6 +39,9 @@ const MAX_BACKOFF: u32 = 20;
 /// Probes are no further apart than this, or than twice the probe timeout where that is more: two packets in so many
 /// seconds burden no network, and a connection whose network comes back after minutes goes on within this time.
 const MAX_PROBE_PERIOD: Duration = Duration::from_secs(3);
+
+/// Places for packets that are lost together that stay.
+const KEPT_LOST: usize = 32;
 
 /// The ledger of sent packets of a connection, with receipts `R`.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub(crate) struct Recovery<R: Copy> {
     thresholds: Thresholds,
     /// From when the probe timeout runs if nothing is in flight (RFC 9002 §6.2.2.1).
     idle_since: Option<Timestamp>,
+    /// What the last ACK frame or timeout showed to be lost, for the controller.
+    lost: Vec<LostPacket>,
     counters: Counters,
 }
 
@@ -64,6 +69,7 @@ impl<R: Copy> Recovery<R> {
             path: 0,
             thresholds: Thresholds::default(),
             idle_since: None,
+            lost: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -100,6 +106,7 @@ impl<R: Copy> Recovery<R> {
         context: &mut Context<'_>,
         settle: &mut impl FnMut(R, Outcome),
     ) -> Result<AckResult, Violation> {
+        self.forget_lost();
         let mut result = AckResult { prior_in_flight: self.in_flight, ..AckResult::default() };
         let (mut largest, mut newest) = (None, None);
         let ledger = &mut self.spaces[space as usize];
@@ -111,6 +118,7 @@ impl<R: Copy> Recovery<R> {
             counters: &mut self.counters,
             thresholds: &mut self.thresholds,
             scarce: context.situation.scarce_memory,
+            lost: &mut self.lost,
         };
         let spurious_before = shared.counters.spurious_losses;
         for range in ranges {
@@ -165,6 +173,7 @@ impl<R: Copy> Recovery<R> {
             counters: &mut self.counters,
             thresholds: &mut self.thresholds,
             scarce: context.situation.scarce_memory,
+            lost: &mut self.lost,
         };
         let before = loss.persistent;
         ledger.detect_lost(&mut shared, context.rtt, context.situation.max_ack_delay, loss, settle);
@@ -180,6 +189,7 @@ impl<R: Copy> Recovery<R> {
         context: &mut Context<'_>,
         settle: &mut impl FnMut(R, Outcome),
     ) -> TimeoutResult {
+        self.forget_lost();
         let mut result = TimeoutResult { prior_in_flight: self.in_flight, ..TimeoutResult::default() };
         match self.timer(context.rtt, &context.situation) {
             Some((at, Timer::LossTime)) if at <= context.now => {
@@ -343,6 +353,17 @@ impl<R: Copy> Recovery<R> {
         self.spaces[space as usize].last_ack_eliciting
     }
 
+    /// The packets that the last call of [`Self::on_ack`] or [`Self::on_timeout`] declared lost: those of the summary.
+    pub(crate) fn just_lost(&self) -> &[LostPacket] {
+        &self.lost
+    }
+
+    /// The controller has been told: a whole flight that was lost is not held until the next event.
+    pub(crate) fn forget_lost(&mut self) {
+        self.lost.clear();
+        self.lost.shrink_to(KEPT_LOST);
+    }
+
     /// Bytes to charge for the memory of losses, which may prove to be none.
     pub(crate) fn loss_memory(&self) -> usize {
         self.spaces.iter().map(SpaceLedger::loss_memory).sum()
@@ -393,6 +414,7 @@ pub(crate) fn congestion_event<'a>(
         newest_acked_sent: result.newest_ack_eliciting.map(|(_, sent)| sent),
         newest_lost_sent: result.loss.last_sent,
         largest_acked: result.largest_newly_acked,
+        ecn_acked: result.ect0 + result.ect1,
         rate: sampler.finish(rtt.min()),
         prior_in_flight: result.prior_in_flight,
         in_flight: result.in_flight,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{Ecn, Timestamp},
-    congestion::{GRANULARITY, RateSampler, Rtt, SpuriousLoss},
+    congestion::{GRANULARITY, LostPacket as Told, RateSampler, Rtt, SpuriousLoss},
     error::Violation,
 };
 
@@ -93,6 +93,8 @@ pub(super) struct Shared<'a> {
     pub(super) thresholds: &'a mut Thresholds,
     /// Memory runs short: no more is remembered than is free of charge.
     pub(super) scarce: bool,
+    /// Packets declared lost that the controller is told of.
+    pub(super) lost: &'a mut Vec<Told>,
 }
 
 /// The newest packet that a frame newly acknowledged.
@@ -410,6 +412,7 @@ impl<R: Copy> SpaceLedger<R> {
             return;
         }
         shared.sampler.on_lost(bytes);
+        shared.lost.push(Told::new(bytes, info.time, info.rate));
         loss.packets += 1;
         loss.bytes += bytes;
         loss.largest_bytes = loss.largest_bytes.max(info.bytes);

@@ -495,3 +495,23 @@ fn the_memory_of_losses_follows_the_flight_and_is_bounded() {
         assert_eq!((bench.recovery.spaces[2].held(), bench.recovery.loss_memory()), (0, 0));
     }
 }
+
+/// A controller learns of each lost packet what was in flight and delivered when it was sent; of MTU probes nothing.
+#[test]
+fn each_lost_packet_is_told_with_its_state_when_it_was_sent() {
+    let mut bench = Bench::measured();
+    for pn in 1..=9 {
+        bench.send(Data, pn, 200 + pn);
+    }
+    let loss = bench.ack(Data, &[6..=9, 3..=3], 320).unwrap().loss;
+    let told = bench.recovery.just_lost();
+    let seen: Vec<_> = told.iter().map(|lost| (lost.sent, lost.rate.in_flight)).collect();
+    assert_eq!(seen, [1, 2, 4, 5].map(|pn| (at(200 + pn), 1_200 * pn as u32)));
+    assert_eq!(
+        (told.len(), told.iter().map(|lost| lost.bytes).sum::<u64>()),
+        (loss.packets as usize, loss.bytes)
+    );
+    bench.send(Data, 10, 330);
+    bench.ack(Data, &[10..=10], 430).unwrap();
+    assert!(bench.recovery.just_lost().is_empty(), "told once");
+}

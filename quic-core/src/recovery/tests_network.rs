@@ -9,7 +9,9 @@ use super::tests::MAX_ACK_DELAY;
 use super::*;
 use crate::{
     base::Ecn,
-    congestion::{Algorithm, AnyController, CongestionConfig, Controller, LimitedBy, Pacer, SentPacket},
+    congestion::{
+        Algorithm, AnyController, CongestionConfig, Controller, LimitedBy, NewPath, Pacer, SentPacket,
+    },
 };
 
 const MTU: u16 = 1_200;
@@ -43,7 +45,7 @@ impl Sender {
             recovery: Recovery::new(),
             rtt: Rtt::default(),
             sampler: RateSampler::new(now),
-            controller: CongestionConfig::new(algorithm).build(now, MTU),
+            controller: CongestionConfig::new(algorithm).build(&NewPath::new(now, MTU)),
             pacer: Pacer::new(now, MTU),
             next_pn: 0,
             wanted: (0..total).rev().collect(),

@@ -26,7 +26,7 @@ use quic_core::{
     CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint,
     EndpointConfig, ServerConfig, Side, StreamId, StreamTag, TransportConfig,
     base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
-    congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, Phase, Snapshot},
+    congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, NewPath, Phase, Snapshot},
     error::call::Read,
     testing,
 };
@@ -60,7 +60,7 @@ impl Controller for Boundless {
 }
 
 impl ControllerFactory for Boundless {
-    fn build(&self, _: Timestamp, _: u16) -> Box<dyn Controller> {
+    fn build(&self, _: &NewPath) -> Box<dyn Controller> {
         Box::new(Self)
     }
 }
