@@ -104,6 +104,8 @@ pub struct ConnectionStats {
     pub rtt_variation: Duration,
     /// Lowest round-trip time; `None` before the first sample.
     pub min_rtt: Option<Duration>,
+    /// The name of the congestion controller in charge.
+    pub congestion_controller: &'static str,
     /// Congestion window in bytes.
     pub congestion_window: u64,
     /// Bytes in flight.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use netsim::{LinkConfig, MILLISECOND, SECOND};
 use quic_core::{
     DatagramOptions, Dir, Priority, TransportConfig,
+    base::Timestamp,
     congestion::{Algorithm, CongestionConfig},
 };
 use soak::{Setup, World, pattern};
@@ -243,4 +244,30 @@ fn datagrams_that_wait_for_the_pacer_are_ranked_and_age_until_it_lets_them_go() 
     assert_eq!(urgent as u64, sent, "right behind those that had left: {order:?}");
     assert_eq!((stats.dgrams_expired_outgoing, stats.dgrams_lost_outgoing), (6, 0), "{order:?}");
     assert_eq!(order.len(), 35, "{order:?}");
+}
+
+/// Each controller takes over from each other in the midst of a transfer, and while nothing is sent.
+#[test]
+fn another_controller_takes_over_without_a_pause() {
+    for (first, second) in [(Algorithm::NewReno, Algorithm::Cubic), (Algorithm::Cubic, Algorithm::NewReno)] {
+        let link = LinkConfig::new().rate(20_000_000).delay(20 * MILLISECOND);
+        let mut world = World::with(7, &link, &with(&first, &TransportConfig::default()));
+        world.establish();
+        let id = world.client().connection.open(Dir::Uni).expect("credit");
+        world.client().send(id, pattern(20 << 20), false);
+        world.pass(2 * SECOND);
+        for algorithm in [second.clone(), first.clone(), second.clone()] {
+            let before = world.client().connection.stats();
+            let now = Timestamp::from_nanos(world.sim.now());
+            world.client().connection.set_congestion(now, CongestionConfig::new(algorithm.clone()));
+            let after = world.client().connection.stats();
+            assert_eq!(after.congestion_controller, algorithm.name());
+            assert_eq!(after.congestion_window, before.congestion_window);
+            assert_eq!(after.bytes_in_flight, before.bytes_in_flight);
+            world.pass(SECOND);
+            let sent = world.client().connection.stats().stream_bytes_acked - before.stream_bytes_acked;
+            // 20 Mbit/s, less the framing.
+            assert!(sent > 2_200_000, "{} to {}: {sent}", before.congestion_controller, algorithm.name());
+        }
+    }
 }

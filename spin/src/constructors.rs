@@ -37,7 +37,7 @@ pub(crate) fn options(
         .protocols(["spin.v1", "spin.v2"])
         .require_protocol(false)
         .require_unreliable(random.chance(0.5))
-        .congestion_control(CongestionControl::LowLatency)
+        .congestion_control(kind(random))
         .origin("https://origin.example")
         .strict(random.chance(0.5));
     for name in
@@ -88,7 +88,7 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
         .identity_for("other.example", spin.identity.clone())
         .transport(spin.plan.server.clone())
         .keep_alive_sessions(spin.plan.keep_alive)
-        .congestion_control(CongestionControl::Default)
+        .congestion_control(kind(random))
         .anticipated_concurrent_incoming_bidirectional_streams(streams)
         .anticipated_concurrent_incoming_unidirectional_streams(streams)
         .retry_threshold(random.below(3) as usize)
@@ -150,6 +150,12 @@ fn answer(request: &HttpRequest) -> HttpResponse {
 pub(crate) const PAGE: usize = 100_000;
 const PIECES: usize = 10;
 
+/// A kind of congestion control.
+pub(crate) fn kind(random: &mut Random) -> CongestionControl {
+    let kinds = [CongestionControl::Default, CongestionControl::Throughput, CongestionControl::LowLatency];
+    kinds[random.below(3) as usize]
+}
+
 /// How a request is accepted.
 pub(crate) fn accept_options(spin: &Spin, random: &mut Random) -> AcceptOptions {
     for name in ["new", "headers", "protocol", "status"] {
@@ -157,6 +163,12 @@ pub(crate) fn accept_options(spin: &Spin, random: &mut Random) -> AcceptOptions 
     }
     let options = AcceptOptions::new().headers(fields(random)).protocol("spin.v2");
     let options = if random.chance(0.1) { options.status(StatusCode::ACCEPTED) } else { options };
+    let options = if random.chance(0.2) {
+        spin.book.count("AcceptOptions::congestion_control");
+        options.congestion_control(kind(random))
+    } else {
+        options
+    };
     if random.chance(0.8) {
         return options;
     }

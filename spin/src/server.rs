@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use http::{Method, StatusCode};
 use netsim::Random;
 use tokio::sync::watch;
-use wt_api::{Admission, Connection, ConnectionAttempt, Request, Server};
+use wt_api::{Admission, CongestionControl, Connection, ConnectionAttempt, Request, Server};
 
 use crate::{
-    constructors::{accept_options, builder},
+    constructors::{accept_options, builder, kind},
     end::{self, End},
     pair::Role,
     place::Place,
@@ -171,7 +171,7 @@ async fn accepts(spin: Arc<Spin>, place: Place, server: Arc<Server>, mut dropped
 async fn answer(spin: Arc<Spin>, place: Place, request: Request) {
     let mut random = spin.random();
     look_at(&spin, &request);
-    watch(&spin, &place, request.connection()).await;
+    watch(&spin, &place, request.connection(), kind(&mut random)).await;
     let pair = spin.pair_of(request.path());
     if random.chance(0.3) {
         place.sleep(Duration::from_millis(random.below(300))).await;
@@ -212,7 +212,7 @@ async fn answer(spin: Arc<Spin>, place: Place, request: Request) {
 }
 
 /// What a connection tells, which may be over.
-async fn watch(spin: &Spin, place: &Place, connection: &Connection) {
+async fn watch(spin: &Spin, place: &Place, connection: &Connection, wanted: CongestionControl) {
     let names = [
         "Connection::id",
         "Connection::remote_address",
@@ -220,6 +220,8 @@ async fn watch(spin: &Spin, place: &Place, connection: &Connection) {
         "Connection::parameters",
         "Connection::negotiated_draft",
         "Connection::close_error",
+        "Connection::congestion_control",
+        "Connection::set_congestion_control",
     ];
     names.into_iter().for_each(|name| spin.book.count(name));
     let known = connection.id() > 0
@@ -227,6 +229,7 @@ async fn watch(spin: &Spin, place: &Place, connection: &Connection) {
         && connection.parameters().is_some_and(|agreed| agreed.alpn == "h3")
         && connection.negotiated_draft().is_some();
     let over = connection.close_error().is_some();
+    connection.set_congestion_control(wanted);
     let ticket = spin.book.enter("Connection::stats", None, place.now());
     let counts = connection.stats().await;
     drop(ticket);

@@ -21,6 +21,7 @@ use quic_core::{
 use wt_session::ConnectRequest;
 
 use crate::{
+    congestion::Congestion,
     driver::{ClientJob, Connect, Inbox, SessionJob, Shard, ShardCommand},
     error::{ConnectOptionsError, ConnectStage, ErrorCause, WebTransportError},
     limits::LEAST_DATAGRAM_FRAME,
@@ -165,6 +166,7 @@ pub(crate) struct Connector {
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) verdict: tls::Verdict,
     pub(crate) transport: quic_core::TransportConfig,
+    pub(crate) congestion: Congestion,
     pub(crate) timeout: Duration,
     pub(crate) job: ClientJob,
 }
@@ -187,6 +189,7 @@ impl Connector {
             tls,
             verdict,
             transport: options.configs().0,
+            congestion: options.congestion(),
             timeout: options.connect_timeout,
             job,
         })
@@ -250,6 +253,7 @@ impl Connector {
                 transport: Arc::new(transport),
             },
             server_name: self.target.host.clone(),
+            congestion: self.congestion.clone(),
             remote,
             race: Arc::clone(race),
             verdict: self.verdict.clone(),
@@ -363,6 +367,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
             shared: Arc::clone(&shared),
             sessions: options.configs().1,
             keep_alive: options.keep_alive,
+            congestion: options.congestion().kind(),
             asks: true,
             pooled: None,
         }))
@@ -385,13 +390,9 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
             session.set_end(Err(session.gone()));
         }
     }));
-    let (in_force, pooled) = (options.congestion_control.in_force(), options.allow_pooling);
-    Ok(WebTransport::from_parts(
-        shared,
-        Asked { authority, path, headers: options.headers },
-        in_force,
-        pooled,
-    ))
+    let (congestion, pooled) = (options.congestion().kind(), options.allow_pooling);
+    let asked = Asked { authority, path, headers: options.headers };
+    Ok(WebTransport::from_parts(shared, asked, congestion, pooled))
 }
 
 /// A session that a task connects.

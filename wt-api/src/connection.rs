@@ -8,6 +8,7 @@ use quic_core::ConnectionStats;
 use tokio::sync::oneshot;
 
 use crate::{
+    congestion::CongestionControl,
     error::WebTransportError,
     mailbox::{About, CloseWish, ConnectionBox, wait},
 };
@@ -120,6 +121,22 @@ impl Connection {
             Ok(stats) => Ok(stats),
             Err(_) => Err(self.closed().await),
         }
+    }
+
+    /// The kind of congestion control in force for what this end sends on the connection.
+    #[must_use]
+    pub fn congestion_control(&self) -> CongestionControl {
+        self.about().congestion()
+    }
+
+    /// Puts another kind of congestion control in force for what this end sends on the connection, sessions and all, a hint:
+    /// [`congestion_control`](Self::congestion_control) tells what became of it. Returns at once; the next packets are sent by
+    /// it, and the new controller starts from the window of the old one. For a connection that is over nothing changes.
+    ///
+    /// Sessions that may share connections ([`allow_pooling`](crate::WebTransportOptions::allow_pooling)) and want another kind
+    /// do not join this one any more.
+    pub fn set_congestion_control(&self, wanted: CongestionControl) {
+        self.boxes.ask_congestion(wanted);
     }
 
     /// Closes the connection at once, with every session and every exchange on it (CONNECTION_CLOSE of type 0x1d, RFC 9000

@@ -24,6 +24,7 @@ mod guide {}
 mod buffers;
 mod client;
 mod close;
+mod congestion;
 mod connection;
 mod datagrams;
 mod driver;
@@ -64,6 +65,7 @@ pub mod protocol {
 }
 
 pub use close::{CloseInfo, CloseOutcome, ClosedBy};
+pub use congestion::CongestionControl;
 pub use connection::{Connection, ConnectionParameters};
 pub use datagrams::{
     Datagrams, DatagramsReadable, DatagramsWritable, DatagramsWritableOptions, MaxDatagramSize,
@@ -73,7 +75,7 @@ pub use error::{
     ExportError, IdentityError, InvalidOrigin, ServerError, ServerKeysError, WebTransportError,
     WebTransportErrorSource,
 };
-pub use options::{CertificateHash, CongestionControl, DangerousOptions, InvalidHash, WebTransportOptions};
+pub use options::{CertificateHash, DangerousOptions, InvalidHash, WebTransportOptions};
 pub use origin::check_origin;
 pub use quic_core::{AddressLimits, TransportConfig};
 pub use runtime::wait_idle;

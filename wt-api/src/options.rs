@@ -11,6 +11,7 @@ use http::{
 use quic_core::TransportConfig;
 
 use crate::{
+    congestion::{Congestion, CongestionControl},
     error::ConnectOptionsError,
     limits::{keep_early_streams, permit, permit_in_sessions, share, suit_http3},
 };
@@ -87,29 +88,6 @@ pub(crate) enum Trust {
     Nothing,
     /// The application's own rustls configuration.
     Rustls(Arc<rustls::ClientConfig>),
-}
-
-/// Congestion control that the application would like (W3C `WebTransportCongestionControl`); a hint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CongestionControl {
-    /// What [`TransportConfig::congestion`] says.
-    #[default]
-    Default,
-    /// As much throughput as there is.
-    Throughput,
-    /// As little queueing as possible.
-    LowLatency,
-}
-
-impl CongestionControl {
-    /// What is in force if this is wanted. W3C: a kind that is not supported reads back as the default, and no controller is
-    /// specialised yet.
-    pub(crate) fn in_force(self) -> Self {
-        match self {
-            Self::Default | Self::Throughput | Self::LowLatency => Self::Default,
-        }
-    }
 }
 
 /// Sessions on a connection that they share, at most.
@@ -273,10 +251,9 @@ impl WebTransportOptions {
         self
     }
 
-    /// The kind of congestion control wanted, a hint; what is in force is told by
-    /// [`congestion_control()`](crate::WebTransport::congestion_control). No controller is specialised for throughput or
-    /// low latency yet: whatever is wanted, [`CongestionControl::Default`] is in force and read back, as W3C asks of
-    /// kinds that are not supported.
+    /// The kind of congestion control wanted for what this end sends (W3C `congestionControl`), a hint; what is in force is told
+    /// by [`congestion_control()`](crate::WebTransport::congestion_control). Sessions that want different kinds do not share a
+    /// connection. Default [`CongestionControl::Default`].
     pub fn congestion_control(mut self, wanted: CongestionControl) -> Self {
         self.congestion_control = wanted;
         self
@@ -337,6 +314,7 @@ impl WebTransportOptions {
         let (mut transport, mut sessions) = (self.transport.clone(), self.sessions.clone());
         suit_http3(&mut transport, 0);
         permit(&mut transport, self.anticipated, 0);
+        transport.congestion = self.congestion().config();
         if self.allow_pooling {
             sessions.max_sessions = sessions.max_sessions.max(MAX_POOLED);
             permit_in_sessions(sessions.flow_control.get_or_insert_default(), self.anticipated);
@@ -344,6 +322,11 @@ impl WebTransportOptions {
         share(&mut transport, &mut sessions);
         keep_early_streams(&transport, &mut sessions);
         (transport, sessions)
+    }
+
+    /// What is in force on connections made with these options.
+    pub(crate) fn congestion(&self) -> Congestion {
+        Congestion::new(self.congestion_control, self.transport.congestion.clone())
     }
 
     /// Announces one dialect alone. For tests: there is no reason to speak an older draft than both know.

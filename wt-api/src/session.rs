@@ -13,11 +13,12 @@ use tokio::sync::oneshot;
 use crate::{
     client,
     close::{CloseInfo, CloseOutcome},
+    congestion::CongestionControl,
     connection::Connection,
     datagrams::Datagrams,
     error::{ConnectOptionsError, DatagramError, ExportError, WebTransportError},
     mailbox::{Command, NewStream, Rank, SessionBox, SessionQueue, wait},
-    options::{CongestionControl, WebTransportOptions},
+    options::WebTransportOptions,
     stats::WebTransportStats,
     streams::{
         BidirectionalStream, IncomingBidirectionalStreams, IncomingUnidirectionalStreams, ReceiveStream,
@@ -83,7 +84,8 @@ pub struct WebTransport {
     shared: Arc<SessionBox>,
     guard: Arc<Guard>,
     asked: Arc<Asked>,
-    congestion_control: CongestionControl,
+    /// In force on a connection that is yet to be made.
+    congestion: CongestionControl,
     pooled: bool,
 }
 
@@ -107,11 +109,11 @@ impl WebTransport {
     pub(crate) fn from_parts(
         shared: Arc<SessionBox>,
         asked: Asked,
-        congestion_control: CongestionControl,
+        congestion: CongestionControl,
         pooled: bool,
     ) -> Self {
         let guard = Arc::new(Guard(Arc::clone(&shared)));
-        Self { shared, guard, asked: Arc::new(asked), congestion_control, pooled }
+        Self { shared, guard, asked: Arc::new(asked), congestion, pooled }
     }
 
     /// Whether sessions can be had over reliable transports alone, without datagrams (W3C `supportsReliableOnly`):
@@ -403,10 +405,11 @@ impl WebTransport {
         Ok(())
     }
 
-    /// The kind of congestion control in force.
+    /// The kind of congestion control in force for what this end sends (W3C `congestionControl`). It is the connection's:
+    /// [`Connection::set_congestion_control`] changes it.
     #[must_use]
     pub fn congestion_control(&self) -> CongestionControl {
-        self.congestion_control
+        self.shared.connection().map_or(self.congestion, |boxes| boxes.about().congestion())
     }
 
     /// Whether datagrams can be had.

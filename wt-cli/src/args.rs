@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr as _};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::{exit::TABLE, field::Field, limits::Limits};
+use crate::{congestion::Choice, exit::TABLE, field::Field, limits::Limits};
 
 /// WebTransport and HTTP/3 over a QUIC of its own: server, client, demonstration.
 #[derive(Debug, Parser)]
@@ -79,9 +79,12 @@ pub(crate) struct Serve {
     /// Origin of pages that may connect, as <https://example.org>; may be given several times, '*' permits all
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) origin: Vec<String>,
-    /// Congestion controller: cubic or newreno
-    #[arg(long, value_name = "NAME", default_value = "cubic")]
-    pub(crate) congestion: String,
+    /// Congestion control of what is sent: a kind (default, throughput, low-latency), or a controller by its name, such as cubic
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) congestion: Choice,
+    /// Tell every so many seconds (1 without a number), on standard error, how each connection does: rate, round trip, queue, window
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    pub(crate) stats: Option<f64>,
     /// Keep a secret in this directory, made if it is missing, so that clients hear of it at once when the server was killed and started again
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
@@ -160,9 +163,12 @@ pub(crate) struct Connect {
     /// --datagrams
     #[arg(long)]
     pub(crate) listen: bool,
-    /// Congestion controller: cubic or newreno
-    #[arg(long, value_name = "NAME", default_value = "cubic")]
-    pub(crate) congestion: String,
+    /// Congestion control of what is sent: a kind (default, throughput, low-latency), or a controller by its name, such as cubic
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) congestion: Choice,
+    /// Tell every so many seconds (1 without a number), on standard error, how the connection does: rate, round trip, queue, window
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, num_args = 0..=1, require_equals = true, default_missing_value = "1", conflicts_with = "quiet")]
+    pub(crate) stats: Option<f64>,
 }
 
 impl Connect {

@@ -5,6 +5,7 @@ mod args;
 mod base64;
 mod calendar;
 mod cert;
+mod congestion;
 mod connect;
 mod demo;
 mod doctor;

@@ -118,6 +118,10 @@ fn rows(stats: &WebTransportStats) -> Vec<(&'static str, String)> {
         ("round-trip time, smoothed", rtt(Some(stats.smoothed_rtt))),
         ("round-trip time, variation", rtt(Some(stats.rtt_variation))),
         ("round-trip time, lowest", rtt(stats.min_rtt)),
+        (
+            "congestion controller",
+            stats.connection.map_or("not told", |counts| counts.congestion_controller).to_owned(),
+        ),
         ("estimated send rate", rate(stats.estimated_send_rate)),
         ("packets sent", count(stats.packets_sent)),
         ("packets received", count(stats.packets_received)),
@@ -146,6 +150,7 @@ pub(crate) fn json(stats: &WebTransportStats) -> Value {
         "smoothedRtt": milliseconds(stats.smoothed_rtt),
         "rttVariation": milliseconds(stats.rtt_variation),
         "minRtt": stats.min_rtt.map(milliseconds),
+        "congestionController": stats.connection.map(|counts| counts.congestion_controller),
         "estimatedSendRate": stats.estimated_send_rate,
         "atSendCapacity": stats.at_send_capacity,
         "packetsSent": stats.packets_sent,

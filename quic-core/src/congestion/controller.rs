@@ -36,6 +36,32 @@ impl LostPacket {
     }
 }
 
+/// What the controller that a path had so far leaves to the one that takes its place
+/// ([`Connection::set_congestion`](crate::Connection::set_congestion)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Predecessor {
+    /// Its window in bytes, which the path may have in flight.
+    pub window: u64,
+    /// What it believed the path to carry, if it believed anything.
+    pub rate: Option<Rate>,
+    /// Whether it was still looking for the path's capacity, and doubled its window each round trip or the like.
+    pub in_slow_start: bool,
+}
+
+impl Predecessor {
+    /// What `controller` leaves.
+    #[must_use]
+    pub fn of(controller: &(impl Controller + ?Sized)) -> Self {
+        let phase = controller.snapshot().phase;
+        Self {
+            window: controller.window(),
+            rate: controller.estimate().rate,
+            in_slow_start: matches!(phase, Phase::SlowStart | Phase::ConservativeSlowStart),
+        }
+    }
+}
+
 /// A path that a controller is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -47,19 +73,28 @@ pub struct NewPath {
     /// For all that the controller wants to do at random: nothing else gives it randomness, and the same seed and the same
     /// calls give the same answers.
     pub seed: u64,
+    /// Of a path in use: what the controller before knew. The path stays as full as it is if the new one begins with that
+    /// window; one that begins with the initial window sends less until it has grown.
+    pub predecessor: Option<Predecessor>,
 }
 
 impl NewPath {
     /// A path whose datagrams have up to `mtu` bytes, with the seed 0.
     #[must_use]
     pub const fn new(now: Timestamp, mtu: u16) -> Self {
-        Self { now, mtu, seed: 0 }
+        Self { now, mtu, seed: 0, predecessor: None }
     }
 
     /// With this seed.
     #[must_use]
     pub const fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
+    }
+
+    /// A path in use, which another controller leaves.
+    #[must_use]
+    pub const fn with_predecessor(self, predecessor: Predecessor) -> Self {
+        Self { predecessor: Some(predecessor), ..self }
     }
 }
 

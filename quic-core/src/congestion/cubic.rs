@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::{
-    CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, Phase, SentPacket, Snapshot, SpuriousLoss,
+    CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, NewPath, Phase, SentPacket, Snapshot,
+    SpuriousLoss,
     episode::{Episode, Meter},
     hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart},
     initial_window, minimum_window,
@@ -141,6 +142,20 @@ impl Cubic {
             episode: Episode::new(),
             meter: Meter::default(),
         }
+    }
+
+    /// A controller for `path`, which goes on with the window of the one that the path had before.
+    #[must_use]
+    pub fn for_path(path: &NewPath) -> Self {
+        let mut new = Self::new(path.mtu);
+        if let Some(before) = &path.predecessor {
+            let window = before.window.clamp(minimum_window(path.mtu), MAX_WINDOW);
+            new.curve.window = window as f64;
+            new.curve.ssthresh = (!before.in_slow_start).then_some(new.curve.window);
+            new.curve.peak.raise(window);
+            new.untouched = false;
+        }
+        new
     }
 
     fn floor(&self) -> f64 {

@@ -21,8 +21,8 @@ mod select;
 mod tests;
 
 pub use controller::{
-    CongestionEvent, Controller, ControllerFactory, Estimate, LostPacket, NewPath, Phase, SentPacket,
-    Snapshot, SpuriousLoss,
+    CongestionEvent, Controller, ControllerFactory, Estimate, LostPacket, NewPath, Phase, Predecessor,
+    SentPacket, Snapshot, SpuriousLoss,
 };
 pub use cubic::Cubic;
 pub use flight::{FlightPeak, LimitedBy};

@@ -1,7 +1,8 @@
 //! `NewReno`, the controller of RFC 9002 §7: the reference that others are compared with.
 
 use super::{
-    CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, Phase, SentPacket, Snapshot, SpuriousLoss,
+    CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, NewPath, Phase, SentPacket, Snapshot,
+    SpuriousLoss,
     episode::{Episode, Meter},
     initial_window, minimum_window,
     prr::Reduction,
@@ -54,6 +55,19 @@ impl NewReno {
             episode: Episode::new(),
             meter: Meter::default(),
         }
+    }
+
+    /// A controller for `path`, which goes on with the window of the one that the path had before.
+    #[must_use]
+    pub fn for_path(path: &NewPath) -> Self {
+        let mut new = Self::new(path.mtu);
+        if let Some(before) = &path.predecessor {
+            new.window = before.window.clamp(minimum_window(path.mtu), MAX_WINDOW);
+            new.ssthresh = (!before.in_slow_start).then_some(new.window);
+            new.untouched = false;
+            new.peak.raise(new.window);
+        }
+        new
     }
 
     fn in_slow_start(&self) -> bool {

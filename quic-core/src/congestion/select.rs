@@ -93,8 +93,8 @@ impl CongestionConfig {
     #[must_use]
     pub fn build(&self, path: &NewPath) -> AnyController {
         match &self.algorithm {
-            Algorithm::NewReno => AnyController::NewReno(NewReno::new(path.mtu)),
-            Algorithm::Cubic => AnyController::Cubic(Cubic::new(path.mtu)),
+            Algorithm::NewReno => AnyController::NewReno(NewReno::for_path(path)),
+            Algorithm::Cubic => AnyController::Cubic(Cubic::for_path(path)),
             Algorithm::Custom(factory) => AnyController::Custom(factory.build(path)),
         }
     }

@@ -1,6 +1,6 @@
 //! What the application calls.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use super::Connection;
 use crate::{
     base::{Budget, Timestamp},
     cids::CidChange,
-    congestion::Controller,
+    congestion::{CongestionConfig, Controller},
     crypto::ExportError,
     error::{
         ConnectionError,
@@ -489,6 +489,14 @@ impl Connection {
         self.keyring.cap_integrity_limit(limit);
     }
 
+    /// Puts other controllers in charge, from the next packet on: of the path in use, and of those to come. What is in flight
+    /// stays so; the new controller of the path hears of the window and the rate that the old one had
+    /// ([`Predecessor`](crate::congestion::Predecessor)), and the built-in ones go on from there.
+    pub fn set_congestion(&mut self, now: Timestamp, congestion: CongestionConfig) {
+        self.path.set_congestion(&congestion, now, self.entropy.next_u64());
+        Arc::make_mut(&mut self.config).congestion = congestion;
+    }
+
     /// Tells everything that happens from now on to `observer`.
     pub fn set_observer(&mut self, observer: Box<dyn Observer>) {
         self.out.trace.set(observer);
@@ -525,6 +533,7 @@ impl Connection {
             smoothed_rtt: rtt.smoothed(),
             rtt_variation: rtt.variation(),
             min_rtt: rtt.first_sample().map(|_| rtt.min()),
+            congestion_controller: controller.snapshot().name,
             congestion_window: controller.window(),
             bytes_in_flight: self.recovery.in_flight(),
             estimated_send_rate: estimate.rate,

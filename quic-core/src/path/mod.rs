@@ -21,8 +21,8 @@ use crate::{
     base::{Ecn, Timestamp},
     config::TransportConfig,
     congestion::{
-        AnyController, CongestionEvent, Controller, LimitedBy, LostPacket, NewPath, Pacer, PacketRate,
-        RateSampler, Rtt, SentPacket, SpuriousLoss,
+        AnyController, CongestionConfig, CongestionEvent, Controller, LimitedBy, LostPacket, NewPath, Pacer,
+        PacketRate, Predecessor, RateSampler, Rtt, SentPacket, SpuriousLoss,
     },
     frame::{EcnCounts, Frame, FrameWriter, Receipt},
     ids::Space,
@@ -267,6 +267,14 @@ impl Path {
         self.controller = config.congestion.build(&path);
         self.pacer = Pacer::new(now, self.mtu.current());
         self.sampler = RateSampler::new(now);
+    }
+
+    /// Another controller takes the path over, with what it has in flight.
+    pub(crate) fn set_congestion(&mut self, config: &CongestionConfig, now: Timestamp, seed: u64) {
+        let path = NewPath::new(now, self.mtu.current()).with_seed(seed);
+        let path = path.with_predecessor(Predecessor::of(&self.controller));
+        self.controller = config.build(&path);
+        self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
     }
 
     /// The controller's own clock.

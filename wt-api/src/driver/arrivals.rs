@@ -8,7 +8,7 @@ use quic_core::{AcceptError, Admission, AdmissionLimit, Caller, Incoming, Respon
 
 use super::{
     Shard,
-    connection::Conn,
+    connection::{Conn, Role},
     contain::{Panicked, contain},
 };
 use crate::{
@@ -44,7 +44,8 @@ impl Shard {
         let (remote, caller) = (incoming.remote_address(), incoming.caller());
         match contain(|| self.endpoint.accept(now, incoming)) {
             Ok(Ok((handle, quic))) => {
-                let conn = Conn::server(quic, server, Arc::clone(&self.runtime));
+                let congestion = server.congestion().clone();
+                let conn = Conn::new(quic, Role::Server(server), congestion, Arc::clone(&self.runtime));
                 self.insert(handle.0, conn);
             }
             Ok(Err(error)) => {

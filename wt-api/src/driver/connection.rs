@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     client::Race,
+    congestion::{Congestion, CongestionControl},
     error::{ErrorCause, WebTransportError},
     http3::Head,
     mailbox::{Addresses, Claimed, ConnectionBox, SessionBox, Work},
@@ -62,6 +63,8 @@ pub(crate) struct SessionJob {
     pub(crate) sessions: wt_session::Config,
     /// The connection is kept alive while a session is open.
     pub(crate) keep_alive: bool,
+    /// The kind of congestion control that it is for.
+    pub(crate) congestion: CongestionControl,
     /// The session is asked for as soon as the connection stands. Else somebody joins.
     pub(crate) asks: bool,
     /// Others may share the connection.
@@ -87,6 +90,7 @@ pub(super) struct Conn {
     pub(super) h3: h3_core::Connection,
     pub(super) sessions: Sessions,
     pub(super) role: Role,
+    pub(super) congestion: Congestion,
     pub(super) boxes: Arc<ConnectionBox>,
     pub(super) runtime: RuntimeHandle,
     /// The socket's address.
@@ -149,42 +153,29 @@ impl std::fmt::Debug for Conn {
 }
 
 impl Conn {
-    pub(super) fn client(
-        quic: Connection,
-        job: ClientJob,
-        race: Arc<Race>,
-        verdict: Verdict,
-        runtime: RuntimeHandle,
-    ) -> Self {
-        // The winner of the race ties itself to the job's box; until then nothing wakes this connection from above.
-        let sessions = match &job {
-            ClientJob::Session(job) => job.sessions.clone(),
-            ClientJob::Get(_) => wt_session::Config::default(),
+    /// The winner of a race ties itself to the job's box; until then nothing wakes a client's connection from above.
+    pub(super) fn new(quic: Connection, role: Role, congestion: Congestion, runtime: RuntimeHandle) -> Self {
+        let mut config = match &role {
+            Role::Client { job: ClientJob::Session(job), .. } => job.sessions.clone(),
+            Role::Client { job: ClientJob::Get(_), .. } => wt_session::Config::default(),
+            Role::Server(server) => server.sessions(),
         };
-        Self::new(quic, Role::Client { job, race, verdict }, sessions, runtime)
-    }
-
-    pub(super) fn server(quic: Connection, server: Arc<ServerShared>, runtime: RuntimeHandle) -> Self {
-        server.connection_began();
-        let config = server.sessions();
-        Self::new(quic, Role::Server(server), config, runtime)
-    }
-
-    fn new(quic: Connection, role: Role, mut config: wt_session::Config, runtime: RuntimeHandle) -> Self {
         let side = quic.side();
         let presence = (side == Side::Client).then(|| runtime.tally().enter());
         let mut h3 = h3_core::connection::Config::new(Sessions::settings(&config));
         h3.grease = u64::from(quic.remote_address().port());
         if let Role::Server(server) = &role {
+            server.connection_began();
             h3.request_timeout = server.request_timeout();
             config.early_timeout = server.request_timeout();
         }
         Self {
-            boxes: Arc::new(ConnectionBox::new(quic.remote_address())),
+            boxes: Arc::new(ConnectionBox::new(quic.remote_address(), congestion.kind())),
             quic,
             h3: h3_core::Connection::new(h3, side),
             sessions: Sessions::new(config, side),
             role,
+            congestion,
             runtime,
             bound: None,
             lives: Lives::default(),

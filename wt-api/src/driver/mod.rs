@@ -43,6 +43,7 @@ pub(crate) use connection::{ClientJob, GetJob, SessionJob};
 use crate::{
     buffers::{BufferPool, Buffers},
     client::Race,
+    congestion::Congestion,
     lines::LineLimit,
     mailbox::{Abandoned, ShardBox},
     runtime::{RuntimeHandle, Timer},
@@ -50,7 +51,7 @@ use crate::{
     socket::DatagramSocket,
     tls,
 };
-use connection::Conn;
+use connection::{Conn, Role};
 use contain::{contain, quietly};
 
 /// See [`last_word`].
@@ -90,6 +91,7 @@ impl Abandoned for ShardCommand {
 pub(crate) struct Connect {
     pub(crate) config: ClientConfig,
     pub(crate) server_name: String,
+    pub(crate) congestion: Congestion,
     pub(crate) remote: SocketAddr,
     pub(crate) race: Arc<Race>,
     pub(crate) verdict: tls::Verdict,
@@ -261,10 +263,11 @@ impl Shard {
 
     fn connect(&mut self, connect: Connect, now: Timestamp) {
         self.used = true;
-        let Connect { config, server_name, remote, race, verdict, job } = connect;
+        let Connect { config, server_name, congestion, remote, race, verdict, job } = connect;
         let cause = match contain(|| self.endpoint.connect(now, &config, &server_name, remote)) {
             Ok(Ok((handle, quic))) => {
-                let conn = Conn::client(quic, job, race, verdict, Arc::clone(&self.runtime));
+                let role = Role::Client { job, race, verdict };
+                let conn = Conn::new(quic, role, congestion, Arc::clone(&self.runtime));
                 return self.insert(handle.0, conn);
             }
             Ok(Err(error)) => crate::error::ErrorCause::Tls { alert: error.alert, message: error.message },

@@ -52,7 +52,10 @@ impl Conn {
 
     /// What the handles of the connection want.
     pub(super) fn process_wishes(&mut self, now: Timestamp) {
-        let ConnectionWishes { close, counts } = self.boxes.about().take_wishes();
+        let ConnectionWishes { congestion, close, counts } = self.boxes.about().take_wishes();
+        if let Some(controllers) = congestion.and_then(|wanted| self.congestion.change(wanted)) {
+            self.quic.set_congestion(now, controllers);
+        }
         if !counts.is_empty() {
             let stats = self.quic.stats();
             // Whoever gave up waiting is not there to hear it.

@@ -123,7 +123,6 @@ impl Conn {
             connection: self.handle(),
             addresses: self.addresses(),
             certificates: self.certificates(),
-            congestion_control: server.congestion_control(),
         };
         if server.offer(offer) {
             server.count(Count::RequestOffered);

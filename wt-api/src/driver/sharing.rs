@@ -34,7 +34,8 @@ impl Doubt {
 impl Conn {
     /// One more session for a connection that some may share.
     pub(super) fn join(&mut self, job: &SessionJob, now: Timestamp) {
-        if !self.started || self.quic.is_closed() {
+        // An application may have put another kind of congestion control in force.
+        if !self.started || self.quic.is_closed() || self.congestion.kind() != job.congestion {
             return job.hand_back();
         }
         // Given up while it waited for the connection.

@@ -13,7 +13,7 @@ use quic_core::ConnectionStats;
 use tokio::sync::oneshot;
 
 use super::{Place, Waited, Waiters, lock};
-use crate::{connection::ConnectionParameters, error::WebTransportError};
+use crate::{congestion::CongestionControl, connection::ConnectionParameters, error::WebTransportError};
 
 /// A snapshot of the counters, for whoever asked.
 type Reply = oneshot::Sender<ConnectionStats>;
@@ -29,6 +29,8 @@ pub(crate) struct CloseWish {
 /// What the handles want of the driver.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
+    /// A kind of congestion control.
+    pub(crate) congestion: Option<CongestionControl>,
     pub(crate) close: Option<CloseWish>,
     pub(crate) counts: Vec<Reply>,
 }
@@ -44,8 +46,10 @@ pub(crate) struct About {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// The kind of congestion control in force.
+    congestion: CongestionControl,
     wishes: Wishes,
     /// The driver knows that there are some.
     marked: bool,
@@ -63,7 +67,7 @@ impl State {
 }
 
 impl About {
-    pub(super) fn new(remote: SocketAddr) -> Self {
+    pub(super) fn new(remote: SocketAddr, congestion: CongestionControl) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -71,7 +75,14 @@ impl About {
             local: OnceLock::new(),
             parameters: OnceLock::new(),
             draft: OnceLock::new(),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                congestion,
+                wishes: Wishes::default(),
+                marked: false,
+                end: None,
+                stats: None,
+                waiters: Waiters::default(),
+            }),
         }
     }
 }
@@ -97,6 +108,22 @@ impl About {
 
     pub(crate) fn draft(&self) -> Option<&'static str> {
         self.draft.get().copied()
+    }
+
+    pub(crate) fn congestion(&self) -> CongestionControl {
+        lock(&self.state).congestion
+    }
+
+    /// The last kind counts, and reads back from now on. Whether the driver has to be told.
+    pub(super) fn wish_congestion(&self, wanted: CongestionControl) -> bool {
+        let mut state = lock(&self.state);
+        let kind = wanted.in_force();
+        if state.end.is_some() || state.congestion == kind {
+            return false;
+        }
+        state.congestion = kind;
+        state.wishes.congestion = Some(kind);
+        state.mark()
     }
 
     /// The first close of a connection that is not over counts. Whether the driver has to be told.
@@ -165,7 +192,12 @@ impl About {
     pub(crate) fn take_wishes(&self) -> Wishes {
         let mut state = lock(&self.state);
         state.marked = false;
-        Wishes { close: state.wishes.close.clone(), counts: std::mem::take(&mut state.wishes.counts) }
+        let wishes = &mut state.wishes;
+        Wishes {
+            congestion: wishes.congestion.take(),
+            close: wishes.close.clone(),
+            counts: std::mem::take(&mut wishes.counts),
+        }
     }
 
     /// The connection is over; the first end counts.

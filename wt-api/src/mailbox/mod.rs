@@ -28,6 +28,8 @@ use std::{
 use quic_core::{ConnectionStats, Dir, StreamId};
 use tokio::sync::oneshot;
 
+use crate::congestion::CongestionControl;
+
 pub(crate) use crate::waiters::{Place, Waited, Waiter, Waiters, lock, wait, wake_all};
 pub(crate) use about::{About, CloseWish, Wishes as ConnectionWishes};
 pub(crate) use claims::Claimed;
@@ -175,14 +177,14 @@ pub(crate) struct ConnectionBox {
 #[cfg(test)]
 impl Default for ConnectionBox {
     fn default() -> Self {
-        Self::new(([127, 0, 0, 1], 1).into())
+        Self::new(([127, 0, 0, 1], 1).into(), CongestionControl::Default)
     }
 }
 
 impl ConnectionBox {
-    pub(crate) fn new(remote: std::net::SocketAddr) -> Self {
+    pub(crate) fn new(remote: std::net::SocketAddr, congestion: CongestionControl) -> Self {
         Self {
-            about: About::new(remote),
+            about: About::new(remote, congestion),
             news: Mutex::default(),
             queued: AtomicBool::default(),
             link: OnceLock::new(),
@@ -195,6 +197,13 @@ impl ConnectionBox {
     /// The connection as such.
     pub(crate) fn about(&self) -> &About {
         &self.about
+    }
+
+    /// An application wants another kind of congestion control.
+    pub(crate) fn ask_congestion(&self, wanted: CongestionControl) {
+        if self.about.wish_congestion(wanted) {
+            self.mark(Work::Connection);
+        }
     }
 
     /// An application closes the connection.

@@ -16,12 +16,12 @@ use super::{
     ServerShared, State,
 };
 use crate::{
+    congestion::{Congestion, CongestionControl},
     driver::Shard,
     error::ServerError,
     limits::{LEAST_DATAGRAM_FRAME, keep_early_streams, permit, permit_in_sessions, share, suit_http3},
     lines::LineLimit,
     mailbox::ShardBox,
-    options::CongestionControl,
     origin::check_origin,
     runtime::{self, MissingDriver, RuntimeHandle},
     socket::{DatagramSocket, KERNEL_BUFFER, fit, must_be_only_v6},
@@ -233,9 +233,9 @@ impl ServerBuilder {
     }
 
     /// The kind of congestion control wanted for what the server sends, a hint; what is in force is told by
-    /// [`WebTransport::congestion_control`](crate::WebTransport::congestion_control). As with a client's
-    /// [`congestion_control`](crate::WebTransportOptions::congestion_control), it is [`CongestionControl::Default`] whatever
-    /// is wanted. It is of the connection, so requests cannot be answered with one of their own.
+    /// [`WebTransport::congestion_control`](crate::WebTransport::congestion_control). Default [`CongestionControl::Default`].
+    /// [`AcceptOptions::congestion_control`](super::AcceptOptions::congestion_control) chooses another one for the connection
+    /// of a session, and [`Connection::set_congestion_control`](crate::Connection::set_congestion_control) at any time.
     pub fn congestion_control(mut self, wanted: CongestionControl) -> Self {
         self.congestion_control = wanted;
         self
@@ -421,6 +421,11 @@ impl ServerBuilder {
         self.addresses.iter().map(bind).collect()
     }
 
+    /// What is in force on new connections.
+    fn congestion(&self) -> Congestion {
+        Congestion::new(self.congestion_control, self.transport.congestion.clone())
+    }
+
     /// What the shards of the server will share, so many of them; taken out of the builder once.
     pub(crate) fn shared(&mut self, shards: usize) -> ServerShared {
         ServerShared {
@@ -433,7 +438,7 @@ impl ServerBuilder {
             max_sessions: self.max_sessions,
             sessions: self.sessions.clone(),
             anticipated: self.anticipated,
-            congestion_control: self.congestion_control.in_force(),
+            congestion: self.congestion(),
             lines: LineLimit::default(),
             counts: super::Counts::default(),
             state: Mutex::new(State { shards, ..State::default() }),
@@ -468,6 +473,7 @@ impl ServerBuilder {
         sockets.iter().for_each(|socket| fit(&mut self.transport, &**socket));
         let mut entropy = runtime.entropy();
         let shared = Arc::new(self.shared(sockets.len()));
+        self.transport.congestion = shared.congestion().config();
         let keys = self.keys.unwrap_or_else(|| ServerKeys::passing(&mut *entropy));
         let config = Arc::new(ServerConfig {
             tls: TlsServerConfig::new(Arc::new(tls)),

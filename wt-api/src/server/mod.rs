@@ -37,12 +37,13 @@ pub use stats::{AdmissionStats, HandshakeStats, RequestStats, ServerStats, Socke
 pub(crate) use stats::{Count, ShardStats};
 
 use crate::{
+    congestion::Congestion,
     connection::Connection,
     driver::{Inbox, ShardCommand},
     error::ServerError,
     lines::{LineLimit, brief},
     mailbox::{Addresses, Place, SessionBox, Waited, Waiters, lock, wait, wake_all},
-    options::{CertificateHash, CongestionControl},
+    options::CertificateHash,
     runtime::{self, RuntimeHandle},
     tls::{Identities, Identity},
 };
@@ -139,7 +140,7 @@ pub(crate) struct ServerShared {
     sessions: wt_session::Config,
     /// Streams of each client expected at once: bidirectional, unidirectional.
     anticipated: [Option<u16>; 2],
-    congestion_control: CongestionControl,
+    congestion: Congestion,
     /// Lines about what clients make go wrong.
     lines: LineLimit,
     counts: Counts,
@@ -174,8 +175,6 @@ pub(crate) struct Offer {
     pub(crate) addresses: Addresses,
     /// The client's certificates in DER, its own first. All requests of a connection share them.
     pub(crate) certificates: Arc<[Vec<u8>]>,
-    /// In force on the connection.
-    pub(crate) congestion_control: CongestionControl,
 }
 
 impl ServerShared {
@@ -189,8 +188,9 @@ impl ServerShared {
         self.anticipated[dir as usize]
     }
 
-    pub(crate) fn congestion_control(&self) -> CongestionControl {
-        self.congestion_control
+    /// What is in force on new connections.
+    pub(crate) fn congestion(&self) -> &Congestion {
+        &self.congestion
     }
 
     pub(crate) fn request_timeout(&self) -> Option<Duration> {

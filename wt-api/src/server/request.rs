@@ -8,10 +8,10 @@ use quic_core::Dir;
 use super::Offer;
 use crate::{
     close::{CloseInfo, ClosedBy},
+    congestion::CongestionControl,
     connection::Connection,
     error::{ErrorCause, WebTransportError},
     mailbox::{Addresses, Command, Established, SessionBox},
-    options::CongestionControl,
     session::{Asked, WebTransport},
 };
 
@@ -24,6 +24,7 @@ pub struct AcceptOptions {
     protocol: Option<String>,
     /// Streams of the client expected at once: bidirectional, unidirectional.
     anticipated: [Option<u16>; 2],
+    congestion_control: Option<CongestionControl>,
 }
 
 impl AcceptOptions {
@@ -49,6 +50,14 @@ impl AcceptOptions {
     /// Chooses an application protocol among [`Request::protocols`]; one that was not offered is not sent.
     pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
         self.protocol = Some(protocol.into());
+        self
+    }
+
+    /// Puts this kind of congestion control in force on the session's connection, for what the server sends on it, a hint: it is
+    /// that of all sessions that share the connection, and the one chosen last counts
+    /// ([`Connection::set_congestion_control`](crate::Connection::set_congestion_control)). Default: what is in force stays.
+    pub fn congestion_control(mut self, wanted: CongestionControl) -> Self {
+        self.congestion_control = Some(wanted);
         self
     }
 
@@ -88,7 +97,6 @@ pub struct Request {
     connection: Connection,
     addresses: Addresses,
     certificates: Arc<[Vec<u8>]>,
-    congestion_control: CongestionControl,
 }
 
 impl fmt::Debug for Request {
@@ -103,8 +111,8 @@ impl fmt::Debug for Request {
 
 impl Request {
     pub(super) fn new(offer: Offer) -> Self {
-        let Offer { request, shared, connection, addresses, certificates, congestion_control } = offer;
-        Self { request, shared: Some(shared), connection, addresses, certificates, congestion_control }
+        let Offer { request, shared, connection, addresses, certificates } = offer;
+        Self { request, shared: Some(shared), connection, addresses, certificates }
     }
 
     /// Host and port that the client asked for.
@@ -222,7 +230,10 @@ impl Request {
             path: self.request.path.clone(),
             headers: std::mem::take(&mut self.request.headers),
         };
-        Ok(WebTransport::from_parts(shared, asked, self.congestion_control, false))
+        if let Some(wanted) = options.congestion_control {
+            self.connection.set_congestion_control(wanted);
+        }
+        Ok(WebTransport::from_parts(shared, asked, self.connection.congestion_control(), false))
     }
 
     /// Refuses with a status, 300 to 599. Cancel safe: never awaited, the answer is 404. So are the other refusals.

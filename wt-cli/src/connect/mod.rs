@@ -7,16 +7,16 @@ mod sink;
 
 use std::{io, sync::Arc, time::Duration};
 
-use quic_core::TransportConfig;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use wt_api::{
-    CertificateDetails, CertificateHash, CloseInfo, ConnectOptionsError, ErrorCause, WebTransport,
-    WebTransportError, WebTransportOptions, WebTransportStats,
+    CertificateDetails, CertificateHash, CloseInfo, ConnectOptionsError, ErrorCause, TransportConfig,
+    WebTransport, WebTransportError, WebTransportOptions, WebTransportStats,
 };
 
 use crate::{
     args::{Asking, Connect},
+    congestion,
     exit::{Ended, Exit},
     field, output,
     platform::Signals,
@@ -74,7 +74,11 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
     let sink = Arc::new(Sink::new(json));
     let work = async {
         sink.event(&connected(&session)).await?;
-        exchange::run(&session, args, &sink).await
+        let exchange = exchange::run(&session, args, &sink);
+        tokio::select! {
+            outcome = exchange => outcome,
+            stop = watch(&session, args, json, &sink) => Err(stop),
+        }
     };
     let outcome = tokio::select! {
         outcome = work => outcome,
@@ -86,6 +90,17 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
         ended = end(&session, outcome, args, &sink) => ended,
         signal = signals.stop() => Err(Ended::told(signal)),
     }
+}
+
+/// Tells how the connection does, if that is wanted, until nobody reads it.
+async fn watch(session: &WebTransport, args: &Connect, json: bool, sink: &Sink) -> Stop {
+    if let (Some(seconds), Some(connection)) = (args.stats, session.connection())
+        && let Err(stop) =
+            congestion::watch(&connection, seconds, json, async |event| sink.event(event).await).await
+    {
+        return stop;
+    }
+    std::future::pending().await
 }
 
 /// Ends the session, says what came of it, and judges it.
@@ -219,9 +234,11 @@ fn judge(outcome: Result<(), Stop>, closed: Result<CloseInfo, WebTransportError>
 
 fn options(args: &Connect, json: bool) -> Result<WebTransportOptions, Ended> {
     let Connect { asking, timeout, .. } = args;
+    let (kind, transport) = args.congestion.apply();
     let mut options = WebTransportOptions::new()
         .key_log_file(true)
-        .transport(transport(args, json)?)
+        .congestion_control(kind)
+        .transport(suited(transport, args, json))
         .connect_timeout(Duration::from_secs_f64(*timeout))
         .headers(field::map(&asking.header))
         .protocols(&asking.protocol);
@@ -233,15 +250,14 @@ fn options(args: &Connect, json: bool) -> Result<WebTransportOptions, Ended> {
 
 /// Settings of QUIC. Where answers are read in turn, those that wait must leave credit for the one whose turn it is: all of
 /// them together get no more of the connection's window than it has.
-fn transport(args: &Connect, json: bool) -> Result<TransportConfig, Ended> {
-    let mut transport = serve::transport(&args.congestion)?;
+fn suited(mut transport: TransportConfig, args: &Connect, json: bool) -> TransportConfig {
     if args.reads_in_turn(json) {
         let streams = args.streams as u64 + 1;
         transport.stream_receive_window = transport.stream_receive_window.min(WAITING / streams);
         let together = streams * transport.stream_receive_window;
         transport.receive_window = transport.receive_window.max(together);
     }
-    Ok(transport)
+    transport
 }
 
 /// What a client would say of these options before it asks the network for anything.

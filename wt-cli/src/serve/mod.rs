@@ -16,11 +16,11 @@ use std::{
     time::Duration,
 };
 
-use quic_core::TransportConfig;
 use wt_api::{Identity, SelfSigned, Server, ServerBuilder, ServerError, ServerKeys};
 
 use crate::{
     args::Serve,
+    congestion,
     echo::{self, Open, Service},
     exec::Exec,
     exit::{Ended, Exit},
@@ -63,6 +63,7 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         () = certificate::tell_renewals(&server, json) => Ok(Exit::Failure),
         () = metrics::serve(metrics, &server) => Ok(Exit::Failure),
         () = refusals::tell(&server) => Ok(Exit::Failure),
+        () = congestion::watch_all(&server, args.stats, json) => Ok(Exit::Failure),
         _ = signals.stop() => Ok(drain(&server, &service.open, &mut signals, json).await),
     };
     if let Some(exec) = &service.exec {
@@ -101,7 +102,8 @@ pub(crate) fn self_signed() -> Result<SelfSigned, Ended> {
 
 /// What the command line says of the server, but for its certificate, addresses and origins.
 fn builder(args: &Serve, keys: Option<ServerKeys>) -> Result<ServerBuilder, Ended> {
-    let limited = args.limits.apply(Server::builder().key_log_file(true), transport(&args.congestion)?);
+    let (kind, transport) = args.congestion.apply();
+    let limited = args.limits.apply(Server::builder().key_log_file(true).congestion_control(kind), transport);
     let mut builder = limited.map_err(|error| Ended::new(Exit::Usage, error))?;
     if args.exec.is_none() {
         builder = builder.http_handler(echo::http);
@@ -135,15 +137,6 @@ pub(crate) fn start(
     builder.build().map_err(|error| match error {
         ServerError::InvalidOrigin(error) => usage(&format_args!("--origin: {error}")),
         error => usage(&error),
-    })
-}
-
-/// Transport settings with this congestion controller.
-pub(crate) fn transport(congestion: &str) -> Result<TransportConfig, Ended> {
-    let algorithm = congestion.parse().map_err(|error| Ended::new(Exit::Usage, error))?;
-    Ok(TransportConfig {
-        congestion: quic_core::congestion::CongestionConfig::new(algorithm),
-        ..TransportConfig::default()
     })
 }
 

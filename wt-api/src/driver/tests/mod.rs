@@ -31,9 +31,11 @@ use quic_core::{
     testing,
 };
 
-use super::connection::Conn;
+use super::connection::{Conn, Role};
 use crate::{
-    AcceptOptions, Request, WebTransport, runtime,
+    AcceptOptions, Request, WebTransport,
+    congestion::{Congestion, CongestionControl},
+    runtime,
     server::{ServerBuilder, ServerShared},
     waiters::Place,
 };
@@ -302,7 +304,9 @@ impl Rig {
                     let _guard = guard.enter();
                     let (_, quic) = server.endpoint.accept(now, incoming).unwrap();
                     let runtime = runtime::current().unwrap();
-                    server.conn = Some(Conn::server(quic, shared.take().unwrap(), runtime));
+                    let role = Role::Server(shared.take().unwrap());
+                    let congestion = Congestion::new(CongestionControl::Default, CongestionConfig::default());
+                    server.conn = Some(Conn::new(quic, role, congestion, runtime));
                 }
                 _ => {}
             }

@@ -1,0 +1,140 @@
+//! What the command line says of congestion control, and what is told of it while it works.
+//!
+//! Owns the names that `--congestion` takes and the lines of `--stats`. Must never know commands.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use quic_core::congestion::{Algorithm, CongestionConfig};
+use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
+use wt_api::{
+    CongestionControl, Connection, Server, TransportConfig,
+    protocol::{ConnectionStats, Rate},
+};
+
+use crate::output;
+
+/// The kinds of the W3C API.
+const KINDS: [(&str, CongestionControl); 3] = [
+    ("default", CongestionControl::Default),
+    ("throughput", CongestionControl::Throughput),
+    ("low-latency", CongestionControl::LowLatency),
+];
+
+/// What is asked for: a kind of congestion control, or a controller by its name.
+#[derive(Clone, Debug)]
+pub(crate) enum Choice {
+    Kind(CongestionControl),
+    Controller(Algorithm),
+}
+
+impl Choice {
+    /// The kind that the API is asked for, and settings of QUIC with the controllers.
+    pub(crate) fn apply(&self) -> (CongestionControl, TransportConfig) {
+        match self {
+            Self::Kind(kind) => (*kind, TransportConfig::default()),
+            Self::Controller(algorithm) => {
+                let congestion = CongestionConfig::new(algorithm.clone());
+                (CongestionControl::Default, TransportConfig { congestion, ..TransportConfig::default() })
+            }
+        }
+    }
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if let Some((_, kind)) = KINDS.iter().find(|(known, _)| *known == name) {
+            return Ok(Self::Kind(*kind));
+        }
+        let kinds: Vec<_> = KINDS.iter().map(|(name, _)| *name).collect();
+        let algorithm = name.parse().map_err(|error| format!("{error}; or a kind: {}", kinds.join(", ")));
+        algorithm.map(Self::Controller)
+    }
+}
+
+/// What the packets wait for in queues on the way, as far as round trips tell.
+fn queue(stats: &ConnectionStats) -> Option<Duration> {
+    stats.min_rtt.map(|lowest| stats.smoothed_rtt.saturating_sub(lowest))
+}
+
+/// A line for people.
+fn line(stats: &ConnectionStats) -> String {
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let rate = stats
+        .estimated_send_rate
+        .map_or("unknown".to_owned(), |rate| format!("{:.2} Mbit/s", rate.bits_per_second() as f64 / 1e6));
+    let round_trip = queue(stats).map_or("unknown".to_owned(), |queue| {
+        format!("{:.1} ms, {:.1} ms of it in queues", milliseconds(stats.smoothed_rtt), milliseconds(queue))
+    });
+    format!(
+        "{}: rate {rate}, round trip {round_trip}, window {} kB, in flight {} kB, packets lost {}",
+        stats.congestion_controller,
+        stats.congestion_window / 1_000,
+        stats.bytes_in_flight / 1_000,
+        stats.packets_lost.saturating_sub(stats.spurious_losses),
+    )
+}
+
+/// The same for programs; times in milliseconds, the rate in bits per second, the rest in bytes and packets.
+fn event(connection: &Connection, stats: &ConnectionStats) -> Value {
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    json!({
+        "event": "stats",
+        "connection": connection.id(),
+        "remote": connection.remote_address().to_string(),
+        "controller": stats.congestion_controller,
+        "estimatedSendRate": stats.estimated_send_rate.map(Rate::bits_per_second),
+        "smoothedRtt": milliseconds(stats.smoothed_rtt),
+        "minRtt": stats.min_rtt.map(milliseconds),
+        "queue": queue(stats).map(milliseconds),
+        "window": stats.congestion_window,
+        "inFlight": stats.bytes_in_flight,
+        "packetsLost": stats.packets_lost.saturating_sub(stats.spurious_losses),
+    })
+}
+
+/// Something that is told again and again.
+fn each(seconds: f64) -> tokio::time::Interval {
+    let mut each = tokio::time::interval(Duration::from_secs_f64(seconds));
+    each.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    each
+}
+
+/// Tells how a client's connection does, every so many seconds, for as long as it lives: programs through `tell`.
+pub(crate) async fn watch<E>(
+    connection: &Connection,
+    seconds: f64,
+    json: bool,
+    tell: impl AsyncFn(&Value) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut each = each(seconds);
+    while connection.close_error().is_none() {
+        each.tick().await;
+        let Ok(stats) = connection.stats().await else { break };
+        if json {
+            tell(&event(connection, &stats)).await?;
+        } else {
+            output::tell(&format!("{}\n", line(&stats)));
+        }
+    }
+    Ok(())
+}
+
+/// Tells how each connection of a server does, every so many seconds, without end; never if nobody wants it.
+pub(crate) async fn watch_all(server: &Arc<Server>, seconds: Option<f64>, json: bool) {
+    let Some(seconds) = seconds else { return std::future::pending().await };
+    let mut each = each(seconds);
+    loop {
+        each.tick().await;
+        for connection in server.connections().await {
+            let Ok(stats) = connection.stats().await else { continue };
+            if json {
+                output::say_json(&event(&connection, &stats));
+            } else {
+                output::tell(&format!("{}: {}\n", connection.remote_address(), line(&stats)));
+            }
+        }
+    }
+}
