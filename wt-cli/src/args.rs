@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr as _};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::{congestion::Choice, exit::TABLE, field::Field, limits::Limits};
+use crate::{congestion::Choice, exit::TABLE, field::Field, limits::Limits, relay::LinkSpec};
 
 /// WebTransport and HTTP/3 over a QUIC of its own: server, client, demonstration.
 #[derive(Debug, Parser)]
@@ -60,6 +60,9 @@ pub(crate) struct Demo {
     /// Leave after the client's part; status 0 only if every step gave the expected bytes
     #[arg(long)]
     pub(crate) once: bool,
+    /// The link between page and server that the three kinds of congestion control are compared on: rate, round trip, buffer
+    #[arg(long, default_value = "20mbit,40ms,1bdp", value_name = "LINK", value_parser = LinkSpec::from_str)]
+    pub(crate) link: LinkSpec,
     /// UDP and page port on 127.0.0.1 and `::1`; 0 takes free ones
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     pub(crate) port: u16,

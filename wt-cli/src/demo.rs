@@ -13,8 +13,9 @@ use crate::{
     args::Demo,
     echo,
     exit::{Ended, Exit},
-    lab, output, page,
+    lab, modes, output, page,
     platform::Signals,
+    relay::{LinkSpec, Relay},
     serve::{self, Certificate},
 };
 
@@ -39,7 +40,7 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         &listen,
         &origins,
     )?);
-    let service = echo::Service::default();
+    let service = echo::Service { modes: true, ..echo::Service::default() };
     let accepting = echo::accept(&server, &service);
     tokio::pin!(accepting);
     let addresses = server.local_addresses().to_vec();
@@ -61,14 +62,28 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         "\nOpen http://localhost:{page_port}/ in a browser to go on by hand (Ctrl-C ends).\n\
          Session URL {url}, hashes of its certificate and of the next one\n{hashes}"
     ));
+    let relay = relay(&args.link, addresses[0]).await?;
+    let modes = relay.address().map_err(|error| Ended::new(Exit::Failure, error))?;
+    let shown = page::Shown {
+        url,
+        modes: format!("https://{modes}{}", modes::PATH),
+        link: args.link.text().to_owned(),
+        server: Arc::clone(&server),
+    };
     let mut signals = Signals::listen()?;
-    let shown = Arc::clone(&server);
     tokio::select! {
-        () = page::serve(listener, move || page::page(&url, &shown.certificate_hashes())) => {}
+        () = page::serve(listener, move || shown.page()) => {}
+        error = relay.run() => return Err(Ended::new(Exit::Failure, format!("the link failed: {error}"))),
         () = &mut accepting => {}
         _ = signals.stop() => server.shutdown(DRAIN).await,
     }
     Ok(if good { Exit::Success } else { Exit::Failure })
+}
+
+/// The link to the server at `server` that the kinds of congestion control are compared on.
+async fn relay(link: &LinkSpec, server: SocketAddr) -> Result<Relay, Ended> {
+    let bound = Relay::bind(link, server, SocketAddr::new(server.ip(), 0)).await;
+    bound.map_err(|error| Ended::new(Exit::Failure, format!("no socket for the link: {error}")))
 }
 
 /// What a client did against one address.

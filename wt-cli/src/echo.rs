@@ -14,7 +14,7 @@ use wt_api::{
 
 use crate::{
     exec::{Environment, Exec},
-    lab, lines,
+    lab, lines, modes,
 };
 
 /// The path of the echo service.
@@ -58,6 +58,8 @@ pub(crate) struct Service {
     pub(crate) protocols: Arc<[String]>,
     /// Programs serve the streams of all sessions.
     pub(crate) exec: Option<Arc<Exec>>,
+    /// The kinds of congestion control are shown, too.
+    pub(crate) modes: bool,
 }
 
 impl Service {
@@ -78,7 +80,8 @@ async fn serve(request: Request, service: Service) {
     let remote = request.remote_address();
     let tell = lines::permit();
     let path = request.path().to_owned();
-    if path != PATH && path != lab::PATH && service.exec.is_none() {
+    let shows_modes = service.modes && path == modes::PATH;
+    if path != PATH && path != lab::PATH && !shows_modes && service.exec.is_none() {
         if tell {
             tracing::info!(%remote, path = lines::brief(&path), "no session at this path");
         }
@@ -94,6 +97,7 @@ async fn serve(request: Request, service: Service) {
     let options = match protocol {
         Some(protocol) => AcceptOptions::new().protocol(protocol),
         None if path == lab::PATH && exec.is_none() => lab::answer_to(&request),
+        None if shows_modes => modes::answer_to(&request),
         None => AcceptOptions::new(),
     };
     match request.accept(options).await {
@@ -104,6 +108,8 @@ async fn serve(request: Request, service: Service) {
             }
             if let Some((exec, environment)) = &exec {
                 exec.serve(&session, environment).await;
+            } else if shows_modes {
+                modes::serve(&session).await;
             } else if path == PATH {
                 echo(&session).await;
             } else {

@@ -1,18 +1,34 @@
 //! The page of the demonstration, over plain HTTP on localhost: browsers treat it as a secure context.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use tokio::net::TcpListener;
-use wt_api::CertificateHash;
+use wt_api::Server;
 
 use crate::http1::{self, Answer};
 
 const PAGE: &str = include_str!("page.html");
 
-/// Fills in where the session goes and which certificates it may meet.
-pub(crate) fn page(url: &str, hashes: &[CertificateHash]) -> String {
-    let hashes: Vec<String> = hashes.iter().map(ToString::to_string).collect();
-    PAGE.replace("{{URL}}", url).replace("{{HASHES}}", &hashes.join(" "))
+/// What the page is to know.
+pub(crate) struct Shown {
+    /// Where its session goes.
+    pub(crate) url: String,
+    /// Where the sessions go that show the kinds of congestion control.
+    pub(crate) modes: String,
+    /// The link that those cross.
+    pub(crate) link: String,
+    pub(crate) server: Arc<Server>,
+}
+
+impl Shown {
+    /// The page, with the certificates that the server has now.
+    pub(crate) fn page(&self) -> String {
+        let hashes: Vec<String> = self.server.certificate_hashes().iter().map(ToString::to_string).collect();
+        PAGE.replace("{{URL}}", &self.url)
+            .replace("{{MODES}}", &self.modes)
+            .replace("{{LINK}}", &self.link)
+            .replace("{{HASHES}}", &hashes.join(" "))
+    }
 }
 
 /// A listener for the page on a free (or the given) port of 127.0.0.1.

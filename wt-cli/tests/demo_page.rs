@@ -109,6 +109,17 @@ async fn every_button_of_the_page_does_what_it_says() {
             page.press(button, pattern).await;
         }
         assert!(page.text("dialect").await.starts_with("draft "));
+        // A mode each, told by the server itself, with frames and a download.
+        let act = "$('mode-seconds').value = 1; $('compare').click();";
+        page.told("mode-state", act, "^done$").await;
+        let rows = page.evaluate("return [...$('mode-rows').children].map(row => row.textContent)").await;
+        let rows: Vec<_> = rows.as_array().expect("rows").iter().filter_map(Value::as_str).collect();
+        let wanted = ["default", "throughput", "low-latency"];
+        assert_eq!(rows.len(), wanted.len(), "{rows:?}");
+        for (row, mode) in rows.iter().zip(wanted) {
+            assert!(row.starts_with(mode) && row.contains(" ms") && row.ends_with(" Mbit/s"), "{rows:?}");
+            assert!(!row.ends_with("–0.0 Mbit/s"), "{rows:?}");
+        }
         page.told("figures", "$('start').click();", "round trip [0-9.]+ ms at least").await;
         page.told("stats", "", "^smoothedRtt[0-9.]+$|this browser has none").await;
         page.press("close", "closed with code 7, reason “goodbye”").await;

@@ -34,20 +34,28 @@ const FOREIGN: &[&str] = &[
 
 /// Packages of ours that are for tests alone: a product that contains one has a feature on that it should not have.
 const TESTS_ONLY: &[&str] = &["netsim", "heap-meter", "hostile-peer", "soak", "spin"];
+/// Of them those that the tool itself, at the root, uses: its demonstration shows a simulated link.
+const TOOLS_OWN: &[&str] = &["netsim"];
 
-/// The lines of `cargo tree --prefix none --format {p}` that name such a crate. Those with a path are ours.
+/// The lines of `cargo tree --prefix depth --format {p}` that name such a crate, without their depth. Those with a path are ours.
 fn foreign(tree: &str) -> Vec<&str> {
-    let mut found: Vec<_> = tree.lines().map(str::trim).filter(|line| is_foreign(line)).collect();
+    let parted = tree.lines().map(|line| {
+        let line = line.trim();
+        let name = line.find(|c: char| !c.is_ascii_digit()).unwrap_or(line.len());
+        (line[..name].parse().unwrap_or(0), &line[name..])
+    });
+    let mut found: Vec<_> =
+        parted.filter(|(depth, line)| is_foreign(line, *depth)).map(|(_, line)| line).collect();
     found.sort_unstable();
     found.dedup();
     found
 }
 
-fn is_foreign(line: &str) -> bool {
+fn is_foreign(line: &str, depth: usize) -> bool {
     let name = line.split_whitespace().next().unwrap_or_default();
     let is_ours = line.contains("(/") || line.contains(":\\");
     if is_ours {
-        return TESTS_ONLY.contains(&name);
+        return TESTS_ONLY.contains(&name) && !(depth == 1 && TOOLS_OWN.contains(&name));
     }
     FOREIGN.iter().any(|pattern| match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
@@ -66,7 +74,7 @@ pub(crate) fn check(cargo: &str) -> Outcome {
             "-p",
             "wt-cli",
             "--prefix",
-            "none",
+            "depth",
             "--format",
             "{p}",
         ])
@@ -91,10 +99,11 @@ mod tests {
 
     #[test]
     fn foreign_stacks_are_found_and_ours_are_not() {
-        let tree = "wt-cli v0.1.0 (/src/weft/wt-cli)\nquinn-udp v0.6.0\nqpack v0.1.0 (/src/weft/qpack)\n\
-                    qpack v0.1.0\nh3 v0.0.8\nh3-core v0.1.0 (/src/weft/h3-core)\nneqo-common v1\nh3 v0.0.8\nhttp v1.3.1\n";
+        let tree = "0wt-cli v0.1.0 (/src/weft/wt-cli)\n1quinn-udp v0.6.0\n1qpack v0.1.0 (/src/weft/qpack)\n\
+                    2qpack v0.1.0\n12h3 v0.0.8\n1h3-core v0.1.0 (/src/weft/h3-core)\n2neqo-common v1\n2h3 v0.0.8\n\
+                    2http v1.3.1\n1netsim v0.1.0 (/src/weft/netsim)\n";
         assert_eq!(foreign(tree), ["h3 v0.0.8", "neqo-common v1", "qpack v0.1.0"]);
-        let tree = "wt-api v0.1.0 (/src/weft/wt-api)\nnetsim v0.1.0 (/src/weft/netsim)\n";
+        let tree = "1wt-api v0.1.0 (/src/weft/wt-api)\n2netsim v0.1.0 (/src/weft/netsim)\n";
         assert_eq!(foreign(tree), ["netsim v0.1.0 (/src/weft/netsim)"]);
     }
 }

@@ -1,0 +1,294 @@
+//! A link between clients and a server on this machine: rate, delay and buffer as in netsim's models, in real time.
+//!
+//! Owns the link's clock and sockets. Must never know QUIC: it passes datagrams on. To the server each client has an address of
+//! its own, as behind a NAT. ECN marks do not pass.
+
+mod spec;
+
+use std::{cmp::Reverse, collections::BinaryHeap, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use netsim::{Link, Random};
+pub(crate) use spec::LinkSpec;
+use tokio::{net::UdpSocket, sync::mpsc, task::AbortHandle, time::Instant};
+
+/// Clients at once; a further one takes the place of the one that was silent for longest.
+const CLIENTS: usize = 64;
+/// Datagrams from the server that may wait for the relay; further ones are lost.
+const WAITING: usize = 4_096;
+/// Larger than any datagram.
+const BUFFER: usize = 65_536;
+/// No ECN.
+const NOT_ECT: u8 = 0;
+
+/// A datagram from the server, and the client that it is for.
+type Answer = (SocketAddr, Vec<u8>);
+
+/// Where a datagram goes that leaves the link.
+#[derive(Clone, Debug)]
+struct To {
+    /// It leaves by this socket.
+    socket: Arc<UdpSocket>,
+    address: SocketAddr,
+}
+
+/// What is on the wire, the first to arrive first.
+struct OnWire {
+    at: u64,
+    order: u64,
+    payload: Vec<u8>,
+    to: To,
+}
+
+impl PartialEq for OnWire {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+impl Eq for OnWire {}
+impl PartialOrd for OnWire {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for OnWire {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// One direction.
+struct Lane {
+    link: Link<To>,
+    wire: BinaryHeap<Reverse<OnWire>>,
+    order: u64,
+}
+
+impl Lane {
+    fn new(spec: &LinkSpec, seed: u64) -> Self {
+        Self { link: Link::new(spec.config(), Random::new(seed)), wire: BinaryHeap::new(), order: 0 }
+    }
+
+    /// When something happens next, in nanoseconds.
+    fn next(&self) -> Option<u64> {
+        let arrival = self.wire.peek().map(|Reverse(first)| first.at);
+        [self.link.next_departure(), arrival].into_iter().flatten().min()
+    }
+
+    /// A datagram comes. How many are dropped for it.
+    fn offer(&mut self, now: u64, payload: Vec<u8>, to: To, deliver: impl FnMut(&To, &[u8])) -> usize {
+        // The link's clock goes forward alone.
+        self.advance(now, deliver);
+        self.link.offer(now, NOT_ECT, 0, payload, to).len()
+    }
+
+    /// All that happens until now; `deliver` takes what arrives.
+    fn advance(&mut self, now: u64, mut deliver: impl FnMut(&To, &[u8])) {
+        // At the time when it was due: a late timer does not make the link slower.
+        while let Some(at) = self.link.next_departure().filter(|at| *at <= now) {
+            for arrival in self.link.depart(at).arrivals {
+                self.order += 1;
+                let (payload, to) = (arrival.payload, arrival.tag);
+                self.wire.push(Reverse(OnWire { at: arrival.at, order: self.order, payload, to }));
+            }
+        }
+        while self.wire.peek().is_some_and(|Reverse(first)| first.at <= now)
+            && let Some(Reverse(arrived)) = self.wire.pop()
+        {
+            deliver(&arrived.to, &arrived.payload);
+        }
+    }
+}
+
+/// A client, and the socket that speaks for it to the server.
+struct Client {
+    address: SocketAddr,
+    back: Arc<UdpSocket>,
+    heard: Instant,
+    reader: AbortHandle,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// A relay that has a socket.
+pub(crate) struct Relay {
+    front: Arc<UdpSocket>,
+    server: SocketAddr,
+    start: Instant,
+    up: Lane,
+    down: Lane,
+    clients: Vec<Client>,
+    answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
+}
+
+impl Relay {
+    /// Binds a relay to `server` at `address`.
+    pub(crate) async fn bind(spec: &LinkSpec, server: SocketAddr, address: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            front: Arc::new(UdpSocket::bind(address).await?),
+            server,
+            start: Instant::now(),
+            up: Lane::new(spec, 1),
+            down: Lane::new(spec, 2),
+            clients: Vec::new(),
+            answers: mpsc::channel(WAITING),
+        })
+    }
+
+    /// Where clients find the server.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.front.local_addr()
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Passes datagrams on, until it is dropped or its socket fails for good.
+    pub(crate) async fn run(mut self) -> io::Error {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let next = [self.up.next(), self.down.next()].into_iter().flatten().min();
+            let due = next.map(|at| self.start + Duration::from_nanos(at));
+            tokio::select! {
+                received = self.front.recv_from(&mut buffer) => match received {
+                    Ok((length, address)) => self.pass_up(address, &buffer[..length]).await,
+                    Err(error) if may_pass(&error) => {}
+                    Err(error) => return error,
+                },
+                Some((address, payload)) = self.answers.1.recv() => {
+                    let to = To { socket: Arc::clone(&self.front), address };
+                    let now = self.now();
+                    self.down.offer(now, payload, to, deliver);
+                }
+                () = until(due) => {}
+            }
+            let now = self.now();
+            self.up.advance(now, deliver);
+            self.down.advance(now, deliver);
+        }
+    }
+
+    async fn pass_up(&mut self, address: SocketAddr, payload: &[u8]) {
+        let back = match self.clients.iter_mut().find(|client| client.address == address) {
+            Some(client) => {
+                client.heard = Instant::now();
+                Arc::clone(&client.back)
+            }
+            None => match self.admit(address).await {
+                Ok(back) => back,
+                Err(error) => {
+                    tracing::warn!(%error, "the link has no socket for a client");
+                    return;
+                }
+            },
+        };
+        let (to, now) = (To { socket: back, address: self.server }, self.now());
+        self.up.offer(now, payload.to_vec(), to, deliver);
+    }
+
+    async fn admit(&mut self, address: SocketAddr) -> io::Result<Arc<UdpSocket>> {
+        let mut any = self.server;
+        any.set_port(0);
+        let back = Arc::new(UdpSocket::bind(any).await?);
+        let silent = self.clients.iter().enumerate().min_by_key(|(_, client)| client.heard);
+        if let (true, Some((silent, _))) = (self.clients.len() >= CLIENTS, silent) {
+            self.clients.swap_remove(silent);
+        }
+        let reader = tokio::spawn(read(Arc::clone(&back), address, self.answers.0.clone())).abort_handle();
+        self.clients.push(Client { address, back: Arc::clone(&back), heard: Instant::now(), reader });
+        Ok(back)
+    }
+}
+
+/// Takes what the server sends to a client.
+async fn read(back: Arc<UdpSocket>, address: SocketAddr, answers: mpsc::Sender<Answer>) {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match back.recv_from(&mut buffer).await {
+            // A full queue is one more place where datagrams are lost.
+            Ok((length, _)) => drop(answers.try_send((address, buffer[..length].to_vec()))),
+            Err(error) if may_pass(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the link hears the server no more");
+                return;
+            }
+        }
+    }
+}
+
+/// What does not leave at once is lost, as on any link.
+fn deliver(to: &To, payload: &[u8]) {
+    let _ = to.socket.try_send_to(payload, to.address);
+}
+
+/// A message of the network about an earlier datagram.
+fn may_pass(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn datagrams_pass_both_ways_and_each_client_has_an_address() {
+        let spec = "1gbit,1ms,1bdp".parse().unwrap();
+        let local = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = UdpSocket::bind(local).await.unwrap();
+        let relay = Relay::bind(&spec, server.local_addr().unwrap(), local).await.unwrap();
+        let front = relay.address().unwrap();
+        let running = tokio::spawn(relay.run());
+        let mut seen = Vec::new();
+        for name in [b"one", b"two"] {
+            let client = UdpSocket::bind(local).await.unwrap();
+            client.send_to(name, front).await.unwrap();
+            let mut buffer = [0; 10];
+            let (length, from) = server.recv_from(&mut buffer).await.unwrap();
+            assert_eq!(&buffer[..length], name);
+            seen.push(from);
+            server.send_to(b"back", from).await.unwrap();
+            let (length, from) = client.recv_from(&mut buffer).await.unwrap();
+            assert_eq!((&buffer[..length], from), (&b"back"[..], front));
+        }
+        assert_ne!(seen[0], seen[1]);
+        running.abort();
+    }
+
+    #[test]
+    fn a_full_buffer_drops_and_a_late_timer_does_not_slow_the_link() {
+        let spec: LinkSpec = "1mbit,10ms,10kb".parse().unwrap();
+        let mut lane = Lane::new(&spec, 1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _context = runtime.enter();
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let to = To {
+            address: socket.local_addr().unwrap(),
+            socket: Arc::new(UdpSocket::from_std(socket).unwrap()),
+        };
+        let fill = |lane: &mut Lane, now| -> usize {
+            (0..20).map(|_| lane.offer(now, vec![0; 1_000], to.clone(), |_, _| {})).sum()
+        };
+        let lost = fill(&mut lane, 0);
+        assert!((9..=11).contains(&lost), "{lost}");
+        // Looked at once, long after: all that was kept has arrived, in its order.
+        let mut arrived = 0;
+        lane.advance(netsim::SECOND, |_, _| arrived += 1);
+        assert_eq!(arrived, 20 - lost);
+        assert_eq!(lane.next(), None);
+        // What comes late finds the link as it would be by then.
+        fill(&mut lane, 2 * netsim::SECOND);
+        assert_eq!(fill(&mut lane, 3 * netsim::SECOND), lost);
+    }
+}
