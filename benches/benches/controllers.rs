@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use quic_core::{
-    base::Timestamp,
+    base::{Rate, Timestamp},
     congestion::{
-        Algorithm, CongestionConfig, CongestionEvent, Controller as _, LimitedBy, NewPath, Rtt, SentPacket,
+        Algorithm, CongestionConfig, CongestionEvent, Controller as _, LimitedBy, LostPacket, NewPath,
+        PacketRate, RateSample, Rtt, SentPacket,
     },
 };
 
@@ -21,7 +22,7 @@ fn controllers(c: &mut Criterion) {
         let mut now = Timestamp::from_nanos(1_000_000_000);
         rtt.on_sample(Duration::from_millis(40), Duration::ZERO, true, Duration::ZERO, now);
         let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(now, MTU));
-        let mut number = 0;
+        let (mut number, mut delivered, mut lost) = (0, 0, 0);
         let mut step = |bytes_lost: u64| {
             now += STEP;
             number += 2;
@@ -42,6 +43,30 @@ fn controllers(c: &mut Criterion) {
             event.newest_lost_sent =
                 (bytes_lost > 0).then_some(now.saturating_sub(Duration::from_millis(41)));
             event.largest_acked = Some(number);
+            // What a link of 29 MB/s delivers, of packets that were sent a round trip before.
+            let flight = 400 * 2 * u64::from(MTU);
+            let round_trip = Duration::from_millis(40);
+            let packet = PacketRate {
+                delivered: delivered - flight.min(delivered),
+                delivered_time: now.saturating_sub(round_trip),
+                first_sent_time: now.saturating_sub(round_trip),
+                lost,
+                in_flight: flight as u32,
+                is_app_limited: false,
+            };
+            let told = [LostPacket::new(bytes_lost, now.saturating_sub(round_trip), packet)];
+            event.lost = &told[..usize::from(bytes_lost > 0)];
+            lost += bytes_lost;
+            delivered += event.bytes_acked;
+            event.rate = Some(RateSample {
+                rate: Some(Rate::from_bytes_in(event.bytes_acked, STEP)),
+                delivered: delivered - packet.delivered,
+                interval: round_trip,
+                lost: 0,
+                prior_delivered: packet.delivered,
+                in_flight: flight,
+                is_app_limited: false,
+            });
             event.prior_in_flight = controller.window();
             event.in_flight = controller.window();
             controller.on_congestion_event(&event);

@@ -201,6 +201,10 @@ pub enum Phase {
     Recovery,
     /// Probing slowly for more (RFC 9002 §7.3.3), or its like.
     CongestionAvoidance,
+    /// Sending less than the path delivers, until the queue of the beginning is gone (draft-ietf-ccwg-bbr §5.3.2).
+    Drain,
+    /// Sending little for a moment, to see the round trip of a path without a queue (draft-ietf-ccwg-bbr §5.3.4).
+    ProbeRtt,
 }
 
 /// A controller's state for statistics and qlog.

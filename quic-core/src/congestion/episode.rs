@@ -60,6 +60,11 @@ impl<S> Episode<S> {
         Some(state)
     }
 
+    /// What would be returned to.
+    pub(crate) fn saved_mut(&mut self) -> Option<&mut S> {
+        self.undo.as_mut()
+    }
+
     /// Ends the recovery period at once (persistent congestion, RFC 9002 §7.6.2).
     pub(crate) fn clear(&mut self) {
         *self = Self::kept(self);

@@ -5,6 +5,7 @@
 //! know packets' contents, packet number spaces or who asked for the bytes. Recovery tells it what happened,
 //! the path asks it how much may be sent and when.
 
+mod bbr;
 mod controller;
 mod cubic;
 mod episode;
@@ -20,6 +21,7 @@ mod select;
 #[cfg(test)]
 mod tests;
 
+pub use bbr::Bbr3;
 pub use controller::{
     CongestionEvent, Controller, ControllerFactory, Estimate, LostPacket, NewPath, Phase, Predecessor,
     SentPacket, Snapshot, SpuriousLoss,

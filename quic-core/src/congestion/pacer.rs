@@ -147,7 +147,7 @@ fn window_rate<C: Controller + ?Sized>(controller: &C, rtt: &Rtt) -> Rate {
     let base = Rate::from_bytes_in(bytes, rtt.smoothed().max(MIN_RTT));
     match snapshot.phase {
         Phase::SlowStart | Phase::ConservativeSlowStart => base.scaled(2, 1),
-        Phase::Recovery | Phase::CongestionAvoidance => base.scaled(5, 4),
+        Phase::Recovery | Phase::CongestionAvoidance | Phase::Drain | Phase::ProbeRtt => base.scaled(5, 4),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use super::{
-    CongestionEvent, Controller, ControllerFactory, Cubic, Estimate, NewPath, NewReno, SentPacket, Snapshot,
-    SpuriousLoss,
+    Bbr3, CongestionEvent, Controller, ControllerFactory, Cubic, Estimate, NewPath, NewReno, SentPacket,
+    Snapshot, SpuriousLoss,
 };
 use crate::base::{Ecn, Rate, Timestamp};
 
@@ -14,7 +14,7 @@ use crate::base::{Ecn, Rate, Timestamp};
 /// use quic_core::congestion::Algorithm;
 /// assert!(matches!("newreno".parse(), Ok(Algorithm::NewReno)));
 /// let error = "reno".parse::<Algorithm>().unwrap_err();
-/// assert_eq!(error.to_string(), "no congestion controller is named \"reno\"; there are: newreno, cubic");
+/// assert_eq!(error.to_string(), "no congestion controller is named \"reno\"; there are: newreno, cubic, bbr3");
 /// `
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -24,11 +24,14 @@ pub enum Algorithm {
     /// RFC 9438 with `HyStart++` (RFC 9406).
     #[default]
     Cubic,
+    /// `BBRv3` (draft-ietf-ccwg-bbr), for throughput.
+    Bbr3,
     /// Whatever the factory makes.
     Custom(Arc<dyn ControllerFactory>),
 }
 
-const NAMES: [(&str, Algorithm); 2] = [("newreno", Algorithm::NewReno), ("cubic", Algorithm::Cubic)];
+const NAMES: [(&str, Algorithm); 3] =
+    [("newreno", Algorithm::NewReno), ("cubic", Algorithm::Cubic), ("bbr3", Algorithm::Bbr3)];
 
 impl Algorithm {
     /// The names that [`FromStr`] knows.
@@ -42,6 +45,7 @@ impl Algorithm {
         match self {
             Self::NewReno => "newreno",
             Self::Cubic => "cubic",
+            Self::Bbr3 => "bbr3",
             Self::Custom(factory) => factory.name(),
         }
     }
@@ -95,6 +99,7 @@ impl CongestionConfig {
         match &self.algorithm {
             Algorithm::NewReno => AnyController::NewReno(NewReno::for_path(path)),
             Algorithm::Cubic => AnyController::Cubic(Cubic::for_path(path)),
+            Algorithm::Bbr3 => AnyController::Bbr3(Bbr3::new(path)),
             Algorithm::Custom(factory) => AnyController::Custom(factory.build(path)),
         }
     }
@@ -103,12 +108,14 @@ impl CongestionConfig {
 /// Any controller: the built-in ones without indirection, a user's behind a pointer.
 #[derive(Debug)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "one per path, and the large variant is the common one")]
+#[allow(clippy::large_enum_variant, reason = "one per path, and the large variant is the common one")]
 pub enum AnyController {
     /// RFC 9002 §7.
     NewReno(NewReno),
     /// RFC 9438.
     Cubic(Cubic),
+    /// draft-ietf-ccwg-bbr.
+    Bbr3(Bbr3),
     /// A user's own.
     Custom(Box<dyn Controller>),
 }
@@ -118,6 +125,7 @@ macro_rules! dispatch {
         match $self {
             Self::NewReno($controller) => $call,
             Self::Cubic($controller) => $call,
+            Self::Bbr3($controller) => $call,
             Self::Custom($controller) => $call,
         }
     };

@@ -324,7 +324,7 @@ fn a_reduction_is_taken_back_only_when_all_its_losses_were_wrong() {
 
 #[test]
 fn names_and_custom_controllers() {
-    assert_eq!(Algorithm::names().collect::<Vec<_>>(), ["newreno", "cubic"]);
+    assert_eq!(Algorithm::names().collect::<Vec<_>>(), ["newreno", "cubic", "bbr3"]);
     for name in Algorithm::names() {
         let config = CongestionConfig::new(name.parse().unwrap());
         assert_eq!(config.build(&NewPath::new(at(0), MTU)).snapshot().name, name);

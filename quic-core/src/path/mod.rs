@@ -195,6 +195,10 @@ impl Path {
         self.pacer.on_sent(bytes);
         let limited_by = self.limited_by;
         self.controller.on_sent(now, &SentPacket { bytes, in_flight, limited_by });
+        if in_flight == 0 {
+            // After silence a controller may begin again at another rate.
+            self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
+        }
         self.sampler.on_sent(now, bytes, in_flight)
     }
 

@@ -1,5 +1,11 @@
+use std::sync::Arc;
+
 use super::{ecn::EcnValidation, *};
-use crate::frame::Frames;
+use crate::{
+    base::Rate,
+    congestion::{Algorithm, CongestionConfig, ControllerFactory, Phase, Snapshot},
+    frame::Frames,
+};
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
@@ -38,6 +44,43 @@ fn challenges_are_answered_once_and_floods_are_bounded() {
     assert_eq!(answers.len(), 4);
     assert_eq!(answers.last(), Some(&Frame::PathResponse([99; 8])));
     assert!(!path.wants());
+}
+
+/// A controller that begins again after silence at the rate of the path is heard before the next packet leaves.
+#[test]
+fn after_silence_the_pacer_asks_the_controller_for_its_rate() {
+    #[derive(Debug)]
+    struct Waking(u64);
+    impl Controller for Waking {
+        fn on_sent(&mut self, _now: Timestamp, packet: &SentPacket) {
+            self.0 += u64::from(packet.in_flight == 0);
+        }
+        fn on_mtu_changed(&mut self, _mtu: u16) {}
+        fn window(&self) -> u64 {
+            1 << 20
+        }
+        fn pacing_rate(&self) -> Option<Rate> {
+            Some(Rate::from_bytes_per_second(1_000_000 * self.0))
+        }
+        fn snapshot(&self) -> Snapshot {
+            Snapshot::new("waking", self.window(), Phase::CongestionAvoidance)
+        }
+    }
+    #[derive(Debug)]
+    struct Factory;
+    impl ControllerFactory for Factory {
+        fn build(&self, _path: &NewPath) -> Box<dyn Controller> {
+            Box::new(Waking(0))
+        }
+    }
+    let congestion = CongestionConfig::new(Algorithm::Custom(Arc::new(Factory)));
+    let config = TransportConfig { congestion, ..TransportConfig::default() };
+    let remote = "192.0.2.1:443".parse().expect("an address");
+    let mut path = Path::new(remote, None, &config, true, NOW, 0);
+    for (in_flight, expected) in [(0, 1_000_000), (1_200, 1_000_000), (0, 2_000_000)] {
+        path.on_packet_sent(NOW, 1_200, in_flight);
+        assert_eq!(path.pacer.rate().bytes_per_second(), expected, "{in_flight} in flight");
+    }
 }
 
 fn counts(ect0: u64, ce: u64) -> Option<EcnCounts> {

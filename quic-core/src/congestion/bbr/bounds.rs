@@ -1,0 +1,184 @@
+//! What losses and marks say about the path (draft §5.5.10): how much in flight was too much for a probe, and what the path bears
+//! until the next one.
+//!
+//! A mark counts as the loss of a packet: the draft leaves the answer to ECN open but for that it must be taken for congestion.
+
+use super::{Bbr3, Sample, State, UNBOUNDED, startup::LossyRound};
+use crate::{
+    base::Timestamp,
+    congestion::{CongestionEvent, LostPacket},
+};
+
+/// The share of what was in flight that may be lost within a round trip.
+pub(super) const LOSS_THRESHOLD: f64 = 0.02;
+/// No answer is stronger than this in one round.
+const BETA: f64 = 0.7;
+
+/// How much may be in flight, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Volumes {
+    /// What probes have shown to be the most.
+    pub(super) longterm: u64,
+    /// What congestion has left of it in this cycle.
+    pub(super) shortterm: u64,
+    /// The most that was delivered in one round trip, in this one.
+    pub(super) latest: u64,
+}
+
+impl Default for Volumes {
+    fn default() -> Self {
+        Self { longterm: UNBOUNDED, shortterm: UNBOUNDED, latest: 0 }
+    }
+}
+
+/// The round trip whose losses are counted: it begins anew with its first loss.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LossRound {
+    end: u64,
+    started: bool,
+    /// Whether it had losses or marks.
+    pub(super) any: bool,
+    events: u32,
+    /// Bytes of packets that were marked in it.
+    marked: u64,
+    /// Bytes lost on the path in all.
+    lost: u64,
+}
+
+impl Bbr3 {
+    /// The first losses of a round trip, and each packet as it was when it was sent.
+    pub(super) fn on_losses(&mut self, event: &CongestionEvent<'_>) {
+        self.begin_recovery(event);
+        self.note_loss();
+        for packet in event.lost {
+            self.on_lost_packet(event.now, packet);
+        }
+    }
+
+    pub(super) fn on_marks(&mut self, count: u64) {
+        self.undo.forbid();
+        self.note_loss();
+        self.loss.marked = self.loss.marked.saturating_add(count.saturating_mul(self.mtu.into()));
+    }
+
+    fn note_loss(&mut self) {
+        if !self.loss.any {
+            self.loss.end = self.rounds.delivered;
+        }
+        self.loss.any = true;
+        self.loss.events += 1;
+    }
+
+    fn on_lost_packet(&mut self, now: Timestamp, packet: &LostPacket) {
+        // The path has counted what was lost before the packet was sent, also before this controller was there.
+        self.loss.lost = self.loss.lost.max(packet.rate.lost).saturating_add(packet.bytes);
+        if !self.cycle.is_probe_sample {
+            return;
+        }
+        let (lost, in_flight) = (self.loss.lost - packet.rate.lost, u64::from(packet.rate.in_flight));
+        if self.is_too_high(lost, in_flight) {
+            let safe = inflight_at_loss(in_flight, lost, packet.bytes);
+            self.on_too_high(now, safe, packet.rate.is_app_limited);
+        }
+    }
+
+    /// Marks have no time of sending: they are judged with the acknowledgment that brought them. True if the state changed.
+    pub(super) fn on_probe_marks(&mut self, sample: &Sample) -> bool {
+        if self.loss.marked == 0 || !self.cycle.is_probe_sample {
+            return false;
+        }
+        let before = self.state;
+        self.on_too_high(sample.now, sample.tx_in_flight, sample.is_app_limited);
+        self.state != before
+    }
+
+    /// Whether more than the threshold of what was in flight was lost or marked.
+    pub(super) fn is_too_high(&self, lost: u64, in_flight: u64) -> bool {
+        (lost.saturating_add(self.loss.marked)) as f64 > in_flight as f64 * LOSS_THRESHOLD
+    }
+
+    /// A probe went too far; told once of each.
+    fn on_too_high(&mut self, now: Timestamp, in_flight: u64, is_app_limited: bool) {
+        self.undo.reductions += 1;
+        self.cycle.too_high = true;
+        self.cycle.is_probe_sample = false;
+        if !is_app_limited {
+            let least = (self.target_inflight() as f64 * BETA) as u64;
+            self.volumes.longterm = in_flight.max(least);
+        }
+        if self.state == State::Up {
+            self.undo.left(State::Up);
+            self.start_down(now);
+        }
+    }
+
+    pub(super) fn update_latest_delivery(&mut self, sample: &Sample) {
+        self.rates.latest = self.rates.latest.max(sample.rate);
+        self.volumes.latest = self.volumes.latest.max(sample.delivered);
+        self.loss.started = sample.prior_delivered >= self.loss.end;
+        if self.loss.started {
+            self.loss.end = sample.prior_delivered.saturating_add(sample.delivered);
+        }
+    }
+
+    pub(super) fn advance_latest_delivery(&mut self, sample: &Sample) {
+        if self.loss.started {
+            self.rates.latest = sample.rate;
+            self.volumes.latest = sample.delivered;
+        }
+    }
+
+    /// At the end of a round trip: answers what was lost in it. Gives what that was, if it was something.
+    pub(super) fn update_congestion(&mut self) -> Option<LossyRound> {
+        if !self.loss.started {
+            return None;
+        }
+        let round = LossyRound { events: self.loss.events, marked: self.loss.marked };
+        let lossy = std::mem::take(&mut self.loss.any);
+        if lossy && !self.state.accelerates() {
+            self.lower_shortterm();
+        }
+        (self.loss.events, self.loss.marked) = (0, 0);
+        lossy.then_some(round)
+    }
+
+    /// Comes down to what is delivered, and by no more than [`BETA`].
+    fn lower_shortterm(&mut self) {
+        self.undo.reductions += 1;
+        let rate = if self.rates.shortterm.is_finite() { self.rates.shortterm } else { self.rates.max.get() };
+        self.rates.shortterm = self.rates.latest.max(rate * BETA);
+        let volume = self.volumes.shortterm.min(self.control.window);
+        self.volumes.shortterm = self.volumes.latest.max((volume as f64 * BETA) as u64);
+    }
+
+    pub(super) fn reset_congestion_signals(&mut self) {
+        self.loss.any = false;
+        self.loss.events = 0;
+        self.loss.marked = 0;
+        self.rates.latest = 0.0;
+        self.volumes.latest = 0;
+    }
+
+    pub(super) fn reset_shortterm(&mut self) {
+        self.rates.shortterm = f64::INFINITY;
+        self.volumes.shortterm = UNBOUNDED;
+    }
+
+    /// The marks that told of congestion were none.
+    pub(super) fn forget_congestion(&mut self) {
+        self.reset_shortterm();
+        self.volumes.longterm = UNBOUNDED;
+        self.cycle.too_high = false;
+        (self.loss.any, self.loss.marked) = (false, 0);
+        self.bound_bw();
+    }
+}
+
+/// How much was in flight when the losses reached the threshold, of which a packet of `size` bytes is the last: it may have
+/// been in the middle of it.
+fn inflight_at_loss(in_flight: u64, lost: u64, size: u64) -> u64 {
+    let before = in_flight.saturating_sub(size) as f64;
+    let lost_before = lost.saturating_sub(size) as f64;
+    let prefix = (LOSS_THRESHOLD * before - lost_before) / (1.0 - LOSS_THRESHOLD);
+    (before + prefix.max(0.0)) as u64
+}

@@ -1,0 +1,23 @@
+//! `Drain` (draft §5.3.2): half the path's rate, until what is in flight is what the path itself holds.
+
+use super::{Bbr3, Sample, State};
+
+/// After so many rounds the estimate of `Startup` is what is wrong, and not the queue.
+const MAX_ROUNDS: u64 = 3;
+
+impl Bbr3 {
+    pub(super) fn enter_drain(&mut self) {
+        self.state = State::Drain;
+        self.drain_start_round = self.rounds.count;
+    }
+
+    pub(super) fn check_drain_done(&mut self, sample: &Sample) {
+        if self.state != State::Drain {
+            return;
+        }
+        let drained = sample.in_flight <= self.inflight(self.rates.bw, 1.0);
+        if drained || self.rounds.count > self.drain_start_round + MAX_ROUNDS {
+            self.start_down(sample.now);
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! `BBRv3` (draft-ietf-ccwg-bbr-06), for throughput: a model of the path instead of a window that follows losses.
+//!
+//! The model is two rates and two volumes: what the path delivered at most over the last two cycles of probing (`max_bw`) and
+//! how much in flight it bore then (`inflight_longterm`), and what it has delivered since congestion was seen in this cycle
+//! (`bw_shortterm`, `inflight_shortterm`). A state machine of seven states feeds the model with experiments: it sends faster
+//! for a while, then slower, then as fast as was measured, and drains the path each five seconds to measure its round trip.
+//!
+//! One file per mechanism: `filters` and `rounds` measure, `startup`, `drain`, `probe_bw` and `probe_rtt` are the states,
+//! `bounds` answers losses and marks, `undo` takes that back, `idle` begins again, `aggregation` knows of acknowledgments that
+//! come in heaps, `control` makes window, rate and quantum of it all. This file has the state and the order of the steps.
+//!
+//! Where the draft leaves a choice, and where we depart from it, `docs/congestion.md` tells what was chosen and why.
+
+mod aggregation;
+mod bounds;
+mod control;
+mod drain;
+mod filters;
+mod idle;
+mod probe_bw;
+mod probe_rtt;
+mod rounds;
+mod startup;
+#[cfg(test)]
+mod tests;
+mod undo;
+
+use std::time::Duration;
+
+use self::{
+    aggregation::Aggregation,
+    bounds::{LossRound, Volumes},
+    control::Control,
+    filters::CycleMax,
+    probe_bw::{AckPhase, Cycle},
+    probe_rtt::{MinRtt, ProbeRtt},
+    rounds::Rounds,
+    startup::FullPipe,
+    undo::Undo,
+};
+use super::{CongestionEvent, Controller, Estimate, NewPath, Phase, SentPacket, Snapshot, SpuriousLoss};
+use crate::base::{Rate, Timestamp};
+
+/// A volume of which nothing is known: no bound.
+const UNBOUNDED: u64 = u64::MAX;
+
+/// What the sender does (draft §5.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Doubles its rate each round trip, until the path is full.
+    Startup,
+    /// Takes the queue away that `Startup` has built.
+    Drain,
+    /// Sends less than the path delivers.
+    Down,
+    /// Sends what the path delivers.
+    Cruise,
+    /// Fills the path again before it is probed.
+    Refill,
+    /// Sends more than the path delivered so far.
+    Up,
+    /// Leaves the path half empty, to see its round trip without a queue.
+    ProbeRtt,
+}
+
+impl State {
+    const fn is_probe_bw(self) -> bool {
+        matches!(self, Self::Down | Self::Cruise | Self::Refill | Self::Up)
+    }
+
+    /// Whether losses are expected, as what tells where the limit is.
+    const fn accelerates(self) -> bool {
+        matches!(self, Self::Startup | Self::Refill | Self::Up)
+    }
+
+    /// The rate over the path's rate (draft §5.6.1). In `Startup` 4 ln 2, with which the rate doubles in each round trip.
+    const fn pacing_gain(self) -> f64 {
+        match self {
+            Self::Startup => 2.77,
+            Self::Drain => 0.5,
+            Self::Down => 0.9,
+            Self::Up => 1.25,
+            Self::Cruise | Self::Refill | Self::ProbeRtt => 1.0,
+        }
+    }
+
+    /// The window over the bandwidth-delay product (draft §5.6.1).
+    const fn window_gain(self) -> f64 {
+        match self {
+            Self::Up => 2.25,
+            Self::ProbeRtt => probe_rtt::WINDOW_GAIN,
+            _ => 2.0,
+        }
+    }
+}
+
+/// What one ACK frame tells: the draft's rate sample `RS`, and what is in flight.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    now: Timestamp,
+    newly_acked: u64,
+    /// Bytes per second; zero where the sample has no rate.
+    rate: f64,
+    delivered: u64,
+    prior_delivered: u64,
+    lost: u64,
+    tx_in_flight: u64,
+    is_app_limited: bool,
+    rtt: Option<Duration>,
+    prior_in_flight: u64,
+    in_flight: u64,
+}
+
+/// What the path delivers, in bytes per second.
+#[derive(Clone, Debug)]
+struct Rates {
+    max: CycleMax,
+    /// Infinite as long as no congestion was seen in this cycle.
+    shortterm: f64,
+    /// The most that was delivered in this round trip.
+    latest: f64,
+    /// The lesser of the first two.
+    bw: f64,
+}
+
+/// The `BBRv3` controller.
+#[derive(Clone, Debug)]
+pub struct Bbr3 {
+    mtu: u16,
+    state: State,
+    rounds: Rounds,
+    rates: Rates,
+    volumes: Volumes,
+    loss: LossRound,
+    full_pipe: FullPipe,
+    drain_start_round: u64,
+    cycle: Cycle,
+    min_rtt: MinRtt,
+    probe_rtt: ProbeRtt,
+    aggregation: Aggregation,
+    control: Control,
+    undo: Undo,
+    /// The application was silent, and the first packets after that are not acknowledged yet.
+    idle_restart: bool,
+    app_limited: bool,
+}
+
+impl Bbr3 {
+    /// A controller for a new path. Its seed decides when the path is probed.
+    #[must_use]
+    pub fn new(path: &NewPath) -> Self {
+        Self {
+            mtu: path.mtu,
+            state: State::Startup,
+            rounds: Rounds::default(),
+            rates: Rates { max: CycleMax::default(), shortterm: f64::INFINITY, latest: 0.0, bw: 0.0 },
+            volumes: Volumes::default(),
+            loss: LossRound::default(),
+            full_pipe: FullPipe::default(),
+            drain_start_round: 0,
+            cycle: Cycle::new(path.now, path.seed),
+            min_rtt: MinRtt::new(path.now),
+            probe_rtt: ProbeRtt::default(),
+            aggregation: Aggregation::new(path.now),
+            control: Control::new(path.mtu),
+            undo: Undo::new(),
+            idle_restart: false,
+            app_limited: true,
+        }
+    }
+
+    fn sample(&self, event: &CongestionEvent<'_>) -> Option<Sample> {
+        let rate = event.rate?;
+        Some(Sample {
+            now: event.now,
+            newly_acked: event.bytes_acked,
+            rate: rate.rate.map_or(0.0, |rate| rate.bytes_per_second() as f64),
+            delivered: rate.delivered,
+            prior_delivered: rate.prior_delivered,
+            lost: rate.lost,
+            tx_in_flight: rate.in_flight,
+            is_app_limited: rate.is_app_limited || self.probe_rtt.held_back(rate.prior_delivered),
+            rtt: event.rtt_sample,
+            prior_in_flight: event.prior_in_flight,
+            in_flight: event.in_flight,
+        })
+    }
+
+    /// Model and state after an acknowledgment (draft §5.2.3), in the draft's order.
+    fn update_model(&mut self, sample: &Sample) {
+        self.update_latest_delivery(sample);
+        self.update_rounds(sample);
+        self.update_max_bw(sample);
+        let lossy_round = self.update_congestion();
+        self.update_aggregation(sample);
+        self.full_pipe.on_ack(sample, self.rounds.started);
+        self.check_startup_done(sample, lossy_round);
+        self.check_drain_done(sample);
+        self.update_cycle(sample);
+        let expired = self.min_rtt.on_ack(sample);
+        self.check_probe_rtt(sample, expired);
+        self.advance_latest_delivery(sample);
+        self.bound_bw();
+    }
+
+    fn update_max_bw(&mut self, sample: &Sample) {
+        if sample.rate > 0.0 && (sample.rate >= self.rates.max.get() || !sample.is_app_limited) {
+            self.rates.max.update(sample.rate);
+        }
+    }
+
+    fn update_rounds(&mut self, sample: &Sample) {
+        self.rounds.on_ack(sample);
+        if self.rounds.started {
+            self.cycle.rounds_since_probe += 1;
+            self.control.on_round();
+        }
+    }
+
+    fn bound_bw(&mut self) {
+        self.rates.bw = self.rates.max.get().min(self.rates.shortterm);
+    }
+}
+
+impl Controller for Bbr3 {
+    fn on_sent(&mut self, now: Timestamp, packet: &SentPacket) {
+        if packet.in_flight == 0 && packet.limited_by.is_application() {
+            self.restart_from_idle(now);
+        }
+        self.control.on_sent(packet, self.mtu);
+    }
+
+    fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
+        self.app_limited = event.limited_by.is_application();
+        if event.bytes_lost > 0 {
+            self.on_losses(event);
+        }
+        if event.ce_delta > 0 {
+            self.on_marks(event.ce_delta);
+        }
+        if event.persistent {
+            self.on_persistent_congestion(event);
+        }
+        if event.bytes_acked > 0 {
+            self.control.on_rtt(event.rtt, self.mtu);
+            if let Some(sample) = self.sample(event) {
+                self.update_model(&sample);
+            }
+            self.end_recovery(event);
+        }
+        self.update_control(event.bytes_acked);
+    }
+
+    fn on_marks_void(&mut self, _now: Timestamp) {
+        self.forget_congestion();
+    }
+
+    fn on_spurious_loss(&mut self, _now: Timestamp, spurious: &SpuriousLoss) {
+        self.on_late(spurious);
+    }
+
+    fn on_app_limited(&mut self, _now: Timestamp) {
+        self.app_limited = true;
+    }
+
+    fn on_mtu_changed(&mut self, mtu: u16) {
+        self.mtu = mtu;
+        self.control.on_mtu_changed(mtu, self.rounds.delivered == 0);
+    }
+
+    fn window(&self) -> u64 {
+        self.control.window
+    }
+
+    fn pacing_rate(&self) -> Option<Rate> {
+        Some(self.control.pacing_rate())
+    }
+
+    fn send_quantum(&self) -> Option<u64> {
+        Some(self.control.quantum)
+    }
+
+    fn estimate(&self) -> Estimate {
+        let known = self.rates.bw > 0.0;
+        Estimate {
+            rate: known.then(|| Rate::from_bytes_per_second(self.rates.bw as u64)),
+            at_capacity: known && !self.app_limited,
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let phase = match self.state {
+            State::Startup => Phase::SlowStart,
+            State::Drain => Phase::Drain,
+            State::ProbeRtt => Phase::ProbeRtt,
+            State::Down | State::Cruise | State::Refill | State::Up => Phase::CongestionAvoidance,
+        };
+        Snapshot {
+            reductions: self.undo.reductions,
+            undone: self.undo.undone(),
+            ..Snapshot::new("bbr3", self.control.window, phase)
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Round trips counted by packets (draft §5.5.1): one is over when a packet is acknowledged that was sent after its start.
+
+use super::Sample;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rounds {
+    /// Bytes delivered in all.
+    pub(super) delivered: u64,
+    /// The round ends with a packet that was sent when so much was delivered.
+    end: u64,
+    /// Rounds that are over.
+    pub(super) count: u64,
+    /// Whether this acknowledgment ended a round, and so began one.
+    pub(super) started: bool,
+}
+
+impl Rounds {
+    pub(super) fn on_ack(&mut self, sample: &Sample) {
+        self.delivered = sample.prior_delivered.saturating_add(sample.delivered);
+        self.started = sample.prior_delivered >= self.end;
+        if self.started {
+            self.begin();
+            self.count += 1;
+        }
+    }
+
+    /// A round begins now, whatever of the last one is under way.
+    pub(super) fn begin(&mut self) {
+        self.end = self.delivered;
+    }
+}

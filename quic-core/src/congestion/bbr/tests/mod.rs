@@ -1,0 +1,10 @@
+//! `BBRv3` on a small model of one bottleneck, in virtual time: the test cases of the draft's appendix, by their names, and what
+//! else the controller must withstand.
+
+mod appendix;
+mod link;
+mod others;
+
+use link::{App, Net};
+
+use super::*;

@@ -1,0 +1,150 @@
+//! Beyond the draft's cases.
+
+use super::{link::MTU, *};
+use crate::congestion::{Algorithm, LimitedBy, Rtt, kit};
+
+#[test]
+fn the_kit_passes() {
+    for seed in 0..200 {
+        kit::check_controller(&Algorithm::Bbr3, seed);
+    }
+}
+
+/// The draft's own traps, and those that others fell into: nothing stalls, the path is used, losses stay bounded.
+#[test]
+fn paths_of_many_kinds_are_filled() {
+    for (megabits, millis, bdps, least) in [
+        // Of four packets: a queue for less would drop what the least window holds.
+        (1.0, 40.0, 4.0, 0.9),
+        (20.0, 40.0, 1.0, 0.95),
+        (20.0, 40.0, 5.0, 0.95),
+        (50.0, 40.0, 0.1, 0.9),
+        (100.0, 1.0, 1.0, 0.9),
+        (5.0, 300.0, 1.0, 0.85),
+    ] {
+        let mut net = Net::new(megabits, millis, bdps);
+        net.run(3.0);
+        let used = net.utilization(17.0);
+        assert!(used >= least, "{megabits} Mbit/s, {millis} ms, {bdps} BDP: {used}");
+        let lost = net.dropped as f64 / net.sent as f64;
+        assert!(lost < 0.02, "{megabits} Mbit/s, {millis} ms, {bdps} BDP: {lost} lost");
+    }
+}
+
+/// Frames at a third of the rate: the estimate of the path survives a minute of them.
+#[test]
+fn an_application_that_sends_little_does_not_wear_the_estimate_down() {
+    let mut net = Net::new(10.0, 40.0, 2.0);
+    net.until_state(State::Cruise, 5.0);
+    let bw = net.bbr.rates.bw;
+    net.app = App::Paced(400_000);
+    net.run(60.0);
+    assert!(net.bbr.rates.bw >= bw, "{} of {bw}", net.bbr.rates.bw);
+    assert!(!net.bbr.estimate().at_capacity);
+    net.app = App::Greedy;
+    assert!(net.utilization(1.0) > 0.9);
+}
+
+#[test]
+fn what_is_in_flight_follows_a_longer_route() {
+    let mut net = Net::new(10.0, 30.0, 2.0);
+    net.until_state(State::Cruise, 5.0);
+    net.round_trip = Duration::from_millis(100);
+    net.queue = net.bdp();
+    net.until("the new round trip", 16.0, |net| {
+        net.bbr.min_rtt.get().is_some_and(|rtt| rtt >= Duration::from_millis(100))
+    });
+    // The next probe finds what a window for the shorter route had left.
+    net.run(5.0);
+    assert!(net.utilization(5.0) > 0.9);
+}
+
+/// Marks count as losses: the model comes down, no late acknowledgment raises it again, void marks do.
+#[test]
+fn marks_are_answered_like_losses() {
+    let mut net = Net::new(10.0, 40.0, 2.0);
+    net.until_state(State::Cruise, 5.0);
+    let mut rtt = Rtt::default();
+    rtt.on_sample(Duration::from_millis(40), Duration::ZERO, true, Duration::ZERO, net.now);
+    let event = CongestionEvent { ce_delta: 1, ..CongestionEvent::new(net.now, &rtt) };
+    net.bbr.on_congestion_event(&event);
+    net.until("an answer", 0.2, |net| net.bbr.rates.shortterm.is_finite());
+    assert_eq!(net.bbr.state, State::Cruise);
+    assert!(net.bbr.snapshot().reductions > 0);
+    net.bbr.on_marks_void(net.now);
+    assert!(net.bbr.rates.shortterm.is_infinite());
+}
+
+#[test]
+fn a_probe_that_is_marked_was_too_high() {
+    let mut net = Net::new(10.0, 40.0, 2.0);
+    net.until_state(State::Up, 5.0).run(0.05);
+    assert_eq!(net.bbr.state, State::Up);
+    let rtt = Rtt::default();
+    let event = CongestionEvent { ce_delta: 3, ..CongestionEvent::new(net.now, &rtt) };
+    net.bbr.on_congestion_event(&event);
+    net.until("an answer", 0.2, |net| net.bbr.cycle.too_high);
+    assert_eq!(net.bbr.state, State::Down);
+    assert_ne!(net.bbr.volumes.longterm, UNBOUNDED);
+}
+
+#[test]
+fn the_initial_window_follows_the_datagrams_until_something_is_delivered() {
+    let mut bbr = Bbr3::new(&NewPath::new(Timestamp::from_nanos(1), MTU));
+    assert_eq!(bbr.window(), 12_000);
+    bbr.on_mtu_changed(1_400);
+    assert_eq!(bbr.window(), 14_000);
+    let mut net = Net::new(10.0, 40.0, 2.0);
+    net.until_state(State::Cruise, 5.0);
+    let window = net.bbr.window();
+    net.bbr.on_mtu_changed(1_500);
+    assert_eq!(net.bbr.window(), window);
+}
+
+/// Different seeds probe at different times, and equal ones at the same.
+#[test]
+fn the_seed_decides_when_the_path_is_probed() {
+    let first_probe = |seed: u64| {
+        let mut net = Net::new(20.0, 100.0, 1.0);
+        net.bbr = Bbr3::new(&NewPath::new(net.now, MTU).with_seed(seed));
+        net.until_state(State::Cruise, 5.0).until_state(State::Refill, 5.0);
+        net.now
+    };
+    assert_eq!(first_probe(1), first_probe(1));
+    let times: std::collections::BTreeSet<_> = (0..8).map(first_probe).collect();
+    assert!(times.len() >= 4, "{times:?}");
+}
+
+#[test]
+fn the_quantum_is_a_millisecond_within_bounds() {
+    let mut net = Net::new(1.0, 40.0, 1.0);
+    net.until_state(State::Cruise, 10.0);
+    assert_eq!(net.bbr.send_quantum(), Some(2 * u64::from(MTU)));
+    let mut net = Net::new(100.0, 40.0, 1.0);
+    net.until_state(State::Cruise, 10.0);
+    let quantum = net.bbr.send_quantum().unwrap();
+    assert!((11_500..=12_800).contains(&quantum), "{quantum}");
+}
+
+/// The window was used up if that happened at any time in the last round trip.
+#[test]
+fn a_used_window_is_remembered_for_a_round_trip() {
+    let mut bbr = Bbr3::new(&NewPath::new(Timestamp::from_nanos(1), MTU));
+    let now = Timestamp::from_nanos(2);
+    let packet = |in_flight| SentPacket { bytes: 1_200, in_flight, limited_by: LimitedBy::Window };
+    bbr.on_sent(now, &packet(9_000));
+    assert!(!bbr.control.is_limited());
+    bbr.on_sent(now, &packet(10_800));
+    bbr.control.on_round();
+    assert!(bbr.control.is_limited());
+    bbr.control.on_round();
+    assert!(!bbr.control.is_limited());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+    #[test]
+    fn the_kit_passes_for_any_seed(seed: u64) {
+        kit::check_controller(&Algorithm::Bbr3, seed);
+    }
+}

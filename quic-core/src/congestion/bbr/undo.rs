@@ -1,0 +1,114 @@
+//! Recovery, and what to return to when it was for nothing (draft §5.5.11, §5.6.4.4).
+
+use super::{Bbr3, State};
+use crate::congestion::{CongestionEvent, SpuriousLoss, episode::Episode};
+
+/// The model from before the losses.
+#[derive(Clone, Copy, Debug)]
+struct Saved {
+    bw_shortterm: f64,
+    inflight_shortterm: u64,
+    inflight_longterm: u64,
+    /// The state that was left because of them.
+    left: Option<State>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Undo {
+    episode: Episode<Saved>,
+    in_recovery: bool,
+    /// How often losses or marks lowered the model.
+    pub(super) reductions: u64,
+}
+
+impl Undo {
+    pub(super) fn new() -> Self {
+        Self { episode: Episode::new(), in_recovery: false, reductions: 0 }
+    }
+
+    pub(super) fn undone(&self) -> u64 {
+        self.episode.undone()
+    }
+
+    /// The losses were the reason to leave `state`.
+    pub(super) fn left(&mut self, state: State) {
+        if let Some(saved) = self.episode.saved_mut() {
+            saved.left = Some(state);
+        }
+    }
+
+    /// Marks are no mistake of loss detection.
+    pub(super) fn forbid(&mut self) {
+        self.episode.forbid_undo();
+    }
+}
+
+impl Bbr3 {
+    /// Packets were lost: a recovery begins, unless they were sent before the last one began (RFC 9002 §7.3.2).
+    pub(super) fn begin_recovery(&mut self, event: &CongestionEvent<'_>) {
+        if !self.undo.episode.covers(event.newest_lost_sent) {
+            self.save_window();
+            let saved = Saved {
+                bw_shortterm: self.rates.shortterm,
+                inflight_shortterm: self.volumes.shortterm,
+                inflight_longterm: self.volumes.longterm,
+                left: None,
+            };
+            self.undo.episode.begin(event.now, saved);
+            self.undo.in_recovery = true;
+        }
+        self.undo.episode.on_lost(event.packets_lost);
+    }
+
+    /// A packet that was sent in recovery has arrived: what was lost is made up for.
+    pub(super) fn end_recovery(&mut self, event: &CongestionEvent<'_>) {
+        let covered = self.undo.episode.covers(event.newest_acked_sent);
+        if self.undo.in_recovery && !covered && event.newest_acked_sent.is_some() {
+            self.undo.in_recovery = false;
+            self.restore_window();
+        }
+    }
+
+    /// Nothing arrived for so long that little is certain (RFC 9002 §7.6): from what is in flight one packet more at a time, up
+    /// to where the window was.
+    pub(super) fn on_persistent_congestion(&mut self, event: &CongestionEvent<'_>) {
+        self.undo.reductions += 1;
+        self.save_window();
+        self.undo.in_recovery = true;
+        self.control.collapse(event.in_flight, self.mtu);
+    }
+
+    pub(super) fn save_window(&mut self) {
+        let modulated = self.undo.in_recovery || self.state == State::ProbeRtt;
+        self.control.save(modulated);
+    }
+
+    pub(super) fn restore_window(&mut self) {
+        self.control.restore();
+    }
+
+    /// Packets that were declared lost have arrived: once all of the last recovery have, it was for nothing.
+    pub(super) fn on_late(&mut self, spurious: &SpuriousLoss) {
+        let Some(saved) = self.undo.episode.on_spurious(spurious) else { return };
+        self.undo.in_recovery = false;
+        self.restore_window();
+        self.loss.any = false;
+        self.full_pipe.restart(0.0);
+        self.rates.shortterm = self.rates.shortterm.max(saved.bw_shortterm);
+        self.volumes.shortterm = self.volumes.shortterm.max(saved.inflight_shortterm);
+        self.volumes.longterm = self.volumes.longterm.max(saved.inflight_longterm);
+        match saved.left {
+            Some(State::Startup) if self.state != State::Startup => {
+                self.full_pipe.reached = false;
+                if self.state != State::ProbeRtt {
+                    self.enter_startup();
+                }
+            }
+            Some(State::Up) if !matches!(self.state, State::Up | State::ProbeRtt) => self.start_refill(),
+            _ => {}
+        }
+        self.bound_bw();
+        // The window is bounded again with the next acknowledgment.
+        self.set_pacing_rate(self.state.pacing_gain());
+    }
+}
