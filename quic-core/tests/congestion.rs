@@ -249,9 +249,11 @@ fn datagrams_that_wait_for_the_pacer_are_ranked_and_age_until_it_lets_them_go() 
 /// Each controller takes over from each other in the midst of a transfer, and while nothing is sent.
 #[test]
 fn another_controller_takes_over_without_a_pause() {
-    for (first, second) in [(Algorithm::NewReno, Algorithm::Cubic), (Algorithm::Cubic, Algorithm::NewReno)] {
+    let all: Vec<Algorithm> = Algorithm::names().map(|name| name.parse().expect("its name")).collect();
+    let pairs = all.iter().flat_map(|first| all.iter().map(move |second| (first, second)));
+    for (first, second) in pairs.filter(|(first, second)| first.name() != second.name()) {
         let link = LinkConfig::new().rate(20_000_000).delay(20 * MILLISECOND);
-        let mut world = World::with(7, &link, &with(&first, &TransportConfig::default()));
+        let mut world = World::with(7, &link, &with(first, &TransportConfig::default()));
         world.establish();
         let id = world.client().connection.open(Dir::Uni).expect("credit");
         world.client().send(id, pattern(20 << 20), false);
@@ -266,8 +268,8 @@ fn another_controller_takes_over_without_a_pause() {
             assert_eq!(after.bytes_in_flight, before.bytes_in_flight);
             world.pass(SECOND);
             let sent = world.client().connection.stats().stream_bytes_acked - before.stream_bytes_acked;
-            // 20 Mbit/s, less the framing.
-            assert!(sent > 2_200_000, "{} to {}: {sent}", before.congestion_controller, algorithm.name());
+            // 20 Mbit/s, less the framing, and what a queue that is drained costs. A slow start would take most of it.
+            assert!(sent > 2_000_000, "{} to {}: {sent}", before.congestion_controller, algorithm.name());
         }
     }
 }

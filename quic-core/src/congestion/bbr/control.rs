@@ -69,10 +69,15 @@ impl Control {
         if self.has_rtt || rtt.first_sample().is_none() {
             return;
         }
-        self.has_rtt = true;
         let seconds = rtt.smoothed().as_secs_f64().max(1e-6);
-        self.rate = State::Startup.pacing_gain() * self.initial as f64 / seconds;
-        self.quantum = quantum(self.rate, mtu);
+        self.start_at(State::Startup.pacing_gain() * self.initial as f64 / seconds, mtu);
+    }
+
+    /// A rate is known before the first sample.
+    pub(super) fn start_at(&mut self, rate: f64, mtu: u16) {
+        self.has_rtt = true;
+        self.rate = rate;
+        self.quantum = quantum(rate, mtu);
     }
 
     pub(super) fn on_mtu_changed(&mut self, mtu: u16, untouched: bool) {

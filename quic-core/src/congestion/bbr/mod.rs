@@ -6,7 +6,7 @@
 //! for a while, then slower, then as fast as was measured, and drains the path each five seconds to measure its round trip.
 //!
 //! One file per mechanism: `filters` and `rounds` measure, `startup`, `drain`, `probe_bw` and `probe_rtt` are the states,
-//! `bounds` answers losses and marks, `undo` takes that back, `idle` begins again, `aggregation` knows of acknowledgments that
+//! `bounds` answers losses and marks, `undo` takes that back, `idle` begins again, `takeover` follows another controller, `aggregation` knows of acknowledgments that
 //! come in heaps, `control` makes window, rate and quantum of it all. This file has the state and the order of the steps.
 //!
 //! Where the draft leaves a choice, and where we depart from it, `docs/congestion.md` tells what was chosen and why.
@@ -21,6 +21,7 @@ mod probe_bw;
 mod probe_rtt;
 mod rounds;
 mod startup;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod undo;
@@ -146,10 +147,10 @@ pub struct Bbr3 {
 }
 
 impl Bbr3 {
-    /// A controller for a new path. Its seed decides when the path is probed.
+    /// A controller for a path, a new one or one that another controller leaves. Its seed decides when the path is probed.
     #[must_use]
     pub fn new(path: &NewPath) -> Self {
-        Self {
+        let mut new = Self {
             mtu: path.mtu,
             state: State::Startup,
             rounds: Rounds::default(),
@@ -166,7 +167,11 @@ impl Bbr3 {
             undo: Undo::new(),
             idle_restart: false,
             app_limited: true,
+        };
+        if let Some(before) = &path.predecessor {
+            new.take_over(before);
         }
+        new
     }
 
     fn sample(&self, event: &CongestionEvent<'_>) -> Option<Sample> {

@@ -1,0 +1,28 @@
+//! The path in use had another controller before.
+
+use super::{Bbr3, control::Control};
+use crate::congestion::{MAX_WINDOW, Predecessor, minimum_window};
+
+impl Bbr3 {
+    /// What is in flight stays so. Where the other one had found what the path carries, there is nothing to start up: the queue
+    /// that it kept is drained, and then the path is probed from its rate.
+    pub(super) fn take_over(&mut self, before: &Predecessor) {
+        let rate = before.rate.map(|rate| rate.bytes_per_second() as f64).filter(|rate| *rate > 0.0);
+        self.control.take_over(before.window, rate, self.mtu);
+        if let (Some(rate), false) = (rate, before.in_slow_start) {
+            self.rates.max.update(rate);
+            self.bound_bw();
+            self.full_pipe.fill();
+            self.enter_drain();
+        }
+    }
+}
+
+impl Control {
+    fn take_over(&mut self, window: u64, rate: Option<f64>, mtu: u16) {
+        self.window = window.clamp(minimum_window(mtu), MAX_WINDOW);
+        if let Some(rate) = rate {
+            self.start_at(rate, mtu);
+        }
+    }
+}
