@@ -47,17 +47,20 @@ pub struct Predecessor {
     pub rate: Option<Rate>,
     /// Whether it was still looking for the path's capacity, and doubled its window each round trip or the like.
     pub in_slow_start: bool,
+    /// The lowest round trip that the path had so far; `None` before the first sample.
+    pub min_rtt: Option<Duration>,
 }
 
 impl Predecessor {
-    /// What `controller` leaves.
+    /// What `controller` leaves on a path with these round trips.
     #[must_use]
-    pub fn of(controller: &(impl Controller + ?Sized)) -> Self {
+    pub fn of(controller: &(impl Controller + ?Sized), rtt: &Rtt) -> Self {
         let phase = controller.snapshot().phase;
         Self {
             window: controller.window(),
             rate: controller.estimate().rate,
             in_slow_start: matches!(phase, Phase::SlowStart | Phase::ConservativeSlowStart),
+            min_rtt: rtt.first_sample().map(|_| rtt.min()),
         }
     }
 }

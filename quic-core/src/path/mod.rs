@@ -276,7 +276,7 @@ impl Path {
     /// Another controller takes the path over, with what it has in flight.
     pub(crate) fn set_congestion(&mut self, config: &CongestionConfig, now: Timestamp, seed: u64) {
         let path = NewPath::new(now, self.mtu.current()).with_seed(seed);
-        let path = path.with_predecessor(Predecessor::of(&self.controller));
+        let path = path.with_predecessor(Predecessor::of(&self.controller, &self.rtt));
         self.controller = config.build(&path);
         self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
     }

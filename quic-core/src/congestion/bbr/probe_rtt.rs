@@ -41,6 +41,14 @@ impl MinRtt {
         Self { short: least, long: least, seconds: 0.0 }
     }
 
+    /// The path had this round trip before the controller was made, whenever that was.
+    pub(super) fn know(&mut self, rtt: Duration) {
+        for least in [&mut self.short, &mut self.long] {
+            least.rtt = Some(rtt);
+        }
+        self.seconds = rtt.as_secs_f64();
+    }
+
     /// Takes the event's sample; true if none of the last five seconds was as low as what is known.
     pub(super) fn on_ack(&mut self, sample: &Sample) -> bool {
         let now = sample.now;

@@ -9,6 +9,9 @@ impl Bbr3 {
     pub(super) fn take_over(&mut self, before: &Predecessor) {
         let rate = before.rate.map(|rate| rate.bytes_per_second() as f64).filter(|rate| *rate > 0.0);
         self.control.take_over(before.window, rate, self.mtu);
+        if let Some(rtt) = before.min_rtt {
+            self.min_rtt.know(rtt);
+        }
         if let (Some(rate), false) = (rate, before.in_slow_start) {
             self.rates.max.update(rate);
             self.bound_bw();
