@@ -493,6 +493,7 @@ impl Connection {
     /// stays so; the new controller of the path hears of the window and the rate that the old one had
     /// ([`Predecessor`](crate::congestion::Predecessor)), and the built-in ones go on from there.
     pub fn set_congestion(&mut self, now: Timestamp, congestion: CongestionConfig) {
+        let now = self.clock.read(now);
         self.path.set_congestion(&congestion, now, self.entropy.next_u64());
         Arc::make_mut(&mut self.config).congestion = congestion;
     }
