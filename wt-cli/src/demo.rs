@@ -1,6 +1,6 @@
 //! `weft demo`: server, client, and a page to go on by hand.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::json;
@@ -24,6 +24,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
+    let mut signals = Signals::with_hangup()?;
     let identities = serve::self_signed()?;
     let listener = page::bind(args.port).await.map_err(|error| {
         Ended::new(Exit::Usage, format!("cannot serve the page on port {}: {error}", args.port))
@@ -49,11 +50,15 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         let steps = tokio::select! {
             steps = drive(*address, server.certificate_hashes()) => steps,
             () = &mut accepting => return Err(Ended::new(Exit::Failure, "the server stopped")),
+            signal = signals.stop() => return Err(Ended::told(signal)),
         };
         good &= report(*address, &steps, json);
     }
     if args.once {
-        server.shutdown(DRAIN).await;
+        tokio::select! {
+            () = server.shutdown(DRAIN) => {}
+            signal = signals.stop() => return Err(Ended::told(signal)),
+        }
         return Ok(if good { Exit::Success } else { Exit::Failure });
     }
     let url = format!("https://{}{}", addresses[0], lab::PATH);
@@ -70,14 +75,20 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         link: args.link.text().to_owned(),
         server: Arc::clone(&server),
     };
-    let mut signals = Signals::listen()?;
+    let mut relaying = pin!(relay.run());
+    let broken = |error| Ended::new(Exit::Failure, format!("the link failed: {error}"));
     tokio::select! {
         () = page::serve(listener, move || shown.page()) => {}
-        error = relay.run() => return Err(Ended::new(Exit::Failure, format!("the link failed: {error}"))),
+        error = &mut relaying => return Err(broken(error)),
         () = &mut accepting => {}
-        _ = signals.stop() => server.shutdown(DRAIN).await,
+        _ = signals.stop() => {}
     }
-    Ok(if good { Exit::Success } else { Exit::Failure })
+    // Sessions over the link hear of it, too.
+    let ended = tokio::select! {
+        ended = serve::drain(&server, &service.open, DRAIN, &mut signals, json) => ended,
+        error = &mut relaying => return Err(broken(error)),
+    };
+    Ok(if good || ended != Exit::Success { ended } else { Exit::Failure })
 }
 
 /// The link to the server at `server` that the kinds of congestion control are compared on.

@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     Interrupted,
     /// The same by SIGTERM.
     Terminated,
+    /// The same by SIGHUP.
+    HungUp,
 }
 
 /// Shown below the help text.
@@ -36,6 +38,7 @@ Exit status:
   4    the server's certificate was not accepted
   5    the server refused the session or does not speak WebTransport
   6    the session ended with an error or a close code other than 0
+  129  its terminal was gone (SIGHUP) before the end
   130  interrupted (SIGINT, Ctrl-C) before the end; of a server, by a second signal
   143  the same by SIGTERM
 
@@ -54,6 +57,7 @@ impl Exit {
             Self::Session => 6,
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            Self::HungUp => 129,
         }
     }
 
@@ -69,6 +73,7 @@ impl Exit {
             Self::Session => ("session", "the session ended with an error or a close code other than 0"),
             Self::Interrupted => ("interrupted", "interrupted by SIGINT before the end"),
             Self::Terminated => ("interrupted", "interrupted by SIGTERM before the end"),
+            Self::HungUp => ("interrupted", "interrupted by SIGHUP before the end"),
         }
     }
 }
@@ -145,6 +150,7 @@ mod tests {
             Exit::Session,
             Exit::Interrupted,
             Exit::Terminated,
+            Exit::HungUp,
         ] {
             assert!(TABLE.contains(&format!("\n  {} ", exit.status())), "{exit:?}");
         }

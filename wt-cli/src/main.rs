@@ -29,7 +29,10 @@ mod serve;
 mod state;
 mod texts;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
@@ -67,8 +70,14 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
         let told = error.render().to_string();
         return finish(Err(Ended::new(Exit::Usage, told.trim_start_matches("error: ").trim_end())), true);
     }
-    let _ = error.print();
-    if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() }
+    let printed = error.print();
+    if error.use_stderr() {
+        return Exit::Usage.into();
+    }
+    if let Err(error) = printed.and_then(|()| io::stdout().flush()) {
+        output::note_unwritten(&error);
+    }
+    finish(Ok(Exit::Success), is_json)
 }
 
 /// Tells why it ended, if not well.
@@ -99,11 +108,20 @@ async fn run(cli: &Cli) -> Result<Exit, Ended> {
         Command::Demo(args) => demo::run(args, cli.json).await,
         Command::Serve(args) => serve::run(args, cli.json).await,
         Command::Connect(args) => connect::run(args, cli.json).await,
-        Command::Doctor(args) => doctor::run(args, cli.json).await,
+        Command::Doctor(args) => until_stopped(doctor::run(args, cli.json)).await,
         Command::Cert(action) => cert::run(action, cli.json),
         Command::Perf(args) => perf::run(args).await,
         Command::Completions { shell } => Ok(manual::completions(*shell)),
         Command::Man { directory } => manual::pages(directory),
+    }
+}
+
+/// Work that leaves nothing behind when it is cut short.
+async fn until_stopped(work: impl Future<Output = Result<Exit, Ended>>) -> Result<Exit, Ended> {
+    let mut signals = platform::Signals::with_hangup()?;
+    tokio::select! {
+        ended = work => ended,
+        signal = signals.stop() => Err(Ended::told(signal)),
     }
 }
 

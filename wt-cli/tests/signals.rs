@@ -3,15 +3,22 @@
 
 mod serving;
 
-use std::process::Command;
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
 
 use serving::Server;
-use wt_api::{ErrorCause, SendStreamOptions, WebTransport};
+use wt_api::{CertificateHash, ErrorCause, SendStreamOptions, WebTransport, WebTransportOptions};
 
 const CLIENTS: usize = 100;
 
 fn interrupt(server: &Server) {
-    let sent = Command::new("kill").args(["-INT", &server.child.id().to_string()]).status();
+    interrupt_process(server.child.id());
+}
+
+fn interrupt_process(id: u32) {
+    let sent = Command::new("kill").args(["-INT", &id.to_string()]).status();
     assert!(sent.expect("kill runs").success());
 }
 
@@ -59,4 +66,25 @@ async fn a_second_signal_closes_every_session_with_a_code() {
 async fn a_first_signal_closes_every_session_that_is_left_after_the_drain() {
     let mut server = Server::start("127.0.0.1:0", &[]);
     assert_eq!(all_hear(&mut server, |_| ()).await, Some(0));
+}
+
+/// A page that is open keeps its session for as long as the drain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait_for_the_sessions_of_the_demonstration() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weft"));
+    command.arg("demo").env_remove("RUST_LOG").env("NO_COLOR", "1");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("weft starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let url = lines.find_map(|line| line.strip_prefix("Session URL ").map(str::to_owned)).expect("its URL");
+    let url = url.split(',').next().expect("a URL");
+    let hash: CertificateHash = lines.next().expect("a hash").trim().parse().expect("a hash");
+    let options = WebTransportOptions::new().server_certificate_hashes([hash]);
+    let session = WebTransport::new(url, options).expect("a URL");
+    session.ready().await.expect("a session");
+    interrupt_process(child.id());
+    session.draining().await;
+    interrupt_process(child.id());
+    let ended = child.wait().expect("it ends");
+    assert_eq!(ended.code(), Some(130));
+    session.closed().await.expect_err("the connection ended");
 }

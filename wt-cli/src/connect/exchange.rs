@@ -95,7 +95,8 @@ async fn unidirectional(session: &WebTransport, told_elsewhere: bool, sink: &Sin
 enum Sent {
     /// All of it is on its way, and the stream's end behind it. Or there is no session any more.
     Whole,
-    /// The peer has all that it wants: it stopped the stream with code 0, and nothing was on its way.
+    /// The peer has all that it wants: it stopped the stream with code 0. When it is heard, between two pieces or while one is
+    /// written, is chance.
     Enough,
 }
 
@@ -108,14 +109,25 @@ async fn send(session: &WebTransport, writable: &mut SendStream, sink: &Sink) ->
             read = input.read(&mut buffer) => read.map_err(Stop::Input)?,
             Ok(code) = writable.stopped() => {
                 sink.broken("stop", writable.id(), code).await?;
-                return if code == Some(0) { Ok(Sent::Enough) } else { Err(Stop::Stopped(code)) };
+                return or_enough(Err(Stop::Stopped(code)));
             }
             _ = session.closed() => return Ok(Sent::Whole),
         };
         if read == 0 {
-            return finish(writable, sink).await.map(|()| Sent::Whole);
+            return or_enough(finish(writable, sink).await);
         }
-        write(writable, &buffer[..read], sink).await?;
+        match or_enough(write(writable, &buffer[..read], sink).await)? {
+            Sent::Whole => {}
+            Sent::Enough => return Ok(Sent::Enough),
+        }
+    }
+}
+
+/// A stop with code 0 is no error.
+fn or_enough(sent: Result<(), Stop>) -> Result<Sent, Stop> {
+    match sent {
+        Err(Stop::Stopped(Some(0))) => Ok(Sent::Enough),
+        sent => sent.map(|()| Sent::Whole),
     }
 }
 

@@ -69,8 +69,18 @@ impl From<WebTransportError> for Stop {
 }
 
 pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
-    let session = open(args, json).await?;
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::with_hangup()?;
+    let session = tokio::select! {
+        session = open(args, json) => session?,
+        signal = signals.stop() => {
+            // The server need not wait for one who has left; a second signal does not wait for that either.
+            tokio::select! {
+                () = wt_api::wait_idle() => {}
+                _ = signals.stop() => {}
+            }
+            return Err(Ended::told(signal));
+        }
+    };
     let sink = Arc::new(Sink::new(json));
     let work = async {
         sink.event(&connected(&session)).await?;

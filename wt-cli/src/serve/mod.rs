@@ -64,7 +64,7 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         () = metrics::serve(metrics, &server) => Ok(Exit::Failure),
         () = refusals::tell(&server) => Ok(Exit::Failure),
         () = congestion::watch_all(&server, args.stats, json) => Ok(Exit::Failure),
-        _ = signals.stop() => Ok(drain(&server, &service.open, &mut signals, json).await),
+        _ = signals.stop() => Ok(drain(&server, &service.open, DRAIN, &mut signals, json).await),
     };
     if let Some(exec) = &service.exec {
         exec.end().await;
@@ -72,11 +72,17 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
     ended
 }
 
-/// Ends as gently as signals permit: the first one drains, this is after it.
-async fn drain(server: &Server, open: &Open, signals: &mut Signals, json: bool) -> Exit {
-    told::draining(open.count(), DRAIN, json);
+/// Ends as gently as signals permit: the first one drains, this is after it. Sessions have `limit` to end.
+pub(crate) async fn drain(
+    server: &Server,
+    open: &Open,
+    limit: Duration,
+    signals: &mut Signals,
+    json: bool,
+) -> Exit {
+    told::draining(open.count(), limit, json);
     let second = tokio::select! {
-        () = server.shutdown(DRAIN) => return Exit::Success,
+        () = server.shutdown(limit) => return Exit::Success,
         second = signals.stop() => second,
     };
     told::closing(open.count(), json);

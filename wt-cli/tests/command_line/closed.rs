@@ -105,4 +105,9 @@ fn output_that_cannot_be_written_is_told() {
     let out = command.stdout(full).stderr(Stdio::piped()).output().expect("weft ends");
     assert_eq!(code(&out), Some(1));
     assert!(text(&out.stderr).contains("standard output cannot be written to"), "{}", text(&out.stderr));
+    for arguments in [&["--help"][..], &["connect", "--help"], &["--version"], &["completions", "bash"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+        let out = weft(arguments).stdout(full).stderr(Stdio::piped()).output().expect("weft ends");
+        assert_eq!(code(&out), Some(1), "{arguments:?}: {}", text(&out.stderr));
+    }
 }

@@ -46,6 +46,17 @@ fn the_client_ends_with_a_process_that_wants_no_input() {
     );
 }
 
+/// It ends while the client writes what nobody will read: whether the stop is heard then, or a moment later, is chance.
+#[test]
+fn a_process_that_has_read_enough_is_no_error_while_more_is_sent() {
+    let server = shell("head -c 1000000 > /dev/null; echo said");
+    let out = server.connect("/", &["--quiet"], &[7; 30_000_000]);
+    assert_eq!(
+        (code(&out), text(&out.stdout), text(&out.stderr)),
+        (Some(0), "said\n".to_owned(), String::new())
+    );
+}
+
 /// More than the windows hold: a client that first says everything hears the answer to its end.
 #[test]
 fn what_a_process_does_not_read_is_dropped() {

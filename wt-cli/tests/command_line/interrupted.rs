@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
+    net::UdpSocket,
     process::{Child, ChildStdin, Command, Output, Stdio},
 };
 
@@ -37,6 +38,29 @@ impl Client {
     }
 }
 
+/// A command that is left waiting for a server which never answers: it has sent something. `under` starts it.
+fn unanswered(under: &[&str], arguments: &[&str]) -> Child {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let url = format!("https://{}/", silent.local_addr().expect("an address"));
+    let mut command = match under {
+        [] => weft(&[]),
+        [program, rest @ ..] => {
+            let mut command = Command::new(program);
+            command.args(rest).arg(env!("CARGO_BIN_EXE_weft")).env_remove("RUST_LOG");
+            command
+        }
+    };
+    command.args(arguments).arg(&url).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("weft starts");
+    silent.recv_from(&mut [0; 2_000]).expect("it asks");
+    child
+}
+
+fn send(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
 /// The last object that was written.
 fn last(bytes: &[u8]) -> serde_json::Value {
     serde_json::from_str(text(bytes).lines().last().expect("a line")).expect("JSON")
@@ -65,6 +89,46 @@ fn what_a_signal_cuts_short_is_no_success() {
             assert_eq!((&closed["event"], &closed["code"]), (&"closed".into(), &status.into()), "{mode:?}");
         }
     }
+}
+
+/// Nothing is connected yet, and what is promised of signals holds.
+#[test]
+fn what_is_cut_short_before_there_is_a_session_says_so() {
+    let mut signals = vec![("-INT", 130, "SIGINT"), ("-TERM", 143, "SIGTERM")];
+    // As whoever started the tests has it.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    if ignored.is_some_and(|mask| !mask.trim().ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f'])) {
+        signals.push(("-HUP", 129, "SIGHUP"));
+    }
+    for (signal, status, name) in signals {
+        let told = format!("interrupted by {name} before the end");
+        let people = unanswered(&[], &["connect"]);
+        send(&people, signal);
+        let out = people.wait_with_output().expect("weft ends");
+        assert_eq!((code(&out), text(&out.stderr)), (Some(status), format!("weft: {told}\n")));
+        for command in ["connect", "doctor"] {
+            let programs = unanswered(&[], &[command, "--json"]);
+            send(&programs, signal);
+            let out = programs.wait_with_output().expect("weft ends");
+            assert_eq!(code(&out), Some(status), "{command}");
+            let error = serde_json::json!({ "cause": "interrupted", "message": told, "exit": status });
+            assert_eq!(last(&out.stderr)["error"], error, "{command}");
+        }
+    }
+}
+
+/// As under `nohup`.
+#[test]
+fn a_hangup_that_is_ignored_stays_so() {
+    let child = unanswered(&["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"], &["connect"]);
+    send(&child, "-HUP");
+    send(&child, "-INT");
+    let out = child.wait_with_output().expect("weft ends");
+    assert_eq!(
+        (code(&out), text(&out.stderr)),
+        (Some(130), "weft: interrupted by SIGINT before the end\n".to_owned())
+    );
 }
 
 /// Who ends what has no end of its own has all of it.

@@ -35,6 +35,21 @@ fn every_subcommand_has_help_and_a_manual_page() {
         let page =
             fs::read_to_string(directory.join(&page)).unwrap_or_else(|error| panic!("{page}: {error}"));
         assert!(page.starts_with(".ie") && page.contains(".SH NAME"), "{page}");
+        // An option is called with its value, and what may stand there several times says so.
+        for (of, called) in [
+            (&[][..], r"[\-v|\-\-verbose]... [\-\-json]"),
+            (&[], "<COMMAND>"),
+            (&["connect"], r"[\-\-cert\-hash <HEX>]... [\-\-ca <PEM>]"),
+            (&["connect"], "[\\-\\-timeout <SECONDS>] [\\-q|\\-\\-quiet]"),
+            (&["connect"], "<URL>"),
+            (&["serve"], r"[\-\-exec\-limit <N>]"),
+            (&["serve"], r"[\-\- <ARGUMENT>...]"),
+            (&["cert", "show"], "<FILE>"),
+        ] {
+            let synopsis =
+                page.lines().skip_while(|line| *line != ".SH SYNOPSIS").nth(1).expect("a synopsis");
+            assert!(of != subcommand || synopsis.contains(called), "{called}: {synopsis}");
+        }
     }
     let pages = fs::read_dir(&directory).expect("there").flatten().map(|entry| entry.file_name());
     let told: Vec<_> = pages.filter(|name| !name.to_string_lossy().contains("help")).collect();
