@@ -269,7 +269,10 @@ impl<T: Clone> Link<T> {
     }
 
     fn arrival_time(&mut self, now: u64) -> u64 {
-        let jitter = if self.config.jitter > 0 { self.random.below(self.config.jitter + 1) } else { 0 };
+        let jitter = match self.config.jitter {
+            0 => 0,
+            most => self.random.below(most.saturating_add(1)),
+        };
         let at =
             now.saturating_add(self.config.delay).saturating_add(jitter).saturating_add(self.contention());
         if let Some(reorder) = self.config.reorder

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -88,17 +88,22 @@ fn main() -> ExitCode {
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// Whoever reads the output may stop.
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Writes to standard output. Whoever reads it may stop; a disk that is full is another matter.
+fn say(text: &str) -> Outcome<()> {
+    let mut output = io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output cannot be written to: {error}").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn list() -> Outcome<()> {
-    for scenario in built_in()? {
-        say(&format!("{:6} {}\n", scenario.id, scenario.title));
-    }
-    say(&format!("\ncontrollers: {}\n", Algorithm::names().collect::<Vec<_>>().join(", ")));
-    Ok(())
+    let scenarios = built_in()?;
+    let lines: String =
+        scenarios.iter().map(|scenario| format!("{:6} {}\n", scenario.id.as_str(), scenario.title)).collect();
+    say(&format!("{lines}\ncontrollers: {}\n", Algorithm::names().collect::<Vec<_>>().join(", ")))
 }
 
 fn read(path: &Path) -> Outcome<Report> {
@@ -107,33 +112,43 @@ fn read(path: &Path) -> Outcome<Report> {
 }
 
 fn table(report: &Report) -> Outcome<()> {
-    say(&report.table(&built_in()?));
-    Ok(())
+    say(&report.table(&built_in()?))
 }
 
 fn compare(before: &Path, after: &Path) -> Outcome<()> {
-    say(&read(before)?.compare(&read(after)?));
-    Ok(())
+    let told = read(before)?.compare(&read(after)?);
+    say(&told.ok_or("the reports have no scenario and controller in common: there is nothing to compare")?)
 }
 
-/// The scenarios that are meant.
+/// The scenarios that are meant, each once; no two have the same name.
 fn select(names: &[String]) -> Outcome<Vec<Scenario>> {
     let all = built_in()?;
     let mut selected: Vec<Scenario> = Vec::new();
     for name in names {
-        let before = selected.len();
         if name.contains(['.', '/']) {
-            selected.push(Scenario::read(name.as_ref())?);
+            let scenario = Scenario::read(name.as_ref())?;
+            if selected.iter().any(|other| other.id == scenario.id) {
+                return Err(
+                    format!("{name}: the name (`id`) {} is taken by another scenario", scenario.id).into()
+                );
+            }
+            selected.push(scenario);
             continue;
         }
         // B1 is not the beginning of B10.
         let is_meant = |scenario: &&Scenario| {
-            let rest = scenario.id.strip_prefix(name.as_str());
+            let rest = scenario.id.as_str().strip_prefix(name.as_str()).filter(|_| !name.is_empty());
             name == "all" || rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
         };
-        selected.extend(all.iter().filter(is_meant).cloned());
-        if selected.len() == before {
-            return Err(format!("there is no scenario {name}; `cc-lab list` has them, or give a file").into());
+        if !all.iter().any(|scenario| is_meant(&scenario)) {
+            return Err(
+                format!("there is no scenario {name:?}; `cc-lab list` has them, or give a file").into()
+            );
+        }
+        for scenario in all.iter().filter(is_meant) {
+            if !selected.iter().any(|other| other.id == scenario.id) {
+                selected.push(scenario.clone());
+            }
         }
     }
     Ok(selected)
@@ -144,7 +159,8 @@ fn skip_without_trace(scenarios: &mut Vec<Scenario>, arguments: &RunArguments) -
     scenarios.retain(|scenario| {
         let missing = |trace: &String| !arguments.traces.join(trace).is_file();
         let skipped = scenario.link.trace.as_ref().filter(|trace| missing(trace));
-        let skipped = skipped.filter(|_| !arguments.scenarios.contains(&scenario.id));
+        let skipped =
+            skipped.filter(|_| !arguments.scenarios.iter().any(|name| name == scenario.id.as_str()));
         if let Some(trace) = skipped {
             let directory = arguments.traces.display();
             eprintln!("{}: left out, for {directory} has no {trace} (--traces)", scenario.id);
@@ -157,11 +173,16 @@ fn skip_without_trace(scenarios: &mut Vec<Scenario>, arguments: &RunArguments) -
 fn execute(arguments: &RunArguments) -> Outcome<()> {
     let mut scenarios = select(&arguments.scenarios)?;
     skip_without_trace(&mut scenarios, arguments)?;
-    let controllers: Vec<(&str, Algorithm)> =
-        arguments.controller.iter().map(|name| Ok((name.as_str(), name.parse()?))).collect::<Outcome<_>>()?;
+    let mut controllers: Vec<(&str, Algorithm)> = Vec::new();
+    for name in &arguments.controller {
+        if !controllers.iter().any(|(known, _)| known == name) {
+            controllers.push((name, name.parse()?));
+        }
+    }
+    prepare(arguments)?;
     let mut report = run_all(&scenarios, &controllers, arguments.seeds, &arguments.traces, progress)?;
     report.command = format!("cc-lab {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
-    say(&report.table(&scenarios));
+    say(&report.table(&scenarios))?;
     if let Some(path) = &arguments.json {
         write(path, serde_json::to_vec_pretty(&report)?)?;
     }
@@ -169,10 +190,22 @@ fn execute(arguments: &RunArguments) -> Outcome<()> {
         write(path, html::html(&report, &scenarios)?)?;
     }
     if let Some(directory) = &arguments.plots {
-        fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         for run in report.runs.iter().filter(|run| run.seed == 1) {
             write(&directory.join(format!("{}-{}.svg", run.scenario, run.controller)), plots::svg(run)?)?;
         }
+    }
+    Ok(())
+}
+
+/// Whether there can be a place for what will be written: nobody wants to hear of it after hours of running. Files that are there
+/// stay as they are until then.
+fn prepare(arguments: &RunArguments) -> Outcome<()> {
+    for path in arguments.json.iter().chain(&arguments.html) {
+        let opened = fs::OpenOptions::new().append(true).create(true).open(path);
+        opened.map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let Some(directory) = &arguments.plots {
+        fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     }
     Ok(())
 }
@@ -183,7 +216,7 @@ fn write(path: &Path, contents: impl AsRef<[u8]>) -> Outcome<()> {
 
 /// A line that is written over, for people who wait.
 fn progress(done: usize, all: usize) {
-    let mut out = std::io::stderr();
+    let mut out = io::stderr();
     if out.is_terminal() {
         let end = if done == all { "\r\x1b[K" } else { "" };
         let bar = "#".repeat(done * 40 / all.max(1));

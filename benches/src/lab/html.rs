@@ -61,7 +61,7 @@ pub fn html(report: &Report, scenarios: &[Scenario]) -> Result<String, PlotError
             continue;
         }
         shown.push(key);
-        let title = scenarios.iter().find(|scenario| scenario.id == run.scenario);
+        let title = scenarios.iter().find(|scenario| scenario.id.as_str() == run.scenario);
         let title = title.map_or("", |scenario| scenario.title.as_str());
         let _ = writeln!(
             text,

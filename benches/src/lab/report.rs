@@ -1,6 +1,9 @@
 //! What many runs gave: tables, JSON, a comparison.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -134,9 +137,46 @@ impl Report {
         rows
     }
 
-    /// How the figures of another report differ: `other` against this one, medians.
+    /// How the figures of another report differ: `other` against this one, medians. Below that, what only one of them has, and
+    /// which were not run with the same seeds; `None` if they have nothing in common.
     #[must_use]
-    pub fn compare(&self, other: &Self) -> String {
+    pub fn compare(&self, other: &Self) -> Option<String> {
+        let (ours, theirs) = (self.seeds(), other.seeds());
+        let mut notes: String = ours
+            .iter()
+            .filter_map(|(of, seeds)| match theirs.get(of) {
+                None => Some(format!("only before: {} {}\n", of.0, of.1)),
+                Some(others) if others != seeds => Some(format!(
+                    "{} {}: other seeds, {} before and {} after\n",
+                    of.0,
+                    of.1,
+                    seeds.len(),
+                    others.len()
+                )),
+                Some(_) => None,
+            })
+            .collect();
+        let new = theirs.keys().filter(|of| !ours.contains_key(*of));
+        notes.extend(new.map(|of| format!("only after: {} {}\n", of.0, of.1)));
+        if !ours.keys().any(|of| theirs.contains_key(of)) {
+            return None;
+        }
+        let rows = self.changes(other);
+        let table = if rows.len() > 1 { markdown(&rows) } else { "no figure differs\n".to_owned() };
+        Some(if notes.is_empty() { table } else { format!("{table}\n{notes}") })
+    }
+
+    /// The seeds that each scenario and controller was run with.
+    fn seeds(&self) -> BTreeMap<(&str, &str), BTreeSet<u64>> {
+        let mut all: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
+        for run in &self.runs {
+            all.entry((run.scenario.as_str(), run.controller.as_str())).or_default().insert(run.seed);
+        }
+        all
+    }
+
+    /// The figures that changed, as rows of cells, the headings first.
+    fn changes(&self, other: &Self) -> Vec<Vec<String>> {
         let mut rows = vec![
             ["scenario", "controller", "figure", "before", "after", "change"].map(str::to_owned).to_vec(),
         ];
@@ -164,21 +204,23 @@ impl Report {
                 ]);
             }
         }
-        markdown(&rows)
+        rows
     }
 }
 
 /// Which targets a controller of a scenario meets in its worst seed.
 fn verdict(scenarios: &[Scenario], id: &str, controller: &str, figures: &BTreeMap<String, Spread>) -> String {
-    let targets = scenarios.iter().find(|scenario| scenario.id == id);
-    let Some(targets) = targets.and_then(|scenario| scenario.target.get(mode(controller))) else {
-        return String::new();
-    };
+    let targets =
+        scenarios.iter().find(|scenario| scenario.id.as_str() == id).map(|scenario| &scenario.target);
+    let own = targets.and_then(|all| all.get(controller).or_else(|| all.get(mode(controller))));
+    let Some(targets) = own else { return String::new() };
     let missed: Vec<String> = targets
         .iter()
         .filter_map(|(name, bound)| {
             // A transfer that did not end has no time.
-            let Some(spread) = figures.get(name) else { return Some(format!("no {name}, not {bound}")) };
+            let Some(spread) = figures.get(name.as_str()) else {
+                return Some(format!("no {name}, not {bound}"));
+            };
             let worst = spread.worst(bound);
             (!bound.holds(worst)).then(|| format!("{name} {worst:.3}, not {bound}"))
         })

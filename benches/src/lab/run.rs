@@ -13,7 +13,7 @@ use soak::{ALPN, Host, Party as _};
 
 use super::{
     agent::{Agent, Media, Role},
-    scenario::{Flow, Kind, Scenario},
+    scenario::{Chosen, Flow, Kind, Scenario},
 };
 
 /// IP packets on the links are no larger than this.
@@ -87,8 +87,6 @@ impl Run {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
-    /// There is no controller of a name that the scenario or the command has.
-    Controller(quic_core::congestion::UnknownAlgorithm),
     /// The recorded link cannot be read.
     Trace(String, String),
 }
@@ -96,7 +94,6 @@ pub enum RunError {
 impl std::fmt::Display for RunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Controller(error) => error.fmt(f),
             Self::Trace(name, error) => {
                 write!(f, "the trace {name} cannot be used: {error}; name its directory with --traces")
             }
@@ -134,7 +131,7 @@ struct Member<'a> {
 /// [`RunError`], before anything ran.
 pub fn run(scenario: &Scenario, trial: &Trial<'_>) -> Result<Run, RunError> {
     let trace = scenario.link.trace.as_ref().map(|name| read_trace(trial.traces, name)).transpose()?;
-    let mut world = World::new(scenario, trial, trace)?;
+    let mut world = World::new(scenario, trial, trace);
     world.go();
     Ok(world.figures())
 }
@@ -156,7 +153,7 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(scenario: &'a Scenario, trial: &'a Trial<'a>, trace: Option<Trace>) -> Result<Self, RunError> {
+    fn new(scenario: &'a Scenario, trial: &'a Trial<'a>, trace: Option<Trace>) -> Self {
         let mut sim = Simulation::new(trial.seed);
         let payload = MTU - HEADERS;
         let bottleneck = sim.add_link(scenario.there(trace.clone()).mtu(payload));
@@ -180,7 +177,7 @@ impl<'a> World<'a> {
         let client_tls = testing::tls_client_config(&certificate, ALPN);
         for flow in &scenario.flows {
             for _ in 0..flow.count {
-                let transport = world.transport(flow)?;
+                let transport = world.transport(flow);
                 let server = ServerConfig {
                     tls: tls.clone(),
                     transport: Arc::new(TransportConfig::default()),
@@ -190,15 +187,12 @@ impl<'a> World<'a> {
                 world.join(flow, client, Arc::new(server), back);
             }
         }
-        Ok(world)
+        world
     }
 
-    fn transport(&self, flow: &Flow) -> Result<TransportConfig, RunError> {
-        let algorithm = match &flow.controller {
-            Some(name) => name.parse().map_err(RunError::Controller)?,
-            None => self.trial.controller.clone(),
-        };
-        Ok(TransportConfig { congestion: CongestionConfig::new(algorithm), ..TransportConfig::default() })
+    fn transport(&self, flow: &Flow) -> TransportConfig {
+        let chosen = flow.controller.as_ref().map_or(self.trial.controller, |Chosen(algorithm)| algorithm);
+        TransportConfig { congestion: CongestionConfig::new(chosen.clone()), ..TransportConfig::default() }
     }
 
     /// Adds a sender and its receiver.
@@ -224,7 +218,8 @@ impl<'a> World<'a> {
         self.sim.at(start, move |sim| {
             sim.endpoint_mut(sender).connect(start, &client, address(2));
         });
-        let controller = flow.controller.as_deref().unwrap_or(self.trial.name);
+        let controller =
+            flow.controller.as_ref().map_or(self.trial.name, |Chosen(algorithm)| algorithm.name());
         let name = format!("{} {controller}", flow.kind.name());
         self.members.push(Member { flow, name, sender, receiver, series: Vec::new(), settled: 0 });
     }
@@ -282,7 +277,8 @@ impl<'a> World<'a> {
             Some(trace) => trace.capacity(0, now) as f64,
             None => self.offered_capacity(now),
         };
-        put("utilization", link.delivered_bytes as f64 / capacity);
+        // A recorded link may have had no moment to send in yet.
+        put("utilization", link.delivered_bytes as f64 / capacity.max(1.0));
         let delays = self.sim.link_delays(self.bottleneck);
         for (name, share) in [("queue_p50", 0.5), ("queue_p95", 0.95), ("queue_p99", 0.99)] {
             put(name, delays.quantile(share) as f64 / 1e6);
@@ -304,7 +300,7 @@ impl<'a> World<'a> {
             .filter(|(member, run)| member.flow.kind == Kind::Transfer && run.completion.is_none());
         put("unfinished", unfinished.count() as f64);
         Run {
-            scenario: self.scenario.id.clone(),
+            scenario: self.scenario.id.to_string(),
             controller: self.trial.name.to_owned(),
             seed: self.trial.seed,
             figures,

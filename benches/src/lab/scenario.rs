@@ -1,18 +1,47 @@
 //! What a scenario file says: a bottleneck, the flows that share it, what is aimed at.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{borrow::Borrow, collections::BTreeMap, fmt, fs::File, io::Read as _, path::Path};
 
 use netsim::{Discipline, LinkConfig, Loss, MILLISECOND, SECOND, Trace};
-use serde::Deserialize;
+use quic_core::congestion::Algorithm;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::units::{BitRate, Buffer, Share, Size, Time};
+
+/// The longest file of a scenario, in bytes.
+const LONGEST: u64 = 1 << 20;
+/// What targets are set for, beside controllers: the modes that an application chooses among.
+const MODES: [&str; 3] = ["default", "throughput", "low-latency"];
+/// The figures that runs give.
+pub const FIGURES: [&str; 20] = [
+    "broken",
+    "completion",
+    "dropped",
+    "frame_p50",
+    "frame_p95",
+    "frame_p99",
+    "frames_missing",
+    "goodput",
+    "jain",
+    "lost",
+    "marked",
+    "queue_p50",
+    "queue_p95",
+    "queue_p99",
+    "ratio",
+    "retransmitted",
+    "share",
+    "spurious",
+    "unfinished",
+    "utilization",
+];
 
 /// A scenario, as its file has it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Scenario {
-    /// Its short name, like `B1`.
-    pub id: String,
+    /// Its short name, like `B1`: letters, digits, `-`, `_` and `.` between them, for files are named after it.
+    pub id: Id,
     /// What it is about, in a line.
     pub title: String,
     /// How long it runs.
@@ -28,9 +57,76 @@ pub struct Scenario {
     /// What happens to the bottleneck later.
     #[serde(default, rename = "change")]
     pub changes: Vec<Change>,
-    /// What is aimed at: by controller, the figures and their bounds.
+    /// What is aimed at: by controller, or by the mode that it is the algorithm of, the figures and their bounds.
     #[serde(default)]
-    pub target: BTreeMap<String, BTreeMap<String, Bound>>,
+    pub target: BTreeMap<Aimer, BTreeMap<Figure, Bound>>,
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident: $is_one:expr, $wants:expr;)*) => {
+        $($(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub struct $name(String);
+
+        impl $name {
+            /// As the file has it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = String::deserialize(deserializer)?;
+                let is_one: fn(&str) -> bool = $is_one;
+                if is_one(&name) { Ok(Self(name)) } else { Err(D::Error::custom(format!("{name:?} is no {}", $wants))) }
+            }
+        })*
+    };
+}
+
+names! {
+    /// The short name of a scenario.
+    Id: is_file_name, "short name: 1 to 40 letters, digits, '-', '_' and '.', the first a letter or digit";
+    /// Whom a target is set for: a mode or a controller.
+    Aimer: |name| MODES.contains(&name) || name.parse::<Algorithm>().is_ok(),
+        format!("mode ({}), and no congestion controller; there are: {}", MODES.join(", "), controllers());
+    /// A figure that runs give.
+    Figure: |name| FIGURES.contains(&name), format!("figure; there are: {}", FIGURES.join(", "));
+}
+
+/// Also in the name of a file, whatever the system.
+fn is_file_name(name: &str) -> bool {
+    name.len() <= 40
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+fn controllers() -> String {
+    Algorithm::names().collect::<Vec<_>>().join(", ")
+}
+
+/// A controller that there is, by its name.
+#[derive(Clone, Debug)]
+pub struct Chosen(pub Algorithm);
+
+impl<'de> Deserialize<'de> for Chosen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
+    }
 }
 
 /// The bottleneck.
@@ -145,8 +241,8 @@ pub struct Flow {
     #[serde(default = "one")]
     pub count: u32,
     /// The controller; the one under test unless it is given.
-    pub controller: Option<String>,
-    /// When it begins.
+    pub controller: Option<Chosen>,
+    /// When it begins; before the end.
     #[serde(default)]
     pub start: Time,
     /// The round trip without a queue, if it is longer than the bottleneck's.
@@ -207,11 +303,11 @@ impl Kind {
     }
 }
 
-/// A change of the bottleneck.
+/// A change of the bottleneck, of at least one of these.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Change {
-    /// When.
+    /// When; before the end.
     pub at: Time,
     /// The rate from then on.
     pub rate: Option<BitRate>,
@@ -221,14 +317,33 @@ pub struct Change {
     pub loss: Option<Share>,
 }
 
-/// What a figure should be.
+/// What a figure should be: at least one of both.
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Limits")]
 pub struct Bound {
     /// At least.
     pub min: Option<f64>,
     /// At most.
     pub max: Option<f64>,
+}
+
+/// A bound as it is written.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    min: Option<f64>,
+    max: Option<f64>,
+}
+
+impl TryFrom<Limits> for Bound {
+    type Error = &'static str;
+
+    fn try_from(Limits { min, max }: Limits) -> Result<Self, Self::Error> {
+        let wants = "a target is `min`, `max` or both, finite, and `min` is not above `max`";
+        let all = [min, max].into_iter().flatten();
+        let is_some = min.or(max).is_some() && all.clone().all(f64::is_finite) && all.is_sorted();
+        if is_some { Ok(Self { min, max }) } else { Err(wants) }
+    }
 }
 
 impl Bound {
@@ -313,12 +428,37 @@ impl Scenario {
     /// As [`Self::parse`], or the file cannot be read.
     pub fn read(path: &Path) -> Result<Self, ScenarioError> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| ScenarioError::File(name.clone(), error))?;
+        let mut text = String::new();
+        let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
+        read.map_err(|error| ScenarioError::File(name.clone(), error))?;
+        if text.len() as u64 > LONGEST {
+            return Err(ScenarioError::Rule(name, "no scenario is longer than 1 MiB".to_owned()));
+        }
         Self::parse(&name, &text)
     }
 
     /// What no single line shows.
     fn check(&self) -> Result<(), String> {
+        self.check_link()?;
+        self.check_flows()?;
+        if self.duration.0 < SECOND / 10 {
+            return Err("`duration` is between 0.1 s and 60 min".to_owned());
+        }
+        if self.flows.iter().any(|flow| flow.start >= self.duration) {
+            return Err("a flow never begins: its `start` is not before the end (`duration`)".to_owned());
+        }
+        for change in &self.changes {
+            if change.at >= self.duration {
+                return Err("a [[change]] never comes: `at` is not before the end (`duration`)".to_owned());
+            }
+            if change.rate.is_none() && change.rtt.is_none() && change.loss.is_none() {
+                return Err("a [[change]] needs one of `rate`, `rtt` and `loss`".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn check_link(&self) -> Result<(), String> {
         let link = &self.link;
         if link.rate.is_some() == link.trace.is_some() {
             return Err("[link] needs one of `rate` and `trace`".to_owned());
@@ -329,6 +469,15 @@ impl Scenario {
         if (link.discipline == Managed::Step) != link.step.is_some() {
             return Err("`step` and `discipline = \"step\"` need each other".to_owned());
         }
+        if link.suspended.is_some_and(|Suspended { every, lasts }| every.0 < MILLISECOND || lasts >= every) {
+            return Err(
+                "`suspended` needs `every` of at least 1 ms, and `lasts` shorter than that".to_owned()
+            );
+        }
+        Ok(())
+    }
+
+    fn check_flows(&self) -> Result<(), String> {
         if self.flows.is_empty() {
             return Err("nobody sends: add a [[flow]]".to_owned());
         }
@@ -336,7 +485,7 @@ impl Scenario {
             if (flow.kind == Kind::Transfer) != flow.bytes.is_some() {
                 return Err("`bytes` and `kind = \"transfer\"` need each other".to_owned());
             }
-            if flow.rtt.is_some_and(|rtt| rtt < link.rtt) {
+            if flow.rtt.is_some_and(|rtt| rtt < self.link.rtt) {
                 return Err("the `rtt` of a flow cannot be shorter than that of the link".to_owned());
             }
             if flow.count == 0 || flow.fps == 0 || flow.key_every == 0 {
@@ -348,14 +497,6 @@ impl Scenario {
         }
         if self.flows.iter().map(|flow| u64::from(flow.count)).sum::<u64>() > 1_000 {
             return Err("all flows together are at most 1000 (`count`)".to_owned());
-        }
-        if link.suspended.is_some_and(|Suspended { every, lasts }| every.0 < MILLISECOND || lasts >= every) {
-            return Err(
-                "`suspended` needs `every` of at least 1 ms, and `lasts` shorter than that".to_owned()
-            );
-        }
-        if self.duration.0 < SECOND / 10 || self.duration.0 > 3_600 * SECOND {
-            return Err("`duration` is between 0.1 s and 60 min".to_owned());
         }
         Ok(())
     }

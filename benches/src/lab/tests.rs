@@ -7,8 +7,8 @@ use quic_core::congestion::Algorithm;
 use super::{
     html,
     report::Report,
-    run::{Trial, run},
-    scenario::{Scenario, built_in},
+    run::{Run, Trial, run},
+    scenario::{FIGURES, Scenario, built_in},
 };
 
 fn trial(seed: u64) -> Trial<'static> {
@@ -78,9 +78,13 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_what_may_stand_there() {
         ("count = 2", "count = 1000", "at most 1000"),
         ("count = 2", "fps = 1001", "`fps` is at most 1000"),
         ("duration = \"1 s\"", "duration = \"99 ms\"", "between 0.1 s and 60 min"),
-        ("duration = \"1 s\"", "duration = \"3601 s\"", "between 0.1 s and 60 min"),
+        ("duration = \"1 s\"", "duration = \"3601 s\"", "60 min at most"),
         ("loss = \"1 %\"", "suspended = { every = \"0 s\", lasts = \"0 s\" }", "at least 1 ms"),
         ("loss = \"1 %\"", "suspended = { every = \"1 s\", lasts = \"1 s\" }", "shorter than that"),
+        ("loss = \"1 %\"", "jitter = \"999999999999 min\"", "60 min at most"),
+        ("count = 2", "start = \"1 s\"", "never begins"),
+        ("loss = \"1 %\"", "loss = \"1 %\"\n[[change]]\nat = \"1 s\"\nrate = \"1 Mbit/s\"", "never comes"),
+        ("loss = \"1 %\"", "loss = \"1 %\"\n[[change]]\nat = \"0 s\"", "needs one of `rate`"),
     ] {
         let error = Scenario::parse("small.toml", &SMALL.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(error.contains(told) && error.starts_with("small.toml"), "{to}: {error}");
@@ -97,6 +101,96 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_what_may_stand_there() {
     let error =
         Scenario::parse("small.toml", &SMALL.replacen("rtt = ", "rrt = ", 1)).unwrap_err().to_string();
     assert!(error.contains("line 7"), "{error}");
+}
+
+/// A name that nothing has would be passed over without a word, or be told without the file that has it.
+#[test]
+fn names_that_nothing_has_are_told_with_their_line() {
+    let target = |text: &str| format!("{SMALL}[target.{text} }}\n");
+    for (text, line, told) in [
+        (
+            SMALL.replacen("count = 2", "controller = \"bbr9\"", 1),
+            12,
+            "is named \"bbr9\"; there are: newreno",
+        ),
+        (
+            target("cubicc]\njain = { min = 0.9"),
+            15,
+            "\"cubicc\" is no mode (default, throughput, low-latency)",
+        ),
+        (target("cubic]\njane = { min = 0.9"), 16, "\"jane\" is no figure; there are: broken"),
+        (target("cubic]\njain = {"), 16, "`min`, `max` or both"),
+        (target("cubic]\njain = { min = nan"), 16, "finite"),
+        (target("cubic]\njain = { min = 1, max = 0"), 16, "`min` is not above `max`"),
+        (SMALL.replacen("\"small\"", "\"\"", 1), 2, "1 to 40 letters"),
+        (SMALL.replacen("\"small\"", "\"../small\"", 1), 2, "is no short name"),
+        (SMALL.replacen("\"small\"", "\"a|b\"", 1), 2, "is no short name"),
+    ] {
+        let error = Scenario::parse("small.toml", &text).unwrap_err().to_string();
+        assert!(error.contains(told) && error.contains(&format!("line {line},")), "{text}{error}");
+    }
+}
+
+/// A target for the controller itself is judged, and before one of its mode.
+#[test]
+fn a_target_is_that_of_the_controller_or_of_its_mode() {
+    for (targets, judged) in [
+        ("[target.cubic]\nutilization = { min = 2 }", "MISSED"),
+        ("[target.default]\nutilization = { min = 2 }", "MISSED"),
+        ("[target.default]\nutilization = { min = 2 }\n[target.cubic]\nutilization = { min = 0 }", "met"),
+        ("[target.newreno]\nutilization = { min = 2 }", ""),
+    ] {
+        let scenario = Scenario::parse("small", &format!("{SMALL}{targets}")).unwrap();
+        let report = Report { command: String::new(), runs: vec![run(&scenario, &trial(1)).unwrap()] };
+        let cell = report.rows(&[scenario])[1].last().cloned().unwrap();
+        assert!(cell.starts_with(judged) && cell.is_empty() == judged.is_empty(), "{targets}: {cell}");
+    }
+}
+
+#[test]
+fn every_figure_of_a_run_can_be_aimed_at_and_read_again() {
+    let transfer = SMALL.replacen("count = 2", "[[flow]]\nkind = \"transfer\"\nbytes = \"10 kB\"", 1);
+    let runs = vec![run(&Scenario::parse("small", &transfer).unwrap(), &trial(1)).unwrap()];
+    for figure in runs[0].figures.keys() {
+        assert!(FIGURES.contains(&figure.as_str()), "{figure}");
+    }
+    assert_eq!(runs[0].figures.len(), FIGURES.len(), "{:?}", runs[0].figures);
+    let text = serde_json::to_string(&Report { command: String::new(), runs }).unwrap();
+    serde_json::from_str::<Report>(&text).unwrap();
+}
+
+/// What is in one report alone, or rests on other seeds, is no comparison.
+#[test]
+fn a_comparison_says_what_it_leaves_out() {
+    let scenario = Scenario::parse("small", SMALL).unwrap();
+    let of = |id: &str, seed| {
+        let figures = [("jain".to_owned(), 0.5)].into();
+        Run { scenario: id.to_owned(), figures, ..run(&scenario, &trial(seed)).unwrap() }
+    };
+    let report = |runs: &[Run]| Report { command: String::new(), runs: runs.to_vec() };
+    let (a, b) = (of("a", 1), of("b", 1));
+    let same = report(std::slice::from_ref(&a));
+    assert_eq!(same.compare(&same).as_deref(), Some("no figure differs\n"));
+    assert_eq!(same.compare(&report(std::slice::from_ref(&b))), None);
+    let told = report(&[a.clone(), b]).compare(&report(&[a, of("a", 2), of("c", 1)])).unwrap();
+    for line in ["only before: b cubic", "only after: c cubic", "a cubic: other seeds, 1 before and 2 after"]
+    {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
+}
+
+/// Read to its end, `/dev/zero` would take all memory.
+#[test]
+fn a_file_that_is_no_scenario_is_not_read_to_its_end() {
+    let directory = std::env::temp_dir().join(format!("cc-lab-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("long.toml");
+    std::fs::write(&file, " ".repeat(1 << 20) + SMALL).unwrap();
+    let error = Scenario::read(&file).unwrap_err().to_string();
+    assert!(error.contains("no scenario is longer than 1 MiB"), "{error}");
+    std::fs::write(&file, " ".repeat((1 << 20) - SMALL.len()) + SMALL).unwrap();
+    Scenario::read(&file).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]
@@ -127,7 +221,7 @@ fn figures_of_cubic_are_where_they_should_be() {
         ("B12b", "frame_p99", 30.0, 160.0),
         ("B13c", "utilization", 0.9, 1.0),
     ] {
-        let mut scenario = all.iter().find(|scenario| scenario.id == id).unwrap().clone();
+        let mut scenario = all.iter().find(|scenario| scenario.id.as_str() == id).unwrap().clone();
         scenario.duration.0 = scenario.duration.0.min(20_000_000_000);
         for seed in 1..=2 {
             let value = run(&scenario, &trial(seed)).unwrap().figures[figure];

@@ -5,11 +5,11 @@ use std::{fmt, str::FromStr};
 use netsim::{MICROSECOND, MILLISECOND, SECOND};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-/// A time, in nanoseconds.
+/// A time, in nanoseconds; an hour at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub u64);
 
-/// A rate, in bits per second.
+/// A rate, in bits per second; 1 Tbit/s at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BitRate(pub u64);
 
@@ -17,11 +17,11 @@ pub struct BitRate(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Share(pub f64);
 
-/// Bytes.
+/// Bytes; 1 TB at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size(pub u64);
 
-/// The size of a buffer.
+/// The size of a buffer: of each kind the most that it may be elsewhere, and 10,000 round trips.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Buffer {
     /// Bytes.
@@ -61,6 +61,12 @@ fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     Some(number * factor)
 }
 
+/// The most that a scenario may say: sums of such values are far from what the simulation's clock and counters hold.
+const MOST_TIME: f64 = 3_600.0 * SECOND as f64;
+const MOST_RATE: f64 = 1e12;
+const MOST_BYTES: f64 = 1e12;
+const MOST_PRODUCTS: f64 = 1e4;
+
 const TIMES: [(&str, f64); 5] = [
     ("ns", 1.0),
     ("us", MICROSECOND as f64),
@@ -74,8 +80,9 @@ const SIZES: [(&str, f64); 5] =
 impl FromStr for Time {
     type Err = UnitError;
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let wants = "time like \"40 ms\"; units are ns, us, ms, s and min";
+        let wants = "time like \"40 ms\", 60 min at most; units are ns, us, ms, s and min";
         scaled(text, &TIMES)
+            .filter(|nanos| *nanos <= MOST_TIME)
             .map(|nanos| Self(nanos as u64))
             .ok_or_else(|| UnitError { text: text.to_owned(), wants })
     }
@@ -84,10 +91,10 @@ impl FromStr for Time {
 impl FromStr for BitRate {
     type Err = UnitError;
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let wants = "rate like \"20 Mbit/s\", above 0; units are bit/s, kbit/s, Mbit/s and Gbit/s";
+        let wants = "rate like \"20 Mbit/s\", from 1 bit/s to 1000 Gbit/s; units are bit/s, kbit/s, Mbit/s and Gbit/s";
         let units = [("bit/s", 1.0), ("kbit/s", 1e3), ("Mbit/s", 1e6), ("Gbit/s", 1e9)];
         scaled(text, &units)
-            .filter(|rate| *rate >= 1.0)
+            .filter(|rate| (1.0..=MOST_RATE).contains(rate))
             .map(|rate| Self(rate as u64))
             .ok_or_else(|| UnitError { text: text.to_owned(), wants })
     }
@@ -107,8 +114,9 @@ impl FromStr for Share {
 impl FromStr for Size {
     type Err = UnitError;
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let wants = "size like \"100 kB\"; units are B, kB, MB, KiB and MiB";
+        let wants = "size like \"100 kB\", 1000000 MB at most; units are B, kB, MB, KiB and MiB";
         scaled(text, &SIZES)
+            .filter(|bytes| *bytes <= MOST_BYTES)
             .map(|bytes| Self(bytes as u64))
             .ok_or_else(|| UnitError { text: text.to_owned(), wants })
     }
@@ -117,11 +125,15 @@ impl FromStr for Size {
 impl FromStr for Buffer {
     type Err = UnitError;
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let products = scaled(text, &[("BDP", 1.0)]).map(Self::Products);
-        let time = || scaled(text, &TIMES).map(|nanos| Self::Time(nanos as u64));
-        let bytes = || scaled(text, &SIZES).map(|bytes| Self::Bytes(bytes as u64));
-        let wants = "buffer like \"1 BDP\", \"100 kB\" or \"50 ms\"";
-        products.or_else(time).or_else(bytes).ok_or_else(|| UnitError { text: text.to_owned(), wants })
+        let products = scaled(text, &[("BDP", 1.0)]).filter(|count| *count <= MOST_PRODUCTS);
+        let time = || text.parse().ok().map(|Time(nanos)| Self::Time(nanos));
+        let bytes = || text.parse().ok().map(|Size(bytes)| Self::Bytes(bytes));
+        let wants = "buffer like \"1 BDP\", \"100 kB\" or \"50 ms\"; at most 10000 BDP, 1000000 MB or 60 min";
+        products
+            .map(Self::Products)
+            .or_else(time)
+            .or_else(bytes)
+            .ok_or_else(|| UnitError { text: text.to_owned(), wants })
     }
 }
 
@@ -160,5 +172,19 @@ mod tests {
         }
         assert!("0 Mbit/s".parse::<BitRate>().is_err());
         assert!("101 %".parse::<Share>().is_err());
+    }
+
+    #[test]
+    fn what_no_simulation_can_reckon_with_is_refused() {
+        assert_eq!("60 min".parse(), Ok(Time(3_600 * SECOND)));
+        assert_eq!("1000 Gbit/s".parse(), Ok(BitRate(1_000_000_000_000)));
+        assert_eq!("1000000 MB".parse(), Ok(Size(1_000_000_000_000)));
+        assert_eq!("10000 BDP".parse(), Ok(Buffer::Products(10_000.0)));
+        assert!("3601 s".parse::<Time>().is_err() && "999999999999 min".parse::<Time>().is_err());
+        assert!("1001 Gbit/s".parse::<BitRate>().is_err() && "0.9 bit/s".parse::<BitRate>().is_err());
+        assert!("1000001 MB".parse::<Size>().is_err());
+        for text in ["10001 BDP", "1000001 MB", "61 min", ". BDP"] {
+            assert!(text.parse::<Buffer>().is_err(), "{text}");
+        }
     }
 }
