@@ -158,6 +158,24 @@ impl Cubic {
         new
     }
 
+    /// A controller that takes over from another one: `window` bytes now, by slow start up to `threshold`, `peak` of it used.
+    pub(crate) fn resuming(mtu: u16, window: f64, threshold: f64, peak: FlightPeak) -> Self {
+        let new = Self::new(mtu);
+        let curve = Curve { window, ssthresh: Some(threshold.max(window)), peak, ..new.curve };
+        Self { curve, untouched: false, ..new }
+    }
+
+    /// Yields for a round trip: down to `window`, and by slow start back to where it was. The curve goes on from there.
+    pub(crate) fn dip(&mut self, window: f64) {
+        let curve = &mut self.curve;
+        if window < curve.window && self.reduction.is_none() {
+            curve.ssthresh = Some(curve.ssthresh.unwrap_or(0.0).max(curve.window));
+            curve.window = window.max(minimum_window(self.mtu) as f64);
+            curve.epoch = None;
+            curve.peak.on_reduced();
+        }
+    }
+
     fn floor(&self) -> f64 {
         minimum_window(self.mtu) as f64
     }

@@ -12,6 +12,7 @@ mod episode;
 mod flight;
 mod hystart;
 pub mod kit;
+mod low_latency;
 mod newreno;
 mod pacer;
 mod prr;
@@ -28,6 +29,7 @@ pub use controller::{
 };
 pub use cubic::Cubic;
 pub use flight::{FlightPeak, LimitedBy};
+pub use low_latency::LowLatency;
 pub use newreno::NewReno;
 pub use pacer::Pacer;
 pub use rtt::{GRANULARITY, INITIAL_RTT, Rtt};

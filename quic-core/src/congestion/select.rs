@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use super::{
-    Bbr3, CongestionEvent, Controller, ControllerFactory, Cubic, Estimate, NewPath, NewReno, SentPacket,
-    Snapshot, SpuriousLoss,
+    Bbr3, CongestionEvent, Controller, ControllerFactory, Cubic, Estimate, LowLatency, NewPath, NewReno,
+    SentPacket, Snapshot, SpuriousLoss,
 };
 use crate::base::{Ecn, Rate, Timestamp};
 
@@ -14,7 +14,7 @@ use crate::base::{Ecn, Rate, Timestamp};
 /// use quic_core::congestion::Algorithm;
 /// assert!(matches!("newreno".parse(), Ok(Algorithm::NewReno)));
 /// let error = "reno".parse::<Algorithm>().unwrap_err();
-/// assert_eq!(error.to_string(), "no congestion controller is named \"reno\"; there are: newreno, cubic, bbr3");
+/// assert_eq!(error.to_string(), "no congestion controller is named \"reno\"; there are: newreno, cubic, bbr3, low-latency");
 /// `
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -26,12 +26,18 @@ pub enum Algorithm {
     Cubic,
     /// `BBRv3` (draft-ietf-ccwg-bbr), for throughput.
     Bbr3,
+    /// Our own, for media: a queue of a few milliseconds, and what is known of the path outlives silence.
+    LowLatency,
     /// Whatever the factory makes.
     Custom(Arc<dyn ControllerFactory>),
 }
 
-const NAMES: [(&str, Algorithm); 3] =
-    [("newreno", Algorithm::NewReno), ("cubic", Algorithm::Cubic), ("bbr3", Algorithm::Bbr3)];
+const NAMES: [(&str, Algorithm); 4] = [
+    ("newreno", Algorithm::NewReno),
+    ("cubic", Algorithm::Cubic),
+    ("bbr3", Algorithm::Bbr3),
+    ("low-latency", Algorithm::LowLatency),
+];
 
 impl Algorithm {
     /// The names that [`FromStr`] knows.
@@ -46,6 +52,7 @@ impl Algorithm {
             Self::NewReno => "newreno",
             Self::Cubic => "cubic",
             Self::Bbr3 => "bbr3",
+            Self::LowLatency => "low-latency",
             Self::Custom(factory) => factory.name(),
         }
     }
@@ -100,6 +107,7 @@ impl CongestionConfig {
             Algorithm::NewReno => AnyController::NewReno(NewReno::for_path(path)),
             Algorithm::Cubic => AnyController::Cubic(Cubic::for_path(path)),
             Algorithm::Bbr3 => AnyController::Bbr3(Bbr3::new(path)),
+            Algorithm::LowLatency => AnyController::LowLatency(LowLatency::new(path)),
             Algorithm::Custom(factory) => AnyController::Custom(factory.build(path)),
         }
     }
@@ -116,6 +124,8 @@ pub enum AnyController {
     Cubic(Cubic),
     /// draft-ietf-ccwg-bbr.
     Bbr3(Bbr3),
+    /// For low latency.
+    LowLatency(LowLatency),
     /// A user's own.
     Custom(Box<dyn Controller>),
 }
@@ -126,6 +136,7 @@ macro_rules! dispatch {
             Self::NewReno($controller) => $call,
             Self::Cubic($controller) => $call,
             Self::Bbr3($controller) => $call,
+            Self::LowLatency($controller) => $call,
             Self::Custom($controller) => $call,
         }
     };

@@ -324,7 +324,7 @@ fn a_reduction_is_taken_back_only_when_all_its_losses_were_wrong() {
 
 #[test]
 fn names_and_custom_controllers() {
-    assert_eq!(Algorithm::names().collect::<Vec<_>>(), ["newreno", "cubic", "bbr3"]);
+    assert_eq!(Algorithm::names().collect::<Vec<_>>(), ["newreno", "cubic", "bbr3", "low-latency"]);
     for name in Algorithm::names() {
         let config = CongestionConfig::new(name.parse().unwrap());
         assert_eq!(config.build(&NewPath::new(at(0), MTU)).snapshot().name, name);
@@ -339,6 +339,7 @@ fn the_built_in_controllers_pass_the_kit() {
     for seed in 0..40 {
         kit::check_loss_based_controller(&Algorithm::NewReno, seed);
         kit::check_loss_based_controller(&Algorithm::Cubic, seed);
+        kit::check_controller(&Algorithm::LowLatency, seed);
     }
 }
 
@@ -376,6 +377,7 @@ proptest! {
     fn the_kit_passes_for_any_seed(seed: u64) {
         kit::check_loss_based_controller(&Algorithm::NewReno, seed);
         kit::check_loss_based_controller(&Algorithm::Cubic, seed);
+        kit::check_controller(&Algorithm::LowLatency, seed);
     }
 }
 

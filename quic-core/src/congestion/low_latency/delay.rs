@@ -1,0 +1,204 @@
+//! What round trips tell: the way without a queue, the queue that stands, and how much of a rise is noise.
+//!
+//! Owns the filters over round-trip samples. Must never know windows, rates or who sends.
+
+use std::time::Duration;
+
+use crate::base::Timestamp;
+
+/// The shortest round trip counts for one to two of these, since a route may become longer;
+const BASE_WINDOW: Duration = Duration::from_secs(5);
+/// and for no less than so many round trips.
+const BASE_ROUNDS: u32 = 64;
+/// Parts of the time over which the standing queue is the least of all samples.
+const STANDING_PARTS: usize = 3;
+/// Each part is this share of the smoothed round trip: of three, between a half and three quarters are covered.
+const STANDING_DIVISOR: u32 = 4;
+/// Round trips whose noise is remembered.
+const SPREADS: usize = 8;
+/// Fewer samples tell no noise.
+const SPREAD_SAMPLES: u32 = 4;
+/// Samples may always be so far apart: timers, batches of the system.
+const QUIET: Duration = Duration::from_millis(1);
+
+/// The least of all values in parts of time that follow each other.
+#[derive(Clone, Copy, Debug)]
+struct Least<const N: usize> {
+    parts: [Option<Duration>; N],
+    since: Timestamp,
+}
+
+impl<const N: usize> Least<N> {
+    fn new(now: Timestamp) -> Self {
+        Self { parts: [None; N], since: now }
+    }
+
+    /// Takes a value; each part is `length` long.
+    fn push(&mut self, now: Timestamp, value: Duration, length: Duration) {
+        for _ in 0..N {
+            if now.saturating_since(self.since) < length {
+                break;
+            }
+            self.since += length;
+            self.parts.rotate_right(1);
+            self.parts[0] = None;
+        }
+        if now.saturating_since(self.since) >= length {
+            self.since = now;
+        }
+        self.parts[0] = Some(self.parts[0].map_or(value, |least| least.min(value)));
+    }
+
+    fn least(&self) -> Option<Duration> {
+        self.parts.iter().flatten().min().copied()
+    }
+}
+
+/// The filters of one path.
+#[derive(Clone, Debug)]
+pub(super) struct Delays {
+    base: Least<2>,
+    standing: Least<STANDING_PARTS>,
+    /// The least of the running round trip and of the one before.
+    rounds: [Option<Duration>; 2],
+    /// The least and the greatest sample of the running round trip, or of a few where one has too few, and how many there were.
+    spread: Option<(Duration, Duration, u32)>,
+    /// How far apart the samples of each of the latest round trips were.
+    spreads: [Duration; SPREADS],
+    known_spreads: usize,
+    /// The median of them.
+    usual_spread: Duration,
+}
+
+impl Delays {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            base: Least::new(now),
+            standing: Least::new(now),
+            rounds: [None; 2],
+            spread: None,
+            spreads: [Duration::ZERO; SPREADS],
+            known_spreads: 0,
+            usual_spread: Duration::ZERO,
+        }
+    }
+
+    /// A sample, with the smoothed round trip. With `hold`, what is known of the way without a queue does not age: others keep
+    /// a queue, and all new samples would have it in them.
+    pub(super) fn on_sample(&mut self, now: Timestamp, sample: Duration, smoothed: Duration, hold: bool) {
+        if !hold || self.base().is_none_or(|base| sample < base) {
+            self.base.push(now, sample, BASE_WINDOW.max(smoothed * BASE_ROUNDS));
+        }
+        let part = (smoothed / STANDING_DIVISOR).max(Duration::from_micros(1));
+        self.standing.push(now, sample, part);
+        self.rounds[0] = Some(self.rounds[0].map_or(sample, |least| least.min(sample)));
+        self.spread = Some(match self.spread {
+            None => (sample, sample, 1),
+            Some((least, most, count)) => (least.min(sample), most.max(sample), count.saturating_add(1)),
+        });
+    }
+
+    /// A round trip is over. Gives the least queueing delay in it, if there were samples. Those of an application that
+    /// sends bursts are apart for that reason: with `app_limited` they tell no noise.
+    pub(super) fn on_round(&mut self, app_limited: bool) -> Option<Duration> {
+        let least = self.rounds[0];
+        self.rounds = [None, least];
+        if app_limited {
+            self.spread = None;
+        } else if let Some((least, most, _)) = self.spread.take_if(|(_, _, count)| *count >= SPREAD_SAMPLES) {
+            self.spreads[self.known_spreads % SPREADS] = most - least;
+            self.known_spreads += 1;
+            let mut sorted = self.spreads;
+            sorted.sort_unstable();
+            self.usual_spread = sorted[SPREADS / 2];
+        }
+        Some(least?.saturating_sub(self.base()?))
+    }
+
+    /// The shortest round trip is `base`, whatever was seen before: the route is another one.
+    pub(super) fn set_base(&mut self, now: Timestamp, base: Duration) {
+        self.base = Least::new(now);
+        self.base.push(now, base, BASE_WINDOW);
+    }
+
+    /// The round trip without a queue; `None` before the first sample.
+    pub(super) fn base(&self) -> Option<Duration> {
+        self.base.least()
+    }
+
+    /// The round trip with the queue that stands: peaks that come and go within half a round trip do not count, and where
+    /// delays jump about, those that come and go within two. `own` is what our own packets wait for each other.
+    pub(super) fn standing(&self, own: Duration) -> Option<Duration> {
+        let standing = self.standing.least()?;
+        if self.noise(own).is_zero() {
+            return Some(standing);
+        }
+        Some(self.rounds.iter().flatten().fold(standing, |least, round| least.min(*round)))
+    }
+
+    /// How far apart the samples of a round trip usually are, beyond what our own queue explains. A queue that grows or drains changes
+    /// from one round trip to the next, and little within one.
+    pub(super) fn noise(&self, own: Duration) -> Duration {
+        if self.known_spreads < SPREADS {
+            return Duration::ZERO;
+        }
+        self.usual_spread.saturating_sub(own * 2 + QUIET)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::from_nanos(1_000_000_000 + ms * 1_000_000)
+    }
+    fn ms(value: u64) -> Duration {
+        Duration::from_millis(value)
+    }
+
+    /// Samples each 10 ms, from `from` on, a round trip of 40 ms each four.
+    fn feed(delays: &mut Delays, from: u64, samples: &[u64]) {
+        for (index, sample) in (0_u64..).zip(samples) {
+            delays.on_sample(at(from + index * 10), ms(*sample), ms(40), false);
+            if index % 4 == 3 {
+                delays.on_round(false);
+            }
+        }
+    }
+
+    #[test]
+    fn a_queue_stands_when_no_sample_of_half_a_round_trip_is_shorter() {
+        let mut delays = Delays::new(at(0));
+        feed(&mut delays, 0, &[40, 60, 40, 60]);
+        assert_eq!((delays.base(), delays.standing(ms(1))), (Some(ms(40)), Some(ms(40))));
+        feed(&mut delays, 40, &[60, 60, 60, 60]);
+        assert_eq!((delays.base(), delays.standing(ms(1))), (Some(ms(40)), Some(ms(60))));
+        feed(&mut delays, 80, &[41]);
+        assert_eq!(delays.standing(ms(1)), Some(ms(41)));
+    }
+
+    #[test]
+    fn the_base_ages_unless_others_keep_a_queue() {
+        let mut delays = Delays::new(at(0));
+        feed(&mut delays, 0, &[30]);
+        delays.on_sample(at(11_000), ms(90), ms(90), true);
+        assert_eq!(delays.base(), Some(ms(30)));
+        delays.on_sample(at(12_000), ms(90), ms(90), false);
+        assert_eq!(delays.base(), Some(ms(90)));
+        delays.set_base(at(13_000), ms(80));
+        assert_eq!(delays.base(), Some(ms(80)));
+    }
+
+    #[test]
+    fn jumps_within_round_trips_are_noise_and_a_rising_queue_is_none() {
+        let mut delays = Delays::new(at(0));
+        let rising: Vec<u64> = (0..48).map(|index| 40 + index / 4).collect();
+        feed(&mut delays, 0, &rising);
+        assert_eq!(delays.noise(ms(1)), Duration::ZERO);
+        let jumping: Vec<u64> = (0..48).map(|index| if index % 4 == 1 { 41 } else { 80 }).collect();
+        feed(&mut delays, 480, &jumping);
+        assert_eq!(delays.noise(ms(1)), ms(39 - 3));
+        assert_eq!(delays.standing(ms(1)), Some(ms(41)), "the least of two round trips");
+    }
+}

@@ -1,0 +1,446 @@
+//! The controller for low latency: it sends what the path carries, and keeps the queue at a few milliseconds.
+//!
+//! | it is | when | and |
+//! |---|---|---|
+//! | in startup (`startup.rs`) | the path is new, or was lost | doubles until the rate grows no more |
+//! | steering (`steer.rs`) | mostly | keeps the standing queue at its target (`sight.rs`), which drains now and then (`refresh.rs`) |
+//! | competing (`compete.rs`) | others keep a queue, whatever it does | shares with them by CUBIC's curve |
+//!
+//! Delay is what it goes by, filtered by `delay.rs`. Losses count where they are more than chance (`loss.rs`), marks as in queues for
+//! low latency, unless they come from another queue (`marks.rs`). What is known of the path outlives times in which the
+//! application sends little (`rate.rs`), and the window is never taken below what its bursts need (`burst.rs`).
+//!
+//! Each file is a mechanism that is given numbers and gives numbers; this one asks them in turn. Nothing here reads a clock, and what
+//! is random follows from the path's seed (`dice.rs`).
+
+mod burst;
+mod compete;
+mod delay;
+mod dice;
+mod loss;
+mod marks;
+mod rate;
+mod refresh;
+mod round;
+mod sight;
+mod startup;
+mod steer;
+#[cfg(test)]
+mod tests;
+mod train;
+
+use std::time::Duration;
+
+use super::{
+    CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, NewPath, Phase, SentPacket, Snapshot,
+    SpuriousLoss, initial_window, minimum_window,
+};
+use crate::base::{Ecn, Rate, Timestamp};
+use burst::Bursts;
+use compete::{Competition, Crowd, Others};
+use delay::Delays;
+use dice::Dice;
+use loss::Losses;
+use marks::Marks;
+use rate::NominalRate;
+use refresh::{Drain, Refresh};
+use round::Rounds;
+use sight::{Sight, Use};
+use startup::{Startup, Step};
+use steer::{Permit, Steering};
+
+const NAME: &str = "low-latency";
+/// Delay alone does not take the window below so many datagrams: fewer are acknowledged one by one, and late.
+const LEAST_DATAGRAMS: f64 = 4.0;
+/// A window counts as used where this share of it is in flight.
+const USED: f64 = 0.7;
+/// A train takes this long at the pacing rate.
+const TRAIN: Duration = Duration::from_micros(500);
+const MAX_TRAIN: u64 = 64 * 1024;
+/// A round trip of nothing would make a rate without bound.
+const MIN_RTT: Duration = Duration::from_micros(10);
+
+/// What the controller does.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one per path, and never moved in the data path")]
+enum Mode {
+    Startup(Startup),
+    Steering(Steering),
+    Competing(Competition),
+}
+
+/// The controller for low latency, by the name of `low-latency`.
+#[derive(Clone, Debug)]
+pub struct LowLatency {
+    mtu: u16,
+    window: f64,
+    mode: Mode,
+    rounds: Rounds,
+    delays: Delays,
+    rate: NominalRate,
+    losses: Losses,
+    marks: Marks,
+    bursts: Bursts,
+    refresh: Refresh,
+    crowd: Crowd,
+    dice: Dice,
+    /// What of the window was used since it was last reduced.
+    peak: FlightPeak,
+    /// The most that was in flight in this round trip and the one before.
+    flight: [u64; 2],
+    smoothed: Duration,
+    /// Round trips of packets that were sent before say nothing of the present window.
+    changed: Timestamp,
+    /// The window before the last answer to losses.
+    undo: Option<f64>,
+    /// Nothing has changed the window yet, so that a new MTU makes a new initial window.
+    untouched: bool,
+    app_limited: bool,
+    reductions: u64,
+    undone: u64,
+}
+
+impl LowLatency {
+    /// A controller for `path`, which goes on with the window of the one that the path had before.
+    #[must_use]
+    pub fn new(path: &NewPath) -> Self {
+        let mut new = Self::for_new_path(path);
+        if let Some(before) = &path.predecessor {
+            let window = before.window.clamp(minimum_window(path.mtu), MAX_WINDOW);
+            new.window = window as f64;
+            new.peak.raise(window);
+            new.untouched = false;
+            if !before.in_slow_start {
+                // It may have left a queue, which is none of the way.
+                new.mode = Mode::Steering(Steering::new());
+                new.refresh = Refresh::due(path.now);
+            }
+        }
+        new
+    }
+
+    fn for_new_path(path: &NewPath) -> Self {
+        let mut dice = Dice::new(path.seed);
+        let NewPath { now, mtu, .. } = *path;
+        Self {
+            mtu,
+            window: initial_window(mtu) as f64,
+            mode: Mode::Startup(Startup::default()),
+            rounds: Rounds::default(),
+            delays: Delays::new(now),
+            rate: NominalRate::new(now),
+            losses: Losses::new(now, &mut dice),
+            marks: Marks::new(),
+            bursts: Bursts::new(now),
+            refresh: Refresh::due(now + refresh::PERIOD),
+            crowd: Crowd::new(now),
+            dice,
+            peak: FlightPeak::new(initial_window(mtu)),
+            flight: [0; 2],
+            smoothed: Duration::ZERO,
+            changed: now,
+            undo: None,
+            untouched: true,
+            app_limited: true,
+            reductions: 0,
+            undone: 0,
+        }
+    }
+
+    fn least(&self) -> f64 {
+        minimum_window(self.mtu) as f64
+    }
+
+    fn sight(&self, now: Timestamp) -> Sight {
+        let is_used = self.flight[0].max(self.flight[1]) as f64 >= USED * self.window;
+        let used = Use { window: self.window, is_used, mtu: self.mtu };
+        Sight::new(now, used, &self.delays, &self.rate, self.smoothed)
+    }
+
+    /// Sets the window, no further than what is used of it permits.
+    fn set_window(&mut self, window: f64) {
+        let before = self.window();
+        let limit = self.peak.slow_start_limit().max(self.peak.avoidance_limit(self.mtu)) as f64;
+        let window = if window > self.window { window.min(limit).max(self.window) } else { window };
+        self.window = window.clamp(self.least(), MAX_WINDOW as f64);
+        if self.window() < before {
+            self.peak.on_reduced();
+        }
+    }
+
+    /// What delay does not take: a few datagrams, and two of the application's bursts, as far as the path holds them.
+    fn keep(&self, sight: &Sight) -> f64 {
+        let holds = 2 * self.rate.get().bytes_in(sight.base);
+        let bursts = (2 * self.bursts.bytes(sight.now)).min(holds) as f64;
+        bursts.max(LEAST_DATAGRAMS * sight.mtu).min(self.window)
+    }
+
+    /// Begins to steer from `window` bytes.
+    fn steer_from(&mut self, now: Timestamp, window: f64) {
+        self.mode = Mode::Steering(Steering::new());
+        self.changed = now;
+        self.set_window(window.min(self.window));
+    }
+
+    /// Takes what an event tells before anybody decides. Says whether a round trip is over.
+    fn observe(&mut self, event: &CongestionEvent<'_>) -> bool {
+        self.smoothed = event.rtt.smoothed();
+        self.app_limited = event.limited_by.is_application();
+        self.untouched &= event.bytes_acked == 0 && event.bytes_lost == 0;
+        // The acknowledgment of one packet after which nothing came may have waited at the peer, which tells nothing of the path.
+        let may_have_waited = self.app_limited && event.bytes_acked <= u64::from(self.mtu);
+        if let Some(sample) = event.rtt_sample
+            && !(may_have_waited && self.delays.base().is_some())
+        {
+            if self.delays.base().is_none() {
+                // What the path showed to the controller before.
+                self.delays.set_base(event.now, event.rtt.min().min(sample));
+            }
+            let hold = matches!(self.mode, Mode::Competing(_));
+            self.delays.on_sample(event.now, sample, self.smoothed, hold);
+        }
+        let Some(sample) = &event.rate else { return false };
+        self.rate.on_sample(sample);
+        self.rounds.on_sample(sample)
+    }
+
+    /// A round trip is over. Says whether others keep a queue.
+    fn on_round(&mut self, event: &CongestionEvent<'_>) -> bool {
+        self.rate.on_round(event.now, self.smoothed);
+        self.losses.on_round();
+        self.marks.on_round();
+        self.flight = [0, self.flight[0]];
+        let least = self.delays.on_round(event.rate.is_none_or(|rate| rate.is_app_limited));
+        let sight = self.sight(event.now);
+        let crowded = self.crowd.on_round(&sight, least);
+        if let Mode::Steering(steering) = &mut self.mode {
+            steering.on_round(&sight, self.rounds.count(), self.marks.are_recent());
+        }
+        crowded
+    }
+
+    /// Losses, marks: whatever asks for less beside delay. Says whether it was answered.
+    fn yield_to(&mut self, event: &CongestionEvent<'_>) -> bool {
+        if event.persistent {
+            self.on_reduced(event.now);
+            self.rate.forget();
+            self.mode = Mode::Startup(Startup::default());
+            self.set_window(0.0);
+            return true;
+        }
+        let sight = self.sight(event.now);
+        let marked = self.marks.on_event(event, sight.queue);
+        let window = if let Some(left) = self.losses.on_event(event, self.mtu) {
+            self.undo = Some(self.window);
+            self.on_reduced(event.now);
+            self.window * left
+        } else if let Some(left) = marked {
+            self.window * left
+        } else {
+            return false;
+        };
+        self.reductions += 1;
+        self.refresh.on_reduced();
+        match &mut self.mode {
+            Mode::Steering(steering) => {
+                steering.on_reduced(self.rounds.count());
+                self.set_window(window);
+            }
+            _ => self.steer_from(event.now, window),
+        }
+        true
+    }
+
+    fn on_reduced(&mut self, now: Timestamp) {
+        self.losses.on_answered(now, &mut self.dice);
+        self.bursts.forget();
+    }
+
+    fn start_up(&mut self, event: &CongestionEvent<'_>, round: bool) {
+        let sight = self.sight(event.now);
+        let Mode::Startup(startup) = &mut self.mode else { return };
+        match startup.on_ack(event, &sight, self.rate.get(), round) {
+            Step::Grow(bytes) => self.set_window(self.window + bytes),
+            Step::Hold(window) => self.set_window(window.max(self.keep(&sight)).min(self.window)),
+            Step::Leave(window) => self.steer_from(event.now, window.max(self.keep(&sight))),
+        }
+    }
+
+    fn steer(&mut self, event: &CongestionEvent<'_>, crowded: bool) {
+        let sight = self.sight(event.now);
+        match self.refresh.on_ack(&sight, event.newest_acked_sent, &mut self.dice) {
+            Drain::Begin(window) => return self.set_window(window.max(self.keep(&sight))),
+            Drain::Wait => return,
+            Drain::End(window) => {
+                self.changed = event.now;
+                self.set_window(window);
+            }
+            Drain::No => {}
+        }
+        if crowded {
+            let sight = self.sight(event.now);
+            let fair = self.crowd.fair_window(&sight);
+            let competition = Competition::new(&sight, self.mtu, fair, self.peak, &mut self.dice);
+            self.mode = Mode::Competing(competition);
+            return;
+        }
+        let permit = Permit {
+            grow: sight.is_used && !self.app_limited,
+            shrink: event.newest_acked_sent.is_some_and(|sent| sent > self.changed),
+            marked: self.marks.are_recent(),
+        };
+        let sight = self.sight(event.now);
+        let Mode::Steering(steering) = &mut self.mode else { return };
+        let window = steering.on_ack(&sight, event.bytes_acked, permit);
+        self.set_window(if window < self.window { window.max(self.keep(&sight)) } else { window });
+    }
+
+    fn compete(&mut self, event: &CongestionEvent<'_>) {
+        let sight = self.sight(event.now);
+        let Mode::Competing(competition) = &mut self.mode else { return };
+        let others = competition.on_event(event, &sight, &mut self.dice);
+        self.follow_cubic();
+        if others == Others::Stay {
+            return;
+        }
+        if let Others::Longer(base) = others {
+            self.delays.set_base(event.now, base);
+        }
+        self.crowd.on_left(&sight);
+        let base = self.delays.base().unwrap_or(self.smoothed);
+        let carried = self.rate.get().bytes_in(base + sight.limit) as f64;
+        self.steer_from(event.now, carried.max(self.keep(&sight)));
+    }
+
+    /// The window is what CUBIC makes it.
+    fn follow_cubic(&mut self) {
+        let Mode::Competing(competition) = &self.mode else { return };
+        let (before, window) = (self.window(), competition.cubic().window());
+        self.window = window as f64;
+        if window < before {
+            self.peak.on_reduced();
+        }
+    }
+
+    /// Paces what the window lets go: twice as fast as it in startup, and little faster else, so that a burst is let out within half
+    /// of the time from one frame to the next, and the window bounds what queue that makes.
+    fn pace(&self) -> Rate {
+        let sight = self.sight(self.changed);
+        let rate = Rate::from_bytes_in(self.window(), sight.standing.max(MIN_RTT));
+        let rate = match &self.mode {
+            Mode::Startup(_) => rate.scaled(277, 100),
+            Mode::Steering(_) if self.marks.are_recent() => rate.scaled(17, 16),
+            Mode::Steering(_) | Mode::Competing(_) => rate.scaled(5, 4),
+        };
+        rate.max(Rate::from_bytes_per_second(1))
+    }
+}
+
+impl Controller for LowLatency {
+    fn on_sent(&mut self, now: Timestamp, packet: &SentPacket) {
+        self.peak.on_sent(packet);
+        self.flight[0] = self.flight[0].max(packet.in_flight.saturating_add(packet.bytes));
+        self.bursts.on_sent(now, packet);
+        if let Mode::Competing(competition) = &mut self.mode {
+            competition.cubic_mut().on_sent(now, packet);
+        }
+    }
+
+    fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
+        let round = self.observe(event);
+        let crowded = round && self.on_round(event);
+        if let Mode::Competing(_) = self.mode {
+            return self.compete(event);
+        }
+        if self.yield_to(event) || event.bytes_acked == 0 {
+            return;
+        }
+        match self.mode {
+            Mode::Startup(_) => self.start_up(event, round),
+            Mode::Steering(_) => self.steer(event, crowded),
+            Mode::Competing(_) => {}
+        }
+    }
+
+    fn on_marks_void(&mut self, now: Timestamp) {
+        self.marks = Marks::new();
+        if let Mode::Competing(competition) = &mut self.mode {
+            competition.cubic_mut().on_marks_void(now);
+            return self.follow_cubic();
+        }
+        self.mode = Mode::Startup(Startup::default());
+    }
+
+    fn on_spurious_loss(&mut self, now: Timestamp, spurious: &SpuriousLoss) {
+        let void = self.losses.on_spurious(spurious);
+        if let Mode::Competing(competition) = &mut self.mode {
+            competition.cubic_mut().on_spurious_loss(now, spurious);
+            return self.follow_cubic();
+        }
+        if let Some(window) = self.undo.take_if(|_| void)
+            && window > self.window
+        {
+            self.undone += 1;
+            self.peak.raise(window as u64);
+            self.set_window(window);
+        }
+    }
+
+    fn on_app_limited(&mut self, now: Timestamp) {
+        self.app_limited = true;
+        self.bursts.on_app_limited();
+        if let Mode::Competing(competition) = &mut self.mode {
+            competition.cubic_mut().on_app_limited(now);
+        }
+    }
+
+    fn on_mtu_changed(&mut self, mtu: u16) {
+        self.mtu = mtu;
+        if self.untouched {
+            self.peak.raise(initial_window(mtu));
+            self.window = initial_window(mtu) as f64;
+        }
+        self.window = self.window.max(self.least());
+        if let Mode::Competing(competition) = &mut self.mode {
+            competition.cubic_mut().on_mtu_changed(mtu);
+            self.follow_cubic();
+        }
+    }
+
+    fn window(&self) -> u64 {
+        (self.window as u64).clamp(minimum_window(self.mtu), MAX_WINDOW)
+    }
+
+    /// `None` before the first round trip.
+    fn pacing_rate(&self) -> Option<Rate> {
+        self.delays.base().map(|_| self.pace())
+    }
+
+    fn send_quantum(&self) -> Option<u64> {
+        let rate = self.pacing_rate()?;
+        Some(rate.bytes_in(TRAIN).clamp(u64::from(self.mtu), MAX_TRAIN))
+    }
+
+    /// ECT(1): marks of queues for low latency are answered as these expect it. Another queue takes it for ECT(0), and its marks are
+    /// answered as such a queue expects it.
+    fn ecn(&self) -> Ecn {
+        Ecn::Ect1
+    }
+
+    fn estimate(&self) -> Estimate {
+        let rate = self.rate.get();
+        Estimate { rate: (rate > Rate::ZERO).then_some(rate), at_capacity: !self.app_limited }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut snapshot = match &self.mode {
+            Mode::Startup(_) => Snapshot::new(NAME, self.window(), Phase::SlowStart),
+            Mode::Steering(_) => Snapshot::new(NAME, self.window(), Phase::CongestionAvoidance),
+            Mode::Competing(competition) => competition.cubic().snapshot(),
+        };
+        snapshot.name = NAME;
+        snapshot.reductions += self.reductions;
+        snapshot.undone += self.undone;
+        snapshot
+    }
+}

@@ -1,0 +1,85 @@
+//! What one acknowledgment shows of the path, put together for those who decide.
+
+use std::time::Duration;
+
+use super::{delay::Delays, rate::NominalRate};
+use crate::base::Timestamp;
+
+/// The queue that a flow aims at holds so many datagrams of its own: flows that see the same queue then get the same rate.
+const OWN_DATAGRAMS: f64 = 1.75;
+/// No flow aims at a queue longer than this,
+const MOST: Duration = Duration::from_millis(5);
+/// or than this share of the round trip, where that is longer.
+const MOST_DIVISOR: u32 = 10;
+/// Or than it takes to send so many datagrams.
+const MOST_DATAGRAMS: u64 = 2;
+/// Of the delay that comes and goes by itself this share is added to the aim, for a path that is silent for a while needs
+/// something in store,
+const NOISE_DIVISOR: u32 = 3;
+/// and no more than this.
+const MOST_NOISE: Duration = Duration::from_millis(6);
+
+/// A path as an acknowledgment shows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sight {
+    pub(super) now: Timestamp,
+    /// The window in bytes.
+    pub(super) window: f64,
+    /// Whether most of the window was in flight of late.
+    pub(super) is_used: bool,
+    pub(super) mtu: f64,
+    /// The round trip without a queue.
+    pub(super) base: Duration,
+    /// The round trip with the queue that stands.
+    pub(super) standing: Duration,
+    /// How long packets wait in it.
+    pub(super) queue: Duration,
+    /// How long they are to wait.
+    pub(super) target: Duration,
+    /// How long they may wait at most without that being congestion.
+    pub(super) limit: Duration,
+    /// The same without regard to noise.
+    pub(super) most: Duration,
+    pub(super) smoothed: Duration,
+}
+
+/// The window and the use that is made of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Use {
+    pub(super) window: f64,
+    pub(super) is_used: bool,
+    pub(super) mtu: u16,
+}
+
+impl Sight {
+    pub(super) fn new(
+        now: Timestamp,
+        used: Use,
+        delays: &Delays,
+        rate: &NominalRate,
+        smoothed: Duration,
+    ) -> Self {
+        let Use { window, is_used, mtu } = used;
+        let base = delays.base().unwrap_or(smoothed);
+        let own = base.mul_f64((OWN_DATAGRAMS * f64::from(mtu) / window.max(1.0)).min(1.0));
+        let standing = delays.standing(own).unwrap_or(smoothed).max(base);
+        // At the rate that the path had at best: a flow that is starved must not take its own slowness for the path's.
+        let datagrams = rate.best().time_for(MOST_DATAGRAMS * u64::from(mtu)).min(base * 4);
+        let most = MOST.max(base / MOST_DIVISOR).max(datagrams);
+        let noise = delays.noise(own);
+        let limit = most.max(noise);
+        Self {
+            now,
+            window,
+            is_used,
+            mtu: f64::from(mtu),
+            base,
+            standing,
+            queue: standing - base,
+            target: (own + (noise / NOISE_DIVISOR).min(MOST_NOISE)).min(limit),
+            limit,
+            most,
+            smoothed,
+        }
+    }
+}
