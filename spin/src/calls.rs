@@ -125,6 +125,7 @@ pub const CALLS: &[&str] = &[
     "Server::builder",
     "Server::certificate_hash",
     "Server::certificate_hashes",
+    "Server::close_sessions",
     "Server::connections",
     "Server::local_addresses",
     "Server::set_identity",

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{Method, StatusCode};
 use netsim::Random;
 use tokio::sync::watch;
-use wt_api::{Admission, CongestionControl, Connection, ConnectionAttempt, Request, Server};
+use wt_api::{Admission, CloseInfo, CongestionControl, Connection, ConnectionAttempt, Request, Server};
 
 use crate::{
     constructors::{accept_options, builder, kind},
@@ -44,6 +44,10 @@ pub(crate) async fn serve(spin: Arc<Spin>, place: Place) {
                     // Given up and asked again.
                     let given_up = server.shutdown(deadline);
                     let _ = place.within(Duration::from_millis(50), given_up).await;
+                }
+                if random.chance(0.3) {
+                    spin.book.count("Server::close_sessions");
+                    server.close_sessions(CloseInfo::new(random.next_u64() as u32, "the server ends"));
                 }
                 shut_down(&spin, &place, &server, deadline).await;
                 if !again {

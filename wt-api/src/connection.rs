@@ -167,6 +167,11 @@ impl Connection {
         wait(self.about(), (), About::poll_end).await
     }
 
+    /// Why nothing can be begun on it any more.
+    pub(crate) fn ending(&self) -> Option<WebTransportError> {
+        self.about().ending()
+    }
+
     /// Why the connection is over; `None` while it is not.
     #[must_use]
     pub fn close_error(&self) -> Option<WebTransportError> {

@@ -138,6 +138,7 @@ impl From<WebTransportError> for io::Error {
             ErrorCause::StreamReset(_) => io::ErrorKind::ConnectionReset,
             ErrorCause::StreamStopped(_) | ErrorCause::StreamFinished => io::ErrorKind::BrokenPipe,
             ErrorCause::Timeout { .. } => io::ErrorKind::TimedOut,
+            ErrorCause::Options(_) => io::ErrorKind::InvalidInput,
             ErrorCause::ConnectionRefused { .. } => io::ErrorKind::ConnectionRefused,
             ErrorCause::Unreachable { error: ref cause, .. } => cause.kind(),
             _ => io::ErrorKind::NotConnected,
@@ -146,10 +147,34 @@ impl From<WebTransportError> for io::Error {
     }
 }
 
+/// For functions that make a session and use it, so that `?` serves for both: [`ErrorCause::Options`], of the session.
+///
+/// ```
+/// use wt_api::{ErrorCause, WebTransport, WebTransportError, WebTransportOptions};
+/// async fn connected(url: &str) -> Result<WebTransport, WebTransportError> {
+///     let session = WebTransport::new(url, WebTransportOptions::new())?;
+///     session.ready().await?;
+///     Ok(session)
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let error = connected("http://example.org/").await.unwrap_err();
+/// assert!(matches!(error.cause(), ErrorCause::Options(_)));
+/// # });
+/// ```
+impl From<ConnectOptionsError> for WebTransportError {
+    fn from(error: ConnectOptionsError) -> Self {
+        Self::session(ErrorCause::Options(error))
+    }
+}
+
 /// Why something failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorCause {
+    /// A session was not even asked for: its URL or its options cannot be used. No call of a session ends so; a
+    /// [`ConnectOptionsError`] becomes one by `From`.
+    #[error(transparent)]
+    Options(ConnectOptionsError),
     /// The host name has no address.
     #[error(
         "the name {host:?} could not be resolved: {message}; check the spelling and the resolver's configuration"

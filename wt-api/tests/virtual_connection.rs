@@ -164,6 +164,93 @@ fn a_connection_is_closed_while_a_request_waits() {
     });
 }
 
+/// Whether the driver has got to it or not.
+#[test]
+fn a_request_whose_connection_was_closed_is_not_accepted() {
+    for waits in [false, true] {
+        let World { network, client, server, options, .. } = world(9, 10 * MILLISECOND);
+        network.run(async {
+            let session = client.enter(|| WebTransport::new("https://server/", options).unwrap());
+            let request = server.accept().await.unwrap();
+            request.connection().close(0x107, "not you");
+            if waits {
+                network.sleep(seconds(1)).await;
+            }
+            let error = request.accept(AcceptOptions::new()).await.unwrap_err();
+            assert_eq!(closed(&error), (ConnectionCloser::ThisApplication, 0x107, "not you"), "{waits}");
+            assert_eq!(
+                closed(&session.ready().await.unwrap_err()),
+                (ConnectionCloser::Peer, 0x107, "not you")
+            );
+        });
+    }
+}
+
+/// Those of one connection and those of others; what was finished arrives, and whoever closed before is heard with that.
+#[test]
+fn a_server_closes_all_its_sessions_with_a_code() {
+    let World { network, client, server, options, .. } = world(10, 10 * MILLISECOND);
+    let info = || CloseInfo::new(7, "we restart");
+    network.run(async {
+        let mut sessions = Vec::new();
+        for _ in 0..3 {
+            let ours = pooled(&client);
+            let theirs = server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
+            ours.ready().await.unwrap();
+            sessions.push((ours, theirs));
+            sessions.push(session(&server, &client, options.clone()).await);
+        }
+        sessions[1].1.close(CloseInfo::new(1, "before"));
+        let mut last = sessions[0].1.create_unidirectional_stream(Default::default()).await.unwrap();
+        last.write_all(&[7; 300_000]).await.unwrap();
+        last.finish().unwrap();
+        // One has an answer that has not left yet, one has none and is none of these.
+        let accepted = pooled(&client);
+        let request = server.accept().await.unwrap();
+        let waiting = client.enter(|| WebTransport::new("https://server/", options).unwrap());
+        let unanswered = server.accept().await.unwrap();
+        let there = request.accept(AcceptOptions::new()).await.unwrap();
+        server.close_sessions(info());
+        accepted.ready().await.unwrap();
+        sessions.push((accepted, there));
+
+        let mut readable = sessions[0].0.accept_unidirectional_stream().await.unwrap();
+        assert_eq!(readable.read_to_end(1 << 20).await.unwrap().len(), 300_000);
+        for (number, (ours, theirs)) in sessions.iter().enumerate() {
+            let expected = if number == 1 { CloseInfo::new(1, "before") } else { info() };
+            assert_eq!(ours.closed().await.unwrap(), expected, "{number}");
+            assert_eq!(theirs.closed().await.unwrap(), expected, "{number}");
+            let error = theirs.create_unidirectional_stream(Default::default()).await.unwrap_err();
+            assert_eq!(error.close_info(), Some(&expected), "{number}");
+        }
+        // The server goes on.
+        let _kept = unanswered.accept(AcceptOptions::new()).await.unwrap();
+        waiting.ready().await.unwrap();
+        server.close_sessions(info());
+        let begin = network.now();
+        server.shutdown(Duration::ZERO).await;
+        assert!(network.now() - begin < seconds(1));
+        assert_eq!(waiting.closed().await.unwrap(), info(), "the shutdown has waited for it");
+        server.close_sessions(info());
+    });
+}
+
+/// As a server ends that gives its clients some time.
+#[test]
+fn a_shutdown_without_an_end_is_given_up_and_those_that_are_left_hear_a_code() {
+    let World { network, client, server, options, .. } = world(11, 10 * MILLISECOND);
+    network.run(async {
+        let (ours, theirs) = session(&server, &client, options).await;
+        assert!(network.within(seconds(10), server.shutdown(Duration::MAX)).await.is_none());
+        ours.draining().await;
+        server.close_sessions(CloseInfo::new(1, "the server restarts"));
+        server.shutdown(Duration::ZERO).await;
+        for session in [ours, theirs] {
+            assert_eq!(session.closed().await.unwrap(), CloseInfo::new(1, "the server restarts"));
+        }
+    });
+}
+
 #[test]
 fn further_closes_change_nothing_and_the_handle_knows_the_first() {
     let Pair { network, client, server, .. } = testing::pair(5);

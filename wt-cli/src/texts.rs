@@ -43,6 +43,7 @@ pub(crate) fn session(cause: &ErrorCause) -> String {
 /// The same for programs, in a word.
 pub(crate) const fn word(cause: &ErrorCause) -> &'static str {
     match cause {
+        ErrorCause::Options(_) => "usage",
         ErrorCause::NameResolution { .. } => "name",
         ErrorCause::ConnectionRefused { .. } => "port-closed",
         ErrorCause::Unreachable { .. } => "unreachable",

@@ -11,7 +11,10 @@ use std::{
     process::Command,
 };
 
-use crate::verdict::{Outcome, run};
+use crate::{
+    systems,
+    verdict::{Outcome, run},
+};
 
 /// The documents, each with the name of its package.
 const DOCUMENTS: [(&str, &str); 2] = [("README.md", "readme"), ("docs/guide.md", "guide")];
@@ -37,6 +40,21 @@ pub(crate) fn check(root: &Path, folder: &Path, cargo: impl Fn(&[&str]) -> Comma
         Outcome::Passed => run(&mut inside(&["check", "--offline", "--workspace", "--tests"])),
         other => other,
     }
+}
+
+/// Checks that they compile for `target` as well, which this machine is not: readers have other systems.
+pub(crate) fn check_for(
+    target: &str,
+    root: &Path,
+    folder: &Path,
+    cargo: impl Fn(&[&str]) -> Command,
+) -> Outcome {
+    if let Err(error) = write(root, folder) {
+        return Outcome::Failed(format!("packages of documents: {error}"));
+    }
+    let mut command = cargo(&["check", "--workspace", "--lib"]);
+    command.current_dir(folder).env("CARGO_TARGET_DIR", folder.join("target"));
+    systems::run_for(target, command, &[])
 }
 
 /// Writes the packages, and what they have in common.

@@ -84,6 +84,9 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     for (name, target, packages) in SYSTEMS {
         all.step(name, || systems::check(target, packages, cargo));
     }
+    all.step("code of README and guide, for Windows", || {
+        outside::check_for("x86_64-pc-windows-gnu", &root(), &outside_folder(), cargo)
+    });
     all.step("unit, property, vector, simulation and documentation tests", || {
         run(&mut cargo(&["test", "--locked", "--workspace"]))
     });

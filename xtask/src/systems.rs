@@ -17,18 +17,23 @@ const STAND_IN: &str = "WEFT_XTASK_STANDS_IN";
 /// Lints these `packages`, and what they depend on here, for `target`; `cargo` makes commands of cargo. A real
 /// build for it finds no object of the compiler that stands in: build scripts run again where the compiler is another one.
 pub(crate) fn check(target: &str, packages: &[&str], cargo: impl Fn(&[&str]) -> Command) -> Outcome {
-    if let Err(why) = standard_library(target) {
-        return Outcome::Skipped(why);
-    }
     if run(&mut cargo(&["fetch", "--locked", "--target", target])) != Outcome::Passed {
         return Outcome::Skipped(format!("the crates that only {target} needs cannot be downloaded here"));
+    }
+    let mut command = cargo(&["clippy", "--locked"]);
+    command.args(packages.iter().flat_map(|package| ["-p", package]));
+    run_for(target, command, &["--", "-D", "warnings"])
+}
+
+/// Runs a command of cargo that checks or lints for `target`, with these arguments behind it.
+pub(crate) fn run_for(target: &str, mut command: Command, arguments: &[&str]) -> Outcome {
+    if let Err(why) = standard_library(target) {
+        return Outcome::Skipped(why);
     }
     let Ok(stand_in) = env::current_exe() else {
         return Outcome::Skipped("this program does not know where it lies".to_owned());
     };
-    let mut command = cargo(&["clippy", "--locked", "--target", target]);
-    command.args(packages.iter().flat_map(|package| ["-p", package]));
-    command.args(["--", "-D", "warnings"]).env(STAND_IN, "1");
+    command.args(["--target", target]).args(arguments).env(STAND_IN, "1");
     for tool in ["CC", "AR"] {
         command.env(format!("{tool}_{}", target.replace('-', "_")), &stand_in);
     }

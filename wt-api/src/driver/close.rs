@@ -52,6 +52,13 @@ impl Conn {
         self.close_when_acknowledged(key, now);
     }
 
+    /// The application closes all sessions that it has accepted: each as its handle does it. What the handles have asked for
+    /// before comes first, an answer to the request included.
+    pub(super) fn close_sessions(&self, info: &CloseInfo) {
+        let accepted = self.lives.iter().filter(|live| live.shared.established().is_some());
+        accepted.for_each(|live| live.shared.close(info.clone()));
+    }
+
     /// The close waits for the peer to acknowledge what was finished, or to give credit for it. False: no longer.
     fn hold(&mut self, key: u32, now: Timestamp) -> bool {
         let progress = self.progress(key);

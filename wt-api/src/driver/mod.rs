@@ -43,6 +43,7 @@ pub(crate) use connection::{ClientJob, GetJob, SessionJob};
 use crate::{
     buffers::{BufferPool, Buffers},
     client::Race,
+    close::CloseInfo,
     congestion::Congestion,
     lines::LineLimit,
     mailbox::{Abandoned, ShardBox},
@@ -68,6 +69,8 @@ pub(crate) enum ShardCommand {
     Join(Box<SessionJob>),
     /// Accept no further connection, and let those that exist wind up (RFC 9114 §5.2). The task ends with the last.
     GoAway,
+    /// Close all sessions that were accepted.
+    CloseSessions(CloseInfo),
     /// Close all connections.
     CloseAll,
     /// Tell which connections there are.
@@ -81,7 +84,9 @@ impl Abandoned for ShardCommand {
         match self {
             Self::Connections(reply) => reply.is_closed(),
             Self::Stats(reply) => reply.is_closed(),
-            Self::Connect(_) | Self::Join(_) | Self::GoAway | Self::CloseAll => false,
+            Self::Connect(_) | Self::Join(_) | Self::GoAway | Self::CloseSessions(_) | Self::CloseAll => {
+                false
+            }
         }
     }
 }
@@ -248,6 +253,11 @@ impl Shard {
                     self.touch(index);
                     self.enter(index, now, |connection| connection.go_away(now));
                 }
+            }
+            ShardCommand::CloseSessions(info) => {
+                // Each is woken as if its handle had closed it.
+                let all = self.connections.iter().flatten();
+                all.for_each(|connection| connection.close_sessions(&info));
             }
             ShardCommand::CloseAll => {
                 self.cut_off = true;
@@ -457,7 +467,7 @@ impl Drop for Shard {
                     quietly(|| connect.race.fail(connect.remote, crate::error::ErrorCause::RuntimeGone));
                 }
                 // Who waits for an answer hears that there is none.
-                ShardCommand::GoAway | ShardCommand::CloseAll => {}
+                ShardCommand::GoAway | ShardCommand::CloseSessions(_) | ShardCommand::CloseAll => {}
                 ShardCommand::Connections(_) | ShardCommand::Stats(_) => {}
             }
         }

@@ -13,7 +13,11 @@ use quic_core::ConnectionStats;
 use tokio::sync::oneshot;
 
 use super::{Place, Waited, Waiters, lock};
-use crate::{congestion::CongestionControl, connection::ConnectionParameters, error::WebTransportError};
+use crate::{
+    congestion::CongestionControl,
+    connection::ConnectionParameters,
+    error::{ConnectionCloser, ErrorCause, WebTransportError},
+};
 
 /// A snapshot of the counters, for whoever asked.
 type Reply = oneshot::Sender<ConnectionStats>;
@@ -124,6 +128,17 @@ impl About {
         state.congestion = kind;
         state.wishes.congestion = Some(kind);
         state.mark()
+    }
+
+    /// Why it is over, or what this end's application has closed it with, which the driver may not have done yet.
+    pub(crate) fn ending(&self) -> Option<WebTransportError> {
+        let state = lock(&self.state);
+        let closed = |wish: &CloseWish| {
+            let by = ConnectionCloser::ThisApplication;
+            let reason = wish.reason.as_str().into();
+            WebTransportError::session(ErrorCause::ConnectionClosed { by, code: wish.code, reason })
+        };
+        state.end.clone().or_else(|| state.wishes.close.as_ref().map(closed))
     }
 
     /// The first close of a connection that is not over counts. Whether the driver has to be told.

@@ -37,6 +37,7 @@ pub use stats::{AdmissionStats, HandshakeStats, RequestStats, ServerStats, Socke
 pub(crate) use stats::{Count, ShardStats};
 
 use crate::{
+    close::CloseInfo,
     congestion::Congestion,
     connection::Connection,
     driver::{Inbox, ShardCommand},
@@ -554,6 +555,28 @@ impl Server {
         if self.shared.tells(0) {
             self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::GoAway));
         }
+    }
+
+    /// Closes every session that was accepted, with this code and this reason, as
+    /// [`WebTransport::close`](crate::WebTransport::close) closes one: data of finished streams is still delivered, and a page
+    /// hears the code and the reason in its `closed`. Those that are closed already keep what they were closed with. Returns at
+    /// once. New sessions are still taken: a server that ends calls [`shutdown`](Self::shutdown) before, which asks clients to
+    /// end by themselves, and after, which waits until they have heard.
+    ///
+    /// ```no_run
+    /// # async fn example(server: wt_api::Server) {
+    /// use std::time::Duration;
+    /// use wt_api::CloseInfo;
+    /// // Ten seconds to end by themselves; dropped, a shutdown leaves sessions as they are.
+    /// if tokio::time::timeout(Duration::from_secs(10), server.shutdown(Duration::MAX)).await.is_err() {
+    ///     server.close_sessions(CloseInfo::new(1, "the server restarts"));
+    ///     server.shutdown(Duration::ZERO).await;
+    /// }
+    /// # }
+    /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "as the close of one session")]
+    pub fn close_sessions(&self, info: CloseInfo) {
+        self.inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::CloseSessions(info.clone())));
     }
 
     /// Shuts down: no further sessions, and all clients are told (their `draining` resolves); then waits until they have

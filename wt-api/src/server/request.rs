@@ -192,13 +192,17 @@ impl Request {
     /// Accepts: the session is usable at once. Cancel safe: never awaited, the request is dropped and answered with 404.
     ///
     /// # Errors
-    /// The client has gone; or the status of `options` is not 2xx ([`ErrorCause::NotAccepting`]), and the request is
-    /// answered with 404.
+    /// The client has gone; the application has closed its [`connection`](Self::connection)
+    /// ([`ErrorCause::ConnectionClosed`]); or the status of `options` is not 2xx ([`ErrorCause::NotAccepting`]), and the
+    /// request is answered with 404.
     #[allow(clippy::unused_async, reason = "accepting may have to wait once it does more than answer")]
     pub async fn accept(mut self, options: AcceptOptions) -> Result<WebTransport, WebTransportError> {
         if !options.status.is_success() {
             let status = options.status.as_u16();
             return Err(WebTransportError::session(ErrorCause::NotAccepting { status }));
+        }
+        if let Some(error) = self.connection.ending() {
+            return Err(error);
         }
         let Some(shared) = self.shared.take() else {
             return Err(WebTransportError::closed(ClosedBy::ThisSide, CloseInfo::default()));
