@@ -14,11 +14,11 @@ use wt_api::{CertificateHash, ErrorCause, SendStreamOptions, WebTransport, WebTr
 const CLIENTS: usize = 100;
 
 fn interrupt(server: &Server) {
-    interrupt_process(server.child.id());
+    send("-INT", server.child.id());
 }
 
-fn interrupt_process(id: u32) {
-    let sent = Command::new("kill").args(["-INT", &id.to_string()]).status();
+fn send(signal: &str, id: u32) {
+    let sent = Command::new("kill").args([signal, &id.to_string()]).status();
     assert!(sent.expect("kill runs").success());
 }
 
@@ -81,10 +81,29 @@ async fn a_second_signal_does_not_wait_for_the_sessions_of_the_demonstration() {
     let options = WebTransportOptions::new().server_certificate_hashes([hash]);
     let session = WebTransport::new(url, options).expect("a URL");
     session.ready().await.expect("a session");
-    interrupt_process(child.id());
+    send("-INT", child.id());
     session.draining().await;
-    interrupt_process(child.id());
+    send("-INT", child.id());
     let ended = child.wait().expect("it ends");
     assert_eq!(ended.code(), Some(130));
     session.closed().await.expect_err("the connection ended");
+}
+
+/// Its terminal is gone: clients hear of it, as after every other signal.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_terminal_is_gone_ends_in_order() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("it is there");
+    if ignored.trim().ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']) {
+        return; // As whoever started the tests has it.
+    }
+    let mut server = Server::start("127.0.0.1:0", &[]);
+    let session = server.connect().await;
+    send("-HUP", server.child.id());
+    session.draining().await;
+    send("-HUP", server.child.id());
+    let error = session.closed().await.expect_err("the connection ended");
+    assert!(matches!(error.cause(), ErrorCause::ConnectionClosed { code: 0x100, .. }), "{error}");
+    assert_eq!(server.child.wait().expect("it ends").code(), Some(129));
 }

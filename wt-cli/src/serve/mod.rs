@@ -53,7 +53,8 @@ pub(crate) async fn run(args: &Serve, json: bool) -> Result<Exit, Ended> {
         None => None,
     };
     let metrics_at = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
-    let mut signals = Signals::listen()?;
+    // Without files to read again, SIGHUP says that the terminal is gone.
+    let mut signals = if reloading.is_some() { Signals::listen()? } else { Signals::with_hangup()? };
     let path = if args.exec.is_some() { "/" } else { echo::PATH };
     told::started(&server, path, metrics_at, &broken, json);
     let service = Service { protocols: args.protocol.clone().into(), exec, ..Service::default() };
