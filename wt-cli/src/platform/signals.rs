@@ -96,7 +96,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,
             _ = self.stop.recv() => Exit::Interrupted,
-            _ = self.close.recv() => Exit::Terminated,
+            _ = self.close.recv() => Exit::HungUp,
             _ = self.shutdown.recv() => Exit::Terminated,
         }
     }
