@@ -7,8 +7,7 @@ use quic_core::congestion::{Algorithm, CongestionConfig};
 /// What congestion control is to favour in what this end sends (W3C `WebTransportCongestionControl`); a hint.
 ///
 /// The peer is not told, and decides for itself about what it sends. A controller that is not among the kinds is chosen with
-/// [`TransportConfig::congestion`](crate::TransportConfig::congestion). A kind for which there is no controller yet reads back
-/// as [`Default`](Self::Default).
+/// [`TransportConfig::congestion`](crate::TransportConfig::congestion).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CongestionControl {
@@ -16,23 +15,22 @@ pub enum CongestionControl {
     /// otherwise.
     #[default]
     Default,
-    /// As much throughput as there is.
+    /// As much throughput as there is, also where packets are lost for other reasons than congestion: `BBRv3`
+    /// (draft-ietf-ccwg-bbr).
     Throughput,
-    /// As little queueing as possible.
+    /// As little waiting in queues as possible: a controller of this library's own that keeps queues within milliseconds where
+    /// the path lets it, and its estimate of the rate while little is sent.
     LowLatency,
 }
 
 impl CongestionControl {
-    /// The controller made for this kind, if there is one.
+    /// The controller made for this kind; that of the default one is the application's to say.
     fn algorithm(self) -> Option<Algorithm> {
         match self {
-            Self::Default | Self::Throughput | Self::LowLatency => None,
+            Self::Throughput => Some(Algorithm::Bbr3),
+            Self::LowLatency => Some(Algorithm::LowLatency),
+            Self::Default => None,
         }
-    }
-
-    /// What is in force if this is wanted. W3C: a kind that is not supported reads back as the default.
-    pub(crate) fn in_force(self) -> Self {
-        if self.algorithm().is_some() { self } else { Self::Default }
     }
 }
 
@@ -45,9 +43,9 @@ pub(crate) struct Congestion {
 }
 
 impl Congestion {
-    /// `wanted` where it is supported; `default` are the controllers of the default kind.
-    pub(crate) fn new(wanted: CongestionControl, default: CongestionConfig) -> Self {
-        Self { kind: wanted.in_force(), default }
+    /// `default` are the controllers of the default kind.
+    pub(crate) fn new(kind: CongestionControl, default: CongestionConfig) -> Self {
+        Self { kind, default }
     }
 
     /// The kind in force.
@@ -61,8 +59,7 @@ impl Congestion {
     }
 
     /// Another kind is wanted. The controllers that it puts in force; `None`: they are.
-    pub(crate) fn change(&mut self, wanted: CongestionControl) -> Option<CongestionConfig> {
-        let kind = wanted.in_force();
+    pub(crate) fn change(&mut self, kind: CongestionControl) -> Option<CongestionConfig> {
         (std::mem::replace(&mut self.kind, kind) != kind).then(|| self.config())
     }
 }

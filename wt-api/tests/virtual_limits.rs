@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 use virtual_common::{open_all, open_all_uni, pattern, seconds, session};
 use wt_api::{
-    AcceptOptions, CongestionControl, ErrorCause, SendStreamOptions, Server, ServerBuilder, TransportConfig,
-    WebTransport, WebTransportOptions,
+    AcceptOptions, ErrorCause, SendStreamOptions, Server, ServerBuilder, TransportConfig, WebTransport,
+    WebTransportOptions,
     testing::{Host, LinkConfig, MILLISECOND, Network},
 };
 use wt_session::Dialect;
@@ -241,17 +241,6 @@ fn a_server_accepts_with_a_status_of_2xx() {
             assert!(matches!(error.cause(), ErrorCause::Status { status: 404 }), "{error}");
         }
     });
-}
-
-#[test]
-fn a_server_wants_a_kind_of_congestion_control_and_reads_back_what_is_in_force() {
-    for wanted in [CongestionControl::Throughput, CongestionControl::LowLatency] {
-        let (network, server, client) = serve(84, |builder| builder.congestion_control(wanted));
-        network.run(async {
-            let (_one, accepted) = session(&server, &client, options()).await;
-            assert_eq!(accepted.congestion_control(), CongestionControl::Default);
-        });
-    }
 }
 
 /// How much of 400 kB a client sends in a session before it hears of the server, and how long it takes until the server has

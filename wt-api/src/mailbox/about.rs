@@ -121,12 +121,11 @@ impl About {
     /// The last kind counts, and reads back from now on. Whether the driver has to be told.
     pub(super) fn wish_congestion(&self, wanted: CongestionControl) -> bool {
         let mut state = lock(&self.state);
-        let kind = wanted.in_force();
-        if state.end.is_some() || state.congestion == kind {
+        if state.end.is_some() || state.congestion == wanted {
             return false;
         }
-        state.congestion = kind;
-        state.wishes.congestion = Some(kind);
+        state.congestion = wanted;
+        state.wishes.congestion = Some(wanted);
         state.mark()
     }
 

@@ -221,6 +221,10 @@ impl Request {
         if let Some(value) = choice {
             headers.insert(wt_session::protocols::WT_PROTOCOL, value);
         }
+        // Before the session can send.
+        if let Some(wanted) = options.congestion_control {
+            self.connection.set_congestion_control(wanted);
+        }
         shared.command(Command::Accept(options.status, headers))?;
         shared.set_established(Established {
             addresses: self.addresses,
@@ -234,9 +238,6 @@ impl Request {
             path: self.request.path.clone(),
             headers: std::mem::take(&mut self.request.headers),
         };
-        if let Some(wanted) = options.congestion_control {
-            self.connection.set_congestion_control(wanted);
-        }
         Ok(WebTransport::from_parts(shared, asked, self.connection.congestion_control(), false))
     }
 

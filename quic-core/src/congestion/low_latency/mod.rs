@@ -110,6 +110,9 @@ impl LowLatency {
             new.window = window as f64;
             new.peak.raise(window);
             new.untouched = false;
+            if let Some(min_rtt) = before.min_rtt {
+                new.delays.set_base(path.now, min_rtt);
+            }
             if !before.in_slow_start {
                 // It may have left a queue, which is none of the way.
                 new.mode = Mode::Steering(Steering::new());
@@ -192,10 +195,6 @@ impl LowLatency {
         if let Some(sample) = event.rtt_sample
             && !(may_have_waited && self.delays.base().is_some())
         {
-            if self.delays.base().is_none() {
-                // What the path showed to the controller before.
-                self.delays.set_base(event.now, event.rtt.min().min(sample));
-            }
             let hold = matches!(self.mode, Mode::Competing(_));
             self.delays.on_sample(event.now, sample, self.smoothed, hold);
         }

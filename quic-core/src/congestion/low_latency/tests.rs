@@ -398,7 +398,7 @@ fn what_takes_over_from_cubic_empties_its_queue() {
     let mut world = World::new(Link::megabits(20, 40, 100), &[(Algorithm::Cubic, Source::Bulk)]);
     world.run(ms(10_000));
     let flow = &mut world.flows[0];
-    let predecessor = crate::congestion::Predecessor::of(&flow.controller);
+    let predecessor = crate::congestion::Predecessor::of(&flow.controller, &flow.rtt);
     let path = NewPath::new(world.now, MTU).with_predecessor(predecessor);
     flow.controller = CongestionConfig::new(Algorithm::LowLatency).build(&path);
     assert_eq!(flow.controller.window(), predecessor.window);

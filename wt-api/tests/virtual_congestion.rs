@@ -1,0 +1,223 @@
+//! Kinds of congestion control: what is wanted, what is in force, and what changes it.
+
+mod virtual_common;
+
+use std::{sync::Arc, time::Duration};
+
+use quic_core::{
+    TransportConfig,
+    congestion::{Algorithm, CongestionConfig},
+};
+use virtual_common::pattern;
+use wt_api::{
+    AcceptOptions, CongestionControl, SendStreamOptions, Server, ServerBuilder, WebTransport,
+    WebTransportOptions,
+    testing::{Host, LinkConfig, MILLISECOND, Network},
+};
+
+/// Each kind, and the controller that it stands for.
+const KINDS: [(CongestionControl, &str); 3] = [
+    (CongestionControl::Default, "cubic"),
+    (CongestionControl::Throughput, "bbr3"),
+    (CongestionControl::LowLatency, "low-latency"),
+];
+
+struct World {
+    network: Network,
+    server: Arc<Server>,
+    client: Host,
+}
+
+impl World {
+    fn new(seed: u64, configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        let network = Network::new(seed);
+        let (host, client) = (network.host("server"), network.host("client"));
+        let config = LinkConfig::new().rate(10_000_000).delay(10 * MILLISECOND);
+        drop(network.link(&host, &client, &config));
+        let builder = Server::builder().identity(network.identity(["server"]));
+        let server = Arc::new(host.enter(|| configure(builder).build().unwrap()));
+        Self { network, server, client }
+    }
+
+    /// Both ends of a session, client first.
+    async fn session(
+        &self,
+        options: WebTransportOptions,
+        accept: AcceptOptions,
+    ) -> (WebTransport, WebTransport) {
+        let client = self.client.enter(|| WebTransport::new("https://server/", options).unwrap());
+        let server = self.server.accept().await.unwrap().accept(accept).await.unwrap();
+        client.ready().await.unwrap();
+        (client, server)
+    }
+}
+
+/// A connection is shared by what is trusted in the same way; the virtual network has no authorities.
+fn options() -> WebTransportOptions {
+    WebTransportOptions::new().dangerous().no_certificate_verification()
+}
+
+fn own() -> TransportConfig {
+    TransportConfig { congestion: CongestionConfig::new(Algorithm::NewReno), ..TransportConfig::default() }
+}
+
+async fn controller(session: &WebTransport) -> &'static str {
+    session.get_stats().await.unwrap().connection.unwrap().congestion_controller
+}
+
+async fn check(session: &WebTransport, (kind, name): (CongestionControl, &str)) {
+    assert_eq!(session.congestion_control(), kind);
+    assert_eq!(session.connection().unwrap().congestion_control(), kind);
+    // Pooled sessions are told less.
+    assert_eq!(session.connection().unwrap().stats().await.unwrap().congestion_controller, name);
+}
+
+#[test]
+fn each_end_has_the_kind_that_it_wants_in_force() {
+    for client_kind in KINDS {
+        for server_kind in KINDS {
+            let world = World::new(1, |builder| builder.congestion_control(server_kind.0));
+            world.network.run(async {
+                let wanted = options().congestion_control(client_kind.0);
+                let (client, server) = world.session(wanted, AcceptOptions::new()).await;
+                check(&client, client_kind).await;
+                check(&server, server_kind).await;
+            });
+        }
+    }
+}
+
+#[test]
+fn a_session_that_is_not_connected_yet_tells_what_will_be_in_force() {
+    let world = World::new(2, |builder| builder);
+    world.network.run(async {
+        for (kind, _) in KINDS {
+            let wanted = options().congestion_control(kind);
+            let client = world.client.enter(|| WebTransport::new("https://nowhere/", wanted).unwrap());
+            assert_eq!(client.congestion_control(), kind);
+        }
+    });
+}
+
+#[test]
+fn the_default_kind_is_what_the_transport_says() {
+    let world = World::new(3, |builder| builder.transport(own()));
+    world.network.run(async {
+        let (client, server) = world.session(options().transport(own()), AcceptOptions::new()).await;
+        for session in [&client, &server] {
+            check(session, (CongestionControl::Default, "newreno")).await;
+            for kind in [KINDS[1], KINDS[2], (CongestionControl::Default, "newreno")] {
+                session.connection().unwrap().set_congestion_control(kind.0);
+                check(session, kind).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_server_chooses_for_the_connection_of_each_session() {
+    let world = World::new(4, |builder| builder);
+    world.network.run(async {
+        let mut sessions = Vec::new();
+        for kind in KINDS {
+            let accept = AcceptOptions::new().congestion_control(kind.0);
+            let client = world.client.enter(|| WebTransport::new("https://server/", options()).unwrap());
+            let server = world.server.accept().await.unwrap().accept(accept).await.unwrap();
+            // From the answer on.
+            assert_eq!(controller(&server).await, kind.1);
+            client.ready().await.unwrap();
+            sessions.push(((client, server), kind));
+        }
+        for ((client, server), kind) in &sessions {
+            check(server, *kind).await;
+            // Nothing of it goes to the peer.
+            check(client, KINDS[0]).await;
+        }
+    });
+}
+
+/// On a connection that sessions share, the kind is common to them, and the last word counts.
+#[test]
+fn sessions_on_one_connection_have_one_kind() {
+    let world = World::new(5, |builder| builder);
+    world.network.run(async {
+        let pooled = || options().allow_pooling(true);
+        let low = AcceptOptions::new().congestion_control(CongestionControl::LowLatency);
+        let (one, one_server) = world.session(pooled(), low).await;
+        let (two, two_server) = world.session(pooled(), AcceptOptions::new()).await;
+        assert_eq!(one.connection(), two.connection());
+        check(&one_server, KINDS[2]).await;
+        check(&two_server, KINDS[2]).await;
+        let high = AcceptOptions::new().congestion_control(CongestionControl::Throughput);
+        let (_three, three_server) = world.session(pooled(), high).await;
+        for session in [&one_server, &two_server, &three_server] {
+            check(session, KINDS[1]).await;
+        }
+    });
+}
+
+#[test]
+fn sessions_of_different_kinds_share_no_connection() {
+    let world = World::new(6, |builder| builder);
+    world.network.run(async {
+        let mut sessions = Vec::new();
+        for (kind, _) in KINDS.into_iter().chain(KINDS) {
+            let wanted = options().allow_pooling(true).congestion_control(kind);
+            sessions.push(world.session(wanted, AcceptOptions::new()).await.0);
+        }
+        let connections: Vec<_> = sessions.iter().map(|session| session.connection().unwrap()).collect();
+        assert_eq!(connections[..3], connections[3..]);
+        assert!(connections[0] != connections[1] && connections[1] != connections[2]);
+        // An application changes its mind: who wants the old kind has a connection of its own.
+        connections[0].set_congestion_control(CongestionControl::Throughput);
+        let (late, _server) = world.session(options().allow_pooling(true), AcceptOptions::new()).await;
+        assert_ne!(late.connection().unwrap(), connections[0]);
+        check(&late, KINDS[0]).await;
+        check(&sessions[0], KINDS[1]).await;
+    });
+}
+
+#[test]
+fn the_kind_changes_in_the_midst_of_a_transfer_and_nothing_is_lost() {
+    let world = World::new(7, |builder| builder);
+    world.network.run(async {
+        let (client, server) = world.session(options(), AcceptOptions::new()).await;
+        let mut stream = client.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        let data = pattern(7, 5_000_000);
+        let receive = async {
+            let mut incoming = server.incoming_unidirectional_streams();
+            incoming.next().await.unwrap().unwrap().read_to_end(data.len()).await.unwrap()
+        };
+        let send = async {
+            stream.write_all(&data).await.unwrap();
+            stream.finished().await.unwrap();
+        };
+        let change = async {
+            for round in 0..30 {
+                let kind = KINDS[round % 3];
+                client.connection().unwrap().set_congestion_control(kind.0);
+                assert_eq!(controller(&client).await, kind.1);
+                world.network.sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let (received, (), ()) = tokio::join!(receive, send, change);
+        assert!(received == data);
+    });
+}
+
+#[test]
+fn the_last_of_many_wishes_counts_and_none_does_after_the_end() {
+    let world = World::new(8, |builder| builder);
+    world.network.run(async {
+        let (client, _server) = world.session(options(), AcceptOptions::new()).await;
+        let connection = client.connection().unwrap();
+        for round in 0..10_000 {
+            connection.set_congestion_control(KINDS[round % 3].0);
+        }
+        check(&client, KINDS[0]).await;
+        connection.close(0x100, "");
+        connection.closed().await;
+        connection.set_congestion_control(CongestionControl::Throughput);
+        assert_eq!(connection.congestion_control(), CongestionControl::Default);
+    });
+}
