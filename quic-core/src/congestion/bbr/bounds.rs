@@ -11,6 +11,12 @@ use crate::{
 
 /// The share of what was in flight that may be lost within a round trip.
 pub(super) const LOSS_THRESHOLD: f64 = 0.02;
+/// Standard deviations beyond which a probe has lost too much: the next one tells whether that was so.
+const LIKELY: f64 = 2.0;
+/// Standard deviations beyond which losses are taken for congestion where the answer lasts.
+pub(super) const CERTAIN: f64 = 3.0;
+/// What losses within the threshold leave of the rate that was measured.
+const TOLERANT: f64 = 0.97;
 /// No answer is stronger than this in one round.
 const BETA: f64 = 0.7;
 
@@ -94,7 +100,7 @@ impl Bbr3 {
 
     /// Whether more than the threshold of what was in flight was lost or marked.
     pub(super) fn is_too_high(&self, lost: u64, in_flight: u64) -> bool {
-        (lost.saturating_add(self.loss.marked)) as f64 > in_flight as f64 * LOSS_THRESHOLD
+        exceeds(lost.saturating_add(self.loss.marked), in_flight, self.mtu, LIKELY)
     }
 
     /// A probe went too far; told once of each.
@@ -129,26 +135,37 @@ impl Bbr3 {
     }
 
     /// At the end of a round trip: answers what was lost in it. Gives what that was, if it was something.
-    pub(super) fn update_congestion(&mut self) -> Option<LossyRound> {
+    pub(super) fn update_congestion(&mut self, sample: &Sample) -> Option<LossyRound> {
         if !self.loss.started {
             return None;
         }
         let round = LossyRound { events: self.loss.events, marked: self.loss.marked };
         let lossy = std::mem::take(&mut self.loss.any);
         if lossy && !self.state.accelerates() {
-            self.lower_shortterm();
+            self.lower_shortterm(sample, round.marked);
         }
         (self.loss.events, self.loss.marked) = (0, 0);
         lossy.then_some(round)
     }
 
-    /// Comes down to what is delivered, and by no more than [`BETA`].
-    fn lower_shortterm(&mut self) {
+    /// Comes down to what is delivered, and by no more than [`BETA`]. Losses that the path may have for ever lower the rate a
+    /// little, and not the volume: else each round would take its share of what the round before has left.
+    fn lower_shortterm(&mut self, sample: &Sample, marked: u64) {
         self.undo.reductions += 1;
-        let rate = if self.rates.shortterm.is_finite() { self.rates.shortterm } else { self.rates.max.get() };
-        self.rates.shortterm = self.rates.latest.max(rate * BETA);
-        let volume = self.volumes.shortterm.min(self.control.window);
-        self.volumes.shortterm = self.volumes.latest.max((volume as f64 * BETA) as u64);
+        let max = self.rates.max.get();
+        let (rate, volume) = (self.rates.shortterm.min(max), self.volumes.shortterm.min(self.control.window));
+        // What the sender held back itself is not the path's doing.
+        let gain = self.control.sent_gain();
+        let (mut least_rate, mut least_volume) =
+            ((self.rates.latest / gain).max(rate * BETA), (self.volumes.latest as f64 / gain) as u64);
+        least_volume = least_volume.max((volume as f64 * BETA) as u64);
+        if !exceeds(sample.lost.saturating_add(marked), sample.tx_in_flight, self.mtu, CERTAIN) {
+            least_rate = least_rate.max(max * TOLERANT);
+            let wanted = self.inflight(max, State::Cruise.window_gain());
+            least_volume = least_volume.max(wanted.saturating_add(self.aggregation.extra_acked));
+        }
+        self.rates.shortterm = least_rate.min(rate);
+        self.volumes.shortterm = least_volume.min(volume);
     }
 
     pub(super) fn reset_congestion_signals(&mut self) {
@@ -181,4 +198,13 @@ fn inflight_at_loss(in_flight: u64, lost: u64, size: u64) -> u64 {
     let lost_before = lost.saturating_sub(size) as f64;
     let prefix = (LOSS_THRESHOLD * before - lost_before) / (1.0 - LOSS_THRESHOLD);
     (before + prefix.max(0.0)) as u64
+}
+
+/// Whether so much of what was in flight was lost that it is more than the threshold, and by so many standard deviations not by
+/// chance: of a hundred packets two are the threshold, and three are no rarity where two in a hundred are lost. Twice the
+/// threshold is never chance.
+pub(super) fn exceeds(lost: u64, in_flight: u64, mtu: u16, deviations: f64) -> bool {
+    let mean = in_flight as f64 * LOSS_THRESHOLD;
+    let chance = deviations * (mean * f64::from(mtu)).sqrt();
+    lost as f64 > mean + chance.min(mean)
 }

@@ -28,6 +28,8 @@ pub(super) struct Control {
     has_rtt: bool,
     /// Whether the window was used up in this round trip, and in the last one.
     limited: [bool; 2],
+    /// The least gain in this round trip and in the last one.
+    gains: [f64; 2],
 }
 
 impl Control {
@@ -42,6 +44,7 @@ impl Control {
             initial,
             has_rtt: false,
             limited: [false; 2],
+            gains: [1.0; 2],
         }
     }
 
@@ -57,6 +60,12 @@ impl Control {
 
     pub(super) fn on_round(&mut self) {
         self.limited = [false, self.limited[0]];
+        self.gains = [1.0, self.gains[0]];
+    }
+
+    /// The gain at which what arrives now was sent, at most 1.
+    pub(super) fn sent_gain(&self) -> f64 {
+        self.gains[0].min(self.gains[1])
     }
 
     /// Whether the window was used up at any time in the last round trip.
@@ -143,6 +152,7 @@ impl Bbr3 {
 
     /// Until the path was full once, the rate only rises: samples of an application that sends little do not slow it down.
     pub(super) fn set_pacing_rate(&mut self, gain: f64) {
+        self.control.gains[0] = self.control.gains[0].min(gain);
         let rate = gain * self.rates.bw * MARGIN;
         if rate > 0.0 && (self.full_pipe.reached || rate > self.control.rate) {
             self.control.rate = rate;

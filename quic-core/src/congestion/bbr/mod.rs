@@ -196,7 +196,7 @@ impl Bbr3 {
         self.update_latest_delivery(sample);
         self.update_rounds(sample);
         self.update_max_bw(sample);
-        let lossy_round = self.update_congestion();
+        let lossy_round = self.update_congestion(sample);
         self.update_aggregation(sample);
         self.full_pipe.on_ack(sample, self.rounds.started);
         self.check_startup_done(sample, lossy_round);

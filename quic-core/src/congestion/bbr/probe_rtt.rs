@@ -54,7 +54,8 @@ impl MinRtt {
         let now = sample.now;
         let expired = now.saturating_since(self.short.at) > INTERVAL;
         let latest = Least { rtt: sample.rtt, at: now };
-        if sample.rtt.is_some() && (expired || latest.is_below(self.short)) {
+        // The same once more is as good a look at a path without a queue as the first one.
+        if sample.rtt.is_some() && (expired || !self.short.is_below(latest)) {
             self.short = latest;
         }
         if self.short.is_below(self.long) || now.saturating_since(self.long.at) > FILTER {
@@ -87,6 +88,9 @@ pub(super) struct ProbeRtt {
     /// When it is over, once so little is in flight.
     done_at: Option<Timestamp>,
     round_done: bool,
+    /// What was delivered in the round trip before it, in bytes per second. Where the path's rate varies, half of what it
+    /// delivered at its best would be a queue still, whose delay would then be taken for the path's.
+    rate: f64,
     /// What was delivered when the window was first and last held back: packets sent between tell of that, and not of the path.
     held_back: Option<(u64, u64)>,
 }
@@ -103,7 +107,7 @@ impl Bbr3 {
         if self.state != State::ProbeRtt && expired && !self.idle_restart {
             self.save_window();
             self.state = State::ProbeRtt;
-            self.probe_rtt = ProbeRtt::default();
+            self.probe_rtt = ProbeRtt { rate: self.rates.latest, ..ProbeRtt::default() };
             self.cycle.ack_phase = AckPhase::ProbeStopping;
             self.rounds.begin();
         }
@@ -153,6 +157,6 @@ impl Bbr3 {
     }
 
     pub(super) fn probe_rtt_window(&self) -> u64 {
-        self.bdp_multiple(self.rates.bw, WINDOW_GAIN).max(self.least_window())
+        self.bdp_multiple(self.probe_rtt.rate.min(self.rates.bw), WINDOW_GAIN).max(self.least_window())
     }
 }

@@ -1,6 +1,9 @@
 //! `Startup` (draft §5.3.1): the rate doubles until the path does not deliver more, or loses too much.
 
-use super::{Bbr3, Sample, State, bounds::LOSS_THRESHOLD};
+use super::{
+    Bbr3, Sample, State,
+    bounds::{CERTAIN, exceeds},
+};
 
 /// What counts as growth from one round to the next.
 const GROWTH: f64 = 1.25;
@@ -70,8 +73,8 @@ impl Bbr3 {
 
     /// Draft §5.3.1.3. What arrived within the round trip is a volume that the path bears.
     fn check_startup_loss(&mut self, sample: &Sample, round: LossyRound) {
-        let lost = (sample.lost + round.marked) as f64;
-        if round.events < LOSS_EVENTS || lost <= sample.tx_in_flight as f64 * LOSS_THRESHOLD {
+        let lost = sample.lost.saturating_add(round.marked);
+        if round.events < LOSS_EVENTS || !exceeds(lost, sample.tx_in_flight, self.mtu, CERTAIN) {
             return;
         }
         self.undo.left(State::Startup);

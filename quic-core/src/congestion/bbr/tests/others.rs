@@ -101,6 +101,70 @@ fn the_initial_window_follows_the_datagrams_until_something_is_delivered() {
     assert_eq!(net.bbr.window(), window);
 }
 
+/// One packet in a hundred is lost by chance: that does not end `Startup` early, and does not wear the rate down.
+#[test]
+fn losses_by_chance_do_not_wear_the_rate_down() {
+    for (per_mille, least) in [(1, 0.95), (10, 0.93)] {
+        let mut net = Net::new(100.0, 40.0, 1.0);
+        net.loss_per_mille = per_mille;
+        net.run(1.0);
+        let share = net.share(net.bbr.rates.max.get());
+        assert!(share > 0.9, "{per_mille} per mille: {share}");
+        let used = net.utilization(20.0);
+        assert!(used >= least, "{per_mille} per mille: {used}");
+    }
+}
+
+#[test]
+fn chance_is_told_from_congestion_by_what_is_rare() {
+    use crate::congestion::bbr::bounds::exceeds;
+    let packets = |count: u64| count * u64::from(MTU);
+    for (in_flight, deviations, most) in [
+        (100, 0.0, 2),
+        (100, 1.0, 3),
+        (100, 3.0, 4),
+        (10_000, 0.0, 200),
+        (10_000, 1.0, 214),
+        (10_000, 3.0, 242),
+    ] {
+        let exceeds = |lost| exceeds(packets(lost), packets(in_flight), MTU, deviations);
+        assert!(!exceeds(most) && exceeds(most + 1), "{in_flight} packets, {deviations} deviations");
+    }
+}
+
+/// In `Down` nine tenths are sent: that no more arrives is no news, with losses or without.
+#[test]
+fn what_the_sender_holds_back_is_not_the_paths_doing() {
+    let mut net = Net::new(100.0, 40.0, 1.0);
+    net.loss_per_mille = 2;
+    net.until_state(State::Up, 10.0).until_state(State::Down, 5.0).until_state(State::Cruise, 5.0).run(0.2);
+    let kept = net.bbr.rates.bw / net.bbr.rates.max.get();
+    assert!(kept >= 0.97, "{kept}");
+}
+
+/// A tenth of the rate, and a buffer that takes all: half of what the path delivered at its best would be a queue.
+#[test]
+fn the_round_trip_is_measured_without_a_queue_where_the_rate_has_fallen() {
+    let mut net = Net::new(50.0, 40.0, 20.0);
+    net.until_state(State::Cruise, 5.0);
+    net.rate = net.rate.scaled(1, 10);
+    net.until_state(State::ProbeRtt, 10.0).until("the end", 5.0, |net| net.bbr.state != State::ProbeRtt);
+    net.run(12.0);
+    let rtt = net.bbr.min_rtt.get().unwrap();
+    assert!(rtt < Duration::from_millis(60), "{rtt:?}");
+    assert!(net.utilization(5.0) > 0.9);
+}
+
+#[test]
+fn a_path_that_is_seen_without_a_queue_is_not_emptied_for_that() {
+    let mut net = Net::new(10.0, 40.0, 2.0);
+    net.until_state(State::Cruise, 5.0);
+    for _ in 0..20_000 {
+        net.run(0.001);
+        assert_ne!(net.bbr.state, State::ProbeRtt);
+    }
+}
+
 /// Different seeds probe at different times, and equal ones at the same.
 #[test]
 fn the_seed_decides_when_the_path_is_probed() {
