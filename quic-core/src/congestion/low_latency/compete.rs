@@ -162,7 +162,7 @@ impl Competition {
         let Some((_, shortest)) = self.test.take() else { return Others::Stay };
         self.failed += 1;
         self.next_test = sight.now + period(sight, self.failed, dice);
-        self.soon = sight.now + period(sight, 0, dice) / SOON_DIVISOR;
+        self.soon = sight.now + period(sight, self.failed, dice) / SOON_DIVISOR;
         (self.suggested, self.longest) = (false, sight.queue);
         match self.last.replace(shortest) {
             Some(last) if last.abs_diff(shortest) < SAME && shortest < Duration::MAX => {

@@ -156,7 +156,7 @@ impl LowLatency {
 
     fn sight(&self, now: Timestamp) -> Sight {
         let is_used = self.flight[0].max(self.flight[1]) as f64 >= USED * self.window;
-        let used = Use { window: self.window, is_used, mtu: self.mtu };
+        let used = Use { window: self.window, is_used, marked: self.marks.are_recent(), mtu: self.mtu };
         Sight::new(now, used, &self.delays, &self.rate, self.smoothed)
     }
 
@@ -273,6 +273,9 @@ impl LowLatency {
             Drain::End(window) => {
                 self.changed = event.now;
                 self.set_window(window);
+                if let Mode::Steering(steering) = &mut self.mode {
+                    steering.on_drained();
+                }
             }
             Drain::No => {}
         }
@@ -327,7 +330,7 @@ impl LowLatency {
         let sight = self.sight(self.changed);
         let rate = Rate::from_bytes_in(self.window(), sight.standing.max(MIN_RTT));
         let rate = match &self.mode {
-            Mode::Startup(_) => rate.scaled(277, 100),
+            Mode::Startup(_) => rate.scaled(2, 1),
             Mode::Steering(_) if self.marks.are_recent() => rate.scaled(17, 16),
             Mode::Steering(_) | Mode::Competing(_) => rate.scaled(5, 4),
         };

@@ -12,8 +12,8 @@ use crate::base::Timestamp;
 pub(super) const PERIOD: Duration = Duration::from_secs(2);
 /// and no less than so many round trips.
 const PERIOD_ROUNDS: u32 = 32;
-/// Who sees the queue below half of its target joins in, unless it has drained its part within this share of the period.
-const JOIN_DIVISOR: u32 = 2;
+/// Who sees the queue below half of its target joins in, unless it has drained its part within this part of the period, in quarters.
+const JOIN_QUARTERS: u32 = 3;
 /// Of the window that fills the way, this share is left.
 const DEPTH: f64 = 0.85;
 
@@ -54,9 +54,11 @@ impl Refresh {
             if !sight.is_used || !joins && sight.now < self.due {
                 return Drain::No;
             }
-            self.running = Some((sight.now, sight.window));
-            let fills = sight.base.as_secs_f64() / sight.standing.as_secs_f64().max(1e-6);
-            return Drain::Begin(sight.window * fills * DEPTH);
+            let standing = sight.standing.as_secs_f64().max(1e-6);
+            // With the target's queue, and not with what stood there above it.
+            let aim = sight.window * (sight.base + sight.target).as_secs_f64() / standing;
+            self.running = Some((sight.now, aim.min(sight.window)));
+            return Drain::Begin(sight.window * sight.base.as_secs_f64() / standing * DEPTH);
         };
         if newest.is_none_or(|sent| sent <= since + sight.smoothed / 4) {
             return Drain::Wait;
@@ -64,7 +66,7 @@ impl Refresh {
         self.running = None;
         let period = PERIOD.max(sight.smoothed * PERIOD_ROUNDS);
         self.due = sight.now + period.mul_f64(0.75 + dice.unit() / 2.0);
-        self.join = sight.now + period / JOIN_DIVISOR;
+        self.join = sight.now + period / 4 * JOIN_QUARTERS;
         Drain::End(window)
     }
 

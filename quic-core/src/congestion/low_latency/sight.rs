@@ -6,7 +6,9 @@ use super::{delay::Delays, rate::NominalRate};
 use crate::base::Timestamp;
 
 /// The queue that a flow aims at holds so many datagrams of its own: flows that see the same queue then get the same rate.
-const OWN_DATAGRAMS: f64 = 1.75;
+const OWN_DATAGRAMS: f64 = 1.5;
+/// One, where marks tell of shorter queues than delay can.
+const MARKED_DATAGRAMS: f64 = 1.0;
 /// No flow aims at a queue longer than this,
 const MOST: Duration = Duration::from_millis(5);
 /// or than this share of the round trip, where that is longer.
@@ -17,7 +19,7 @@ const MOST_DATAGRAMS: u64 = 2;
 /// something in store,
 const NOISE_DIVISOR: u32 = 3;
 /// and no more than this.
-const MOST_NOISE: Duration = Duration::from_millis(6);
+const MOST_NOISE: Duration = Duration::from_millis(8);
 
 /// A path as an acknowledgment shows it.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,8 @@ pub(super) struct Sight {
 pub(super) struct Use {
     pub(super) window: f64,
     pub(super) is_used: bool,
+    /// Marks keep the queue short.
+    pub(super) marked: bool,
     pub(super) mtu: u16,
 }
 
@@ -59,9 +63,10 @@ impl Sight {
         rate: &NominalRate,
         smoothed: Duration,
     ) -> Self {
-        let Use { window, is_used, mtu } = used;
+        let Use { window, is_used, marked, mtu } = used;
+        let datagrams = if marked { MARKED_DATAGRAMS } else { OWN_DATAGRAMS };
         let base = delays.base().unwrap_or(smoothed);
-        let own = base.mul_f64((OWN_DATAGRAMS * f64::from(mtu) / window.max(1.0)).min(1.0));
+        let own = base.mul_f64((datagrams * f64::from(mtu) / window.max(1.0)).min(1.0));
         let standing = delays.standing(own).unwrap_or(smoothed).max(base);
         // At the rate that the path had at best: a flow that is starved must not take its own slowness for the path's.
         let datagrams = rate.best().time_for(MOST_DATAGRAMS * u64::from(mtu)).min(base * 4);

@@ -12,7 +12,7 @@ use crate::{base::Rate, congestion::CongestionEvent};
 /// Packets that waited longer than half of what the path's queue may be were in a queue that stands.
 const BUSY_DIVISOR: u32 = 2;
 /// Growth is that much slower once the bottleneck's rate is known and reached.
-const CAUTION: f64 = 4.0;
+const CAUTION: f64 = 8.0;
 /// So many round trips without a rate a quarter higher end the search, whatever the delay.
 const FLAT_ROUNDS: u32 = 3;
 

@@ -13,8 +13,10 @@ use super::sight::Sight;
 const STEP_TIME: f64 = 0.02;
 /// by one at least, and by so many at most.
 const MOST_STEPS: f64 = 8.0;
+/// No step is a greater share of the window than this, unless a datagram is.
+const MOST_STEP: f64 = 1.0 / 16.0;
 /// Faster growth is no faster than this share of the window.
-const MOST_GROWTH: f64 = 1.0 / 8.0;
+const MOST_GROWTH: f64 = 1.0 / 5.0;
 /// Round trips without a queue before growth becomes faster.
 const PATIENCE: u32 = 3;
 /// Of what waits too long, this share goes in a round trip: what comes of it shows a round trip later.
@@ -49,6 +51,11 @@ impl Steering {
         if self.empty > PATIENCE && number >= self.calm_until && !marked {
             self.velocity = (self.velocity * 2.0).min(sight.window / sight.mtu).max(1.0);
         }
+    }
+
+    /// The queue was let drain: that none showed says nothing.
+    pub(super) fn on_drained(&mut self) {
+        (self.empty, self.velocity) = (0, 1.0);
     }
 
     /// The window was reduced for another reason, at the round trip of this number.
@@ -93,7 +100,8 @@ pub(super) struct Permit {
 
 /// Bytes by which the window changes in a round trip.
 fn step(sight: &Sight) -> f64 {
-    sight.mtu * (seconds(sight.base) / STEP_TIME).clamp(1.0, MOST_STEPS)
+    let steps = (seconds(sight.base) / STEP_TIME).clamp(1.0, MOST_STEPS);
+    (sight.mtu * steps).min(sight.window * MOST_STEP).max(sight.mtu)
 }
 
 fn seconds(duration: Duration) -> f64 {
