@@ -229,3 +229,27 @@ fn figures_of_cubic_are_where_they_should_be() {
         }
     }
 }
+
+/// What `low-latency` is for: frames beside bulk in one connection, short queues, no starvation; with room for change.
+#[test]
+fn figures_of_low_latency_are_where_they_should_be() {
+    let all = built_in().unwrap();
+    for (id, figure, least, most) in [
+        ("B1", "utilization", 0.95, 1.0),
+        ("B1", "queue_p50", 0.0, 3.0),
+        ("B6a", "utilization", 0.95, 1.0),
+        ("B7a", "jain", 0.95, 1.0),
+        ("B8a", "share", 0.15, 0.7),
+        ("B11a", "utilization", 0.95, 1.0),
+        ("B11a", "queue_p99", 0.0, 2.0),
+        ("B12a", "frame_p99", 40.0, 54.0),
+        ("B12b", "frame_p50", 20.0, 28.0),
+        ("B12b", "frame_p99", 40.0, 62.0),
+    ] {
+        let mut scenario = all.iter().find(|scenario| scenario.id.as_str() == id).unwrap().clone();
+        scenario.duration.0 = scenario.duration.0.min(20_000_000_000);
+        let trial = Trial { name: "low-latency", controller: &Algorithm::LowLatency, ..trial(1) };
+        let value = run(&scenario, &trial).unwrap().figures[figure];
+        assert!((least..=most).contains(&value), "{id}, seed 1: {figure} is {value}");
+    }
+}
