@@ -270,8 +270,8 @@ fn another_controller_takes_over_without_a_pause() {
             assert_eq!(after.bytes_in_flight, before.bytes_in_flight);
             world.pass(SECOND);
             let sent = world.client().connection.stats().stream_bytes_acked - before.stream_bytes_acked;
-            // 20 Mbit/s, less the framing, and what a probe or a drain costs.
-            assert!(sent > 2_200_000, "{} to {}: {sent}", before.congestion_controller, algorithm.name());
+            // Four fifths of 20 Mbit/s: it may happen in the midst of a probe or a drain, whose window is what is left.
+            assert!(sent > 2_000_000, "{} to {}: {sent}", before.congestion_controller, algorithm.name());
         }
     }
 }
