@@ -41,7 +41,10 @@ async fn session(
     assert_eq!(request.protocols(), ["two", "one"]);
     let mut headers = HeaderMap::new();
     headers.insert("x-answered", HeaderValue::from_static("yes"));
-    let answer = AcceptOptions::new().protocol("one").headers(headers);
+    let answer = AcceptOptions::new()
+        .protocol("one")
+        .headers(headers)
+        .congestion_control(CongestionControl::Throughput);
     let accepted = request.accept(answer).await.unwrap();
     // At once, before the client knows.
     accepted.datagrams().writable.send("early".into()).await.unwrap();
@@ -57,7 +60,7 @@ async fn properties(one: &WebTransport, other: &WebTransport, draft: &str) {
         assert_eq!(session.negotiated_draft().unwrap().0, draft);
         assert_eq!(session.protocol().as_deref(), Some("one"));
         assert_eq!(session.reliability(), Reliability::SupportsUnreliable);
-        assert_eq!(session.congestion_control(), CongestionControl::Default, "none is specialised yet");
+        assert_eq!(session.congestion_control(), CongestionControl::Throughput);
         let headers = session.response_headers().unwrap();
         assert_eq!(headers["x-answered"], "yes");
         assert!(!headers.contains_key("wt-protocol"), "protocol() tells it");
