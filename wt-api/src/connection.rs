@@ -129,8 +129,8 @@ impl Connection {
         self.about().congestion()
     }
 
-    /// Puts another kind of congestion control in force for what this end sends on the connection, sessions and all, a hint:
-    /// [`congestion_control`](Self::congestion_control) tells what became of it. Returns at once; the next packets are sent by
+    /// Puts another kind of congestion control in force for what this end sends on the connection, for all its sessions;
+    /// [`congestion_control`](Self::congestion_control) reads it back. Returns at once; the next packets are sent by
     /// it, and the new controller starts from the window of the old one. For a connection that is over nothing changes.
     ///
     /// Sessions that may share connections ([`allow_pooling`](crate::WebTransportOptions::allow_pooling)) and want another kind

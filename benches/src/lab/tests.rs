@@ -208,6 +208,13 @@ fn a_transfer_alone_ends_the_run() {
     assert_eq!((result.figures["unfinished"], result.flows[0].bytes), (0.0, 100_009));
 }
 
+/// A scenario of at most 20 seconds.
+fn short(all: &[Scenario], id: &str) -> Scenario {
+    let mut scenario = all.iter().find(|scenario| scenario.id.as_str() == id).unwrap().clone();
+    scenario.duration.0 = scenario.duration.0.min(20_000_000_000);
+    scenario
+}
+
 /// CUBIC as it is, with room for change: a shorter B1, and those that are short.
 #[test]
 fn figures_of_cubic_are_where_they_should_be() {
@@ -221,8 +228,7 @@ fn figures_of_cubic_are_where_they_should_be() {
         ("B12b", "frame_p99", 30.0, 160.0),
         ("B13c", "utilization", 0.9, 1.0),
     ] {
-        let mut scenario = all.iter().find(|scenario| scenario.id.as_str() == id).unwrap().clone();
-        scenario.duration.0 = scenario.duration.0.min(20_000_000_000);
+        let scenario = short(&all, id);
         for seed in 1..=2 {
             let value = run(&scenario, &trial(seed)).unwrap().figures[figure];
             assert!((least..=most).contains(&value), "{id}, seed {seed}: {figure} is {value}");
@@ -246,8 +252,7 @@ fn figures_of_low_latency_are_where_they_should_be() {
         ("B12b", "frame_p50", 20.0, 28.0),
         ("B12b", "frame_p99", 40.0, 62.0),
     ] {
-        let mut scenario = all.iter().find(|scenario| scenario.id.as_str() == id).unwrap().clone();
-        scenario.duration.0 = scenario.duration.0.min(20_000_000_000);
+        let scenario = short(&all, id);
         let trial = Trial { name: "low-latency", controller: &Algorithm::LowLatency, ..trial(1) };
         let value = run(&scenario, &trial).unwrap().figures[figure];
         assert!((least..=most).contains(&value), "{id}, seed 1: {figure} is {value}");

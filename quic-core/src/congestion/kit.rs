@@ -7,7 +7,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::{
     CongestionEvent, Controller, ControllerFactory, FlightPeak, LimitedBy, LostPacket, MAX_WINDOW, NewPath,
-    PacketRate, Phase, RateSampler, Rtt, SentPacket, SpuriousLoss, initial_window, minimum_window,
+    PacketRate, Phase, RateSampler, Rtt, SentPacket, SpuriousLoss, dice::Dice, initial_window,
+    minimum_window,
 };
 use crate::base::{Rate, Timestamp};
 
@@ -49,24 +50,6 @@ pub fn check_loss_based_controller(factory: &dyn ControllerFactory, seed: u64) {
     Drive::new(factory, seed, true).run();
 }
 
-/// `SplitMix64`.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`.
-    fn below(&mut self, end: u64) -> u64 {
-        self.roll() % end.max(1)
-    }
-}
-
 struct Packet {
     number: u64,
     sent: Timestamp,
@@ -101,7 +84,7 @@ impl Drive {
         let now = Timestamp::from_nanos(1_000_000_000);
         Self {
             seed,
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             controller: factory.build(&NewPath::new(now, 1_200).with_seed(seed)),
             loss_based,
             now,
@@ -294,7 +277,7 @@ impl Drive {
         assert_eq!(snapshot.window, window, "seed {seed}: the snapshot tells another window");
         let rate = self.controller.pacing_rate().map_or(0, Rate::bytes_per_second);
         for value in [window, rate, snapshot.reductions] {
-            self.digest = Dice(self.digest ^ value).roll();
+            self.digest = Dice::new(self.digest ^ value).roll();
         }
     }
 }

@@ -8,6 +8,7 @@
 mod bbr;
 mod controller;
 mod cubic;
+mod dice;
 mod episode;
 mod flight;
 mod hystart;

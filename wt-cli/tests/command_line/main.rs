@@ -1,6 +1,7 @@
 //! What the command `weft` says and how it ends, run as people and programs run it.
 
 mod closed;
+mod congestion;
 mod connect;
 #[cfg(unix)]
 mod exec;

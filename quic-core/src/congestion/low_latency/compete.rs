@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use super::{dice::Dice, sight::Sight};
+use super::sight::Sight;
+use crate::congestion::dice::Dice;
 use crate::{
     base::{Rate, Timestamp},
     congestion::{CongestionEvent, Controller as _, Cubic, FlightPeak, Phase},

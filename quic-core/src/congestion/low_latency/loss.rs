@@ -3,7 +3,7 @@
 //! Delay tells of queues; one loss tells little beside it. A share of losses does: of a buffer too short to be seen, or of a policer.
 //! The threshold is drawn anew after each answer, so that flows that share a bottleneck do not all yield at once.
 
-use super::dice::Dice;
+use crate::congestion::dice::Dice;
 use crate::{
     base::Timestamp,
     congestion::{CongestionEvent, SpuriousLoss},

@@ -16,7 +16,6 @@
 mod burst;
 mod compete;
 mod delay;
-mod dice;
 mod loss;
 mod marks;
 mod rate;
@@ -31,6 +30,7 @@ mod train;
 
 use std::time::Duration;
 
+use super::dice::Dice;
 use super::{
     CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, NewPath, Phase, SentPacket, Snapshot,
     SpuriousLoss, initial_window, minimum_window,
@@ -39,7 +39,6 @@ use crate::base::{Ecn, Rate, Timestamp};
 use burst::Bursts;
 use compete::{Competition, Crowd, Others};
 use delay::Delays;
-use dice::Dice;
 use loss::Losses;
 use marks::Marks;
 use rate::NominalRate;

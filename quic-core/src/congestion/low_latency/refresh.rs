@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use super::{dice::Dice, sight::Sight};
+use super::sight::Sight;
 use crate::base::Timestamp;
+use crate::congestion::dice::Dice;
 
 /// From one time to the next, on average,
 pub(super) const PERIOD: Duration = Duration::from_secs(2);

@@ -1,20 +1,25 @@
-//! Numbers that look random, from the path's seed alone (`SplitMix64`).
+//! Numbers that look random and follow from a seed alone (`SplitMix64`).
 
 /// A stream of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    fn roll(&mut self) -> u64 {
+    pub(super) const fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// A number below `end`; 0 if that is 0.
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.roll() % end.max(1)
     }
 
     /// From 0 to below 1.
