@@ -53,7 +53,7 @@ impl fmt::Display for ClosedBy {
 pub enum CloseOutcome {
     /// The peer has ended its side, too: it has the code and the reason (WebTransport over HTTP/3 §6).
     Acknowledged,
-    /// It said nothing for three probe timeouts, at least 2 s. It may have heard all the same.
+    /// It said nothing for three probe timeouts, at least 2 s and at most 6. It may have heard all the same.
     Unanswered,
     /// The connection was over before it said anything: the network lost it, or the peer closed it.
     ConnectionLost,

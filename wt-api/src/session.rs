@@ -133,7 +133,7 @@ impl WebTransport {
     /// fact.
     ///
     /// After a close of this side that is when the peer has answered it, or does not answer: after three probe timeouts, at
-    /// least 2 s, or with its connection. [`close_outcome`](Self::close_outcome) says which. A program that awaits it before
+    /// least 2 s and at most 6, or with its connection. [`close_outcome`](Self::close_outcome) says which. A program that awaits it before
     /// it ends has its last words heard.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl WebTransport {
 
     /// Closes the session. Returns at once; from now on nothing can be begun. Data of finished streams is still
     /// delivered: the close waits for its acknowledgment, as long as the peer goes on acknowledging (a pause of three probe
-    /// timeouts, at least 2 s, ends that, and a minute in all). Streams that are not finished are given up. Further calls
+    /// timeouts, at least 2 s and at most 6, ends that, and a minute in all). Streams that are not finished are given up. Further calls
     /// change nothing.
     pub fn close(&self, info: CloseInfo) {
         self.shared.close(info);

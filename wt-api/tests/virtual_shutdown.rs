@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use virtual_common::{options, seconds, serve, session};
 use wt_api::{
-    ConnectionCloser, ErrorCause, TransportConfig, WebTransport,
+    CloseInfo, ConnectionCloser, ErrorCause, TransportConfig, WebTransport,
     testing::{LinkConfig, Network},
 };
 
@@ -76,5 +76,23 @@ fn nobody_is_accepted_where_the_server_s_host_is_gone() {
         client.vanish();
         let error = network.within(seconds(1), waiting.ready()).await.expect("an answer").unwrap_err();
         assert!(matches!(error.cause(), ErrorCause::RuntimeGone), "{error}");
+    });
+}
+
+/// Round trips are what the peer makes them, by acknowledging late; three of its probe timeouts would be half a minute here.
+#[test]
+fn a_peer_that_is_late_does_not_decide_how_long_a_shutdown_takes() {
+    let network = Network::new(4);
+    let (host, client) = (network.host("server"), network.host("client"));
+    network.link(&host, &client, &LinkConfig::new().delay(4_000_000_000));
+    let (server, hash) = serve(&network, &host, TransportConfig::default());
+    network.run(async {
+        let patient = options(hash).connect_timeout(seconds(60));
+        let (_client, accepted) = session(&server, &client, patient).await;
+        client.vanish();
+        accepted.close(CloseInfo::new(1, "over"));
+        let begin = network.now();
+        server.shutdown(Duration::ZERO).await;
+        assert!(network.now() - begin <= seconds(12), "{:?}", network.now() - begin);
     });
 }

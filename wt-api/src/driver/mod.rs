@@ -57,6 +57,7 @@ use contain::{contain, quietly};
 
 /// See [`last_word`].
 const LAST_WORD: Duration = Duration::from_secs(2);
+const LONGEST_WORD: Duration = Duration::from_secs(6);
 /// Turns in one poll before other tasks of the runtime get theirs.
 const TURNS: usize = 16;
 
@@ -478,10 +479,11 @@ impl Drop for Shard {
     }
 }
 
-/// How long each step of a close waits for the peer: three probe timeouts, at least 2 s. Where the network loses a few packets
-/// or falls silent for a moment three probe timeouts are soon over: each is twice as long as the one before.
+/// How long each step of a close waits for the peer: three probe timeouts, at least 2 s and at most 6. Where the network loses
+/// a few packets or falls silent for a moment three probe timeouts are soon over: each is twice as long as the one before. And
+/// the peer decides how long one is, by acknowledging late: it must not decide how long a server takes to shut down.
 fn last_word(quic: &Connection) -> Duration {
-    three_probes(quic).max(LAST_WORD)
+    three_probes(quic).clamp(LAST_WORD, LONGEST_WORD)
 }
 
 fn three_probes(quic: &Connection) -> Duration {

@@ -583,7 +583,7 @@ impl Server {
     /// gone, at most `deadline`; then all connections are closed. Requests that wait are rejected unseen
     /// (`H3_REQUEST_REJECTED`). Returns when every close has been sent and the sockets are closed: the process may end, and
     /// the port is free. Where a session was closed before then, its client has up
-    /// to 4 s more, longer on paths with long probe timeouts, to hear the code and the reason.
+    /// to 4 s more, 12 s on paths with long probe timeouts, to hear the code and the reason.
     ///
     /// Clients hear it by GOAWAY, those of draft 02 by the session's own `WT_DRAIN_SESSION`, and by GOAWAY when the session
     /// is over: a Chromium of today that opens a bidirectional stream after GOAWAY crashes. Cancel safe: dropped, no session
