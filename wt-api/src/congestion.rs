@@ -24,8 +24,10 @@ pub enum CongestionControl {
 }
 
 impl CongestionControl {
-    /// The controller made for this kind; that of the default one is the application's to say.
-    fn algorithm(self) -> Option<Algorithm> {
+    /// The controller that this kind stands for; `None` for the default one, of which
+    /// [`TransportConfig::congestion`](crate::TransportConfig::congestion) decides.
+    #[must_use]
+    pub fn algorithm(self) -> Option<Algorithm> {
         match self {
             Self::Throughput => Some(Algorithm::Bbr3),
             Self::LowLatency => Some(Algorithm::LowLatency),

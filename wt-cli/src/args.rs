@@ -271,6 +271,10 @@ pub(crate) struct Perf {
     /// Requests under way at once (rr)
     #[arg(long, default_value_t = 64, value_parser = up_to::<10_000>)]
     pub(crate) inflight: usize,
+    /// Congestion control of what each end sends: a kind (default, throughput, low-latency), or a controller by its name, such as
+    /// cubic
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) congestion: Choice,
     /// UDP payload that path MTU discovery may reach, in bytes
     #[arg(long, default_value_t = 1452, value_parser = clap::value_parser!(u16).range(1200..=65_527))]
     pub(crate) mtu: u16,

@@ -33,10 +33,29 @@ impl Choice {
     pub(crate) fn apply(&self) -> (CongestionControl, TransportConfig) {
         match self {
             Self::Kind(kind) => (*kind, TransportConfig::default()),
-            Self::Controller(algorithm) => {
-                let congestion = CongestionConfig::new(algorithm.clone());
+            Self::Controller(_) => {
+                let congestion = self.controllers();
                 (CongestionControl::Default, TransportConfig { congestion, ..TransportConfig::default() })
             }
+        }
+    }
+
+    /// The controllers, for those who have QUIC alone.
+    pub(crate) fn controllers(&self) -> CongestionConfig {
+        let algorithm = match self {
+            Self::Kind(kind) => kind.algorithm(),
+            Self::Controller(algorithm) => Some(algorithm.clone()),
+        };
+        algorithm.map_or_else(CongestionConfig::default, CongestionConfig::new)
+    }
+
+    /// As the command line has it.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Kind(kind) => {
+                KINDS.iter().find(|(_, known)| known == kind).map_or("unknown", |(name, _)| name)
+            }
+            Self::Controller(algorithm) => algorithm.name(),
         }
     }
 }

@@ -85,6 +85,7 @@ fn transport(options: &Perf) -> TransportConfig {
         max_stream_receive_window: options.window,
         receive_window: options.window * 4,
         max_receive_window: options.window * 4,
+        congestion: options.congestion.controllers(),
         ..TransportConfig::default()
     }
 }
@@ -92,4 +93,30 @@ fn transport(options: &Perf) -> TransportConfig {
 /// A step of a measurement that failed.
 fn failed(what: &str, error: impl std::fmt::Display) -> Ended {
     Ended::new(Exit::Failure, format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    /// Kinds and controllers.
+    #[test]
+    fn what_is_measured_is_sent_by_the_controller_that_is_asked_for() {
+        let named = [
+            ("default", "cubic"),
+            ("throughput", "bbr3"),
+            ("low-latency", "low-latency"),
+            ("newreno", "newreno"),
+        ];
+        for (name, controller) in named {
+            let cli = Cli::try_parse_from(["weft", "perf", "client", "--congestion", name]);
+            let Command::Perf(options) = cli.expect("a command line").command else { panic!("perf") };
+            assert_eq!(transport(&options).congestion.algorithm.name(), controller);
+            let line = report::line(&options, &Outcome::default(), Usage::default(), None);
+            assert_eq!(line["congestion"], name);
+        }
+    }
 }

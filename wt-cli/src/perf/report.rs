@@ -46,6 +46,7 @@ pub(super) fn line(options: &Perf, outcome: &Outcome, client: Usage, server: Opt
         "size": options.size,
         "streams": options.streams,
         "inflight": options.inflight,
+        "congestion": options.congestion.name(),
         "mtu": options.mtu,
         "window": options.window,
         "cores": format!("{},{}", options.cores.0, options.cores.1),
