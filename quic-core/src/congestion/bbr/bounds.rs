@@ -19,6 +19,8 @@ pub(super) const CERTAIN: f64 = 3.0;
 const TOLERANT: f64 = 0.97;
 /// No answer is stronger than this in one round.
 const BETA: f64 = 0.7;
+/// A queue takes no more of the rate until the next probe: it may be a longer way, for which the window is too small.
+const YIELDED: f64 = 0.6;
 
 /// How much may be in flight, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +102,9 @@ impl Bbr3 {
 
     /// Whether more than the threshold of what was in flight was lost or marked.
     pub(super) fn is_too_high(&self, lost: u64, in_flight: u64) -> bool {
-        exceeds(lost.saturating_add(self.loss.marked), in_flight, self.mtu, LIKELY)
+        // Beside a queue losses are no chance.
+        let deviations = if self.has_queue() { 0.0 } else { LIKELY };
+        exceeds(lost.saturating_add(self.loss.marked), in_flight, self.mtu, deviations)
     }
 
     /// A probe went too far; told once of each.
@@ -143,6 +147,8 @@ impl Bbr3 {
         let lossy = std::mem::take(&mut self.loss.any);
         if lossy && !self.state.accelerates() {
             self.lower_shortterm(sample, round.marked);
+        } else if !lossy {
+            self.yield_to_queue(sample);
         }
         (self.loss.events, self.loss.marked) = (0, 0);
         lossy.then_some(round)
@@ -166,6 +172,20 @@ impl Bbr3 {
         }
         self.rates.shortterm = least_rate.min(rate);
         self.volumes.shortterm = least_volume.min(volume);
+    }
+
+    /// A queue that stands while nothing is probed is shared with others, and what leaves faster than it arrives only makes it
+    /// longer. Comes down to what is delivered, by no more than [`BETA`].
+    fn yield_to_queue(&mut self, sample: &Sample) {
+        let probes = !self.state.is_probe_bw() || self.state.accelerates();
+        if probes || sample.is_app_limited || !self.has_queue() {
+            return;
+        }
+        let latest = self.rates.latest / self.control.sent_gain();
+        if latest < self.rates.bw {
+            let least = (self.rates.bw * BETA).max(self.rates.max.get() * YIELDED);
+            self.rates.shortterm = latest.max(least).min(self.rates.shortterm);
+        }
     }
 
     pub(super) fn reset_congestion_signals(&mut self) {

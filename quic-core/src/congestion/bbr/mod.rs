@@ -5,7 +5,7 @@
 //! (`bw_shortterm`, `inflight_shortterm`). A state machine of seven states feeds the model with experiments: it sends faster
 //! for a while, then slower, then as fast as was measured, and drains the path each five seconds to measure its round trip.
 //!
-//! One file per mechanism: `filters` and `rounds` measure, `startup`, `drain`, `probe_bw` and `probe_rtt` are the states,
+//! One file per mechanism: `filters`, `rounds` and `queue` measure, `startup`, `drain`, `probe_bw` and `probe_rtt` are the states,
 //! `bounds` answers losses and marks, `undo` takes that back, `idle` begins again, `takeover` follows another controller, `aggregation` knows of acknowledgments that
 //! come in heaps, `control` makes window, rate and quantum of it all. This file has the state and the order of the steps.
 //!
@@ -19,6 +19,7 @@ mod filters;
 mod idle;
 mod probe_bw;
 mod probe_rtt;
+mod queue;
 mod rounds;
 mod startup;
 mod takeover;
@@ -35,6 +36,7 @@ use self::{
     filters::CycleMax,
     probe_bw::{AckPhase, Cycle},
     probe_rtt::{MinRtt, ProbeRtt},
+    queue::Queue,
     rounds::Rounds,
     startup::FullPipe,
     undo::Undo,
@@ -137,6 +139,7 @@ pub struct Bbr3 {
     drain_start_round: u64,
     cycle: Cycle,
     min_rtt: MinRtt,
+    queue: Queue,
     probe_rtt: ProbeRtt,
     aggregation: Aggregation,
     control: Control,
@@ -161,6 +164,7 @@ impl Bbr3 {
             drain_start_round: 0,
             cycle: Cycle::new(path.now, path.seed),
             min_rtt: MinRtt::new(path.now),
+            queue: Queue::default(),
             probe_rtt: ProbeRtt::default(),
             aggregation: Aggregation::new(path.now),
             control: Control::new(path.mtu),
@@ -195,6 +199,7 @@ impl Bbr3 {
     fn update_model(&mut self, sample: &Sample) {
         self.update_latest_delivery(sample);
         self.update_rounds(sample);
+        self.update_queue(sample);
         self.update_max_bw(sample);
         let lossy_round = self.update_congestion(sample);
         self.update_aggregation(sample);

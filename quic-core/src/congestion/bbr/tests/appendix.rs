@@ -127,12 +127,12 @@ fn exiting_probe_down_on_inflight() {
     assert!(net.in_flight() <= net.bbr.inflight(net.bbr.rates.max.get(), 1.0) + MTU_BYTES);
 }
 
-/// More is taken away than a tenth, which the gain of 0.9 would make up for.
+/// More is taken away than the tenth that the gain of 0.9 would make up for, and than the two fifths that yielding to a queue does.
 #[test]
 fn exiting_probe_down_after_max_time() {
     let mut net = Net::new(100.0, 40.0, 4.0);
     net.until_state(State::Up, 10.0).until_state(State::Down, 5.0);
-    net.rate = net.rate.scaled(3, 5);
+    net.rate = net.rate.scaled(1, 4);
     net.bbr.min_rtt.refresh(net.now);
     let (start, rounds) = (net.now, net.bbr.rounds.count);
     net.until("the end", 4.0, |net| net.bbr.state != State::Down);

@@ -1,7 +1,10 @@
 //! Beyond the draft's cases.
 
 use super::{link::MTU, *};
-use crate::congestion::{Algorithm, LimitedBy, Rtt, kit};
+use crate::{
+    base::Rate,
+    congestion::{Algorithm, LimitedBy, Rtt, kit},
+};
 
 #[test]
 fn the_kit_passes() {
@@ -57,6 +60,32 @@ fn what_is_in_flight_follows_a_longer_route() {
     // The next probe finds what a window for the shorter route had left.
     net.run(5.0);
     assert!(net.utilization(5.0) > 0.9);
+}
+
+/// Others take a third of the path: a queue grows, nothing is lost, and the best of two cycles is above what is left. The sender
+/// comes down to it within a second, and not two probes later.
+#[test]
+fn beside_a_queue_no_more_is_sent_than_is_delivered() {
+    let mut net = Net::new(20.0, 40.0, 20.0);
+    net.until_state(State::Cruise, 5.0);
+    net.rate = Rate::from_bytes_per_second(net.rate.bytes_per_second() * 2 / 3);
+    net.until("what is delivered is believed", 1.0, |net| net.share(net.bbr.rates.bw) < 1.05);
+    assert_eq!((net.dropped, net.bbr.state.is_probe_bw()), (0, true));
+    assert!(net.share(net.bbr.rates.max.get()) > 1.3);
+    assert!(net.utilization(5.0) > 0.9);
+}
+
+/// Three packets of a hundred are no rarity on a path that loses by chance, and too many on one whose queue is full.
+#[test]
+fn losses_beside_a_queue_are_no_chance() {
+    let mut net = Net::new(20.0, 40.0, 20.0);
+    net.until_state(State::Cruise, 5.0).until("an empty queue", 1.0, |net| !net.bbr.has_queue());
+    let (lost, in_flight) = (3 * u64::from(MTU), 100 * u64::from(MTU));
+    assert!(!net.bbr.is_too_high(lost, in_flight));
+    net.rate = Rate::from_bytes_per_second(net.rate.bytes_per_second() / 2);
+    net.until("a queue", 1.0, |net| net.bbr.has_queue());
+    assert!(net.bbr.is_too_high(lost, in_flight));
+    assert!(!net.bbr.is_too_high(lost / 3, in_flight));
 }
 
 /// Marks count as losses: the model comes down, no late acknowledgment raises it again, void marks do.
