@@ -49,6 +49,8 @@ impl Pacer {
         mtu: u16,
     ) {
         let rate = controller.pacing_rate().unwrap_or_else(|| window_rate(controller, rtt));
+        // A datagram a second, whatever a controller says: nothing stops for ever.
+        let rate = rate.max(Rate::from_bytes_per_second(mtu.into()));
         let quantum = match controller.send_quantum() {
             Some(quantum) => quantum.clamp(u64::from(mtu), MAX_QUANTUM),
             None => quantum(rate, mtu),
@@ -139,10 +141,10 @@ impl Pacer {
 /// than the window else, so that pacing is not what limits the path (RFC 9002 §7.7). In recovery the window follows what
 /// is in flight: the rate is that of the window which that comes to.
 fn window_rate<C: Controller + ?Sized>(controller: &C, rtt: &Rtt) -> Rate {
-    let snapshot = controller.snapshot();
+    let (snapshot, window) = (controller.snapshot(), controller.window());
     let bytes = match snapshot.phase {
-        Phase::Recovery => snapshot.ssthresh.unwrap_or(snapshot.window),
-        _ => snapshot.window,
+        Phase::Recovery => snapshot.ssthresh.unwrap_or(window),
+        _ => window,
     };
     let base = Rate::from_bytes_in(bytes, rtt.smoothed().max(MIN_RTT));
     match snapshot.phase {

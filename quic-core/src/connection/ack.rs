@@ -224,7 +224,7 @@ impl Connection {
         }
         let (path, recovery) = (&self.path, &self.recovery);
         self.out.trace.emit(now, || TraceEvent::Metrics {
-            window: path.controller().window(),
+            window: path.window(),
             in_flight: recovery.in_flight(),
             smoothed_rtt: path.rtt.smoothed(),
         });

@@ -226,7 +226,7 @@ impl Connection {
         let limit = if self.is_memory_short() {
             least.min(TIGHT_SEND_LIMIT)
         } else {
-            self.path.controller().window().saturating_mul(2).clamp(least, most)
+            self.path.window().saturating_mul(2).clamp(least, most)
         };
         self.streams.set_send_limit(limit);
     }
@@ -535,7 +535,7 @@ impl Connection {
             rtt_variation: rtt.variation(),
             min_rtt: rtt.first_sample().map(|_| rtt.min()),
             congestion_controller: controller.snapshot().name,
-            congestion_window: controller.window(),
+            congestion_window: self.path.window(),
             bytes_in_flight: self.recovery.in_flight(),
             estimated_send_rate: estimate.rate,
             at_send_capacity: estimate.at_capacity,

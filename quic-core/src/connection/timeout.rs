@@ -1,7 +1,7 @@
 //! Looks at the clocks.
 
 use super::Connection;
-use crate::{base::Timestamp, congestion::Controller, ids::Space};
+use crate::{base::Timestamp, ids::Space};
 
 impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` if never.
@@ -26,7 +26,7 @@ impl Connection {
             recovery,
             self.keyring.deadline(),
             self.pacing_release,
-            self.path.controller().deadline(),
+            self.path.deadline(),
         ]
         .into_iter()
         .flatten()

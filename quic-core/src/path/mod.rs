@@ -10,7 +10,10 @@ mod tests;
 #[cfg(test)]
 mod tests_mtu;
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 pub(crate) use ecn::AckedMarks;
 use ecn::EcnValidation;
@@ -22,7 +25,7 @@ use crate::{
     config::TransportConfig,
     congestion::{
         AnyController, CongestionConfig, CongestionEvent, Controller, LimitedBy, LostPacket, NewPath, Pacer,
-        PacketRate, Predecessor, RateSampler, Rtt, SentPacket, SpuriousLoss,
+        PacketRate, Predecessor, RateSampler, Rtt, SentPacket, SpuriousLoss, minimum_window,
     },
     frame::{EcnCounts, Frame, FrameWriter, Receipt},
     ids::Space,
@@ -35,6 +38,8 @@ const AMPLIFICATION_FACTOR: u64 = 3;
 const MAX_RESPONSES: usize = 4;
 /// A window of so many datagrams keeps no queue: each is acknowledged before the next round is sent.
 const LEAST_DATAGRAMS: u64 = 4;
+/// From one call of a controller's own clock to the next.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
 
 /// One path.
 #[derive(Debug)]
@@ -45,6 +50,7 @@ pub(crate) struct Path {
     pub(crate) rtt: Rtt,
     pub(crate) sampler: RateSampler,
     controller: AnyController,
+    controller_rests_until: Timestamp,
     pacer: Pacer,
     mtu: MtuDiscovery,
     validated: bool,
@@ -74,6 +80,7 @@ impl Path {
             rtt: Rtt::default(),
             sampler: RateSampler::new(now),
             controller: config.congestion.build(&NewPath::new(now, datagram_size).with_seed(seed)),
+            controller_rests_until: now,
             pacer: Pacer::new(now, datagram_size),
             mtu,
             validated,
@@ -172,7 +179,12 @@ impl Path {
 
     /// Room in the congestion window with `in_flight` bytes under way.
     pub(crate) fn window_room(&self, in_flight: u64) -> u64 {
-        self.controller.window().saturating_sub(in_flight)
+        self.window().saturating_sub(in_flight)
+    }
+
+    /// The congestion window: whatever a controller says, two datagrams may be under way (RFC 9002 §7.2).
+    pub(crate) fn window(&self) -> u64 {
+        self.controller.window().max(minimum_window(self.mtu.current()))
     }
 
     /// Bytes that the pacer releases now.
@@ -229,7 +241,7 @@ impl Path {
         counts: Option<EcnCounts>,
     ) -> u64 {
         let ce = self.ecn.on_ack(space, acked, counts);
-        let least = self.controller.window() <= LEAST_DATAGRAMS * u64::from(self.mtu.current());
+        let least = self.window() <= LEAST_DATAGRAMS * u64::from(self.mtu.current());
         if self.ecn.marks_everything(least) {
             self.controller.on_marks_void(now);
             return 0;
@@ -281,9 +293,14 @@ impl Path {
         self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
     }
 
-    /// The controller's own clock.
+    /// The controller's own clock. It is not called more often than each [`LEAST_WAIT`], whatever it asks for.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.controller.deadline().map(|at| at.max(self.controller_rests_until))
+    }
+
     pub(crate) fn on_timeout(&mut self, now: Timestamp) {
-        if self.controller.deadline().is_some_and(|at| at <= now) {
+        if self.deadline().is_some_and(|at| at <= now) {
+            self.controller_rests_until = now + LEAST_WAIT;
             self.controller.on_timeout(now);
             self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
         }

@@ -46,6 +46,58 @@ fn challenges_are_answered_once_and_floods_are_bounded() {
     assert!(!path.wants());
 }
 
+/// What a controller says when it knows no better: whatever that is, something is sent, and time goes on.
+#[test]
+fn no_controller_stops_the_path_or_its_clock() {
+    #[derive(Debug)]
+    struct Absurd(Option<Rate>, u64);
+    impl Controller for Absurd {
+        fn on_sent(&mut self, _now: Timestamp, _packet: &SentPacket) {}
+        fn on_mtu_changed(&mut self, _mtu: u16) {}
+        fn window(&self) -> u64 {
+            self.1
+        }
+        fn pacing_rate(&self) -> Option<Rate> {
+            self.0
+        }
+        fn deadline(&self) -> Option<Timestamp> {
+            Some(Timestamp::from_nanos(1))
+        }
+        fn snapshot(&self) -> Snapshot {
+            // Statistics may be as wrong as they like.
+            Snapshot::new("absurd", 1, Phase::CongestionAvoidance)
+        }
+    }
+    #[derive(Debug)]
+    struct Factory(Option<Rate>, u64);
+    impl ControllerFactory for Factory {
+        fn build(&self, _path: &NewPath) -> Box<dyn Controller> {
+            Box::new(Absurd(self.0, self.1))
+        }
+    }
+    for (rate, window, least_window, least_rate) in [
+        (Some(Rate::from_bytes_per_second(0)), 0, 2_400, 1_200),
+        (None, 1, 2_400, 1_200),
+        (None, 60_000, 60_000, 200_000),
+    ] {
+        let congestion = CongestionConfig::new(Algorithm::Custom(Arc::new(Factory(rate, window))));
+        let config = TransportConfig { congestion, ..TransportConfig::default() };
+        let remote = "192.0.2.1:443".parse().expect("an address");
+        let mut path = Path::new(remote, None, &config, true, NOW, 0);
+        path.on_packet_sent(NOW, 1_200, 0);
+        assert_eq!((path.window(), path.window_room(1_200)), (least_window, least_window - 1_200));
+        path.pacer.on_control(NOW, &path.controller, &path.rtt, path.mtu.current());
+        assert!(path.pacer.rate().bytes_per_second() >= least_rate, "{:?}", path.pacer.rate());
+        let (mut now, mut calls) = (NOW, 0);
+        while now < NOW + Duration::from_millis(100) {
+            now = now.max(path.deadline().expect("a deadline"));
+            path.on_timeout(now);
+            calls += 1;
+        }
+        assert!(calls <= 101, "{calls} calls in 100 ms");
+    }
+}
+
 /// A controller that begins again after silence at the rate of the path is heard before the next packet leaves.
 #[test]
 fn after_silence_the_pacer_asks_the_controller_for_its_rate() {
