@@ -20,6 +20,7 @@ pub const CALLS: &[&str] = &[
     "ConnectionAttempt::local_address",
     "ConnectionAttempt::remote_address",
     "ConnectionAttempt::server_name",
+    "CongestionControl::algorithm",
     "Connection::close_error",
     "Connection::congestion_control",
     "Connection::id",

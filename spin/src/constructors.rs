@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use netsim::Random;
+use quic_core::congestion::CongestionConfig;
 use wt_api::{
     AcceptOptions, AddressLimits, Body, CertificateHash, CongestionControl, HttpRequest, HttpResponse,
     Identity, SelfSigned, Server, ServerBuilder, WebTransportOptions,
@@ -83,10 +84,15 @@ fn count(book: &Book, of: &str, name: &str) {
 /// A server that is not built yet.
 pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
     let streams = random.chance(0.2).then(|| random.below(6) as u16);
+    let mut transport = spin.plan.server.clone();
+    spin.book.count("CongestionControl::algorithm");
+    if let Some(algorithm) = kind(random).algorithm() {
+        transport.congestion = CongestionConfig::new(algorithm);
+    }
     let mut builder = Server::builder()
         .identity(spin.identity.clone())
         .identity_for("other.example", spin.identity.clone())
-        .transport(spin.plan.server.clone())
+        .transport(transport)
         .keep_alive_sessions(spin.plan.keep_alive)
         .congestion_control(kind(random))
         .anticipated_concurrent_incoming_bidirectional_streams(streams)

@@ -107,22 +107,35 @@ pub enum ConnectionError {
     Internal(&'static str),
 }
 
+impl ConnectionError {
+    /// The limit of this endpoint's own that ended the connection of a peer which kept to the rules
+    /// ([`Violation::is_own_limit`]).
+    #[must_use]
+    pub const fn own_limit(&self) -> Option<Violation> {
+        match self {
+            Self::Violation { violation, .. } if violation.is_own_limit() => Some(*violation),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_limit_of_this_endpoint_is_not_blamed_on_the_peer() {
-        let told = |violation| ConnectionError::Violation { violation, frame_type: 0 }.to_string();
+        let ended = |violation| ConnectionError::Violation { violation, frame_type: 0 };
         for violation in [Violation::EndpointMemory, Violation::StreamMemory] {
-            let told = told(violation);
+            assert_eq!(ended(violation).own_limit(), Some(violation));
+            let told = ended(violation).to_string();
             assert!(
                 told.starts_with("this endpoint closed the connection at a limit of its own: "),
                 "{told}"
             );
         }
-        assert!(
-            told(Violation::FinalSizeChanged).starts_with("the peer broke a rule of QUIC: the final size")
-        );
+        let misdeed = ended(Violation::FinalSizeChanged);
+        assert!(misdeed.to_string().starts_with("the peer broke a rule of QUIC: the final size"));
+        assert_eq!(misdeed.own_limit(), None);
     }
 }

@@ -513,6 +513,9 @@ impl Conn {
     fn on_connection_closed(&mut self, error: &ConnectionError, now: Timestamp) {
         self.drain_streams(None, now);
         self.deliver_datagrams();
+        if let (Role::Server(server), Some(limit)) = (&self.role, error.own_limit()) {
+            server.tell_of_limit(self.quic.remote_address(), limit, now);
+        }
         self.conclude(&self.cause_of(error));
     }
 

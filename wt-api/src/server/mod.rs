@@ -23,6 +23,7 @@ use http::{HeaderMap, Method, StatusCode};
 use quic_core::{
     Dir,
     base::{EndpointBudget, Timestamp},
+    error::Violation,
 };
 use tokio::sync::oneshot;
 
@@ -241,6 +242,19 @@ impl ServerShared {
     pub(crate) fn tell_of_content(&self, now: Timestamp) {
         if let Some(withheld) = self.lines.permit(now) {
             tracing::error!(withheld, "the content of an HTTP response panicked; the response is reset");
+        }
+    }
+
+    /// A connection ended at a limit of this end's memory: its peer kept to the rules, and the one who can mend it hears.
+    pub(crate) fn tell_of_limit(&self, remote: SocketAddr, limit: Violation, now: Timestamp) {
+        if let Some(withheld) = self.lines.permit(now) {
+            let limit = limit.to_string();
+            tracing::warn!(
+                %remote,
+                limit,
+                withheld,
+                "connection closed at a limit of this server's memory: see memory_budget and the receive windows"
+            );
         }
     }
 
