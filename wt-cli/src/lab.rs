@@ -96,7 +96,8 @@ async fn greet(session: &WebTransport) -> Result<(), WebTransportError> {
 
 async fn answer(session: &WebTransport, stream: BidirectionalStream) -> Result<(), WebTransportError> {
     let (mut readable, mut writable) = stream.split();
-    let first = first_line(&mut readable).await?;
+    // A reset may overtake what was written before it.
+    let first = first_line(&mut readable).await.map_err(|error| passed_on(error, &mut writable))?;
     if !first.starts_with(b"#") {
         writable.write_chunk(first).await?;
         echo::copy(readable, writable).await;
@@ -109,6 +110,12 @@ async fn answer(session: &WebTransport, stream: BidirectionalStream) -> Result<(
         Some(command) => obey(session, command, followed, readable, writable).await,
         None => say(writable, format!("this is no command: {line}")).await,
     }
+}
+
+/// A reset is answered with one of the same code.
+fn passed_on(error: WebTransportError, writable: &mut SendStream) -> WebTransportError {
+    writable.reset(error.stream_error_code().unwrap_or(0));
+    error
 }
 
 /// What comes up to the end of the first line, and what came with it.
@@ -178,11 +185,15 @@ async fn obey(
 async fn count(
     mut bytes: usize,
     mut readable: ReceiveStream,
-    writable: SendStream,
+    mut writable: SendStream,
 ) -> Result<(), WebTransportError> {
-    while let Some(chunk) = readable.read_chunk(CHUNK).await? {
-        bytes += chunk.len();
-    }
+    let read = async {
+        while let Some(chunk) = readable.read_chunk(CHUNK).await? {
+            bytes += chunk.len();
+        }
+        Ok(())
+    };
+    read.await.map_err(|error| passed_on(error, &mut writable))?;
     say(writable, bytes.to_string()).await
 }
 

@@ -157,3 +157,15 @@ fn the_page_knows_the_session_and_both_certificates() {
     assert!(page.contains(&format!("{} {}", hashes[0], hashes[1])), "{hashes:?}");
     assert!(!page.contains("{{"), "everything is filled in");
 }
+
+/// Before the first byte, within a line that may be a command, and in what follows one.
+#[tokio::test]
+async fn a_reset_is_answered_with_its_code_wherever_it_comes() {
+    let demo = Demo::start().await;
+    for (code, text) in [(42, ""), (43, "#cou"), (44, "#count\nand more")] {
+        let mut stream = demo.stream(text).await;
+        stream.writable.reset(code);
+        let error = within(stream.readable.read_to_end(100)).await.expect_err(text);
+        assert_eq!(error.stream_error_code(), Some(code), "{text:?}: {error}");
+    }
+}
