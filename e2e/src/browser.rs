@@ -18,6 +18,12 @@ pub trait Browser: Send + Sync + Sized + 'static {
     /// The page, whose origin is the origin of all sessions.
     fn page(&self) -> &Page;
 
+    /// Opens another page than the test page. [`Self::script`] runs there from then on, and there is no [`Self::run`].
+    ///
+    /// # Panics
+    /// If it cannot be opened.
+    fn visit(&self, url: &str) -> impl Future<Output = ()> + Send;
+
     /// Runs a `WebDriver` script in the page, which gives its last argument what it comes to; the error says what
     /// the browser objects to. May take as long as it likes: [`run`](Self::run) bounds it.
     fn script(&self, script: &str, args: Vec<Value>) -> impl Future<Output = Result<Value, String>> + Send;

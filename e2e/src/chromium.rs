@@ -40,17 +40,6 @@ async fn driver(chromedriver: &Path) -> (Process, String) {
     }
 }
 
-impl<const EXPERIMENTAL: bool> Chromium<EXPERIMENTAL> {
-    /// Opens another page than the test page. [`Browser::script`] runs there from then on, and there is no
-    /// [`Browser::run`].
-    ///
-    /// # Panics
-    /// If it cannot be opened.
-    pub async fn visit(&self, url: &str) {
-        within("page", self.client.goto(url)).await.expect("the page");
-    }
-}
-
 impl<const EXPERIMENTAL: bool> Browser for Chromium<EXPERIMENTAL> {
     async fn start(name: &str) -> Option<Self> {
         let chromium = program("WEFT_CHROMIUM", &["chromium", "chromium-browser", "google-chrome"])?;
@@ -77,6 +66,10 @@ impl<const EXPERIMENTAL: bool> Browser for Chromium<EXPERIMENTAL> {
 
     fn page(&self) -> &Page {
         &self.page
+    }
+
+    async fn visit(&self, url: &str) {
+        within("page", self.client.goto(url)).await.expect("the page");
     }
 
     async fn script(&self, script: &str, args: Vec<Value>) -> Result<Value, String> {

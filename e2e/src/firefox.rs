@@ -108,6 +108,11 @@ impl Browser for Firefox {
         &self.page
     }
 
+    async fn visit(&self, url: &str) {
+        let navigating = self.marionette.command("WebDriver:Navigate", json!({ "url": url }));
+        within("page", navigating).await.expect("the page");
+    }
+
     async fn script(&self, script: &str, args: Vec<Value>) -> Result<Value, String> {
         let parameters = json!({ "script": script, "args": args });
         let mut result = self.marionette.command("WebDriver:ExecuteAsyncScript", parameters).await?;

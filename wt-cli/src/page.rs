@@ -1,4 +1,6 @@
 //! The page of the demonstration, over plain HTTP on localhost: browsers treat it as a secure context.
+//!
+//! It is one document, and asks for nothing else.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -7,7 +9,16 @@ use wt_api::Server;
 
 use crate::http1::{self, Answer};
 
-const PAGE: &str = include_str!("page.html");
+const PAGE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/style.css");
+/// The page's script, in its order: each part uses those before it.
+const SCRIPT: &str = concat!(
+    include_str!("page/base.js"),
+    include_str!("page/session.js"),
+    include_str!("page/datagrams.js"),
+    include_str!("page/modes.js"),
+    include_str!("page/tasks.js"),
+);
 
 /// What the page is to know.
 pub(crate) struct Shown {
@@ -24,7 +35,9 @@ impl Shown {
     /// The page, with the certificates that the server has now.
     pub(crate) fn page(&self) -> String {
         let hashes: Vec<String> = self.server.certificate_hashes().iter().map(ToString::to_string).collect();
-        PAGE.replace("{{URL}}", &self.url)
+        PAGE.replace("{{STYLE}}", STYLE)
+            .replace("{{SCRIPT}}", SCRIPT)
+            .replace("{{URL}}", &self.url)
             .replace("{{MODES}}", &self.modes)
             .replace("{{LINK}}", &self.link)
             .replace("{{HASHES}}", &hashes.join(" "))

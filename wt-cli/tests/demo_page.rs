@@ -1,81 +1,11 @@
-//! The page of `weft demo` in headless Chromium: its own script, pressed button by button.
+//! The page of `weft demo` in headless Chromium.
 
-use std::{path::Path, sync::Arc};
+mod demo;
 
-use e2e::{
-    browser::{self, Browser},
-    chromium::Chromium,
-    process::Process,
-};
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-/// Empties an element of the page, does what `act` says, and gives the first line of the element that matches. What is
-/// there instead after 20 s is for the report of a failure.
-const WATCH: &str = r#"
-const [id, act, pattern, done] = arguments;
-const element = document.getElementById(id), expected = new RegExp(pattern);
-const lines = () => element.children.length ? [...element.children] : [element];
-const look = () => {
-  const line = lines().find(line => expected.test(line.textContent));
-  if (line) { watch.disconnect(); done(line.textContent); }
-};
-const watch = new MutationObserver(look);
-element.replaceChildren();
-watch.observe(element, { childList: true });
-setTimeout(() => done({ instead: element.innerText }), 20000);
-new Function(act)();
-look();
-"#;
-
-/// The page in a browser, and its server.
-struct Page<const EXPERIMENTAL: bool> {
-    browser: Arc<Chromium<EXPERIMENTAL>>,
-    _demo: Process,
-}
-
-impl<const EXPERIMENTAL: bool> Page<EXPERIMENTAL> {
-    /// Opens the page, which connects by itself.
-    async fn open(browser: Arc<Chromium<EXPERIMENTAL>>) -> Self {
-        let mut demo = Process::start(Path::new(env!("CARGO_BIN_EXE_weft")), ["demo"]);
-        let url = loop {
-            let line = demo.line().await.expect("the demonstration tells where its page is");
-            if let Some((url, _)) = line.strip_prefix("Open ").and_then(|rest| rest.split_once(' ')) {
-                break url.to_owned();
-            }
-        };
-        browser.visit(&url).await;
-        let page = Self { browser, _demo: demo };
-        // It may be there already.
-        page.told("state", "transport.ready.finally(() => setState('connected', true));", "^connected$")
-            .await;
-        page
-    }
-
-    /// What an element says that matches, after `act`.
-    async fn told(&self, element: &str, act: &str, pattern: &str) -> String {
-        let arguments = [element, act, pattern].map(|text| json!(text)).to_vec();
-        let told = self.browser.script(WATCH, arguments).await;
-        let told = told.unwrap_or_else(|error| panic!("no {pattern:?} in {element} after {act:?}: {error}"));
-        told.as_str()
-            .unwrap_or_else(|| panic!("no {pattern:?} in {element} after {act:?}: {told}"))
-            .to_owned()
-    }
-
-    /// What the log says that matches, after a button was pressed.
-    async fn press(&self, button: &str, pattern: &str) -> String {
-        self.told("log", &format!("$({button:?}).click();"), pattern).await
-    }
-
-    async fn evaluate(&self, body: &str) -> Value {
-        let script = "const [body, done] = arguments; done(new Function(body)());";
-        self.browser.script(script, vec![json!(body)]).await.unwrap_or_else(|error| panic!("{body}: {error}"))
-    }
-
-    async fn text(&self, id: &str) -> String {
-        let text = self.evaluate(&format!("return $({id:?}).textContent")).await;
-        text.as_str().expect("text").to_owned()
-    }
-}
+use demo::Page;
+use e2e::{browser, chromium::Chromium};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Chromium: cargo xtask test"]
@@ -109,17 +39,15 @@ async fn every_button_of_the_page_does_what_it_says() {
             page.press(button, pattern).await;
         }
         assert!(page.text("dialect").await.starts_with("draft "));
-        // A mode each, told by the server itself, with frames and a download.
-        let act = "$('mode-seconds').value = 1; $('compare').click();";
-        page.told("mode-state", act, "^done$").await;
-        let rows = page.evaluate("return [...$('mode-rows').children].map(row => row.textContent)").await;
-        let rows: Vec<_> = rows.as_array().expect("rows").iter().filter_map(Value::as_str).collect();
-        let wanted = ["default", "throughput", "low-latency"];
-        assert_eq!(rows.len(), wanted.len(), "{rows:?}");
-        for (row, mode) in rows.iter().zip(wanted) {
-            assert!(row.starts_with(mode) && row.contains(" ms") && row.ends_with(" Mbit/s"), "{rows:?}");
-            assert!(!row.ends_with("–0.0 Mbit/s"), "{rows:?}");
-        }
+        // What came of it stands beside the button.
+        assert_eq!(page.text("bidi-result").await, "echo: “hello, weft”");
+        assert_eq!(page.text("one-result").await, "datagram: “hello, weft”");
+        assert_eq!(
+            page.text("server-uni-result").await,
+            "unidirectional stream from the server: “hello, weft”"
+        );
+        page.is_for_everybody().await;
+        page.compares_the_modes().await;
         page.told("figures", "$('start').click();", "round trip [0-9.]+ ms at least").await;
         page.told("stats", "", "^smoothedRtt[0-9.]+$|this browser has none").await;
         page.press("close", "closed with code 7, reason “goodbye”").await;

@@ -165,7 +165,9 @@ fn chromium() -> Outcome {
 
 fn firefox() -> Outcome {
     match tools::firefox() {
-        Ok(firefox) => run(end_to_end(&["firefox", "exec_page"]).env("WEFT_FIREFOX", firefox)),
+        Ok(firefox) => {
+            run(end_to_end(&["firefox", "exec_page", "demo_page_firefox"]).env("WEFT_FIREFOX", firefox))
+        }
         Err(why) => Outcome::Skipped(why),
     }
 }

@@ -1,0 +1,152 @@
+//! The page of `weft demo` in a browser: its own script, pressed button by button.
+
+use std::{path::Path, sync::Arc};
+
+use e2e::{browser::Browser, process::Process};
+use serde_json::{Value, json};
+
+/// Empties an element of the page, does what `act` says, and gives the first line of the element that matches. What is
+/// there instead after 20 s is for the report of a failure.
+const WATCH: &str = r#"
+const [id, act, pattern, done] = arguments;
+const element = document.getElementById(id), expected = new RegExp(pattern);
+const lines = () => element.children.length ? [...element.children] : [element];
+const look = () => {
+  const line = lines().find(line => expected.test(line.textContent));
+  if (line) { watch.disconnect(); done(line.textContent); }
+};
+const watch = new MutationObserver(look);
+element.replaceChildren();
+watch.observe(element, { childList: true });
+setTimeout(() => done({ instead: element.innerText }), 20000);
+window.eval(act);
+look();
+"#;
+
+/// Shows the page in a frame of 360 pixels, and runs a script with its window.
+const PHONE: &str = r#"
+const [script, done] = arguments;
+const frame = document.createElement("iframe");
+frame.style = "position: absolute; left: 0; width: 360px; height: 640px; border: 0";
+frame.onload = async () => {
+  const page = frame.contentWindow;
+  // What a run and a connected session show is there, too.
+  page.document.querySelectorAll("details").forEach(part => { part.open = true; });
+  page.document.querySelectorAll("output, td").forEach(place => { place.textContent = "word-".repeat(40); });
+  page.eval(`runs = MODES.map(([mode, colour]) => ({ mode, colour, seconds: 1, took: 1, start: 0, frames: [{ at: 1, age: 1234567 }],
+    bytes: 1e9, controller: "low-latency" })); showModes(); drawModes();`);
+  const told = new Function("page", script)(page);
+  frame.remove();
+  done(told);
+};
+frame.src = location.href;
+document.body.append(frame);
+"#;
+
+/// What is wider than the window; nothing of it may be.
+const TOO_WIDE: &str = r#"
+const { documentElement: root } = page.document;
+if (root.clientWidth > 360) return [`a window of ${root.clientWidth}`];
+const wide = [...page.document.querySelectorAll("body *")].filter(element => {
+  const { left, right, width } = element.getBoundingClientRect();
+  return width > 1 && (left < 0 || right > root.clientWidth + .5);
+});
+return [...wide.map(element => element.outerHTML.slice(0, 80)), ...(root.scrollWidth > root.clientWidth ? ["the page"] : [])];
+"#;
+
+/// Controls without a label, buttons without a result beside them that is told, parts without a title, pictures without words.
+const UNNAMED: &str = r#"
+const all = selector => [...document.querySelectorAll(selector)];
+return [
+  ...all("input, select").filter(control => !control.labels.length),
+  ...all("button").filter(button => !button.textContent.trim() || !button.parentElement.querySelector("output")),
+  ...all("section").filter(part => !document.getElementById(part.getAttribute("aria-labelledby"))?.textContent),
+  ...all("canvas").filter(picture => picture.getAttribute("role") !== "img" || !picture.getAttribute("aria-label")),
+].map(element => element.outerHTML.slice(0, 80));
+"#;
+
+/// The page in a browser, and its server.
+pub(crate) struct Page<B> {
+    browser: Arc<B>,
+    _demo: Process,
+}
+
+impl<B: Browser> Page<B> {
+    /// Opens the page, which connects by itself.
+    pub(crate) async fn open(browser: Arc<B>) -> Self {
+        let mut demo = Process::start(Path::new(env!("CARGO_BIN_EXE_weft")), ["demo"]);
+        let url = loop {
+            let line = demo.line().await.expect("the demonstration tells where its page is");
+            if let Some((url, _)) = line.strip_prefix("Open ").and_then(|rest| rest.split_once(' ')) {
+                break url.to_owned();
+            }
+        };
+        browser.visit(&url).await;
+        let page = Self { browser, _demo: demo };
+        // It may be there already.
+        page.told("state", "transport.ready.finally(() => setState('connected', true));", "^connected$")
+            .await;
+        page
+    }
+
+    /// What an element says that matches, after `act`.
+    pub(crate) async fn told(&self, element: &str, act: &str, pattern: &str) -> String {
+        let arguments = [element, act, pattern].map(|text| json!(text)).to_vec();
+        let told = self.browser.script(WATCH, arguments).await;
+        let told = told.unwrap_or_else(|error| panic!("no {pattern:?} in {element} after {act:?}: {error}"));
+        told.as_str()
+            .unwrap_or_else(|| panic!("no {pattern:?} in {element} after {act:?}: {told}"))
+            .to_owned()
+    }
+
+    /// What the log says that matches, after a button was pressed.
+    pub(crate) async fn press(&self, button: &str, pattern: &str) -> String {
+        self.told("log", &format!("$({button:?}).click();"), pattern).await
+    }
+
+    async fn evaluate(&self, body: &str) -> Value {
+        let script =
+            "const [body, done] = arguments; done(window.eval(`JSON.stringify((() => { ${body} })())`));";
+        let told = self.browser.script(script, vec![json!(body)]).await;
+        let told = told.unwrap_or_else(|error| panic!("{body}: {error}"));
+        serde_json::from_str(told.as_str().unwrap_or_else(|| panic!("{body}: {told}"))).expect("JSON")
+    }
+
+    /// What a script tells of the page, which is shown in a frame as wide as a phone.
+    async fn on_a_phone(&self, script: &str) -> Value {
+        let arguments = vec![json!(script)];
+        let told = self.browser.script(PHONE, arguments).await;
+        told.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// A mode each, told by the server itself, with frames and a download.
+    pub(crate) async fn compares_the_modes(&self) {
+        let act = "$('mode-seconds').value = 1; $('compare').click();";
+        self.told("mode-state", act, "^done$").await;
+        let rows = self.evaluate("return [...$('mode-rows').children].map(row => row.textContent)").await;
+        let rows: Vec<_> = rows.as_array().expect("rows").iter().filter_map(Value::as_str).collect();
+        let wanted = ["default", "throughput", "low-latency"];
+        assert_eq!(rows.len(), wanted.len(), "{rows:?}");
+        for (row, mode) in rows.iter().zip(wanted) {
+            assert!(row.starts_with(mode) && row.contains(" ms") && row.ends_with(" Mbit/s"), "{rows:?}");
+            assert!(!row.ends_with("–0.0 Mbit/s"), "{rows:?}");
+        }
+    }
+
+    /// The page for people who see it on a phone, hear it, or have no pointer; with results in it.
+    pub(crate) async fn is_for_everybody(&self) {
+        // One document, and no other.
+        let asked =
+            self.evaluate("return performance.getEntriesByType('resource').map(entry => entry.name)").await;
+        assert_eq!(asked, json!([]), "asked for beside the page");
+        let told = self.on_a_phone(TOO_WIDE).await;
+        assert_eq!(told, json!([]), "wider than a phone");
+        let told = self.evaluate(UNNAMED).await;
+        assert_eq!(told, json!([]), "without a name, or a place for its result");
+    }
+
+    pub(crate) async fn text(&self, id: &str) -> String {
+        let text = self.evaluate(&format!("return $({id:?}).textContent")).await;
+        text.as_str().expect("text").to_owned()
+    }
+}
