@@ -2,18 +2,17 @@
 
 mod virtual_common;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use quic_core::{
     TransportConfig,
     congestion::{Algorithm, CongestionConfig},
 };
-use virtual_common::pattern;
-use wt_api::{
-    AcceptOptions, CongestionControl, SendStreamOptions, Server, ServerBuilder, WebTransport,
-    WebTransportOptions,
-    testing::{Host, LinkConfig, MILLISECOND, Network},
+use virtual_common::{
+    pattern,
+    world::{World, trusting},
 };
+use wt_api::{AcceptOptions, CongestionControl, SendStreamOptions, WebTransport};
 
 /// Each kind, and the controller that it stands for.
 const KINDS: [(CongestionControl, &str); 3] = [
@@ -21,41 +20,6 @@ const KINDS: [(CongestionControl, &str); 3] = [
     (CongestionControl::Throughput, "bbr3"),
     (CongestionControl::LowLatency, "low-latency"),
 ];
-
-struct World {
-    network: Network,
-    server: Arc<Server>,
-    client: Host,
-}
-
-impl World {
-    fn new(seed: u64, configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
-        let network = Network::new(seed);
-        let (host, client) = (network.host("server"), network.host("client"));
-        let config = LinkConfig::new().rate(10_000_000).delay(10 * MILLISECOND);
-        drop(network.link(&host, &client, &config));
-        let builder = Server::builder().identity(network.identity(["server"]));
-        let server = Arc::new(host.enter(|| configure(builder).build().unwrap()));
-        Self { network, server, client }
-    }
-
-    /// Both ends of a session, client first.
-    async fn session(
-        &self,
-        options: WebTransportOptions,
-        accept: AcceptOptions,
-    ) -> (WebTransport, WebTransport) {
-        let client = self.client.enter(|| WebTransport::new("https://server/", options).unwrap());
-        let server = self.server.accept().await.unwrap().accept(accept).await.unwrap();
-        client.ready().await.unwrap();
-        (client, server)
-    }
-}
-
-/// A connection is shared by what is trusted in the same way; the virtual network has no authorities.
-fn options() -> WebTransportOptions {
-    WebTransportOptions::new().dangerous().no_certificate_verification()
-}
 
 fn own() -> TransportConfig {
     TransportConfig { congestion: CongestionConfig::new(Algorithm::NewReno), ..TransportConfig::default() }
@@ -78,8 +42,8 @@ fn each_end_has_the_kind_that_it_wants_in_force() {
         for server_kind in KINDS {
             let world = World::new(1, |builder| builder.congestion_control(server_kind.0));
             world.network.run(async {
-                let wanted = options().congestion_control(client_kind.0);
-                let (client, server) = world.session(wanted, AcceptOptions::new()).await;
+                let wanted = trusting().congestion_control(client_kind.0);
+                let (client, server, _) = world.session(wanted, AcceptOptions::new()).await;
                 check(&client, client_kind).await;
                 check(&server, server_kind).await;
             });
@@ -92,7 +56,7 @@ fn a_session_that_is_not_connected_yet_tells_what_will_be_in_force() {
     let world = World::new(2, |builder| builder);
     world.network.run(async {
         for (kind, _) in KINDS {
-            let wanted = options().congestion_control(kind);
+            let wanted = trusting().congestion_control(kind);
             let client = world.client.enter(|| WebTransport::new("https://nowhere/", wanted).unwrap());
             assert_eq!(client.congestion_control(), kind);
         }
@@ -103,7 +67,7 @@ fn a_session_that_is_not_connected_yet_tells_what_will_be_in_force() {
 fn the_default_kind_is_what_the_transport_says() {
     let world = World::new(3, |builder| builder.transport(own()));
     world.network.run(async {
-        let (client, server) = world.session(options().transport(own()), AcceptOptions::new()).await;
+        let (client, server, _) = world.session(trusting().transport(own()), AcceptOptions::new()).await;
         for session in [&client, &server] {
             check(session, (CongestionControl::Default, "newreno")).await;
             for kind in [KINDS[1], KINDS[2], (CongestionControl::Default, "newreno")] {
@@ -121,7 +85,7 @@ fn a_server_chooses_for_the_connection_of_each_session() {
         let mut sessions = Vec::new();
         for kind in KINDS {
             let accept = AcceptOptions::new().congestion_control(kind.0);
-            let client = world.client.enter(|| WebTransport::new("https://server/", options()).unwrap());
+            let client = world.client.enter(|| WebTransport::new("https://server/", trusting()).unwrap());
             let server = world.server.accept().await.unwrap().accept(accept).await.unwrap();
             // From the answer on.
             assert_eq!(controller(&server).await, kind.1);
@@ -141,15 +105,15 @@ fn a_server_chooses_for_the_connection_of_each_session() {
 fn sessions_on_one_connection_have_one_kind() {
     let world = World::new(5, |builder| builder);
     world.network.run(async {
-        let pooled = || options().allow_pooling(true);
+        let pooled = || trusting().allow_pooling(true);
         let low = AcceptOptions::new().congestion_control(CongestionControl::LowLatency);
-        let (one, one_server) = world.session(pooled(), low).await;
-        let (two, two_server) = world.session(pooled(), AcceptOptions::new()).await;
+        let (one, one_server, _) = world.session(pooled(), low).await;
+        let (two, two_server, _) = world.session(pooled(), AcceptOptions::new()).await;
         assert_eq!(one.connection(), two.connection());
         check(&one_server, KINDS[2]).await;
         check(&two_server, KINDS[2]).await;
         let high = AcceptOptions::new().congestion_control(CongestionControl::Throughput);
-        let (_three, three_server) = world.session(pooled(), high).await;
+        let (_three, three_server, _) = world.session(pooled(), high).await;
         for session in [&one_server, &two_server, &three_server] {
             check(session, KINDS[1]).await;
         }
@@ -162,7 +126,7 @@ fn sessions_of_different_kinds_share_no_connection() {
     world.network.run(async {
         let mut sessions = Vec::new();
         for (kind, _) in KINDS.into_iter().chain(KINDS) {
-            let wanted = options().allow_pooling(true).congestion_control(kind);
+            let wanted = trusting().allow_pooling(true).congestion_control(kind);
             sessions.push(world.session(wanted, AcceptOptions::new()).await.0);
         }
         let connections: Vec<_> = sessions.iter().map(|session| session.connection().unwrap()).collect();
@@ -170,7 +134,7 @@ fn sessions_of_different_kinds_share_no_connection() {
         assert!(connections[0] != connections[1] && connections[1] != connections[2]);
         // An application changes its mind: who wants the old kind has a connection of its own.
         connections[0].set_congestion_control(CongestionControl::Throughput);
-        let (late, _server) = world.session(options().allow_pooling(true), AcceptOptions::new()).await;
+        let (late, _server, _) = world.session(trusting().allow_pooling(true), AcceptOptions::new()).await;
         assert_ne!(late.connection().unwrap(), connections[0]);
         check(&late, KINDS[0]).await;
         check(&sessions[0], KINDS[1]).await;
@@ -181,7 +145,7 @@ fn sessions_of_different_kinds_share_no_connection() {
 fn the_kind_changes_in_the_midst_of_a_transfer_and_nothing_is_lost() {
     let world = World::new(7, |builder| builder);
     world.network.run(async {
-        let (client, server) = world.session(options(), AcceptOptions::new()).await;
+        let (client, server, _) = world.session(trusting(), AcceptOptions::new()).await;
         let mut stream = client.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
         let data = pattern(7, 5_000_000);
         let receive = async {
@@ -209,7 +173,7 @@ fn the_kind_changes_in_the_midst_of_a_transfer_and_nothing_is_lost() {
 fn the_last_of_many_wishes_counts_and_none_does_after_the_end() {
     let world = World::new(8, |builder| builder);
     world.network.run(async {
-        let (client, _server) = world.session(options(), AcceptOptions::new()).await;
+        let (client, _server, _) = world.session(trusting(), AcceptOptions::new()).await;
         let connection = client.connection().unwrap();
         for round in 0..10_000 {
             connection.set_congestion_control(KINDS[round % 3].0);

@@ -10,48 +10,18 @@ use quic_core::{
     TransportConfig,
     congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, NewPath, NewReno},
 };
-use virtual_common::{pattern, seconds};
+use virtual_common::{
+    pattern, seconds,
+    world::{World, trusting},
+};
 use wt_api::{
     AcceptOptions, CloseInfo, ConnectOptionsError, ConnectionCloser, ErrorCause, SendStreamOptions, Server,
-    ServerBuilder, WebTransport, WebTransportOptions,
-    testing::{Host, LinkConfig, MILLISECOND, Network},
+    WebTransport, WebTransportOptions,
+    testing::{LinkConfig, MILLISECOND, Network},
 };
 
-struct World {
-    network: Network,
-    server: Arc<Server>,
-    client: Host,
-}
-
-impl World {
-    fn new(seed: u64, configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
-        let network = Network::new(seed);
-        let (host, client) = (network.host("server"), network.host("client"));
-        let config = LinkConfig::new().rate(10_000_000).delay(10 * MILLISECOND);
-        drop(network.link(&host, &client, &config));
-        let builder = Server::builder().identity(network.identity(["server"]));
-        let server = Arc::new(host.enter(|| configure(builder).build().unwrap()));
-        Self { network, server, client }
-    }
-
-    fn ask(&self, options: WebTransportOptions) -> WebTransport {
-        self.client.enter(|| WebTransport::new("https://server/", options).unwrap())
-    }
-
-    /// Both ends of a session, client first, and the client's address as the server sees it.
-    async fn session(&self) -> (WebTransport, WebTransport, SocketAddr) {
-        let client = self.ask(pooled());
-        let request = self.server.accept().await.unwrap();
-        let address = request.remote_address();
-        let server = request.accept(AcceptOptions::new()).await.unwrap();
-        client.ready().await.unwrap();
-        (client, server, address)
-    }
-}
-
-/// A connection is shared by what is trusted in the same way; the virtual network has no authorities.
 fn pooled() -> WebTransportOptions {
-    WebTransportOptions::new().dangerous().no_certificate_verification().allow_pooling(true)
+    trusting().allow_pooling(true)
 }
 
 async fn exchange(from: &WebTransport, to: &WebTransport, size: usize) {
@@ -72,8 +42,8 @@ async fn exchange(from: &WebTransport, to: &WebTransport, size: usize) {
 fn sessions_that_permit_it_share_a_connection_and_end_by_themselves() {
     let world = World::new(31, |builder| builder);
     world.network.run(async {
-        let (one, one_server, address) = world.session().await;
-        let (two, two_server, other) = world.session().await;
+        let (one, one_server, address) = world.session(pooled(), AcceptOptions::new()).await;
+        let (two, two_server, other) = world.session(pooled(), AcceptOptions::new()).await;
         assert_eq!(address, other, "the same connection");
         assert_eq!(one.negotiated_draft().unwrap().0, "draft-16");
         exchange(&one, &one_server, 3_000_000).await;
@@ -118,8 +88,8 @@ fn requests_made_at_once_share_the_connection_that_is_being_made() {
 fn a_server_that_waits_for_nobody_still_says_why_a_session_was_closed() {
     let world = World::new(35, |builder| builder);
     world.network.run(async {
-        let (one, one_server, address) = world.session().await;
-        let (two, _two_server, other) = world.session().await;
+        let (one, one_server, address) = world.session(pooled(), AcceptOptions::new()).await;
+        let (two, _two_server, other) = world.session(pooled(), AcceptOptions::new()).await;
         assert_eq!(address, other, "the same connection");
         let begin = world.network.now();
         let info = CloseInfo { close_code: 9, reason: "back at noon".to_owned() };
@@ -216,7 +186,7 @@ fn a_full_connection_is_followed_by_another_one() {
         world.network.run(async {
             let mut sessions = Vec::new();
             for _ in 0..5 {
-                sessions.push(world.session().await);
+                sessions.push(world.session(pooled(), AcceptOptions::new()).await);
             }
             let mut addresses: Vec<SocketAddr> = sessions.iter().map(|(_, _, address)| *address).collect();
             addresses.sort_unstable();
@@ -235,7 +205,7 @@ fn a_connection_without_sessions_waits_for_the_next_one_a_while() {
     world.network.run(async {
         let mut addresses = Vec::new();
         for pause in [seconds(3), seconds(8), seconds(0)] {
-            let (client, server, address) = world.session().await;
+            let (client, server, address) = world.session(pooled(), AcceptOptions::new()).await;
             addresses.push(address);
             client.close(CloseInfo::default());
             server.closed().await.unwrap();
@@ -271,7 +241,7 @@ fn a_refused_or_abandoned_request_leaves_the_other_sessions_alone() {
         assert!(matches!(error.cause(), ErrorCause::Timeout { .. }), "{error}");
         drop((request, silent));
         exchange(&kept, &server, 10_000).await;
-        let (_, _, other) = world.session().await;
+        let (_, _, other) = world.session(pooled(), AcceptOptions::new()).await;
         assert_eq!(other, address);
     });
 }
@@ -280,8 +250,8 @@ fn a_refused_or_abandoned_request_leaves_the_other_sessions_alone() {
 fn sessions_share_the_rate_equally_however_many_streams_they_have() {
     let world = World::new(37, |builder| builder);
     world.network.run(async {
-        let (one, one_server, _) = world.session().await;
-        let (two, two_server, _) = world.session().await;
+        let (one, one_server, _) = world.session(pooled(), AcceptOptions::new()).await;
+        let (two, two_server, _) = world.session(pooled(), AcceptOptions::new()).await;
         for (session, streams) in [(&one_server, 5), (&two_server, 1)] {
             for _ in 0..streams {
                 let mut stream =
@@ -325,7 +295,7 @@ fn sessions_share_the_rate_equally_however_many_streams_they_have() {
 fn one_that_may_share_its_connection_learns_of_the_path_alone() {
     let world = World::new(38, |builder| builder);
     world.network.run(async {
-        let (client, server, _) = world.session().await;
+        let (client, server, _) = world.session(pooled(), AcceptOptions::new()).await;
         exchange(&client, &server, 10_000).await;
         let stats = client.get_stats().await.unwrap();
         assert!(stats.smoothed_rtt >= Duration::from_millis(20), "{stats:?}");
@@ -342,13 +312,13 @@ fn one_that_may_share_its_connection_learns_of_the_path_alone() {
 fn too_many_sessions_are_answered_with_429() {
     let world = World::new(39, |builder| builder.max_sessions(2));
     world.network.run(async {
-        let (one, _one, _) = world.session().await;
-        let (_two, _two_server, _) = world.session().await;
+        let (one, _one, _) = world.session(pooled(), AcceptOptions::new()).await;
+        let (_two, _two_server, _) = world.session(pooled(), AcceptOptions::new()).await;
         let error = world.ask(pooled()).ready().await.unwrap_err();
         assert!(matches!(error.cause(), ErrorCause::Status { status: 429 }), "{error}");
         one.close(CloseInfo::default());
         world.network.sleep(seconds(1)).await;
-        drop(world.session().await);
+        drop(world.session(pooled(), AcceptOptions::new()).await);
     });
 }
 
@@ -367,7 +337,7 @@ fn a_request_that_was_refused_without_an_answer_is_made_again_once_on_another_co
     for keeps in [true, false] {
         let world = World::new(41, |builder| builder);
         world.network.run(async {
-            let (kept, server, address) = world.session().await;
+            let (kept, server, address) = world.session(pooled(), AcceptOptions::new()).await;
             let kept = Some(kept).filter(|_| keeps);
             world.network.sleep(Duration::from_millis(100)).await;
             let refused = world.ask(pooled());
@@ -419,7 +389,7 @@ fn a_session_is_as_urgent_as_its_client_asked() {
         let late = world.ask(pooled().headers(headers));
         let late_server = world.server.accept().await.unwrap().accept(AcceptOptions::new()).await.unwrap();
         late.ready().await.unwrap();
-        let (usual, usual_server, _) = world.session().await;
+        let (usual, usual_server, _) = world.session(pooled(), AcceptOptions::new()).await;
         let send = async |session: &WebTransport| {
             let mut stream = session.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
             stream.write_all(&pattern(1, 1_000_000)).await.unwrap();

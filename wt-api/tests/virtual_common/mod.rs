@@ -1,6 +1,8 @@
 //! What the tests on virtual networks share: an application at the server, and errors that may end a session.
 #![allow(dead_code, reason = "every test file uses a part")]
 
+pub(crate) mod world;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -1,0 +1,53 @@
+//! A server and a client on a link, for tests of what connections are and who shares them.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use wt_api::{
+    AcceptOptions, Server, ServerBuilder, WebTransport, WebTransportOptions,
+    testing::{Host, LinkConfig, MILLISECOND, Network},
+};
+
+/// A server with an application of the test's, and a client's host.
+pub(crate) struct World {
+    pub(crate) network: Network,
+    pub(crate) server: Arc<Server>,
+    pub(crate) client: Host,
+}
+
+impl World {
+    /// 10 Mbit/s and 20 ms between them.
+    pub(crate) fn new(seed: u64, configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        let network = Network::new(seed);
+        let (host, client) = (network.host("server"), network.host("client"));
+        let config = LinkConfig::new().rate(10_000_000).delay(10 * MILLISECOND);
+        drop(network.link(&host, &client, &config));
+        let builder = Server::builder().identity(network.identity(["server"]));
+        let server = Arc::new(host.enter(|| configure(builder).build().unwrap()));
+        Self { network, server, client }
+    }
+
+    /// A client's session that the server has not answered yet.
+    pub(crate) fn ask(&self, options: WebTransportOptions) -> WebTransport {
+        self.client.enter(|| WebTransport::new("https://server/", options).unwrap())
+    }
+
+    /// Both ends of a session, client first, and the client's address as the server sees it.
+    pub(crate) async fn session(
+        &self,
+        options: WebTransportOptions,
+        accept: AcceptOptions,
+    ) -> (WebTransport, WebTransport, SocketAddr) {
+        let client = self.ask(options);
+        let request = self.server.accept().await.unwrap();
+        let address = request.remote_address();
+        let server = request.accept(accept).await.unwrap();
+        client.ready().await.unwrap();
+        (client, server, address)
+    }
+}
+
+/// Options of a client that trusts any certificate. A connection is shared by what is trusted in the same way; the virtual network
+/// has no authorities.
+pub(crate) fn trusting() -> WebTransportOptions {
+    WebTransportOptions::new().dangerous().no_certificate_verification()
+}
