@@ -14,9 +14,17 @@ use quic_core::{
 
 const MTU: u16 = 1_452;
 const STEP: Duration = Duration::from_micros(100);
+/// Controllers whose names need more than [`Algorithm::names`] has.
+const MORE: [&str; 5] = [
+    "newreno+hystart",
+    "newreno+rapid-start",
+    "cubic+classic",
+    "cubic+rapid-start",
+    "cubic+careful-resume=1MB/40ms",
+];
 
 fn controllers(c: &mut Criterion) {
-    for name in Algorithm::names() {
+    for name in Algorithm::names().chain(MORE) {
         let algorithm: Algorithm = name.parse().expect("a name of its own");
         let mut rtt = Rtt::default();
         let mut now = Timestamp::from_nanos(1_000_000_000);

@@ -103,7 +103,7 @@ fn list() -> Outcome<()> {
     let scenarios = built_in()?;
     let lines: String =
         scenarios.iter().map(|scenario| format!("{:6} {}\n", scenario.id.as_str(), scenario.title)).collect();
-    say(&format!("{lines}\ncontrollers: {}\n", Algorithm::names().collect::<Vec<_>>().join(", ")))
+    say(&format!("{lines}\ncontrollers: {}\n", Algorithm::help()))
 }
 
 fn read(path: &Path) -> Outcome<Report> {

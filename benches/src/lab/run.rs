@@ -178,11 +178,8 @@ impl<'a> World<'a> {
         for flow in &scenario.flows {
             for _ in 0..flow.count {
                 let transport = world.transport(flow);
-                let server = ServerConfig {
-                    tls: tls.clone(),
-                    transport: Arc::new(TransportConfig::default()),
-                    token_key: [7; 32],
-                };
+                let server =
+                    ServerConfig { tls: tls.clone(), transport: Arc::new(memory(flow)), token_key: [7; 32] };
                 let client = ClientConfig { tls: client_tls.clone(), transport: Arc::new(transport) };
                 world.join(flow, client, Arc::new(server), back);
             }
@@ -192,7 +189,7 @@ impl<'a> World<'a> {
 
     fn transport(&self, flow: &Flow) -> TransportConfig {
         let chosen = flow.controller.as_ref().map_or(self.trial.controller, |Chosen(algorithm)| algorithm);
-        TransportConfig { congestion: CongestionConfig::new(chosen.clone()), ..TransportConfig::default() }
+        TransportConfig { congestion: CongestionConfig::new(chosen.clone()), ..memory(flow) }
     }
 
     /// Adds a sender and its receiver.
@@ -412,6 +409,18 @@ fn media(flow: &Flow) -> Option<Media> {
         key_frame: usize::try_from(flow.key_frame.0).unwrap_or(usize::MAX),
         key_every: flow.key_every,
     })
+}
+
+/// Settings with the memory that a flow has.
+fn memory(flow: &Flow) -> TransportConfig {
+    let mut config = TransportConfig::default();
+    if let Some(memory) = flow.memory {
+        let all = usize::try_from(memory.0).unwrap_or(usize::MAX);
+        (config.stream_receive_window, config.max_stream_receive_window) = (memory.0, memory.0);
+        (config.receive_window, config.max_receive_window) = (memory.0, memory.0);
+        (config.send_buffer, config.max_send_memory) = (all, all);
+    }
+    config
 }
 
 fn role(flow: &Flow) -> Role {

@@ -10,6 +10,8 @@ use super::units::{BitRate, Buffer, Share, Size, Time};
 
 /// The longest file of a scenario, in bytes.
 const LONGEST: u64 = 1 << 20;
+/// What may be under way on one flow, in bytes.
+const MEMORY: std::ops::RangeInclusive<u64> = 64 << 10..=4_000_000_000;
 /// What targets are set for, beside controllers: the modes that an application chooses among.
 const MODES: [&str; 3] = ["default", "throughput", "low-latency"];
 /// The figures that runs give.
@@ -103,7 +105,7 @@ names! {
     Id: is_file_name, "short name: 1 to 40 letters, digits, '-', '_' and '.', the first a letter or digit";
     /// Whom a target is set for: a mode or a controller.
     Aimer: |name| MODES.contains(&name) || name.parse::<Algorithm>().is_ok(),
-        format!("mode ({}), and no congestion controller; there are: {}", MODES.join(", "), controllers());
+        format!("mode ({}), and no congestion controller; there are: {}", MODES.join(", "), Algorithm::help());
     /// A figure that runs give.
     Figure: |name| FIGURES.contains(&name), format!("figure; there are: {}", FIGURES.join(", "));
 }
@@ -113,10 +115,6 @@ fn is_file_name(name: &str) -> bool {
     name.len() <= 40
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-}
-
-fn controllers() -> String {
-    Algorithm::names().collect::<Vec<_>>().join(", ")
 }
 
 /// A controller that there is, by its name.
@@ -249,6 +247,9 @@ pub struct Flow {
     pub rtt: Option<Time>,
     /// What a transfer has.
     pub bytes: Option<Size>,
+    /// What flow control and the sender's memory let be under way, from the beginning on; what they are by default unless it is
+    /// given, which may hold back a controller that would fill a long and fast path.
+    pub memory: Option<Size>,
     /// Frames each second of a medium; 30 unless given.
     #[serde(default = "thirty")]
     pub fps: u32,
@@ -490,6 +491,9 @@ impl Scenario {
             }
             if flow.count == 0 || flow.fps == 0 || flow.key_every == 0 {
                 return Err("`count`, `fps` and `key-every` are at least 1".to_owned());
+            }
+            if flow.memory.is_some_and(|memory| !MEMORY.contains(&memory.0)) {
+                return Err("the `memory` of a flow is from 64 KiB to 4 GB".to_owned());
             }
             if flow.fps > 1_000 {
                 return Err("`fps` is at most 1000".to_owned());

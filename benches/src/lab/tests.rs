@@ -77,6 +77,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_what_may_stand_there() {
         ("kind = \"bulk\"", "kind = \"transfer\"", "`bytes`"),
         ("count = 2", "count = 1000", "at most 1000"),
         ("count = 2", "fps = 1001", "`fps` is at most 1000"),
+        ("count = 2", "memory = \"63 KiB\"", "from 64 KiB to 4 GB"),
         ("duration = \"1 s\"", "duration = \"99 ms\"", "between 0.1 s and 60 min"),
         ("duration = \"1 s\"", "duration = \"3601 s\"", "60 min at most"),
         ("loss = \"1 %\"", "suspended = { every = \"0 s\", lasts = \"0 s\" }", "at least 1 ms"),
@@ -208,6 +209,20 @@ fn a_transfer_alone_ends_the_run() {
     assert_eq!((result.figures["unfinished"], result.flows[0].bytes), (0.0, 100_009));
 }
 
+/// The `memory` of a flow is what may be under way on it, at both ends.
+#[test]
+fn a_flow_has_the_memory_that_it_is_given() {
+    let goodput = |memory: &str| {
+        let text = SMALL.replacen("count = 2", memory, 1).replacen("\"20 ms\"", "\"200 ms\"", 1);
+        let text = text.replacen("\"1 s\"", "\"5 s\"", 1).replacen("loss = \"1 %\"", "", 1);
+        let text = text.split("[[flow]]\nkind = \"media").next().unwrap_or_default();
+        run(&Scenario::parse("small", text).unwrap(), &trial(1)).unwrap().figures["goodput"]
+    };
+    // 64 KiB in 200 ms are 2.6 of 10 Mbit/s.
+    let (narrow, usual) = (goodput("memory = \"64 KiB\""), goodput(""));
+    assert!((1.5e6..2.7e6).contains(&narrow) && usual > 5e6, "{narrow} {usual}");
+}
+
 /// A scenario of at most 20 seconds.
 fn short(all: &[Scenario], id: &str) -> Scenario {
     let mut scenario = all.iter().find(|scenario| scenario.id.as_str() == id).unwrap().clone();
@@ -256,5 +271,21 @@ fn figures_of_low_latency_are_where_they_should_be() {
         let trial = Trial { name: "low-latency", controller: &Algorithm::LowLatency, ..trial(1) };
         let value = run(&scenario, &trial).unwrap().figures[figure];
         assert!((least..=most).contains(&value), "{id}, seed 1: {figure} is {value}");
+    }
+}
+
+/// Slow starts do what they are for; with room for change.
+#[test]
+fn figures_of_slow_starts_are_where_they_should_be() {
+    let all = built_in().unwrap();
+    for (id, name, figure, least, most) in [
+        ("B9a", "cubic+rapid-start", "completion", 110.0, 150.0),
+        ("B9a", "newreno+rapid-start", "completion", 110.0, 150.0),
+        ("B9b", "cubic+careful-resume=250kB/40ms", "completion", 250.0, 365.0),
+    ] {
+        let controller = name.parse().unwrap();
+        let trial = Trial { name, controller: &controller, ..trial(1) };
+        let value = run(&short(&all, id), &trial).unwrap().figures[figure];
+        assert!((least..=most).contains(&value), "{id} {name}, seed 1: {figure} is {value}");
     }
 }

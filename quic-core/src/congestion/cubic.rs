@@ -1,4 +1,4 @@
-//! CUBIC (RFC 9438) with `HyStart++` (RFC 9406), the default controller.
+//! CUBIC (RFC 9438) with `HyStart++` (RFC 9406), the default controller; or with another slow start (`slow_start/`).
 //!
 //! Marks reduce by less than losses in congestion avoidance (RFC 8511): an AQM that marks keeps its queue short, so that the window
 //! that fills the path is closer to the one that was marked.
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::{
     CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, NewPath, Phase, SentPacket, Snapshot,
-    SpuriousLoss,
+    SpuriousLoss, Start,
+    descent::Descent,
     episode::{Episode, Meter},
-    hystart::{CSS_GROWTH_DIVISOR, Growth, HyStart},
     initial_window, minimum_window,
-    prr::Reduction,
+    slow_start::{AnyStart, Landed, Quarters, SlowStart as _, Step},
 };
-use crate::base::Timestamp;
+use crate::base::{Rate, Timestamp};
 
 /// RFC 9438 §4.6.
 const BETA: f64 = 0.7;
@@ -51,13 +51,15 @@ struct Epoch {
 /// The CUBIC controller.
 #[derive(Clone, Debug)]
 pub struct Cubic {
+    name: &'static str,
     mtu: u16,
     curve: Curve,
-    hystart: HyStart,
+    /// The slow start that finds the first threshold.
+    start: AnyStart,
     /// Nothing has changed the window yet, so a new MTU makes a new initial window.
     untouched: bool,
     /// The recovery period, as long as acknowledged packets belong to it.
-    reduction: Option<Reduction>,
+    descent: Option<Descent>,
     /// Since when no time passes for the curve because most of the window is not used.
     limited_since: Option<Timestamp>,
     episode: Episode<Curve>,
@@ -124,8 +126,13 @@ impl Cubic {
     /// A controller for a new path whose datagrams have up to `mtu` bytes.
     #[must_use]
     pub fn new(mtu: u16) -> Self {
-        let window = initial_window(mtu) as f64;
+        Self::begin(mtu, AnyStart::new(Start::HyStart))
+    }
+
+    fn begin(mtu: u16, start: AnyStart) -> Self {
+        let window = start.initial_window(mtu) as f64;
         Self {
+            name: "cubic",
             mtu,
             curve: Curve {
                 window,
@@ -135,9 +142,9 @@ impl Cubic {
                 epoch: None,
                 peak: FlightPeak::new(initial_window(mtu)),
             },
-            hystart: HyStart::default(),
+            start,
             untouched: true,
-            reduction: None,
+            descent: None,
             limited_since: None,
             episode: Episode::new(),
             meter: Meter::default(),
@@ -147,14 +154,22 @@ impl Cubic {
     /// A controller for `path`, which goes on with the window of the one that the path had before.
     #[must_use]
     pub fn for_path(path: &NewPath) -> Self {
-        let mut new = Self::new(path.mtu);
-        if let Some(before) = &path.predecessor {
-            let window = before.window.clamp(minimum_window(path.mtu), MAX_WINDOW);
-            new.curve.window = window as f64;
-            new.curve.ssthresh = (!before.in_slow_start).then_some(new.curve.window);
-            new.curve.peak.raise(window);
-            new.untouched = false;
-        }
+        Self::starting(path, Start::HyStart)
+    }
+
+    /// As [`Self::for_path`], with another slow start.
+    #[must_use]
+    pub fn starting(path: &NewPath, start: Start) -> Self {
+        let name = start.named("cubic");
+        let Some(before) = &path.predecessor else {
+            return Self { name, ..Self::begin(path.mtu, AnyStart::new(start)) };
+        };
+        let mut new = Self { name, ..Self::begin(path.mtu, AnyStart::in_use(start)) };
+        let window = before.window.clamp(minimum_window(path.mtu), MAX_WINDOW);
+        new.curve.window = window as f64;
+        new.curve.ssthresh = (!before.in_slow_start).then_some(new.curve.window);
+        new.curve.peak.raise(window);
+        new.untouched = false;
         new
     }
 
@@ -168,7 +183,7 @@ impl Cubic {
     /// Yields for a round trip: down to `window`, and by slow start back to where it was. The curve goes on from there.
     pub(crate) fn dip(&mut self, window: f64) {
         let curve = &mut self.curve;
-        if window < curve.window && self.reduction.is_none() {
+        if window < curve.window && self.descent.is_none() {
             curve.ssthresh = Some(curve.ssthresh.unwrap_or(0.0).max(curve.window));
             curve.window = window.max(minimum_window(self.mtu) as f64);
             curve.epoch = None;
@@ -182,7 +197,7 @@ impl Cubic {
 
     /// Returns to what was before a reduction that was none of congestion.
     fn restore(&mut self, saved: Curve) {
-        self.reduction = None;
+        self.descent = None;
         // RFC 9438 §4.9.2: not if the window has outgrown the old one already.
         if self.curve.window < saved.window {
             let (floor, peak) = (self.floor(), self.curve.peak);
@@ -195,7 +210,12 @@ impl Cubic {
 
     /// Reduces by `beta`, once per round trip, which the caller has seen to.
     fn reduce(&mut self, event: &CongestionEvent<'_>, beta: f64) {
+        let window = self.settled_window();
         let curve = &mut self.curve;
+        let landing = match curve.ssthresh {
+            None => self.start.on_congestion(event, window, self.mtu, beta),
+            Some(_) => None,
+        };
         curve.prior = curve.window;
         // Fast convergence (RFC 9438 §4.7): the limit came earlier than last time, so others need room.
         curve.w_max =
@@ -207,14 +227,35 @@ impl Cubic {
         curve.peak.on_reduced();
         self.limited_since = None;
         self.untouched = false;
-        self.reduction = Some(Reduction::new(event));
+        self.descent = Some(Descent::new(event, landing));
         self.come_down(event);
     }
 
     fn come_down(&mut self, event: &CongestionEvent<'_>) {
         let target = self.settled_window();
-        if let Some(reduction) = &mut self.reduction {
-            reduction.on_loss(event, target, self.mtu);
+        if let Some(descent) = &mut self.descent {
+            let window = descent.on_loss(event, target, self.mtu);
+            self.come_to(window);
+        }
+    }
+
+    /// The descent is to end at another window.
+    fn come_to(&mut self, window: Option<u64>) {
+        if let Some(window) = window {
+            self.curve.window = window as f64;
+            self.curve.ssthresh = Some(window as f64);
+        }
+    }
+
+    /// The recovery period is over.
+    fn recovered(&mut self) {
+        if let Some(Landed { window, threshold, full }) =
+            self.descent.take().and_then(|descent| descent.end(self.mtu))
+        {
+            // Without a window that filled the path, the curve begins at the one that slow start comes to (RFC 9438 §4.8).
+            let full = full.unwrap_or_default() as f64;
+            let (window, ssthresh) = (window as f64, Some(threshold as f64));
+            self.curve = Curve { window, ssthresh, prior: full, w_max: full, epoch: None, ..self.curve };
         }
     }
 
@@ -224,18 +265,24 @@ impl Cubic {
     }
 
     fn slow_start(&mut self, event: &CongestionEvent<'_>) {
+        let window = self.settled_window();
         let curve = &mut self.curve;
-        let acked = event.bytes_acked as f64;
-        let before = curve.window;
-        // RFC 9406 §4.3: HyStart++ is for the first slow start.
-        let growth = match curve.ssthresh {
-            None => self.hystart.on_ack(event.now, event.newest_acked_sent, event.rtt_sample),
-            Some(_) => Growth::SlowStart,
+        // RFC 9406 §4.3: what finds the first threshold is for the first slow start.
+        let (step, limit) = match curve.ssthresh {
+            None => (self.start.on_ack(event, window, self.mtu), self.start.limit(curve.peak) as f64),
+            Some(ssthresh) => {
+                (Step::Grow(Quarters::DOUBLE), ssthresh.min(curve.peak.slow_start_limit() as f64))
+            }
         };
-        match growth {
-            Growth::SlowStart => curve.window += acked,
-            Growth::Conservative => curve.window += acked / CSS_GROWTH_DIVISOR as f64,
-            Growth::Exit => {
+        match step {
+            Step::Grow(quarters) => {
+                let grown = (curve.window + quarters.of(event.bytes_acked)).min(limit);
+                curve.window = curve.window.max(grown).min(MAX_WINDOW as f64);
+            }
+            Step::Set(window) => {
+                curve.window = window.clamp(minimum_window(self.mtu), MAX_WINDOW) as f64;
+            }
+            Step::Exit => {
                 // RFC 9438 §4.10: no loss told the limit, so this window is taken for it.
                 curve.ssthresh = Some(curve.window);
                 curve.prior = curve.window;
@@ -243,8 +290,6 @@ impl Cubic {
                 curve.epoch = None;
             }
         }
-        let limit = (curve.peak.slow_start_limit() as f64).min(curve.ssthresh.unwrap_or(MAX_WINDOW as f64));
-        curve.window = curve.window.min(limit).max(before).min(MAX_WINDOW as f64);
     }
 
     /// Whether so many bytes in flight leave most of the window unused.
@@ -261,10 +306,13 @@ impl Cubic {
 }
 
 impl Controller for Cubic {
-    fn on_sent(&mut self, _now: Timestamp, packet: &SentPacket) {
+    fn on_sent(&mut self, now: Timestamp, packet: &SentPacket) {
         self.curve.peak.on_sent(packet);
-        if let Some(reduction) = &mut self.reduction {
-            reduction.on_sent(packet.bytes);
+        if let Some(descent) = &mut self.descent {
+            descent.on_sent(packet.bytes);
+        } else if self.curve.ssthresh.is_none() && self.start.watches_packets() {
+            let window = self.settled_window();
+            self.start.on_sent(now, packet, window, self.mtu);
         }
     }
 
@@ -302,19 +350,20 @@ impl Controller for Cubic {
             self.curve.epoch = None;
             self.curve.peak.on_reduced();
             self.episode.clear();
-            self.reduction = None;
+            self.descent = None;
         }
     }
 
     fn on_ack(&mut self, event: &CongestionEvent<'_>) {
         self.meter.on_event(event);
         let covered = self.episode.covers(event.newest_acked_sent);
-        if !covered && event.newest_acked_sent.is_some() {
-            self.reduction = None;
+        if self.descent.is_some() && !covered && event.newest_acked_sent.is_some() {
+            self.recovered();
         }
         let target = self.settled_window();
-        if let Some(reduction) = &mut self.reduction {
-            return reduction.on_ack(event, target, self.mtu);
+        if let Some(descent) = &mut self.descent {
+            let window = descent.on_ack(event, target, self.mtu);
+            return self.come_to(window);
         }
         if covered || event.persistent {
             return;
@@ -353,13 +402,25 @@ impl Controller for Cubic {
         if self.untouched {
             self.curve.peak.raise(initial_window(mtu));
         }
-        self.curve.window =
-            if self.untouched { initial_window(mtu) as f64 } else { self.curve.window.max(self.floor()) };
+        self.curve.window = match self.untouched {
+            true => self.start.initial_window(mtu) as f64,
+            false => self.curve.window.max(self.floor()),
+        };
         self.curve.ssthresh = self.curve.ssthresh.map(|ssthresh| ssthresh.max(self.floor()));
     }
 
     fn window(&self) -> u64 {
-        self.reduction.map_or_else(|| self.settled_window(), |reduction| reduction.window(self.mtu))
+        match &self.descent {
+            Some(descent) => descent.window(self.mtu),
+            None => self.settled_window(),
+        }
+    }
+
+    fn pacing_rate(&self) -> Option<Rate> {
+        match self.curve.ssthresh {
+            None => self.start.pacing_rate(self.settled_window(), self.meter.smoothed()),
+            Some(_) => None,
+        }
     }
 
     fn estimate(&self) -> Estimate {
@@ -367,18 +428,17 @@ impl Controller for Cubic {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let phase =
-            match (self.reduction.is_some(), self.curve.in_slow_start(), self.hystart.is_conservative()) {
-                (true, _, _) => Phase::Recovery,
-                (_, true, true) if self.curve.ssthresh.is_none() => Phase::ConservativeSlowStart,
-                (_, true, _) => Phase::SlowStart,
-                (_, false, _) => Phase::CongestionAvoidance,
-            };
+        let phase = match (self.descent.is_some(), self.curve.in_slow_start(), self.start.is_conservative()) {
+            (true, _, _) => Phase::Recovery,
+            (_, true, true) if self.curve.ssthresh.is_none() => Phase::ConservativeSlowStart,
+            (_, true, _) => Phase::SlowStart,
+            (_, false, _) => Phase::CongestionAvoidance,
+        };
         Snapshot {
             ssthresh: self.curve.ssthresh.map(|ssthresh| ssthresh as u64),
             reductions: self.episode.reductions(),
             undone: self.episode.undone(),
-            ..Snapshot::new("cubic", self.window(), phase)
+            ..Snapshot::new(self.name, self.window(), phase)
         }
     }
 }

@@ -121,6 +121,11 @@ impl Meter {
         self.app_limited = true;
     }
 
+    /// The smoothed round trip; `None` before the first sample.
+    pub(crate) fn smoothed(&self) -> Option<std::time::Duration> {
+        self.smoothed
+    }
+
     pub(crate) fn estimate(&self, window: u64) -> Estimate {
         Estimate {
             rate: self.smoothed.map(|rtt| Rate::from_bytes_in(window, rtt)),

@@ -8,18 +8,20 @@
 mod bbr;
 mod controller;
 mod cubic;
+mod descent;
 mod dice;
 mod episode;
 mod flight;
-mod hystart;
 pub mod kit;
 mod low_latency;
+mod names;
 mod newreno;
 mod pacer;
 mod prr;
 mod rtt;
 mod sampler;
 mod select;
+mod slow_start;
 #[cfg(test)]
 mod tests;
 
@@ -31,11 +33,13 @@ pub use controller::{
 pub use cubic::Cubic;
 pub use flight::{FlightPeak, LimitedBy};
 pub use low_latency::LowLatency;
+pub use names::UnknownAlgorithm;
 pub use newreno::NewReno;
 pub use pacer::Pacer;
 pub use rtt::{GRANULARITY, INITIAL_RTT, Rtt};
 pub use sampler::{PacketRate, RateSample, RateSampler};
-pub use select::{Algorithm, AnyController, CongestionConfig, UnknownAlgorithm};
+pub use select::{Algorithm, AnyController, CongestionConfig};
+pub use slow_start::{SavedPath, Start};
 
 /// No controller's window goes above this many bytes, so that sums with it cannot overflow.
 pub const MAX_WINDOW: u64 = 1 << 40;

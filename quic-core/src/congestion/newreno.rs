@@ -1,13 +1,16 @@
 //! `NewReno`, the controller of RFC 9002 §7: the reference that others are compared with.
+//!
+//! Its slow start is the classic one, unless it is made with another (`slow_start/`).
 
 use super::{
     CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, NewPath, Phase, SentPacket, Snapshot,
-    SpuriousLoss,
+    SpuriousLoss, Start,
+    descent::Descent,
     episode::{Episode, Meter},
     initial_window, minimum_window,
-    prr::Reduction,
+    slow_start::{AnyStart, Landed, Landing, Quarters, SlowStart as _, Step},
 };
-use crate::base::Timestamp;
+use crate::base::{Rate, Timestamp};
 
 /// What is left of the window after a loss, in tenths.
 const BETA: u64 = 5;
@@ -18,21 +21,25 @@ const BETA_ECN: u64 = 8;
 /// The `NewReno` controller.
 #[derive(Clone, Debug)]
 pub struct NewReno {
+    name: &'static str,
     mtu: u16,
     /// What the window is, or, while it comes down, what it comes to.
     window: u64,
     ssthresh: Option<u64>,
+    /// The slow start that finds the first threshold.
+    start: AnyStart,
     /// Bytes acknowledged in congestion avoidance since the window last grew.
     acked: u64,
     /// Nothing has changed the window yet, so a new MTU makes a new initial window.
     untouched: bool,
     /// The recovery period, as long as acknowledged packets belong to it.
-    reduction: Option<Reduction>,
+    descent: Option<Descent>,
     peak: FlightPeak,
     episode: Episode<Saved>,
     meter: Meter,
 }
 
+/// What a reduction that was none of congestion is taken back to.
 #[derive(Clone, Copy, Debug)]
 struct Saved {
     window: u64,
@@ -44,13 +51,19 @@ impl NewReno {
     /// A controller for a new path whose datagrams have up to `mtu` bytes.
     #[must_use]
     pub fn new(mtu: u16) -> Self {
+        Self::begin(mtu, AnyStart::new(Start::Classic))
+    }
+
+    fn begin(mtu: u16, start: AnyStart) -> Self {
         Self {
+            name: "newreno",
             mtu,
-            window: initial_window(mtu),
+            window: start.initial_window(mtu),
             ssthresh: None,
+            start,
             acked: 0,
             untouched: true,
-            reduction: None,
+            descent: None,
             peak: FlightPeak::new(initial_window(mtu)),
             episode: Episode::new(),
             meter: Meter::default(),
@@ -60,13 +73,21 @@ impl NewReno {
     /// A controller for `path`, which goes on with the window of the one that the path had before.
     #[must_use]
     pub fn for_path(path: &NewPath) -> Self {
-        let mut new = Self::new(path.mtu);
-        if let Some(before) = &path.predecessor {
-            new.window = before.window.clamp(minimum_window(path.mtu), MAX_WINDOW);
-            new.ssthresh = (!before.in_slow_start).then_some(new.window);
-            new.untouched = false;
-            new.peak.raise(new.window);
-        }
+        Self::starting(path, Start::Classic)
+    }
+
+    /// As [`Self::for_path`], with another slow start.
+    #[must_use]
+    pub fn starting(path: &NewPath, start: Start) -> Self {
+        let name = start.named("newreno");
+        let Some(before) = &path.predecessor else {
+            return Self { name, ..Self::begin(path.mtu, AnyStart::new(start)) };
+        };
+        let mut new = Self { name, ..Self::begin(path.mtu, AnyStart::in_use(start)) };
+        new.window = before.window.clamp(minimum_window(path.mtu), MAX_WINDOW);
+        new.ssthresh = (!before.in_slow_start).then_some(new.window);
+        new.untouched = false;
+        new.peak.raise(new.window);
         new
     }
 
@@ -87,7 +108,7 @@ impl NewReno {
 
     /// Returns to what was before a reduction that was none of congestion.
     fn restore(&mut self, saved: &Saved) {
-        self.reduction = None;
+        self.descent = None;
         if self.window < saved.window {
             self.window = saved.window.max(minimum_window(self.mtu));
             self.ssthresh = saved.ssthresh;
@@ -95,30 +116,82 @@ impl NewReno {
         }
     }
 
+    /// What the first slow start wants done, if this ends it.
+    fn land(&mut self, event: &CongestionEvent<'_>, beta: u64) -> Option<Landing> {
+        if self.ssthresh.is_some() {
+            return None;
+        }
+        self.start.on_congestion(event, self.window, self.mtu, beta as f64 / 10.0)
+    }
+
     /// Leaves `beta` tenths of the window, once per round trip: losses of packets sent before the last reduction tell
     /// nothing new (RFC 9002 §7.3.2), which the caller has seen to.
     fn reduce(&mut self, event: &CongestionEvent<'_>, beta: u64) {
+        let landing = self.land(event, beta);
         self.window = (self.window * beta / 10).max(minimum_window(self.mtu));
         self.peak.on_reduced();
         self.ssthresh = Some(self.window);
         self.acked = 0;
         self.untouched = false;
-        self.reduction = Some(Reduction::new(event));
+        self.descent = Some(Descent::new(event, landing));
         self.come_down(event);
     }
 
+    /// Grows for `bytes` that arrived in congestion avoidance: by at most one datagram for each window (RFC 9002 §7.3.3).
+    fn avoid(&mut self, bytes: u64) {
+        self.acked = self.acked.saturating_add(bytes);
+        if self.acked >= self.window {
+            self.acked = (self.acked - self.window).min(self.window);
+            self.grow(u64::from(self.mtu), self.peak.avoidance_limit(self.mtu));
+        }
+    }
+
     fn come_down(&mut self, event: &CongestionEvent<'_>) {
-        if let Some(reduction) = &mut self.reduction {
-            reduction.on_loss(event, self.window, self.mtu);
+        if let Some(descent) = &mut self.descent {
+            let window = descent.on_loss(event, self.window, self.mtu);
+            self.come_to(window);
+        }
+    }
+
+    /// The descent is to end at another window.
+    fn come_to(&mut self, window: Option<u64>) {
+        if let Some(window) = window {
+            self.window = window;
+            self.ssthresh = Some(window);
+        }
+    }
+
+    /// The recovery period is over.
+    fn recovered(&mut self) {
+        if let Some(Landed { window, threshold, .. }) = self.descent.take().and_then(|d| d.end(self.mtu)) {
+            self.window = window;
+            self.ssthresh = Some(threshold);
+        }
+    }
+
+    fn slow_start(&mut self, event: &CongestionEvent<'_>) {
+        let (step, limit) = match self.ssthresh {
+            None => {
+                let step = self.start.on_ack(event, self.window, self.mtu);
+                (step, self.start.limit(self.peak))
+            }
+            Some(_) => (Step::Grow(Quarters::DOUBLE), self.peak.slow_start_limit()),
+        };
+        match step {
+            Step::Grow(quarters) => self.grow(quarters.of(event.bytes_acked) as u64, limit),
+            Step::Set(window) => self.window = window.clamp(minimum_window(self.mtu), MAX_WINDOW),
+            Step::Exit => self.ssthresh = Some(self.window),
         }
     }
 }
 
 impl Controller for NewReno {
-    fn on_sent(&mut self, _now: Timestamp, packet: &SentPacket) {
+    fn on_sent(&mut self, now: Timestamp, packet: &SentPacket) {
         self.peak.on_sent(packet);
-        if let Some(reduction) = &mut self.reduction {
-            reduction.on_sent(packet.bytes);
+        if let Some(descent) = &mut self.descent {
+            descent.on_sent(packet.bytes);
+        } else if self.ssthresh.is_none() && self.start.watches_packets() {
+            self.start.on_sent(now, packet, self.window, self.mtu);
         }
     }
 
@@ -153,33 +226,28 @@ impl Controller for NewReno {
             self.window = minimum_window(self.mtu);
             self.peak.on_reduced();
             self.episode.clear();
-            self.reduction = None;
+            self.descent = None;
         }
     }
 
     fn on_ack(&mut self, event: &CongestionEvent<'_>) {
         self.meter.on_event(event);
         let covered = self.episode.covers(event.newest_acked_sent);
-        if !covered && event.newest_acked_sent.is_some() {
-            self.reduction = None;
+        if self.descent.is_some() && !covered && event.newest_acked_sent.is_some() {
+            self.recovered();
         }
-        if let Some(reduction) = &mut self.reduction {
-            return reduction.on_ack(event, self.window, self.mtu);
+        if let Some(descent) = &mut self.descent {
+            let window = descent.on_ack(event, self.window, self.mtu);
+            return self.come_to(window);
         }
         if covered || event.persistent {
             return;
         }
         self.untouched = false;
         if self.in_slow_start() {
-            self.grow(event.bytes_acked, self.peak.slow_start_limit());
-            return;
+            return self.slow_start(event);
         }
-        // RFC 9002 §7.3.3: at most one datagram per window acknowledged.
-        self.acked = self.acked.saturating_add(event.bytes_acked);
-        if self.acked >= self.window {
-            self.acked = (self.acked - self.window).min(self.window);
-            self.grow(u64::from(self.mtu), self.peak.avoidance_limit(self.mtu));
-        }
+        self.avoid(event.bytes_acked);
     }
 
     fn on_spurious_loss(&mut self, _now: Timestamp, spurious: &SpuriousLoss) {
@@ -197,12 +265,25 @@ impl Controller for NewReno {
         if self.untouched {
             self.peak.raise(initial_window(mtu));
         }
-        self.window = if self.untouched { initial_window(mtu) } else { self.window.max(minimum_window(mtu)) };
+        self.window = match self.untouched {
+            true => self.start.initial_window(mtu),
+            false => self.window.max(minimum_window(mtu)),
+        };
         self.ssthresh = self.ssthresh.map(|ssthresh| ssthresh.max(minimum_window(mtu)));
     }
 
     fn window(&self) -> u64 {
-        self.reduction.map_or(self.window, |reduction| reduction.window(self.mtu))
+        match &self.descent {
+            Some(descent) => descent.window(self.mtu),
+            None => self.window,
+        }
+    }
+
+    fn pacing_rate(&self) -> Option<Rate> {
+        match self.ssthresh {
+            None => self.start.pacing_rate(self.window, self.meter.smoothed()),
+            Some(_) => None,
+        }
     }
 
     fn estimate(&self) -> Estimate {
@@ -210,8 +291,10 @@ impl Controller for NewReno {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let phase = match (self.reduction.is_some(), self.in_slow_start()) {
+        let conservative = self.ssthresh.is_none() && self.start.is_conservative();
+        let phase = match (self.descent.is_some(), self.in_slow_start()) {
             (true, _) => Phase::Recovery,
+            (false, true) if conservative => Phase::ConservativeSlowStart,
             (false, true) => Phase::SlowStart,
             (false, false) => Phase::CongestionAvoidance,
         };
@@ -219,7 +302,7 @@ impl Controller for NewReno {
             ssthresh: self.ssthresh,
             reductions: self.episode.reductions(),
             undone: self.episode.undone(),
-            ..Snapshot::new("newreno", self.window(), phase)
+            ..Snapshot::new(self.name, self.window(), phase)
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Choosing a controller: by name, or a user's own.
+//! Choosing a controller: a built-in one, or a user's own.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Bbr3, CongestionEvent, Controller, ControllerFactory, Cubic, Estimate, LowLatency, NewPath, NewReno,
-    SentPacket, Snapshot, SpuriousLoss,
+    SentPacket, Snapshot, SpuriousLoss, Start,
 };
 use crate::base::{Ecn, Rate, Timestamp};
 
@@ -21,9 +21,13 @@ use crate::base::{Ecn, Rate, Timestamp};
 pub enum Algorithm {
     /// RFC 9002 §7.
     NewReno,
+    /// [`Self::NewReno`] with another slow start.
+    NewRenoFrom(Start),
     /// RFC 9438 with `HyStart++` (RFC 9406).
     #[default]
     Cubic,
+    /// [`Self::Cubic`] with another slow start.
+    CubicFrom(Start),
     /// `BBRv3` (draft-ietf-ccwg-bbr), for throughput.
     Bbr3,
     /// Our own, for media: a queue of a few milliseconds, and what is known of the path outlives silence.
@@ -32,58 +36,21 @@ pub enum Algorithm {
     Custom(Arc<dyn ControllerFactory>),
 }
 
-const NAMES: [(&str, Algorithm); 4] = [
-    ("newreno", Algorithm::NewReno),
-    ("cubic", Algorithm::Cubic),
-    ("bbr3", Algorithm::Bbr3),
-    ("low-latency", Algorithm::LowLatency),
-];
-
 impl Algorithm {
-    /// The names that [`FromStr`] knows.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        NAMES.iter().map(|(name, _)| *name)
-    }
-
     /// The algorithm's name.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::NewReno => "newreno",
+            Self::NewRenoFrom(start) => start.named("newreno"),
             Self::Cubic => "cubic",
+            Self::CubicFrom(start) => start.named("cubic"),
             Self::Bbr3 => "bbr3",
             Self::LowLatency => "low-latency",
             Self::Custom(factory) => factory.name(),
         }
     }
 }
-
-impl FromStr for Algorithm {
-    type Err = UnknownAlgorithm;
-
-    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
-        let found = NAMES.into_iter().find(|(known, _)| *known == name);
-        found.map(|(_, algorithm)| algorithm).ok_or_else(|| UnknownAlgorithm { name: name.into() })
-    }
-}
-
-/// No built-in congestion controller has this name; the message lists those that exist.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownAlgorithm {
-    name: Box<str>,
-}
-
-impl fmt::Display for UnknownAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no congestion controller is named {:?}; there are: ", self.name)?;
-        for (index, name) in Algorithm::names().enumerate() {
-            write!(f, "{}{name}", if index == 0 { "" } else { ", " })?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for UnknownAlgorithm {}
 
 /// How the paths of a connection are controlled.
 #[derive(Clone, Debug, Default)]
@@ -105,7 +72,9 @@ impl CongestionConfig {
     pub fn build(&self, path: &NewPath) -> AnyController {
         match &self.algorithm {
             Algorithm::NewReno => AnyController::NewReno(NewReno::for_path(path)),
+            Algorithm::NewRenoFrom(start) => AnyController::NewReno(NewReno::starting(path, *start)),
             Algorithm::Cubic => AnyController::Cubic(Cubic::for_path(path)),
+            Algorithm::CubicFrom(start) => AnyController::Cubic(Cubic::starting(path, *start)),
             Algorithm::Bbr3 => AnyController::Bbr3(Bbr3::new(path)),
             Algorithm::LowLatency => AnyController::LowLatency(LowLatency::new(path)),
             Algorithm::Custom(factory) => AnyController::Custom(factory.build(path)),

@@ -340,6 +340,19 @@ fn the_built_in_controllers_pass_the_kit() {
         kit::check_loss_based_controller(&Algorithm::NewReno, seed);
         kit::check_loss_based_controller(&Algorithm::Cubic, seed);
         kit::check_controller(&Algorithm::LowLatency, seed);
+        check_slow_starts(seed);
+    }
+}
+
+/// Those that keep to RFC 9002 are held to it; those that come down in another way to what holds for all.
+fn check_slow_starts(seed: u64) {
+    kit::check_loss_based_controller(&Algorithm::NewRenoFrom(Start::HyStart), seed);
+    kit::check_loss_based_controller(&Algorithm::CubicFrom(Start::Classic), seed);
+    // Twice the most that a controller may have unused, of which it takes half.
+    let saved = SavedPath::new(96_000, Duration::from_millis(20));
+    for start in [Start::RapidStart, Start::CarefulResume(saved)] {
+        kit::check_controller(&Algorithm::NewRenoFrom(start), seed);
+        kit::check_controller(&Algorithm::CubicFrom(start), seed);
     }
 }
 
@@ -378,6 +391,7 @@ proptest! {
         kit::check_loss_based_controller(&Algorithm::NewReno, seed);
         kit::check_loss_based_controller(&Algorithm::Cubic, seed);
         kit::check_controller(&Algorithm::LowLatency, seed);
+        check_slow_starts(seed);
     }
 }
 
@@ -387,6 +401,65 @@ proptest! {
 fn a_loss_behind_an_undone_reduction_is_news() {
     for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
         kit::check_loss_based_controller(&algorithm, 3_034_615_599_365_538_287);
+    }
+}
+
+/// Half of a tripled window is lost: the share that is left is one of what arrived, and not of the window.
+#[test]
+fn rapid_start_comes_down_to_a_share_of_what_was_delivered() {
+    let rtt = measured(40);
+    for (algorithm, left) in [
+        (Algorithm::NewRenoFrom(Start::RapidStart), 18_000),
+        (Algorithm::CubicFrom(Start::RapidStart), 25_200),
+    ] {
+        let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(at(0), MTU));
+        in_flight(&mut controller, 24_000);
+        controller.on_congestion_event(&acked(&rtt, 40, 0, 24_000));
+        assert_eq!((controller.window(), controller.snapshot().phase), (72_000, Phase::SlowStart));
+        in_flight(&mut controller, 72_000);
+        let again = lost(&rtt, 160, 122);
+        let lost = CongestionEvent { bytes_lost: 36_000, packets_lost: 30, ..lost(&rtt, 80, 41) };
+        let all = CongestionEvent { prior_in_flight: 72_000, in_flight: 36_000, ..lost };
+        controller.on_congestion_event(&all);
+        assert_eq!(controller.snapshot().phase, Phase::Recovery);
+        controller.on_congestion_event(&acked(&rtt, 81, 42, 36_000));
+        controller.on_congestion_event(&acked(&rtt, 121, 81, 1));
+        assert!(controller.window().abs_diff(left) < 10, "{controller:?}");
+        assert_eq!(controller.snapshot().phase, Phase::CongestionAvoidance);
+        // Losses that were none take it back to where it was.
+        controller.on_congestion_event(&again);
+        controller.on_spurious_loss(at(170), &spurious(1, 160));
+        assert!(controller.window().abs_diff(left) < 10, "{controller:?}");
+    }
+}
+
+/// A jump that loses something is followed by half of what had arrived, and slow start to half of what arrives.
+#[test]
+fn careful_resume_jumps_and_retreats() {
+    let rtt = measured(40);
+    let saved = SavedPath::new(96_000, Duration::from_millis(40));
+    for algorithm in [
+        Algorithm::NewRenoFrom(Start::CarefulResume(saved)),
+        Algorithm::CubicFrom(Start::CarefulResume(saved)),
+    ] {
+        let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(at(0), MTU));
+        let arrived = CongestionEvent { in_flight: 8_000, ..acked(&rtt, 40, 0, 12_000) };
+        controller.on_congestion_event(&arrived);
+        assert_eq!(controller.window(), 48_000);
+        let rate = controller.pacing_rate().map(Rate::bytes_per_second);
+        assert_eq!(rate, Some(1_200_000), "over one round trip");
+        in_flight(&mut controller, 48_000);
+        let lost = CongestionEvent { prior_in_flight: 48_000, in_flight: 46_800, ..lost(&rtt, 60, 41) };
+        controller.on_congestion_event(&lost);
+        assert_eq!((controller.window(), controller.snapshot().phase), (4_000, Phase::Recovery));
+        controller.on_congestion_event(&acked(&rtt, 80, 42, 32_000));
+        assert_eq!(controller.window(), 4_000);
+        in_flight(&mut controller, 4_000);
+        controller.on_congestion_event(&acked(&rtt, 100, 61, 1_200));
+        let snapshot = controller.snapshot();
+        assert_eq!((snapshot.ssthresh, snapshot.phase), (Some(20_000), Phase::SlowStart));
+        assert_eq!(controller.window(), 5_200, "up to the threshold by slow start");
+        assert_eq!(controller.pacing_rate(), None);
     }
 }
 

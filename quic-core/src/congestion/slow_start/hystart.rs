@@ -9,7 +9,8 @@
 
 use std::time::Duration;
 
-use crate::base::Timestamp;
+use super::{Quarters, SlowStart, Step};
+use crate::{base::Timestamp, congestion::CongestionEvent};
 
 /// RFC 9406 §4.3. With pacing, L is infinite: growth per ACK is not limited.
 const MIN_RTT_THRESH: Duration = Duration::from_millis(4);
@@ -17,19 +18,6 @@ const MAX_RTT_THRESH: Duration = Duration::from_millis(16);
 const MIN_RTT_DIVISOR: u32 = 8;
 const N_RTT_SAMPLE: usize = 8;
 const CSS_ROUNDS: u32 = 5;
-/// How much slower conservative slow start grows.
-pub(crate) const CSS_GROWTH_DIVISOR: u64 = 4;
-
-/// How the window may grow for this acknowledgment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Growth {
-    /// By what was acknowledged.
-    SlowStart,
-    /// By a [`CSS_GROWTH_DIVISOR`]th of what was acknowledged.
-    Conservative,
-    /// No more: go on to congestion avoidance.
-    Exit,
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Conservative {
@@ -53,12 +41,7 @@ pub(crate) struct HyStart {
 
 impl HyStart {
     /// One acknowledgment: `sent` is when the newest newly acknowledged packet left.
-    pub(crate) fn on_ack(
-        &mut self,
-        now: Timestamp,
-        sent: Option<Timestamp>,
-        sample: Option<Duration>,
-    ) -> Growth {
+    fn observe(&mut self, now: Timestamp, sent: Option<Timestamp>, sample: Option<Duration>) -> Step {
         let new_round = self.round_start.is_none_or(|start| sent.is_some_and(|sent| sent >= start));
         if new_round {
             self.round_start = Some(now);
@@ -66,7 +49,7 @@ impl HyStart {
             self.samples = 0;
             if let Some(conservative) = &mut self.conservative {
                 if conservative.rounds >= CSS_ROUNDS {
-                    return Growth::Exit;
+                    return Step::Exit;
                 }
                 conservative.rounds += 1;
             }
@@ -79,10 +62,16 @@ impl HyStart {
         self.judge()
     }
 
-    fn judge(&mut self) -> Growth {
-        let (Some(current), true) = (self.recent.iter().min().copied(), self.samples >= N_RTT_SAMPLE) else {
+    /// The shortest of the last eight round trips; zero while there were fewer.
+    pub(super) fn recent(&self) -> Duration {
+        self.recent.iter().min().copied().unwrap_or_default()
+    }
+
+    fn judge(&mut self) -> Step {
+        if self.samples < N_RTT_SAMPLE {
             return self.growth();
-        };
+        }
+        let current = self.recent();
         match (self.conservative, self.last_min) {
             // The delay fell again: the rise was noise.
             (Some(conservative), _) if current < conservative.baseline => self.conservative = None,
@@ -97,11 +86,17 @@ impl HyStart {
         self.growth()
     }
 
-    fn growth(&self) -> Growth {
-        if self.is_conservative() { Growth::Conservative } else { Growth::SlowStart }
+    fn growth(&self) -> Step {
+        Step::Grow(if self.is_conservative() { Quarters::CAREFULLY } else { Quarters::DOUBLE })
+    }
+}
+
+impl SlowStart for HyStart {
+    fn on_ack(&mut self, event: &CongestionEvent<'_>, _window: u64, _mtu: u16) -> Step {
+        self.observe(event.now, event.newest_acked_sent, event.rtt_sample)
     }
 
-    pub(crate) fn is_conservative(&self) -> bool {
+    fn is_conservative(&self) -> bool {
         self.conservative.is_some()
     }
 }
@@ -110,21 +105,24 @@ impl HyStart {
 mod tests {
     use super::*;
 
+    const SLOW_START: Step = Step::Grow(Quarters::DOUBLE);
+    const CONSERVATIVE: Step = Step::Grow(Quarters::CAREFULLY);
+
     fn ms(value: u64) -> Duration {
         Duration::from_millis(value)
     }
 
     /// One round of `samples` equal samples; gives the last answer.
-    fn round(hystart: &mut HyStart, now: &mut Timestamp, rtt: Duration, samples: u32) -> Growth {
-        let mut growth = Growth::SlowStart;
+    fn round(hystart: &mut HyStart, now: &mut Timestamp, rtt: Duration, samples: u32) -> Step {
+        let mut growth = SLOW_START;
         let sent = *now;
         *now += rtt;
         for nth in 0..samples {
             *now += Duration::from_micros(1);
             // The first acknowledgment is of a packet of the new round, the rest are older than its start.
             let sent = if nth == 0 { *now } else { sent };
-            growth = hystart.on_ack(*now, Some(sent), Some(rtt));
-            if growth == Growth::Exit {
+            growth = hystart.observe(*now, Some(sent), Some(rtt));
+            if growth == Step::Exit {
                 break;
             }
         }
@@ -135,7 +133,7 @@ mod tests {
     fn a_flat_delay_never_leaves_slow_start() {
         let (mut hystart, mut now) = (HyStart::default(), Timestamp::from_nanos(1));
         for _ in 0..20 {
-            assert_eq!(round(&mut hystart, &mut now, ms(40), 8), Growth::SlowStart);
+            assert_eq!(round(&mut hystart, &mut now, ms(40), 8), SLOW_START);
         }
     }
 
@@ -143,33 +141,30 @@ mod tests {
     fn a_rise_needs_eight_samples_and_five_rounds() {
         let (mut hystart, mut now) = (HyStart::default(), Timestamp::from_nanos(1));
         round(&mut hystart, &mut now, ms(40), 8);
-        assert_eq!(round(&mut hystart, &mut now, ms(46), 7), Growth::SlowStart);
+        assert_eq!(round(&mut hystart, &mut now, ms(46), 7), SLOW_START);
         // Seven samples decide nothing, but their minimum is the new base line.
-        assert_eq!(round(&mut hystart, &mut now, ms(51), 8), Growth::SlowStart);
-        assert_eq!(round(&mut hystart, &mut now, ms(58), 8), Growth::Conservative);
+        assert_eq!(round(&mut hystart, &mut now, ms(51), 8), SLOW_START);
+        assert_eq!(round(&mut hystart, &mut now, ms(58), 8), CONSERVATIVE);
         for _ in 0..4 {
-            assert_eq!(round(&mut hystart, &mut now, ms(58), 8), Growth::Conservative);
+            assert_eq!(round(&mut hystart, &mut now, ms(58), 8), CONSERVATIVE);
         }
-        assert_eq!(round(&mut hystart, &mut now, ms(58), 8), Growth::Exit);
+        assert_eq!(round(&mut hystart, &mut now, ms(58), 8), Step::Exit);
     }
 
     #[test]
     fn slow_start_resumes_when_the_delay_falls_again() {
         let (mut hystart, mut now) = (HyStart::default(), Timestamp::from_nanos(1));
         round(&mut hystart, &mut now, ms(40), 8);
-        assert_eq!(round(&mut hystart, &mut now, ms(60), 8), Growth::Conservative);
-        assert_eq!(round(&mut hystart, &mut now, ms(41), 8), Growth::SlowStart);
-        assert_eq!(round(&mut hystart, &mut now, ms(41), 8), Growth::SlowStart);
+        assert_eq!(round(&mut hystart, &mut now, ms(60), 8), CONSERVATIVE);
+        assert_eq!(round(&mut hystart, &mut now, ms(41), 8), SLOW_START);
+        assert_eq!(round(&mut hystart, &mut now, ms(41), 8), SLOW_START);
     }
 
     #[test]
     fn thresholds_are_clamped() {
-        for (base, rise, expected) in [
-            (8, 3, Growth::SlowStart),
-            (8, 4, Growth::Conservative),
-            (400, 15, Growth::SlowStart),
-            (400, 16, Growth::Conservative),
-        ] {
+        for (base, rise, expected) in
+            [(8, 3, SLOW_START), (8, 4, CONSERVATIVE), (400, 15, SLOW_START), (400, 16, CONSERVATIVE)]
+        {
             let (mut hystart, mut now) = (HyStart::default(), Timestamp::from_nanos(1));
             round(&mut hystart, &mut now, ms(base), 8);
             assert_eq!(round(&mut hystart, &mut now, ms(base + rise), 8), expected, "{base}+{rise}");

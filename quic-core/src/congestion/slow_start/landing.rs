@@ -1,0 +1,171 @@
+//! How the window comes down after slow starts that do not know it to be at most twice what the path holds.
+//!
+//! [`Reduction`](crate::congestion::prr::Reduction) leaves a share of the window, which after these may be several times too much: what
+//! is left follows from what arrived.
+
+use super::super::{initial_window, minimum_window};
+
+/// The descent of one recovery period.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Landing {
+    /// Of rapid start.
+    Converging(Converging),
+    /// Of careful resume.
+    Retreat(Retreat),
+}
+
+/// Comes down to a share of what the path delivered in the round trip of the loss (draft-kazuho-ccwg-rapid-start §3.3): a short pause,
+/// and then a little for each byte that arrives, and most of each byte that is lost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Converging {
+    window: f64,
+    floor: f64,
+    beta: f64,
+}
+
+/// Half of what the path was seen to hold, and slow start up to a threshold from there (RFC 9959 §3.5).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retreat {
+    window: u64,
+    /// What the path was seen to hold (`PipeSize`).
+    pipe: u64,
+}
+
+/// Where it ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Landed {
+    pub(crate) window: u64,
+    pub(crate) threshold: u64,
+    /// The window at which the path is taken to be full, for curves that go by it (RFC 9438 §4.1.2).
+    pub(crate) full: Option<u64>,
+}
+
+/// The share of what a loss takes that is spread over all that arrives.
+const SPREAD: f64 = 2.0 / 3.0;
+/// The window grew threefold at most, so that no more than this is to be taken.
+const MOST_GROWTH: f64 = 3.0;
+
+impl Landing {
+    /// From `window` bytes, of which `flight` were in flight, to `beta` of what is delivered.
+    pub(super) fn converging(window: u64, flight: u64, mtu: u16, beta: f64) -> Self {
+        // What the window had and nobody used is taken off like what is lost.
+        let begin = flight.min(window) as f64 * share(beta);
+        let least = (initial_window(mtu) as f64 * beta).min(begin).max(minimum_window(mtu) as f64);
+        let floor = least.max(window as f64 * beta / MOST_GROWTH);
+        Self::Converging(Converging { window: begin.max(floor), floor, beta })
+    }
+
+    /// From a path that was seen to hold `pipe` bytes.
+    pub(super) fn retreat(pipe: u64, mtu: u16) -> Self {
+        Self::Retreat(Retreat { window: (pipe / 2).max(minimum_window(mtu)), pipe })
+    }
+
+    pub(crate) fn on_lost(&mut self, bytes: u64) {
+        if let Self::Converging(converging) = self {
+            converging.take(share(converging.beta), bytes);
+        }
+    }
+
+    pub(crate) fn on_acked(&mut self, bytes: u64) {
+        match self {
+            Self::Converging(converging) => converging.take(SPREAD * (1.0 - converging.beta), bytes),
+            Self::Retreat(retreat) => retreat.pipe = retreat.pipe.saturating_add(bytes),
+        }
+    }
+
+    /// Bytes that may be in flight now.
+    pub(crate) fn window(&self) -> u64 {
+        match self {
+            Self::Converging(converging) => converging.window as u64,
+            Self::Retreat(retreat) => retreat.window,
+        }
+    }
+
+    /// A packet arrived that was sent after it had begun.
+    pub(crate) fn end(&self, mtu: u16) -> Landed {
+        let window = self.window();
+        match self {
+            // The round trip that others find by doubling would have ended at twice of what the path holds.
+            Self::Converging(Converging { beta, .. }) => {
+                Landed { window, threshold: window, full: Some((2.0 * window as f64 / beta) as u64) }
+            }
+            Self::Retreat(Retreat { pipe, .. }) => {
+                Landed { window, threshold: (pipe / 2).max(minimum_window(mtu)), full: None }
+            }
+        }
+    }
+}
+
+/// What the pause leaves, and what a lost byte takes: so that what is left in the end does not depend on how much was lost.
+fn share(beta: f64) -> f64 {
+    beta + SPREAD * (1.0 - beta)
+}
+
+impl Converging {
+    fn take(&mut self, factor: f64, bytes: u64) {
+        self.window = (self.window - factor * bytes as f64).max(self.floor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MTU: u16 = 1_000;
+
+    /// A flight of `window` bytes of which the path delivers `delivered`, a datagram at a time.
+    fn land(window: u64, delivered: u64, beta: f64) -> (u64, Vec<u64>) {
+        let mut landing = Landing::converging(window, window, MTU, beta);
+        let mut windows = vec![landing.window()];
+        let lost = (window - delivered) / (delivered / 1_000);
+        for _ in 0..delivered / 1_000 {
+            landing.on_lost(lost);
+            landing.on_acked(1_000);
+            windows.push(landing.window());
+        }
+        (landing.end(MTU).window, windows)
+    }
+
+    #[test]
+    fn however_much_was_lost_a_share_of_what_was_delivered_is_left() {
+        for beta in [0.5, 0.7, 0.85] {
+            for delivered in [300_000, 400_000, 600_000, 900_000] {
+                let (window, windows) = land(900_000, delivered, beta);
+                let wanted = delivered as f64 * beta;
+                assert!((window as f64 - wanted).abs() < 0.01 * wanted, "{delivered} {beta}: {window}");
+                assert!(windows.is_sorted_by(|a, b| a >= b), "{windows:?}");
+            }
+        }
+    }
+
+    /// Two thirds of a tripled window are lost: the flight falls faster than the window, and meets it when 1 - beta of what the path
+    /// holds has left the queue.
+    #[test]
+    fn the_pause_drains_no_more_of_the_queue_than_any_loss() {
+        let (_, windows) = land(900_000, 300_000, 0.5);
+        let resumed = windows.iter().zip(0..).position(|(window, nth)| *window >= 900_000 - nth * 3_000);
+        assert!(resumed.is_some_and(|nth| (148..=152).contains(&nth)), "{resumed:?}");
+    }
+
+    #[test]
+    fn chance_does_not_take_more_than_growth_gave_and_nothing_goes_below_the_least() {
+        assert_eq!(land(900_000, 100_000, 0.7).0, 210_000);
+        let mut small = Landing::converging(12_000, 12_000, MTU, 0.5);
+        small.on_lost(11_000);
+        assert_eq!(small.window(), 5_000, "half of the initial window");
+        let mut unused = Landing::converging(900_000, 300_000, MTU, 0.5);
+        unused.on_acked(300_000);
+        assert_eq!(unused.window(), 150_000, "what was not in flight is not known to fit");
+    }
+
+    #[test]
+    fn a_retreat_keeps_half_of_what_had_arrived_and_comes_back_to_half_of_what_arrives() {
+        let mut landing = Landing::retreat(40_000, MTU);
+        assert_eq!(landing.window(), 20_000);
+        landing.on_lost(100_000);
+        landing.on_acked(60_000);
+        assert_eq!(landing.window(), 20_000);
+        assert_eq!(landing.end(MTU), Landed { window: 20_000, threshold: 50_000, full: None });
+        assert_eq!(Landing::retreat(1_000, MTU).window(), 2_000);
+    }
+}
