@@ -50,8 +50,7 @@ async fn every_button_of_the_page_does_what_it_says() {
         page.compares_the_modes().await;
         page.told("figures", "$('start').click();", "round trip [0-9.]+ ms at least").await;
         page.told("stats", "", "^smoothedRtt[0-9.]+$|this browser has none").await;
-        page.press("close", "closed with code 7, reason “goodbye”").await;
-        page.press("connect", "connected").await;
+        page.closes().await;
         let act =
             "$('close-code').value = 4294967295; $('reason').value = 'à bientôt'; $('server-close').click();";
         page.told("log", act, "closed with code 4294967295, reason “à bientôt”").await;

@@ -35,9 +35,7 @@ async fn the_page_works_in_firefox() {
         page.compares_the_modes().await;
         page.told("figures", "$('start').click();", "round trip [0-9.]+ ms at least").await;
         page.is_for_everybody().await;
-        page.press("close", "closed with code 7, reason “goodbye”").await;
-        assert!(page.text("close-result").await.starts_with("closed with code 7"));
-        page.press("connect", "connected").await;
+        page.closes().await;
     })
     .await;
 }

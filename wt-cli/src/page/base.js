@@ -30,11 +30,24 @@ function teller(id) {
   result.replaceChildren();
   return (text, error) => { result.append(line(text, error)); log(text, error); };
 }
+/** A button that can do nothing now, and why; it keeps the focus that it may have. */
+function rest(button, why) {
+  button.ariaDisabled = String(why !== "");
+  button.dataset.why = why;
+}
+/** What a press of a button does, unless it rests. */
+function onPress(id, say, action) {
+  $(id).onclick = () => {
+    const { ariaDisabled, dataset: { why } } = $(id);
+    if (ariaDisabled === "true") say()(why, true);
+    else action();
+  };
+}
 function setState(text, connected) {
   $("state").textContent = text;
   $("state").className = connected ? "connected" : "";
-  for (const button of document.querySelectorAll(".live")) button.disabled = !connected;
-  $("connect").disabled = connected;
+  for (const button of document.querySelectorAll(".live")) rest(button, connected ? "" : "there is no session: connect first");
+  rest($("connect"), connected ? "there is a session already" : text === "connecting" ? "a session is on its way" : "");
   if (!connected) stopDatagrams();
 }
 /** What an error says, with the code that came over the wire. */

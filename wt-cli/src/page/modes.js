@@ -42,7 +42,8 @@ async function runMode(mode, colour, seconds) {
   session.close({ closeCode: 0, reason: "seen enough" });
 }
 async function compareModes() {
-  $("compare").disabled = comparing = true;
+  comparing = true;
+  rest($("compare"), "a comparison is under way");
   runs = [];
   let state = "done";
   try {
@@ -56,7 +57,7 @@ async function compareModes() {
   showModes();
   drawModes();
   comparing = false;
-  $("compare").disabled = false;
+  rest($("compare"), "");
   $("mode-state").textContent = state;
 }
 /** A slow link shows something, too. */

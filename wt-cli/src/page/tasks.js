@@ -153,15 +153,15 @@ const actions = {
 };
 
 for (const [id, action] of Object.entries(actions)) {
-  $(id).onclick = async () => {
+  onPress(id, () => teller(id), async () => {
     const say = teller(id), result = $(`${id}-result`);
     result.ariaBusy = "true";
     await action(say).catch(error => say(told(error), true));
     result.ariaBusy = "false";
-  };
+  });
 }
-$("connect").onclick = connect;
-$("compare").onclick = compareModes;
+onPress("connect", () => teller("connect"), connect);
+onPress("compare", () => log, compareModes);
 for (const id of ["outgoing-age", "incoming-age", "buffered", "datagram-order"]) $(id).onchange = adjustDatagrams;
 // Pictures and figures while something happens.
 setInterval(() => { if (timer) drawDatagrams(); }, 100);
@@ -171,6 +171,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawModes)
 setState("not connected", false);
 if ("WebTransport" in window) connect();
 else {
-  $("compare").disabled = $("connect").disabled = true;
-  teller("connect")("this browser has no WebTransport; Chrome, Edge and Firefox of today have it", true);
+  const why = "this browser has no WebTransport; Chrome, Edge and Firefox of today have it";
+  for (const button of document.querySelectorAll("button")) rest(button, why);
+  teller("connect")(why, true);
 }

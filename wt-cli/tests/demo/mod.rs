@@ -145,6 +145,17 @@ impl<B: Browser> Page<B> {
         assert_eq!(told, json!([]), "without a name, or a place for its result");
     }
 
+    /// Closes here. Who has no pointer stays where the button was pressed, and hears why another one does nothing.
+    pub(crate) async fn closes(&self) {
+        let close = "$('close').focus(); $('close').click();";
+        self.told("log", close, "closed with code 7, reason “goodbye”").await;
+        assert!(self.text("close-result").await.starts_with("closed with code 7"));
+        assert_eq!(self.evaluate("return document.activeElement.id").await, "close");
+        self.press("bidi", "there is no session: connect first").await;
+        self.press("connect", "connected").await;
+        self.press("connect", "there is a session already").await;
+    }
+
     pub(crate) async fn text(&self, id: &str) -> String {
         let text = self.evaluate(&format!("return $({id:?}).textContent")).await;
         text.as_str().expect("text").to_owned()
