@@ -57,6 +57,14 @@ fn a_stream_is_told_to_programs_event_by_event() {
     assert!(datagrams.contains(&json!({ "event": "datagram", "text": "one" })), "{datagrams:?}");
 }
 
+/// Discovery of what the path carries begins with the session: a line of the first moment waits for it.
+#[test]
+fn the_first_line_may_be_as_long_as_a_datagram_of_the_path() {
+    let server = Server::start(&[]);
+    let out = server.connect("/echo", &["--datagrams", "--quiet"], &[b'x'; 1_300]);
+    assert_eq!((code(&out), text(&out.stderr)), (Some(0), String::new()));
+}
+
 #[test]
 fn what_is_asked_for_reaches_the_server() {
     let server = Server::start(&["--protocol", "second"]);
