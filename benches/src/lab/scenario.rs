@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::units::{BitRate, Buffer, Share, Size, Time};
 
+/// The smallest buffer in bytes: a packet of full size.
+const LEAST_BUFFER: u64 = 1_500;
 /// The longest file of a scenario, in bytes.
 const LONGEST: u64 = 1 << 20;
 /// What may be under way on one flow, in bytes.
@@ -137,7 +139,7 @@ pub struct Bottleneck {
     pub trace: Option<String>,
     /// The round trip without a queue.
     pub rtt: Time,
-    /// What may wait.
+    /// What may wait; a packet of full size always may.
     pub buffer: Buffer,
     /// How the queue is managed.
     #[serde(default)]
@@ -567,12 +569,14 @@ impl Scenario {
         }
     }
 
+    /// A packet finds room in any buffer: one that none fits into would drop the second of any two, whoever sends them.
     fn buffer_bytes(&self, bits: u64) -> u64 {
         let in_time = |nanos: f64| (bits as f64 / 8.0 * nanos / 1e9) as u64;
-        match self.link.buffer {
+        let bytes = match self.link.buffer {
             Buffer::Bytes(bytes) => bytes,
             Buffer::Products(count) => in_time(count * self.link.rtt.0 as f64),
             Buffer::Time(nanos) => in_time(nanos as f64),
-        }
+        };
+        bytes.max(LEAST_BUFFER)
     }
 }

@@ -289,3 +289,24 @@ fn figures_of_slow_starts_are_where_they_should_be() {
         assert!((least..=most).contains(&value), "{id} {name}, seed 1: {figure} is {value}");
     }
 }
+
+/// Of a short path or a slow one a bandwidth-delay product is less than a packet. A buffer that holds none drops the second of
+/// any two, and what it does to a controller says nothing of it.
+#[test]
+fn a_packet_finds_room_in_any_buffer() {
+    for buffer in ["1 BDP", "100 B", "1 us"] {
+        let text = format!(
+            r#"
+            id = "short"
+            title = "A short path"
+            duration = "2 s"
+            link = {{ rate = "5 Mbit/s", rtt = "100 us", buffer = "{buffer}" }}
+            flow = [{{ kind = "bulk" }}]
+            "#
+        );
+        let scenario = Scenario::parse("short", &text).unwrap();
+        assert_eq!(scenario.there(None).queue, 1_500, "{buffer}");
+        let figures = run(&scenario, &trial(1)).unwrap().figures;
+        assert!(figures["utilization"] > 0.9, "{buffer}: {figures:?}");
+    }
+}

@@ -7,7 +7,7 @@ use crate::{
     acks::AckTracker,
     base::Timestamp,
     cids::{LocalCids, RemoteCids},
-    congestion::{CongestionEvent},
+    congestion::CongestionEvent,
     control::Control,
     datagrams::Datagrams,
     event::Event,
