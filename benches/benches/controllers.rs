@@ -15,12 +15,14 @@ use quic_core::{
 const MTU: u16 = 1_452;
 const STEP: Duration = Duration::from_micros(100);
 /// Controllers whose names need more than [`Algorithm::names`] has.
-const MORE: [&str; 5] = [
+const MORE: [&str; 7] = [
     "newreno+hystart",
     "newreno+rapid-start",
     "cubic+classic",
     "cubic+rapid-start",
     "cubic+careful-resume=1MB/40ms",
+    "fixed-rate=100mbit",
+    "fixed-window=1MB",
 ];
 
 fn controllers(c: &mut Criterion) {

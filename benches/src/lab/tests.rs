@@ -274,14 +274,23 @@ fn figures_of_low_latency_are_where_they_should_be() {
     }
 }
 
-/// Slow starts do what they are for; with room for change.
+/// Controllers for experiments do what they are known for; with room for change.
 #[test]
-fn figures_of_slow_starts_are_where_they_should_be() {
+fn figures_of_controllers_for_experiments_are_where_they_should_be() {
     let all = built_in().unwrap();
     for (id, name, figure, least, most) in [
+        ("B1", "copa", "utilization", 0.95, 1.0),
+        ("B1", "copa", "queue_p50", 0.0, 4.0),
+        ("B6b", "copa", "dropped", 0.0, 0.12),
+        ("B11a", "prague", "utilization", 0.92, 1.0),
+        ("B11a", "prague", "queue_p99", 0.0, 2.0),
+        ("B1", "c4", "queue_p99", 0.0, 8.0),
+        ("B12b", "c4", "frame_p99", 40.0, 75.0),
         ("B9a", "cubic+rapid-start", "completion", 110.0, 150.0),
         ("B9a", "newreno+rapid-start", "completion", 110.0, 150.0),
         ("B9b", "cubic+careful-resume=250kB/40ms", "completion", 250.0, 365.0),
+        ("B1", "fixed-rate=10mbit", "goodput", 9.3e6, 1e7),
+        ("B1", "fixed-window=50kB", "goodput", 8e6, 1e7),
     ] {
         let controller = name.parse().unwrap();
         let trial = Trial { name, controller: &controller, ..trial(1) };

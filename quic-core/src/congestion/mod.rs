@@ -6,18 +6,23 @@
 //! the path asks it how much may be sent and when.
 
 mod bbr;
+mod c4;
 mod controller;
+mod copa;
 mod cubic;
 mod descent;
 mod dice;
 mod episode;
+mod fixed;
 mod flight;
 pub mod kit;
 mod low_latency;
 mod names;
 mod newreno;
 mod pacer;
+mod prague;
 mod prr;
+mod recent;
 mod rtt;
 mod sampler;
 mod select;
@@ -26,16 +31,20 @@ mod slow_start;
 mod tests;
 
 pub use bbr::Bbr3;
+pub use c4::C4;
 pub use controller::{
     CongestionEvent, Controller, ControllerFactory, Estimate, LostPacket, NewPath, Phase, Predecessor,
     SentPacket, Snapshot, SpuriousLoss,
 };
+pub use copa::Copa;
 pub use cubic::Cubic;
+pub use fixed::Fixed;
 pub use flight::{FlightPeak, LimitedBy};
 pub use low_latency::LowLatency;
 pub use names::UnknownAlgorithm;
 pub use newreno::NewReno;
 pub use pacer::Pacer;
+pub use prague::Prague;
 pub use rtt::{GRANULARITY, INITIAL_RTT, Rtt};
 pub use sampler::{PacketRate, RateSample, RateSampler};
 pub use select::{Algorithm, AnyController, CongestionConfig};

@@ -1,25 +1,32 @@
 //! Controllers by name, for command lines and scenario files.
 //!
-//! A name is that of a controller; one of a loss-based controller may go on with `+` and a slow start that is not its own, which
-//! may have a value behind `=`. One parser reads all of them, and one error tells what there is.
+//! A name is that of a controller; one that needs a value has it behind `=`; one of a loss-based controller may go on with
+//! `+` and a slow start that is not its own. One parser reads all of them, and one error tells what there is.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use super::{Algorithm, MAX_WINDOW, SavedPath, Start};
+use crate::base::Rate;
 
 /// Controllers that need no value.
-pub(super) const NAMES: [(&str, Algorithm); 4] = [
+pub(super) const NAMES: [(&str, Algorithm); 7] = [
     ("newreno", Algorithm::NewReno),
     ("cubic", Algorithm::Cubic),
     ("bbr3", Algorithm::Bbr3),
     ("low-latency", Algorithm::LowLatency),
+    ("copa", Algorithm::Copa),
+    ("prague", Algorithm::Prague),
+    ("c4", Algorithm::C4),
 ];
 
 /// What may follow, with examples of values.
-const MORE: &str = "cubic+rapid-start, which is cubic or newreno with a slow start that is not its own \
+const MORE: &str = "fixed-rate=20mbit, fixed-window=100kB, cubic+rapid-start, which is cubic or newreno with a slow start that is not its own \
                     (classic, hystart, rapid-start, or careful-resume with the window and the round trip that are known, as in \
                     cubic+careful-resume=7500kB/600ms)";
 
+const RATES: [(&str, f64); 4] = [("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9), ("bit", 1.0)];
+/// No rate is higher, in bits per second.
+const FASTEST: f64 = 1e12;
 const SIZES: [(&str, f64); 3] = [("kB", 1e3), ("MB", 1e6), ("B", 1.0)];
 const TIMES: [(&str, f64); 2] = [("ms", 1e-3), ("s", 1.0)];
 /// No round trip is longer, in seconds.
@@ -36,6 +43,14 @@ impl FromStr for Algorithm {
 fn parse(text: &str) -> Option<Algorithm> {
     if let Some((_, algorithm)) = NAMES.into_iter().find(|(known, _)| *known == text) {
         return Some(algorithm);
+    }
+    match text.split_once('=') {
+        Some(("fixed-rate", rate)) => {
+            let bits = quantity(rate, &RATES).filter(|bits| (8.0..=FASTEST).contains(bits))?;
+            return Some(Algorithm::FixedRate(Rate::from_bytes_per_second(bits as u64 / 8)));
+        }
+        Some(("fixed-window", window)) => return bytes(window).map(Algorithm::FixedWindow),
+        _ => {}
     }
     let (base, start) = text.split_once('+')?;
     match (base, start_named(start)?) {
@@ -138,12 +153,20 @@ mod tests {
             ("cubic+classic", "cubic+classic"),
             ("cubic+rapid-start", "cubic+rapid-start"),
             ("cubic+careful-resume=7.5mb/600ms", "cubic+careful-resume"),
+            ("copa", "copa"),
+            ("prague", "prague"),
+            ("c4", "c4"),
+            ("fixed-rate=2.5gbit", "fixed-rate"),
+            ("fixed-window=100kB", "fixed-window"),
         ] {
             assert_eq!(text.parse::<Algorithm>().unwrap().name(), name, "{text}");
         }
         let resumed: Algorithm = "cubic+careful-resume=7.5mb/600ms".parse().unwrap();
         let Algorithm::CubicFrom(Start::CarefulResume(saved)) = resumed else { panic!("{resumed:?}") };
         assert_eq!(saved, SavedPath::new(7_500_000, Duration::from_millis(600)));
+        let rate: Algorithm = "fixed-rate=20Mbit".parse().unwrap();
+        assert!(matches!(rate, Algorithm::FixedRate(rate) if rate.bits_per_second() == 20_000_000));
+        assert!(matches!("fixed-window=1.5kB".parse(), Ok(Algorithm::FixedWindow(1_500))));
     }
 
     #[test]
@@ -163,6 +186,13 @@ mod tests {
             "cubic+careful-resume=2000000MB/1s",
             "cubic+careful-resume=1MB/3601s",
             "cubic+rapid-start=1",
+            "fixed-rate",
+            "fixed-rate=20",
+            "fixed-rate=7bit",
+            "fixed-rate=1001gbit",
+            "fixed-window=0B",
+            "fixed-window=100kbit",
+            "fixed-window=100kB+classic",
         ] {
             let error = text.parse::<Algorithm>().unwrap_err().to_string();
             for part in ["newreno, cubic, bbr3, low-latency", "rapid-start", "careful-resume=7500kB/600ms"] {

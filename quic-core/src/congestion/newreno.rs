@@ -41,7 +41,7 @@ pub struct NewReno {
 
 /// What a reduction that was none of congestion is taken back to.
 #[derive(Clone, Copy, Debug)]
-struct Saved {
+pub(super) struct Saved {
     window: u64,
     ssthresh: Option<u64>,
     peak: FlightPeak,
@@ -107,7 +107,7 @@ impl NewReno {
     }
 
     /// Returns to what was before a reduction that was none of congestion.
-    fn restore(&mut self, saved: &Saved) {
+    pub(super) fn restore(&mut self, saved: &Saved) {
         self.descent = None;
         if self.window < saved.window {
             self.window = saved.window.max(minimum_window(self.mtu));
@@ -137,8 +137,24 @@ impl NewReno {
         self.come_down(event);
     }
 
+    /// A mark of a queue for low latency, the first of its round trip: leaves the share `left` of the window at once. Gives what to
+    /// return to if it turns out to be void; `None` if a loss was answered in the same round trip.
+    pub(super) fn on_scalable_mark(&mut self, event: &CongestionEvent<'_>, left: f64) -> Option<Saved> {
+        // A mark is no mistake of loss detection: what an earlier loss took stays taken.
+        self.episode.forbid_undo();
+        if self.episode.covers(event.newest_acked_sent.or(Some(event.now))) {
+            return None;
+        }
+        let saved = self.saved();
+        self.window = ((self.window as f64 * left) as u64).max(minimum_window(self.mtu));
+        self.ssthresh = Some(self.window);
+        self.peak.on_reduced();
+        (self.acked, self.untouched) = (0, false);
+        Some(saved)
+    }
+
     /// Grows for `bytes` that arrived in congestion avoidance: by at most one datagram for each window (RFC 9002 §7.3.3).
-    fn avoid(&mut self, bytes: u64) {
+    pub(super) fn avoid(&mut self, bytes: u64) {
         self.acked = self.acked.saturating_add(bytes);
         if self.acked >= self.window {
             self.acked = (self.acked - self.window).min(self.window);

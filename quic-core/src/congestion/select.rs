@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Bbr3, CongestionEvent, Controller, ControllerFactory, Cubic, Estimate, LowLatency, NewPath, NewReno,
-    SentPacket, Snapshot, SpuriousLoss, Start,
+    Bbr3, C4, CongestionEvent, Controller, ControllerFactory, Copa, Cubic, Estimate, Fixed, LowLatency,
+    NewPath, NewReno, Prague, SentPacket, Snapshot, SpuriousLoss, Start,
 };
 use crate::base::{Ecn, Rate, Timestamp};
 
@@ -32,6 +32,17 @@ pub enum Algorithm {
     Bbr3,
     /// Our own, for media: a queue of a few milliseconds, and what is known of the path outlives silence.
     LowLatency,
+    /// Copa (NSDI 2018), with its competitive mode.
+    Copa,
+    /// Prague (draft-briscoe-iccrg-prague-congestion-control), for queues that mark early (RFC 9331).
+    Prague,
+    /// C4 (draft-huitema-ccwg-c4-spec).
+    C4,
+    /// This rate whatever the network says, with what it sends in two seconds in flight at most: for experiments on a network of one's
+    /// own, since it yields to nobody.
+    FixedRate(Rate),
+    /// So many bytes in flight whatever the network says, for the same.
+    FixedWindow(u64),
     /// Whatever the factory makes.
     Custom(Arc<dyn ControllerFactory>),
 }
@@ -47,6 +58,11 @@ impl Algorithm {
             Self::CubicFrom(start) => start.named("cubic"),
             Self::Bbr3 => "bbr3",
             Self::LowLatency => "low-latency",
+            Self::Copa => "copa",
+            Self::Prague => "prague",
+            Self::C4 => "c4",
+            Self::FixedRate(_) => "fixed-rate",
+            Self::FixedWindow(_) => "fixed-window",
             Self::Custom(factory) => factory.name(),
         }
     }
@@ -77,6 +93,11 @@ impl CongestionConfig {
             Algorithm::CubicFrom(start) => AnyController::Cubic(Cubic::starting(path, *start)),
             Algorithm::Bbr3 => AnyController::Bbr3(Bbr3::new(path)),
             Algorithm::LowLatency => AnyController::LowLatency(LowLatency::new(path)),
+            Algorithm::Copa => AnyController::Copa(Copa::new(path)),
+            Algorithm::Prague => AnyController::Prague(Prague::new(path)),
+            Algorithm::C4 => AnyController::C4(C4::new(path)),
+            Algorithm::FixedRate(rate) => AnyController::Fixed(Fixed::rate(*rate, path.mtu)),
+            Algorithm::FixedWindow(window) => AnyController::Fixed(Fixed::window(*window, path.mtu)),
             Algorithm::Custom(factory) => AnyController::Custom(factory.build(path)),
         }
     }
@@ -95,6 +116,14 @@ pub enum AnyController {
     Bbr3(Bbr3),
     /// For low latency.
     LowLatency(LowLatency),
+    /// NSDI 2018.
+    Copa(Copa),
+    /// draft-briscoe-iccrg-prague-congestion-control.
+    Prague(Prague),
+    /// draft-huitema-ccwg-c4-spec.
+    C4(C4),
+    /// Whatever the network says.
+    Fixed(Fixed),
     /// A user's own.
     Custom(Box<dyn Controller>),
 }
@@ -106,6 +135,10 @@ macro_rules! dispatch {
             Self::Cubic($controller) => $call,
             Self::Bbr3($controller) => $call,
             Self::LowLatency($controller) => $call,
+            Self::Copa($controller) => $call,
+            Self::Prague($controller) => $call,
+            Self::C4($controller) => $call,
+            Self::Fixed($controller) => $call,
             Self::Custom($controller) => $call,
         }
     };

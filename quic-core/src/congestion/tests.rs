@@ -324,7 +324,8 @@ fn a_reduction_is_taken_back_only_when_all_its_losses_were_wrong() {
 
 #[test]
 fn names_and_custom_controllers() {
-    assert_eq!(Algorithm::names().collect::<Vec<_>>(), ["newreno", "cubic", "bbr3", "low-latency"]);
+    let names = ["newreno", "cubic", "bbr3", "low-latency", "copa", "prague", "c4"];
+    assert_eq!(Algorithm::names().collect::<Vec<_>>(), names);
     for name in Algorithm::names() {
         let config = CongestionConfig::new(name.parse().unwrap());
         assert_eq!(config.build(&NewPath::new(at(0), MTU)).snapshot().name, name);
@@ -339,8 +340,23 @@ fn the_built_in_controllers_pass_the_kit() {
     for seed in 0..40 {
         kit::check_loss_based_controller(&Algorithm::NewReno, seed);
         kit::check_loss_based_controller(&Algorithm::Cubic, seed);
-        kit::check_controller(&Algorithm::LowLatency, seed);
+        check_others(seed);
         check_slow_starts(seed);
+    }
+}
+
+/// What does not take each loss for congestion.
+fn check_others(seed: u64) {
+    let rate = Rate::from_bytes_per_second(1_000_000);
+    for algorithm in [
+        Algorithm::LowLatency,
+        Algorithm::Copa,
+        Algorithm::Prague,
+        Algorithm::C4,
+        Algorithm::FixedRate(rate),
+        Algorithm::FixedWindow(100_000),
+    ] {
+        kit::check_controller(&algorithm, seed);
     }
 }
 
@@ -390,7 +406,7 @@ proptest! {
     fn the_kit_passes_for_any_seed(seed: u64) {
         kit::check_loss_based_controller(&Algorithm::NewReno, seed);
         kit::check_loss_based_controller(&Algorithm::Cubic, seed);
-        kit::check_controller(&Algorithm::LowLatency, seed);
+        check_others(seed);
         check_slow_starts(seed);
     }
 }

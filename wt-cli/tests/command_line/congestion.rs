@@ -10,14 +10,16 @@ use serde_json::Value;
 use crate::{Server, code, output, text, weft};
 
 /// What may be asked for, and the controller that it is.
-const CHOICES: [(&str, &str); 7] = [
+const CHOICES: [(&str, &str); 9] = [
     ("default", "cubic"),
     ("throughput", "bbr3"),
     ("low-latency", "low-latency"),
     ("cubic", "cubic"),
     ("newreno", "newreno"),
     ("bbr3", "bbr3"),
+    ("c4", "c4"),
     ("newreno+rapid-start", "newreno+rapid-start"),
+    ("fixed-rate=20mbit", "fixed-rate"),
 ];
 
 fn object(line: &str) -> Value {
@@ -64,7 +66,7 @@ fn without_json_the_lines_are_for_people_on_standard_error() {
 #[test]
 fn what_is_no_controller_and_no_rhythm_is_refused_with_what_there_is() {
     for (option, remedy) in [
-        ("--congestion=fastest", "newreno, cubic, bbr3, low-latency, cubic+rapid-start"),
+        ("--congestion=fastest", "newreno, cubic, bbr3, low-latency, copa, prague, c4, fixed-rate=20mbit"),
         ("--congestion=cubic+fastest", "; or a kind: default, throughput, low-latency"),
         ("--stats=0", "from 0.01 to 3600"),
         ("--stats=3601", "from 0.01 to 3600"),
