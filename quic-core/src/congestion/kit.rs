@@ -27,10 +27,10 @@ const STEPS: u32 = 3_000;
 /// # Panics
 /// If the controller breaks one of these.
 ///
-/// `
+/// ```
 /// use quic_core::congestion::{Algorithm, kit};
 /// kit::check_controller(&Algorithm::Cubic, 1);
-/// `
+/// ```
 pub fn check_controller(factory: &dyn ControllerFactory, seed: u64) {
     let first = Drive::new(factory, seed, false).run();
     let second = Drive::new(factory, seed, false).run();

@@ -10,12 +10,13 @@ use crate::base::{Ecn, Rate, Timestamp};
 
 /// Which algorithm controls the paths of a connection.
 ///
-/// `
-/// use quic_core::congestion::Algorithm;
+/// ```
+/// use quic_core::congestion::{Algorithm, Start};
 /// assert!(matches!("newreno".parse(), Ok(Algorithm::NewReno)));
-/// let error = "reno".parse::<Algorithm>().unwrap_err();
-/// assert_eq!(error.to_string(), "no congestion controller is named \"reno\"; there are: newreno, cubic, bbr3, low-latency");
-/// `
+/// assert!(matches!("cubic+rapid-start".parse(), Ok(Algorithm::CubicFrom(Start::RapidStart))));
+/// let error = "reno".parse::<Algorithm>().unwrap_err().to_string();
+/// assert!(error.starts_with("no congestion controller is named \"reno\"; there are: newreno, cubic, bbr3, "));
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Algorithm {
