@@ -13,6 +13,7 @@ use wt_api::{
 };
 
 use crate::{
+    discovery::Discovery,
     exec::{Environment, Exec},
     lab, lines, modes,
 };
@@ -156,8 +157,9 @@ pub(crate) async fn unidirectional(session: &WebTransport) {
 
 /// Echoes datagrams.
 pub(crate) async fn datagrams(session: &WebTransport) {
-    let mut datagrams = session.datagrams();
+    let (mut datagrams, mut discovery) = (session.datagrams(), Discovery::of(session));
     while let Ok(payload) = datagrams.readable.recv().await {
+        discovery.room(payload.len()).await;
         // What does not fit is lost, as datagrams may be.
         let _ = datagrams.writable.send(payload).await;
     }

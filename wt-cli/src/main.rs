@@ -8,6 +8,7 @@ mod cert;
 mod congestion;
 mod connect;
 mod demo;
+mod discovery;
 mod doctor;
 mod echo;
 mod exec;

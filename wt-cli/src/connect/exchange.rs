@@ -6,21 +6,15 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Split, Stdin},
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinSet,
-    time::Instant,
 };
-use wt_api::{
-    ErrorCause, MaxDatagramSize, ReceiveStream, SendStream, SendStreamOptions, WebTransport,
-    WebTransportError,
-};
+use wt_api::{ErrorCause, ReceiveStream, SendStream, SendStreamOptions, WebTransport, WebTransportError};
 
 use super::{
     Stop,
     sink::{Kind, Opener, Sink},
 };
-use crate::{args::Connect, output, texts};
+use crate::{args::Connect, discovery::Discovery, output, texts};
 
-/// How long it takes at most until it is known what the path carries: a session begins with what every path does.
-const DISCOVERY: Duration = Duration::from_secs(2);
 /// How long answers to the last datagrams are waited for.
 const LAST_DATAGRAMS: Duration = Duration::from_secs(1);
 /// How long an answer may take to begin whose server reads no more: if there is none, nothing would ever say so.
@@ -359,23 +353,16 @@ fn one_of_many(received: Result<Option<u8>, Stop>, sink: &Sink) -> Result<(), St
     }
 }
 
-/// Waits until datagrams of so many bytes fit, or will not.
-async fn room(sizes: &mut MaxDatagramSize, bytes: usize, until: Instant) {
-    let grown = async { while sizes.current() < bytes && sizes.changed().await.is_some() {} };
-    // Whoever sends it is told that it does not fit.
-    let _ = tokio::time::timeout_at(until, grown).await;
-}
-
 /// Lines to datagrams, datagrams to lines.
 async fn datagrams(session: &WebTransport, stay: bool, sink: &Sink) -> Result<(), Stop> {
     let mut datagrams = session.datagrams();
-    let (mut sizes, known) = (datagrams.watch_max_datagram_size(), Instant::now() + DISCOVERY);
+    let mut discovery = Discovery::of(session);
     let sending = async {
         let mut input = BufReader::new(tokio::io::stdin()).split(b'\n');
         let mut number = 0_u64;
         while let Some(line) = next_line(&mut input, session).await? {
             number += 1;
-            room(&mut sizes, line.len(), known).await;
+            discovery.room(line.len()).await;
             if let Err(error) = datagrams.writable.send(line.into()).await {
                 output::tell(&format!("weft: line {number} not sent: {}\n", texts::datagram(&error)));
                 sink.note_unsent();

@@ -57,12 +57,13 @@ fn a_stream_is_told_to_programs_event_by_event() {
     assert!(datagrams.contains(&json!({ "event": "datagram", "text": "one" })), "{datagrams:?}");
 }
 
-/// Discovery of what the path carries begins with the session: a line of the first moment waits for it.
+/// Discovery of what the path carries begins with the session: a line of the first moment waits for it, and its echo does.
 #[test]
 fn the_first_line_may_be_as_long_as_a_datagram_of_the_path() {
     let server = Server::start(&[]);
     let out = server.connect("/echo", &["--datagrams", "--quiet"], &[b'x'; 1_300]);
     assert_eq!((code(&out), text(&out.stderr)), (Some(0), String::new()));
+    assert_eq!(text(&out.stdout), format!("{}\n", "x".repeat(1_300)));
 }
 
 #[test]
