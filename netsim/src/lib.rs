@@ -36,13 +36,16 @@
 mod config;
 mod endpoint;
 mod histogram;
+mod lane;
 mod link;
 mod log;
+mod media;
 mod queue;
 mod random;
 mod seeds;
 mod simulation;
 mod stats;
+pub mod tcp;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -50,8 +53,10 @@ mod trace;
 pub use config::{Discipline, Ecn, LinkConfig, Loss, Policer, Reorder};
 pub use endpoint::{Datagram, Endpoint};
 pub use histogram::Histogram;
+pub use lane::Lane;
 pub use link::{Arrival, Departure, Link};
 pub use log::{DropCause, Entry, Happened};
+pub use media::{MediaConfig, MediaReceiver, MediaSender};
 pub use random::Random;
 pub use seeds::{SEED_VARIABLE, for_seeds, with_seed};
 pub use simulation::{LinkId, NodeId, Outcome, Simulation};

@@ -459,3 +459,26 @@ proptest! {
         prop_assert!(stats.max_queue <= queue);
     }
 }
+
+#[test]
+fn in_a_lane_a_full_buffer_drops_and_a_late_clock_does_not_slow_the_link() {
+    let config = LinkConfig::new().rate(1_000_000).delay(5 * MILLISECOND).queue(10_000);
+    let mut lane = Lane::new(config, 1);
+    let fill = |lane: &mut Lane<u32>, now| -> usize {
+        (0..20).map(|number| lane.offer(now, 0, 0, vec![0; 1_000], number, |_, _, _| {})).sum()
+    };
+    let lost = fill(&mut lane, 0);
+    assert!((9..=11).contains(&lost), "{lost}");
+    // Looked at once, long after: all that was kept has arrived, in its order.
+    let mut arrived = Vec::new();
+    lane.advance(SECOND, |number, _, _| arrived.push(*number));
+    assert!(arrived.is_sorted() && arrived.len() == 20 - lost, "{arrived:?}");
+    assert_eq!(lane.next(), None);
+    assert!(lane.latest() > 900 * MILLISECOND, "{}", lane.latest());
+    // What comes late finds the link as it would be by then.
+    fill(&mut lane, 2 * SECOND);
+    assert_eq!(fill(&mut lane, 3 * SECOND), lost);
+    lane.config_mut().rate = None;
+    lane.advance(4 * SECOND, |_, _, _| {});
+    assert_eq!((fill(&mut lane, 4 * SECOND), lane.link().stats().offered), (0, 80));
+}

@@ -5,9 +5,9 @@
 
 mod spec;
 
-use std::{cmp::Reverse, collections::BinaryHeap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use netsim::{Link, Random};
+use netsim::Lane;
 pub(crate) use spec::LinkSpec;
 use tokio::{net::UdpSocket, sync::mpsc, task::AbortHandle, time::Instant};
 
@@ -31,74 +31,6 @@ struct To {
     address: SocketAddr,
 }
 
-/// What is on the wire, the first to arrive first.
-struct OnWire {
-    at: u64,
-    order: u64,
-    payload: Vec<u8>,
-    to: To,
-}
-
-impl PartialEq for OnWire {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-impl Eq for OnWire {}
-impl PartialOrd for OnWire {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for OnWire {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-/// One direction.
-struct Lane {
-    link: Link<To>,
-    wire: BinaryHeap<Reverse<OnWire>>,
-    order: u64,
-}
-
-impl Lane {
-    fn new(spec: &LinkSpec, seed: u64) -> Self {
-        Self { link: Link::new(spec.config(), Random::new(seed)), wire: BinaryHeap::new(), order: 0 }
-    }
-
-    /// When something happens next, in nanoseconds.
-    fn next(&self) -> Option<u64> {
-        let arrival = self.wire.peek().map(|Reverse(first)| first.at);
-        [self.link.next_departure(), arrival].into_iter().flatten().min()
-    }
-
-    /// A datagram comes. How many are dropped for it.
-    fn offer(&mut self, now: u64, payload: Vec<u8>, to: To, deliver: impl FnMut(&To, &[u8])) -> usize {
-        // The link's clock goes forward alone.
-        self.advance(now, deliver);
-        self.link.offer(now, NOT_ECT, 0, payload, to).len()
-    }
-
-    /// All that happens until now; `deliver` takes what arrives.
-    fn advance(&mut self, now: u64, mut deliver: impl FnMut(&To, &[u8])) {
-        // At the time when it was due: a late timer does not make the link slower.
-        while let Some(at) = self.link.next_departure().filter(|at| *at <= now) {
-            for arrival in self.link.depart(at).arrivals {
-                self.order += 1;
-                let (payload, to) = (arrival.payload, arrival.tag);
-                self.wire.push(Reverse(OnWire { at: arrival.at, order: self.order, payload, to }));
-            }
-        }
-        while self.wire.peek().is_some_and(|Reverse(first)| first.at <= now)
-            && let Some(Reverse(arrived)) = self.wire.pop()
-        {
-            deliver(&arrived.to, &arrived.payload);
-        }
-    }
-}
-
 /// A client, and the socket that speaks for it to the server.
 struct Client {
     address: SocketAddr,
@@ -118,8 +50,8 @@ pub(crate) struct Relay {
     front: Arc<UdpSocket>,
     server: SocketAddr,
     start: Instant,
-    up: Lane,
-    down: Lane,
+    up: Lane<To>,
+    down: Lane<To>,
     clients: Vec<Client>,
     answers: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
 }
@@ -131,8 +63,8 @@ impl Relay {
             front: Arc::new(UdpSocket::bind(address).await?),
             server,
             start: Instant::now(),
-            up: Lane::new(spec, 1),
-            down: Lane::new(spec, 2),
+            up: Lane::new(spec.config(), 1),
+            down: Lane::new(spec.config(), 2),
             clients: Vec::new(),
             answers: mpsc::channel(WAITING),
         })
@@ -162,7 +94,7 @@ impl Relay {
                 Some((address, payload)) = self.answers.1.recv() => {
                     let to = To { socket: Arc::clone(&self.front), address };
                     let now = self.now();
-                    self.down.offer(now, payload, to, deliver);
+                    self.down.offer(now, NOT_ECT, 0, payload, to, deliver);
                 }
                 () = until(due) => {}
             }
@@ -187,7 +119,7 @@ impl Relay {
             },
         };
         let (to, now) = (To { socket: back, address: self.server }, self.now());
-        self.up.offer(now, payload.to_vec(), to, deliver);
+        self.up.offer(now, NOT_ECT, 0, payload.to_vec(), to, deliver);
     }
 
     async fn admit(&mut self, address: SocketAddr) -> io::Result<Arc<UdpSocket>> {
@@ -221,7 +153,7 @@ async fn read(back: Arc<UdpSocket>, address: SocketAddr, answers: mpsc::Sender<A
 }
 
 /// What does not leave at once is lost, as on any link.
-fn deliver(to: &To, payload: &[u8]) {
+fn deliver(to: &To, _ecn: u8, payload: &[u8]) {
     let _ = to.socket.try_send_to(payload, to.address);
 }
 
@@ -263,32 +195,5 @@ mod tests {
         }
         assert_ne!(seen[0], seen[1]);
         running.abort();
-    }
-
-    #[test]
-    fn a_full_buffer_drops_and_a_late_timer_does_not_slow_the_link() {
-        let spec: LinkSpec = "1mbit,10ms,10kb".parse().unwrap();
-        let mut lane = Lane::new(&spec, 1);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-        let _context = runtime.enter();
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let to = To {
-            address: socket.local_addr().unwrap(),
-            socket: Arc::new(UdpSocket::from_std(socket).unwrap()),
-        };
-        let fill = |lane: &mut Lane, now| -> usize {
-            (0..20).map(|_| lane.offer(now, vec![0; 1_000], to.clone(), |_, _| {})).sum()
-        };
-        let lost = fill(&mut lane, 0);
-        assert!((9..=11).contains(&lost), "{lost}");
-        // Looked at once, long after: all that was kept has arrived, in its order.
-        let mut arrived = 0;
-        lane.advance(netsim::SECOND, |_, _| arrived += 1);
-        assert_eq!(arrived, 20 - lost);
-        assert_eq!(lane.next(), None);
-        // What comes late finds the link as it would be by then.
-        fill(&mut lane, 2 * netsim::SECOND);
-        assert_eq!(fill(&mut lane, 3 * netsim::SECOND), lost);
     }
 }
