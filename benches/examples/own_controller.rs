@@ -4,7 +4,7 @@
 
 use std::{error::Error, path::Path, sync::Arc};
 
-use benches::lab::{batch::run_all, html, scenario};
+use benches::lab::{batch::run_all, catalog, html};
 use quic_core::{
     base::Timestamp,
     congestion::{
@@ -69,7 +69,7 @@ impl ControllerFactory for Factory {
 fn main() -> Result<(), Box<dyn Error>> {
     // What every controller has to keep to.
     kit::check_controller(&Factory, 1);
-    let mut scenarios = scenario::built_in()?;
+    let mut scenarios = catalog::built_in()?;
     scenarios.retain(|scenario| ["B1", "B6a", "B8a"].contains(&scenario.id.as_str()));
     let controllers = [("cubic", Algorithm::Cubic), ("gentle", Algorithm::Custom(Arc::new(Factory)))];
     let report = run_all(&scenarios, &controllers, 1, Path::new("."), |_, _| {})?;

@@ -2,7 +2,7 @@
 //! nothing is left to do.
 //!
 //! It measures quic-core alone: no sockets, no runtime, no network, no losses.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod lab;
 

@@ -94,3 +94,44 @@ fn a_reader_may_leave_and_a_full_disk_is_told() {
         assert!(text(&out.stderr).contains("standard output cannot be written to"), "{}", text(&out.stderr));
     }
 }
+
+/// What a machine does not permit has a status of its own, and one line.
+#[test]
+fn in_real_time_it_runs_or_says_what_is_missing() {
+    let directory = directory("cc-lab-real");
+    let report = directory.join("real.json");
+    let report = report.to_str().expect("text");
+    let out = output(&["real", "B8c", "--seconds", "3", "--controller", "cubic", "--json", report]);
+    let said = text(&out.stderr);
+    match out.status.code() {
+        Some(0) => {
+            let told: serde_json::Value =
+                serde_json::from_str(&fs::read_to_string(report).expect("there")).expect("JSON");
+            let flows = told["runs"][0]["flows"].as_array().expect("flows");
+            for flow in flows {
+                assert!(flow["bytes"].as_u64() > Some(10_000), "{flow}");
+            }
+            let names: Vec<&str> = flows.iter().filter_map(|flow| flow["name"].as_str()).collect();
+            assert_eq!(names, ["bulk cubic", "kernel-cubic"]);
+            assert!(text(&out.stdout).contains("the link was up to"), "{}", text(&out.stdout));
+        }
+        Some(3) => assert_eq!(said.lines().filter(|line| line.starts_with("cc-lab: ")).count(), 1, "{said}"),
+        status => panic!("{status:?}: {said}"),
+    }
+}
+
+#[test]
+fn what_cannot_be_had_in_real_time_is_refused() {
+    let mut cases = vec![(vec!["real", "B7c"], 2, "`rtt` of its own")];
+    if cfg!(target_os = "linux") {
+        cases.push((vec!["real", "B1", "--controller", "kernel-none"], 3, "the kernel offers no none"));
+        cases.push((vec!["real", "B13a", "--seconds", "2"], 2, "a [[change]] never comes"));
+    } else {
+        cases = vec![(vec!["real", "B1"], 3, "which Linux has")];
+    }
+    for (arguments, status, told) in cases {
+        let out = output(&arguments);
+        assert_eq!(out.status.code(), Some(status), "{arguments:?}: {}", text(&out.stderr));
+        assert!(text(&out.stderr).contains(told), "{arguments:?}: {}", text(&out.stderr));
+    }
+}

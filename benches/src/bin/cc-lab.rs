@@ -10,9 +10,10 @@ use std::{
 
 use benches::lab::{
     batch::run_all,
+    catalog::{built_in, select},
     html, plots,
     report::Report,
-    scenario::{Scenario, built_in},
+    scenario::Scenario,
 };
 use clap::{Parser, Subcommand};
 use quic_core::congestion::Algorithm;
@@ -31,6 +32,8 @@ enum Command {
     List,
     /// Run scenarios and print a table
     Run(RunArguments),
+    /// Run a scenario in real time, between two networks on this machine, beside the kernel's TCP
+    Real(RealArguments),
     /// Print the table of a report that `run --json` wrote
     Table {
         /// The report
@@ -70,8 +73,31 @@ struct RunArguments {
     traces: PathBuf,
 }
 
+#[derive(clap::Args)]
+struct RealArguments {
+    /// The beginning of a name like B1, or a file
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// A controller of ours, or kernel-NAME; cubic and those of the kernel that are offered unless given
+    #[arg(long, value_name = "NAME")]
+    controller: Vec<String>,
+    /// Run each for so many seconds, if it is longer
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    seconds: u64,
+    /// Write all figures to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Where recorded links are
+    #[arg(long, value_name = "DIR", default_value = "../shared/data/traces")]
+    traces: PathBuf,
+}
+
+/// This machine does not permit what was asked for.
+const EXIT_MISSING: u8 = 3;
+
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Real(arguments) => real(&arguments),
         Command::List => list(),
         Command::Run(arguments) => execute(&arguments),
         Command::Table { report } => read(&report).and_then(|report| table(&report)),
@@ -81,10 +107,22 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("cc-lab: {error}");
-            ExitCode::from(2)
+            ExitCode::from(if error.is::<Missing>() { EXIT_MISSING } else { 2 })
         }
     }
 }
+
+/// What is missing on this machine, and how to get it.
+#[derive(Debug)]
+struct Missing(String);
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -118,40 +156,6 @@ fn table(report: &Report) -> Outcome<()> {
 fn compare(before: &Path, after: &Path) -> Outcome<()> {
     let told = read(before)?.compare(&read(after)?);
     say(&told.ok_or("the reports have no scenario and controller in common: there is nothing to compare")?)
-}
-
-/// The scenarios that are meant, each once; no two have the same name.
-fn select(names: &[String]) -> Outcome<Vec<Scenario>> {
-    let all = built_in()?;
-    let mut selected: Vec<Scenario> = Vec::new();
-    for name in names {
-        if name.contains(['.', '/']) {
-            let scenario = Scenario::read(name.as_ref())?;
-            if selected.iter().any(|other| other.id == scenario.id) {
-                return Err(
-                    format!("{name}: the name (`id`) {} is taken by another scenario", scenario.id).into()
-                );
-            }
-            selected.push(scenario);
-            continue;
-        }
-        // B1 is not the beginning of B10.
-        let is_meant = |scenario: &&Scenario| {
-            let rest = scenario.id.as_str().strip_prefix(name.as_str()).filter(|_| !name.is_empty());
-            name == "all" || rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
-        };
-        if !all.iter().any(|scenario| is_meant(&scenario)) {
-            return Err(
-                format!("there is no scenario {name:?}; `cc-lab list` has them, or give a file").into()
-            );
-        }
-        for scenario in all.iter().filter(is_meant) {
-            if !selected.iter().any(|other| other.id == scenario.id) {
-                selected.push(scenario.clone());
-            }
-        }
-    }
-    Ok(selected)
 }
 
 /// Recordings do not come with the laboratory: what is not there is left out, unless it was named.
@@ -197,17 +201,85 @@ fn execute(arguments: &RunArguments) -> Outcome<()> {
     Ok(())
 }
 
+#[cfg(not(target_os = "linux"))]
+fn real(_: &RealArguments) -> Outcome<()> {
+    Err(Missing("`real` needs network namespaces and TUN devices, which Linux has".to_owned()).into())
+}
+
+#[cfg(target_os = "linux")]
+fn real(arguments: &RealArguments) -> Outcome<()> {
+    use benches::lab::real::{RealError, run};
+
+    let mut scenarios = select(&arguments.scenarios)?;
+    for scenario in &mut scenarios {
+        scenario.shorten(arguments.seconds)?;
+    }
+    let rivals = rivals(&arguments.controller)?;
+    if let Some(path) = &arguments.json {
+        openable(path)?;
+    }
+    let (mut report, mut late) = (Report::default(), String::new());
+    for scenario in &scenarios {
+        for rival in &rivals {
+            eprintln!("{} {}: {} s", scenario.id, rival.name(), scenario.duration.0 / 1_000_000_000);
+            let (run, latest) = run(scenario, rival, 1, &arguments.traces).map_err(|error| match error {
+                RealError::Missing(what) => Box::from(Missing(what)),
+                error => Box::<dyn std::error::Error>::from(error),
+            })?;
+            let latest = latest as f64 / 1e6;
+            let says =
+                if latest > 10.0 { ", which is too much for figures of a few milliseconds" } else { "" };
+            late +=
+                &format!("{} {}: the link was up to {latest:.1} ms late{says}\n", scenario.id, rival.name());
+            report.runs.push(run);
+        }
+    }
+    report.command = format!("cc-lab {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
+    say(&format!("{}\n{late}", report.table(&scenarios)))?;
+    match &arguments.json {
+        Some(path) => write(path, serde_json::to_vec_pretty(&report)?),
+        None => Ok(()),
+    }
+}
+
+/// What is tried in real time, by name.
+#[cfg(target_os = "linux")]
+fn rivals(names: &[String]) -> Outcome<Vec<benches::lab::real::Rival>> {
+    use benches::lab::{real::Rival, weft::Weft};
+
+    let offered = Rival::of_kernel();
+    let ours = |name: &str| Ok::<_, Box<dyn std::error::Error>>(Rival::Ours(Weft::new(name, &name.parse()?)));
+    if names.is_empty() {
+        let kernel = offered.into_iter().filter(|name| *name != "reno").map(Rival::Kernel);
+        return Ok(std::iter::once(ours("cubic")?).chain(kernel).collect());
+    }
+    let rival = |name: &String| match name.strip_prefix("kernel-") {
+        None => ours(name),
+        Some(wanted) => match offered.iter().find(|offered| **offered == wanted) {
+            Some(offered) => Ok(Rival::Kernel(offered)),
+            None => {
+                Err(Missing(format!("the kernel offers no {wanted}: try `modprobe tcp_{wanted}`")).into())
+            }
+        },
+    };
+    names.iter().map(rival).collect()
+}
+
 /// Whether there can be a place for what will be written: nobody wants to hear of it after hours of running. Files that are there
 /// stay as they are until then.
 fn prepare(arguments: &RunArguments) -> Outcome<()> {
     for path in arguments.json.iter().chain(&arguments.html) {
-        let opened = fs::OpenOptions::new().append(true).create(true).open(path);
-        opened.map_err(|error| format!("{}: {error}", path.display()))?;
+        openable(path)?;
     }
     if let Some(directory) = &arguments.plots {
         fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     }
     Ok(())
+}
+
+fn openable(path: &Path) -> Outcome<()> {
+    let opened = fs::OpenOptions::new().append(true).create(true).open(path);
+    Ok(opened.map(drop).map_err(|error| format!("{}: {error}", path.display()))?)
 }
 
 fn write(path: &Path, contents: impl AsRef<[u8]>) -> Outcome<()> {

@@ -6,14 +6,26 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use netsim::Histogram;
-use quic_core::{Connection, Dir, Event, Priority, StreamId, base::Timestamp, error::call::Read};
+use quic_core::{
+    Connection, DatagramOptions, Dir, Event, Priority, StreamId, base::Timestamp, error::call::Read,
+};
 use soak::Party;
+
+use super::{
+    node::{Audio, Load, Taken},
+    packets::PacketLog,
+};
 
 /// Bytes that are written at once.
 const CHUNK: usize = 64 << 10;
 /// Each stream begins with its kind and the time from which it counts.
 const HEADER: usize = 9;
+/// A datagram begins with the time when it was made.
+const DATAGRAM_HEADER: usize = 8;
+/// What goes first has the higher one.
+const AUDIO_ORDER: i64 = 2;
+const FRAME_ORDER: i64 = 1;
+const BYTES_ORDER: i64 = 0;
 
 /// What a stream carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,37 +34,13 @@ enum Cargo {
     Frame = 1,
 }
 
-/// Frames at a steady pace.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Media {
-    pub(super) interval: Duration,
-    pub(super) frame: usize,
-    pub(super) key_frame: usize,
-    pub(super) key_every: u32,
-}
-
 /// What a connection is for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Role {
     /// To send.
-    Send {
-        /// So many bytes on one stream.
-        bytes: Option<u64>,
-        media: Option<Media>,
-    },
+    Send(Load),
     /// To receive.
     Receive,
-}
-
-/// What came, and when.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Taken {
-    /// Bytes of streams.
-    pub(super) bytes: u64,
-    /// From a frame's making to its end, in nanoseconds.
-    pub(super) frames: Histogram,
-    /// When the stream that is no frame had come whole, and from when it counts.
-    pub(super) whole: Option<(Timestamp, Timestamp)>,
 }
 
 /// A stream that is written.
@@ -74,6 +62,9 @@ pub(super) struct Agent {
     waiting: VecDeque<(Timestamp, usize)>,
     next_frame: Option<Timestamp>,
     frames: u32,
+    next_datagram: Option<Timestamp>,
+    datagrams: u64,
+    refused: u64,
     heads: BTreeMap<StreamId, BytesMut>,
     pub(super) taken: Taken,
     /// Why it ended, if it did.
@@ -82,18 +73,24 @@ pub(super) struct Agent {
 }
 
 impl Party for Agent {
-    type Role = Role;
+    type Role = (Role, Option<PacketLog>);
 
-    fn new(connection: Connection, now: Timestamp, role: &Role) -> Self {
+    fn new(mut connection: Connection, now: Timestamp, (role, log): &Self::Role) -> Self {
+        if let Some(log) = log {
+            connection.set_observer(Box::new(log.clone()));
+        }
         Self {
             connection,
             made: now,
-            role: role.clone(),
+            role: *role,
             ready: false,
             sending: BTreeMap::new(),
             waiting: VecDeque::new(),
             next_frame: None,
             frames: 0,
+            next_datagram: None,
+            datagrams: 0,
+            refused: 0,
             heads: BTreeMap::new(),
             taken: Taken::default(),
             ended: None,
@@ -110,7 +107,7 @@ impl Party for Agent {
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        self.next_frame
+        [self.next_frame, self.next_datagram].into_iter().flatten().min()
     }
 
     fn work(&mut self, now: Timestamp) {
@@ -120,15 +117,19 @@ impl Party for Agent {
                 Event::StreamWritable(id, _) => self.write(id),
                 Event::StreamOpened(id) | Event::StreamReadable(id, _) => self.read(now, id),
                 Event::StreamsAvailable(Dir::Uni) => self.send_frames(),
+                Event::DatagramReadable => self.take_datagrams(now),
                 Event::Closed(error) => {
                     self.ended = Some(error.to_string());
-                    self.next_frame = None;
+                    (self.next_frame, self.next_datagram) = (None, None);
                 }
                 _ => {}
             }
         }
         while self.next_frame.is_some_and(|due| due <= now) {
             self.make_frame();
+        }
+        while let Some(due) = self.next_datagram.filter(|due| *due <= now) {
+            self.make_datagram(now, due);
         }
     }
 }
@@ -139,32 +140,68 @@ impl Agent {
         self.frames
     }
 
+    /// Datagrams that were made.
+    pub(super) fn datagrams(&self) -> u64 {
+        self.datagrams
+    }
+
+    /// Datagrams that found no room.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+
     fn begin(&mut self, now: Timestamp) {
-        let Role::Send { bytes, media } = self.role.clone() else { return };
+        let Role::Send(Load { bytes, media, audio, .. }) = self.role else { return };
         if std::mem::replace(&mut self.ready, true) {
             return;
         }
         // Before the bytes, so that the first frame does not wait behind them.
         self.next_frame = media.map(|_| now);
+        self.next_datagram = audio.map(|_| now);
         if let Some(bytes) = bytes {
-            self.open(Cargo::Bytes, self.made, bytes, 0);
+            self.open(Cargo::Bytes, self.made, bytes, BYTES_ORDER);
         }
     }
 
     fn make_frame(&mut self) {
-        let (Role::Send { media: Some(media), .. }, Some(due)) = (&self.role, self.next_frame) else {
+        let (Role::Send(Load { media: Some(media), .. }), Some(due)) = (self.role, self.next_frame) else {
             return;
         };
         let size = if self.frames.is_multiple_of(media.key_every) { media.key_frame } else { media.frame };
-        self.next_frame = Some(due + media.interval);
+        self.next_frame = Some(due + Duration::from_nanos(media.interval));
         self.frames += 1;
         self.waiting.push_back((due, size));
         self.send_frames();
     }
 
+    fn make_datagram(&mut self, now: Timestamp, due: Timestamp) {
+        let Role::Send(Load { audio: Some(Audio { interval, size, max_age }), .. }) = self.role else {
+            return;
+        };
+        self.next_datagram = Some(due + Duration::from_nanos(interval));
+        self.datagrams += 1;
+        let mut data = BytesMut::with_capacity(size);
+        data.extend_from_slice(&due.as_nanos().to_be_bytes());
+        data.resize(size.max(DATAGRAM_HEADER), 0x5a);
+        let options = DatagramOptions::default()
+            .with_priority(Priority { order: AUDIO_ORDER, ..Priority::default() })
+            .with_max_age(max_age.map(Duration::from_nanos))
+            .after(now.saturating_since(due));
+        if self.connection.send_datagram(now, data.freeze(), options).is_err() {
+            self.refused += 1;
+        }
+    }
+
+    fn take_datagrams(&mut self, now: Timestamp) {
+        while let Some(data) = self.connection.receive_datagram(now) {
+            let Some(made) = data.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)) else { continue };
+            self.taken.datagrams.record(nanos(now, Timestamp::from_nanos(made)));
+        }
+    }
+
     fn send_frames(&mut self) {
         while let Some((made, size)) = self.waiting.front().copied() {
-            if !self.open(Cargo::Frame, made, size as u64, 1) {
+            if !self.open(Cargo::Frame, made, size as u64, FRAME_ORDER) {
                 return;
             }
             self.waiting.pop_front();
@@ -232,10 +269,14 @@ impl Agent {
             return;
         };
         if kind == Cargo::Frame as u8 {
-            let age = now.saturating_since(from).as_nanos();
-            self.taken.frames.record(u64::try_from(age).unwrap_or(u64::MAX));
+            self.taken.frames.record(nanos(now, from));
         } else {
-            self.taken.whole = Some((from, now));
+            self.taken.whole = Some(nanos(now, from));
         }
     }
+}
+
+/// Nanoseconds from one time to another.
+fn nanos(to: Timestamp, from: Timestamp) -> u64 {
+    u64::try_from(to.saturating_since(from).as_nanos()).unwrap_or(u64::MAX)
 }

@@ -13,13 +13,18 @@ use std::{
 use quic_core::congestion::Algorithm;
 
 use super::{
+    node::Stack,
     report::Report,
-    run::{Run, RunError, Trial, run},
+    run::{Run, RunError, run_on},
     scenario::Scenario,
+    weft::Weft,
 };
 
-/// Runs each scenario with each controller and the seeds from 1 to `seeds`, on all processors. `progress` is told how many runs
-/// of how many are done, from any thread.
+/// What is tried, one after the other.
+pub type Stacks<'a> = Vec<&'a (dyn Stack + Sync)>;
+
+/// Runs each scenario with each of our controllers and the seeds from 1 to `seeds`, on all processors. `progress` is told how many
+/// runs of how many are done, from any thread.
 ///
 /// # Errors
 /// [`RunError`] of the first run, in the order of the report, that could not begin.
@@ -30,20 +35,36 @@ pub fn run_all(
     traces: &Path,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<Report, RunError> {
+    let ours: Vec<Weft> = controllers.iter().map(|(name, controller)| Weft::new(name, controller)).collect();
+    let stacks: Stacks<'_> = ours.iter().map(|stack| stack as _).collect();
+    run_stacks(scenarios, &stacks, seeds, traces, progress)
+}
+
+/// The same with any implementations of a transport.
+///
+/// # Errors
+/// As [`run_all`].
+pub fn run_stacks(
+    scenarios: &[Scenario],
+    stacks: &Stacks<'_>,
+    seeds: u64,
+    traces: &Path,
+    progress: impl Fn(usize, usize) + Sync,
+) -> Result<Report, RunError> {
     let mut jobs = Vec::new();
     for scenario in scenarios {
-        for (name, controller) in controllers {
-            jobs.extend((1..=seeds).map(|seed| (scenario, Trial { name, controller, seed, traces })));
+        for stack in stacks {
+            jobs.extend((1..=seeds).map(|seed| (scenario, *stack, seed)));
         }
     }
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let results: Vec<Mutex<Option<Result<Run, RunError>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
     let work = || {
-        while let Some(((scenario, trial), slot)) = {
+        while let Some(((scenario, stack, seed), slot)) = {
             let index = next.fetch_add(1, Relaxed);
             jobs.get(index).zip(results.get(index))
         } {
-            let result = run(scenario, trial);
+            let result = run_on(scenario, *stack, *seed, traces);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             progress(done.fetch_add(1, Relaxed) + 1, jobs.len());
         }

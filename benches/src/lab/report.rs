@@ -61,6 +61,12 @@ const COLUMNS: &[(&str, &str, Style)] = &[
     ("share", "share", Style::Share),
     ("frame_p50", "f50 ms", Style::Millis),
     ("frame_p99", "f99 ms", Style::Millis),
+    ("datagram_p50", "d50 ms", Style::Millis),
+    ("datagram_p99", "d99 ms", Style::Millis),
+    ("expired", "expired", Style::Percent),
+    ("page_p50", "page50 ms", Style::Millis),
+    ("page_p99", "page99 ms", Style::Millis),
+    ("call_p99", "call99 ms", Style::Millis),
 ];
 
 #[derive(Clone, Copy, Debug)]

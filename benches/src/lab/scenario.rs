@@ -6,21 +6,28 @@ use netsim::{Discipline, LinkConfig, Loss, MILLISECOND, SECOND, Trace};
 use quic_core::congestion::Algorithm;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::units::{BitRate, Buffer, Share, Size, Time};
+use super::{
+    flow::Flow,
+    units::{BitRate, Buffer, Share, Size, Time},
+};
 
 /// The smallest buffer in bytes: a packet of full size.
 const LEAST_BUFFER: u64 = 1_500;
 /// The longest file of a scenario, in bytes.
 const LONGEST: u64 = 1 << 20;
-/// What may be under way on one flow, in bytes.
-const MEMORY: std::ops::RangeInclusive<u64> = 64 << 10..=4_000_000_000;
 /// What targets are set for, beside controllers: the modes that an application chooses among.
 const MODES: [&str; 3] = ["default", "throughput", "low-latency"];
 /// The figures that runs give.
-pub const FIGURES: [&str; 20] = [
+pub const FIGURES: [&str; 28] = [
     "broken",
+    "call_p50",
+    "call_p99",
     "completion",
+    "datagram_p50",
+    "datagram_p99",
+    "datagrams_missing",
     "dropped",
+    "expired",
     "frame_p50",
     "frame_p95",
     "frame_p99",
@@ -29,6 +36,8 @@ pub const FIGURES: [&str; 20] = [
     "jain",
     "lost",
     "marked",
+    "page_p50",
+    "page_p99",
     "queue_p50",
     "queue_p95",
     "queue_p99",
@@ -117,16 +126,6 @@ fn is_file_name(name: &str) -> bool {
     name.len() <= 40
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-}
-
-/// A controller that there is, by its name.
-#[derive(Clone, Debug)]
-pub struct Chosen(pub Algorithm);
-
-impl<'de> Deserialize<'de> for Chosen {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
-    }
 }
 
 /// The bottleneck.
@@ -231,81 +230,6 @@ pub struct Back {
     pub aggregation: Time,
 }
 
-/// Who sends.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Flow {
-    /// What is sent.
-    pub kind: Kind,
-    /// How many of it, each on a connection of its own.
-    #[serde(default = "one")]
-    pub count: u32,
-    /// The controller; the one under test unless it is given.
-    pub controller: Option<Chosen>,
-    /// When it begins; before the end.
-    #[serde(default)]
-    pub start: Time,
-    /// The round trip without a queue, if it is longer than the bottleneck's.
-    pub rtt: Option<Time>,
-    /// What a transfer has.
-    pub bytes: Option<Size>,
-    /// What flow control and the sender's memory let be under way, from the beginning on; what they are by default unless it is
-    /// given, which may hold back a controller that would fill a long and fast path.
-    pub memory: Option<Size>,
-    /// Frames each second of a medium; 30 unless given.
-    #[serde(default = "thirty")]
-    pub fps: u32,
-    /// A frame of a medium.
-    #[serde(default = "frame")]
-    pub frame: Size,
-    /// A frame that others build upon.
-    #[serde(default = "key_frame")]
-    pub key_frame: Size,
-    /// Frames from one key frame to the next.
-    #[serde(default = "thirty")]
-    pub key_every: u32,
-}
-
-fn one() -> u32 {
-    1
-}
-fn thirty() -> u32 {
-    30
-}
-fn frame() -> Size {
-    Size(3_750)
-}
-fn key_frame() -> Size {
-    Size(37_500)
-}
-
-/// What a flow sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// All that it can.
-    Bulk,
-    /// So many bytes.
-    Transfer,
-    /// Frames, a stream for each.
-    Media,
-    /// Frames, and behind them all that it can, on one connection.
-    MediaAndBulk,
-}
-
-impl Kind {
-    /// The name that it has in files.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bulk => "bulk",
-            Self::Transfer => "transfer",
-            Self::Media => "media",
-            Self::MediaAndBulk => "media-and-bulk",
-        }
-    }
-}
-
 /// A change of the bottleneck, of at least one of these.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -318,6 +242,20 @@ pub struct Change {
     pub rtt: Option<Time>,
     /// What is lost from then on.
     pub loss: Option<Share>,
+}
+
+impl Change {
+    /// Makes it: to the bottleneck, and to the way back.
+    pub(super) fn apply(&self, there: &mut LinkConfig, back: &mut LinkConfig) {
+        there.rate = self.rate.map(|rate| rate.0).or(there.rate);
+        if let Some(loss) = self.loss {
+            there.loss = Loss::Bernoulli(loss.0);
+        }
+        if let Some(rtt) = self.rtt {
+            there.delay = rtt.0 / 2;
+            back.delay = rtt.0.div_ceil(2);
+        }
+    }
 }
 
 /// What a figure should be: at least one of both.
@@ -378,6 +316,10 @@ pub enum ScenarioError {
     Text(String, Box<toml::de::Error>),
     /// It contradicts itself.
     Rule(String, String),
+    /// No scenario that comes with the laboratory has such a name.
+    Unknown(String),
+    /// Another one has its short name.
+    Taken(String, Id),
 }
 
 impl fmt::Display for ScenarioError {
@@ -386,32 +328,17 @@ impl fmt::Display for ScenarioError {
             Self::File(name, error) => write!(f, "{name} cannot be read: {error}"),
             Self::Text(name, error) => write!(f, "{name}: {error}"),
             Self::Rule(name, rule) => write!(f, "{name}: {rule}"),
+            Self::Unknown(name) => {
+                write!(f, "there is no scenario {name:?}; `cc-lab list` has them, or give a file")
+            }
+            Self::Taken(name, id) => {
+                write!(f, "{name}: the name (`id`) {id} is taken by another scenario")
+            }
         }
     }
 }
 
 impl std::error::Error for ScenarioError {}
-
-macro_rules! built_in {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("scenarios/", $name, ".toml")))),*]
-    };
-}
-
-/// The scenarios that come with the laboratory, in their order.
-const BUILT_IN: &[(&str, &str)] = &built_in![
-    "B1", "B2", "B3a", "B3b", "B3c", "B3d", "B4a", "B4b", "B4c", "B5a", "B5b", "B5c", "B5d", "B5e", "B5f",
-    "B6a", "B6b", "B7a", "B7b", "B7c", "B8a", "B8b", "B9a", "B9b", "B10a", "B10b", "B10c", "B10d", "B10e",
-    "B11a", "B11b", "B11c", "B11d", "B12a", "B12b", "B12c", "B13a", "B13b", "B13c", "B13d", "B13e"
-];
-
-/// All scenarios that come with the laboratory.
-///
-/// # Errors
-/// One of them is broken, which a test excludes.
-pub fn built_in() -> Result<Vec<Scenario>, ScenarioError> {
-    BUILT_IN.iter().map(|(name, text)| Scenario::parse(name, text)).collect()
-}
 
 impl Scenario {
     /// Reads the text of a scenario; `name` is what errors call it.
@@ -438,6 +365,15 @@ impl Scenario {
             return Err(ScenarioError::Rule(name, "no scenario is longer than 1 MiB".to_owned()));
         }
         Self::parse(&name, &text)
+    }
+
+    /// Ends it after so many seconds, if it is longer.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Rule`]: something of it would begin after the end.
+    pub fn shorten(&mut self, seconds: u64) -> Result<(), ScenarioError> {
+        self.duration.0 = self.duration.0.min(seconds.saturating_mul(SECOND));
+        self.check().map_err(|rule| ScenarioError::Rule(self.id.to_string(), rule))
     }
 
     /// What no single line shows.
@@ -485,21 +421,7 @@ impl Scenario {
             return Err("nobody sends: add a [[flow]]".to_owned());
         }
         for flow in &self.flows {
-            if (flow.kind == Kind::Transfer) != flow.bytes.is_some() {
-                return Err("`bytes` and `kind = \"transfer\"` need each other".to_owned());
-            }
-            if flow.rtt.is_some_and(|rtt| rtt < self.link.rtt) {
-                return Err("the `rtt` of a flow cannot be shorter than that of the link".to_owned());
-            }
-            if flow.count == 0 || flow.fps == 0 || flow.key_every == 0 {
-                return Err("`count`, `fps` and `key-every` are at least 1".to_owned());
-            }
-            if flow.memory.is_some_and(|memory| !MEMORY.contains(&memory.0)) {
-                return Err("the `memory` of a flow is from 64 KiB to 4 GB".to_owned());
-            }
-            if flow.fps > 1_000 {
-                return Err("`fps` is at most 1000".to_owned());
-            }
+            flow.check(self.link.rtt)?;
         }
         if self.flows.iter().map(|flow| u64::from(flow.count)).sum::<u64>() > 1_000 {
             return Err("all flows together are at most 1000 (`count`)".to_owned());

@@ -1,14 +1,17 @@
 //! Scenario files are read with care, and a run is what its seed says.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use quic_core::congestion::Algorithm;
 
 use super::{
+    catalog::built_in,
     html,
+    packets::{Logged, PacketLog},
     report::Report,
-    run::{Run, Trial, run},
-    scenario::{FIGURES, Scenario, built_in},
+    run::{Run, Trial, run, run_on},
+    scenario::{FIGURES, Scenario},
+    weft::Weft,
 };
 
 fn trial(seed: u64) -> Trial<'static> {
@@ -65,6 +68,33 @@ fn one_seed_one_run() {
     );
 }
 
+/// Not what netsim sees alone: every packet, when and how large, and every frame that came.
+#[test]
+fn one_seed_one_log_of_packets() {
+    let text = SMALL.replacen("count = 2", "audio = { every = \"20 ms\", size = \"160 B\" }", 1);
+    let scenario = Scenario::parse("small", &text).unwrap();
+    for controller in [Algorithm::Cubic, Algorithm::Bbr3, Algorithm::LowLatency] {
+        let logs = [1, 1, 2].map(|seed| {
+            let log = PacketLog::default();
+            let stack = Weft::new(controller.name(), &controller).logging(&log);
+            run_on(&scenario, &stack, seed, Path::new(".")).unwrap();
+            log.lines()
+        });
+        let kinds: BTreeSet<u64> = logs[0]
+            .iter()
+            .filter_map(|line| if let Logged::Frame { kind, .. } = line { Some(*kind) } else { None })
+            .collect();
+        // ACK, CRYPTO, STREAM, HANDSHAKE_DONE and DATAGRAM, in any form.
+        for forms in [&[0x02, 0x03][..], &[0x06], &[0x08], &[0x1e], &[0x30, 0x31]] {
+            assert!(forms.iter().any(|kind| kinds.contains(kind)), "{forms:x?} of {kinds:x?}");
+        }
+        assert!(logs[0].len() > 2_000, "{}", logs[0].len());
+        let first = logs[0].iter().zip(&logs[1]).position(|(one, same)| one != same);
+        assert_eq!((first, logs[0].len()), (None, logs[1].len()), "{}", controller.name());
+        assert_ne!(logs[0], logs[2], "{}", controller.name());
+    }
+}
+
 #[test]
 fn what_is_wrong_in_a_file_is_told_with_its_line_and_what_may_stand_there() {
     for (from, to, told) in [
@@ -86,6 +116,16 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_what_may_stand_there() {
         ("count = 2", "start = \"1 s\"", "never begins"),
         ("loss = \"1 %\"", "loss = \"1 %\"\n[[change]]\nat = \"1 s\"\nrate = \"1 Mbit/s\"", "never comes"),
         ("loss = \"1 %\"", "loss = \"1 %\"\n[[change]]\nat = \"0 s\"", "needs one of `rate`"),
+        ("kind = \"bulk\"", "kind = \"tcp-vegas\"", "unknown variant `tcp-vegas`"),
+        ("kind = \"bulk\"", "kind = \"tcp-reno\"\ncontroller = \"cubic\"", "which is a model"),
+        ("kind = \"bulk\"", "kind = \"web\"\naudio = { every = \"20 ms\", size = \"160 B\" }", "a model"),
+        ("count = 2", "page = \"300 kB\"", "for `kind = \"web\"` alone"),
+        ("kind = \"bulk\"", "kind = \"web\"\npage = \"999 B\"", "between 1 kB and 1000 MB"),
+        ("kind = \"bulk\"", "kind = \"web\"\npause = \"0 ms\"", "`pause` at least 1 ms"),
+        ("kind = \"bulk\"", "kind = \"udp-media\"\nframe = \"11 MB\"", "at most 10 MB"),
+        ("count = 2", "audio = { every = \"999 us\", size = \"160 B\" }", "`every` of at least 1 ms"),
+        ("count = 2", "audio = { every = \"20 ms\", size = \"7 B\" }", "between 8 B and 1 kB"),
+        ("count = 2", "audio = { every = \"20 ms\", size = \"9 B\", max = \"1 s\" }", "unknown field `max`"),
     ] {
         let error = Scenario::parse("small.toml", &SMALL.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(error.contains(told) && error.starts_with("small.toml"), "{to}: {error}");
@@ -95,6 +135,9 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_what_may_stand_there() {
         ("duration = \"1 s\"", "duration = \"100 ms\""),
         ("duration = \"1 s\"", "duration = \"60 min\""),
         ("loss = \"1 %\"", "suspended = { every = \"2 ms\", lasts = \"1 ms\" }"),
+        ("kind = \"bulk\"", "kind = \"web\"\npage = \"1 kB\"\npause = \"1 ms\""),
+        ("kind = \"bulk\"", "kind = \"udp-media\"\nframe = \"10 MB\""),
+        ("count = 2", "audio = { every = \"1 ms\", size = \"1000 B\", max-age = \"1 ms\" }"),
     ] {
         let changed = SMALL.replacen(from, to, 1);
         Scenario::parse("small.toml", &changed).unwrap_or_else(|error| panic!("{to}: {error}"));
@@ -150,7 +193,10 @@ fn a_target_is_that_of_the_controller_or_of_its_mode() {
 
 #[test]
 fn every_figure_of_a_run_can_be_aimed_at_and_read_again() {
-    let transfer = SMALL.replacen("count = 2", "[[flow]]\nkind = \"transfer\"\nbytes = \"10 kB\"", 1);
+    let more = "audio = { every = \"20 ms\", size = \"160 B\" }\n[[flow]]\nkind = \"transfer\"\nbytes = \"10 kB\"\n\
+                [[flow]]\nkind = \"web\"\npage = \"2 kB\"\npause = \"10 ms\"\n[[flow]]\nkind = \"udp-media\"\nfps = 10";
+    // A handshake may lose a packet.
+    let transfer = SMALL.replacen("count = 2", more, 1).replacen("1 s", "4 s", 1);
     let runs = vec![run(&Scenario::parse("small", &transfer).unwrap(), &trial(1)).unwrap()];
     for figure in runs[0].figures.keys() {
         assert!(FIGURES.contains(&figure.as_str()), "{figure}");
@@ -230,48 +276,134 @@ fn short(all: &[Scenario], id: &str) -> Scenario {
     scenario
 }
 
-/// CUBIC as it is, with room for change: a shorter B1, and those that are short.
-#[test]
-fn figures_of_cubic_are_where_they_should_be() {
+/// Figures of a reduced scenario with a seed: where they should be, with room for change.
+fn stand(name: &str, controller: &Algorithm, seeds: u64, bounds: &[(&str, &str, f64, f64)]) {
     let all = built_in().unwrap();
-    for (id, figure, least, most) in [
-        ("B1", "utilization", 0.97, 1.0),
-        ("B1", "dropped", 0.0, 0.01),
-        ("B6a", "utilization", 0.85, 1.0),
-        ("B7a", "jain", 0.9, 1.0),
-        ("B9a", "completion", 120.0, 200.0),
-        ("B12b", "frame_p99", 30.0, 160.0),
-        ("B13c", "utilization", 0.9, 1.0),
-    ] {
+    for (id, figure, least, most) in bounds {
         let scenario = short(&all, id);
-        for seed in 1..=2 {
-            let value = run(&scenario, &trial(seed)).unwrap().figures[figure];
-            assert!((least..=most).contains(&value), "{id}, seed {seed}: {figure} is {value}");
+        for seed in 1..=seeds {
+            let value = run(&scenario, &Trial { name, controller, ..trial(seed) }).unwrap().figures[*figure];
+            assert!((*least..=*most).contains(&value), "{name}, {id}, seed {seed}: {figure} is {value}");
         }
     }
 }
 
-/// What `low-latency` is for: frames beside bulk in one connection, short queues, no starvation; with room for change.
+#[test]
+fn figures_of_cubic_are_where_they_should_be() {
+    stand(
+        "cubic",
+        &Algorithm::Cubic,
+        2,
+        &[
+            ("B1", "utilization", 0.97, 1.0),
+            ("B1", "dropped", 0.0, 0.01),
+            ("B6a", "utilization", 0.85, 1.0),
+            ("B7a", "jain", 0.9, 1.0),
+            ("B8c", "share", 0.3, 0.7),
+            ("B9a", "completion", 120.0, 200.0),
+            ("B12b", "frame_p99", 30.0, 160.0),
+            ("B13c", "utilization", 0.9, 1.0),
+        ],
+    );
+}
+
+/// What `throughput` is for: the link is used, chance losses are no congestion, and queues are short for most of the time.
+#[test]
+fn figures_of_bbr3_are_where_they_should_be() {
+    stand(
+        "bbr3",
+        &Algorithm::Bbr3,
+        1,
+        &[
+            ("B1", "utilization", 0.93, 1.0),
+            ("B1", "queue_p50", 0.0, 5.0),
+            ("B1", "dropped", 0.0, 0.005),
+            ("B7a", "jain", 0.9, 1.0),
+            ("B12b", "frame_p50", 20.0, 40.0),
+            ("B12b", "frame_p99", 40.0, 100.0),
+        ],
+    );
+}
+
+/// What `low-latency` is for: frames beside bulk in one connection, short queues, no starvation.
 #[test]
 fn figures_of_low_latency_are_where_they_should_be() {
-    let all = built_in().unwrap();
-    for (id, figure, least, most) in [
-        ("B1", "utilization", 0.95, 1.0),
-        ("B1", "queue_p50", 0.0, 3.0),
-        ("B6a", "utilization", 0.95, 1.0),
-        ("B7a", "jain", 0.95, 1.0),
-        ("B8a", "share", 0.15, 0.7),
-        ("B11a", "utilization", 0.92, 1.0),
-        ("B11a", "queue_p99", 0.0, 2.0),
-        ("B12a", "frame_p99", 40.0, 54.0),
-        ("B12b", "frame_p50", 20.0, 28.0),
-        ("B12b", "frame_p99", 40.0, 62.0),
-    ] {
-        let scenario = short(&all, id);
-        let trial = Trial { name: "low-latency", controller: &Algorithm::LowLatency, ..trial(1) };
-        let value = run(&scenario, &trial).unwrap().figures[figure];
-        assert!((least..=most).contains(&value), "{id}, seed 1: {figure} is {value}");
+    stand(
+        "low-latency",
+        &Algorithm::LowLatency,
+        1,
+        &[
+            ("B1", "utilization", 0.95, 1.0),
+            ("B1", "queue_p50", 0.0, 3.0),
+            ("B6a", "utilization", 0.95, 1.0),
+            ("B7a", "jain", 0.95, 1.0),
+            ("B8a", "share", 0.15, 0.7),
+            ("B11a", "utilization", 0.92, 1.0),
+            ("B11a", "queue_p99", 0.0, 2.0),
+            ("B12a", "frame_p99", 40.0, 54.0),
+            ("B12b", "frame_p50", 20.0, 28.0),
+            ("B12b", "frame_p99", 40.0, 62.0),
+            ("B12d", "datagram_p99", 20.0, 60.0),
+        ],
+    );
+}
+
+/// Models share with connections, and are told by themselves.
+#[test]
+fn modelled_flows_take_part_and_are_measured() {
+    let text = SMALL.replacen("1 s", "20 s", 1).replacen("loss = \"1 %\"", "", 1).replacen(
+        "count = 2",
+        "[[flow]]\nkind = \"tcp-cubic\"\n[[flow]]\nkind = \"tcp-reno\"\n[[flow]]\nkind = \"web\"\npage = \"50 kB\"\n\
+         [[flow]]\nkind = \"udp-media\"",
+        1,
+    );
+    let scenario = Scenario::parse("small", &text).unwrap();
+    let result = run(&scenario, &trial(1)).unwrap();
+    let names: Vec<&str> = result.flows.iter().map(|flow| flow.name.as_str()).collect();
+    assert_eq!(names, ["bulk cubic", "tcp-cubic", "tcp-reno", "web", "udp-media", "media-and-bulk cubic"]);
+    for flow in &result.flows {
+        assert!(flow.bytes > 500_000, "{}: {}", flow.name, flow.bytes);
     }
+    // 1.2 Mbit/s at most: a key frame each second is more than the buffer takes, and nothing is sent again.
+    assert!((1_500_000..2_950_000).contains(&result.flows[4].bytes), "{}", result.flows[4].bytes);
+    let figures = &result.figures;
+    assert!((0.3..0.7).contains(&figures["share"]), "two of four: {figures:?}");
+    assert!(figures["page_p50"] > 40.0 && figures["call_p99"] >= figures["call_p50"], "{figures:?}");
+    assert!(figures["call_p50"] > 10.0 && figures["utilization"] > 0.95, "{figures:?}");
+    assert_eq!(run(&scenario, &trial(1)).unwrap().digest, result.digest);
+    assert_ne!(run(&scenario, &trial(2)).unwrap().digest, result.digest);
+}
+
+/// Datagrams go before frames and bulk, and what has waited too long does not go at all.
+#[test]
+fn datagrams_beside_bulk_are_young_and_those_that_waited_too_long_are_dropped() {
+    let with = |audio: &str, changes: &str| {
+        let text = format!(
+            r#"
+id = "voice"
+title = "Voice, frames and bulk"
+duration = "10 s"
+[link]
+rate = "10 Mbit/s"
+rtt = "20 ms"
+buffer = "1 BDP"
+[[flow]]
+kind = "media-and-bulk"
+audio = {{ every = "20 ms", size = "160 B"{audio} }}
+{changes}"#
+        );
+        run(&Scenario::parse("voice", &text).unwrap(), &trial(1)).unwrap().figures
+    };
+    let figures = with("", "");
+    assert!((10.0..60.0).contains(&figures["datagram_p50"]), "{figures:?}");
+    assert!(figures["datagram_p99"] < 100.0 && figures["expired"] == 0.0, "{figures:?}");
+    assert!(figures["datagrams_missing"] < 0.02, "{figures:?}");
+    // A second of silence: nothing leaves, and what waits gets old.
+    let silence =
+        "[[change]]\nat = \"4 s\"\nrate = \"1 kbit/s\"\n[[change]]\nat = \"6 s\"\nrate = \"10 Mbit/s\"";
+    let figures = with(", max-age = \"100 ms\"", silence);
+    assert!(figures["expired"] > 0.05, "{figures:?}");
+    assert_eq!(with("", silence)["expired"], 0.0);
 }
 
 /// Controllers for experiments do what they are known for; with room for change.

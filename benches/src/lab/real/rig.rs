@@ -1,0 +1,411 @@
+//! A scenario in real time: places, the link between them, the flows, and what was measured.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use netsim::{Histogram, Lane, LinkConfig, MILLISECOND};
+
+use super::{
+    super::{
+        cross,
+        flow::{Chosen, Flow, Kind},
+        node::{self, Ends, Sent, Stack as _, Taken},
+        run::{FlowRun, Run, read_trace},
+        scenario::Scenario,
+        weft::Weft,
+    },
+    emulator::Emulator,
+    flows, kernel,
+    place::Place,
+};
+
+/// Where the two ends are.
+const ENDS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 191, 0, 1), Ipv4Addr::new(10, 191, 0, 2)];
+/// Ports of senders and receivers begin here.
+const PORTS: [u16; 2] = [5_000, 7_000];
+/// Bytes of the largest IP packet.
+const MTU: usize = 1_500;
+/// What happens before is the beginning, which fairness is not judged by.
+const SETTLED: u64 = 15_000 * MILLISECOND;
+/// From one look at the flows to the next.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Nanoseconds since the run began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    #[expect(clippy::disallowed_methods, reason = "what runs here runs in real time")]
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(super) fn now(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What is tried.
+#[derive(Clone, Debug)]
+pub enum Rival {
+    /// Endpoints of ours.
+    Ours(Weft),
+    /// The kernel's TCP, with the controller that it calls so.
+    Kernel(&'static str),
+}
+
+impl Rival {
+    /// Its name in tables.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Ours(weft) => weft.name().to_owned(),
+            Self::Kernel(name) => format!("kernel-{name}"),
+        }
+    }
+
+    /// The controllers that the kernel offers, of those that are rivals.
+    #[must_use]
+    pub fn of_kernel() -> Vec<&'static str> {
+        let list = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+        let offered = std::fs::read_to_string(list).unwrap_or_default();
+        ["cubic", "bbr", "reno"]
+            .into_iter()
+            .filter(|name| offered.split_whitespace().any(|one| one == *name))
+            .collect()
+    }
+}
+
+/// Why a scenario cannot run in real time.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RealError {
+    /// This machine does not permit it; the text says what is missing and how to get it.
+    Missing(String),
+    /// Not this scenario.
+    Scenario(String),
+    /// The system refused something on the way.
+    System(&'static str, io::Error),
+}
+
+impl fmt::Display for RealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(what) | Self::Scenario(what) => f.write_str(what),
+            Self::System(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RealError {}
+
+/// One flow while it runs.
+struct Lap<'a> {
+    flow: &'a Flow,
+    name: String,
+    bytes: AtomicU64,
+    settled: AtomicU64,
+}
+
+/// What the threads gave.
+#[derive(Default)]
+struct Outcome {
+    sent: Option<Sent>,
+    taken: Option<Taken>,
+}
+
+/// Runs a scenario once, in real time: for as long as it says. The second value is the longest time in nanoseconds that the link was
+/// behind its model; figures of a run where it is more than 10 ms say little.
+///
+/// # Errors
+/// [`RealError`]; [`RealError::Missing`] where the machine is not made for it.
+pub fn run(scenario: &Scenario, rival: &Rival, seed: u64, traces: &Path) -> Result<(Run, u64), RealError> {
+    check(scenario, rival)?;
+    let trace = scenario.link.trace.as_ref().map(|name| read_trace(traces, name)).transpose();
+    let trace = trace.map_err(|error| RealError::Scenario(error.to_string()))?;
+    let [(from, first), (to, second)] = places()?;
+    let capacity = trace.as_ref().map_or(scenario.rate(None), netsim::Trace::mean_rate);
+    let link =
+        |config: LinkConfig, salt| Lane::new(LinkConfig { overhead: 0, ..config.mtu(MTU) }, seed ^ salt);
+    let emulator = Emulator {
+        devices: [first, second],
+        lanes: [link(scenario.there(trace), 1), link(scenario.back(), 2)],
+        changes: scenario.changes.clone(),
+    };
+    let laps: Vec<Lap<'_>> = scenario
+        .flows
+        .iter()
+        .flat_map(|flow| (0..flow.count).map(move |_| flow))
+        .map(|flow| Lap {
+            flow,
+            name: name(flow, rival),
+            bytes: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+        })
+        .collect();
+    let rig = Rig { scenario, rival, seed, from, to, laps, clock: Clock::start(), over: Arc::default() };
+    let (emulator, outcomes) = rig.go(emulator)?;
+    let latest = emulator.lanes.iter().map(Lane::latest).max().unwrap_or(0);
+    Ok((rig.result(&emulator, &outcomes, capacity), latest))
+}
+
+fn name(flow: &Flow, rival: &Rival) -> String {
+    let kind = flow.kind.name();
+    match (flow.kind, &flow.controller) {
+        (Kind::TcpCubic, _) => "kernel-cubic".to_owned(),
+        (Kind::TcpReno, _) => "kernel-reno".to_owned(),
+        (kind, _) if kind.is_modelled() => kind.name().to_owned(),
+        (_, Some(Chosen(algorithm))) => format!("{kind} {}", algorithm.name()),
+        _ => format!("{kind} {}", rival.name()),
+    }
+}
+
+/// What there is no real thing for.
+fn check(scenario: &Scenario, rival: &Rival) -> Result<(), RealError> {
+    let refuse = |why: &str| Err(RealError::Scenario(format!("{}: {why}", scenario.id)));
+    if scenario.flows.iter().any(|flow| flow.rtt.is_some()) {
+        return refuse("a flow with an `rtt` of its own has no place on a link between two devices");
+    }
+    if scenario.flows.iter().map(|flow| flow.count).sum::<u32>() > 32 {
+        return refuse("in real time all flows together are at most 32");
+    }
+    let is_bulk = |flow: &&Flow| flow.kind == Kind::Bulk && flow.audio.is_none();
+    let mut tested = scenario.flows.iter().filter(|flow| flow.is_tested());
+    if matches!(rival, Rival::Kernel(_)) && !tested.all(|flow| is_bulk(&flow)) {
+        return refuse("the kernel's TCP sends bulk alone");
+    }
+    Ok(())
+}
+
+/// Both places with their devices, or what is missing.
+fn places() -> Result<[(Place, std::fs::File); 2], RealError> {
+    if !Path::new(kernel::TUN).exists() {
+        let how = "load the module (modprobe tun), or give the container the device (--device /dev/net/tun)";
+        return Err(RealError::Missing(format!("there is no {}: {how}", kernel::TUN)));
+    }
+    let make = |own, peer| {
+        Place::new(own, peer).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => RealError::Missing(format!(
+                "two networks and a device between them take root's rights: run it with sudo, or in a container with \
+                 --cap-add NET_ADMIN --cap-add SYS_ADMIN ({error})"
+            )),
+            io::ErrorKind::NotFound => RealError::Missing(format!("install iproute2: {error}")),
+            _ => RealError::System("a network of its own", error),
+        })
+    };
+    Ok([make(ENDS[0], ENDS[1])?, make(ENDS[1], ENDS[0])?])
+}
+
+struct Rig<'a> {
+    scenario: &'a Scenario,
+    rival: &'a Rival,
+    seed: u64,
+    from: Place,
+    to: Place,
+    laps: Vec<Lap<'a>>,
+    clock: Clock,
+    over: Arc<AtomicBool>,
+}
+
+impl Rig<'_> {
+    fn go(&self, emulator: Emulator) -> Result<(Emulator, Vec<Outcome>), RealError> {
+        thread::scope(|scope| {
+            let link = scope.spawn(|| self.ending(|| emulator.run(self.clock, &self.over)));
+            let ends: Vec<_> = (0..self.laps.len())
+                .map(|number| {
+                    let receiver = scope.spawn(move || self.ending(|| self.receive(number)));
+                    let sender = scope.spawn(move || self.ending(|| self.send(number)));
+                    (sender, receiver)
+                })
+                .collect();
+            self.watch();
+            self.over.store(true, Relaxed);
+            let failed = |error| RealError::System("a flow in real time", error);
+            let join = |result: thread::Result<io::Result<Outcome>>| {
+                result
+                    .unwrap_or_else(|_| Err(io::Error::other("a thread of a flow panicked")))
+                    .map_err(failed)
+            };
+            let emulator =
+                link.join().unwrap_or_else(|_| Err(io::Error::other("the link's thread panicked")));
+            let mut outcomes = Vec::new();
+            for (sender, receiver) in ends {
+                let (sender, receiver) = (join(sender.join())?, join(receiver.join())?);
+                outcomes.push(Outcome { sent: sender.sent, taken: receiver.taken });
+            }
+            Ok((emulator.map_err(failed)?, outcomes))
+        })
+    }
+
+    /// Whatever fails ends it all.
+    fn ending<R>(&self, act: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        act().inspect_err(|_| self.over.store(true, Relaxed))
+    }
+
+    /// Waits for the end.
+    fn watch(&self) {
+        let end = self.scenario.duration.0;
+        let settled = SETTLED.min(end / 4);
+        let wanted = |lap: &Lap<'_>| lap.flow.bytes.map(|bytes| bytes.0);
+        let is_whole = |lap: &Lap<'_>| wanted(lap).is_some_and(|bytes| lap.bytes.load(Relaxed) > bytes);
+        while self.clock.now() < end && !self.over.load(Relaxed) && !self.laps.iter().all(is_whole) {
+            // Nothing to wait for but time; a wait that fails is a short one.
+            let _ = kernel::wait(&[], LOOK);
+            if self.clock.now() <= settled {
+                for lap in &self.laps {
+                    lap.settled.store(lap.bytes.load(Relaxed), Relaxed);
+                }
+            }
+        }
+    }
+
+    fn address(&self, side: usize, number: usize) -> SocketAddr {
+        (ENDS[side], PORTS[side] + number as u16).into()
+    }
+
+    /// The kernel's controller of a flow that is its TCP.
+    fn of_kernel(&self, flow: &Flow) -> Option<&'static str> {
+        match (flow.kind, self.rival) {
+            (Kind::TcpCubic, _) => Some("cubic"),
+            (Kind::TcpReno, _) => Some("reno"),
+            (_, Rival::Kernel(name)) if flow.is_tested() => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Both ends of a flow that is not the kernel's: each thread keeps its own.
+    fn ends(&self, number: usize) -> io::Result<Ends> {
+        let (sender, receiver) = (self.address(0, number), self.address(1, number));
+        let place = node::Place { sender, receiver, seed: self.seed ^ ((number as u64) << 32) };
+        let flow = self.laps[number].flow;
+        if let (Kind::UdpMedia, Some(frames)) = (flow.kind, flow.frames()) {
+            return Ok(cross::call(&place, frames));
+        }
+        // Pages are modelled here as well.
+        if let Some(config) = flow.tcp() {
+            return Ok(cross::tcp(&place, config));
+        }
+        let Rival::Ours(ours) = self.rival else {
+            return Err(io::Error::other("the kernel's TCP has no ends here"));
+        };
+        Ok(match &flow.controller {
+            Some(Chosen(algorithm)) => ours.turned_to(algorithm).ends(&place, &flow.load()),
+            None => ours.ends(&place, &flow.load()),
+        })
+    }
+
+    fn send(&self, number: usize) -> io::Result<Outcome> {
+        let (flow, remote) = (self.laps[number].flow, self.address(1, number));
+        let start = flow.start.0 + number as u64 * MILLISECOND / 7;
+        if let Some(controller) = self.of_kernel(flow) {
+            let over = (self.clock, Arc::clone(&self.over));
+            flows::send_tcp(&self.from, controller, remote, start, over)?;
+            return Ok(Outcome::default());
+        }
+        let socket = flows::udp(&self.from, PORTS[0] + number as u16)?;
+        let (mut sender, _) = self.ends(number)?;
+        let over = (self.clock, &*self.over);
+        let (sent, _) = flows::drive(&mut *sender, &socket, Some((start, remote)), over, &AtomicU64::new(0))?;
+        Ok(Outcome { sent, taken: None })
+    }
+
+    fn receive(&self, number: usize) -> io::Result<Outcome> {
+        let (lap, port) = (&self.laps[number], PORTS[1] + number as u16);
+        if self.of_kernel(lap.flow).is_some() {
+            flows::take_tcp(&flows::listen(&self.to, port)?, &self.over, &lap.bytes)?;
+            return Ok(Outcome::default());
+        }
+        let socket = flows::udp(&self.to, port)?;
+        let (_, mut receiver) = self.ends(number)?;
+        let over = (self.clock, &*self.over);
+        let (_, taken) = flows::drive(&mut *receiver, &socket, None, over, &lap.bytes)?;
+        Ok(Outcome { sent: None, taken })
+    }
+
+    fn result(&self, emulator: &Emulator, outcomes: &[Outcome], capacity: u64) -> Run {
+        let flow = |(lap, outcome): (&Lap<'_>, &Outcome)| FlowRun {
+            name: lap.name.clone(),
+            bytes: lap.bytes.load(Relaxed),
+            completion: outcome.taken.as_ref().and_then(|taken| taken.whole).map(|nanos| nanos as f64 / 1e6),
+            frames: outcome
+                .sent
+                .as_ref()
+                .zip(outcome.taken.as_ref())
+                .filter(|_| lap.flow.has_frames())
+                .map(|(sent, taken)| (sent.frames, taken.frames.count())),
+            series: Vec::new(),
+        };
+        Run {
+            scenario: self.scenario.id.to_string(),
+            controller: self.rival.name(),
+            seed: self.seed,
+            figures: self.figures(emulator, outcomes, capacity),
+            packets: emulator.lanes.iter().map(|lane| lane.link().stats().delivered).sum(),
+            digest: 0,
+            flows: self.laps.iter().zip(outcomes).map(flow).collect(),
+            queue: Vec::new(),
+        }
+    }
+
+    /// Those of the simulation that can be had: what the link counted, what came, and what our senders count.
+    fn figures(&self, emulator: &Emulator, outcomes: &[Outcome], capacity: u64) -> BTreeMap<String, f64> {
+        let mut figures = BTreeMap::new();
+        let mut put = |name: &str, value: f64| {
+            figures.insert(name.to_owned(), value);
+        };
+        let (link, nanos) = (emulator.lanes[0].link(), self.clock.now().max(1));
+        let stats = link.stats();
+        put("utilization", stats.utilization(capacity, nanos));
+        for (name, share) in [("queue_p50", 0.5), ("queue_p95", 0.95), ("queue_p99", 0.99)] {
+            put(name, link.delays().quantile(share) as f64 / 1e6);
+        }
+        let dropped = stats.queue_drops + stats.managed_drops + stats.policer_drops;
+        put("dropped", dropped as f64 / stats.offered.max(1) as f64);
+        put("marked", stats.marked as f64 / stats.offered.max(1) as f64);
+        let ours = outcomes.iter().filter_map(|outcome| outcome.sent.as_ref());
+        let (sent, again) =
+            ours.fold((0, 0), |(sent, again), one| (sent + one.stream_bytes, again + one.again));
+        if sent > 0 {
+            put("retransmitted", again as f64 / sent as f64);
+        }
+        let greedy = || self.laps.iter().filter(|lap| lap.flow.kind.is_greedy());
+        let got = |lap: &Lap<'_>| (lap.bytes.load(Relaxed) - lap.settled.load(Relaxed)) as f64;
+        let sum: f64 = greedy().map(got).sum();
+        if greedy().count() > 1 && sum > 0.0 {
+            let squares: f64 = greedy().map(|lap| got(lap).powi(2)).sum();
+            put("jain", sum * sum / (greedy().count() as f64 * squares));
+            put("share", greedy().filter(|lap| lap.flow.is_tested()).map(got).sum::<f64>() / sum);
+        }
+        if greedy().count() > 0 {
+            let bytes: u64 = greedy().map(|lap| lap.bytes.load(Relaxed)).sum();
+            put("goodput", bytes as f64 * 8e9 / nanos as f64);
+        }
+        put_ages(outcomes, &mut put);
+        figures
+    }
+}
+
+fn put_ages(outcomes: &[Outcome], put: &mut impl FnMut(&str, f64)) {
+    let (mut frames, mut datagrams) = (Histogram::default(), Histogram::default());
+    for taken in outcomes.iter().filter_map(|outcome| outcome.taken.as_ref()) {
+        frames.merge(&taken.frames);
+        datagrams.merge(&taken.datagrams);
+    }
+    for (times, names) in
+        [(frames, ["frame_p50", "frame_p99"]), (datagrams, ["datagram_p50", "datagram_p99"])]
+    {
+        for (name, share) in names.into_iter().zip([0.5, 0.99]).filter(|_| times.count() > 0) {
+            put(name, times.quantile(share) as f64 / 1e6);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Our own endpoints as a stack that is tried.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use netsim::{Datagram, Endpoint};
+use quic_core::{
+    ClientConfig, ServerConfig, TransportConfig,
+    congestion::{Algorithm, CongestionConfig},
+    testing,
+};
+use soak::{ALPN, Host, Party as _};
+
+use super::{
+    agent::{Agent, Role},
+    node::{Ends, Load, Node, Place, Sent, Stack, Taken},
+    packets::PacketLog,
+};
+
+/// Endpoints of ours with a controller.
+#[derive(Clone, Debug)]
+pub struct Weft {
+    name: String,
+    client: ClientConfig,
+    server: Arc<ServerConfig>,
+    log: Option<PacketLog>,
+}
+
+impl Weft {
+    /// With this controller, which tables call `name`.
+    #[must_use]
+    pub fn new(name: &str, controller: &Algorithm) -> Self {
+        let (tls, certificate) = testing::tls_server_config(ALPN);
+        let transport = Arc::new(TransportConfig::default());
+        let server = Arc::new(ServerConfig { tls, transport, token_key: [7; 32] });
+        let tls = testing::tls_client_config(&certificate, ALPN);
+        let client = ClientConfig { tls, transport: Arc::new(with(controller)) };
+        Self { name: name.to_owned(), client, server, log: None }
+    }
+
+    /// The same, telling `log` what its connections send and receive: for one run.
+    #[must_use]
+    pub fn logging(self, log: &PacketLog) -> Self {
+        Self { log: Some(log.clone()), ..self }
+    }
+
+    /// The same with another controller.
+    pub(super) fn turned_to(&self, controller: &Algorithm) -> Self {
+        let client = ClientConfig { transport: Arc::new(with(controller)), ..self.client.clone() };
+        Self { name: controller.name().to_owned(), client, ..self.clone() }
+    }
+}
+
+fn with(controller: &Algorithm) -> TransportConfig {
+    TransportConfig { congestion: CongestionConfig::new(controller.clone()), ..TransportConfig::default() }
+}
+
+/// The same with the memory that a flow has.
+fn sized(config: &TransportConfig, memory: u64) -> TransportConfig {
+    let all = usize::try_from(memory).unwrap_or(usize::MAX);
+    let mut config = config.clone();
+    (config.stream_receive_window, config.max_stream_receive_window) = (memory, memory);
+    (config.receive_window, config.max_receive_window) = (memory, memory);
+    (config.send_buffer, config.max_send_memory) = (all, all);
+    config
+}
+
+impl Stack for Weft {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn ends(&self, place: &Place, load: &Load) -> Ends {
+        let Place { sender, receiver, seed } = *place;
+        let (mut client, mut server) = (self.client.clone(), Arc::clone(&self.server));
+        if let Some(memory) = load.memory {
+            client.transport = Arc::new(sized(&client.transport, memory));
+            let transport = Arc::new(sized(&server.transport, memory));
+            server = Arc::new(ServerConfig { transport, ..ServerConfig::clone(&server) });
+        }
+        let sending = Host::playing(seed ^ 1, sender, None, (Role::Send(*load), self.log.clone()));
+        let receiving = Host::playing(seed ^ 2, receiver, Some(server), (Role::Receive, self.log.clone()));
+        let end = |host, client| Box::new(End { host, client }) as Box<dyn Node>;
+        (end(sending, Some(client)), end(receiving, None))
+    }
+}
+
+/// A host with one connection.
+#[derive(Debug)]
+struct End {
+    host: Host<Agent>,
+    client: Option<ClientConfig>,
+}
+
+impl Endpoint for End {
+    fn handle_datagram(&mut self, now: u64, from: SocketAddr, to: SocketAddr, ecn: u8, data: &[u8]) {
+        self.host.handle_datagram(now, from, to, ecn, data);
+    }
+
+    fn handle_timeout(&mut self, now: u64) {
+        self.host.handle_timeout(now);
+    }
+
+    fn poll_transmit(&mut self, now: u64) -> Option<Datagram> {
+        self.host.poll_transmit(now)
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        self.host.poll_timeout()
+    }
+}
+
+impl Node for End {
+    fn start(&mut self, now: u64, remote: SocketAddr) {
+        if let Some(client) = &self.client {
+            self.host.connect(now, client, remote);
+        }
+    }
+
+    fn taken(&self) -> Option<&Taken> {
+        self.host.last_peer().map(|agent| &agent.taken)
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        let agent = self.host.last_peer()?;
+        let stats = agent.connection().stats();
+        Some(Sent {
+            window: stats.congestion_window,
+            in_flight: stats.bytes_in_flight,
+            rtt: stats.smoothed_rtt.as_secs_f64() * 1e3,
+            rate: stats.estimated_send_rate.map_or(0, quic_core::base::Rate::bits_per_second),
+            packets: stats.packets_sent,
+            lost: stats.packets_lost,
+            spurious: stats.spurious_losses,
+            stream_bytes: stats.stream_bytes_sent,
+            again: stats.stream_bytes_retransmitted,
+            frames: agent.frames(),
+            datagrams: agent.datagrams(),
+            expired: stats.dgrams_expired_outgoing + agent.refused(),
+            is_broken: agent.ended.is_some(),
+        })
+    }
+}
