@@ -2,9 +2,10 @@
 //!
 //! `peer.rs` says what a library has to be able to do, `wtransport.rs` and `web_transport_quinn.rs` let two of them do it,
 //! `pair.rs` connects one with ours in either role, and `scenarios.rs` is what happens then, the same for all. Every
-//! wait is bounded.
+//! wait is bounded. `lab` is another matter: two QUIC libraries on the simulated links of our laboratory of congestion control.
 #![forbid(unsafe_code)]
 
+pub mod lab;
 pub mod pair;
 pub mod peer;
 pub mod scenarios;
