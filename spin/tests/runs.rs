@@ -9,7 +9,7 @@ use wt_api::testing::for_seeds;
 static HEAP: heap_meter::HeapMeter = heap_meter::HeapMeter;
 
 /// Enough for every function to be called.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 80;
 
 #[test]
 fn some_seeds_call_everything_and_everything_settles() {
