@@ -21,6 +21,10 @@ const NOISE_DIVISOR: u32 = 3;
 /// and no more than this.
 const MOST_NOISE: Duration = Duration::from_millis(8);
 
+/// Less of a round trip cannot be told from timers and batches of the system: on a path that is shorter the queue may take the
+/// rest. Without it a path within a machine or a room would carry what fits between two wake-ups.
+const LEAST_ROUND_TRIP: Duration = Duration::from_millis(1);
+
 /// A path as an acknowledgment shows it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sight {
@@ -81,10 +85,37 @@ impl Sight {
             base,
             standing,
             queue: standing - base,
-            target: (own + (noise / NOISE_DIVISOR).min(MOST_NOISE)).min(limit),
+            target: (own + (noise / NOISE_DIVISOR).min(MOST_NOISE))
+                .max(LEAST_ROUND_TRIP.saturating_sub(base))
+                .min(limit),
             limit,
             most,
             smoothed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On loopback the window held what fits between two wake-ups, an eighth of what the machine carries.
+    #[test]
+    fn a_round_trip_below_a_millisecond_leaves_the_rest_of_it_to_the_queue() {
+        let target = |rtt: Duration| {
+            let now = Timestamp::from_nanos(1_000_000_000);
+            let mut delays = Delays::new(now);
+            delays.on_sample(now, rtt, rtt, false);
+            let used = Use { window: 1e6, is_used: true, marked: false, mtu: 1_200 };
+            Sight::new(now, used, &delays, &NominalRate::new(now), rtt).target
+        };
+        for micros in [20, 100, 400, 900] {
+            let rtt = Duration::from_micros(micros);
+            assert_eq!(rtt + target(rtt), LEAST_ROUND_TRIP);
+        }
+        for millis in [1, 20, 300] {
+            let own = Duration::from_millis(millis).mul_f64(OWN_DATAGRAMS * 1_200.0 / 1e6);
+            assert_eq!(target(Duration::from_millis(millis)), own);
         }
     }
 }
