@@ -305,10 +305,11 @@ pub trait Controller: Send + fmt::Debug {
         let _ = now;
     }
 
-    /// Bytes that may be in flight, at least two datagrams.
+    /// Bytes that may be in flight. The path grants two datagrams whatever this says (RFC 9002 §7.2).
     fn window(&self) -> u64;
 
-    /// The rate at which packets should leave; `None` lets the pacer derive it from the window.
+    /// The rate at which packets should leave, of which the pacer makes a datagram a second at least; `None` lets the pacer derive
+    /// it from the window.
     fn pacing_rate(&self) -> Option<Rate> {
         None
     }
@@ -328,7 +329,7 @@ pub trait Controller: Send + fmt::Debug {
         Estimate::default()
     }
 
-    /// When the controller wants [`Self::on_timeout`].
+    /// When the controller wants [`Self::on_timeout`], which it gets once a millisecond at most.
     fn deadline(&self) -> Option<Timestamp> {
         None
     }
