@@ -236,6 +236,23 @@ fn what_cannot_be_an_identity_is_told_with_its_remedy() {
 }
 
 #[test]
+fn der_where_pem_is_wanted_is_told_with_the_command_that_converts_it() {
+    for algorithm in [&rcgen::PKCS_ED25519, &rcgen::PKCS_ECDSA_P256_SHA256] {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let leaf = CertificateParams::new(vec!["example.org".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let (pem, key_pem) = (leaf.pem().into_bytes(), key.serialize_pem().into_bytes());
+        for (chain, key, what, command) in [
+            (leaf.der().to_vec(), key_pem, "certificate chain", "openssl x509 -inform DER"),
+            (pem, key.serialize_der(), "private key", "openssl pkey -inform DER"),
+        ] {
+            let error = Identity::from_pem(&chain, &key).unwrap_err();
+            assert_eq!(error, IdentityError::DerForPem { what });
+            assert!(error.to_string().contains(command), "{error}");
+        }
+    }
+}
+
+#[test]
 fn errors_in_files_name_the_file() {
     let directory = std::env::temp_dir().join(format!("weft-identity-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();

@@ -61,10 +61,10 @@ impl Identity {
     /// PEM, no certificate, a malformed key, or one that does not belong to the first certificate.
     pub fn from_der(chain: Vec<Vec<u8>>, key: Vec<u8>) -> Result<Self, IdentityError> {
         if chain.iter().any(|certificate| pem::is_pem(certificate)) {
-            return Err(IdentityError::PemForDer { what: "certificate chain" });
+            return Err(IdentityError::PemForDer { what: pem::CHAIN });
         }
         if pem::is_pem(&key) {
-            return Err(IdentityError::PemForDer { what: "private key" });
+            return Err(IdentityError::PemForDer { what: pem::KEY });
         }
         let key = PrivateKeyDer::try_from(key).map_err(|error| IdentityError::Malformed(error.to_owned()))?;
         Self::checked(chain.into_iter().map(CertificateDer::from).collect(), key)

@@ -9,6 +9,10 @@ use rustls_pki_types::{
 
 use crate::error::IdentityError;
 
+/// What errors call what is read.
+pub(super) const CHAIN: &str = "certificate chain";
+pub(super) const KEY: &str = "private key";
+
 /// A file's content without the byte order mark that some editors put before it.
 fn text(pem: &[u8]) -> &[u8] {
     pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem)
@@ -19,14 +23,26 @@ pub(super) fn is_pem(bytes: &[u8]) -> bool {
     text(bytes).trim_ascii_start().starts_with(b"-----BEGIN ")
 }
 
+/// Whether bytes begin as certificates and keys in DER do: with a SEQUENCE, and what its length says (X.690 §8.1.3).
+fn is_der(bytes: &[u8]) -> bool {
+    match bytes {
+        [0x30, 0x81..=0x84, ..] => true,
+        [0x30, length, content @ ..] => content.len() == usize::from(*length),
+        _ => false,
+    }
+}
+
 fn sections(pem: &[u8], of: &'static str) -> Result<Vec<(SectionKind, Vec<u8>)>, IdentityError> {
+    if is_der(pem) {
+        return Err(IdentityError::DerForPem { what: of });
+    }
     let sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text(pem)).collect::<Result<Vec<_>, _>>();
-    sections.map_err(|error| IdentityError::Malformed(format!("{of} is not readable PEM: {error}")))
+    sections.map_err(|error| IdentityError::Malformed(format!("the {of} is not readable PEM: {error}")))
 }
 
 /// All certificates in a text, in its order; other blocks and what is between them does not matter.
 pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
-    let found = sections(pem, "the certificate chain")?.into_iter();
+    let found = sections(pem, CHAIN)?.into_iter();
     let chain: Vec<_> = found
         .filter(|(kind, _)| *kind == SectionKind::Certificate)
         .map(|(_, der)| CertificateDer::from(der))
@@ -45,7 +61,7 @@ pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Identity
     if text(pem).split(|byte| matches!(byte, b'\n' | b'\r')).any(is_encrypted) {
         return Err(IdentityError::EncryptedKey);
     }
-    let found = sections(pem, "the private key")?.into_iter();
+    let found = sections(pem, KEY)?.into_iter();
     let mut keys: Vec<_> = found.filter_map(|(kind, der)| PrivateKeyDer::from_pem(kind, der)).collect();
     match (keys.pop(), keys.len()) {
         (Some(key), 0) => Ok(key),

@@ -2,16 +2,20 @@
 //!
 //! Owns the public error types. Must never know sockets or drivers: they translate into these.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod connecting;
+mod identity;
+mod server;
+
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use quic_core::error::ConnectionError;
 
+use self::connecting::{meant, status_remedy, unreachable_remedy};
+pub use self::{
+    connecting::{CertificateError, ConnectOptionsError, ConnectStage},
+    identity::IdentityError,
+    server::{ServerError, ServerKeysError},
+};
 use crate::close::{CloseInfo, ClosedBy};
 pub use crate::origin::InvalidOrigin;
 
@@ -342,81 +346,6 @@ impl From<h3_core::H3Error> for ErrorCause {
     }
 }
 
-/// What [`ErrorCause::Timeout`] waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ConnectStage {
-    /// The addresses of the host's name.
-    Name,
-    /// Any answer to the handshake.
-    Handshake {
-        /// The UDP port that was tried.
-        port: u16,
-    },
-    /// The answer to the session's request, on a connection that stands.
-    Answer,
-    /// The same on a connection that other sessions share.
-    SharedAnswer,
-}
-
-impl fmt::Display for ConnectStage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name => f.write_str("the name is not resolved"),
-            Self::Handshake { port } => write!(f, "nothing answers on UDP port {port}{}", meant(*port)),
-            Self::Answer => f.write_str("the connection stands, and the server does not answer the request"),
-            Self::SharedAnswer => f.write_str("a shared connection does not answer the request"),
-        }
-    }
-}
-
-impl ConnectStage {
-    fn remedy(self) -> &'static str {
-        match self {
-            Self::Name => "check this host's network and its resolver's configuration",
-            Self::Handshake { .. } => {
-                "a firewall that drops UDP, a wrong address or port, or a server that does not run are the usual reasons"
-            }
-            // Whoever looks at firewalls now looks in the wrong place.
-            Self::Answer | Self::SharedAnswer => {
-                "the network and the port are right: the server's application is slow to accept the session, or does not take requests"
-            }
-        }
-    }
-}
-
-/// Said of the port that nobody has to write.
-fn meant(port: u16) -> &'static str {
-    if port == 443 { " (443 is meant where a URL names no port)" } else { "" }
-}
-
-fn unreachable_remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "a firewall or another policy of this host, or of a router, forbids it: permit UDP to this address and port"
-        }
-        io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::AddrNotAvailable => {
-            "check that this host's network is up and has a route to the address, and that the address is the server's"
-        }
-        _ => "check this host's network, and that its links carry UDP datagrams of 1200 bytes",
-    }
-}
-
-fn status_remedy(status: u16) -> &'static str {
-    match status {
-        300..=399 => "WebTransport follows no redirects; connect to the final URL",
-        401 | 407 => "credentials are missing; send them in a header",
-        403 => "the server does not permit this origin or client; add the origin to its allowed origins",
-        404 => "there is no session at this path; check the URL's path",
-        405 | 501 => "the server has no WebTransport at this path",
-        429 | 503 => "the server is busy; try again later",
-        _ => "the server does not accept the session",
-    }
-}
-
 /// Who closed a connection: see [`ErrorCause::ConnectionClosed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -456,130 +385,6 @@ fn code_text(code: Option<u32>) -> String {
     )
 }
 
-/// Why the server's certificate was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CertificateError {
-    /// None of the given hashes is the certificate's.
-    #[error(
-        "the server's certificate has SHA-256 {actual}, which is not among the server_certificate_hashes; copy the server's current hash"
-    )]
-    HashMismatch {
-        /// The hash of the certificate that the server presented, as hexadecimal digits.
-        actual: String,
-    },
-    /// The validity period has ended.
-    #[error("the server's certificate has expired; renew it on the server")]
-    Expired,
-    /// The validity period has not begun.
-    #[error("the server's certificate is not valid yet; check the clocks of both machines")]
-    NotYetValid,
-    /// Longer valid than hash authentication permits.
-    #[error("a certificate that is accepted by hash is valid for at most 14 days; this one for {days}")]
-    ValidForTooLong {
-        /// Its validity, in whole days.
-        days: u64,
-    },
-    /// A kind of key that hash authentication does not permit.
-    #[error("a certificate that is accepted by hash must not have an RSA key; use ECDSA P-256")]
-    RsaKey,
-    /// Not an X.509 version 3 certificate.
-    #[error("the server's certificate is no X.509 version 3 certificate")]
-    Malformed,
-    /// The certificate is for other names.
-    #[error("the server's certificate is not for the name {name:?}; connect to a name that it holds")]
-    WrongName {
-        /// The name that was asked for.
-        name: String,
-    },
-    /// Nobody that is trusted issued the certificate.
-    #[error(
-        "the issuer of the server's certificate is not trusted; give its CA with trusted_certificates, or the certificate's hash with server_certificate_hashes"
-    )]
-    UnknownIssuer,
-    /// The certificate is one that issues others, which no server may show (RFC 5280 §4.2.1.9).
-    #[error(
-        "the server shows the certificate of a CA (CA:TRUE, as `openssl req -x509` makes by default); show one that this CA issued, make it with -addext basicConstraints=critical,CA:FALSE, or accept it by its hash with server_certificate_hashes"
-    )]
-    IsAuthority,
-    /// Another reason, in the TLS library's words.
-    #[error("the server's certificate is not acceptable: {0}")]
-    Other(Arc<str>),
-}
-
-/// Why [`WebTransport::new`](crate::WebTransport::new) did not even start (W3C `SyntaxError`, `TypeError`,
-/// `NotSupportedError`).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectOptionsError {
-    /// Not a URL.
-    #[error("{url:?} is not an absolute URL: {message}")]
-    InvalidUrl {
-        /// The text.
-        url: String,
-        /// What is wrong with it.
-        message: String,
-    },
-    /// Another scheme than https.
-    #[error("WebTransport needs an https URL, not {scheme}")]
-    NotHttps {
-        /// The scheme.
-        scheme: String,
-    },
-    /// A fragment, which has no meaning here.
-    #[error("a WebTransport URL has no fragment; remove the part from # on")]
-    Fragment,
-    /// No host.
-    #[error("the URL names no host")]
-    NoHost,
-    /// A header that this library sets itself, or that HTTP/3 forbids.
-    #[error("the header {0} cannot be set by the application")]
-    ForbiddenHeader(String),
-    /// An application protocol that cannot be offered.
-    #[error("the application protocol {protocol:?} cannot be offered: {problem}")]
-    InvalidProtocol {
-        /// The protocol.
-        protocol: String,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// An origin that is none.
-    #[error(transparent)]
-    InvalidOrigin(#[from] InvalidOrigin),
-    /// One of the [`trusted_certificates`](crate::WebTransportOptions::trusted_certificates) that is no CA's certificate in DER.
-    #[error("certificate {position} of those to trust cannot be used: {problem}")]
-    TrustedCertificate {
-        /// Which one, from 1.
-        position: usize,
-        /// What is wrong with it, and what to give instead.
-        problem: String,
-    },
-    /// A certificate by hash on a connection that others may share (W3C `NotSupportedError`).
-    #[error(
-        "a connection whose certificate is accepted by hash is not shared; leave out allow_pooling or server_certificate_hashes"
-    )]
-    PoolingWithHashes,
-    /// The transport settings refuse datagrams, which WebTransport cannot do without (WebTransport over HTTP/3 §3.1).
-    #[error(
-        "WebTransport needs QUIC datagrams, and max_datagram_frame_size of the TransportConfig is {size}; leave it at its default, or give at least 16"
-    )]
-    NoDatagrams {
-        /// `max_datagram_frame_size`, in bytes.
-        size: u64,
-    },
-    /// Called outside an async runtime.
-    #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]
-    NoRuntime,
-    /// The system has no certificates of CAs, as in a small container, or they cannot be read.
-    #[error(
-        "the CAs that this system trusts cannot be used: {0}; install them (often a package ca-certificates), or say whom to trust with trusted_certificates or server_certificate_hashes"
-    )]
-    SystemTrust(String),
-    /// The TLS options contradict each other or cannot be used.
-    #[error("the TLS options cannot be used: {0}")]
-    Tls(String),
-}
-
 /// Why [`WebTransport::export_keying_material`](crate::WebTransport::export_keying_material) gave nothing.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -605,166 +410,6 @@ pub enum ExportError {
     /// There is no session (W3C `InvalidStateError`).
     #[error(transparent)]
     Session(#[from] WebTransportError),
-}
-
-/// Why a secret makes no keys.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServerKeysError {
-    /// Too few bytes.
-    #[error("the secret has {size} bytes, and keys need 32 at least; make one with ServerKeys::new_secret()")]
-    TooShort {
-        /// How many it has.
-        size: usize,
-    },
-}
-
-/// Why a server could not be built.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServerError {
-    /// No identity was given.
-    #[error("a server needs a certificate: give one with identity(..), for example Identity::self_signed")]
-    NoIdentity,
-    /// The identity cannot be used.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// One of the [`allowed_origins`](crate::ServerBuilder::allowed_origins) is none.
-    #[error(transparent)]
-    InvalidOrigin(#[from] InvalidOrigin),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {error}{}", bind_remedy(.error, *.address))]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// The system's reason.
-        error: Arc<io::Error>,
-    },
-    /// The transport settings refuse datagrams, which WebTransport cannot do without (WebTransport over HTTP/3 §3.1).
-    #[error(
-        "WebTransport needs QUIC datagrams, and max_datagram_frame_size of the TransportConfig is {size}; leave it at its default, or give at least 16"
-    )]
-    NoDatagrams {
-        /// `max_datagram_frame_size`, in bytes.
-        size: u64,
-    },
-    /// Called outside an async runtime.
-    #[error("there is no tokio runtime here; call from within one, for example under #[tokio::main]")]
-    NoRuntime,
-    /// The runtime around the call lacks a driver.
-    #[error("the tokio runtime has no {missing} driver; build it with enable_all(), or under #[tokio::main]")]
-    RuntimeDriver {
-        /// What is missing: "time" or "I/O".
-        missing: &'static str,
-    },
-    /// The TLS configuration cannot be used.
-    #[error("the TLS configuration cannot be used: {0}")]
-    Tls(String),
-    /// QUIC cannot use the application's rustls configuration: it needs TLS 1.3 (RFC 9001 §4.2).
-    #[error(
-        "QUIC cannot use the rustls configuration: {0}; build it with TLS 1.3 (rustls::version::TLS13) and its usual cipher suites"
-    )]
-    NotForQuic(String),
-    /// The certificates of the server are those of the application's rustls configuration.
-    #[error(
-        "the server was built with rustls_config(..), whose cert_resolver chooses certificates; change them there, or build the server with identity(..)"
-    )]
-    OwnConfiguration,
-}
-
-/// What to do where an address cannot be listened on; empty where nobody knows.
-fn bind_remedy(error: &io::Error, address: SocketAddr) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; another program has this UDP port, perhaps a web server for HTTP/3: end it, or choose another port"
-        }
-        io::ErrorKind::PermissionDenied if address.port() < 1024 => {
-            "; ports below 1024 need a privilege, on Linux CAP_NET_BIND_SERVICE: grant it, or choose another port"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "; this machine does not have the address: give one of its own, or [::] for all"
-        }
-        _ => "",
-    }
-}
-
-/// Why a certificate and key cannot be an identity.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum IdentityError {
-    /// No certificate in the input.
-    #[error(
-        "no certificate was found; PEM certificates start with -----BEGIN CERTIFICATE-----: check that this is the chain, not the key"
-    )]
-    NoCertificate,
-    /// No private key in the input.
-    #[error(
-        "no private key was found; PEM keys start with -----BEGIN PRIVATE KEY----- or the like: check that this is the key, not the chain"
-    )]
-    NoKey,
-    /// More than one private key in the input.
-    #[error("{count} private keys were found; leave the one that belongs to the certificate")]
-    SeveralKeys {
-        /// How many.
-        count: usize,
-    },
-    /// The private key is protected by a password.
-    #[error(
-        "the private key is encrypted; decrypt it first, for example with openssl pkey -in KEY -out DECRYPTED"
-    )]
-    EncryptedKey,
-    /// PEM where DER is wanted.
-    #[error("the {what} is PEM, and DER is wanted; read PEM with Identity::from_pem or from_pem_files")]
-    PemForDer {
-        /// "certificate chain" or "private key".
-        what: &'static str,
-    },
-    /// Bytes that are neither.
-    #[error("the input is malformed: {0}")]
-    Malformed(String),
-    /// The key does not belong to the certificate.
-    #[error(
-        "the private key does not belong to the certificate; check that both files are of the same pair, and that the chain begins with the server's own certificate (fullchain.pem of ACME tools, not chain.pem)"
-    )]
-    KeyMismatch,
-    /// The key belongs to another certificate of the chain than the first.
-    #[error(
-        "the private key belongs to certificate {position} of the chain; put that one first, its issuer after it"
-    )]
-    ChainOrder {
-        /// Which one, from 2.
-        position: usize,
-    },
-    /// A file cannot be read.
-    #[error("it cannot be read: {0}")]
-    Unreadable(String),
-    /// What is wrong, and in which files.
-    #[error("{}: {error}", join(.files))]
-    InFiles {
-        /// The file, or the chain and the key if it takes both to see it.
-        files: Vec<PathBuf>,
-        /// What is wrong there.
-        error: Box<IdentityError>,
-    },
-    /// A text that is not a DNS name, nor `*.` and one.
-    #[error(
-        "{0:?} is no name that a client asks for; give a DNS name in ASCII, such as example.org, or *.example.org for all names one label longer"
-    )]
-    Name(String),
-    /// A certificate could not be made.
-    #[error("the certificate could not be made: {0}")]
-    Generation(String),
-}
-
-impl IdentityError {
-    /// The same, said of files.
-    pub(crate) fn within<const N: usize>(self, files: [&Path; N]) -> Self {
-        Self::InFiles { files: files.map(Path::to_owned).to_vec(), error: Box::new(self) }
-    }
-}
-
-fn join(files: &[PathBuf]) -> String {
-    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" and ")
 }
 
 /// Why a datagram was not sent, or not received.
