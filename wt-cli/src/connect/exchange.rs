@@ -19,6 +19,8 @@ use crate::{args::Connect, discovery::Discovery, output, texts};
 const LAST_DATAGRAMS: Duration = Duration::from_secs(1);
 /// How long an answer may take to begin whose server reads no more: if there is none, nothing would ever say so.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
+/// Datagrams that wait for standard output: whoever reads it may pause for a moment.
+const BUFFERED: u32 = 1 << 16;
 const CHUNK: usize = 64 * 1024;
 
 /// Everything that the command line asks for, to its end.
@@ -356,6 +358,7 @@ fn one_of_many(received: Result<Option<u8>, Stop>, sink: &Sink) -> Result<(), St
 /// Lines to datagrams, datagrams to lines.
 async fn datagrams(session: &WebTransport, stay: bool, sink: &Sink) -> Result<(), Stop> {
     let mut datagrams = session.datagrams();
+    datagrams.set_incoming_max_buffered_datagrams(BUFFERED);
     let mut discovery = Discovery::of(session);
     let sending = async {
         let mut input = BufReader::new(tokio::io::stdin()).split(b'\n');
@@ -377,7 +380,9 @@ async fn datagrams(session: &WebTransport, stay: bool, sink: &Sink) -> Result<()
     };
     let receiving = async {
         loop {
-            sink.datagram(&datagrams.readable.recv().await?).await?;
+            let first = datagrams.readable.recv().await?;
+            // An error comes again with the next call.
+            sink.datagrams(first, || datagrams.readable.try_recv().ok().flatten()).await?;
         }
     };
     tokio::select! {

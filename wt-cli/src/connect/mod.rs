@@ -147,8 +147,11 @@ async fn end(
 
 /// What the peer hears: who is cut short must not be taken for one who has said everything.
 fn farewell(outcome: &Result<(), Stop>) -> CloseInfo {
+    let failure = |reason: &str| CloseInfo::new(u32::from(Exit::Failure.status()), reason);
     match outcome {
         Err(Stop::Signal(signal)) => CloseInfo::new(u32::from(signal.status()), "interrupted"),
+        Err(Stop::Input(_)) => failure("the input could not be read to its end"),
+        Err(Stop::Output) if output::unwritten().is_some() => failure("the output could not be written"),
         _ => CloseInfo::default(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncWriteExt as _, Stdout},
@@ -10,6 +11,9 @@ use tokio::{
 
 use super::Stop;
 use crate::{base64, output};
+
+/// As many bytes of datagrams as are written together, about.
+const TOGETHER: usize = 64 << 10;
 
 /// Whether a stream goes one way or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,11 +95,25 @@ impl Sink {
         self.event(&json!({ "event": "fin", "stream": stream })).await
     }
 
-    pub(super) async fn datagram(&self, data: &[u8]) -> Result<(), Stop> {
-        if !self.json {
-            return self.write(&[data, b"\n"].concat()).await;
+    /// One datagram, and those of `more` that have come since, in one write: a write for each would be slower than they come.
+    pub(super) async fn datagrams(
+        &self,
+        first: Bytes,
+        mut more: impl FnMut() -> Option<Bytes>,
+    ) -> Result<(), Stop> {
+        let mut text = Vec::new();
+        let mut next = Some(first);
+        while let Some(data) = next {
+            if self.json {
+                let event = with_content(json!({ "event": "datagram" }), &data);
+                text.extend_from_slice(event.to_string().as_bytes());
+            } else {
+                text.extend_from_slice(&data);
+            }
+            text.push(b'\n');
+            next = if text.len() < TOGETHER { more() } else { None };
         }
-        self.event(&with_content(json!({ "event": "datagram" }), data)).await
+        self.write(&text).await
     }
 
     /// The peer reset what it sends on a stream, or does not want to read more of it (`event`: "reset", "stop").

@@ -158,6 +158,30 @@ fn the_peer_of_an_interrupted_client_hears_a_code() {
     assert!(log.contains("reason=\"interrupted\""), "{log}");
 }
 
+/// Neither does the peer of a client whose input or output fails.
+#[test]
+fn the_peer_of_a_client_that_cannot_go_on_hears_a_code() {
+    let mut command = weft(&["-v", "serve", "--json", "--listen", "127.0.0.1:0", "--exec", "cat"]);
+    let mut server = Server::of(&mut command);
+    // A directory is no input, and a device that is full no output.
+    let directory = std::fs::File::open("/").expect("opened");
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("opened");
+    let (line, mut writer) = std::io::pipe().expect("a pipe");
+    writer.write_all(b"hello\n").expect("written");
+    for (input, output) in [(directory.into(), Stdio::null()), (Stdio::from(line), full.into())] {
+        let mut command = weft(&["connect", &server.url("/"), "--cert-hash", &server.hash, "--quiet"]);
+        let out = command.stdin(input).stdout(output).stderr(Stdio::piped()).output().expect("weft runs");
+        assert_eq!(code(&out), Some(1), "{}", text(&out.stderr));
+    }
+    drop(writer);
+    server.signal("-TERM");
+    let mut log = String::new();
+    server.child.stderr.take().expect("piped").read_to_string(&mut log).expect("text");
+    for reason in ["the input could not be read to its end", "the output could not be written"] {
+        assert!(log.contains(&format!("reason=\"{reason}\"")), "{log}");
+    }
+}
+
 /// Nobody reads what it writes, which it would wait for to the end of days.
 #[test]
 fn a_second_signal_ends_one_whose_output_is_not_read() {
