@@ -31,58 +31,100 @@ const SIZES: [(&str, f64); 3] = [("kB", 1e3), ("MB", 1e6), ("B", 1.0)];
 const TIMES: [(&str, f64); 2] = [("ms", 1e-3), ("s", 1.0)];
 /// No round trip is longer, in seconds.
 const LONGEST: f64 = 3_600.0;
+/// What values are wanted, in words.
+const RATE: &str = "a rate from 8bit to 1000gbit (a second), such as 20mbit";
+const WINDOW: &str = "a size from 1B to 1099511MB, such as 100kB";
+const SAVED: &str =
+    "the window and the round trip of the path, such as 7500kB/600ms; a round trip is an hour at most";
 
 impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
     fn from_str(text: &str) -> Result<Self, UnknownAlgorithm> {
-        parse(text).ok_or_else(|| UnknownAlgorithm { name: text.into() })
+        parse(text).map_err(|problem| UnknownAlgorithm { name: text.into(), problem })
     }
 }
 
-fn parse(text: &str) -> Option<Algorithm> {
-    if let Some((_, algorithm)) = NAMES.into_iter().find(|(known, _)| *known == text) {
-        return Some(algorithm);
+/// What is wrong with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Problem {
+    /// It is that of nothing.
+    Unknown,
+    /// The value behind it, in words.
+    Value(String),
+}
+
+impl Problem {
+    fn value(of: &str, given: Option<&str>, wanted: &str) -> Self {
+        Self::Value(match given {
+            Some(given) => format!("{given:?} is no value for {of}: give {wanted}"),
+            None => format!("{of} needs a value: give {wanted}"),
+        })
     }
-    match text.split_once('=') {
-        Some(("fixed-rate", rate)) => {
-            let bits = quantity(rate, &RATES).filter(|bits| (8.0..=FASTEST).contains(bits))?;
-            return Some(Algorithm::FixedRate(Rate::from_bytes_per_second(bits as u64 / 8)));
+}
+
+fn parse(text: &str) -> Result<Algorithm, Problem> {
+    if let Some((_, algorithm)) = NAMES.into_iter().find(|(known, _)| *known == text) {
+        return Ok(algorithm);
+    }
+    match valued(text) {
+        ("fixed-rate", given) => {
+            let bits = given.and_then(|rate| quantity(rate, &RATES));
+            let bits = bits.filter(|bits| (8.0..=FASTEST).contains(bits));
+            let bits = bits.ok_or_else(|| Problem::value("fixed-rate", given, RATE))?;
+            return Ok(Algorithm::FixedRate(Rate::from_bytes_per_second(bits as u64 / 8)));
         }
-        Some(("fixed-window", window)) => return bytes(window).map(Algorithm::FixedWindow),
+        ("fixed-window", given) => {
+            let window =
+                given.and_then(bytes).ok_or_else(|| Problem::value("fixed-window", given, WINDOW))?;
+            return Ok(Algorithm::FixedWindow(window));
+        }
         _ => {}
     }
-    let (base, start) = text.split_once('+')?;
+    let (base, start) = text.split_once('+').ok_or(Problem::Unknown)?;
+    if !NAMES.iter().any(|(known, _)| *known == base) {
+        return Err(Problem::Unknown);
+    }
     match (base, start_named(start)?) {
-        ("newreno", Start::Classic) => Some(Algorithm::NewReno),
-        ("newreno", start) => Some(Algorithm::NewRenoFrom(start)),
-        ("cubic", Start::HyStart) => Some(Algorithm::Cubic),
-        ("cubic", start) => Some(Algorithm::CubicFrom(start)),
-        _ => None,
+        ("newreno", Start::Classic) => Ok(Algorithm::NewReno),
+        ("newreno", start) => Ok(Algorithm::NewRenoFrom(start)),
+        ("cubic", Start::HyStart) => Ok(Algorithm::Cubic),
+        ("cubic", start) => Ok(Algorithm::CubicFrom(start)),
+        _ => Err(Problem::Value(format!(
+            "{base} begins in its own way; cubic and newreno take another slow start"
+        ))),
     }
 }
 
-fn start_named(text: &str) -> Option<Start> {
-    match text.split_once('=') {
-        None => match text {
-            "classic" => Some(Start::Classic),
-            "hystart" => Some(Start::HyStart),
-            "rapid-start" => Some(Start::RapidStart),
-            _ => None,
-        },
-        Some(("careful-resume", saved)) => {
-            let (window, min_rtt) = saved.split_once('/')?;
-            let window = bytes(window)?;
-            let seconds = quantity(min_rtt, &TIMES).filter(|seconds| *seconds <= LONGEST)?;
-            Some(Start::CarefulResume(SavedPath::new(window, Duration::from_secs_f64(seconds))))
+fn start_named(text: &str) -> Result<Start, Problem> {
+    match valued(text) {
+        ("classic", None) => Ok(Start::Classic),
+        ("hystart", None) => Ok(Start::HyStart),
+        ("rapid-start", None) => Ok(Start::RapidStart),
+        ("careful-resume", given) => {
+            let saved =
+                given.and_then(saved_path).ok_or_else(|| Problem::value("careful-resume", given, SAVED))?;
+            Ok(Start::CarefulResume(saved))
         }
-        Some(_) => None,
+        _ => Err(Problem::Value(format!("{text:?} is no slow start"))),
     }
+}
+
+/// A window and a round trip.
+fn saved_path(text: &str) -> Option<SavedPath> {
+    let (window, min_rtt) = text.split_once('/')?;
+    let seconds = quantity(min_rtt, &TIMES).filter(|seconds| *seconds <= LONGEST)?;
+    Some(SavedPath::new(bytes(window)?, Duration::from_secs_f64(seconds)))
+}
+
+/// A name and what is behind its `=`.
+fn valued(text: &str) -> (&str, Option<&str>) {
+    text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)))
 }
 
 /// Bytes that a window may have.
 fn bytes(text: &str) -> Option<u64> {
-    quantity(text, &SIZES).filter(|bytes| *bytes <= MAX_WINDOW as f64).map(|bytes| bytes as u64)
+    quantity(text, &SIZES).filter(|bytes| (1.0..=MAX_WINDOW as f64).contains(bytes)).map(|bytes| bytes as u64)
 }
 
 /// A number above zero and its unit, in capitals or not.
@@ -123,15 +165,22 @@ impl Start {
     }
 }
 
-/// No built-in congestion controller is called so; the message lists those that exist.
+/// No built-in congestion controller is called so, or the value behind its name is none; the message lists those that exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownAlgorithm {
     name: Box<str>,
+    problem: Problem,
 }
 
 impl fmt::Display for UnknownAlgorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no congestion controller is named {:?}; there are: {}", self.name, Algorithm::help())
+        match &self.problem {
+            Problem::Unknown => write!(f, "no congestion controller is named {:?}", self.name)?,
+            Problem::Value(problem) => {
+                write!(f, "the congestion controller {:?} cannot be had: {problem}", self.name)?
+            }
+        }
+        write!(f, "; there are: {}", Algorithm::help())
     }
 }
 
@@ -171,33 +220,42 @@ mod tests {
 
     #[test]
     fn what_nothing_is_called_is_refused_with_all_that_there_is() {
-        for text in [
-            "",
-            "reno",
-            "bbr3+classic",
-            "cubic+",
-            "cubic+fast",
-            "cubic+classic+hystart",
-            "cubic+careful-resume",
-            "cubic+careful-resume=1MB",
-            "cubic+careful-resume=1MB/1",
-            "cubic+careful-resume=0MB/1s",
-            "cubic+careful-resume=-1MB/1s",
-            "cubic+careful-resume=2000000MB/1s",
-            "cubic+careful-resume=1MB/3601s",
-            "cubic+rapid-start=1",
-            "fixed-rate",
-            "fixed-rate=20",
-            "fixed-rate=7bit",
-            "fixed-rate=1001gbit",
-            "fixed-window=0B",
-            "fixed-window=100kbit",
-            "fixed-window=100kB+classic",
+        for (text, problem) in [
+            ("", "no congestion controller is named"),
+            ("reno", "no congestion controller is named"),
+            ("reno+classic", "no congestion controller is named"),
+            ("fixed-window=100kB+classic", "\"100kB+classic\" is no value for fixed-window"),
+            ("bbr3+classic", "bbr3 begins in its own way"),
+            ("cubic+", "\"\" is no slow start"),
+            ("cubic+fast", "\"fast\" is no slow start"),
+            ("cubic+classic+hystart", "\"classic+hystart\" is no slow start"),
+            ("cubic+rapid-start=1", "\"rapid-start=1\" is no slow start"),
+            ("cubic+careful-resume", "careful-resume needs a value"),
+            ("cubic+careful-resume=1MB", "\"1MB\" is no value for careful-resume"),
+            ("cubic+careful-resume=1MB/1", "\"1MB/1\" is no value for careful-resume"),
+            ("cubic+careful-resume=0MB/1s", "is no value for careful-resume"),
+            ("cubic+careful-resume=-1MB/1s", "is no value for careful-resume"),
+            ("cubic+careful-resume=2000000MB/1s", "is no value for careful-resume"),
+            ("cubic+careful-resume=1MB/3601s", "a round trip is an hour at most"),
+            ("fixed-rate", "fixed-rate needs a value"),
+            ("fixed-rate=20", "a rate from 8bit to 1000gbit"),
+            ("fixed-rate=7bit", "a rate from 8bit to 1000gbit"),
+            ("fixed-rate=0mbit", "a rate from 8bit to 1000gbit"),
+            ("fixed-rate=1001gbit", "a rate from 8bit to 1000gbit"),
+            ("fixed-window=0B", "a size from 1B to"),
+            ("fixed-window=0.5B", "a size from 1B to"),
+            ("fixed-window=1 kB", "a size from 1B to"),
+            ("fixed-window=100kbit", "a size from 1B to"),
         ] {
             let error = text.parse::<Algorithm>().unwrap_err().to_string();
-            for part in ["newreno, cubic, bbr3, low-latency", "rapid-start", "careful-resume=7500kB/600ms"] {
-                assert!(error.contains(part) && error.contains(&format!("{text:?}")), "{error}");
+            let there_are =
+                ["newreno, cubic, bbr3, low-latency", "rapid-start", "careful-resume=7500kB/600ms"];
+            for part in [problem, &format!("{text:?}")].into_iter().chain(there_are) {
+                assert!(error.contains(part), "{part} of {error}");
             }
         }
+        // The largest that the message tells is the largest that there is.
+        assert!("fixed-window=1099511MB".parse::<Algorithm>().is_ok());
+        assert!("fixed-window=1099512MB".parse::<Algorithm>().is_err());
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Controller, Phase, Rtt, initial_window};
+use super::{Controller, Phase, Rtt, initial_window, minimum_window};
 use crate::base::{Rate, Timestamp};
 
 /// A train takes this long at the pacing rate.
@@ -48,7 +48,7 @@ impl Pacer {
         rtt: &Rtt,
         mtu: u16,
     ) {
-        let rate = controller.pacing_rate().unwrap_or_else(|| window_rate(controller, rtt));
+        let rate = controller.pacing_rate().unwrap_or_else(|| window_rate(controller, rtt, mtu));
         // A datagram a second, whatever a controller says: nothing stops for ever.
         let rate = rate.max(Rate::from_bytes_per_second(mtu.into()));
         let quantum = match controller.send_quantum() {
@@ -139,14 +139,14 @@ impl Pacer {
 
 /// N · window / srtt: twice the window in slow start, where it doubles in each round trip, and a quarter more
 /// than the window else, so that pacing is not what limits the path (RFC 9002 §7.7). In recovery the window follows what
-/// is in flight: the rate is that of the window which that comes to.
-fn window_rate<C: Controller + ?Sized>(controller: &C, rtt: &Rtt) -> Rate {
+/// is in flight: the rate is that of the window which that comes to. The window that paths grant at least counts here too.
+fn window_rate<C: Controller + ?Sized>(controller: &C, rtt: &Rtt, mtu: u16) -> Rate {
     let (snapshot, window) = (controller.snapshot(), controller.window());
     let bytes = match snapshot.phase {
         Phase::Recovery => snapshot.ssthresh.unwrap_or(window),
         _ => window,
     };
-    let base = Rate::from_bytes_in(bytes, rtt.smoothed().max(MIN_RTT));
+    let base = Rate::from_bytes_in(bytes.max(minimum_window(mtu)), rtt.smoothed().max(MIN_RTT));
     match snapshot.phase {
         Phase::SlowStart | Phase::ConservativeSlowStart => base.scaled(2, 1),
         Phase::Recovery | Phase::CongestionAvoidance | Phase::Drain | Phase::ProbeRtt => base.scaled(5, 4),

@@ -77,7 +77,8 @@ fn no_controller_stops_the_path_or_its_clock() {
     }
     for (rate, window, least_window, least_rate) in [
         (Some(Rate::from_bytes_per_second(0)), 0, 2_400, 1_200),
-        (None, 1, 2_400, 1_200),
+        // The rate of a window is that of the one which is granted.
+        (None, 1, 2_400, 9_000),
         (None, 60_000, 60_000, 200_000),
     ] {
         let congestion = CongestionConfig::new(Algorithm::Custom(Arc::new(Factory(rate, window))));
