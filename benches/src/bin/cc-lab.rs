@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _, Read as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -144,9 +144,17 @@ fn list() -> Outcome<()> {
     say(&format!("{lines}\ncontrollers: {}\n", Algorithm::help()))
 }
 
+/// No report is longer, in bytes.
+const LONGEST: u64 = 256 << 20;
+
 fn read(path: &Path) -> Outcome<Report> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(serde_json::from_str(&text).map_err(|error| format!("{} is no report: {error}", path.display()))?)
+    let failed = |error: io::Error| format!("{}: {error}", path.display());
+    let mut text = Vec::new();
+    fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut text)).map_err(failed)?;
+    if text.len() as u64 > LONGEST {
+        return Err(format!("{} is no report: it is longer than 256 MiB", path.display()).into());
+    }
+    Ok(serde_json::from_slice(&text).map_err(|error| format!("{} is no report: {error}", path.display()))?)
 }
 
 fn table(report: &Report) -> Outcome<()> {
@@ -208,31 +216,40 @@ fn real(_: &RealArguments) -> Outcome<()> {
 
 #[cfg(target_os = "linux")]
 fn real(arguments: &RealArguments) -> Outcome<()> {
-    use benches::lab::real::{RealError, run};
+    use benches::lab::real::{RealError, Rival, check, run};
 
     let mut scenarios = select(&arguments.scenarios)?;
     for scenario in &mut scenarios {
         scenario.shorten(arguments.seconds)?;
     }
     let rivals = rivals(&arguments.controller)?;
+    // Nobody wants to hear of it when half of it has run.
+    let pairs = scenarios.iter().flat_map(|scenario| rivals.iter().map(move |rival| (scenario, rival)));
+    let mut fitting = Vec::new();
+    for (scenario, rival) in pairs {
+        match check(scenario, rival) {
+            Ok(()) => fitting.push((scenario, rival)),
+            // The kernel's were not asked for.
+            Err(why) if arguments.controller.is_empty() && matches!(rival, Rival::Kernel(_)) => {
+                eprintln!("{} {}: left out; {why}", scenario.id, rival.name());
+            }
+            Err(why) => return Err(why.into()),
+        }
+    }
     if let Some(path) = &arguments.json {
         openable(path)?;
     }
     let (mut report, mut late) = (Report::default(), String::new());
-    for scenario in &scenarios {
-        for rival in &rivals {
-            eprintln!("{} {}: {} s", scenario.id, rival.name(), scenario.duration.0 / 1_000_000_000);
-            let (run, latest) = run(scenario, rival, 1, &arguments.traces).map_err(|error| match error {
-                RealError::Missing(what) => Box::from(Missing(what)),
-                error => Box::<dyn std::error::Error>::from(error),
-            })?;
-            let latest = latest as f64 / 1e6;
-            let says =
-                if latest > 10.0 { ", which is too much for figures of a few milliseconds" } else { "" };
-            late +=
-                &format!("{} {}: the link was up to {latest:.1} ms late{says}\n", scenario.id, rival.name());
-            report.runs.push(run);
-        }
+    for (scenario, rival) in fitting {
+        eprintln!("{} {}: {} s", scenario.id, rival.name(), scenario.duration.0 / 1_000_000_000);
+        let (run, latest) = run(scenario, rival, 1, &arguments.traces).map_err(|error| match error {
+            RealError::Missing(what) => Box::from(Missing(what)),
+            error => Box::<dyn std::error::Error>::from(error),
+        })?;
+        let latest = latest as f64 / 1e6;
+        let says = if latest > 10.0 { ", which is too much for figures of a few milliseconds" } else { "" };
+        late += &format!("{} {}: the link was up to {latest:.1} ms late{says}\n", scenario.id, rival.name());
+        report.runs.push(run);
     }
     report.command = format!("cc-lab {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
     say(&format!("{}\n{late}", report.table(&scenarios)))?;
@@ -278,12 +295,28 @@ fn prepare(arguments: &RunArguments) -> Outcome<()> {
 }
 
 fn openable(path: &Path) -> Outcome<()> {
+    let is_new = !path.exists();
     let opened = fs::OpenOptions::new().append(true).create(true).open(path);
-    Ok(opened.map(drop).map_err(|error| format!("{}: {error}", path.display()))?)
+    opened.map(drop).map_err(|error| format!("{}: {error}", path.display()))?;
+    if is_new {
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
 }
 
+/// Writes a file whole or leaves what was there: half a report would look like one.
 fn write(path: &Path, contents: impl AsRef<[u8]>) -> Outcome<()> {
-    Ok(fs::write(path, contents).map_err(|error| format!("{}: {error}", path.display()))?)
+    let failed = |error: io::Error| format!("{}: {error}", path.display());
+    // A device or a pipe has no other place.
+    if path.exists() && !path.is_file() {
+        return Ok(fs::write(path, contents).map_err(failed)?);
+    }
+    // Where a link leads to, which stays one.
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut part = place.clone().into_os_string();
+    part.push(".part");
+    let written = fs::write(&part, contents).and_then(|()| fs::rename(&part, &place));
+    Ok(written.inspect_err(|_| drop(fs::remove_file(&part))).map_err(failed)?)
 }
 
 /// A line that is written over, for people who wait.

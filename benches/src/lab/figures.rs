@@ -42,6 +42,14 @@ fn put_times(figures: &mut Figures, times: &Histogram, names: &[(&str, f64)]) {
     }
 }
 
+/// The ages of frames that came, and of those that had not come at the end: as old as they were then, at least. They are taken for
+/// the last ones that were made.
+pub(super) fn ages_at_the_end(came: &Histogram, made: u64, interval: u64) -> Histogram {
+    let mut ages = came.clone();
+    (0..made.saturating_sub(came.count())).for_each(|place| ages.record(interval / 2 + place * interval));
+    ages
+}
+
 fn put_link(world: &World<'_>, figures: &mut Figures) {
     let (now, link) = (world.sim.now(), *world.sim.link_stats(world.bottleneck));
     let capacity = match &world.trace {
@@ -108,16 +116,18 @@ fn put_shares(world: &World<'_>, figures: &mut Figures) {
 }
 
 fn put_frames(world: &World<'_>, figures: &mut Figures) {
-    let (mut ages, mut made) = (Histogram::default(), 0);
+    let (mut ages, mut made, mut came) = (Histogram::default(), 0, 0);
     for member in world.members.iter().filter(|member| member.flow.has_frames()) {
-        made += world.sent(member).map_or(0, |sent| u64::from(sent.frames));
-        if let Some(taken) = world.taken(member) {
-            ages.merge(&taken.frames);
-        }
+        let sent = world.sent(member).map_or(0, |sent| u64::from(sent.frames));
+        let frames = world.taken(member).map(|taken| taken.frames.clone()).unwrap_or_default();
+        let interval = member.flow.frames().map_or(0, |media| media.interval);
+        made += sent;
+        came += frames.count();
+        ages.merge(&ages_at_the_end(&frames, sent, interval));
     }
     if made > 0 {
         put_times(figures, &ages, &[("frame_p50", 0.5), ("frame_p95", 0.95), ("frame_p99", 0.99)]);
-        put(figures, "frames_missing", (made - ages.count()) as f64);
+        put(figures, "frames_missing", (made - came) as f64);
     }
 }
 
@@ -132,8 +142,10 @@ fn put_datagrams(world: &World<'_>, figures: &mut Figures) {
             ages.merge(&taken.datagrams);
         }
     }
-    if made > 0 {
+    if ages.count() > 0 {
         put_times(figures, &ages, &[("datagram_p50", 0.5), ("datagram_p99", 0.99)]);
+    }
+    if made > 0 {
         put(figures, "expired", expired as f64 / made as f64);
         put(figures, "datagrams_missing", made.saturating_sub(ages.count()) as f64 / made as f64);
     }

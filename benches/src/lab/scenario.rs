@@ -306,6 +306,22 @@ impl fmt::Display for Bound {
     }
 }
 
+/// A part of a scenario's file: how its first line begins, and how many such come before.
+struct Part(String, usize);
+
+impl Part {
+    fn of(beginning: &str) -> Self {
+        Self(beginning.to_owned(), 0)
+    }
+
+    /// The file's name, and the line where the part begins, if it is written as files usually are.
+    fn within(&self, name: &str, text: &str) -> String {
+        let is_it = |line: &str| line.trim_start().starts_with(self.0.as_str());
+        let line = text.lines().enumerate().filter(|(_, line)| is_it(line)).nth(self.1);
+        line.map_or_else(|| name.to_owned(), |(index, _)| format!("{name}, line {}", index + 1))
+    }
+}
+
 /// Why a scenario cannot be run.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -346,9 +362,10 @@ impl Scenario {
     /// # Errors
     /// [`ScenarioError`] says in which line something is wrong, and what may stand there.
     pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
-        let scenario: Self =
+        let mut scenario: Self =
             toml::from_str(text).map_err(|error| ScenarioError::Text(name.to_owned(), Box::new(error)))?;
-        scenario.check().map_err(|rule| ScenarioError::Rule(name.to_owned(), rule))?;
+        scenario.check().map_err(|(place, rule)| ScenarioError::Rule(place.within(name, text), rule))?;
+        scenario.changes.sort_by_key(|change| change.at);
         Ok(scenario)
     }
 
@@ -372,26 +389,48 @@ impl Scenario {
     /// # Errors
     /// [`ScenarioError::Rule`]: something of it would begin after the end.
     pub fn shorten(&mut self, seconds: u64) -> Result<(), ScenarioError> {
-        self.duration.0 = self.duration.0.min(seconds.saturating_mul(SECOND));
-        self.check().map_err(|rule| ScenarioError::Rule(self.id.to_string(), rule))
+        let begins =
+            self.flows.iter().map(|flow| flow.start).chain(self.changes.iter().map(|change| change.at));
+        let last = begins.max().unwrap_or_default();
+        let end = self.duration.0.min(seconds.saturating_mul(SECOND));
+        if last.0 >= end {
+            let least = last.0 / SECOND + 1;
+            let rule = format!(
+                "a flow or a change begins only at {} s: run it for {least} s at least",
+                last.0 as f64 / 1e9
+            );
+            return Err(ScenarioError::Rule(self.id.to_string(), rule));
+        }
+        self.duration.0 = end;
+        Ok(())
     }
 
-    /// What no single line shows.
-    fn check(&self) -> Result<(), String> {
-        self.check_link()?;
+    /// What no value shows by itself.
+    fn check(&self) -> Result<(), (Part, String)> {
+        self.check_link().map_err(|rule| (Part::of("[link]"), rule))?;
         self.check_flows()?;
         if self.duration.0 < SECOND / 10 {
-            return Err("`duration` is between 0.1 s and 60 min".to_owned());
+            return Err((Part::of("duration"), "`duration` is between 0.1 s and 60 min".to_owned()));
         }
-        if self.flows.iter().any(|flow| flow.start >= self.duration) {
-            return Err("a flow never begins: its `start` is not before the end (`duration`)".to_owned());
+        let ends =
+            |kind: &str, place: usize, rule: &str| Err((Part(kind.to_owned(), place), rule.to_owned()));
+        if let Some(late) = self.flows.iter().position(|flow| flow.start >= self.duration) {
+            return ends(
+                "[[flow]]",
+                late,
+                "a flow never begins: its `start` is not before the end (`duration`)",
+            );
         }
-        for change in &self.changes {
+        for (place, change) in self.changes.iter().enumerate() {
             if change.at >= self.duration {
-                return Err("a [[change]] never comes: `at` is not before the end (`duration`)".to_owned());
+                return ends(
+                    "[[change]]",
+                    place,
+                    "a [[change]] never comes: `at` is not before the end (`duration`)",
+                );
             }
             if change.rate.is_none() && change.rtt.is_none() && change.loss.is_none() {
-                return Err("a [[change]] needs one of `rate`, `rtt` and `loss`".to_owned());
+                return ends("[[change]]", place, "a [[change]] needs one of `rate`, `rtt` and `loss`");
             }
         }
         Ok(())
@@ -416,15 +455,15 @@ impl Scenario {
         Ok(())
     }
 
-    fn check_flows(&self) -> Result<(), String> {
+    fn check_flows(&self) -> Result<(), (Part, String)> {
         if self.flows.is_empty() {
-            return Err("nobody sends: add a [[flow]]".to_owned());
+            return Err((Part::of("flow"), "nobody sends: add a [[flow]]".to_owned()));
         }
-        for flow in &self.flows {
-            flow.check(self.link.rtt)?;
+        for (place, flow) in self.flows.iter().enumerate() {
+            flow.check(self.link.rtt).map_err(|rule| (Part("[[flow]]".to_owned(), place), rule))?;
         }
         if self.flows.iter().map(|flow| u64::from(flow.count)).sum::<u64>() > 1_000 {
-            return Err("all flows together are at most 1000 (`count`)".to_owned());
+            return Err((Part::of("count"), "all flows together are at most 1000 (`count`)".to_owned()));
         }
         Ok(())
     }

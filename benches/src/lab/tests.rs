@@ -175,6 +175,66 @@ fn names_that_nothing_has_are_told_with_their_line() {
     }
 }
 
+/// A contradiction is told with the line where the part begins that it is of.
+#[test]
+fn what_no_value_shows_by_itself_is_told_with_a_line() {
+    let change =
+        |text: &str| format!("{SMALL}[[change]]\nat = \"100 ms\"\nrate = \"1 Mbit/s\"\n[[change]]\n{text}\n");
+    let lines = |text: &str| text.lines().count();
+    for (text, line, told) in [
+        (SMALL.replacen("count = 2", "count = 0", 1), 10, "at least 1"),
+        (SMALL.replacen("duration = \"1 s\"", "duration = \"1 ms\"", 1), 4, "between 0.1 s and 60 min"),
+        (change("at = \"2 s\"\nrate = \"1 Mbit/s\""), lines(SMALL) + 4, "a [[change]] never comes"),
+        (change("at = \"0.5 s\""), lines(SMALL) + 4, "needs one of"),
+    ] {
+        let error = Scenario::parse("small.toml", &text).unwrap_err().to_string();
+        assert!(
+            error.contains(told) && error.starts_with(&format!("small.toml, line {line}:")),
+            "{text}{error}"
+        );
+    }
+}
+
+/// Whatever the order in the file, changes come in the order of time, and the capacity is that which there was.
+#[test]
+fn changes_come_in_the_order_of_time() {
+    let (early, late) = (
+        "[[change]]\nat = \"300 ms\"\nrate = \"5 Mbit/s\"\n",
+        "[[change]]\nat = \"600 ms\"\nrate = \"20 Mbit/s\"\n",
+    );
+    let figures = |changes: String| {
+        run(&Scenario::parse("small", &format!("{SMALL}{changes}")).unwrap(), &trial(1)).unwrap().figures
+    };
+    assert_eq!(figures(format!("{early}{late}")), figures(format!("{late}{early}")));
+}
+
+/// Frames that never come are no fast ones: they are as old as they are at the end.
+#[test]
+fn frames_that_do_not_come_count_with_their_age_at_the_end() {
+    let mut came = netsim::Histogram::default();
+    (1..=60).for_each(|ms| came.record(ms * 1_000_000));
+    let (second, none) = (1_000_000_000, netsim::Histogram::default());
+    let ages = |came: &netsim::Histogram, made| super::figures::ages_at_the_end(came, made, second);
+    assert_eq!(ages(&came, 60), came);
+    assert_eq!((ages(&came, 70).count(), ages(&came, 70).max()), (70, 9_500_000_000));
+    assert_eq!((ages(&none, 100).count(), ages(&none, 100).max()), (100, 99_500_000_000));
+}
+
+/// Shortened to less than its last beginning, a scenario says how long it has to be.
+#[test]
+fn a_scenario_is_not_cut_off_before_its_last_flow_begins() {
+    let text = SMALL.replacen("duration = \"1 s\"", "duration = \"9 s\"", 1).replacen(
+        "count = 2",
+        "start = \"2.5 s\"",
+        1,
+    );
+    let mut scenario = Scenario::parse("small", &text).unwrap();
+    let error = scenario.shorten(2).unwrap_err().to_string();
+    assert!(error.contains("at 2.5 s: run it for 3 s at least"), "{error}");
+    scenario.shorten(3).unwrap();
+    assert_eq!(scenario.duration.0, 3_000_000_000);
+}
+
 /// A target for the controller itself is judged, and before one of its mode.
 #[test]
 fn a_target_is_that_of_the_controller_or_of_its_mode() {

@@ -177,7 +177,7 @@ impl fmt::Display for UnknownAlgorithm {
         match &self.problem {
             Problem::Unknown => write!(f, "no congestion controller is named {:?}", self.name)?,
             Problem::Value(problem) => {
-                write!(f, "the congestion controller {:?} cannot be had: {problem}", self.name)?
+                write!(f, "the congestion controller {:?} cannot be had: {problem}", self.name)?;
             }
         }
         write!(f, "; there are: {}", Algorithm::help())

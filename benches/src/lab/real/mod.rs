@@ -11,4 +11,4 @@ mod kernel;
 mod place;
 mod rig;
 
-pub use rig::{RealError, Rival, run};
+pub use rig::{RealError, Rival, check, run};

@@ -18,6 +18,7 @@ use netsim::{Histogram, Lane, LinkConfig, MILLISECOND};
 use super::{
     super::{
         cross,
+        figures::ages_at_the_end,
         flow::{Chosen, Flow, Kind},
         node::{self, Ends, Sent, Stack as _, Taken},
         run::{FlowRun, Run, read_trace},
@@ -170,8 +171,11 @@ fn name(flow: &Flow, rival: &Rival) -> String {
     }
 }
 
-/// What there is no real thing for.
-fn check(scenario: &Scenario, rival: &Rival) -> Result<(), RealError> {
+/// Whether there is a real thing for all of a scenario.
+///
+/// # Errors
+/// [`RealError::Scenario`] says for what there is none.
+pub fn check(scenario: &Scenario, rival: &Rival) -> Result<(), RealError> {
     let refuse = |why: &str| Err(RealError::Scenario(format!("{}: {why}", scenario.id)));
     if scenario.flows.iter().any(|flow| flow.rtt.is_some()) {
         return refuse("a flow with an `rtt` of its own has no place on a link between two devices");
@@ -182,7 +186,7 @@ fn check(scenario: &Scenario, rival: &Rival) -> Result<(), RealError> {
     let is_bulk = |flow: &&Flow| flow.kind == Kind::Bulk && flow.audio.is_none();
     let mut tested = scenario.flows.iter().filter(|flow| flow.is_tested());
     if matches!(rival, Rival::Kernel(_)) && !tested.all(|flow| is_bulk(&flow)) {
-        return refuse("the kernel's TCP sends bulk alone");
+        return refuse("the kernel's TCP sends bulk alone; name controllers of ours (--controller cubic)");
     }
     Ok(())
 }
@@ -390,22 +394,25 @@ impl Rig<'_> {
             let bytes: u64 = greedy().map(|lap| lap.bytes.load(Relaxed)).sum();
             put("goodput", bytes as f64 * 8e9 / nanos as f64);
         }
-        put_ages(outcomes, &mut put);
+        self.put_ages(outcomes, &mut put);
         figures
     }
-}
 
-fn put_ages(outcomes: &[Outcome], put: &mut impl FnMut(&str, f64)) {
-    let (mut frames, mut datagrams) = (Histogram::default(), Histogram::default());
-    for taken in outcomes.iter().filter_map(|outcome| outcome.taken.as_ref()) {
-        frames.merge(&taken.frames);
-        datagrams.merge(&taken.datagrams);
-    }
-    for (times, names) in
-        [(frames, ["frame_p50", "frame_p99"]), (datagrams, ["datagram_p50", "datagram_p99"])]
-    {
-        for (name, share) in names.into_iter().zip([0.5, 0.99]).filter(|_| times.count() > 0) {
-            put(name, times.quantile(share) as f64 / 1e6);
+    fn put_ages(&self, outcomes: &[Outcome], put: &mut impl FnMut(&str, f64)) {
+        let (mut frames, mut datagrams) = (Histogram::default(), Histogram::default());
+        for (lap, outcome) in self.laps.iter().zip(outcomes) {
+            let taken = outcome.taken.clone().unwrap_or_default();
+            let made = outcome.sent.as_ref().map_or(0, |sent| u64::from(sent.frames));
+            let interval = lap.flow.frames().map_or(0, |media| media.interval);
+            frames.merge(&ages_at_the_end(&taken.frames, made, interval));
+            datagrams.merge(&taken.datagrams);
+        }
+        for (times, names) in
+            [(frames, ["frame_p50", "frame_p99"]), (datagrams, ["datagram_p50", "datagram_p99"])]
+        {
+            for (name, share) in names.into_iter().zip([0.5, 0.99]).filter(|_| times.count() > 0) {
+                put(name, times.quantile(share) as f64 / 1e6);
+            }
         }
     }
 }
