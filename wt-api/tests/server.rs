@@ -8,7 +8,7 @@ use bytes::Bytes;
 use common::{builder, loopback, options, pair, request, server, url, within};
 use http::{Method, StatusCode};
 use wt_api::{
-    AcceptOptions, Body, CloseInfo, HttpResponse, SendStreamOptions, Server, WebTransport,
+    AcceptOptions, Body, CloseInfo, ErrorCause, HttpResponse, SendStreamOptions, Server, WebTransport,
     WebTransportOptions, http3,
 };
 
@@ -206,6 +206,7 @@ async fn connections_beyond_the_limit_are_refused() {
     let first = pair(&server).await;
     let second = WebTransport::new(&url(&server, "/"), options(&server)).unwrap();
     let error = within(second.ready()).await.unwrap_err();
-    assert!(error.to_string().contains("CONNECTION_REFUSED"), "{error}");
+    assert!(matches!(error.cause(), ErrorCause::ServerBusy { .. }), "{error}");
+    assert!(error.to_string().contains("try again later"), "{error}");
     drop(first);
 }

@@ -46,6 +46,7 @@ pub(crate) const fn word(cause: &ErrorCause) -> &'static str {
         ErrorCause::Options(_) => "usage",
         ErrorCause::NameResolution { .. } => "name",
         ErrorCause::ConnectionRefused { .. } => "port-closed",
+        ErrorCause::ServerBusy { .. } => "server-busy",
         ErrorCause::Unreachable { .. } => "unreachable",
         ErrorCause::Socket(_) => "socket",
         ErrorCause::Timeout { .. } => "timeout",

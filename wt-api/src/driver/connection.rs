@@ -8,7 +8,7 @@ use h3_core::transport::ConnTransport;
 use quic_core::{
     Connection, ConnectionStats, HeldAbove, Side, StreamId, StreamMap, StreamTag,
     base::Timestamp,
-    error::{CloseReason, ConnectionError},
+    error::{CloseReason, ConnectionError, TransportErrorCode},
 };
 use tokio::sync::oneshot;
 use wt_session::{ConnectRequest, SessionId, Sessions};
@@ -576,6 +576,11 @@ impl Conn {
                 Some(alert) => {
                     let message = format!("the peer refused: {}", String::from_utf8_lossy(reason));
                     ErrorCause::Tls { alert, message: message.into() }
+                }
+                None if *code == TransportErrorCode::CONNECTION_REFUSED
+                    && matches!(self.role, Role::Client { .. }) =>
+                {
+                    ErrorCause::ServerBusy { remote }
                 }
                 None => ErrorCause::Connection(error.clone()),
             },

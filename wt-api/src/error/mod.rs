@@ -143,7 +143,9 @@ impl From<WebTransportError> for io::Error {
             ErrorCause::StreamStopped(_) | ErrorCause::StreamFinished => io::ErrorKind::BrokenPipe,
             ErrorCause::Timeout { .. } => io::ErrorKind::TimedOut,
             ErrorCause::Options(_) => io::ErrorKind::InvalidInput,
-            ErrorCause::ConnectionRefused { .. } => io::ErrorKind::ConnectionRefused,
+            ErrorCause::ConnectionRefused { .. } | ErrorCause::ServerBusy { .. } => {
+                io::ErrorKind::ConnectionRefused
+            }
             ErrorCause::Unreachable { error: ref cause, .. } => cause.kind(),
             _ => io::ErrorKind::NotConnected,
         };
@@ -196,6 +198,14 @@ pub enum ErrorCause {
     )]
     ConnectionRefused {
         /// The address that was tried.
+        remote: SocketAddr,
+    },
+    /// The server takes no connection of this client now: `CONNECTION_REFUSED` (RFC 9000 §5.2.2).
+    #[error(
+        "{remote} refuses new connections for now (CONNECTION_REFUSED): the server is at one of its limits, or does not want this client; try again later"
+    )]
+    ServerBusy {
+        /// The server's address.
         remote: SocketAddr,
     },
     /// This host cannot send to the address, or may not: no route, no such network, a local filter. Told at once, while a
