@@ -61,7 +61,8 @@ pub struct TransportConfig {
     /// is large, up to three quarters of what all streams together accept, so that one alone can fill it. Default 1 MiB.
     pub send_buffer: usize,
     /// Unacknowledged data that all streams together accept, in bytes: two congestion windows, but at least `send_buffer`
-    /// and at most this. Beyond, each stream still takes a few KiB. Default 16 MiB.
+    /// and at most this. Beyond, each stream still takes a few KiB. What is acknowledged and lies behind a packet that is missing
+    /// is held beside that, all together four windows and this at most. Default 16 MiB.
     pub max_send_memory: usize,
     /// Whether, and up to which frame size in bytes, datagrams are accepted (RFC 9221 §3), up to 2^62 - 1; 0 refuses them.
     /// Default 65,535.

@@ -12,4 +12,4 @@ mod tests_memory;
 
 pub(crate) use assembler::{Assembler, INSERT_RESERVE, cost};
 pub(crate) use range_set::RangeSet;
-pub(crate) use send_buffer::SendBuffer;
+pub(crate) use send_buffer::{Held, SendBuffer};

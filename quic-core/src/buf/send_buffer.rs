@@ -13,6 +13,15 @@ use super::RangeSet;
 const COPY_BELOW: usize = 512;
 const TAIL: usize = 4096;
 
+/// What a buffer holds, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// From the first byte that is not acknowledged to the end.
+    pub(crate) bytes: u64,
+    /// Those of them that are acknowledged: they wait for what is missing before them.
+    pub(crate) early: u64,
+}
+
 /// A queue of bytes with offsets; retransmissions come before new data.
 #[derive(Debug, Default)]
 pub(crate) struct SendBuffer {
@@ -24,8 +33,9 @@ pub(crate) struct SendBuffer {
     acked_to: u64,
     /// The first byte that was never sent.
     next: u64,
-    /// Acknowledged ranges above `acked_to`.
+    /// Acknowledged ranges above `acked_to`, and how many bytes they have.
     acked: RangeSet,
+    early: u64,
     /// Ranges to send again, none of them acknowledged.
     lost: RangeSet,
     /// Where the last copy began, an index into `pieces`.
@@ -48,9 +58,9 @@ impl SendBuffer {
         self.acked_to
     }
 
-    /// Bytes from the first not acknowledged to the end: what the buffer holds, in terms of its limit.
-    pub(crate) fn unacked(&self) -> u64 {
-        self.end() - self.acked_to
+    /// What the buffer holds.
+    pub(crate) fn held(&self) -> Held {
+        Held { bytes: self.end() - self.acked_to, early: self.early }
     }
 
     /// True if every byte written is acknowledged.
@@ -141,6 +151,7 @@ impl SendBuffer {
         if !self.lost.is_empty() {
             self.lost.remove(start..end);
         }
+        let before = self.acked_to;
         let new = if start == self.acked_to && self.acked.is_empty() {
             self.acked_to = end;
             end - start
@@ -154,6 +165,7 @@ impl SendBuffer {
             }
             new
         };
+        self.early = (self.early + new).saturating_sub(self.acked_to - before);
         self.free();
         new
     }
@@ -193,7 +205,7 @@ impl SendBuffer {
         self.tail_start = end;
         self.next = self.next.min(end);
         self.lost.remove(end..u64::MAX);
-        self.acked.remove(end..u64::MAX);
+        self.early -= self.acked.remove(end..u64::MAX).min(self.early);
         self.cursor = 0;
     }
 

@@ -219,16 +219,17 @@ impl Connection {
 
 /// What was written and is not acknowledged: the peer decides how long it is held.
 impl Connection {
-    /// As much may wait as keeps a window full while another is under way; little where the endpoint's memory runs short.
+    /// As much may wait as keeps a window full while another is under way, and two more with what arrived behind a packet that
+    /// is sent again; little where the endpoint's memory runs short.
     pub(super) fn set_send_limit(&mut self) {
         let least = self.config.send_buffer as u64;
         let most = (self.config.max_send_memory as u64).max(least);
-        let limit = if self.is_memory_short() {
-            least.min(TIGHT_SEND_LIMIT)
-        } else {
-            self.path.window().saturating_mul(2).clamp(least, most)
-        };
-        self.streams.set_send_limit(limit);
+        if self.is_memory_short() {
+            let limit = least.min(TIGHT_SEND_LIMIT);
+            return self.streams.set_send_limits(limit, limit);
+        }
+        let windows = |count: u64| self.path.window().saturating_mul(count).clamp(least, most);
+        self.streams.set_send_limits(windows(2), windows(4));
     }
 
     /// The endpoint counts it; what it has no room for is bounded by the limit all the same.

@@ -6,13 +6,14 @@ use bytes::Bytes;
 
 use super::{
     HELD_STREAM_COST, RECEIVERS, Streams,
+    buffered::Buffered,
     recv::{RecvHalf, Taken},
     send::{SendHalf, SendStats, Within},
     table::{STREAM_COST, Stream, pending},
 };
 use crate::{
     base::{Budget, Timestamp},
-    buf::cost,
+    buf::{Held, cost},
     error::call::{Read, ReadError, WriteError},
     event::{Event, HeldAbove, Priority, StreamTag},
     ids::{Dir, Side, StreamId},
@@ -153,11 +154,9 @@ impl Streams {
         within: Within,
     ) -> Result<usize, WriteError> {
         let slot = self.slot_to_send(id)?;
-        let limit = self.send_room_of_one();
         let send = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut());
         let send = send.ok_or(WriteError::Closed)?;
-        let own = send.buffer.unacked();
-        let room = usize::try_from(self.buffered.room(own).saturating_add(own)).unwrap_or(usize::MAX);
+        let (limit, room) = Self::room_of_one(&self.buffered, self.config.send_buffer, send.buffer.held());
         let taken = send.write(bytes, limit.min(room), within)?;
         if room < limit && !bytes.is_empty() && !std::mem::replace(&mut send.waits_for_room, true) {
             let table = &self.table;
@@ -174,24 +173,25 @@ impl Streams {
     /// Bytes that a write would take now; 0 for a stream that takes none any more.
     pub(crate) fn writable(&mut self, id: StreamId) -> usize {
         let Ok(slot) = self.slot_to_send(id) else { return 0 };
-        let limit = self.send_room_of_one();
-        let Ok(own) = self.send_half(slot).map(|send| send.buffer.unacked()) else { return 0 };
-        let room = usize::try_from(self.buffered.room(own).saturating_add(own)).unwrap_or(usize::MAX);
+        let Ok(held) = self.send_half(slot).map(|send| send.buffer.held()) else { return 0 };
+        let (limit, room) = Self::room_of_one(&self.buffered, self.config.send_buffer, held);
         self.send_half(slot).map_or(0, |send| send.writable(limit.min(room), Within::Buffer))
     }
 
-    /// Unacknowledged and unsent bytes that one stream may hold.
-    pub(super) fn send_room_of_one(&self) -> usize {
-        let most = usize::try_from(self.buffered.most_of_one()).unwrap_or(usize::MAX);
-        self.config.send_buffer.max(most)
+    /// What one stream may hold, which holds so much: for itself, and as far as the connection has room.
+    pub(super) fn room_of_one(buffered: &Buffered, send_buffer: usize, held: Held) -> (usize, usize) {
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let limit = send_buffer.max(size(buffered.most_of_one(held.early)));
+        (limit, size(buffered.room(held.bytes).saturating_add(held.bytes)))
     }
 
-    /// Unacknowledged and unsent bytes that all streams together may hold, beside a small share for each.
-    pub(crate) fn set_send_limit(&mut self, bytes: u64) {
-        self.buffered.set_limit(bytes);
+    /// Bytes that all streams together may hold, beside a small share for each: `limit` that are not acknowledged, sent or not,
+    /// and `most` with those that are and lie behind others which are not.
+    pub(crate) fn set_send_limits(&mut self, limit: u64, most: u64) {
+        self.buffered.set_limits(limit, most);
     }
 
-    /// Unacknowledged and unsent bytes of all streams.
+    /// Bytes that are held of all streams.
     pub(crate) fn buffered(&self) -> u64 {
         self.buffered.bytes()
     }
@@ -232,10 +232,10 @@ impl Streams {
         let slot = self.slot_to_send(id)?;
         let supported = self.peer.is_some_and(|peer| peer.reset_stream_at);
         let send = self.send_half(slot)?;
-        let (first, before) = (send.reset_state().is_none(), send.buffer.unacked());
+        let (first, before) = (send.reset_state().is_none(), send.buffer.held());
         let frame = send.reset(code, reliable_size, !supported)?;
-        let dropped = before - send.buffer.unacked();
-        self.buffered.remove(dropped);
+        let after = send.buffer.held();
+        self.buffered.change(before, after);
         if first && reliable_size > 0 && !supported {
             self.counters.reset_fallbacks += 1;
         }

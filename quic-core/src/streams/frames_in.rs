@@ -93,10 +93,9 @@ impl Streams {
         let Some(slot) = self.for_sending(id, budget, out)? else { return Ok(()) };
         let Some(stream) = self.table.get_mut(slot) else { return Ok(()) };
         let Some(send) = &mut stream.send else { return Ok(()) };
-        let before = send.buffer.unacked();
+        let before = send.buffer.held();
         if let Some(reset) = send.stop(code) {
-            let dropped = before - send.buffer.unacked();
-            self.buffered.remove(dropped);
+            self.buffered.change(before, send.buffer.held());
             out.push_back(Event::StreamStopped(id, stream.tag, code));
             if reset {
                 self.want(slot, pending::RESET);

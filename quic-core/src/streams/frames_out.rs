@@ -338,10 +338,10 @@ impl Streams {
         let Some(send) = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut()) else { return };
         if acked {
             let before = send.acked();
-            let (had_lost, held) = (send.buffer.has_lost(), send.buffer.unacked());
+            let (had_lost, held) = (send.buffer.has_lost(), send.buffer.held());
             send.on_acked(offset, length, fin);
             let released = send.is_reset_released();
-            self.buffered.remove(held - send.buffer.unacked());
+            self.buffered.change(held, send.buffer.held());
             self.counters.bytes_acked += send.acked() - before;
             if had_lost || fin {
                 // What was to be sent again may have arrived after all.
@@ -372,9 +372,9 @@ impl Streams {
 
     /// Events of a sending part, and its end.
     pub(super) fn after_sending(&mut self, slot: u32, out: &mut VecDeque<Event>) {
-        let limit = self.send_room_of_one();
         let Some(stream) = self.table.get_mut(slot) else { return };
         let Some(send) = &mut stream.send else { return };
+        let (limit, _) = Self::room_of_one(&self.buffered, self.config.send_buffer, send.buffer.held());
         if send.is_done() {
             stream.send = None;
             out.push_back(Event::StreamSent(stream.id, stream.tag));

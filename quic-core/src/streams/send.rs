@@ -169,7 +169,7 @@ impl SendHalf {
         if self.check_open().is_err() {
             return 0;
         }
-        let room = limit.saturating_sub(usize::try_from(self.buffer.unacked()).unwrap_or(usize::MAX));
+        let room = limit.saturating_sub(usize::try_from(self.buffer.held().bytes).unwrap_or(usize::MAX));
         let permitted = match within {
             Within::Buffer => self.room_beyond(),
             Within::PeerLimit => self.room(),
@@ -327,7 +327,7 @@ impl SendHalf {
 
     /// Whether an event is due because a blocked writer has a quarter of the limit free again.
     pub(super) fn take_writable(&mut self, limit: usize) -> bool {
-        let free = self.buffer.unacked() <= (limit - limit / 4) as u64;
+        let free = self.buffer.held().bytes <= (limit - limit / 4) as u64;
         let due = self.write_blocked && free && self.room_beyond() > 0 && !self.awaits_limit();
         self.write_blocked &= !due;
         due

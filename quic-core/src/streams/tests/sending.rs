@@ -273,7 +273,7 @@ fn all_streams_together_hold_what_the_connection_may_and_take_turns() {
         ..StreamsConfig::new(Side::Client)
     };
     let mut client = End::ready(config);
-    client.streams.set_send_limit(130_000);
+    client.streams.set_send_limits(130_000, 130_000);
     let ids: Vec<_> = (0..10).map(|_| client.streams.open(Dir::Uni).unwrap()).collect();
     let taken: Vec<_> = ids.iter().map(|id| client.write(*id, &[7; 150_000])).collect();
     assert_eq!(taken, [100_000, 30_000, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096, 4_096]);
@@ -315,15 +315,48 @@ fn a_stream_holds_more_than_its_buffer_where_the_window_is_large() {
     };
     let mut client = End::ready(config);
     let [one, other] = [(); 2].map(|()| client.streams.open(Dir::Uni).unwrap());
-    client.streams.set_send_limit(200_000);
+    client.streams.set_send_limits(200_000, 200_000);
     assert_eq!(client.streams.writable(one), 150_000);
     assert_eq!(client.write(one, &[7; 200_000]), 150_000);
     assert_eq!(client.write(other, &[7; 200_000]), 50_000);
     let (_, receipts) = client.packet(60_000);
     client.settle(&receipts, true);
     assert!(client.events.contains(&Event::StreamWritable(one, StreamTag(0))), "{:?}", client.events);
-    client.streams.set_send_limit(10_000);
+    client.streams.set_send_limits(10_000, 10_000);
     assert_eq!(client.streams.writable(one), 0);
+}
+
+/// A packet that is missing holds up what came behind it, and not the writer: up to a bound for all that is held.
+#[test]
+fn what_is_acknowledged_behind_a_hole_makes_room() {
+    let config = StreamsConfig {
+        send_buffer: 10_000,
+        stream_receive_window: 1 << 20,
+        ..StreamsConfig::new(Side::Client)
+    };
+    let mut client = End::ready(config);
+    let id = client.streams.open(Dir::Uni).unwrap();
+    client.streams.set_send_limits(20_000, 40_000);
+    assert_eq!(client.write(id, &[7; 100_000]), 15_000);
+    let (_, missing) = client.packet(1_200);
+    let mut held = 15_000;
+    // Of a stream alone, three quarters of either limit.
+    while held < 30_000 {
+        let (_, receipts) = client.packet(1_200);
+        client.settle(&receipts, true);
+        let told = client.events.drain(..).any(|event| matches!(event, Event::StreamWritable(..)));
+        let taken = client.write(id, &[7; 100_000]) as u64;
+        assert!(taken > 0 || !told, "{held} held");
+        held += taken;
+        assert_eq!(client.streams.buffered(), held);
+        assert!(!receipts.is_empty(), "{held} held, and nothing is left to send");
+    }
+    assert_eq!((held, client.streams.writable(id)), (30_000, 0));
+    client.settle(&missing, true);
+    assert!(client.streams.writable(id) > 0);
+    // All that is given up is given back.
+    client.streams.reset(id, 1, 0).unwrap();
+    assert_eq!(client.streams.buffered(), 0);
 }
 
 /// What a peer does not take of one stream is not held for it without end, nor at the cost of others.
@@ -350,7 +383,7 @@ fn streams_that_come_and_go_while_nothing_can_leave_leave_no_entries() {
             ..StreamsConfig::new(Side::Client)
         };
         let mut client = End::ready(config);
-        client.streams.set_send_limit(10_000);
+        client.streams.set_send_limits(10_000, 10_000);
         let first = client.streams.open(Dir::Uni).unwrap();
         assert_eq!(client.write(first, &[7; 10_000]), 10_000);
         // Never acknowledged.
