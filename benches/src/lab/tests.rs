@@ -378,6 +378,7 @@ fn figures_of_bbr3_are_where_they_should_be() {
             ("B1", "utilization", 0.93, 1.0),
             ("B1", "queue_p50", 0.0, 5.0),
             ("B1", "dropped", 0.0, 0.005),
+            ("B3b", "utilization", 0.9, 1.0),
             ("B7a", "jain", 0.9, 1.0),
             ("B12b", "frame_p50", 20.0, 40.0),
             ("B12b", "frame_p99", 40.0, 100.0),
@@ -395,6 +396,7 @@ fn figures_of_low_latency_are_where_they_should_be() {
         &[
             ("B1", "utilization", 0.95, 1.0),
             ("B1", "queue_p50", 0.0, 3.0),
+            ("B3b", "utilization", 0.9, 1.0),
             ("B6a", "utilization", 0.95, 1.0),
             ("B7a", "jain", 0.95, 1.0),
             ("B8a", "share", 0.15, 0.7),

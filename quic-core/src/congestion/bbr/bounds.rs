@@ -16,7 +16,7 @@ const LIKELY: f64 = 2.0;
 /// Standard deviations beyond which losses are taken for congestion where the answer lasts.
 pub(super) const CERTAIN: f64 = 3.0;
 /// What losses within the threshold leave of the rate that was measured.
-const TOLERANT: f64 = 0.97;
+const TOLERANT: f64 = 0.99;
 /// No answer is stronger than this in one round.
 const BETA: f64 = 0.7;
 /// A queue takes no more of the rate until the next probe: it may be a longer way, for which the window is too small.
