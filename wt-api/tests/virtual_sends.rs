@@ -226,6 +226,23 @@ fn a_route_that_goes_and_comes_back_ends_no_session() {
     }
 }
 
+/// The peer is not blamed for the silence of one that cannot ask it anything.
+#[test]
+fn a_route_that_goes_for_good_is_why_a_session_ends() {
+    for code in [libc::ENETUNREACH, libc::EPERM] {
+        let (network, _server, client, hash) = network(13);
+        client.run(async {
+            let transport = TransportConfig { idle_timeout: Some(seconds(6)), ..TransportConfig::default() };
+            let session = connect("server", options(hash).transport(transport)).await.unwrap();
+            client.answer_sends(move |_| error(code));
+            let ended = session.closed().await.unwrap_err();
+            let ErrorCause::Unreachable { error, .. } = ended.cause() else { panic!("{ended}") };
+            assert_eq!(error.raw_os_error(), Some(code));
+        });
+        assert!(network.now() < seconds(20), "{:?}", network.now());
+    }
+}
+
 /// What a system says that takes nothing.
 const NOTHING_TAKEN: [i32; 3] = [libc::ENOBUFS, libc::ENOMEM, libc::EAGAIN];
 

@@ -13,6 +13,7 @@ use benches::lab::{
     catalog::{built_in, select},
     html, plots,
     report::Report,
+    run::Run,
     scenario::Scenario,
 };
 use clap::{Parser, Subcommand};
@@ -203,10 +204,17 @@ fn execute(arguments: &RunArguments) -> Outcome<()> {
     }
     if let Some(directory) = &arguments.plots {
         for run in report.runs.iter().filter(|run| run.seed == 1) {
-            write(&directory.join(format!("{}-{}.svg", run.scenario, run.controller)), plots::svg(run)?)?;
+            write(&directory.join(picture(run)), plots::svg(run)?)?;
         }
     }
     Ok(())
+}
+
+/// The name of a run's picture: a controller may have a value, and in it what no file's name may have.
+fn picture(run: &Run) -> String {
+    let is_common = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '=');
+    let controller: String = run.controller.chars().map(|c| if is_common(c) { c } else { '-' }).collect();
+    format!("{}-{controller}.svg", run.scenario)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -285,6 +293,14 @@ fn rivals(names: &[String]) -> Outcome<Vec<benches::lab::real::Rival>> {
 /// Whether there can be a place for what will be written: nobody wants to hear of it after hours of running. Files that are there
 /// stay as they are until then.
 fn prepare(arguments: &RunArguments) -> Outcome<()> {
+    let place = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut taken: Vec<PathBuf> = arguments.scenarios.iter().map(|name| place(name.as_ref())).collect();
+    for path in arguments.json.iter().chain(&arguments.html) {
+        if taken.contains(&place(path)) {
+            return Err(format!("{} is given twice, and would be written over", path.display()).into());
+        }
+        taken.push(place(path));
+    }
     for path in arguments.json.iter().chain(&arguments.html) {
         openable(path)?;
     }

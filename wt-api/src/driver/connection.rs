@@ -117,6 +117,8 @@ pub(super) struct Conn {
     unreachable: Option<ErrorCause>,
     /// What this host's system says while nothing of this connection leaves for long, and while nothing that comes is received.
     stuck: Option<ErrorCause>,
+    /// Why the system dropped what was sent, if nothing was heard since.
+    cut_from: Option<ErrorCause>,
     deaf: Option<ErrorCause>,
     /// Looks at the socket's error queue so far, while the handshake goes on, and when the next one is.
     looks: u32,
@@ -188,6 +190,7 @@ impl Conn {
             failure: None,
             unreachable: None,
             stuck: None,
+            cut_from: None,
             deaf: None,
             looks: 0,
             look_at: None,
@@ -252,10 +255,13 @@ impl Conn {
     }
 
     /// What this host sends does not leave it, or a router says that it leads nowhere. Before the handshake that ends the
-    /// attempt, so that the next address is tried at once; later routes may come back, and what did not leave is lost.
+    /// attempt, so that the next address is tried at once; later routes may come back, and what did not leave is lost. If they do
+    /// not, and nothing is heard any more, that is why.
     pub(super) fn on_unreachable(&mut self, error: io::Error, now: Timestamp) {
         let remote = self.quic.remote_address();
-        self.give_up_knocking(ErrorCause::Unreachable { remote, error: Arc::new(error) }, now);
+        let cause = ErrorCause::Unreachable { remote, error: Arc::new(error) };
+        self.cut_from = Some(cause.clone());
+        self.give_up_knocking(cause, now);
     }
 
     /// Nothing that this connection sends leaves this host. That may pass; if it does not, it is why the connection ends.
@@ -287,6 +293,7 @@ impl Conn {
 
     /// Something came.
     pub(super) fn on_hearing(&mut self) {
+        self.cut_from = None;
         if self.deaf.take().is_some() {
             self.tell_trouble();
         }
@@ -294,7 +301,7 @@ impl Conn {
 
     /// Why this host may be the reason that the peer is silent.
     fn trouble(&self) -> Option<&ErrorCause> {
-        self.stuck.as_ref().or(self.deaf.as_ref())
+        self.stuck.as_ref().or(self.deaf.as_ref()).or(self.cut_from.as_ref())
     }
 
     /// Whoever waits for a client's connection may give up before this one does.
