@@ -378,6 +378,9 @@ impl Target {
         if url.fragment().is_some() {
             return Err(ConnectOptionsError::Fragment);
         }
+        if url.port() == Some(0) {
+            return Err(invalid("0 is no port; write the server's UDP port".to_owned()));
+        }
         let host = match url.host().ok_or(ConnectOptionsError::NoHost)? {
             url::Host::Domain(name) => name.to_owned(),
             url::Host::Ipv4(address) => address.to_string(),
@@ -477,6 +480,7 @@ mod tests {
         );
         assert!(matches!(Target::parse("no url"), Err(ConnectOptionsError::InvalidUrl { .. })));
         assert!(matches!(Target::parse("/relative"), Err(ConnectOptionsError::InvalidUrl { .. })));
+        assert!(matches!(Target::parse("https://a:0/"), Err(ConnectOptionsError::InvalidUrl { .. })));
         assert!(matches!(Target::parse("http://a/"), Err(ConnectOptionsError::NotHttps { .. })));
         assert_eq!(Target::parse("https://a/#"), Err(ConnectOptionsError::Fragment));
         assert_eq!(Target::parse("https:///"), Err(ConnectOptionsError::NoHost));

@@ -81,6 +81,41 @@ async fn a_handler_that_panics_harms_nobody_else() {
     assert_eq!(within(accepted.closed()).await.unwrap().close_code, 4);
 }
 
+/// What a handler gives and HTTP does not know is not sent, and pieces that are more or less than was told end in a reset.
+#[tokio::test]
+async fn what_is_no_answer_of_http_is_not_sent() {
+    let pieces = |length: &str, count: usize| {
+        let mut response = HttpResponse::new(StatusCode::OK);
+        response.headers.insert("content-length", length.parse().unwrap());
+        response.body = Body::Iter(Box::new((0..count).map(|_| Bytes::from_static(b"12345"))));
+        response
+    };
+    let server = builder()
+        .listen(loopback())
+        .http_handler(move |request| match request.path.as_str() {
+            "/999" => HttpResponse::new(StatusCode::from_u16(999).unwrap()),
+            "/204" => HttpResponse::new(StatusCode::NO_CONTENT).with_body("body"),
+            "/more" => pieces("9", 2),
+            "/less" => pieces("11", 2),
+            _ => pieces("10", 2),
+        })
+        .build()
+        .unwrap();
+    let get = async |path: &str| within(http3::get(&url(&server, path), options(&server))).await;
+    assert_eq!(get("/999").await.unwrap().status, StatusCode::INTERNAL_SERVER_ERROR);
+    let mut empty = get("/204").await.unwrap();
+    assert_eq!(empty.status, StatusCode::NO_CONTENT);
+    assert!(within(empty.body.read_to_end(100)).await.unwrap().is_empty());
+    for path in ["/more", "/less"] {
+        let error = match get(path).await {
+            Ok(mut response) => within(response.body.read_to_end(100)).await.unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains("0x102"), "{path}: {error}");
+    }
+    assert_eq!(within(get("/").await.unwrap().body.read_to_end(100)).await.unwrap().len(), 10);
+}
+
 /// A task of the server's application panics with a session and a stream in its hands: its client is told by a close and a
 /// reset, and the other sessions, also that on the same connection, go on.
 #[tokio::test]

@@ -62,11 +62,13 @@ pub(crate) async fn run(args: &Demo, json: bool) -> Result<Exit, Ended> {
         return Ok(if good { Exit::Success } else { Exit::Failure });
     }
     let url = format!("https://{}{}", addresses[0], lab::PATH);
-    let hashes: String = server.certificate_hashes().iter().map(|hash| format!("  {hash}\n")).collect();
-    output::say(&format!(
-        "\nOpen http://localhost:{page_port}/ in a browser to go on by hand (Ctrl-C ends).\n\
-         Session URL {url}, hashes of its certificate and of the next one\n{hashes}"
-    ));
+    let page = format!("http://localhost:{page_port}/");
+    if json {
+        let hashes: Vec<String> = server.certificate_hashes().iter().map(ToString::to_string).collect();
+        output::say_json(&json!({ "page": page, "url": url, "certificateHashes": hashes }));
+    } else {
+        invite(&page, &url, &server);
+    }
     let relay = relay(&args.link, addresses[0]).await?;
     let modes = relay.address().map_err(|error| Ended::new(Exit::Failure, error))?;
     let shown = page::Shown {
@@ -212,6 +214,15 @@ async fn close(session: &WebTransport) -> StepResult {
         return Ok("reason “demonstrated”".to_owned());
     }
     Err(format!("closed with {info:?}").into())
+}
+
+/// Tells people where to go on.
+fn invite(page: &str, url: &str, server: &Server) {
+    let hashes: String = server.certificate_hashes().iter().map(|hash| format!("  {hash}\n")).collect();
+    output::say(&format!(
+        "\nOpen {page} in a browser to go on by hand (Ctrl-C ends).\n\
+         Session URL {url}, hashes of its certificate and of the next one\n{hashes}"
+    ));
 }
 
 /// Prints what happened; true if all went well.

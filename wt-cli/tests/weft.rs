@@ -91,6 +91,23 @@ fn the_demonstration_tells_programs_what_happened() {
     assert!(lines.iter().all(|line| line["ok"] == true && line["stats"]["packetsSent"].as_u64() > Some(10)));
 }
 
+/// Also where the page is, so that a program can open it.
+#[test]
+fn the_demonstration_goes_on_in_objects() {
+    let mut command = weft(&["--json", "demo", "--port", "0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("weft starts");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let objects =
+        lines.map(|line| serde_json::from_str::<serde_json::Value>(&line.expect("text")).expect("JSON"));
+    let told = objects.into_iter().find(|object| object["page"].is_string());
+    child.kill().expect("killed");
+    child.wait().expect("over");
+    let told = told.expect("it says where the page is");
+    assert!(told["page"].as_str().is_some_and(|page| page.starts_with("http://localhost:")), "{told}");
+    assert!(told["url"].as_str().is_some_and(|url| url.starts_with("https://")), "{told}");
+    assert_eq!(told["certificateHashes"].as_array().map(Vec::len), Some(2), "{told}");
+}
+
 #[test]
 fn standard_input_comes_back_on_standard_output() {
     let server = Server::start(&[]);
@@ -211,13 +228,15 @@ fn perf_says_what_is_wrong_with_its_options() {
         (["perf", "pair", "--cores", "1"], "0,1"),
         (["perf", "pair", "--inflight", "0"], "from 1 to 10000"),
         (["perf", "pair", "--mode", "fast"], "bulk"),
+        (["perf", "pair", "--mode", "datagram"], "add --level wt"),
+        (["perf", "client", "--seconds", "1"], "--addr IP:PORT"),
     ] {
         let ended = output(&arguments, b"");
         assert_eq!(code(&ended), Some(2));
         let text = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(text.contains(told), "{text}");
     }
-    let ended = output(&["perf", "client", "--dir", "/no/such/directory"], b"");
+    let ended = output(&["perf", "client", "--addr", "127.0.0.1:9", "--dir", "/no/such/directory"], b"");
     assert_eq!(code(&ended), Some(1));
     assert!(String::from_utf8_lossy(&ended.stderr).contains("start the server first"));
 }

@@ -19,7 +19,7 @@ use super::{
     connection::{Conn, Role},
     live::cost_of,
 };
-use crate::server::{Body, HttpRequest, HttpResponse, ServerShared};
+use crate::server::{Body, HttpRequest, HttpResponse, ServerShared, Sound};
 
 /// What the heads of requests that wait cost, in bytes, before further ones are left unread.
 pub(super) const MAX_HEADS: usize = 256 << 10;
@@ -65,6 +65,8 @@ struct Waiting {
 struct Sending {
     current: Bytes,
     rest: Option<Box<dyn Iterator<Item = Bytes> + Send>>,
+    /// What is still to come of the length that the fields tell, in bytes.
+    declared: Option<u64>,
     /// The largest piece so far.
     largest: usize,
     /// In the queue of those that can go on, or parked.
@@ -81,8 +83,8 @@ impl std::fmt::Debug for Sending {
 enum Next {
     Piece(Bytes),
     End,
-    /// The application's iterator panicked.
-    Panicked,
+    /// The application's iterator panicked, or gave more or less than the fields tell.
+    Broken,
 }
 
 /// What became of an attempt to go on with a response.
@@ -101,13 +103,24 @@ impl Sending {
     /// The next part. The application's code runs on the driver's task, which serves others as well.
     fn next(&mut self, server: &ServerShared, now: Timestamp) -> Next {
         let Some(rest) = &mut self.rest else { return Next::End };
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rest.next())) {
-            Ok(piece) => piece.map_or(Next::End, Next::Piece),
-            Err(_) => {
-                server.tell_of_content(now);
-                Next::Panicked
+        let next = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rest.next()));
+        let problem = match next {
+            Ok(piece) => {
+                let size = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                let left = self.declared.map(|left| left.checked_sub(size));
+                match (piece, left) {
+                    (_, Some(None)) => "there is more than its content-length",
+                    (None, Some(Some(1..))) => "there is less than its content-length",
+                    (piece, left) => {
+                        self.declared = left.flatten();
+                        return piece.map_or(Next::End, Next::Piece);
+                    }
+                }
             }
-        }
+            Err(_) => "it panicked",
+        };
+        server.tell_of_content(problem, now);
+        Next::Broken
     }
 }
 
@@ -181,7 +194,7 @@ impl Conn {
     pub(super) fn on_request(&mut self, stream: StreamId, head: Box<RequestHead>, now: Timestamp) {
         let Role::Server(server) = &self.role else { return };
         if head.is_connect() {
-            return self.respond(stream, false, HttpResponse::new(StatusCode::NOT_IMPLEMENTED), now);
+            return self.respond(stream, false, Sound::empty(StatusCode::NOT_IMPLEMENTED), now);
         }
         let responses = &mut self.http.responses;
         if responses.waiting.is_empty() && responses.may_begin(&self.quic) {
@@ -238,12 +251,12 @@ impl Conn {
         let path = head.path.as_ref().map_or("/", |path| path.as_str()).to_owned();
         let request =
             HttpRequest { method: head.method, path, headers: head.headers, connection: self.handle() };
-        let response = server.answer(&request, now);
-        self.respond(stream, request.method == Method::HEAD, response, now);
+        let answer = server.answer(&request, now);
+        self.respond(stream, request.method == Method::HEAD, answer, now);
     }
 
-    fn respond(&mut self, stream: StreamId, head_only: bool, response: HttpResponse, now: Timestamp) {
-        let HttpResponse { status, headers, body } = response;
+    fn respond(&mut self, stream: StreamId, head_only: bool, answer: Sound, now: Timestamp) {
+        let Sound { response: HttpResponse { status, headers, body }, declared } = answer;
         let (current, rest) = match body {
             Body::Bytes(bytes) => (bytes, None),
             Body::Iter(parts) => (Bytes::new(), Some(parts)),
@@ -260,7 +273,7 @@ impl Conn {
         responses.charge(stream, cost);
         if !bodiless {
             let largest = current.len();
-            responses.sending.insert(stream, Sending { current, rest, largest, queued: false });
+            responses.sending.insert(stream, Sending { current, rest, declared, largest, queued: false });
             responses.wake(stream);
         }
     }
@@ -371,7 +384,7 @@ impl Conn {
                     let _ = self.h3.finish(stream, &mut transport);
                     return Gone::Over;
                 }
-                Next::Panicked => {
+                Next::Broken => {
                     responses.release(stream);
                     self.abandon(stream, now);
                     return Gone::Over;

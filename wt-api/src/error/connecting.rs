@@ -151,7 +151,7 @@ pub enum ConnectOptionsError {
         scheme: String,
     },
     /// A fragment, which has no meaning here.
-    #[error("a WebTransport URL has no fragment; remove the part from # on")]
+    #[error("a URL has no fragment here; remove the part from # on")]
     Fragment,
     /// No host.
     #[error("the URL names no host")]

@@ -362,8 +362,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Answers plain HTTP/3 requests on the same port. It runs on the driver's task and must not block; if it panics, the
-    /// answer is 500. Default: 404.
+    /// Answers plain HTTP/3 requests on the same port. It runs on the driver's task and must not block; if it panics, or gives
+    /// what is no answer ([`HttpResponse`]), the answer is 500, and the log says why. Default: 404.
     pub fn http_handler(
         mut self,
         handler: impl Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static,

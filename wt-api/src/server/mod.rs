@@ -4,6 +4,7 @@ mod admission;
 mod builder;
 mod keys;
 mod metrics;
+mod plain;
 mod request;
 mod stats;
 
@@ -18,8 +19,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::StatusCode;
 use quic_core::{
     Dir,
     base::{EndpointBudget, Timestamp},
@@ -32,6 +32,8 @@ pub use admission::{Admission, ConnectionAttempt, ServerLoad};
 pub use builder::ServerBuilder;
 pub use keys::ServerKeys;
 pub use metrics::{Metric, MetricKind};
+pub(crate) use plain::Sound;
+pub use plain::{Body, HttpRequest, HttpResponse};
 pub use request::{AcceptOptions, Request};
 use stats::Counts;
 pub use stats::{AdmissionStats, HandshakeStats, RequestStats, ServerStats, SocketStats, TrafficStats};
@@ -54,63 +56,6 @@ use crate::{
 const MAX_WAITING: usize = 256;
 /// Places for them that stay when none waits.
 const FEW_WAITING: usize = 16;
-
-/// A plain HTTP/3 request, for the handler. Its content is not read.
-#[derive(Clone, Debug)]
-pub struct HttpRequest {
-    /// The method.
-    pub method: Method,
-    /// Path and query.
-    pub path: String,
-    /// The fields.
-    pub headers: HeaderMap,
-    /// The connection that it came on: the client's address, among others.
-    pub connection: Connection,
-}
-
-/// The content of a response.
-pub enum Body {
-    /// In one piece.
-    Bytes(Bytes),
-    /// In pieces, each asked for when there is room to send it. `next` runs on the driver's task: it must not block. If it
-    /// panics, the response is reset. What is large is better given so: a response holds one piece at a time.
-    Iter(Box<dyn Iterator<Item = Bytes> + Send>),
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
-            Self::Iter(_) => f.write_str("pieces"),
-        }
-    }
-}
-
-/// The handler's answer to a plain request.
-#[derive(Debug)]
-pub struct HttpResponse {
-    /// The status, 200 to 599.
-    pub status: StatusCode,
-    /// The fields.
-    pub headers: HeaderMap,
-    /// The content.
-    pub body: Body,
-}
-
-impl HttpResponse {
-    /// A response without fields and content.
-    #[must_use]
-    pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Body::Bytes(Bytes::new()) }
-    }
-
-    /// The same with content.
-    #[must_use]
-    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
-        self.body = Body::Bytes(body.into());
-        self
-    }
-}
 
 type Handler = Box<dyn Fn(&HttpRequest) -> HttpResponse + Send + Sync>;
 
@@ -220,16 +165,22 @@ impl ServerShared {
         Origin::Refused
     }
 
-    pub(crate) fn answer(&self, request: &HttpRequest, now: Timestamp) -> HttpResponse {
-        let Some(handler) = &self.handler else { return HttpResponse::new(StatusCode::NOT_FOUND) };
+    pub(crate) fn answer(&self, request: &HttpRequest, now: Timestamp) -> Sound {
+        let Some(handler) = &self.handler else { return Sound::empty(StatusCode::NOT_FOUND) };
         // It runs on the driver's task, which serves others as well.
         let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(request)));
-        answered.unwrap_or_else(|_| {
+        let sound = answered.map_or(Err("it panicked"), |response| response.sound(&request.method));
+        sound.unwrap_or_else(|problem| {
             if let Some(withheld) = self.lines.permit(now) {
                 let path = brief(&request.path);
-                tracing::error!(path, withheld, "the HTTP handler panicked; answered with 500");
+                tracing::error!(
+                    path,
+                    problem,
+                    withheld,
+                    "the HTTP handler gave no answer; answered with 500"
+                );
             }
-            HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR)
+            Sound::empty(StatusCode::INTERNAL_SERVER_ERROR)
         })
     }
 
@@ -238,10 +189,14 @@ impl ServerShared {
         &self.lines
     }
 
-    /// The content of a response panicked.
-    pub(crate) fn tell_of_content(&self, now: Timestamp) {
+    /// The content of a response panicked, or is not as long as its fields say.
+    pub(crate) fn tell_of_content(&self, problem: &str, now: Timestamp) {
         if let Some(withheld) = self.lines.permit(now) {
-            tracing::error!(withheld, "the content of an HTTP response panicked; the response is reset");
+            tracing::error!(
+                problem,
+                withheld,
+                "the content of an HTTP response is not whole; the response is reset"
+            );
         }
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Attempt {
     pub(super) address: SocketAddr,
     pub(super) versions: Versions,
     pub(super) handshake: Handshake,
+    /// The largest datagram that the path carries, in bytes, as far as the system knows.
+    pub(super) payload: Option<u32>,
     /// The certificate chain in DER, end entity first; empty if none came.
     pub(super) chain: Vec<Vec<u8>>,
     pub(super) alpn: Option<Vec<u8>>,
@@ -80,6 +82,7 @@ impl Attempt {
             address,
             versions: Versions::Silent,
             handshake: Handshake::Silent,
+            payload: None,
             chain: Vec::new(),
             alpn: None,
             parameters: None,

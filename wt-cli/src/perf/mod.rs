@@ -29,6 +29,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs one end or both, and prints what a client measured.
 pub(crate) async fn run(options: &Perf) -> Result<Exit, Ended> {
+    check(options)?;
     match options.role {
         PerfRole::Pair => pair::run(options).await,
         PerfRole::Server => server(options).await,
@@ -42,11 +43,20 @@ pub(crate) async fn run(options: &Perf) -> Result<Exit, Ended> {
     }
 }
 
+/// Options that do not go together.
+fn check(options: &Perf) -> Result<(), Ended> {
+    let refuse = |told: &str| Err(Ended::new(Exit::Usage, told));
+    if options.level == PerfLevel::Quic && options.mode == PerfMode::Datagram {
+        return refuse("--mode datagram measures sessions: add --level wt");
+    }
+    if options.role == PerfRole::Client && options.addr.port() == 0 {
+        return refuse("give the server's address and port: --addr IP:PORT");
+    }
+    Ok(())
+}
+
 async fn client(options: &Perf) -> Result<Outcome, Ended> {
     match options.level {
-        PerfLevel::Quic if options.mode == PerfMode::Datagram => {
-            Err(failed("datagram", "this mode measures sessions: add --level wt"))
-        }
         PerfLevel::Quic => quic::client(options).await,
         PerfLevel::Wt => wt::client(options).await,
     }

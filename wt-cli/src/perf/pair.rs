@@ -54,6 +54,12 @@ impl Server {
         };
         let mut server = Self { child, questions, answers: BufReader::new(answers), address: options.addr };
         let line = server.line()?;
+        if line.is_empty() {
+            // It has said why, on the standard error that both have.
+            let status = server.child.wait().ok().and_then(|status| status.code());
+            let exit = if status == Some(Exit::Usage.status().into()) { Exit::Usage } else { Exit::Failure };
+            return Err(Ended::new(exit, "the server did not begin, for the reason above"));
+        }
         let address = line.strip_prefix("READY ").and_then(|address| address.parse().ok());
         server.address = address.ok_or_else(|| failed("server", format!("it said {line:?}")))?;
         server.address = from_here(server.address);

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     args::{Perf, PerfMode},
     connect,
-    exit::Ended,
+    exit::{Ended, Exit},
 };
 
 /// What is written at once.
@@ -134,7 +134,16 @@ pub(super) async fn client(options: &Perf) -> Result<Outcome, Ended> {
         PerfMode::Rr => round_trips(&session, options, duration).await,
         PerfMode::Datagram => {
             let outcome = datagrams(&session, options.size, duration).await;
-            return outcome.map_err(|error| failed("datagrams", error));
+            return outcome.map_err(|error| match error {
+                wt_api::DatagramError::TooLarge { size, max } => Ended::new(
+                    Exit::Usage,
+                    format!(
+                        "--size {size}: at most {max} bytes fit in a datagram with --mtu {}",
+                        options.mtu
+                    ),
+                ),
+                error => failed("datagrams", error),
+            });
         }
     };
     outcome.map_err(|error| failed("session", error))

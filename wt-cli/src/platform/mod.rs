@@ -1,5 +1,5 @@
-//! What only some systems have, in one place: signals, groups of processes, who may read a file, on which processor a thread
-//! runs. Everything
+//! What only some systems have, in one place: signals, groups of processes, who may read a file, what a path carries, on which
+//! processor a thread runs. Everything
 //! else builds and means the same everywhere; here each function says what it does where its system has no such thing.
 
 mod processes;
@@ -15,6 +15,48 @@ pub(crate) fn owner_alone(options: &mut std::fs::OpenOptions) {
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     #[cfg(not(unix))]
     let _ = options;
+}
+
+/// Datagrams that a socket sends to this address are never cut up on the way, as QUIC asks for (RFC 9000 §14). Elsewhere than on
+/// Linux the system decides.
+pub(crate) fn forbid_fragments(
+    socket: &tokio::net::UdpSocket,
+    remote: std::net::SocketAddr,
+) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::net::sockopt::{
+            Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+        };
+        if remote.is_ipv4() {
+            set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::PROBE)?;
+        } else {
+            set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::PROBE)?;
+        }
+        Ok(())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (socket, remote);
+        Ok(())
+    }
+}
+
+/// The largest UDP payload that the path of a connected socket carries, in bytes, as far as the system knows: from its own link, and
+/// from routers that said so. Only Linux tells.
+pub(crate) fn path_payload(socket: &tokio::net::UdpSocket, remote: std::net::SocketAddr) -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::net::sockopt;
+        let (mtu, headers) =
+            if remote.is_ipv4() { (sockopt::ip_mtu(socket), 28) } else { (sockopt::ipv6_mtu(socket), 48) };
+        mtu.ok()?.checked_sub(headers)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (socket, remote);
+        None
+    }
 }
 
 /// Keeps the calling thread, and those that it starts, on one processor. Where that is not possible a measurement is

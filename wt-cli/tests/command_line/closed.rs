@@ -105,7 +105,11 @@ fn output_that_cannot_be_written_is_told() {
     let out = command.stdout(full).stderr(Stdio::piped()).output().expect("weft ends");
     assert_eq!(code(&out), Some(1));
     assert!(text(&out.stderr).contains("standard output cannot be written to"), "{}", text(&out.stderr));
-    for arguments in [&["--help"][..], &["connect", "--help"], &["--version"], &["completions", "bash"]] {
+    // A server whose address and hash nobody can know does not begin.
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    for arguments in
+        [&["--help"][..], &["connect", "--help"], &["--version"], &["completions", "bash"], &serve]
+    {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
         let out = weft(arguments).stdout(full).stderr(Stdio::piped()).output().expect("weft ends");
         assert_eq!(code(&out), Some(1), "{arguments:?}: {}", text(&out.stderr));

@@ -39,7 +39,7 @@ fn every_subcommand_tells_programs_why_it_failed() {
         (&["cert", "make", "--cert", "/no/such/cert.pem"], 2, "usage"),
         (&["cert", "rotate", "--cert", "/no/such.pem"], 2, "usage"),
         (&["demo", "--port", "many"], 2, "usage"),
-        (&["perf", "client", "--dir", "/no/such/directory"], 1, "failure"),
+        (&["perf", "client", "--addr", "127.0.0.1:9", "--dir", "/no/such/directory"], 1, "failure"),
         (&["dance"], 2, "usage"),
         (&[], 2, "usage"),
     ] {

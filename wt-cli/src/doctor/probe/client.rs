@@ -23,6 +23,7 @@ use super::{
     super::facts::{Attempt, Handshake, Session},
     Plan,
 };
+use crate::platform;
 
 /// `H3_NO_ERROR` (RFC 9114 §8.1).
 const H3_NO_ERROR: u64 = 0x100;
@@ -117,6 +118,7 @@ impl Client {
             self.attempt.handshake = Handshake::Unfinished;
         }
         self.attempt.settings = self.h3.peer_settings().cloned();
+        self.attempt.payload = platform::path_payload(&self.socket, self.attempt.address);
         let now = self.now();
         self.quic.close(now, H3_NO_ERROR, b"");
         // Whether the last word arrives changes nothing.

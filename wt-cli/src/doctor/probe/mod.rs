@@ -15,6 +15,7 @@ use tokio::net::UdpSocket;
 use wt_session::ConnectRequest;
 
 use super::facts::{Attempt, Handshake};
+use crate::platform;
 use client::Client;
 pub(super) use tls::config;
 
@@ -53,5 +54,7 @@ async fn connect(remote: SocketAddr) -> io::Result<UdpSocket> {
     };
     let socket = UdpSocket::bind(SocketAddr::from((any, 0))).await?;
     socket.connect(remote).await?;
+    // What arrives in pieces here would not arrive from a browser.
+    platform::forbid_fragments(&socket, remote)?;
     Ok(socket)
 }

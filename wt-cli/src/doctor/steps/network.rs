@@ -53,12 +53,20 @@ fn is_missed_by_browsers(host: &str, attempt: &Attempt) -> bool {
     loopback(host).is_some() && attempt.address.is_ipv6() && can_be_asked
 }
 
+/// The least datagram that every path must carry (RFC 9000 §14), in bytes.
+const LEAST_PAYLOAD: u32 = 1_200;
+
 fn reach(host: &str, attempt: &Attempt, any: bool) -> Step {
     let name = format!("UDP to {}", attempt.address);
     let port = attempt.address.port();
     let refused = attempt.versions == Versions::Refused || attempt.handshake == Handshake::Refused;
     let (fact, remedy) = if attempt.is_alive() {
         return Step::ok(name, "answers");
+    } else if let Some(payload) = attempt.payload.filter(|payload| *payload < LEAST_PAYLOAD) {
+        (
+            format!("the way there carries datagrams of {payload} bytes at most, and QUIC needs {LEAST_PAYLOAD} (RFC 9000 §14)"),
+            "raise the MTU of the link or tunnel that is too small to 1280 bytes or more; `tracepath` tells which".to_owned(),
+        )
     } else if refused {
         (
             "refused: the machine says that nothing listens there (ICMP)".to_owned(),
@@ -236,6 +244,12 @@ mod tests {
         let mut unrouted = attempt("[2001:db8::1]:443");
         unrouted.versions = Versions::NotSent("network unreachable".to_owned());
         assert!(reachable("a", &[unrouted])[0].remedy.as_ref().unwrap().contains("no route"));
+        // What a router said of the path explains the silence, unless the path is wide enough.
+        for (payload, told) in [(972, "datagrams of 972 bytes at most"), (1_199, "1199"), (1_200, "silent")] {
+            let mut narrow = attempt("192.0.2.1:443");
+            narrow.payload = Some(payload);
+            assert!(reachable("a", &[narrow])[0].fact.contains(told));
+        }
     }
 
     #[test]
