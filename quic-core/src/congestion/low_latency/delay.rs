@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::super::recent::Recent;
 use crate::base::Timestamp;
 
 /// The shortest round trip counts for one to two of these, since a route may become longer;
@@ -21,44 +22,11 @@ const SPREAD_SAMPLES: u32 = 4;
 /// Samples may always be so far apart: timers, batches of the system.
 const QUIET: Duration = Duration::from_millis(1);
 
-/// The least of all values in parts of time that follow each other.
-#[derive(Clone, Copy, Debug)]
-struct Least<const N: usize> {
-    parts: [Option<Duration>; N],
-    since: Timestamp,
-}
-
-impl<const N: usize> Least<N> {
-    fn new(now: Timestamp) -> Self {
-        Self { parts: [None; N], since: now }
-    }
-
-    /// Takes a value; each part is `length` long.
-    fn push(&mut self, now: Timestamp, value: Duration, length: Duration) {
-        for _ in 0..N {
-            if now.saturating_since(self.since) < length {
-                break;
-            }
-            self.since += length;
-            self.parts.rotate_right(1);
-            self.parts[0] = None;
-        }
-        if now.saturating_since(self.since) >= length {
-            self.since = now;
-        }
-        self.parts[0] = Some(self.parts[0].map_or(value, |least| least.min(value)));
-    }
-
-    fn least(&self) -> Option<Duration> {
-        self.parts.iter().flatten().min().copied()
-    }
-}
-
 /// The filters of one path.
 #[derive(Clone, Debug)]
 pub(super) struct Delays {
-    base: Least<2>,
-    standing: Least<STANDING_PARTS>,
+    base: Recent<2>,
+    standing: Recent<STANDING_PARTS>,
     /// The least of the running round trip and of the one before.
     rounds: [Option<Duration>; 2],
     /// The least and the greatest sample of the running round trip, or of a few where one has too few, and how many there were.
@@ -73,8 +41,8 @@ pub(super) struct Delays {
 impl Delays {
     pub(super) fn new(now: Timestamp) -> Self {
         Self {
-            base: Least::new(now),
-            standing: Least::new(now),
+            base: Recent::new(now),
+            standing: Recent::new(now),
             rounds: [None; 2],
             spread: None,
             spreads: [Duration::ZERO; SPREADS],
@@ -117,7 +85,7 @@ impl Delays {
 
     /// The shortest round trip is `base`, whatever was seen before: the route is another one.
     pub(super) fn set_base(&mut self, now: Timestamp, base: Duration) {
-        self.base = Least::new(now);
+        self.base = Recent::new(now);
         self.base.push(now, base, BASE_WINDOW);
     }
 
