@@ -400,12 +400,14 @@ fn figures_of_low_latency_are_where_they_should_be() {
             ("B6a", "utilization", 0.95, 1.0),
             ("B7a", "jain", 0.95, 1.0),
             ("B8a", "share", 0.15, 0.7),
+            ("B10a", "completion", 2_000.0, 10_000.0),
             ("B11a", "utilization", 0.92, 1.0),
             ("B11a", "queue_p99", 0.0, 2.0),
             ("B12a", "frame_p99", 40.0, 54.0),
             ("B12b", "frame_p50", 20.0, 28.0),
             ("B12b", "frame_p99", 40.0, 62.0),
             ("B12d", "datagram_p99", 20.0, 60.0),
+            ("B12g", "frame_p50", 20.0, 160.0),
         ],
     );
 }

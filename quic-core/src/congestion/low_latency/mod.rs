@@ -170,11 +170,13 @@ impl LowLatency {
         }
     }
 
-    /// What delay does not take: a few datagrams, and two of the application's bursts, as far as the path holds them.
+    /// What delay does not take: a few datagrams, and two of the application's bursts, as far as the path holds them. On a channel
+    /// that others crowd, what the path's rate carries while delays jump: less would not make them shorter, and starve who sends.
     fn keep(&self, sight: &Sight) -> f64 {
-        let holds = 2 * self.rate.get().bytes_in(sight.base);
-        let bursts = (2 * self.bursts.bytes(sight.now)).min(holds) as f64;
-        bursts.max(LEAST_DATAGRAMS * sight.mtu).min(self.window)
+        let rate = self.rate.get();
+        let bursts = (2 * self.bursts.bytes(sight.now)).min(2 * rate.bytes_in(sight.base));
+        let jumps = sight.jumps.map_or(0, |jumps| rate.bytes_in(sight.base + jumps));
+        (bursts.max(jumps) as f64).max(LEAST_DATAGRAMS * sight.mtu).min(self.window)
     }
 
     /// Begins to steer from `window` bytes.

@@ -21,6 +21,9 @@ const NOISE_DIVISOR: u32 = 3;
 /// and no more than this.
 const MOST_NOISE: Duration = Duration::from_millis(8);
 
+/// Delays that jump by so many half round trips and more are those of a channel that others crowd: they come whatever is sent.
+const JUMPS_HALVES: u32 = 3;
+
 /// Less of a round trip cannot be told from timers and batches of the system: on a path that is shorter the queue may take the
 /// rest. Without it a path within a machine or a room would carry what fits between two wake-ups.
 const LEAST_ROUND_TRIP: Duration = Duration::from_millis(1);
@@ -46,6 +49,8 @@ pub(super) struct Sight {
     pub(super) limit: Duration,
     /// The same without regard to noise.
     pub(super) most: Duration,
+    /// By how much delays jump, where that is more than the way and any queue of ours explain.
+    pub(super) jumps: Option<Duration>,
     pub(super) smoothed: Duration,
 }
 
@@ -90,6 +95,7 @@ impl Sight {
                 .min(limit),
             limit,
             most,
+            jumps: (noise * 2 > base * JUMPS_HALVES).then_some(noise),
             smoothed,
         }
     }
@@ -98,6 +104,26 @@ impl Sight {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Others on a radio channel make delays jump by more than the way takes; a rate that varies makes them jump by less.
+    #[test]
+    fn only_jumps_beyond_the_round_trip_are_those_of_a_crowded_channel() {
+        let jumps = |spread: u64| {
+            let (mut delays, ms) = (Delays::new(Timestamp::from_nanos(1)), Duration::from_millis);
+            for round in 0..16 {
+                for place in 0..4 {
+                    let now = Timestamp::from_nanos(1 + (round * 4 + place) * 10_000_000);
+                    delays.on_sample(now, ms(40 + place % 2 * spread), ms(40), false);
+                }
+                delays.on_round(false);
+            }
+            let now = Timestamp::from_nanos(1_000_000_000);
+            let used = Use { window: 1e6, is_used: true, marked: false, mtu: 1_200 };
+            Sight::new(now, used, &delays, &NominalRate::new(now), ms(40)).jumps
+        };
+        assert_eq!((jumps(0), jumps(20), jumps(60)), (None, None, None));
+        assert!(jumps(80).is_some_and(|jumps| jumps > Duration::from_millis(75)), "{:?}", jumps(80));
+    }
 
     /// On loopback the window held what fits between two wake-ups, an eighth of what the machine carries.
     #[test]
