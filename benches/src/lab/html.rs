@@ -20,9 +20,10 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 .wide { overflow-x: auto; }
 th, td { padding: .25rem .5rem; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2), th:last-child, td:last-child { text-align: left; }
+td:last-child { white-space: normal; min-width: 14rem; }
 .missed { color: #c0392b; } .met { color: #1e8449; }
 figure { margin: 1rem 0 2.5rem; background: #fff; border-radius: 6px; overflow-x: auto; }
-figure svg { display: block; max-width: 100%; height: auto; }
+figure svg { display: block; width: 100%; min-width: 32rem; height: auto; }
 code { font-size: 13px; }
 </style>
 "#;
@@ -60,18 +61,16 @@ pub fn html(report: &Report, scenarios: &[Scenario]) -> Result<String, PlotError
         if shown.contains(&key) {
             continue;
         }
+        // A scenario's controllers follow each other in a report.
+        let is_next = shown.last().is_none_or(|(scenario, _)| *scenario != run.scenario);
         shown.push(key);
         let title = scenarios.iter().find(|scenario| scenario.id.as_str() == run.scenario);
         let title = title.map_or("", |scenario| scenario.title.as_str());
-        let _ = writeln!(
-            text,
-            "<h2>{} {}</h2>\n<p>{}, seed {}</p>\n<figure>{}</figure>",
-            escaped(&run.scenario),
-            escaped(title),
-            escaped(&run.controller),
-            run.seed,
-            plots::svg(run)?
-        );
+        if is_next {
+            let _ = writeln!(text, "<h2>{} {}</h2>", escaped(&run.scenario), escaped(title));
+        }
+        let (controller, seed) = (escaped(&run.controller), run.seed);
+        let _ = writeln!(text, "<h3>{controller}, seed {seed}</h3>\n<figure>{}</figure>", plots::svg(run)?);
     }
     text.push_str("</html>\n");
     Ok(text)

@@ -87,20 +87,20 @@ fn panel(
         .y_label_area_size(52)
         .build_cartesian_2d(0.0..end, 0.0..top)?;
     chart.configure_mesh().light_line_style(BLACK.mix(0.04)).bold_line_style(BLACK.mix(0.10)).draw()?;
-    let mut named = false;
+    // A line that is alone needs no name.
+    let names = lines.iter().filter(|(name, _)| !name.is_empty() && !name.ends_with("in flight")).count();
     for (index, (name, points)) in lines.iter().enumerate() {
         let thick = !name.ends_with("in flight");
         let colour = COLOURS[(if thick { index } else { index - 1 }) % COLOURS.len()];
         let style = if thick { colour.stroke_width(2) } else { colour.mix(0.5).stroke_width(1) };
         let series = chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
-        if thick && !name.is_empty() {
-            named = true;
+        if thick && !name.is_empty() && names > 1 {
             series
                 .label(name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
         }
     }
-    if named {
+    if names > 1 {
         chart
             .configure_series_labels()
             .background_style(WHITE.mix(0.7))
