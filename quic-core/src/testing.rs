@@ -1,10 +1,15 @@
-//! TLS configurations for tests and simulations. Ed25519, so that a handshake has the same size in every run.
+//! What tests, simulations and benches share: an endpoint driven in memory ([`Driver`]), and TLS configurations. These have
+//! Ed25519 keys, so that a handshake has the same size in every run.
+
+mod driver;
 
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::crypto::{TlsClientConfig, TlsServerConfig};
+
+pub use driver::{Driver, HasConnection, Received};
 
 /// A server configuration for `localhost` with a fresh certificate, and that certificate in DER.
 ///
