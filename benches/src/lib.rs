@@ -10,11 +10,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use quic_core::{
-    CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Dir, Endpoint,
-    EndpointConfig, Event, ServerConfig, StreamId, TransportConfig,
+    CidFactory, ClientConfig, DatagramMeta, Dir, Endpoint, EndpointConfig, Event, ServerConfig, StreamId,
+    TransportConfig,
     base::{SeededEntropy, Timestamp},
     error::call::{Read, ReadError},
-    testing::{tls_client_config, tls_server_config},
+    testing::{Driver, Received, tls_client_config, tls_server_config},
 };
 
 const ALPN: &[u8] = b"bench";
@@ -25,10 +25,8 @@ const BATCH: usize = 32;
 
 /// An endpoint with one connection.
 struct Peer {
-    endpoint: Endpoint,
-    connection: Option<(ConnectionHandle, Connection)>,
+    driver: Driver,
     address: SocketAddr,
-    buffer: Vec<u8>,
 }
 
 /// A client and a server.
@@ -68,55 +66,26 @@ impl Peer {
         let config = EndpointConfig::new(CidFactory::new(8, 0, &[3; 32]));
         let endpoint = Endpoint::new(config, server, Box::new(SeededEntropy::new(u64::from(port))));
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Self { endpoint, connection: None, address, buffer: vec![0; BATCH * 1500] }
-    }
-
-    fn connection(&mut self) -> Option<&mut Connection> {
-        self.connection.as_mut().map(|(_, connection)| connection)
+        Self { driver: Driver::new(endpoint).with_longest_train(BATCH), address }
     }
 
     /// Sends what there is to `other`. True if anything was sent.
     fn send_to(&mut self, other: &mut Self, now: Timestamp) -> bool {
-        let Some((handle, connection)) = self.connection.as_mut() else { return false };
-        while let Some(change) = connection.poll_cid_change() {
-            self.endpoint.handle_cid_change(*handle, change);
-        }
-        let length = connection.datagram_size() * BATCH;
-        let mut sent = false;
-        while let Some(transmit) = connection.poll_transmit(now, &mut self.buffer[..length]) {
-            let meta = DatagramMeta {
-                remote: self.address,
-                local_ip: None,
-                ecn: transmit.ecn,
-                allocation: transmit.segment_size,
-            };
-            for datagram in self.buffer[..transmit.size].chunks(transmit.segment_size) {
-                other.receive(now + DELAY, &meta, BytesMut::from(datagram));
-            }
-            sent = true;
-        }
-        sent
+        let (remote, arrival) = (self.address, now + DELAY);
+        self.driver.transmit(now, |train, datagram| {
+            let meta =
+                DatagramMeta { remote, local_ip: None, ecn: train.ecn, allocation: train.segment_size };
+            other.receive(arrival, &meta, BytesMut::from(datagram));
+        })
     }
 
     fn receive(&mut self, now: Timestamp, meta: &DatagramMeta, datagram: BytesMut) {
-        match self.endpoint.handle_datagram(now, meta, datagram) {
-            DatagramEvent::Connection(_, data) => {
-                if let Some(connection) = self.connection() {
-                    connection.handle_datagram(now, meta, data);
-                }
-            }
-            DatagramEvent::Incoming(incoming) => {
-                self.connection = Some(self.endpoint.accept(now, incoming).expect("the client is genuine"));
+        match self.driver.receive(now, meta, datagram) {
+            Received::Connection(_) => {}
+            Received::Incoming(incoming) => {
+                self.driver.accept(now, incoming).expect("the client is genuine");
             }
             other => panic!("a datagram between two honest ends is for a connection: {other:?}"),
-        }
-    }
-
-    fn tick(&mut self, now: Timestamp) {
-        if let Some(connection) = self.connection()
-            && connection.poll_timeout().is_some_and(|at| at <= now)
-        {
-            connection.handle_timeout(now);
         }
     }
 }
@@ -131,13 +100,13 @@ impl Pair {
         let mut client = Peer::new(None, 1);
         let server = Peer::new(Some(Arc::clone(&setup.server)), 2);
         let now = Timestamp::ORIGIN + Duration::from_secs(1);
-        let opened = client.endpoint.connect(now, &setup.client, "localhost", server.address);
-        client.connection = Some(opened.expect("a valid configuration"));
+        client.driver.connect(now, &setup.client, server.address).expect("a valid configuration");
         let mut pair = Self { now, client, server };
         for _ in 0..100 {
             pair.round();
             let confirmed = |event| event == Event::HandshakeConfirmed;
-            if std::iter::from_fn(|| pair.client.connection()?.poll_event()).any(confirmed) {
+            let client = pair.client.driver.first_mut();
+            if std::iter::from_fn(|| client.poll_event()).any(confirmed) {
                 return pair;
             }
         }
@@ -151,13 +120,12 @@ impl Pair {
         let back = self.server.send_to(&mut self.client, self.now);
         self.now += DELAY;
         if !there && !back {
-            let timeout =
-                |peer: &mut Peer| peer.connection().and_then(|connection| connection.poll_timeout());
-            let next = [timeout(&mut self.client), timeout(&mut self.server)].into_iter().flatten().min();
+            let timeouts = [&self.client, &self.server].map(|peer| peer.driver.next_timeout());
+            let next = timeouts.into_iter().flatten().min();
             self.now = next.map_or(self.now, |next| next.max(self.now));
         }
-        self.client.tick(self.now);
-        self.server.tick(self.now);
+        self.client.driver.handle_timeouts(self.now);
+        self.server.driver.handle_timeouts(self.now);
     }
 
     /// The client sends `size` bytes on one stream; the server reads them to their end. Returns how many it read.
@@ -166,8 +134,7 @@ impl Pair {
     /// If the stream does not end.
     pub fn transfer(&mut self, size: usize) -> usize {
         let chunk = Bytes::from(vec![0x5a; 64 << 10]);
-        let stream =
-            self.client.connection().and_then(|connection| connection.open(Dir::Uni)).expect("credit");
+        let stream = self.client.driver.first_mut().open(Dir::Uni).expect("credit");
         let (mut left, mut read) = (size, 0);
         for _ in 0..1_000_000 {
             left -= self.write(stream, &chunk, left);
@@ -181,7 +148,7 @@ impl Pair {
 
     /// Writes what the send buffer takes, and the end behind the last byte.
     fn write(&mut self, stream: StreamId, chunk: &Bytes, left: usize) -> usize {
-        let Some(connection) = self.client.connection() else { return 0 };
+        let connection = self.client.driver.first_mut();
         let mut written = 0;
         while written < left {
             let mut data = chunk.slice(..chunk.len().min(left - written));
@@ -201,7 +168,7 @@ impl Pair {
     /// Reads what is there; true at the end of the stream.
     fn read(&mut self, stream: StreamId, read: &mut usize) -> bool {
         let now = self.now;
-        let Some(connection) = self.server.connection() else { return false };
+        let connection = self.server.driver.first_mut();
         loop {
             match connection.read(now, stream, usize::MAX) {
                 Ok(Read::Data(data)) => *read += data.len(),
@@ -222,7 +189,7 @@ mod tests {
         let mut pair = Pair::connected(&Setup::new(1200));
         assert_eq!(pair.transfer(3_000_000), 3_000_000);
         assert_eq!(pair.transfer(1), 1);
-        let stats = pair.client.connection().expect("it lives").stats();
+        let stats = pair.client.driver.first().stats();
         assert_eq!((stats.packets_lost, stats.stream_bytes_retransmitted), (0, 0));
     }
 }
