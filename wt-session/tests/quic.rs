@@ -6,11 +6,11 @@ use bytes::{Bytes, BytesMut};
 use h3_core::{Transport as _, transport::ConnTransport};
 use http::HeaderMap;
 use quic_core::{
-    CidFactory, ClientConfig, ConnectionHandle, DatagramEvent, DatagramMeta, Dir, Endpoint, EndpointConfig,
-    ServerConfig, Side, StreamId, TransportConfig,
+    CidFactory, ClientConfig, DatagramMeta, Dir, Endpoint, EndpointConfig, ServerConfig, Side, StreamId,
+    TransportConfig,
     base::{Ecn, SeededEntropy, Timestamp},
     error::call::Read,
-    testing,
+    testing::{self, Driver, Received},
 };
 use wt_session::{
     CloseInfo, Config, ConnectRequest, Dialect, Dialects, Event, FlowControl, SessionId, Sessions,
@@ -18,8 +18,7 @@ use wt_session::{
 };
 
 struct Peer {
-    endpoint: Endpoint,
-    connection: Option<(ConnectionHandle, quic_core::Connection)>,
+    driver: Driver,
     h3: h3_core::Connection,
     sessions: Sessions,
     events: Vec<Event>,
@@ -32,8 +31,7 @@ impl Peer {
         let cids = CidFactory::new(8, 0, &[seed; 32]);
         let entropy = Box::new(SeededEntropy::new(seed.into()));
         Self {
-            endpoint: Endpoint::new(EndpointConfig::new(cids), server, entropy),
-            connection: None,
+            driver: Driver::new(Endpoint::new(EndpointConfig::new(cids), server, entropy)),
             h3: h3_core::Connection::new(h3_core::Config::new(Sessions::settings(config)), side),
             sessions: Sessions::new(config.clone(), side),
             events: Vec::new(),
@@ -43,40 +41,29 @@ impl Peer {
 
     fn receive(&mut self, now: Timestamp, remote: SocketAddr, data: &[u8]) {
         let meta = DatagramMeta { remote, local_ip: None, ecn: Ecn::NotEct, allocation: data.len() };
-        match self.endpoint.handle_datagram(now, &meta, BytesMut::from(data)) {
-            DatagramEvent::Connection(_, data) => {
-                self.connection.as_mut().unwrap().1.handle_datagram(now, &meta, data);
-            }
-            DatagramEvent::Incoming(incoming) => {
-                self.connection = Some(self.endpoint.accept(now, incoming).unwrap());
+        match self.driver.receive(now, &meta, BytesMut::from(data)) {
+            Received::Connection(_) => {}
+            Received::Incoming(incoming) => {
+                self.driver.accept(now, incoming).unwrap();
             }
             other => panic!("{other:?}"),
         }
     }
 
     fn transmit(&mut self, now: Timestamp) -> Vec<Vec<u8>> {
+        self.driver.handle_timeouts(now);
+        for connection in self.driver.connections.values_mut() {
+            while let Some(event) = connection.poll_event() {
+                let mut t = ConnTransport::new(connection, now);
+                if event == quic_core::Event::HandshakeComplete {
+                    self.h3.start(&mut t);
+                }
+                self.sessions.on_event(&event, now, &mut self.h3, &mut t);
+                self.events.extend(std::iter::from_fn(|| self.sessions.poll_event()));
+            }
+        }
         let mut out = Vec::new();
-        let mut buffer = vec![0; 12_000];
-        let Some((handle, connection)) = &mut self.connection else { return out };
-        if connection.poll_timeout().is_some_and(|at| at <= now) {
-            connection.handle_timeout(now);
-        }
-        while let Some(event) = connection.poll_event() {
-            let mut t = ConnTransport::new(connection, now);
-            if event == quic_core::Event::HandshakeComplete {
-                self.h3.start(&mut t);
-            }
-            self.sessions.on_event(&event, now, &mut self.h3, &mut t);
-            while let Some(event) = self.sessions.poll_event() {
-                self.events.push(event);
-            }
-        }
-        while let Some(change) = connection.poll_cid_change() {
-            self.endpoint.handle_cid_change(*handle, change);
-        }
-        while let Some(transmit) = connection.poll_transmit(now, &mut buffer) {
-            out.extend(buffer[..transmit.size].chunks(transmit.segment_size).map(<[u8]>::to_vec));
-        }
+        self.driver.transmit(now, |_, datagram| out.push(datagram.to_vec()));
         out
     }
 
@@ -85,7 +72,7 @@ impl Peer {
         now: Timestamp,
         act: impl FnOnce(&mut Sessions, &mut h3_core::Connection, &mut ConnTransport<'_>) -> R,
     ) -> R {
-        let mut t = ConnTransport::new(&mut self.connection.as_mut().unwrap().1, now);
+        let mut t = ConnTransport::new(self.driver.first_mut(), now);
         let result = act(&mut self.sessions, &mut self.h3, &mut t);
         self.sessions.flush(&mut self.h3, &mut t);
         while let Some(event) = self.sessions.poll_event() {
@@ -155,8 +142,7 @@ impl World {
             now: Timestamp::from_nanos(1_000_000_000),
         };
         let (now, remote) = (world.now, world.server.address);
-        let opened = world.client.endpoint.connect(now, &connecting, "localhost", remote).unwrap();
-        world.client.connection = Some(opened);
+        world.client.driver.connect(now, &connecting, remote).unwrap();
         // At once: it waits for the server's SETTINGS.
         world.client.with(now, |sessions, h3, t| sessions.connect(request(), h3, t)).unwrap();
         world.run();
@@ -219,7 +205,7 @@ fn a_session_from_connect_to_close() {
                 peer.has(|event| matches!(event, Event::Closed { result: Ok(told), .. } if *told == info))
             );
             assert!(peer.has(|event| matches!(event, Event::Finished { .. })));
-            assert!(!peer.connection.as_ref().unwrap().1.is_closed());
+            assert!(!peer.driver.first().is_closed());
         }
     }
 }
@@ -232,13 +218,13 @@ fn the_close_of_a_session_is_told_before_that_of_its_connection() {
     let client = &mut world.client;
     client.with(now, |sessions, h3, t| sessions.close(session, info.clone(), h3, t));
     let capsule = client.transmit(now);
-    client.connection.as_mut().unwrap().1.close(now, 0x100, b"");
+    client.driver.first_mut().close(now, 0x100, b"");
     let close = client.transmit(now);
     assert!(!capsule.is_empty() && !close.is_empty());
     capsule.iter().chain(&close).for_each(|data| world.server.receive(now, client.address, data));
     world.run();
     let server = &world.server;
-    assert!(server.connection.as_ref().unwrap().1.is_closed());
+    assert!(server.driver.first().is_closed());
     let ends: Vec<&Event> =
         server.events.iter().filter(|event| matches!(event, Event::Closed { .. })).collect();
     assert!(matches!(ends[..], [Event::Closed { result: Ok(told), .. }] if *told == info), "{ends:?}");
@@ -269,14 +255,14 @@ fn a_stream_that_ends_in_the_burst_that_brought_it_is_told() {
                 stream
             });
             let mut burst = sender.transmit(now);
-            let connection = &mut sender.connection.as_mut().unwrap().1;
+            let connection = sender.driver.first_mut();
             connection.reset(stream, codes::to_http(77), 0).unwrap();
             if stopped {
                 connection.stop_sending(stream, codes::to_http(78)).unwrap();
             }
             burst.extend(sender.transmit(now));
             if closed {
-                sender.connection.as_mut().unwrap().1.close(now, 0x100, b"");
+                sender.driver.first_mut().close(now, 0x100, b"");
                 burst.extend(sender.transmit(now));
             }
             assert!(burst.len() >= 2);
@@ -319,7 +305,7 @@ fn the_close_of_a_session_is_told_though_its_stream_is_reset_with_it() {
         h3_core::capsule::put_capsule(0x2843, b"\0\0\0\x09done", &mut capsule);
         sender.with(now, |_, h3, t| h3.send_data(session.0, &mut capsule.into(), t)).unwrap();
         let mut burst = sender.transmit(now);
-        sender.connection.as_mut().unwrap().1.reset(session.0, 0x10c, 0).unwrap();
+        sender.driver.first_mut().reset(session.0, 0x10c, 0).unwrap();
         burst.extend(sender.transmit(now));
         burst.iter().for_each(|data| receiver.receive(now, sender.address, data));
         receiver.transmit(now);
@@ -517,7 +503,7 @@ fn w21_streams_reset_before_the_session_id_return_their_credit() {
                 assert!(
                     !peer.has(|event| matches!(event, Event::StreamOpened { .. } | Event::Closed { .. }))
                 );
-                assert!(!peer.connection.as_ref().unwrap().1.is_closed());
+                assert!(!peer.driver.first().is_closed());
             }
         }
     }
