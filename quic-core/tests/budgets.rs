@@ -7,12 +7,11 @@ use heap_meter::{HeapMeter, Measure};
 use netsim::SECOND;
 use quic_core::{
     AcceptError, AddressLimits, Admission, AdmissionLimit, CidFactory, ClientConfig, Connection,
-    ConnectionHandle, DatagramEvent, DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Incoming,
-    ServerConfig, TransportConfig,
+    DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Incoming, ServerConfig, TransportConfig,
     base::{Budget, Ecn, EndpointBudget, SeededEntropy, Timestamp},
     congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, NewPath, Phase, Snapshot},
     error::ConnectionError,
-    testing,
+    testing::{self, Driver, Received},
 };
 use soak::{ALPN, World, lan, time};
 
@@ -33,9 +32,8 @@ fn meta(from: SocketAddr, size: usize) -> DatagramMeta {
 
 /// A server endpoint with settings of a test's own, and what a client needs to reach it.
 struct Server {
-    endpoint: Endpoint,
+    driver: Driver,
     client: ClientConfig,
-    connections: Vec<(ConnectionHandle, Connection)>,
 }
 
 impl Server {
@@ -49,28 +47,29 @@ impl Server {
         let mut config = EndpointConfig::new(CidFactory::new(8, 0, &[3; 32]));
         configure(&mut config);
         let endpoint = Endpoint::new(config, Some(Arc::new(server)), Box::new(SeededEntropy::new(1)));
-        Self { endpoint, client, connections: Vec::new() }
+        Self { driver: Driver::new(endpoint), client }
     }
 
-    fn connect(&self, seed: u64) -> (Endpoint, Connection) {
+    /// A client with one connection.
+    fn connect(&self, seed: u64) -> Driver {
         let config = EndpointConfig::new(CidFactory::new(8, 0, &[4; 32]));
-        let mut endpoint = Endpoint::new(config, None, Box::new(SeededEntropy::new(seed)));
-        let (_, connection) =
-            endpoint.connect(NOW, &self.client, "localhost", address(0)).expect("a connection");
-        (endpoint, connection)
+        let mut client = Driver::new(Endpoint::new(config, None, Box::new(SeededEntropy::new(seed))));
+        client.connect(NOW, &self.client, address(0)).expect("a connection");
+        client
     }
 
     /// The first datagram of a client that never says more.
     fn first_flight(&self, seed: u64) -> BytesMut {
-        let (_, mut connection) = self.connect(seed);
-        let mut buffer = vec![0; 1200];
-        let sent = connection.poll_transmit(NOW, &mut buffer).expect("a first flight");
-        BytesMut::from(&buffer[..sent.size])
+        let mut flight = None;
+        self.connect(seed).transmit(NOW, |_, datagram| {
+            flight.get_or_insert_with(|| BytesMut::from(datagram));
+        });
+        flight.expect("a first flight")
     }
 
     fn incoming(&mut self, from: SocketAddr, data: BytesMut) -> Incoming {
-        match self.endpoint.handle_datagram(NOW, &meta(from, data.len()), data) {
-            DatagramEvent::Incoming(incoming) => incoming,
+        match self.driver.receive(NOW, &meta(from, data.len()), data) {
+            Received::Incoming(incoming) => incoming,
             other => panic!("{other:?}"),
         }
     }
@@ -78,56 +77,41 @@ impl Server {
     /// Takes a client's first datagram as the endpoint advises; what was done.
     fn admit(&mut self, from: SocketAddr, data: BytesMut) -> (Admission, Option<Vec<u8>>) {
         let incoming = self.incoming(from, data);
-        let admission = self.endpoint.admission(NOW, &incoming);
+        self.judge(incoming)
+    }
+
+    fn judge(&mut self, incoming: Incoming) -> (Admission, Option<Vec<u8>>) {
+        let admission = self.driver.endpoint.admission(NOW, &incoming);
         let answer = match admission {
             Admission::Accept => {
-                self.connections.push(self.endpoint.accept(NOW, incoming).expect("room"));
+                self.driver.accept(NOW, incoming).expect("room");
                 None
             }
-            Admission::Retry => self.endpoint.retry(NOW, &incoming).map(|retry| retry.bytes),
-            Admission::Refuse(_) => Some(self.endpoint.refuse(&incoming).bytes),
+            Admission::Retry => self.driver.endpoint.retry(NOW, &incoming).map(|retry| retry.bytes),
+            Admission::Refuse(_) => Some(self.driver.endpoint.refuse(&incoming).bytes),
         };
         (admission, answer)
     }
 
     /// Lets a client finish its handshake with the server, answering a Retry if it is asked to; whether it did.
-    fn serve(&mut self, from: SocketAddr, client: &mut Connection) -> bool {
-        let mut buffer = vec![0; 1500];
+    fn serve(&mut self, from: SocketAddr, client: &mut Driver) -> bool {
         for _ in 0..10 {
-            while let Some(sent) = client.poll_transmit(NOW, &mut buffer) {
-                let data = BytesMut::from(&buffer[..sent.size]);
-                let about = meta(from, sent.size);
-                match self.endpoint.handle_datagram(NOW, &about, data) {
-                    DatagramEvent::Connection(handle, data) => {
-                        self.connection(handle).handle_datagram(NOW, &about, data);
-                    }
-                    DatagramEvent::Incoming(incoming) => {
-                        let answer = match self.endpoint.admission(NOW, &incoming) {
-                            Admission::Accept => {
-                                self.connections.push(self.endpoint.accept(NOW, incoming).expect("room"));
-                                continue;
-                            }
-                            Admission::Retry => self.endpoint.retry(NOW, &incoming).expect("not validated"),
-                            Admission::Refuse(_) => self.endpoint.refuse(&incoming),
-                        };
-                        let bytes = BytesMut::from(&answer.bytes[..]);
-                        client.handle_datagram(NOW, &meta(address(0), bytes.len()), bytes);
-                    }
-                    _ => {}
+            let mut answers = Vec::new();
+            client.transmit(NOW, |_, datagram| {
+                let received = self.driver.receive(NOW, &meta(from, datagram.len()), datagram.into());
+                if let Received::Incoming(incoming) = received {
+                    answers.extend(self.judge(incoming).1.map(|answer| BytesMut::from(&answer[..])));
                 }
+            });
+            self.driver.transmit(NOW, |train, datagram| {
+                if train.remote == from {
+                    answers.push(datagram.into());
+                }
+            });
+            for answer in answers {
+                let _ = client.receive(NOW, &meta(address(0), answer.len()), answer);
             }
-            for (handle, connection) in &mut self.connections {
-                while let Some(change) = connection.poll_cid_change() {
-                    self.endpoint.handle_cid_change(*handle, change);
-                }
-                while let Some(sent) = connection.poll_transmit(NOW, &mut buffer) {
-                    if sent.remote == from {
-                        let data = BytesMut::from(&buffer[..sent.size]);
-                        client.handle_datagram(NOW, &meta(address(0), sent.size), data);
-                    }
-                }
-            }
-            while let Some(event) = client.poll_event() {
+            while let Some(event) = client.first_mut().poll_event() {
                 if event == Event::HandshakeConfirmed {
                     return true;
                 }
@@ -136,14 +120,9 @@ impl Server {
         false
     }
 
-    fn connection(&mut self, handle: ConnectionHandle) -> &mut Connection {
-        let found = self.connections.iter_mut().find(|(known, _)| *known == handle);
-        &mut found.expect("a connection of this endpoint").1
-    }
-
     fn forget_all(&mut self) {
-        for (handle, _) in std::mem::take(&mut self.connections) {
-            self.endpoint.forget(handle);
+        for (handle, _) in std::mem::take(&mut self.driver.connections) {
+            self.driver.endpoint.forget(handle);
         }
     }
 }
@@ -157,8 +136,8 @@ fn an_idle_connection_costs_less_than_it_is_charged() {
     world.sim.run_until(|_| false, later);
     for (name, node) in [("client", world.client), ("server", world.server)] {
         let host = world.sim.endpoint_mut(node);
-        let handle = *host.peers.keys().next().expect("a connection");
-        let peer = host.peers.remove(&handle).expect("a connection");
+        let handle = *host.driver.connections.keys().next().expect("a connection");
+        let peer = host.driver.connections.remove(&handle).expect("a connection");
         assert_eq!(peer.connection.stats().memory_used, CONNECTION_COST);
         let before = measure.growth();
         drop(peer);
@@ -173,17 +152,18 @@ fn an_idle_connection_costs_less_than_it_is_charged() {
 fn a_pending_handshake_costs_less_than_it_is_charged() {
     let mut server = Server::new(|_| {});
     let flights: Vec<_> = (0..50).map(|n| server.first_flight(n)).collect();
-    server.connections.reserve(50);
+    // The driver makes its buffer for the first connection that it asks for datagrams.
+    let first = server.first_flight(50);
+    server.admit(address(51), first);
+    server.driver.transmit(NOW, |_, _| {});
     let measure = Measure::start();
     for (n, flight) in flights.into_iter().enumerate() {
         let from = address(n + 1);
         assert_eq!(server.admit(from, flight).0, Admission::Accept);
         // Its first flight is written and waits for credit or an acknowledgment.
-        let mut buffer = vec![0; 1200];
-        let (_, connection) = server.connections.last_mut().expect("accepted");
-        while connection.poll_transmit(NOW, &mut buffer).is_some() {}
+        server.driver.transmit(NOW, |_, _| {});
     }
-    let each = measure.growth().cast_unsigned() / 50 + size_of::<Connection>();
+    let each = measure.growth().cast_unsigned() / 50;
     println!("{each} bytes each");
     assert!(each <= CONNECTION_COST, "{each} bytes");
 }
@@ -218,9 +198,9 @@ fn under_a_flood_of_initials_clients_prove_their_address_and_good_ones_connect()
     assert_eq!(accepted, 64);
     assert!(measure.growth() <= 64 << 10, "{} bytes more at the end", measure.growth());
     assert!(measure.peak_growth() <= 1 << 20, "{} bytes more at the peak", measure.peak_growth());
-    let (_endpoint, mut good) = server.connect(77_777);
+    let mut good = server.connect(77_777);
     assert!(server.serve(address(60_000), &mut good), "a good client connects meanwhile");
-    assert_eq!(server.connections.len(), 65);
+    assert_eq!(server.driver.connections.len(), 65);
 }
 
 #[test]
@@ -248,7 +228,7 @@ fn the_memory_of_an_endpoint_is_filled_and_one_connection_beyond_is_refused() {
     let refused = (100..103).find_map(|n| {
         let flight = server.first_flight(n);
         let incoming = server.incoming(address(n as usize), flight);
-        server.endpoint.accept(NOW, incoming).map(|pair| server.connections.push(pair)).err()
+        server.driver.accept(NOW, incoming).err()
     });
     assert!(matches!(refused, Some(AcceptError::Memory)), "{refused:?}");
     server.forget_all();
@@ -272,10 +252,10 @@ fn a_handshake_is_pending_until_it_is_complete() {
     let budget = EndpointBudget::new(1 << 30);
     let shared = budget.clone();
     let mut server = Server::new(move |config| config.budget = shared);
-    let (_endpoint, mut client) = server.connect(5);
+    let mut client = server.connect(5);
     assert_eq!(budget.pending_handshakes(), 0, "clients are not counted");
     assert!(server.serve(address(1), &mut client));
-    assert_eq!((budget.pending_handshakes(), server.connections.len()), (0, 1));
+    assert_eq!((budget.pending_handshakes(), server.driver.connections.len()), (0, 1));
 }
 
 #[test]
@@ -322,7 +302,7 @@ fn one_address_takes_no_places_of_others() {
     assert_eq!(server.admit(address(500), flight).0, Admission::Accept, "another address");
     // Who proves the address is let in, up to as many connections as it may have.
     for n in 0..20 {
-        let (_endpoint, mut good) = server.connect(200 + n);
+        let mut good = server.connect(200 + n);
         assert!(server.serve(host(100 + n as usize), &mut good), "{n}");
     }
     let flight = server.first_flight(300);
@@ -345,7 +325,7 @@ fn a_handshake_that_does_not_end_is_ended() {
     // The client hears nothing and goes on asking.
     world.wait("the server's end", 11 * SECOND, |_, server| !server.gone.is_empty());
     assert!(world.sim.now() - start >= 10 * SECOND);
-    world.wait("the client's end", SECOND, |client, _| client.peers.is_empty());
+    world.wait("the client's end", SECOND, |client, _| client.driver.connections.is_empty());
     for host in [world.client, world.server] {
         let gone = world.sim.endpoint(host).gone.last().expect("a connection");
         assert_eq!(gone.error, Some(ConnectionError::HandshakeTimeout));
@@ -359,10 +339,10 @@ fn own_streams_that_the_peer_keeps_open_are_charged_and_given_back() {
     let budget = EndpointBudget::new(1 << 30);
     let shared = budget.clone();
     let mut server = Server::new(move |config| config.budget = shared);
-    let (_endpoint, mut client) = server.connect(1);
+    let mut client = server.connect(1);
     assert!(server.serve(address(1), &mut client));
     let before = budget.used();
-    let (_, connection) = &mut server.connections[0];
+    let connection = server.driver.first_mut();
     let measure = Measure::start();
     for _ in 0..STREAMS {
         let id = connection.open(Dir::Uni).expect("the client permits it");
@@ -374,7 +354,7 @@ fn own_streams_that_the_peer_keeps_open_are_charged_and_given_back() {
     assert!(heap <= 3 * charged as isize, "{heap} bytes of heap for {charged}");
     server.serve(address(1), &mut client);
     // The last acknowledgment may have waited.
-    client.handle_timeout(client.poll_timeout().expect("it waits"));
+    client.handle_timeouts(client.next_timeout().expect("it waits"));
     server.serve(address(1), &mut client);
     assert!(budget.used() <= before + (8 << 10), "{} bytes are charged, and {before} before", budget.used());
 }
@@ -421,10 +401,10 @@ fn what_is_written_is_bounded_by_the_congestion_window_and_by_what_is_left() {
         let mut server = Server::new(|_| {});
         let congestion = CongestionConfig::new(Algorithm::Custom(Arc::new(Window(window))));
         server.client.transport = Arc::new(TransportConfig { congestion, ..TransportConfig::default() });
-        let (_endpoint, mut client) = server.connect(1);
+        let mut client = server.connect(1);
         assert!(server.serve(address(1), &mut client));
-        while client.poll_transmit(NOW, &mut [0; 1500]).is_some() {}
-        let taken = taken(&mut client, STREAMS);
+        client.transmit(NOW, |_, _| {});
+        let taken = taken(client.first_mut(), STREAMS);
         assert!(within(taken, bound), "{taken} bytes with a window of {window}");
     }
     // Three quarters of the endpoint's memory are spent by others.
@@ -434,9 +414,9 @@ fn what_is_written_is_bounded_by_the_congestion_window_and_by_what_is_left() {
         let mut server = Server::new(move |config| config.budget = shared);
         let mut spent = Budget::new(usize::MAX, budget);
         spent.charge(others).expect("it is there");
-        let (_endpoint, mut client) = server.connect(1);
+        let mut client = server.connect(1);
         assert!(server.serve(address(1), &mut client));
-        let (_, connection) = &mut server.connections[0];
+        let connection = server.driver.first_mut();
         let taken = taken(connection, STREAMS);
         assert!(within(taken, bound), "{taken} bytes while others hold {others}");
     }

@@ -51,7 +51,7 @@ fn p03_unknown_versions_are_answered_with_both_connection_ids_swapped() {
     assert!(
         versions.contains(&packet::VERSION_1) && versions.iter().any(|v| packet::is_reserved_version(*v))
     );
-    assert_eq!(host.endpoint.connections(), 0);
+    assert_eq!(host.driver.endpoint.connections(), 0);
 }
 
 #[test]
@@ -71,9 +71,9 @@ fn p01_an_initial_below_1200_bytes_is_dropped() {
     assert!(initial.len() >= 1200);
     let mut host = server();
     assert!(answer(&mut host, 0, &initial[..1199]).is_none());
-    assert_eq!(host.endpoint.connections(), 0);
+    assert_eq!(host.driver.endpoint.connections(), 0);
     assert!(answer(&mut host, 0, &initial).is_some());
-    assert_eq!(host.endpoint.connections(), 1);
+    assert_eq!(host.driver.endpoint.connections(), 1);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn an_initial_that_is_not_authentic_makes_no_connection() {
     initial[at] ^= 1;
     let mut host = server();
     assert!(answer(&mut host, 0, &initial).is_none());
-    assert_eq!(host.endpoint.connections(), 0);
+    assert_eq!(host.driver.endpoint.connections(), 0);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn garbage_is_dropped() {
             let _ = answer(&mut host, size as u64 * SECOND, &datagram);
         }
     }
-    assert_eq!(host.endpoint.connections(), 0);
+    assert_eq!(host.driver.endpoint.connections(), 0);
 }
 
 fn version_negotiation(dcid: &ConnectionId, scid: &ConnectionId, versions: &[u32]) -> Vec<u8> {
@@ -153,7 +153,7 @@ fn p04_version_negotiation_is_obeyed_only_when_it_fits() {
         let scid = if wrong_ids { long.scid } else { long.dcid };
         let vn = version_negotiation(&long.scid, &scid, versions);
         host.handle_datagram(0, server_address(), client_address(), 0, &vn);
-        let peer = host.peers.values().chain(&host.gone).next().expect("a connection");
+        let peer = host.driver.connections.values().chain(&host.gone).next().expect("a connection");
         match (&peer.error, ends) {
             (Some(ConnectionError::VersionMismatch(offered)), true) => assert_eq!(&offered[..], versions),
             (None, false) => {}

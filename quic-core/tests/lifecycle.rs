@@ -5,14 +5,15 @@ use std::time::Duration;
 use bytes::BytesMut;
 use netsim::{LinkConfig, MILLISECOND, SECOND};
 use quic_core::{
-    Connection, DatagramEvent, DatagramMeta, DatagramOptions, Dir, Event, TransportConfig,
+    Connection, DatagramMeta, DatagramOptions, Dir, Event, TransportConfig,
     base::{Ecn, Timestamp},
     error::{
         CloseReason, ConnectionError, TransportErrorCode,
         call::{Read, ReadError, WriteError},
     },
+    testing::Received,
 };
-use soak::{Policy, Setup, World, lan, pattern};
+use soak::{Host, Policy, Setup, World, lan, pattern};
 
 #[test]
 fn a_retry_validates_the_address_and_the_handshake_goes_on() {
@@ -27,7 +28,9 @@ fn a_refused_connection_tells_the_client() {
     let mut world = World::new(2, &lan());
     world.server_host().policy = Policy::Refuse;
     world.connect();
-    world.wait("an error", SECOND, |client, _| client.peers.values().any(|peer| peer.error.is_some()));
+    world.wait("an error", SECOND, |client, _| {
+        client.driver.connections.values().any(|peer| peer.error.is_some())
+    });
     let Some(ConnectionError::PeerClosed(CloseReason::Transport { code, .. })) = world.client().error.clone()
     else {
         panic!("{:?}", world.client().error)
@@ -41,12 +44,14 @@ fn an_application_close_arrives_with_code_and_reason() {
     world.establish();
     let now = soak::time(world.sim.now());
     world.client().connection.close(now, 0x1234, b"enough");
-    world.wait("the close", SECOND, |_, server| server.peers.values().all(|peer| peer.error.is_some()));
+    world.wait("the close", SECOND, |_, server| {
+        server.driver.connections.values().all(|peer| peer.error.is_some())
+    });
     let expected = CloseReason::Application { code: 0x1234, reason: "enough".into() };
     assert_eq!(world.server().error, Some(ConnectionError::PeerClosed(expected)));
     assert_eq!(world.client().error, Some(ConnectionError::LocallyClosed));
     world.wait("both forgotten", 5 * SECOND, |client, server| {
-        client.endpoint.connections() == 0 && server.endpoint.connections() == 0
+        client.driver.endpoint.connections() == 0 && server.driver.endpoint.connections() == 0
     });
 }
 
@@ -61,17 +66,18 @@ fn what_came_right_before_a_close_is_read_until_the_close_was_polled() {
     client.write(id, &mut pattern(100)).expect("open");
     client.finish(id).expect("open");
     client.send_datagram(now, pattern(9), DatagramOptions::default()).expect("room");
-    let mut datagrams = drain(client, now);
-    client.close(now, 7, b"bye");
-    datagrams.append(&mut drain(client, now));
+    let mut datagrams = drain(world.client_host(), now);
+    world.client().connection.close(now, 7, b"bye");
+    datagrams.append(&mut drain(world.client_host(), now));
     assert!(datagrams.len() >= 2, "the close is a datagram of its own");
 
-    let server = &mut world.server().connection;
-    let held = server.stats().memory_used;
-    let meta = from_peer(server);
+    let host = world.server_host();
+    let held = host.peer().connection.stats().memory_used;
+    let meta = from_peer(&host.peer().connection);
     for datagram in datagrams {
-        server.handle_datagram(now, &meta, datagram);
+        let _ = host.driver.receive(now, &meta, datagram);
     }
+    let server = &mut world.server().connection;
     let events: Vec<Event> = std::iter::from_fn(|| match server.poll_event() {
         Some(event @ Event::Closed(_)) => {
             assert_eq!(server.read(now, id, 60), Ok(Read::Data(pattern(100).slice(..60))));
@@ -93,21 +99,18 @@ fn from_peer(connection: &Connection) -> DatagramMeta {
     DatagramMeta { remote: connection.remote_address(), local_ip: None, ecn: Ecn::NotEct, allocation: 0 }
 }
 
-/// All that a connection wants to send now.
-fn drain(connection: &mut Connection, now: Timestamp) -> Vec<BytesMut> {
-    let mut buffer = vec![0; 1500];
-    std::iter::from_fn(|| {
-        let transmit = connection.poll_transmit(now, &mut buffer)?;
-        Some(BytesMut::from(&buffer[..transmit.size]))
-    })
-    .collect()
+/// All that a host's connections want to send now.
+fn drain(host: &mut Host, now: Timestamp) -> Vec<BytesMut> {
+    let mut datagrams = Vec::new();
+    host.driver.transmit(now, |_, datagram| datagrams.push(BytesMut::from(datagram)));
+    datagrams
 }
 
 #[test]
 fn a_close_during_the_handshake_hides_what_the_application_said() {
     let mut world = World::new(4, &LinkConfig::new().delay(50 * MILLISECOND));
     world.connect();
-    world.wait("a connection at the server", SECOND, |_, server| !server.peers.is_empty());
+    world.wait("a connection at the server", SECOND, |_, server| !server.driver.connections.is_empty());
     let now = soak::time(world.sim.now());
     world.server().connection.close(now, 7, b"secret");
     world.wait("the close", SECOND, |client, _| client.peer().error.is_some());
@@ -131,7 +134,9 @@ fn a_farewell_is_heard_and_is_the_last_word() {
             world.establish();
         } else {
             world.connect();
-            world.wait("a connection at the server", SECOND, |_, server| !server.peers.is_empty());
+            world.wait("a connection at the server", SECOND, |_, server| {
+                !server.driver.connections.is_empty()
+            });
         }
         let now = soak::time(world.sim.now());
         let mut buffer = vec![0; 1_200];
@@ -160,7 +165,9 @@ fn silence_ends_both_ends_after_the_lower_timeout() {
     let mut world = World::with(5, &lan(), &Setup { client, ..Setup::default() });
     world.establish();
     let start = world.sim.now();
-    world.wait("both gone", 20 * SECOND, |client, server| client.peers.is_empty() && server.peers.is_empty());
+    world.wait("both gone", 20 * SECOND, |client, server| {
+        client.driver.connections.is_empty() && server.driver.connections.is_empty()
+    });
     let waited = (world.sim.now() - start) / MILLISECOND;
     assert!((4_900..5_200).contains(&waited), "{waited} ms");
     assert_eq!(world.client_host().gone[0].error, Some(ConnectionError::IdleTimeout));
@@ -187,13 +194,15 @@ fn keep_alive_holds_the_connection() {
 fn a_server_that_lost_its_state_resets_the_connection() {
     let mut world = World::new(7, &lan());
     world.establish();
-    let handle = *world.server_host().peers.keys().next().expect("a connection");
-    world.server_host().peers.clear();
-    world.server_host().endpoint.forget(handle);
+    let handle = *world.server_host().driver.connections.keys().next().expect("a connection");
+    world.server_host().driver.connections.clear();
+    world.server_host().driver.endpoint.forget(handle);
     let client = world.client();
     let id = client.connection.open(Dir::Bidi).expect("credit");
     client.send(id, pattern(1000), true);
-    world.wait("the reset", SECOND, |client, _| client.peers.values().all(|peer| peer.error.is_some()));
+    world.wait("the reset", SECOND, |client, _| {
+        client.driver.connections.values().all(|peer| peer.error.is_some())
+    });
     assert_eq!(world.client().error, Some(ConnectionError::StatelessReset));
 }
 
@@ -213,12 +222,12 @@ fn a_stateless_reset_counts_whichever_form_its_header_has() {
             // What a server that has forgotten everything answers to a packet.
             let client = &mut world.client().connection;
             client.send_datagram(now, pattern(100), DatagramOptions::default()).expect("room");
-            let packet = drain(client, now).pop().expect("a packet");
+            let packet = drain(world.client_host(), now).pop().expect("a packet");
             let server = world.server_host();
-            let handle = *server.peers.keys().next().expect("a connection");
+            let handle = *server.driver.connections.keys().next().expect("a connection");
             let from = from_peer(&server.peer().connection);
-            server.endpoint.forget(handle);
-            let DatagramEvent::Respond(reset) = server.endpoint.handle_datagram(now, &from, packet) else {
+            server.driver.endpoint.forget(handle);
+            let Received::Response(reset) = server.driver.receive(now, &from, packet) else {
                 panic!("no reset")
             };
             let mut datagram = BytesMut::from(&reset.bytes[..]);
@@ -234,8 +243,8 @@ fn a_stateless_reset_counts_whichever_form_its_header_has() {
                     "{form}"
                 );
             } else {
-                let event = client.endpoint.handle_datagram(now, &from, datagram);
-                assert!(matches!(event, DatagramEvent::StatelessReset(_)), "{form}: {event:?}");
+                let received = client.driver.receive(now, &from, datagram);
+                assert!(matches!(received, Received::StatelessReset(_)), "{form}: {received:?}");
             }
         }
     }
@@ -251,11 +260,12 @@ fn probes_look_like_quic() {
     let mut now = soak::time(world.sim.now());
     let client = &mut world.client().connection;
     client.send_datagram(now, pattern(100), DatagramOptions::default()).expect("room");
+    let client = world.client_host();
     assert!(!drain(client, now).is_empty());
     let mut probes = 0;
-    while probes < 40 && !client.is_closed() {
-        now = client.poll_timeout().expect("a probe timeout");
-        client.handle_timeout(now);
+    while probes < 40 && !client.peer().connection.is_closed() {
+        now = client.driver.next_timeout().expect("a probe timeout");
+        client.driver.handle_timeouts(now);
         for probe in drain(client, now) {
             probes += 1;
             assert_eq!(probe[0] & 0xc0, 0x40, "probe {probes}");
@@ -312,8 +322,8 @@ fn a_server_never_sends_more_than_three_times_what_an_unproven_client_sent() {
         let mut world = World::new(seed, &LinkConfig::new().delay(10 * MILLISECOND));
         world.connect();
         // The client falls silent after its first flight.
-        world.wait("a connection at the server", SECOND, |_, server| !server.peers.is_empty());
-        world.client_host().peers.clear();
+        world.wait("a connection at the server", SECOND, |_, server| !server.driver.connections.is_empty());
+        world.client_host().driver.connections.clear();
         let end = world.sim.now() + 40 * SECOND;
         world.sim.run_until(|_| false, end);
         for soak::Traffic { received, sent, .. } in world.server_host().traffic.values() {
@@ -328,7 +338,9 @@ fn x09_no_common_alpn_ends_the_handshake() {
     let (_, certificate) = quic_core::testing::tls_server_config(b"other");
     world.client_config.tls = quic_core::testing::tls_client_config(&certificate, b"other");
     world.connect();
-    world.wait("an error", SECOND, |client, _| client.peers.values().any(|peer| peer.error.is_some()));
+    world.wait("an error", SECOND, |client, _| {
+        client.driver.connections.values().any(|peer| peer.error.is_some())
+    });
     let Some(ConnectionError::PeerClosed(CloseReason::Transport { code, .. })) = world.client().error.clone()
     else {
         panic!("{:?}", world.client().error)
@@ -348,7 +360,7 @@ fn a_resumed_session_takes_the_parameters_of_its_own_connection() {
         let now = soak::time(later);
         world.client().connection.close(now, 0, b"");
         world.wait("both gone", 10 * SECOND, |client, server| {
-            client.peers.is_empty() && server.peers.is_empty()
+            client.driver.connections.is_empty() && server.driver.connections.is_empty()
         });
     }
 }

@@ -143,10 +143,12 @@ fn a_path_that_carries_no_quic_any_more_ends_the_connection() {
         let id = world.client().connection.open(Dir::Bidi).expect("credit");
         world.client().send(id, pattern(100_000), true);
         world.wait("an end", 120 * SECOND, |client, _| {
-            client.peers.is_empty() || client.peers.values().all(|peer| peer.error.is_some())
+            client.driver.connections.is_empty()
+                || client.driver.connections.values().all(|peer| peer.error.is_some())
         });
         let host = world.client_host();
-        let error = host.gone.iter().chain(host.peers.values()).find_map(|peer| peer.error.clone());
+        let error =
+            host.gone.iter().chain(host.driver.connections.values()).find_map(|peer| peer.error.clone());
         assert!(
             matches!(error, Some(ConnectionError::NoViablePath | ConnectionError::IdleTimeout)),
             "{error:?}"

@@ -186,13 +186,13 @@ fn a_connection_that_is_held_outlives_the_idle_timeout_and_no_other_does() {
         world.establish();
         world.client().connection.hold_alive(held);
         world.pass(100 * SECOND);
-        assert_eq!(world.client_host().peers.len(), usize::from(held));
+        assert_eq!(world.client_host().driver.connections.len(), usize::from(held));
         if held {
             let sent = world.client().connection.stats().packets_sent;
             assert!((25..80).contains(&sent), "{sent} packets in 100 s, a PING every 4 s");
             world.client().connection.hold_alive(false);
             world.pass(20 * SECOND);
-            assert!(world.client_host().peers.is_empty());
+            assert!(world.client_host().driver.connections.is_empty());
         }
     }
 }

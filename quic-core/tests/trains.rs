@@ -13,6 +13,9 @@ const BURST: usize = 4;
 const HOLDS: usize = 45;
 
 /// Both ends of an established connection whose datagrams are handed over here, not by the network.
+///
+/// The connections are driven by hand and not with `testing::Driver`: these tests are about what a single call of
+/// `poll_transmit` returns.
 struct Hands {
     world: World,
     now: Timestamp,

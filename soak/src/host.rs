@@ -9,9 +9,9 @@ use std::{
 use bytes::BytesMut;
 use netsim::{Datagram, SECOND};
 use quic_core::{
-    CidFactory, ClientConfig, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig,
-    ServerConfig,
+    CidFactory, ClientConfig, ConnectionHandle, DatagramMeta, Endpoint, EndpointConfig, ServerConfig,
     base::{Ecn, SeededEntropy, Timestamp},
+    testing::{Driver, Received},
 };
 
 use crate::{
@@ -21,8 +21,6 @@ use crate::{
 
 /// The virtual time zero on the endpoints' clocks: late enough that a clock may be set back by hours.
 const EPOCH: u64 = 100_000 * SECOND;
-/// Bytes that a connection may fill at once: a train of datagrams, as a socket with segmentation offload takes them.
-const BATCH: usize = 64 << 10;
 
 /// A virtual time on the clock of an endpoint without skew.
 #[must_use]
@@ -70,10 +68,8 @@ impl Traffic {
 /// An endpoint with its connections, as a node of a simulated network. `P` is what a connection's application does.
 #[derive(Debug)]
 pub struct Host<P: Party = Peer> {
-    /// The endpoint.
-    pub endpoint: Endpoint,
-    /// Connections that live.
-    pub peers: BTreeMap<ConnectionHandle, P>,
+    /// The endpoint, and the connections that live.
+    pub driver: Driver<P>,
     /// What becomes of new connections.
     pub policy: Policy,
     /// Connections that are drained and that the endpoint has forgotten.
@@ -88,7 +84,6 @@ pub struct Host<P: Party = Peer> {
     address: SocketAddr,
     is_server: bool,
     out: VecDeque<Datagram>,
-    buffer: Vec<u8>,
 }
 
 impl Host {
@@ -132,8 +127,7 @@ impl<P: Party> Host<P> {
         let is_server = server.is_some();
         let endpoint = Endpoint::new(EndpointConfig::new(cids), server, Box::new(SeededEntropy::new(seed)));
         Self {
-            endpoint,
-            peers: BTreeMap::new(),
+            driver: Driver::new(endpoint),
             policy: Policy::Accept,
             gone: Vec::new(),
             traffic: BTreeMap::new(),
@@ -143,7 +137,6 @@ impl<P: Party> Host<P> {
             address,
             is_server,
             out: VecDeque::new(),
-            buffer: vec![0; BATCH],
         }
     }
 
@@ -159,9 +152,9 @@ impl<P: Party> Host<P> {
     /// If the configuration cannot be used.
     pub fn connect(&mut self, now: u64, config: &ClientConfig, remote: SocketAddr) -> ConnectionHandle {
         let now = self.clock(now);
-        let (handle, connection) =
-            self.endpoint.connect(now, config, "localhost", remote).expect("a usable configuration");
-        self.peers.insert(handle, P::new(connection, now, &self.role));
+        let opened = self.driver.endpoint.connect(now, config, "localhost", remote);
+        let (handle, connection) = opened.expect("a usable configuration");
+        self.driver.connections.insert(handle, P::new(connection, now, &self.role));
         handle
     }
 
@@ -171,7 +164,7 @@ impl<P: Party> Host<P> {
     /// If there is none.
     #[must_use]
     pub fn peer(&self) -> &P {
-        self.peers.values().next().expect("a connection")
+        self.driver.first()
     }
 
     /// The only connection.
@@ -179,18 +172,18 @@ impl<P: Party> Host<P> {
     /// # Panics
     /// If there is none.
     pub fn peer_mut(&mut self) -> &mut P {
-        self.peers.values_mut().next().expect("a connection")
+        self.driver.first_mut()
     }
 
     /// The latest connection, alive or gone.
     #[must_use]
     pub fn last_peer(&self) -> Option<&P> {
-        self.peers.values().next_back().or(self.gone.last())
+        self.driver.connections.values().next_back().or(self.gone.last())
     }
 
     /// The latest connection, if it lives, to be used as its application would.
     pub fn last_peer_mut(&mut self) -> Option<&mut P> {
-        self.peers.values_mut().next_back()
+        self.driver.connections.values_mut().next_back()
     }
 
     fn respond(&mut self, response: quic_core::Response) {
@@ -202,22 +195,22 @@ impl<P: Party> Host<P> {
         let remote = incoming.remote_address();
         match self.policy {
             Policy::Retry if !incoming.is_validated() => {
-                if let Some(retry) = self.endpoint.retry(now, &incoming) {
+                if let Some(retry) = self.driver.endpoint.retry(now, &incoming) {
                     self.respond(retry);
                 }
             }
             Policy::Refuse => {
-                let refusal = self.endpoint.refuse(&incoming);
+                let refusal = self.driver.endpoint.refuse(&incoming);
                 self.respond(refusal);
             }
             _ => {
                 let validated = incoming.is_validated();
-                if let Ok((handle, connection)) = self.endpoint.accept(now, incoming) {
+                if let Ok((handle, connection)) = self.driver.endpoint.accept(now, incoming) {
                     let peer = P::new(connection, now, &self.role);
                     let traffic = self.traffic.entry(remote).or_default();
                     traffic.validated = validated;
                     traffic.watch = peer.watch();
-                    self.peers.insert(handle, peer);
+                    self.driver.connections.insert(handle, peer);
                 }
             }
         }
@@ -225,40 +218,23 @@ impl<P: Party> Host<P> {
 
     /// Lets all applications work, and forgets connections that are over.
     fn settle(&mut self, now: Timestamp) {
-        let mut drained = Vec::new();
-        for (handle, peer) in &mut self.peers {
-            if !self.idle {
-                peer.work(now);
-            }
-            while let Some(change) = peer.connection_mut().poll_cid_change() {
-                self.endpoint.handle_cid_change(*handle, change);
-            }
-            if peer.connection().is_drained() {
-                drained.push(*handle);
-            }
+        if !self.idle {
+            self.driver.connections.values_mut().for_each(|peer| peer.work(now));
         }
-        for handle in drained {
-            self.endpoint.forget(handle);
-            self.gone.extend(self.peers.remove(&handle));
-        }
+        self.gone.extend(self.driver.forget_drained());
     }
 
     /// Puts all that the connections have to send now into `out`.
     fn fill(&mut self, now: Timestamp) {
-        for peer in self.peers.values_mut() {
-            let size = peer.connection().datagram_size();
-            let length = self.buffer.len() / size * size;
-            while let Some(transmit) = peer.connection_mut().poll_transmit(now, &mut self.buffer[..length]) {
-                for segment in self.buffer[..transmit.size].chunks(transmit.segment_size) {
-                    self.out.push_back(Datagram {
-                        from: self.address,
-                        to: transmit.remote,
-                        ecn: transmit.ecn as u8,
-                        payload: segment.to_vec(),
-                    });
-                }
-            }
-        }
+        let Self { driver, out, address, .. } = self;
+        driver.transmit(now, |train, datagram| {
+            out.push_back(Datagram {
+                from: *address,
+                to: train.remote,
+                ecn: train.ecn as u8,
+                payload: datagram.to_vec(),
+            });
+        });
     }
 }
 
@@ -272,31 +248,17 @@ impl<P: Party> netsim::Endpoint for Host<P> {
             ecn: Ecn::from_bits(ecn),
             allocation: data.len(),
         };
-        match self.endpoint.handle_datagram(now, &meta, BytesMut::from(data)) {
-            DatagramEvent::Connection(handle, data) => {
-                if let Some(peer) = self.peers.get_mut(&handle) {
-                    peer.connection_mut().handle_datagram(now, &meta, data);
-                }
-            }
-            DatagramEvent::StatelessReset(handle) => {
-                if let Some(peer) = self.peers.get_mut(&handle) {
-                    peer.connection_mut().handle_stateless_reset(now);
-                }
-            }
-            DatagramEvent::Incoming(incoming) => self.on_incoming(now, incoming),
-            DatagramEvent::Respond(response) => self.respond(response),
-            DatagramEvent::Dropped(_) => {}
+        match self.driver.receive(now, &meta, BytesMut::from(data)) {
+            Received::Incoming(incoming) => self.on_incoming(now, incoming),
+            Received::Response(response) => self.respond(response),
+            Received::Connection(_) | Received::StatelessReset(_) | Received::Dropped(_) => {}
         }
         self.settle(now);
     }
 
     fn handle_timeout(&mut self, now: u64) {
         let now = self.clock(now);
-        for peer in self.peers.values_mut() {
-            if peer.connection().poll_timeout().is_some_and(|at| at <= now) {
-                peer.connection_mut().handle_timeout(now);
-            }
-        }
+        self.driver.handle_timeouts(now);
         self.settle(now);
     }
 
@@ -315,8 +277,8 @@ impl<P: Party> netsim::Endpoint for Host<P> {
     }
 
     fn poll_timeout(&self) -> Option<u64> {
-        let due = |peer: &P| [peer.connection().poll_timeout(), peer.deadline()].into_iter().flatten().min();
-        let earliest = self.peers.values().filter_map(due).min()?;
+        let deadline = self.driver.connections.values().filter_map(P::deadline).min();
+        let earliest = [self.driver.next_timeout(), deadline].into_iter().flatten().min()?;
         let virtual_time = i128::from(earliest.as_nanos()) - i128::from(EPOCH) - i128::from(self.skew);
         Some(u64::try_from(virtual_time.max(0)).unwrap_or(u64::MAX))
     }

@@ -16,6 +16,7 @@ use quic_core::{
         ConnectionError,
         call::{Read, ReadError},
     },
+    testing::HasConnection,
 };
 
 use crate::{party::Party, time};
@@ -91,6 +92,16 @@ pub struct Peer {
     echo: bool,
 }
 
+impl HasConnection for Peer {
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
 /// A host's connections echo, or collect.
 impl Party for Peer {
     type Role = bool;
@@ -116,14 +127,6 @@ impl Party for Peer {
             unanswered: BTreeMap::new(),
             echo,
         }
-    }
-
-    fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    fn connection_mut(&mut self) -> &mut Connection {
-        &mut self.connection
     }
 
     fn watch(&self) -> Option<Arc<Watch>> {

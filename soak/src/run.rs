@@ -103,13 +103,13 @@ impl World {
         let now = self.sim.now();
         let host = self.client_host();
         let clock = host.clock(now);
-        for peer in host.peers.values_mut() {
+        for peer in host.driver.connections.values_mut() {
             peer.connection.close(clock, DONE, b"");
         }
         let (client, server) = (self.client, self.server);
         let empty = |sim: &Simulation<Host>, node| {
             let host: &Host = sim.endpoint(node);
-            host.peers.is_empty() && host.endpoint.connections() == 0
+            host.driver.connections.is_empty() && host.driver.endpoint.connections() == 0
         };
         let limit = now + CLOSING + self.three_pto();
         match self.sim.run_until(|sim| empty(sim, client) && empty(sim, server), limit) {
@@ -181,7 +181,7 @@ impl World {
         let Self { sim, client_config, server_config, .. } = self;
         drop((client_config, server_config));
         let endpoints = sim.into_endpoints().map(|host| {
-            let mut endpoint = host.endpoint;
+            let mut endpoint = host.driver.endpoint;
             // The TLS configuration keeps tickets: it belongs to the application.
             endpoint.set_server(None);
             endpoint
@@ -238,7 +238,7 @@ mod tests {
         let mut world = World::with(1, &lan(), &Setup::default());
         world.establish();
         // The server forgets to drop the connection: it is moved where nobody looks.
-        let peers = std::mem::take(&mut world.server_host().peers);
+        let peers = std::mem::take(&mut world.server_host().driver.connections);
         let kept: Vec<_> = peers.into_values().collect();
         assert!(matches!(world.check_memory(&measure), Err(Failure::EndpointsKeepMemory(_))));
         drop(kept);

@@ -71,7 +71,7 @@ fn build(seed: u64, scenario: &Scenario) -> World {
             Change::Mtu(size) => links.iter().for_each(|link| sim.link_mut(*link).mtu = size),
             Change::Rebind => sim.rebind(inside, REBOUND.parse().expect("an address")),
             Change::UpdateKeys => {
-                for peer in sim.endpoint_mut(client).peers.values_mut() {
+                for peer in sim.endpoint_mut(client).driver.connections.values_mut() {
                     peer.connection.update_keys();
                 }
             }
@@ -204,7 +204,7 @@ fn schedule_datagrams(sim: &mut Simulation<Host>, client: netsim::NodeId, worklo
             let now = sim.now();
             let host = sim.endpoint_mut(client);
             let clock: Timestamp = host.clock(now);
-            for peer in host.peers.values_mut() {
+            for peer in host.driver.connections.values_mut() {
                 for (index, size) in &burst {
                     // What does not fit the queue or the path is dropped: datagrams promise nothing.
                     let _ = peer.connection.send_datagram(clock, datagram(*index, *size), Default::default());

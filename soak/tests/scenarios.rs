@@ -46,7 +46,7 @@ fn expect_echo(world: &mut World, id: StreamId, limit: u64) {
 /// Waits until the echo is there, or both ends fell silent at their idle timeout.
 fn echo_or_silence(world: &mut World, id: StreamId, limit: u64) -> Ending {
     world.wait("an echo or both ends", limit, |client, server| {
-        is_echoed(client, id) || [client, server].iter().all(|host| host.peers.is_empty())
+        is_echoed(client, id) || [client, server].iter().all(|host| host.driver.connections.is_empty())
     });
     let (client, server) = (world.client, world.server);
     if is_echoed(world.sim.endpoint(client), id) {
@@ -174,7 +174,9 @@ fn timers_go_on_after_a_clock_jumped_backward() {
     let (mut world, id) = jump(1, -HOUR, -HOUR);
     expect_echo(&mut world, id, 60 * SECOND);
     let before = world.sim.now();
-    world.wait("silence", 60 * SECOND, |client, server| client.peers.is_empty() && server.peers.is_empty());
+    world.wait("silence", 60 * SECOND, |client, server| {
+        client.driver.connections.is_empty() && server.driver.connections.is_empty()
+    });
     let waited = (world.sim.now() - before) / MILLISECOND;
     assert!((29_900..31_000).contains(&waited), "{waited} ms until the idle timeout");
 }
@@ -188,9 +190,11 @@ fn a_peer_that_is_gone_and_back_with_the_same_reset_key_resets_what_it_forgot() 
         let key = CidFactory::new(8, 0, &[(seed ^ 2) as u8; 32]);
         *world.server_host() = Host::with_cids(seed ^ 99, address, Some(config), key);
         // It is a round trip and an acknowledgment away, not an idle timeout.
-        world.wait("the reset", SECOND, |client, _| client.peers.values().all(|peer| peer.error.is_some()));
+        world.wait("the reset", SECOND, |client, _| {
+            client.driver.connections.values().all(|peer| peer.error.is_some())
+        });
         assert_eq!(world.client().error, Some(ConnectionError::StatelessReset));
-        world.wait("the end", 10 * SECOND, |client, _| client.peers.is_empty());
+        world.wait("the end", 10 * SECOND, |client, _| client.driver.connections.is_empty());
         world.establish();
         let id = start(&mut world);
         expect_echo(&mut world, id, 60 * SECOND);
@@ -250,7 +254,7 @@ fn fifty_connections_leave_no_more_in_their_endpoints_than_five() {
         let clock = soak::time(world.sim.now());
         world.client().connection.close(clock, 0, b"");
         world.wait("both gone", 60 * SECOND, |client, server| {
-            client.endpoint.connections() + server.endpoint.connections() == 0
+            client.driver.endpoint.connections() + server.driver.endpoint.connections() == 0
         });
         world.client_host().gone.clear();
         world.server_host().gone.clear();

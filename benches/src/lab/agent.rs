@@ -8,6 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use quic_core::{
     Connection, DatagramOptions, Dir, Event, Priority, StreamId, base::Timestamp, error::call::Read,
+    testing::HasConnection,
 };
 use soak::Party;
 
@@ -72,6 +73,16 @@ pub(super) struct Agent {
     filler: Bytes,
 }
 
+impl HasConnection for Agent {
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
 impl Party for Agent {
     type Role = (Role, Option<PacketLog>);
 
@@ -96,14 +107,6 @@ impl Party for Agent {
             ended: None,
             filler: Bytes::from(vec![0x5a; CHUNK]),
         }
-    }
-
-    fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    fn connection_mut(&mut self) -> &mut Connection {
-        &mut self.connection
     }
 
     fn deadline(&self) -> Option<Timestamp> {

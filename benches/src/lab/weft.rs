@@ -6,9 +6,9 @@ use netsim::{Datagram, Endpoint};
 use quic_core::{
     ClientConfig, ServerConfig, TransportConfig,
     congestion::{Algorithm, CongestionConfig},
-    testing,
+    testing::{self, HasConnection as _},
 };
-use soak::{ALPN, Host, Party as _};
+use soak::{ALPN, Host};
 
 use super::{
     agent::{Agent, Role},
