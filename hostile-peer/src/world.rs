@@ -72,6 +72,9 @@ impl Default for Options {
 }
 
 /// The endpoint under test and the peer.
+///
+/// The world drives the endpoint by hand and not with `quic_core::testing::Driver`: the meter has to count each call of the
+/// endpoint and of the connection, and nothing that the world does in between.
 #[derive(Debug)]
 pub struct World {
     /// Fake time.

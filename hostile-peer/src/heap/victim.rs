@@ -52,7 +52,8 @@ struct Stack {
     sessions: Sessions,
 }
 
-/// All that is counted.
+/// All that is counted. It drives quic-core by hand and not with `quic_core::testing::Driver`: whatever it holds counts as heap
+/// of the end, and a driver holds a buffer, which is not the end's.
 struct Inner {
     side: Side,
     now: Timestamp,

@@ -1,7 +1,6 @@
 //! The same cases over UDP on the loopback interface: a real endpoint of this stack on a socket, driven by a thread.
 
 use std::{
-    collections::HashMap,
     io::ErrorKind,
     net::UdpSocket,
     sync::{
@@ -21,10 +20,9 @@ use hostile_peer::{
     world::ALPN,
 };
 use quic_core::{
-    CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint,
-    EndpointConfig, ServerConfig,
+    CidFactory, ClientConfig, DatagramMeta, Endpoint, EndpointConfig, ServerConfig,
     base::{Ecn, SystemEntropy, Timestamp},
-    testing,
+    testing::{self, Driver, Received},
 };
 
 use crate::common::*;
@@ -54,8 +52,8 @@ impl Node {
         let cids = CidFactory::new(8, 0, &[7; 32]);
         let endpoint =
             Endpoint::new(EndpointConfig::new(cids), server.map(Arc::new), Box::new(SystemEntropy::new()));
-        let driver = Driver { socket, endpoint, connections: HashMap::new(), inbox, start: clock() };
-        Self { address, orders, thread: std::thread::spawn(move || driver.run()) }
+        let worker = Worker { socket, driver: Driver::new(endpoint), inbox, start: clock() };
+        Self { address, orders, thread: std::thread::spawn(move || worker.run()) }
     }
 
     /// Every connection has ended and left nothing in the endpoint's tables; nothing panicked.
@@ -70,27 +68,24 @@ fn clock() -> Instant {
     Instant::now()
 }
 
-struct Driver {
+struct Worker {
     socket: UdpSocket,
-    endpoint: Endpoint,
-    connections: HashMap<ConnectionHandle, Connection>,
+    driver: Driver,
     inbox: Receiver<Order>,
     start: Instant,
 }
 
-impl Driver {
+impl Worker {
     fn now(&self) -> Timestamp {
         Timestamp::from_nanos(1_000_000_000) + self.start.elapsed()
     }
 
     fn run(mut self) {
         let (mut buffer, mut finishing) = (vec![0; 65_536], false);
-        while !(finishing && self.connections.is_empty()) {
+        while !(finishing && self.driver.connections.is_empty()) {
             match self.inbox.try_recv() {
                 Ok(Order::Connect(remote, config)) => {
-                    let opened = self.endpoint.connect(self.now(), &config, "localhost", remote);
-                    let (handle, connection) = opened.expect("a connection");
-                    self.connections.insert(handle, connection);
+                    self.driver.connect(self.now(), &config, remote).expect("a connection");
                 }
                 Ok(Order::Finish) | Err(TryRecvError::Disconnected) => finishing = true,
                 Err(TryRecvError::Empty) => {}
@@ -104,60 +99,34 @@ impl Driver {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}"),
             }
         }
-        assert_eq!(self.endpoint.connections(), 0, "table entries");
+        assert_eq!(self.driver.endpoint.connections(), 0, "table entries");
     }
 
     fn on_datagram(&mut self, datagram: &[u8], remote: SocketAddr) {
         let now = self.now();
         let meta = DatagramMeta { remote, local_ip: None, ecn: Ecn::NotEct, allocation: datagram.len() };
-        match self.endpoint.handle_datagram(now, &meta, BytesMut::from(datagram)) {
-            DatagramEvent::Connection(handle, data) => {
-                if let Some(connection) = self.connections.get_mut(&handle) {
-                    connection.handle_datagram(now, &meta, data);
-                }
+        match self.driver.receive(now, &meta, BytesMut::from(datagram)) {
+            Received::Incoming(incoming) => {
+                let _ = self.driver.accept(now, incoming);
             }
-            DatagramEvent::StatelessReset(handle) => {
-                if let Some(connection) = self.connections.get_mut(&handle) {
-                    connection.handle_stateless_reset(now);
-                }
-            }
-            DatagramEvent::Incoming(incoming) => {
-                if let Ok((handle, connection)) = self.endpoint.accept(now, incoming) {
-                    self.connections.insert(handle, connection);
-                }
-            }
-            DatagramEvent::Respond(response) => {
+            Received::Response(response) => {
                 let _ = self.socket.send_to(&response.bytes, response.remote);
             }
-            DatagramEvent::Dropped(_) => {}
+            Received::Connection(_) | Received::StatelessReset(_) | Received::Dropped(_) => {}
         }
     }
 
-    /// Timers, events, datagrams to send, connections that are over.
+    /// Timers, datagrams to send, events, connections that are over.
     fn drive(&mut self) {
         let now = self.now();
-        let mut buffer = vec![0; 65_536];
-        for (handle, connection) in &mut self.connections {
-            if connection.poll_timeout().is_some_and(|at| at <= now) {
-                connection.handle_timeout(now);
-            }
-            while let Some(transmit) = connection.poll_transmit(now, &mut buffer) {
-                for segment in buffer[..transmit.size].chunks(transmit.segment_size) {
-                    let _ = self.socket.send_to(segment, connection.remote_address());
-                }
-            }
-            while connection.poll_event().is_some() {}
-            while let Some(change) = connection.poll_cid_change() {
-                self.endpoint.handle_cid_change(*handle, change);
-            }
-        }
-        let endpoint = &mut self.endpoint;
-        self.connections.retain(|handle, connection| {
-            if connection.is_drained() {
-                endpoint.forget(*handle);
-            }
-            !connection.is_drained()
+        self.driver.handle_timeouts(now);
+        self.driver.transmit(now, |train, datagram| {
+            let _ = self.socket.send_to(datagram, train.remote);
         });
+        for connection in self.driver.connections.values_mut() {
+            while connection.poll_event().is_some() {}
+        }
+        self.driver.forget_drained();
     }
 }
 

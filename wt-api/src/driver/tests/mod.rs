@@ -92,6 +92,9 @@ struct Server {
 }
 
 /// Both ends.
+///
+/// They are driven by hand and not with `quic_core::testing::Driver`. The server's connection belongs to a [`Conn`], and its heap
+/// is counted call by call. The client's end is a single connection that tests call directly, and what it gets can be withheld.
 pub(super) struct Rig {
     server: Server,
     pub(super) budget: EndpointBudget,
