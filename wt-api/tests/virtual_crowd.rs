@@ -4,7 +4,6 @@ mod virtual_common;
 
 use std::sync::Arc;
 
-use quic_core::error::ConnectionError;
 use virtual_common::{connect, echo_all, is_idle_timeout, options, pattern, round_trip, seconds};
 use wt_api::{
     CertificateHash, ErrorCause, Server, ServerBuilder, WebTransportError,
@@ -83,7 +82,7 @@ fn clients_beyond_the_limit_are_refused_and_admitted_again_when_there_is_room() 
         let first = connect("server", options(hash)).await.unwrap();
         let second = connect("server", options(hash)).await.unwrap();
         let error = connect("server", options(hash)).await.unwrap_err();
-        assert!(matches!(error.cause(), ErrorCause::Connection(ConnectionError::PeerClosed(_))), "{error:?}");
+        assert!(matches!(error.cause(), ErrorCause::ServerBusy { .. }), "{error:?}");
         first.close(Default::default());
         network.sleep(seconds(5)).await;
         visit(hash, 1, 1000).await.unwrap();
