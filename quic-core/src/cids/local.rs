@@ -24,6 +24,8 @@ pub(crate) struct LocalCids {
     factory: CidFactory,
     handshake: ConnectionId,
     issued: VecDeque<Issued>,
+    /// How many of them are pending: every packet asks.
+    pending: usize,
     next_sequence: u64,
     /// How many the peer stores.
     peer_limit: u64,
@@ -33,7 +35,7 @@ impl LocalCids {
     /// Starts with the connection ID of the handshake, sequence number 0.
     pub(crate) fn new(factory: CidFactory, first: ConnectionId) -> Self {
         let issued = VecDeque::from([Issued { sequence: 0, id: first, pending: false }]);
-        Self { factory, handshake: first, issued, next_sequence: 1, peer_limit: 0 }
+        Self { factory, handshake: first, issued, pending: 0, next_sequence: 1, peer_limit: 0 }
     }
 
     /// The connection ID of the handshake, the source of long headers.
@@ -56,6 +58,7 @@ impl LocalCids {
         while (self.issued.len() as u64) < self.peer_limit {
             let id = self.factory.generate(entropy);
             self.issued.push_back(Issued { sequence: self.next_sequence, id, pending: true });
+            self.pending += 1;
             self.next_sequence += 1;
             out.push(CidChange::Added(id));
         }
@@ -80,6 +83,7 @@ impl LocalCids {
             return Err(Violation::RetireCurrent);
         }
         if let Some(retired) = self.issued.remove(index) {
+            self.pending -= usize::from(retired.pending);
             out.push(CidChange::Removed(retired.id));
         }
         self.fill(entropy, out);
@@ -88,10 +92,13 @@ impl LocalCids {
 
     /// Whether there are frames to send.
     pub(crate) fn wants(&self) -> bool {
-        self.issued.iter().any(|issued| issued.pending)
+        self.pending > 0
     }
 
     pub(crate) fn write(&mut self, w: &mut FrameWriter<'_>) {
+        if self.pending == 0 {
+            return;
+        }
         for issued in self.issued.iter_mut().filter(|issued| issued.pending) {
             let frame = Frame::NewConnectionId {
                 sequence: issued.sequence,
@@ -103,11 +110,13 @@ impl LocalCids {
                 return;
             }
             issued.pending = false;
+            self.pending -= 1;
         }
     }
 
     pub(crate) fn on_lost(&mut self, sequence: u64) {
         if let Some(issued) = self.issued.iter_mut().find(|issued| issued.sequence == sequence) {
+            self.pending += usize::from(!issued.pending);
             issued.pending = true;
         }
     }

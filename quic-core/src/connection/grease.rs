@@ -2,23 +2,26 @@
 
 use crate::base::Entropy;
 
-/// Random bits, 64 from each draw.
+/// Bytes of a draw: the system's generator is asked once in 256 packets, for it costs a system call.
+const DRAW: usize = 32;
+
+/// Random bits, one for each packet.
 #[derive(Debug, Default)]
 pub(super) struct FixedBits {
-    bits: u64,
-    left: u8,
+    bits: [u8; DRAW],
+    /// How many of them are left.
+    left: u16,
 }
 
 impl FixedBits {
     /// Whether the next packet has a zero fixed bit.
     pub(super) fn next_is_zero(&mut self, entropy: &mut dyn Entropy) -> bool {
         if self.left == 0 {
-            (self.bits, self.left) = (entropy.next_u64(), 64);
+            entropy.fill(&mut self.bits);
+            self.left = DRAW as u16 * 8;
         }
-        let zero = self.bits & 1 == 1;
-        self.bits >>= 1;
         self.left -= 1;
-        zero
+        self.bits[usize::from(self.left / 8)] >> (self.left % 8) & 1 == 1
     }
 }
 
@@ -28,9 +31,13 @@ mod tests {
     use crate::base::SeededEntropy;
 
     #[test]
-    fn about_half_of_them_are_zero() {
+    fn about_half_of_them_are_zero_and_no_two_draws_are_alike() {
         let (mut bits, mut entropy) = (FixedBits::default(), SeededEntropy::new(5));
-        let zeros = (0..10_000).filter(|_| bits.next_is_zero(&mut entropy)).count();
-        assert!((4500..5500).contains(&zeros), "{zeros}");
+        let drawn: Vec<bool> = (0..256 * 40).map(|_| bits.next_is_zero(&mut entropy)).collect();
+        let zeros = drawn.iter().filter(|zero| **zero).count();
+        assert!((4600..5600).contains(&zeros), "{zeros}");
+        for draws in drawn.chunks(256).collect::<Vec<_>>().windows(2) {
+            assert_ne!(draws[0], draws[1]);
+        }
     }
 }

@@ -24,6 +24,7 @@ impl Connection {
         [
             self.life.deadline(self.is_waiting()),
             recovery,
+            self.recovery.tidy_deadline(),
             self.keyring.deadline(),
             self.pacing_release,
             self.path.deadline(),
@@ -61,6 +62,7 @@ impl Connection {
         if recovery.is_some_and(|(at, _)| at <= now) {
             self.on_recovery_timeout(now);
         }
+        self.recovery.tidy(now);
         self.keyring.on_timeout(now);
         self.path.on_timeout(now);
     }

@@ -26,6 +26,8 @@ pub(super) struct Table {
     free: Vec<usize>,
     live: usize,
     by_cid: HashMap<ConnectionId, ConnectionHandle>,
+    /// What was found last: the datagrams of a train are for one connection.
+    last: Option<(ConnectionId, ConnectionHandle)>,
     by_token: HashMap<(SocketAddr, ResetToken), ConnectionHandle>,
 }
 
@@ -51,8 +53,15 @@ impl Table {
         self.entries.get_mut(handle.0)?.as_mut()
     }
 
-    pub(super) fn find(&self, id: &ConnectionId) -> Option<ConnectionHandle> {
-        self.by_cid.get(id).copied()
+    pub(super) fn find(&mut self, id: &ConnectionId) -> Option<ConnectionHandle> {
+        if let Some((last, handle)) = &self.last
+            && last == id
+        {
+            return Some(*handle);
+        }
+        let handle = self.by_cid.get(id).copied()?;
+        self.last = Some((*id, handle));
+        Some(handle)
     }
 
     pub(super) fn find_reset(&self, remote: &SocketAddr, token: &ResetToken) -> Option<ConnectionHandle> {
@@ -62,6 +71,7 @@ impl Table {
     pub(super) fn add_cid(&mut self, handle: ConnectionHandle, id: ConnectionId) {
         if let Some(entry) = self.entry(handle) {
             entry.cids.push(id);
+            self.last = None;
             self.by_cid.insert(id, handle);
         }
     }
@@ -69,6 +79,7 @@ impl Table {
     pub(super) fn remove_cid(&mut self, handle: ConnectionHandle, id: &ConnectionId) {
         if let Some(entry) = self.entry(handle) {
             entry.cids.retain(|known| known != id);
+            self.last = None;
             self.by_cid.remove(id);
         }
     }
@@ -93,6 +104,7 @@ impl Table {
         let Some(entry) = self.entries.get_mut(handle.0).and_then(Option::take) else { return };
         self.live -= 1;
         self.free.push(handle.0);
+        self.last = None;
         for id in &entry.cids {
             self.by_cid.remove(id);
         }
@@ -142,6 +154,24 @@ mod tests {
             table.remove(handle);
             assert_eq!((table.find(&id), table.find_reset(&remote, &[7; 16]), table.len()), (None, None, 0));
         }
+    }
+
+    #[test]
+    fn what_was_found_last_is_forgotten_with_its_name() {
+        let mut table = Table::default();
+        let remote: SocketAddr = "192.0.2.1:443".parse().expect("an address");
+        let id = ConnectionId::new(b"identify").expect("short");
+        let (one, two) = (table.insert(remote), table.insert(remote));
+        table.add_cid(one, id);
+        assert_eq!(table.find(&id), Some(one));
+        table.remove_cid(one, &id);
+        assert_eq!(table.find(&id), None, "retired");
+        table.add_cid(one, id);
+        assert_eq!(table.find(&id), Some(one));
+        table.add_cid(two, id);
+        assert_eq!(table.find(&id), Some(two), "whoever has the name now");
+        table.remove(two);
+        assert_eq!(table.find(&id), None);
     }
 
     #[test]

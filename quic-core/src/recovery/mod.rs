@@ -221,6 +221,26 @@ impl<R: Copy> Recovery<R> {
         })
     }
 
+    /// When [`Self::tidy`] is due.
+    pub(crate) fn tidy_deadline(&self) -> Option<Timestamp> {
+        self.spaces.iter().filter_map(|ledger| ledger.spare_until).min()
+    }
+
+    /// Packets that could be held without asking for memory, for tests of the bounds.
+    #[cfg(test)]
+    fn room(&self) -> usize {
+        self.spaces.iter().map(SpaceLedger::room).sum()
+    }
+
+    /// Gives back the room of large flights that were long ago.
+    pub(crate) fn tidy(&mut self, now: Timestamp) {
+        for ledger in &mut self.spaces {
+            if ledger.spare_until.is_some_and(|at| at <= now) {
+                ledger.trim(now);
+            }
+        }
+    }
+
     fn timer(&self, rtt: &Rtt, situation: &Situation) -> Option<(Timestamp, Timer)> {
         // RFC 9002 §6.2.1: no probe timeout while a loss time is set.
         if let Some(at) = self.spaces.iter().filter_map(|ledger| ledger.loss_time).min() {

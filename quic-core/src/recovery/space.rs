@@ -22,6 +22,8 @@ const FEW_LOST: usize = 1_024;
 const MAX_LOST: usize = 16_384;
 /// Skipped packet numbers remembered.
 const MAX_SKIPPED: usize = 64;
+/// How long room for a large flight stays unused: far longer than the pauses of a sender that is at work.
+const SPARE_KEPT: Duration = Duration::from_secs(1);
 /// RFC 9002 §6.1.1. Spurious losses raise it as far as they were apart, without a bound: what a path reorders further
 /// than this is told from losses by time alone (§6.1.2), which has a bound.
 const PACKET_THRESHOLD: u64 = 3;
@@ -127,6 +129,8 @@ pub(super) struct SpaceLedger<R> {
     /// The first packet of the current run of losses and when it was sent (RFC 9002 §7.6.1).
     run_start: Option<(u64, Timestamp)>,
     last_lost: u64,
+    /// When the room that a large flight has left is given back.
+    pub(super) spare_until: Option<Timestamp>,
 }
 
 impl<R: Copy> SpaceLedger<R> {
@@ -146,6 +150,7 @@ impl<R: Copy> SpaceLedger<R> {
             quiet_acked: false,
             run_start: None,
             last_lost: 0,
+            spare_until: None,
         }
     }
 
@@ -360,7 +365,7 @@ impl<R: Copy> SpaceLedger<R> {
             self.packets.settle(at, false);
             index = at + 1;
         }
-        self.packets.trim();
+        self.trim(shared.now);
     }
 
     /// Persistent congestion (RFC 9002 §7.6): two ack-eliciting packets lost that were sent further apart than
@@ -450,13 +455,27 @@ impl<R: Copy> SpaceLedger<R> {
         if beyond == 0 { 0 } else { self.lost.memory() / self.lost.len() * beyond }
     }
 
-    /// Lets go what was settled, and losses too old to be doubted.
+    /// Lets go what was settled, and losses too old to be doubted. A sender that empties and fills its flight many times a
+    /// second keeps the room for it; one that has not needed it for [`SPARE_KEPT`] gives it back.
     pub(super) fn trim(&mut self, now: Timestamp) {
+        if !self.has_spare() {
+            self.spare_until = None;
+        }
         self.packets.trim();
         while self.lost.front().is_some_and(|(_, lost)| lost.forget_at <= now) {
             self.lost.pop_front();
         }
         self.lost.trim();
+        if self.has_spare() && *self.spare_until.get_or_insert(now + SPARE_KEPT) <= now {
+            self.packets.release_spare();
+            self.quiet.release_spare();
+            self.lost.release_spare();
+            self.spare_until = None;
+        }
+    }
+
+    fn has_spare(&self) -> bool {
+        self.packets.has_spare() || self.quiet.has_spare() || self.lost.has_spare()
     }
 
     /// Gives up all packets with `settle(Lost)`, which says nothing about congestion. Gives the bytes that were
@@ -471,6 +490,7 @@ impl<R: Copy> SpaceLedger<R> {
         self.packets.clear();
         self.quiet.clear();
         self.lost.clear();
+        self.spare_until = None;
         self.loss_time = None;
         self.last_ack_eliciting = None;
         self.ack_eliciting = 0;
@@ -482,6 +502,12 @@ impl<R: Copy> SpaceLedger<R> {
     #[cfg(test)]
     pub(super) fn oldest_unacked(&self) -> Option<u64> {
         self.packets.front().map(|(pn, _)| pn)
+    }
+
+    /// Packets that could be held without asking for memory, for tests of the bounds.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.packets.room() + self.quiet.room() + self.lost.room()
     }
 
     /// Packets held in any state, for tests of the bounds.

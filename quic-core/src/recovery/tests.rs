@@ -515,3 +515,29 @@ fn each_lost_packet_is_told_with_its_state_when_it_was_sent() {
     bench.ack(Data, &[10..=10], 430).unwrap();
     assert!(bench.recovery.just_lost().is_empty(), "told once");
 }
+
+/// A sender on a fast, short path empties its flight and fills it again many times a second. The ledger keeps the room for
+/// it, for giving it back and asking for it again costs more than the packets do; a second after the last flight it goes,
+/// also with nobody sending.
+#[test]
+fn room_for_a_flight_stays_while_it_is_in_use_and_goes_a_second_later() {
+    let mut bench = Bench::new();
+    let (mut pn, mut now) = (0, 0);
+    for _ in 0..20 {
+        let first = pn;
+        while pn < first + 3_000 {
+            bench.send(Data, pn, now);
+            pn += 1;
+        }
+        bench.ack(Data, &[first..=pn - 1], now + 5).unwrap();
+        now += 900;
+        let due = bench.recovery.tidy_deadline().expect("room that is not in use");
+        assert_eq!(due, at(now - 895) + Duration::from_secs(1));
+        bench.recovery.tidy(at(now));
+        assert!(bench.recovery.room() >= 3_000, "the next flight finds it");
+    }
+    let due = bench.recovery.tidy_deadline().expect("a deadline");
+    bench.recovery.tidy(due);
+    assert!(bench.recovery.room() <= 400, "{} places", bench.recovery.room());
+    assert_eq!(bench.recovery.tidy_deadline(), None);
+}

@@ -320,7 +320,7 @@ impl Streams {
             Receipt::StreamDataBlocked { slot } => self.want(slot, pending::BLOCKED),
             Receipt::MaxData => self.max_data_wanted = true,
             Receipt::DataBlocked => self.data_blocked_wanted |= self.credit.is_blocked(),
-            Receipt::MaxStreams(dir) => self.limits.remote(dir).update_lost = true,
+            Receipt::MaxStreams(dir) => self.limits.remote(dir).on_update_lost(),
             Receipt::StreamsBlocked(dir) => self.limits.local(dir).on_blocked_lost(),
             _ => {}
         }

@@ -61,10 +61,12 @@ pub(super) struct RemoteStreams {
     /// Opened implicitly by a higher id (RFC 9000 §3.2) with no frame of their own yet: these have no entry in
     /// the table, so that one frame cannot cost us a table full of streams.
     unseen: RangeSet,
-    pub(super) update_lost: bool,
+    update_lost: bool,
     asked: bool,
     /// The window was raised, and the peer has not been told.
     widened: bool,
+    /// Whether `MAX_STREAMS` is to be sent, as it follows from the rest: every packet asks.
+    due: bool,
 }
 
 /// What the arrival of a frame for a stream of the peer means.
@@ -86,6 +88,7 @@ impl RemoteStreams {
     /// A layer above holds so many streams that are closed here.
     pub(super) fn hold(&mut self, count: u64) {
         self.held = count;
+        self.consider();
     }
 
     /// Streams that may be open at once.
@@ -102,6 +105,7 @@ impl RemoteStreams {
             let first_new = self.opened;
             self.unseen.insert(first_new..index);
             self.opened = index + 1;
+            self.consider();
             return Ok(Arrival::Opens { first_new });
         }
         Ok(if self.see(index) { Arrival::FirstSeen } else { Arrival::Known })
@@ -114,6 +118,7 @@ impl RemoteStreams {
         if window > self.window {
             self.window = window;
             self.widened = true;
+            self.consider();
         }
     }
 
@@ -129,18 +134,29 @@ impl RemoteStreams {
 
     pub(super) fn on_closed(&mut self) {
         self.closed += 1;
+        self.consider();
+    }
+
+    /// `MAX_STREAMS` was lost: again, with what is due by then.
+    pub(super) fn on_update_lost(&mut self) {
+        self.update_lost = true;
+        self.consider();
     }
 
     /// The peer says that it is blocked. A hint only: what is due anyway goes out at once.
     pub(super) fn on_blocked(&mut self) {
         self.asked = true;
+        self.consider();
     }
 
-    /// Whether to send `MAX_STREAMS`: in batches of an eighth of the window, but at once when the peer could run
-    /// out: less than half of the window left to open, or it said that it is blocked. With a small window also
-    /// when all its streams are closed, for a peer may need the whole of it at once.
+    /// Whether to send `MAX_STREAMS`.
     pub(super) fn update_due(&self) -> bool {
-        self.is_due(self.next_limit())
+        self.due
+    }
+
+    /// Something has changed of which it depends whether `MAX_STREAMS` is due.
+    fn consider(&mut self) {
+        self.due = self.is_due(self.next_limit());
     }
 
     /// Whether it would be sent if a layer above held no streams.
@@ -148,6 +164,9 @@ impl RemoteStreams {
         self.held > 0 && !self.update_due() && self.is_due(self.closed.saturating_add(self.window))
     }
 
+    /// In batches of an eighth of the window, but at once when the peer could run out: less than half of the window left to
+    /// open, or it said that it is blocked. With a small window also when all its streams are closed, for a peer may need
+    /// the whole of it at once.
     fn is_due(&self, limit: u64) -> bool {
         let gain = limit.saturating_sub(self.advertised);
         let left = self.advertised - self.opened.min(self.advertised);
@@ -165,6 +184,7 @@ impl RemoteStreams {
         self.update_lost = false;
         self.asked = false;
         self.widened = false;
+        self.consider();
         self.advertised
     }
 

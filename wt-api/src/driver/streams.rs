@@ -14,6 +14,8 @@ use crate::{
 
 /// Places for streams that stay allocated while there is none.
 const KEPT: usize = 64;
+/// Pieces that one read of a stream finds room for before its list grows.
+const AT_ONCE: usize = 16;
 
 /// A stream that the application knows.
 #[derive(Debug, Default)]
@@ -126,7 +128,7 @@ impl Conn {
     /// Reads up to `room` bytes into the box; true at the end of the stream.
     fn fill(&mut self, id: StreamId, shared: &RecvBox, mut room: usize, now: Timestamp) -> bool {
         let mut transport = ConnTransport::new(&mut self.quic, now);
-        let mut chunks = Vec::new();
+        let mut chunks = Vec::with_capacity(AT_ONCE);
         let mut end = None;
         while room > 0 {
             match self.sessions.read(id, room, &mut transport) {
