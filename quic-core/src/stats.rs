@@ -110,6 +110,8 @@ pub struct ConnectionStats {
     pub congestion_window: u64,
     /// Bytes in flight.
     pub bytes_in_flight: u64,
+    /// The rate at which packets leave, bursts of a quantum aside (RFC 9002 §7.7).
+    pub pacing_rate: Rate,
     /// What the controller believes it can send, if it believes anything yet.
     pub estimated_send_rate: Option<Rate>,
     /// Whether the connection sends as much as the path carries.

@@ -61,8 +61,10 @@ pub struct Sent {
     pub window: u64,
     /// Bytes in flight.
     pub in_flight: u64,
-    /// The smoothed round trip in milliseconds.
+    /// The smoothed round trip in milliseconds; 0 before the first sample.
     pub rtt: f64,
+    /// The rate at which packets leave, in bits per second; 0 if the stack does not tell.
+    pub pacing_rate: u64,
     /// What the controller believes it can send, in bits per second; 0 if it does not tell.
     pub rate: u64,
     /// Packets.

@@ -9,7 +9,7 @@ use plotters::{
     style::BLACK,
 };
 
-use super::run::{Run, Sample};
+use super::run::{FlowRun, Run, Sample};
 
 const WIDTH: u32 = 860;
 const PANEL: u32 = 190;
@@ -26,8 +26,15 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(23, 160, 170),
 ];
 
-/// A line of a panel: its name and its points.
-type Line = (String, Vec<(f64, f64)>);
+/// A line of a panel.
+struct Line {
+    /// Whose it is.
+    name: String,
+    colour: RGBColor,
+    /// A second figure of the same flow.
+    thin: bool,
+    points: Vec<(f64, f64)>,
+}
 
 /// A picture could not be drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +48,8 @@ impl std::fmt::Display for PlotError {
 
 impl std::error::Error for PlotError {}
 
-/// The picture of a run: goodput, window and bytes in flight, the controller's rate, round trips, and the queue.
+/// The picture of a run: goodput, window and bytes in flight, pacing rate and the controller's estimate, round trips, and
+/// the queue.
 ///
 /// # Errors
 /// [`PlotError`], which a run without samples gives.
@@ -57,10 +65,16 @@ fn draw(run: &Run, text: &mut String) -> Result<(), Box<dyn std::error::Error>> 
     }
     let panels: [(&str, Vec<Line>); 5] = [
         ("goodput, Mbit/s", lines(run, goodput)),
-        ("window and in flight (thin), kB", windows(run)),
-        ("rate believed in, Mbit/s", lines(run, |series, at| series[at].rate as f64 / 1e6)),
+        (
+            "window and in flight (thin), kB",
+            pairs(run, |sample| sample.window as f64 / 1e3, |sample| sample.in_flight as f64 / 1e3),
+        ),
+        (
+            "pacing rate and the controller's estimate (thin), Mbit/s",
+            pairs(run, |sample| sample.pacing_rate as f64 / 1e6, |sample| sample.rate as f64 / 1e6),
+        ),
         ("smoothed round trip, ms", lines(run, |series, at| series[at].rtt)),
-        ("queue, ms", vec![(String::new(), thin(run.queue.len(), |at| run.queue[at]))]),
+        ("queue, ms", vec![queue(run)]),
     ];
     let height = PANEL * panels.len() as u32;
     let root = SVGBackend::with_string(text, (WIDTH, height)).into_drawing_area();
@@ -77,7 +91,7 @@ fn panel(
     title: &str,
     lines: &[Line],
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let points = || lines.iter().flat_map(|(_, points)| points);
+    let points = || lines.iter().flat_map(|line| &line.points);
     let end = points().map(|(x, _)| *x).fold(0.1, f64::max);
     let top = points().map(|(_, y)| *y).fold(0.0, f64::max) * 1.05 + 1e-3;
     let mut chart = ChartBuilder::on(area)
@@ -88,16 +102,12 @@ fn panel(
         .build_cartesian_2d(0.0..end, 0.0..top)?;
     chart.configure_mesh().light_line_style(BLACK.mix(0.04)).bold_line_style(BLACK.mix(0.10)).draw()?;
     // A line that is alone needs no name.
-    let names = lines.iter().filter(|(name, _)| !name.is_empty() && !name.ends_with("in flight")).count();
-    for (index, (name, points)) in lines.iter().enumerate() {
-        let thick = !name.ends_with("in flight");
-        let colour = COLOURS[(if thick { index } else { index - 1 }) % COLOURS.len()];
-        let style = if thick { colour.stroke_width(2) } else { colour.mix(0.5).stroke_width(1) };
+    let names = lines.iter().filter(|line| !line.thin).count();
+    for Line { name, colour, thin, points } in lines {
+        let style = if *thin { colour.mix(0.5).stroke_width(1) } else { colour.stroke_width(2) };
         let series = chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
-        if thick && !name.is_empty() && names > 1 {
-            series
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
+        if names > 1 && !thin {
+            series.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], style));
         }
     }
     if names > 1 {
@@ -112,16 +122,21 @@ fn panel(
 
 /// A line for each of the first flows.
 fn lines(run: &Run, value: impl Fn(&[Sample], usize) -> f64) -> Vec<Line> {
-    let flows = run.flows.iter().take(COLOURS.len());
-    flows.map(|flow| (flow.name.clone(), thin(flow.series.len(), |at| value(&flow.series, at)))).collect()
+    let line = |(flow, &colour): (&FlowRun, &RGBColor)| Line {
+        name: flow.name.clone(),
+        colour,
+        thin: false,
+        points: points(flow.series.len(), |at| value(&flow.series, at)),
+    };
+    run.flows.iter().zip(&COLOURS).map(line).collect()
 }
 
-fn windows(run: &Run) -> Vec<Line> {
-    let kilobytes = |bytes: u64| bytes as f64 / 1e3;
-    let windows = lines(run, |series, at| kilobytes(series[at].window));
-    let in_flight = lines(run, |series, at| kilobytes(series[at].in_flight));
-    let pair = |(window, (name, points)): (Line, Line)| [window, (format!("{name} in flight"), points)];
-    windows.into_iter().zip(in_flight).flat_map(pair).collect()
+/// Two lines for each of the first flows, the second one thin.
+fn pairs(run: &Run, first: impl Fn(&Sample) -> f64, second: impl Fn(&Sample) -> f64) -> Vec<Line> {
+    let thick = lines(run, |series, at| first(&series[at]));
+    let thin =
+        lines(run, |series, at| second(&series[at])).into_iter().map(|line| Line { thin: true, ..line });
+    thick.into_iter().chain(thin).collect()
 }
 
 fn goodput(series: &[Sample], at: usize) -> f64 {
@@ -130,8 +145,13 @@ fn goodput(series: &[Sample], at: usize) -> f64 {
     bytes as f64 * 8.0 / 1e6 / ((at - from).max(1) as f64 * Run::SAMPLE)
 }
 
+fn queue(run: &Run) -> Line {
+    let points = points(run.queue.len(), |at| run.queue[at]);
+    Line { name: String::new(), colour: COLOURS[0], thin: false, points }
+}
+
 /// Points of a line of `count` samples, a few hundred of them.
-fn thin(count: usize, value: impl Fn(usize) -> f64) -> Vec<(f64, f64)> {
+fn points(count: usize, value: impl Fn(usize) -> f64) -> Vec<(f64, f64)> {
     let step = count.div_ceil(POINTS).max(1);
     (0..count).step_by(step).map(|at| ((at + 1) as f64 * Run::SAMPLE, value(at))).collect()
 }

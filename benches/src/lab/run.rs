@@ -72,6 +72,8 @@ pub struct Sample {
     pub in_flight: u64,
     /// The smoothed round trip in milliseconds.
     pub rtt: f64,
+    /// The rate at which packets leave, in bits per second.
+    pub pacing_rate: u64,
     /// What the controller believes it can send, in bits per second.
     pub rate: u64,
 }
@@ -260,8 +262,8 @@ impl<'a> World<'a> {
         for member in &mut self.members {
             let bytes = self.sim.endpoint(member.receiver).taken().map_or(0, |taken| taken.bytes);
             let sent = self.sim.endpoint(member.sender).sent().unwrap_or_default();
-            let Sent { window, in_flight, rtt, rate, .. } = sent;
-            member.series.push(Sample { bytes, window, in_flight, rtt, rate });
+            let Sent { window, in_flight, rtt, pacing_rate, rate, .. } = sent;
+            member.series.push(Sample { bytes, window, in_flight, rtt, pacing_rate, rate });
         }
     }
 

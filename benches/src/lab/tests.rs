@@ -61,6 +61,9 @@ fn one_seed_one_run() {
         page.contains("a &lt; b") && page.matches("<svg").count() == 1,
         "one picture, and nothing unescaped"
     );
+    assert!(page.contains("pacing rate"));
+    let series = &runs[0].flows[0].series;
+    assert!(series.iter().any(|sample| sample.pacing_rate > sample.rate), "{:?}", series.last());
     let text = report.table(&scenarios);
     assert!(
         text.lines().nth(2).is_some_and(|line| line.contains("small") && line.contains("cubic")),
@@ -358,7 +361,8 @@ fn figures_of_cubic_are_where_they_should_be() {
             ("B1", "utilization", 0.97, 1.0),
             ("B1", "dropped", 0.0, 0.01),
             ("B6a", "utilization", 0.85, 1.0),
-            ("B7a", "jain", 0.9, 1.0),
+            // In 20 seconds; 0.889 is the least of 300 seeds.
+            ("B7a", "jain", 0.85, 1.0),
             ("B8c", "share", 0.3, 0.7),
             ("B9a", "completion", 120.0, 200.0),
             ("B12b", "frame_p99", 30.0, 160.0),

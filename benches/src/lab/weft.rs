@@ -126,7 +126,8 @@ impl Node for End {
         Some(Sent {
             window: stats.congestion_window,
             in_flight: stats.bytes_in_flight,
-            rtt: stats.smoothed_rtt.as_secs_f64() * 1e3,
+            rtt: stats.min_rtt.map_or(0.0, |_| stats.smoothed_rtt.as_secs_f64() * 1e3),
+            pacing_rate: stats.pacing_rate.bits_per_second(),
             rate: stats.estimated_send_rate.map_or(0, quic_core::base::Rate::bits_per_second),
             packets: stats.packets_sent,
             lost: stats.packets_lost,

@@ -538,6 +538,7 @@ impl Connection {
             congestion_controller: controller.snapshot().name,
             congestion_window: self.path.window(),
             bytes_in_flight: self.recovery.in_flight(),
+            pacing_rate: self.path.pacing_rate(),
             estimated_send_rate: estimate.rate,
             at_send_capacity: estimate.at_capacity,
             ecn: self.path.ecn(),

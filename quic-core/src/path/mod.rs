@@ -21,7 +21,7 @@ use mtu::MtuDiscovery;
 pub(crate) use mtu::{SizeChange, SizeNews};
 
 use crate::{
-    base::{Ecn, Timestamp},
+    base::{Ecn, Rate, Timestamp},
     config::TransportConfig,
     congestion::{
         AnyController, CongestionConfig, CongestionEvent, Controller, LimitedBy, LostPacket, NewPath, Pacer,
@@ -195,6 +195,11 @@ impl Path {
     /// Bytes that may leave in one train.
     pub(crate) fn train(&self) -> u64 {
         self.pacer.train()
+    }
+
+    /// The rate at which packets leave.
+    pub(crate) fn pacing_rate(&self) -> Rate {
+        self.pacer.rate()
     }
 
     /// When the pacer releases a full datagram; `None` if it does now.
