@@ -10,7 +10,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::Poll,
     time::Duration,
 };
 
@@ -21,16 +21,18 @@ use quic_core::{
 use wt_session::ConnectRequest;
 
 use crate::{
-    congestion::Congestion,
-    driver::{ClientJob, Connect, Inbox, SessionJob, Shard, ShardCommand},
+    congestion::{Congestion, CongestionControl},
+    driver::Shard,
     error::{ConnectOptionsError, ConnectStage, ErrorCause, WebTransportError},
+    handle::Asked,
+    jobs::{ClientJob, Connect, Inbox, PoolKey, Pooled, SessionJob, ShardCommand},
     limits::LEAST_DATAGRAM_FRAME,
-    mailbox::{Answer, Place, SessionBox, SessionQueue, ShardBox, Waited, Waiters, lock, wait},
+    mailbox::{Answer, SessionBox, SessionQueue, ShardBox, lock, wait},
     options::{Target, Trust, WebTransportOptions, check_headers, protocol_offer},
     origin::check_origin,
-    pool::{self, Maker, PoolKey, Pooled},
+    pool::{self, Maker},
+    race::Race,
     runtime::{self, MissingDriver, Presence, RuntimeHandle},
-    session::{Asked, WebTransport},
     socket::{KERNEL_BUFFER, fit, reached_at, wildcard_for},
     tls,
     udp::SocketOptions,
@@ -40,101 +42,6 @@ use crate::{
 const STAGGER: Duration = Duration::from_millis(250);
 /// Addresses that are tried at most.
 const MAX_ATTEMPTS: usize = 8;
-
-/// Several attempts, of which the first to complete its handshake wins.
-#[derive(Debug, Default)]
-pub(crate) struct Race {
-    state: Mutex<RaceState>,
-}
-
-#[derive(Debug, Default)]
-struct RaceState {
-    /// The address of the winner.
-    won: Option<SocketAddr>,
-    /// Nobody waits any more: whoever comes too late must not win.
-    over: bool,
-    failures: Vec<(SocketAddr, ErrorCause)>,
-    /// Why this host may be the reason that nothing answers.
-    trouble: Option<ErrorCause>,
-    waiters: Waiters,
-}
-
-impl Race {
-    /// The handshake is complete: whether this attempt is the first.
-    pub(crate) fn claim(&self, remote: SocketAddr) -> bool {
-        let mut state = lock(&self.state);
-        let first = state.won.is_none() && !state.over;
-        state.won.get_or_insert(remote);
-        let waiters = state.waiters.take();
-        drop(state);
-        waiters.wake();
-        first
-    }
-
-    /// An attempt failed.
-    pub(crate) fn fail(&self, remote: SocketAddr, cause: ErrorCause) {
-        let mut state = lock(&self.state);
-        state.failures.push((remote, cause));
-        let waiters = state.waiters.take();
-        drop(state);
-        waiters.wake();
-    }
-
-    /// An attempt goes on; whether this host's system sends and receives nothing.
-    pub(crate) fn note(&self, cause: Option<ErrorCause>) {
-        lock(&self.state).trouble = cause;
-    }
-
-    fn trouble(&self) -> Option<ErrorCause> {
-        lock(&self.state).trouble.clone()
-    }
-
-    /// True: won. False: as many attempts as given have failed.
-    fn poll_outcome(&self, cx: &Context<'_>, place: &mut Place, attempts: usize) -> Poll<bool> {
-        let mut state = lock(&self.state);
-        if state.won.is_some() {
-            return Poll::Ready(true);
-        }
-        if state.failures.len() >= attempts {
-            return Poll::Ready(false);
-        }
-        state.waiters.add(place, cx);
-        Poll::Pending
-    }
-
-    /// Ends the race; who had won.
-    fn finish(&self) -> Option<SocketAddr> {
-        let mut state = lock(&self.state);
-        state.over = true;
-        state.won
-    }
-
-    fn winner(&self) -> Option<SocketAddr> {
-        lock(&self.state).won
-    }
-
-    /// The failure that says most: a peer that answered knows more than a network that did not.
-    fn failure(&self) -> Option<ErrorCause> {
-        let state = lock(&self.state);
-        let rank = |cause: &ErrorCause| match cause {
-            ErrorCause::Socket(_) => 4,
-            ErrorCause::Unreachable { .. } => 3,
-            ErrorCause::Timeout { .. } => 2,
-            ErrorCause::ConnectionRefused { .. } => 1,
-            _ => 0,
-        };
-        state.failures.iter().map(|(_, cause)| cause).min_by_key(|cause| rank(cause)).cloned()
-    }
-}
-
-impl Waited for Race {
-    type Queue = ();
-
-    fn leave(&self, (): (), place: &mut Place) {
-        let gone = lock(&self.state).waiters.leave(place);
-        drop(gone);
-    }
-}
 
 /// The attempts of a race. Those that are not wanted in the end are closed, also when nobody waits any more.
 #[derive(Default)]
@@ -330,8 +237,18 @@ fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     all
 }
 
+/// A session that is being connected.
+pub(crate) struct Begun {
+    pub(crate) shared: Arc<SessionBox>,
+    pub(crate) asked: Asked,
+    /// In force on a connection that is yet to be made.
+    pub(crate) congestion: CongestionControl,
+    /// Whether it may share its connection.
+    pub(crate) pooled: bool,
+}
+
 /// `WebTransport::new`.
-pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTransport, ConnectOptionsError> {
+pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<Begun, ConnectOptionsError> {
     let origin = match &options.origin {
         Some(origin) => {
             check_origin(origin)?;
@@ -392,7 +309,7 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<WebTran
     }));
     let (congestion, pooled) = (options.congestion().kind(), options.allow_pooling);
     let asked = Asked { authority, path, headers: options.headers };
-    Ok(WebTransport::from_parts(shared, asked, congestion, pooled))
+    Ok(Begun { shared, asked, congestion, pooled })
 }
 
 /// A session that a task connects.
@@ -555,16 +472,5 @@ mod tests {
         assert_eq!(interleave(&[a, b, c]), [a, c, b]);
         assert_eq!(interleave(&[c, a, d, b]), [c, a, d, b]);
         assert_eq!(interleave(&[c, d]), [c, d]);
-    }
-
-    #[test]
-    fn one_attempt_wins_and_none_after_the_end() {
-        let remote = "127.0.0.1:1".parse().unwrap();
-        let race = Race::default();
-        assert!(race.claim(remote));
-        assert!(!race.claim(remote));
-        let race = Race::default();
-        assert_eq!(race.finish(), None);
-        assert!(!race.claim(remote));
     }
 }

@@ -13,8 +13,8 @@ use futures_core::Stream;
 
 use crate::{
     error::{DatagramError, WebTransportError},
+    handle::Guard,
     mailbox::{Rank, SessionBox, SessionQueue, Waiter, wait},
-    session::Guard,
     streams::SendGroup,
 };
 

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 
 use crate::{
     client::{Connector, first_of},
-    driver::{ClientJob, GetJob},
     error::{ConnectOptionsError, ErrorCause, WebTransportError},
+    jobs::{ClientJob, GetJob, Head},
     options::WebTransportOptions,
     streams::ReceiveStream,
 };
@@ -22,15 +22,6 @@ pub struct HttpResponse {
     pub headers: HeaderMap,
     /// The content. Dropped before its end, the rest is not sent.
     pub body: ReceiveStream,
-}
-
-/// What the driver knows of a response.
-#[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    /// Not taken, the rest is not wanted.
-    pub(crate) body: ReceiveStream,
 }
 
 /// Why a request failed.

@@ -29,13 +29,17 @@ mod connection;
 mod datagrams;
 mod driver;
 pub mod error;
+mod handle;
 pub mod http3;
+mod jobs;
 mod limits;
 mod lines;
 mod mailbox;
 mod options;
 mod origin;
 mod pool;
+mod race;
+mod reception;
 mod runtime;
 mod server;
 mod session;
@@ -78,12 +82,13 @@ pub use error::{
 pub use options::{CertificateHash, DangerousOptions, InvalidHash, WebTransportOptions};
 pub use origin::check_origin;
 pub use quic_core::{AddressLimits, TransportConfig};
-pub use runtime::wait_idle;
-pub use server::{
-    AcceptOptions, Admission, AdmissionStats, Body, ConnectionAttempt, HandshakeStats, HttpRequest,
-    HttpResponse, Metric, MetricKind, Request, RequestStats, Server, ServerBuilder, ServerKeys, ServerLoad,
-    ServerStats, SocketStats, TrafficStats,
+pub use reception::{
+    admission::{Admission, ConnectionAttempt, ServerLoad},
+    plain::{Body, HttpRequest, HttpResponse},
+    stats::{AdmissionStats, HandshakeStats, RequestStats, ServerStats, SocketStats, TrafficStats},
 };
+pub use runtime::wait_idle;
+pub use server::{AcceptOptions, Metric, MetricKind, Request, Server, ServerBuilder, ServerKeys};
 pub use session::{Reliability, WebTransport};
 pub use stats::{DatagramStats, ReceiveStreamStats, SendStreamStats, WebTransportStats};
 pub use streams::{

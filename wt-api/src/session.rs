@@ -3,20 +3,18 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::{
-    HeaderMap,
-    uri::{Authority, PathAndQuery},
-};
+use http::HeaderMap;
 use quic_core::Dir;
 use tokio::sync::oneshot;
 
 use crate::{
-    client,
+    client::{self, Begun},
     close::{CloseInfo, CloseOutcome},
     congestion::CongestionControl,
     connection::Connection,
     datagrams::Datagrams,
     error::{ConnectOptionsError, DatagramError, ExportError, WebTransportError},
+    handle::{Asked, Guard},
     mailbox::{Command, NewStream, Rank, SessionBox, SessionQueue, wait},
     options::WebTransportOptions,
     stats::WebTransportStats,
@@ -37,29 +35,6 @@ pub enum Reliability {
     Pending,
     /// Over HTTP/3: streams and datagrams.
     SupportsUnreliable,
-}
-
-/// What the client asked for.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) authority: Authority,
-    pub(crate) path: PathAndQuery,
-    pub(crate) headers: HeaderMap,
-}
-
-/// Closes the session when the last handle goes.
-pub(crate) struct Guard(pub(crate) Arc<SessionBox>);
-
-impl fmt::Debug for Guard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Guard")
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.close(CloseInfo::default());
-    }
 }
 
 /// A WebTransport session (W3C `WebTransport`), of a client or of a server.
@@ -103,7 +78,8 @@ impl WebTransport {
     /// What can be seen without the network: the URL is no absolute https URL with a host, or has a fragment; a header
     /// is not the application's to set; the TLS options cannot be used; or there is no tokio runtime around the call.
     pub fn new(url: &str, options: WebTransportOptions) -> Result<Self, ConnectOptionsError> {
-        client::connect(url, options)
+        let Begun { shared, asked, congestion, pooled } = client::connect(url, options)?;
+        Ok(Self::from_parts(shared, asked, congestion, pooled))
     }
 
     pub(crate) fn from_parts(

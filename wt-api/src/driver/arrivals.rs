@@ -13,7 +13,11 @@ use super::{
 };
 use crate::{
     lines::brief,
-    server::{Admission as Verdict, ConnectionAttempt, Count, ServerShared},
+    reception::{
+        ServerShared,
+        admission::{Admission as Verdict, ConnectionAttempt},
+        stats::Count,
+    },
 };
 
 impl Shard {

@@ -10,8 +10,7 @@ use quic_core::{
     base::Timestamp,
     error::{CloseReason, ConnectionError, TransportErrorCode},
 };
-use tokio::sync::oneshot;
-use wt_session::{ConnectRequest, SessionId, Sessions};
+use wt_session::{SessionId, Sessions};
 
 use super::{
     contain::contain,
@@ -21,14 +20,13 @@ use super::{
     streams::DriverStream,
 };
 use crate::{
-    client::Race,
-    congestion::{Congestion, CongestionControl},
+    congestion::Congestion,
     error::{ErrorCause, WebTransportError},
-    http3::Head,
-    mailbox::{Addresses, Claimed, ConnectionBox, SessionBox, Work},
-    pool::Pooled,
+    jobs::ClientJob,
+    mailbox::{Addresses, Claimed, ConnectionBox, Work},
+    race::Race,
+    reception::{ServerShared, stats::Count},
     runtime::{Presence, RuntimeHandle},
-    server::{Count, ServerShared},
     tls::{ALPN_H3, Verdict},
 };
 
@@ -45,38 +43,6 @@ const FIRST_LOOK: Duration = Duration::from_millis(10);
 const MAX_LOOKS: u32 = 7;
 /// Events, commands and boxes with work that a connection looks at before others have their turn.
 const TURN: usize = 1024;
-
-/// What a client opens a connection for.
-#[derive(Clone, Debug)]
-pub(crate) enum ClientJob {
-    /// A session.
-    Session(Box<SessionJob>),
-    /// One plain request.
-    Get(Arc<GetJob>),
-}
-
-/// A session to ask for.
-#[derive(Clone, Debug)]
-pub(crate) struct SessionJob {
-    pub(crate) request: ConnectRequest,
-    pub(crate) shared: Arc<SessionBox>,
-    pub(crate) sessions: wt_session::Config,
-    /// The connection is kept alive while a session is open.
-    pub(crate) keep_alive: bool,
-    /// The kind of congestion control that it is for.
-    pub(crate) congestion: CongestionControl,
-    /// The session is asked for as soon as the connection stands. Else somebody joins.
-    pub(crate) asks: bool,
-    /// Others may share the connection.
-    pub(crate) pooled: Option<Arc<Pooled>>,
-}
-
-/// A request to make.
-#[derive(Debug)]
-pub(crate) struct GetJob {
-    pub(crate) head: h3_core::RequestHead,
-    pub(crate) reply: std::sync::Mutex<Option<oneshot::Sender<Result<Head, WebTransportError>>>>,
-}
 
 /// Which end, and what for.
 pub(super) enum Role {
@@ -722,21 +688,6 @@ impl Conn {
 
     pub(super) fn is_server(&self) -> bool {
         self.quic.side() == Side::Server
-    }
-}
-
-impl SessionJob {
-    /// The connection that was to be shared does not take it.
-    pub(crate) fn hand_back(&self) {
-        self.shared.hand_back(std::collections::VecDeque::new());
-    }
-}
-
-impl GetJob {
-    pub(crate) fn fail(&self, error: &WebTransportError) {
-        if let Some(reply) = crate::mailbox::lock(&self.reply).take() {
-            let _ = reply.send(Err(error.clone()));
-        }
     }
 }
 

@@ -6,13 +6,10 @@ use std::sync::Arc;
 use h3_core::{Event, ResponseHead, error::code, transport::ConnTransport};
 use quic_core::{StreamId, base::Timestamp, error::call::Read};
 
-use super::{
-    connection::{Conn, GetJob},
-    responses::Responses,
-};
+use super::{connection::Conn, responses::Responses};
 use crate::{
     error::{ErrorCause, WebTransportError},
-    http3::Head,
+    jobs::{GetJob, Head},
     mailbox::{RecvBox, RecvEnd, lock},
     streams::ReceiveStream,
 };

@@ -35,22 +35,15 @@ use std::{
     time::Duration,
 };
 
-use quic_core::{ClientConfig, Connection, Endpoint, base::Timestamp};
-use tokio::sync::oneshot;
-
-pub(crate) use connection::{ClientJob, GetJob, SessionJob};
+use quic_core::{Connection, Endpoint, base::Timestamp};
 
 use crate::{
     buffers::{BufferPool, Buffers},
-    client::Race,
-    close::CloseInfo,
-    congestion::Congestion,
+    jobs::{Connect, Inbox, ShardCommand},
     lines::LineLimit,
-    mailbox::{Abandoned, ShardBox},
+    reception::{ServerShared, stats::ShardStats},
     runtime::{RuntimeHandle, Timer},
-    server::{ServerShared, ShardStats},
     socket::DatagramSocket,
-    tls,
 };
 use connection::{Conn, Role};
 use contain::{contain, quietly};
@@ -61,52 +54,6 @@ const LONGEST_WORD: Duration = Duration::from_secs(6);
 /// Turns in one poll before other tasks of the runtime get theirs: few, so that what came in them is still in the processor's cache
 /// when its readers run on the same one. Of sixteen, with a hundred streams, 68 MB waited that were cold when they were read.
 const TURNS: usize = 4;
-
-/// Work from outside the task.
-#[derive(Debug)]
-pub(crate) enum ShardCommand {
-    /// Open a connection.
-    Connect(Box<Connect>),
-    /// One more session on a client's connection.
-    Join(Box<SessionJob>),
-    /// Accept no further connection, and let those that exist wind up (RFC 9114 §5.2). The task ends with the last.
-    GoAway,
-    /// Close all sessions that were accepted.
-    CloseSessions(CloseInfo),
-    /// Close all connections.
-    CloseAll,
-    /// Tell which connections there are.
-    Connections(oneshot::Sender<Vec<crate::Connection>>),
-    /// Tell what the shard and its connections count.
-    Stats(oneshot::Sender<ShardStats>),
-}
-
-impl Abandoned for ShardCommand {
-    fn is_abandoned(&self) -> bool {
-        match self {
-            Self::Connections(reply) => reply.is_closed(),
-            Self::Stats(reply) => reply.is_closed(),
-            Self::Connect(_) | Self::Join(_) | Self::GoAway | Self::CloseSessions(_) | Self::CloseAll => {
-                false
-            }
-        }
-    }
-}
-
-/// A connection to open.
-#[derive(Debug)]
-pub(crate) struct Connect {
-    pub(crate) config: ClientConfig,
-    pub(crate) server_name: String,
-    pub(crate) congestion: Congestion,
-    pub(crate) remote: SocketAddr,
-    pub(crate) race: Arc<Race>,
-    pub(crate) verdict: tls::Verdict,
-    pub(crate) job: ClientJob,
-}
-
-/// The shard's inbox.
-pub(crate) type Inbox = ShardBox<ShardCommand>;
 
 /// The future that drives a socket.
 pub(crate) struct Shard {

@@ -19,7 +19,10 @@ use super::{
     connection::{Conn, Role},
     live::cost_of,
 };
-use crate::server::{Body, HttpRequest, HttpResponse, ServerShared, Sound};
+use crate::reception::{
+    ServerShared,
+    plain::{Body, HttpRequest, HttpResponse, Sound},
+};
 
 /// What the heads of requests that wait cost, in bytes, before further ones are left unread.
 pub(super) const MAX_HEADS: usize = 256 << 10;

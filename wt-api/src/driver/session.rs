@@ -15,7 +15,7 @@ use crate::{
     close::CloseInfo,
     error::{ErrorCause, WebTransportError},
     mailbox::{Established, SessionBox},
-    server::{Count, Offer, Origin},
+    reception::{Origin, offer::Offer, stats::Count},
 };
 
 /// The server has not looked at a request, which may be made again (RFC 9114 §8.1).
@@ -117,13 +117,8 @@ impl Conn {
         let key = self.lives.add(live);
         shared.attach(Arc::clone(&self.boxes), key);
         self.update_datagram_size(key);
-        let offer = Offer {
-            request,
-            shared,
-            connection: self.handle(),
-            addresses: self.addresses(),
-            certificates: self.certificates(),
-        };
+        let (addresses, certificates) = (self.addresses(), self.certificates());
+        let offer = Offer::new(request, shared, self.handle(), addresses, certificates);
         if server.offer(offer) {
             server.count(Count::RequestOffered);
             if let Some(live) = self.lives.get_mut(key) {

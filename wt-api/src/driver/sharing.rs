@@ -6,10 +6,10 @@ use h3_core::transport::ConnTransport;
 use quic_core::base::Timestamp;
 
 use super::{
-    connection::{ClientJob, Conn, Role, SessionJob},
+    connection::{Conn, Role},
     three_probes,
 };
-use crate::pool::Pooled;
+use crate::jobs::{ClientJob, Pooled, SessionJob};
 
 /// How long a connection that sessions may share is kept for the next one.
 const REST: Duration = Duration::from_secs(5);

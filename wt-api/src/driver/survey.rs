@@ -7,7 +7,7 @@ use quic_core::ConnectionStats;
 use tokio::sync::oneshot;
 
 use super::{Shard, connection::Conn, contain::contain};
-use crate::server::{ShardStats, SocketStats, TrafficStats};
+use crate::reception::stats::{ShardStats, SocketStats, TrafficStats};
 
 /// Connections that are asked in a turn.
 const TURN: usize = 256;

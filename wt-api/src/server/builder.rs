@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,18 +11,19 @@ use quic_core::{
     base::EndpointBudget, crypto::TlsServerConfig,
 };
 
-use super::{
-    Admission, ConnectionAttempt, Handler, Hook, HttpRequest, HttpResponse, Origins, Server, ServerKeys,
-    ServerShared, State,
-};
+use super::{Server, ServerKeys};
 use crate::{
     congestion::{Congestion, CongestionControl},
     driver::Shard,
     error::ServerError,
     limits::{LEAST_DATAGRAM_FRAME, keep_early_streams, permit, permit_in_sessions, share, suit_http3},
-    lines::LineLimit,
     mailbox::ShardBox,
     origin::check_origin,
+    reception::{
+        Handler, Origins, Rules, ServerShared,
+        admission::{Admission, ConnectionAttempt, Hook},
+        plain::{HttpRequest, HttpResponse},
+    },
     runtime::{self, MissingDriver, RuntimeHandle},
     socket::{DatagramSocket, KERNEL_BUFFER, fit, must_be_only_v6},
     tls::{self, Identities, Identity, SelfSigned},
@@ -428,7 +429,7 @@ impl ServerBuilder {
 
     /// What the shards of the server will share, so many of them; taken out of the builder once.
     pub(crate) fn shared(&mut self, shards: usize) -> ServerShared {
-        ServerShared {
+        let rules = Rules {
             origins: std::mem::replace(&mut self.origins, Origins::Any),
             handler: self.handler.take(),
             hook: self.hook.take(),
@@ -439,10 +440,8 @@ impl ServerBuilder {
             sessions: self.sessions.clone(),
             anticipated: self.anticipated,
             congestion: self.congestion(),
-            lines: LineLimit::default(),
-            counts: super::Counts::default(),
-            state: Mutex::new(State { shards, ..State::default() }),
-        }
+        };
+        ServerShared::new(rules, shards)
     }
 
     /// Binds the sockets and starts to serve.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use quic_core::{DropCounts, error::DropReason};
 
-use super::stats::ServerStats;
+use crate::reception::stats::ServerStats;
 
 /// What a number means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -5,14 +5,15 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::ALLOW};
 use quic_core::Dir;
 
-use super::Offer;
 use crate::{
     close::{CloseInfo, ClosedBy},
     congestion::CongestionControl,
     connection::Connection,
     error::{ErrorCause, WebTransportError},
-    mailbox::{Addresses, Command, Established, SessionBox},
-    session::{Asked, WebTransport},
+    handle::Asked,
+    mailbox::{Command, Established},
+    reception::offer::Offer,
+    session::WebTransport,
 };
 
 /// Options of [`Request::accept`].
@@ -91,12 +92,7 @@ impl AcceptOptions {
 /// # }
 /// ```
 pub struct Request {
-    request: wt_session::SessionRequest,
-    /// Taken by the answer.
-    shared: Option<Arc<SessionBox>>,
-    connection: Connection,
-    addresses: Addresses,
-    certificates: Arc<[Vec<u8>]>,
+    offer: Offer,
 }
 
 impl fmt::Debug for Request {
@@ -104,89 +100,88 @@ impl fmt::Debug for Request {
         f.debug_struct("Request")
             .field("authority", &self.authority())
             .field("path", &self.path())
-            .field("remote", &self.addresses.remote)
+            .field("remote", &self.offer.addresses.remote)
             .finish_non_exhaustive()
     }
 }
 
 impl Request {
-    pub(super) fn new(offer: Offer) -> Self {
-        let Offer { request, shared, connection, addresses, certificates } = offer;
-        Self { request, shared: Some(shared), connection, addresses, certificates }
+    pub(crate) fn new(offer: Offer) -> Self {
+        Self { offer }
     }
 
     /// Host and port that the client asked for.
     #[must_use]
     pub fn authority(&self) -> &str {
-        self.request.authority.as_str()
+        self.offer.request.authority.as_str()
     }
 
     /// The path, without the query (RFC 3986 §3.3).
     #[must_use]
     pub fn path(&self) -> &str {
-        self.request.path.path()
+        self.offer.request.path.path()
     }
 
     /// The query, without its question mark (RFC 3986 §3.4).
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.request.path.query()
+        self.offer.request.path.query()
     }
 
     /// The page's origin; `None` from programs. It was checked against the server's allowed origins.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
-        self.request.origin.as_deref()
+        self.offer.request.origin.as_deref()
     }
 
     /// All fields.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.request.headers
+        &self.offer.request.headers
     }
 
     /// The application protocols that the client offers, best first.
     #[must_use]
     pub fn protocols(&self) -> &[String] {
-        &self.request.protocols
+        &self.offer.request.protocols
     }
 
     /// The draft of WebTransport over HTTP/3 that applies, such as `draft-16`.
     #[must_use]
     pub fn dialect(&self) -> &'static str {
-        self.request.dialect.name()
+        self.offer.request.dialect.name()
     }
 
     /// Why this draft.
     #[must_use]
     pub fn dialect_reason(&self) -> &str {
-        &self.request.why
+        &self.offer.request.why
     }
 
     /// The client's address.
     #[must_use]
     pub fn remote_address(&self) -> SocketAddr {
-        self.addresses.remote
+        self.offer.addresses.remote
     }
 
     /// The address of this host that the client's packets come to. Of a server that listens on all addresses it is the one
     /// that this client uses, where the system tells it. `None` if the system would not say.
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
-        self.addresses.local
+        self.offer.addresses.local
     }
 
     /// The connection that the request came on, which may carry other sessions.
     #[must_use]
     pub fn connection(&self) -> &Connection {
-        &self.connection
+        &self.offer.connection
     }
 
     /// The certificates that the client showed, in DER, its own first. Empty unless the server's
     /// [`rustls_config`](super::ServerBuilder::rustls_config) asks for them; its verifier has accepted them.
     #[must_use]
     pub fn client_certificates(&self) -> &[Vec<u8>] {
-        &self.certificates
+        &self.offer.certificates
     }
 
     /// Accepts: the session is usable at once. Cancel safe: never awaited, the request is dropped and answered with 404.
@@ -201,10 +196,10 @@ impl Request {
             let status = options.status.as_u16();
             return Err(WebTransportError::session(ErrorCause::NotAccepting { status }));
         }
-        if let Some(error) = self.connection.ending() {
+        if let Some(error) = self.offer.connection.ending() {
             return Err(error);
         }
-        let Some(shared) = self.shared.take() else {
+        let Some(shared) = self.offer.take() else {
             return Err(WebTransportError::closed(ClosedBy::ThisSide, CloseInfo::default()));
         };
         for dir in [Dir::Bidi, Dir::Uni] {
@@ -216,47 +211,47 @@ impl Request {
         // W3C: `protocol` tells the choice, not the fields.
         headers.remove(wt_session::protocols::WT_PROTOCOL);
         let told = Arc::new(headers.clone());
-        let choice = options.protocol.as_deref().and_then(|protocol| self.request.choice(protocol));
+        let choice = options.protocol.as_deref().and_then(|protocol| self.offer.request.choice(protocol));
         let protocol = options.protocol.filter(|_| choice.is_some());
         if let Some(value) = choice {
             headers.insert(wt_session::protocols::WT_PROTOCOL, value);
         }
         // Before the session can send.
         if let Some(wanted) = options.congestion_control {
-            self.connection.set_congestion_control(wanted);
+            self.offer.connection.set_congestion_control(wanted);
         }
         shared.command(Command::Accept(options.status, headers))?;
         shared.set_established(Established {
-            addresses: self.addresses,
+            addresses: self.offer.addresses,
             headers: told,
             protocol: protocol.map(Into::into),
-            draft: self.request.dialect.name(),
-            why: self.request.why.as_str().into(),
+            draft: self.offer.request.dialect.name(),
+            why: self.offer.request.why.as_str().into(),
         });
         let asked = Asked {
-            authority: self.request.authority.clone(),
-            path: self.request.path.clone(),
-            headers: std::mem::take(&mut self.request.headers),
+            authority: self.offer.request.authority.clone(),
+            path: self.offer.request.path.clone(),
+            headers: std::mem::take(&mut self.offer.request.headers),
         };
-        Ok(WebTransport::from_parts(shared, asked, self.connection.congestion_control(), false))
+        Ok(WebTransport::from_parts(shared, asked, self.offer.connection.congestion_control(), false))
     }
 
     /// Refuses with a status, 300 to 599. Cancel safe: never awaited, the answer is 404. So are the other refusals.
     #[allow(clippy::unused_async, reason = "as accept")]
     pub async fn reject(mut self, status: StatusCode) {
-        self.answer(status);
+        self.offer.answer(status, HeaderMap::new());
     }
 
     /// Refuses with a status, 300 to 599, and fields, such as `retry-after`. Cancel safe.
     #[allow(clippy::unused_async, reason = "as accept")]
     pub async fn reject_with(mut self, status: StatusCode, headers: HeaderMap) {
-        self.answer_with(status, headers);
+        self.offer.answer(status, headers);
     }
 
     /// Refuses because the resource at this path has no WebTransport, only these methods: with 405 and `allow`, and with 404
     /// to clients of drafts before 16 (webtransport-http3 §3.2; RFC 9110 §15.5.6). Cancel safe.
     pub async fn reject_unsupported(self, methods: &[Method]) {
-        let status = self.request.dialect.unsupported_status();
+        let status = self.offer.request.dialect.unsupported_status();
         let mut headers = HeaderMap::new();
         if status == StatusCode::METHOD_NOT_ALLOWED {
             let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
@@ -276,39 +271,6 @@ impl Request {
     /// may send it again, on another connection for example. Cancel safe.
     #[allow(clippy::unused_async, reason = "as accept")]
     pub async fn refuse(self) {
-        self.turn_away();
-    }
-
-    /// [`refuse`](Self::refuse) without the formalities.
-    pub(super) fn turn_away(mut self) {
-        if let Some(shared) = self.shared.take() {
-            let _ = shared.command(Command::Refuse);
-        }
-    }
-
-    /// Whether it asks for the session of this box.
-    pub(super) fn is_for(&self, session: &SessionBox) -> bool {
-        self.shared.as_deref().is_some_and(|shared| std::ptr::eq(shared, session))
-    }
-
-    /// Its client has gone: nobody is left who could be answered.
-    pub(super) fn forget(mut self) {
-        self.shared = None;
-    }
-
-    fn answer(&mut self, status: StatusCode) {
-        self.answer_with(status, HeaderMap::new());
-    }
-
-    fn answer_with(&mut self, status: StatusCode, headers: HeaderMap) {
-        if let Some(shared) = self.shared.take() {
-            let _ = shared.command(Command::Reject(status, headers));
-        }
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        self.answer(StatusCode::NOT_FOUND);
+        self.offer.turn_away();
     }
 }

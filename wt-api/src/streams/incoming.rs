@@ -12,8 +12,8 @@ use quic_core::Dir;
 use super::{BidirectionalStream, ReceiveStream};
 use crate::{
     error::WebTransportError,
+    handle::Guard,
     mailbox::{NewStream, Place, SessionBox, SessionQueue, Waiter, wait},
-    session::Guard,
 };
 
 macro_rules! incoming {

@@ -18,7 +18,7 @@ pub use incoming::{IncomingBidirectionalStreams, IncomingUnidirectionalStreams};
 pub use recv::ReceiveStream;
 pub use send::SendStream;
 
-use crate::{error::WebTransportError, mailbox::NewStream, session::Guard};
+use crate::{error::WebTransportError, handle::Guard, mailbox::NewStream};
 
 /// Options of new streams (W3C `WebTransportSendStreamOptions`).
 #[derive(Clone, Debug)]

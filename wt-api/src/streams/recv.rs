@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::{ErrorCause, WebTransportError},
+    handle::Guard,
     mailbox::{Command, NewStream, Place, RecvBox, Waiter, wait},
-    session::Guard,
     stats::ReceiveStreamStats,
 };
 

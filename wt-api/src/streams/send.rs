@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 use super::SendGroup;
 use crate::{
     error::{ErrorCause, WebTransportError},
+    handle::Guard,
     mailbox::{Command, SendBox, SendQueue, Waiter, wait},
-    session::Guard,
     stats::SendStreamStats,
 };
 

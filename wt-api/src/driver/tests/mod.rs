@@ -35,8 +35,9 @@ use super::connection::{Conn, Role};
 use crate::{
     AcceptOptions, Request, WebTransport,
     congestion::{Congestion, CongestionControl},
+    reception::ServerShared,
     runtime,
-    server::{ServerBuilder, ServerShared},
+    server::ServerBuilder,
     waiters::Place,
 };
 
@@ -267,7 +268,7 @@ impl Rig {
         self.metered(|_, _| {
             let cx = Context::from_waker(Waker::noop());
             match shared.poll_accept(&cx, &mut Place::default()) {
-                Poll::Ready(request) => request,
+                Poll::Ready(offer) => offer.map(Request::new),
                 Poll::Pending => None,
             }
         })

@@ -1,0 +1,33 @@
+//! What all handles of one session share: its streams' and datagrams' as well as its own.
+
+use std::{fmt, sync::Arc};
+
+use http::{
+    HeaderMap,
+    uri::{Authority, PathAndQuery},
+};
+
+use crate::{close::CloseInfo, mailbox::SessionBox};
+
+/// What the client asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) authority: Authority,
+    pub(crate) path: PathAndQuery,
+    pub(crate) headers: HeaderMap,
+}
+
+/// Closes the session when the last handle goes.
+pub(crate) struct Guard(pub(crate) Arc<SessionBox>);
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guard")
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.close(CloseInfo::default());
+    }
+}
