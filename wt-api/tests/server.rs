@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use common::{builder, loopback, options, pair, request, server, url, within};
-use http::{Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use wt_api::{
     AcceptOptions, Body, CloseInfo, ErrorCause, HttpResponse, SendStreamOptions, Server, WebTransport,
     WebTransportOptions, http3,
@@ -95,6 +95,25 @@ async fn what_is_no_answer_of_http_is_not_sent() {
         .http_handler(move |request| match request.path.as_str() {
             "/999" => HttpResponse::new(StatusCode::from_u16(999).unwrap()),
             "/204" => HttpResponse::new(StatusCode::NO_CONTENT).with_body("body"),
+            "/205" => {
+                let mut response = HttpResponse::new(StatusCode::RESET_CONTENT).with_body("body");
+                response.headers.insert("content-length", HeaderValue::from_static("4"));
+                response
+            }
+            path if path.starts_with("/field/") => {
+                let mut response = HttpResponse::new(StatusCode::OK).with_body("body");
+                let name = HeaderName::from_bytes(&path.as_bytes()["/field/".len()..]).unwrap();
+                response.headers.insert(name, HeaderValue::from_static("x"));
+                response
+            }
+            "/many" => {
+                let mut response = HttpResponse::new(StatusCode::OK).with_body("body");
+                for number in 0..2_000 {
+                    let name: HeaderName = format!("x-{number}").parse().unwrap();
+                    response.headers.insert(name, HeaderValue::from_static("a value of some length"));
+                }
+                response
+            }
             "/more" => pieces("9", 2),
             "/less" => pieces("11", 2),
             _ => pieces("10", 2),
@@ -103,9 +122,18 @@ async fn what_is_no_answer_of_http_is_not_sent() {
         .unwrap();
     let get = async |path: &str| within(http3::get(&url(&server, path), options(&server))).await;
     assert_eq!(get("/999").await.unwrap().status, StatusCode::INTERNAL_SERVER_ERROR);
-    let mut empty = get("/204").await.unwrap();
-    assert_eq!(empty.status, StatusCode::NO_CONTENT);
-    assert!(within(empty.body.read_to_end(100)).await.unwrap().is_empty());
+    for (path, status) in [("/204", StatusCode::NO_CONTENT), ("/205", StatusCode::RESET_CONTENT)] {
+        let mut empty = get(path).await.unwrap();
+        assert_eq!(empty.status, status);
+        assert!(within(empty.body.read_to_end(100)).await.unwrap().is_empty());
+    }
+    // RFC 9114 §4.2, and more fields than the client takes.
+    for path in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"] {
+        let response = get(&format!("/field/{path}")).await.unwrap();
+        assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+    }
+    assert_eq!(get("/many").await.unwrap().status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(get("/field/x-own").await.unwrap().status, StatusCode::OK);
     for path in ["/more", "/less"] {
         let error = match get(path).await {
             Ok(mut response) => within(response.body.read_to_end(100)).await.unwrap_err().to_string(),

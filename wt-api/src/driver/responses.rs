@@ -11,7 +11,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use h3_core::{RequestHead, ResponseHead, error::code, transport::ConnTransport};
+use h3_core::{
+    RequestHead, ResponseHead,
+    error::{SendError, code},
+    transport::ConnTransport,
+};
 use http::{Method, StatusCode};
 use quic_core::{StreamId, StreamMap, base::Timestamp};
 
@@ -197,7 +201,10 @@ impl Conn {
     pub(super) fn on_request(&mut self, stream: StreamId, head: Box<RequestHead>, now: Timestamp) {
         let Role::Server(server) = &self.role else { return };
         if head.is_connect() {
-            return self.respond(stream, false, Sound::empty(StatusCode::NOT_IMPLEMENTED), now);
+            if self.respond(stream, false, Sound::empty(StatusCode::NOT_IMPLEMENTED), now).is_err() {
+                self.abandon(stream, now);
+            }
+            return;
         }
         let responses = &mut self.http.responses;
         if responses.waiting.is_empty() && responses.may_begin(&self.quic) {
@@ -255,10 +262,25 @@ impl Conn {
         let request =
             HttpRequest { method: head.method, path, headers: head.headers, connection: self.handle() };
         let answer = server.answer(&request, now);
-        self.respond(stream, request.method == Method::HEAD, answer, now);
+        let Err(error) = self.respond(stream, request.method == Method::HEAD, answer, now) else { return };
+        // Nothing of it was sent: it has a field that HTTP/3 does not have, or more fields than the client takes.
+        if matches!(error, SendError::Invalid(_) | SendError::TooLarge { .. }) {
+            server.tell_of_answer(&request.path, &error.to_string(), now);
+            let answer = Sound::empty(StatusCode::INTERNAL_SERVER_ERROR);
+            if self.respond(stream, false, answer, now).is_ok() {
+                return;
+            }
+        }
+        self.abandon(stream, now);
     }
 
-    fn respond(&mut self, stream: StreamId, head_only: bool, answer: Sound, now: Timestamp) {
+    fn respond(
+        &mut self,
+        stream: StreamId,
+        head_only: bool,
+        answer: Sound,
+        now: Timestamp,
+    ) -> Result<(), SendError> {
         let Sound { response: HttpResponse { status, headers, body }, declared } = answer;
         let (current, rest) = match body {
             Body::Bytes(bytes) => (bytes, None),
@@ -268,10 +290,7 @@ impl Conn {
         let cost = EXCHANGE + cost_of(&headers) + if bodiless { 0 } else { current.len() };
         let response = ResponseHead { status, headers };
         let mut transport = ConnTransport::new(&mut self.quic, now);
-        if let Err(error) = self.h3.send_response(stream, &response, bodiless, &mut transport) {
-            tracing::debug!(%error, "response not sent");
-            return self.abandon(stream, now);
-        }
+        self.h3.send_response(stream, &response, bodiless, &mut transport)?;
         let responses = &mut self.http.responses;
         responses.charge(stream, cost);
         if !bodiless {
@@ -279,6 +298,7 @@ impl Conn {
             responses.sending.insert(stream, Sending { current, rest, declared, largest, queued: false });
             responses.wake(stream);
         }
+        Ok(())
     }
 
     /// Calls the handler for requests that waited, and goes on with responses that can, for a part of the turn: `left` of it is

@@ -154,17 +154,17 @@ impl ServerShared {
         let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handler(request)));
         let sound = answered.map_or(Err("it panicked"), |response| response.sound(&request.method));
         sound.unwrap_or_else(|problem| {
-            if let Some(withheld) = self.lines.permit(now) {
-                let path = brief(&request.path);
-                tracing::error!(
-                    path,
-                    problem,
-                    withheld,
-                    "the HTTP handler gave no answer; answered with 500"
-                );
-            }
+            self.tell_of_answer(&request.path, problem, now);
             Sound::empty(StatusCode::INTERNAL_SERVER_ERROR)
         })
+    }
+
+    /// What the handler gave cannot be sent.
+    pub(crate) fn tell_of_answer(&self, path: &str, problem: &str, now: Timestamp) {
+        if let Some(withheld) = self.lines.permit(now) {
+            let path = brief(path);
+            tracing::error!(path, problem, withheld, "the HTTP handler gave no answer; answered with 500");
+        }
     }
 
     /// Lines about what clients make go wrong.

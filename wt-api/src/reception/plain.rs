@@ -46,7 +46,8 @@ pub struct HttpResponse {
     /// The status, 200 to 599; another one is answered with 500.
     pub status: StatusCode,
     /// The fields. A `content-length` that is not the content's is answered with 500 (RFC 9110 §8.6), or ends the response
-    /// where pieces show it.
+    /// where pieces show it. So are fields that HTTP/3 does not have, such as `connection` (RFC 9114 §4.2), and fields that are
+    /// larger than the client takes.
     pub headers: HeaderMap,
     /// The content; that of a status which has none (204, 205, 304) is not sent.
     pub body: Body,
@@ -93,8 +94,10 @@ impl HttpResponse {
         }
         let declared = declared(&self.headers)?;
         match (self.status, &self.body) {
-            // RFC 9110 §8.6: no length at all, and that of another answer.
-            (StatusCode::NO_CONTENT, _) => drop(self.headers.remove(header::CONTENT_LENGTH)),
+            // RFC 9110 §8.6: no length at all, that of nothing, and that of another answer.
+            (StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT, _) => {
+                self.headers.remove(header::CONTENT_LENGTH);
+            }
             (StatusCode::NOT_MODIFIED, _) => {}
             _ if method == Method::HEAD => {}
             (_, Body::Bytes(bytes)) if declared.is_some_and(|length| length != bytes.len() as u64) => {
@@ -169,8 +172,14 @@ mod tests {
             };
             assert!(matches!(response.body, Body::Bytes(bytes) if bytes.is_empty()));
         }
-        let Ok(Sound { response, .. }) = response(204, &["0"], "").sound(&Method::GET) else { panic!("204") };
-        assert!(response.headers.is_empty());
+        // A length that was right before the content went is not told either.
+        for (status, length, body) in [(204, "0", ""), (204, "4", "body"), (205, "4", "body"), (205, "0", "")]
+        {
+            let Ok(Sound { response, .. }) = response(status, &[length], body).sound(&Method::GET) else {
+                panic!("{status} with {length}")
+            };
+            assert!(response.headers.is_empty());
+        }
     }
 
     #[test]
