@@ -386,6 +386,7 @@ fn figures_of_bbr3_are_where_they_should_be() {
             ("B7a", "jain", 0.9, 1.0),
             ("B12b", "frame_p50", 20.0, 40.0),
             ("B12b", "frame_p99", 40.0, 100.0),
+            ("B13g", "utilization", 0.85, 1.0),
         ],
     );
 }

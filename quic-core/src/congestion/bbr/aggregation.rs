@@ -11,6 +11,8 @@ const ROUNDS: u64 = 10;
 pub(super) struct Aggregation {
     start: Timestamp,
     delivered: u64,
+    /// The most bytes in flight before an acknowledgment since then: those of a heap come one by one, and each finds less.
+    peak: u64,
     filter: WindowMax,
     /// Bytes beyond what was expected.
     pub(super) extra_acked: u64,
@@ -18,13 +20,13 @@ pub(super) struct Aggregation {
 
 impl Aggregation {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { start: now, delivered: 0, filter: WindowMax::default(), extra_acked: 0 }
+        Self { start: now, delivered: 0, peak: 0, filter: WindowMax::default(), extra_acked: 0 }
     }
 
     /// What comes from now on is expected from now on.
     pub(super) fn restart(&mut self, now: Timestamp) {
         self.start = now;
-        self.delivered = 0;
+        (self.delivered, self.peak) = (0, 0);
     }
 }
 
@@ -38,9 +40,10 @@ impl Bbr3 {
         }
         let delivered = self.aggregation.delivered.saturating_add(sample.newly_acked);
         self.aggregation.delivered = delivered;
+        self.aggregation.peak = self.aggregation.peak.max(sample.prior_in_flight);
         // What arrives at once was in flight, which the draft does not ask for: it bounds this by the window alone, which then
         // grows by what it is bounded by.
-        let most = self.control.window.min(sample.prior_in_flight);
+        let most = self.control.window.min(self.aggregation.peak);
         let extra = delivered.saturating_sub(expected).min(most);
         let window = if self.full_pipe.reached { ROUNDS } else { 1 };
         self.aggregation.extra_acked = self.aggregation.filter.update(extra, self.rounds.count, window);
