@@ -247,13 +247,18 @@ fn real(arguments: &RealArguments) -> Outcome<()> {
     if let Some(path) = &arguments.json {
         openable(path)?;
     }
-    let (mut report, mut late) = (Report::default(), String::new());
+    let (mut report, mut late, mut failed) = (Report::default(), String::new(), None);
     for (scenario, rival) in fitting {
         eprintln!("{} {}: {} s", scenario.id, rival.name(), scenario.duration.0 / 1_000_000_000);
-        let (run, latest) = run(scenario, rival, 1, &arguments.traces).map_err(|error| match error {
-            RealError::Missing(what) => Box::from(Missing(what)),
-            error => Box::<dyn std::error::Error>::from(error),
-        })?;
+        let (run, latest) = match run(scenario, rival, 1, &arguments.traces) {
+            Ok(done) => done,
+            Err(RealError::Missing(what)) => return Err(Missing(what).into()),
+            // What has run is told before.
+            Err(error) => {
+                failed = Some(format!("{} {}: {error}", scenario.id, rival.name()));
+                break;
+            }
+        };
         let latest = latest as f64 / 1e6;
         let says = if latest > 10.0 { ", which is too much for figures of a few milliseconds" } else { "" };
         late += &format!("{} {}: the link was up to {latest:.1} ms late{says}\n", scenario.id, rival.name());
@@ -261,10 +266,10 @@ fn real(arguments: &RealArguments) -> Outcome<()> {
     }
     report.command = format!("cc-lab {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
     say(&format!("{}\n{late}", report.table(&scenarios)))?;
-    match &arguments.json {
-        Some(path) => write(path, serde_json::to_vec_pretty(&report)?),
-        None => Ok(()),
+    if let Some(path) = &arguments.json {
+        write(path, serde_json::to_vec_pretty(&report)?)?;
     }
+    failed.map_or(Ok(()), |why| Err(why.into()))
 }
 
 /// What is tried in real time, by name.

@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
@@ -14,6 +14,7 @@ use std::{
 };
 
 use netsim::{Histogram, Lane, LinkConfig, MILLISECOND};
+use quic_core::congestion::Algorithm;
 
 use super::{
     super::{
@@ -38,6 +39,8 @@ const PORTS: [u16; 2] = [5_000, 7_000];
 const MTU: usize = 1_500;
 /// What happens before is the beginning, which fairness is not judged by.
 const SETTLED: u64 = 15_000 * MILLISECOND;
+/// Of a flow that had this long something has arrived.
+const LEAST_TIME: u64 = 2_000 * MILLISECOND;
 /// From one look at the flows to the next.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -154,8 +157,29 @@ pub fn run(scenario: &Scenario, rival: &Rival, seed: u64, traces: &Path) -> Resu
             settled: AtomicU64::new(0),
         })
         .collect();
-    let rig = Rig { scenario, rival, seed, from, to, laps, clock: Clock::start(), over: Arc::default() };
+    let ours = match rival {
+        Rival::Ours(ours) => ours.clone(),
+        Rival::Kernel(_) => Weft::new("cubic", &Algorithm::Cubic),
+    };
+    let rig = Rig {
+        scenario,
+        rival,
+        ours,
+        seed,
+        from,
+        to,
+        laps,
+        clock: Clock::start(),
+        over: Arc::default(),
+        failure: Mutex::default(),
+    };
     let (emulator, outcomes) = rig.go(emulator)?;
+    // A figure of who was alone on the link would be taken for one of who was not.
+    let late = |lap: &&Lap<'_>| lap.flow.start.0 + LEAST_TIME > scenario.duration.0;
+    if let Some(lap) = rig.laps.iter().filter(|lap| !late(lap)).find(|lap| lap.bytes.load(Relaxed) == 0) {
+        let nothing = io::Error::other(format!("nothing of \"{}\" arrived", lap.name));
+        return Err(RealError::System("a flow in real time", nothing));
+    }
     let latest = emulator.lanes.iter().map(Lane::latest).max().unwrap_or(0);
     Ok((rig.result(&emulator, &outcomes, capacity), latest))
 }
@@ -213,12 +237,16 @@ fn places() -> Result<[(Place, std::fs::File); 2], RealError> {
 struct Rig<'a> {
     scenario: &'a Scenario,
     rival: &'a Rival,
+    /// Endpoints of ours: those that are tried, or those beside the kernel's TCP. Both ends know its certificate.
+    ours: Weft,
     seed: u64,
     from: Place,
     to: Place,
     laps: Vec<Lap<'a>>,
     clock: Clock,
     over: Arc<AtomicBool>,
+    /// What went wrong first: it ends the rest, which then fails as well.
+    failure: Mutex<Option<io::Error>>,
 }
 
 impl Rig<'_> {
@@ -234,7 +262,10 @@ impl Rig<'_> {
                 .collect();
             self.watch();
             self.over.store(true, Relaxed);
-            let failed = |error| RealError::System("a flow in real time", error);
+            let failed = |error| {
+                let first = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+                RealError::System("a flow in real time", first.unwrap_or(error))
+            };
             let join = |result: thread::Result<io::Result<Outcome>>| {
                 result
                     .unwrap_or_else(|_| Err(io::Error::other("a thread of a flow panicked")))
@@ -253,7 +284,11 @@ impl Rig<'_> {
 
     /// Whatever fails ends it all.
     fn ending<R>(&self, act: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        act().inspect_err(|_| self.over.store(true, Relaxed))
+        act().map_err(|error| {
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            self.over.store(true, Relaxed);
+            io::Error::other("something else failed first")
+        })
     }
 
     /// Waits for the end.
@@ -299,12 +334,9 @@ impl Rig<'_> {
         if let Some(config) = flow.tcp() {
             return Ok(cross::tcp(&place, config));
         }
-        let Rival::Ours(ours) = self.rival else {
-            return Err(io::Error::other("the kernel's TCP has no ends here"));
-        };
         Ok(match &flow.controller {
-            Some(Chosen(algorithm)) => ours.turned_to(algorithm).ends(&place, &flow.load()),
-            None => ours.ends(&place, &flow.load()),
+            Some(Chosen(algorithm)) => self.ours.turned_to(algorithm).ends(&place, &flow.load()),
+            None => self.ours.ends(&place, &flow.load()),
         })
     }
 
