@@ -71,6 +71,74 @@ pub enum Received {
 
 /// An endpoint with its connections, driven in memory: the caller carries the datagrams and moves the clock.
 ///
+/// Each step of a simulation is: [`receive`](Self::receive) what arrives now, [`handle_timeouts`](Self::handle_timeouts), let the
+/// application read and write, [`transmit`](Self::transmit), [`forget_drained`](Self::forget_drained); then the clock moves to the
+/// next arrival or to [`next_timeout`](Self::next_timeout), whichever comes first. Pacing is among the timers: what a connection
+/// holds back leaves with a later step.
+///
+/// ```
+/// use std::{net::SocketAddr, sync::Arc, time::Duration};
+///
+/// use bytes::{Bytes, BytesMut};
+/// use quic_core::{
+///     CidFactory, ClientConfig, DatagramMeta, Dir, Endpoint, EndpointConfig, ServerConfig,
+///     base::{Ecn, SeededEntropy, Timestamp},
+///     error::call::Read,
+///     testing::{Driver, Received, tls_client_config, tls_server_config},
+/// };
+///
+/// let (tls, certificate) = tls_server_config(b"echo");
+/// let server = ServerConfig { tls, transport: Arc::default(), token_key: [7; 32] };
+/// let config = ClientConfig { tls: tls_client_config(&certificate, b"echo"), transport: Arc::default() };
+/// // Each end has a key for its reset tokens, and randomness from a seed.
+/// let endpoint = |seed: u8, server| {
+///     let config = EndpointConfig::new(CidFactory::new(8, 0, &[seed; 32]));
+///     Driver::new(Endpoint::new(config, server, Box::new(SeededEntropy::new(seed.into()))))
+/// };
+/// let mut ends: [Driver; 2] = [endpoint(1, None), endpoint(2, Some(Arc::new(server)))];
+/// let addresses: [SocketAddr; 2] = ["192.0.2.1:4433".parse()?, "192.0.2.2:4433".parse()?];
+///
+/// let mut now = Timestamp::ORIGIN + Duration::from_secs(1);
+/// ends[0].connect(now, &config, addresses[1])?;
+/// let mut stream = None;
+/// let mut received = Vec::new();
+/// for _ in 0..100 {
+///     for from in [0, 1] {
+///         // Taken out, so that the other end can receive meanwhile.
+///         let mut datagrams = Vec::new();
+///         ends[from].handle_timeouts(now);
+///         ends[from].transmit(now, |_, datagram| datagrams.push(BytesMut::from(datagram)));
+///         for datagram in datagrams {
+///             let meta = DatagramMeta {
+///                 remote: addresses[from],
+///                 local_ip: None,
+///                 ecn: Ecn::NotEct,
+///                 allocation: datagram.len(),
+///             };
+///             if let Received::Incoming(client) = ends[1 - from].receive(now, &meta, datagram) {
+///                 ends[1 - from].accept(now, client)?;
+///             }
+///         }
+///     }
+///     let client = ends[0].first_mut();
+///     if stream.is_none()
+///         && let Some(id) = client.open(Dir::Uni)
+///     {
+///         client.write(id, &mut Bytes::from_static(b"hello"))?;
+///         client.finish(id)?;
+///         stream = Some(id);
+///     }
+///     if let (Some(id), Some(server)) = (stream, ends[1].connections.values_mut().next())
+///         && let Ok(Read::Data(bytes)) = server.read(now, id, usize::MAX)
+///     {
+///         received.extend_from_slice(&bytes);
+///     }
+///     now += Duration::from_millis(5);
+/// }
+/// assert_eq!(received, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// `C` is what the table holds of each connection. Connections alone are boxed, because a map leaves room for several more
 /// behind the first.
 #[derive(Debug)]
