@@ -8,8 +8,8 @@ use quic_core::{AcceptError, Admission, AdmissionLimit, Caller, Incoming, Respon
 
 use super::{
     Shard,
-    connection::{Conn, Role},
-    contain::{Panicked, contain},
+    panics::{Panicked, contain},
+    state::conn::{Conn, Role},
 };
 use crate::{
     lines::brief,

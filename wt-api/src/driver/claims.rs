@@ -9,20 +9,17 @@ use std::collections::VecDeque;
 use h3_core::transport::ConnTransport;
 use quic_core::{Dir, StreamId, base::Timestamp};
 
-use super::{
-    connection::{Conn, H3_INTERNAL_ERROR},
+use super::state::{
+    KEPT,
+    conn::{Conn, H3_INTERNAL_ERROR},
     live::Live,
     sending::Sending,
-    streams::DriverStream,
+    stream::DriverStream,
 };
 use crate::{
     error::WebTransportError,
-    mailbox::{Claimed, RecvEnd, SendEnd, StreamCounts, Work},
+    mailbox::{Claimed, Work},
 };
-
-/// Claims, and boxes with work, for which room stays when there are none: a queue that is given back with each burst is made
-/// anew, growing, with each.
-pub(super) const KEPT: usize = 256;
 
 impl Conn {
     /// Takes what the handles have put into the boxes since it was looked at last.
@@ -83,7 +80,8 @@ impl Conn {
             },
         };
         let Some(stream) = opened else {
-            fail(claimed, &claimed.session.gone());
+            let gone = claimed.session.gone();
+            claimed.fail(&gone);
             let passed = self.sessions.pass_over(id.dir(), &mut transport).is_some();
             if passed {
                 self.claimed.pop_front();
@@ -139,7 +137,7 @@ impl Conn {
     /// Those of one session, or of all, fail. Their IDs are still to be passed over.
     pub(super) fn fail_claims(&mut self, session: Option<u32>, error: &WebTransportError) {
         let of_session = |claimed: &&mut Claimed| session.is_none_or(|key| claimed.key == key);
-        self.claimed.iter_mut().filter(of_session).for_each(|claimed| fail(claimed, error));
+        self.claimed.iter_mut().filter(of_session).for_each(|claimed| claimed.fail(error));
     }
 
     /// Shows the handles what the peer's limits permit now. What is left for others to be done comes first.
@@ -209,16 +207,5 @@ impl Conn {
             !ends
         });
         finished
-    }
-}
-
-/// There will be no such stream.
-pub(super) fn fail(claimed: &mut Claimed, error: &WebTransportError) {
-    if let Some(send) = claimed.send.take() {
-        let counts = StreamCounts { written: send.counts().written, ..StreamCounts::default() };
-        send.end(SendEnd::Failed(error.clone()), counts);
-    }
-    if let Some(recv) = claimed.recv.take() {
-        recv.deliver(&mut Vec::new(), Some(RecvEnd::Failed(error.clone())), false);
     }
 }

@@ -9,10 +9,10 @@ use h3_core::transport::ConnTransport;
 use quic_core::base::Timestamp;
 use wt_session::{SessionError, SessionId};
 
-use super::{
-    connection::Conn,
-    last_word,
+use super::state::{
+    conn::Conn,
     live::{Live, Phase},
+    patience::last_word,
 };
 use crate::{
     close::{CloseInfo, CloseOutcome, ClosedBy},

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use h3_core::transport::ConnTransport;
 use http::{HeaderMap, StatusCode};
-use quic_core::{DatagramOptions, Dir, Priority, base::Timestamp};
+use quic_core::{DatagramOptions, Dir, base::Timestamp};
 use wt_session::DatagramError;
 
-use super::{
-    claims::KEPT,
-    connection::Conn,
+use super::state::{
+    KEPT,
+    conn::Conn,
     live::{Live, Phase},
+    sending::priority,
 };
 use crate::{
     close::{CloseInfo, ClosedBy},
@@ -23,12 +24,6 @@ use crate::{
 const COMMAND_TURN: usize = 64;
 /// Datagrams of one session before the next one has its turn.
 const DATAGRAM_TURN: usize = 16;
-
-/// How the connection ranks what a session sends: by the urgency that its client asked for (RFC 9218 §4.1); sessions of
-/// the same one share the connection equally.
-pub(super) fn priority(key: u32, urgency: u8, Rank { group, order }: Rank) -> Priority {
-    Priority { urgency, bundle: key, group, order, ..Priority::default() }
-}
 
 impl Conn {
     /// Commands of a session's handles, the streams that they want, and its datagrams. What takes longer than a turn

@@ -2,38 +2,32 @@
 //!
 //! Owns the order in which the layers are told and asked. Must never know sockets.
 
-use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use h3_core::transport::ConnTransport;
 use quic_core::{
-    Connection, ConnectionStats, HeldAbove, Side, StreamId, StreamMap, StreamTag,
+    ConnectionStats, HeldAbove, StreamTag,
     base::Timestamp,
     error::{CloseReason, ConnectionError, TransportErrorCode},
 };
-use wt_session::{SessionId, Sessions};
+use wt_session::SessionId;
 
 use super::{
-    contain::contain,
-    http::HttpExchanges,
-    live::{Live, Lives, Phase},
-    sharing::Doubt,
-    streams::DriverStream,
+    panics::contain,
+    state::{
+        conn::{Conn, Role},
+        live::{Live, Phase},
+        patience::Doubt,
+    },
 };
 use crate::{
-    congestion::Congestion,
     error::{ErrorCause, WebTransportError},
     jobs::ClientJob,
-    mailbox::{Addresses, Claimed, ConnectionBox, Work},
-    race::Race,
-    reception::{ServerShared, stats::Count},
-    runtime::{Presence, RuntimeHandle},
-    tls::{ALPN_H3, Verdict},
+    mailbox::Work,
+    reception::stats::Count,
+    tls::ALPN_H3,
 };
 
-/// `H3_NO_ERROR` (RFC 9114 §8.1).
-pub(super) const H3_NO_ERROR: u64 = 0x100;
-/// `H3_INTERNAL_ERROR` (RFC 9114 §8.1).
-pub(super) const H3_INTERNAL_ERROR: u64 = 0x102;
 /// The TLS alert of a server that has none of the client's protocols (RFC 7301 §3.2).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
@@ -44,149 +38,7 @@ const MAX_LOOKS: u32 = 7;
 /// Events, commands and boxes with work that a connection looks at before others have their turn.
 const TURN: usize = 1024;
 
-/// Which end, and what for.
-pub(super) enum Role {
-    Client { job: ClientJob, race: Arc<Race>, verdict: Verdict },
-    Server(Arc<ServerShared>),
-}
-
-/// A connection with everything above it.
-pub(super) struct Conn {
-    pub(super) quic: Connection,
-    pub(super) h3: h3_core::Connection,
-    pub(super) sessions: Sessions,
-    pub(super) role: Role,
-    pub(super) congestion: Congestion,
-    pub(super) boxes: Arc<ConnectionBox>,
-    pub(super) runtime: RuntimeHandle,
-    /// The socket's address.
-    pub(super) bound: Option<SocketAddr>,
-    pub(super) lives: Lives,
-    pub(super) streams: StreamMap<DriverStream>,
-    pub(super) http: HttpExchanges,
-    /// When a connection without sessions, that some may share, has waited long enough.
-    pub(super) rest_until: Option<Timestamp>,
-    /// Sessions joined, and the peer has to show that it is still there.
-    pub(super) doubts: VecDeque<Doubt>,
-    /// The handshake is complete; for a client: and this connection won the race.
-    pub(super) started: bool,
-    /// Streams that handles have and QUIC has not, in the order of their IDs; and where credit for more was shown to end.
-    pub(super) claimed: VecDeque<Claimed>,
-    pub(super) shown: [Option<u64>; 2],
-    /// Streams opened since the shard was polled last: whoever asked for them has not run yet, and may write at once.
-    pub(super) unannounced: Vec<StreamId>,
-    /// Why this end has closed the connection, if it has of its own accord.
-    pub(super) parting: Option<ErrorCause>,
-    /// Why the connection ended, once it has.
-    pub(super) failure: Option<ErrorCause>,
-    /// Why the peer cannot be reached, as the network or this host said while the handshake went on.
-    unreachable: Option<ErrorCause>,
-    /// What this host's system says while nothing of this connection leaves for long, and while nothing that comes is received.
-    stuck: Option<ErrorCause>,
-    /// Why the system dropped what was sent, if nothing was heard since.
-    cut_from: Option<ErrorCause>,
-    deaf: Option<ErrorCause>,
-    /// Looks at the socket's error queue so far, while the handshake goes on, and when the next one is.
-    looks: u32,
-    look_at: Option<Timestamp>,
-    /// QUIC has told the connection's end.
-    over: bool,
-    /// Its last words have been sent.
-    said_all: bool,
-    /// What sessions that are over have dropped and expired incoming, and expired outgoing.
-    pub(super) datagrams_retired: [u64; 3],
-    /// Something of it is not over.
-    presence: Option<Presence>,
-    /// What the client showed, once somebody asked.
-    pub(super) certificates: Option<Arc<[Vec<u8>]>>,
-    pub(super) going_away: bool,
-    /// Nothing is waited for any more but sessions whose close is on its way.
-    cut_off: bool,
-    /// On the shard's list of connections with news.
-    pub(super) dirty: bool,
-    /// It waits for the socket, and its deadline is set.
-    pub(super) parked: bool,
-    /// What stands in the shard's set of deadlines.
-    pub(super) deadline: Option<Timestamp>,
-    pub(super) scratch: Vec<Work>,
-    pub(super) claims_taken: Vec<Claimed>,
-    /// Work that is left for the next turn, or was taken from the boxes for this one.
-    pub(super) backlog: VecDeque<Work>,
-}
-
-impl std::fmt::Debug for Conn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Conn").field("quic", &self.quic).finish_non_exhaustive()
-    }
-}
-
 impl Conn {
-    /// The winner of a race ties itself to the job's box; until then nothing wakes a client's connection from above.
-    pub(super) fn new(quic: Connection, role: Role, congestion: Congestion, runtime: RuntimeHandle) -> Self {
-        let mut config = match &role {
-            Role::Client { job: ClientJob::Session(job), .. } => job.sessions.clone(),
-            Role::Client { job: ClientJob::Get(_), .. } => wt_session::Config::default(),
-            Role::Server(server) => server.sessions(),
-        };
-        let side = quic.side();
-        let presence = (side == Side::Client).then(|| runtime.tally().enter());
-        let mut h3 = h3_core::connection::Config::new(Sessions::settings(&config));
-        h3.grease = u64::from(quic.remote_address().port());
-        if let Role::Server(server) = &role {
-            server.connection_began();
-            h3.request_timeout = server.request_timeout();
-            config.early_timeout = server.request_timeout();
-        }
-        Self {
-            boxes: Arc::new(ConnectionBox::new(quic.remote_address(), congestion.kind())),
-            quic,
-            h3: h3_core::Connection::new(h3, side),
-            sessions: Sessions::new(config, side),
-            role,
-            congestion,
-            runtime,
-            bound: None,
-            lives: Lives::default(),
-            streams: StreamMap::default(),
-            http: HttpExchanges::default(),
-            rest_until: None,
-            doubts: VecDeque::new(),
-            started: false,
-            parting: None,
-            failure: None,
-            unreachable: None,
-            stuck: None,
-            cut_from: None,
-            deaf: None,
-            looks: 0,
-            look_at: None,
-            over: false,
-            said_all: false,
-            datagrams_retired: [0; 3],
-            presence,
-            certificates: None,
-            going_away: false,
-            cut_off: false,
-            dirty: false,
-            parked: false,
-            deadline: None,
-            scratch: Vec::new(),
-            claims_taken: Vec::new(),
-            claimed: VecDeque::new(),
-            shown: [None; 2],
-            backlog: VecDeque::new(),
-            unannounced: Vec::new(),
-        }
-    }
-
-    pub(super) fn boxes(&self) -> &Arc<ConnectionBox> {
-        &self.boxes
-    }
-
-    pub(super) fn quic(&mut self) -> &mut Connection {
-        &mut self.quic
-    }
-
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let doubt = self.doubts.front().map(Doubt::until);
         let requests = [self.h3.poll_timeout(), self.sessions.poll_timeout()];
@@ -282,20 +134,6 @@ impl Conn {
             self.unreachable = Some(cause);
             self.quic.close(now, 0, b"");
         }
-    }
-
-    /// The addresses of both ends, as far as this end knows its own.
-    pub(super) fn addresses(&self) -> Addresses {
-        let local = self.bound.map(|bound| {
-            let ip = self.quic.local_ip().unwrap_or(bound.ip());
-            SocketAddr::new(ip.to_canonical(), bound.port())
-        });
-        Addresses { remote: self.quic.remote_address(), local }
-    }
-
-    /// Whether the handshake is still going on.
-    pub(super) fn is_knocking(&self) -> bool {
-        self.quic.is_handshaking() && !self.quic.is_closed()
     }
 
     /// Tells and asks all layers until none has news, or others have waited long enough: a peer or an application that
@@ -684,10 +522,6 @@ impl Conn {
         } else if self.presence.is_none() && !self.lives.is_empty() {
             self.presence = Some(self.runtime.tally().enter());
         }
-    }
-
-    pub(super) fn is_server(&self) -> bool {
-        self.quic.side() == Side::Server
     }
 }
 

@@ -7,53 +7,23 @@
 //!
 //! Owns what becomes of such a connection. Must never know which code panicked.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use quic_core::{ConnectionHandle, Response, base::Timestamp};
 
 use super::{
     Shard,
-    claims::fail,
-    connection::{Conn, Role},
+    panics::{Panicked, contain, quietly},
+    state::conn::{Conn, Role},
 };
 use crate::{
-    error::{ErrorCause, WebTransportError},
+    error::WebTransportError,
     lines::{LineLimit, brief},
     mailbox::RecvEnd,
 };
 
 /// Room for a connection's last datagram.
 const FAREWELL: usize = 1200;
-
-/// Code of the application panicked, with this message.
-#[derive(Clone, Debug)]
-pub(super) struct Panicked(Arc<str>);
-
-impl Panicked {
-    pub(super) fn cause(&self) -> ErrorCause {
-        ErrorCause::CallbackPanicked(Arc::clone(&self.0))
-    }
-}
-
-/// Runs what may call code of the application. What `work` changed may be halfway done if that panics.
-pub(super) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        let text = payload.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-        Panicked(text.unwrap_or("without a message").into())
-    })
-}
-
-/// The same where nothing is left to be done about it, and the panic that a peer caused was told before. At a level that
-/// is off by default: a peer that makes one waker panic can make thousands.
-pub(super) fn quietly(work: impl FnOnce()) {
-    if let Err(Panicked(message)) = contain(work) {
-        tracing::debug!(%message, "code of the application panicked");
-    }
-}
 
 impl Shard {
     /// Lines about what peers make go wrong: a server's shards share them.
@@ -108,7 +78,7 @@ impl Conn {
         let error = WebTransportError::session(cause.clone());
         quietly(|| self.tell_end(&cause, None));
         for mut claimed in self.take_claims() {
-            quietly(|| fail(&mut claimed, &error));
+            quietly(|| claimed.fail(&error));
         }
         for id in self.stream_ids(None) {
             let Some(stream) = self.streams.remove(&id) else { continue };

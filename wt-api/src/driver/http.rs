@@ -6,33 +6,13 @@ use std::sync::Arc;
 use h3_core::{Event, ResponseHead, error::code, transport::ConnTransport};
 use quic_core::{StreamId, base::Timestamp, error::call::Read};
 
-use super::{connection::Conn, responses::Responses};
+use super::state::{conn::Conn, exchanges::GetState};
 use crate::{
     error::{ErrorCause, WebTransportError},
     jobs::{GetJob, Head},
     mailbox::{RecvBox, RecvEnd, lock},
     streams::ReceiveStream,
 };
-
-/// Plain exchanges of a connection.
-#[derive(Default)]
-pub(super) struct HttpExchanges {
-    pub(super) responses: Responses,
-    get: Option<GetState>,
-}
-
-/// The client's request.
-pub(super) struct GetState {
-    stream: StreamId,
-    body: Arc<RecvBox>,
-    job: Arc<GetJob>,
-}
-
-impl HttpExchanges {
-    pub(super) fn is_idle(&self) -> bool {
-        self.responses.is_idle() && self.get.is_none()
-    }
-}
 
 fn failed(text: &str) -> WebTransportError {
     WebTransportError::session(ErrorCause::Http(text.into()))

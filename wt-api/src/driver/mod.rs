@@ -13,13 +13,14 @@ mod connection;
 mod contain;
 mod http;
 mod io;
-mod live;
+mod panics;
 mod parting;
 mod responses;
 mod sender;
 mod sending;
 mod session;
 mod sharing;
+mod state;
 mod streams;
 mod survey;
 #[cfg(test)]
@@ -32,10 +33,9 @@ use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
-    time::Duration,
 };
 
-use quic_core::{Connection, Endpoint, base::Timestamp};
+use quic_core::{Endpoint, base::Timestamp};
 
 use crate::{
     buffers::{BufferPool, Buffers},
@@ -45,12 +45,9 @@ use crate::{
     runtime::{RuntimeHandle, Timer},
     socket::DatagramSocket,
 };
-use connection::{Conn, Role};
-use contain::{contain, quietly};
+use panics::{contain, quietly};
+use state::conn::{Conn, Role};
 
-/// See [`last_word`].
-const LAST_WORD: Duration = Duration::from_secs(2);
-const LONGEST_WORD: Duration = Duration::from_secs(6);
 /// Turns in one poll before other tasks of the runtime get theirs: few, so that what came in them is still in the processor's cache
 /// when its readers run on the same one. Of sixteen, with a hundred streams, 68 MB waited that were cold when they were read.
 const TURNS: usize = 4;
@@ -425,16 +422,4 @@ impl Drop for Shard {
         }
         self.connections.drain(..).for_each(Self::release);
     }
-}
-
-/// How long each step of a close waits for the peer: three probe timeouts, at least 2 s and at most 6. Where the network loses
-/// a few packets or falls silent for a moment three probe timeouts are soon over: each is twice as long as the one before. And
-/// the peer decides how long one is, by acknowledging late: it must not decide how long a server takes to shut down.
-fn last_word(quic: &Connection) -> Duration {
-    three_probes(quic).clamp(LAST_WORD, LONGEST_WORD)
-}
-
-fn three_probes(quic: &Connection) -> Duration {
-    let stats = quic.stats();
-    (stats.smoothed_rtt + stats.rtt_variation * 4 + Duration::from_millis(25)) * 3
 }

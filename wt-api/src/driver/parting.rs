@@ -9,7 +9,7 @@ use quic_core::{
     error::{CloseReason, ConnectionError},
 };
 
-use super::connection::{Conn, H3_NO_ERROR};
+use super::state::conn::{Conn, H3_NO_ERROR};
 use crate::{
     connection::ConnectionParameters,
     error::{ConnectionCloser, ErrorCause},

@@ -10,7 +10,7 @@ use quic_core::{
     base::{Ecn, Timestamp},
 };
 
-use super::{DatagramSocket, Shard, connection::Conn, contain::contain};
+use super::{DatagramSocket, Shard, panics::contain, state::conn::Conn};
 use crate::udp::{News, Progress, Train, Trains};
 
 /// Trains that a connection sends before another one has its turn.

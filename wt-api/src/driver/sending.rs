@@ -1,41 +1,22 @@
 //! The sending halves of streams: from the boxes into QUIC, with commits, chunks that go whole or not at all, and resets
 //! that wait for what was committed.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use h3_core::transport::ConnTransport;
 use quic_core::{Priority, StreamId, base::Timestamp};
 
-use super::{
-    commands::priority,
-    connection::Conn,
+use super::state::{
+    conn::Conn,
     live::Progress,
-    streams::{DriverStream, Half, error_of, is_open},
+    sending::priority,
+    stream::{DriverStream, Half, error_of, is_open},
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
-    mailbox::{Atomic, Rank, SendBox, SendEnd, StreamCounts},
+    mailbox::{Atomic, SendEnd, StreamCounts},
 };
-
-/// The sending half of a stream.
-#[derive(Debug)]
-pub(super) struct Sending {
-    shared: Arc<SendBox>,
-    /// Taken from the box, not by QUIC yet.
-    pending: VecDeque<Bytes>,
-    /// Bytes that QUIC took.
-    accepted: u64,
-    /// Bytes that are to arrive even if the stream is reset; told to QUIC once it took them.
-    commit: Option<u64>,
-    /// Give the stream up once what was committed is with QUIC.
-    reset: Option<u32>,
-    rank: Rank,
-    /// The application has finished it: a close of the session waits for it.
-    finishing: bool,
-    /// QUIC knows its end.
-    finished: bool,
-}
 
 /// What became of an attempt to write.
 enum Written {
@@ -44,63 +25,6 @@ enum Written {
     /// It takes more later.
     Blocked,
     Failed(WebTransportError),
-}
-
-impl Sending {
-    pub(super) fn new(shared: Arc<SendBox>) -> Self {
-        Self {
-            shared,
-            pending: VecDeque::new(),
-            accepted: 0,
-            commit: None,
-            reset: None,
-            rank: Rank::default(),
-            finishing: false,
-            finished: false,
-        }
-    }
-
-    /// The sending half of a stream that ranks so from the first.
-    pub(super) fn ranked(shared: Arc<SendBox>, rank: Rank) -> Self {
-        Self { rank, ..Self::new(shared) }
-    }
-
-    /// How it ranks in its session.
-    pub(super) fn rank(&self) -> Rank {
-        self.rank
-    }
-
-    /// The application has finished it, whether that was taken in or not.
-    pub(super) fn is_finished(&self) -> bool {
-        self.shared.is_finished()
-    }
-
-    /// The stream is lost with its connection, of which nothing can be learnt any more.
-    pub(super) fn fail(self, error: &WebTransportError) {
-        let counts = StreamCounts { written: self.shared.counts().written, ..StreamCounts::default() };
-        self.shared.end(SendEnd::Failed(error.clone()), counts);
-    }
-
-    fn pending_bytes(&self) -> usize {
-        self.pending.iter().map(Bytes::len).sum()
-    }
-
-    /// Bytes up to the next commit.
-    fn uncommitted(&self) -> usize {
-        let left = self.commit.map_or(u64::MAX, |commit| commit.saturating_sub(self.accepted));
-        usize::try_from(left).unwrap_or(usize::MAX)
-    }
-
-    /// Keeps what was committed alone.
-    fn give_up(&mut self, code: u32) {
-        let mut keep = self.commit.map_or(0, |_| self.uncommitted());
-        self.pending.retain_mut(|chunk| {
-            chunk.truncate(keep);
-            keep -= chunk.len();
-            !chunk.is_empty()
-        });
-        self.reset = Some(code);
-    }
 }
 
 impl Conn {

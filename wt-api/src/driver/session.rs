@@ -7,8 +7,8 @@ use http::{HeaderMap, StatusCode};
 use quic_core::{Dir, base::Timestamp};
 use wt_session::{ConnectError, Event, Refusal, SessionId, protocols::WT_PROTOCOL};
 
-use super::{
-    connection::{Conn, Role},
+use super::state::{
+    conn::{Conn, Role},
     live::{Live, cost_of, cost_of_request},
 };
 use crate::{

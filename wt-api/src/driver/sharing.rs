@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use h3_core::transport::ConnTransport;
 use quic_core::base::Timestamp;
 
-use super::{
-    connection::{Conn, Role},
-    three_probes,
+use super::state::{
+    conn::{Conn, Role},
+    patience::{Doubt, three_probes},
 };
 use crate::jobs::{ClientJob, Pooled, SessionJob};
 
@@ -15,21 +15,6 @@ use crate::jobs::{ClientJob, Pooled, SessionJob};
 const REST: Duration = Duration::from_secs(5);
 /// The least time that the peer has to show that it is there, however short the path.
 const LEAST_DOUBT: Duration = Duration::from_millis(300);
-
-/// A request went out on a connection that may have been dead for long: its server was restarted, or a router between
-/// has forgotten it.
-#[derive(Debug)]
-pub(super) struct Doubt {
-    until: Timestamp,
-    /// What was received before it.
-    packets: u64,
-}
-
-impl Doubt {
-    pub(super) fn until(&self) -> Timestamp {
-        self.until
-    }
-}
 
 impl Conn {
     /// One more session for a connection that some may share.

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use h3_core::transport::ConnTransport;
 use quic_core::{Dir, Priority, StreamId, StreamMap, base::Timestamp, error::call::Read};
-use wt_session::{Sessions, StreamError};
 
-use super::{commands::priority, connection::Conn, live::Lives, sending::Sending};
+use super::state::{
+    conn::Conn,
+    sending::{Sending, priority},
+    stream::{DriverStream, Half, error_of, is_open},
+};
 use crate::{
-    error::{ErrorCause, WebTransportError},
+    error::WebTransportError,
     mailbox::{NewStream, RecvBox, RecvEnd, SendBox, SendEnd},
 };
 
@@ -16,50 +19,6 @@ use crate::{
 const KEPT: usize = 64;
 /// Pieces that one read of a stream finds room for before its list grows.
 const AT_ONCE: usize = 16;
-
-/// A stream that the application knows.
-#[derive(Debug, Default)]
-pub(super) struct DriverStream {
-    /// The key of its session.
-    pub(super) session: u32,
-    pub(super) send: Option<Sending>,
-    pub(super) recv: Option<Arc<RecvBox>>,
-    /// Bytes handed over to the application.
-    pub(super) delivered: u64,
-}
-
-/// Which half of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Half {
-    Send,
-    Recv,
-}
-
-/// What an error of a stream means; `None`: its session has ended, and the session's end, which is about to be heard of, tells
-/// its streams how. A peer that ends a stream with `WT_SESSION_GONE` while the session is open here has ended that stream
-/// and no more.
-pub(super) fn error_of(error: StreamError, half: Half, session_is_open: bool) -> Option<WebTransportError> {
-    let cause = match (error, half) {
-        (StreamError::Reset(code), _) => ErrorCause::StreamReset(code),
-        (StreamError::Stopped(code), _) => ErrorCause::StreamStopped(code),
-        _ if !session_is_open => return None,
-        (StreamError::SessionGone, Half::Send) => ErrorCause::StreamStopped(None),
-        (StreamError::SessionGone, Half::Recv) => ErrorCause::StreamReset(None),
-        _ => ErrorCause::StreamFinished,
-    };
-    Some(WebTransportError::stream(cause))
-}
-
-/// Whether a session is open, as far as the layer below knows.
-pub(super) fn is_open(lives: &Lives, sessions: &Sessions, key: u32) -> bool {
-    lives.get(key).and_then(|live| live.id).is_some_and(|id| sessions.is_open(id))
-}
-
-impl DriverStream {
-    fn is_over(&self) -> bool {
-        self.send.is_none() && self.recv.is_none()
-    }
-}
 
 impl Conn {
     /// Makes the boxes of a stream that was opened by either side.
@@ -208,26 +167,6 @@ impl Conn {
                 shared.deliver(&mut Vec::new(), Some(RecvEnd::Failed(error.clone())), false);
             }
             self.forget_stream(id);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_that_ends_for_a_session_that_is_open_ends_no_session() {
-        let told = |half, open| error_of(StreamError::SessionGone, half, open);
-        for (half, open) in [(Half::Send, false), (Half::Recv, false)] {
-            assert!(told(half, open).is_none());
-        }
-        let cause = |half| told(half, true).map(|error| error.cause().clone());
-        assert!(matches!(cause(Half::Send), Some(ErrorCause::StreamStopped(None))));
-        assert!(matches!(cause(Half::Recv), Some(ErrorCause::StreamReset(None))));
-        for open in [false, true] {
-            let reset = error_of(StreamError::Reset(Some(7)), Half::Recv, open);
-            assert_eq!(reset.and_then(|error| error.stream_error_code()), Some(7));
         }
     }
 }

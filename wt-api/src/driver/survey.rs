@@ -6,7 +6,7 @@
 use quic_core::ConnectionStats;
 use tokio::sync::oneshot;
 
-use super::{Shard, connection::Conn, contain::contain};
+use super::{Shard, panics::contain, state::conn::Conn};
 use crate::reception::stats::{ShardStats, SocketStats, TrafficStats};
 
 /// Connections that are asked in a turn.

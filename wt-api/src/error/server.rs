@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use super::IdentityError;
+use super::identity::IdentityError;
 use crate::origin::InvalidOrigin;
 
 /// Why a secret makes no keys.

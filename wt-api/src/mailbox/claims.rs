@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use quic_core::{Dir, StreamId};
 
-use super::{Rank, RecvBox, SendBox, SessionBox};
+use super::{Rank, RecvBox, RecvEnd, SendBox, SendEnd, SessionBox, StreamCounts};
+use crate::error::WebTransportError;
 
 /// A stream that a handle has, and QUIC does not yet.
 #[derive(Debug)]
@@ -25,6 +26,19 @@ pub(crate) struct Claimed {
     pub(crate) recv: Option<Arc<RecvBox>>,
     /// What was put into the boxes may have been looked for already.
     pub(crate) late: bool,
+}
+
+impl Claimed {
+    /// There will be no such stream.
+    pub(crate) fn fail(&mut self, error: &WebTransportError) {
+        if let Some(send) = self.send.take() {
+            let counts = StreamCounts { written: send.counts().written, ..StreamCounts::default() };
+            send.end(SendEnd::Failed(error.clone()), counts);
+        }
+        if let Some(recv) = self.recv.take() {
+            recv.deliver(&mut Vec::new(), Some(RecvEnd::Failed(error.clone())), false);
+        }
+    }
 }
 
 /// What may be claimed, by kind, and what was.

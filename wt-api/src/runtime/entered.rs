@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::RuntimeHandle;
+use super::seam::RuntimeHandle;
 
 thread_local! {
     static ENTERED: RefCell<Option<RuntimeHandle>> = const { RefCell::new(None) };

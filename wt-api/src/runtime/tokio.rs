@@ -16,7 +16,10 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{BoxFuture, MissingDriver, Runtime, RuntimeHandle, Tally, Timer};
+use super::{
+    seam::{BoxFuture, MissingDriver, Runtime, RuntimeHandle, Timer},
+    tally::Tally,
+};
 use crate::{
     buffers::BufferPool,
     socket::DatagramSocket,

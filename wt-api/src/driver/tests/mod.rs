@@ -31,7 +31,7 @@ use quic_core::{
     testing,
 };
 
-use super::connection::{Conn, Role};
+use super::state::conn::{Conn, Role};
 use crate::{
     AcceptOptions, Request, WebTransport,
     congestion::{Congestion, CongestionControl},

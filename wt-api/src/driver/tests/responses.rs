@@ -169,7 +169,7 @@ fn a_server_that_shuts_down_rejects_what_waits_unprocessed() {
     // The client paces what it sends.
     rig.run(Duration::from_secs(1));
     let made = made.load(Relaxed);
-    rig.conn(crate::driver::connection::Conn::go_away);
+    rig.conn(crate::driver::state::conn::Conn::go_away);
     rig.turn();
     rig.listen();
     rig.run(Duration::from_secs(5));

@@ -20,62 +20,62 @@ use crate::{
 
 /// A session and what waits on it.
 #[derive(Debug)]
-pub(super) struct Live {
-    pub(super) shared: Arc<SessionBox>,
+pub(crate) struct Live {
+    pub(crate) shared: Arc<SessionBox>,
     /// What a client asked for, until it is answered.
-    pub(super) request: Option<RequestId>,
+    pub(crate) request: Option<RequestId>,
     /// It came to a connection that stood already.
-    pub(super) joined: bool,
+    pub(crate) joined: bool,
     /// The session's name, once it has one.
-    pub(super) id: Option<SessionId>,
-    pub(super) established: bool,
+    pub(crate) id: Option<SessionId>,
+    pub(crate) established: bool,
     /// How urgent its client says it is.
-    pub(super) urgency: u8,
+    pub(crate) urgency: u8,
     /// Streams that were claimed and are open, or were, and how many handles may claim, by kind.
-    pub(super) claimed: [u64; 2],
-    pub(super) permitted: [u64; 2],
+    pub(crate) claimed: [u64; 2],
+    pub(crate) permitted: [u64; 2],
     /// What it has dropped and expired counts among that of sessions that are over.
-    pub(super) retired: bool,
+    pub(crate) retired: bool,
     /// Counted among the server's sessions.
-    pub(super) counted: bool,
-    pub(super) phase: Phase,
+    pub(crate) counted: bool,
+    pub(crate) phase: Phase,
     /// When the choreography of a close goes on.
-    pub(super) alarm: Option<Timestamp>,
+    pub(crate) alarm: Option<Timestamp>,
     /// Finished streams whose data is not acknowledged yet.
-    pub(super) finishing: usize,
+    pub(crate) finishing: usize,
     /// How far they had come when that last changed, and when it did; until when the close waits for more at most.
-    pub(super) progress: Progress,
-    pub(super) progressed: Timestamp,
-    pub(super) hold_until: Timestamp,
+    pub(crate) progress: Progress,
+    pub(crate) progressed: Timestamp,
+    pub(crate) hold_until: Timestamp,
     /// Received bytes of streams that the application has not taken; counted with session flow control alone.
-    pub(super) held: Arc<Held>,
+    pub(crate) held: Arc<Held>,
     /// What the peer's fields cost, in bytes: the application can ask for them as long as the session lasts.
-    pub(super) fields: usize,
+    pub(crate) fields: usize,
     /// Streams whose boxes are full: there is more where it came from.
-    pub(super) starved: BTreeSet<StreamId>,
-    pub(super) datagrams_out: VecDeque<OutgoingDatagram>,
+    pub(crate) starved: BTreeSet<StreamId>,
+    pub(crate) datagrams_out: VecDeque<OutgoingDatagram>,
     /// Those that QUIC held when it was last looked at.
-    pub(super) datagrams_below: usize,
+    pub(crate) datagrams_below: usize,
     /// The age that QUIC knows for them.
-    pub(super) datagram_age: Option<Duration>,
-    pub(super) datagrams_in: Vec<Bytes>,
+    pub(crate) datagram_age: Option<Duration>,
+    pub(crate) datagrams_in: Vec<Bytes>,
     /// Empty between turns.
-    pub(super) commands: Vec<Command>,
+    pub(crate) commands: Vec<Command>,
     /// Sums over the streams that are over, by group.
-    pub(super) groups: BTreeMap<u32, StreamCounts>,
+    pub(crate) groups: BTreeMap<u32, StreamCounts>,
 }
 
 /// How far the finished streams of a session have come: how many are left, and how many of their bytes are acknowledged. It
 /// changes with what the peer acknowledges alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Progress {
-    pub(super) streams: usize,
-    pub(super) acknowledged: u64,
+pub(crate) struct Progress {
+    pub(crate) streams: usize,
+    pub(crate) acknowledged: u64,
 }
 
 /// How far the end has come.
 #[derive(Debug)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     Open,
     /// The application closed; data of finished streams is still on its way.
     Holding(CloseInfo),
@@ -92,7 +92,7 @@ pub(super) enum Phase {
 const FIELD_COST: usize = 256;
 
 /// What it costs to keep these fields, in bytes.
-pub(super) fn cost_of(fields: &HeaderMap) -> usize {
+pub(crate) fn cost_of(fields: &HeaderMap) -> usize {
     fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_COST).sum()
 }
 
@@ -101,14 +101,14 @@ const NAME_COST: usize = 64;
 
 /// What it costs to keep a request, in bytes. The protocols that it offers are held as names of their own, beside the field
 /// that offers them: three bytes of that can be one.
-pub(super) fn cost_of_request(request: &wt_session::SessionRequest) -> usize {
+pub(crate) fn cost_of_request(request: &wt_session::SessionRequest) -> usize {
     let names: usize = request.protocols.iter().map(|name| name.len() + NAME_COST).sum();
     let texts = request.path.as_str().len() + request.origin.as_ref().map_or(0, String::len);
     cost_of(&request.headers) + names + texts
 }
 
 impl Live {
-    pub(super) fn new(shared: Arc<SessionBox>) -> Self {
+    pub(crate) fn new(shared: Arc<SessionBox>) -> Self {
         Self {
             shared,
             request: None,
@@ -139,17 +139,17 @@ impl Live {
     }
 
     /// Streams may be opened.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.established && matches!(self.phase, Phase::Open)
     }
 
     /// This side closes, or answers the peer's close, and the peer may not know it yet.
-    pub(super) fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Holding(_) | Phase::Closing(_) | Phase::Ended)
     }
 
     /// Hands the received datagrams over.
-    pub(super) fn deliver_datagrams(&mut self) {
+    pub(crate) fn deliver_datagrams(&mut self) {
         if !self.datagrams_in.is_empty() {
             self.shared.push_datagrams(&mut self.datagrams_in);
         }
@@ -157,7 +157,7 @@ impl Live {
 
     /// Everybody who waits for the session hears how it ended. If this side had closed it, what the peer made of that will
     /// not be known.
-    pub(super) fn end(self, end: Result<CloseInfo, WebTransportError>) {
+    pub(crate) fn end(self, end: Result<CloseInfo, WebTransportError>) {
         match self.phase {
             Phase::Closing(info) => self.shared.set_closed(info, CloseOutcome::ConnectionLost),
             _ => self.shared.set_end(end),
@@ -165,14 +165,14 @@ impl Live {
     }
 
     /// Gives everything back that another connection will want to know.
-    pub(super) fn hand_back(self) {
+    pub(crate) fn hand_back(self) {
         self.shared.hand_back(self.datagrams_out);
     }
 }
 
 /// The sessions of a connection, by key and by name.
 #[derive(Debug, Default)]
-pub(super) struct Lives {
+pub(crate) struct Lives {
     by_key: BTreeMap<u32, Live>,
     keys: HashMap<SessionId, u32, BuildHasherDefault<StreamIdHasher>>,
     next: u32,
@@ -182,7 +182,7 @@ pub(super) struct Lives {
 
 impl Lives {
     /// Adds a session; its key. The first one has 0.
-    pub(super) fn add(&mut self, live: Live) -> u32 {
+    pub(crate) fn add(&mut self, live: Live) -> u32 {
         let key = self.next;
         self.next = self.next.wrapping_add(1);
         if let Some(id) = live.id {
@@ -192,63 +192,63 @@ impl Lives {
         key
     }
 
-    pub(super) fn get(&self, key: u32) -> Option<&Live> {
+    pub(crate) fn get(&self, key: u32) -> Option<&Live> {
         self.by_key.get(&key)
     }
 
-    pub(super) fn get_mut(&mut self, key: u32) -> Option<&mut Live> {
+    pub(crate) fn get_mut(&mut self, key: u32) -> Option<&mut Live> {
         self.by_key.get_mut(&key)
     }
 
     /// The session's request has left: it has its name now.
-    pub(super) fn name(&mut self, request: RequestId, id: SessionId) {
+    pub(crate) fn name(&mut self, request: RequestId, id: SessionId) {
         if let Some((key, live)) = self.by_key.iter_mut().find(|(_, live)| live.request == Some(request)) {
             live.id = Some(id);
             self.keys.insert(id, *key);
         }
     }
 
-    pub(super) fn key_of(&self, id: SessionId) -> Option<u32> {
+    pub(crate) fn key_of(&self, id: SessionId) -> Option<u32> {
         self.keys.get(&id).copied()
     }
 
-    pub(super) fn key_of_request(&self, request: RequestId) -> Option<u32> {
+    pub(crate) fn key_of_request(&self, request: RequestId) -> Option<u32> {
         self.by_key.iter().find(|(_, live)| live.request == Some(request)).map(|(key, _)| *key)
     }
 
-    pub(super) fn by_id(&mut self, id: SessionId) -> Option<&mut Live> {
+    pub(crate) fn by_id(&mut self, id: SessionId) -> Option<&mut Live> {
         let key = self.keys.get(&id)?;
         self.by_key.get_mut(key)
     }
 
     /// What is left of a session takes its place.
-    pub(super) fn replace(&mut self, key: u32, rest: Live) {
+    pub(crate) fn replace(&mut self, key: u32, rest: Live) {
         if let Some(id) = rest.id {
             self.keys.insert(id, key);
         }
         self.by_key.insert(key, rest);
     }
 
-    pub(super) fn remove(&mut self, key: u32) -> Option<Live> {
+    pub(crate) fn remove(&mut self, key: u32) -> Option<Live> {
         let live = self.by_key.remove(&key)?;
         live.id.map(|id| self.keys.remove(&id));
         Some(live)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.by_key.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
 
-    pub(super) fn keys(&self) -> Vec<u32> {
+    pub(crate) fn keys(&self) -> Vec<u32> {
         self.by_key.keys().copied().collect()
     }
 
     /// All keys, beginning each time with another one: who comes first gets the last room there is.
-    pub(super) fn round(&mut self) -> Vec<u32> {
+    pub(crate) fn round(&mut self) -> Vec<u32> {
         if self.by_key.len() == 1 {
             return self.keys();
         }
@@ -263,25 +263,25 @@ impl Lives {
         keys
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Live> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Live> {
         self.by_key.values()
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Live> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Live> {
         self.by_key.values_mut()
     }
 
-    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = (u32, &mut Live)> {
+    pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = (u32, &mut Live)> {
         self.by_key.iter_mut().map(|(key, live)| (*key, live))
     }
 
     /// The next alarm.
-    pub(super) fn alarm(&self) -> Option<Timestamp> {
+    pub(crate) fn alarm(&self) -> Option<Timestamp> {
         self.by_key.values().filter_map(|live| live.alarm).min()
     }
 
     /// The sessions whose alarms ring, which are off then.
-    pub(super) fn ring(&mut self, now: Timestamp) -> Vec<u32> {
+    pub(crate) fn ring(&mut self, now: Timestamp) -> Vec<u32> {
         let due = self.by_key.iter_mut().filter(|(_, live)| live.alarm.is_some_and(|at| at <= now));
         due.map(|(key, live)| {
             live.alarm = None;

@@ -1,0 +1,187 @@
+//! A connection with everything above it: QUIC, HTTP/3, sessions, and what the application's boxes hold.
+//!
+//! Owns the state alone. What is done with it is in the files that say so: each of them is a script over [`Conn`], and none
+//! knows another.
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+
+use quic_core::{Connection, Side, StreamId, StreamMap, base::Timestamp};
+use wt_session::Sessions;
+
+use super::{exchanges::HttpExchanges, live::Lives, patience::Doubt, stream::DriverStream};
+use crate::{
+    congestion::Congestion,
+    error::ErrorCause,
+    jobs::ClientJob,
+    mailbox::{Addresses, Claimed, ConnectionBox, Work},
+    race::Race,
+    reception::ServerShared,
+    runtime::{Presence, RuntimeHandle},
+    tls::Verdict,
+};
+
+/// `H3_NO_ERROR` (RFC 9114 §8.1).
+pub(crate) const H3_NO_ERROR: u64 = 0x100;
+/// `H3_INTERNAL_ERROR` (RFC 9114 §8.1).
+pub(crate) const H3_INTERNAL_ERROR: u64 = 0x102;
+/// Which end, and what for.
+pub(crate) enum Role {
+    Client { job: ClientJob, race: Arc<Race>, verdict: Verdict },
+    Server(Arc<ServerShared>),
+}
+
+/// A connection with everything above it.
+pub(crate) struct Conn {
+    pub(crate) quic: Connection,
+    pub(crate) h3: h3_core::Connection,
+    pub(crate) sessions: Sessions,
+    pub(crate) role: Role,
+    pub(crate) congestion: Congestion,
+    pub(crate) boxes: Arc<ConnectionBox>,
+    pub(crate) runtime: RuntimeHandle,
+    /// The socket's address.
+    pub(crate) bound: Option<SocketAddr>,
+    pub(crate) lives: Lives,
+    pub(crate) streams: StreamMap<DriverStream>,
+    pub(crate) http: HttpExchanges,
+    /// When a connection without sessions, that some may share, has waited long enough.
+    pub(crate) rest_until: Option<Timestamp>,
+    /// Sessions joined, and the peer has to show that it is still there.
+    pub(crate) doubts: VecDeque<Doubt>,
+    /// The handshake is complete; for a client: and this connection won the race.
+    pub(crate) started: bool,
+    /// Streams that handles have and QUIC has not, in the order of their IDs; and where credit for more was shown to end.
+    pub(crate) claimed: VecDeque<Claimed>,
+    pub(crate) shown: [Option<u64>; 2],
+    /// Streams opened since the shard was polled last: whoever asked for them has not run yet, and may write at once.
+    pub(crate) unannounced: Vec<StreamId>,
+    /// Why this end has closed the connection, if it has of its own accord.
+    pub(crate) parting: Option<ErrorCause>,
+    /// Why the connection ended, once it has.
+    pub(crate) failure: Option<ErrorCause>,
+    /// Why the peer cannot be reached, as the network or this host said while the handshake went on.
+    pub(crate) unreachable: Option<ErrorCause>,
+    /// What this host's system says while nothing of this connection leaves for long, and while nothing that comes is received.
+    pub(crate) stuck: Option<ErrorCause>,
+    /// Why the system dropped what was sent, if nothing was heard since.
+    pub(crate) cut_from: Option<ErrorCause>,
+    pub(crate) deaf: Option<ErrorCause>,
+    /// Looks at the socket's error queue so far, while the handshake goes on, and when the next one is.
+    pub(crate) looks: u32,
+    pub(crate) look_at: Option<Timestamp>,
+    /// QUIC has told the connection's end.
+    pub(crate) over: bool,
+    /// Its last words have been sent.
+    pub(crate) said_all: bool,
+    /// What sessions that are over have dropped and expired incoming, and expired outgoing.
+    pub(crate) datagrams_retired: [u64; 3],
+    /// Something of it is not over.
+    pub(crate) presence: Option<Presence>,
+    /// What the client showed, once somebody asked.
+    pub(crate) certificates: Option<Arc<[Vec<u8>]>>,
+    pub(crate) going_away: bool,
+    /// Nothing is waited for any more but sessions whose close is on its way.
+    pub(crate) cut_off: bool,
+    /// On the shard's list of connections with news.
+    pub(crate) dirty: bool,
+    /// It waits for the socket, and its deadline is set.
+    pub(crate) parked: bool,
+    /// What stands in the shard's set of deadlines.
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) scratch: Vec<Work>,
+    pub(crate) claims_taken: Vec<Claimed>,
+    /// Work that is left for the next turn, or was taken from the boxes for this one.
+    pub(crate) backlog: VecDeque<Work>,
+}
+
+impl std::fmt::Debug for Conn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Conn").field("quic", &self.quic).finish_non_exhaustive()
+    }
+}
+
+impl Conn {
+    /// The winner of a race ties itself to the job's box; until then nothing wakes a client's connection from above.
+    pub(crate) fn new(quic: Connection, role: Role, congestion: Congestion, runtime: RuntimeHandle) -> Self {
+        let mut config = match &role {
+            Role::Client { job: ClientJob::Session(job), .. } => job.sessions.clone(),
+            Role::Client { job: ClientJob::Get(_), .. } => wt_session::Config::default(),
+            Role::Server(server) => server.sessions(),
+        };
+        let side = quic.side();
+        let presence = (side == Side::Client).then(|| runtime.tally().enter());
+        let mut h3 = h3_core::connection::Config::new(Sessions::settings(&config));
+        h3.grease = u64::from(quic.remote_address().port());
+        if let Role::Server(server) = &role {
+            server.connection_began();
+            h3.request_timeout = server.request_timeout();
+            config.early_timeout = server.request_timeout();
+        }
+        Self {
+            boxes: Arc::new(ConnectionBox::new(quic.remote_address(), congestion.kind())),
+            quic,
+            h3: h3_core::Connection::new(h3, side),
+            sessions: Sessions::new(config, side),
+            role,
+            congestion,
+            runtime,
+            bound: None,
+            lives: Lives::default(),
+            streams: StreamMap::default(),
+            http: HttpExchanges::default(),
+            rest_until: None,
+            doubts: VecDeque::new(),
+            started: false,
+            parting: None,
+            failure: None,
+            unreachable: None,
+            stuck: None,
+            cut_from: None,
+            deaf: None,
+            looks: 0,
+            look_at: None,
+            over: false,
+            said_all: false,
+            datagrams_retired: [0; 3],
+            presence,
+            certificates: None,
+            going_away: false,
+            cut_off: false,
+            dirty: false,
+            parked: false,
+            deadline: None,
+            scratch: Vec::new(),
+            claims_taken: Vec::new(),
+            claimed: VecDeque::new(),
+            shown: [None; 2],
+            backlog: VecDeque::new(),
+            unannounced: Vec::new(),
+        }
+    }
+
+    pub(crate) fn boxes(&self) -> &Arc<ConnectionBox> {
+        &self.boxes
+    }
+
+    pub(crate) fn quic(&mut self) -> &mut Connection {
+        &mut self.quic
+    }
+
+    /// The addresses of both ends, as far as this end knows its own.
+    pub(crate) fn addresses(&self) -> Addresses {
+        let local = self.bound.map(|bound| {
+            let ip = self.quic.local_ip().unwrap_or(bound.ip());
+            SocketAddr::new(ip.to_canonical(), bound.port())
+        });
+        Addresses { remote: self.quic.remote_address(), local }
+    }
+
+    /// Whether the handshake is still going on.
+    pub(crate) fn is_knocking(&self) -> bool {
+        self.quic.is_handshaking() && !self.quic.is_closed()
+    }
+
+    pub(crate) fn is_server(&self) -> bool {
+        self.quic.side() == Side::Server
+    }
+}
