@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use bytes::BytesMut;
 
-use crate::mailbox::lock;
+use crate::waiters::lock;
 
 /// Messages of one receive call.
 pub(crate) const BATCH: usize = 4;

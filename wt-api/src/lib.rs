@@ -37,6 +37,7 @@ mod lines;
 mod mailbox;
 mod options;
 mod origin;
+mod parameters;
 mod pool;
 mod race;
 mod reception;
@@ -70,7 +71,7 @@ pub mod protocol {
 
 pub use close::{CloseInfo, CloseOutcome, ClosedBy};
 pub use congestion::CongestionControl;
-pub use connection::{Connection, ConnectionParameters};
+pub use connection::Connection;
 pub use datagrams::{
     Datagrams, DatagramsReadable, DatagramsWritable, DatagramsWritableOptions, MaxDatagramSize,
 };
@@ -81,6 +82,7 @@ pub use error::{
 };
 pub use options::{CertificateHash, DangerousOptions, InvalidHash, WebTransportOptions};
 pub use origin::check_origin;
+pub use parameters::ConnectionParameters;
 pub use quic_core::{AddressLimits, TransportConfig};
 pub use reception::{
     admission::{Admission, ConnectionAttempt, ServerLoad},

@@ -11,9 +11,9 @@ use quic_core::{
 
 use super::state::conn::{Conn, H3_NO_ERROR};
 use crate::{
-    connection::ConnectionParameters,
     error::{ConnectionCloser, ErrorCause},
     mailbox::ConnectionWishes,
+    parameters::ConnectionParameters,
 };
 
 /// What a server that shuts down tells its clients.

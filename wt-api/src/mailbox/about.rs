@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use super::{Place, Waited, Waiters, lock};
 use crate::{
     congestion::CongestionControl,
-    connection::ConnectionParameters,
     error::{ConnectionCloser, ErrorCause, WebTransportError},
+    parameters::ConnectionParameters,
 };
 
 /// A snapshot of the counters, for whoever asked.

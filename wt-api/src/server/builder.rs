@@ -11,7 +11,7 @@ use quic_core::{
     base::EndpointBudget, crypto::TlsServerConfig,
 };
 
-use super::{Server, ServerKeys};
+use super::{handle::Server, keys::ServerKeys};
 use crate::{
     congestion::{Congestion, CongestionControl},
     driver::Shard,
@@ -71,6 +71,13 @@ pub struct ServerBuilder {
 impl std::fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ServerBuilder").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// A server to configure.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
     }
 }
 

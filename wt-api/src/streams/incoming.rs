@@ -9,7 +9,7 @@ use std::{
 use futures_core::Stream;
 use quic_core::Dir;
 
-use super::{BidirectionalStream, ReceiveStream};
+use super::{bidirectional::BidirectionalStream, recv::ReceiveStream};
 use crate::{
     error::WebTransportError,
     handle::Guard,

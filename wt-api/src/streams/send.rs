@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_sink::Sink;
 use tokio::sync::oneshot;
 
-use super::SendGroup;
+use super::group::SendGroup;
 use crate::{
     error::{ErrorCause, WebTransportError},
     handle::Guard,

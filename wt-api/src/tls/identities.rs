@@ -13,7 +13,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::{Identity, SelfSigned};
+use super::{identity::Identity, renewal::SelfSigned};
 use crate::{error::IdentityError, options::CertificateHash};
 
 /// A server's identities; each can be replaced while the server runs.

@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc, time::SystemTime};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::{CertificateDetails, pem};
+use super::{certificate::CertificateDetails, common::provider, pem};
 use crate::{error::IdentityError, options::CertificateHash};
 
 /// A certificate chain with its private key.
@@ -137,7 +137,7 @@ impl Identity {
             return Err(IdentityError::NoCertificate);
         }
         let malformed = |error: rustls::Error| IdentityError::Malformed(error.to_string());
-        let signing = super::provider().key_provider.load_private_key(key.clone_key()).map_err(malformed)?;
+        let signing = provider().key_provider.load_private_key(key.clone_key()).map_err(malformed)?;
         let certified = CertifiedKey::new(chain, signing);
         match certified.keys_match() {
             Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {

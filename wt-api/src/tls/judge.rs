@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{Verdict, verifier, verify};
+use super::{client::verifier, common::Verdict, verify};
 use crate::{error::CertificateError, options::WebTransportOptions};
 
 impl WebTransportOptions {

@@ -3,17 +3,10 @@
 //!
 //! Owns the schedule. Must never know clocks: the time is an argument.
 
-use std::{
-    sync::{Arc, Weak},
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use super::{Identities, Identity};
-use crate::{
-    error::IdentityError,
-    options::CertificateHash,
-    runtime::{self, RuntimeHandle},
-};
+use super::identity::Identity;
+use crate::{error::IdentityError, options::CertificateHash, runtime};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long an identity is shown. The one after it is made when it begins, so that each exists for twice this time, and
@@ -21,8 +14,6 @@ const DAY: Duration = Duration::from_secs(86_400);
 const TURN: Duration = Duration::from_secs(6 * 86_400);
 /// Identities are valid from so long before they are made.
 const EARLY: Duration = Duration::from_secs(3_600);
-/// How often the calendar is looked at: it may be set, and a machine may sleep, without the timer noticing.
-const LOOK: Duration = Duration::from_secs(3_600);
 
 /// A self-signed identity and the next one, for a server that runs longer than a certificate is valid.
 ///
@@ -121,40 +112,8 @@ impl SelfSigned {
 }
 
 /// A time that cannot be represented never comes.
-fn later(time: SystemTime, by: Duration) -> SystemTime {
+pub(super) fn later(time: SystemTime, by: Duration) -> SystemTime {
     time.checked_add(by).unwrap_or(time)
-}
-
-/// Renews a server's identity until the server is gone, or has an identity of another kind.
-pub(crate) async fn renew(identities: Weak<Identities>, runtime: RuntimeHandle) {
-    loop {
-        let now = runtime.wall_clock();
-        let Some(renewing) = identities.upgrade().and_then(|identities| look(&identities, now)) else {
-            return;
-        };
-        let wait = renewing.duration_since(now).unwrap_or_default().min(LOOK);
-        runtime::sleep_until(&runtime, runtime.now() + wait).await;
-    }
-}
-
-/// Renews if it is time; tells when to look again.
-fn look(identities: &Arc<Identities>, now: SystemTime) -> Option<SystemTime> {
-    let mut renewing = identities.self_signed()?;
-    match renewing.renew(now) {
-        Ok(true) => {
-            let at = renewing.renew_at();
-            // Keys are made outside the lock: the application may have set another identity meanwhile.
-            identities.renewed(renewing).then(|| {
-                tracing::info!("the self-signed certificate was renewed");
-                at
-            })
-        }
-        Ok(false) => Some(renewing.renew_at()),
-        Err(error) => {
-            tracing::warn!(%error, "the self-signed certificate could not be renewed");
-            Some(later(now, LOOK))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
-use super::{Verdict, certificate::is_authority};
+use super::{certificate::is_authority, common::Verdict};
 use crate::{error::CertificateError, options::CertificateHash};
 
 /// The longest validity of a certificate that is accepted by hash, in seconds (W3C "custom certificate requirements").
@@ -231,7 +231,7 @@ mod tests {
         let at = |days| OffsetDateTime::from_unix_timestamp(NOW).unwrap() + Days::days(days);
         let identity = Identity::self_signed_between(["localhost"], at(from), at(to)).unwrap();
         let hash = if own_hash { identity.certificate_hash() } else { CertificateHash::new([1; 32]) };
-        let verifier = ByHash { hashes: vec![hash], provider: super::super::provider() };
+        let verifier = ByHash { hashes: vec![hash], provider: super::super::common::provider() };
         let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW.unsigned_abs()));
         verifier.judge(&identity.certificate_chain()[0], now)
     }

@@ -12,8 +12,8 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::{Interest, Ready};
 
 use super::{
-    TrainSocket,
     reports::{answered, report_errors, reported_error},
+    trains::TrainSocket,
 };
 
 /// How a socket is made. What it sends is never cut up on the way where the system can forbid that

@@ -1,0 +1,53 @@
+//! What both ends need: who does the cryptography, what time it is, and why a certificate was refused.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as crypto;
+#[cfg(not(feature = "aws-lc-rs"))]
+use rustls::crypto::ring as crypto;
+use rustls::{crypto::CryptoProvider, pki_types::UnixTime, time_provider::TimeProvider};
+
+use crate::{error::CertificateError, runtime::RuntimeHandle};
+
+/// The ALPN protocol of HTTP/3 (RFC 9114 §3.1).
+pub(crate) const ALPN_H3: &[u8] = b"h3";
+
+/// Why the certificate of one connection was refused: TLS reports texts alone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verdict(Arc<Mutex<Option<CertificateError>>>);
+
+impl Verdict {
+    pub(crate) fn set(&self, error: CertificateError) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    pub(crate) fn get(&self) -> Option<CertificateError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The one place that chooses who does TLS's cryptography.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(crypto::default_provider())))
+}
+
+/// The calendar of a runtime, as rustls asks for it.
+#[derive(Debug)]
+struct Calendar(RuntimeHandle);
+
+impl TimeProvider for Calendar {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since_epoch = self.0.wall_clock().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(UnixTime::since_unix_epoch(since_epoch))
+    }
+}
+
+/// What rustls is to take the time from.
+pub(crate) fn clock(runtime: &RuntimeHandle) -> Arc<dyn TimeProvider> {
+    Arc::new(Calendar(RuntimeHandle::clone(runtime)))
+}
