@@ -44,6 +44,7 @@ const FILES: &[&str] = &[
     "server/handle",
     "server/request",
     "server/builder",
+    "server/build",
     "reception/stats",
     "reception/admission",
     "server/metrics",

@@ -25,6 +25,7 @@ mod streams;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::{
     collections::BTreeSet,

@@ -16,6 +16,7 @@ mod outbox;
 mod recv;
 mod send;
 mod session;
+mod values;
 
 use std::{
     sync::{
@@ -40,9 +41,8 @@ pub(crate) use lingering::Lingering;
 pub(crate) use outbox::Outbox;
 pub(crate) use recv::{RecvBox, RecvEnd};
 pub(crate) use send::{Atomic, SendBox, SendEnd, SendQueue};
-pub(crate) use session::{
-    Addresses, Answer, Command, Established, NewStream, Open, SessionBox, SessionQueue, StreamCounts,
-};
+pub(crate) use session::{Open, SessionBox};
+pub(crate) use values::{Addresses, Answer, Command, Established, NewStream, SessionQueue, StreamCounts};
 
 /// What a connection's boxes may hold of received data before streams that nobody waits for are left alone, in bytes.
 pub(crate) const CONNECTION_INBOX: usize = 8 << 20;

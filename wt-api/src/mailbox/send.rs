@@ -10,7 +10,7 @@ use bytes::Bytes;
 use quic_core::StreamId;
 use tokio::sync::oneshot;
 
-use super::{ConnectionBox, Place, Rank, Waited, Waiters, Work, lock, session::StreamCounts, wake_all};
+use super::{ConnectionBox, Place, Rank, Waited, Waiters, Work, lock, values::StreamCounts, wake_all};
 use crate::error::{ErrorCause, WebTransportError};
 
 /// How a sending half ended.

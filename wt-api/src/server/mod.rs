@@ -1,5 +1,6 @@
 //! The server as the application sees it.
 
+mod build;
 mod builder;
 mod handle;
 mod keys;

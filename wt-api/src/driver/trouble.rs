@@ -1,0 +1,94 @@
+//! What this host and the network say while a connection cannot be made, or falls silent.
+
+use std::{io, sync::Arc, time::Duration};
+
+use quic_core::base::Timestamp;
+
+use super::state::conn::{Conn, Role};
+use crate::error::ErrorCause;
+
+/// When a client first looks for an answer of the network; each further wait is twice as long.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+/// How often it looks.
+const MAX_LOOKS: u32 = 7;
+impl Conn {
+    /// An ICMP message says that nobody listens at the peer's port. Before the handshake that ends the attempt; later
+    /// anyone could have forged it.
+    pub(super) fn on_refused(&mut self, now: Timestamp) {
+        let remote = self.quic.remote_address();
+        self.give_up_knocking(ErrorCause::ConnectionRefused { remote }, now);
+    }
+
+    /// What this host sends does not leave it, or a router says that it leads nowhere. Before the handshake that ends the
+    /// attempt, so that the next address is tried at once; later routes may come back, and what did not leave is lost. If they do
+    /// not, and nothing is heard any more, that is why.
+    pub(super) fn on_unreachable(&mut self, error: io::Error, now: Timestamp) {
+        let remote = self.quic.remote_address();
+        let cause = ErrorCause::Unreachable { remote, error: Arc::new(error) };
+        self.cut_from = Some(cause.clone());
+        self.give_up_knocking(cause, now);
+    }
+
+    /// Nothing that this connection sends leaves this host. That may pass; if it does not, it is why the connection ends.
+    pub(super) fn on_stuck(&mut self, error: Arc<io::Error>) {
+        self.stuck = Some(ErrorCause::Socket(error));
+        self.tell_trouble();
+    }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.is_some()
+    }
+
+    /// All that it had to say has left.
+    pub(super) fn on_leaving(&mut self) {
+        if self.stuck.take().is_some() {
+            self.tell_trouble();
+        }
+    }
+
+    /// Nothing that comes is received; `lasts`: for so long that a client need not try to connect.
+    pub(super) fn on_deaf(&mut self, error: Arc<io::Error>, lasts: bool, now: Timestamp) {
+        let cause = ErrorCause::Socket(error);
+        self.deaf = Some(cause.clone());
+        self.tell_trouble();
+        if lasts {
+            self.give_up_knocking(cause, now);
+        }
+    }
+
+    /// Something came.
+    pub(super) fn on_hearing(&mut self) {
+        self.cut_from = None;
+        if self.deaf.take().is_some() {
+            self.tell_trouble();
+        }
+    }
+
+    /// Why this host may be the reason that the peer is silent.
+    pub(super) fn trouble(&self) -> Option<&ErrorCause> {
+        self.stuck.as_ref().or(self.deaf.as_ref()).or(self.cut_from.as_ref())
+    }
+
+    /// Whoever waits for a client's connection may give up before this one does.
+    fn tell_trouble(&self) {
+        if let (Role::Client { race, .. }, true) = (&self.role, self.is_knocking()) {
+            race.note(self.trouble().cloned());
+        }
+    }
+
+    fn give_up_knocking(&mut self, cause: ErrorCause, now: Timestamp) {
+        if self.is_knocking() && !self.is_server() {
+            self.unreachable = Some(cause);
+            self.quic.close(now, 0, b"");
+        }
+    }
+
+    /// The network's refusal makes no socket readable: a client that knocks looks for it now and then, so that a closed
+    /// port is told in milliseconds and not with the first probe.
+    pub(super) fn look_for_errors(&mut self, now: Timestamp) {
+        if self.look_at.is_none() && self.looks < MAX_LOOKS && !self.is_server() && self.is_knocking() {
+            self.look_at = Some(now + FIRST_LOOK * (1 << self.looks));
+            self.looks += 1;
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What a builder's settings come to: sockets, TLS, shards, and a server that serves.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use quic_core::{
+    CidFactory, Endpoint, EndpointConfig, ServerConfig, base::EndpointBudget, crypto::TlsServerConfig,
+};
+
+use super::{builder::ServerBuilder, handle::Server, keys::ServerKeys};
+use crate::{
+    congestion::Congestion,
+    driver::Shard,
+    error::ServerError,
+    limits::{LEAST_DATAGRAM_FRAME, keep_early_streams, permit, permit_in_sessions, share, suit_http3},
+    mailbox::ShardBox,
+    origin::check_origin,
+    reception::{Origins, Rules, ServerShared},
+    runtime::{self, MissingDriver, RuntimeHandle},
+    socket::{DatagramSocket, KERNEL_BUFFER, fit, must_be_only_v6},
+    tls::{self, Identities},
+    udp::SocketOptions,
+};
+
+impl ServerBuilder {
+    /// The TLS configuration, and the identities unless it is the application's own.
+    fn tls(
+        &mut self,
+        runtime: &RuntimeHandle,
+    ) -> Result<(rustls::ServerConfig, Option<Arc<Identities>>), ServerError> {
+        if let Some(config) = &self.rustls {
+            return Ok((tls::own_server_config(config)?, None));
+        }
+        let identities = Arc::new(match self.renewing.take() {
+            Some(renewing) => Identities::renewing(renewing),
+            None => Identities::new(self.identity.take().ok_or(ServerError::NoIdentity)?),
+        });
+        for (name, identity) in &self.named {
+            identities.set_named(name, identity)?;
+        }
+        let mut config = tls::server_config(Arc::clone(&identities))?;
+        if self.key_log_file {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
+        config.time_provider = tls::clock(runtime);
+        Ok((config, Some(identities)))
+    }
+
+    /// How many streams clients may open at first, as far as that is expected.
+    fn permit_anticipated(&mut self) {
+        let Self { transport, sessions, anticipated, .. } = self;
+        suit_http3(transport, 1);
+        permit(transport, *anticipated, sessions.max_sessions);
+        // With one session and no windows of its own, there is no session flow control.
+        if sessions.max_sessions > 1 || sessions.flow_control.is_some() {
+            permit_in_sessions(sessions.flow_control.get_or_insert_default(), *anticipated);
+        }
+        share(transport, sessions);
+        keep_early_streams(transport, sessions);
+    }
+
+    /// A socket for each address: all or none.
+    fn bind(&self, runtime: &RuntimeHandle) -> Result<Vec<Box<dyn DatagramSocket>>, ServerError> {
+        let bind = |address: &SocketAddr| {
+            let only_v6 = must_be_only_v6(address, &self.addresses);
+            let options =
+                SocketOptions { address: *address, only_v6, transport_errors: false, buffer: KERNEL_BUFFER };
+            runtime
+                .bind(&options)
+                .map_err(|error| ServerError::Bind { address: *address, error: Arc::new(error) })
+        };
+        self.addresses.iter().map(bind).collect()
+    }
+
+    /// What is in force on new connections.
+    fn congestion(&self) -> Congestion {
+        Congestion::new(self.congestion_control, self.transport.congestion.clone())
+    }
+
+    /// What the shards of the server will share, so many of them; taken out of the builder once.
+    pub(crate) fn shared(&mut self, shards: usize) -> ServerShared {
+        let rules = Rules {
+            origins: std::mem::replace(&mut self.origins, Origins::Any),
+            handler: self.handler.take(),
+            hook: self.hook.take(),
+            max_connections: self.max_connections,
+            keep_alive: self.keep_alive,
+            request_timeout: self.request_timeout,
+            max_sessions: self.max_sessions,
+            sessions: self.sessions.clone(),
+            anticipated: self.anticipated,
+            congestion: self.congestion(),
+        };
+        ServerShared::new(rules, shards)
+    }
+
+    /// Binds the sockets and starts to serve.
+    ///
+    /// # Errors
+    /// No identity, or a name for one that is no DNS name; a rustls configuration that QUIC cannot use; a transport without
+    /// datagrams; an address that cannot be listened on; no runtime around the call, or one without a time or I/O driver.
+    pub fn build(mut self) -> Result<Server, ServerError> {
+        let runtime = runtime::current().ok_or(ServerError::NoRuntime)?;
+        runtime.check().map_err(|MissingDriver(missing)| ServerError::RuntimeDriver { missing })?;
+        if self.transport.max_datagram_frame_size < LEAST_DATAGRAM_FRAME {
+            return Err(ServerError::NoDatagrams { size: self.transport.max_datagram_frame_size });
+        }
+        if let Origins::These(origins) = &self.origins {
+            // Sorted, so that of several errors the same one is told each time.
+            origins
+                .iter()
+                .collect::<std::collections::BTreeSet<_>>()
+                .into_iter()
+                .try_for_each(|origin| check_origin(origin))?;
+        }
+        let (tls, identities) = self.tls(&runtime)?;
+        if self.addresses.is_empty() {
+            self.addresses.push(SocketAddr::from((IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 443)));
+        }
+        self.permit_anticipated();
+        let sockets = self.bind(&runtime)?;
+        sockets.iter().for_each(|socket| fit(&mut self.transport, &**socket));
+        let mut entropy = runtime.entropy();
+        let shared = Arc::new(self.shared(sockets.len()));
+        self.transport.congestion = shared.congestion().config();
+        let keys = self.keys.unwrap_or_else(|| ServerKeys::passing(&mut *entropy));
+        let config = Arc::new(ServerConfig {
+            tls: TlsServerConfig::new(Arc::new(tls)),
+            transport: Arc::new(self.transport),
+            token_key: keys.token,
+        });
+        let budget = EndpointBudget::new(self.memory);
+        let (mut shards, mut inboxes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (socket, address)) in sockets.into_iter().zip(&self.addresses).enumerate() {
+            let failed = |error| ServerError::Bind { address: *address, error: Arc::new(error) };
+            addresses.push(socket.local_address().map_err(failed)?);
+            let cids = CidFactory::new(8, u8::try_from(index).unwrap_or(u8::MAX), &keys.reset);
+            let limits = EndpointConfig {
+                budget: budget.clone(),
+                retry_threshold: self.retry_threshold,
+                per_address: self.per_address,
+                ..EndpointConfig::new(cids)
+            };
+            let endpoint = Endpoint::new(limits, Some(Arc::clone(&config)), entropy.fork());
+            let inbox = ShardBox::new();
+            inboxes.push(Arc::clone(&inbox));
+            shards.push(Shard::new(Arc::clone(&runtime), socket, inbox, endpoint, Some(Arc::clone(&shared))));
+        }
+        let bequests = shards.iter().map(|shard| Arc::clone(shard.bequest())).collect();
+        // All or none: an address that fails leaves no task behind.
+        for shard in shards {
+            runtime.spawn(Box::pin(shard));
+        }
+        if let Some(identities) = identities.as_ref().filter(|identities| identities.self_signed().is_some())
+        {
+            let renewal = tls::renew(Arc::downgrade(identities), Arc::clone(&runtime));
+            runtime.spawn(Box::pin(renewal));
+        }
+        Ok(Server { shared, inboxes, bequests, budget, addresses, identities, runtime })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use quic_core::AddressLimits;
+
+    use super::*;
+
+    /// The bounds that `docs/security.md` tells.
+    #[test]
+    fn the_bounds_by_default_are_those_that_are_told() {
+        let builder = ServerBuilder::new();
+        assert_eq!((builder.max_connections, builder.memory), (10_000, 1 << 30));
+        assert_eq!((builder.retry_threshold, builder.per_address), (256, AddressLimits::default()));
+        assert_eq!((builder.max_sessions, builder.sessions.max_sessions), (usize::MAX, 16));
+        assert_eq!(builder.request_timeout, Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn what_is_said_of_sessions_reaches_their_flow_control() {
+        let mut builder = ServerBuilder::new()
+            .session_receive_window(0)
+            .max_session_receive_window(5_000)
+            .anticipated_concurrent_incoming_bidirectional_streams(Some(u16::MAX))
+            .anticipated_concurrent_incoming_unidirectional_streams(Some(10));
+        builder.permit_anticipated();
+        let flow = builder.sessions.flow_control.unwrap();
+        assert_eq!(
+            (flow.max_data, flow.max_data_ceiling),
+            (1, 5_000),
+            "a window of nothing lets nobody send"
+        );
+        assert_eq!(
+            (flow.max_streams_bidi, flow.max_streams_uni),
+            (65_535, 256),
+            "never fewer than the default"
+        );
+        // The requests for 16 sessions are streams as well.
+        assert_eq!((builder.transport.max_streams_bidi, builder.transport.max_streams_uni), (65_551, 4_099));
+        // No windows and one session: session flow control is not asked for.
+        let mut builder = ServerBuilder::new()
+            .max_sessions_per_connection(1)
+            .anticipated_concurrent_incoming_bidirectional_streams(Some(2_000));
+        builder.permit_anticipated();
+        assert_eq!((builder.sessions.flow_control, builder.transport.max_streams_bidi), (None, 2_001));
+    }
+}
