@@ -4,23 +4,19 @@
 //! take turns, and so do the groups of a bundle; inside a group a higher order goes first, strictly; equals take turns
 //! if incremental and go by id if not. Must never know what a stream or a datagram is: it keeps names and counts bytes.
 
+mod sender;
 #[cfg(test)]
 mod tests;
 mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use self::turns::{Branch, Turns};
+pub(crate) use self::sender::Sender;
+use self::{
+    sender::QUANTUM,
+    turns::{Branch, Turns},
+};
 use crate::event::Priority;
-
-/// Who can send, by the name that its component gave it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sender {
-    /// A stream, by its slot.
-    Stream(u32),
-    /// A queue of datagrams, by its index.
-    Datagrams(u32),
-}
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +26,6 @@ pub(crate) struct Turn {
     pub(crate) urgency: u8,
 }
 
-/// Bytes that a sender, a group and a bundle send before the turn goes on: a few packets, so that a packet rarely
-/// carries many streams and none waits long.
-const QUANTUM: usize = 4096;
 const LEVELS: usize = 8;
 
 /// Senders of one order of one group.

@@ -3,6 +3,7 @@ use crate::{
     base::SeededEntropy,
     error::Violation,
     frame::{Frame, FrameWriter, Frames, Receipt},
+    ids::ConnectionId,
 };
 
 fn cid(n: u8) -> ConnectionId {

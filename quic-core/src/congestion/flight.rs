@@ -1,31 +1,6 @@
 //! How much of the window was used, and how far it may therefore grow (draft-ietf-ccwg-ratelimited-increase §3).
 
-use super::SentPacket;
-
-/// What keeps a path from sending more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LimitedBy {
-    /// The application has nothing to send.
-    #[default]
-    Application,
-    /// The peer's flow control holds back what the application has (RFC 9000 §4).
-    FlowControl,
-    /// The peer's address is not validated (RFC 9000 §8.1).
-    Amplification,
-    /// The pacer has not released the next packet yet; the window has room.
-    Pacer,
-    /// The congestion window is full.
-    Window,
-}
-
-impl LimitedBy {
-    /// Whether the path would carry more than it is given: neither window nor pacer hold anything back.
-    #[must_use]
-    pub const fn is_application(self) -> bool {
-        matches!(self, Self::Application | Self::FlowControl | Self::Amplification)
-    }
-}
+use super::controller::SentPacket;
 
 /// The most that was in flight since the window was last reduced (`maxFS` of the draft): the part of the window that the
 /// path has proved. A window grows no further than one round trip of that amount would take it, whatever it is that holds

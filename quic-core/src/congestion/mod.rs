@@ -16,6 +16,7 @@ mod episode;
 mod fixed;
 mod flight;
 pub mod kit;
+mod limited;
 mod low_latency;
 mod names;
 mod newreno;
@@ -29,6 +30,7 @@ mod select;
 mod slow_start;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use bbr::Bbr3;
 pub use c4::C4;
@@ -39,7 +41,8 @@ pub use controller::{
 pub use copa::Copa;
 pub use cubic::Cubic;
 pub use fixed::Fixed;
-pub use flight::{FlightPeak, LimitedBy};
+pub use flight::FlightPeak;
+pub use limited::LimitedBy;
 pub use low_latency::LowLatency;
 pub use names::UnknownAlgorithm;
 pub use newreno::NewReno;
@@ -49,19 +52,4 @@ pub use rtt::{GRANULARITY, INITIAL_RTT, Rtt};
 pub use sampler::{PacketRate, RateSample, RateSampler};
 pub use select::{Algorithm, AnyController, CongestionConfig};
 pub use slow_start::{SavedPath, Start};
-
-/// No controller's window goes above this many bytes, so that sums with it cannot overflow.
-pub const MAX_WINDOW: u64 = 1 << 40;
-
-/// The initial window in bytes for datagrams of up to `mtu` bytes (RFC 9002 §7.2).
-#[must_use]
-pub fn initial_window(mtu: u16) -> u64 {
-    let mtu = u64::from(mtu);
-    (10 * mtu).min((2 * mtu).max(14_720))
-}
-
-/// The smallest window in bytes for datagrams of up to `mtu` bytes (RFC 9002 §7.2).
-#[must_use]
-pub fn minimum_window(mtu: u16) -> u64 {
-    2 * u64::from(mtu)
-}
+pub use window::{MAX_WINDOW, initial_window, minimum_window};

@@ -3,8 +3,12 @@
 use std::{net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
-    Connection, Counters, FirstFlight, Out, close::Failure, early::EarlyPackets, flood::FloodGuard,
-    grease::FixedBits, numbers::PacketNumbers,
+    close::Failure,
+    early::EarlyPackets,
+    flood::FloodGuard,
+    grease::FixedBits,
+    numbers::PacketNumbers,
+    state::{Connection, Counters, FirstFlight, Out},
 };
 use crate::{
     acks::AckTracker,

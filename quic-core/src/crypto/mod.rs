@@ -5,16 +5,12 @@
 
 mod initial;
 mod packet;
+pub(crate) mod provider;
 mod secret;
 mod suite;
 #[cfg(test)]
 mod tests;
 mod tls;
-
-#[cfg(feature = "aws-lc-rs")]
-pub(crate) use aws_lc_rs as provider;
-#[cfg(not(feature = "aws-lc-rs"))]
-pub(crate) use ring as provider;
 
 pub use initial::{initial_secrets, retry_integrity_tag};
 pub use packet::{

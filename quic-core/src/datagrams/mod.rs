@@ -4,6 +4,7 @@
 //! is next. Must never know packets, congestion or what the payload means. Nothing is sent again: a loss is counted (§5).
 
 mod outgoing;
+mod queued;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use crate::{
     schedule::{Schedule, Sender, Turn},
 };
 use outgoing::Outgoing;
+use queued::Queued;
 
 /// What a queued datagram costs beside its payload; it bounds a flood of empty ones.
 const ENTRY: usize = 64;
@@ -79,25 +81,6 @@ pub(crate) struct DatagramsCounters {
     pub(crate) too_large_outgoing: u64,
     /// Sent and declared lost; goes down when such a loss proves spurious.
     pub(crate) lost_outgoing: u64,
-}
-
-#[derive(Debug)]
-struct Queued {
-    data: Bytes,
-    at: Timestamp,
-    /// How old it may become, if that is not up to the connection.
-    max_age: Option<Duration>,
-    /// How long it had waited when it came here.
-    waited: Duration,
-    /// What the budget was charged.
-    charged: usize,
-}
-
-impl Queued {
-    /// `age` is the connection's limit.
-    fn is_older_than(&self, age: Option<Duration>, now: Timestamp) -> bool {
-        self.max_age.or(age).is_some_and(|age| self.waited.saturating_add(now - self.at) > age)
-    }
 }
 
 /// The datagrams of one connection.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::Queued;
+use super::queued::Queued;
 use crate::{
     event::Priority,
     schedule::{Schedule, Sender},

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     base::{Writer, varint},
     error::Violation,
-    ids::Side,
+    ids::{ConnectionId, Dir, Side, StreamId},
 };
 
 fn encode(frame: &Frame<'_>) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! 1-RTT keys and their updates (RFC 9001 §6).
 
-use super::OpenFailure;
+use super::failure::OpenFailure;
 use crate::{
     base::Timestamp,
     crypto::{HeaderKey, PacketKey, Secret},

@@ -3,27 +3,20 @@
 //! Owns every key. Must never know frames, timers' owners or the path: it is told packet numbers and the time.
 
 mod data;
+mod failure;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
 use self::data::DataKeys;
+pub(crate) use self::failure::OpenFailure;
 use crate::{
     base::Timestamp,
     crypto::{HeaderKey, PacketKey, Secret, Unprotected, protect_header, unprotect_header},
     error::{DropReason, Violation},
     ids::Space,
 };
-
-/// Why a packet was not opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OpenFailure {
-    /// Ignore it.
-    Drop(DropReason),
-    /// Close the connection.
-    Violation(Violation),
-}
 
 /// Where a packet's parts lie and what its number is.
 #[derive(Clone, Copy, Debug)]

@@ -3,121 +3,12 @@
 mod codec;
 #[cfg(test)]
 mod tests;
+mod values;
 
-use std::{
-    net::{SocketAddrV4, SocketAddrV6},
-    time::Duration,
-};
+pub(crate) use values::{MAX_ACK_DELAY, MAX_STREAMS};
+pub use values::{PreferredAddress, TransportParameters, VersionInformation};
 
-use crate::{
-    frame::ResetToken,
-    ids::{ConnectionId, Side},
-};
-
-/// The most streams of a kind that a connection can ever have (RFC 9000 §4.6).
-pub(crate) const MAX_STREAMS: u64 = 1 << 60;
-/// The longest that an end may say it delays acknowledgments (RFC 9000 §18.2).
-pub(crate) const MAX_ACK_DELAY: Duration = Duration::from_millis((1 << 14) - 1);
-
-/// What one end told the other about itself. The defaults are those of an absent parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TransportParameters {
-    /// Destination connection ID of the client's first Initial; servers only.
-    pub original_destination_connection_id: Option<ConnectionId>,
-    /// Idle timeout; zero means none.
-    pub max_idle_timeout: Duration,
-    /// Token of the handshake's connection ID; servers only.
-    pub stateless_reset_token: Option<ResetToken>,
-    /// Largest UDP payload that the sender of the parameter takes, at least 1200 bytes.
-    pub max_udp_payload_size: u64,
-    /// Connection flow-control limit in bytes.
-    pub initial_max_data: u64,
-    /// Limit of bidirectional streams opened by the sender of the parameter.
-    pub initial_max_stream_data_bidi_local: u64,
-    /// Limit of bidirectional streams opened by the receiver of the parameter.
-    pub initial_max_stream_data_bidi_remote: u64,
-    /// Limit of unidirectional streams opened by the receiver of the parameter.
-    pub initial_max_stream_data_uni: u64,
-    /// Bidirectional streams that the receiver of the parameter may open, at most 2^60.
-    pub initial_max_streams_bidi: u64,
-    /// Unidirectional streams that the receiver of the parameter may open, at most 2^60.
-    pub initial_max_streams_uni: u64,
-    /// Exponent of the ACK Delay field, at most 20.
-    pub ack_delay_exponent: u8,
-    /// The longest that the sender of the parameter delays acknowledgments, below 2^14 ms.
-    pub max_ack_delay: Duration,
-    /// Whether the receiver must not migrate actively.
-    pub disable_active_migration: bool,
-    /// Another address of the server; servers only.
-    pub preferred_address: Option<PreferredAddress>,
-    /// How many connection IDs the sender of the parameter stores, at least 2.
-    pub active_connection_id_limit: u64,
-    /// The source connection ID of the sender's first Initial.
-    pub initial_source_connection_id: Option<ConnectionId>,
-    /// The source connection ID of the Retry packet; servers only.
-    pub retry_source_connection_id: Option<ConnectionId>,
-    /// Chosen and available versions (RFC 9368 §3).
-    pub version_information: Option<VersionInformation>,
-    /// Whether RESET_STREAM_AT frames are understood (either codepoint).
-    pub reset_stream_at: bool,
-    /// Largest DATAGRAM frame in bytes, type and length fields included; 0 means none (RFC 9221 §3).
-    pub max_datagram_frame_size: u64,
-    /// Whether packets with a zero fixed bit are accepted (RFC 9287).
-    pub grease_quic_bit: bool,
-    /// A reserved parameter `31 * N + 27` sent to keep peers tolerant (RFC 9000 §18.1), as (N, value length).
-    pub grease: Option<(u32, u8)>,
-}
-
-impl Default for TransportParameters {
-    fn default() -> Self {
-        Self {
-            original_destination_connection_id: None,
-            max_idle_timeout: Duration::ZERO,
-            stateless_reset_token: None,
-            max_udp_payload_size: 65_527,
-            initial_max_data: 0,
-            initial_max_stream_data_bidi_local: 0,
-            initial_max_stream_data_bidi_remote: 0,
-            initial_max_stream_data_uni: 0,
-            initial_max_streams_bidi: 0,
-            initial_max_streams_uni: 0,
-            ack_delay_exponent: 3,
-            max_ack_delay: Duration::from_millis(25),
-            disable_active_migration: false,
-            preferred_address: None,
-            active_connection_id_limit: 2,
-            initial_source_connection_id: None,
-            retry_source_connection_id: None,
-            version_information: None,
-            reset_stream_at: false,
-            max_datagram_frame_size: 0,
-            grease_quic_bit: false,
-            grease: None,
-        }
-    }
-}
-
-/// An address that the server would rather be reached at (RFC 9000 §9.6, §18.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PreferredAddress {
-    /// The IPv4 address, unless all zeros on the wire.
-    pub v4: Option<SocketAddrV4>,
-    /// The IPv6 address, unless all zeros on the wire.
-    pub v6: Option<SocketAddrV6>,
-    /// The connection ID with sequence number 1.
-    pub connection_id: ConnectionId,
-    /// Its stateless reset token.
-    pub token: ResetToken,
-}
-
-/// Versions in the handshake (RFC 9368 §3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VersionInformation {
-    /// The version in use as its sender sees it.
-    pub chosen: u32,
-    /// Versions its sender would accept; of those of a peer the first 32, and the chosen one if it is among them all.
-    pub available: Vec<u32>,
-}
+use crate::ids::Side;
 
 /// Parameters that only servers send (RFC 9000 §18.2).
 fn has_server_only(params: &TransportParameters) -> bool {

@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::{base::varint, error::Violation};
+use crate::{base::varint, error::Violation, ids::ConnectionId};
 
 fn encode(params: &TransportParameters) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -10,6 +10,7 @@
 //! and losses, of which as many are remembered as were in flight, up to a limit, and charged beyond a few: a peer that never
 //! acknowledges cannot make the ledger grow.
 
+mod packet;
 mod ring;
 mod space;
 #[cfg(test)]
@@ -18,11 +19,13 @@ mod tests;
 mod tests_model;
 #[cfg(test)]
 mod tests_network;
+mod thresholds;
 mod types;
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use space::{Newest, Shared, SpaceLedger, Thresholds};
+use space::{Newest, Shared, SpaceLedger};
+use thresholds::Thresholds;
 pub(crate) use types::{
     AckResult, Context, Counters, LossSummary, Outcome, Probe, SentInfo, Situation, TimeoutResult, Why,
 };

@@ -3,12 +3,14 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
+    packet::{LostPacket, Packet, Quiet},
     ring::Ring,
+    thresholds::Thresholds,
     types::{AckResult, Counters, LossSummary, Outcome, SentInfo},
 };
 use crate::{
     base::{Ecn, Timestamp},
-    congestion::{GRANULARITY, LostPacket as Told, RateSampler, Rtt, SpuriousLoss},
+    congestion::{LostPacket as Told, RateSampler, Rtt, SpuriousLoss},
     error::Violation,
 };
 
@@ -24,67 +26,6 @@ const MAX_LOST: usize = 16_384;
 const MAX_SKIPPED: usize = 64;
 /// How long room for a large flight stays unused: far longer than the pauses of a sender that is at work.
 const SPARE_KEPT: Duration = Duration::from_secs(1);
-/// RFC 9002 §6.1.1. Spurious losses raise it as far as they were apart, without a bound: what a path reorders further
-/// than this is told from losses by time alone (§6.1.2), which has a bound.
-const PACKET_THRESHOLD: u64 = 3;
-/// RFC 9002 §6.1.2 in eighths of a round trip, and how far spurious losses may raise it.
-const TIME_THRESHOLD: u32 = 9;
-const MAX_TIME_THRESHOLD: u32 = 16;
-
-/// How much reordering the path is believed to do: learnt from losses that were none (RFC 9002 §6.1).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Thresholds {
-    pub(super) packets: u64,
-    pub(super) time_eighths: u32,
-}
-
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self { packets: PACKET_THRESHOLD, time_eighths: TIME_THRESHOLD }
-    }
-}
-
-impl Thresholds {
-    fn loss_delay(self, rtt: &Rtt) -> Duration {
-        (rtt.smoothed().max(rtt.latest()) * self.time_eighths / 8).max(GRANULARITY)
-    }
-
-    fn learn(&mut self, lost: &LostPacket, distance: u64) {
-        if lost.by_time {
-            self.time_eighths = (self.time_eighths + 1).min(MAX_TIME_THRESHOLD);
-        } else {
-            self.packets = self.packets.max(distance.saturating_add(1));
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Packet {
-    info: SentInfo,
-    /// Which of the connection's successive paths it was sent on.
-    path: u8,
-    /// A packet that is not in the ledger and was sent right before it was acknowledged.
-    acked_before: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Quiet {
-    time: Timestamp,
-    ecn: Ecn,
-    path: u8,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct LostPacket {
-    lost_at: Timestamp,
-    forget_at: Timestamp,
-    bytes: u16,
-    /// Whether the controller was told of the loss.
-    counted: bool,
-    /// Declared lost by the time threshold, not by the packet threshold.
-    by_time: bool,
-}
-
 /// What all spaces share while a frame or timer is handled.
 pub(super) struct Shared<'a> {
     pub(super) now: Timestamp,

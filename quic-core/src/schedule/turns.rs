@@ -1,6 +1,6 @@
 //! Children that take turns: the groups of a bundle, the bundles of an urgency.
 
-use super::{QUANTUM, Sender};
+use super::sender::{QUANTUM, Sender};
 
 /// What can have a turn.
 pub(super) trait Branch: Default {

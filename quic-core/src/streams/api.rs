@@ -35,6 +35,12 @@ pub(crate) struct RecvStats {
 }
 
 impl Streams {
+    /// Lets the peer have at least `count` streams of a kind open at once.
+    pub(crate) fn set_max_streams(&mut self, dir: Dir, count: u64) {
+        self.limits.remote(dir).widen(count);
+        self.limit_changed = true;
+    }
+
     /// Opens a stream; `None` while the peer's limit permits none: then `StreamsAvailable` follows.
     pub(crate) fn open(&mut self, dir: Dir) -> Option<StreamId> {
         let known = self.peer.is_some();

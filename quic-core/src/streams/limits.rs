@@ -1,10 +1,12 @@
 //! Stream counts (RFC 9000 §4.6): how many streams each side has opened and may open.
 
-use super::{MAX_CONCURRENT, Streams};
 use crate::{buf::RangeSet, error::Violation, ids::Dir};
 
 /// The largest stream limit there can be.
 pub(super) const MAX_STREAMS: u64 = 1 << 60;
+
+/// The most streams of one direction that a peer may have open at once, whatever the configuration says.
+pub(super) const MAX_CONCURRENT: u64 = 60_000;
 
 /// Up to this window an idle peer gets back every stream at once, and not only in batches.
 const EXACT_WINDOW: u64 = 256;
@@ -113,7 +115,7 @@ impl RemoteStreams {
 
     /// Raises the window, which the peer is told at once: the application says that it expects more. Never lowers it, for
     /// a limit once told stands (RFC 9000 §4.6).
-    fn widen(&mut self, window: u64) {
+    pub(super) fn widen(&mut self, window: u64) {
         let window = window.min(MAX_CONCURRENT);
         if window > self.window {
             self.window = window;
@@ -214,13 +216,5 @@ impl Limits {
 
     pub(super) fn remote(&mut self, dir: Dir) -> &mut RemoteStreams {
         &mut self.remote[dir as usize]
-    }
-}
-
-impl Streams {
-    /// Lets the peer have at least `count` streams of a kind open at once.
-    pub(crate) fn set_max_streams(&mut self, dir: Dir, count: u64) {
-        self.limits.remote(dir).widen(count);
-        self.limit_changed = true;
     }
 }

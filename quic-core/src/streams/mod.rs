@@ -36,7 +36,7 @@ use crate::{
 };
 use buffered::Buffered;
 use flow::{ReceiveWindow, SendCredit};
-use limits::Limits;
+use limits::{Limits, MAX_CONCURRENT};
 use recv::RecvHalf;
 use send::SendHalf;
 use table::Table;
@@ -63,9 +63,6 @@ pub(crate) struct StreamsConfig {
     /// A stream belongs to nobody before it has a tag, and until then a reset drops nothing that came in order.
     pub(crate) tags_claim: bool,
 }
-
-/// The most streams of one direction that a peer may have open at once, whatever the configuration says.
-const MAX_CONCURRENT: u64 = 60_000;
 
 /// What a stream of the peer may cost in a layer above that holds what was read of it, beside the bytes.
 pub(crate) const HELD_STREAM_COST: usize = 1024;

@@ -1,34 +1,10 @@
 //! Acknowledgments that come in heaps (draft §5.5.9): how much more than expected arrives at once, and is hence missing in flight
 //! until the next heap.
 
-use super::{Bbr3, Sample, filters::WindowMax};
-use crate::base::Timestamp;
+use super::{model::Sample, state::Bbr3};
 
 /// For so many round trips a heap is remembered; in `Startup`, where the rate grows, for one.
 const ROUNDS: u64 = 10;
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Aggregation {
-    start: Timestamp,
-    delivered: u64,
-    /// The most bytes in flight before an acknowledgment since then: those of a heap come one by one, and each finds less.
-    peak: u64,
-    filter: WindowMax,
-    /// Bytes beyond what was expected.
-    pub(super) extra_acked: u64,
-}
-
-impl Aggregation {
-    pub(super) fn new(now: Timestamp) -> Self {
-        Self { start: now, delivered: 0, peak: 0, filter: WindowMax::default(), extra_acked: 0 }
-    }
-
-    /// What comes from now on is expected from now on.
-    pub(super) fn restart(&mut self, now: Timestamp) {
-        self.start = now;
-        (self.delivered, self.peak) = (0, 0);
-    }
-}
 
 impl Bbr3 {
     pub(super) fn update_aggregation(&mut self, sample: &Sample) {

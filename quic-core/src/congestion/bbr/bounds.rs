@@ -3,7 +3,11 @@
 //!
 //! A mark counts as the loss of a packet: the draft leaves the answer to ECN open but for that it must be taken for congestion.
 
-use super::{Bbr3, Sample, State, UNBOUNDED, startup::LossyRound};
+use super::{
+    memory::LossyRound,
+    model::{Sample, State, UNBOUNDED},
+    state::Bbr3,
+};
 use crate::{
     base::Timestamp,
     congestion::{CongestionEvent, LostPacket},
@@ -21,37 +25,6 @@ const TOLERANT: f64 = 0.99;
 const BETA: f64 = 0.7;
 /// A queue takes no more of the rate until the next probe: it may be a longer way, for which the window is too small.
 const YIELDED: f64 = 0.6;
-
-/// How much may be in flight, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Volumes {
-    /// What probes have shown to be the most.
-    pub(super) longterm: u64,
-    /// What congestion has left of it in this cycle.
-    pub(super) shortterm: u64,
-    /// The most that was delivered in one round trip, in this one.
-    pub(super) latest: u64,
-}
-
-impl Default for Volumes {
-    fn default() -> Self {
-        Self { longterm: UNBOUNDED, shortterm: UNBOUNDED, latest: 0 }
-    }
-}
-
-/// The round trip whose losses are counted: it begins anew with its first loss.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LossRound {
-    end: u64,
-    started: bool,
-    /// Whether it had losses or marks.
-    pub(super) any: bool,
-    events: u32,
-    /// Bytes of packets that were marked in it.
-    marked: u64,
-    /// Bytes lost on the path in all.
-    lost: u64,
-}
 
 impl Bbr3 {
     /// The first losses of a round trip, and each packet as it was when it was sent.

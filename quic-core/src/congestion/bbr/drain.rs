@@ -1,6 +1,9 @@
 //! `Drain` (draft §5.3.2): half the path's rate, until what is in flight is what the path itself holds.
 
-use super::{Bbr3, Sample, State};
+use super::{
+    model::{Sample, State},
+    state::Bbr3,
+};
 
 /// After so many rounds the estimate of `Startup` is what is wrong, and not the queue.
 const MAX_ROUNDS: u64 = 3;

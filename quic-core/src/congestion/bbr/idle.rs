@@ -1,6 +1,6 @@
 //! Beginning again after silence (draft §5.4): the estimate of the path stays, and the rate is exactly that.
 
-use super::{Bbr3, State};
+use super::{model::State, state::Bbr3};
 use crate::base::Timestamp;
 
 impl Bbr3 {

@@ -5,9 +5,10 @@
 //! (`bw_shortterm`, `inflight_shortterm`). A state machine of seven states feeds the model with experiments: it sends faster
 //! for a while, then slower, then as fast as was measured, and drains the path each five seconds to measure its round trip.
 //!
-//! One file per mechanism: `filters`, `rounds` and `queue` measure, `startup`, `drain`, `probe_bw` and `probe_rtt` are the states,
-//! `bounds` answers losses and marks, `undo` takes that back, `idle` begins again, `takeover` follows another controller, `aggregation` knows of acknowledgments that
-//! come in heaps, `control` makes window, rate and quantum of it all. This file has the state and the order of the steps.
+//! `model` and `memory` are values, `filters` and `rounds` measure, and `state` owns them all. Above it one file per mechanism:
+//! `queue` looks for queues, `startup`, `drain`, `probe_bw` and `probe_rtt` are the states, `bounds` answers losses and marks, `undo`
+//! takes that back, `idle` begins again, `takeover` follows another controller, `aggregation` knows of acknowledgments that come in
+//! heaps, `window` makes window, rate and quantum of it all (`control`). This file has the order of the steps.
 //!
 //! Where the draft leaves a choice, and where we depart from it, `docs/congestion.md` tells what was chosen and why.
 
@@ -17,137 +18,30 @@ mod control;
 mod drain;
 mod filters;
 mod idle;
+mod memory;
+mod model;
 mod probe_bw;
 mod probe_rtt;
 mod queue;
 mod rounds;
 mod startup;
+mod state;
 mod takeover;
 #[cfg(test)]
 mod tests;
 mod undo;
+mod window;
 
-use std::time::Duration;
-
+pub use self::state::Bbr3;
 use self::{
-    aggregation::Aggregation,
-    bounds::{LossRound, Volumes},
     control::Control,
     filters::CycleMax,
-    probe_bw::{AckPhase, Cycle},
-    probe_rtt::{MinRtt, ProbeRtt},
-    queue::Queue,
+    memory::{Aggregation, Cycle, FullPipe, LossRound, MinRtt, ProbeRtt, Queue, Undo},
+    model::{Rates, Sample, State, Volumes},
     rounds::Rounds,
-    startup::FullPipe,
-    undo::Undo,
 };
 use super::{CongestionEvent, Controller, Estimate, NewPath, Phase, SentPacket, Snapshot, SpuriousLoss};
 use crate::base::{Rate, Timestamp};
-
-/// A volume of which nothing is known: no bound.
-const UNBOUNDED: u64 = u64::MAX;
-
-/// What the sender does (draft §5.1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Doubles its rate each round trip, until the path is full.
-    Startup,
-    /// Takes the queue away that `Startup` has built.
-    Drain,
-    /// Sends less than the path delivers.
-    Down,
-    /// Sends what the path delivers.
-    Cruise,
-    /// Fills the path again before it is probed.
-    Refill,
-    /// Sends more than the path delivered so far.
-    Up,
-    /// Leaves the path half empty, to see its round trip without a queue.
-    ProbeRtt,
-}
-
-impl State {
-    const fn is_probe_bw(self) -> bool {
-        matches!(self, Self::Down | Self::Cruise | Self::Refill | Self::Up)
-    }
-
-    /// Whether losses are expected, as what tells where the limit is.
-    const fn accelerates(self) -> bool {
-        matches!(self, Self::Startup | Self::Refill | Self::Up)
-    }
-
-    /// The rate over the path's rate (draft §5.6.1). In `Startup` 4 ln 2, with which the rate doubles in each round trip.
-    const fn pacing_gain(self) -> f64 {
-        match self {
-            Self::Startup => 2.77,
-            Self::Drain => 0.5,
-            Self::Down => 0.9,
-            Self::Up => 1.25,
-            Self::Cruise | Self::Refill | Self::ProbeRtt => 1.0,
-        }
-    }
-
-    /// The window over the bandwidth-delay product (draft §5.6.1).
-    const fn window_gain(self) -> f64 {
-        match self {
-            Self::Up => 2.25,
-            Self::ProbeRtt => probe_rtt::WINDOW_GAIN,
-            _ => 2.0,
-        }
-    }
-}
-
-/// What one ACK frame tells: the draft's rate sample `RS`, and what is in flight.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    now: Timestamp,
-    newly_acked: u64,
-    /// Bytes per second; zero where the sample has no rate.
-    rate: f64,
-    delivered: u64,
-    prior_delivered: u64,
-    lost: u64,
-    tx_in_flight: u64,
-    is_app_limited: bool,
-    rtt: Option<Duration>,
-    prior_in_flight: u64,
-    in_flight: u64,
-}
-
-/// What the path delivers, in bytes per second.
-#[derive(Clone, Debug)]
-struct Rates {
-    max: CycleMax,
-    /// Infinite as long as no congestion was seen in this cycle.
-    shortterm: f64,
-    /// The most that was delivered in this round trip.
-    latest: f64,
-    /// The lesser of the first two.
-    bw: f64,
-}
-
-/// The `BBRv3` controller.
-#[derive(Clone, Debug)]
-pub struct Bbr3 {
-    mtu: u16,
-    state: State,
-    rounds: Rounds,
-    rates: Rates,
-    volumes: Volumes,
-    loss: LossRound,
-    full_pipe: FullPipe,
-    drain_start_round: u64,
-    cycle: Cycle,
-    min_rtt: MinRtt,
-    queue: Queue,
-    probe_rtt: ProbeRtt,
-    aggregation: Aggregation,
-    control: Control,
-    undo: Undo,
-    /// The application was silent, and the first packets after that are not acknowledged yet.
-    idle_restart: bool,
-    app_limited: bool,
-}
 
 impl Bbr3 {
     /// A controller for a path, a new one or one that another controller leaves. Its seed decides when the path is probed.
@@ -225,10 +119,6 @@ impl Bbr3 {
             self.cycle.rounds_since_probe += 1;
             self.control.on_round();
         }
-    }
-
-    fn bound_bw(&mut self) {
-        self.rates.bw = self.rates.max.get().min(self.rates.shortterm);
     }
 }
 

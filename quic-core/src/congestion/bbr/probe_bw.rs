@@ -1,77 +1,17 @@
 //! `ProbeBW` (draft §5.3.3): down, cruise, refill, up, and again. Most of a long transfer happens here.
 
-use std::time::Duration;
-
-use super::{Bbr3, Sample, State, UNBOUNDED};
+use super::{
+    memory::AckPhase,
+    model::{Sample, State, UNBOUNDED},
+    state::Bbr3,
+};
 use crate::base::Timestamp;
 
-/// The least time from one probe to the next; up to [`WAIT_SPREAD`] more is drawn, so that flows do not probe together.
-const WAIT: Duration = Duration::from_secs(2);
-const WAIT_SPREAD: u64 = 1_000_000_000;
 /// On short paths the next probe comes after as many rounds as `NewReno` would need for its sawtooth, at most so many.
 const MAX_RENO_ROUNDS: u64 = 63;
 /// This share of `inflight_longterm` is left to others while nothing is probed.
 const HEADROOM: f64 = 0.15;
 const MAX_UP_ROUNDS: u32 = 30;
-
-/// What acknowledgments are about, with regard to probes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AckPhase {
-    Init,
-    Refilling,
-    ProbeStarting,
-    ProbeFeedback,
-    ProbeStopping,
-}
-
-/// Where the cycle of probes stands.
-#[derive(Clone, Debug)]
-pub(super) struct Cycle {
-    pub(super) ack_phase: AckPhase,
-    /// Whether acknowledgments are of packets that probed.
-    pub(super) is_probe_sample: bool,
-    pub(super) rounds_since_probe: u64,
-    start: Timestamp,
-    wait: Duration,
-    up_acked: u64,
-    up_acked_per_step: u64,
-    up_rounds: u32,
-    /// The last probe lost too much.
-    pub(super) too_high: bool,
-    /// The last probe ended where the one before it had lost too much.
-    precautionary: bool,
-    dice: u64,
-}
-
-impl Cycle {
-    pub(super) fn new(now: Timestamp, seed: u64) -> Self {
-        Self {
-            ack_phase: AckPhase::Init,
-            is_probe_sample: false,
-            rounds_since_probe: 0,
-            start: now,
-            wait: Duration::ZERO,
-            up_acked: 0,
-            up_acked_per_step: UNBOUNDED,
-            up_rounds: 0,
-            too_high: false,
-            precautionary: false,
-            dice: seed,
-        }
-    }
-
-    /// The seed's next number: a Weyl sequence, mixed by multiplications.
-    fn roll(&mut self) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.dice ^ (self.dice >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 16
-    }
-
-    fn pick_wait(&mut self) {
-        self.rounds_since_probe = self.roll() % 2;
-        self.wait = WAIT + Duration::from_nanos(self.roll() % (WAIT_SPREAD + 1));
-    }
-}
 
 impl Bbr3 {
     pub(super) fn start_down(&mut self, now: Timestamp) {

@@ -1,6 +1,6 @@
 //! Round trips counted by packets (draft §5.5.1): one is over when a packet is acknowledged that was sent after its start.
 
-use super::Sample;
+use super::model::Sample;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rounds {

@@ -1,6 +1,6 @@
 //! The path in use had another controller before.
 
-use super::{Bbr3, control::Control};
+use super::{control::Control, state::Bbr3};
 use crate::congestion::{MAX_WINDOW, Predecessor, minimum_window};
 
 impl Bbr3 {

@@ -1,47 +1,7 @@
 //! Recovery, and what to return to when it was for nothing (draft §5.5.11, §5.6.4.4).
 
-use super::{Bbr3, State};
-use crate::congestion::{CongestionEvent, SpuriousLoss, episode::Episode};
-
-/// The model from before the losses.
-#[derive(Clone, Copy, Debug)]
-struct Saved {
-    bw_shortterm: f64,
-    inflight_shortterm: u64,
-    inflight_longterm: u64,
-    /// The state that was left because of them.
-    left: Option<State>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Undo {
-    episode: Episode<Saved>,
-    in_recovery: bool,
-    /// How often losses or marks lowered the model.
-    pub(super) reductions: u64,
-}
-
-impl Undo {
-    pub(super) fn new() -> Self {
-        Self { episode: Episode::new(), in_recovery: false, reductions: 0 }
-    }
-
-    pub(super) fn undone(&self) -> u64 {
-        self.episode.undone()
-    }
-
-    /// The losses were the reason to leave `state`.
-    pub(super) fn left(&mut self, state: State) {
-        if let Some(saved) = self.episode.saved_mut() {
-            saved.left = Some(state);
-        }
-    }
-
-    /// Marks are no mistake of loss detection.
-    pub(super) fn forbid(&mut self) {
-        self.episode.forbid_undo();
-    }
-}
+use super::{memory::Saved, model::State, state::Bbr3};
+use crate::congestion::{CongestionEvent, SpuriousLoss};
 
 impl Bbr3 {
     /// Packets were lost: a recovery begins, unless they were sent before the last one began (RFC 9002 §7.3.2).

@@ -15,134 +15,20 @@ mod hystart;
 mod landing;
 mod rapid;
 mod resume;
+mod start;
+mod step;
 
 use std::time::Duration;
 
-use super::{CongestionEvent, FlightPeak, SentPacket, initial_window};
+use super::{CongestionEvent, FlightPeak, SentPacket};
 use crate::base::{Rate, Timestamp};
 use classic::Classic;
 use hystart::HyStart;
 pub(crate) use landing::{Landed, Landing};
 use rapid::RapidStart;
 use resume::CarefulResume;
-
-/// Which slow start a loss-based controller begins with.
-///
-/// ```
-/// use std::time::Duration;
-/// use quic_core::congestion::{Algorithm, SavedPath, Start};
-/// let saved = SavedPath::new(7_500_000, Duration::from_millis(600));
-/// let algorithm = Algorithm::CubicFrom(Start::CarefulResume(saved));
-/// assert_eq!(algorithm.name(), "cubic+careful-resume");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Start {
-    /// Doubles until something is lost or marked (RFC 9002 §7.3.1).
-    Classic,
-    /// Doubles until the delay rises (`HyStart++`, RFC 9406).
-    HyStart,
-    /// Triples as long as no queue grows (draft-kazuho-ccwg-rapid-start).
-    RapidStart,
-    /// Begins at half of what the path had the last time, if it looks like the same path (RFC 9959). To
-    /// [`check_controller`](super::kit::check_controller), which knows nothing of an earlier connection, more than four initial windows are
-    /// an unused window that grows.
-    CarefulResume(SavedPath),
-}
-
-/// What an earlier connection found out of a path, for [`Start::CarefulResume`].
-///
-/// Whoever keeps it sees to its age, to the peer that it belongs to, and that no two connections resume from it at a time
-/// (RFC 9959 §3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SavedPath {
-    /// What was in flight when the path was full, in bytes.
-    pub window: u64,
-    /// The shortest round trip then.
-    pub min_rtt: Duration,
-}
-
-impl SavedPath {
-    /// A path that held `window` bytes in flight, with a shortest round trip of `min_rtt`.
-    #[must_use]
-    pub const fn new(window: u64, min_rtt: Duration) -> Self {
-        Self { window, min_rtt }
-    }
-}
-
-/// What an acknowledgment does to the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// It grows by so many quarters of what was acknowledged, as far as [`SlowStart::limit`] lets it.
-    Grow(Quarters),
-    /// It is so many bytes from now on, whatever was used of it.
-    Set(u64),
-    /// No more: the path is full, and congestion avoidance begins.
-    Exit,
-}
-
-/// Quarters of what was acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Quarters(pub(crate) u32);
-
-impl Quarters {
-    const NONE: Self = Self(0);
-    /// The window grows by a quarter in a round trip (RFC 9406 §4.2).
-    const CAREFULLY: Self = Self(1);
-    pub(crate) const DOUBLE: Self = Self(4);
-    const TRIPLE: Self = Self(8);
-
-    /// Of so many bytes.
-    pub(crate) fn of(self, bytes: u64) -> f64 {
-        bytes as f64 * f64::from(self.0) / 4.0
-    }
-}
-
-/// One way to find the capacity of a path. Windows are in bytes.
-pub(crate) trait SlowStart {
-    /// What the window begins with.
-    fn initial_window(&self, mtu: u16) -> u64 {
-        initial_window(mtu)
-    }
-
-    /// A packet left; the window is `window`.
-    fn on_sent(&mut self, now: Timestamp, packet: &SentPacket, window: u64, mtu: u16) {
-        let _ = (now, packet, window, mtu);
-    }
-
-    /// Packets were acknowledged, and none of them after a loss.
-    fn on_ack(&mut self, event: &CongestionEvent<'_>, window: u64, mtu: u16) -> Step;
-
-    /// The first loss or mark, which ends it; the controller leaves `beta` of the window. How the window comes down, if not as
-    /// after any loss.
-    fn on_congestion(
-        &mut self,
-        event: &CongestionEvent<'_>,
-        window: u64,
-        mtu: u16,
-        beta: f64,
-    ) -> Option<Landing> {
-        let _ = (event, window, mtu, beta);
-        None
-    }
-
-    /// How far a round trip of what was used would take the window.
-    fn limit(&self, peak: FlightPeak) -> u64 {
-        peak.slow_start_limit()
-    }
-
-    /// How fast packets leave; `None` for twice the window in a round trip.
-    fn pacing_rate(&self, window: u64, smoothed: Option<Duration>) -> Option<Rate> {
-        let _ = (window, smoothed);
-        None
-    }
-
-    /// Whether the delay has risen, so that the window grows carefully.
-    fn is_conservative(&self) -> bool {
-        false
-    }
-}
+pub use start::{SavedPath, Start};
+pub(crate) use step::{Quarters, SlowStart, Step};
 
 /// Any of them.
 #[derive(Clone, Debug)]

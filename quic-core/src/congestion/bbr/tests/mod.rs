@@ -5,6 +5,8 @@ mod appendix;
 mod link;
 mod others;
 
+use std::time::Duration;
+
 use link::{App, Net};
 
-use super::*;
+use super::{model::UNBOUNDED, *};

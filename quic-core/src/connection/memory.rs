@@ -1,0 +1,106 @@
+//! What the connection's memory is charged for beside what arrives in it: what was written and is not acknowledged, and what the
+//! layers above hold on behalf of the peer.
+
+use super::Connection;
+use crate::{base::Budget, event::HeldAbove, streams::Streams};
+
+/// What all streams may hold unacknowledged while the endpoint's memory is nearly spent, in bytes.
+const TIGHT_SEND_LIMIT: u64 = 64 << 10;
+
+/// What is buffered is charged in steps of so many bytes.
+const SEND_STEP: usize = 4 << 10;
+
+/// What layers above cannot take of the memory that the connection needs for itself, in bytes.
+const HEADROOM: usize = 128 << 10;
+
+/// What was written and is not acknowledged: the peer decides how long it is held.
+impl Connection {
+    /// As much may wait as keeps a window full while another is under way, and two more with what arrived behind a packet that
+    /// is sent again; little where the endpoint's memory runs short.
+    pub(super) fn set_send_limit(&mut self) {
+        let least = self.config.send_buffer as u64;
+        let most = (self.config.max_send_memory as u64).max(least);
+        if self.is_memory_short() {
+            let limit = least.min(TIGHT_SEND_LIMIT);
+            return self.streams.set_send_limits(limit, limit);
+        }
+        let windows = |count: u64| self.path.window().saturating_mul(count).clamp(least, most);
+        self.streams.set_send_limits(windows(2), windows(4));
+    }
+
+    /// The endpoint counts it; what it has no room for is bounded by the limit all the same.
+    pub(super) fn charge_buffered(&mut self) {
+        let bytes = self.streams.send_memory().saturating_add(self.recovery.loss_memory());
+        // Charged is a little more, so that each small write and its acknowledgment need not be.
+        let ahead = self.buffered_charged.checked_sub(bytes).is_some_and(|spare| spare < 2 * SEND_STEP);
+        if !ahead || bytes == 0 {
+            let rounded = bytes.checked_next_multiple_of(SEND_STEP).unwrap_or(bytes);
+            charge_held(&mut self.send_budget, &mut self.buffered_charged, rounded, 0);
+        }
+    }
+}
+
+/// What layers above hold on behalf of the peer.
+impl Connection {
+    /// How many bytes a layer above may hold that are no stream data: half of
+    /// [`memory_budget`](crate::TransportConfig::memory_budget), so that what the windows permit fits beside it. They are told
+    /// by [`set_held_above`](Self::set_held_above).
+    pub fn room_above(&self) -> usize {
+        self.config.memory_budget / 2
+    }
+
+    /// How many bytes that the application gave to be sent a layer above may hold before QUIC takes them: a quarter of
+    /// [`max_send_memory`](crate::TransportConfig::max_send_memory), at least 64 KiB, and no more than that where the
+    /// endpoint's memory runs short. Whoever wants to give more waits. What is held is told by
+    /// [`set_held_above`](Self::set_held_above), for the endpoint's budget counts it.
+    pub fn send_room_above(&self) -> usize {
+        let least = TIGHT_SEND_LIMIT as usize;
+        if self.is_memory_short() { least } else { (self.config.max_send_memory / 4).max(least) }
+    }
+
+    /// Whether more than three quarters of the endpoint's memory are spent: then what may be written, here and above, is little.
+    pub fn is_memory_short(&self) -> bool {
+        self.send_budget.is_tight()
+    }
+
+    /// Whether more than seven eighths of the endpoint's memory are spent: a layer above that can refuse work does so.
+    pub fn is_memory_nearly_spent(&self) -> bool {
+        self.send_budget.is_nearly_spent()
+    }
+
+    /// Tells how much of what was received is held above and not taken by the application. It is charged to the memory
+    /// budgets, the connection's window does not move on for bytes of streams, and the peer may open no stream for one that
+    /// is held. `Some(most)`: for that reason nothing is granted now; this wants to be called again when at most so many
+    /// stream bytes are held.
+    ///
+    /// What lies unread, above or here, takes at most half of the connection's window as long as that can grow (to
+    /// [`max_receive_window`](crate::TransportConfig::max_receive_window)): streams that nobody reads do not hold up the
+    /// others.
+    ///
+    /// A layer that passes everything on at once need not call this.
+    pub fn set_held_above(&mut self, held: &HeldAbove) -> Option<usize> {
+        let [streams, others, sending] = &mut self.held_above;
+        charge_held(&mut self.stream_budget, streams, Streams::cost_above(held), 0);
+        charge_held(&mut self.budget, others, held.other_bytes, HEADROOM);
+        charge_held(&mut self.send_budget, sending, held.send_bytes, 0);
+        let most = self.streams.set_held_above(held)?;
+        Some(usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    /// Whether the peer would be permitted more streams now if fewer were held above.
+    pub fn withholds_streams(&self) -> bool {
+        self.streams.withholds_streams()
+    }
+}
+
+/// Brings a charge to `bytes`, if the budget has room for them and for `headroom` more.
+#[inline]
+fn charge_held(budget: &mut Budget, charged: &mut usize, bytes: usize, headroom: usize) {
+    if bytes <= *charged {
+        budget.release(*charged - bytes);
+        *charged = bytes;
+    } else if budget.charge(bytes - *charged + headroom).is_ok() {
+        budget.release(headroom);
+        *charged = bytes;
+    }
+}
