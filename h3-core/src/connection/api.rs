@@ -10,10 +10,11 @@ use quic_core::{
 };
 
 use super::{
-    Connection, Critical,
+    Connection,
+    critical::Critical,
+    ends::send_error,
     request::{ContentRead, Progress, Request},
     send::Stage,
-    send_error,
 };
 use crate::{
     datagram,

@@ -6,11 +6,17 @@
 use bytes::Bytes;
 use quic_core::{Dir, Side, StreamId, error::call::Read};
 
-use super::{Connection, Critical, Event, PrefaceKind, reset_code, slim};
+use super::{
+    critical::Critical,
+    ends::{reset_code, slim},
+    event::{Event, PrefaceKind},
+    request::Request,
+    state::Connection,
+    unknown::Incoming,
+};
 use crate::{
-    connection::request::Request,
     error::{H3Error, H3Violation, StreamViolation, code},
-    frame::{FrameHead, HeadReader, kind},
+    frame::{FrameHead, kind},
     transport::Transport,
 };
 
@@ -21,14 +27,6 @@ const PUSH: u64 = 0x01;
 /// The shortest WebTransport preface: two bytes of type, one of session ID. Whatever begins with a shorter type is
 /// for HTTP/3, which keeps what was read beyond.
 const FIRST_READ: usize = 3;
-
-/// A stream of the peer whose kind is not known yet.
-#[derive(Debug, Default)]
-pub(super) struct Incoming {
-    reader: HeadReader,
-    /// The peer asked to stop, with this code: it matters to the layer that gets the stream.
-    pub(super) stopped: Option<u64>,
-}
 
 impl Connection {
     pub(super) fn read_preface(

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use quic_core::{Dir, Priority, Side, StreamId, error::call::Read};
 
-use super::{Connection, Critical, Event, control::ControlFrame};
+use super::{Connection, Event, control::ControlFrame, critical::Critical};
 use crate::{
     datagram,
     error::{H3Error, H3Violation},

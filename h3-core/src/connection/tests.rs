@@ -13,10 +13,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use heap_meter::{HeapMeter, Measure};
 use qpack::{Encoder, FieldRef};
-use quic_core::{Dir, Side, StreamId, base::Timestamp, error::call::Read};
+use quic_core::{Dir, Side, StreamId, StreamTag, base::Timestamp, error::call::Read};
 
 use super::*;
 use crate::{
+    error::code,
     frame::{put_head, put_varint_frame},
     message::{RequestHead, ResponseHead},
     transport::mock::{End, Pair},

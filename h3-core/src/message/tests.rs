@@ -1,3 +1,6 @@
+use bytes::Bytes;
+use http::StatusCode;
+
 use super::*;
 use crate::error::StreamViolation as V;
 use qpack::Field;

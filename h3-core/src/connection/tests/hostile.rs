@@ -1,5 +1,7 @@
 //! The H rows of the conformance table: what a hostile peer does and what it gets.
 
+use quic_core::base::Budget;
+
 use super::*;
 use crate::frame::{kind, put_varint_frame};
 
