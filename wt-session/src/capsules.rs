@@ -5,7 +5,8 @@ use h3_core::capsule::{Capsule, CapsulePolicy, put_capsule, put_varint_capsule};
 use quic_core::{Dir, base::varint};
 
 use crate::{
-    CloseInfo, SessionError,
+    error::SessionError,
+    event::CloseInfo,
     flow::{Limited, Note},
 };
 

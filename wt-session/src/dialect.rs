@@ -7,8 +7,8 @@ use http::StatusCode;
 use quic_core::Side;
 
 use crate::{
-    Refusal,
     flow::{MAX_STREAMS, RaiseRule},
+    refusal::Refusal,
 };
 
 /// A draft of WebTransport over HTTP/3 and the rules that are its own. Drafts that cannot be told apart on the wire

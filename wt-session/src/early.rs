@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use quic_core::{Dir, StreamId, StreamMap, base::Timestamp};
 
-use crate::SessionId;
+use crate::event::SessionId;
 
 /// Sessions whose refused streams are counted.
 const MAX_REFUSED: usize = 64;

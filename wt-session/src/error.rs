@@ -5,7 +5,7 @@ use h3_core::{
     error::{SendError, StreamViolation},
 };
 
-use crate::FlowViolation;
+use crate::flow::FlowViolation;
 
 /// The session is not established, or not any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

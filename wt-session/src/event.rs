@@ -9,8 +9,10 @@ use http::{
 use quic_core::{Dir, Priority, StreamId};
 
 use crate::{
-    Dialect, Refusal, SessionError,
+    dialect::Dialect,
+    error::SessionError,
     protocols::{self, Form},
+    refusal::Refusal,
 };
 
 /// A session: the request stream whose extended CONNECT made it (§2.1).
@@ -23,7 +25,7 @@ impl std::fmt::Display for SessionId {
     }
 }
 
-/// A session that this client asks for, from [`connect`](crate::Sessions::connect) on; the session's own name is
+/// A session that this client asks for, from [`connect`](crate::sessions::Sessions::connect) on; the session's own name is
 /// known when the CONNECT has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(crate) u64);
@@ -103,7 +105,7 @@ pub enum Event {
     },
     /// The CONNECT for a session has left (client). `Established` or `Refused` follows.
     Requested {
-        /// What [`connect`](crate::Sessions::connect) returned.
+        /// What [`connect`](crate::sessions::Sessions::connect) returned.
         request: RequestId,
         /// The session.
         session: SessionId,
@@ -125,7 +127,7 @@ pub enum Event {
     },
     /// There is no session. Server: a request was refused before the application heard of it.
     Refused {
-        /// Client: what [`connect`](crate::Sessions::connect) returned.
+        /// Client: what [`connect`](crate::sessions::Sessions::connect) returned.
         request: Option<RequestId>,
         /// The request's stream; `None` if no CONNECT was sent.
         session: Option<SessionId>,

@@ -7,8 +7,9 @@ use h3_core::{RequestHead, capsule::CapsuleReader};
 use quic_core::{Dir, Priority, StreamId, base::varint};
 
 use crate::{
-    Dialect, FlowViolation, RequestId, SessionId,
-    flow::{Flow, Note},
+    dialect::Dialect,
+    event::{RequestId, SessionId},
+    flow::{Flow, FlowViolation, Note},
 };
 
 /// The signal at the start of a bidirectional stream (§4.3).

@@ -9,7 +9,7 @@
 
 use quic_core::Dir;
 
-use super::{FlowViolation, Limited, Limits, MAX_STREAMS, Note};
+use super::limits::{FlowViolation, Limited, Limits, MAX_STREAMS, Note};
 use quic_core::base::varint;
 
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What this side may send: the limits that the peer grants, and what of them is used.
 
-use super::{ALL, FlowViolation, Limited, Limits, Note, RaiseRule, Raised, greatest, place};
+use super::limits::{ALL, FlowViolation, Limited, Limits, Note, RaiseRule, Raised, greatest, place};
 
 /// One limit.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,12 @@ use std::collections::VecDeque;
 
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
+use quic_core::{Dir, base::varint};
+
+use super::{
+    limits::{ALL, place},
+    *,
+};
 
 fn limits(data: u64, bidi: u64, uni: u64) -> Limits {
     Limits { data, streams: [bidi, uni] }

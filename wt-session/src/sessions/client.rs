@@ -8,9 +8,12 @@ use http::{HeaderName, HeaderValue, Method, header};
 
 use super::{Sessions, parameters};
 use crate::{
-    ConnectError, ConnectRequest, Dialect, Event, Refusal, RequestId, SessionId, codes,
-    dialect::{Negotiated, REQUEST_HEADER_02, negotiate},
+    codes,
+    dialect::{Dialect, Negotiated, REQUEST_HEADER_02, negotiate},
+    error::ConnectError,
+    event::{ConnectRequest, Event, RequestId, SessionId},
     protocols,
+    refusal::Refusal,
     session::{Session, State},
 };
 

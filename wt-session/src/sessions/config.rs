@@ -5,7 +5,7 @@ use std::time::Duration;
 use h3_core::Settings;
 use quic_core::base::varint;
 
-use crate::{Dialects, flow::MAX_STREAMS};
+use crate::{dialect::Dialects, flow::MAX_STREAMS};
 
 /// How long what came early waits for a session's request, unless the configuration says otherwise.
 const EARLY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,7 +5,10 @@ use h3_core::{Connection, Transport, datagram, transport::ExportError};
 use quic_core::{DatagramOptions, StreamId, error::call::DatagramError as QuicError};
 
 use super::{Fate, Sessions};
-use crate::{DatagramError, Event, SessionId};
+use crate::{
+    error::DatagramError,
+    event::{Event, SessionId},
+};
 
 impl Sessions {
     /// Sends a datagram. It is sent once, when congestion control permits, or dropped.

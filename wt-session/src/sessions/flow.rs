@@ -8,10 +8,11 @@ use quic_core::{Dir, StreamId, StreamMap, error::call::ReadError};
 
 use super::{Sessions, parameters};
 use crate::{
-    Dialect, Event, FlowViolation, SessionError, SessionId, StreamError,
     codes::WT_FLOW_CONTROL_ERROR,
-    dialect::negotiate,
-    flow::{Flow, Limited, Limits, Note, Raised},
+    dialect::{Dialect, negotiate},
+    error::{SessionError, StreamError},
+    event::{Event, SessionId},
+    flow::{Flow, FlowViolation, Limited, Limits, Note, Raised},
     session::{Receiving, Sending, Session, Turn, WtStream},
 };
 
@@ -330,6 +331,7 @@ impl Sessions {
             return;
         }
         let mut more = BTreeMap::<SessionId, u64>::new();
+        #[expect(clippy::iter_over_hash_type, reason = "what is summed up is the same in any order")]
         for (stream, (session, receiving)) in &mut self.discarding {
             // Before there is a session, the final size is what counts.
             let Some(end) = t.received_end(*stream).filter(|_| self.sessions.contains_key(session)) else {

@@ -10,9 +10,11 @@ use quic_core::error::call::Read;
 
 use super::Sessions;
 use crate::{
-    CloseInfo, Event, Refusal, SessionError, SessionGone, SessionId,
     capsules::{self, Said},
     codes::{WT_FLOW_CONTROL_ERROR, WT_SESSION_GONE},
+    error::{SessionError, SessionGone},
+    event::{CloseInfo, Event, SessionId},
+    refusal::Refusal,
     session::{Session, State},
 };
 

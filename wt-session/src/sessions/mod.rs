@@ -4,6 +4,7 @@
 //! [`Sessions`] owns the sessions, the names of their streams and what came early. It must never know packets,
 //! frames or field sections; it reads no byte of a stream that it does not hand to the application.
 
+mod arriving;
 mod client;
 mod config;
 mod datagrams;
@@ -21,11 +22,11 @@ use h3_core::{Connection, IdleMeter, RequestState, Settings, Transport, error::c
 use quic_core::{Dir, Side, StreamId, StreamMap, StreamTag, base::Timestamp};
 
 use crate::{
-    ConnectRequest, Event, Refusal, RequestId, SessionId,
     codes::{WT_BUFFERED_STREAM_REJECTED, WT_SESSION_GONE},
-    dialect,
-    dialect::Parameters,
+    dialect::{self, Parameters},
     early::Early,
+    event::{ConnectRequest, Event, RequestId, SessionId},
+    refusal::Refusal,
     session::{Receiving, Sending, Session, State, WtStream},
 };
 
@@ -326,7 +327,7 @@ impl Sessions {
 
     /// The connection's end ends everything.
     fn on_connection_lost(&mut self) {
-        use crate::SessionError;
+        use crate::error::SessionError;
         if std::mem::replace(&mut self.lost, true) {
             return;
         }

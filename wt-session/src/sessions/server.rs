@@ -10,9 +10,12 @@ use quic_core::Priority;
 
 use super::{Sessions, parameters};
 use crate::{
-    AcceptError, Dialect, Event, Refusal, SessionId, SessionRequest, codes,
-    dialect::{Negotiated, RESPONSE_HEADER_02, RESPONSE_VALUE_02, impossible, negotiate},
+    codes,
+    dialect::{Dialect, Negotiated, RESPONSE_HEADER_02, RESPONSE_VALUE_02, impossible, negotiate},
+    error::AcceptError,
+    event::{Event, SessionId, SessionRequest},
     protocols::{self, Form},
+    refusal::Refusal,
     session::{Session, State},
 };
 

@@ -1,0 +1,165 @@
+//! Streams of the peer (§4.2, §4.3): whose they are, and those that name a session before it is there (§4.6).
+
+use h3_core::{Connection, Transport};
+use quic_core::{Dir, Side, StreamId, base::Timestamp};
+
+use super::{Fate, Sessions, TAG};
+use crate::{
+    codes::{WT_BUFFERED_STREAM_REJECTED, WT_SESSION_GONE},
+    early::Waited,
+    event::{Event, SessionId},
+    session::{Receiving, Sending, State, WtStream},
+};
+
+impl Sessions {
+    /// The peer opened a stream and named a session.
+    pub(super) fn on_preface<T: Transport>(
+        &mut self,
+        stream: StreamId,
+        session: SessionId,
+        h3: &Connection,
+        t: &mut T,
+    ) {
+        t.set_tag(stream, TAG);
+        match self.fate(session, h3) {
+            Fate::Deliver => self.attach(stream, session, t),
+            // No request can be on its way on a stream that the client may not open.
+            Fate::Wait if session.0.index() >= t.stream_limit(Side::Client, Dir::Bidi) => {
+                refuse_stream(stream, WT_SESSION_GONE, t);
+            }
+            Fate::Wait if self.early.keep_stream(session, stream, self.early_until()) => {
+                // Then it is up to the application how long it waits.
+                if self.sessions.get(&session).is_some_and(|session| matches!(session.state, State::Asked)) {
+                    t.hand_over(stream);
+                }
+            }
+            // §4.6: over the bound.
+            Fate::Wait => self.refuse_counted(stream, session, t),
+            // No session will ever be there.
+            Fate::Plain => refuse_stream(stream, WT_BUFFERED_STREAM_REJECTED, t),
+            Fate::Gone => {
+                // It may be this end that closed, and the peer that does not know it yet: see `hold_streams`. A stream
+                // that names another one that is no session's, or itself, waits for nothing.
+                if self.sessions.contains_key(&session) {
+                    t.hold_back(stream, session.0);
+                }
+                refuse_stream(stream, WT_SESSION_GONE, t);
+            }
+        }
+    }
+
+    /// Ends a stream that reaches no application though its session counts it, for want of room.
+    pub(super) fn refuse_counted<T: Transport>(&mut self, stream: StreamId, session: SessionId, t: &mut T) {
+        // Nothing but the preface was read of it.
+        let receiving = Receiving { header: t.bytes_read(stream).unwrap_or(0), ..Receiving::default() };
+        let _ = self.discard(stream, session, receiving, WT_BUFFERED_STREAM_REJECTED, t);
+        if stream.dir() == Dir::Bidi {
+            let _ = t.reset(stream, WT_BUFFERED_STREAM_REJECTED, 0);
+        }
+    }
+
+    pub(super) fn attach<T: Transport>(&mut self, stream: StreamId, session: SessionId, t: &mut T) {
+        let dir = stream.dir();
+        if self.flow && !self.count_opened(session, dir) {
+            return refuse_stream(stream, WT_SESSION_GONE, t);
+        }
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        if entry.peer_streams >= self.config.max_open_streams {
+            self.count_refused(session, dir, true);
+            return self.refuse_counted(stream, session, t);
+        }
+        entry.peer_streams += 1;
+        t.hand_over(stream);
+        let sending = (dir == Dir::Bidi).then(Sending::default);
+        // Nothing but the preface was read of it.
+        let receiving = Receiving { header: t.bytes_read(stream).unwrap_or(0), ..Receiving::default() };
+        self.streams.insert(stream, WtStream { session, sending, receiving: Some(receiving) });
+        if self.flow {
+            self.count_received(stream, t);
+        }
+        self.events.push_back(Event::StreamOpened { session, stream, dir });
+        // The transport has told of the data before, to HTTP/3.
+        self.events.push_back(Event::Readable { stream });
+    }
+
+    /// The application is asked for the session: it decides how long what came early waits.
+    pub(super) fn hand_over_early<T: Transport>(&self, session: SessionId, t: &mut T) {
+        self.early.streams_of(session).for_each(|stream| t.hand_over(stream));
+    }
+
+    /// The session is established: what waited for it goes to the application.
+    pub(super) fn deliver_early<T: Transport>(&mut self, session: SessionId, t: &mut T) {
+        let Waited { streams, datagrams, refused, dropped } = self.early.take(session);
+        for early in streams {
+            self.attach(early.stream, session, t);
+            if let Some(code) = early.stopped {
+                self.on_stream_stopped(early.stream, code, t);
+            }
+        }
+        for dir in [Dir::Bidi, Dir::Uni] {
+            (0..refused[dir as usize]).for_each(|_| self.count_refused(session, dir, false));
+        }
+        self.count_dropped(session, dropped);
+        for payload in datagrams {
+            self.tell_datagram(session, payload);
+        }
+        self.touch(session);
+    }
+
+    /// Until when what came early waits for a request of which nothing is there. A client knows what it asked for.
+    pub(super) fn early_until(&self) -> Option<Timestamp> {
+        let timeout =
+            self.config.early_timeout.filter(|timeout| !timeout.is_zero() && !self.side.is_client());
+        timeout.map(|timeout| self.now + timeout)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due: the request of a session, for which something waits, may not
+    /// come.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.early.deadline()
+    }
+
+    /// Gives up what has waited too long for its session ([`Config::early_timeout`](super::Config::early_timeout)).
+    pub fn handle_timeout<T: Transport>(&mut self, now: Timestamp, h3: &Connection, t: &mut T) {
+        self.now = now;
+        let later = self.early_until();
+        if self.early.deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        // Credit that an application keeps is not the peer's fault; what waits here is.
+        let withheld = t.withholds_credit();
+        let known = &self.sessions;
+        // A request that has begun has a deadline of its own, or the application has it.
+        let more = |session: SessionId| {
+            later.filter(|_| withheld || known.contains_key(&session) || h3.has_begun(session.0))
+        };
+        for (session, early) in self.early.expire(now, more) {
+            // Should the request come all the same, its session counts them.
+            self.early.count_refused(session, early.stream.dir());
+            self.refuse_counted(early.stream, session, t);
+        }
+    }
+
+    /// There will be no such session: what waited for it is refused and dropped.
+    pub(super) fn drop_early<T: Transport>(&mut self, session: SessionId, code: u64, t: &mut T) {
+        let waited = self.early.take(session);
+        waited.streams.iter().for_each(|early| refuse_stream(early.stream, code, t));
+    }
+
+    /// GOAWAY said that no request from this ID on will be taken (RFC 9114 §5.2): what waits for them is refused.
+    pub(super) fn drop_early_from<T: Transport>(&mut self, first: u64, t: &mut T) {
+        let Some(first) = StreamId::from_value(first) else { return };
+        for early in self.early.take_from(SessionId(first)) {
+            refuse_stream(early.stream, WT_SESSION_GONE, t);
+        }
+    }
+}
+
+/// Ends a stream of the peer that reaches no application.
+pub(super) fn refuse_stream<T: Transport>(stream: StreamId, code: u64, t: &mut T) {
+    let _ = t.stop_sending(stream, code);
+    if stream.dir() == Dir::Bidi {
+        let _ = t.reset(stream, code, 0);
+    }
+}
