@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::Trace;
+use crate::trace::Trace;
 
 /// Which datagrams a link loses on the wire, after its queue.
 #[derive(Clone, Debug, Default, PartialEq)]

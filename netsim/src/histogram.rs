@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_value_is_in_a_bucket_that_tells_it() {
-        let mut random = crate::Random::new(1);
+        let mut random = crate::random::Random::new(1);
         for _ in 0..100_000 {
             let value = random.next_u64() >> random.below(64);
             let told = top(bucket(value));

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use crate::{Link, LinkConfig, Random};
+use crate::{config::LinkConfig, link::Link, random::Random};
 
 /// What is on the wire, the first to arrive first.
 #[derive(Debug)]

@@ -49,6 +49,7 @@ pub mod tcp;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod units;
 
 pub use config::{Discipline, Ecn, LinkConfig, Loss, Policer, Reorder};
 pub use endpoint::{Datagram, Endpoint};
@@ -62,10 +63,4 @@ pub use seeds::{SEED_VARIABLE, for_seeds, with_seed};
 pub use simulation::{LinkId, NodeId, Outcome, Simulation};
 pub use stats::LinkStats;
 pub use trace::{Trace, TraceError};
-
-/// Nanoseconds in a microsecond.
-pub const MICROSECOND: u64 = 1_000;
-/// Nanoseconds in a millisecond.
-pub const MILLISECOND: u64 = 1_000_000;
-/// Nanoseconds in a second.
-pub const SECOND: u64 = 1_000_000_000;
+pub use units::{MICROSECOND, MILLISECOND, SECOND};

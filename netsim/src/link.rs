@@ -4,9 +4,14 @@
 //! sent leaves, and takes from it what arrives where and when.
 
 use crate::{
-    DropCause, Histogram, LinkConfig, LinkStats, Loss, MILLISECOND, Random,
+    config::{LinkConfig, Loss},
+    histogram::Histogram,
+    log::DropCause,
     queue::{CE, ECT0, ECT1, Fate, NOT_ECT, Queue, Waiting},
+    random::Random,
+    stats::LinkStats,
     trace::Playback,
+    units::MILLISECOND,
 };
 
 /// How long others hold a radio channel at a time.

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, net::SocketAddr};
 
-use crate::{Datagram, Endpoint, Histogram};
+use crate::{
+    endpoint::{Datagram, Endpoint},
+    histogram::Histogram,
+};
 
 /// Bytes of a datagram at most.
 const LARGEST: usize = 1_200;

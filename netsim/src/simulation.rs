@@ -8,7 +8,13 @@ use std::{
 };
 
 use crate::{
-    Datagram, Departure, DropCause, Endpoint, Entry, Happened, Histogram, Link, LinkConfig, LinkStats, Random,
+    config::LinkConfig,
+    endpoint::{Datagram, Endpoint},
+    histogram::Histogram,
+    link::{Departure, Link},
+    log::{DropCause, Entry, Happened},
+    random::Random,
+    stats::LinkStats,
 };
 
 /// An endpoint that sends so much in one go, or so many events without time passing, is stuck.
@@ -327,7 +333,12 @@ impl<E: Endpoint> Simulation<E> {
     /// Always.
     pub fn fail(&self, message: &str) -> ! {
         let millis = self.now as f64 / 1e6;
-        panic!("{message} (at {millis} ms, seed {}; {}={})", self.seed, crate::SEED_VARIABLE, self.seed);
+        panic!(
+            "{message} (at {millis} ms, seed {}; {}={})",
+            self.seed,
+            crate::seeds::SEED_VARIABLE,
+            self.seed
+        );
     }
 
     fn step(&mut self) {

@@ -4,7 +4,7 @@ use std::{fmt, num::ParseIntError};
 
 /// Bytes of one delivery opportunity, as recordings in Mahimahi's format have them.
 const OPPORTUNITY: u64 = 1_504;
-const MILLISECOND: u64 = crate::MILLISECOND;
+const MILLISECOND: u64 = crate::units::MILLISECOND;
 
 /// Delivery opportunities of a recorded link; behind the last one the recording begins again.
 #[derive(Clone, Debug, PartialEq, Eq)]

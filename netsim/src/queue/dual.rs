@@ -5,7 +5,7 @@ use super::{
     control::Pi,
     fifo::{Fifo, Waiting},
 };
-use crate::Random;
+use crate::random::Random;
 
 /// How much more often the low-latency queue is marked than the other, for flows to get equal shares (RFC 9332 §2.1).
 const COUPLING: f64 = 2.0;

@@ -15,7 +15,7 @@ mod tests;
 pub(crate) use fifo::Waiting;
 use {codel::CoDelQueue, dual::DualQueue, fifo::Fifo, flows::FlowQueue};
 
-use crate::{Discipline, Random};
+use crate::{config::Discipline, random::Random};
 
 pub(crate) const NOT_ECT: u8 = 0b00;
 pub(crate) const ECT1: u8 = 0b01;

@@ -1,8 +1,8 @@
 //! What a modelled flow has to send.
 
-use crate::Random;
+use crate::random::Random;
 
-use super::SEGMENT;
+use super::segment::SEGMENT;
 
 /// The shape of the sizes of bursts: many small ones, few large ones (Pareto).
 const SHAPE: f64 = 1.5;

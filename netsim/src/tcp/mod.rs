@@ -10,6 +10,7 @@
 
 mod demand;
 mod receiver;
+mod segment;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -18,8 +19,6 @@ mod wire;
 
 pub use demand::Demand;
 pub use receiver::TcpReceiver;
+pub use segment::SEGMENT;
 pub use sender::{TcpConfig, TcpSender};
 pub use window::Flavour;
-
-/// Bytes of data in a full segment.
-pub const SEGMENT: u64 = 1_448;

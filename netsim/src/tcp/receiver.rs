@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use crate::{Datagram, Endpoint, MILLISECOND};
+use crate::{
+    endpoint::{Datagram, Endpoint},
+    units::MILLISECOND,
+};
 
 use super::{
     SEGMENT,

@@ -2,7 +2,12 @@
 
 use std::{collections::VecDeque, net::SocketAddr};
 
-use crate::{Datagram, Endpoint, Histogram, MILLISECOND, Random, SECOND};
+use crate::{
+    endpoint::{Datagram, Endpoint},
+    histogram::Histogram,
+    random::Random,
+    units::{MILLISECOND, SECOND},
+};
 
 use super::{
     Demand,

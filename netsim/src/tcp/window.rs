@@ -1,6 +1,6 @@
 //! The window of a modelled flow, in segments.
 
-use crate::{MILLISECOND, SECOND};
+use crate::units::{MILLISECOND, SECOND};
 
 /// Segments that a connection begins with (RFC 6928).
 const INITIAL: f64 = 10.0;

@@ -1,6 +1,6 @@
 //! Segments and acknowledgments as contents of datagrams.
 
-use super::SEGMENT;
+use super::segment::SEGMENT;
 
 /// Bytes of a datagram before the data: with the 28 that a link adds, those of IP and of TCP with timestamps.
 const HEADER: usize = 24;
