@@ -38,13 +38,11 @@ mod streams;
 pub mod testing;
 mod trace;
 
-pub use base::{AddressLimits, Admission, AdmissionLimit};
+pub use base::{AddressLimits, Admission, AdmissionLimit, DatagramMeta};
 pub use cids::{CidChange, CidFactory};
 pub use config::{ClientConfig, EndpointConfig, OutOfRange, ServerConfig, TransportConfig};
 pub use connection::{Connection, Transmit};
-pub use endpoint::{
-    AcceptError, Caller, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming, Response,
-};
+pub use endpoint::{AcceptError, Caller, ConnectionHandle, DatagramEvent, Endpoint, Incoming, Response};
 pub use event::{DatagramOptions, Event, HeldAbove, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId, StreamIdHasher, StreamMap};
 pub use stats::{ConnectionStats, DropCounts, EndpointStats, RecvStreamStats, SendStreamStats};

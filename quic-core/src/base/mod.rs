@@ -1,4 +1,4 @@
-//! The lowest layer: integers on the wire, cursors over bytes, time, rates, ECN marks and entropy.
+//! The lowest layer: integers on the wire, cursors over bytes, time, rates, ECN marks and entropy, where a datagram came from.
 //!
 //! Nothing here knows QUIC's state; every other module of the crate may use it.
 
@@ -6,7 +6,9 @@ mod addresses;
 mod budget;
 mod clock;
 mod cursor;
+mod ecn;
 mod entropy;
+mod meta;
 mod time;
 pub mod varint;
 
@@ -16,33 +18,7 @@ pub(crate) use budget::HandshakeSlot;
 pub use budget::{Budget, BudgetExceeded, EndpointBudget};
 pub(crate) use clock::Clock;
 pub use cursor::{Reader, UnexpectedEnd, Writer};
+pub use ecn::Ecn;
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use meta::DatagramMeta;
 pub use time::{Rate, Timestamp};
-
-/// The ECN field of an IP header (RFC 3168 §5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Ecn {
-    /// The sender does not take part in ECN.
-    #[default]
-    NotEct = 0b00,
-    /// ECN-capable transport, codepoint 1 (the L4S identifier of RFC 9331).
-    Ect1 = 0b01,
-    /// ECN-capable transport, codepoint 0.
-    Ect0 = 0b10,
-    /// Congestion experienced: set by the network.
-    Ce = 0b11,
-}
-
-impl Ecn {
-    /// Reads the two low bits of a traffic-class byte.
-    #[must_use]
-    pub fn from_bits(bits: u8) -> Self {
-        match bits & 0b11 {
-            0b01 => Self::Ect1,
-            0b10 => Self::Ect0,
-            0b11 => Self::Ce,
-            _ => Self::NotEct,
-        }
-    }
-}

@@ -9,9 +9,8 @@ use super::{
     early::{EarlyPacket, PacketHeader},
 };
 use crate::{
-    base::{Ecn, Timestamp},
+    base::{DatagramMeta, Ecn, Timestamp},
     crypto::{constant_time_eq, initial_secrets, retry_integrity_tag},
-    endpoint::DatagramMeta,
     error::{ConnectionError, DropReason, Violation},
     frame::{Frame, Frames, PacketKind},
     ids::{ConnectionId, Space},

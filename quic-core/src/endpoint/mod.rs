@@ -23,7 +23,7 @@ use token::{TokenKey, Verdict};
 pub use table::ConnectionHandle;
 
 use crate::{
-    base::{Addresses, Admission, AdmissionLimit, Ecn, EndpointBudget, Entropy, Timestamp},
+    base::{Addresses, Admission, AdmissionLimit, DatagramMeta, EndpointBudget, Entropy, Timestamp},
     cids::CidChange,
     config::{ClientConfig, EndpointConfig, ServerConfig},
     connection::{CONNECTION_COST, Connection, ServerSetup},
@@ -36,19 +36,6 @@ use crate::{
 
 /// The client's first destination connection ID has at least this many bytes (RFC 9000 §7.2).
 const MIN_INITIAL_DCID: usize = 8;
-
-/// Where a datagram came from and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DatagramMeta {
-    /// The sender.
-    pub remote: SocketAddr,
-    /// The local address that it was sent to, if known: answers leave from there.
-    pub local_ip: Option<IpAddr>,
-    /// The mark it arrived with.
-    pub ecn: Ecn,
-    /// The size of the buffer that the datagram's bytes keep alive, at least the datagram's own.
-    pub allocation: usize,
-}
 
 /// A datagram to send that belongs to no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use bytes::BytesMut;
 
 use crate::{
-    base::Timestamp,
+    base::{DatagramMeta, Timestamp},
     config::ClientConfig,
     connection::{Connection, Transmit},
     crypto::TlsError,
-    endpoint::{AcceptError, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint, Incoming, Response},
+    endpoint::{AcceptError, ConnectionHandle, DatagramEvent, Endpoint, Incoming, Response},
     error::DropReason,
 };
 
