@@ -6,7 +6,7 @@ use netsim::Histogram;
 
 use super::{
     flow::Kind,
-    run::{FlowRun, Member, World},
+    world::{FlowRun, Member, World},
 };
 
 type Figures = BTreeMap<String, f64>;

@@ -2,8 +2,8 @@
 //!
 //! Lowest first: [`units`] reads quantities, [`node`] is what the laboratory knows of any endpoint, `flow` and [`scenario`] read
 //! files, [`catalog`] has those that come with it. `agent` is what
-//! connections of ours do, [`packets`] logs what they send, [`weft`] makes endpoints of them, `cross` of netsim's models. [`run`] makes a world of a
-//! scenario, `figures` measures it, [`batch`] runs many, [`report`] tells what they gave, [`plots`] and [`html`] show it.
+//! connections of ours do, [`packets`] logs what they send, [`weft`] makes endpoints of them, `cross` of netsim's models. `link` and
+//! `world` make a world of a scenario, `figures` measures it, [`run`] lets it run, [`batch`] runs many, [`report`] tells what they gave, [`plots`] and [`html`] show it.
 //! `real` does on devices of the system what [`run`] does in virtual time.
 
 mod agent;
@@ -13,6 +13,7 @@ mod cross;
 mod figures;
 pub mod flow;
 pub mod html;
+mod link;
 pub mod node;
 pub mod packets;
 pub mod plots;
@@ -25,3 +26,4 @@ pub mod scenario;
 mod tests;
 pub mod units;
 pub mod weft;
+mod world;

@@ -2,7 +2,7 @@
 
 use std::{borrow::Borrow, collections::BTreeMap, fmt, fs::File, io::Read as _, path::Path};
 
-use netsim::{Discipline, LinkConfig, Loss, MILLISECOND, SECOND, Trace};
+use netsim::{LinkConfig, Loss, MILLISECOND, SECOND};
 use quic_core::congestion::Algorithm;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -11,8 +11,6 @@ use super::{
     units::{BitRate, Buffer, Share, Size, Time},
 };
 
-/// The smallest buffer in bytes: a packet of full size.
-const LEAST_BUFFER: u64 = 1_500;
 /// The longest file of a scenario, in bytes.
 const LONGEST: u64 = 1 << 20;
 /// What targets are set for, beside controllers: the modes that an application chooses among.
@@ -466,78 +464,5 @@ impl Scenario {
             return Err((Part::of("count"), "all flows together are at most 1000 (`count`)".to_owned()));
         }
         Ok(())
-    }
-
-    /// Bits per second that the bottleneck carries, on average if it is recorded.
-    #[must_use]
-    pub fn rate(&self, trace: Option<&Trace>) -> u64 {
-        let rate = self.link.rate.map(|rate| rate.0).or_else(|| trace.map(Trace::mean_rate)).unwrap_or(1);
-        self.link.policer.map_or(rate, |bucket| rate.min(bucket.rate.0))
-    }
-
-    /// The bottleneck as the simulation has it.
-    #[must_use]
-    pub fn there(&self, trace: Option<Trace>) -> LinkConfig {
-        let link = &self.link;
-        let bits = self.rate(trace.as_ref());
-        let mut config =
-            LinkConfig::new().delay(link.rtt.0 / 2).jitter(link.jitter.0).contention(link.contention.0);
-        config.rate = link.rate.map(|rate| rate.0);
-        config = config.queue(self.buffer_bytes(bits)).discipline(self.discipline());
-        if let Some(trace) = trace {
-            config = config.trace(trace);
-        }
-        config.loss = match link.bursts {
-            Some(bursts) => Loss::GilbertElliott {
-                to_bad: bursts.to_bad.0,
-                to_good: bursts.to_good.0,
-                good: link.loss.0,
-                bad: bursts.loss.0,
-            },
-            None if link.loss.0 > 0.0 => Loss::Bernoulli(link.loss.0),
-            None => Loss::None,
-        };
-        if link.reorder.0 > 0.0 {
-            config = config.reorder(link.reorder.0, link.rtt.0 / 4);
-        }
-        if let Some(bucket) = link.policer {
-            config = config.policer(bucket.rate.0, bucket.burst.0);
-        }
-        if let Some(Suspended { every, lasts }) = link.suspended {
-            let begins = (1..).map(|n| n * every.0.max(1)).take_while(|begin| *begin < self.duration.0);
-            config = begins.fold(config, |config, begin| config.suspension(begin..begin + lasts.0));
-        }
-        config
-    }
-
-    /// The way back as the simulation has it.
-    #[must_use]
-    pub fn back(&self) -> LinkConfig {
-        let mut config =
-            LinkConfig::new().delay(self.link.rtt.0.div_ceil(2)).aggregation(self.back.aggregation.0);
-        config.rate = self.back.rate.map(|rate| rate.0);
-        if self.back.loss.0 > 0.0 { config.bernoulli(self.back.loss.0) } else { config }
-    }
-
-    fn discipline(&self) -> Discipline {
-        match self.link.discipline {
-            Managed::Droptail => Discipline::DropTail,
-            Managed::Step => Discipline::Step { threshold: self.link.step.unwrap_or_default().0 },
-            Managed::Codel => Discipline::codel(),
-            Managed::FqCodel => Discipline::fq_codel(),
-            Managed::Pi2 => Discipline::pi2(),
-            Managed::Dualpi2 => Discipline::dual_pi2(),
-        }
-    }
-
-    /// A packet finds room in any buffer: one that none fits into would drop the second of any two, whoever sends them.
-    fn buffer_bytes(&self, bits: u64) -> u64 {
-        let in_time = |nanos: f64| (bits as f64 / 8.0 * nanos / 1e9) as u64;
-        let bytes = match self.link.buffer {
-            Buffer::Bytes(bytes) => bytes,
-            Buffer::Products(count) => in_time(count * self.link.rtt.0 as f64),
-            Buffer::Time(nanos) => in_time(nanos as f64),
-        };
-        bytes.max(LEAST_BUFFER)
     }
 }

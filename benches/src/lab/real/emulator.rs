@@ -11,7 +11,7 @@ use std::{
 
 use netsim::Lane;
 
-use super::{super::scenario::Change, kernel, rig::Clock};
+use super::{super::scenario::Change, clock::Clock, kernel};
 
 /// Larger than any packet of the devices.
 const BUFFER: usize = 2_048;

@@ -16,9 +16,9 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::{
     super::node::{Node, Sent, Taken},
+    clock::Clock,
     kernel,
     place::Place,
-    rig::Clock,
 };
 
 /// The longest time that anything waits before it looks whether it is over.

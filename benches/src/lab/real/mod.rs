@@ -5,6 +5,7 @@
 //! between two devices through netsim's links, `flows` are our endpoints over UDP and the kernel's TCP, and [`run`] does it.
 //! The namespaces have no name: they are gone with the process, however it ends.
 
+mod clock;
 mod emulator;
 mod flows;
 mod kernel;

@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use netsim::{Histogram, Lane, LinkConfig, MILLISECOND};
@@ -26,6 +26,7 @@ use super::{
         scenario::Scenario,
         weft::Weft,
     },
+    clock::Clock,
     emulator::Emulator,
     flows, kernel,
     place::Place,
@@ -43,21 +44,6 @@ const SETTLED: u64 = 15_000 * MILLISECOND;
 const LEAST_TIME: u64 = 2_000 * MILLISECOND;
 /// From one look at the flows to the next.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Nanoseconds since the run began.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock(Instant);
-
-impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "what runs here runs in real time")]
-    fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    pub(super) fn now(self) -> u64 {
-        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-}
 
 /// What is tried.
 #[derive(Clone, Debug)]
