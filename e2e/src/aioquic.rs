@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::{certificate::Certificate, process::Process, program, target};
+use crate::{certificate::Certificate, folders::target, process::Process, programs::program};
 
 /// A Python that has aioquic.
 #[must_use]

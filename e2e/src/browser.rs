@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use serde_json::{Value, json};
 
-use crate::{page::Page, within};
+use crate::{page::Page, wait::within};
 
 /// A browser with the test page open.
 pub trait Browser: Send + Sync + Sized + 'static {
@@ -35,7 +35,7 @@ pub trait Browser: Send + Sync + Sized + 'static {
     /// for the report of a failure.
     ///
     /// # Panics
-    /// If it throws, or takes longer than [`LIMIT`](crate::LIMIT).
+    /// If it throws, or takes longer than [`LIMIT`](crate::wait::LIMIT).
     fn run(&self, what: &str, body: &str, args: Value) -> impl Future<Output = Value> + Send {
         async move {
             let args = vec![json!(body), json!(args.to_string())];

@@ -6,7 +6,14 @@ use fantoccini::{Client, ClientBuilder, wd::TimeoutConfiguration};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Map, Value, json};
 
-use crate::{LIMIT, browser::Browser, page::Page, process::Process, program, scratch, within};
+use crate::{
+    browser::Browser,
+    folders::scratch,
+    page::Page,
+    process::Process,
+    programs::program,
+    wait::{LIMIT, within},
+};
 
 /// Flags under which an unprivileged user and root in a container get the same browser, which asks nobody anything.
 const FLAGS: &[&str] = &[

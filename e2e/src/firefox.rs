@@ -12,7 +12,14 @@ use tokio::{
     sync::Mutex,
 };
 
-use crate::{LIMIT, browser::Browser, marionette::Marionette, page::Page, program, scratch, within};
+use crate::{
+    browser::Browser,
+    folders::scratch,
+    marionette::Marionette,
+    page::Page,
+    programs::program,
+    wait::{LIMIT, within},
+};
 
 /// A browser that asks nobody anything and takes what port it gets. Marionette turns off much of this by itself, but
 /// not from the first moment on.

@@ -98,7 +98,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::within;
+    use crate::wait::within;
 
     fn framed(message: &str) -> String {
         format!("{}:{message}", message.len())

@@ -8,7 +8,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-use crate::within;
+use crate::wait::within;
 
 /// A process; it is killed when this is dropped.
 #[derive(Debug)]

@@ -7,23 +7,19 @@ use std::sync::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
-use wt_api::{
-    AcceptOptions, Body, HttpRequest, HttpResponse, ReceiveStream, Request, SendStream, SendStreamOptions,
-    Server, WebTransport, WebTransportError,
-};
+use wt_api::{AcceptOptions, Body, HttpRequest, HttpResponse, Request, Server, WebTransport};
 
 use crate::{
-    discovery::Discovery,
     exec::{Environment, Exec},
-    lab, lines, modes,
+    lab, lines,
+    mirror::{CHUNK, copy, datagrams, unidirectional},
+    modes,
 };
 
 /// The path of the echo service.
 pub(crate) const PATH: &str = "/echo";
 /// How that can be asked for which is not WebTransport.
 const METHODS: [Method; 2] = [Method::GET, Method::HEAD];
-/// Bytes that one read takes at most.
-const CHUNK: usize = 64 * 1024;
 /// `/bytes/N` gives at most this many bytes.
 const MAX_BYTES: u64 = 1 << 40;
 
@@ -140,52 +136,6 @@ async fn echo(session: &WebTransport) {
         }
     };
     tokio::join!(bidirectional, unidirectional(session), datagrams(session));
-}
-
-/// Echoes each unidirectional stream on a new one.
-pub(crate) async fn unidirectional(session: &WebTransport) {
-    let mut streams = session.incoming_unidirectional_streams();
-    while let Some(Ok(readable)) = streams.next().await {
-        let session = session.clone();
-        tokio::spawn(async move {
-            if let Ok(writable) = session.create_unidirectional_stream(SendStreamOptions::new()).await {
-                copy(readable, writable).await;
-            }
-        });
-    }
-}
-
-/// Echoes datagrams.
-pub(crate) async fn datagrams(session: &WebTransport) {
-    let (mut datagrams, mut discovery) = (session.datagrams(), Discovery::of(session));
-    while let Ok(payload) = datagrams.readable.recv().await {
-        discovery.room(payload.len()).await;
-        // What does not fit is lost, as datagrams may be.
-        let _ = datagrams.writable.send(payload).await;
-    }
-}
-
-/// Copies a stream; a reset of one side becomes a reset of the other, a stop likewise.
-pub(crate) async fn copy(mut readable: ReceiveStream, mut writable: SendStream) {
-    let code = |error: &WebTransportError| error.stream_error_code().unwrap_or(0);
-    loop {
-        match readable.read_chunk(CHUNK).await {
-            Ok(Some(chunk)) => {
-                if let Err(error) = writable.write_chunk(chunk).await {
-                    readable.stop(code(&error));
-                    return;
-                }
-            }
-            Ok(None) => {
-                let _ = writable.finish();
-                return;
-            }
-            Err(error) => {
-                writable.reset(code(&error));
-                return;
-            }
-        }
-    }
 }
 
 /// Answers plain HTTP/3 requests: GET and HEAD of `/` and of `/bytes/N`.

@@ -11,7 +11,7 @@ use wt_api::{
     WebTransport, WebTransportError,
 };
 
-use crate::echo;
+use crate::mirror;
 
 /// The path of this service.
 pub(crate) const PATH: &str = "/demo";
@@ -79,7 +79,7 @@ pub(crate) async fn serve(session: &WebTransport) {
         }
     };
     let (greeted, ..) =
-        tokio::join!(greeting, bidirectional, echo::unidirectional(session), echo::datagrams(session));
+        tokio::join!(greeting, bidirectional, mirror::unidirectional(session), mirror::datagrams(session));
     if let Err(error) = greeted {
         tracing::debug!(%error, "the page was not greeted");
     }
@@ -100,7 +100,7 @@ async fn answer(session: &WebTransport, stream: BidirectionalStream) -> Result<(
     let first = first_line(&mut readable).await.map_err(|error| passed_on(error, &mut writable))?;
     if !first.starts_with(b"#") {
         writable.write_chunk(first).await?;
-        echo::copy(readable, writable).await;
+        mirror::copy(readable, writable).await;
         return Ok(());
     }
     let line = first.split(|byte| *byte == b'\n').next().unwrap_or_default();

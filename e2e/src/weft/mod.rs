@@ -1,6 +1,7 @@
 //! Our server, as the scenarios want it, in the test's own process.
 
 mod rooms;
+mod seen;
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,22 +10,10 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
-use wt_api::{CloseInfo, HttpRequest, HttpResponse, Identity, TransportConfig};
+use wt_api::{HttpRequest, HttpResponse, Identity, TransportConfig};
 
-use crate::{LIMIT, certificate::Certificate, scenarios::Place};
-
-/// What the server saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// A session was accepted: its origin and dialect.
-    Session(Option<String>, &'static str),
-    /// A session ended, by a close or in another way.
-    Closed(Result<CloseInfo, String>),
-    /// The peer reset a stream, with the code if it has one.
-    Reset(Option<u32>),
-    /// The peer asked to stop sending, with the code if it has one.
-    Stopped(Option<u32>),
-}
+use crate::{certificate::Certificate, place::Place, wait::LIMIT};
+pub use seen::Seen;
 
 /// A running server on 127.0.0.1; its paths:
 ///

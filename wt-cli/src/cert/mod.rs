@@ -16,8 +16,8 @@ use crate::{
     args::{CertAction, CertFiles, CertMake, CertRotate},
     calendar::{now, span, utc},
     exit::{Ended, Exit},
+    inputs,
     output::say,
-    serve,
 };
 
 pub(crate) fn run(action: &CertAction, json: bool) -> Result<Exit, Ended> {
@@ -49,7 +49,7 @@ fn make(args: &CertMake, json: bool) -> Result<Exit, Ended> {
 }
 
 fn show(file: &Path, json: bool) -> Result<Exit, Ended> {
-    let content = serve::read(file)?;
+    let content = inputs::read(file)?;
     // The end entity comes first in a chain. What is no PEM may be DER.
     let first = CertificateDer::pem_slice_iter(&content).next().and_then(Result::ok);
     let details = CertificateDetails::from_der(first.as_deref().unwrap_or(&content)).ok_or_else(|| {

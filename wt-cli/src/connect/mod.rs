@@ -4,8 +4,9 @@
 
 mod exchange;
 mod sink;
+mod stop;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
@@ -18,55 +19,17 @@ use crate::{
     args::{Asking, Connect},
     congestion,
     exit::{Ended, Exit},
-    field, output,
+    field, inputs, output,
     platform::Signals,
-    serve, texts,
+    texts,
 };
 use sink::Sink;
+use stop::Stop;
 
 /// Bytes of answers that wait for their turn, of all streams together.
 const WAITING: u64 = 16 << 20;
 /// How long the end of a session is waited for that seems to be there.
 const END: Duration = Duration::from_secs(1);
-
-/// Why no more goes back and forth, before all has.
-enum Stop {
-    /// The session or a stream of it failed.
-    Failed(WebTransportError),
-    /// The peer does not want to read what is sent, and says so with this code.
-    Stopped(Option<u32>),
-    /// Standard input cannot be read.
-    Input(io::Error),
-    /// Nobody reads standard output any more, as with `| head`, or it cannot be written to.
-    Output,
-    /// A signal came before the end.
-    Signal(Exit),
-    /// So many lines were not sent as datagrams.
-    Unsent(usize),
-}
-
-impl Stop {
-    /// Whether it may say no more than that the session ends: its streams are reset then, and 0 is the code of those that an
-    /// application leaves behind.
-    fn may_be_the_end(&self) -> bool {
-        match self {
-            Self::Failed(error) => {
-                matches!(
-                    error.cause(),
-                    ErrorCause::StreamReset(None | Some(0)) | ErrorCause::StreamStopped(None | Some(0))
-                )
-            }
-            Self::Stopped(code) => code.unwrap_or(0) == 0,
-            Self::Input(_) | Self::Output | Self::Signal(_) | Self::Unsent(_) => false,
-        }
-    }
-}
-
-impl From<WebTransportError> for Stop {
-    fn from(error: WebTransportError) -> Self {
-        Self::Failed(error)
-    }
-}
 
 pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
     let mut signals = Signals::with_hangup()?;
@@ -298,7 +261,7 @@ pub(crate) fn trusting(
         options = options.server_certificate_hashes(hashes.map_err(|error| Ended::new(Exit::Usage, error))?);
     }
     if let Some(ca) = &asking.ca {
-        options = options.trusted_certificates(certificates(&serve::read(ca)?).map_err(|error| {
+        options = options.trusted_certificates(certificates(&inputs::read(ca)?).map_err(|error| {
             Ended::new(Exit::Usage, format!("no certificate can be read from {}: {error}", ca.display()))
         })?);
     }

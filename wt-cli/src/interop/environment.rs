@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::Failure;
+use crate::tell::Failure;
 
 /// Which end this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

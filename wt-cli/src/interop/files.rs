@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::Failure;
+use crate::tell::Failure;
 
 /// `name` inside `folder`; `None` if it names something outside, or the folder itself.
 pub(crate) fn inside(folder: &Path, name: &str) -> Option<PathBuf> {

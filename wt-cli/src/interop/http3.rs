@@ -4,9 +4,9 @@ use http::StatusCode;
 use wt_api::{HttpRequest, HttpResponse, Server};
 
 use crate::{
-    Failure, announce,
     environment::Environment,
     files,
+    tell::{Failure, announce},
     tls::{self, Suites},
 };
 

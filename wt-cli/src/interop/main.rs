@@ -10,6 +10,7 @@ mod environment;
 mod files;
 mod http3;
 mod quic;
+mod tell;
 mod tls;
 mod webtransport;
 
@@ -20,9 +21,7 @@ use wt_cli::console;
 
 use case::Case;
 use environment::{Environment, Role};
-
-/// Why a transfer did not work out, for people.
-type Failure = String;
+use tell::Failure;
 
 /// The exit status for cases that are not supported, as the runner wants it.
 const UNSUPPORTED: u8 = 127;
@@ -62,9 +61,4 @@ async fn run(case: Case, environment: &Environment) -> Result<(), Failure> {
         (Case::WebTransport(task), Role::Client) => webtransport::client(task, environment).await,
         (Case::WebTransport(task), Role::Server) => webtransport::server(task, environment).await,
     }
-}
-
-/// Tells where a server listens, for whoever started it with port 0.
-fn announce(address: std::net::SocketAddr) {
-    let _ = console::say(&format!("listening on port {}\n", address.port()));
 }

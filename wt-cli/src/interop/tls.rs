@@ -17,7 +17,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
 };
 
-use crate::{Failure, environment::Environment};
+use crate::{environment::Environment, tell::Failure};
 
 /// ALPN of HTTP/0.9 over QUIC, as the runner names it.
 pub(crate) const ALPN_HQ: &[u8] = b"hq-interop";

@@ -1,31 +1,26 @@
 //! `weft perf`: measures this stack the way the harnesses of other stacks measure theirs, one JSON line per run.
 //!
-//! Lowest first: [`wire`] is the protocol of the measurement, [`usage`] what the system says of a process, [`tls`] the
-//! certificate that both ends share, [`report`] the result; [`quic`] and [`wt`] are the two levels, each a server and a
-//! client; [`pair`] runs both ends as processes of their own.
+//! Lowest first: [`wire`] is the protocol of the measurement, [`terms`] what the levels have in common, [`usage`] what the system
+//! says of a process, [`tls`] the certificate that both ends share, [`report`] the result; [`quic`] and [`wt`] are the two levels,
+//! each a server and a client, [`ends`] picks one; [`pair`] runs both ends as processes of their own.
 
+mod ends;
 mod pair;
 mod quic;
 mod report;
+mod terms;
 mod tls;
 mod usage;
 mod wire;
 mod wt;
-
-use std::time::Duration;
-
-use quic_core::TransportConfig;
 
 use crate::{
     args::{Perf, PerfLevel, PerfMode, PerfRole},
     exit::{Ended, Exit},
     output, platform,
 };
-use report::Outcome;
+use ends::client;
 use usage::Usage;
-
-/// How long a handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs one end or both, and prints what a client measured.
 pub(crate) async fn run(options: &Perf) -> Result<Exit, Ended> {
@@ -55,13 +50,6 @@ fn check(options: &Perf) -> Result<(), Ended> {
     Ok(())
 }
 
-async fn client(options: &Perf) -> Result<Outcome, Ended> {
-    match options.level {
-        PerfLevel::Quic => quic::client(options).await,
-        PerfLevel::Wt => wt::client(options).await,
-    }
-}
-
 async fn server(options: &Perf) -> Result<Exit, Ended> {
     tls::make_certificate(&options.directory())?;
     if options.control {
@@ -82,34 +70,11 @@ async fn server(options: &Perf) -> Result<Exit, Ended> {
     Ok(Exit::Success)
 }
 
-/// Limits that are the same at both levels.
-fn transport(options: &Perf) -> TransportConfig {
-    let streams = (options.inflight as u64 * 2).max(options.streams as u64).max(128);
-    TransportConfig {
-        idle_timeout: Some(Duration::from_secs(120)),
-        handshake_timeout: Some(HANDSHAKE_TIMEOUT),
-        max_datagram_size: options.mtu,
-        max_streams_bidi: streams,
-        max_streams_uni: streams,
-        stream_receive_window: options.window,
-        max_stream_receive_window: options.window,
-        receive_window: options.window * 4,
-        max_receive_window: options.window * 4,
-        congestion: options.congestion.controllers(),
-        ..TransportConfig::default()
-    }
-}
-
-/// A step of a measurement that failed.
-fn failed(what: &str, error: impl std::fmt::Display) -> Ended {
-    Ended::new(Exit::Failure, format!("{what}: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
 
-    use super::*;
+    use super::{report::Outcome, terms::transport, *};
     use crate::args::{Cli, Command};
 
     /// Kinds and controllers.

@@ -8,12 +8,12 @@ use std::{
     thread,
 };
 
-use super::{client, failed, report, usage::Usage};
+use super::{ends::client, report, terms::failed, usage::Usage};
 use crate::{
     args::Perf,
     exit::{Ended, Exit},
     output, platform,
-    serve::from_here,
+    reach::from_here,
 };
 
 /// Starts the server as a child, is the client, and prints what both used.

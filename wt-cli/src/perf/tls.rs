@@ -10,7 +10,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
-use super::failed;
+use super::terms::failed;
 use crate::exit::Ended;
 
 /// ALPN of the level without HTTP/3.

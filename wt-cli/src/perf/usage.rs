@@ -2,7 +2,7 @@
 
 use std::{fs, ops::Sub};
 
-use super::failed;
+use super::terms::failed;
 use crate::exit::Ended;
 
 /// What a process has used so far. Times in seconds.

@@ -17,9 +17,9 @@ use wt_api::{
 };
 
 use super::{
-    failed,
     report::Outcome,
-    tls, transport,
+    terms::{failed, transport},
+    tls,
     wire::{HEADER, Request},
 };
 use crate::{

@@ -8,13 +8,7 @@ mod metrics;
 mod refusals;
 mod told;
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use wt_api::{Identity, SelfSigned, Server, ServerBuilder, ServerError, ServerKeys};
 
@@ -150,20 +144,4 @@ pub(crate) fn start(
         ServerError::InvalidOrigin(error) => usage(&format_args!("--origin: {error}")),
         error => usage(&error),
     })
-}
-
-/// Reads a file that the command line names.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Ended> {
-    fs::read(path)
-        .map_err(|error| Ended::new(Exit::Usage, format!("cannot read {}: {error}", path.display())))
-}
-
-/// Where this machine reaches what listens there.
-pub(crate) fn from_here(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }

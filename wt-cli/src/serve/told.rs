@@ -5,8 +5,10 @@ use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 use serde_json::json;
 use wt_api::{CertificateHash, Server};
 
-use super::from_here;
-use crate::output::{say, say_json, tell};
+use crate::{
+    output::{say, say_json, tell},
+    reach::from_here,
+};
 
 /// Where it listens, and has sessions at `path`, where its figures are, and which certificate it shows; `broken` says why browsers do not take that by
 /// hash.

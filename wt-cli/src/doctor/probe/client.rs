@@ -21,7 +21,7 @@ use wt_session::{ConnectRequest, Sessions};
 
 use super::{
     super::facts::{Attempt, Handshake, Session},
-    Plan,
+    plan::{Plan, connect},
 };
 use crate::platform;
 
@@ -56,7 +56,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) async fn new(plan: &Plan, remote: SocketAddr) -> Result<Self, String> {
-        let socket = super::connect(remote).await.map_err(|error| error.to_string())?;
+        let socket = connect(remote).await.map_err(|error| error.to_string())?;
         let mut entropy = SystemEntropy::new();
         let mut key = [0; 32];
         entropy.fill(&mut key);

@@ -8,7 +8,7 @@ use quic_core::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::{super::facts::Versions, connect};
+use super::{super::facts::Versions, plan::connect};
 
 /// A version that nobody speaks.
 const RESERVED: u32 = 0x1a2a_3a4a;

@@ -5,24 +5,10 @@ pub(super) mod network;
 pub(super) mod session;
 pub(super) mod settings;
 pub(super) mod transport;
+mod wanted;
 
+pub(super) use self::wanted::{Trust, Wanted};
 use super::{facts::Attempt, step::Step};
-
-/// What was asked for and the circumstances, as far as steps judge by them.
-pub(super) struct Wanted {
-    pub(super) host: String,
-    /// How the certificate is judged.
-    pub(super) trust: Trust,
-    pub(super) now: std::time::SystemTime,
-    /// Application protocols on offer.
-    pub(super) protocols: Vec<String>,
-}
-
-/// How the certificate is judged.
-pub(super) struct Trust {
-    pub(super) by_hash: bool,
-    pub(super) options: wt_api::WebTransportOptions,
-}
 
 /// The steps that one address explains, from QUIC's version on, as far as it went.
 pub(super) fn explain(attempt: &Attempt, wanted: &Wanted) -> Vec<Step> {

@@ -13,7 +13,7 @@ use quic_core::{
     error::call::Read,
 };
 
-use crate::{Failure, case::Feature, files, tls::Seen};
+use crate::{case::Feature, files, tell::Failure, tls::Seen};
 use wt_cli::engine;
 
 /// The files of one connection.

@@ -11,7 +11,7 @@ use quic_core::{
     Connection, ConnectionHandle, Dir, Event, Side, StreamId, base::Timestamp, error::call::Read,
 };
 
-use crate::{Failure, files};
+use crate::{files, tell::Failure};
 use wt_cli::engine;
 
 /// The files of a connection.

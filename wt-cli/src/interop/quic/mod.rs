@@ -16,9 +16,9 @@ use url::Url;
 use wt_cli::engine::{Engine, Options};
 
 use crate::{
-    Failure, announce,
     case::Feature,
     environment::Environment,
+    tell::{Failure, announce},
     tls::{self, Suites},
 };
 

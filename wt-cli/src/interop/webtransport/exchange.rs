@@ -9,7 +9,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::{sync::mpsc, task::JoinSet};
 use wt_api::{BidirectionalStream, ReceiveStream, SendStreamOptions, WebTransport};
 
-use crate::{Failure, case::Carrier, environment::Environment, files};
+use crate::{case::Carrier, environment::Environment, files, tell::Failure};
 
 /// The most that is taken on one stream, in bytes.
 const MAX_FILE: usize = 64 << 20;

@@ -11,10 +11,10 @@ use url::Url;
 use wt_api::{AcceptOptions, CloseInfo, Request, Server, WebTransport, WebTransportOptions};
 
 use crate::{
-    Failure, announce,
     case::Task,
     environment::Environment,
     files,
+    tell::{Failure, announce},
     tls::{self, Suites},
 };
 use exchange::Exchange;

@@ -15,7 +15,11 @@ use quic_core::{
 use wt_api::{ConnectStage, ErrorCause};
 use wt_cli::engine;
 
-use super::super::{HANDSHAKE_TIMEOUT, failed, report::Outcome, wire::Request};
+use super::super::{
+    report::Outcome,
+    terms::{HANDSHAKE_TIMEOUT, failed},
+    wire::Request,
+};
 use crate::{
     args::{Perf, PerfMode},
     connect,

@@ -13,7 +13,7 @@ use quic_core::{
 };
 use wt_cli::engine;
 
-use super::{report::Outcome, tls, transport};
+use super::{report::Outcome, terms::transport, tls};
 use crate::{args::Perf, exit::Ended};
 
 /// Serves until the process is ended.
