@@ -5,9 +5,9 @@ use netsim::{LinkConfig, Loss, MILLISECOND, Random, SECOND};
 use quic_core::{Dir, TransportConfig};
 
 use crate::{
-    Setup, World, content,
     failure::Failure,
     run::{Ending, Permits, Report, guarded, is_complete, is_confirmed},
+    world::{Setup, World, content},
 };
 
 /// A handshake is done in this time, or it counts as failed.
@@ -100,7 +100,7 @@ pub fn losing(index: u64) -> Result<Report, Failure> {
             peer.send(id, data.clone(), true);
             Some(id)
         });
-        let echoed = |peer: &crate::Peer| stream.is_some_and(|id| peer.finished.contains(&id));
+        let echoed = |peer: &crate::peer::Peer| stream.is_some_and(|id| peer.finished.contains(&id));
         let ending = world.until("echo", HANDSHAKE_LIMIT, echoed)?;
         let took = world.sim.now();
         world.close()?;

@@ -7,26 +7,14 @@ use std::{
 };
 
 use bytes::BytesMut;
-use netsim::{Datagram, SECOND};
+use netsim::Datagram;
 use quic_core::{
     CidFactory, ClientConfig, ConnectionHandle, DatagramMeta, Endpoint, EndpointConfig, ServerConfig,
     base::{Ecn, SeededEntropy, Timestamp},
     testing::{Driver, Received},
 };
 
-use crate::{
-    party::Party,
-    peer::{Peer, Watch},
-};
-
-/// The virtual time zero on the endpoints' clocks: late enough that a clock may be set back by hours.
-const EPOCH: u64 = 100_000 * SECOND;
-
-/// A virtual time on the clock of an endpoint without skew.
-#[must_use]
-pub fn time(now: u64) -> Timestamp {
-    Timestamp::from_nanos(now + EPOCH)
-}
+use crate::{clock::EPOCH, party::Party, peer::Peer, watch::Watch};
 
 /// What a server does with new connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

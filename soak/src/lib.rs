@@ -11,6 +11,7 @@
 #[global_allocator]
 static HEAP: heap_meter::HeapMeter = heap_meter::HeapMeter;
 
+mod clock;
 mod failure;
 mod handshake;
 mod host;
@@ -20,15 +21,18 @@ mod run;
 mod scenario;
 mod sweep;
 mod transfer;
+mod watch;
 mod world;
 
+pub use clock::time;
 pub use failure::{Ends, Failure, Kind, is_closed_by_client, is_silent_end, is_token_refused};
 pub use handshake::{HANDSHAKE_LIMIT, HANDSHAKE_LOSS, Pattern, handshake, losing, patterns};
-pub use host::{Host, Policy, Traffic, time};
+pub use host::{Host, Policy, Traffic};
 pub use party::Party;
-pub use peer::{Peer, tell_everything};
+pub use peer::Peer;
 pub use run::{Ending, Report};
 pub use scenario::{BULK, Change, DATAGRAMS, SMALL_STREAMS, Scenario, Workload};
 pub use sweep::{Summary, run, sweep};
 pub use transfer::{play, transfer};
+pub use watch::tell_everything;
 pub use world::{ALPN, Setup, World, content, lan, pattern};

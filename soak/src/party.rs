@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quic_core::{Connection, base::Timestamp, testing::HasConnection};
 
-use crate::peer::Watch;
+use crate::watch::Watch;
 
 /// A connection and its application.
 pub trait Party: HasConnection + Sized {

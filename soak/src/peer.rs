@@ -2,15 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use bytes::Bytes;
 use quic_core::{
-    Connection, DatagramOptions, Dir, Event, Observer, StreamId, TraceEvent,
+    Connection, DatagramOptions, Dir, Event, StreamId,
     base::Timestamp,
     error::{
         ConnectionError,
@@ -19,50 +16,10 @@ use quic_core::{
     testing::HasConnection,
 };
 
-use crate::{party::Party, time};
-
-/// What an observer saw of a connection that no statistic tells.
-#[derive(Debug, Default)]
-pub struct Watch {
-    /// Whether a Handshake packet was authenticated: at a server, the client's address is proved (RFC 9000 §8.1).
-    handshake_packet: AtomicBool,
-    /// When a packet was authenticated last, in nanoseconds of the endpoint's clock.
-    heard: AtomicU64,
-}
-
-struct Watcher {
-    watch: Arc<Watch>,
-    /// Who prints what happens, if it is to be told.
-    tell: Option<&'static str>,
-}
-
-/// Whether new connections print what happens to them.
-static TELL: AtomicBool = AtomicBool::new(false);
-
-/// From now on new connections print all that happens to them, for reading a run that failed.
-pub fn tell_everything() {
-    TELL.store(true, Ordering::Relaxed);
-}
-
-impl Observer for Watcher {
-    fn on_event(&mut self, now: Timestamp, event: &TraceEvent<'_>) {
-        if let Some(who) = self.tell {
-            println!("{:>12} us {who}: {event:?}", (now - time(0)).as_micros());
-        }
-        if let TraceEvent::PacketReceived { space, .. } = event {
-            self.watch.heard.store(now.as_nanos(), Ordering::Relaxed);
-            if *space == quic_core::Space::Handshake {
-                self.watch.handshake_packet.store(true, Ordering::Relaxed);
-            }
-        }
-    }
-}
-
-impl Watch {
-    pub(crate) fn saw_handshake_packet(&self) -> bool {
-        self.handshake_packet.load(Ordering::Relaxed)
-    }
-}
+use crate::{
+    party::Party,
+    watch::{TELL, Watch, Watcher},
+};
 
 /// One connection and what its application knows.
 #[derive(Debug)]

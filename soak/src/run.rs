@@ -11,8 +11,9 @@ use netsim::{MILLISECOND, Outcome, SECOND, Simulation};
 use quic_core::Event;
 
 use crate::{
-    Host, World,
     failure::{Ends, Failure, is_closed_by_client, is_silent_end, is_token_refused},
+    host::Host,
+    world::World,
 };
 
 /// With this code the client closes when it is done.
@@ -78,7 +79,7 @@ impl World {
         &mut self,
         waiting_for: &'static str,
         limit: u64,
-        condition: impl Fn(&crate::Peer) -> bool,
+        condition: impl Fn(&crate::peer::Peer) -> bool,
     ) -> Result<Ending, Failure> {
         let client = self.client;
         let met = |sim: &Simulation<Host>| sim.endpoint(client).last_peer().is_some_and(&condition);
@@ -121,7 +122,8 @@ impl World {
     /// Three probe timeouts of the slower end, in nanoseconds (RFC 9000 §10.2, RFC 9002 §6.2.1).
     fn three_pto(&self) -> u64 {
         let of = |node| {
-            let stats = self.sim.endpoint(node).last_peer().map(|peer: &crate::Peer| peer.connection.stats());
+            let stats =
+                self.sim.endpoint(node).last_peer().map(|peer: &crate::peer::Peer| peer.connection.stats());
             stats.map_or(Duration::ZERO, |stats| stats.smoothed_rtt + 4 * stats.rtt_variation)
         };
         let delay =
@@ -202,19 +204,19 @@ impl World {
 }
 
 /// Whether the handshake is complete at the client.
-pub(crate) fn is_complete(peer: &crate::Peer) -> bool {
+pub(crate) fn is_complete(peer: &crate::peer::Peer) -> bool {
     !peer.connection.is_handshaking()
 }
 
 /// Whether the handshake is confirmed at the client.
-pub(crate) fn is_confirmed(peer: &crate::Peer) -> bool {
+pub(crate) fn is_confirmed(peer: &crate::peer::Peer) -> bool {
     peer.has(&Event::HandshakeConfirmed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Setup, lan};
+    use crate::world::{Setup, lan};
 
     fn report() -> Report {
         Report { ending: Ending::Done, took: 1, digest: 2, delivered: 3 }
@@ -251,7 +253,7 @@ mod tests {
         assert!(world.check_amplification().is_ok());
         // As if nothing had been received and nobody validated: whatever is sent now is too much.
         let address = world.client_address;
-        world.server_host().traffic.insert(address, crate::Traffic::default());
+        world.server_host().traffic.insert(address, crate::host::Traffic::default());
         world.server().connection.ping();
         world.pass(SECOND);
         assert!(matches!(world.check_amplification(), Err(Failure::Amplification { .. })));

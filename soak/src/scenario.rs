@@ -6,7 +6,7 @@ use quic_core::{
     congestion::{Algorithm, CongestionConfig},
 };
 
-use crate::Policy;
+use crate::host::Policy;
 
 /// Bytes of the stream that goes both ways.
 pub const BULK: usize = 1 << 20;

@@ -7,10 +7,12 @@ use netsim::Simulation;
 use quic_core::{Dir, StreamId, base::Timestamp};
 
 use crate::{
-    Host, Peer, Policy, Setup, World, content,
     failure::Failure,
+    host::{Host, Policy},
+    peer::Peer,
     run::{Ending, Permits, Report, guarded, is_complete},
     scenario::{Change, Scenario, Workload},
+    world::{Setup, World, content},
 };
 
 /// Where the client is seen after a rebinding.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use netsim::{LinkConfig, LinkId, MILLISECOND, NodeId, Random, SECOND, Simulation};
 use quic_core::{ClientConfig, ConnectionHandle, Event, ServerConfig, TransportConfig, testing};
 
-use crate::{Host, Peer};
+use crate::{host::Host, peer::Peer};
 
 /// The application protocol of all simulated connections.
 pub const ALPN: &[u8] = b"test";

@@ -6,7 +6,8 @@ use wt_api::{WebTransport, http3};
 
 use crate::{
     constructors::{PAGE, options},
-    end::{self, End},
+    course,
+    end::End,
     pair::Role,
     place::Place,
     spin::Spin,
@@ -40,7 +41,7 @@ async fn session(spin: &Arc<Spin>, place: &Place) {
     match WebTransport::new(&url, options) {
         Ok(session) => {
             let end = End::new(spin, pair, Role::Client, place.clone());
-            end.start(|end| end::run(end, session));
+            end.start(|end| course::run(end, session));
         }
         Err(error) => spin.book.fail(format!("no session can be asked for: {error}")),
     }

@@ -77,7 +77,7 @@ pub(crate) fn options(
 
 /// Counts a function of a type.
 fn count(book: &Book, of: &str, name: &str) {
-    let calls = crate::CALLS.iter().filter(|call| call.strip_prefix(of) == Some(name));
+    let calls = crate::calls::CALLS.iter().filter(|call| call.strip_prefix(of) == Some(name));
     calls.for_each(|call| book.count(call));
 }
 
@@ -215,7 +215,7 @@ pub(crate) fn identities(book: &Book) -> Result<(), Box<dyn std::error::Error>> 
         Server::builder().renew_self_signed(renewed),
     );
     for of in ["Identity::", "CertificateHash::", "SelfSigned::", "CertificateDetails::"] {
-        let calls = crate::CALLS.iter().filter(|call| call.starts_with(of));
+        let calls = crate::calls::CALLS.iter().filter(|call| call.starts_with(of));
         calls.for_each(|call| book.count(call));
     }
     book.count("WebTransportOptions::judge_certificate");

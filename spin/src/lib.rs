@@ -16,10 +16,12 @@
 #![forbid(unsafe_code)]
 
 mod actor;
+mod ask;
 mod book;
 mod calls;
 mod client;
 mod constructors;
+mod course;
 mod datagrams;
 mod end;
 mod ledger;

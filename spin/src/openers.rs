@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wt_api::{BidirectionalStream, SendStreamOptions, WebTransport};
 
-use crate::{actor::Actor, end::End, pair::Phase, reader, session::ask, writer};
+use crate::{actor::Actor, ask::ask, end::End, pair::Phase, reader, writer};
 
 /// Tasks that open streams.
 const OPENERS: u64 = 3;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use wt_api::{ErrorCause, ReceiveStream, WebTransportError};
 
-use crate::{actor::Actor, end::End, ledger::Seen, pair::Phase, session::ask, writer::Busy};
+use crate::{actor::Actor, ask::ask, end::End, ledger::Seen, pair::Phase, writer::Busy};
 
 /// What a call of reading gave.
 enum Read {

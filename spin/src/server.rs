@@ -9,7 +9,8 @@ use wt_api::{Admission, CloseInfo, CongestionControl, Connection, ConnectionAtte
 
 use crate::{
     constructors::{accept_options, builder, kind},
-    end::{self, End},
+    course,
+    end::End,
     pair::Role,
     place::Place,
     plan::ServerEnd,
@@ -186,7 +187,7 @@ async fn answer(spin: Arc<Spin>, place: Place, request: Request) {
     {
         did("Request::accept");
         if let Ok(session) = request.accept(accept_options(&spin, &mut random)).await {
-            end::run(End::new(&spin, pair, Role::Server, place), session).await;
+            course::run(End::new(&spin, pair, Role::Server, place), session).await;
         }
         return;
     }

@@ -3,12 +3,11 @@
 use std::{future::poll_fn, pin::Pin, sync::Arc};
 
 use futures_core::Stream;
-use wt_api::{
-    BidirectionalStream, ReceiveStream, WebTransport, WebTransportError, WebTransportErrorSource, wait_idle,
-};
+use wt_api::{BidirectionalStream, ReceiveStream, WebTransport, wait_idle};
 
 use crate::{
     actor::Actor,
+    ask::ask,
     end::End,
     openers,
     pair::{Phase, Role},
@@ -25,22 +24,6 @@ pub(crate) fn start(end: &Arc<End>, session: &WebTransport) {
     end.start(|end| takes_bidi(end, shared));
     let shared = session.clone();
     end.start(|end| takes_uni(end, shared));
-}
-
-/// Asks an error what it is.
-pub(crate) fn ask(actor: &Actor, error: &WebTransportError) {
-    actor.did("WebTransportError::error_source");
-    actor.did("WebTransportError::stream_error_code");
-    actor.did("WebTransportError::cause");
-    actor.did("WebTransportError::close_info");
-    let of_stream = error.error_source() == WebTransportErrorSource::Stream;
-    if error.close_info().is_some() && of_stream {
-        actor.check(Err(format!("an error of one stream tells of the session's close: {error}")));
-    }
-    if error.stream_error_code().is_some() && !of_stream {
-        actor
-            .check(Err(format!("an error of the session has a stream's code: {error}: {:?}", error.cause())));
-    }
 }
 
 /// Waits for all that a session tells of itself, to the end.
