@@ -6,7 +6,7 @@ use bytes::Bytes;
 use heap_meter::Measure;
 use quic_core::{Dir, Event, Space, StreamId};
 
-use crate::{App, Close, World, wire};
+use crate::{app::App, peer::Close, wire, world::World};
 
 /// What may remain of a connection when it is gone, in bytes: capacity of the endpoint's tables.
 const REMAINS: isize = 4 << 10;

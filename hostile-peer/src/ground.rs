@@ -7,9 +7,10 @@ use quic_core::{
 };
 
 use crate::{
-    Close, Peer, Stage, World,
     cases::{Case, Expect},
+    peer::{Close, Peer},
     wire,
+    world::{Stage, World},
 };
 
 /// What stands between the peer and the endpoint under test.

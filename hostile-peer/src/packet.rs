@@ -9,7 +9,7 @@ use quic_core::{
 
 use crate::keys::Keys;
 
-/// A packet before protection. [`Peer::packet`](crate::Peer::packet) fills in honest values.
+/// A packet before protection. [`Peer::packet`](crate::peer::Peer::packet) fills in honest values.
 #[derive(Clone, Debug)]
 pub struct Packet {
     /// The packet type.

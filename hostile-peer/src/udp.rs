@@ -18,7 +18,11 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-use crate::{Peer, cases::Case, ground::Ground, peer::Tls};
+use crate::{
+    cases::Case,
+    ground::Ground,
+    peer::{Peer, Tls},
+};
 
 /// A peer behind a socket. What it hears of anybody but the endpoint under test is ignored.
 #[derive(Debug)]

@@ -13,9 +13,9 @@ use quic_core::{
 };
 
 use crate::{
-    App, Peer,
+    app::App,
     meter::Meter,
-    peer::{EncodeParams, Tls, encode},
+    peer::{EncodeParams, Peer, Tls, encode},
 };
 
 /// Every program with a [`World`] in it counts its heap: a test cannot forget to.

@@ -4,8 +4,8 @@ use quic_core::{
     ConnectionId, Dir, Side, Space, StreamId, base::varint, frame::Frame, params::TransportParameters,
 };
 
-use super::{Case, Expect, close, close_any};
-use crate::{Peer, Stage, wire};
+use super::case::{Case, Expect, close, close_any};
+use crate::{peer::Peer, wire, world::Stage};
 
 const STAGES: [Stage; 3] = [Stage::Initial, Stage::Handshake, Stage::Confirmed];
 

@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use quic_core::{Side, Space, frame::Frame, params::TransportParameters};
 
-use super::{Case, Expect, close, close_any};
+use super::case::{Case, Expect, close, close_any};
 use crate::{
-    Peer, Stage,
-    peer::{encode, raw_param},
+    peer::{Peer, encode, raw_param},
     tamper::{edit_extensions, with_length},
     wire,
+    world::Stage,
 };
 
 const CRYPTO: u64 = 0x06;

@@ -1,134 +1,15 @@
 //! Rows that need nothing of the endpoint but its datagrams: a table of stimuli and the reactions that are due. They
 //! are played in memory, over loopback, and by the program against any endpoint.
 
+mod case;
 mod frames;
 mod handshake;
 mod packets;
 
-use std::rc::Rc;
+use quic_core::Side;
 
-use quic_core::{Side, Space, params::TransportParameters};
-
+pub use case::{Case, Expect, Params, Rewrite, Stimulus};
 pub use frames::frames_with_fields;
-
-use crate::{
-    Options, Peer, Stage,
-    peer::{Tamper, encode},
-    world::ALPN,
-};
-
-/// What the peer does once the handshake is as far as the case wants: datagrams.
-pub type Stimulus = Box<dyn Fn(&mut Peer) -> Vec<Vec<u8>>>;
-/// Turns the honest transport parameters into those that are sent.
-pub type Params = Rc<dyn Fn(TransportParameters) -> Vec<u8>>;
-/// Changes the handshake messages of a level.
-pub type Rewrite = Rc<dyn Fn(Space, Vec<u8>) -> Vec<u8>>;
-
-/// What the endpoint is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// CONNECTION_CLOSE of type 0x1c with one of these codes, and this frame type if the table asks for one.
-    Close {
-        /// The codes.
-        codes: Vec<u64>,
-        /// The frame type.
-        frame_type: Option<u64>,
-    },
-    /// Nothing: the handshake ends, and the connection goes on.
-    Alive,
-}
-
-/// One stimulus of a row.
-pub struct Case {
-    /// The row.
-    pub row: &'static str,
-    /// What is done, in words.
-    pub what: String,
-    /// How far the handshake is; `None` if the handshake itself is the case.
-    pub stage: Option<Stage>,
-    /// The peer's transport parameters.
-    pub params: Params,
-    /// Changes handshake messages.
-    pub rewrite: Option<Rewrite>,
-    /// The peer's ALPN protocol, if not that of the endpoint.
-    pub alpn: Option<&'static [u8]>,
-    /// What is done.
-    pub stimulus: Stimulus,
-    /// What is due.
-    pub expect: Expect,
-}
-
-impl std::fmt::Debug for Case {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: {:?}", self.row, self.what, self.expect)
-    }
-}
-
-impl Case {
-    fn new(row: &'static str, what: impl Into<String>, stage: Option<Stage>, expect: Expect) -> Self {
-        Self {
-            row,
-            what: what.into(),
-            stage,
-            params: Rc::new(|honest| encode(&honest)),
-            rewrite: None,
-            alpn: None,
-            stimulus: Box::new(|_| Vec::new()),
-            expect,
-        }
-    }
-
-    fn with(mut self, stimulus: impl Fn(&mut Peer) -> Vec<Vec<u8>> + 'static) -> Self {
-        self.stimulus = Box::new(stimulus);
-        self
-    }
-
-    /// One honest packet of a space, whose frames are the case.
-    fn frames(
-        row: &'static str,
-        what: impl Into<String>,
-        stage: Stage,
-        payload: Vec<u8>,
-        expect: Expect,
-    ) -> Self {
-        let space = space_of(stage);
-        Self::new(row, what, Some(stage), expect).with(move |peer| vec![peer.sealed(space, payload.clone())])
-    }
-
-    /// Options of a world for this case.
-    #[must_use]
-    pub fn options(&self) -> Options {
-        let params = Rc::clone(&self.params);
-        Options {
-            params: Box::new(move |honest| params(honest)),
-            alpn: self.alpn.unwrap_or(ALPN).to_vec(),
-            ..Options::default()
-        }
-    }
-
-    /// What changes the peer's handshake messages.
-    #[must_use]
-    pub fn tamper(&self) -> Option<Tamper> {
-        let rewrite = self.rewrite.clone()?;
-        Some(Box::new(move |space, bytes| rewrite(space, bytes)))
-    }
-}
-
-fn space_of(stage: Stage) -> Space {
-    match stage {
-        Stage::Initial => Space::Initial,
-        Stage::Handshake => Space::Handshake,
-        Stage::Confirmed => Space::Data,
-    }
-}
-
-fn close(code: u64, frame_type: u64) -> Expect {
-    Expect::Close { codes: vec![code], frame_type: Some(frame_type) }
-}
-
-fn close_any(codes: &[u64]) -> Expect {
-    Expect::Close { codes: codes.to_vec(), frame_type: None }
-}
 
 /// All cases for an endpoint of this role, in the order of the table.
 #[must_use]

@@ -2,8 +2,8 @@
 
 use quic_core::{ConnectionId, Side, Space, crypto::retry_integrity_tag};
 
-use super::{Case, Expect, close, space_of};
-use crate::{Peer, Stage, wire};
+use super::case::{Case, Expect, close, space_of};
+use crate::{peer::Peer, wire, world::Stage};
 
 const PING: [u8; 1] = [0x01];
 

@@ -16,9 +16,8 @@ use wt_session::{Config, Dialect, Dialects, FlowControl, Sessions};
 
 use super::app::App;
 use crate::{
-    Peer,
     meter::Meter,
-    peer::{EncodeParams, Tls, encode},
+    peer::{EncodeParams, Peer, Tls, encode},
 };
 
 const ALPN: &[u8] = b"h3";

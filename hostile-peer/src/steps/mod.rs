@@ -12,7 +12,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use quic_core::{Dir, Event, Side, Space, StreamId, frame::PacketKind};
 
-use crate::{Close, Options, Stage, World};
+use crate::{
+    peer::Close,
+    world::{Options, Stage, World},
+};
 use source::Source;
 
 /// Steps of one input, at most.
