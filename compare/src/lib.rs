@@ -9,21 +9,8 @@ pub mod lab;
 pub mod pair;
 pub mod peer;
 pub mod scenarios;
+mod wait;
 pub mod web_transport_quinn;
 pub mod wtransport;
 
-use std::{future::Future, time::Duration};
-
-/// The longest that any single step may take.
-pub const LIMIT: Duration = Duration::from_secs(30);
-
-/// Waits for `future`, at most [`LIMIT`].
-///
-/// # Panics
-/// When the time is over; `what` says what was waited for.
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(LIMIT, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("no {what} within {LIMIT:?}"),
-    }
-}
+pub use wait::{LIMIT, within};

@@ -10,7 +10,7 @@ use wt_api::{
 
 use crate::{
     peer::{FORBIDDEN, Listener as _, PROTOCOL, Peer, Refused, SESSION},
-    within,
+    wait::within,
 };
 
 /// Who connects.

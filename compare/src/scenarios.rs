@@ -7,7 +7,7 @@ use wt_api::{CloseInfo, ErrorCause, SendStreamOptions, WebTransportError};
 use crate::{
     pair::Pair,
     peer::{Code, End, Peer, ReceiveHalf as _, SendHalf as _, Session},
-    within,
+    wait::within,
 };
 
 /// Codes of the application, at the edges of the ranges that WebTransport over HTTP/3 §4.4 leaves out.

@@ -37,7 +37,7 @@ fn read(bytes: &[u8], piece: usize) -> (Vec<Capsule>, Result<(), CapsuleError>) 
 
 /// Pieces of any size give the same capsules; those that were wanted, emitted again, too.
 pub fn target(data: &[u8]) -> bool {
-    super::bounded(data, 0, check)
+    super::bound::bounded(data, 0, check)
 }
 
 fn check(data: &[u8]) -> bool {

@@ -7,7 +7,7 @@ use quic_core::{
 
 /// Parses all frames; each is emitted and parsed again.
 pub fn target(data: &[u8]) -> bool {
-    super::bounded(data, 0, check_all)
+    super::bound::bounded(data, 0, check_all)
 }
 
 fn check_all(data: &[u8]) -> bool {

@@ -161,7 +161,7 @@ fn run(side: Side, piece: usize, mut script: &[u8]) -> Outcome {
 
 /// The pieces in which bytes arrive make no difference.
 pub fn target(data: &[u8]) -> bool {
-    super::bounded(data, STATE, check)
+    super::bound::bounded(data, STATE, check)
 }
 
 fn check(data: &[u8]) -> bool {

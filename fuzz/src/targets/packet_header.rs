@@ -10,7 +10,7 @@ use quic_core::{
 
 /// Parses, emits and parses again.
 pub fn target(data: &[u8]) -> bool {
-    super::bounded(data, 0, check)
+    super::bound::bounded(data, 0, check)
 }
 
 fn check(data: &[u8]) -> bool {

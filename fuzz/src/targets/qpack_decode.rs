@@ -6,7 +6,7 @@ const LIMIT: u64 = 4096;
 
 /// Sections: decoded, encoded and decoded again. Streams: the same verdict for pieces of any size.
 pub fn target(data: &[u8]) -> bool {
-    super::bounded(data, 0, check)
+    super::bound::bounded(data, 0, check)
 }
 
 fn check(data: &[u8]) -> bool {
