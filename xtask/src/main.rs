@@ -7,6 +7,7 @@
 mod api;
 mod dependencies;
 mod documents;
+mod house;
 mod options;
 mod outside;
 mod soak;
@@ -21,8 +22,8 @@ const HELP: &str = "\
 cargo xtask <command>
 
   test [--no-browser] [--no-e2e] [--keep-going] [--only WORDS]
-        Everything: format, what the product depends on, documents against the code, the code of README and guide as
-        their readers compile it, the public API against its listing, lints, here and as Windows, macOS and 32 bits see
+        Everything: format, what the product depends on, documents against the code, the code against the layers that it
+        has (house.toml), the code of README and guide as their readers compile it, the public API against its listing, lints, here and as Windows, macOS and 32 bits see
         the code, unit, property, vector, simulation and documentation tests, optimised sweeps over thousands of simulated
         networks, replay of the fuzz corpora, and the end-to-end tests with wtransport, web-transport-quinn, aioquic,
         headless Chromium and headless Firefox.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    api, dependencies, documents,
+    api, dependencies, documents, house,
     options::{TestOptions, is_ci},
     outside, systems, tools,
     verdict::{Outcome, Run, run},
@@ -73,6 +73,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     });
     all.step("dependencies", || dependencies::check(&cargo_path()));
     all.step("documents", || documents::check(&root()));
+    all.step("house", || house::check(&root()));
     all.step("lints", || {
         run(&mut cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });

@@ -1,0 +1,54 @@
+//! Which findings are excepted, and which exceptions nobody needs any more.
+
+use super::{
+    finding::{Finding, Rule},
+    plan::{Exception, FILE, Plan},
+};
+
+/// The findings that stay, and one for each exception that has no reason or nothing to except.
+pub(crate) fn apply(found: Vec<Finding>, plan: &Plan) -> Vec<Finding> {
+    let mut needed = vec![false; plan.exceptions.len()];
+    let mut left = Vec::new();
+    for finding in found {
+        let mut excepted = false;
+        for (exception, needed) in plan.exceptions.iter().zip(&mut needed) {
+            if exception.covers(&finding) {
+                excepted = true;
+                *needed = true;
+            }
+        }
+        if !excepted {
+            left.push(finding);
+        }
+    }
+    for (exception, needed) in plan.exceptions.iter().zip(needed) {
+        if !needed {
+            left.push(exception.against("excepts nothing any more: delete it"));
+        }
+        if exception.reason.trim().is_empty() {
+            left.push(exception.against("has no reason: tell why it stays"));
+        }
+    }
+    left
+}
+
+impl Exception {
+    /// The path ends where a name does: `a/b` covers `a/b/c.rs`, not `a/bc.rs`.
+    fn covers(&self, finding: &Finding) -> bool {
+        let rest = finding.file.strip_prefix(self.path.as_str());
+        self.rule == finding.rule
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            && self.function.as_ref().is_none_or(|function| Some(function) == finding.item.as_ref())
+    }
+
+    fn against(&self, what: &str) -> Finding {
+        let function = self.function.as_ref().map_or(String::new(), |name| format!(", function {name}"));
+        Finding {
+            rule: Rule::Exceptions,
+            file: FILE.to_owned(),
+            line: 1,
+            item: None,
+            text: format!("the exception for {}{function} from {:?} {what}", self.path, self.rule),
+        }
+    }
+}

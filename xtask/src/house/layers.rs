@@ -1,0 +1,134 @@
+//! No import from a layer above, nor from beside, as `house.toml` has the layers.
+
+use std::collections::BTreeMap;
+
+use super::{
+    finding::{Finding, Rule},
+    imports::Imports,
+    plan::{FILE, Plan},
+    tree::Trees,
+};
+
+/// Holds a package to its lists: that of the package, which each has if it has modules, and those of folders in it.
+pub(crate) fn check(package: &str, trees: &Trees, imports: &Imports, plan: &Plan) -> Vec<Finding> {
+    let mut folders: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, module) in trees.modules.iter().enumerate().filter(|(_, module)| !module.children.is_empty()) {
+        folders.entry(key(package, &module.folder)).or_default().push(at);
+    }
+    let mut found: Vec<Finding> = through_root(trees, imports).collect();
+    for (key, parents) in &folders {
+        match plan.layers.get(key) {
+            Some(layers) => found.extend(folder(key, layers, parents, trees, imports)),
+            None if parents.iter().any(|parent| trees.modules[*parent].parent.is_none()) => {
+                let text = format!(
+                    "{FILE} has no layers for {key}: list its modules, from the lowest to the highest"
+                );
+                found.push(finding(trees.modules[parents[0]].file.clone(), 1, text));
+            }
+            None => {}
+        }
+    }
+    let mine =
+        |key: &str| key.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    for key in plan.layers.keys().filter(|key| mine(key) && !folders.contains_key(*key)) {
+        found.push(finding(FILE.to_owned(), 1, format!("{key} has layers and no modules: delete them")));
+    }
+    found
+}
+
+/// A crate's root passes names on to other crates. Who is in the crate imports them from where they are.
+fn through_root<'a>(trees: &'a Trees, imports: &'a Imports) -> impl Iterator<Item = Finding> + 'a {
+    imports.iter().filter(|(_, import)| import.through_root).map(|((from, to), import)| {
+        let text = format!(
+            "{} is of {} and comes by way of the crate's root, which is above: name it where it is defined",
+            import.path, trees.modules[*to].file
+        );
+        finding(trees.modules[*from].file.clone(), import.line, text)
+    })
+}
+
+/// The name of a folder in the lists: `quic-core` for `quic-core/src`, `quic-core/frame` for `quic-core/src/frame`.
+fn key(package: &str, folder: &str) -> String {
+    let below = folder.strip_prefix(package).unwrap_or(folder);
+    format!("{package}{}", below.strip_prefix("/src").unwrap_or(below))
+}
+
+fn finding(file: String, line: usize, text: String) -> Finding {
+    Finding { rule: Rule::Layers, file, line, item: None, text }
+}
+
+/// Holds the modules of one folder to its list. A library and a program beside it have one list.
+fn folder(
+    key: &str,
+    layers: &[Vec<String>],
+    parents: &[usize],
+    trees: &Trees,
+    imports: &Imports,
+) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut height: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, name) in
+        layers.iter().enumerate().flat_map(|(at, layer)| layer.iter().map(move |name| (at, name)))
+    {
+        if height.insert(name, at).is_some() {
+            found.push(finding(FILE.to_owned(), 1, format!("{key} lists {name} twice: leave one")));
+        }
+        if parents.iter().all(|parent| !trees.modules[*parent].children.contains_key(name)) {
+            found.push(finding(
+                FILE.to_owned(),
+                1,
+                format!("{key} lists {name}, which is no module: delete it"),
+            ));
+        }
+    }
+    for parent in parents {
+        for (name, child) in &trees.modules[*parent].children {
+            if !height.contains_key(name.as_str()) {
+                let text = format!("{FILE} does not say in which layer of {key} {name} is: list it");
+                found.push(finding(trees.modules[*child].file.clone(), 1, text));
+            }
+        }
+    }
+    let depth = trees.modules[parents[0]].path.len();
+    for ((from, to), import) in imports {
+        let is_within = |parent: &usize| {
+            is_below(trees, *from, *parent) && (to == parent || is_below(trees, *to, *parent))
+        };
+        if !parents.iter().any(is_within) {
+            continue;
+        }
+        let (from, to) = (&trees.modules[*from], &trees.modules[*to]);
+        let (above, below) = (&from.path[depth], to.path.get(depth));
+        let text = match below {
+            None => format!(
+                "{} is of the module above ({}), which is no layer to import from",
+                import.path, to.file
+            ),
+            Some(below) if above == below => continue,
+            Some(below) => match (height.get(above.as_str()), height.get(below.as_str())) {
+                (Some(above), Some(below)) if below < above => continue,
+                (Some(high), Some(low)) if high == low => {
+                    format!("{} is of {below}, beside {above} in one layer of {key}", import.path)
+                }
+                (Some(_), Some(_)) => {
+                    format!("{} is of {below}, which is above {above} in {key}", import.path)
+                }
+                _ => continue,
+            },
+        };
+        let remedy = "take it as an argument, or put it into a module below both";
+        found.push(finding(from.file.clone(), import.line, format!("{text}: {remedy}")));
+    }
+    found
+}
+
+/// Whether a module is somewhere below another one.
+fn is_below(trees: &Trees, mut module: usize, parent: usize) -> bool {
+    loop {
+        match trees.modules[module].parent {
+            Some(next) if next == parent => return true,
+            Some(next) => module = next,
+            None => return false,
+        }
+    }
+}
