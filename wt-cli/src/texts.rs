@@ -90,6 +90,12 @@ pub(crate) fn datagram(error: &DatagramError) -> String {
     }
 }
 
+/// Datagrams that came and were not written.
+pub(crate) fn dropped(count: u64) -> String {
+    let datagrams = if count == 1 { "1 datagram was".to_owned() } else { format!("{count} datagrams were") };
+    format!("weft: {datagrams} dropped: they came faster than standard output took them\n")
+}
+
 /// Why a URL with a name and a password in it is not asked: they would not be sent.
 pub(crate) fn credentials(url: &str) -> Option<&'static str> {
     let url = url::Url::parse(url).ok()?;

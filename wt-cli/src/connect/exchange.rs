@@ -4,10 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Split, Stdin},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::JoinSet,
+    time::{Instant, sleep_until},
 };
-use wt_api::{ErrorCause, ReceiveStream, SendStream, SendStreamOptions, WebTransport, WebTransportError};
+use wt_api::{
+    Datagrams, DatagramsReadable, DatagramsWritable, ErrorCause, ReceiveStream, SendStream,
+    SendStreamOptions, WebTransport, WebTransportError,
+};
 
 use super::{
     Stop,
@@ -19,9 +23,21 @@ use crate::{args::Connect, discovery::Discovery, output, texts};
 const LAST_DATAGRAMS: Duration = Duration::from_secs(1);
 /// How long an answer may take to begin whose server reads no more: if there is none, nothing would ever say so.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
-/// Datagrams that wait for standard output: whoever reads it may pause for a moment.
+/// Datagrams that wait for standard output: whoever reads it may pause for a moment. Their bytes are the library's to bound.
 const BUFFERED: u32 = 1 << 16;
 const CHUNK: usize = 64 * 1024;
+
+/// What has to be so before anything is written: what comes meanwhile would find too little room.
+pub(super) fn prepare(session: &WebTransport, args: &Connect) {
+    if args.datagrams {
+        session.datagrams().set_incoming_max_buffered_datagrams(BUFFERED);
+    }
+}
+
+/// What has come until somebody said that it is enough.
+pub(super) async fn rest(session: &WebTransport, args: &Connect, sink: &Sink) -> Result<(), Stop> {
+    if args.datagrams { waiting(&mut session.datagrams().readable, sink).await } else { Ok(()) }
+}
 
 /// Everything that the command line asks for, to its end.
 pub(super) async fn run(session: &WebTransport, args: &Connect, sink: &Arc<Sink>) -> Result<(), Stop> {
@@ -355,38 +371,75 @@ fn one_of_many(received: Result<Option<u8>, Stop>, sink: &Sink) -> Result<(), St
     }
 }
 
-/// Lines to datagrams, datagrams to lines.
+/// Lines to datagrams, datagrams to lines. What has come is written, however slowly standard output takes it.
 async fn datagrams(session: &WebTransport, stay: bool, sink: &Sink) -> Result<(), Stop> {
-    let mut datagrams = session.datagrams();
-    datagrams.set_incoming_max_buffered_datagrams(BUFFERED);
-    let mut discovery = Discovery::of(session);
+    let Datagrams { readable, writable, .. } = &mut session.datagrams();
+    let (over, ended) = watch::channel(false);
     let sending = async {
-        let mut input = BufReader::new(tokio::io::stdin()).split(b'\n');
-        let mut number = 0_u64;
-        while let Some(line) = next_line(&mut input, session).await? {
-            number += 1;
-            discovery.room(line.len()).await;
-            if let Err(error) = datagrams.writable.send(line.into()).await {
-                output::tell(&format!("weft: line {number} not sent: {}\n", texts::datagram(&error)));
-                sink.note_unsent();
-            }
-        }
+        let sent = send_lines(session, writable, sink).await;
         if stay {
             let _ = session.closed().await;
-        } else {
-            tokio::time::sleep(LAST_DATAGRAMS).await;
         }
-        Ok(())
+        over.send_replace(true);
+        // Whatever ended the input, answers may still come.
+        Ok(sent)
     };
-    let receiving = async {
-        loop {
-            let first = datagrams.readable.recv().await?;
-            // An error comes again with the next call.
-            sink.datagrams(first, || datagrams.readable.try_recv().ok().flatten()).await?;
+    let (sent, ()) = tokio::try_join!(sending, receive_datagrams(readable, ended, sink))?;
+    sent
+}
+
+/// A datagram for each line of standard input, to its end. People are told of each that is not sent.
+async fn send_lines(
+    session: &WebTransport,
+    writable: &mut DatagramsWritable,
+    sink: &Sink,
+) -> Result<(), Stop> {
+    let mut discovery = Discovery::of(session);
+    let mut input = BufReader::new(tokio::io::stdin()).split(b'\n');
+    let mut number = 0_u64;
+    while let Some(line) = next_line(&mut input, session).await? {
+        number += 1;
+        discovery.room(line.len()).await;
+        if let Err(error) = writable.send(line.into()).await {
+            output::tell(&format!("weft: line {number} not sent: {}\n", texts::datagram(&error)));
+            sink.note_unsent();
         }
-    };
-    tokio::select! {
-        result = sending => result,
-        result = receiving => result,
     }
+    Ok(())
+}
+
+/// A line for each datagram, until answers had their time after the end of what is sent. That time counts only while none
+/// waits to be written: an output that is slow takes nothing of it.
+async fn receive_datagrams(
+    readable: &mut DatagramsReadable,
+    mut ended: watch::Receiver<bool>,
+    sink: &Sink,
+) -> Result<(), Stop> {
+    let mut until = None;
+    loop {
+        let silence = async {
+            let _ = ended.wait_for(|ended| *ended).await;
+            sleep_until(*until.get_or_insert_with(|| Instant::now() + LAST_DATAGRAMS)).await;
+        };
+        let first = tokio::select! {
+            first = readable.recv() => first?,
+            () = silence => break,
+        };
+        let begun = Instant::now();
+        // An error comes again with the next call.
+        sink.datagrams(first, || readable.try_recv().ok().flatten()).await?;
+        if let Some(until) = &mut until {
+            *until += begun.elapsed();
+        }
+    }
+    waiting(readable, sink).await
+}
+
+/// The datagrams that are there. A peer that goes on and on has no say in when this ends.
+async fn waiting(readable: &mut DatagramsReadable, sink: &Sink) -> Result<(), Stop> {
+    let mut waiting = (0..BUFFERED).map_while(|_| readable.try_recv().ok().flatten());
+    while let Some(first) = waiting.next() {
+        sink.datagrams(first, || waiting.next()).await?;
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ mod exchange;
 mod sink;
 mod stop;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ use stop::Stop;
 
 /// Bytes of answers that wait for their turn, of all streams together.
 const WAITING: u64 = 16 << 20;
-/// How long the end of a session is waited for that seems to be there.
+/// How long the end of a session is waited for that seems to be there, and an output that takes nothing.
 const END: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
@@ -44,25 +44,50 @@ pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
             return Err(Ended::told(signal));
         }
     };
+    exchange::prepare(&session, args);
     let sink = Arc::new(Sink::new(json));
-    let work = async {
+    let mut work = Box::pin(async {
         sink.event(&connected(&session)).await?;
         let exchange = exchange::run(&session, args, &sink);
         tokio::select! {
             outcome = exchange => outcome,
             stop = watch(&session, args, json, &sink) => Err(stop),
         }
-    };
+    });
     let outcome = tokio::select! {
-        outcome = work => outcome,
-        // What would go on for ever is over when somebody says so.
-        signal = signals.stop() => if args.has_an_end() { Err(Stop::Signal(signal)) } else { Ok(()) },
+        outcome = &mut work => outcome,
+        signal = signals.stop() => if args.has_an_end() {
+            // A write that it was at would keep the end from being told.
+            drop(work);
+            Err(Stop::Signal(signal))
+        } else {
+            // What would go on for ever is over when somebody says so.
+            enough(work, &session, args, &sink).await
+        },
     };
     // The peer may be silent and nobody read what is written, so a second signal is heard all along.
     tokio::select! {
         ended = end(&session, outcome, args, &sink) => ended,
         signal = signals.stop() => Err(Ended::told(signal)),
     }
+}
+
+/// Ends what has no end of its own: what has come by now is written. An output that takes nothing does not hold it up.
+async fn enough(
+    mut work: Pin<Box<impl Future<Output = Result<(), Stop>>>>,
+    session: &WebTransport,
+    args: &Connect,
+    sink: &Sink,
+) -> Result<(), Stop> {
+    let rest = async move {
+        tokio::select! {
+            outcome = &mut work => return outcome,
+            () = sink.settled() => {}
+        }
+        drop(work);
+        exchange::rest(session, args, sink).await
+    };
+    tokio::time::timeout(END, rest).await.unwrap_or(Ok(()))
 }
 
 /// Tells how the connection does, if that is wanted, until nobody reads it.
@@ -92,6 +117,8 @@ async fn end(
         outcome => outcome,
     };
     let stats = session.get_stats().await;
+    let dropped =
+        stats.as_ref().ok().and_then(|stats| stats.datagrams).map_or(0, |counts| counts.dropped_incoming);
     session.close(farewell(&outcome));
     let closed = session.closed().await;
     wt_api::wait_idle().await;
@@ -104,6 +131,10 @@ async fn end(
             Some(stats) if !sink.tells_programs() => output::tell(&output::table(&stats)),
             _ => {}
         }
+    }
+    // The figures do not say whose fault it is, and --quiet leaves them out.
+    if args.datagrams && dropped > 0 && !matches!(outcome, Err(Stop::Output)) {
+        output::tell(&texts::dropped(dropped));
     }
     judge(outcome, closed)
 }

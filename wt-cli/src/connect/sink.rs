@@ -67,6 +67,11 @@ impl Sink {
         })
     }
 
+    /// Ready when what is being written now is written.
+    pub(super) async fn settled(&self) {
+        drop(self.output.lock().await);
+    }
+
     /// Tells an event, to programs alone.
     pub(super) async fn event(&self, event: &Value) -> Result<(), Stop> {
         if self.json { self.write(format!("{event}\n").as_bytes()).await } else { Ok(()) }

@@ -2,7 +2,9 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
+    ops::Range,
     process::{Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -172,5 +174,80 @@ fn a_stream_that_nobody_reads_is_no_success_and_has_an_end() {
         assert_eq!(code(&out), Some(6), "{options:?}: {told}");
         assert!(told.contains("\"cause\":\"stream-stopped\""), "{options:?}: {told}");
         assert!(text(&out.stdout).contains("\"event\":\"stop\""), "{options:?}: {}", text(&out.stdout));
+    }
+}
+
+/// A hundred bytes each, with its end: more than a pipe holds, and fewer than wait for it in the client.
+fn numbered(lines: Range<usize>) -> String {
+    lines.map(|number| format!("{number:099}\n")).collect()
+}
+
+/// The numbers of the lines, which are whole.
+fn numbers(out: &[u8]) -> Vec<usize> {
+    assert!(out.ends_with(b"\n"), "the last line is whole");
+    let number = |line: &str| {
+        assert_eq!(line.len(), 99, "{line}");
+        line.parse().expect("a number")
+    };
+    text(out).lines().map(number).collect()
+}
+
+/// Datagrams to the echo and back, to somebody who begins to read two seconds after the last one is sent.
+fn read_late(lines: usize) -> Output {
+    let server = Server::start(&[]);
+    let url = server.url("/echo");
+    let mut command = weft(&["connect", &url, "--cert-hash", &server.hash, "--datagrams", "--quiet"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("weft starts");
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all(numbered(0..lines).as_bytes()).expect("written");
+    drop(input);
+    std::thread::sleep(Duration::from_secs(2));
+    child.wait_with_output().expect("weft ends")
+}
+
+/// The second for the last answers is not over while the first ones are still being written.
+#[test]
+fn datagrams_wait_for_an_output_that_is_slow() {
+    let out = read_late(2_000);
+    assert_eq!((code(&out), text(&out.stderr)), (Some(0), String::new()));
+    let came = numbers(&out.stdout);
+    assert_eq!(came.last(), Some(&1_999), "{} came", came.len());
+}
+
+#[test]
+fn datagrams_that_an_output_was_too_slow_for_are_told() {
+    let out = read_late(20_000);
+    let told = text(&out.stderr);
+    let dropped = told.strip_prefix("weft: ").and_then(|told| told.split_once(" datagrams were dropped"));
+    let (dropped, _) = dropped.unwrap_or_else(|| panic!("{told}"));
+    let came = numbers(&out.stdout);
+    assert_eq!((code(&out), came.last()), (Some(0), Some(&19_999)));
+    assert!(came.len() + dropped.parse::<usize>().expect("a number") <= 20_000, "{told}");
+}
+
+/// Who says that it is enough has what came until then, and waits for nobody who takes nothing.
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_datagrams_with_whole_lines_or_with_none_read() {
+    let server = Server::start(&[]);
+    let url = server.url("/echo");
+    for is_read in [true, false] {
+        let mut command = weft(&["connect", &url, "--cert-hash", &server.hash, "--datagrams", "--quiet"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("weft starts");
+        let mut input = child.stdin.take().expect("piped");
+        input.write_all(numbered(0..2_000).as_bytes()).expect("written");
+        std::thread::sleep(Duration::from_secs(1));
+        let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+        if !is_read {
+            assert_eq!(child.wait().expect("weft ends").code(), Some(0));
+            continue;
+        }
+        let out = child.wait_with_output().expect("weft ends");
+        drop(input);
+        assert_eq!((code(&out), text(&out.stderr)), (Some(0), String::new()));
+        assert_eq!(numbers(&out.stdout).last(), Some(&1_999));
     }
 }
