@@ -306,6 +306,34 @@ fn a_closed_port_is_refused_and_a_silent_one_is_silent() {
 }
 
 #[test]
+fn a_port_of_another_program_is_told_as_such() {
+    let answers: [fn(&[u8]) -> Vec<u8>; 6] = [
+        <[u8]>::to_vec,
+        |_| b"hello\n".to_vec(),
+        |_| vec![0xff; 1_200],
+        |_| vec![0x40],
+        |_| Vec::new(),
+        |got| got.iter().rev().copied().collect(),
+    ];
+    for answer in answers {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let address = socket.local_addr().expect("an address");
+        // It ends with the tests.
+        std::thread::spawn(move || {
+            let mut buffer = [0; 2_000];
+            while let Ok((size, remote)) = socket.recv_from(&mut buffer) {
+                let _ = socket.send_to(&answer(&buffer[..size]), remote);
+            }
+        });
+        let diagnosis = doctor(&[&format!("https://{address}/"), "--timeout", "0.5"]);
+        let name = format!("UDP to {address}");
+        assert_eq!((diagnosis.status, diagnosis.failed()), (Some(3), vec![name.as_str()]), "{diagnosis:#?}");
+        let (_, fact, remedy) = diagnosis.step(&name);
+        assert!(fact.contains("not QUIC") && remedy.contains("check the port"), "{diagnosis:#?}");
+    }
+}
+
+#[test]
 fn another_protocol_is_told_as_such() {
     let server = Peculiar::start(Peculiarity { alpn: b"hq-interop", ..Peculiarity::default() });
     let diagnosis = server.diagnose();

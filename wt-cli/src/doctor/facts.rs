@@ -7,6 +7,22 @@ use http::{HeaderMap, StatusCode};
 use quic_core::{error::ConnectionError, params::TransportParameters};
 use wt_session::{Dialect, Refusal};
 
+/// Something that came back and is not QUIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Noise {
+    /// What was sent.
+    Echo,
+    /// Something else, of so many bytes.
+    Bytes(usize),
+}
+
+impl Noise {
+    /// What an answer is that nobody who speaks QUIC gives to this question.
+    pub(super) fn of(answer: &[u8], question: &[u8]) -> Self {
+        if answer == question { Self::Echo } else { Self::Bytes(answer.len()) }
+    }
+}
+
 /// What came back when an address was asked for the versions it speaks, by a packet of a version that nobody does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Versions {
@@ -16,6 +32,8 @@ pub(super) enum Versions {
     Refused,
     /// Nothing.
     Silent,
+    /// Something that answers no such question.
+    Noise(Noise),
     /// The system would not send.
     NotSent(String),
 }
@@ -29,7 +47,9 @@ pub(super) enum Handshake {
     Refused,
     /// Nothing came back.
     Silent,
-    /// Something came back, and then the time was over.
+    /// Something came back that belongs to no connection, and nothing else.
+    Noise(Noise),
+    /// An answer came back, and then the time was over.
     Unfinished,
     /// The connection ended.
     Ended(ConnectionError),
@@ -91,7 +111,16 @@ impl Attempt {
         }
     }
 
-    /// Whether anything at all came back.
+    /// What came back instead of QUIC, if nothing else did.
+    pub(super) fn noise(&self) -> Option<Noise> {
+        match (&self.handshake, &self.versions) {
+            _ if self.is_alive() => None,
+            (Handshake::Noise(noise), _) | (_, Versions::Noise(noise)) => Some(*noise),
+            _ => None,
+        }
+    }
+
+    /// Whether a server of QUIC answered anything at all.
     pub(super) fn is_alive(&self) -> bool {
         let heard = matches!(self.versions, Versions::Offered(_));
         heard

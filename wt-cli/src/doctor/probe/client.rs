@@ -20,7 +20,7 @@ use tokio::{
 use wt_session::{ConnectRequest, Sessions};
 
 use super::{
-    super::facts::{Attempt, Handshake, Session},
+    super::facts::{Attempt, Handshake, Noise, Session},
     plan::{Plan, connect},
 };
 use crate::platform;
@@ -47,8 +47,12 @@ pub(super) struct Client {
     limit: Duration,
     /// When the stage is over.
     deadline: Instant,
-    /// Whether any datagram came.
+    /// Whether any datagram came for this connection.
     heard: bool,
+    /// What came for none.
+    noise: Option<Noise>,
+    /// The last datagram that was sent.
+    sent: Vec<u8>,
     started: bool,
     over: bool,
     attempt: Attempt,
@@ -82,6 +86,8 @@ impl Client {
             limit: plan.limit,
             deadline: begun + plan.limit,
             heard: false,
+            noise: None,
+            sent: Vec::new(),
             started: false,
             over: false,
             attempt: Attempt::new(remote),
@@ -114,8 +120,12 @@ impl Client {
     }
 
     async fn finish(mut self) -> Attempt {
-        if self.heard && self.attempt.handshake == Handshake::Silent {
-            self.attempt.handshake = Handshake::Unfinished;
+        if self.attempt.handshake == Handshake::Silent {
+            self.attempt.handshake = match self.noise {
+                _ if self.heard => Handshake::Unfinished,
+                Some(noise) => Handshake::Noise(noise),
+                None => Handshake::Silent,
+            };
         }
         self.attempt.settings = self.h3.peer_settings().cloned();
         self.attempt.payload = platform::path_payload(&self.socket, self.attempt.address);
@@ -135,7 +145,8 @@ impl Client {
         loop {
             let now = self.now();
             let Some(transmit) = self.quic.poll_transmit(now, &mut buffer) else { return Ok(()) };
-            let sent = self.socket.send(&buffer[..transmit.size]).await;
+            self.sent = buffer[..transmit.size].to_vec();
+            let sent = self.socket.send(&self.sent).await;
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(error),
                 // The network's business: what is lost is sent again.
@@ -153,7 +164,6 @@ impl Client {
     }
 
     fn on_datagram(&mut self, datagram: &[u8]) {
-        self.heard = true;
         let now = self.now();
         let about = DatagramMeta {
             remote: self.attempt.address,
@@ -162,9 +172,16 @@ impl Client {
             allocation: datagram.len(),
         };
         match self.endpoint.handle_datagram(now, &about, BytesMut::from(datagram)) {
-            DatagramEvent::Connection(_, data) => self.quic.handle_datagram(now, &about, data),
-            DatagramEvent::StatelessReset(_) => self.quic.handle_stateless_reset(now),
-            _ => {}
+            DatagramEvent::Connection(_, data) => {
+                self.heard = true;
+                self.quic.handle_datagram(now, &about, data);
+            }
+            DatagramEvent::StatelessReset(_) => {
+                self.heard = true;
+                self.quic.handle_stateless_reset(now);
+            }
+            // It holds no connection ID that was given out.
+            _ => self.noise = Some(Noise::of(datagram, &self.sent)),
         }
     }
 

@@ -8,7 +8,10 @@ use quic_core::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::{super::facts::Versions, plan::connect};
+use super::{
+    super::facts::{Noise, Versions},
+    plan::connect,
+};
 
 /// A version that nobody speaks.
 const RESERVED: u32 = 0x1a2a_3a4a;
@@ -36,6 +39,7 @@ async fn exchange(remote: SocketAddr, limit: Duration) -> io::Result<Versions> {
     let question = question(&ids);
     let end = Instant::now() + limit;
     let (mut wait, mut buffer) = (REPEAT, vec![0; 65_536]);
+    let mut heard = Versions::Silent;
     while Instant::now() < end {
         socket.send(&question).await?;
         let until = end.min(Instant::now() + wait);
@@ -44,10 +48,11 @@ async fn exchange(remote: SocketAddr, limit: Duration) -> io::Result<Versions> {
             if let Some(versions) = answer(&buffer[..size], &ids) {
                 return Ok(Versions::Offered(versions));
             }
+            heard = Versions::Noise(Noise::of(&buffer[..size], &question));
         }
         wait *= 2;
     }
-    Ok(Versions::Silent)
+    Ok(heard)
 }
 
 /// A long header of the reserved version, and nothing that could be understood.

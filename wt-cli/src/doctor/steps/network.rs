@@ -6,7 +6,7 @@ use quic_core::error::{CloseReason, ConnectionError};
 use wt_api::udp::loopback;
 
 use super::super::{
-    facts::{Attempt, Handshake, Versions},
+    facts::{Attempt, Handshake, Noise, Versions},
     step::Step,
 };
 
@@ -62,6 +62,13 @@ fn reach(host: &str, attempt: &Attempt, any: bool) -> Step {
     let refused = attempt.versions == Versions::Refused || attempt.handshake == Handshake::Refused;
     let (fact, remedy) = if attempt.is_alive() {
         return Step::ok(name, "answers");
+    } else if let Some(noise) = attempt.noise() {
+        let what = match noise {
+            Noise::Echo => "it sends back what it gets".to_owned(),
+            Noise::Bytes(1) => "it sent 1 byte".to_owned(),
+            Noise::Bytes(size) => format!("it sent {size} bytes"),
+        };
+        (format!("what answers there is not QUIC: {what}"), not_quic(port))
     } else if let Some(payload) = attempt.payload.filter(|payload| *payload < LEAST_PAYLOAD) {
         (
             format!("the way there carries datagrams of {payload} bytes at most, and QUIC needs {LEAST_PAYLOAD} (RFC 9000 §14)"),
@@ -89,11 +96,20 @@ fn reach(host: &str, attempt: &Attempt, any: bool) -> Step {
         )
     };
     if any && is_missed_by_browsers(host, attempt) {
+        if attempt.noise().is_some() {
+            return Step::failed(name, fact, remedy).for_browsers();
+        }
         let remedy =
             format!("let the server listen on [::1]:{port} as well: Chromium asks it alone for localhost");
         return Step::failed(name, fact, remedy).for_browsers();
     }
     if any { Step::warning(name, fact, remedy) } else { Step::failed(name, fact, remedy) }
+}
+
+fn not_quic(port: u16) -> String {
+    format!(
+        "check the port in the URL: UDP port {port} of this address belongs to another program (there, `ss -lunp` tells which); give the port of the QUIC server, or this one to it"
+    )
 }
 
 fn version_name(version: u32) -> String {
@@ -250,6 +266,32 @@ mod tests {
             narrow.payload = Some(payload);
             assert!(reachable("a", &[narrow])[0].fact.contains(told));
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_quic_is_told_where_it_is_seen() {
+        let noisy = |handshake, versions| Attempt { handshake, versions, ..attempt("[::1]:4433") };
+        for (noise, told) in
+            [(Noise::Echo, "sends back"), (Noise::Bytes(0), "0 bytes"), (Noise::Bytes(1), "1 byte")]
+        {
+            for seen in [
+                noisy(Handshake::Noise(noise), Versions::Silent),
+                noisy(Handshake::Silent, Versions::Noise(noise)),
+            ] {
+                let step = &reachable("a", std::slice::from_ref(&seen))[0];
+                assert_eq!(step.verdict, Verdict::Failed);
+                assert!(step.fact.contains("not QUIC") && step.fact.contains(told), "{step:?}");
+                assert!(step.remedy.as_ref().unwrap().contains("UDP port 4433"), "{step:?}");
+                assert_eq!((version(&seen), handshake(&seen), alpn(&seen)), (None, None, None));
+                // A browser asks it alone for localhost, and no server can listen there as well.
+                let good = Attempt { versions: Versions::Offered(vec![1]), ..attempt("127.0.0.1:4433") };
+                let step = &reachable("localhost", &[seen, good])[0];
+                assert!(step.is_for_browsers && step.remedy.as_ref().unwrap().contains("another program"));
+            }
+        }
+        let answered = noisy(Handshake::Unfinished, Versions::Noise(Noise::Echo));
+        assert_eq!(answered.noise(), None, "a server of QUIC may ignore the question");
+        assert!(handshake(&answered).unwrap().remedy.unwrap().contains("--timeout"));
     }
 
     #[test]
