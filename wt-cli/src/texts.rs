@@ -1,5 +1,7 @@
 //! What errors of the library say on a command line: the library's remedies name methods, these name options.
 
+use std::{io, net::SocketAddr, sync::Arc};
+
 use wt_api::{CertificateError, ConnectOptionsError, DatagramError, ErrorCause};
 
 use crate::{
@@ -25,6 +27,23 @@ pub(crate) fn certificate(error: &CertificateError) -> String {
     }
 }
 
+/// Why this host cannot send to an address, and what to change: the library's words, but where it has none of its own.
+pub(crate) fn unreachable(remote: SocketAddr, error: &Arc<io::Error>) -> (String, String) {
+    let told = ErrorCause::Unreachable { remote, error: Arc::clone(error) }.to_string();
+    // The system's part of it may have any form; the remedy stands last.
+    let (fact, remedy) = told.rsplit_once("; ").unwrap_or((&told, "check this host's network"));
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrNotAvailable if remote.is_ipv6() => {
+            "this host has no IPv6 address to send from: switch IPv6 on, and see that the MTU of its link is 1280 bytes or more, without which it has none (`ip -6 address` and `ip link` show both); or use an IPv4 address"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this host has no IPv4 address to send from: see that its network is up and has one (`ip address` shows it); or use an IPv6 address"
+        }
+        _ => remedy,
+    };
+    (fact.to_owned(), remedy.to_owned())
+}
+
 /// Why there is no session, or none any more.
 pub(crate) fn session(cause: &ErrorCause) -> String {
     // Reasons and texts of a peer are among it.
@@ -35,6 +54,10 @@ pub(crate) fn session(cause: &ErrorCause) -> String {
         ),
         ErrorCause::Status { status: 403 } => {
             "the server answered with status 403: it does not permit this origin or client; permit the origin there (weft serve --origin), or give one that is permitted with --origin".to_owned()
+        }
+        ErrorCause::Unreachable { remote, error } => {
+            let (fact, remedy) = unreachable(*remote, error);
+            format!("{fact}; {remedy}")
         }
         _ => cause.to_string(),
     })
@@ -164,6 +187,32 @@ mod tests {
             ),
         ] {
             assert_eq!(more_about(&connect(words)), format!("more about it: {told}"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_has_the_remedy_of_its_reason() {
+        use io::ErrorKind::{
+            AddrNotAvailable, HostUnreachable, InvalidInput, NetworkUnreachable, PermissionDenied,
+        };
+        let (v4, v6): (SocketAddr, SocketAddr) =
+            ("192.0.2.1:443".parse().unwrap(), "[2001:db8::1]:443".parse().unwrap());
+        for (remote, kind, told) in [
+            (v4, PermissionDenied, "a firewall or another policy of this host"),
+            (v6, PermissionDenied, "a firewall or another policy of this host"),
+            (v4, NetworkUnreachable, "has a route to the address"),
+            (v6, HostUnreachable, "has a route to the address"),
+            (v6, AddrNotAvailable, "the MTU of its link is 1280 bytes or more"),
+            (v4, AddrNotAvailable, "no IPv4 address to send from"),
+            (v4, InvalidInput, "carry UDP datagrams of 1200 bytes"),
+        ] {
+            let error = Arc::new(io::Error::new(kind, "so; it says"));
+            let (fact, remedy) = unreachable(remote, &error);
+            assert_eq!(fact, format!("{remote} cannot be reached from here: so; it says"));
+            assert!(remedy.contains(told), "{kind:?}: {remedy}");
+            // A session that fails for it says the same.
+            let cause = ErrorCause::Unreachable { remote, error };
+            assert_eq!(session(&cause), format!("{fact}; {remedy}"));
         }
     }
 

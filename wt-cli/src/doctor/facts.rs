@@ -1,6 +1,6 @@
 //! What was observed. The steps judge it; nothing here does.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use h3_core::Settings;
 use http::{HeaderMap, StatusCode};
@@ -24,7 +24,7 @@ impl Noise {
 }
 
 /// What came back when an address was asked for the versions it speaks, by a packet of a version that nobody does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Versions {
     /// These.
     Offered(Vec<u32>),
@@ -35,7 +35,7 @@ pub(super) enum Versions {
     /// Something that answers no such question.
     Noise(Noise),
     /// The system would not send.
-    NotSent(String),
+    NotSent(Arc<io::Error>),
 }
 
 /// How far the handshake went.

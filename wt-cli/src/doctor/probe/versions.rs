@@ -1,6 +1,6 @@
 //! Which versions a server speaks: a packet of a reserved version asks for them (RFC 9000 §6.1, §15).
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use quic_core::{
     base::{Entropy as _, SystemEntropy},
@@ -28,7 +28,7 @@ pub(super) async fn ask(remote: SocketAddr, limit: Duration) -> Versions {
     match exchange(remote, limit.min(PATIENCE)).await {
         Ok(versions) => versions,
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Versions::Refused,
-        Err(error) => Versions::NotSent(error.to_string()),
+        Err(error) => Versions::NotSent(Arc::new(error)),
     }
 }
 

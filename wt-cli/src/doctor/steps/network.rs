@@ -1,6 +1,6 @@
 //! Names, addresses, reachability, QUIC's version, the handshake.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use quic_core::error::{CloseReason, ConnectionError};
 use wt_api::udp::loopback;
@@ -9,6 +9,7 @@ use super::super::{
     facts::{Attempt, Handshake, Noise, Versions},
     step::Step,
 };
+use crate::texts;
 
 /// The TLS alert of a server that has none of the client's protocols (RFC 7301 §3.2).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
@@ -47,9 +48,12 @@ pub(in super::super) fn is_lost_to_browsers(host: &str, attempts: &[Attempt]) ->
         && attempts.iter().any(|attempt| !attempt.is_alive() && is_missed_by_browsers(host, attempt))
 }
 
-/// Whether this is the address that browsers ask for. A machine without IPv6 has none to ask.
+/// Whether this is the address that browsers ask for. A machine without IPv6 has none to ask; one that forbids it has.
 fn is_missed_by_browsers(host: &str, attempt: &Attempt) -> bool {
-    let can_be_asked = !matches!(attempt.versions, Versions::NotSent(_));
+    let can_be_asked = match &attempt.versions {
+        Versions::NotSent(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        _ => true,
+    };
     loopback(host).is_some() && attempt.address.is_ipv6() && can_be_asked
 }
 
@@ -59,7 +63,7 @@ const LEAST_PAYLOAD: u32 = 1_200;
 fn reach(host: &str, attempt: &Attempt, any: bool) -> Step {
     let name = format!("UDP to {}", attempt.address);
     let port = attempt.address.port();
-    let refused = attempt.versions == Versions::Refused || attempt.handshake == Handshake::Refused;
+    let refused = matches!(attempt.versions, Versions::Refused) || attempt.handshake == Handshake::Refused;
     let (fact, remedy) = if attempt.is_alive() {
         return Step::ok(name, "answers");
     } else if let Some(noise) = attempt.noise() {
@@ -80,8 +84,7 @@ fn reach(host: &str, attempt: &Attempt, any: bool) -> Step {
             format!("start the server on UDP port {port} of this address; a TCP port is not enough"),
         )
     } else if let Versions::NotSent(error) = &attempt.versions {
-        let remedy = "this machine has no route to that address; use another network or the other family";
-        (format!("cannot be sent to: {error}"), remedy.to_owned())
+        texts::unreachable(attempt.address, error)
     } else if let Handshake::NotStarted(error) = &attempt.handshake {
         (
             format!("no connection could begin: {error}"),
@@ -96,7 +99,8 @@ fn reach(host: &str, attempt: &Attempt, any: bool) -> Step {
         )
     };
     if any && is_missed_by_browsers(host, attempt) {
-        if attempt.noise().is_some() {
+        // Nothing that listens there as well would change it.
+        if attempt.noise().is_some() || matches!(attempt.versions, Versions::NotSent(_)) {
             return Step::failed(name, fact, remedy).for_browsers();
         }
         let remedy =
@@ -223,7 +227,7 @@ pub(in super::super) fn alpn(attempt: &Attempt) -> Option<Step> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use quic_core::error::TransportErrorCode;
 
@@ -252,14 +256,17 @@ mod tests {
         );
         assert_eq!(reachable("example.org", &[closed.clone(), good.clone()])[0].verdict, Verdict::Warning);
         let mut absent = closed.clone();
-        absent.versions = Versions::NotSent("no IPv6".to_owned());
-        assert!(!is_lost_to_browsers("localhost", &[absent, good]));
+        absent.versions = Versions::NotSent(Arc::new(io::ErrorKind::AddrNotAvailable.into()));
+        assert!(!is_lost_to_browsers("localhost", &[absent.clone(), good.clone()]));
+        absent.versions = Versions::NotSent(Arc::new(io::ErrorKind::PermissionDenied.into()));
+        let step = &reachable("localhost", &[absent, good])[0];
+        assert!(step.is_for_browsers && step.remedy.as_ref().unwrap().contains("permit UDP"), "{step:?}");
         let steps = reachable("localhost", &[closed, attempt("127.0.0.1:4433")]);
         assert!(steps.iter().all(|step| step.verdict == Verdict::Failed));
         assert!(steps[0].fact.contains("refused") && steps[1].fact.contains("silent"), "{steps:?}");
         let mut unrouted = attempt("[2001:db8::1]:443");
-        unrouted.versions = Versions::NotSent("network unreachable".to_owned());
-        assert!(reachable("a", &[unrouted])[0].remedy.as_ref().unwrap().contains("no route"));
+        unrouted.versions = Versions::NotSent(Arc::new(io::ErrorKind::NetworkUnreachable.into()));
+        assert!(reachable("a", &[unrouted])[0].remedy.as_ref().unwrap().contains("has a route"));
         // What a router said of the path explains the silence, unless the path is wide enough.
         for (payload, told) in [(972, "datagrams of 972 bytes at most"), (1_199, "1199"), (1_200, "silent")] {
             let mut narrow = attempt("192.0.2.1:443");
