@@ -85,9 +85,25 @@ pub(crate) const fn word(cause: &ErrorCause) -> &'static str {
     }
 }
 
+/// What is wrong with a URL that a client does not take for one, and what to write instead; `message` says what is known of it.
+pub(crate) fn url(url: &str, message: &str) -> (String, String) {
+    let (what, remedy) = match url::Url::parse(url) {
+        Err(url::ParseError::InvalidPort) => ("its port is none", A_PORT),
+        Ok(parsed) if parsed.port() == Some(0) => ("its port is none", A_PORT),
+        _ => message.rsplit_once("; ").unwrap_or((message, "write it as https://HOST:PORT/PATH")),
+    };
+    (format!("{url:?} is no URL of a session: {what}"), remedy.to_owned())
+}
+
+const A_PORT: &str = "write the server's UDP port, a number from 1 to 65535";
+
 /// Why it was not even tried.
 pub(crate) fn options(error: &ConnectOptionsError, args: &Asking) -> String {
     match (error, &args.ca) {
+        (ConnectOptionsError::InvalidUrl { url: text, message }, _) => {
+            let (fact, remedy) = url(text, message);
+            format!("{fact}; {remedy}")
+        }
         (ConnectOptionsError::TrustedCertificate { position, problem }, Some(ca)) => {
             format!("certificate {position} of --ca {} cannot be used: {problem}", ca.display())
         }

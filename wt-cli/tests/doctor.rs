@@ -478,6 +478,25 @@ fn refusals_of_the_application_have_their_remedies() {
 fn what_cannot_be_asked_at_all_is_told() {
     let wrong = doctor(&["http://127.0.0.1/"]);
     assert_eq!((wrong.status, wrong.failed()), (Some(2), vec!["URL"]));
+    // Whatever a client does not take for a URL is a step like others, and the client says the same.
+    for (url, told, instead) in [
+        ("https://127.0.0.1:0/", "its port is none", "a number from 1 to 65535"),
+        ("https://127.0.0.1:99999/", "its port is none", "a number from 1 to 65535"),
+        ("https://127.0.0.1:x/", "its port is none", "a number from 1 to 65535"),
+        ("localhost:4433/x", "it has no scheme", "write https://localhost:4433/x"),
+        ("https://[::1/", "IPv6", "write it as https://HOST:PORT/PATH"),
+        ("https://1.2.3.4.5/", "IPv4", "write it as https://HOST:PORT/PATH"),
+    ] {
+        let wrong = doctor(&[url]);
+        assert_eq!((wrong.status, wrong.failed()), (Some(2), vec!["URL"]), "{url}");
+        let (_, fact, remedy) = wrong.step("URL");
+        assert_eq!(wrong.told["steps"].as_array().map(Vec::len), Some(1), "{url}");
+        assert!(fact.starts_with(&format!("{url:?} is no URL of a session: ")), "{fact}");
+        assert!(fact.contains(told) && remedy.contains(instead), "{fact} -> {remedy}");
+        let out = weft(&["connect", url]).stdin(Stdio::null()).output().expect("weft ends");
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!((out.status.code(), said), (Some(2), format!("weft: {fact}; {remedy}\n")));
+    }
     let nobody = doctor(&["https://name.invalid/", "--timeout", "2"]);
     assert_eq!((nobody.status, nobody.failed()), (Some(3), vec!["addresses"]), "{nobody:#?}");
     let out = weft(&["doctor", "https://127.0.0.1/", "--cert-hash", "xyz"]).output().expect("weft ends");

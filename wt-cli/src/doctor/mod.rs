@@ -37,11 +37,10 @@ const MAX_ADDRESSES: usize = 8;
 pub(crate) async fn run(args: &Doctor, json: bool) -> Result<Exit, Ended> {
     let url = &args.asking.url;
     let options = options(args)?;
-    let (target, first) = match target::parse(url) {
+    let (target, first) = match parse(url) {
         Ok(parsed) => parsed,
         Err(step) => {
-            let verdict = Conclusion { steps: vec![meant(url, step)], address: None, exit: Exit::Usage };
-            return Ok(verdict.tell(url, json));
+            return Ok(Conclusion { steps: vec![step], address: None, exit: Exit::Usage }.tell(url, json));
         }
     };
     let checked = connect::check(url, options.clone());
@@ -99,13 +98,14 @@ async fn pages(plan: probe::Plan, target: &Target, address: SocketAddr) -> Optio
     steps::session::pages(&origin, &attempt.session)
 }
 
-/// What is wrong with a URL as a client says it, where that knows what was meant.
-fn meant(url: &str, step: Step) -> Step {
+/// The target, or what is wrong with the URL: as a client says it, where a client would not take it for one.
+fn parse(url: &str) -> Result<(Target, Step), Step> {
     match connect::check(url, WebTransportOptions::new()) {
         Err(ConnectOptionsError::InvalidUrl { message, .. }) => {
-            Step::failed(step.name.clone(), format!("{url:?} is no URL of a session"), message)
+            let (fact, remedy) = texts::url(url, &message);
+            Err(Step::failed(target::NAME, fact, remedy))
         }
-        _ => step,
+        _ => target::parse(url),
     }
 }
 

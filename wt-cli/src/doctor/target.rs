@@ -6,7 +6,7 @@ use url::{Host, Url};
 use super::step::Step;
 use crate::texts;
 
-const NAME: &str = "URL";
+pub(super) const NAME: &str = "URL";
 
 /// Where the session would go.
 #[derive(Clone, Debug, PartialEq, Eq)]
