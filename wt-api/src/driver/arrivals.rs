@@ -7,8 +7,8 @@ use std::{net::SocketAddr, sync::Arc};
 use quic_core::{AcceptError, Admission, AdmissionLimit, Caller, Incoming, Response, base::Timestamp};
 
 use super::{
-    Shard,
     panics::{Panicked, contain},
+    shard::Shard,
     state::conn::{Conn, Role},
 };
 use crate::{

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use quic_core::{ConnectionHandle, Response, base::Timestamp};
 
 use super::{
-    Shard,
     panics::{Panicked, contain, quietly},
+    shard::Shard,
     state::conn::{Conn, Role},
 };
 use crate::{

@@ -1,8 +1,7 @@
 //! Datagrams out of a shard's socket, and what the network says of those that went.
 
 use std::{
-    collections::VecDeque,
-    io::{self, IoSliceMut},
+    io::{self},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -15,107 +14,18 @@ use quic_core::{
 };
 use quinn_udp::{EcnCodepoint, RecvMeta};
 
-use super::Shard;
-use crate::{buffers::BATCH, udp::is_answer_unreachable};
+use super::{
+    receiver::{BLOCK, FAILURES},
+    shard::Shard,
+};
+use crate::udp::is_answer_unreachable;
 
-/// The largest message: a train of segments that the kernel joined.
-const MESSAGE: usize = 64 << 10;
-/// Buffers are made in this size and handed out in slices.
-const BLOCK: usize = 256 << 10;
 /// Receive calls of one turn, so that a flood leaves time to answer.
 const RECEIVES: usize = 32;
 /// Bytes after which the connections have their turn, so that their queues, of datagrams above all, hold what came.
 const RECEIVED: usize = 192 << 10;
-/// Datagrams of applications that one poll takes, and the bytes they come in: then the tasks that read them have their turn,
-/// be there only one thread. A quarter of what waits for an application by default, and whatever came meanwhile waits
-/// in the socket: more at once would push out what nobody could have read.
-const DATAGRAMS: u64 = 256;
-const DATAGRAM_BYTES: usize = 128 << 10;
-
-/// Failures in a row after which receiving pauses: the network's answers come one by one, and a socket that fails each time
-/// would keep a processor busy with nothing.
-const FAILURES: u32 = 16;
-/// The first pause; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-/// How often it doubles.
-const DOUBLINGS: u32 = 9;
 /// A client that has been able to receive nothing for so long cannot connect.
 const DEAF: Duration = Duration::from_secs(1);
-
-/// Receives into the buffers of the runtime.
-#[derive(Default)]
-pub(super) struct Receiver {
-    /// None unless the shard is being polled.
-    pub(super) buffers: [BytesMut; BATCH],
-    metas: [RecvMeta; BATCH],
-    /// Messages, of one receive call at most, or what is left of them, that came behind the last datagram that was taken.
-    waiting: VecDeque<(RecvMeta, BytesMut)>,
-    /// Datagrams of applications that this poll took.
-    datagrams: u64,
-    datagram_bytes: usize,
-    /// Failures since anything came, or nothing was there; when that began.
-    failures: u32,
-    failing_since: Option<Timestamp>,
-    /// When the socket is asked again.
-    again_at: Option<Timestamp>,
-}
-
-impl Receiver {
-    /// Receives a batch.
-    fn poll(&mut self, socket: &dyn super::DatagramSocket, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        for buffer in &mut self.buffers {
-            if buffer.len() < MESSAGE {
-                // The allocator zeroes a block that it recycles. Copying each datagram out of buffers that are kept was
-                // no cheaper when measured with the example `bulk`.
-                *buffer = BytesMut::zeroed(BLOCK);
-            }
-        }
-        let mut slices = self.buffers.each_mut().map(|buffer| IoSliceMut::new(&mut buffer[..MESSAGE]));
-        socket.poll_recv(cx, &mut slices, &mut self.metas)
-    }
-
-    /// The message of this place in the batch.
-    fn message(&mut self, position: usize) -> Option<(RecvMeta, BytesMut)> {
-        let (meta, buffer) = (self.metas.get(position)?, self.buffers.get_mut(position)?);
-        Some((*meta, buffer.split_to(meta.len.min(buffer.len()))))
-    }
-
-    /// The shard is polled: applications may have read since.
-    pub(super) fn begin(&mut self) {
-        (self.datagrams, self.datagram_bytes) = (0, 0);
-    }
-
-    /// Applications are to read first.
-    pub(super) fn is_sated(&self) -> bool {
-        self.datagrams >= DATAGRAMS || self.datagram_bytes >= DATAGRAM_BYTES
-    }
-
-    /// When the shard has to have a turn, for it is not woken.
-    pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.again_at
-    }
-
-    /// The socket works.
-    fn on_working(&mut self) {
-        (self.failures, self.failing_since) = (0, None);
-    }
-
-    /// The socket failed: whether it is to be left alone for a while.
-    fn on_failure(&mut self, now: Timestamp) -> bool {
-        self.failures = self.failures.saturating_add(1);
-        self.failing_since.get_or_insert(now);
-        let Some(pauses) = self.failures.checked_sub(FAILURES) else { return false };
-        self.again_at = Some(now + FIRST_PAUSE * (1 << pauses.min(DOUBLINGS)));
-        true
-    }
-
-    fn count(&mut self, datagrams: u64, bytes: usize) {
-        if datagrams > 0 {
-            self.datagrams += datagrams;
-            self.datagram_bytes += bytes;
-        }
-    }
-}
 
 fn to_ecn(ecn: Option<EcnCodepoint>) -> Ecn {
     ecn.map_or(Ecn::NotEct, |codepoint| Ecn::from_bits(codepoint as u8))

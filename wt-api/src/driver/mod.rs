@@ -13,141 +13,46 @@ mod connection;
 mod contain;
 mod http;
 mod io;
+mod outgoing;
 mod panics;
 mod parting;
+mod receiver;
 mod responses;
 mod sender;
 mod sending;
 mod session;
+mod shard;
 mod sharing;
 mod state;
 mod streams;
 mod survey;
+mod surveys;
 #[cfg(test)]
 mod tests;
 mod trouble;
 
 use std::{
-    collections::BTreeSet,
     future::Future,
-    net::SocketAddr,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use quic_core::{Endpoint, base::Timestamp};
+use quic_core::base::Timestamp;
 
 use crate::{
-    buffers::{BufferPool, Buffers},
-    jobs::{Connect, Inbox, ShardCommand},
-    lines::LineLimit,
-    reception::{ServerShared, stats::ShardStats},
-    runtime::{RuntimeHandle, Timer},
-    socket::DatagramSocket,
+    buffers::Buffers,
+    jobs::{Connect, ShardCommand},
 };
 use panics::{contain, quietly};
+pub(crate) use shard::Shard;
 use state::conn::{Conn, Role};
 
 /// Turns in one poll before other tasks of the runtime get theirs: few, so that what came in them is still in the processor's cache
 /// when its readers run on the same one. Of sixteen, with a hundred streams, 68 MB waited that were cold when they were read.
 const TURNS: usize = 4;
 
-/// The future that drives a socket.
-pub(crate) struct Shard {
-    runtime: RuntimeHandle,
-    socket: Box<dyn DatagramSocket>,
-    /// Where the socket is bound: it is asked once, and not with each connection.
-    bound: Option<SocketAddr>,
-    inbox: Arc<Inbox>,
-    endpoint: Endpoint,
-    connections: Vec<Option<Box<Conn>>>,
-    /// Connections that have news.
-    dirty: Vec<usize>,
-    /// Connections whose turn ended before they were done.
-    unfinished: Vec<usize>,
-    /// Connections with streams of which their peers do not know yet.
-    unannounced: BTreeSet<usize>,
-    deadlines: BTreeSet<(Timestamp, usize)>,
-    timer: Pin<Box<dyn Timer>>,
-    pool: Arc<BufferPool>,
-    receiver: io::Receiver,
-    sender: sender::Sender,
-    server: Option<Arc<ServerShared>>,
-    /// Lines about what servers make go wrong, for a client.
-    lines: LineLimit,
-    going_away: bool,
-    /// The task ends when its connections have.
-    closing: bool,
-    /// The one connection of a client's shard was made.
-    used: bool,
-    /// It ends as soon as its connections have said their last words.
-    cut_off: bool,
-    commands: Vec<ShardCommand>,
-    woken: Vec<usize>,
-    surveys: survey::Surveys,
-    /// Where the last counts stay when the shard is gone.
-    bequest: Arc<OnceLock<ShardStats>>,
-    /// Behind the socket: when the server hears of the end, the port is free.
-    _end: Option<ShardEnd>,
-}
-
-/// Tells the server that one of its shards is over, in whichever way.
-struct ShardEnd(Arc<ServerShared>);
-
-impl Drop for ShardEnd {
-    fn drop(&mut self) {
-        self.0.shard_ended();
-    }
-}
-
 impl Shard {
-    /// A shard on a bound socket; with `server` it accepts connections.
-    pub(crate) fn new(
-        runtime: RuntimeHandle,
-        socket: Box<dyn DatagramSocket>,
-        inbox: Arc<Inbox>,
-        endpoint: Endpoint,
-        server: Option<Arc<ServerShared>>,
-    ) -> Self {
-        let timer = runtime.timer();
-        let pool = runtime.buffers();
-        let sender = sender::Sender::new(&*socket);
-        let bound = socket.local_address().ok();
-        Self {
-            runtime,
-            socket,
-            bound,
-            inbox,
-            endpoint,
-            connections: Vec::new(),
-            dirty: Vec::new(),
-            unfinished: Vec::new(),
-            unannounced: BTreeSet::new(),
-            deadlines: BTreeSet::new(),
-            timer,
-            pool,
-            receiver: io::Receiver::default(),
-            sender,
-            _end: server.clone().map(ShardEnd),
-            server,
-            lines: LineLimit::default(),
-            cut_off: false,
-            going_away: false,
-            closing: false,
-            used: false,
-            commands: Vec::new(),
-            woken: Vec::new(),
-            surveys: survey::Surveys::default(),
-            bequest: Arc::default(),
-        }
-    }
-
-    /// The shard's last counts, once it is gone.
-    pub(crate) fn bequest(&self) -> &Arc<OnceLock<ShardStats>> {
-        &self.bequest
-    }
-
     /// One turn; whether anything happened.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.runtime.now();

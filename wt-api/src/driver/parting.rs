@@ -11,6 +11,7 @@ use quic_core::{
 
 use super::state::conn::{Conn, H3_NO_ERROR};
 use crate::{
+    connection::Connection,
     error::{ConnectionCloser, ErrorCause},
     mailbox::ConnectionWishes,
     parameters::ConnectionParameters,
@@ -21,8 +22,8 @@ const SHUTDOWN: &str = "the server shuts down";
 
 impl Conn {
     /// The connection for an application.
-    pub(super) fn handle(&self) -> crate::Connection {
-        crate::Connection::new(Arc::clone(&self.boxes))
+    pub(super) fn handle(&self) -> Connection {
+        Connection::new(Arc::clone(&self.boxes))
     }
 
     /// Closes the connection; the first reason counts, and that of the peer if it came before.

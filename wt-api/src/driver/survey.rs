@@ -4,57 +4,12 @@
 //! nobody; those that end meanwhile leave what they have counted.
 
 use quic_core::ConnectionStats;
-use tokio::sync::oneshot;
 
-use super::{Shard, panics::contain, state::conn::Conn};
-use crate::reception::stats::{ShardStats, SocketStats, TrafficStats};
+use super::{panics::contain, shard::Shard, state::conn::Conn, surveys::Survey};
+use crate::reception::stats::{ShardStats, TrafficStats};
 
 /// Connections that are asked in a turn.
 const TURN: usize = 256;
-
-type Reply = oneshot::Sender<ShardStats>;
-
-/// What a shard counts beside its connections, and who wants to know.
-#[derive(Debug, Default)]
-pub(super) struct Surveys {
-    /// Of the connections that are over.
-    ended: TrafficStats,
-    pub(super) sockets: SocketStats,
-    /// Who asked since the current survey began.
-    waiting: Vec<Reply>,
-    current: Option<Survey>,
-}
-
-/// A sum that grows, from the first connection to the last.
-#[derive(Debug)]
-struct Survey {
-    /// The place of the connection that is asked next.
-    next: usize,
-    sum: TrafficStats,
-    replies: Vec<Reply>,
-}
-
-impl Surveys {
-    /// Somebody asks. What was counted before is in the answer.
-    pub(super) fn ask(&mut self, reply: Reply) {
-        // Whoever gave up waiting takes no room.
-        self.waiting.retain(|reply| !reply.is_closed());
-        self.waiting.push(reply);
-    }
-
-    pub(super) fn is_wanted(&self) -> bool {
-        self.current.is_some() || !self.waiting.is_empty()
-    }
-
-    /// The connection at this place is over.
-    fn retire(&mut self, index: usize, counts: TrafficStats) {
-        self.ended += counts;
-        // It will not be asked any more, and what has ended was added before.
-        if let Some(survey) = self.current.as_mut().filter(|survey| survey.next <= index) {
-            survey.sum += counts;
-        }
-    }
-}
 
 impl Conn {
     /// What the connection has counted so far.

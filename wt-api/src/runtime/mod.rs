@@ -3,6 +3,7 @@
 //!
 //! Owns the traits, and which runtime a constructor gets. Must never know QUIC.
 
+mod calendar;
 #[cfg(feature = "testing")]
 mod entered;
 mod seam;
@@ -13,6 +14,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use quic_core::base::Timestamp;
 
+pub(crate) use self::calendar::system_time;
 #[cfg(feature = "testing")]
 pub(crate) use self::entered::enter;
 #[cfg(feature = "testing")]
@@ -65,11 +67,6 @@ pub(crate) fn wall_clock() -> SystemTime {
         return entered.wall_clock();
     }
     system_time()
-}
-
-#[allow(clippy::disallowed_methods, reason = "the runtime is where the clock is read")]
-pub(crate) fn system_time() -> SystemTime {
-    SystemTime::now()
 }
 
 /// Waits until `at`.

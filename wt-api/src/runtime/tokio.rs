@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    calendar::system_time,
     seam::{BoxFuture, MissingDriver, Runtime, RuntimeHandle, Timer},
     tally::Tally,
 };
@@ -72,7 +73,7 @@ impl Runtime for TokioRuntime {
     }
 
     fn wall_clock(&self) -> SystemTime {
-        super::system_time()
+        system_time()
     }
 
     fn entropy(&self) -> Box<dyn Entropy> {

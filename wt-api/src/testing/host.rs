@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, io, net::IpAddr, sync::Arc};
 
-use super::{network, script::SendAttempt, task::Task, virtual_runtime::HostRuntime, world::World};
+use super::{script::SendAttempt, task::Task, turns, virtual_runtime::HostRuntime, world::World};
 use crate::{
     mailbox::lock,
     runtime::{self, RuntimeHandle},
@@ -68,7 +68,7 @@ impl Host {
     /// # Panics
     /// As [`Network::run`](super::Network::run).
     pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
-        network::run(&self.world, Some(&self.runtime), work)
+        turns::run(&self.world, Some(&self.runtime), work)
     }
 
     /// The host loses power: its tasks end where they are, its sockets go with them, nobody is told. New tasks find it

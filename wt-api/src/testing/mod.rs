@@ -64,11 +64,12 @@ mod node;
 mod pair;
 mod script;
 mod task;
+mod turns;
 mod virtual_runtime;
 mod world;
 
 #[cfg(doc)]
-use crate::WebTransport;
+use crate::session::WebTransport;
 pub use host::Host;
 pub use link::Link;
 pub use netsim::{

@@ -14,18 +14,16 @@ use netsim::{Entry, LinkConfig, Random};
 use quic_core::base::SeededEntropy;
 
 use super::{
-    executor::poll_on,
     host::Host,
     link::Link,
     node::Node,
     task::Task,
+    turns,
     virtual_runtime::{FIRST_PORT, VirtualTimer},
-    world::{Fabric, HostState, Standstill, World},
+    world::{Fabric, HostState, World},
 };
-use crate::{mailbox::lock, runtime::RuntimeHandle, tls::Identity};
+use crate::{mailbox::lock, tls::Identity};
 
-/// Polls without time passing after which a task must be in a circle.
-const STUCK: u32 = 1_000_000;
 /// Generators of hosts, apart from those of links.
 const HOST_GENERATORS: u64 = 1 << 32;
 
@@ -45,15 +43,6 @@ struct Guard(Arc<World>);
 impl Drop for Guard {
     fn drop(&mut self) {
         self.0.executor.clear();
-    }
-}
-
-/// Marks that the network runs.
-struct Running<'a>(&'a World);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        lock(&self.0.fabric).running = false;
     }
 }
 
@@ -146,7 +135,7 @@ impl Network {
     /// more virtual time passes than the [limit](Self::set_limit), or if a task is woken over and over without time
     /// passing. If the network runs already. And as the tasks panic.
     pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
-        run(&self.world, None, work)
+        turns::run(&self.world, None, work)
     }
 
     /// How much virtual time one run may take. Default one hour.
@@ -221,47 +210,6 @@ impl Fabric {
                 self.sim.set_path(peer, node, &[back]);
                 self.links.insert((other, index), back);
             }
-        }
-    }
-}
-
-/// The loop: ready tasks first, then time.
-pub(super) fn run<T>(
-    world: &Arc<World>,
-    runtime: Option<&RuntimeHandle>,
-    work: impl Future<Output = T>,
-) -> T {
-    let limit = {
-        let mut fabric = lock(&world.fabric);
-        assert!(!std::mem::replace(&mut fabric.running, true), "the network runs already: await instead");
-        world.now().saturating_add(u64::try_from(fabric.limit.as_nanos()).unwrap_or(u64::MAX))
-    };
-    let _running = Running(world);
-    let mut work = pin!(work);
-    let (root, waker) = world.executor.waker();
-    std::task::Waker::from(Arc::clone(&waker)).wake();
-    let (mut since, mut polls) = (world.now(), 0);
-    loop {
-        while let Some(id) = world.executor.ready.pop() {
-            if id == root {
-                if let Poll::Ready(output) = poll_on(runtime, work.as_mut(), &waker) {
-                    return output;
-                }
-            } else {
-                world.executor.poll(id);
-            }
-            polls += 1;
-            if polls > STUCK {
-                world.fail("time stands still: tasks are woken over and over");
-            }
-        }
-        match world.advance(limit) {
-            Ok(()) => {}
-            Err(Standstill::Nothing) => world.fail("nothing is left to happen: every task waits for another"),
-            Err(Standstill::Limit) => world.fail("the run takes longer than its limit of virtual time"),
-        }
-        if world.now() > since {
-            (since, polls) = (world.now(), 0);
         }
     }
 }

@@ -2,8 +2,12 @@
 
 use netsim::LinkConfig;
 
-use super::{Host, Link, Network};
-use crate::{AcceptOptions, Server, WebTransport, WebTransportOptions};
+use super::{host::Host, link::Link, network::Network};
+use crate::{
+    options::WebTransportOptions,
+    server::{AcceptOptions, Server},
+    session::WebTransport,
+};
 
 /// A client and a server with a session between them.
 #[derive(Debug)]
