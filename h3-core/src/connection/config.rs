@@ -25,7 +25,7 @@ pub struct Config {
     /// How long a stream of the peer may take until it is known what it is and, if it is a request, its head is whole (server):
     /// so long after the first that is heard of it, whatever comes meanwhile. A session's request has the same time to be
     /// followed by SETTINGS. Beyond it the stream is given up, a request with `H3_REQUEST_INCOMPLETE` (RFC 9114 §4.1). It has
-    /// the same time anew if this side [leaves it unread](Connection::hold_requests) then, or if
+    /// the same time anew if this side [leaves it unread](crate::Connection::hold_requests) then, or if
     /// [the application alone](crate::Transport::withholds_credit) leaves the peer no credit: not if the peer has filled
     /// that itself. Default 30 s; `None` and zero: no limit.
     pub request_timeout: Option<Duration>,

@@ -295,7 +295,7 @@ impl TcpSender {
         Self { own, config, random, peer: None, connection, due: None, segments: 0, again: 0, bursts }
     }
 
-    /// Begins to send to a [`TcpReceiver`] at `peer`.
+    /// Begins to send to a [`TcpReceiver`](super::TcpReceiver) at `peer`.
     pub fn start(&mut self, now: u64, peer: SocketAddr) {
         self.peer = Some(peer);
         self.open(now);

@@ -38,6 +38,7 @@ impl Queue {
     }
 }
 
+/// How much arrived since the last heap began, and how much more than expected that was at most.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Aggregation {
     pub(super) start: Timestamp,
@@ -86,7 +87,6 @@ pub(super) struct LossyRound {
 
 /// What counts as growth from one round to the next.
 const GROWTH: f64 = 1.25;
-
 /// So many rounds without growth fill the pipe: a window of the receiver that grows may hold one back.
 const FLAT_ROUNDS: u32 = 3;
 
@@ -133,7 +133,6 @@ impl FullPipe {
 
 /// The least time from one probe to the next; up to [`WAIT_SPREAD`] more is drawn, so that flows do not probe together.
 const WAIT: Duration = Duration::from_secs(2);
-
 const WAIT_SPREAD: u64 = 1_000_000_000;
 
 /// What acknowledgments are about, with regard to probes.

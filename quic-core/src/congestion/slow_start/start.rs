@@ -21,7 +21,7 @@ pub enum Start {
     /// Triples as long as no queue grows (draft-kazuho-ccwg-rapid-start).
     RapidStart,
     /// Begins at half of what the path had the last time, if it looks like the same path (RFC 9959). To
-    /// [`check_controller`](super::kit::check_controller), which knows nothing of an earlier connection, more than four initial windows are
+    /// [`check_controller`](crate::congestion::kit::check_controller), which knows nothing of an earlier connection, more than four initial windows are
     /// an unused window that grows.
     CarefulResume(SavedPath),
 }
