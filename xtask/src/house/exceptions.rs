@@ -21,12 +21,13 @@ pub(crate) fn apply(found: Vec<Finding>, plan: &Plan) -> Vec<Finding> {
             left.push(finding);
         }
     }
-    for (exception, needed) in plan.exceptions.iter().zip(needed) {
+    for (index, (exception, needed)) in plan.exceptions.iter().zip(needed).enumerate() {
+        let line = plan.line_of_exception(index);
         if !needed {
-            left.push(exception.against("excepts nothing any more: delete it"));
+            left.push(exception.against(line, "excepts nothing any more: delete it"));
         }
         if exception.reason.trim().is_empty() {
-            left.push(exception.against("has no reason: tell why it stays"));
+            left.push(exception.against(line, "has no reason: tell why it stays"));
         }
     }
     left
@@ -41,12 +42,12 @@ impl Exception {
             && self.function.as_ref().is_none_or(|function| Some(function) == finding.item.as_ref())
     }
 
-    fn against(&self, what: &str) -> Finding {
+    fn against(&self, line: usize, what: &str) -> Finding {
         let function = self.function.as_ref().map_or(String::new(), |name| format!(", function {name}"));
         Finding {
             rule: Rule::Exceptions,
             file: FILE.to_owned(),
-            line: 1,
+            line,
             item: None,
             text: format!("the exception for {}{function} from {:?} {what}", self.path, self.rule),
         }

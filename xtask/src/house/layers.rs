@@ -18,7 +18,10 @@ pub(crate) fn check(package: &str, trees: &Trees, imports: &Imports, plan: &Plan
     let mut found: Vec<Finding> = through_root(trees, imports).collect();
     for (key, parents) in &folders {
         match plan.layers.get(key) {
-            Some(layers) => found.extend(folder(key, layers, parents, trees, imports)),
+            Some(layers) => {
+                let list = List { key, line: plan.line_of_layers(key), layers };
+                found.extend(folder(&list, parents, trees, imports));
+            }
             None if parents.iter().any(|parent| trees.modules[*parent].parent.is_none()) => {
                 let text = format!(
                     "{FILE} has no layers for {key}: list its modules, from the lowest to the highest"
@@ -31,7 +34,8 @@ pub(crate) fn check(package: &str, trees: &Trees, imports: &Imports, plan: &Plan
     let mine =
         |key: &str| key.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     for key in plan.layers.keys().filter(|key| mine(key) && !folders.contains_key(*key)) {
-        found.push(finding(FILE.to_owned(), 1, format!("{key} has layers and no modules: delete them")));
+        let text = format!("{key} has layers and no modules: delete them");
+        found.push(finding(FILE.to_owned(), plan.line_of_layers(key), text));
     }
     found
 }
@@ -57,39 +61,49 @@ fn finding(file: String, line: usize, text: String) -> Finding {
     Finding { rule: Rule::Layers, file, line, item: None, text }
 }
 
-/// Holds the modules of one folder to its list. A library and a program beside it have one list.
-fn folder(
-    key: &str,
-    layers: &[Vec<String>],
-    parents: &[usize],
-    trees: &Trees,
-    imports: &Imports,
-) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut height: BTreeMap<&str, usize> = BTreeMap::new();
-    for (at, name) in
-        layers.iter().enumerate().flat_map(|(at, layer)| layer.iter().map(move |name| (at, name)))
-    {
-        if height.insert(name, at).is_some() {
-            found.push(finding(FILE.to_owned(), 1, format!("{key} lists {name} twice: leave one")));
+/// The layers of one folder. A library and a program beside it have one list.
+struct List<'a> {
+    key: &'a str,
+    /// Where it is in the plan.
+    line: usize,
+    layers: &'a [Vec<String>],
+}
+
+impl<'a> List<'a> {
+    /// The layer of each module that is listed; `found` takes what is listed twice, is no module, or is not listed.
+    fn heights(
+        &self,
+        parents: &[usize],
+        trees: &Trees,
+        found: &mut Vec<Finding>,
+    ) -> BTreeMap<&'a str, usize> {
+        let mut heights = BTreeMap::new();
+        let here = |text: String| finding(FILE.to_owned(), self.line, text);
+        for (height, layer) in self.layers.iter().enumerate() {
+            for name in layer {
+                if heights.insert(name.as_str(), height).is_some() {
+                    found.push(here(format!("{} lists {name} twice: leave one", self.key)));
+                }
+                if parents.iter().all(|parent| !trees.modules[*parent].children.contains_key(name)) {
+                    found.push(here(format!("{} lists {name}, which is no module: delete it", self.key)));
+                }
+            }
         }
-        if parents.iter().all(|parent| !trees.modules[*parent].children.contains_key(name)) {
-            found.push(finding(
-                FILE.to_owned(),
-                1,
-                format!("{key} lists {name}, which is no module: delete it"),
-            ));
-        }
-    }
-    for parent in parents {
-        for (name, child) in &trees.modules[*parent].children {
-            if !height.contains_key(name.as_str()) {
-                let text = format!("{FILE} does not say in which layer of {key} {name} is: list it");
+        for (name, child) in parents.iter().flat_map(|parent| &trees.modules[*parent].children) {
+            if !heights.contains_key(name.as_str()) {
+                let text = format!("{FILE} does not say in which layer of {} {name} is: list it", self.key);
                 found.push(finding(trees.modules[*child].file.clone(), 1, text));
             }
         }
+        heights
     }
-    let depth = trees.modules[parents[0]].path.len();
+}
+
+/// Holds the modules of one folder to its list.
+fn folder(list: &List<'_>, parents: &[usize], trees: &Trees, imports: &Imports) -> Vec<Finding> {
+    let (key, mut found) = (list.key, Vec::new());
+    let heights = list.heights(parents, trees, &mut found);
+    let depth = trees.depth(parents[0]);
     for ((from, to), import) in imports {
         let is_within = |parent: &usize| {
             is_below(trees, *from, *parent) && (to == parent || is_below(trees, *to, *parent))
@@ -98,21 +112,21 @@ fn folder(
             continue;
         }
         let (from, to) = (&trees.modules[*from], &trees.modules[*to]);
-        let (above, below) = (&from.path[depth], to.path.get(depth));
-        let text = match below {
+        let (own, other) = (&from.path[depth], to.path.get(depth));
+        let text = match other {
             None => format!(
                 "{} is of the module above ({}), which is no layer to import from",
                 import.path, to.file
             ),
-            Some(below) if above == below => continue,
-            Some(below) => match (height.get(above.as_str()), height.get(below.as_str())) {
-                (Some(above), Some(below)) if below < above => continue,
-                (Some(high), Some(low)) if high == low => {
-                    format!("{} is of {below}, beside {above} in one layer of {key}", import.path)
+            Some(other) if own == other => continue,
+            Some(other) => match (heights.get(own.as_str()), heights.get(other.as_str())) {
+                (Some(high), Some(low)) if low == high => {
+                    format!("{} is of {other}, beside {own} in one layer of {key}", import.path)
                 }
-                (Some(_), Some(_)) => {
-                    format!("{} is of {below}, which is above {above} in {key}", import.path)
+                (Some(low), Some(high)) if low < high => {
+                    format!("{} is of {other}, which is above {own} in {key}", import.path)
                 }
+                // Downward, or not listed, which is told already.
                 _ => continue,
             },
         };

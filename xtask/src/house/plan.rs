@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) layers: BTreeMap<String, Vec<Vec<String>>>,
     #[serde(default)]
     pub(crate) exceptions: Vec<Exception>,
+    #[serde(skip)]
+    text: String,
 }
 
 /// Something that is against a rule and stays.
@@ -35,8 +37,22 @@ pub(crate) struct Exception {
 
 impl Plan {
     pub(crate) fn parse(text: &str) -> io::Result<Self> {
-        toml::from_str(text)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{FILE}: {error}")))
+        let told = |error| io::Error::new(io::ErrorKind::InvalidData, format!("{FILE}: {error}"));
+        Ok(Self { text: text.to_owned(), ..toml::from_str(text).map_err(told)? })
+    }
+
+    /// The line of the list of this name; 1 for one that is missing.
+    pub(crate) fn line_of_layers(&self, key: &str) -> usize {
+        let is_key = |line: &str| {
+            line.split_once('=').is_some_and(|(before, _)| before.trim().trim_matches('"') == key)
+        };
+        self.text.lines().position(is_key).unwrap_or_default() + 1
+    }
+
+    /// The line where the exception of this index begins.
+    pub(crate) fn line_of_exception(&self, index: usize) -> usize {
+        let heads = self.text.lines().enumerate().filter(|(_, line)| line.trim() == "[[exceptions]]");
+        heads.map(|(at, _)| at + 1).nth(index).unwrap_or(1)
     }
 
     pub(crate) fn read(root: &Path) -> io::Result<Self> {

@@ -240,6 +240,10 @@ fn an_exception_covers_what_it_names_and_is_found_when_nobody_needs_it() {
     assert_eq!(rules(&exception("function-length", "room/src/li", why)), both, "a part of a name");
     assert_eq!(rules(&exception("file-length", "room", why)), both);
     assert_eq!(rules(&exception("function-length", "room", "reason = \" \"")), [Rule::Exceptions]);
+    let two = exception("function-length", "room", why) + &exception("file-length", "room", why);
+    let found = Workspace::new("room", &two, &[("lib.rs", &function(71))]).found();
+    let line = found.iter().map(|(_, file, line, _)| (file.as_str(), *line)).collect::<Vec<_>>();
+    assert_eq!(line, [("house.toml", 5)], "where the second one begins");
     let no_reason = Workspace::new("room", &exception("function-length", "room", ""), &[("lib.rs", "")]);
     assert!(findings(&no_reason.0).is_err(), "a reason is no option");
 }
