@@ -307,7 +307,8 @@ fn a_closed_port_is_refused_and_a_silent_one_is_silent() {
 
 #[test]
 fn a_port_of_another_program_is_told_as_such() {
-    let answers: [fn(&[u8]) -> Vec<u8>; 6] = [
+    type Answer = fn(&[u8]) -> Vec<u8>;
+    let answers: [Answer; 6] = [
         <[u8]>::to_vec,
         |_| b"hello\n".to_vec(),
         |_| vec![0xff; 1_200],

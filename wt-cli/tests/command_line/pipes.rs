@@ -192,6 +192,12 @@ fn numbers(out: &[u8]) -> Vec<usize> {
     text(out).lines().map(number).collect()
 }
 
+/// Whoever reads what weft writes does not, for so long: nothing is waited for.
+#[expect(clippy::disallowed_methods, reason = "the pause is what is tested")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Datagrams to the echo and back, to somebody who begins to read two seconds after the last one is sent.
 fn read_late(lines: usize) -> Output {
     let server = Server::start(&[]);
@@ -202,7 +208,7 @@ fn read_late(lines: usize) -> Output {
     let mut input = child.stdin.take().expect("piped");
     input.write_all(numbered(0..lines).as_bytes()).expect("written");
     drop(input);
-    std::thread::sleep(Duration::from_secs(2));
+    pause(Duration::from_secs(2));
     child.wait_with_output().expect("weft ends")
 }
 
@@ -238,7 +244,7 @@ fn a_signal_ends_datagrams_with_whole_lines_or_with_none_read() {
         let mut child = command.spawn().expect("weft starts");
         let mut input = child.stdin.take().expect("piped");
         input.write_all(numbered(0..2_000).as_bytes()).expect("written");
-        std::thread::sleep(Duration::from_secs(1));
+        pause(Duration::from_secs(1));
         let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
         if !is_read {

@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_not_quic_is_told_where_it_is_seen() {
-        let noisy = |handshake, versions| Attempt { handshake, versions, ..attempt("[::1]:4433") };
+        let noisy = |handshake, versions| Attempt { versions, handshake, ..attempt("[::1]:4433") };
         for (noise, told) in
             [(Noise::Echo, "sends back"), (Noise::Bytes(0), "0 bytes"), (Noise::Bytes(1), "1 byte")]
         {
