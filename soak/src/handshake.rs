@@ -6,6 +6,7 @@ use quic_core::{Dir, TransportConfig};
 
 use crate::{
     failure::Failure,
+    peer::Peer,
     run::{Ending, Permits, Report, guarded, is_complete, is_confirmed},
     world::{Setup, World, content},
 };
@@ -100,7 +101,7 @@ pub fn losing(index: u64) -> Result<Report, Failure> {
             peer.send(id, data.clone(), true);
             Some(id)
         });
-        let echoed = |peer: &crate::peer::Peer| stream.is_some_and(|id| peer.finished.contains(&id));
+        let echoed = |peer: &Peer| stream.is_some_and(|id| peer.finished.contains(&id));
         let ending = world.until("echo", HANDSHAKE_LIMIT, echoed)?;
         let took = world.sim.now();
         world.close()?;

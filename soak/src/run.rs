@@ -13,6 +13,7 @@ use quic_core::Event;
 use crate::{
     failure::{Ends, Failure, is_closed_by_client, is_silent_end, is_token_refused},
     host::Host,
+    peer::Peer,
     world::World,
 };
 
@@ -79,7 +80,7 @@ impl World {
         &mut self,
         waiting_for: &'static str,
         limit: u64,
-        condition: impl Fn(&crate::peer::Peer) -> bool,
+        condition: impl Fn(&Peer) -> bool,
     ) -> Result<Ending, Failure> {
         let client = self.client;
         let met = |sim: &Simulation<Host>| sim.endpoint(client).last_peer().is_some_and(&condition);
@@ -122,8 +123,7 @@ impl World {
     /// Three probe timeouts of the slower end, in nanoseconds (RFC 9000 §10.2, RFC 9002 §6.2.1).
     fn three_pto(&self) -> u64 {
         let of = |node| {
-            let stats =
-                self.sim.endpoint(node).last_peer().map(|peer: &crate::peer::Peer| peer.connection.stats());
+            let stats = self.sim.endpoint(node).last_peer().map(|peer: &Peer| peer.connection.stats());
             stats.map_or(Duration::ZERO, |stats| stats.smoothed_rtt + 4 * stats.rtt_variation)
         };
         let delay =
@@ -204,19 +204,22 @@ impl World {
 }
 
 /// Whether the handshake is complete at the client.
-pub(crate) fn is_complete(peer: &crate::peer::Peer) -> bool {
+pub(crate) fn is_complete(peer: &Peer) -> bool {
     !peer.connection.is_handshaking()
 }
 
 /// Whether the handshake is confirmed at the client.
-pub(crate) fn is_confirmed(peer: &crate::peer::Peer) -> bool {
+pub(crate) fn is_confirmed(peer: &Peer) -> bool {
     peer.has(&Event::HandshakeConfirmed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::{Setup, lan};
+    use crate::{
+        host::Traffic,
+        world::{Setup, lan},
+    };
 
     fn report() -> Report {
         Report { ending: Ending::Done, took: 1, digest: 2, delivered: 3 }
@@ -253,7 +256,7 @@ mod tests {
         assert!(world.check_amplification().is_ok());
         // As if nothing had been received and nobody validated: whatever is sent now is too much.
         let address = world.client_address;
-        world.server_host().traffic.insert(address, crate::host::Traffic::default());
+        world.server_host().traffic.insert(address, Traffic::default());
         world.server().connection.ping();
         world.pass(SECOND);
         assert!(matches!(world.check_amplification(), Err(Failure::Amplification { .. })));

@@ -13,6 +13,7 @@ use wt_api::{
 
 use crate::{
     book::Book,
+    calls::CALLS,
     spin::{Spin, fields},
 };
 
@@ -77,7 +78,7 @@ pub(crate) fn options(
 
 /// Counts a function of a type.
 fn count(book: &Book, of: &str, name: &str) {
-    let calls = crate::calls::CALLS.iter().filter(|call| call.strip_prefix(of) == Some(name));
+    let calls = CALLS.iter().filter(|call| call.strip_prefix(of) == Some(name));
     calls.for_each(|call| book.count(call));
 }
 
@@ -215,7 +216,7 @@ pub(crate) fn identities(book: &Book) -> Result<(), Box<dyn std::error::Error>> 
         Server::builder().renew_self_signed(renewed),
     );
     for of in ["Identity::", "CertificateHash::", "SelfSigned::", "CertificateDetails::"] {
-        let calls = crate::calls::CALLS.iter().filter(|call| call.starts_with(of));
+        let calls = CALLS.iter().filter(|call| call.starts_with(of));
         calls.for_each(|call| book.count(call));
     }
     book.count("WebTransportOptions::judge_certificate");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_sink::Sink;
 use wt_api::{ErrorCause, SendStream};
 
-use crate::{actor::Actor, ask::ask, end::End, ledger::content, pair::Phase};
+use crate::{actor::Actor, ask::ask, calls::CALLS, end::End, ledger::content, pair::Phase};
 
 /// What may be written next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -163,8 +163,7 @@ impl Writer {
         let group = stream.send_group();
         let _ = (stream.set_send_group(group.as_ref()), stream.id());
         for name in ["send_order", "set_send_order", "send_group", "set_send_group", "id"] {
-            let names =
-                crate::calls::CALLS.iter().filter(|call| call.strip_prefix("SendStream::") == Some(name));
+            let names = CALLS.iter().filter(|call| call.strip_prefix("SendStream::") == Some(name));
             names.for_each(|call| actor.did(call));
         }
     }

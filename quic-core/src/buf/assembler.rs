@@ -22,8 +22,6 @@ const PIN_SHARE: usize = 8;
 /// What an entry of the queue costs beside its bytes: its place in a queue that may have grown to twice what it needs, and
 /// the reference count of a buffer.
 const ENTRY: usize = 128;
-/// Places of the queue that stay when it is empty: a reader that keeps up empties it many times a second.
-const KEPT: usize = 32;
 const TAIL_SMALLEST: usize = 64;
 /// A buffer for small fragments is at most this large, as long as little is unread, and [`TAIL_LARGEST`] else.
 const TAIL_SMALL: usize = 1024;
@@ -146,7 +144,7 @@ impl Assembler {
         };
         self.read += taken.len() as u64;
         if self.read == self.contiguous && self.ready.is_empty() {
-            self.ready.shrink_to(KEPT);
+            self.ready.shrink_to(4);
         }
         self.settle(budget);
         Some(taken)

@@ -92,6 +92,7 @@ impl LocalCids {
 
     /// Whether there are frames to send.
     pub(crate) fn wants(&self) -> bool {
+        debug_assert_eq!(self.pending, self.issued.iter().filter(|issued| issued.pending).count());
         self.pending > 0
     }
 

@@ -153,10 +153,11 @@ impl RemoteStreams {
 
     /// Whether to send `MAX_STREAMS`.
     pub(super) fn update_due(&self) -> bool {
+        debug_assert_eq!(self.due, self.is_due(self.next_limit()), "{self:?}");
         self.due
     }
 
-    /// Something has changed of which it depends whether `MAX_STREAMS` is due.
+    /// Works out again whether `MAX_STREAMS` is due. Each method that changes a count, the window or a flag calls it.
     fn consider(&mut self) {
         self.due = self.is_due(self.next_limit());
     }

@@ -119,6 +119,7 @@ impl Conn {
                 return;
             }
         }
+        tracing::debug!(%error, "response not sent");
         self.abandon(stream, now);
     }
 

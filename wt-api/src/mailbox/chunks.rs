@@ -8,8 +8,6 @@ use bytes::{Bytes, BytesMut};
 const SMALL: usize = 512;
 /// What is copied together, at most.
 const TOGETHER: usize = 4096;
-/// Places that stay when the queue is empty: a reader that keeps up empties it many times a second.
-const KEPT: usize = 32;
 
 /// A queue of bytes that costs little more than them, however small the pieces are in which they come.
 #[derive(Debug, Default)]
@@ -44,7 +42,7 @@ impl Chunks {
         }
         let taken = self.whole.pop_front();
         if self.whole.is_empty() {
-            self.whole.shrink_to(KEPT);
+            self.whole.shrink_to(4);
         }
         taken
     }

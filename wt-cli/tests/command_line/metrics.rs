@@ -3,6 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
+    time::{Duration, Instant},
 };
 
 use crate::{Server, code, output, text};
@@ -15,6 +16,21 @@ fn ask(address: &str, request: &str) -> String {
     // One that is closed in the middle of a request may be reset.
     let _ = stream.read_to_string(&mut answer);
     answer
+}
+
+/// Waits until a figure of a server with `--metrics` has this value.
+#[expect(clippy::disallowed_methods, reason = "processes and sockets are real")]
+pub(super) fn wait_for(server: &Server, name: &str, value: u64) {
+    let metrics = server.announced["metrics"].as_str().expect("an address");
+    let line = format!("\n{name} {value}\n");
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        let figures = ask(metrics, "GET /metrics HTTP/1.0\r\n\r\n");
+        if figures.contains(&line) {
+            return;
+        }
+        assert!(Instant::now() < until, "{name} does not come to {value}: {figures}");
+    }
 }
 
 #[test]

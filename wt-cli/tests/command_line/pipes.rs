@@ -192,8 +192,8 @@ fn numbers(out: &[u8]) -> Vec<usize> {
     text(out).lines().map(number).collect()
 }
 
-/// Whoever reads what weft writes does not, for so long: nothing is waited for.
-#[expect(clippy::disallowed_methods, reason = "the pause is what is tested")]
+/// The time in which a reader reads nothing. The test waits for no event by it.
+#[expect(clippy::disallowed_methods, reason = "a reader that pauses is what is tested")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
 }
@@ -236,15 +236,16 @@ fn datagrams_that_an_output_was_too_slow_for_are_told() {
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_datagrams_with_whole_lines_or_with_none_read() {
-    let server = Server::start(&[]);
-    let url = server.url("/echo");
     for is_read in [true, false] {
+        let server = Server::start(&["--metrics", "127.0.0.1:0"]);
+        let url = server.url("/echo");
         let mut command = weft(&["connect", &url, "--cert-hash", &server.hash, "--datagrams", "--quiet"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("weft starts");
         let mut input = child.stdin.take().expect("piped");
         input.write_all(numbered(0..2_000).as_bytes()).expect("written");
-        pause(Duration::from_secs(1));
+        // What the server has sent is in the client's socket.
+        super::metrics::wait_for(&server, "weft_datagrams_sent_total", 2_000);
         let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());
         if !is_read {

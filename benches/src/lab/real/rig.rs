@@ -40,7 +40,7 @@ const PORTS: [u16; 2] = [5_000, 7_000];
 const MTU: usize = 1_500;
 /// What happens before is the beginning, which fairness is not judged by.
 const SETTLED: u64 = 15_000 * MILLISECOND;
-/// Of a flow that had this long something has arrived.
+/// A flow that had this much time and delivered nothing did not work.
 const LEAST_TIME: u64 = 2_000 * MILLISECOND;
 /// From one look at the flows to the next.
 const LOOK: Duration = Duration::from_millis(20);
