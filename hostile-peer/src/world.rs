@@ -292,7 +292,8 @@ impl World {
                 self.keep(response.bytes);
             }
             DatagramEvent::Dropped(reason) => self.drops.push(reason),
-            DatagramEvent::Connection(..) => {}
+            // The endpoint has its address for itself.
+            DatagramEvent::Connection(..) | DatagramEvent::Sibling(..) => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Settings of connections, with their defaults.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use crate::{
     base::{AddressLimits, EndpointBudget},
@@ -191,7 +191,7 @@ pub struct EndpointConfig {
     /// after a restart of the server all clients behind it are to hear of it within seconds, and four to each of its ports.
     /// Default 4096.
     pub stateless_packets_per_second: u32,
-    /// Memory of all connections together, and their pending handshakes; several endpoints may share one.
+    /// Memory of all connections together, their pending handshakes, and what each address has; several endpoints may share one.
     /// Default 1 GiB, for this endpoint alone.
     pub budget: EndpointBudget,
     /// Handshakes that may be pending before clients have to prove their address by a Retry (RFC 9000 §8.1.2);
@@ -199,8 +199,12 @@ pub struct EndpointConfig {
     pub retry_threshold: usize,
     /// Connections at once; further clients are refused (RFC 9000 §5.2.2). Default 100,000.
     pub max_connections: usize,
-    /// What one address may have of these.
+    /// What one address may have of these, at all endpoints together that share `budget`.
     pub per_address: AddressLimits,
+    /// The shards of all endpoints that listen on the same address, such as by `SO_REUSEPORT`, this one's included: what comes
+    /// here for a connection of another one is told as [`DatagramEvent::Sibling`](crate::DatagramEvent::Sibling). Their
+    /// [`CidFactory`]s differ in the shard alone. Default none.
+    pub siblings: Range<u8>,
 }
 
 impl EndpointConfig {
@@ -214,6 +218,7 @@ impl EndpointConfig {
             retry_threshold: 256,
             max_connections: 100_000,
             per_address: AddressLimits::default(),
+            siblings: 0..0,
         }
     }
 }

@@ -239,7 +239,10 @@ impl<P: Party> netsim::Endpoint for Host<P> {
         match self.driver.receive(now, &meta, BytesMut::from(data)) {
             Received::Incoming(incoming) => self.on_incoming(now, incoming),
             Received::Response(response) => self.respond(response),
-            Received::Connection(_) | Received::StatelessReset(_) | Received::Dropped(_) => {}
+            Received::Connection(_)
+            | Received::StatelessReset(_)
+            | Received::Sibling(..)
+            | Received::Dropped(_) => {}
         }
         self.settle(now);
     }

@@ -155,6 +155,7 @@ pub const CALLS: &[&str] = &[
     "ServerBuilder::request_timeout",
     "ServerBuilder::retry_threshold",
     "ServerBuilder::session_receive_window",
+    "ServerBuilder::shards",
     "ServerBuilder::strict",
     "ServerBuilder::transport",
     "ServerStats::metrics",

@@ -1,6 +1,6 @@
 //! What is configured before anything is connected: all options of both sides, and identities.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -103,6 +103,7 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
         .max_sessions(1_000)
         .max_sessions_per_connection(1 + random.below(8))
         .address_limits(AddressLimits::default())
+        .shards(NonZeroUsize::MIN.saturating_add(random.below(3) as usize))
         .memory_budget(256 << 20)
         .request_timeout(Some(Duration::from_secs(30)))
         .strict(false)
@@ -117,6 +118,7 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
     }
     for name in [
         "address_limits",
+        "shards",
         "memory_budget",
         "request_timeout",
         "http_handler",

@@ -273,3 +273,66 @@ async fn connections_beyond_the_limit_are_refused() {
     assert!(error.to_string().contains("try again later"), "{error}");
     drop(first);
 }
+
+/// Several sockets at one address, driven by threads at the same time: everybody is served, and the address is the server's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_server_of_several_shards_serves_all_clients_and_has_its_address_for_itself() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let shards = |count| std::num::NonZeroUsize::new(count).unwrap();
+    let server = Arc::new(builder().listen(loopback()).shards(shards(3)).build().unwrap());
+    let address = server.local_addresses()[0];
+    for other in [builder().listen(address), builder().listen(address).shards(shards(2))] {
+        let error = other.build().unwrap_err();
+        assert!(error.to_string().contains("another program has this UDP port"), "{error}");
+    }
+    let serving = Arc::clone(&server);
+    tokio::spawn(async move {
+        while let Some(request) = serving.accept().await {
+            tokio::spawn(async move {
+                let session = request.accept(AcceptOptions::new()).await.unwrap();
+                while let Some(Ok(stream)) = session.incoming_bidirectional_streams().next().await {
+                    let (mut from, mut to) = stream.split();
+                    let data = from.read_to_end(1 << 20).await.unwrap();
+                    to.write_chunk(data).await.unwrap();
+                    to.finish().unwrap();
+                }
+            });
+        }
+    });
+    let clients: Vec<_> = (0..24_u8)
+        .map(|index| {
+            let session = WebTransport::new(&url(&server, "/"), options(&server)).unwrap();
+            tokio::spawn(async move {
+                session.ready().await.unwrap();
+                for round in 0..3 {
+                    let data = Bytes::from(vec![index ^ round; 100_000]);
+                    let stream = session.create_bidirectional_stream(SendStreamOptions::new()).await.unwrap();
+                    let (mut from, mut to) = stream.split();
+                    let write = async {
+                        to.write_chunk(data.clone()).await.unwrap();
+                        to.finish().unwrap();
+                    };
+                    let (answer, ()) = tokio::join!(from.read_to_end(1 << 20), write);
+                    assert!(answer.unwrap() == data);
+                }
+                session
+            })
+        })
+        .collect();
+    let mut sessions = Vec::new();
+    for client in clients {
+        sessions.push(within(client).await.unwrap());
+    }
+    let stats = server.stats().await;
+    assert_eq!((stats.connections, stats.sessions, stats.handshakes.done), (24, 24, 24));
+    assert!(stats.traffic.bytes_received > 24 * 300_000);
+    assert_eq!(server.local_addresses().len(), 1);
+    server.close_sessions(CloseInfo::new(9, "over"));
+    within(server.shutdown(Duration::from_secs(10))).await;
+    for session in sessions {
+        assert_eq!(within(session.closed()).await.unwrap(), CloseInfo::new(9, "over"));
+    }
+    std::net::UdpSocket::bind(address).expect("the port is free");
+}

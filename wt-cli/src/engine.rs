@@ -305,6 +305,8 @@ impl Engine {
                         connection.handle_stateless_reset(now);
                     }
                 }
+                // The engine has one socket.
+                DatagramEvent::Sibling(..) => {}
                 DatagramEvent::Dropped(reason) => tracing::debug!(?reason, "datagram dropped"),
             }
         }

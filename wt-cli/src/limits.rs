@@ -2,7 +2,7 @@
 //!
 //! Owns units and ranges of the options. Must never know what a limit protects: `ServerBuilder` and `TransportConfig` say.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, num::NonZeroUsize, str::FromStr, time::Duration};
 
 use clap::Args;
 use quic_core::{Endpoint, TransportConfig};
@@ -14,6 +14,10 @@ const HEADING: &str = "Limits";
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = HEADING)]
 pub(crate) struct Limits {
+    /// Sockets that listen on each address, at most 255 in all, so that connections use several cores. Without it as many as there
+    /// are cores, where the system can share an address out
+    #[arg(long, value_name = "N", value_parser = shards)]
+    shards: Option<NonZeroUsize>,
     /// Connections at once; further clients are refused
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = count)]
     max_connections: usize,
@@ -107,6 +111,9 @@ impl Limits {
             .memory_budget(self.memory.bytes())
             .keep_alive_sessions(self.keep_alive_sessions)
             .request_timeout(duration(self.request_timeout));
+        if let Some(shards) = self.shards {
+            builder = builder.shards(shards);
+        }
         if let Some(sessions) = self.max_sessions {
             builder = builder.max_sessions(sessions);
         }
@@ -183,6 +190,11 @@ fn duration(seconds: f64) -> Option<Duration> {
 }
 
 /// How many there may be: with none there would be no server.
+fn shards(text: &str) -> Result<NonZeroUsize, &'static str> {
+    let count = text.parse().ok().filter(|count: &NonZeroUsize| count.get() <= 255);
+    count.ok_or("a number from 1 to 255")
+}
+
 fn count(text: &str) -> Result<usize, &'static str> {
     text.parse().ok().filter(|count| *count > 0).ok_or("a number from 1 on")
 }

@@ -112,7 +112,10 @@ impl Worker {
             Received::Response(response) => {
                 let _ = self.socket.send_to(&response.bytes, response.remote);
             }
-            Received::Connection(_) | Received::StatelessReset(_) | Received::Dropped(_) => {}
+            Received::Connection(_)
+            | Received::StatelessReset(_)
+            | Received::Sibling(..)
+            | Received::Dropped(_) => {}
         }
     }
 

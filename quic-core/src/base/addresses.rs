@@ -136,21 +136,28 @@ impl Entry {
 /// The counts of all addresses that have connections, or had one begin just now.
 #[derive(Debug)]
 pub(crate) struct Addresses {
-    limits: AddressLimits,
     entries: HashMap<IpAddr, Entry>,
     look_at: usize,
 }
 
-impl Addresses {
-    pub(crate) fn new(limits: AddressLimits) -> Self {
-        Self { limits, entries: HashMap::new(), look_at: KEPT }
+impl Default for Addresses {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), look_at: KEPT }
     }
+}
 
-    /// Whether a client of this address may have a connection now.
-    pub(crate) fn judge(&self, address: IpAddr, proved: bool, now: Timestamp) -> Admission {
+impl Addresses {
+    /// Whether a client of this address may have a connection now, by these limits.
+    pub(crate) fn judge(
+        &self,
+        all: &AddressLimits,
+        address: IpAddr,
+        proved: bool,
+        now: Timestamp,
+    ) -> Admission {
         let Some(entry) = self.entries.get(&network(address)) else {
             // What permits none.
-            let AddressLimits { pending_handshakes, connections, connections_per_second } = self.limits;
+            let AddressLimits { pending_handshakes, connections, connections_per_second } = *all;
             let limits = [
                 (connections, AdmissionLimit::AddressConnections),
                 (pending_handshakes, AdmissionLimit::AddressHandshakes),
@@ -161,10 +168,10 @@ impl Addresses {
         };
         let pending = entry.counts.pending.each_ref().map(|count| count.load(Relaxed));
         let begun = entry.begun_at(now);
-        let limits = [self.limits.pending_handshakes, self.limits.connections_per_second];
+        let limits = [all.pending_handshakes, all.connections_per_second];
         let reached = |at: usize| [pending[at], begun[at]];
         let beyond = |counts: [usize; 2], limits: [usize; 2]| counts.iter().zip(limits).any(|(c, l)| *c >= l);
-        if entry.counts.connections.load(Relaxed) >= self.limits.connections {
+        if entry.counts.connections.load(Relaxed) >= all.connections {
             Admission::Refuse(AdmissionLimit::AddressConnections)
         } else if proved {
             match reached(1).iter().zip(limits).position(|(count, limit)| *count >= limit) {
@@ -236,7 +243,7 @@ mod tests {
         let mut places = Vec::new();
         loop {
             let address = v6(1, places.len() as u16);
-            match addresses.judge(address, proved, now) {
+            match addresses.judge(&LIMITS, address, proved, now) {
                 Admission::Accept => {
                     let mut place = addresses.take_place(address, proved, now);
                     if complete {
@@ -251,20 +258,20 @@ mod tests {
 
     #[test]
     fn pending_handshakes_ask_for_proof_and_then_refuse() {
-        let mut addresses = Addresses::new(LIMITS);
+        let mut addresses = Addresses::default();
         let (unproved, answer) = fill(&mut addresses, false, START, false);
         assert_eq!((unproved.len(), answer), (5, Admission::Retry));
         // Who forges the address does not take the places of those who have it.
         let (proved, answer) = fill(&mut addresses, true, START, false);
         assert_eq!((proved.len(), answer), (10, Admission::Refuse(AdmissionLimit::AddressHandshakes)));
-        assert_eq!(addresses.judge(v6(2, 1), false, START), Admission::Accept, "another network");
+        assert_eq!(addresses.judge(&LIMITS, v6(2, 1), false, START), Admission::Accept, "another network");
         drop(proved);
-        assert_eq!(addresses.judge(v6(1, 1), true, START), Admission::Accept);
+        assert_eq!(addresses.judge(&LIMITS, v6(1, 1), true, START), Admission::Accept);
     }
 
     #[test]
     fn connections_and_beginnings_have_limits_that_time_and_ends_lift() {
-        let mut addresses = Addresses::new(LIMITS);
+        let mut addresses = Addresses::default();
         let (first, answer) = fill(&mut addresses, true, START, true);
         assert_eq!(
             (first.len(), answer),
@@ -279,17 +286,21 @@ mod tests {
         );
         drop(first);
         assert_eq!(fill(&mut addresses, true, START + 2 * PERIOD, true).0.len(), 16);
-        assert_eq!(addresses.judge(v6(1, 1), false, START), Admission::Accept, "the clock was set back");
+        assert_eq!(
+            addresses.judge(&LIMITS, v6(1, 1), false, START),
+            Admission::Accept,
+            "the clock was set back"
+        );
     }
 
     #[test]
     fn an_address_that_is_mapped_is_the_same_and_those_without_use_are_forgotten() {
-        let mut addresses = Addresses::new(LIMITS);
+        let mut addresses = Addresses::default();
         let plain: IpAddr = [192, 0, 2, 1].into();
         let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped());
         let _places: Vec<_> = (0..10).map(|_| addresses.take_place(plain, true, START)).collect();
         assert_eq!(
-            addresses.judge(mapped, true, START),
+            addresses.judge(&LIMITS, mapped, true, START),
             Admission::Refuse(AdmissionLimit::AddressHandshakes)
         );
         for network in 0..10_000 {
@@ -297,7 +308,7 @@ mod tests {
         }
         assert!(addresses.entries.len() <= 512);
         assert_eq!(
-            addresses.judge(mapped, true, START + PERIOD),
+            addresses.judge(&LIMITS, mapped, true, START + PERIOD),
             Admission::Refuse(AdmissionLimit::AddressHandshakes),
             "still there"
         );
@@ -307,11 +318,11 @@ mod tests {
     fn a_limit_of_none_lets_nobody_in_and_no_limit_everybody() {
         let none = AddressLimits { connections: 0, ..LIMITS };
         assert_eq!(
-            Addresses::new(none).judge(v6(1, 1), true, START),
+            Addresses::default().judge(&none, v6(1, 1), true, START),
             Admission::Refuse(AdmissionLimit::AddressConnections)
         );
-        let mut addresses = Addresses::new(AddressLimits::UNLIMITED);
+        let mut addresses = Addresses::default();
         let _places: Vec<_> = (0..10_000).map(|_| addresses.take_place(v6(1, 1), false, START)).collect();
-        assert_eq!(addresses.judge(v6(1, 1), false, START), Admission::Accept);
+        assert_eq!(addresses.judge(&AddressLimits::UNLIMITED, v6(1, 1), false, START), Admission::Accept);
     }
 }

@@ -3,9 +3,17 @@
 //! A connection charges its own [`Budget`]; all connections of an endpoint draw on one [`EndpointBudget`], in steps of
 //! [`STEP`] bytes, so that a charge on the data path costs two additions and a comparison.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use super::{
+    Timestamp,
+    addresses::{AddressLimits, Addresses, Admission, Place},
 };
 
 /// What a connection takes from its endpoint's budget at a time.
@@ -22,8 +30,8 @@ pub enum BudgetExceeded {
     Endpoint,
 }
 
-/// Memory and pending handshakes of all connections of an endpoint, or of several that share it: clones are handles
-/// to the same budget.
+/// What all connections of an endpoint have together, or those of several that share it: memory, pending handshakes, and the
+/// counts of each client's address. Clones are handles to the same budget.
 ///
 /// ```
 /// use quic_core::base::{Budget, EndpointBudget};
@@ -43,13 +51,16 @@ struct Shared {
     limit: usize,
     used: AtomicUsize,
     handshakes: AtomicUsize,
+    /// Asked when a connection begins, not for each packet.
+    addresses: Mutex<Addresses>,
 }
 
 impl EndpointBudget {
     /// A budget of `limit` bytes for all connections together.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared { limit, used: AtomicUsize::new(0), handshakes: AtomicUsize::new(0) }))
+        let (used, handshakes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(Shared { limit, used, handshakes, addresses: Mutex::default() }))
     }
 
     /// A budget that is never spent, for a connection that stands alone.
@@ -87,6 +98,26 @@ impl EndpointBudget {
     pub(crate) fn begin_handshake(&self) -> HandshakeSlot {
         self.0.handshakes.fetch_add(1, Relaxed);
         HandshakeSlot(self.clone())
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, Addresses> {
+        self.0.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a client of this address may have a connection now, by these limits.
+    pub(crate) fn judge(
+        &self,
+        limits: &AddressLimits,
+        address: IpAddr,
+        proved: bool,
+        now: Timestamp,
+    ) -> Admission {
+        self.addresses().judge(limits, address, proved, now)
+    }
+
+    /// A client of this address was let in.
+    pub(crate) fn take_place(&self, address: IpAddr, proved: bool, now: Timestamp) -> Place {
+        self.addresses().take_place(address, proved, now)
     }
 
     fn reserve(&self, bytes: usize) -> Result<(), BudgetExceeded> {

@@ -12,8 +12,8 @@ mod meta;
 mod time;
 pub mod varint;
 
+pub(crate) use addresses::Place;
 pub use addresses::{AddressLimits, Admission, AdmissionLimit};
-pub(crate) use addresses::{Addresses, Place};
 pub(crate) use budget::HandshakeSlot;
 pub use budget::{Budget, BudgetExceeded, EndpointBudget};
 pub(crate) use clock::Clock;

@@ -36,6 +36,18 @@ impl CidFactory {
         self.length
     }
 
+    /// The shard that its connection IDs name.
+    #[must_use]
+    pub fn shard(&self) -> u8 {
+        self.shard
+    }
+
+    /// The shard that a connection ID names, if it can be one of these factories'.
+    #[must_use]
+    pub fn shard_of(&self, id: &ConnectionId) -> Option<u8> {
+        id.as_bytes().first().copied().filter(|_| id.len() == self.length)
+    }
+
     /// A new unpredictable connection ID.
     #[must_use]
     pub fn generate(&self, entropy: &mut dyn Entropy) -> ConnectionId {

@@ -23,7 +23,7 @@ use token::{TokenKey, Verdict};
 pub use table::ConnectionHandle;
 
 use crate::{
-    base::{Addresses, Admission, AdmissionLimit, DatagramMeta, EndpointBudget, Entropy, Timestamp},
+    base::{Admission, AdmissionLimit, DatagramMeta, EndpointBudget, Entropy, Timestamp},
     cids::CidChange,
     config::{ClientConfig, EndpointConfig, ServerConfig},
     connection::{CONNECTION_COST, Connection, ServerSetup},
@@ -53,6 +53,10 @@ pub struct Response {
 pub enum DatagramEvent {
     /// To be handed to [`Connection::handle_datagram`].
     Connection(ConnectionHandle, BytesMut),
+    /// The connection ID names another of the [endpoints that share the address](EndpointConfig::siblings), by its shard: that
+    /// one's [`handle_datagram`](Endpoint::handle_datagram) knows the connection. Where that endpoint is gone, see
+    /// [`Endpoint::handle_orphan`].
+    Sibling(u8, BytesMut),
     /// To be told to [`Connection::handle_stateless_reset`].
     StatelessReset(ConnectionHandle),
     /// A client asks for a connection: [`Endpoint::accept`], [`Endpoint::retry`] or [`Endpoint::refuse`] it, or drop it.
@@ -131,7 +135,6 @@ pub struct Endpoint {
     entropy: EntropySource,
     table: Table,
     limiter: Limiter,
-    addresses: Addresses,
     stats: EndpointStats,
 }
 
@@ -152,14 +155,12 @@ impl Endpoint {
     #[must_use]
     pub fn new(config: EndpointConfig, server: Option<Arc<ServerConfig>>, entropy: Box<dyn Entropy>) -> Self {
         let limiter = Limiter::new(config.stateless_packets_per_second);
-        let addresses = Addresses::new(config.per_address);
         let mut endpoint = Self {
             config,
             server: None,
             entropy: EntropySource(entropy),
             table: Table::default(),
             limiter,
-            addresses,
             stats: EndpointStats::default(),
         };
         endpoint.set_server(server);
@@ -220,10 +221,17 @@ impl Endpoint {
             Ok(Header::Long(long)) if long.kind == LongType::Initial => {
                 self.on_initial(now, meta, &long, data)
             }
-            Ok(Header::Long(_) | Header::Retry(_) | Header::VersionNegotiation(_)) => {
+            Ok(Header::Long(long)) => match self.sibling_of(&long.dcid) {
+                Some(shard) => DatagramEvent::Sibling(shard, data),
+                None => DatagramEvent::Dropped(DropReason::UnknownConnection),
+            },
+            Ok(Header::Retry(_) | Header::VersionNegotiation(_)) => {
                 DatagramEvent::Dropped(DropReason::UnknownConnection)
             }
-            Ok(Header::Short(short)) => self.on_unknown_short(now, meta, &short.dcid, &data),
+            Ok(Header::Short(short)) => match self.sibling_of(&short.dcid) {
+                Some(shard) => DatagramEvent::Sibling(shard, data),
+                None => self.on_unknown_short(now, meta, &short.dcid, &data),
+            },
             Ok(Header::UnknownVersion { dcid, scid, .. }) => {
                 self.on_unknown_version(now, meta, dcid, scid, data.len())
             }
@@ -231,6 +239,26 @@ impl Endpoint {
             Err(HeaderError::CidTooLong) => DatagramEvent::Dropped(DropReason::CidTooLong),
             Err(HeaderError::Truncated) => DatagramEvent::Dropped(DropReason::HeaderMalformed),
         }
+    }
+
+    /// The sibling that a connection ID names. Initials are not asked about: theirs may be a client's own choice, which is
+    /// random.
+    fn sibling_of(&self, id: &ConnectionId) -> Option<u8> {
+        let shard = self.config.cids.shard_of(id)?;
+        (shard != self.config.cids.shard() && self.config.siblings.contains(&shard)).then_some(shard)
+    }
+
+    /// A datagram for a [sibling](DatagramEvent::Sibling) that is gone: its peer gets a stateless reset, if one is due, as from
+    /// a server that was started again (RFC 9000 §10.3).
+    pub fn handle_orphan(&mut self, now: Timestamp, meta: &DatagramMeta, data: &[u8]) -> DatagramEvent {
+        let event = match packet::parse(data, self.config.cids.length(), true) {
+            Ok(Header::Short(short)) => self.on_unknown_short(now, meta, &short.dcid, data),
+            _ => DatagramEvent::Dropped(DropReason::UnknownConnection),
+        };
+        if let DatagramEvent::Dropped(reason) = &event {
+            self.stats.dropped.add(*reason);
+        }
+        event
     }
 
     /// An Initial that belongs to no connection.
@@ -335,7 +363,8 @@ impl Endpoint {
         } else if budget.pending_handshakes() >= self.config.retry_threshold && !incoming.is_validated() {
             Admission::Retry
         } else {
-            self.addresses.judge(incoming.remote_address().ip(), incoming.is_validated(), now)
+            let (address, proved) = (incoming.remote_address().ip(), incoming.is_validated());
+            budget.judge(&self.config.per_address, address, proved, now)
         }
     }
 
@@ -369,7 +398,7 @@ impl Endpoint {
             return Err(AcceptError::NotAuthentic);
         }
         let proved = incoming.before_retry.is_some();
-        connection.set_place(self.addresses.take_place(incoming.meta.remote.ip(), proved, now));
+        connection.set_place(self.config.budget.take_place(incoming.meta.remote.ip(), proved, now));
         let handle = self.table.insert(incoming.meta.remote);
         // The client goes on using the connection ID that it chose until it hears ours.
         self.table.add_cid(handle, incoming.dcid);

@@ -65,6 +65,9 @@ pub enum Received {
     Incoming(Incoming),
     /// The endpoint answers a datagram that belongs to no connection. The caller sends the answer.
     Response(Response),
+    /// The datagram is for another of the [endpoints that share the address](crate::EndpointConfig::siblings): the caller takes
+    /// it to the driver of that shard.
+    Sibling(u8, BytesMut),
     /// The endpoint dropped the datagram.
     Dropped(DropReason),
 }
@@ -235,6 +238,7 @@ impl<C: HasConnection> Driver<C> {
             }
             DatagramEvent::Incoming(incoming) => Received::Incoming(incoming),
             DatagramEvent::Respond(response) => Received::Response(response),
+            DatagramEvent::Sibling(shard, data) => Received::Sibling(shard, data),
             DatagramEvent::Dropped(reason) => Received::Dropped(reason),
         }
     }

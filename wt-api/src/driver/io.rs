@@ -17,6 +17,7 @@ use quinn_udp::{EcnCodepoint, RecvMeta};
 use super::{
     receiver::{BLOCK, FAILURES},
     shard::Shard,
+    siblings::Handover,
 };
 use crate::udp::is_answer_unreachable;
 
@@ -128,6 +129,7 @@ impl Shard {
                 self.receiver.count(datagrams.unwrap_or(0), size);
                 self.touch(index);
             }
+            DatagramEvent::Sibling(shard, data) => self.forward(shard, meta, &data, now),
             DatagramEvent::StatelessReset(ConnectionHandle(index)) => {
                 self.enter(index, now, |connection| connection.quic().handle_stateless_reset(now));
                 self.touch(index);
@@ -136,6 +138,29 @@ impl Shard {
             DatagramEvent::Respond(response) => self.answer(response),
             DatagramEvent::Dropped(_) => {}
         }
+    }
+
+    /// A datagram that the system gave to the wrong one of the sockets of this address.
+    fn forward(&mut self, shard: u8, meta: &DatagramMeta, data: &[u8], now: Timestamp) {
+        match self.siblings.forward(shard, meta, data) {
+            Handover::Done => {}
+            Handover::Full => self.surveys.sockets.forwards_dropped += 1,
+            Handover::Gone => {
+                if let DatagramEvent::Respond(response) = self.endpoint.handle_orphan(now, meta, data) {
+                    self.answer(response);
+                }
+            }
+        }
+    }
+
+    /// Takes what came at the other sockets of this address; whether anything did.
+    pub(super) fn receive_forwarded(&mut self, now: Timestamp) -> bool {
+        let forwarded = self.siblings.take();
+        let any = !forwarded.is_empty();
+        for (meta, data) in forwarded {
+            self.on_datagram(&meta, data, now);
+        }
+        any
     }
 
     /// The network answered. Only clients ask for such errors: their socket has one peer.

@@ -23,6 +23,7 @@ mod sending;
 mod session;
 mod shard;
 mod sharing;
+mod siblings;
 mod state;
 mod streams;
 mod survey;
@@ -46,6 +47,7 @@ use crate::{
 };
 use panics::{contain, quietly};
 pub(crate) use shard::Shard;
+pub(crate) use siblings::Siblings;
 use state::conn::{Conn, Role};
 
 /// Turns in one poll before other tasks of the runtime get theirs: few, so that what came in them is still in the processor's cache
@@ -65,6 +67,7 @@ impl Shard {
         for command in std::mem::take(&mut self.commands) {
             self.on_command(command, now);
         }
+        active |= self.receive_forwarded(now);
         active |= self.receive(cx, now);
         active |= self.expire(now);
         self.process(now);

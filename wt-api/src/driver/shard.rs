@@ -9,7 +9,7 @@ use std::{
 
 use quic_core::{Endpoint, base::Timestamp};
 
-use super::{outgoing::Sender, receiver::Receiver, state::conn::Conn, surveys::Surveys};
+use super::{outgoing::Sender, receiver::Receiver, siblings::Siblings, state::conn::Conn, surveys::Surveys};
 use crate::{
     buffers::BufferPool,
     jobs::{Inbox, ShardCommand},
@@ -38,6 +38,8 @@ pub(crate) struct Shard {
     pub(super) timer: Pin<Box<dyn Timer>>,
     pub(super) pool: Arc<BufferPool>,
     pub(super) receiver: Receiver,
+    /// The other shards of its address, if it is a server's.
+    pub(super) siblings: Siblings,
     pub(super) sender: Sender,
     pub(super) server: Option<Arc<ServerShared>>,
     /// Lines about what servers make go wrong, for a client.
@@ -94,6 +96,7 @@ impl Shard {
             timer,
             pool,
             receiver: Receiver::default(),
+            siblings: Siblings::alone(),
             sender,
             _end: server.clone().map(ShardEnd),
             server,
@@ -107,6 +110,12 @@ impl Shard {
             surveys: Surveys::default(),
             bequest: Arc::default(),
         }
+    }
+
+    /// One of several on the same address.
+    pub(crate) fn among(mut self, siblings: Siblings) -> Self {
+        self.siblings = siblings;
+        self
     }
 
     /// The shard's last counts, once it is gone.

@@ -105,6 +105,12 @@ impl<C: Abandoned> ShardBox<C> {
         let _ = self.try_command(command);
     }
 
+    /// Something else than a command waits for the driver.
+    pub(crate) fn wake(&self) {
+        let waker = lock(&self.state).waker.take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
     /// The driver's side: it ends, and takes nothing more. What it did not see.
     pub(crate) fn close(&self) -> Vec<C> {
         let mut state = lock(&self.state);

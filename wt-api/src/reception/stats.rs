@@ -116,6 +116,9 @@ pub struct SocketStats {
     pub too_large: u64,
     /// Answers without a connection that were dropped, for the socket took nothing.
     pub answers_dropped: u64,
+    /// Datagrams that came at the wrong one of several sockets of an address ([`shards`](crate::ServerBuilder::shards)), and
+    /// were dropped there, for too many waited for the right one.
+    pub forwards_dropped: u64,
 }
 
 impl std::ops::AddAssign for SocketStats {
@@ -124,6 +127,7 @@ impl std::ops::AddAssign for SocketStats {
         self.send_errors += other.send_errors;
         self.too_large += other.too_large;
         self.answers_dropped += other.answers_dropped;
+        self.forwards_dropped += other.forwards_dropped;
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use quic_core::base::{Entropy, SystemEntropy, Timestamp};
 use tokio::{
-    runtime::{Handle, Id},
+    runtime::{Handle, Id, RuntimeFlavor},
     time::{Instant, Sleep},
 };
 
@@ -92,6 +92,21 @@ impl Runtime for TokioRuntime {
     fn bind(&self, options: &SocketOptions) -> io::Result<Box<dyn DatagramSocket>> {
         let _context = self.handle.enter();
         Ok(Box::new(UdpSocket::bind(options)?))
+    }
+
+    fn bind_shared(&self, options: &SocketOptions, count: usize) -> io::Result<Vec<Box<dyn DatagramSocket>>> {
+        let _context = self.handle.enter();
+        let sockets = UdpSocket::bind_shared(options, count)?;
+        Ok(sockets.into_iter().map(|socket| Box::new(socket) as Box<dyn DatagramSocket>).collect())
+    }
+
+    fn parallelism(&self) -> usize {
+        let threads = match self.handle.runtime_flavor() {
+            RuntimeFlavor::CurrentThread => 1,
+            _ => self.handle.metrics().num_workers(),
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if UdpSocket::CAN_SHARE { threads.min(cores) } else { 1 }
     }
 
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {

@@ -2,18 +2,22 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     sync::Arc,
 };
 
 use quic_core::{
-    CidFactory, Endpoint, EndpointConfig, ServerConfig, base::EndpointBudget, crypto::TlsServerConfig,
+    CidFactory, Endpoint, EndpointConfig, ServerConfig,
+    base::{EndpointBudget, Entropy},
+    crypto::TlsServerConfig,
 };
 
 use super::{builder::ServerBuilder, handle::Server, keys::ServerKeys};
 use crate::{
     congestion::Congestion,
-    driver::Shard,
+    driver::{Shard, Siblings},
     error::ServerError,
+    jobs::Inbox,
     limits::{LEAST_DATAGRAM_FRAME, keep_early_streams, permit, permit_in_sessions, share, suit_http3},
     mailbox::ShardBox,
     origin::check_origin,
@@ -23,6 +27,49 @@ use crate::{
     tls::{self, Identities},
     udp::SocketOptions,
 };
+
+/// Connection IDs name their shard in one byte.
+const MAX_SHARDS: usize = 255;
+/// Bytes of the server's connection IDs.
+const CID_LENGTH: usize = 8;
+
+/// What shards are made of.
+struct Making {
+    limits: EndpointConfig,
+    reset_key: [u8; 32],
+    config: Arc<ServerConfig>,
+    shared: Arc<ServerShared>,
+    runtime: RuntimeHandle,
+    entropy: Box<dyn Entropy>,
+}
+
+impl Making {
+    /// The shards of one address, numbered from `first` on: one for each socket, with these inboxes.
+    fn shards(
+        &mut self,
+        first: usize,
+        sockets: Vec<Box<dyn DatagramSocket>>,
+        inboxes: &[Arc<Inbox>],
+    ) -> Vec<Shard> {
+        let number = |place: usize| u8::try_from(first + place).unwrap_or(u8::MAX);
+        let count = u32::try_from(inboxes.len()).unwrap_or(u32::MAX);
+        let group = Siblings::group(number(0), inboxes);
+        let mut shards = Vec::with_capacity(inboxes.len());
+        for (place, ((socket, inbox), siblings)) in sockets.into_iter().zip(inboxes).zip(group).enumerate() {
+            let limits = EndpointConfig {
+                cids: CidFactory::new(CID_LENGTH, number(place), &self.reset_key),
+                siblings: number(0)..number(inboxes.len()),
+                stateless_packets_per_second: self.limits.stateless_packets_per_second / count,
+                ..self.limits.clone()
+            };
+            let endpoint = Endpoint::new(limits, Some(Arc::clone(&self.config)), self.entropy.fork());
+            let (runtime, server) = (Arc::clone(&self.runtime), Some(Arc::clone(&self.shared)));
+            let shard = Shard::new(runtime, socket, Arc::clone(inbox), endpoint, server);
+            shards.push(shard.among(siblings));
+        }
+        shards
+    }
+}
 
 impl ServerBuilder {
     /// The TLS configuration, and the identities unless it is the application's own.
@@ -61,14 +108,21 @@ impl ServerBuilder {
         keep_early_streams(transport, sessions);
     }
 
-    /// A socket for each address: all or none.
-    fn bind(&self, runtime: &RuntimeHandle) -> Result<Vec<Box<dyn DatagramSocket>>, ServerError> {
+    /// How many shards each address gets.
+    fn shards_of_each(&self, runtime: &RuntimeHandle) -> usize {
+        let wanted = self.shards.map_or_else(|| runtime.parallelism(), NonZeroUsize::get);
+        wanted.min(MAX_SHARDS / self.addresses.len().max(1)).max(1)
+    }
+
+    /// The sockets of each address: all or none.
+    fn bind(&self, runtime: &RuntimeHandle) -> Result<Vec<Vec<Box<dyn DatagramSocket>>>, ServerError> {
+        let shards = self.shards_of_each(runtime);
         let bind = |address: &SocketAddr| {
             let only_v6 = must_be_only_v6(address, &self.addresses);
             let options =
                 SocketOptions { address: *address, only_v6, transport_errors: false, buffer: KERNEL_BUFFER };
             runtime
-                .bind(&options)
+                .bind_shared(&options, shards)
                 .map_err(|error| ServerError::Bind { address: *address, error: Arc::new(error) })
         };
         self.addresses.iter().map(bind).collect()
@@ -121,9 +175,10 @@ impl ServerBuilder {
         }
         self.permit_anticipated();
         let sockets = self.bind(&runtime)?;
-        sockets.iter().for_each(|socket| fit(&mut self.transport, &**socket));
+        let all = sockets.iter().flatten();
+        all.for_each(|socket| fit(&mut self.transport, &**socket));
         let mut entropy = runtime.entropy();
-        let shared = Arc::new(self.shared(sockets.len()));
+        let shared = Arc::new(self.shared(sockets.iter().map(Vec::len).sum()));
         self.transport.congestion = shared.congestion().config();
         let keys = self.keys.unwrap_or_else(|| ServerKeys::passing(&mut *entropy));
         let config = Arc::new(ServerConfig {
@@ -132,21 +187,27 @@ impl ServerBuilder {
             token_key: keys.token,
         });
         let budget = EndpointBudget::new(self.memory);
-        let (mut shards, mut inboxes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, (socket, address)) in sockets.into_iter().zip(&self.addresses).enumerate() {
-            let failed = |error| ServerError::Bind { address: *address, error: Arc::new(error) };
-            addresses.push(socket.local_address().map_err(failed)?);
-            let cids = CidFactory::new(8, u8::try_from(index).unwrap_or(u8::MAX), &keys.reset);
-            let limits = EndpointConfig {
+        let mut making = Making {
+            limits: EndpointConfig {
                 budget: budget.clone(),
                 retry_threshold: self.retry_threshold,
                 per_address: self.per_address,
-                ..EndpointConfig::new(cids)
-            };
-            let endpoint = Endpoint::new(limits, Some(Arc::clone(&config)), entropy.fork());
-            let inbox = ShardBox::new();
-            inboxes.push(Arc::clone(&inbox));
-            shards.push(Shard::new(Arc::clone(&runtime), socket, inbox, endpoint, Some(Arc::clone(&shared))));
+                ..EndpointConfig::new(CidFactory::new(CID_LENGTH, 0, &keys.reset))
+            },
+            reset_key: keys.reset,
+            config,
+            shared: Arc::clone(&shared),
+            runtime: Arc::clone(&runtime),
+            entropy,
+        };
+        let (mut shards, mut inboxes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+        for (sockets, address) in sockets.into_iter().zip(&self.addresses) {
+            let failed = |error| ServerError::Bind { address: *address, error: Arc::new(error) };
+            let bound = sockets.first().map(|socket| socket.local_address()).transpose().map_err(failed)?;
+            addresses.extend(bound);
+            let own: Vec<_> = sockets.iter().map(|_| ShardBox::new()).collect();
+            shards.append(&mut making.shards(shards.len(), sockets, &own));
+            inboxes.extend(own);
         }
         let bequests = shards.iter().map(|shard| Arc::clone(shard.bequest())).collect();
         // All or none: an address that fails leaves no task behind.

@@ -1,6 +1,6 @@
 //! How a server is configured.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use quic_core::{AddressLimits, Dir, TransportConfig};
 
@@ -35,6 +35,7 @@ pub struct ServerBuilder {
     pub(super) named: Vec<(String, Identity)>,
     pub(super) rustls: Option<Arc<rustls::ServerConfig>>,
     pub(super) addresses: Vec<SocketAddr>,
+    pub(super) shards: Option<NonZeroUsize>,
     pub(super) origins: Origins,
     pub(super) transport: TransportConfig,
     pub(super) handler: Option<Handler>,
@@ -74,6 +75,7 @@ impl ServerBuilder {
             named: Vec::new(),
             rustls: None,
             addresses: Vec::new(),
+            shards: None,
             origins: Origins::These(std::collections::HashSet::new()),
             transport: TransportConfig::default(),
             handler: None,
@@ -141,6 +143,20 @@ impl ServerBuilder {
     /// server for them listens on both families. Without any call: `[::]:443`, for both families.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.addresses.push(address);
+        self
+    }
+
+    /// How many sockets listen on each address, each of which drives its connections in a task of its own, so that
+    /// connections use several cores. The system shares clients out among them by their addresses (`SO_REUSEPORT`); what comes
+    /// at the wrong one, such as when a client's address changed, is handed over. Limits and counts are those of all of them
+    /// together. At most 255 for all addresses together. Default: as many as the runtime has threads, at most as many as there
+    /// are cores; 1 on a runtime of one thread, and on other systems than Linux. With one thread, more than one share nothing
+    /// but its time.
+    ///
+    /// # Errors
+    /// Of [`build`](Self::build): more than one where the system cannot share an address out.
+    pub fn shards(mut self, shards: NonZeroUsize) -> Self {
+        self.shards = Some(shards);
         self
     }
 
@@ -280,7 +296,7 @@ impl ServerBuilder {
         self
     }
 
-    /// What one address may have of these at each of the server's sockets: handshakes, connections, beginnings in a second.
+    /// What one address may have of these: handshakes, connections, beginnings in a second.
     /// An address is an IPv4 address or an IPv6 network of 64 bits. The defaults leave room for a few thousand users behind
     /// one network translator.
     pub fn address_limits(mut self, limits: AddressLimits) -> Self {

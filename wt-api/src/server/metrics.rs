@@ -263,7 +263,7 @@ impl ServerStats {
         ]
     }
 
-    fn of_sockets(&self) -> [Metric; 2] {
+    fn of_sockets(&self) -> [Metric; 3] {
         let sockets = &self.sockets;
         [
             by(
@@ -281,6 +281,12 @@ impl ServerStats {
                 "Answers without a connection for which the socket had no room.",
                 MetricKind::Counter,
                 sockets.answers_dropped,
+            ),
+            one(
+                "weft_forwards_dropped_total",
+                "Datagrams that came at the wrong socket of an address, for which there was no room at the right one.",
+                MetricKind::Counter,
+                sockets.forwards_dropped,
             ),
         ]
     }

@@ -99,6 +99,12 @@ impl Host {
         lock(&self.world.fabric).host(self.index).script.set_receives(Box::new(answer));
     }
 
+    /// From now on the host's system gives each datagram to the next one of the sockets that share an address, as if these came
+    /// and went all the time. Before, all that comes from one address and port goes to the same socket.
+    pub fn scatter_datagrams(&self) {
+        lock(&self.world.fabric).node(self.index).turn = Some(0);
+    }
+
     /// The NAT before this host forgets its mappings: from now on others see each of its sockets at another port, and
     /// nothing that is sent to the old ones arrives.
     ///

@@ -54,14 +54,21 @@ impl Bound {
 pub(super) struct Node {
     pub(super) sockets: BTreeMap<u64, Bound>,
     next: u64,
+    /// Counts what came, if each of the sockets that share an address gets the next of it in turn.
+    pub(super) turn: Option<usize>,
     pub(super) out: VecDeque<Datagram>,
 }
 
 impl Node {
-    /// Binds a socket at `address`, whose port is chosen.
-    pub(super) fn bind(&mut self, address: SocketAddr, options: &SocketOptions) -> io::Result<u64> {
+    /// Binds a socket at `address`, whose port is chosen; beside one that has it, if it `shares`.
+    pub(super) fn bind(
+        &mut self,
+        address: SocketAddr,
+        options: &SocketOptions,
+        shares: bool,
+    ) -> io::Result<u64> {
         let bound = Bound { address, only_v6: options.only_v6, received: VecDeque::new(), reader: None };
-        if self.sockets.values().any(|other| other.excludes(&bound)) {
+        if !shares && self.sockets.values().any(|other| other.excludes(&bound)) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         self.next += 1;
@@ -78,12 +85,22 @@ impl Node {
 impl netsim::Endpoint for Node {
     fn handle_datagram(&mut self, _now: u64, from: SocketAddr, to: SocketAddr, ecn: u8, data: &[u8]) {
         // A socket for this address alone comes before one for all addresses.
-        let taker = self
-            .sockets
-            .values_mut()
-            .filter(|socket| socket.takes(to))
-            .min_by_key(|socket| socket.address.ip().is_unspecified());
-        let Some(socket) = taker else { return };
+        let takers = || self.sockets.iter().filter(|(_, socket)| socket.takes(to));
+        let Some((_, first)) = takers().min_by_key(|(_, socket)| socket.address.ip().is_unspecified()) else {
+            return;
+        };
+        let address = first.address;
+        let sharing: Vec<u64> =
+            takers().filter(|(_, socket)| socket.address == address).map(|(id, _)| *id).collect();
+        // As long as all are open, what comes from one address and port goes to the same one.
+        let place = match &mut self.turn {
+            Some(turn) => {
+                *turn += 1;
+                *turn
+            }
+            None => usize::from(from.port()),
+        };
+        let Some(socket) = self.sockets.get_mut(&sharing[place % sharing.len()]) else { return };
         socket.received.push_back(Received { from, to: to.ip(), ecn, payload: data.to_vec() });
         if let Some(reader) = socket.reader.take() {
             reader.wake();

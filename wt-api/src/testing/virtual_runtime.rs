@@ -52,6 +52,31 @@ impl HostRuntime {
     }
 }
 
+impl HostRuntime {
+    /// A bound socket; one that `shares` has the address of one that is bound.
+    fn bind_in(&self, options: &SocketOptions, shares: bool) -> io::Result<Box<dyn DatagramSocket>> {
+        let mut fabric = lock(&self.world.fabric);
+        let ip = options.address.ip();
+        let all = fabric.host(self.host).addresses.clone();
+        if !ip.is_unspecified() && !all.contains(&ip) {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        let port = match options.address.port() {
+            0 => fabric.free_port(self.host)?,
+            port => port,
+        };
+        let address = SocketAddr::new(ip, port);
+        let id = fabric.node(self.host).bind(address, options, shares)?;
+        let node = fabric.host(self.host).node;
+        for own in all {
+            fabric.sim.add_address(node, SocketAddr::new(own, port));
+        }
+        let script = Arc::clone(&fabric.host(self.host).script);
+        let (world, full) = (Arc::clone(&self.world), Mutex::default());
+        Ok(Box::new(VirtualSocket { world, host: self.host, id, address, script, full }))
+    }
+}
+
 impl fmt::Debug for HostRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostRuntime").field("host", &self.host).finish_non_exhaustive()
@@ -77,25 +102,21 @@ impl Runtime for HostRuntime {
     }
 
     fn bind(&self, options: &SocketOptions) -> io::Result<Box<dyn DatagramSocket>> {
-        let mut fabric = lock(&self.world.fabric);
-        let ip = options.address.ip();
-        let all = fabric.host(self.host).addresses.clone();
-        if !ip.is_unspecified() && !all.contains(&ip) {
-            return Err(io::ErrorKind::AddrNotAvailable.into());
+        self.bind_in(options, false)
+    }
+
+    fn bind_shared(&self, options: &SocketOptions, count: usize) -> io::Result<Vec<Box<dyn DatagramSocket>>> {
+        let first = self.bind_in(options, false)?;
+        let options = SocketOptions { address: first.local_address()?, ..options.clone() };
+        let mut sockets = vec![first];
+        while sockets.len() < count {
+            sockets.push(self.bind_in(&options, true)?);
         }
-        let port = match options.address.port() {
-            0 => fabric.free_port(self.host)?,
-            port => port,
-        };
-        let address = SocketAddr::new(ip, port);
-        let id = fabric.node(self.host).bind(address, options)?;
-        let node = fabric.host(self.host).node;
-        for own in all {
-            fabric.sim.add_address(node, SocketAddr::new(own, port));
-        }
-        let script = Arc::clone(&fabric.host(self.host).script);
-        let (world, full) = (Arc::clone(&self.world), Mutex::default());
-        Ok(Box::new(VirtualSocket { world, host: self.host, id, address, script, full }))
+        Ok(sockets)
+    }
+
+    fn parallelism(&self) -> usize {
+        1
     }
 
     fn resolve(&self, name: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {

@@ -47,17 +47,46 @@ impl UdpSocket {
     /// # Errors
     /// The system has no such socket, or the address is not to be had.
     pub fn bind(options: &SocketOptions) -> io::Result<Self> {
-        Self::bind_with(options, |socket| UdpSocketState::new(socket.into()))
+        Self::bind_with(options, false, |socket| UdpSocketState::new(socket.into()))
     }
 
+    /// Whether the system shares out what comes to an address among several sockets.
+    pub const CAN_SHARE: bool = cfg!(target_os = "linux");
+
+    /// Binds so many sockets to one address, at least one; must be called within a tokio runtime. The system gives what comes
+    /// from one address and port to the same socket as long as they are all open. Another program that wants the address is
+    /// told that it is in use, as with one socket.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind); more than one where the system [cannot share](Self::CAN_SHARE) them.
+    pub fn bind_shared(options: &SocketOptions, count: usize) -> io::Result<Vec<Self>> {
+        // It is bound without sharing: that fails where another program has the address, even one that shares it.
+        let first = Self::bind(options)?;
+        let address = first.local_address()?;
+        let mut sockets = vec![first];
+        if count > 1 {
+            share(&sockets[0].io)?;
+        }
+        let options = SocketOptions { address, ..options.clone() };
+        while sockets.len() < count {
+            sockets.push(Self::bind_with(&options, true, |socket| UdpSocketState::new(socket.into()))?);
+        }
+        Ok(sockets)
+    }
+
+    /// Binds, and `prepare`s what the system can do beside datagrams. `shares`: beside a socket that has the address.
     pub(super) fn bind_with(
         options: &SocketOptions,
+        shares: bool,
         prepare: impl FnOnce(&socket2::Socket) -> io::Result<UdpSocketState>,
     ) -> io::Result<Self> {
         let domain = socket2::Domain::for_address(options.address);
         let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
         if options.address.is_ipv6() {
             socket.set_only_v6(options.only_v6)?;
+        }
+        if shares {
+            share(&socket)?;
         }
         socket.set_nonblocking(true)?;
         socket.bind(&options.address.into())?;
@@ -160,6 +189,21 @@ impl UdpSocket {
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.io.local_addr()
     }
+}
+
+/// Lets other sockets of this user have the same address (`SO_REUSEPORT`).
+#[cfg(target_os = "linux")]
+fn share<'a, S>(socket: &'a S) -> io::Result<()>
+where
+    socket2::SockRef<'a>: From<&'a S>,
+{
+    socket2::SockRef::from(socket).set_reuse_port(true)
+}
+
+/// Elsewhere sockets of one address do not share out what comes: the last one gets it all.
+#[cfg(not(target_os = "linux"))]
+fn share<S>(_: &S) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 impl TrainSocket for UdpSocket {

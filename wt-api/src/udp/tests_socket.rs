@@ -9,7 +9,7 @@ use quic_core::{Transmit, base::Ecn};
 use quinn_udp::RecvMeta;
 use tokio::io::Interest;
 
-use super::{Progress, SocketOptions, Train, Trains, UdpSocket};
+use super::{Progress, SocketOptions, Train, TrainSocket, Trains, UdpSocket};
 
 fn options(address: &str) -> SocketOptions {
     let address: SocketAddr = address.parse().expect("an address");
@@ -77,7 +77,7 @@ async fn a_socket_without_marks_sends_and_receives_all_the_same() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let refused = |_: &socket2::Socket| Err(io::Error::from(io::ErrorKind::InvalidInput));
         let Some((_, receiver, remote)) = pair(address) else { continue };
-        let plain = UdpSocket::bind_with(&options(address), refused).expect("a socket");
+        let plain = UdpSocket::bind_with(&options(address), false, refused).expect("a socket");
         assert!(plain.may_fragment() && plain.max_gso_segments() == 1);
         let mut trains = Trains::new(plain.max_gso_segments());
         let (contents, local_ip) = (vec![7; 3 * 1200 + 100], Some(remote.ip()));
@@ -92,5 +92,44 @@ async fn a_socket_without_marks_sends_and_receives_all_the_same() {
         let transmit = Transmit { remote: plain.local_address().expect("bound"), ..transmit };
         send(&mut trains, &other, transmit, &contents).await;
         assert!(receive(&plain, contents.len()).await.concat() == contents);
+    }
+}
+
+/// Clients are shared out among the sockets of an address, each of them always to the same one; and the address is taken.
+#[tokio::test]
+async fn sockets_share_out_what_comes_to_their_address_and_nobody_else_gets_it() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(sockets) = UdpSocket::bind_shared(&options(address), 3) else { continue };
+        let remote = sockets[0].local_address().expect("bound");
+        assert!(sockets.iter().all(|socket| socket.local_address().expect("bound") == remote));
+        for attempt in [
+            UdpSocket::bind(&options(&remote.to_string())).map(drop),
+            UdpSocket::bind_shared(&options(&remote.to_string()), 3).map(drop),
+        ] {
+            assert_eq!(attempt.unwrap_err().kind(), io::ErrorKind::AddrInUse, "{remote}");
+        }
+        let clients: Vec<_> =
+            (0..64).map(|_| UdpSocket::bind(&options(address)).expect("a socket")).collect();
+        for _ in 0..3 {
+            for client in &clients {
+                client.ready(Interest::WRITABLE).await.expect("a runtime");
+                TrainSocket::try_send_plain(client, remote, b"hello").expect("room");
+            }
+        }
+        let (mut came, mut received) = (vec![0; sockets.len()], 0);
+        let mut of_client = std::collections::BTreeMap::new();
+        while received < 3 * clients.len() {
+            for (place, socket) in sockets.iter().enumerate() {
+                let (mut buffer, mut metas) = ([0; 2048], [RecvMeta::default()]);
+                let Ok(_) = socket.try_recv(&mut [IoSliceMut::new(&mut buffer)], &mut metas) else {
+                    continue;
+                };
+                assert_eq!(*of_client.entry(metas[0].addr).or_insert(place), place, "{remote}");
+                let count = metas[0].len / metas[0].stride.max(1);
+                (came[place], received) = (came[place] + count, received + count);
+            }
+            tokio::task::yield_now().await;
+        }
+        assert!(came.iter().filter(|count| **count > 0).count() > 1, "{remote}: {came:?}");
     }
 }

@@ -1,0 +1,88 @@
+//! Endpoints that share an address: whose a datagram is, by its connection ID.
+
+use bytes::BytesMut;
+use quic_core::{
+    CidFactory, ConnectionId, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig,
+    base::{Ecn, SeededEntropy, Timestamp},
+};
+
+const KEY: [u8; 32] = [7; 32];
+const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
+
+fn endpoint(shard: u8, siblings: std::ops::Range<u8>) -> Endpoint {
+    let config = EndpointConfig { siblings, ..EndpointConfig::new(CidFactory::new(8, shard, &KEY)) };
+    Endpoint::new(config, None, Box::new(SeededEntropy::new(u64::from(shard))))
+}
+
+fn meta() -> DatagramMeta {
+    DatagramMeta { remote: ([192, 0, 2, 1], 4433).into(), local_ip: None, ecn: Ecn::NotEct, allocation: 1200 }
+}
+
+fn id_of(shard: u8) -> ConnectionId {
+    CidFactory::new(8, shard, &KEY).generate(&mut SeededEntropy::new(9))
+}
+
+/// A packet with a short header (RFC 9000 §17.3.1).
+fn short(id: &ConnectionId) -> BytesMut {
+    let mut packet = BytesMut::from(&[0x40][..]);
+    packet.extend_from_slice(id.as_bytes());
+    packet.extend_from_slice(&[0x55; 200]);
+    packet
+}
+
+/// A packet with a long header of this type (RFC 9000 §17.2): 0 Initial, 1 0-RTT, 2 Handshake.
+fn long(kind: u8, id: &ConnectionId) -> BytesMut {
+    let mut packet = BytesMut::from(&[0xc0 | kind << 4, 0, 0, 0, 1, id.len() as u8][..]);
+    packet.extend_from_slice(id.as_bytes());
+    packet.extend_from_slice(&[0]);
+    if kind == 0 {
+        packet.extend_from_slice(&[0]);
+    }
+    packet.extend_from_slice(&[0x44, 0xb0]);
+    packet.extend_from_slice(&[0x55; 1200]);
+    packet
+}
+
+#[test]
+fn a_datagram_of_a_sibling_is_handed_on_and_no_other_is() {
+    let mut endpoint = endpoint(3, 2..5);
+    for shard in 0..=255 {
+        let (id, is_sibling) = (id_of(shard), [2, 4].contains(&shard));
+        for packet in [short(&id), long(1, &id), long(2, &id)] {
+            match endpoint.handle_datagram(NOW, &meta(), packet.clone()) {
+                DatagramEvent::Sibling(to, data) => {
+                    assert!(is_sibling && to == shard && data == packet, "{shard}: {to}");
+                }
+                DatagramEvent::Respond(_) | DatagramEvent::Dropped(_) => assert!(!is_sibling, "{shard}"),
+                other => panic!("{shard}: {other:?}"),
+            }
+        }
+        // A client's first choice is random.
+        let event = endpoint.handle_datagram(NOW, &meta(), long(0, &id));
+        assert!(!matches!(event, DatagramEvent::Sibling(..)), "{shard}");
+    }
+}
+
+#[test]
+fn an_endpoint_without_siblings_hands_nothing_on() {
+    let mut endpoint = endpoint(0, 0..0);
+    for shard in 0..=255 {
+        let event = endpoint.handle_datagram(NOW, &meta(), short(&id_of(shard)));
+        assert!(!matches!(event, DatagramEvent::Sibling(..)), "{shard}");
+    }
+}
+
+/// RFC 9000 §10.3: its peer hears of it at once, and not after its idle timeout.
+#[test]
+fn what_was_for_a_sibling_that_is_gone_is_answered_with_its_reset() {
+    let mut endpoint = endpoint(0, 0..2);
+    let id = id_of(1);
+    let DatagramEvent::Respond(answer) = endpoint.handle_orphan(NOW, &meta(), &short(&id)) else {
+        panic!("no answer")
+    };
+    let token = CidFactory::new(8, 0, &KEY).reset_token(&id);
+    assert!(answer.bytes.ends_with(&token[..]), "the key is that of all shards");
+    assert_eq!((endpoint.stats().stateless_resets, answer.remote), (1, meta().remote));
+    let event = endpoint.handle_orphan(NOW, &meta(), &long(2, &id));
+    assert!(matches!(event, DatagramEvent::Dropped(_)), "no reset answers a long header");
+}

@@ -1,0 +1,107 @@
+//! A server with several sockets at one address: whichever of them a datagram comes to, its connection gets it.
+
+mod virtual_common;
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use virtual_common::{echo_all, options, pattern, round_trip, seconds};
+use wt_api::{
+    AddressLimits, CertificateHash, CloseInfo, Server, ServerBuilder, WebTransport,
+    testing::{Host, LinkConfig, MILLISECOND, Network},
+};
+
+struct World {
+    network: Network,
+    host: Host,
+    client: Host,
+    server: Arc<Server>,
+    hash: CertificateHash,
+}
+
+fn world(seed: u64, shards: usize, configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> World {
+    let network = Network::new(seed);
+    let (host, client) = (network.host("server"), network.host("client"));
+    drop(network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND)));
+    let identity = network.identity(["server"]);
+    let hash = identity.certificate_hash();
+    let shards = NonZeroUsize::new(shards).unwrap();
+    let builder = Server::builder().identity(identity).shards(shards);
+    let server = host.enter(|| configure(builder).build().unwrap());
+    World { network, host, client, server: Arc::new(server), hash }
+}
+
+impl World {
+    async fn sessions(&self, count: usize) -> Vec<WebTransport> {
+        let new = || WebTransport::new("https://server/", options(self.hash)).unwrap();
+        let sessions: Vec<_> = (0..count).map(|_| self.client.enter(new)).collect();
+        for session in &sessions {
+            session.ready().await.unwrap();
+        }
+        sessions
+    }
+}
+
+#[test]
+fn every_datagram_finds_its_connection_at_whichever_socket_it_comes() {
+    for (seed, shards) in [(1, 1), (2, 2), (3, 3), (4, 7)] {
+        let world = world(seed, shards, |builder| builder);
+        drop(world.host.spawn(echo_all(world.host.clone(), Arc::clone(&world.server))));
+        world.network.run(async {
+            let sessions = world.sessions(10).await;
+            assert_eq!(world.server.local_addresses().len(), 1, "one address, however many sockets");
+            for scattered in [false, true] {
+                if scattered {
+                    world.host.scatter_datagrams();
+                }
+                for (index, session) in sessions.iter().enumerate() {
+                    let data = pattern(index as u64, 200_000);
+                    let answer = round_trip(session, data.clone()).await.unwrap();
+                    assert!(answer == data, "seed {seed}: session {index}, scattered: {scattered}");
+                }
+            }
+            let stats = world.server.stats().await;
+            assert_eq!((stats.connections, stats.connections_total, stats.sessions), (10, 10, 10));
+            assert_eq!(stats.handshakes.done, 10);
+            assert_eq!(stats.endpoint.stateless_resets, 0, "seed {seed}: no shard disowns a connection");
+            assert!(stats.traffic.bytes_received > 10 * 400_000, "the sums are those of all shards");
+            assert_eq!(world.server.connections().await.len(), 10);
+        });
+    }
+}
+
+#[test]
+fn an_address_has_as_much_at_all_shards_together_as_at_one() {
+    for (seed, shards) in [(1, 1), (2, 4)] {
+        let limits = AddressLimits { connections: 3, ..AddressLimits::UNLIMITED };
+        let world = world(seed, shards, |builder| builder.address_limits(limits));
+        drop(world.host.spawn(echo_all(world.host.clone(), Arc::clone(&world.server))));
+        world.network.run(async {
+            let _sessions = world.sessions(3).await;
+            for _ in 0..8 {
+                let new = || WebTransport::new("https://server/", options(world.hash)).unwrap();
+                world.client.enter(new).ready().await.unwrap_err();
+            }
+            let stats = world.server.stats().await;
+            assert_eq!((stats.connections, stats.admission.refused_address_connections), (3, 8), "{shards}");
+        });
+    }
+}
+
+#[test]
+fn a_server_of_several_shards_says_its_last_words_at_all_of_them() {
+    let world = world(5, 5, |builder| builder);
+    drop(world.host.spawn(echo_all(world.host.clone(), Arc::clone(&world.server))));
+    world.network.run(async {
+        let sessions = world.sessions(20).await;
+        // Shards whose connections are over close their sockets first, and the system shares out anew.
+        world.host.scatter_datagrams();
+        world.server.close_sessions(CloseInfo::new(7, "enough"));
+        world.server.shutdown(seconds(10)).await;
+        for session in &sessions {
+            assert_eq!(session.closed().await.unwrap(), CloseInfo::new(7, "enough"));
+        }
+        let identity = world.network.identity(["server"]);
+        let again = world.host.enter(|| Server::builder().identity(identity).build());
+        again.expect("the port is free");
+    });
+}
