@@ -4,6 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{builder, connect, loopback, options, pair, pair_with, request, server, transport, url, within};
+use quic_core::base::Ecn;
 use wt_api::{
     AcceptOptions, CloseInfo, DatagramError, ErrorCause, Reliability, SendStreamOptions, TransportConfig,
     WebTransport,
@@ -443,4 +444,28 @@ async fn serve_a_client_of(dialect: Dialect) {
     client.close(info.clone());
     assert_eq!(within(accepted.closed()).await.unwrap(), info);
     assert_eq!(within(client.closed()).await.unwrap(), info);
+}
+
+/// ECN stays in use where trains of datagrams are sent and received as one.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn ecn_stays_in_use_after_trains_of_datagrams() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let server = builder().listen(address.parse().unwrap()).build().unwrap();
+        let url = format!("https://{}/", server.local_addresses()[0]);
+        let client = WebTransport::new(&url, options(&server)).unwrap();
+        let served = request(&server).await.accept(AcceptOptions::new()).await.unwrap();
+        within(client.ready()).await.unwrap();
+        let mut up = client.create_unidirectional_stream(SendStreamOptions::new()).await.unwrap();
+        let received = tokio::spawn(async move {
+            let mut stream = served.accept_unidirectional_stream().await.unwrap();
+            (stream.read_to_end(8 << 20).await.unwrap().len(), served)
+        });
+        up.write_all(&vec![7; 4 << 20]).await.unwrap();
+        up.finish().unwrap();
+        let (read, _served) = within(received).await.unwrap();
+        assert_eq!(read, 4 << 20);
+        let stats = client.connection().unwrap().stats().await.unwrap();
+        assert_eq!(stats.ecn, Ecn::Ect0, "{address}");
+    }
 }

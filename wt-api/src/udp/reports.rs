@@ -1,4 +1,5 @@
-//! What the network reports of datagrams that were sent (ICMP): systems tell it in different ways.
+//! What the network reports of datagrams that were sent (ICMP), and what is told of those that come: systems tell it in different
+//! ways.
 //!
 //! The one place in the library that asks which system this is.
 
@@ -25,6 +26,20 @@ pub(super) fn report_errors(state: &UdpSocketState, socket: &socket2::Socket) {
 /// Windows keeps no such errors apart: it tells them as the result of the next call that receives, unasked.
 #[cfg(not(unix))]
 pub(super) fn report_errors(_: &UdpSocketState, _: &socket2::Socket) {}
+
+/// Has the system not tell when each datagram came, which quinn-udp 0.6 asks for and nobody here reads. Its buffer has no room
+/// for that beside the rest: the system cut off the ECN mark of each train, so that ECN looked broken on every path, and was
+/// given up.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn forgo_timestamps(socket: &socket2::Socket) -> io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestampns};
+    setsockopt(socket, ReceiveTimestampns, &false).map_err(io::Error::from)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn forgo_timestamps(_: &socket2::Socket) -> io::Result<()> {
+    Ok(())
+}
 
 /// The next error of those that the system has kept.
 #[cfg(unix)]

@@ -12,7 +12,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::{Interest, Ready};
 
 use super::{
-    reports::{answered, report_errors, reported_error},
+    reports::{answered, forgo_timestamps, report_errors, reported_error},
     trains::TrainSocket,
 };
 
@@ -102,6 +102,9 @@ impl UdpSocket {
                 );
             })
             .ok();
+        if let Err(error) = forgo_timestamps(&socket) {
+            tracing::debug!(%error, "the system tells when datagrams came, and may leave out their ECN marks");
+        }
         if let (Some(state), true) = (&state, options.transport_errors) {
             report_errors(state, &socket);
         }

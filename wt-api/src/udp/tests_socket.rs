@@ -133,3 +133,33 @@ async fn sockets_share_out_what_comes_to_their_address_and_nobody_else_gets_it()
         assert!(came.iter().filter(|count| **count > 0).count() > 1, "{remote}: {came:?}");
     }
 }
+
+/// What the system tells of a train that it received as one message fits into the room that is given for it: sizes, addresses,
+/// and the mark, without which ECN counts as broken (RFC 9000 §13.4.2.1).
+#[tokio::test]
+async fn a_train_arrives_with_its_mark() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let Some((sender, receiver, remote)) = pair(address) else { continue };
+        let mut trains = Trains::new(sender.max_gso_segments());
+        for ecn in [Ecn::Ect0, Ecn::Ect1, Ecn::Ce] {
+            for (size, count) in [(1200, 1), (1200, 2), (1452, 20)] {
+                let contents = vec![7; size * count];
+                let transmit =
+                    Transmit { remote, local_ip: None, ecn, size: size * count, segment_size: size };
+                send(&mut trains, &sender, transmit, &contents).await;
+                let mut bytes = 0;
+                while bytes < contents.len() {
+                    receiver.ready(Interest::READABLE).await.expect("a runtime");
+                    let (mut buffer, mut metas) = (vec![0; 64 << 10], [RecvMeta::default()]);
+                    let Ok(_) = receiver.try_recv(&mut [IoSliceMut::new(&mut buffer)], &mut metas) else {
+                        continue;
+                    };
+                    let mark = metas[0].ecn.map_or(Ecn::NotEct, |mark| Ecn::from_bits(mark as u8));
+                    assert_eq!(mark, ecn, "{} bytes in pieces of {size} from {remote}", metas[0].len);
+                    assert!(metas[0].dst_ip.is_some(), "the address that was asked");
+                    bytes += metas[0].len;
+                }
+            }
+        }
+    }
+}
