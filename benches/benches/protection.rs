@@ -4,7 +4,10 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use quic_core::crypto::{HeaderKey, PacketKey, Secret, Suite, protect_header, unprotect_header};
+use quic_core::{
+    Version,
+    crypto::{HeaderKey, PacketKey, Secret, Suite, protect_header, unprotect_header},
+};
 
 /// A packet of 1-RTT: a first byte, 8 bytes of connection ID, 2 bytes of packet number.
 const SIZE: usize = 1452;
@@ -19,7 +22,7 @@ fn protection(c: &mut Criterion) {
         ("AES-256-GCM", Suite::Aes256Gcm, &[7; 48][..]),
         ("ChaCha20-Poly1305", Suite::ChaCha20Poly1305, &[7; 32][..]),
     ] {
-        let secret = Secret::new(suite, secret).expect("a secret of the hash's length");
+        let secret = Secret::new(Version::V1, suite, secret).expect("a secret of the hash's length");
         let (key, header_key) = (PacketKey::new(&secret), HeaderKey::new(&secret));
         let mut plain = vec![0x5a; SIZE];
         plain[0] = 0x41;

@@ -4,7 +4,7 @@ use crate::mutate::Random;
 use h3_core::{Settings, capsule::put_capsule};
 use qpack::{Encoder, FieldRef};
 use quic_core::{
-    ConnectionId, Dir, Side, StreamId,
+    ConnectionId, Dir, Side, StreamId, Version,
     base::{Writer, varint},
     frame::{EcnCounts, Frame, write_ack},
     packet::{LongHeader, LongType, write_long_header, write_short_header, write_version_negotiation},
@@ -48,7 +48,7 @@ fn packet_headers() -> Vec<Vec<u8>> {
         (LongType::Handshake, b""),
     ] {
         let (dcid, scid) = (cid(8), cid(5));
-        let header = LongHeader { kind, version: 1, dcid: &dcid, scid: &scid, token };
+        let header = LongHeader { kind, version: Version::V1, dcid: &dcid, scid: &scid, token };
         let mut length = None;
         let mut seed = written(&[8], |w| {
             length = write_long_header(w, &header, 7, 2);

@@ -8,13 +8,13 @@ mod hearing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use quic_core::{
-    ConnectionId, Side, Space,
+    ConnectionId, Side, Space, Version,
     base::varint,
     crypto::{
         KeyChange, Secret, TlsClientConfig, TlsServerConfig, TlsSession, initial_secrets, protect_header,
     },
     frame::{Frame, PacketKind},
-    packet::{self, VERSION_1},
+    packet,
     params::TransportParameters,
 };
 
@@ -203,7 +203,7 @@ impl Peer {
 
     /// Initial keys for the client's destination connection ID.
     pub fn initial_keys(&mut self, dcid: ConnectionId) {
-        let (client, server) = initial_secrets(&dcid);
+        let (client, server) = initial_secrets(Version::V1, &dcid);
         if self.side.is_client() {
             self.install(Space::Initial, &client, &server);
         } else {
@@ -224,8 +224,8 @@ impl Peer {
         }
         let params = (self.params)(honest);
         let tls = match self.setup.as_ref().expect("the peer has not been released") {
-            Tls::Client(config) => TlsSession::client(config, &self.server_name, params),
-            Tls::Server(config) => TlsSession::server(config, params),
+            Tls::Client(config) => TlsSession::client(Version::V1, config, &self.server_name, params),
+            Tls::Server(config) => TlsSession::server(Version::V1, config, params),
         };
         self.tls = Some(tls.expect("the configuration is sound"));
         self.drive();
@@ -258,7 +258,7 @@ impl Peer {
     pub fn seal_initial(&mut self, payload: &[u8], datagram: &mut Vec<u8>) {
         let start = datagram.len();
         datagram.push(packet::FORM_LONG | packet::FIXED_BIT | 3);
-        datagram.extend(VERSION_1.to_be_bytes());
+        datagram.extend(Version::V1.number().to_be_bytes());
         for id in [&self.dcid, &self.scid] {
             datagram.push(id.len() as u8);
             datagram.extend(id.as_bytes());
@@ -346,7 +346,7 @@ impl Peer {
         self.next[space as usize] += 1;
         Packet {
             kind,
-            version: VERSION_1,
+            version: Version::V1.number(),
             dcid: self.dcid.as_bytes().to_vec(),
             scid: self.scid.as_bytes().to_vec(),
             token: if space == Space::Initial { self.token.clone() } else { Vec::new() },

@@ -37,6 +37,7 @@ mod streams;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod trace;
+mod version;
 
 pub use base::{AddressLimits, Admission, AdmissionLimit, DatagramMeta};
 pub use cids::{CidChange, CidFactory};
@@ -47,3 +48,4 @@ pub use event::{DatagramOptions, Event, HeldAbove, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId, StreamIdHasher, StreamMap};
 pub use stats::{ConnectionStats, DropCounts, EndpointStats, RecvStreamStats, SendStreamStats};
 pub use trace::{Observer, TraceEvent};
+pub use version::Version;

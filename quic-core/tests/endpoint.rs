@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::{BufMut, BytesMut};
 use netsim::{Datagram, Endpoint as _, SECOND};
 use quic_core::{
-    ConnectionId, ServerConfig, TransportConfig,
+    ConnectionId, ServerConfig, TransportConfig, Version,
     error::ConnectionError,
     packet::{self, Header},
     testing,
@@ -48,9 +48,7 @@ fn p03_unknown_versions_are_answered_with_both_connection_ids_swapped() {
     let Ok(Header::VersionNegotiation(vn)) = packet::parse(&answer.payload, 8, false) else { panic!("VN") };
     assert_eq!((vn.dcid, vn.scid), (&scid[..], &dcid[..]));
     let versions: Vec<_> = vn.versions().collect();
-    assert!(
-        versions.contains(&packet::VERSION_1) && versions.iter().any(|v| packet::is_reserved_version(*v))
-    );
+    assert!(versions.contains(&Version::V1.number()) && versions.iter().any(|v| Version::is_reserved(*v)));
     assert_eq!(host.driver.endpoint.connections(), 0);
 }
 
@@ -142,7 +140,7 @@ fn version_negotiation(dcid: &ConnectionId, scid: &ConnectionId, versions: &[u32
 fn p04_version_negotiation_is_obeyed_only_when_it_fits() {
     for (versions, wrong_ids, ends) in [
         (&[0x1a2a_3a4a, 0x6b33_43cf][..], false, true),
-        (&[packet::VERSION_1, 0x1a2a_3a4a], false, false),
+        (&[Version::V1.number(), 0x1a2a_3a4a], false, false),
         (&[0x1a2a_3a4a], true, false),
     ] {
         let mut world = World::new(3, &lan());

@@ -1,6 +1,6 @@
 //! Table P, as far as it needs no look inside.
 
-use quic_core::{ConnectionId, Side, Space, crypto::retry_integrity_tag};
+use quic_core::{ConnectionId, Side, Space, Version, crypto::retry_integrity_tag};
 
 use super::case::{Case, Expect, close, space_of};
 use crate::{peer::Peer, wire, world::Stage};
@@ -153,7 +153,7 @@ fn retry(to: &ConnectionId, scid: &[u8], token: &[u8], original: &ConnectionId) 
     bytes.push(scid.len() as u8);
     bytes.extend(scid);
     bytes.extend(token);
-    let tag = retry_integrity_tag(original, &bytes);
+    let tag = retry_integrity_tag(Version::V1, original, &bytes);
     bytes.extend(tag);
     bytes
 }

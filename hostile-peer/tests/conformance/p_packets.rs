@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use hostile_peer::keys::Keys;
 use quic_core::{
-    CidFactory, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig,
+    CidFactory, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig, Version,
     base::{Ecn, SeededEntropy},
     crypto::initial_secrets,
     frame::PacketKind,
@@ -78,7 +78,7 @@ fn p20_0rtt_and_1rtt_before_the_initial() {
     for n in 0..10_u8 {
         let mut early = w.peer.packet(Space::Initial, vec![n; 1000]);
         early.kind = PacketKind::ZeroRtt;
-        let keys = &mut Keys::new(&initial_secrets(&cid(b"original-dst")).0);
+        let keys = &mut Keys::new(&initial_secrets(Version::V1, &cid(b"original-dst")).0);
         w.deliver(&early.seal(keys));
         w.deliver(&[&[0x41][..], b"original-dst", &[n; 1000]].concat());
     }
@@ -100,7 +100,7 @@ fn p20_0rtt_before_the_handshake_ends() {
     for n in 0..10_u8 {
         let mut early = w.peer.packet(Space::Initial, vec![n; 1000]);
         (early.kind, early.token) = (PacketKind::ZeroRtt, Vec::new());
-        let bytes = early.seal(&mut Keys::new(&initial_secrets(&cid(b"original-dst")).0));
+        let bytes = early.seal(&mut Keys::new(&initial_secrets(Version::V1, &cid(b"original-dst")).0));
         w.deliver(&bytes);
         assert_eq!(w.held().0, 0);
     }

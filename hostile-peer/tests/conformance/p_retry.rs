@@ -1,6 +1,7 @@
 //! Table P, P03 to P08: Version Negotiation, Retry and tokens.
 
 use quic_core::{
+    Version,
     crypto::retry_integrity_tag,
     packet::{self, Header},
 };
@@ -23,8 +24,8 @@ fn p03_unknown_version_with_the_longest_ids() {
     let Ok(Header::VersionNegotiation(vn)) = packet::parse(answer, 8, false) else { panic!("{answer:x?}") };
     assert_eq!((vn.dcid, vn.scid), (&scid[..], &dcid[..]));
     let versions: Vec<_> = vn.versions().collect();
-    assert!(versions.contains(&packet::VERSION_1));
-    assert_eq!(versions.iter().filter(|v| packet::is_reserved_version(**v)).count(), 1);
+    assert!(versions.contains(&Version::V1.number()));
+    assert_eq!(versions.iter().filter(|v| Version::is_reserved(**v)).count(), 1);
     assert_eq!(w.endpoint.connections(), 0);
 }
 
@@ -89,7 +90,7 @@ fn retry(to: &ConnectionId, scid: &[u8], token: &[u8], original: &ConnectionId) 
     bytes.push(scid.len() as u8);
     bytes.extend(scid);
     bytes.extend(token);
-    let tag = retry_integrity_tag(original, &bytes);
+    let tag = retry_integrity_tag(Version::V1, original, &bytes);
     bytes.extend(tag);
     bytes
 }

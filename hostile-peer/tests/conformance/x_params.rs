@@ -190,7 +190,7 @@ fn x07_version_information_sent() {
         let params = TransportParameters::parse(&bytes, side).expect("valid");
         let info = params.version_information.expect("version information");
         assert_eq!((info.chosen, info.available[0], info.available.len()), (1, 1, 2));
-        assert!(quic_core::packet::is_reserved_version(info.available[1]));
+        assert!(quic_core::Version::is_reserved(info.available[1]));
         w.expect_alive();
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     keyring::{OpenFailure, PacketPlace},
     packet::{
         self, Header, HeaderError, LONG_RESERVED_BITS, LongType, MIN_INITIAL_SIZE, SHORT_RESERVED_BITS,
-        TAG_SIZE, VERSION_1,
+        TAG_SIZE,
     },
     trace::TraceEvent,
 };
@@ -275,18 +275,19 @@ impl Connection {
             && self.first_flight.peer_source.is_none()
             && self.first_flight.retry_source.is_none();
         let Some((covered, tag)) = packet::retry_integrity_split(bytes) else { return };
+        let version = self.first_flight.version;
         let acceptable = first
-            && retry.version == VERSION_1
+            && retry.version == version
             && !retry.token.is_empty()
             && retry.scid != current
-            && constant_time_eq(tag, &retry_integrity_tag(&current, covered));
+            && constant_time_eq(tag, &retry_integrity_tag(version, &current, covered));
         if !acceptable {
             return self.drop_packet(DropReason::Unsolicited, bytes.len() + TAG_SIZE, now);
         }
         self.first_flight.retry_source = Some(retry.scid);
         self.first_flight.token = retry.token.to_vec();
         self.remote_cids.replace_first(retry.scid);
-        let (client, server) = initial_secrets(&retry.scid);
+        let (client, server) = initial_secrets(version, &retry.scid);
         self.keyring.install(Space::Initial, &client, &server);
         self.restart_recovery(now);
         self.handshake.resend(Space::Initial);
@@ -304,7 +305,8 @@ impl Connection {
             && self.first_flight.retry_source.is_none();
         let local = self.local_cids.handshake();
         let ours = vn.dcid == local.as_bytes() && vn.scid == self.remote_cids.current().as_bytes();
-        if !first || !ours || vn.versions().any(|version| version == VERSION_1) {
+        let in_use = self.first_flight.version.number();
+        if !first || !ours || vn.versions().any(|version| version == in_use) {
             return self.drop_packet(DropReason::Unsolicited, bytes.len(), now);
         }
         self.abandon(ConnectionError::VersionMismatch(vn.versions().collect()), now);

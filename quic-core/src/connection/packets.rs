@@ -7,7 +7,7 @@ use crate::{
     frame::{Frame, FrameWriter, Receipt},
     ids::Space,
     keyring::PacketPlace,
-    packet::{self, LongHeader, LongType, TAG_SIZE, VERSION_1},
+    packet::{self, LongHeader, LongType, TAG_SIZE},
     recovery::SentInfo,
     schedule::Sender,
     trace::TraceEvent,
@@ -127,7 +127,8 @@ impl Connection {
         };
         let scid = self.local_cids.handshake();
         let token = if kind == LongType::Initial { &self.first_flight.token[..] } else { &[] };
-        let header = LongHeader { kind, version: VERSION_1, dcid: &dcid, scid: &scid, token };
+        let version = self.first_flight.version;
+        let header = LongHeader { kind, version, dcid: &dcid, scid: &scid, token };
         packet::write_long_header(w, &header, number, pn_size).map(Some)
     }
 

@@ -6,7 +6,6 @@ use crate::{
     event::Event,
     handshake::{ExpectedIds, Progress, check_connection_ids, check_version},
     ids::{ConnectionId, Space},
-    packet::VERSION_1,
     params::TransportParameters,
     recovery::Situation,
     streams::PeerLimits,
@@ -42,7 +41,7 @@ impl Connection {
             retry_source: self.first_flight.retry_source,
         };
         check_connection_ids(self.side, &parameters, &expected)?;
-        check_version(&parameters, VERSION_1)?;
+        check_version(&parameters, self.first_flight.version)?;
         self.life.negotiate_idle_timeout(parameters.max_idle_timeout);
         self.streams.set_peer_limits(peer_limits(&parameters), &mut self.out.events);
         self.datagrams.set_peer_max_frame(parameters.max_datagram_frame_size);

@@ -22,11 +22,11 @@ use crate::{
     ids::{ConnectionId, Side, Space},
     keyring::Keyring,
     life::{Life, Timeouts},
-    packet::VERSION_1,
     params::{TransportParameters, VersionInformation},
     path::Path,
     recovery::Recovery,
     streams::{Streams, StreamsConfig},
+    version::Version,
 };
 
 /// The `ack_delay_exponent` of this stack: acknowledgment delays are told in units of 8 microseconds.
@@ -36,6 +36,8 @@ const ACK_DELAY_EXPONENT: u8 = 3;
 pub(crate) struct ServerSetup {
     pub(crate) remote: SocketAddr,
     pub(crate) local_ip: Option<IpAddr>,
+    /// That of the client's Initial.
+    pub(crate) version: Version,
     /// The destination connection ID of the client's Initial that is answered.
     pub(crate) initial_destination: ConnectionId,
     /// That of its first Initial; differs after a Retry.
@@ -78,12 +80,13 @@ impl Connection {
         entropy.fill(&mut destination);
         let destination = ConnectionId::new(&destination).expect("16 bytes");
         let transport = config.transport.in_range();
-        let params = local_parameters(&transport, local, entropy.as_mut());
+        let version = Version::PREFERRED;
+        let params = local_parameters(&transport, version, local, entropy.as_mut());
         let mut encoded = Vec::new();
         params.write(&mut encoded);
-        let tls = TlsSession::client(&config.tls, server_name, encoded)?;
+        let tls = TlsSession::client(version, &config.tls, server_name, encoded)?;
         let mut keyring = Keyring::new();
-        let (client, server) = initial_secrets(&destination);
+        let (client, server) = initial_secrets(version, &destination);
         keyring.install(Space::Initial, &client, &server);
         let parts = Parts {
             side: Side::Client,
@@ -93,6 +96,7 @@ impl Connection {
             path: Path::new(remote, None, &transport, true, now, entropy.next_u64()),
             keyring,
             first_flight: FirstFlight {
+                version,
                 original_destination: destination,
                 retry_source: None,
                 peer_source: None,
@@ -125,13 +129,13 @@ impl Connection {
             original_destination_connection_id: Some(setup.original_destination),
             retry_source_connection_id: setup.retry_source,
             stateless_reset_token: Some(cids.reset_token(&local)),
-            ..local_parameters(&transport, local, entropy.as_mut())
+            ..local_parameters(&transport, setup.version, local, entropy.as_mut())
         };
         let mut encoded = Vec::new();
         params.write(&mut encoded);
-        let tls = TlsSession::server(&config.tls, encoded)?;
+        let tls = TlsSession::server(setup.version, &config.tls, encoded)?;
         let mut keyring = Keyring::new();
-        let (client, server) = initial_secrets(&setup.initial_destination);
+        let (client, server) = initial_secrets(setup.version, &setup.initial_destination);
         keyring.install(Space::Initial, &server, &client);
         let validated = setup.retry_source.is_some();
         let parts = Parts {
@@ -142,6 +146,7 @@ impl Connection {
             path: Path::new(setup.remote, setup.local_ip, &transport, validated, now, entropy.next_u64()),
             keyring,
             first_flight: FirstFlight {
+                version: setup.version,
                 original_destination: setup.original_destination,
                 retry_source: setup.retry_source,
                 peer_source: Some(setup.peer_source),
@@ -247,12 +252,13 @@ fn datagrams_config(config: &TransportConfig) -> DatagramsConfig {
 
 fn local_parameters(
     config: &TransportConfig,
+    version: Version,
     source: ConnectionId,
     entropy: &mut dyn Entropy,
 ) -> TransportParameters {
     let random = entropy.next_u64();
     // RFC 9368 §3: keeps peers used to versions that they do not know.
-    let reserved = (random >> 32) as u32 & 0xf0f0_f0f0 | 0x0a0a_0a0a;
+    let reserved = Version::reserved((random >> 32) as u32);
     TransportParameters {
         max_idle_timeout: config.idle_timeout.unwrap_or(Duration::ZERO),
         max_udp_payload_size: u64::from(config.max_udp_payload_size),
@@ -269,8 +275,8 @@ fn local_parameters(
         reset_stream_at: true,
         grease_quic_bit: config.grease_quic_bit,
         version_information: Some(VersionInformation {
-            chosen: VERSION_1,
-            available: vec![VERSION_1, reserved],
+            chosen: version.number(),
+            available: Version::spoken().map(Version::number).chain([reserved]).collect(),
         }),
         max_datagram_frame_size: config.max_datagram_frame_size,
         // Migration is not supported: the peer should not try it (RFC 9000 §9).

@@ -21,6 +21,7 @@ use crate::{
     recovery::Recovery,
     streams::Streams,
     trace::Trace,
+    version::Version,
 };
 
 /// A QUIC connection, client or server, driven by five verbs: [`handle_datagram`](Self::handle_datagram),
@@ -78,6 +79,7 @@ pub struct Connection {
 /// What the first packets carried: checked against the transport parameters later (RFC 9000 §7.3).
 #[derive(Debug)]
 pub(super) struct FirstFlight {
+    pub(super) version: Version,
     /// The destination connection ID of the client's first Initial.
     pub(super) original_destination: ConnectionId,
     /// The source connection ID of the Retry packet.

@@ -33,9 +33,9 @@ impl PacketKey {
         let algorithm = secret.suite().aead();
         let mut key = zeroize::Zeroizing::new([0; 32]);
         let key = &mut key[..algorithm.key_len()];
-        secret.expand(b"quic key", key);
+        secret.expand(secret.labels().key, key);
         let mut iv = [0; aead::NONCE_LEN];
-        secret.expand(b"quic iv", &mut iv);
+        secret.expand(secret.labels().iv, &mut iv);
         let key = aead::UnboundKey::new(algorithm, key).expect("the key has the algorithm's length");
         Self { key: aead::LessSafeKey::new(key), iv }
     }
@@ -89,7 +89,7 @@ impl HeaderKey {
         let algorithm = secret.suite().header_protection();
         let mut key = zeroize::Zeroizing::new([0; 32]);
         let key = &mut key[..algorithm.key_len()];
-        secret.expand(b"quic hp", key);
+        secret.expand(secret.labels().header_protection, key);
         Self(quic::HeaderProtectionKey::new(algorithm, key).expect("the key has the algorithm's length"))
     }
 

@@ -3,12 +3,14 @@
 use zeroize::Zeroize;
 
 use super::{Suite, provider::hkdf};
+use crate::version::{Labels, Version};
 
 const MAX_SECRET: usize = 48;
 
 /// A traffic secret. Wiped when dropped; its `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct Secret {
+    version: Version,
     suite: Suite,
     bytes: [u8; MAX_SECRET],
 }
@@ -34,21 +36,26 @@ impl hkdf::KeyType for Length {
 }
 
 impl Secret {
-    /// A secret of the handshake; `None` unless it has the size of the suite's hash.
+    /// A secret of a connection of this version; `None` unless it has the size of the suite's hash.
     #[must_use]
-    pub fn new(suite: Suite, secret: &[u8]) -> Option<Self> {
+    pub fn new(version: Version, suite: Suite, secret: &[u8]) -> Option<Self> {
         if secret.len() != suite.secret_size() {
             return None;
         }
         let mut bytes = [0; MAX_SECRET];
         bytes[..secret.len()].copy_from_slice(secret);
-        Some(Self { suite, bytes })
+        Some(Self { version, suite, bytes })
     }
 
     /// The suite that the secret belongs to.
     #[must_use]
     pub fn suite(&self) -> Suite {
         self.suite
+    }
+
+    /// The labels by which keys are derived from it.
+    pub(super) fn labels(&self) -> &'static Labels {
+        &self.version.wire().labels
     }
 
     /// HKDF-Expand-Label (RFC 8446 §7.1) with an empty context.
@@ -60,8 +67,8 @@ impl Secret {
     /// The secret after a key update (RFC 9001 §6.1).
     #[must_use]
     pub fn next(&self) -> Self {
-        let mut next = Self { suite: self.suite, bytes: [0; MAX_SECRET] };
-        self.expand(b"quic ku", &mut next.bytes[..self.suite.secret_size()]);
+        let mut next = Self { version: self.version, suite: self.suite, bytes: [0; MAX_SECRET] };
+        self.expand(self.labels().key_update, &mut next.bytes[..self.suite.secret_size()]);
         next
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{ids::ConnectionId, packet};
+use crate::{ids::ConnectionId, packet, version::Version};
 
 fn hex(text: &str) -> Vec<u8> {
     (0..text.len())
@@ -68,7 +68,7 @@ fn unprotect(secret: &Secret, packet: &[u8], pn_offset: usize, expected: u64) ->
 /// RFC 9001 Appendix A.1 and A.2.
 #[test]
 fn published_client_initial() {
-    let (client, _) = initial_secrets(&published_dcid());
+    let (client, _) = initial_secrets(Version::V1, &published_dcid());
     let mut payload = hex(CLIENT_CRYPTO_FRAME);
     payload.resize(1162, 0);
     let header = hex("c300000001088394c8f03e5157080000449e00000002");
@@ -79,7 +79,7 @@ fn published_client_initial() {
 /// RFC 9001 Appendix A.3.
 #[test]
 fn published_server_initial() {
-    let (_, server) = initial_secrets(&published_dcid());
+    let (_, server) = initial_secrets(Version::V1, &published_dcid());
     let header = hex("c1000000010008f067a5502a4262b50040750001");
     assert_eq!(protect(&server, &header, 2, 1, &hex(SERVER_PAYLOAD)), hex(SERVER_PACKET));
     assert_eq!(unprotect(&server, &hex(SERVER_PACKET), 18, 0), (1, hex(SERVER_PAYLOAD)));
@@ -90,33 +90,35 @@ fn published_server_initial() {
 fn published_retry() {
     let bytes = hex(RETRY_PACKET);
     let (covered, tag) = packet::retry_integrity_split(&bytes).expect("a tag");
-    assert_eq!(retry_integrity_tag(&published_dcid(), covered), *tag);
+    assert_eq!(retry_integrity_tag(Version::V1, &published_dcid(), covered), *tag);
     let other = ConnectionId::new(b"another").expect("short");
-    assert_ne!(retry_integrity_tag(&other, covered), *tag);
+    assert_ne!(retry_integrity_tag(Version::V1, &other, covered), *tag);
 }
 
 /// RFC 9001 Appendix A.5.
 #[test]
 fn published_chacha20_short_header() {
     let bytes = hex("9ac312a7f877468ebe69422748ad00a15443f18203a07d6060f688f30f21632b");
-    let secret = Secret::new(Suite::ChaCha20Poly1305, &bytes).expect("32 bytes");
+    let secret = Secret::new(Version::V1, Suite::ChaCha20Poly1305, &bytes).expect("32 bytes");
     let sealed = hex("4cfe4189655e5cd55c41f69080575d7999c25a5bfb");
     assert_eq!(protect(&secret, &hex("4200bff4"), 3, 654_360_564, &[0x01]), sealed);
     assert_eq!(unprotect(&secret, &sealed, 1, 654_360_564), (654_360_564, vec![0x01]));
     let next = Secret::new(
+        Version::V1,
         Suite::ChaCha20Poly1305,
         &hex("1223504755036d556342ee9361d253421a826c9ecdf3c7148684b36b714881f9"),
     );
     let mut a = [0; 12];
     let mut b = [0; 12];
-    secret.next().expand(b"quic iv", &mut a);
-    next.expect("32 bytes").expand(b"quic iv", &mut b);
+    let label = secret.labels().iv;
+    secret.next().expand(label, &mut a);
+    next.expect("32 bytes").expand(label, &mut b);
     assert_eq!(a, b);
 }
 
 #[test]
 fn a_changed_packet_does_not_open() {
-    let (client, _) = initial_secrets(&published_dcid());
+    let (client, _) = initial_secrets(Version::V1, &published_dcid());
     let sealed = hex(CLIENT_PACKET);
     for at in [5, 30, sealed.len() - 1] {
         let mut forged = sealed.clone();

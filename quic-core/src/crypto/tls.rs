@@ -9,6 +9,7 @@ use rustls::quic;
 use zeroize::Zeroizing;
 
 use super::{Secret, Suite};
+use crate::version::Version;
 
 /// TLS settings of clients: rustls's own configuration, which must allow TLS 1.3 and should name an ALPN protocol.
 #[derive(Clone, Debug)]
@@ -110,8 +111,14 @@ impl rustls::KeyLog for Tap {
     }
 }
 
+/// Of QUIC's versions rustls takes two things: where the transport parameters stand in its messages, which is the same from
+/// version 1 on (RFC 9001 §8.2, RFC 9369 §3), and labels of keys, which it is not asked for.
+const RULES: quic::Version = quic::Version::V1;
+
 /// One connection's TLS session.
 pub struct TlsSession {
+    /// What the secrets protect packets of.
+    version: Version,
     inner: quic::Connection,
     tap: Arc<Tap>,
 }
@@ -138,24 +145,29 @@ fn alert_for(error: &rustls::Error) -> rustls::AlertDescription {
 
 impl TlsSession {
     /// A client's session towards `server_name` (a DNS name or an IP address) with encoded transport parameters.
-    pub fn client(config: &TlsClientConfig, server_name: &str, params: Vec<u8>) -> Result<Self, TlsError> {
+    pub fn client(
+        version: Version,
+        config: &TlsClientConfig,
+        server_name: &str,
+        params: Vec<u8>,
+    ) -> Result<Self, TlsError> {
         let name = rustls::pki_types::ServerName::try_from(server_name.to_owned()).map_err(|_| {
             TlsError::internal(format!("{server_name:?} is neither a DNS name nor an IP address"))
         })?;
         let mut config = rustls::ClientConfig::clone(&config.0);
         let tap = Tap::new(config.key_log);
         config.key_log = Arc::clone(&tap) as Arc<dyn rustls::KeyLog>;
-        let inner = quic::ClientConnection::new(Arc::new(config), quic::Version::V1, name, params);
-        Ok(Self { inner: quic::Connection::Client(inner.map_err(|e| setup_error(&e))?), tap })
+        let inner = quic::ClientConnection::new(Arc::new(config), RULES, name, params);
+        Ok(Self { version, inner: quic::Connection::Client(inner.map_err(|e| setup_error(&e))?), tap })
     }
 
     /// A server's session with encoded transport parameters.
-    pub fn server(config: &TlsServerConfig, params: Vec<u8>) -> Result<Self, TlsError> {
+    pub fn server(version: Version, config: &TlsServerConfig, params: Vec<u8>) -> Result<Self, TlsError> {
         let mut config = rustls::ServerConfig::clone(&config.0);
         let tap = Tap::new(config.key_log);
         config.key_log = Arc::clone(&tap) as Arc<dyn rustls::KeyLog>;
-        let inner = quic::ServerConnection::new(Arc::new(config), quic::Version::V1, params);
-        Ok(Self { inner: quic::Connection::Server(inner.map_err(|e| setup_error(&e))?), tap })
+        let inner = quic::ServerConnection::new(Arc::new(config), RULES, params);
+        Ok(Self { version, inner: quic::Connection::Server(inner.map_err(|e| setup_error(&e))?), tap })
     }
 
     /// Takes handshake bytes that the peer sent, in order.
@@ -178,7 +190,10 @@ impl TlsSession {
             quic::KeyChange::OneRtt { .. } => (2, true),
         };
         let secret = |index| {
-            self.tap.take(index).and_then(|bytes| Secret::new(suite, &bytes)).ok_or_else(|| self.missing())
+            self.tap
+                .take(index)
+                .and_then(|bytes| Secret::new(self.version, suite, &bytes))
+                .ok_or_else(|| self.missing())
         };
         let (client, server) = (secret(client)?, secret(client + 1)?);
         let (local, remote) = if matches!(self.inner, quic::Connection::Client(_)) {

@@ -32,6 +32,7 @@ use crate::{
     ids::{ConnectionId, Side},
     packet::{self, Header, HeaderError, LongType, MIN_INITIAL_SIZE},
     stats::EndpointStats,
+    version::Version,
 };
 
 /// The client's first destination connection ID has at least this many bytes (RFC 9000 §7.2).
@@ -72,6 +73,7 @@ pub enum DatagramEvent {
 pub struct Incoming {
     meta: DatagramMeta,
     data: BytesMut,
+    version: Version,
     dcid: ConnectionId,
     scid: ConnectionId,
     /// The connection ID before a Retry, if the client brought a valid token.
@@ -101,7 +103,7 @@ impl Incoming {
     /// Who asks.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller { meta: self.meta, dcid: self.dcid, scid: self.scid }
+        Caller { meta: self.meta, version: self.version, dcid: self.dcid, scid: self.scid }
     }
 
     /// Whether a Retry has proved that the client receives at its address.
@@ -115,6 +117,7 @@ impl Incoming {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     meta: DatagramMeta,
+    version: Version,
     dcid: ConnectionId,
     scid: ConnectionId,
 }
@@ -282,7 +285,8 @@ impl Endpoint {
             Verdict::Unknown => None,
             Verdict::Invalid => {
                 self.stats.invalid_tokens += 1;
-                let close = stateless::close(&long.dcid, &long.scid, TransportErrorCode::INVALID_TOKEN);
+                let close =
+                    stateless::close(long.version, &long.dcid, &long.scid, TransportErrorCode::INVALID_TOKEN);
                 return respond(meta, close);
             }
         };
@@ -292,6 +296,7 @@ impl Endpoint {
         DatagramEvent::Incoming(Incoming {
             meta: *meta,
             data,
+            version: long.version,
             dcid: long.dcid,
             scid: long.scid,
             before_retry,
@@ -386,6 +391,7 @@ impl Endpoint {
         let setup = ServerSetup {
             remote: incoming.meta.remote,
             local_ip: incoming.meta.local_ip,
+            version: incoming.version,
             initial_destination: incoming.dcid,
             original_destination: incoming.before_retry.unwrap_or(incoming.dcid),
             retry_source: incoming.before_retry.map(|_| incoming.dcid),
@@ -415,7 +421,7 @@ impl Endpoint {
         let entropy = self.entropy.0.as_mut();
         let scid = self.config.cids.generate(entropy);
         let token = token_key.seal(&incoming.meta.remote, &incoming.dcid, &scid, now, entropy);
-        let bytes = stateless::retry(&incoming.dcid, &incoming.scid, &scid, &token)?;
+        let bytes = stateless::retry(incoming.version, &incoming.dcid, &incoming.scid, &scid, &token)?;
         self.stats.retries += 1;
         Some(Response { remote: incoming.meta.remote, local_ip: incoming.meta.local_ip, bytes })
     }
@@ -423,7 +429,12 @@ impl Endpoint {
     /// Answers with `CONNECTION_REFUSED` (RFC 9000 §5.2.2).
     #[must_use]
     pub fn refuse(&mut self, incoming: &Incoming) -> Response {
-        let bytes = stateless::close(&incoming.dcid, &incoming.scid, TransportErrorCode::CONNECTION_REFUSED);
+        let bytes = stateless::close(
+            incoming.version,
+            &incoming.dcid,
+            &incoming.scid,
+            TransportErrorCode::CONNECTION_REFUSED,
+        );
         Response { remote: incoming.meta.remote, local_ip: incoming.meta.local_ip, bytes }
     }
 
@@ -431,7 +442,8 @@ impl Endpoint {
     /// application panicked in [`accept`](Self::accept). Of such a call the endpoint keeps nothing.
     #[must_use]
     pub fn fail(&mut self, caller: &Caller) -> Response {
-        let bytes = stateless::close(&caller.dcid, &caller.scid, TransportErrorCode::INTERNAL_ERROR);
+        let bytes =
+            stateless::close(caller.version, &caller.dcid, &caller.scid, TransportErrorCode::INTERNAL_ERROR);
         Response { remote: caller.meta.remote, local_ip: caller.meta.local_ip, bytes }
     }
 
@@ -457,7 +469,7 @@ impl Endpoint {
     }
 }
 
-/// Whether there is a zero where version 1 has a one (RFC 9000 §17.2, §17.3.1).
+/// Whether there is a zero where our versions have a one (RFC 9000 §17.2, §17.3.1).
 fn has_zero_fixed_bit(data: &[u8]) -> bool {
     data.first().is_some_and(|first| first & packet::FIXED_BIT == 0)
 }

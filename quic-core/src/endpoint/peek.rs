@@ -23,7 +23,7 @@ const MAX_NAME: usize = 253;
 pub(super) fn server_name(datagram: &[u8], dcid: &ConnectionId) -> Option<String> {
     let Ok(Header::Long(long)) = packet::parse(datagram, 0, true) else { return None };
     let mut bytes = datagram.get(..long.end)?.to_vec();
-    let (secret, _) = initial_secrets(dcid);
+    let (secret, _) = initial_secrets(long.version, dcid);
     let protected = unprotect_header(&HeaderKey::new(&secret), &mut bytes, long.pn_offset)?;
     let number = packet::decode_packet_number(protected.number, protected.pn_size, 0);
     let header_size = long.pn_offset + protected.pn_size;

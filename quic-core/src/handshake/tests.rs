@@ -3,6 +3,7 @@ use crate::{
     frame::{Frame, Frames, Receipt},
     ids::ConnectionId,
     testing::{tls_client_config, tls_server_config},
+    version::Version,
 };
 
 fn parameters(side: Side) -> Vec<u8> {
@@ -42,9 +43,13 @@ impl End {
 
 fn pair() -> (End, End) {
     let (server_config, certificate) = tls_server_config(b"test");
-    let client =
-        TlsSession::client(&tls_client_config(&certificate, b"test"), "localhost", parameters(Side::Client));
-    let server = TlsSession::server(&server_config, parameters(Side::Server));
+    let client = TlsSession::client(
+        Version::V1,
+        &tls_client_config(&certificate, b"test"),
+        "localhost",
+        parameters(Side::Client),
+    );
+    let server = TlsSession::server(Version::V1, &server_config, parameters(Side::Server));
     let end = |side, tls| End {
         handshake: Handshake::new(side, tls),
         budget: Budget::alone(1 << 20),

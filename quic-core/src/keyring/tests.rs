@@ -4,14 +4,15 @@ use crate::{
     crypto::Suite,
     ids::ConnectionId,
     packet::{KEY_PHASE_BIT, TAG_SIZE, write_short_header},
+    version::Version,
 };
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 const OLD_KEY_TIME: Duration = Duration::from_millis(300);
 
 fn pair() -> (Keyring, Keyring) {
-    let a = Secret::new(Suite::Aes128Gcm, &[1; 32]).expect("32 bytes");
-    let b = Secret::new(Suite::Aes128Gcm, &[2; 32]).expect("32 bytes");
+    let a = Secret::new(Version::V1, Suite::Aes128Gcm, &[1; 32]).expect("32 bytes");
+    let b = Secret::new(Version::V1, Suite::Aes128Gcm, &[2; 32]).expect("32 bytes");
     let (mut one, mut two) = (Keyring::new(), Keyring::new());
     one.install(Space::Data, &a, &b);
     two.install(Space::Data, &b, &a);

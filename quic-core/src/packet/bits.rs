@@ -1,4 +1,4 @@
-//! Bits, sizes and versions that headers are made of.
+//! Bits and sizes that headers are made of.
 
 /// The form bit: set in long headers (RFC 8999 §5.1).
 pub const FORM_LONG: u8 = 0x80;
@@ -26,12 +26,3 @@ pub const MAX_LENGTH: usize = 0x3fff;
 
 /// Bytes of an authentication tag of every AEAD in use.
 pub const TAG_SIZE: usize = 16;
-
-/// QUIC version 1 (RFC 9000 §15).
-pub const VERSION_1: u32 = 0x0000_0001;
-
-/// Whether a version is reserved to exercise version negotiation (RFC 9000 §15).
-#[must_use]
-pub const fn is_reserved_version(version: u32) -> bool {
-    version & 0x0f0f_0f0f == 0x0a0a_0a0a
-}

@@ -1,7 +1,7 @@
 //! From headers to bytes, protection still to be applied.
 
 use super::{FIXED_BIT, FORM_LONG, KEY_PHASE_BIT, LongType, SPIN_BIT};
-use crate::{base::Writer, ids::ConnectionId};
+use crate::{base::Writer, ids::ConnectionId, version::Version};
 
 /// What a long header with a packet number says.
 #[derive(Clone, Copy, Debug)]
@@ -9,7 +9,7 @@ pub struct LongHeader<'a> {
     /// The packet type.
     pub kind: LongType,
     /// The QUIC version.
-    pub version: u32,
+    pub version: Version,
     /// Destination connection ID.
     pub dcid: &'a ConnectionId,
     /// Source connection ID.
@@ -27,14 +27,10 @@ pub fn write_long_header(
     number: u64,
     pn_length: usize,
 ) -> Option<usize> {
-    let kind = match header.kind {
-        LongType::Initial => 0,
-        LongType::ZeroRtt => 1,
-        LongType::Handshake => 2,
-    };
-    let first = FORM_LONG | FIXED_BIT | kind << 4 | (pn_length - 1) as u8;
+    let bits = header.kind.bits(&header.version.wire().long_types);
+    let first = FORM_LONG | FIXED_BIT | bits << 4 | (pn_length - 1) as u8;
     let mut ok = w.u8(first)
-        && w.u32(header.version)
+        && w.u32(header.version.number())
         && w.u8(header.dcid.len() as u8)
         && w.bytes(header.dcid.as_bytes())
         && w.u8(header.scid.len() as u8)

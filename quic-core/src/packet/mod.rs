@@ -9,7 +9,7 @@ mod tests;
 
 pub use bits::{
     FIXED_BIT, FORM_LONG, KEY_PHASE_BIT, LONG_RESERVED_BITS, MAX_LENGTH, MIN_INITIAL_SIZE,
-    SHORT_RESERVED_BITS, SPIN_BIT, TAG_SIZE, VERSION_1, is_reserved_version,
+    SHORT_RESERVED_BITS, SPIN_BIT, TAG_SIZE,
 };
 pub use emit::{LongHeader, write_long_header, write_short_header, write_version_negotiation};
 pub use number::{decode as decode_packet_number, encoded_length as packet_number_length};

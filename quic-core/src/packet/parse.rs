@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use super::{FIXED_BIT, FORM_LONG, TAG_SIZE, VERSION_1};
+use super::{FIXED_BIT, FORM_LONG, TAG_SIZE};
 use crate::{
     base::{Reader, UnexpectedEnd},
     ids::ConnectionId,
+    version::{LongTypes, Version},
 };
 
-/// Long packet types of version 1 that carry packet numbers.
+/// Long packet types that carry packet numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LongType {
     /// Initial (RFC 9000 §17.2.2).
@@ -19,13 +20,28 @@ pub enum LongType {
     Handshake,
 }
 
+impl LongType {
+    /// The type that these two bits tell in a version whose types are `types`; `None` for Retry.
+    fn from_bits(bits: u8, types: &LongTypes) -> Option<Self> {
+        [Self::Initial, Self::ZeroRtt, Self::Handshake].into_iter().find(|kind| kind.bits(types) == bits)
+    }
+
+    pub(super) fn bits(self, types: &LongTypes) -> u8 {
+        match self {
+            Self::Initial => types.initial,
+            Self::ZeroRtt => types.zero_rtt,
+            Self::Handshake => types.handshake,
+        }
+    }
+}
+
 /// A long header with a packet number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Long {
     /// The packet type.
     pub kind: LongType,
     /// The QUIC version.
-    pub version: u32,
+    pub version: Version,
     /// Destination connection ID.
     pub dcid: ConnectionId,
     /// Source connection ID.
@@ -51,7 +67,7 @@ pub struct Short {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry<'a> {
     /// The QUIC version.
-    pub version: u32,
+    pub version: Version,
     /// Destination connection ID.
     pub dcid: ConnectionId,
     /// Source connection ID.
@@ -110,7 +126,7 @@ pub enum HeaderError {
     /// The fixed bit is zero.
     #[error("the fixed bit of the packet is zero")]
     FixedBit,
-    /// A version 1 connection ID of more than 20 bytes.
+    /// A connection ID of more than 20 bytes, in a version that has none.
     #[error("a connection ID is longer than 20 bytes")]
     CidTooLong,
 }
@@ -142,24 +158,24 @@ pub fn parse(
     let dcid = r.bytes(usize::from(length))?;
     let length = r.u8()?;
     let scid = r.bytes(usize::from(length))?;
-    match version {
-        0 => {
-            let versions = r.rest();
-            // RFC 9000 §17.2.1: a list of 32-bit versions fills the rest.
-            if versions.is_empty() || !versions.len().is_multiple_of(4) {
-                return Err(HeaderError::Truncated);
-            }
-            Ok(Header::VersionNegotiation(VersionNegotiation { dcid, scid, versions }))
+    if version == 0 {
+        let versions = r.rest();
+        // RFC 9000 §17.2.1: a list of 32-bit versions fills the rest.
+        if versions.is_empty() || !versions.len().is_multiple_of(4) {
+            return Err(HeaderError::Truncated);
         }
-        VERSION_1 => parse_version_1(r, first, version, dcid, scid, allow_fixed_bit_zero),
-        _ => Ok(Header::UnknownVersion { version, dcid, scid }),
+        return Ok(Header::VersionNegotiation(VersionNegotiation { dcid, scid, versions }));
+    }
+    match Version::from_number(version) {
+        Some(version) => parse_long(r, first, version, dcid, scid, allow_fixed_bit_zero),
+        None => Ok(Header::UnknownVersion { version, dcid, scid }),
     }
 }
 
-fn parse_version_1<'a>(
+fn parse_long<'a>(
     mut r: Reader<'a>,
     first: u8,
-    version: u32,
+    version: Version,
     dcid: &[u8],
     scid: &[u8],
     allow_fixed_bit_zero: bool,
@@ -169,15 +185,10 @@ fn parse_version_1<'a>(
     if first & FIXED_BIT == 0 && !allow_fixed_bit_zero {
         return Err(HeaderError::FixedBit);
     }
-    let kind = match first >> 4 & 0b11 {
-        0 => LongType::Initial,
-        1 => LongType::ZeroRtt,
-        2 => LongType::Handshake,
-        _ => {
-            let rest = r.rest();
-            let (token, tag) = rest.split_last_chunk::<TAG_SIZE>().ok_or(HeaderError::Truncated)?;
-            return Ok(Header::Retry(Retry { version, dcid, scid, token, tag: *tag }));
-        }
+    let Some(kind) = LongType::from_bits(first >> 4 & 0b11, &version.wire().long_types) else {
+        let rest = r.rest();
+        let (token, tag) = rest.split_last_chunk::<TAG_SIZE>().ok_or(HeaderError::Truncated)?;
+        return Ok(Header::Retry(Retry { version, dcid, scid, token, tag: *tag }));
     };
     let token = if kind == LongType::Initial {
         let length = r.varint()?;

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     base::{Writer, varint},
     ids::ConnectionId,
+    version::Version,
 };
 
 /// RFC 9000 Appendix A.2.
@@ -50,7 +51,7 @@ proptest! {
     fn a_long_header_survives_the_wire(d in 0usize..=20, s in 0usize..=20, token in prop::collection::vec(any::<u8>(), 0..90), payload in 20usize..500, number: u32) {
         for kind in [LongType::Initial, LongType::ZeroRtt, LongType::Handshake] {
             let token = if kind == LongType::Initial { &token[..] } else { &[] };
-            let header = LongHeader { kind, version: VERSION_1, dcid: &cid(d), scid: &cid(s), token };
+            let header = LongHeader { kind, version: Version::V1, dcid: &cid(d), scid: &cid(s), token };
             let mut bytes = vec![0; 1200];
             let mut w = Writer::new(&mut bytes);
             let at = write_long_header(&mut w, &header, u64::from(number), 4).expect("room");
@@ -59,7 +60,7 @@ proptest! {
             let length = (end - pn_offset) as u16;
             bytes[at..at + 2].copy_from_slice(&(0x4000 | length).to_be_bytes());
             let Ok(Header::Long(long)) = parse(&bytes, 8, false) else { panic!("a long header") };
-            prop_assert_eq!((long.kind, long.version, long.dcid, long.scid), (kind, VERSION_1, cid(d), cid(s)));
+            prop_assert_eq!((long.kind, long.version, long.dcid, long.scid), (kind, Version::V1, cid(d), cid(s)));
             prop_assert_eq!((&bytes[long.token.clone()], long.pn_offset, long.end), (token, pn_offset, end));
             // P11: a Length beyond the datagram.
             prop_assert_eq!(parse(&bytes[..end - 1], 8, false), Err(HeaderError::Truncated));
@@ -90,11 +91,11 @@ fn p03_an_unknown_version_with_connection_ids_of_255_bytes() {
     assert_eq!((version, dcid, scid), (0x1234_5678, &[7; 255][..], &[9; 255][..]));
     let mut answer = vec![0; 1200];
     let mut w = Writer::new(&mut answer);
-    assert!(write_version_negotiation(&mut w, scid, dcid, &[VERSION_1, 0x1a2a_3a4a], 0xff));
+    assert!(write_version_negotiation(&mut w, scid, dcid, &[1, 0x1a2a_3a4a], 0xff));
     let Ok(Header::VersionNegotiation(vn)) = parse(w.written(), 8, false) else { panic!("readable") };
     assert_eq!((vn.dcid, vn.scid), (scid, dcid));
-    assert_eq!(vn.versions().collect::<Vec<_>>(), [VERSION_1, 0x1a2a_3a4a]);
-    assert!(is_reserved_version(0x1a2a_3a4a) && !is_reserved_version(VERSION_1));
+    assert_eq!(vn.versions().collect::<Vec<_>>(), [1, 0x1a2a_3a4a]);
+    assert!(Version::is_reserved(0x1a2a_3a4a) && !Version::is_reserved(1));
 }
 
 #[test]
