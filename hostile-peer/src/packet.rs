@@ -1,9 +1,9 @@
 //! Any packet: every field of its header is free, and so is its protection.
 
 use quic_core::{
+    Level,
     base::varint,
     crypto::protect_header,
-    frame::PacketKind,
     packet::{FIXED_BIT, FORM_LONG, KEY_PHASE_BIT, TAG_SIZE},
 };
 
@@ -13,7 +13,7 @@ use crate::keys::Keys;
 #[derive(Clone, Debug)]
 pub struct Packet {
     /// The packet type.
-    pub kind: PacketKind,
+    pub kind: Level,
     /// The version of a long header.
     pub version: u32,
     /// Destination connection ID, up to 255 bytes.
@@ -44,14 +44,14 @@ impl Packet {
     fn header(&self) -> (Vec<u8>, usize) {
         let low = self.pn_size as u8 - 1;
         let mut out = Vec::new();
-        if self.kind == PacketKind::OneRtt {
+        if self.kind == Level::OneRtt {
             let phase = if self.key_phase { KEY_PHASE_BIT } else { 0 };
             out.push((FIXED_BIT | phase | low) ^ self.flip);
             out.extend(&self.dcid);
         } else {
             let kind: u8 = match self.kind {
-                PacketKind::Initial => 0,
-                PacketKind::ZeroRtt => 1,
+                Level::Initial => 0,
+                Level::ZeroRtt => 1,
                 _ => 2,
             };
             out.push((FORM_LONG | FIXED_BIT | kind << 4 | low) ^ self.flip);
@@ -60,7 +60,7 @@ impl Packet {
                 out.push(id.len() as u8);
                 out.extend(id);
             }
-            if self.kind == PacketKind::Initial {
+            if self.kind == Level::Initial {
                 varint::put(&mut out, self.token.len() as u64);
                 out.extend(&self.token);
             }

@@ -8,12 +8,12 @@ mod hearing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use quic_core::{
-    ConnectionId, Side, Space, Version,
+    ConnectionId, Level, Side, Space, Version,
     base::varint,
     crypto::{
         KeyChange, Secret, TlsClientConfig, TlsServerConfig, TlsSession, initial_secrets, protect_header,
     },
-    frame::{Frame, PacketKind},
+    frame::Frame,
     packet,
     params::TransportParameters,
 };
@@ -338,9 +338,9 @@ impl Peer {
     /// A packet with honest fields around `payload` and the next number of its space.
     pub fn packet(&mut self, space: Space, payload: Vec<u8>) -> Packet {
         let kind = match space {
-            Space::Initial => PacketKind::Initial,
-            Space::Handshake => PacketKind::Handshake,
-            Space::Data => PacketKind::OneRtt,
+            Space::Initial => Level::Initial,
+            Space::Handshake => Level::Handshake,
+            Space::Data => Level::OneRtt,
         };
         let number = self.next[space as usize];
         self.next[space as usize] += 1;
@@ -363,12 +363,8 @@ impl Peer {
 
     /// Seals a packet with the keys of its own level.
     pub fn seal(&mut self, packet: Packet) -> Vec<u8> {
-        let space = match packet.kind {
-            PacketKind::Initial => Space::Initial,
-            PacketKind::Handshake => Space::Handshake,
-            PacketKind::ZeroRtt | PacketKind::OneRtt => Space::Data,
-        };
-        let keys = self.local[space as usize].as_mut().expect("the peer has keys for the packet");
+        let keys =
+            self.local[packet.kind.space() as usize].as_mut().expect("the peer has keys for the packet");
         packet.seal(keys)
     }
 

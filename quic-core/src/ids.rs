@@ -1,4 +1,4 @@
-//! Names of things on a connection: connection IDs, stream IDs, directions, sides, packet number spaces.
+//! Names of things on a connection: connection IDs, stream IDs, directions, sides, packet number spaces, encryption levels.
 
 use std::{
     collections::HashMap,
@@ -183,7 +183,7 @@ impl fmt::Debug for ConnectionId {
     }
 }
 
-/// A packet number space (RFC 9000 §12.3), which is also an encryption level of the handshake without 0-RTT.
+/// A packet number space (RFC 9000 §12.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
     /// Initial packets.
@@ -197,4 +197,39 @@ pub enum Space {
 impl Space {
     /// All spaces, lowest first.
     pub const ALL: [Self; 3] = [Self::Initial, Self::Handshake, Self::Data];
+
+    /// The level at which this end sends the packets of the space. The last space belongs to 0-RTT packets as well, but this
+    /// stack sends none.
+    pub(crate) const fn level(self) -> Level {
+        match self {
+            Self::Initial => Level::Initial,
+            Self::Handshake => Level::Handshake,
+            Self::Data => Level::OneRtt,
+        }
+    }
+}
+
+/// An encryption level: which keys protect a packet (RFC 9001 §2.1, §5), and which frames it may carry (RFC 9000 §12.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Initial packets.
+    Initial = 0,
+    /// 0-RTT packets.
+    ZeroRtt = 1,
+    /// Handshake packets.
+    Handshake = 2,
+    /// 1-RTT packets.
+    OneRtt = 3,
+}
+
+impl Level {
+    /// The space that packets of the level are numbered in: 0-RTT and 1-RTT packets share one (RFC 9000 §12.3).
+    #[must_use]
+    pub const fn space(self) -> Space {
+        match self {
+            Self::Initial => Space::Initial,
+            Self::Handshake => Space::Handshake,
+            Self::ZeroRtt | Self::OneRtt => Space::Data,
+        }
+    }
 }

@@ -45,7 +45,7 @@ pub use config::{ClientConfig, EndpointConfig, OutOfRange, ServerConfig, Transpo
 pub use connection::{Connection, Transmit};
 pub use endpoint::{AcceptError, Caller, ConnectionHandle, DatagramEvent, Endpoint, Incoming, Response};
 pub use event::{DatagramOptions, Event, HeldAbove, Priority, StreamTag};
-pub use ids::{ConnectionId, Dir, MAX_CID_LENGTH, Side, Space, StreamId, StreamIdHasher, StreamMap};
+pub use ids::{ConnectionId, Dir, Level, MAX_CID_LENGTH, Side, Space, StreamId, StreamIdHasher, StreamMap};
 pub use stats::{ConnectionStats, DropCounts, EndpointStats, RecvStreamStats, SendStreamStats};
 pub use trace::{Observer, TraceEvent};
 pub use version::Version;

@@ -6,7 +6,7 @@ use crate::{
     base::Timestamp,
     error::{ConnectionError, DropReason},
     frame::Frame,
-    ids::Space,
+    ids::Level,
 };
 
 /// Something that happened, borrowed from where it did.
@@ -15,8 +15,8 @@ use crate::{
 pub enum TraceEvent<'a> {
     /// A packet was sealed.
     PacketSent {
-        /// Its packet number space.
-        space: Space,
+        /// Its level, which tells its packet number space ([`Level::space`]).
+        level: Level,
         /// Its packet number.
         number: u64,
         /// Its size on the wire in bytes.
@@ -26,8 +26,8 @@ pub enum TraceEvent<'a> {
     },
     /// A packet was authenticated.
     PacketReceived {
-        /// Its packet number space.
-        space: Space,
+        /// Its level, which tells its packet number space ([`Level::space`]).
+        level: Level,
         /// Its packet number.
         number: u64,
         /// Its size on the wire in bytes.

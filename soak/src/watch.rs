@@ -37,9 +37,9 @@ impl Observer for Watcher {
         if let Some(who) = self.tell {
             println!("{:>12} us {who}: {event:?}", (now - time(0)).as_micros());
         }
-        if let TraceEvent::PacketReceived { space, .. } = event {
+        if let TraceEvent::PacketReceived { level, .. } = event {
             self.watch.heard.store(now.as_nanos(), Ordering::Relaxed);
-            if *space == quic_core::Space::Handshake {
+            if *level == quic_core::Level::Handshake {
                 self.watch.handshake_packet.store(true, Ordering::Relaxed);
             }
         }

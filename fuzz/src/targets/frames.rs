@@ -1,8 +1,9 @@
 //! QUIC frames: the payload of a packet.
 
 use quic_core::{
+    Level,
     base::Writer,
-    frame::{Frame, Frames, PacketKind},
+    frame::{Frame, Frames},
 };
 
 /// Parses all frames; each is emitted and parsed again.
@@ -40,6 +41,6 @@ fn check(frame: &Frame<'_>) {
     }
     assert_eq!(frame.frame_type(), again.frame_type());
     // RFC 9000 §12.4, Table 3: every frame may be in 1-RTT packets.
-    assert!(frame.is_permitted_in(PacketKind::OneRtt));
-    assert_eq!(frame.is_permitted_in(PacketKind::Initial), frame.is_permitted_in(PacketKind::Handshake));
+    assert!(frame.is_permitted_in(Level::OneRtt));
+    assert_eq!(frame.is_permitted_in(Level::Initial), frame.is_permitted_in(Level::Handshake));
 }

@@ -10,7 +10,7 @@ mod source;
 
 use std::{net::SocketAddr, time::Duration};
 
-use quic_core::{Dir, Event, Side, Space, StreamId, frame::PacketKind};
+use quic_core::{Dir, Event, Level, Side, Space, StreamId};
 
 use crate::{
     peer::Close,
@@ -136,12 +136,12 @@ impl Player<'_> {
             6 => packet.forged = true,
             7 => packet.dcid = source.bytes(20).to_vec(),
             8 => packet.version = u32::from(source.byte()),
-            _ if packet.kind != PacketKind::OneRtt => packet.kind = PacketKind::ZeroRtt,
+            _ if packet.kind != Level::OneRtt => packet.kind = Level::ZeroRtt,
             _ => {}
         }
         // A zero-RTT packet is sealed with 1-RTT keys, where there are any.
-        if packet.kind == PacketKind::ZeroRtt && !self.world.peer.has(Space::Data) {
-            packet.kind = PacketKind::Initial;
+        if packet.kind == Level::ZeroRtt && !self.world.peer.has(Space::Data) {
+            packet.kind = Level::Initial;
         }
         self.world.peer.seal(packet)
     }

@@ -3,10 +3,9 @@
 use bytes::BytesMut;
 use hostile_peer::keys::Keys;
 use quic_core::{
-    CidFactory, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig, Version,
+    CidFactory, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig, Level, Version,
     base::{Ecn, SeededEntropy},
     crypto::initial_secrets,
-    frame::PacketKind,
 };
 
 use crate::common::*;
@@ -77,7 +76,7 @@ fn p20_0rtt_and_1rtt_before_the_initial() {
     w.peer.start(cid(b"original-dst"));
     for n in 0..10_u8 {
         let mut early = w.peer.packet(Space::Initial, vec![n; 1000]);
-        early.kind = PacketKind::ZeroRtt;
+        early.kind = Level::ZeroRtt;
         let keys = &mut Keys::new(&initial_secrets(Version::V1, &cid(b"original-dst")).0);
         w.deliver(&early.seal(keys));
         w.deliver(&[&[0x41][..], b"original-dst", &[n; 1000]].concat());
@@ -99,7 +98,7 @@ fn p20_0rtt_before_the_handshake_ends() {
     let mut w = World::at(Side::Server, Stage::Handshake);
     for n in 0..10_u8 {
         let mut early = w.peer.packet(Space::Initial, vec![n; 1000]);
-        (early.kind, early.token) = (PacketKind::ZeroRtt, Vec::new());
+        (early.kind, early.token) = (Level::ZeroRtt, Vec::new());
         let bytes = early.seal(&mut Keys::new(&initial_secrets(Version::V1, &cid(b"original-dst")).0));
         w.deliver(&bytes);
         assert_eq!(w.held().0, 0);

@@ -13,7 +13,7 @@ use crate::{
     event::Event,
     frame::{Ack, Receipt},
     handshake::Handshake,
-    ids::Space,
+    ids::{Level, Space},
     path::{AckedMarks, SizeChange, SizeNews},
     recovery::{Context, Outcome, congestion_event, timeout_event},
     streams::Streams,
@@ -204,7 +204,7 @@ impl Connection {
         let now = self.clock.read(now);
         if self.path.on_size_refused(now, size) == SizeChange::Changed {
             self.out.events.push_back(Event::DatagramSizeChanged);
-            if self.life.is_open() && self.keyring.has(Space::Data) && self.handshake.is_confirmed() {
+            if self.life.is_open() && self.keyring.has(Level::OneRtt) && self.handshake.is_confirmed() {
                 self.prepare_probe(Space::Data, 1);
             }
         }

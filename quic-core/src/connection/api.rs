@@ -15,7 +15,7 @@ use crate::{
         call::{DatagramError, Read, ReadError, WriteError},
     },
     event::{DatagramOptions, Event, Priority, StreamTag},
-    ids::{ConnectionId, Dir, Side, Space, StreamId},
+    ids::{ConnectionId, Dir, Level, Side, StreamId},
     params::TransportParameters,
     stats::{ConnectionStats, RecvStreamStats, SendStreamStats},
     streams::Within,
@@ -293,7 +293,7 @@ impl Connection {
     /// has finished the handshake: what it sends then reaches whoever sent the client's first packet, and nobody has proved
     /// to be there (RFC 9001 §5.7).
     pub fn can_send(&self) -> bool {
-        self.life.is_open() && self.keyring.has(Space::Data) && self.streams.knows_peer()
+        self.life.is_open() && self.keyring.has(Level::OneRtt) && self.streams.knows_peer()
     }
 
     /// Which end this is.

@@ -6,14 +6,13 @@ use super::{Connection, close::Failure, flood::Worth};
 use crate::{
     base::Timestamp,
     error::{CloseReason, TransportErrorCode, Violation},
-    frame::{Frame, PacketKind},
-    ids::{ConnectionId, Space},
+    frame::Frame,
+    ids::{ConnectionId, Level},
 };
 
 /// The packet that a frame came in.
 pub(super) struct FromPacket<'a> {
-    pub(super) space: Space,
-    pub(super) kind: PacketKind,
+    pub(super) level: Level,
     /// What the frames' data are slices of.
     pub(super) payload: &'a Bytes,
     /// The size of the buffer that they keep alive.
@@ -37,11 +36,12 @@ impl Connection {
         let budget = &mut self.stream_budget;
         match *frame {
             Frame::Padding(_) | Frame::Ping => Ok(()),
-            Frame::Ack(ref ack) => self.on_ack(from.space, ack, now),
+            Frame::Ack(ref ack) => self.on_ack(from.level.space(), ack, now),
             Frame::Crypto { offset, data } => {
                 let data = from.payload.slice_ref(data);
                 let budget = &mut self.budget;
-                let progress = self.handshake.on_crypto(from.space, offset, data, from.allocation, budget)?;
+                let progress =
+                    self.handshake.on_crypto(from.level.space(), offset, data, from.allocation, budget)?;
                 self.apply_progress(progress, now)
             }
             Frame::Stream { id, offset, fin, data } => {
@@ -113,7 +113,7 @@ impl Connection {
             Frame::ApplicationClose { code, reason } => {
                 let reason = CloseReason::Application { code, reason: Bytes::copy_from_slice(reason) };
                 // RFC 9000 §10.2.3, §12.5. Chromium does send it in an Initial: its code must not be lost.
-                if matches!(from.kind, PacketKind::Initial | PacketKind::Handshake) {
+                if matches!(from.level, Level::Initial | Level::Handshake) {
                     return Err(Failure::EarlyApplicationClose(reason));
                 }
                 self.on_peer_close(reason, from.now);

@@ -79,7 +79,7 @@ impl Connection {
         let data = Space::Data as usize;
         let quiet = Space::ALL.iter().all(|space| {
             let at = *space as usize;
-            let settled = at == data || !self.keyring.has(*space);
+            let settled = at == data || !self.keyring.has(space.level());
             settled && self.probes[at] == 0 && !self.handshake.wants(*space)
         });
         let only_payload = self.life.is_open()
@@ -171,7 +171,7 @@ impl Connection {
     }
 
     pub(super) fn interest(&self, space: Space, now: Timestamp) -> Interest {
-        let has_keys = self.keyring.has(space);
+        let has_keys = self.keyring.has(space.level());
         if !has_keys || self.life.is_closed() {
             return Interest::default();
         }
@@ -276,7 +276,7 @@ impl Connection {
             // What was declared lost waits for the window. The peer may need it before it can acknowledge what fills
             // the window: a lost ServerHello would never leave behind Handshake packets that nobody can read.
             let outstanding = self.recovery.has_ack_eliciting_in_flight(space) || self.handshake.wants(space);
-            if self.keyring.has(space) && outstanding {
+            if self.keyring.has(space.level()) && outstanding {
                 self.fill_probe(space);
                 self.probes[space as usize] = self.probes[space as usize].max(1);
             }

@@ -12,8 +12,8 @@ use crate::{
     base::{DatagramMeta, Ecn, Timestamp},
     crypto::{constant_time_eq, initial_secrets, retry_integrity_tag},
     error::{ConnectionError, DropReason, Violation},
-    frame::{Frame, Frames, PacketKind},
-    ids::{ConnectionId, Space},
+    frame::{Frame, Frames},
+    ids::{ConnectionId, Level, Space},
     keyring::{OpenFailure, PacketPlace},
     packet::{
         self, Header, HeaderError, LONG_RESERVED_BITS, LongType, MIN_INITIAL_SIZE, SHORT_RESERVED_BITS,
@@ -131,17 +131,17 @@ impl Connection {
         }
     }
 
-    /// Whether packets of this kind can be processed now (RFC 9001 §5.7).
-    fn is_ready_for(&self, space: Space) -> bool {
-        self.keyring.has(space) && (space != Space::Data || self.handshake.is_complete())
+    /// Whether packets of this level can be processed now (RFC 9001 §5.7).
+    fn is_ready_for(&self, level: Level) -> bool {
+        self.keyring.has(level) && (level != Level::OneRtt || self.handshake.is_complete())
     }
 
-    /// Whether keys may still come for a space without them.
-    fn may_become_ready(&self, space: Space) -> bool {
-        match space {
-            Space::Initial => false,
-            Space::Handshake => !self.handshake.is_complete() && !self.keyring.has(space),
-            Space::Data => !self.handshake.is_complete(),
+    /// Whether keys may still come for a level without them. For 0-RTT, which is not offered, none do.
+    fn may_become_ready(&self, level: Level) -> bool {
+        match level {
+            Level::Initial | Level::ZeroRtt => false,
+            Level::Handshake => !self.handshake.is_complete() && !self.keyring.has(level),
+            Level::OneRtt => !self.handshake.is_complete(),
         }
     }
 
@@ -151,14 +151,9 @@ impl Connection {
         packet: EarlyPacket,
         now: Timestamp,
     ) -> Result<Option<OpenedPacket>, OpenFailure> {
-        let (kind, space, dcid, pn_offset) = match &packet.header {
-            PacketHeader::Short(short) => (PacketKind::OneRtt, Space::Data, short.dcid, short.pn_offset),
+        let (level, dcid, pn_offset) = match &packet.header {
+            PacketHeader::Short(short) => (Level::OneRtt, short.dcid, short.pn_offset),
             PacketHeader::Long(long) => {
-                let (kind, space) = match long.kind {
-                    LongType::Initial => (PacketKind::Initial, Space::Initial),
-                    LongType::Handshake => (PacketKind::Handshake, Space::Handshake),
-                    LongType::ZeroRtt => return Err(OpenFailure::Drop(DropReason::KeysUnavailable)),
-                };
                 // RFC 9000 §7.2: once the peer's connection ID is known it does not change in the handshake.
                 if self.first_flight.peer_source.is_some_and(|known| known != long.scid) {
                     return Err(OpenFailure::Drop(DropReason::Unsolicited));
@@ -167,17 +162,18 @@ impl Connection {
                 if self.side.is_client() && !long.token.is_empty() {
                     return Err(OpenFailure::Drop(DropReason::HeaderMalformed));
                 }
-                (kind, space, long.dcid, long.pn_offset)
+                (long.kind.level(), long.dcid, long.pn_offset)
             }
         };
-        if !self.is_ready_for(space) {
-            if self.may_become_ready(space) && self.early.push(packet, &mut self.budget) {
+        if !self.is_ready_for(level) {
+            if self.may_become_ready(level) && self.early.push(packet, &mut self.budget) {
                 return Ok(None);
             }
             return Err(OpenFailure::Drop(DropReason::KeysUnavailable));
         }
         let EarlyPacket { header, mut bytes, ecn, received } = packet;
-        let protected = self.keyring.unprotect(space, &mut bytes, pn_offset).map_err(OpenFailure::Drop)?;
+        let protected = self.keyring.unprotect(level, &mut bytes, pn_offset).map_err(OpenFailure::Drop)?;
+        let space = level.space();
         let expected = self.acks[space as usize].expected();
         let place = PacketPlace {
             number: packet::decode_packet_number(protected.number, protected.pn_size, expected),
@@ -186,8 +182,8 @@ impl Connection {
         };
         let key_phase = protected.first & packet::KEY_PHASE_BIT != 0;
         let (updates, three_pto) = (self.keyring.updates(), self.three_pto());
-        let size = self.keyring.open(space, place, &mut bytes, key_phase, now, three_pto)?;
-        let reserved = if space == Space::Data { SHORT_RESERVED_BITS } else { LONG_RESERVED_BITS };
+        let size = self.keyring.open(level, place, &mut bytes, key_phase, now, three_pto)?;
+        let reserved = if level == Level::OneRtt { SHORT_RESERVED_BITS } else { LONG_RESERVED_BITS };
         // RFC 9000 §17.2: checked only once both protections are removed.
         if protected.first & reserved != 0 {
             return Err(OpenFailure::Violation(Violation::ReservedBits));
@@ -204,7 +200,7 @@ impl Connection {
         }
         let wire_size = bytes.len();
         let payload = bytes.freeze().slice(place.header_size..place.header_size + size);
-        Ok(Some(OpenedPacket { kind, space, dcid, number: place.number, payload, wire_size, ecn, received }))
+        Ok(Some(OpenedPacket { level, dcid, number: place.number, payload, wire_size, ecn, received }))
     }
 
     /// What an authentic Initial or Handshake packet proves.
@@ -226,7 +222,7 @@ impl Connection {
         let three_pto = self.three_pto();
         self.life.on_received(now, three_pto);
         self.out.trace.emit(now, || TraceEvent::PacketReceived {
-            space: packet.space,
+            level: packet.level,
             number: packet.number,
             size: packet.wire_size,
         });
@@ -234,14 +230,8 @@ impl Connection {
         if packet.payload.is_empty() {
             return Err(Violation::EmptyPayload.into());
         }
-        let from = FromPacket {
-            space: packet.space,
-            kind: packet.kind,
-            payload: &packet.payload,
-            allocation,
-            dcid: packet.dcid,
-            now,
-        };
+        let from =
+            FromPacket { level: packet.level, payload: &packet.payload, allocation, dcid: packet.dcid, now };
         let mut ack_eliciting = false;
         let mut frames = Frames::new(&packet.payload);
         while let Some(frame) = frames.next() {
@@ -249,7 +239,7 @@ impl Connection {
                 frame.map_err(|e| Failure::Violation { violation: e.violation, frame_type: e.frame_type })?;
             self.out.trace.emit(now, || TraceEvent::FrameReceived { number: packet.number, frame: &frame });
             let early_close = matches!(frame, Frame::ApplicationClose { .. });
-            if !frame.is_permitted_in(packet.kind) && !early_close {
+            if !frame.is_permitted_in(packet.level) && !early_close {
                 return Err(Failure::from(Violation::FrameInWrongPacket).in_frame(frames.last_type()));
             }
             ack_eliciting |= frame.is_ack_eliciting();
@@ -259,7 +249,7 @@ impl Connection {
             }
         }
         // RFC 9000 §13.1: acknowledged only after its frames were processed.
-        self.acks[packet.space as usize].on_packet(packet.number, ack_eliciting, packet.ecn, now);
+        self.acks[packet.level.space() as usize].on_packet(packet.number, ack_eliciting, packet.ecn, now);
         Ok(())
     }
 
@@ -288,7 +278,7 @@ impl Connection {
         self.first_flight.token = retry.token.to_vec();
         self.remote_cids.replace_first(retry.scid);
         let (client, server) = initial_secrets(version, &retry.scid);
-        self.keyring.install(Space::Initial, &client, &server);
+        self.keyring.install(Level::Initial, &client, &server);
         self.restart_recovery(now);
         self.handshake.resend(Space::Initial);
     }
@@ -315,8 +305,7 @@ impl Connection {
 
 /// A packet whose protection is removed.
 struct OpenedPacket {
-    kind: PacketKind,
-    space: Space,
+    level: Level,
     dcid: ConnectionId,
     number: u64,
     payload: Bytes,

@@ -5,7 +5,7 @@ use crate::{
     base::{Ecn, Timestamp, Writer},
     error::{CloseReason, TransportErrorCode},
     frame::{Frame, FrameWriter, Receipt},
-    ids::Space,
+    ids::{Level, Space},
     keyring::PacketPlace,
     packet::{self, LongHeader, LongType, TAG_SIZE},
     recovery::SentInfo,
@@ -21,7 +21,7 @@ const PING_AFTER: u32 = 32;
 
 /// A packet whose frames are written; it can still be padded, and has to be sealed.
 pub(super) struct OpenPacket {
-    space: Space,
+    level: Level,
     place: PacketPlace,
     start: usize,
     /// Where the Length field of a long header stands.
@@ -62,13 +62,14 @@ impl Connection {
         limit: usize,
         now: Timestamp,
     ) -> Option<OpenPacket> {
+        let level = space.level();
         let number = self.numbers[space as usize].peek()?;
         // The Length field of a long header, written when the packet is sealed, has two bytes (RFC 9000 §17.2).
-        let limit = if space == Space::Data { limit } else { limit.min(start + packet::MAX_LENGTH) };
+        let limit = if level == Level::OneRtt { limit } else { limit.min(start + packet::MAX_LENGTH) };
         let room_end = limit.checked_sub(TAG_SIZE)?;
         let mut w = Writer::new(buf.get_mut(start..room_end)?);
         let pn_size = packet::packet_number_length(number, self.recovery.largest_acked(space));
-        let length_at = self.write_header(space, &mut w, number, pn_size)?;
+        let length_at = self.write_header(level, &mut w, number, pn_size)?;
         let place = PacketPlace { number, header_size: w.position(), pn_size };
         let payload_start = start + place.header_size;
         // The frames' writers borrow the connection: the list of receipts moves out meanwhile.
@@ -91,7 +92,7 @@ impl Connection {
         let skipped = self.numbers[space as usize].advance(self.entropy.as_mut());
         let length_at = length_at.map(|at| start + at);
         Some(OpenPacket {
-            space,
+            level,
             place,
             start,
             length_at,
@@ -110,20 +111,16 @@ impl Connection {
     /// Outer `None`: no room. Inner: the place of the Length field.
     fn write_header(
         &self,
-        space: Space,
+        level: Level,
         w: &mut Writer<'_>,
         number: u64,
         pn_size: usize,
     ) -> Option<Option<usize>> {
         let dcid = self.remote_cids.current();
-        let kind = match space {
-            Space::Initial => LongType::Initial,
-            Space::Handshake => LongType::Handshake,
-            Space::Data => {
-                let phase = self.keyring.key_phase();
-                // The spin bit stays off: RFC 9000 §17.4 leaves taking part to each endpoint.
-                return packet::write_short_header(w, &dcid, number, pn_size, phase, false).then_some(None);
-            }
+        let Some(kind) = LongType::of(level) else {
+            let phase = self.keyring.key_phase();
+            // The spin bit stays off: RFC 9000 §17.4 leaves taking part to each endpoint.
+            return packet::write_short_header(w, &dcid, number, pn_size, phase, false).then_some(None);
         };
         let scid = self.local_cids.handshake();
         let token = if kind == LongType::Initial { &self.first_flight.token[..] } else { &[] };
@@ -262,7 +259,7 @@ impl Connection {
             bytes[0] &= !packet::FIXED_BIT;
         }
         let size = bytes.len();
-        let sealed = self.keyring.seal(packet.space, packet.place, bytes);
+        let sealed = self.keyring.seal(packet.level, packet.place, bytes);
         debug_assert!(sealed, "packets are planned only where there are keys");
         size
     }
@@ -284,7 +281,9 @@ impl Connection {
         } else {
             self.path.sampler.snapshot(0, in_flight)
         };
+        let space = packet.level.space();
         let info = SentInfo {
+            level: packet.level,
             time: now,
             bytes: size as u16,
             ack_eliciting: packet.ack_eliciting,
@@ -294,11 +293,11 @@ impl Connection {
             mtu_probe: packet.mtu_probe,
         };
         let number = packet.place.number;
-        self.recovery.on_packet_sent(packet.space, number, info, &self.out.receipts[packet.receipts]);
+        self.recovery.on_packet_sent(number, info, &self.out.receipts[packet.receipts]);
         if let Some(skipped) = packet.skipped {
-            self.recovery.on_packet_number_skipped(packet.space, skipped);
+            self.recovery.on_packet_number_skipped(space, skipped);
         }
-        if let (Space::Data, Some(largest)) = (packet.space, packet.acknowledged) {
+        if let (Level::OneRtt, Some(largest)) = (packet.level, packet.acknowledged) {
             self.keyring.on_ack_sent(largest);
         }
         if packet.ack_eliciting {
@@ -308,8 +307,8 @@ impl Connection {
         } else {
             self.non_eliciting_run = self.non_eliciting_run.saturating_add(1);
         }
-        let (space, ack_eliciting) = (packet.space, packet.ack_eliciting);
-        self.out.trace.emit(now, || TraceEvent::PacketSent { space, number, size, ack_eliciting });
+        let (level, ack_eliciting) = (packet.level, packet.ack_eliciting);
+        self.out.trace.emit(now, || TraceEvent::PacketSent { level, number, size, ack_eliciting });
     }
 
     /// What a 1-RTT packet of the current path has for frames.

@@ -5,7 +5,7 @@ use crate::{
     base::{Place, Timestamp},
     event::Event,
     handshake::{ExpectedIds, Progress, check_connection_ids, check_version},
-    ids::{ConnectionId, Space},
+    ids::{ConnectionId, Level, Space},
     params::TransportParameters,
     recovery::Situation,
     streams::PeerLimits,
@@ -14,8 +14,8 @@ use crate::{
 impl Connection {
     /// Applies what a step of TLS brought.
     pub(super) fn apply_progress(&mut self, progress: Progress, now: Timestamp) -> Result<(), Failure> {
-        for (space, local, remote) in &progress.keys {
-            self.keyring.install(*space, local, remote);
+        for (level, local, remote) in &progress.keys {
+            self.keyring.install(*level, local, remote);
         }
         if let Some(parameters) = progress.parameters {
             self.apply_parameters(parameters, now)?;
@@ -65,10 +65,10 @@ impl Connection {
         }
     }
 
-    /// Forgets a level: keys, CRYPTO data, packets in flight (RFC 9001 §4.9, RFC 9002 §6.4).
+    /// Forgets a space and its level: keys, CRYPTO data, packets in flight (RFC 9001 §4.9, RFC 9002 §6.4).
     pub(super) fn discard(&mut self, space: Space, now: Timestamp) {
-        if self.keyring.has(space) {
-            self.keyring.discard(space);
+        if self.keyring.has(space.level()) {
+            self.keyring.discard(space.level());
             self.handshake.discard(space, &mut self.budget);
             self.recovery.discard_space(space, now);
             self.probes[space as usize] = 0;
@@ -78,7 +78,7 @@ impl Connection {
     /// What the recovery timers depend on.
     pub(super) fn situation(&self) -> Situation {
         let client = self.side.is_client();
-        let waits = |space: &Space| self.keyring.has(*space) && self.handshake.wants(*space);
+        let waits = |space: &Space| self.keyring.has(space.level()) && self.handshake.wants(*space);
         Situation {
             max_ack_delay: self.peer.max_ack_delay,
             handshake_confirmed: self.handshake.is_confirmed(),
@@ -86,7 +86,7 @@ impl Connection {
             peer_completed_address_validation: !client
                 || self.handshake.is_confirmed()
                 || self.recovery.largest_acked(Space::Handshake).is_some(),
-            has_handshake_keys: self.keyring.has(Space::Handshake),
+            has_handshake_keys: self.keyring.has(Level::Handshake),
             crypto_waits: [Space::Initial, Space::Handshake].into_iter().find(waits),
             amplification_limited: !client && self.path.is_amplification_limited(),
             scarce_memory: self.is_memory_short(),

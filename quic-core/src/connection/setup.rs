@@ -19,7 +19,7 @@ use crate::{
     crypto::{TlsError, TlsSession, initial_secrets},
     datagrams::{Datagrams, DatagramsConfig},
     handshake::Handshake,
-    ids::{ConnectionId, Side, Space},
+    ids::{ConnectionId, Level, Side, Space},
     keyring::Keyring,
     life::{Life, Timeouts},
     params::{TransportParameters, VersionInformation},
@@ -87,7 +87,7 @@ impl Connection {
         let tls = TlsSession::client(version, &config.tls, server_name, encoded)?;
         let mut keyring = Keyring::new();
         let (client, server) = initial_secrets(version, &destination);
-        keyring.install(Space::Initial, &client, &server);
+        keyring.install(Level::Initial, &client, &server);
         let parts = Parts {
             side: Side::Client,
             tls,
@@ -136,7 +136,7 @@ impl Connection {
         let tls = TlsSession::server(setup.version, &config.tls, encoded)?;
         let mut keyring = Keyring::new();
         let (client, server) = initial_secrets(setup.version, &setup.initial_destination);
-        keyring.install(Space::Initial, &server, &client);
+        keyring.install(Level::Initial, &server, &client);
         let validated = setup.retry_source.is_some();
         let parts = Parts {
             side: Side::Server,

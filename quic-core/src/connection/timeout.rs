@@ -18,7 +18,7 @@ impl Connection {
         let acks = Space::ALL
             .into_iter()
             // An acknowledgment that may not be sent needs no clock: the datagram that brings credit sends it.
-            .filter(|space| self.keyring.has(*space) && !situation.amplification_limited)
+            .filter(|space| self.keyring.has(space.level()) && !situation.amplification_limited)
             .filter_map(|space| self.acks[space as usize].deadline());
         let recovery = self.recovery.deadline(&self.path.rtt, &situation).map(|(at, _)| at);
         [

@@ -5,7 +5,7 @@ use crate::{
     crypto::{initial_secrets, retry_integrity_tag},
     error::TransportErrorCode,
     frame::{Frame, ResetToken},
-    ids::{ConnectionId, Space},
+    ids::{ConnectionId, Level},
     keyring::{Keyring, PacketPlace},
     packet::{
         FIXED_BIT, FORM_LONG, LongHeader, LongType, TAG_SIZE, write_long_header, write_version_negotiation,
@@ -82,7 +82,7 @@ pub(super) fn close(
 ) -> Vec<u8> {
     let (client, server) = initial_secrets(version, dcid);
     let mut keys = Keyring::new();
-    keys.install(Space::Initial, &server, &client);
+    keys.install(Level::Initial, &server, &client);
     let mut bytes = vec![0; 128];
     let mut w = Writer::new(&mut bytes);
     let header = LongHeader { kind: LongType::Initial, version, dcid: client_scid, scid: dcid, token: &[] };
@@ -98,7 +98,7 @@ pub(super) fn close(
         let length = (size - header_size + 1) as u16;
         bytes[at..at + 2].copy_from_slice(&(0x4000 | length).to_be_bytes());
     }
-    let sealed = keys.seal(Space::Initial, PacketPlace { number: 0, header_size, pn_size: 1 }, &mut bytes);
+    let sealed = keys.seal(Level::Initial, PacketPlace { number: 0, header_size, pn_size: 1 }, &mut bytes);
     debug_assert!(sealed, "the keys were just installed");
     bytes
 }

@@ -15,4 +15,4 @@ pub use parse::{FrameError, Frames};
 pub use receipt::Receipt;
 pub use writer::FrameWriter;
 
-pub use value::{Frame, PacketKind, ResetToken};
+pub use value::{Frame, ResetToken};

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     base::{Writer, varint},
     error::Violation,
-    ids::{ConnectionId, Dir, Side, StreamId},
+    ids::{ConnectionId, Dir, Level, Side, StreamId},
 };
 
 fn encode(frame: &Frame<'_>) -> Vec<u8> {
@@ -251,7 +251,7 @@ fn f33_reliable_size_above_final_size() {
 
 #[test]
 fn frames_are_permitted_as_table_3_says() {
-    use PacketKind::{Handshake, Initial, OneRtt, ZeroRtt};
+    use Level::{Handshake, Initial, OneRtt, ZeroRtt};
     let close = Frame::TransportClose { code: 0, frame_type: 0, reason: b"" };
     let app_close = Frame::ApplicationClose { code: 0, reason: b"" };
     for packet in [Initial, Handshake] {

@@ -3,7 +3,7 @@
 use super::{ack::Ack, types};
 use crate::{
     error::CloseReason,
-    ids::{ConnectionId, Dir, StreamId},
+    ids::{ConnectionId, Dir, Level, StreamId},
 };
 
 /// A stateless reset token (RFC 9000 §10.3).
@@ -142,19 +142,6 @@ pub enum Frame<'a> {
     },
 }
 
-/// The kinds of packets that carry frames, as far as the rules on frames differ (RFC 9000 §12.4, Table 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PacketKind {
-    /// Initial packets.
-    Initial,
-    /// Handshake packets.
-    Handshake,
-    /// 0-RTT packets.
-    ZeroRtt,
-    /// 1-RTT packets.
-    OneRtt,
-}
-
 impl Frame<'_> {
     /// The frame type on the wire. STREAM tells its lowest type, whatever its flags.
     #[must_use]
@@ -204,12 +191,12 @@ impl Frame<'_> {
         )
     }
 
-    /// Whether packets of this kind may carry the frame (RFC 9000 §12.4 Table 3, §12.5).
+    /// Whether packets of this level may carry the frame (RFC 9000 §12.4 Table 3, §12.5).
     #[must_use]
-    pub fn is_permitted_in(&self, packet: PacketKind) -> bool {
-        match packet {
-            PacketKind::OneRtt => true,
-            PacketKind::ZeroRtt => !matches!(
+    pub fn is_permitted_in(&self, level: Level) -> bool {
+        match level {
+            Level::OneRtt => true,
+            Level::ZeroRtt => !matches!(
                 self,
                 Self::Ack(_)
                     | Self::Crypto { .. }
@@ -218,7 +205,7 @@ impl Frame<'_> {
                     | Self::HandshakeDone
                     | Self::RetireConnectionId(_)
             ),
-            PacketKind::Initial | PacketKind::Handshake => matches!(
+            Level::Initial | Level::Handshake => matches!(
                 self,
                 Self::Padding(_)
                     | Self::Ping

@@ -22,7 +22,7 @@ use crate::{
     crypto::{ExportError, KeyChange, Secret, TlsError, TlsSession},
     error::Violation,
     frame::FrameWriter,
-    ids::{Side, Space},
+    ids::{Level, Side, Space},
     params::TransportParameters,
 };
 
@@ -52,7 +52,7 @@ impl From<TlsError> for HandshakeError {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// Secrets to install: level, local, remote.
-    pub(crate) keys: Vec<(Space, Secret, Secret)>,
+    pub(crate) keys: Vec<(Level, Secret, Secret)>,
     /// The peer's transport parameters, when they arrive. Authentic once the handshake is complete.
     pub(crate) parameters: Option<TransportParameters>,
     /// Whether this step completed the handshake.
@@ -173,11 +173,11 @@ impl Handshake {
                 Some(KeyChange::Handshake(local, remote)) => {
                     self.write_level = Space::Handshake;
                     self.read_level = Space::Handshake;
-                    progress.keys.push((Space::Handshake, local, remote));
+                    progress.keys.push((Level::Handshake, local, remote));
                 }
                 Some(KeyChange::OneRtt(local, remote)) => {
                     self.write_level = Space::Data;
-                    progress.keys.push((Space::Data, local, remote));
+                    progress.keys.push((Level::OneRtt, local, remote));
                 }
             }
         }

@@ -15,7 +15,7 @@ use crate::{
     base::Timestamp,
     crypto::{HeaderKey, PacketKey, Secret, Unprotected, protect_header, unprotect_header},
     error::{DropReason, Violation},
-    ids::Space,
+    ids::Level,
 };
 
 /// Where a packet's parts lie and what its number is.
@@ -39,16 +39,19 @@ impl Direction {
     }
 }
 
-/// Initial or Handshake keys.
-struct Level {
+/// The keys of a level other than 1-RTT: they are never updated.
+struct FixedKeys {
     local: Direction,
     remote: Direction,
 }
 
+/// Levels with such keys, which come before 1-RTT.
+const FIXED: usize = Level::OneRtt as usize;
+
 /// All keys of a connection.
 pub(crate) struct Keyring {
-    initial: Option<Box<Level>>,
-    handshake: Option<Box<Level>>,
+    /// By level. 0-RTT has a place like the others; TLS gives no keys for it as yet.
+    fixed: [Option<Box<FixedKeys>>; FIXED],
     data: Option<Box<DataKeys>>,
     /// Packets that failed authentication, over the connection's life (RFC 9001 §6.6).
     forged: u64,
@@ -58,7 +61,7 @@ pub(crate) struct Keyring {
 
 impl Keyring {
     pub(crate) fn new() -> Self {
-        Self { initial: None, handshake: None, data: None, forged: 0, integrity_limit: u64::MAX }
+        Self { fixed: [None, None, None], data: None, forged: 0, integrity_limit: u64::MAX }
     }
 
     /// Caps the AEAD's integrity limit, to be able to test its excess.
@@ -67,57 +70,50 @@ impl Keyring {
     }
 
     /// Installs the keys of a level. Initial keys may be replaced, after a Retry.
-    pub(crate) fn install(&mut self, space: Space, local: &Secret, remote: &Secret) {
-        match space {
-            Space::Data => {
+    pub(crate) fn install(&mut self, level: Level, local: &Secret, remote: &Secret) {
+        match level {
+            Level::OneRtt => {
                 self.integrity_limit = self.integrity_limit.min(remote.suite().integrity_limit());
                 self.data = Some(Box::new(DataKeys::new(local, remote)));
             }
-            Space::Initial | Space::Handshake => {
-                let level = Level { local: Direction::new(local), remote: Direction::new(remote) };
-                *self.level_mut(space) = Some(Box::new(level));
+            Level::Initial | Level::ZeroRtt | Level::Handshake => {
+                let keys = FixedKeys { local: Direction::new(local), remote: Direction::new(remote) };
+                self.fixed[level as usize] = Some(Box::new(keys));
             }
         }
     }
 
     /// Forgets the keys of a level (RFC 9001 §4.9).
-    pub(crate) fn discard(&mut self, space: Space) {
-        match space {
-            Space::Data => self.data = None,
-            Space::Initial | Space::Handshake => *self.level_mut(space) = None,
+    pub(crate) fn discard(&mut self, level: Level) {
+        match level {
+            Level::OneRtt => self.data = None,
+            Level::Initial | Level::ZeroRtt | Level::Handshake => self.fixed[level as usize] = None,
         }
     }
 
-    fn level_mut(&mut self, space: Space) -> &mut Option<Box<Level>> {
-        if space == Space::Initial { &mut self.initial } else { &mut self.handshake }
+    /// The keys of a level that is not 1-RTT.
+    fn fixed(&self, level: Level) -> Option<&FixedKeys> {
+        self.fixed.get(level as usize)?.as_deref()
     }
 
-    fn level(&self, space: Space) -> Option<&Level> {
-        match space {
-            Space::Initial => self.initial.as_deref(),
-            Space::Handshake => self.handshake.as_deref(),
-            Space::Data => None,
-        }
-    }
-
-    /// Whether packets of this space can be sent and received.
-    pub(crate) fn has(&self, space: Space) -> bool {
-        match space {
-            Space::Data => self.data.is_some(),
-            Space::Initial | Space::Handshake => self.level(space).is_some(),
+    /// Whether packets of this level can be sent and received.
+    pub(crate) fn has(&self, level: Level) -> bool {
+        match level {
+            Level::OneRtt => self.data.is_some(),
+            Level::Initial | Level::ZeroRtt | Level::Handshake => self.fixed(level).is_some(),
         }
     }
 
     /// Removes header protection in place.
     pub(crate) fn unprotect(
         &self,
-        space: Space,
+        level: Level,
         packet: &mut [u8],
         pn_offset: usize,
     ) -> Result<Unprotected, DropReason> {
-        let key = match (space, &self.data) {
-            (Space::Data, Some(data)) => data.remote_header(),
-            _ => &self.level(space).ok_or(DropReason::KeysUnavailable)?.remote.header,
+        let key = match (level, &self.data) {
+            (Level::OneRtt, Some(data)) => data.remote_header(),
+            _ => &self.fixed(level).ok_or(DropReason::KeysUnavailable)?.remote.header,
         };
         unprotect_header(key, packet, pn_offset).ok_or(DropReason::Decryption)
     }
@@ -128,20 +124,20 @@ impl Keyring {
     /// are kept (RFC 9001 §6.5).
     pub(crate) fn open(
         &mut self,
-        space: Space,
+        level: Level,
         place: PacketPlace,
         packet: &mut [u8],
         key_phase: bool,
         now: Timestamp,
         old_key_time: Duration,
     ) -> Result<usize, OpenFailure> {
-        let result = match (space, &mut self.data) {
-            (Space::Data, Some(data)) => {
+        let result = match (level, &mut self.data) {
+            (Level::OneRtt, Some(data)) => {
                 data.open(place.number, packet, place.header_size, key_phase, now + old_key_time)?
             }
             _ => {
-                let level = self.level(space).ok_or(OpenFailure::Drop(DropReason::KeysUnavailable))?;
-                level.remote.packet.open(place.number, packet, place.header_size).ok()
+                let keys = self.fixed(level).ok_or(OpenFailure::Drop(DropReason::KeysUnavailable))?;
+                keys.remote.packet.open(place.number, packet, place.header_size).ok()
             }
         };
         result.ok_or_else(|| self.on_forged())
@@ -159,13 +155,13 @@ impl Keyring {
     /// Seals a packet in place and protects its header. `packet` ends with room for the tag.
     /// Returns false if there are no keys.
     #[must_use]
-    pub(crate) fn seal(&mut self, space: Space, place: PacketPlace, packet: &mut [u8]) -> bool {
-        let header = match (space, &mut self.data) {
-            (Space::Data, Some(data)) => data.seal(place.number, packet, place.header_size),
+    pub(crate) fn seal(&mut self, level: Level, place: PacketPlace, packet: &mut [u8]) -> bool {
+        let header = match (level, &mut self.data) {
+            (Level::OneRtt, Some(data)) => data.seal(place.number, packet, place.header_size),
             _ => {
-                let Some(level) = self.level(space) else { return false };
-                level.local.packet.seal(place.number, packet, place.header_size);
-                &level.local.header
+                let Some(keys) = self.fixed(level) else { return false };
+                keys.local.packet.seal(place.number, packet, place.header_size);
+                &keys.local.header
             }
         };
         protect_header(header, packet, place.header_size - place.pn_size, place.pn_size);

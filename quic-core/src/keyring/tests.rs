@@ -14,8 +14,8 @@ fn pair() -> (Keyring, Keyring) {
     let a = Secret::new(Version::V1, Suite::Aes128Gcm, &[1; 32]).expect("32 bytes");
     let b = Secret::new(Version::V1, Suite::Aes128Gcm, &[2; 32]).expect("32 bytes");
     let (mut one, mut two) = (Keyring::new(), Keyring::new());
-    one.install(Space::Data, &a, &b);
-    two.install(Space::Data, &b, &a);
+    one.install(Level::OneRtt, &a, &b);
+    two.install(Level::OneRtt, &b, &a);
     (one, two)
 }
 
@@ -27,17 +27,17 @@ fn sealed(keys: &mut Keyring, number: u64) -> Vec<u8> {
     assert!(w.bytes(b"payload"));
     let size = w.position() + TAG_SIZE;
     packet.truncate(size);
-    assert!(keys.seal(Space::Data, PacketPlace { number, header_size, pn_size: 4 }, &mut packet));
+    assert!(keys.seal(Level::OneRtt, PacketPlace { number, header_size, pn_size: 4 }, &mut packet));
     packet
 }
 
 fn opened(keys: &mut Keyring, packet: &[u8]) -> Result<u64, OpenFailure> {
     let mut packet = packet.to_vec();
-    let header = keys.unprotect(Space::Data, &mut packet, 1).map_err(OpenFailure::Drop)?;
+    let header = keys.unprotect(Level::OneRtt, &mut packet, 1).map_err(OpenFailure::Drop)?;
     let place =
         PacketPlace { number: header.number, header_size: 1 + header.pn_size, pn_size: header.pn_size };
     let phase = header.first & KEY_PHASE_BIT != 0;
-    let size = keys.open(Space::Data, place, &mut packet, phase, NOW, OLD_KEY_TIME)?;
+    let size = keys.open(Level::OneRtt, place, &mut packet, phase, NOW, OLD_KEY_TIME)?;
     assert_eq!(&packet[place.header_size..place.header_size + size], b"payload");
     Ok(header.number)
 }
@@ -130,7 +130,36 @@ fn p17_one_forged_packet_more_than_the_integrity_limit() {
 fn discarded_keys_open_nothing() {
     let (mut one, mut two) = pair();
     let packet = sealed(&mut one, 0);
-    two.discard(Space::Data);
-    assert!(!two.has(Space::Data));
+    two.discard(Level::OneRtt);
+    assert!(!two.has(Level::OneRtt));
     assert_eq!(opened(&mut two, &packet), Err(OpenFailure::Drop(DropReason::KeysUnavailable)));
+}
+
+#[test]
+fn each_level_has_keys_of_its_own() {
+    let secret = |byte| Secret::new(Version::V1, Suite::Aes128Gcm, &[byte; 32]).expect("32 bytes");
+    let levels = [Level::Initial, Level::ZeroRtt, Level::Handshake, Level::OneRtt];
+    let (mut one, mut two) = (Keyring::new(), Keyring::new());
+    for (level, byte) in levels.into_iter().zip(1..) {
+        assert!(!one.has(level));
+        one.install(level, &secret(byte), &secret(byte + 10));
+        two.install(level, &secret(byte + 10), &secret(byte));
+    }
+    let place = PacketPlace { number: 7, header_size: 5, pn_size: 4 };
+    let sealed = levels.map(|level| {
+        let mut packet = vec![0xc3, 0, 0, 0, 7, 1, 2, 3];
+        packet.resize(packet.len() + TAG_SIZE, 0);
+        assert!(one.seal(level, place, &mut packet));
+        packet
+    });
+    for (at, level) in levels.into_iter().enumerate() {
+        for (sealed_at, packet) in sealed.iter().enumerate() {
+            let mut packet = packet.clone();
+            two.unprotect(level, &mut packet, 1).expect("long enough for the sample");
+            let opened = two.open(level, place, &mut packet, false, NOW, OLD_KEY_TIME);
+            assert_eq!(opened.is_ok(), at == sealed_at, "{level:?}, packet {sealed_at}");
+        }
+        two.discard(level);
+        assert_eq!(levels.map(|other| two.has(other)), levels.map(|other| other > level));
+    }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{FIXED_BIT, FORM_LONG, TAG_SIZE};
 use crate::{
     base::{Reader, UnexpectedEnd},
-    ids::ConnectionId,
+    ids::{ConnectionId, Level},
     version::{LongTypes, Version},
 };
 
@@ -21,6 +21,27 @@ pub enum LongType {
 }
 
 impl LongType {
+    /// The type of packets of a level; `None` for 1-RTT, whose packets have short headers.
+    #[must_use]
+    pub const fn of(level: Level) -> Option<Self> {
+        match level {
+            Level::Initial => Some(Self::Initial),
+            Level::ZeroRtt => Some(Self::ZeroRtt),
+            Level::Handshake => Some(Self::Handshake),
+            Level::OneRtt => None,
+        }
+    }
+
+    /// The level of packets of this type.
+    #[must_use]
+    pub const fn level(self) -> Level {
+        match self {
+            Self::Initial => Level::Initial,
+            Self::ZeroRtt => Level::ZeroRtt,
+            Self::Handshake => Level::Handshake,
+        }
+    }
+
     /// The type that these two bits tell in a version whose types are `types`; `None` for Retry.
     fn from_bits(bits: u8, types: &LongTypes) -> Option<Self> {
         [Self::Initial, Self::ZeroRtt, Self::Handshake].into_iter().find(|kind| kind.bits(types) == bits)

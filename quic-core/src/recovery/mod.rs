@@ -78,7 +78,7 @@ impl<R: Copy> Recovery<R> {
     }
 
     /// A packet left. Numbers of a space rise; `receipts` tell what it carried.
-    pub(crate) fn on_packet_sent(&mut self, space: Space, pn: u64, info: SentInfo, receipts: &[R]) {
+    pub(crate) fn on_packet_sent(&mut self, pn: u64, info: SentInfo, receipts: &[R]) {
         self.counters.packets_sent += 1;
         if info.in_flight {
             self.in_flight += u64::from(info.bytes);
@@ -86,7 +86,7 @@ impl<R: Copy> Recovery<R> {
         if info.ack_eliciting {
             self.idle_since = Some(info.time);
         }
-        self.spaces[space as usize].on_sent(pn, info, receipts, self.path);
+        self.spaces[info.level.space() as usize].on_sent(pn, info, receipts, self.path);
     }
 
     /// `pn` will never be sent; a peer that acknowledges it gives itself away (RFC 9000 §21.4).

@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::Ecn;
 use crate::congestion::{PacketRate, RateSampler};
+use crate::ids::Level;
 
 pub(super) const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
 
@@ -64,6 +65,7 @@ impl Bench {
     pub(super) fn info(&mut self, time: Timestamp) -> SentInfo {
         let rate: PacketRate = self.sampler.on_sent(time, 1_200, self.recovery.in_flight());
         SentInfo {
+            level: Level::OneRtt,
             time,
             bytes: 1_200,
             ack_eliciting: true,
@@ -75,13 +77,14 @@ impl Bench {
     }
 
     pub(super) fn send(&mut self, space: Space, pn: u64, ms: u64) {
-        let info = self.info(at(ms));
-        self.recovery.on_packet_sent(space, pn, info, &[(space, pn)]);
+        let info = SentInfo { level: space.level(), ..self.info(at(ms)) };
+        self.recovery.on_packet_sent(pn, info, &[(space, pn)]);
     }
 
     pub(super) fn send_quiet(&mut self, space: Space, pn: u64, ms: u64) {
-        let info = SentInfo { ack_eliciting: false, in_flight: false, ..self.info(at(ms)) };
-        self.recovery.on_packet_sent(space, pn, info, &[(space, pn)]);
+        let quiet = SentInfo { ack_eliciting: false, in_flight: false, ..self.info(at(ms)) };
+        let info = SentInfo { level: space.level(), ..quiet };
+        self.recovery.on_packet_sent(pn, info, &[(space, pn)]);
     }
 
     /// An ACK frame that arrives at `ms`; ranges lowest first, for the eye.
@@ -373,7 +376,7 @@ fn an_mtu_probe_is_lost_without_blame_and_acknowledged_with_its_size() {
     let mut bench = Bench::measured();
     for (pn, mtu_probe) in [(1, true), (2, false), (3, false), (4, false), (5, true)] {
         let info = SentInfo { mtu_probe, bytes: 1_200 + pn as u16, ..bench.info(at(200)) };
-        bench.recovery.on_packet_sent(Data, pn, info, &[(Data, pn)]);
+        bench.recovery.on_packet_sent(pn, info, &[(Data, pn)]);
     }
     let result = bench.ack(Data, &[2..=5], 300).unwrap();
     assert_eq!(bench.lost(), [1]);

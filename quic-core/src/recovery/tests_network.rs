@@ -96,6 +96,7 @@ impl Sender {
         self.controller.on_sent(self.now, &SentPacket { bytes, in_flight, limited_by: LimitedBy::Window });
         let rate = self.sampler.on_sent(self.now, bytes, in_flight);
         let info = SentInfo {
+            level: SPACE.level(),
             time: self.now,
             bytes: MTU,
             ack_eliciting: true,
@@ -104,7 +105,7 @@ impl Sender {
             ecn: Ecn::NotEct,
             mtu_probe: false,
         };
-        self.recovery.on_packet_sent(SPACE, self.next_pn, info, &[piece]);
+        self.recovery.on_packet_sent(self.next_pn, info, &[piece]);
         let mut payload = vec![0; usize::from(MTU)];
         payload[..8].copy_from_slice(&self.next_pn.to_be_bytes());
         self.next_pn += 1;

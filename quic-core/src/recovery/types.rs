@@ -5,12 +5,14 @@ use std::time::Duration;
 use crate::{
     base::{Ecn, Timestamp},
     congestion::{PacketRate, RateSampler, Rtt, SpuriousLoss},
-    ids::Space,
+    ids::{Level, Space},
 };
 
 /// What recovery keeps of a sent packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SentInfo {
+    /// What protected it; its number is one of that level's space.
+    pub(crate) level: Level,
     /// When it was sent.
     pub(crate) time: Timestamp,
     /// Its size in bytes, header and AEAD tag included, UDP header not.
