@@ -10,14 +10,14 @@ use super::{
 };
 use crate::{
     base::{DatagramMeta, Ecn, Timestamp},
-    crypto::{constant_time_eq, initial_secrets, retry_integrity_tag},
+    crypto::{constant_time_eq, initial_secrets},
     error::{ConnectionError, DropReason, Violation},
     frame::{Frame, Frames},
     ids::{ConnectionId, Level, Space},
     keyring::{OpenFailure, PacketPlace},
     packet::{
-        self, Header, HeaderError, LONG_RESERVED_BITS, LongType, MIN_INITIAL_SIZE, SHORT_RESERVED_BITS,
-        TAG_SIZE,
+        self, Header, HeaderError, LONG_RESERVED_BITS, LongType, MIN_INITIAL_SIZE, Retry,
+        SHORT_RESERVED_BITS, VersionNegotiation,
     },
     trace::TraceEvent,
 };
@@ -69,8 +69,10 @@ impl Connection {
                     (PacketHeader::Long(long), packet)
                 }
                 Ok(Header::Short(short)) => (PacketHeader::Short(short), std::mem::take(&mut rest)),
-                Ok(Header::Retry(_)) => return self.on_retry(now, &rest),
-                Ok(Header::VersionNegotiation(_)) => return self.on_version_negotiation(now, &rest),
+                Ok(Header::Retry(retry)) => return self.on_retry(now, &retry, &rest),
+                Ok(Header::VersionNegotiation(offer)) => {
+                    return self.on_version_negotiation(now, &offer, rest.len());
+                }
                 Ok(Header::UnknownVersion { .. }) => {
                     return self.drop_packet(DropReason::Version, rest.len(), now);
                 }
@@ -154,14 +156,7 @@ impl Connection {
         let (level, dcid, pn_offset) = match &packet.header {
             PacketHeader::Short(short) => (Level::OneRtt, short.dcid, short.pn_offset),
             PacketHeader::Long(long) => {
-                // RFC 9000 §7.2: once the peer's connection ID is known it does not change in the handshake.
-                if self.first_flight.peer_source.is_some_and(|known| known != long.scid) {
-                    return Err(OpenFailure::Drop(DropReason::Unsolicited));
-                }
-                // RFC 9000 §17.2.2: servers send no token.
-                if self.side.is_client() && !long.token.is_empty() {
-                    return Err(OpenFailure::Drop(DropReason::HeaderMalformed));
-                }
+                self.first_flight.check(long).map_err(OpenFailure::Drop)?;
                 (long.kind.level(), long.dcid, long.pn_offset)
             }
         };
@@ -205,9 +200,8 @@ impl Connection {
 
     /// What an authentic Initial or Handshake packet proves.
     fn on_authentic_long_packet(&mut self, long: &packet::Long, now: Timestamp) {
-        if self.first_flight.peer_source.is_none() {
-            self.first_flight.peer_source = Some(long.scid);
-            self.remote_cids.replace_first(long.scid);
+        if let Some(destination) = self.first_flight.on_authentic(long.scid) {
+            self.remote_cids.replace_first(destination);
         }
         if long.kind == LongType::Handshake && !self.side.is_client() {
             // RFC 9000 §8.1: only who received our Initial can have sent this; RFC 9001 §4.9.1: no more Initials.
@@ -253,53 +247,25 @@ impl Connection {
         Ok(())
     }
 
-    /// A Retry packet (RFC 9000 §17.2.5.2): one per attempt, before anything else, with a valid tag.
-    fn on_retry(&mut self, now: Timestamp, bytes: &[u8]) {
-        let Ok(Header::Retry(retry)) =
-            packet::parse(bytes, self.local_cids.length(), self.config.grease_quic_bit)
-        else {
-            return;
-        };
-        let current = self.remote_cids.current();
-        let first = self.side.is_client()
-            && self.first_flight.peer_source.is_none()
-            && self.first_flight.retry_source.is_none();
-        let Some((covered, tag)) = packet::retry_integrity_split(bytes) else { return };
-        let version = self.first_flight.version;
-        let acceptable = first
-            && retry.version == version
-            && !retry.token.is_empty()
-            && retry.scid != current
-            && constant_time_eq(tag, &retry_integrity_tag(version, &current, covered));
-        if !acceptable {
-            return self.drop_packet(DropReason::Unsolicited, bytes.len() + TAG_SIZE, now);
+    /// A Retry packet of the bytes `packet`: the handshake begins again, towards another connection ID.
+    fn on_retry(&mut self, now: Timestamp, retry: &Retry<'_>, packet: &[u8]) {
+        match self.first_flight.on_retry(retry, packet) {
+            Ok(destination) => {
+                self.remote_cids.replace_first(destination);
+                let (client, server) = initial_secrets(self.first_flight.version(), &destination);
+                self.keyring.install(Level::Initial, &client, &server);
+                self.restart_recovery(now);
+                self.handshake.resend(Space::Initial);
+            }
+            Err(reason) => self.drop_packet(reason, packet.len(), now),
         }
-        self.first_flight.retry_source = Some(retry.scid);
-        self.first_flight.token = retry.token.to_vec();
-        self.remote_cids.replace_first(retry.scid);
-        let (client, server) = initial_secrets(version, &retry.scid);
-        self.keyring.install(Level::Initial, &client, &server);
-        self.restart_recovery(now);
-        self.handshake.resend(Space::Initial);
     }
 
-    /// A Version Negotiation packet (RFC 9000 §6.2): obeyed only as the first answer, and only if it leaves no choice.
-    fn on_version_negotiation(&mut self, now: Timestamp, bytes: &[u8]) {
-        let Ok(Header::VersionNegotiation(vn)) =
-            packet::parse(bytes, self.local_cids.length(), self.config.grease_quic_bit)
-        else {
-            return;
-        };
-        let first = self.side.is_client()
-            && self.first_flight.peer_source.is_none()
-            && self.first_flight.retry_source.is_none();
-        let local = self.local_cids.handshake();
-        let ours = vn.dcid == local.as_bytes() && vn.scid == self.remote_cids.current().as_bytes();
-        let in_use = self.first_flight.version.number();
-        if !first || !ours || vn.versions().any(|version| version == in_use) {
-            return self.drop_packet(DropReason::Unsolicited, bytes.len(), now);
+    fn on_version_negotiation(&mut self, now: Timestamp, offer: &VersionNegotiation<'_>, size: usize) {
+        match self.first_flight.on_version_negotiation(offer, &self.local_cids.handshake()) {
+            Ok(versions) => self.abandon(ConnectionError::VersionMismatch(versions.into()), now),
+            Err(reason) => self.drop_packet(reason, size, now),
         }
-        self.abandon(ConnectionError::VersionMismatch(vn.versions().collect()), now);
     }
 }
 

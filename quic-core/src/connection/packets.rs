@@ -123,8 +123,8 @@ impl Connection {
             return packet::write_short_header(w, &dcid, number, pn_size, phase, false).then_some(None);
         };
         let scid = self.local_cids.handshake();
-        let token = if kind == LongType::Initial { &self.first_flight.token[..] } else { &[] };
-        let version = self.first_flight.version;
+        let token = if kind == LongType::Initial { self.first_flight.token() } else { &[] };
+        let version = self.first_flight.version();
         let header = LongHeader { kind, version, dcid: &dcid, scid: &scid, token };
         packet::write_long_header(w, &header, number, pn_size).map(Some)
     }

@@ -4,8 +4,8 @@ use super::{Connection, close::Failure};
 use crate::{
     base::{Place, Timestamp},
     event::Event,
-    handshake::{ExpectedIds, Progress, check_connection_ids, check_version},
-    ids::{ConnectionId, Level, Space},
+    handshake::{Progress, check_connection_ids, check_version},
+    ids::{Level, Space},
     params::TransportParameters,
     recovery::Situation,
     streams::PeerLimits,
@@ -35,13 +35,8 @@ impl Connection {
     }
 
     fn apply_parameters(&mut self, parameters: TransportParameters, now: Timestamp) -> Result<(), Failure> {
-        let expected = ExpectedIds {
-            peer: self.first_flight.peer_source.unwrap_or(ConnectionId::EMPTY),
-            original_destination: self.first_flight.original_destination,
-            retry_source: self.first_flight.retry_source,
-        };
-        check_connection_ids(self.side, &parameters, &expected)?;
-        check_version(&parameters, self.first_flight.version)?;
+        check_connection_ids(self.side, &parameters, &self.first_flight.expected_ids())?;
+        check_version(&parameters, self.first_flight.version())?;
         self.life.negotiate_idle_timeout(parameters.max_idle_timeout);
         self.streams.set_peer_limits(peer_limits(&parameters), &mut self.out.events);
         self.datagrams.set_peer_max_frame(parameters.max_datagram_frame_size);

@@ -8,7 +8,7 @@ use super::{
     flood::FloodGuard,
     grease::FixedBits,
     numbers::PacketNumbers,
-    state::{Connection, Counters, FirstFlight, Out},
+    state::{Connection, Counters, Out},
 };
 use crate::{
     acks::AckTracker,
@@ -18,7 +18,7 @@ use crate::{
     control::Control,
     crypto::{TlsError, TlsSession, initial_secrets},
     datagrams::{Datagrams, DatagramsConfig},
-    handshake::Handshake,
+    handshake::{FirstFlight, Handshake},
     ids::{ConnectionId, Level, Side, Space},
     keyring::Keyring,
     life::{Life, Timeouts},
@@ -95,13 +95,7 @@ impl Connection {
             remote: destination,
             path: Path::new(remote, None, &transport, true, now, entropy.next_u64()),
             keyring,
-            first_flight: FirstFlight {
-                version,
-                original_destination: destination,
-                retry_source: None,
-                peer_source: None,
-                token: Vec::new(),
-            },
+            first_flight: FirstFlight::of_client(version, destination),
         };
         let mut connection = Self::assemble(parts, &transport, endpoint, entropy, now);
         match connection.handshake.start() {
@@ -145,13 +139,12 @@ impl Connection {
             remote: setup.peer_source,
             path: Path::new(setup.remote, setup.local_ip, &transport, validated, now, entropy.next_u64()),
             keyring,
-            first_flight: FirstFlight {
-                version: setup.version,
-                original_destination: setup.original_destination,
-                retry_source: setup.retry_source,
-                peer_source: Some(setup.peer_source),
-                token: Vec::new(),
-            },
+            first_flight: FirstFlight::of_server(
+                setup.version,
+                setup.original_destination,
+                setup.retry_source,
+                setup.peer_source,
+            ),
         };
         let handshake_slot = Some(endpoint.budget.begin_handshake());
         Ok(Self { handshake_slot, ..Self::assemble(parts, &transport, endpoint, entropy, now) })

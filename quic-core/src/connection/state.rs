@@ -12,8 +12,8 @@ use crate::{
     datagrams::Datagrams,
     event::Event,
     frame::Receipt,
-    handshake::Handshake,
-    ids::{ConnectionId, Side},
+    handshake::{FirstFlight, Handshake},
+    ids::Side,
     keyring::Keyring,
     life::Life,
     params::TransportParameters,
@@ -21,7 +21,6 @@ use crate::{
     recovery::Recovery,
     streams::Streams,
     trace::Trace,
-    version::Version,
 };
 
 /// A QUIC connection, client or server, driven by five verbs: [`handle_datagram`](Self::handle_datagram),
@@ -74,20 +73,6 @@ pub struct Connection {
     pub(super) flood: FloodGuard,
     pub(super) counters: Counters,
     pub(super) out: Out,
-}
-
-/// What the first packets carried: checked against the transport parameters later (RFC 9000 §7.3).
-#[derive(Debug)]
-pub(super) struct FirstFlight {
-    pub(super) version: Version,
-    /// The destination connection ID of the client's first Initial.
-    pub(super) original_destination: ConnectionId,
-    /// The source connection ID of the Retry packet.
-    pub(super) retry_source: Option<ConnectionId>,
-    /// The source connection ID of the peer's first packet.
-    pub(super) peer_source: Option<ConnectionId>,
-    /// The token for the client's Initial packets.
-    pub(super) token: Vec<u8>,
 }
 
 /// What waits to be fetched by the driver.

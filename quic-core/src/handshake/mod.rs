@@ -3,6 +3,7 @@
 //! Owns the TLS session, one ordered byte stream per level and direction, and the peer's transport parameters. Must
 //! never know keys in use, packets or the path: secrets go out as [`Progress`], for the keyring.
 
+mod first_flight;
 mod ids;
 mod scan;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod versions;
 
 use bytes::Bytes;
 
+pub(crate) use first_flight::FirstFlight;
 pub(crate) use ids::{ExpectedIds, check_connection_ids};
 pub(crate) use versions::check_version;
 

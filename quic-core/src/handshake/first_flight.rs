@@ -1,0 +1,285 @@
+//! What the first packets of a connection settle: its version, the connection ID that the peer goes by (RFC 9000 §7.2), and what a
+//! Retry (§17.2.5) or a Version Negotiation packet (§6.2) may change about that.
+//!
+//! Owns what those packets carried, until the transport parameters confirm it (§7.3). Must never know keys, timers or the path: it
+//! is told packets, and says which of them count and what follows.
+
+use super::ExpectedIds;
+use crate::{
+    crypto::{constant_time_eq, retry_integrity_tag},
+    error::DropReason,
+    ids::{ConnectionId, Side},
+    packet::{self, Long, Retry, VersionNegotiation},
+    version::Version,
+};
+
+/// What the first packets carried.
+#[derive(Debug)]
+pub(crate) struct FirstFlight {
+    side: Side,
+    version: Version,
+    /// The destination connection ID of the client's first Initial.
+    original_destination: ConnectionId,
+    /// The source connection ID of the Retry packet.
+    retry_source: Option<ConnectionId>,
+    /// The source connection ID of the peer's first packet.
+    peer_source: Option<ConnectionId>,
+    /// The token for the client's Initial packets.
+    token: Vec<u8>,
+}
+
+impl FirstFlight {
+    /// Of a client that sends its first Initial to `destination`.
+    pub(crate) fn of_client(version: Version, destination: ConnectionId) -> Self {
+        Self {
+            side: Side::Client,
+            version,
+            original_destination: destination,
+            retry_source: None,
+            peer_source: None,
+            token: Vec::new(),
+        }
+    }
+
+    /// Of a server whose client is at `peer_source`, and sent its first Initial to `original_destination`; after a Retry from
+    /// `retry_source`, if that is known.
+    pub(crate) fn of_server(
+        version: Version,
+        original_destination: ConnectionId,
+        retry_source: Option<ConnectionId>,
+        peer_source: ConnectionId,
+    ) -> Self {
+        Self {
+            side: Side::Server,
+            version,
+            original_destination,
+            retry_source,
+            peer_source: Some(peer_source),
+            token: Vec::new(),
+        }
+    }
+
+    /// The version in use.
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// What Initial packets carry as their token (RFC 9000 §17.2.2).
+    pub(crate) fn token(&self) -> &[u8] {
+        &self.token
+    }
+
+    /// What the peer's transport parameters have to say of connection IDs (RFC 9000 §7.3).
+    pub(crate) fn expected_ids(&self) -> ExpectedIds {
+        ExpectedIds {
+            peer: self.peer_source.unwrap_or(ConnectionId::EMPTY),
+            original_destination: self.original_destination,
+            retry_source: self.retry_source,
+        }
+    }
+
+    /// Whether a packet, its protection not removed yet, may be one of the peer's.
+    ///
+    /// # Errors
+    /// Why it is to be dropped.
+    pub(crate) fn check(&self, long: &Long) -> Result<(), DropReason> {
+        // RFC 9000 §7.2: once the peer's connection ID is known it does not change in the handshake.
+        if self.peer_source.is_some_and(|known| known != long.scid) {
+            return Err(DropReason::Unsolicited);
+        }
+        // RFC 9000 §17.2.2: servers send no token.
+        if self.side.is_client() && !long.token.is_empty() {
+            return Err(DropReason::HeaderMalformed);
+        }
+        Ok(())
+    }
+
+    /// A packet from `source` is authentic. `Some` is what to send to from now on: a client takes over the connection ID of
+    /// the first such packet (RFC 9000 §7.2).
+    pub(crate) fn on_authentic(&mut self, source: ConnectionId) -> Option<ConnectionId> {
+        if self.peer_source.is_some() {
+            return None;
+        }
+        self.peer_source = Some(source);
+        Some(source)
+    }
+
+    /// A Retry packet of the bytes `packet` (RFC 9000 §17.2.5.2): one per attempt, before anything else, with a valid tag.
+    /// Returns what to send to from now on, and to derive Initial keys from.
+    ///
+    /// # Errors
+    /// Why it is to be dropped.
+    pub(crate) fn on_retry(&mut self, retry: &Retry<'_>, packet: &[u8]) -> Result<ConnectionId, DropReason> {
+        let (covered, tag) = packet::retry_integrity_split(packet).ok_or(DropReason::Unsolicited)?;
+        let current = self.original_destination;
+        let acceptable = self.is_untouched()
+            && retry.version == self.version
+            && !retry.token.is_empty()
+            && retry.scid != current
+            && constant_time_eq(tag, &retry_integrity_tag(self.version, &current, covered));
+        if !acceptable {
+            return Err(DropReason::Unsolicited);
+        }
+        self.retry_source = Some(retry.scid);
+        self.token = retry.token.to_vec();
+        Ok(retry.scid)
+    }
+
+    /// A Version Negotiation packet to this end, which sends from `local` (RFC 9000 §6.2): obeyed only as the first answer, and
+    /// only if it leaves no choice. Returns what the server offers: none of it is spoken here, so the connection is over.
+    ///
+    /// # Errors
+    /// Why it is to be dropped.
+    pub(crate) fn on_version_negotiation(
+        &self,
+        offer: &VersionNegotiation<'_>,
+        local: &ConnectionId,
+    ) -> Result<Vec<u32>, DropReason> {
+        let ours = offer.dcid == local.as_bytes() && offer.scid == self.original_destination.as_bytes();
+        let in_use = self.version.number();
+        if !self.is_untouched() || !ours || offer.versions().any(|version| version == in_use) {
+            return Err(DropReason::Unsolicited);
+        }
+        Ok(offer.versions().collect())
+    }
+
+    /// Whether this is a client that nothing but its own choice has bound yet: it goes on sending to the ID that it drew.
+    fn is_untouched(&self) -> bool {
+        self.side.is_client() && self.peer_source.is_none() && self.retry_source.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::Writer,
+        packet::{Header, LongType, write_version_negotiation},
+    };
+
+    const V1: Version = Version::V1;
+
+    fn id(bytes: &[u8]) -> ConnectionId {
+        ConnectionId::new(bytes).expect("short")
+    }
+
+    fn client() -> FirstFlight {
+        FirstFlight::of_client(V1, id(b"original"))
+    }
+
+    fn server() -> FirstFlight {
+        FirstFlight::of_server(V1, id(b"original"), None, id(b"client"))
+    }
+
+    fn retry(scid: &[u8], token: &[u8], answers: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0xf0, 0, 0, 0, 1, 6];
+        bytes.extend(b"client");
+        bytes.push(scid.len() as u8);
+        bytes.extend([scid, token].concat());
+        let tag = retry_integrity_tag(V1, &id(answers), &bytes);
+        bytes.extend(tag);
+        bytes
+    }
+
+    fn hear_retry(flight: &mut FirstFlight, bytes: &[u8]) -> Result<ConnectionId, DropReason> {
+        let Ok(Header::Retry(retry)) = packet::parse(bytes, 0, false) else { panic!("a Retry: {bytes:x?}") };
+        flight.on_retry(&retry, bytes)
+    }
+
+    fn hear_offer(flight: &FirstFlight, ids: [&[u8]; 2], versions: &[u32]) -> Result<Vec<u32>, DropReason> {
+        let mut bytes = [0; 100];
+        let mut w = Writer::new(&mut bytes);
+        assert!(write_version_negotiation(&mut w, ids[0], ids[1], versions, 0));
+        let Ok(Header::VersionNegotiation(offer)) = packet::parse(w.written(), 0, false) else {
+            panic!("a Version Negotiation packet")
+        };
+        flight.on_version_negotiation(&offer, &id(b"client"))
+    }
+
+    fn initial(scid: &[u8], token: std::ops::Range<usize>) -> Long {
+        let kind = LongType::Initial;
+        Long { kind, version: V1, dcid: id(b"client"), scid: id(scid), token, pn_offset: 9, end: 99 }
+    }
+
+    #[test]
+    fn p05_a_retry_counts_once_and_before_anything_else() {
+        let good = retry(b"elsewhere", b"token", b"original");
+        let mut flight = client();
+        assert_eq!(hear_retry(&mut flight, &good), Ok(id(b"elsewhere")));
+        assert_eq!(
+            (flight.token(), flight.expected_ids().retry_source),
+            (&b"token"[..], Some(id(b"elsewhere")))
+        );
+        let again = retry(b"third", b"other", b"elsewhere");
+        assert_eq!(hear_retry(&mut flight, &again), Err(DropReason::Unsolicited));
+        assert_eq!(flight.token(), b"token");
+        // The server's first Initial may come from an ID of its own again.
+        assert_eq!(flight.check(&initial(b"server", 0..0)), Ok(()));
+        assert_eq!(flight.on_authentic(id(b"server")), Some(id(b"server")));
+
+        let mut late = client();
+        assert!(late.on_authentic(id(b"server")).is_some());
+        for mut deaf in [late, server()] {
+            assert_eq!(hear_retry(&mut deaf, &good), Err(DropReason::Unsolicited));
+            assert!(deaf.token().is_empty() && deaf.expected_ids().retry_source.is_none());
+        }
+    }
+
+    #[test]
+    fn p05_a_retry_with_a_bad_tag_no_token_or_the_same_id_is_dropped() {
+        let good = retry(b"elsewhere", b"token", b"original");
+        let mut forged = good.clone();
+        *forged.last_mut().expect("a tag") ^= 1;
+        let bad = [
+            forged,
+            retry(b"elsewhere", b"token", b"another"),
+            retry(b"elsewhere", b"", b"original"),
+            retry(b"original", b"token", b"original"),
+        ];
+        let mut flight = client();
+        for bytes in &bad {
+            assert_eq!(hear_retry(&mut flight, bytes), Err(DropReason::Unsolicited), "{bytes:x?}");
+        }
+        assert_eq!(hear_retry(&mut flight, &good), Ok(id(b"elsewhere")), "nothing of them was kept");
+    }
+
+    #[test]
+    fn p04_version_negotiation_counts_only_first_with_our_ids_and_without_our_version() {
+        const OTHERS: &[u32] = &[0x1a2a_3a4a, 7];
+        let ours: [&[u8]; 2] = [b"client", b"original"];
+        assert_eq!(hear_offer(&client(), ours, OTHERS), Ok(OTHERS.to_vec()));
+        for (ids, versions) in [
+            (ours, &[7, V1.number()][..]),
+            ([b"other", b"original"], OTHERS),
+            ([b"client", b"other"], OTHERS),
+            ([b"original", b"client"], OTHERS),
+        ] {
+            assert_eq!(hear_offer(&client(), ids, versions), Err(DropReason::Unsolicited), "{ids:?}");
+        }
+        let (mut answered, mut sent_on) = (client(), client());
+        assert!(answered.on_authentic(id(b"server")).is_some());
+        assert!(hear_retry(&mut sent_on, &retry(b"elsewhere", b"token", b"original")).is_ok());
+        for flight in [answered, sent_on, server()] {
+            assert_eq!(hear_offer(&flight, ours, OTHERS), Err(DropReason::Unsolicited));
+        }
+    }
+
+    #[test]
+    fn the_first_authentic_packet_fixes_the_peers_id() {
+        let mut flight = client();
+        for source in [b"server", b"forger"] {
+            assert_eq!(flight.check(&initial(source, 0..0)), Ok(()), "nothing is known of the server yet");
+        }
+        assert_eq!(flight.on_authentic(id(b"server")), Some(id(b"server")));
+        assert_eq!(flight.on_authentic(id(b"server")), None);
+        assert_eq!(flight.check(&initial(b"server", 0..0)), Ok(()));
+        assert_eq!(flight.check(&initial(b"forger", 0..0)), Err(DropReason::Unsolicited));
+        assert_eq!(flight.check(&initial(b"server", 5..6)), Err(DropReason::HeaderMalformed), "a token");
+        assert_eq!(flight.expected_ids().peer, id(b"server"));
+
+        let mut accepted = server();
+        assert_eq!(accepted.on_authentic(id(b"client")), None);
+        assert_eq!(accepted.check(&initial(b"client", 5..6)), Ok(()), "clients do send tokens");
+        assert_eq!(accepted.check(&initial(b"forger", 0..0)), Err(DropReason::Unsolicited));
+    }
+}
