@@ -41,10 +41,23 @@ struct Owners<'a> {
 impl Owners<'_> {
     /// A probe may as well send again what this receipt stands for, which the peer may have: whether its owner does.
     fn repeat(&mut self, receipt: Receipt) -> bool {
-        let repeated = !matches!(
-            receipt,
-            Receipt::Nothing | Receipt::Ack { .. } | Receipt::Datagrams { .. } | Receipt::HandshakeDone
-        );
+        let repeated = match receipt {
+            Receipt::Nothing | Receipt::Ack { .. } | Receipt::Datagrams { .. } | Receipt::HandshakeDone => {
+                false
+            }
+            Receipt::Crypto { .. }
+            | Receipt::Stream { .. }
+            | Receipt::ResetStream { .. }
+            | Receipt::StopSending { .. }
+            | Receipt::MaxStreamData { .. }
+            | Receipt::StreamDataBlocked { .. }
+            | Receipt::MaxData
+            | Receipt::DataBlocked
+            | Receipt::MaxStreams(_)
+            | Receipt::StreamsBlocked(_)
+            | Receipt::NewConnectionId(_)
+            | Receipt::RetireConnectionId(_) => true,
+        };
         if repeated {
             self.settle(receipt, Outcome::Lost);
         }

@@ -30,97 +30,89 @@ impl Connection {
         Ok(self.flood.on_frame(Worth::of(frame), news, from.now)?)
     }
 
+    /// Each frame has one owner: a type that has none does not compile.
     fn give_to_owner(&mut self, frame: &Frame<'_>, from: &FromPacket<'_>) -> Result<(), Failure> {
-        let now = from.now;
+        let (now, allocation) = (from.now, from.allocation);
         let events = &mut self.out.events;
+        let changes = &mut self.out.cid_changes;
         let budget = &mut self.stream_budget;
         match *frame {
-            Frame::Padding(_) | Frame::Ping => Ok(()),
-            Frame::Ack(ref ack) => self.on_ack(from.level.space(), ack, now),
-            Frame::Crypto { offset, data } => {
-                let data = from.payload.slice_ref(data);
-                let budget = &mut self.budget;
-                let progress =
-                    self.handshake.on_crypto(from.level.space(), offset, data, from.allocation, budget)?;
-                self.apply_progress(progress, now)
-            }
+            Frame::Padding(_) | Frame::Ping => {}
+            Frame::Ack(ref ack) => self.on_ack(from.level.space(), ack, now)?,
+            Frame::Crypto { offset, data } => self.on_crypto(offset, data, from)?,
             Frame::Stream { id, offset, fin, data } => {
                 let data = from.payload.slice_ref(data);
-                Ok(self.streams.on_stream(id, offset, data, fin, from.allocation, budget, events)?)
+                self.streams.on_stream(id, offset, data, fin, allocation, budget, events)?;
             }
             Frame::ResetStream { id, code, final_size } => {
-                Ok(self.streams.on_reset_stream(id, code, final_size, 0, budget, events)?)
+                self.streams.on_reset_stream(id, code, final_size, 0, budget, events)?;
             }
             Frame::ResetStreamAt { id, code, final_size, reliable_size } => {
-                Ok(self.streams.on_reset_stream(id, code, final_size, reliable_size, budget, events)?)
+                self.streams.on_reset_stream(id, code, final_size, reliable_size, budget, events)?;
             }
-            Frame::StopSending { id, code } => Ok(self.streams.on_stop_sending(id, code, budget, events)?),
-            Frame::MaxData(limit) => {
-                self.streams.on_max_data(limit);
-                Ok(())
-            }
+            Frame::StopSending { id, code } => self.streams.on_stop_sending(id, code, budget, events)?,
+            Frame::MaxData(limit) => self.streams.on_max_data(limit),
             Frame::MaxStreamData { id, limit } => {
-                Ok(self.streams.on_max_stream_data(id, limit, budget, events)?)
+                self.streams.on_max_stream_data(id, limit, budget, events)?;
             }
-            Frame::MaxStreams { dir, limit } => Ok(self.streams.on_max_streams(dir, limit, events)?),
-            Frame::DataBlocked(_) => {
-                self.streams.on_data_blocked();
-                Ok(())
-            }
+            Frame::MaxStreams { dir, limit } => self.streams.on_max_streams(dir, limit, events)?,
+            Frame::DataBlocked(_) => self.streams.on_data_blocked(),
             Frame::StreamDataBlocked { id, .. } => {
-                Ok(self.streams.on_stream_data_blocked(id, budget, events)?)
+                self.streams.on_stream_data_blocked(id, budget, events)?;
             }
-            Frame::StreamsBlocked { dir, limit } => Ok(self.streams.on_streams_blocked(dir, limit)?),
+            Frame::StreamsBlocked { dir, limit } => self.streams.on_streams_blocked(dir, limit)?,
             Frame::Datagram { data, has_length } => {
                 let data = from.payload.slice_ref(data);
                 let budget = &mut self.budget;
-                Ok(self.datagrams.on_datagram(data, has_length, from.allocation, now, budget, events)?)
+                self.datagrams.on_datagram(data, has_length, allocation, now, budget, events)?;
             }
-            _ => self.dispatch_connection_frame(frame, from),
-        }
-    }
-
-    /// Frames that concern the connection as such.
-    fn dispatch_connection_frame(&mut self, frame: &Frame<'_>, from: &FromPacket<'_>) -> Result<(), Failure> {
-        let changes = &mut self.out.cid_changes;
-        match *frame {
             Frame::NewConnectionId { sequence, retire_prior_to, id, token } => {
-                Ok(self.remote_cids.on_new(sequence, retire_prior_to, id, token, changes)?)
+                self.remote_cids.on_new(sequence, retire_prior_to, id, token, changes)?;
             }
             Frame::RetireConnectionId(sequence) => {
-                Ok(self.local_cids.on_retire(sequence, &from.dcid, self.entropy.as_mut(), changes)?)
+                self.local_cids.on_retire(sequence, &from.dcid, self.entropy.as_mut(), changes)?;
             }
-            Frame::PathChallenge(data) => {
-                self.path.on_challenge(data);
-                Ok(())
-            }
+            Frame::PathChallenge(data) => self.path.on_challenge(data),
             // RFC 9000 §19.18 permits ignoring answers to challenges that were never sent; none are.
-            Frame::PathResponse(_) => Ok(()),
-            // RFC 9000 §19.7, §19.20: only servers send these.
-            Frame::NewToken(_) | Frame::HandshakeDone if !self.side.is_client() => {
-                Err(Violation::FrameAtWrongSide.into())
-            }
+            Frame::PathResponse(_) => {}
+            // Tokens for future connections are not kept.
+            Frame::NewToken(_) => self.expect_server()?,
             Frame::HandshakeDone => {
-                self.confirm(from.now);
-                Ok(())
+                self.expect_server()?;
+                self.confirm(now);
             }
             Frame::TransportClose { code, frame_type, reason } => {
-                let code = TransportErrorCode(code);
-                let reason = from.payload.slice_ref(reason);
-                self.on_peer_close(CloseReason::Transport { code, frame_type, reason }, from.now);
-                Ok(())
+                let (code, reason) = (TransportErrorCode(code), from.payload.slice_ref(reason));
+                self.on_peer_close(CloseReason::Transport { code, frame_type, reason }, now);
             }
-            Frame::ApplicationClose { code, reason } => {
-                let reason = CloseReason::Application { code, reason: Bytes::copy_from_slice(reason) };
-                // RFC 9000 §10.2.3, §12.5. Chromium does send it in an Initial: its code must not be lost.
-                if matches!(from.level, Level::Initial | Level::Handshake) {
-                    return Err(Failure::EarlyApplicationClose(reason));
-                }
-                self.on_peer_close(reason, from.now);
-                Ok(())
-            }
-            // Tokens for future connections are not kept; everything else was dispatched before.
-            _ => Ok(()),
+            Frame::ApplicationClose { code, reason } => self.on_application_close(code, reason, from)?,
         }
+        Ok(())
+    }
+
+    fn on_crypto(&mut self, offset: u64, data: &[u8], from: &FromPacket<'_>) -> Result<(), Failure> {
+        let (space, data) = (from.level.space(), from.payload.slice_ref(data));
+        let progress = self.handshake.on_crypto(space, offset, data, from.allocation, &mut self.budget)?;
+        self.apply_progress(progress, from.now)
+    }
+
+    /// Only a server may send the frame (RFC 9000 §19.7, §19.20).
+    fn expect_server(&self) -> Result<(), Violation> {
+        if self.side.is_client() { Ok(()) } else { Err(Violation::FrameAtWrongSide) }
+    }
+
+    fn on_application_close(
+        &mut self,
+        code: u64,
+        reason: &[u8],
+        from: &FromPacket<'_>,
+    ) -> Result<(), Failure> {
+        let reason = CloseReason::Application { code, reason: Bytes::copy_from_slice(reason) };
+        // RFC 9000 §10.2.3, §12.5. Chromium does send it in an Initial: its code must not be lost.
+        if matches!(from.level, Level::Initial | Level::Handshake) {
+            return Err(Failure::EarlyApplicationClose(reason));
+        }
+        self.on_peer_close(reason, from.now);
+        Ok(())
     }
 }

@@ -51,7 +51,13 @@ impl Worth {
             | Frame::PathResponse(_)
             | Frame::HandshakeDone => Self::Costs(CONTROL),
             // Limited by their own buffers, or without any effect that costs.
-            _ => Self::Free,
+            Frame::Padding(_)
+            | Frame::Ack(_)
+            | Frame::Crypto { .. }
+            | Frame::NewToken(_)
+            | Frame::Datagram { .. }
+            | Frame::TransportClose { .. }
+            | Frame::ApplicationClose { .. } => Self::Free,
         }
     }
 }

@@ -266,6 +266,51 @@ fn frames_are_permitted_as_table_3_says() {
     assert!(app_close.is_permitted_in(ZeroRtt) && Frame::HandshakeDone.is_permitted_in(OneRtt));
 }
 
+/// RFC 9000 §12.4 Table 3 and RFC 9221 §4, a row for each type: the levels of Initial and Handshake, 0-RTT and 1-RTT packets, and
+/// what it says of acknowledgments (N: none is elicited) and of paths (P: it only probes one).
+#[test]
+fn every_type_has_its_row() {
+    let stream = StreamId::new(Side::Client, Dir::Bidi, 0);
+    let id = ConnectionId::new(&[1; 8]).expect("short");
+    let ack: &[u8] = &[2, 0, 0, 0, 0];
+    let Some(Ok(ack @ Frame::Ack(_))) = Frames::new(ack).next() else { panic!("an ACK frame") };
+    let rows = [
+        (Frame::Padding(1), "I01NP"),
+        (Frame::Ping, "I01"),
+        (ack, "I1N"),
+        (Frame::ResetStream { id: stream, code: 0, final_size: 0 }, "01"),
+        (Frame::ResetStreamAt { id: stream, code: 0, final_size: 0, reliable_size: 0 }, "01"),
+        (Frame::StopSending { id: stream, code: 0 }, "01"),
+        (Frame::Crypto { offset: 0, data: b"" }, "I1"),
+        (Frame::NewToken(b"t"), "1"),
+        (Frame::Stream { id: stream, offset: 0, fin: false, data: b"" }, "01"),
+        (Frame::MaxData(0), "01"),
+        (Frame::MaxStreamData { id: stream, limit: 0 }, "01"),
+        (Frame::MaxStreams { dir: Dir::Bidi, limit: 0 }, "01"),
+        (Frame::DataBlocked(0), "01"),
+        (Frame::StreamDataBlocked { id: stream, limit: 0 }, "01"),
+        (Frame::StreamsBlocked { dir: Dir::Uni, limit: 0 }, "01"),
+        (Frame::NewConnectionId { sequence: 1, retire_prior_to: 0, id, token: [0; 16] }, "01P"),
+        // §12.5: no server has given a connection ID that could be retired in 0-RTT.
+        (Frame::RetireConnectionId(0), "1"),
+        (Frame::PathChallenge([0; 8]), "01P"),
+        (Frame::PathResponse([0; 8]), "1P"),
+        (Frame::TransportClose { code: 0, frame_type: 0, reason: b"" }, "I01N"),
+        (Frame::ApplicationClose { code: 0, reason: b"" }, "01N"),
+        (Frame::HandshakeDone, "1"),
+        (Frame::Datagram { data: b"", has_length: true }, "01"),
+    ];
+    for (frame, row) in &rows {
+        let says = |letter| row.contains(letter);
+        assert_eq!(frame.is_permitted_in(Level::Initial), says('I'), "{frame:?}");
+        assert_eq!(frame.is_permitted_in(Level::Handshake), says('I'), "{frame:?}");
+        assert_eq!(frame.is_permitted_in(Level::ZeroRtt), says('0'), "{frame:?}");
+        assert_eq!(frame.is_permitted_in(Level::OneRtt), says('1'), "{frame:?}");
+        assert_eq!(frame.is_ack_eliciting(), !says('N'), "{frame:?}");
+        assert_eq!(frame.is_probing(), says('P'), "{frame:?}");
+    }
+}
+
 /// A length field of two bytes ends at 16,383: around there a frame still writes what it has room for.
 #[test]
 fn crypto_frames_fill_packets_of_any_size() {

@@ -142,6 +142,18 @@ pub enum Frame<'a> {
     },
 }
 
+/// What RFC 9000 §12.4 Table 3 says of a frame type.
+struct Row {
+    /// Initial and Handshake packets may carry it.
+    in_handshake: bool,
+    /// 0-RTT packets may carry it.
+    in_zero_rtt: bool,
+    /// It elicits an acknowledgment.
+    elicits: bool,
+    /// It only probes a path.
+    probes: bool,
+}
+
 impl Frame<'_> {
     /// The frame type on the wire. STREAM tells its lowest type, whatever its flags.
     #[must_use]
@@ -176,44 +188,70 @@ impl Frame<'_> {
     /// Whether a packet with this frame must be acknowledged (RFC 9000 §13.2): all but ACK, PADDING and CONNECTION_CLOSE.
     #[must_use]
     pub fn is_ack_eliciting(&self) -> bool {
-        !matches!(
-            self,
-            Self::Padding(_) | Self::Ack(_) | Self::TransportClose { .. } | Self::ApplicationClose { .. }
-        )
+        self.row().elicits
     }
 
     /// Whether the frame only probes a path (RFC 9000 §9.1).
     #[must_use]
     pub fn is_probing(&self) -> bool {
-        matches!(
-            self,
-            Self::Padding(_) | Self::PathChallenge(_) | Self::PathResponse(_) | Self::NewConnectionId { .. }
-        )
+        self.row().probes
     }
 
     /// Whether packets of this level may carry the frame (RFC 9000 §12.4 Table 3, §12.5).
     #[must_use]
     pub fn is_permitted_in(&self, level: Level) -> bool {
         match level {
+            Level::Initial | Level::Handshake => self.row().in_handshake,
+            Level::ZeroRtt => self.row().in_zero_rtt,
             Level::OneRtt => true,
-            Level::ZeroRtt => !matches!(
-                self,
-                Self::Ack(_)
-                    | Self::Crypto { .. }
-                    | Self::NewToken(_)
-                    | Self::PathResponse(_)
-                    | Self::HandshakeDone
-                    | Self::RetireConnectionId(_)
-            ),
-            Level::Initial | Level::Handshake => matches!(
-                self,
-                Self::Padding(_)
-                    | Self::Ping
-                    | Self::Ack(_)
-                    | Self::Crypto { .. }
-                    | Self::TransportClose { .. }
-            ),
         }
+    }
+
+    /// The frame's row of Table 3: a type that is not in it does not compile.
+    const fn row(&self) -> Row {
+        let (in_handshake, in_zero_rtt) = match self {
+            Self::Padding(_) | Self::Ping | Self::TransportClose { .. } => (true, true),
+            Self::Ack(_) | Self::Crypto { .. } => (true, false),
+            Self::NewToken(_) | Self::PathResponse(_) | Self::HandshakeDone | Self::RetireConnectionId(_) => {
+                (false, false)
+            }
+            Self::ResetStream { .. }
+            | Self::ResetStreamAt { .. }
+            | Self::StopSending { .. }
+            | Self::Stream { .. }
+            | Self::MaxData(_)
+            | Self::MaxStreamData { .. }
+            | Self::MaxStreams { .. }
+            | Self::DataBlocked(_)
+            | Self::StreamDataBlocked { .. }
+            | Self::StreamsBlocked { .. }
+            | Self::NewConnectionId { .. }
+            | Self::PathChallenge(_)
+            | Self::ApplicationClose { .. }
+            | Self::Datagram { .. } => (false, true),
+        };
+        let (elicits, probes) = match self {
+            Self::Padding(_) => (false, true),
+            Self::Ack(_) | Self::TransportClose { .. } | Self::ApplicationClose { .. } => (false, false),
+            Self::PathChallenge(_) | Self::PathResponse(_) | Self::NewConnectionId { .. } => (true, true),
+            Self::Ping
+            | Self::ResetStream { .. }
+            | Self::ResetStreamAt { .. }
+            | Self::StopSending { .. }
+            | Self::Crypto { .. }
+            | Self::NewToken(_)
+            | Self::Stream { .. }
+            | Self::MaxData(_)
+            | Self::MaxStreamData { .. }
+            | Self::MaxStreams { .. }
+            | Self::DataBlocked(_)
+            | Self::StreamDataBlocked { .. }
+            | Self::StreamsBlocked { .. }
+            | Self::RetireConnectionId(_)
+            | Self::HandshakeDone
+            | Self::Datagram { .. } => (true, false),
+        };
+        Row { in_handshake, in_zero_rtt, elicits, probes }
     }
 
     /// The frame that carries `reason`.

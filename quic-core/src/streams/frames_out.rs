@@ -322,7 +322,13 @@ impl Streams {
             Receipt::DataBlocked => self.data_blocked_wanted |= self.credit.is_blocked(),
             Receipt::MaxStreams(dir) => self.limits.remote(dir).on_update_lost(),
             Receipt::StreamsBlocked(dir) => self.limits.local(dir).on_blocked_lost(),
-            _ => {}
+            Receipt::Ack { .. }
+            | Receipt::Crypto { .. }
+            | Receipt::NewConnectionId(_)
+            | Receipt::RetireConnectionId(_)
+            | Receipt::HandshakeDone
+            | Receipt::Datagrams { .. }
+            | Receipt::Nothing => {}
         }
     }
 
