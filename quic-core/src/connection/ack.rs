@@ -16,6 +16,7 @@ use crate::{
     ids::{Level, Space},
     path::{AckedMarks, SizeChange, SizeNews},
     recovery::{Context, Outcome, congestion_event, timeout_event},
+    schedule::Schedule,
     streams::Streams,
     trace::TraceEvent,
 };
@@ -33,6 +34,7 @@ struct Owners<'a> {
     local_cids: &'a mut LocalCids,
     remote_cids: &'a mut RemoteCids,
     streams: &'a mut Streams,
+    schedule: &'a mut Schedule,
     datagrams: &'a mut Datagrams,
     control: &'a mut Control,
     events: &'a mut VecDeque<Event>,
@@ -92,7 +94,7 @@ impl Owners<'_> {
             | Receipt::MaxData
             | Receipt::DataBlocked
             | Receipt::MaxStreams(_)
-            | Receipt::StreamsBlocked(_) => self.streams.settle(receipt, acked, self.events),
+            | Receipt::StreamsBlocked(_) => self.streams.settle(receipt, acked, self.schedule, self.events),
         }
     }
 }
@@ -106,6 +108,7 @@ macro_rules! owners {
             local_cids: &mut $connection.local_cids,
             remote_cids: &mut $connection.remote_cids,
             streams: &mut $connection.streams,
+            schedule: &mut $connection.schedule,
             datagrams: &mut $connection.datagrams,
             control: &mut $connection.control,
             events: &mut $connection.out.events,

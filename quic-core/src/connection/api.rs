@@ -83,20 +83,20 @@ impl Connection {
         within: Within,
     ) -> Result<usize, WriteError> {
         self.set_send_limit();
-        let taken = self.streams.write_chunk(id, data, within)?;
+        let taken = self.streams.write_chunk(id, data, within, &mut self.schedule)?;
         self.charge_buffered();
         Ok(taken)
     }
 
     /// Ends a stream after what was written to it.
     pub fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
-        self.streams.finish(id)
+        self.streams.finish(id, &mut self.schedule)
     }
 
     /// Resets a stream with an application code. Data below `reliable_size` is still delivered if the peer
     /// understands RESET_STREAM_AT; else the reset is a plain one.
     pub fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError> {
-        self.streams.reset(id, code, reliable_size)
+        self.streams.reset(id, code, reliable_size, &mut self.schedule)
     }
 
     /// Asks the peer to stop sending, with an application code (RFC 9000 §3.5). Data that arrives is dropped. The final
@@ -124,7 +124,7 @@ impl Connection {
 
     /// Ranks a stream's data. False if the stream is gone.
     pub fn set_priority(&mut self, id: StreamId, priority: Priority) -> bool {
-        self.streams.set_priority(id, priority)
+        self.streams.set_priority(id, priority, &mut self.schedule)
     }
 
     /// Whether all that can be read of a receiving side has come: every byte and the end, or a reset and what it promises
@@ -226,7 +226,7 @@ impl Connection {
     ) -> Result<(), DatagramError> {
         let now = self.clock.read(now);
         let room = self.datagram_room();
-        self.datagrams.send(data, options, room, now, self.streams.schedule())
+        self.datagrams.send(data, options, room, now, &mut self.schedule)
     }
 
     /// Drops datagrams that waited longer than this: received ones unread, outgoing ones without an age

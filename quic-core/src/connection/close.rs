@@ -11,6 +11,7 @@ use crate::{
     error::{CloseReason, ConnectionError, TransportErrorCode, Violation},
     event::Event,
     handshake::HandshakeError,
+    schedule::Schedule,
     trace::TraceEvent,
 };
 
@@ -157,6 +158,7 @@ impl Connection {
     pub(super) fn release(&mut self) {
         if self.out.close_told && !std::mem::replace(&mut self.out.released, true) {
             self.streams.clear(&mut self.stream_budget);
+            self.schedule = Schedule::default();
             self.charge_buffered();
             self.datagrams.clear(&mut self.budget);
         }

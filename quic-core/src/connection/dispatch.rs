@@ -35,6 +35,7 @@ impl Connection {
         let (now, allocation) = (from.now, from.allocation);
         let events = &mut self.out.events;
         let changes = &mut self.out.cid_changes;
+        let schedule = &mut self.schedule;
         let budget = &mut self.stream_budget;
         match *frame {
             Frame::Padding(_) | Frame::Ping => {}
@@ -50,10 +51,12 @@ impl Connection {
             Frame::ResetStreamAt { id, code, final_size, reliable_size } => {
                 self.streams.on_reset_stream(id, code, final_size, reliable_size, budget, events)?;
             }
-            Frame::StopSending { id, code } => self.streams.on_stop_sending(id, code, budget, events)?,
-            Frame::MaxData(limit) => self.streams.on_max_data(limit),
+            Frame::StopSending { id, code } => {
+                self.streams.on_stop_sending(id, code, schedule, budget, events)?;
+            }
+            Frame::MaxData(limit) => self.streams.on_max_data(limit, schedule),
             Frame::MaxStreamData { id, limit } => {
-                self.streams.on_max_stream_data(id, limit, budget, events)?;
+                self.streams.on_max_stream_data(id, limit, schedule, budget, events)?;
             }
             Frame::MaxStreams { dir, limit } => self.streams.on_max_streams(dir, limit, events)?,
             Frame::DataBlocked(_) => self.streams.on_data_blocked(),

@@ -88,10 +88,10 @@ impl Connection {
             && !self.path.wants()
             && !self.local_cids.wants()
             && !self.remote_cids.wants()
-            && !self.streams.wants().control;
+            && !self.streams.wants_control();
         quiet
             && only_payload
-            && self.streams.next_turn().is_some_and(|turn| match turn.sender {
+            && self.schedule.peek(0).is_some_and(|turn| match turn.sender {
                 Sender::Datagrams(queue) => self.datagrams.fits(queue, self.frame_room(size)),
                 Sender::Stream(_) => false,
             })
@@ -199,12 +199,12 @@ impl Connection {
 
     /// Whether frames of streams or datagrams wait.
     pub(super) fn has_data(&self) -> bool {
-        self.datagrams.wants() || self.streams.wants().any()
+        self.datagrams.wants() || self.streams.wants(&self.schedule).any()
     }
 
     fn on_blocked(&mut self, blocked: Blocked, now: Timestamp) {
         let by = match blocked {
-            Blocked::NothingToSend if self.streams.is_blocked() => LimitedBy::FlowControl,
+            Blocked::NothingToSend if self.streams.is_blocked(&self.schedule) => LimitedBy::FlowControl,
             Blocked::NothingToSend => LimitedBy::Application,
             Blocked::Amplification => LimitedBy::Amplification,
             Blocked::Window => LimitedBy::Window,

@@ -189,15 +189,15 @@ impl Connection {
     fn write_by_rank(&mut self, w: &mut FrameWriter<'_>, now: Timestamp) {
         let room = self.datagram_room();
         let mut from = 0;
-        while let Some(turn) = self.streams.schedule().peek(from) {
+        while let Some(turn) = self.schedule.peek(from) {
             match turn.sender {
                 Sender::Stream(slot) => {
-                    if !self.streams.write_data(slot, turn, w) {
+                    if !self.streams.write_data(slot, turn, w, &mut self.schedule) {
                         return;
                     }
                 }
                 Sender::Datagrams(_) => {
-                    let schedule = self.streams.schedule();
+                    let schedule = &mut self.schedule;
                     if !self.datagrams.write(turn, w, room, now, schedule, &mut self.out.events) {
                         // A datagram waits for the next packet. What ranks behind it must not overtake it, but for the
                         // less urgent: urgency is a hint (RFC 9218 §10), and the packet goes out anyway.

@@ -38,7 +38,8 @@ impl Connection {
         check_connection_ids(self.side, &parameters, &self.first_flight.expected_ids())?;
         check_version(&parameters, self.first_flight.version())?;
         self.life.negotiate_idle_timeout(parameters.max_idle_timeout);
-        self.streams.set_peer_limits(peer_limits(&parameters), &mut self.out.events);
+        let limits = peer_limits(&parameters);
+        self.streams.set_peer_limits(limits, &mut self.schedule, &mut self.out.events);
         self.datagrams.set_peer_max_frame(parameters.max_datagram_frame_size);
         self.path.limit_datagram_size(parameters.max_udp_payload_size, now);
         let limit = parameters.active_connection_id_limit;

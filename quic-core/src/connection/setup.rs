@@ -25,6 +25,7 @@ use crate::{
     params::{TransportParameters, VersionInformation},
     path::Path,
     recovery::Recovery,
+    schedule::Schedule,
     streams::{Streams, StreamsConfig},
     version::Version,
 };
@@ -190,6 +191,7 @@ impl Connection {
             local_cids: LocalCids::new(cids.clone(), parts.local),
             remote_cids: RemoteCids::new(parts.remote),
             stream_budget: Budget::new(streams.memory_limit(), endpoint.budget.clone()),
+            schedule: Schedule::default(),
             streams,
             datagrams: Datagrams::new(datagrams_config(config)),
             control: Control::default(),

@@ -19,6 +19,7 @@ use crate::{
     params::TransportParameters,
     path::Path,
     recovery::Recovery,
+    schedule::Schedule,
     streams::Streams,
     trace::Trace,
 };
@@ -43,6 +44,8 @@ pub struct Connection {
     pub(super) path: Path,
     pub(super) local_cids: LocalCids,
     pub(super) remote_cids: RemoteCids,
+    /// Who sends next, of streams and datagrams.
+    pub(super) schedule: Schedule,
     pub(super) streams: Streams,
     pub(super) datagrams: Datagrams,
     pub(super) control: Control,

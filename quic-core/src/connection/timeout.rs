@@ -38,7 +38,7 @@ impl Connection {
     /// Whether the peer's flow control holds everything back and no packet is under way (RFC 9000 §4.1): a reader that
     /// pauses must not end the connection of the writer who waits for it.
     fn is_waiting(&self) -> bool {
-        self.streams.is_blocked() && !self.recovery.has_ack_eliciting_in_flight(Space::Data)
+        self.streams.is_blocked(&self.schedule) && !self.recovery.has_ack_eliciting_in_flight(Space::Data)
     }
 
     /// Before a datagram is taken or sent: the idle timeout may have passed unnoticed.
@@ -52,7 +52,7 @@ impl Connection {
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Too early a call does no harm.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.clock.read(now);
-        if self.life.on_timeout(now, self.is_waiting()) && !self.streams.repeat_blocked() {
+        if self.life.on_timeout(now, self.is_waiting()) && !self.streams.repeat_blocked(&self.schedule) {
             self.control.send_ping();
         }
         if !self.life.is_open() {

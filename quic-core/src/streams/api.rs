@@ -158,6 +158,7 @@ impl Streams {
         id: StreamId,
         bytes: &mut Bytes,
         within: Within,
+        schedule: &mut Schedule,
     ) -> Result<usize, WriteError> {
         let slot = self.slot_to_send(id)?;
         let send = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut());
@@ -171,7 +172,7 @@ impl Streams {
         self.buffered.add(taken as u64);
         // Also if it took nothing: the peer is told that its limit holds the stream up.
         if taken > 0 || within == Within::PeerLimit {
-            self.activate(slot);
+            self.activate(slot, schedule);
         }
         Ok(taken)
     }
@@ -224,17 +225,23 @@ impl Streams {
     }
 
     /// Ends the stream after what was written.
-    pub(crate) fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
+    pub(crate) fn finish(&mut self, id: StreamId, schedule: &mut Schedule) -> Result<(), WriteError> {
         let slot = self.slot_to_send(id)?;
         self.send_half(slot)?.finish()?;
-        self.activate(slot);
+        self.activate(slot, schedule);
         Ok(())
     }
 
     /// Resets the stream with an application code. Data below `reliable_size` still arrives: with `RESET_STREAM_AT`, or, for a
     /// peer that does not know that, by a plain reset that waits until this data is acknowledged, and is counted. A second
     /// reset can lower the reliable size.
-    pub(crate) fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError> {
+    pub(crate) fn reset(
+        &mut self,
+        id: StreamId,
+        code: u64,
+        reliable_size: u64,
+        schedule: &mut Schedule,
+    ) -> Result<(), WriteError> {
         let slot = self.slot_to_send(id)?;
         let supported = self.peer.is_some_and(|peer| peer.reset_stream_at);
         let send = self.send_half(slot)?;
@@ -248,7 +255,7 @@ impl Streams {
         if frame {
             self.want(slot, pending::RESET);
         }
-        self.activate(slot);
+        self.activate(slot, schedule);
         Ok(())
     }
 
@@ -300,12 +307,12 @@ impl Streams {
     }
 
     /// Ranks the stream's data. False if the stream is gone.
-    pub(crate) fn set_priority(&mut self, id: StreamId, priority: Priority) -> bool {
+    pub(crate) fn set_priority(&mut self, id: StreamId, priority: Priority, schedule: &mut Schedule) -> bool {
         let Some(slot) = self.slot(id) else { return false };
         let Some(stream) = self.table.get_mut(slot) else { return false };
         if stream.scheduled && stream.priority != priority {
-            self.schedule.remove(Sender::Stream(slot), id.value(), &stream.priority);
-            self.schedule.insert(Sender::Stream(slot), id.value(), &priority);
+            schedule.remove(Sender::Stream(slot), id.value(), &stream.priority);
+            schedule.insert(Sender::Stream(slot), id.value(), &priority);
         }
         stream.priority = priority;
         true
@@ -354,7 +361,8 @@ impl Streams {
         StreamId::new(self.config.side, dir, self.limits.local[dir as usize].opened)
     }
 
-    /// The connection ends: all streams go, nobody sends any more, and the budget gets everything back.
+    /// The connection ends: all streams go, and the budget gets everything back. The schedule, which still names them, is not to
+    /// be used any more.
     pub(crate) fn clear(&mut self, budget: &mut Budget) {
         self.balance(budget);
         for slot in self.table.slots() {
@@ -370,7 +378,6 @@ impl Streams {
         }
         self.limits.remote.iter_mut().for_each(super::limits::RemoteStreams::forget_unseen);
         self.balance(budget);
-        self.schedule = Schedule::default();
         self.waiting = 0;
         self.buffered.clear();
         (self.local_receivers, self.local) = (0, 0);

@@ -15,6 +15,7 @@ use crate::{
     error::Violation,
     event::Event,
     ids::{Dir, StreamId},
+    schedule::Schedule,
 };
 
 type Out = VecDeque<Event>;
@@ -87,6 +88,7 @@ impl Streams {
         &mut self,
         id: StreamId,
         code: u64,
+        schedule: &mut Schedule,
         budget: &mut Budget,
         out: &mut Out,
     ) -> Result<(), Violation> {
@@ -100,16 +102,16 @@ impl Streams {
             if reset {
                 self.want(slot, pending::RESET);
             }
-            self.activate(slot);
+            self.activate(slot, schedule);
         }
         Ok(())
     }
 
     /// `MAX_DATA` (RFC 9000 §19.9); one that does not raise the limit is ignored.
-    pub(crate) fn on_max_data(&mut self, limit: u64) {
+    pub(crate) fn on_max_data(&mut self, limit: u64, schedule: &mut Schedule) {
         if self.credit.raise(limit) {
             self.news += 1;
-            self.unblock();
+            self.unblock(schedule);
         }
     }
 
@@ -118,6 +120,7 @@ impl Streams {
         &mut self,
         id: StreamId,
         limit: u64,
+        schedule: &mut Schedule,
         budget: &mut Budget,
         out: &mut Out,
     ) -> Result<(), Violation> {
@@ -126,8 +129,8 @@ impl Streams {
             && send.raise(limit)
         {
             self.news += 1;
-            self.activate(slot);
-            self.after_sending(slot, out);
+            self.activate(slot, schedule);
+            self.after_sending(slot, schedule, out);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::{
     event::Event,
     frame::{Frame, FrameWriter, Receipt},
     ids::Dir,
-    schedule::{Sender, Turn},
+    schedule::{Schedule, Sender, Turn},
 };
 
 /// What this component would write if it were asked.
@@ -45,11 +45,12 @@ pub(crate) enum SendState {
 
 impl Streams {
     /// What [`Self::write_control`] and [`Self::write_data`] would write.
-    pub(crate) fn wants(&self) -> Interest {
-        Interest { control: self.wants_control(), data: !self.schedule.is_empty() }
+    pub(crate) fn wants(&self, schedule: &Schedule) -> Interest {
+        Interest { control: self.wants_control(), data: !schedule.is_empty() }
     }
 
-    fn wants_control(&self) -> bool {
+    /// What [`Self::write_control`] would write.
+    pub(crate) fn wants_control(&self) -> bool {
         self.max_data_wanted
             || (self.data_blocked_wanted && self.credit.is_blocked())
             || self.control.iter().any(|&slot| self.table.get(slot).is_some_and(Stream::wants_control))
@@ -59,8 +60,8 @@ impl Streams {
 
     /// Whether stream data waits, for the detection of phases limited by the application.
     #[cfg(test)]
-    pub(crate) fn send_state(&self) -> SendState {
-        if !self.schedule.is_empty() {
+    pub(crate) fn send_state(&self, schedule: &Schedule) -> SendState {
+        if !schedule.is_empty() {
             SendState::Ready
         } else if self.waiting > 0 {
             SendState::Blocked
@@ -70,14 +71,14 @@ impl Streams {
     }
 
     /// Whether stream data waits for the peer's flow control alone.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.waiting > 0 && self.schedule.is_empty()
+    pub(crate) fn is_blocked(&self, schedule: &Schedule) -> bool {
+        self.waiting > 0 && schedule.is_empty()
     }
 
     /// Tells the peer once more what holds data back, if anything does: it must not take the silence for an idle connection
     /// (RFC 9000 §4.1). False if nothing is held back.
-    pub(crate) fn repeat_blocked(&mut self) -> bool {
-        if !self.is_blocked() {
+    pub(crate) fn repeat_blocked(&mut self, schedule: &Schedule) -> bool {
+        if !self.is_blocked(schedule) {
             return false;
         }
         self.data_blocked_wanted |= self.credit.is_blocked();
@@ -199,12 +200,18 @@ impl Streams {
     }
 
     /// Writes data of the stream whose turn it is. False if there is no room for any.
-    pub(crate) fn write_data(&mut self, slot: u32, turn: Turn, writer: &mut FrameWriter<'_>) -> bool {
+    pub(crate) fn write_data(
+        &mut self,
+        slot: u32,
+        turn: Turn,
+        writer: &mut FrameWriter<'_>,
+        schedule: &mut Schedule,
+    ) -> bool {
         let Some(stream) = self.table.get_mut(slot) else { return false };
         let id = stream.id;
         let Some(send) = &mut stream.send else { return false };
         let Offer::Data { offset, available, fin } = send.offer(self.credit.available()) else {
-            self.activate(slot);
+            self.activate(slot, schedule);
             return true;
         };
         let buffer = &mut send.buffer;
@@ -215,28 +222,28 @@ impl Streams {
         self.credit.spend(new);
         self.counters.bytes_sent += new;
         self.counters.bytes_retransmitted += length as u64 - new;
-        self.schedule.on_sent(turn, length);
-        self.activate(slot);
+        schedule.on_sent(turn, length);
+        self.activate(slot, schedule);
         if reset_due {
             self.want(slot, pending::RESET);
         }
         if new > 0 && self.credit.available() == 0 {
-            self.sweep();
+            self.sweep(schedule);
         }
         true
     }
 
     /// Puts a stream where it belongs: into the schedule if it can send, into the list of blocked ones, or nowhere.
-    pub(super) fn activate(&mut self, slot: u32) {
+    pub(super) fn activate(&mut self, slot: u32, schedule: &mut Schedule) {
         let Some(stream) = self.table.get_mut(slot) else { return };
         let offer = stream.send.as_ref().map_or(Offer::Nothing, |send| send.offer(self.credit.available()));
         let ready = matches!(offer, Offer::Data { .. });
         if ready != stream.scheduled {
             stream.scheduled = ready;
             if ready {
-                self.schedule.insert(Sender::Stream(slot), stream.id.value(), &stream.priority);
+                schedule.insert(Sender::Stream(slot), stream.id.value(), &stream.priority);
             } else {
-                self.schedule.remove(Sender::Stream(slot), stream.id.value(), &stream.priority);
+                schedule.remove(Sender::Stream(slot), stream.id.value(), &stream.priority);
             }
         }
         let waits = matches!(offer, Offer::StreamBlocked | Offer::ConnectionBlocked);
@@ -276,31 +283,40 @@ impl Streams {
     }
 
     /// The connection's credit is spent: streams with new data only leave the schedule.
-    fn sweep(&mut self) {
-        let senders: Vec<Sender> = self.schedule.senders().collect();
+    fn sweep(&mut self, schedule: &mut Schedule) {
+        let senders: Vec<Sender> = schedule.senders().collect();
         for sender in senders {
             if let Sender::Stream(slot) = sender {
-                self.activate(slot);
+                self.activate(slot, schedule);
             }
         }
     }
 
     /// The connection has credit again.
-    pub(super) fn unblock(&mut self) {
+    pub(super) fn unblock(&mut self, schedule: &mut Schedule) {
         for slot in std::mem::take(&mut self.blocked) {
             if let Some(stream) = self.table.get_mut(slot) {
                 stream.in_blocked_list = false;
-                self.activate(slot);
+                self.activate(slot, schedule);
             }
         }
     }
 
     /// A packet with this receipt was acknowledged or lost. A receipt may come as lost first and as acknowledged
     /// later; one of a forgotten stream is ignored, and so is one that is not of a stream frame.
-    pub(crate) fn settle(&mut self, receipt: Receipt, acked: bool, out: &mut VecDeque<Event>) {
+    pub(crate) fn settle(
+        &mut self,
+        receipt: Receipt,
+        acked: bool,
+        schedule: &mut Schedule,
+        out: &mut VecDeque<Event>,
+    ) {
         match receipt {
+            Receipt::Stream { slot, offset, length, fin } if acked => {
+                self.on_data_acked(slot, offset, length, fin, schedule, out);
+            }
             Receipt::Stream { slot, offset, length, fin } => {
-                self.settle_data(slot, offset, length, fin, acked, out);
+                self.on_data_lost(slot, offset, length, fin, schedule);
             }
             Receipt::ResetStream { slot } => {
                 let Some(send) = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut()) else {
@@ -310,7 +326,7 @@ impl Streams {
                 if again {
                     self.want(slot, pending::RESET);
                 }
-                self.after_sending(slot, out);
+                self.after_sending(slot, schedule, out);
             }
             // From here on: acknowledged means nothing to do; lost means the current value again, which writing
             // drops if it is no longer wanted (RFC 9000 §13.3).
@@ -332,35 +348,38 @@ impl Streams {
         }
     }
 
-    fn settle_data(
+    /// Data arrived.
+    fn on_data_acked(
         &mut self,
         slot: u32,
         offset: u64,
         length: u32,
         fin: bool,
-        acked: bool,
+        schedule: &mut Schedule,
         out: &mut VecDeque<Event>,
     ) {
         let Some(send) = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut()) else { return };
-        if acked {
-            let before = send.acked();
-            let (had_lost, held) = (send.buffer.has_lost(), send.buffer.held());
-            send.on_acked(offset, length, fin);
-            let released = send.is_reset_released();
-            self.buffered.change(held, send.buffer.held());
-            self.counters.bytes_acked += send.acked() - before;
-            if had_lost || fin {
-                // What was to be sent again may have arrived after all.
-                self.activate(slot);
-            }
-            if released {
-                self.want(slot, pending::RESET);
-            }
-            self.after_sending(slot, out);
-        } else {
-            send.on_lost(offset, length, fin);
-            self.activate(slot);
+        let before = send.acked();
+        let (had_lost, held) = (send.buffer.has_lost(), send.buffer.held());
+        send.on_acked(offset, length, fin);
+        let released = send.is_reset_released();
+        self.buffered.change(held, send.buffer.held());
+        self.counters.bytes_acked += send.acked() - before;
+        if had_lost || fin {
+            // What was to be sent again may have arrived after all.
+            self.activate(slot, schedule);
         }
+        if released {
+            self.want(slot, pending::RESET);
+        }
+        self.after_sending(slot, schedule, out);
+    }
+
+    /// Data has to be sent again.
+    fn on_data_lost(&mut self, slot: u32, offset: u64, length: u32, fin: bool, schedule: &mut Schedule) {
+        let Some(send) = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut()) else { return };
+        send.on_lost(offset, length, fin);
+        self.activate(slot, schedule);
     }
 
     /// All of a stream has arrived, for which others were held back.
@@ -377,7 +396,7 @@ impl Streams {
     }
 
     /// Events of a sending part, and its end.
-    pub(super) fn after_sending(&mut self, slot: u32, out: &mut VecDeque<Event>) {
+    pub(super) fn after_sending(&mut self, slot: u32, schedule: &mut Schedule, out: &mut VecDeque<Event>) {
         let Some(stream) = self.table.get_mut(slot) else { return };
         let Some(send) = &mut stream.send else { return };
         let (limit, _) = Self::room_of_one(&self.buffered, self.config.send_buffer, send.buffer.held());
@@ -387,7 +406,7 @@ impl Streams {
             if std::mem::take(&mut stream.holds) {
                 self.release_held(slot);
             }
-            self.activate(slot);
+            self.activate(slot, schedule);
             self.retire(slot);
         } else if send.take_writable(limit) {
             out.push_back(Event::StreamWritable(stream.id, stream.tag));

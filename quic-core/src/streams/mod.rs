@@ -1,9 +1,9 @@
 //! Streams (RFC 9000 §2-§4, §19.4-§19.14; reliable-stream-reset).
 //!
 //! Owns the stream table, the sending and receiving parts, flow control of streams and connection with
-//! auto-tuning and stream limits, and lodges the connection's schedule, where streams come and go most. Must never know packets, packet numbers, congestion, TLS or what
-//! the data means: frames come in as values, frames go out through a [`FrameWriter`](crate::frame::FrameWriter),
-//! receipts come home by slot.
+//! auto-tuning and stream limits. Must never know packets, packet numbers, congestion, TLS or what the data means:
+//! frames come in as values, frames go out through a [`FrameWriter`](crate::frame::FrameWriter), receipts come home by
+//! slot. The connection's schedule, which datagrams use as well, comes as an argument where a stream may enter or leave it.
 //!
 //! Closed streams are forgotten: a later frame on one is ignored, whatever it says. RFC 9000 §4.5 would have a
 //! changed final size of a closed stream reported, which is a SHOULD and would cost memory without end.
@@ -32,7 +32,7 @@ use crate::{
     buf::{INSERT_RESERVE, cost},
     event::Event,
     ids::{Dir, Side, StreamId},
-    schedule::{Schedule, Turn},
+    schedule::Schedule,
 };
 use buffered::Buffered;
 use flow::{ReceiveWindow, SendCredit};
@@ -140,7 +140,6 @@ pub(crate) struct Streams {
     config: StreamsConfig,
     peer: Option<PeerLimits>,
     table: Table,
-    schedule: Schedule,
     limits: Limits,
     /// The connection's receive window, and what was received against it.
     receive_window: ReceiveWindow,
@@ -185,7 +184,6 @@ impl Streams {
             config,
             peer: None,
             table: Table::default(),
-            schedule: Schedule::default(),
             limits: Limits::new(config.max_bidi, config.max_uni),
             receive_window: ReceiveWindow::new(
                 config.connection_receive_window,
@@ -211,7 +209,12 @@ impl Streams {
     }
 
     /// The peer's limits are known: remembered ones for 0-RTT, then those of the handshake. Limits only rise.
-    pub(crate) fn set_peer_limits(&mut self, peer: PeerLimits, out: &mut VecDeque<Event>) {
+    pub(crate) fn set_peer_limits(
+        &mut self,
+        peer: PeerLimits,
+        schedule: &mut Schedule,
+        out: &mut VecDeque<Event>,
+    ) {
         self.peer = Some(peer);
         self.credit.raise(peer.max_data);
         for (dir, limit) in [(Dir::Bidi, peer.max_streams_bidi), (Dir::Uni, peer.max_streams_uni)] {
@@ -225,26 +228,16 @@ impl Streams {
                 if let Some(send) = &mut stream.send {
                     send.raise(limit);
                 }
-                self.activate(slot);
-                self.after_sending(slot, out);
+                self.activate(slot, schedule);
+                self.after_sending(slot, schedule, out);
             }
         }
-        self.unblock();
+        self.unblock(schedule);
     }
 
     /// Whether the peer's limits are known.
     pub(crate) fn knows_peer(&self) -> bool {
         self.peer.is_some()
-    }
-
-    /// Who sends next, streams and others: it is theirs as well.
-    pub(crate) fn schedule(&mut self) -> &mut Schedule {
-        &mut self.schedule
-    }
-
-    /// Whose turn it is.
-    pub(crate) fn next_turn(&self) -> Option<Turn> {
-        self.schedule.peek(0)
     }
 
     /// A number that rises when a frame brings something new: data, the end of a stream, a stream, a higher limit.

@@ -27,7 +27,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn frame(end: &mut End, kind: u8, id: StreamId, a: u64, b: u64, fin: bool) -> Result<(), Violation> {
-    let End { streams, budget, events, .. } = end;
+    let End { streams, schedule, budget, events, .. } = end;
     let dir = if fin { Dir::Bidi } else { Dir::Uni };
     match kind {
         0 | 1 => {
@@ -36,10 +36,10 @@ fn frame(end: &mut End, kind: u8, id: StreamId, a: u64, b: u64, fin: bool) -> Re
         }
         2 => streams.on_reset_stream(id, b % 3, a, 0, budget, events),
         3 => streams.on_reset_stream(id, 1, a, b, budget, events),
-        4 => streams.on_stop_sending(id, a, budget, events),
-        5 => streams.on_max_stream_data(id, a, budget, events),
+        4 => streams.on_stop_sending(id, a, schedule, budget, events),
+        5 => streams.on_max_stream_data(id, a, schedule, budget, events),
         6 => {
-            streams.on_max_data(a);
+            streams.on_max_data(a, schedule);
             streams.on_max_streams(dir, b, events)
         }
         7 => streams.on_stream_data_blocked(id, budget, events),
@@ -48,17 +48,17 @@ fn frame(end: &mut End, kind: u8, id: StreamId, a: u64, b: u64, fin: bool) -> Re
 }
 
 fn call(end: &mut End, kind: u8, id: StreamId, size: usize) {
-    let End { streams, budget, now, .. } = end;
+    let End { streams, schedule, budget, now, .. } = end;
     *now += Duration::from_millis(size as u64 % 90);
     match kind {
         0 => drop(streams.open(id.dir())),
         1 => drop(streams.read(id, size, budget, *now, RTT)),
         2 => {
             let within = if size.is_multiple_of(2) { Within::Buffer } else { Within::PeerLimit };
-            let _ = streams.write_chunk(id, &mut Bytes::from(vec![2; size]), within);
+            let _ = streams.write_chunk(id, &mut Bytes::from(vec![2; size]), within, schedule);
         }
-        3 => drop(streams.finish(id)),
-        4 => drop(streams.reset(id, 6, size as u64)),
+        3 => drop(streams.finish(id, schedule)),
+        4 => drop(streams.reset(id, 6, size as u64, schedule)),
         5 => drop(streams.stop_sending(id, 7, budget)),
         6 => drop(streams.set_tag(id, StreamTag(size as u64))),
         _ => {
@@ -69,7 +69,7 @@ fn call(end: &mut End, kind: u8, id: StreamId, size: usize) {
                 group: size as u32 % 3,
                 order: size as i64 % 4 - 2,
             };
-            streams.set_priority(id, priority);
+            streams.set_priority(id, priority, schedule);
         }
     }
 }
@@ -93,7 +93,7 @@ proptest! {
                 }
                 Step::Call { kind, id, size } => call(&mut end, kind, StreamId::from_value(id).unwrap(), size),
                 Step::Packet { room } => {
-                    let wanted = end.streams.wants().any();
+                    let wanted = end.streams.wants(&end.schedule).any();
                     let (payload, new) = end.packet(room);
                     prop_assert!(wanted || payload.is_empty(), "a frame without interest");
                     prop_assert!(!wanted || room < 60 || !payload.is_empty(), "interest without a frame");
@@ -108,8 +108,8 @@ proptest! {
             let waiting = end.streams.table.slots().into_iter()
                 .filter(|&slot| end.streams.table.get(slot).is_some_and(|stream| stream.waits_for_credit)).count();
             prop_assert_eq!(waiting, end.streams.waiting);
-            prop_assert!(end.streams.credit.available() > 0 || end.streams.wants().any()
-                || end.streams.send_state() != SendState::Ready);
+            prop_assert!(end.streams.credit.available() > 0 || end.streams.wants(&end.schedule).any()
+                || end.streams.send_state(&end.schedule) != SendState::Ready);
         }
         end.streams.clear(&mut end.budget);
         prop_assert_eq!(end.budget.used(), 0);

@@ -20,7 +20,7 @@ fn a_raised_limit_is_told_at_once_and_holds_for_what_is_open_at_the_same_time() 
     server.streams.set_max_streams(Dir::Uni, 1_010);
     let (payload, receipts) = server.packet(1_200);
     assert_eq!(frames(&payload), [Frame::MaxStreams { dir: Dir::Uni, limit: 1_010 }]);
-    assert!(!server.streams.wants().any(), "it is told once");
+    assert!(!server.streams.wants(&server.schedule).any(), "it is told once");
     assert_eq!(server.stream(client_uni(1_009), 0, b"", false), Ok(()));
     let beyond = server.stream(client_uni(1_010), 0, b"", false);
     assert_eq!(beyond.unwrap_err().code(), Code::STREAM_LIMIT_ERROR);
@@ -40,7 +40,7 @@ fn a_limit_is_never_taken_back() {
     let mut server = server_with(100);
     for count in [0, 1, 99, 100] {
         server.streams.set_max_streams(Dir::Uni, count);
-        assert!(!server.streams.wants().any(), "{count}");
+        assert!(!server.streams.wants(&server.schedule).any(), "{count}");
         assert_eq!(server.streams.stream_limit(Side::Client, Dir::Uni), 100);
     }
     server.streams.set_max_streams(Dir::Uni, 150);
@@ -73,7 +73,7 @@ fn streams_that_a_layer_above_holds_permit_no_others() {
         open_and_close(&mut server, index);
         hold(&mut server, index + 1);
     }
-    assert!(!server.streams.wants().any());
+    assert!(!server.streams.wants(&server.schedule).any());
     for (count, limit) in [(5, 11), (0, 16)] {
         hold(&mut server, count);
         assert_eq!(frames(&server.packet(1_200).0), [Frame::MaxStreams { dir: Dir::Uni, limit }]);

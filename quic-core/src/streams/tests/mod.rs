@@ -32,6 +32,7 @@ const RTT: Duration = Duration::from_millis(50);
 /// One end with what surrounds it.
 struct End {
     streams: Streams,
+    schedule: Schedule,
     budget: Budget,
     events: VecDeque<Event>,
     now: Timestamp,
@@ -53,6 +54,7 @@ impl End {
     fn new(config: StreamsConfig) -> Self {
         Self {
             streams: Streams::new(config),
+            schedule: Schedule::default(),
             budget: Budget::alone(64 << 20),
             events: VecDeque::new(),
             now: NOW,
@@ -62,7 +64,7 @@ impl End {
     /// An end that knows a peer of the same configuration.
     fn ready(config: StreamsConfig) -> Self {
         let mut end = Self::new(config);
-        end.streams.set_peer_limits(limits_of(&config, true), &mut end.events);
+        end.streams.set_peer_limits(limits_of(&config, true), &mut end.schedule, &mut end.events);
         end
     }
 
@@ -84,7 +86,7 @@ impl End {
     }
 
     fn stop(&mut self, id: StreamId, code: u64) -> Result<(), Violation> {
-        self.streams.on_stop_sending(id, code, &mut self.budget, &mut self.events)
+        self.streams.on_stop_sending(id, code, &mut self.schedule, &mut self.budget, &mut self.events)
     }
 
     fn read(&mut self, id: StreamId, max: usize) -> Result<Read, ReadError> {
@@ -103,11 +105,15 @@ impl End {
     }
 
     fn write(&mut self, id: StreamId, data: &[u8]) -> usize {
-        self.streams.write_chunk(id, &mut Bytes::copy_from_slice(data), Within::Buffer).unwrap()
+        self.streams
+            .write_chunk(id, &mut Bytes::copy_from_slice(data), Within::Buffer, &mut self.schedule)
+            .unwrap()
     }
 
     fn write_within_limit(&mut self, id: StreamId, data: &[u8]) -> usize {
-        self.streams.write_chunk(id, &mut Bytes::copy_from_slice(data), Within::PeerLimit).unwrap()
+        self.streams
+            .write_chunk(id, &mut Bytes::copy_from_slice(data), Within::PeerLimit, &mut self.schedule)
+            .unwrap()
     }
 
     /// One packet of `room` bytes: payload and receipts.
@@ -115,9 +121,9 @@ impl End {
         let (mut payload, mut receipts) = (vec![0; room], Vec::new());
         let mut writer = FrameWriter::new(&mut payload, &mut receipts);
         if self.streams.write_control(&mut writer) {
-            while let Some(turn) = self.streams.schedule().peek(0) {
+            while let Some(turn) = self.schedule.peek(0) {
                 let Sender::Stream(slot) = turn.sender else { panic!("{turn:?}") };
-                if !self.streams.write_data(slot, turn, &mut writer) {
+                if !self.streams.write_data(slot, turn, &mut writer, &mut self.schedule) {
                     break;
                 }
             }
@@ -130,14 +136,14 @@ impl End {
 
     fn settle(&mut self, receipts: &[Receipt], acked: bool) {
         for receipt in receipts {
-            self.streams.settle(*receipt, acked, &mut self.events);
+            self.streams.settle(*receipt, acked, &mut self.schedule, &mut self.events);
         }
     }
 
     /// Applies a packet of the peer.
     fn receive(&mut self, payload: &[u8]) -> Result<(), Violation> {
         for frame in frames(payload) {
-            let Self { streams, budget, events, .. } = self;
+            let Self { streams, schedule, budget, events, .. } = self;
             match frame {
                 Frame::Stream { id, offset, fin, data } => {
                     let data = Bytes::copy_from_slice(data);
@@ -149,10 +155,12 @@ impl End {
                 Frame::ResetStreamAt { id, code, final_size, reliable_size } => {
                     streams.on_reset_stream(id, code, final_size, reliable_size, budget, events)?;
                 }
-                Frame::StopSending { id, code } => streams.on_stop_sending(id, code, budget, events)?,
-                Frame::MaxData(limit) => streams.on_max_data(limit),
+                Frame::StopSending { id, code } => {
+                    streams.on_stop_sending(id, code, schedule, budget, events)?;
+                }
+                Frame::MaxData(limit) => streams.on_max_data(limit, schedule),
                 Frame::MaxStreamData { id, limit } => {
-                    streams.on_max_stream_data(id, limit, budget, events)?;
+                    streams.on_max_stream_data(id, limit, schedule, budget, events)?;
                 }
                 Frame::MaxStreams { dir, limit } => streams.on_max_streams(dir, limit, events)?,
                 Frame::DataBlocked(_) => streams.on_data_blocked(),

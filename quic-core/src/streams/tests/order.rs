@@ -35,7 +35,7 @@ fn a_new_priority_takes_effect_on_queued_data() {
     for &id in &ids {
         client.write(id, &[1; 10_000]);
     }
-    assert!(client.streams.set_priority(ids[1], rank(0, 4, 4)));
+    assert!(client.streams.set_priority(ids[1], rank(0, 4, 4), &mut client.schedule));
     for _ in 0..3 {
         let (payload, _) = client.packet(1_200);
         assert!(matches!(frames(&payload)[..], [Frame::Stream { id, .. }] if id == ids[1]));

@@ -37,7 +37,7 @@ impl Link {
 
     fn step(&mut self) {
         for from in 0..2 {
-            if self.ends[from].streams.wants().any() {
+            if self.ends[from].streams.wants(&self.ends[from].schedule).any() {
                 let room = 200 + self.dice.roll(1_200) as usize;
                 let (payload, receipts) = self.ends[from].packet(room);
                 assert!(!payload.is_empty(), "interest without a frame");
@@ -109,14 +109,14 @@ proptest! {
                 let upto = (*at + 1 + link.dice.roll(3_000) as usize).min(*size);
                 let data: Vec<u8> = (*at..upto).map(|offset| pattern(id.value(), offset)).collect();
                 *at += link.ends[0].write(*id, &data);
-                if at == size { link.ends[0].streams.finish(*id).unwrap(); *done = true; }
+                if at == size { link.ends[0].streams.finish(*id, &mut link.ends[0].schedule).unwrap(); *done = true; }
             }
             link.step();
             let server = &mut link.ends[1];
             while let Some(event) = server.events.pop_front() {
                 if let Event::StreamOpened(id) = event {
                     reading.push((id, 0));
-                    if bidi { server.streams.finish(id).unwrap(); }
+                    if bidi { server.streams.finish(id, &mut server.schedule).unwrap(); }
                 }
             }
             let max = 1 + link.dice.roll(5_000) as usize;
@@ -138,7 +138,7 @@ proptest! {
             let client = &mut link.ends[0];
             if bidi { for index in 0..sizes.len() as u64 { let _ = client.read(client_bidi(index), 1); } }
             if finished == sizes.len() && link.flying.is_empty() && link.doubted.is_empty()
-                && !link.ends.iter().any(|end| end.streams.wants().any()) { break; }
+                && !link.ends.iter().any(|end| end.streams.wants(&end.schedule).any()) { break; }
         }
         prop_assert_eq!(finished, sizes.len(), "stuck");
         let total: usize = sizes.iter().sum();
@@ -171,7 +171,7 @@ proptest! {
                 let server = &mut link.ends[1];
                 let _ = server.streams.stop_sending(id, 5, &mut server.budget);
             }
-            let reset = link.ends[0].streams.reset(id, 9, if round % 2 == 0 { reliable } else { 0 });
+            let reset = link.ends[0].streams.reset(id, 9, if round % 2 == 0 { reliable } else { 0 }, &mut link.ends[0].schedule);
             let mut at = 0;
             let mut ended = None;
             for _ in 0..5_000 {
@@ -204,7 +204,7 @@ fn a_peer_that_opens_a_whole_window_at_once_again_and_again_is_served() {
             let id =
                 link.ends[0].streams.open(Dir::Uni).unwrap_or_else(|| panic!("{round}: {index} refused"));
             link.ends[0].write(id, b"x");
-            link.ends[0].streams.finish(id).unwrap();
+            link.ends[0].streams.finish(id, &mut link.ends[0].schedule).unwrap();
         }
         for _ in 0..2_000 {
             link.step();

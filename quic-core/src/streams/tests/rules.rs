@@ -32,8 +32,11 @@ fn f13_stop_sending_of_a_receive_only_or_unopened_stream() {
     for dir in [Dir::Bidi, Dir::Uni] {
         assert_eq!(code(server.stop(StreamId::new(Side::Server, dir, 0), 1)), Code::STREAM_STATE_ERROR);
     }
-    let End { streams, budget, events, .. } = &mut server;
-    assert_eq!(code(streams.on_max_stream_data(client_uni(0), 1, budget, events)), Code::STREAM_STATE_ERROR);
+    let End { streams, schedule, budget, events, .. } = &mut server;
+    assert_eq!(
+        code(streams.on_max_stream_data(client_uni(0), 1, schedule, budget, events)),
+        Code::STREAM_STATE_ERROR
+    );
 }
 
 #[test]
@@ -60,11 +63,17 @@ fn f19_a_stream_beyond_the_limit() {
         let mut server = End::server();
         assert_eq!(code(server.stream(beyond, 0, b"", false)), Code::STREAM_LIMIT_ERROR);
         assert_eq!(code(server.reset(beyond, 0, 0, 0)), Code::STREAM_LIMIT_ERROR);
-        let End { streams, budget, events, .. } = &mut server;
+        let End { streams, schedule, budget, events, .. } = &mut server;
         assert_eq!(code(streams.on_stream_data_blocked(beyond, budget, events)), Code::STREAM_LIMIT_ERROR);
         if dir == Dir::Bidi {
-            assert_eq!(code(streams.on_stop_sending(beyond, 0, budget, events)), Code::STREAM_LIMIT_ERROR);
-            assert_eq!(code(streams.on_max_stream_data(beyond, 0, budget, events)), Code::STREAM_LIMIT_ERROR);
+            assert_eq!(
+                code(streams.on_stop_sending(beyond, 0, schedule, budget, events)),
+                Code::STREAM_LIMIT_ERROR
+            );
+            assert_eq!(
+                code(streams.on_max_stream_data(beyond, 0, schedule, budget, events)),
+                Code::STREAM_LIMIT_ERROR
+            );
         }
         assert_eq!(server.stream(StreamId::new(Side::Client, dir, limit - 1), 0, b"", false), Ok(()));
         assert_eq!(server.events.len(), 1, "one event, however many streams it opens");
@@ -146,8 +155,8 @@ fn f23_and_f25_stream_limits() {
     streams.on_max_streams(Dir::Bidi, 1, events).unwrap();
     assert!(streams.open(Dir::Bidi).is_some() && streams.open(Dir::Bidi).is_some());
     assert_eq!((streams.open(Dir::Bidi), streams.open(Dir::Uni)), (None, None));
-    streams.on_max_data(10);
-    streams.on_max_data(5);
+    streams.on_max_data(10, &mut end.schedule);
+    streams.on_max_data(5, &mut end.schedule);
     assert_eq!(streams.credit.available(), 10);
 }
 
@@ -252,7 +261,8 @@ fn stop_sending_is_answered_by_a_reset_with_its_code() {
     client.stop(id, 43).unwrap();
     assert_eq!(client.events, [Event::StreamStopped(id, StreamTag(0), 42)]);
     for within in [Within::Buffer, Within::PeerLimit] {
-        let refused = client.streams.write_chunk(id, &mut Bytes::from_static(b"x"), within);
+        let refused =
+            client.streams.write_chunk(id, &mut Bytes::from_static(b"x"), within, &mut client.schedule);
         assert_eq!(refused, Err(WriteError::Stopped(42)));
     }
     client.settle(&data, false);
@@ -421,7 +431,7 @@ fn receipts_of_a_forgotten_stream_touch_no_other() {
     for _ in 0..50 {
         let id = client.streams.open(Dir::Uni).unwrap();
         client.write(id, b"hello");
-        client.streams.finish(id).unwrap();
+        client.streams.finish(id, &mut client.schedule).unwrap();
         let (_, receipts) = client.packet(1_200);
         client.settle(&receipts, false);
         let (_, again) = client.packet(1_200);
@@ -435,7 +445,7 @@ fn receipts_of_a_forgotten_stream_touch_no_other() {
     client.settle(&old, true);
     client.settle(&old, false);
     assert_eq!(client.streams.send_stats(id).unwrap().acked, 0);
-    assert!(!client.streams.wants().any());
+    assert!(!client.streams.wants(&client.schedule).any());
 }
 
 #[test]
@@ -464,7 +474,7 @@ fn a_burst_of_streams_leaves_no_table_behind_and_its_receipts_stay_dead() {
         let ids: Vec<StreamId> = (0..300).map(|_| client.streams.open(Dir::Uni).unwrap()).collect();
         for &id in &ids {
             client.write(id, b"hello");
-            client.streams.finish(id).unwrap();
+            client.streams.finish(id, &mut client.schedule).unwrap();
         }
         client.settle(&old, true);
         assert_eq!(client.streams.live(), 300, "round {round}");
@@ -490,13 +500,13 @@ fn spent_credit_leaves_no_interest_in_data_that_needs_it() {
         matches!(frames(&payload)[..], [Frame::Stream { id, data, .. }] if id == second && data.len() == 500)
     );
     assert_eq!(
-        client.streams.wants(),
+        client.streams.wants(&client.schedule),
         Interest { control: true, data: true },
         "what was lost needs no credit"
     );
     client.settle(&receipts, true);
-    assert_eq!(client.streams.wants(), Interest { control: true, data: false });
-    assert_eq!(client.streams.send_state(), SendState::Blocked);
+    assert_eq!(client.streams.wants(&client.schedule), Interest { control: true, data: false });
+    assert_eq!(client.streams.send_state(&client.schedule), SendState::Blocked);
 }
 
 #[test]
@@ -582,12 +592,12 @@ fn frames_that_are_wanted_again_and_again_wait_once() {
     for round in 0..1_000 {
         server.settle(&first, false);
         for id in &ids {
-            let End { streams, budget, events, .. } = &mut server;
+            let End { streams, schedule, budget, events, .. } = &mut server;
             streams.on_stream_data_blocked(*id, budget, events).unwrap();
             streams.on_data_blocked();
             streams.on_streams_blocked(Dir::Bidi, 1_000).unwrap();
             if round > 500 {
-                streams.on_stop_sending(*id, round, budget, events).unwrap();
+                streams.on_stop_sending(*id, round, schedule, budget, events).unwrap();
                 let _ = streams.stop_sending(*id, round, budget);
             }
         }

@@ -62,9 +62,9 @@ proptest! {
             match step {
                 Step::Write(size) => {
                     let mut bytes = Bytes::from(vec![3; size]);
-                    written += client.streams.write_chunk(id, &mut bytes, Within::Buffer).unwrap_or(0) as u64;
+                    written += client.streams.write_chunk(id, &mut bytes, Within::Buffer, &mut client.schedule).unwrap_or(0) as u64;
                 }
-                Step::Finish => drop(client.streams.finish(id)),
+                Step::Finish => drop(client.streams.finish(id, &mut client.schedule)),
                 Step::Packet(room) => {
                     let (payload, sent) = client.packet(room);
                     seen.packet(&payload);
@@ -75,7 +75,7 @@ proptest! {
                     client.settle(&receipts, acked);
                 }
                 Step::Settle(..) => {}
-                Step::Reset(reliable) => drop(client.streams.reset(id, 1, reliable)),
+                Step::Reset(reliable) => drop(client.streams.reset(id, 1, reliable, &mut client.schedule)),
                 Step::Stop => client.stop(id, 2).unwrap(),
             }
             let Some(now) = client.streams.send_stats(id) else { break };
@@ -121,12 +121,12 @@ fn a_second_reset_that_cuts_more_off_takes_no_count_back() {
     let id = client.streams.open(Dir::Uni).unwrap();
     client.write(id, &[1; 3_000]);
     client.packet(500);
-    client.streams.reset(id, 4, 2_000).unwrap();
+    client.streams.reset(id, 4, 2_000, &mut client.schedule).unwrap();
     client.packet(700);
     let before = client.streams.send_stats(id).unwrap();
     assert!((700..2_000).contains(&before.sent));
     assert_eq!((before.written, before.final_size), (3_000, Some(2_000)));
-    client.streams.reset(id, 4, 600).unwrap();
+    client.streams.reset(id, 4, 600, &mut client.schedule).unwrap();
     let stats = client.streams.send_stats(id).unwrap();
     assert_eq!(stats, SendStats { final_size: Some(before.sent), ..before });
 }

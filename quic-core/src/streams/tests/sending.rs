@@ -13,12 +13,12 @@ fn blocked_is_told_once_for_each_limit_and_again_when_lost() {
     };
     let mut client = End::ready(config);
     let ids = [client.streams.open(Dir::Uni).unwrap(), client.streams.open(Dir::Uni).unwrap()];
-    assert_eq!(client.streams.send_state(), SendState::Nothing);
+    assert_eq!(client.streams.send_state(&client.schedule), SendState::Nothing);
     for id in ids {
         assert_eq!(client.write(id, &[1; 500]), 500, "flow control does not hold writing back");
     }
     assert_eq!((client.streams.open(Dir::Uni), client.streams.open(Dir::Uni)), (None, None));
-    assert_eq!(client.streams.send_state(), SendState::Ready);
+    assert_eq!(client.streams.send_state(&client.schedule), SendState::Ready);
     let (payload, receipts) = client.packet(1_200);
     let blocked: Vec<Frame<'_>> =
         frames(&payload).into_iter().filter(|frame| !matches!(frame, Frame::Stream { .. })).collect();
@@ -28,17 +28,17 @@ fn blocked_is_told_once_for_each_limit_and_again_when_lost() {
         Frame::DataBlocked(150),
     ];
     assert_eq!(blocked, expected);
-    assert_eq!(client.streams.send_state(), SendState::Blocked);
-    assert!(!client.streams.wants().any());
+    assert_eq!(client.streams.send_state(&client.schedule), SendState::Blocked);
+    assert!(!client.streams.wants(&client.schedule).any());
     let control: Vec<Receipt> =
         receipts.into_iter().filter(|receipt| !matches!(receipt, Receipt::Stream { .. })).collect();
     client.settle(&control, false);
     let (payload, receipts) = client.packet(1_200);
     assert_eq!(frames(&payload).len(), 3);
-    client.streams.on_max_data(1_000);
-    let End { streams, budget, events, .. } = &mut client;
-    streams.on_max_stream_data(ids[0], 1_000, budget, events).unwrap();
-    streams.on_max_stream_data(ids[1], 1_000, budget, events).unwrap();
+    client.streams.on_max_data(1_000, &mut client.schedule);
+    let End { streams, schedule, budget, events, .. } = &mut client;
+    streams.on_max_stream_data(ids[0], 1_000, schedule, budget, events).unwrap();
+    streams.on_max_stream_data(ids[1], 1_000, schedule, budget, events).unwrap();
     client.settle(&receipts, false);
     let (payload, _) = client.packet(1_200);
     assert!(
@@ -78,14 +78,18 @@ fn a_writer_that_keeps_to_the_peers_limit_hears_when_that_rises() {
     let sent = frames(&payload);
     assert!(matches!(sent[0], Frame::Stream { data, .. } if data.len() == 600), "{sent:?}");
     assert_eq!(sent[1..], [Frame::StreamDataBlocked { id, limit: 600 }], "the peer is told");
-    assert_eq!(client.streams.send_state(), SendState::Blocked);
+    assert_eq!(client.streams.send_state(&client.schedule), SendState::Blocked);
     client.settle(&receipts, true);
     assert!(client.events.is_empty(), "the buffer is free, the limit is not: {:?}", client.events);
     raise(&mut client, id, 600);
     assert!(client.events.is_empty(), "not raised");
     raise(&mut client, id, 700);
     assert_eq!(client.events.pop_front(), Some(Event::StreamWritable(id, StreamTag(0))));
-    assert_eq!(client.streams.send_state(), SendState::Nothing, "nobody waits for the limit now");
+    assert_eq!(
+        client.streams.send_state(&client.schedule),
+        SendState::Nothing,
+        "nobody waits for the limit now"
+    );
     assert_eq!(client.write_within_limit(id, &[1; 900]), 100);
     raise(&mut client, id, 2_000);
     assert_eq!(client.events.pop_front(), Some(Event::StreamWritable(id, StreamTag(0))));
@@ -93,14 +97,14 @@ fn a_writer_that_keeps_to_the_peers_limit_hears_when_that_rises() {
     raise(&mut client, id, 3_000);
     assert!(client.events.is_empty(), "there is no room yet");
     assert_eq!(client.write(id, &[1]), 0);
-    client.streams.finish(id).unwrap();
+    client.streams.finish(id, &mut client.schedule).unwrap();
     raise(&mut client, id, 4_000);
     assert!(client.events.is_empty(), "nobody writes any more");
 }
 
 fn raise(end: &mut End, id: StreamId, limit: u64) {
-    let End { streams, budget, events, .. } = end;
-    streams.on_max_stream_data(id, limit, budget, events).unwrap();
+    let End { streams, schedule, budget, events, .. } = end;
+    streams.on_max_stream_data(id, limit, schedule, budget, events).unwrap();
 }
 
 #[test]
@@ -111,7 +115,7 @@ fn what_is_held_back_goes_when_the_other_stream_has_arrived() {
     for id in [last_word, both, uni] {
         client.write(id, &[1; 10]);
     }
-    client.streams.finish(done).unwrap();
+    client.streams.finish(done, &mut client.schedule).unwrap();
     let (_, receipts) = client.packet(1_200);
     client.write(uni, &[2; 10]);
     for id in [both, uni, done] {
@@ -120,13 +124,17 @@ fn what_is_held_back_goes_when_the_other_stream_has_arrived() {
     client.settle(&receipts, true);
     assert_eq!(client.events.drain(..).collect::<Vec<_>>(), [Event::StreamSent(done, StreamTag(0))]);
     for id in [both, uni] {
-        client.streams.reset(id, 5, 0).unwrap();
+        client.streams.reset(id, 5, 0, &mut client.schedule).unwrap();
     }
     let End { streams, budget, .. } = &mut client;
     streams.stop_sending(both, 6, budget).unwrap();
-    assert_eq!(client.streams.finish(uni), Err(WriteError::Closed), "here it holds at once");
-    assert!(!client.streams.wants().any(), "nor is what was written sent any more");
-    client.streams.finish(last_word).unwrap();
+    assert_eq!(
+        client.streams.finish(uni, &mut client.schedule),
+        Err(WriteError::Closed),
+        "here it holds at once"
+    );
+    assert!(!client.streams.wants(&client.schedule).any(), "nor is what was written sent any more");
+    client.streams.finish(last_word, &mut client.schedule).unwrap();
     let (payload, lost) = client.packet(1_200);
     assert!(matches!(frames(&payload)[..], [Frame::Stream { fin: true, .. }]), "{:?}", frames(&payload));
     client.settle(&lost, false);
@@ -148,7 +156,7 @@ fn what_is_held_back_goes_when_the_other_stream_has_arrived() {
     let other = client.streams.open(Dir::Uni).unwrap();
     client.streams.hold_back(other, last_word);
     client.streams.hold_back(other, done);
-    client.streams.reset(other, 7, 0).unwrap();
+    client.streams.reset(other, 7, 0, &mut client.schedule).unwrap();
     assert_eq!(frames(&client.packet(1_200).0), [Frame::ResetStream { id: other, code: 7, final_size: 0 }]);
 }
 
@@ -158,7 +166,7 @@ fn a_reliable_reset_sends_its_data_first_and_again_until_acknowledged() {
     let id = client.streams.open(Dir::Uni).unwrap();
     client.write(id, &[1; 1_000]);
     let (_, first) = client.packet(200);
-    client.streams.reset(id, 4, 600).unwrap();
+    client.streams.reset(id, 4, 600, &mut client.schedule).unwrap();
     let (payload, second) = client.packet(300);
     assert!(matches!(frames(&payload)[..], [Frame::Stream { .. }]), "the final size is not sent yet");
     let (payload, third) = client.packet(1_200);
@@ -184,7 +192,7 @@ fn lowering_the_reliable_size_needs_an_acknowledgment_of_its_own() {
     let id = client.streams.open(Dir::Uni).unwrap();
     client.write(id, &[1; 1_000]);
     let (_, data) = client.packet(2_000);
-    client.streams.reset(id, 4, 600).unwrap();
+    client.streams.reset(id, 4, 600, &mut client.schedule).unwrap();
     let (_, high) = client.packet(1_200);
     client.stop(id, 77).unwrap();
     let (payload, low) = client.packet(1_200);
@@ -201,7 +209,7 @@ fn lowering_the_reliable_size_needs_an_acknowledgment_of_its_own() {
 fn without_reset_stream_at() -> (End, StreamId) {
     let config = StreamsConfig::new(Side::Client);
     let mut client = End::new(config);
-    client.streams.set_peer_limits(limits_of(&config, false), &mut client.events);
+    client.streams.set_peer_limits(limits_of(&config, false), &mut client.schedule, &mut client.events);
     let id = client.streams.open(Dir::Uni).unwrap();
     client.write(id, b"hello");
     (client, id)
@@ -210,7 +218,7 @@ fn without_reset_stream_at() -> (End, StreamId) {
 #[test]
 fn without_reset_stream_at_a_reliable_reset_falls_back_and_is_counted() {
     let (mut client, id) = without_reset_stream_at();
-    client.streams.reset(id, 4, 3).unwrap();
+    client.streams.reset(id, 4, 3, &mut client.schedule).unwrap();
     assert_eq!(client.streams.counters().reset_fallbacks, 1);
     // What is to arrive, and no more.
     let (payload, first) = client.packet(1_200);
@@ -218,12 +226,12 @@ fn without_reset_stream_at_a_reliable_reset_falls_back_and_is_counted() {
         panic!("{payload:?}")
     };
     assert_eq!(data, b"hel");
-    assert!(!client.streams.wants().any(), "the reset waits");
+    assert!(!client.streams.wants(&client.schedule).any(), "the reset waits");
     // Lost: it goes out again, alone.
     client.settle(&first, false);
     let (payload, second) = client.packet(1_200);
     assert!(matches!(frames(&payload)[..], [Frame::Stream { offset: 0, .. }]));
-    assert!(!client.streams.wants().any(), "the reset waits");
+    assert!(!client.streams.wants(&client.schedule).any(), "the reset waits");
     client.settle(&second, true);
     let (payload, reset) = client.packet(1_200);
     assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 3 }]);
@@ -241,11 +249,11 @@ fn a_plain_reset_waits_no_longer_than_it_has_to() {
     // The peer has asked for it, or what was to arrive is given up.
     for stopped in [true, false] {
         let (mut client, id) = without_reset_stream_at();
-        client.streams.reset(id, 4, 3).unwrap();
+        client.streams.reset(id, 4, 3, &mut client.schedule).unwrap();
         if stopped {
             client.stop(id, 9).unwrap();
         } else {
-            client.streams.reset(id, 5, 0).unwrap();
+            client.streams.reset(id, 5, 0, &mut client.schedule).unwrap();
         }
         let (payload, _) = client.packet(1_200);
         assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 0 }]);
@@ -254,12 +262,12 @@ fn a_plain_reset_waits_no_longer_than_it_has_to() {
     let (mut client, id) = without_reset_stream_at();
     let (_, data) = client.packet(1_200);
     client.settle(&data, true);
-    client.streams.reset(id, 4, 3).unwrap();
+    client.streams.reset(id, 4, 3, &mut client.schedule).unwrap();
     let (payload, _) = client.packet(1_200);
     assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 5 }]);
     // There is nothing that is to arrive.
     let (mut client, id) = without_reset_stream_at();
-    client.streams.reset(id, 4, 0).unwrap();
+    client.streams.reset(id, 4, 0, &mut client.schedule).unwrap();
     let (payload, _) = client.packet(1_200);
     assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 0 }]);
 }
@@ -281,7 +289,7 @@ fn all_streams_together_hold_what_the_connection_may_and_take_turns() {
     client.streams.wake_writers(&mut client.events);
     assert!(client.events.is_empty(), "there is no room");
     // What is given up is held no longer.
-    client.streams.reset(ids[0], 1, 0).unwrap();
+    client.streams.reset(ids[0], 1, 0, &mut client.schedule).unwrap();
     client.streams.wake_writers(&mut client.events);
     let writable = |client: &mut End| {
         std::iter::from_fn(|| client.events.pop_front())
@@ -355,7 +363,7 @@ fn what_is_acknowledged_behind_a_hole_makes_room() {
     client.settle(&missing, true);
     assert!(client.streams.writable(id) > 0);
     // All that is given up is given back.
-    client.streams.reset(id, 1, 0).unwrap();
+    client.streams.reset(id, 1, 0, &mut client.schedule).unwrap();
     assert_eq!(client.streams.buffered(), 0);
 }
 
@@ -367,8 +375,8 @@ fn a_stream_takes_little_that_the_peer_does_not_let_out() {
     let id = client.streams.open(Dir::Uni).unwrap();
     assert_eq!(client.write(id, &[7; 100_000]), 1_000 + 16_384);
     client.packet(1_500);
-    let End { streams, budget, events, .. } = &mut client;
-    streams.on_max_stream_data(id, 5_000, budget, events).unwrap();
+    let End { streams, schedule, budget, events, .. } = &mut client;
+    streams.on_max_stream_data(id, 5_000, schedule, budget, events).unwrap();
     assert!(events.iter().any(|event| matches!(event, Event::StreamWritable(..))));
     assert_eq!(client.write(id, &[7; 100_000]), 4_000);
 }
@@ -393,7 +401,7 @@ fn streams_that_come_and_go_while_nothing_can_leave_leave_no_entries() {
             streams.on_max_streams(Dir::Uni, 1_000 + round, events).unwrap();
             let id = client.streams.open(Dir::Uni).unwrap();
             assert_eq!(client.write(id, &[7; 5_000]), 4_096);
-            client.streams.reset(id, 1, 0).unwrap();
+            client.streams.reset(id, 1, 0, &mut client.schedule).unwrap();
             let (_, receipts) = client.packet(30);
             client.settle(&receipts, true);
         }
