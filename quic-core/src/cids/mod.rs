@@ -16,3 +16,31 @@ pub(crate) use remote::RemoteCids;
 pub(crate) use change::ACTIVE_LIMIT;
 pub use change::CidChange;
 pub use factory::CidFactory;
+
+use crate::{frame::FrameWriter, ids::ConnectionId};
+
+/// The connection IDs of both ends.
+#[derive(Debug)]
+pub(crate) struct Cids {
+    /// Those that name this end.
+    pub(crate) local: LocalCids,
+    /// Those that name the peer.
+    pub(crate) remote: RemoteCids,
+}
+
+impl Cids {
+    /// `local` is the source of this end's first packet, `remote` its destination.
+    pub(crate) fn new(factory: CidFactory, local: ConnectionId, remote: ConnectionId) -> Self {
+        Self { local: LocalCids::new(factory, local), remote: RemoteCids::new(remote) }
+    }
+
+    /// Whether one of both has frames to send.
+    pub(crate) fn wants(&self) -> bool {
+        self.local.wants() || self.remote.wants()
+    }
+
+    pub(crate) fn write(&mut self, w: &mut FrameWriter<'_>) {
+        self.local.write(w);
+        self.remote.write(w);
+    }
+}

@@ -6,7 +6,7 @@ use super::{Connection, close::Failure};
 use crate::{
     acks::AckTracker,
     base::Timestamp,
-    cids::{LocalCids, RemoteCids},
+    cids::Cids,
     congestion::CongestionEvent,
     control::Control,
     datagrams::Datagrams,
@@ -31,8 +31,7 @@ const REPEATED: usize = 2;
 struct Owners<'a> {
     handshake: &'a mut Handshake,
     acks: &'a mut [AckTracker; 3],
-    local_cids: &'a mut LocalCids,
-    remote_cids: &'a mut RemoteCids,
+    cids: &'a mut Cids,
     streams: &'a mut Streams,
     schedule: &'a mut Schedule,
     datagrams: &'a mut Datagrams,
@@ -76,9 +75,9 @@ impl Owners<'_> {
                 self.handshake.on_acked(space, offset, length);
             }
             Receipt::Crypto { space, offset, length } => self.handshake.on_lost(space, offset, length),
-            Receipt::NewConnectionId(sequence) if !acked => self.local_cids.on_lost(sequence),
-            Receipt::RetireConnectionId(sequence) if acked => self.remote_cids.on_acked(sequence),
-            Receipt::RetireConnectionId(sequence) => self.remote_cids.on_lost(sequence),
+            Receipt::NewConnectionId(sequence) if !acked => self.cids.local.on_lost(sequence),
+            Receipt::RetireConnectionId(sequence) if acked => self.cids.remote.on_acked(sequence),
+            Receipt::RetireConnectionId(sequence) => self.cids.remote.on_lost(sequence),
             Receipt::HandshakeDone if acked => self.control.on_handshake_done_acked(),
             Receipt::HandshakeDone => self.control.on_handshake_done_lost(),
             Receipt::NewConnectionId(_) => {}
@@ -105,8 +104,7 @@ macro_rules! owners {
         Owners {
             handshake: &mut $connection.handshake,
             acks: &mut $connection.acks,
-            local_cids: &mut $connection.local_cids,
-            remote_cids: &mut $connection.remote_cids,
+            cids: &mut $connection.cids,
             streams: &mut $connection.streams,
             schedule: &mut $connection.schedule,
             datagrams: &mut $connection.datagrams,

@@ -45,7 +45,7 @@ impl Connection {
     /// Reads the next bytes of a stream in order, at most `max`, without a copy.
     pub fn read(&mut self, now: Timestamp, id: StreamId, max: usize) -> Result<Read, ReadError> {
         let now = self.clock.read(now);
-        self.streams.read(id, max, &mut self.stream_budget, now, self.path.rtt.smoothed())
+        self.streams.read(id, max, &mut self.memory.streams, now, self.path.rtt.smoothed())
     }
 
     /// Writes as much of `data` as the stream's send buffer takes, off its front, and the connection's: all streams together
@@ -103,7 +103,7 @@ impl Connection {
     /// size is either known already ([`Connection::final_size`], asked before this call), or
     /// [`Event::StreamDiscarded`](crate::Event::StreamDiscarded) tells it when the peer does.
     pub fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError> {
-        self.streams.stop_sending(id, code, &mut self.stream_budget)
+        self.streams.stop_sending(id, code, &mut self.memory.streams)
     }
 
     /// Lets the peer hear of the end of a stream after that of another: a reset or a stop of `id`, made from now on, takes
@@ -254,7 +254,7 @@ impl Connection {
     /// The oldest received datagram. After `None`, [`Event::DatagramReadable`] tells of the next.
     pub fn receive_datagram(&mut self, now: Timestamp) -> Option<Bytes> {
         let now = self.clock.read(now);
-        self.datagrams.recv(now, &mut self.budget).map(|(data, _)| data)
+        self.datagrams.recv(now, &mut self.memory.fed).map(|(data, _)| data)
     }
 }
 
@@ -407,7 +407,7 @@ impl Connection {
 
     /// The connection IDs that name this end now, for the endpoint's table.
     pub(crate) fn local_ids(&self) -> impl Iterator<Item = ConnectionId> + '_ {
-        self.local_cids.active()
+        self.cids.local.active()
     }
 
     /// A snapshot of the counters.
@@ -460,9 +460,9 @@ impl Connection {
             dgrams_expired_outgoing: datagrams.expired_outgoing,
             dgrams_lost_outgoing: datagrams.lost_outgoing,
             reset_fallbacks: streams.reset_fallbacks,
-            memory_used: self.budget.used() + self.stream_budget.used(),
-            memory_limit: self.budget.limit().saturating_add(self.stream_budget.limit()),
-            memory_peak: self.budget.peak() + self.stream_budget.peak(),
+            memory_used: self.memory.used(),
+            memory_limit: self.memory.limit(),
+            memory_peak: self.memory.peak(),
         }
     }
 }

@@ -144,9 +144,9 @@ impl Connection {
             return;
         }
         self.out.close_told = true;
-        self.handshake_slot = None;
-        self.handshake.clear(&mut self.budget);
-        self.early.take(&mut self.budget);
+        self.membership.on_end();
+        self.handshake.clear(&mut self.memory.fed);
+        self.early.take(&mut self.memory.fed);
         if let Some(error) = self.life.error().cloned() {
             self.out.trace.emit(now, || TraceEvent::Closed(&error));
             self.out.events.push_back(Event::Closed(error));
@@ -157,10 +157,10 @@ impl Connection {
     /// closed by itself.
     pub(super) fn release(&mut self) {
         if self.out.close_told && !std::mem::replace(&mut self.out.released, true) {
-            self.streams.clear(&mut self.stream_budget);
+            self.streams.clear(&mut self.memory.streams);
             self.schedule = Schedule::default();
             self.charge_buffered();
-            self.datagrams.clear(&mut self.budget);
+            self.datagrams.clear(&mut self.memory.fed);
         }
     }
 }

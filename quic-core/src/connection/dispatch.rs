@@ -36,7 +36,7 @@ impl Connection {
         let events = &mut self.out.events;
         let changes = &mut self.out.cid_changes;
         let schedule = &mut self.schedule;
-        let budget = &mut self.stream_budget;
+        let budget = &mut self.memory.streams;
         match *frame {
             Frame::Padding(_) | Frame::Ping => {}
             Frame::Ack(ref ack) => self.on_ack(from.level.space(), ack, now)?,
@@ -66,14 +66,14 @@ impl Connection {
             Frame::StreamsBlocked { dir, limit } => self.streams.on_streams_blocked(dir, limit)?,
             Frame::Datagram { data, has_length } => {
                 let data = from.payload.slice_ref(data);
-                let budget = &mut self.budget;
+                let budget = &mut self.memory.fed;
                 self.datagrams.on_datagram(data, has_length, allocation, now, budget, events)?;
             }
             Frame::NewConnectionId { sequence, retire_prior_to, id, token } => {
-                self.remote_cids.on_new(sequence, retire_prior_to, id, token, changes)?;
+                self.cids.remote.on_new(sequence, retire_prior_to, id, token, changes)?;
             }
             Frame::RetireConnectionId(sequence) => {
-                self.local_cids.on_retire(sequence, &from.dcid, self.entropy.as_mut(), changes)?;
+                self.cids.local.on_retire(sequence, &from.dcid, self.entropy.as_mut(), changes)?;
             }
             Frame::PathChallenge(data) => self.path.on_challenge(data),
             // RFC 9000 §19.18 permits ignoring answers to challenges that were never sent; none are.
@@ -95,7 +95,8 @@ impl Connection {
 
     fn on_crypto(&mut self, offset: u64, data: &[u8], from: &FromPacket<'_>) -> Result<(), Failure> {
         let (space, data) = (from.level.space(), from.payload.slice_ref(data));
-        let progress = self.handshake.on_crypto(space, offset, data, from.allocation, &mut self.budget)?;
+        let progress =
+            self.handshake.on_crypto(space, offset, data, from.allocation, &mut self.memory.fed)?;
         self.apply_progress(progress, from.now)
     }
 

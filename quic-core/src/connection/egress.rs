@@ -80,14 +80,13 @@ impl Connection {
         let quiet = Space::ALL.iter().all(|space| {
             let at = *space as usize;
             let settled = at == data || !self.keyring.has(space.level());
-            settled && self.probes[at] == 0 && !self.handshake.wants(*space)
+            settled && !self.outgoing.has_probe(*space) && !self.handshake.wants(*space)
         });
         let only_payload = self.life.is_open()
             && !self.acks[data].has_news()
             && !self.control.wants()
             && !self.path.wants()
-            && !self.local_cids.wants()
-            && !self.remote_cids.wants()
+            && !self.cids.wants()
             && !self.streams.wants_control();
         quiet
             && only_payload
@@ -99,9 +98,9 @@ impl Connection {
 
     /// What a 1-RTT packet of `size` bytes has for frames.
     fn frame_room(&self, size: usize) -> usize {
-        let number = self.numbers[Space::Data as usize].peek().unwrap_or(0);
+        let number = self.outgoing.number(Space::Data).unwrap_or(0);
         let number_size = packet::packet_number_length(number, self.recovery.largest_acked(Space::Data));
-        size.saturating_sub(1 + self.remote_cids.current().len() + number_size + TAG_SIZE)
+        size.saturating_sub(1 + self.cids.remote.current().len() + number_size + TAG_SIZE)
     }
 
     pub(super) fn transmit(&self, ecn: Ecn, size: usize, segment_size: usize) -> Transmit {
@@ -141,12 +140,12 @@ impl Connection {
     }
 
     fn before_sending(&mut self, now: Timestamp) {
-        self.pacing_release = None;
+        self.outgoing.pacing_release = None;
         self.expire(now);
         if !self.life.is_open() {
             return;
         }
-        if self.keyring.is_exhausted() || self.numbers[Space::Data as usize].peek().is_none() {
+        if self.keyring.is_exhausted() || self.outgoing.number(Space::Data).is_none() {
             self.abandon(ConnectionError::Internal("packet numbers or keys are used up"), now);
         } else if self.handshake.is_confirmed() && self.keyring.update_is_due() {
             self.keyring.start_update();
@@ -183,16 +182,12 @@ impl Connection {
         }
         let frames = self.handshake.wants(space)
             || space == Space::Data
-                && (self.control.wants()
-                    || self.path.wants()
-                    || self.local_cids.wants()
-                    || self.remote_cids.wants()
-                    || self.has_data());
+                && (self.control.wants() || self.path.wants() || self.cids.wants() || self.has_data());
         Interest {
             has_keys,
             ack_due: self.acks[space as usize].is_due(now),
             frames,
-            probe: self.probes[space as usize] > 0,
+            probe: self.outgoing.has_probe(space),
             close: false,
         }
     }
@@ -209,7 +204,7 @@ impl Connection {
             Blocked::Amplification => LimitedBy::Amplification,
             Blocked::Window => LimitedBy::Window,
             Blocked::Pacing => {
-                self.pacing_release = self.path.next_release(now);
+                self.outgoing.pacing_release = self.path.next_release(now);
                 LimitedBy::Pacer
             }
         };
@@ -231,9 +226,8 @@ impl Connection {
             let Some(packet) = self.write_packet(space, content, buf, position, plan.size, now) else {
                 continue;
             };
-            self.probes[space as usize] = self.probes[space as usize].saturating_sub(1);
             // The other probe is to be as good as this one, should this one be lost.
-            if self.probes[space as usize] > 0 && !self.handshake.wants(space) {
+            if self.outgoing.take_probe(space) && !self.handshake.wants(space) {
                 self.fill_probe(space);
             }
             expand |= packet.expand;
@@ -270,7 +264,7 @@ impl Connection {
     /// Probes go out at this space, and what is outstanding at the other ones goes with them (RFC 9002 §6.2.4): until the
     /// handshake is confirmed no timer runs for 1-RTT packets.
     pub(super) fn prepare_probe(&mut self, space: Space, count: u8) {
-        self.probes[space as usize] = count;
+        self.outgoing.set_probes(space, count);
         self.control.on_probes(count);
         for space in Space::ALL {
             // What was declared lost waits for the window. The peer may need it before it can acknowledge what fills
@@ -278,7 +272,7 @@ impl Connection {
             let outstanding = self.recovery.has_ack_eliciting_in_flight(space) || self.handshake.wants(space);
             if self.keyring.has(space.level()) && outstanding {
                 self.fill_probe(space);
-                self.probes[space as usize] = self.probes[space as usize].max(1);
+                self.outgoing.want_probe(space);
             }
         }
     }

@@ -47,7 +47,7 @@ impl Connection {
         let opened = self.counters.packets_received > opened_before;
         // RFC 9000 §10.3.1: a datagram whose packet cannot be opened may be a stateless reset, whatever its first bits say:
         // those of a reset are drawn, but for the two that look like a short header.
-        if let (false, Some(token), Some(current)) = (opened, reset_token, self.remote_cids.current_token())
+        if let (false, Some(token), Some(current)) = (opened, reset_token, self.cids.remote.current_token())
             && constant_time_eq(&token, &current)
         {
             self.on_stateless_reset(now);
@@ -60,7 +60,7 @@ impl Connection {
         let allocation = meta.allocation.max(rest.len());
         // RFC 9000 §14.1: clients pad what Initial packets travel in; no server takes them from smaller datagrams.
         let takes_initial = self.side.is_client() || rest.len() >= MIN_INITIAL_SIZE;
-        let cid_length = self.local_cids.length();
+        let cid_length = self.cids.local.length();
         let mut first_dcid = None;
         while !rest.is_empty() && self.life.is_open() {
             let (header, packet) = match packet::parse(&rest, cid_length, self.config.grease_quic_bit) {
@@ -104,7 +104,7 @@ impl Connection {
     fn retry_early(&mut self, now: Timestamp, meta: &DatagramMeta) {
         while !self.early.is_empty() && self.life.is_open() {
             let opened_before = self.counters.packets_received;
-            for packet in self.early.take(&mut self.budget) {
+            for packet in self.early.take(&mut self.memory.fed) {
                 self.handle_packet(packet, meta.allocation, now);
             }
             // A packet that waited may bring the keys for one that came before it.
@@ -161,7 +161,7 @@ impl Connection {
             }
         };
         if !self.is_ready_for(level) {
-            if self.may_become_ready(level) && self.early.push(packet, &mut self.budget) {
+            if self.may_become_ready(level) && self.early.push(packet, &mut self.memory.fed) {
                 return Ok(None);
             }
             return Err(OpenFailure::Drop(DropReason::KeysUnavailable));
@@ -201,7 +201,7 @@ impl Connection {
     /// What an authentic Initial or Handshake packet proves.
     fn on_authentic_long_packet(&mut self, long: &packet::Long, now: Timestamp) {
         if let Some(destination) = self.first_flight.on_authentic(long.scid) {
-            self.remote_cids.replace_first(destination);
+            self.cids.remote.replace_first(destination);
         }
         if long.kind == LongType::Handshake && !self.side.is_client() {
             // RFC 9000 §8.1: only who received our Initial can have sent this; RFC 9001 §4.9.1: no more Initials.
@@ -251,7 +251,7 @@ impl Connection {
     fn on_retry(&mut self, now: Timestamp, retry: &Retry<'_>, packet: &[u8]) {
         match self.first_flight.on_retry(retry, packet) {
             Ok(destination) => {
-                self.remote_cids.replace_first(destination);
+                self.cids.remote.replace_first(destination);
                 let (client, server) = initial_secrets(self.first_flight.version(), &destination);
                 self.keyring.install(Level::Initial, &client, &server);
                 self.restart_recovery(now);
@@ -262,7 +262,7 @@ impl Connection {
     }
 
     fn on_version_negotiation(&mut self, now: Timestamp, offer: &VersionNegotiation<'_>, size: usize) {
-        match self.first_flight.on_version_negotiation(offer, &self.local_cids.handshake()) {
+        match self.first_flight.on_version_negotiation(offer, &self.cids.local.handshake()) {
             Ok(versions) => self.abandon(ConnectionError::VersionMismatch(versions.into()), now),
             Err(reason) => self.drop_packet(reason, size, now),
         }

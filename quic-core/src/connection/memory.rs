@@ -2,16 +2,10 @@
 //! layers above hold on behalf of the peer.
 
 use super::Connection;
-use crate::{base::Budget, event::HeldAbove, streams::Streams};
+use crate::{event::HeldAbove, streams::Streams};
 
 /// What all streams may hold unacknowledged while the endpoint's memory is nearly spent, in bytes.
 const TIGHT_SEND_LIMIT: u64 = 64 << 10;
-
-/// What is buffered is charged in steps of so many bytes.
-const SEND_STEP: usize = 4 << 10;
-
-/// What layers above cannot take of the memory that the connection needs for itself, in bytes.
-const HEADROOM: usize = 128 << 10;
 
 /// What was written and is not acknowledged: the peer decides how long it is held.
 impl Connection {
@@ -28,15 +22,9 @@ impl Connection {
         self.streams.set_send_limits(windows(2), windows(4));
     }
 
-    /// The endpoint counts it; what it has no room for is bounded by the limit all the same.
+    /// Tells the budget how much that is.
     pub(super) fn charge_buffered(&mut self) {
-        let bytes = self.streams.send_memory().saturating_add(self.recovery.loss_memory());
-        // Charged is a little more, so that each small write and its acknowledgment need not be.
-        let ahead = self.buffered_charged.checked_sub(bytes).is_some_and(|spare| spare < 2 * SEND_STEP);
-        if !ahead || bytes == 0 {
-            let rounded = bytes.checked_next_multiple_of(SEND_STEP).unwrap_or(bytes);
-            charge_held(&mut self.send_budget, &mut self.buffered_charged, rounded, 0);
-        }
+        self.memory.set_buffered(self.streams.send_memory().saturating_add(self.recovery.loss_memory()));
     }
 }
 
@@ -60,12 +48,12 @@ impl Connection {
 
     /// Whether more than three quarters of the endpoint's memory are spent: then what may be written, here and above, is little.
     pub fn is_memory_short(&self) -> bool {
-        self.send_budget.is_tight()
+        self.memory.is_short()
     }
 
     /// Whether more than seven eighths of the endpoint's memory are spent: a layer above that can refuse work does so.
     pub fn is_memory_nearly_spent(&self) -> bool {
-        self.send_budget.is_nearly_spent()
+        self.memory.is_nearly_spent()
     }
 
     /// Tells how much of what was received is held above and not taken by the application. It is charged to the memory
@@ -79,10 +67,7 @@ impl Connection {
     ///
     /// A layer that passes everything on at once need not call this.
     pub fn set_held_above(&mut self, held: &HeldAbove) -> Option<usize> {
-        let [streams, others, sending] = &mut self.held_above;
-        charge_held(&mut self.stream_budget, streams, Streams::cost_above(held), 0);
-        charge_held(&mut self.budget, others, held.other_bytes, HEADROOM);
-        charge_held(&mut self.send_budget, sending, held.send_bytes, 0);
+        self.memory.set_held_above([Streams::cost_above(held), held.other_bytes, held.send_bytes]);
         let most = self.streams.set_held_above(held)?;
         Some(usize::try_from(most).unwrap_or(usize::MAX))
     }
@@ -90,17 +75,5 @@ impl Connection {
     /// Whether the peer would be permitted more streams now if fewer were held above.
     pub fn withholds_streams(&self) -> bool {
         self.streams.withholds_streams()
-    }
-}
-
-/// Brings a charge to `bytes`, if the budget has room for them and for `headroom` more.
-#[inline]
-fn charge_held(budget: &mut Budget, charged: &mut usize, bytes: usize, headroom: usize) {
-    if bytes <= *charged {
-        budget.release(*charged - bytes);
-        *charged = bytes;
-    } else if budget.charge(bytes - *charged + headroom).is_ok() {
-        budget.release(headroom);
-        *charged = bytes;
     }
 }

@@ -1,12 +1,13 @@
 //! A connection: a dozen components, and the scripts that call them in order.
 //!
-//! No protocol rule lives here; what a frame means is its owner's business. [`state`] has the components. The scripts: [`ingress`]
+//! No protocol rule lives here; what a frame means is its owner's business. [`state`] has the components; those that only scripts need stand here as well. The scripts: [`ingress`]
 //! takes datagrams apart, [`dispatch`] hands frames to their owners, [`ack`] routes receipts home, [`progress`] follows the
 //! handshake, [`plan`] decides what the next datagram holds, [`egress`] writes it, [`timeout`] looks at the clocks, [`close`] ends
 //! things, [`memory`] charges what is held, [`api`] is what the application calls.
 
 mod ack;
 mod api;
+mod charges;
 mod close;
 mod dispatch;
 mod early;
@@ -15,8 +16,10 @@ mod farewell;
 mod flood;
 mod grease;
 mod ingress;
+mod membership;
 mod memory;
 mod numbers;
+mod outgoing;
 mod packets;
 mod plan;
 mod progress;

@@ -15,9 +15,6 @@ use crate::{
 
 /// Header protection samples 16 bytes that begin 4 bytes behind the start of the packet number (RFC 9001 §5.4.2).
 const SAMPLE_OFFSET: usize = 4;
-/// One PING among this many packets in a row that elicit nothing, so that the peer acknowledges them at last
-/// (RFC 9000 §13.2.4).
-const PING_AFTER: u32 = 32;
 
 /// A packet whose frames are written; it can still be padded, and has to be sealed.
 pub(super) struct OpenPacket {
@@ -63,7 +60,7 @@ impl Connection {
         now: Timestamp,
     ) -> Option<OpenPacket> {
         let level = space.level();
-        let number = self.numbers[space as usize].peek()?;
+        let number = self.outgoing.number(space)?;
         // The Length field of a long header, written when the packet is sealed, has two bytes (RFC 9000 §17.2).
         let limit = if level == Level::OneRtt { limit } else { limit.min(start + packet::MAX_LENGTH) };
         let room_end = limit.checked_sub(TAG_SIZE)?;
@@ -89,7 +86,7 @@ impl Connection {
         if empty {
             return None;
         }
-        let skipped = self.numbers[space as usize].advance(self.entropy.as_mut());
+        let skipped = self.outgoing.advance(space, self.entropy.as_mut());
         let length_at = length_at.map(|at| start + at);
         Some(OpenPacket {
             level,
@@ -116,13 +113,13 @@ impl Connection {
         number: u64,
         pn_size: usize,
     ) -> Option<Option<usize>> {
-        let dcid = self.remote_cids.current();
+        let dcid = self.cids.remote.current();
         let Some(kind) = LongType::of(level) else {
             let phase = self.keyring.key_phase();
             // The spin bit stays off: RFC 9000 §17.4 leaves taking part to each endpoint.
             return packet::write_short_header(w, &dcid, number, pn_size, phase, false).then_some(None);
         };
-        let scid = self.local_cids.handshake();
+        let scid = self.cids.local.handshake();
         let token = if kind == LongType::Initial { self.first_flight.token() } else { &[] };
         let version = self.first_flight.version();
         let header = LongHeader { kind, version, dcid: &dcid, scid: &scid, token };
@@ -161,8 +158,7 @@ impl Connection {
         if space == Space::Data {
             expand = self.path.write(w);
             self.control.write(w);
-            self.local_cids.write(w);
-            self.remote_cids.write(w);
+            self.cids.write(w);
             if self.streams.write_control(w) {
                 self.write_by_rank(w, now);
                 self.streams.write_control(w);
@@ -182,7 +178,7 @@ impl Connection {
             let last = self.recovery.last_ack_eliciting(Space::Data);
             last.is_none_or(|last| now.saturating_since(last) > self.three_pto())
         };
-        self.non_eliciting_run >= PING_AFTER || self.path.ecn() != Ecn::NotEct && long_ago()
+        self.outgoing.is_ping_due() || self.path.ecn() != Ecn::NotEct && long_ago()
     }
 
     /// Stream data and datagrams, as the schedule has it.
@@ -255,7 +251,7 @@ impl Connection {
         // connection has forgotten that as well, and answers by a stateless reset only what looks like QUIC: so do probes,
         // and the first packet after all was acknowledged, so that its sender hears of it within a round trip.
         let asks = packet.probe || (packet.in_flight && self.recovery.in_flight() == 0);
-        if self.peer.grease_quic_bit && !asks && self.fixed_bits.next_is_zero(self.entropy.as_mut()) {
+        if self.peer.grease_quic_bit && !asks && self.outgoing.has_zero_fixed_bit(self.entropy.as_mut()) {
             bytes[0] &= !packet::FIXED_BIT;
         }
         let size = bytes.len();
@@ -300,12 +296,10 @@ impl Connection {
         if let (Level::OneRtt, Some(largest)) = (packet.level, packet.acknowledged) {
             self.keyring.on_ack_sent(largest);
         }
+        self.outgoing.on_sealed(packet.ack_eliciting);
         if packet.ack_eliciting {
-            self.non_eliciting_run = 0;
             let three_pto = self.three_pto();
             self.life.on_sent(now, three_pto);
-        } else {
-            self.non_eliciting_run = self.non_eliciting_run.saturating_add(1);
         }
         let (level, ack_eliciting) = (packet.level, packet.ack_eliciting);
         self.out.trace.emit(now, || TraceEvent::PacketSent { level, number, size, ack_eliciting });
@@ -314,6 +308,6 @@ impl Connection {
     /// What a 1-RTT packet of the current path has for frames.
     pub(super) fn datagram_room(&self) -> usize {
         // First byte, connection ID, packet number of at most four bytes, tag.
-        self.path.datagram_size().saturating_sub(1 + self.remote_cids.current().len() + 4 + TAG_SIZE)
+        self.path.datagram_size().saturating_sub(1 + self.cids.remote.current().len() + 4 + TAG_SIZE)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Connection, close::Failure};
 use crate::{
-    base::{Place, Timestamp},
+    base::Timestamp,
     event::Event,
     handshake::{Progress, check_connection_ids, check_version},
     ids::{Level, Space},
@@ -21,8 +21,7 @@ impl Connection {
             self.apply_parameters(parameters, now)?;
         }
         if progress.completed {
-            self.handshake_slot = None;
-            self.place.iter_mut().for_each(Place::on_complete);
+            self.membership.on_complete();
             self.life.on_handshake_complete();
             self.out.events.push_back(Event::HandshakeComplete);
             if !self.side.is_client() {
@@ -43,9 +42,9 @@ impl Connection {
         self.datagrams.set_peer_max_frame(parameters.max_datagram_frame_size);
         self.path.limit_datagram_size(parameters.max_udp_payload_size, now);
         let limit = parameters.active_connection_id_limit;
-        self.local_cids.set_peer_limit(limit, self.entropy.as_mut(), &mut self.out.cid_changes);
+        self.cids.local.set_peer_limit(limit, self.entropy.as_mut(), &mut self.out.cid_changes);
         if let Some(token) = parameters.stateless_reset_token {
-            self.remote_cids.set_first_token(token, &mut self.out.cid_changes);
+            self.cids.remote.set_first_token(token, &mut self.out.cid_changes);
         }
         self.peer = parameters;
         Ok(())
@@ -65,9 +64,9 @@ impl Connection {
     pub(super) fn discard(&mut self, space: Space, now: Timestamp) {
         if self.keyring.has(space.level()) {
             self.keyring.discard(space.level());
-            self.handshake.discard(space, &mut self.budget);
+            self.handshake.discard(space, &mut self.memory.fed);
             self.recovery.discard_space(space, now);
-            self.probes[space as usize] = 0;
+            self.outgoing.set_probes(space, 0);
         }
     }
 

@@ -3,17 +3,18 @@
 use std::{net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
+    charges::Charges,
     close::Failure,
     early::EarlyPackets,
     flood::FloodGuard,
-    grease::FixedBits,
-    numbers::PacketNumbers,
+    membership::Membership,
+    outgoing::Outgoing,
     state::{Connection, Counters, Out},
 };
 use crate::{
     acks::AckTracker,
-    base::{Budget, Clock, Entropy, Place, Timestamp},
-    cids::{ACTIVE_LIMIT, LocalCids, RemoteCids},
+    base::{Clock, Entropy, Place, Timestamp},
+    cids::{ACTIVE_LIMIT, Cids},
     config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig},
     control::Control,
     crypto::{TlsError, TlsSession, initial_secrets},
@@ -147,8 +148,8 @@ impl Connection {
                 setup.peer_source,
             ),
         };
-        let handshake_slot = Some(endpoint.budget.begin_handshake());
-        Ok(Self { handshake_slot, ..Self::assemble(parts, &transport, endpoint, entropy, now) })
+        let membership = Membership::of_handshake(endpoint.budget.begin_handshake());
+        Ok(Self { membership, ..Self::assemble(parts, &transport, endpoint, entropy, now) })
     }
 
     /// The connection has a place among those of its client's address, until it is dropped.
@@ -156,7 +157,7 @@ impl Connection {
         if self.handshake.is_complete() {
             place.on_complete();
         }
-        self.place = Some(place);
+        self.membership.set_place(place);
     }
 
     fn assemble(
@@ -166,13 +167,11 @@ impl Connection {
         mut entropy: Box<dyn Entropy>,
         now: Timestamp,
     ) -> Self {
-        let cids = &endpoint.cids;
-        let mut budget = Budget::new(config.memory_budget, endpoint.budget.clone());
-        // A server has asked whether there is room; a client's own wish to connect is not refused.
-        let _ = budget.charge(CONNECTION_COST);
         let at_once = |space| AckTracker::new(space, Duration::ZERO, 0);
         let streams = Streams::new(streams_config(parts.side, config));
-        let numbers = std::array::from_fn(|_| PacketNumbers::new(entropy.as_mut()));
+        let mut memory = Charges::new(config.memory_budget, streams.memory_limit(), &endpoint.budget);
+        // A server has asked whether there is room; a client's own wish to connect is not refused.
+        let _ = memory.fed.charge(CONNECTION_COST);
         Self {
             side: parts.side,
             config: Arc::clone(config),
@@ -184,30 +183,20 @@ impl Connection {
                 at_once(Space::Handshake),
                 AckTracker::new(Space::Data, config.max_ack_delay, ACK_DELAY_EXPONENT),
             ],
-            numbers,
-            fixed_bits: FixedBits::default(),
             recovery: Recovery::new(),
             path: parts.path,
-            local_cids: LocalCids::new(cids.clone(), parts.local),
-            remote_cids: RemoteCids::new(parts.remote),
-            stream_budget: Budget::new(streams.memory_limit(), endpoint.budget.clone()),
+            cids: Cids::new(endpoint.cids.clone(), parts.local, parts.remote),
             schedule: Schedule::default(),
             streams,
             datagrams: Datagrams::new(datagrams_config(config)),
             control: Control::default(),
             life: Life::new(&Timeouts::of(config), now),
-            budget,
-            send_budget: Budget::new(usize::MAX, endpoint.budget.clone()),
-            buffered_charged: 0,
-            held_above: [0; 3],
-            handshake_slot: None,
-            place: None,
+            memory,
+            membership: Membership::default(),
             first_flight: parts.first_flight,
             peer: TransportParameters::default(),
             early: EarlyPackets::default(),
-            probes: [0; 3],
-            pacing_release: None,
-            non_eliciting_run: 0,
+            outgoing: Outgoing::new(entropy.as_mut()),
             flood: FloodGuard::new(now, config.max_receive_window),
             counters: Counters::default(),
             out: Out::default(),

@@ -2,11 +2,13 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{early::EarlyPackets, flood::FloodGuard, grease::FixedBits, numbers::PacketNumbers};
+use super::{
+    charges::Charges, early::EarlyPackets, flood::FloodGuard, membership::Membership, outgoing::Outgoing,
+};
 use crate::{
     acks::AckTracker,
-    base::{Budget, Clock, Entropy, HandshakeSlot, Place, Timestamp},
-    cids::{CidChange, LocalCids, RemoteCids},
+    base::{Clock, Entropy},
+    cids::{CidChange, Cids},
     config::TransportConfig,
     control::Control,
     datagrams::Datagrams,
@@ -38,41 +40,22 @@ pub struct Connection {
     pub(super) keyring: Keyring,
     pub(super) handshake: Handshake,
     pub(super) acks: [AckTracker; 3],
-    pub(super) numbers: [PacketNumbers; 3],
-    pub(super) fixed_bits: FixedBits,
     pub(super) recovery: Recovery<Receipt>,
     pub(super) path: Path,
-    pub(super) local_cids: LocalCids,
-    pub(super) remote_cids: RemoteCids,
+    pub(super) cids: Cids,
     /// Who sends next, of streams and datagrams.
     pub(super) schedule: Schedule,
     pub(super) streams: Streams,
     pub(super) datagrams: Datagrams,
     pub(super) control: Control,
     pub(super) life: Life,
-    /// Peer-fed memory, but for that of streams.
-    pub(super) budget: Budget,
-    /// Memory of streams and of what layers above hold of them: all that their credit can cost, which nothing else may use.
-    pub(super) stream_budget: Budget,
-    /// What was written and is not acknowledged, as far as it is charged; the endpoint's limit alone bounds it.
-    pub(super) send_budget: Budget,
-    pub(super) buffered_charged: usize,
-    /// What layers above hold of streams, and of other things, as far as it is charged.
-    pub(super) held_above: [usize; 3],
-    /// A client's handshake, counted by the endpoint until it is complete.
-    pub(super) handshake_slot: Option<HandshakeSlot>,
-    /// A client's place among those of its address.
-    pub(super) place: Option<Place>,
+    pub(super) memory: Charges,
+    pub(super) membership: Membership,
     pub(super) first_flight: FirstFlight,
     /// The peer's parameters; defaults until they arrive.
     pub(super) peer: TransportParameters,
     pub(super) early: EarlyPackets,
-    /// Probe packets that have to go out regardless of the window, per space (RFC 9002 §6.2.4).
-    pub(super) probes: [u8; 3],
-    /// When the pacer releases the next datagram, if it holds one back.
-    pub(super) pacing_release: Option<Timestamp>,
-    /// Packets in a row that elicited no acknowledgment (RFC 9000 §13.2.4).
-    pub(super) non_eliciting_run: u32,
+    pub(super) outgoing: Outgoing,
     pub(super) flood: FloodGuard,
     pub(super) counters: Counters,
     pub(super) out: Out,

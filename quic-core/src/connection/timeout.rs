@@ -26,7 +26,7 @@ impl Connection {
             recovery,
             self.recovery.tidy_deadline(),
             self.keyring.deadline(),
-            self.pacing_release,
+            self.outgoing.pacing_release,
             self.path.deadline(),
         ]
         .into_iter()
