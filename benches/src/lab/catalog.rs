@@ -12,8 +12,8 @@ macro_rules! built_in {
 const BUILT_IN: &[(&str, &str)] = &built_in![
     "B1", "B2", "B3a", "B3b", "B3c", "B3d", "B4a", "B4b", "B4c", "B5a", "B5b", "B5c", "B5d", "B5e", "B5f",
     "B6a", "B6b", "B7a", "B7b", "B7c", "B8a", "B8b", "B8c", "B8d", "B8e", "B9a", "B9b", "B10a", "B10b",
-    "B10c", "B10d", "B10e", "B11a", "B11b", "B11c", "B11d", "B12a", "B12b", "B12c", "B12d", "B12e", "B12f",
-    "B12g", "B13a", "B13b", "B13c", "B13d", "B13e", "B13f", "B13g"
+    "B10c", "B10d", "B10e", "B10f", "B11a", "B11b", "B11c", "B11d", "B12a", "B12b", "B12c", "B12d", "B12e",
+    "B12f", "B12g", "B13a", "B13b", "B13c", "B13d", "B13e", "B13f", "B13g"
 ];
 
 /// All scenarios that come with the laboratory.

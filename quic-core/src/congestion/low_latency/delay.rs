@@ -83,6 +83,11 @@ impl Delays {
         Some(least?.saturating_sub(self.base()?))
     }
 
+    /// The shortest round trip of a packet in the running round and the one before; `None` without samples.
+    pub(super) fn latest(&self) -> Option<Duration> {
+        self.rounds.iter().flatten().min().copied()
+    }
+
     /// The shortest round trip is `base`, whatever was seen before: the route is another one.
     pub(super) fn set_base(&mut self, now: Timestamp, base: Duration) {
         self.base = Recent::new(now);
@@ -107,10 +112,12 @@ impl Delays {
     /// How far apart the samples of a round trip usually are, beyond what our own queue explains. A queue that grows or drains changes
     /// from one round trip to the next, and little within one.
     pub(super) fn noise(&self, own: Duration) -> Duration {
-        if self.known_spreads < SPREADS {
-            return Duration::ZERO;
-        }
-        self.usual_spread.saturating_sub(own * 2 + QUIET)
+        self.spread().saturating_sub(own * 2 + QUIET)
+    }
+
+    /// How far apart the samples of a round trip usually are; nothing before it is known.
+    pub(super) fn spread(&self) -> Duration {
+        if self.known_spreads < SPREADS { Duration::ZERO } else { self.usual_spread }
     }
 }
 

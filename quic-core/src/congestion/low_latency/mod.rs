@@ -6,7 +6,8 @@
 //! | steering (`steer.rs`) | mostly | keeps the standing queue at its target (`sight.rs`), which drains now and then (`refresh.rs`) |
 //! | competing (`compete.rs`) | others keep a queue, whatever it does | shares with them by CUBIC's curve |
 //!
-//! Delay is what it goes by, filtered by `delay.rs`. Losses count where they are more than chance (`loss.rs`), marks as in queues for
+//! Delay is what it goes by, filtered by `delay.rs`, as far as it is a queue, which the rate's answer to the window tells
+//! (`elastic.rs`). Losses count where they are more than chance (`loss.rs`), marks as in queues for
 //! low latency, unless they come from another queue (`marks.rs`). What is known of the path outlives times in which the
 //! application sends little (`rate.rs`), and the window is never taken below what its bursts need (`burst.rs`).
 //!
@@ -16,6 +17,7 @@
 mod burst;
 mod compete;
 mod delay;
+mod elastic;
 mod loss;
 mod marks;
 mod rate;
@@ -39,6 +41,7 @@ use crate::base::{Ecn, Rate, Timestamp};
 use burst::Bursts;
 use compete::{Competition, Crowd, Others};
 use delay::Delays;
+use elastic::Elasticity;
 use loss::Losses;
 use marks::Marks;
 use rate::NominalRate;
@@ -82,6 +85,7 @@ pub struct LowLatency {
     bursts: Bursts,
     refresh: Refresh,
     crowd: Crowd,
+    elasticity: Elasticity,
     dice: Dice,
     /// What of the window was used since it was last reduced.
     peak: FlightPeak,
@@ -136,6 +140,7 @@ impl LowLatency {
             bursts: Bursts::new(now),
             refresh: Refresh::due(now + refresh::PERIOD),
             crowd: Crowd::new(now),
+            elasticity: Elasticity::new(now),
             dice,
             peak: FlightPeak::new(initial_window(mtu)),
             flight: [0; 2],
@@ -155,7 +160,13 @@ impl LowLatency {
 
     fn sight(&self, now: Timestamp) -> Sight {
         let is_used = self.flight[0].max(self.flight[1]) as f64 >= USED * self.window;
-        let used = Use { window: self.window, is_used, marked: self.marks.are_recent(), mtu: self.mtu };
+        let used = Use {
+            window: self.window,
+            is_used,
+            marked: self.marks.are_recent(),
+            mtu: self.mtu,
+            way: self.elasticity.way(),
+        };
         Sight::new(now, used, &self.delays, &self.rate, self.smoothed)
     }
 
@@ -212,11 +223,29 @@ impl LowLatency {
         self.flight = [0, self.flight[0]];
         let least = self.delays.on_round(event.rate.is_none_or(|rate| rate.is_app_limited));
         let sight = self.sight(event.now);
-        let crowded = self.crowd.on_round(&sight, least);
+        // What belongs to the way is no queue.
+        let longer = sight.base - sight.shortest;
+        let crowded = self.crowd.on_round(&sight, least.map(|least| least.saturating_sub(longer)));
+        self.test_rate(event, &sight);
         if let Mode::Steering(steering) = &mut self.mode {
             steering.on_round(&sight, self.rounds.count(), self.marks.are_recent());
         }
         crowded
+    }
+
+    /// Lets the window grow where the rate follows it: what packets wait for is no queue of ours there.
+    fn test_rate(&mut self, event: &CongestionEvent<'_>, sight: &Sight) {
+        let is_used = sight.is_used && !self.app_limited && !self.refresh.is_running();
+        let window = match (&self.mode, &event.rate, self.delays.latest()) {
+            (Mode::Steering(_), Some(sample), Some(least)) if is_used && !sample.is_app_limited => {
+                self.elasticity.on_round(sight, sample, least)
+            }
+            _ => self.elasticity.on_unused(),
+        };
+        if let Some(window) = window {
+            self.set_window(window);
+            self.changed = event.now;
+        }
     }
 
     /// Losses, marks: whatever asks for less beside delay. Says whether it was answered.
@@ -224,6 +253,7 @@ impl LowLatency {
         if event.persistent {
             self.on_reduced(event.now);
             self.rate.forget();
+            self.elasticity.forget(event.now);
             self.mode = Mode::Startup(Startup::default());
             self.set_window(0.0);
             return true;
@@ -240,6 +270,7 @@ impl LowLatency {
             return false;
         };
         self.reductions += 1;
+        self.elasticity.on_reduced(event.now);
         self.refresh.on_reduced();
         match &mut self.mode {
             Mode::Steering(steering) => {
@@ -267,12 +298,16 @@ impl LowLatency {
     }
 
     fn steer(&mut self, event: &CongestionEvent<'_>, crowded: bool) {
+        if self.elasticity.is_trying() && !crowded {
+            return;
+        }
         let sight = self.sight(event.now);
         match self.refresh.on_ack(&sight, event.newest_acked_sent, &mut self.dice) {
             Drain::Begin(window) => return self.set_window(window.max(self.keep(&sight))),
             Drain::Wait => return,
             Drain::End(window) => {
                 self.changed = event.now;
+                self.elasticity.on_drained(self.delays.latest().unwrap_or_default());
                 self.set_window(window);
                 if let Mode::Steering(steering) = &mut self.mode {
                     steering.on_drained();
@@ -283,6 +318,7 @@ impl LowLatency {
         if crowded {
             let sight = self.sight(event.now);
             let fair = self.crowd.fair_window(&sight);
+            self.elasticity.forget(event.now);
             let competition = Competition::new(&sight, self.mtu, fair, self.peak, &mut self.dice);
             self.mode = Mode::Competing(competition);
             return;
@@ -367,6 +403,7 @@ impl Controller for LowLatency {
 
     fn on_marks_void(&mut self, now: Timestamp) {
         self.marks = Marks::new();
+        self.elasticity.forget(now);
         if let Mode::Competing(competition) = &mut self.mode {
             competition.cubic_mut().on_marks_void(now);
             return self.follow_cubic();

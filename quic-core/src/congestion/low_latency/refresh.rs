@@ -59,7 +59,7 @@ impl Refresh {
             // With the target's queue, and not with what stood there above it.
             let aim = sight.window * (sight.base + sight.target).as_secs_f64() / standing;
             self.running = Some((sight.now, aim.min(sight.window)));
-            return Drain::Begin(sight.window * sight.base.as_secs_f64() / standing * DEPTH);
+            return Drain::Begin(sight.window * sight.shortest.as_secs_f64() / standing * DEPTH);
         };
         if newest.is_none_or(|sent| sent <= since + sight.smoothed / 4) {
             return Drain::Wait;
@@ -69,6 +69,11 @@ impl Refresh {
         self.due = sight.now + period.mul_f64(0.75 + dice.unit() / 2.0);
         self.join = sight.now + period / 4 * JOIN_QUARTERS;
         Drain::End(window)
+    }
+
+    /// The queue drains.
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
     }
 
     /// The window was reduced for another reason: there is nothing to return to.

@@ -37,8 +37,10 @@ pub(super) struct Sight {
     /// Whether most of the window was in flight of late.
     pub(super) is_used: bool,
     pub(super) mtu: f64,
-    /// The round trip without a queue.
+    /// The round trip without a queue of ours.
     pub(super) base: Duration,
+    /// The shortest round trip of late, which is less where the way takes its time for other reasons.
+    pub(super) shortest: Duration,
     /// The round trip with the queue that stands.
     pub(super) standing: Duration,
     /// How long packets wait in it.
@@ -49,6 +51,8 @@ pub(super) struct Sight {
     pub(super) limit: Duration,
     /// The same without regard to noise.
     pub(super) most: Duration,
+    /// How far apart the samples of a round trip usually are, beyond what a queue at the target explains.
+    pub(super) spread: Duration,
     /// By how much delays jump, where that is more than the way and any queue of ours explain.
     pub(super) jumps: Option<Duration>,
     pub(super) smoothed: Duration,
@@ -62,6 +66,8 @@ pub(super) struct Use {
     /// Marks keep the queue short.
     pub(super) marked: bool,
     pub(super) mtu: u16,
+    /// The way was found to take this long, whatever is sent; nothing if nothing was found.
+    pub(super) way: Duration,
 }
 
 impl Sight {
@@ -72,11 +78,12 @@ impl Sight {
         rate: &NominalRate,
         smoothed: Duration,
     ) -> Self {
-        let Use { window, is_used, marked, mtu } = used;
+        let Use { window, is_used, marked, mtu, way } = used;
         let datagrams = if marked { MARKED_DATAGRAMS } else { OWN_DATAGRAMS };
-        let base = delays.base().unwrap_or(smoothed);
+        let shortest = delays.base().unwrap_or(smoothed);
+        let base = shortest.max(way);
         let own = base.mul_f64((datagrams * f64::from(mtu) / window.max(1.0)).min(1.0));
-        let standing = delays.standing(own).unwrap_or(smoothed).max(base);
+        let standing = delays.standing(own).unwrap_or(smoothed).max(shortest);
         // At the rate that the path had at best: a flow that is starved must not take its own slowness for the path's.
         let datagrams = rate.best().time_for(MOST_DATAGRAMS * u64::from(mtu)).min(base * 4);
         let most = MOST.max(base / MOST_DIVISOR).max(datagrams);
@@ -88,13 +95,15 @@ impl Sight {
             is_used,
             mtu: f64::from(mtu),
             base,
+            shortest,
             standing,
-            queue: standing - base,
+            queue: standing.saturating_sub(base),
             target: (own + (noise / NOISE_DIVISOR).min(MOST_NOISE))
                 .max(LEAST_ROUND_TRIP.saturating_sub(base))
                 .min(limit),
             limit,
             most,
+            spread: delays.spread().saturating_sub(own),
             jumps: (noise * 2 > base * JUMPS_HALVES).then_some(noise),
             smoothed,
         }
@@ -118,7 +127,7 @@ mod tests {
                 delays.on_round(false);
             }
             let now = Timestamp::from_nanos(1_000_000_000);
-            let used = Use { window: 1e6, is_used: true, marked: false, mtu: 1_200 };
+            let used = Use { window: 1e6, is_used: true, marked: false, mtu: 1_200, way: Duration::ZERO };
             Sight::new(now, used, &delays, &NominalRate::new(now), ms(40)).jumps
         };
         assert_eq!((jumps(0), jumps(20), jumps(60)), (None, None, None));
@@ -132,7 +141,7 @@ mod tests {
             let now = Timestamp::from_nanos(1_000_000_000);
             let mut delays = Delays::new(now);
             delays.on_sample(now, rtt, rtt, false);
-            let used = Use { window: 1e6, is_used: true, marked: false, mtu: 1_200 };
+            let used = Use { window: 1e6, is_used: true, marked: false, mtu: 1_200, way: Duration::ZERO };
             Sight::new(now, used, &delays, &NominalRate::new(now), rtt).target
         };
         for micros in [20, 100, 400, 900] {
