@@ -209,15 +209,25 @@ impl WebTransport {
     /// taken when the future is ready, and not before.
     ///
     /// ```no_run
-    /// # async fn example(session: wt_api::WebTransport) -> Result<(), wt_api::WebTransportError> {
-    /// loop {
+    /// # async fn example(session: wt_api::WebTransport) {
+    /// let (mut streams, mut datagrams) = (true, true);
+    /// while streams || datagrams {
     ///     tokio::select! {
-    ///         stream = session.accept_bidirectional_stream() => drop(stream?),
-    ///         datagram = session.receive_datagram() => println!("{} bytes", datagram?.len()),
+    ///         stream = session.accept_bidirectional_stream(), if streams => match stream {
+    ///             Ok(stream) => println!("stream {}", stream.id()),
+    ///             // Datagrams may wait all the same.
+    ///             Err(_) => streams = false,
+    ///         },
+    ///         datagram = session.receive_datagram(), if datagrams => match datagram {
+    ///             Ok(datagram) => println!("{} bytes", datagram.len()),
+    ///             Err(_) => datagrams = false,
+    ///         },
     ///     }
     /// }
     /// # }
     /// ```
+    ///
+    /// Once the session is over, each kind says so when all of it was taken: one may while the other still has something.
     ///
     /// # Errors
     /// The session is over, and all streams that came before its end were taken: [`ErrorCause::SessionClosed`] after a close,

@@ -57,7 +57,34 @@ pub(super) async fn run(session: &WebTransport, args: &Connect, sink: &Arc<Sink>
             bidirectional(session, sink).await
         }
     };
-    if args.listen { tokio::try_join!(own, listen(session, sink)).map(|_| ()) } else { own.await }
+    if !args.listen {
+        return own.await;
+    }
+    let own = async {
+        match own.await {
+            Err(stop) => stop.unless_over(session).await,
+            done => done,
+        }
+    };
+    both(own, listen(session, sink)).await.map(|_| ())
+}
+
+/// Both, to the end of each; the first failure ends both. That the session is over is none: each part hears of that by itself,
+/// once it has all that came before.
+async fn both<A, B>(
+    one: impl Future<Output = Result<A, Stop>>,
+    other: impl Future<Output = Result<B, Stop>>,
+) -> Result<(A, B), Stop> {
+    let (one, other) = tokio::try_join!(async { put_aside(one.await) }, async { put_aside(other.await) })?;
+    Ok((one?, other?))
+}
+
+/// The end of the session as a value, which `?` does not pass on.
+fn put_aside<T>(outcome: Result<T, Stop>) -> Result<Result<T, Stop>, Stop> {
+    match outcome {
+        Err(stop) if stop.is_of_the_session() => Ok(Err(stop)),
+        outcome => outcome.map(Ok),
+    }
 }
 
 /// Standard input to a stream, and what comes on it out. Each direction ends by itself.
@@ -72,7 +99,7 @@ async fn bidirectional(session: &WebTransport, sink: &Sink) -> Result<(), Stop> 
             sent => sent.map(|_| None),
         }
     };
-    let (stopped, _) = tokio::try_join!(sending, receive(readable, sink))?;
+    let (stopped, _) = both(sending, receive(readable, sink)).await?;
     stopped.map_or(Ok(()), Err)
 }
 
@@ -105,7 +132,7 @@ async fn unidirectional(session: &WebTransport, told_elsewhere: bool, sink: &Sin
         sink.opened(readable.id(), Kind::Unidirectional, Opener::Server).await?;
         receive(readable, sink).await.map(|_| ())
     };
-    let (stopped, ()) = tokio::try_join!(sending, answer)?;
+    let (stopped, ()) = both(sending, answer).await?;
     stopped.map_or(Ok(()), Err)
 }
 
@@ -278,12 +305,14 @@ async fn lines(session: &WebTransport, streams: usize, sink: &Arc<Sink>) -> Resu
         Ok::<(), Stop>(())
     };
     let answering = async {
-        let mut failed = None;
-        let mut receiving = JoinSet::new();
+        let (mut failed, mut over) = (None, None);
+        let mut receiving = JoinSet::<Result<Option<u8>, Stop>>::new();
         loop {
             tokio::select! {
                 Some(received) = receiving.join_next() => match received.unwrap_or(Ok(None)) {
                     Ok(last) => sink.end_line(last).await?,
+                    // Other answers were whole before.
+                    Err(stop) if stop.is_of_the_session() => over = Some(stop),
                     Err(stop) => failed = Some(of_one_stream(stop, sink)?),
                 },
                 Some(asked) = asked.recv(), if receiving.len() < at_once => {
@@ -293,17 +322,19 @@ async fn lines(session: &WebTransport, streams: usize, sink: &Arc<Sink>) -> Resu
                 else => break,
             }
         }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        over.or(failed.map(Stop::Failed)).map_or(Ok(()), Err)
     };
-    tokio::try_join!(asking, answering).map(|_| ())
+    both(asking, answering).await.map(|_| ())
 }
 
 /// The answer to a line out, to its end; its last byte.
 async fn answer(mut asked: Asked, sink: &Sink) -> Result<Option<u8>, Stop> {
     let sent = async {
         match asked.sending.join_next().await {
-            Some(Ok(Err(stop))) if !matches!(stop, Stop::Stopped(_)) => Err(stop),
-            // Who has read enough may answer all the same.
+            Some(Ok(Err(stop))) if !stop.is_of_the_session() && !matches!(stop, Stop::Stopped(_)) => {
+                Err(stop)
+            }
+            // Who has read enough may answer all the same, or have answered before the session ended.
             _ => Ok(()),
         }
     };
@@ -324,29 +355,35 @@ fn of_one_stream(stop: Stop, sink: &Sink) -> Result<WebTransportError, Stop> {
 }
 
 /// What comes on streams that the server opens, as long as there is a session: all at once for programs, one stream after
-/// the other for people.
+/// the other for people. When one kind is over, streams of the other may still wait.
 async fn listen(session: &WebTransport, sink: &Arc<Sink>) -> Result<(), Stop> {
     let mut receiving = JoinSet::new();
+    let mut over: [Option<WebTransportError>; 2] = [None, None];
     loop {
         let (kind, readable) = tokio::select! {
-            stream = session.accept_unidirectional_stream() => (Kind::Unidirectional, stream),
-            stream = session.accept_bidirectional_stream() => {
-                // Dropped, the half to send on would be reset.
-                let halves = stream.and_then(|stream| {
+            stream = session.accept_unidirectional_stream(), if over[0].is_none() => (Kind::Unidirectional, stream),
+            stream = session.accept_bidirectional_stream(), if over[1].is_none() => {
+                let readable = stream.map(|stream| {
                     let (readable, mut writable) = stream.split();
-                    writable.finish().map(|()| readable)
+                    // Dropped, it would be reset. It cannot be finished once the server has stopped it, or the session is over.
+                    let _ = writable.finish();
+                    readable
                 });
-                (Kind::Bidirectional, halves)
+                (Kind::Bidirectional, readable)
             }
             Some(received) = receiving.join_next() => {
                 // A task that panicked has said why.
                 one_of_many(received.unwrap_or(Ok(None)), sink)?;
                 continue;
             }
+            else => break,
         };
         let readable = match readable {
-            Err(error) if matches!(error.cause(), ErrorCause::SessionClosed { .. }) => break,
-            readable => readable?,
+            Ok(readable) => readable,
+            Err(error) => {
+                over[usize::from(kind == Kind::Bidirectional)] = Some(error);
+                continue;
+            }
         };
         sink.opened(readable.id(), kind, Opener::Server).await?;
         if sink.tells_programs() {
@@ -356,16 +393,14 @@ async fn listen(session: &WebTransport, sink: &Arc<Sink>) -> Result<(), Stop> {
             one_of_many(receive(readable, sink).await, sink)?;
         }
     }
-    while let Some(received) = receiving.join_next().await {
-        one_of_many(received.unwrap_or(Ok(None)), sink)?;
-    }
-    Ok(())
+    let failed = |error: &WebTransportError| !matches!(error.cause(), ErrorCause::SessionClosed { .. });
+    over.into_iter().flatten().find(failed).map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// A stream of the server that was reset is told, and the others go on.
+/// A stream of the server that was reset is told, and the others go on. So they do where the session ended before it did.
 fn one_of_many(received: Result<Option<u8>, Stop>, sink: &Sink) -> Result<(), Stop> {
     match received.map(|_| ()) {
-        Err(Stop::Failed(error)) if matches!(error.cause(), ErrorCause::SessionClosed { .. }) => Ok(()),
+        Err(stop) if stop.is_of_the_session() => Ok(()),
         Err(stop) => of_one_stream(stop, sink).map(|_| ()),
         received => received,
     }

@@ -24,12 +24,10 @@ use crate::{
     texts,
 };
 use sink::Sink;
-use stop::Stop;
+use stop::{END, Stop};
 
 /// Bytes of answers that wait for their turn, of all streams together.
 const WAITING: u64 = 16 << 20;
-/// How long the end of a session is waited for that seems to be there, and an output that takes nothing.
-const END: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: &Connect, json: bool) -> Result<Exit, Ended> {
     let mut signals = Signals::with_hangup()?;
@@ -108,11 +106,8 @@ async fn end(
     args: &Connect,
     sink: &Sink,
 ) -> Result<Exit, Ended> {
-    // What comes of its streams when a session ends may be heard before that it ends.
     let outcome = match outcome {
-        Err(stop) if stop.may_be_the_end() => {
-            tokio::time::timeout(END, session.closed()).await.map(drop).or(Err(stop))
-        }
+        Err(stop) => stop.unless_over(session).await,
         Ok(()) if sink.unsent() > 0 => Err(Stop::Unsent(sink.unsent())),
         outcome => outcome,
     };

@@ -9,6 +9,7 @@ mod failures;
 #[cfg(unix)]
 mod interrupted;
 mod limits;
+mod listening;
 mod manual;
 mod metrics;
 mod pipes;
