@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use netsim::Histogram;
+use netsim::{Histogram, LinkStats, Trace};
 
 use super::{
     flow::Kind,
+    scenario::Scenario,
     world::{FlowRun, Member, World},
 };
 
@@ -51,30 +52,25 @@ pub(super) fn ages_at_the_end(came: &Histogram, made: u64, interval: u64) -> His
 }
 
 fn put_link(world: &World<'_>, figures: &mut Figures) {
-    let (now, link) = (world.sim.now(), *world.sim.link_stats(world.bottleneck));
-    let capacity = match &world.trace {
-        Some(trace) => trace.capacity(0, now) as f64,
-        None => offered_capacity(world, now),
-    };
-    // A recorded link may have had no moment to send in yet.
-    put(figures, "utilization", link.delivered_bytes as f64 / capacity.max(1.0));
-    let delays = world.sim.link_delays(world.bottleneck);
-    put_times(figures, delays, &[("queue_p50", 0.5), ("queue_p95", 0.95), ("queue_p99", 0.99)]);
-    let dropped = link.queue_drops + link.managed_drops + link.policer_drops;
-    put(figures, "dropped", dropped as f64 / link.offered.max(1) as f64);
-    put(figures, "marked", link.marked as f64 / link.offered.max(1) as f64);
+    let (stats, delays) = (world.sim.link_stats(world.bottleneck), world.sim.link_delays(world.bottleneck));
+    figures.extend(of_link(world.scenario, world.trace.as_ref(), world.sim.now(), stats, delays));
 }
 
-/// Bytes that could have left while the rate was changed.
-fn offered_capacity(world: &World<'_>, now: u64) -> f64 {
-    let (mut from, mut rate, mut bytes) = (0, world.scenario.rate(None), 0.0);
-    let changes = world.scenario.changes.iter().filter_map(|change| Some((change.at.0, change.rate?.0)));
-    for (at, next) in changes.chain([(now, 0)]) {
-        let at = at.min(now);
-        bytes += (at - from) as f64 * rate as f64 / 8e9;
-        (from, rate) = (at, next);
-    }
-    bytes
+/// What the bottleneck counted in the first `nanos` nanoseconds, simulated or not.
+pub(super) fn of_link(
+    scenario: &Scenario,
+    trace: Option<&Trace>,
+    nanos: u64,
+    link: &LinkStats,
+    delays: &Histogram,
+) -> Figures {
+    let mut figures = Figures::new();
+    put(&mut figures, "utilization", link.delivered_bytes as f64 / scenario.capacity(trace, nanos));
+    put_times(&mut figures, delays, &[("queue_p50", 0.5), ("queue_p95", 0.95), ("queue_p99", 0.99)]);
+    let dropped = link.queue_drops + link.managed_drops + link.policer_drops;
+    put(&mut figures, "dropped", dropped as f64 / link.offered.max(1) as f64);
+    put(&mut figures, "marked", link.marked as f64 / link.offered.max(1) as f64);
+    figures
 }
 
 /// What the connections count; models are not among them.
@@ -100,19 +96,30 @@ fn put_shares(world: &World<'_>, figures: &mut Figures) {
     let greedy: Vec<_> = world.members.iter().filter(|member| member.flow.kind.is_greedy()).collect();
     let last = |member: &Member<'_>| member.series.last().map_or(0, |sample| sample.bytes);
     let got = |member: &Member<'_>| (last(member) - member.settled) as f64;
-    let all: Vec<f64> = greedy.iter().map(|member| got(member)).collect();
-    let (sum, squares) = (all.iter().sum::<f64>(), all.iter().map(|bytes| bytes * bytes).sum::<f64>());
-    if all.len() > 1 && squares > 0.0 {
-        put(figures, "jain", sum * sum / (all.len() as f64 * squares));
-        let most = all.iter().copied().fold(0.0, f64::max);
-        put(figures, "ratio", most / all.iter().copied().fold(f64::MAX, f64::min).max(1.0));
-        let tested = greedy.iter().filter(|member| member.flow.is_tested());
-        put(figures, "share", tested.map(|member| got(member)).sum::<f64>() / sum);
-    }
+    let all: Vec<_> = greedy.iter().map(|member| (got(member), member.flow.is_tested())).collect();
+    figures.extend(of_shares(&all));
     if !all.is_empty() {
         let bytes: u64 = greedy.iter().map(|member| last(member)).sum();
         put(figures, "goodput", bytes as f64 * 8e9 / world.sim.now().max(1) as f64);
     }
+}
+
+/// How evenly these bytes are shared; with each, whether its flow is under test. There is no share of those that are where
+/// none is.
+pub(super) fn of_shares(all: &[(f64, bool)]) -> Figures {
+    let mut figures = Figures::new();
+    let bytes = || all.iter().map(|(bytes, _)| *bytes);
+    let (sum, squares) = (bytes().sum::<f64>(), bytes().map(|bytes| bytes * bytes).sum::<f64>());
+    if all.len() < 2 || squares <= 0.0 {
+        return figures;
+    }
+    put(&mut figures, "jain", sum * sum / (all.len() as f64 * squares));
+    put(&mut figures, "ratio", bytes().fold(0.0, f64::max) / bytes().fold(f64::MAX, f64::min).max(1.0));
+    let tested = || all.iter().filter(|(_, is_tested)| *is_tested);
+    if tested().next().is_some() {
+        put(&mut figures, "share", tested().map(|(bytes, _)| bytes).sum::<f64>() / sum);
+    }
+    figures
 }
 
 fn put_frames(world: &World<'_>, figures: &mut Figures) {

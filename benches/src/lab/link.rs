@@ -18,6 +18,23 @@ impl Scenario {
         self.link.policer.map_or(rate, |bucket| rate.min(bucket.rate.0))
     }
 
+    /// Bytes that could have left the bottleneck in the first `nanos` nanoseconds, while its rate was changed; at least 1: a
+    /// recorded link may have had no moment to send in.
+    #[must_use]
+    pub fn capacity(&self, trace: Option<&Trace>, nanos: u64) -> f64 {
+        if let Some(trace) = trace {
+            return (trace.capacity(0, nanos) as f64).max(1.0);
+        }
+        let (mut from, mut rate, mut bytes) = (0, self.rate(None), 0.0);
+        let changes = self.changes.iter().filter_map(|change| Some((change.at.0, change.rate?.0)));
+        for (at, next) in changes.chain([(nanos, 0)]) {
+            let at = at.min(nanos);
+            bytes += (at - from) as f64 * rate as f64 / 8e9;
+            (from, rate) = (at, next);
+        }
+        bytes.max(1.0)
+    }
+
     /// The bottleneck as the simulation has it.
     #[must_use]
     pub fn there(&self, trace: Option<Trace>) -> LinkConfig {

@@ -6,6 +6,7 @@ use quic_core::congestion::Algorithm;
 
 use super::{
     catalog::built_in,
+    figures::{of_link, of_shares},
     html,
     packets::{Logged, PacketLog},
     report::Report,
@@ -287,6 +288,34 @@ fn a_comparison_says_what_it_leaves_out() {
     {
         assert!(told.lines().any(|told| told == line), "{line}: {told}");
     }
+}
+
+/// A link whose rate is changed is as full as what left it, of what could have: in virtual time and in real time.
+#[test]
+fn a_link_is_used_by_its_share_of_the_rates_that_it_had() {
+    let change = "[[change]]\nat = \"250 ms\"\nrate = \"2 Mbit/s\"\n";
+    let scenario = Scenario::parse("small", &format!("{SMALL}{change}")).unwrap();
+    // A quarter of a second at 10 Mbit/s, three at 2.
+    let link = netsim::LinkStats { delivered_bytes: 500_000, ..netsim::LinkStats::default() };
+    for (nanos, used) in [(1_000_000_000, 1.0), (250_000_000, 1.6), (3_250_000_000, 500_000.0 / 1_062_500.0)]
+    {
+        let figures = of_link(&scenario, None, nanos, &link, &netsim::Histogram::default());
+        assert!((figures["utilization"] - used).abs() < 1e-9, "{nanos}: {figures:?}");
+    }
+}
+
+/// Nobody who is under test has no share, which is not a share of nothing.
+#[test]
+fn there_is_no_share_where_no_greedy_flow_is_under_test() {
+    assert_eq!(of_shares(&[(3.0, false), (1.0, false)]).get("share"), None);
+    assert_eq!(of_shares(&[(3.0, false), (1.0, true)])["share"], 0.25);
+    assert_eq!(of_shares(&[(3.0, false), (0.0, true)])["share"], 0.0);
+    assert!(of_shares(&[(3.0, true)]).is_empty() && of_shares(&[(0.0, true), (0.0, false)]).is_empty());
+    // Models are all that wants what there is.
+    let models = SMALL.replacen("kind = \"bulk\"", "kind = \"tcp-cubic\"", 1);
+    let models = models.replacen("media-and-bulk", "udp-media", 1);
+    let figures = run(&Scenario::parse("small", &models).unwrap(), &trial(1)).unwrap().figures;
+    assert!(figures.contains_key("jain") && !figures.contains_key("share"), "{figures:?}");
 }
 
 /// Read to its end, `/dev/zero` would take all memory.

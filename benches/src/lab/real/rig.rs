@@ -13,13 +13,13 @@ use std::{
     time::Duration,
 };
 
-use netsim::{Histogram, Lane, LinkConfig, MILLISECOND};
+use netsim::{Histogram, Lane, LinkConfig, MILLISECOND, Trace};
 use quic_core::congestion::Algorithm;
 
 use super::{
     super::{
         cross,
-        figures::ages_at_the_end,
+        figures::{ages_at_the_end, of_link, of_shares},
         flow::{Chosen, Flow, Kind},
         node::{self, Ends, Sent, Stack as _, Taken},
         run::{FlowRun, Run, read_trace},
@@ -124,12 +124,11 @@ pub fn run(scenario: &Scenario, rival: &Rival, seed: u64, traces: &Path) -> Resu
     let trace = scenario.link.trace.as_ref().map(|name| read_trace(traces, name)).transpose();
     let trace = trace.map_err(|error| RealError::Scenario(error.to_string()))?;
     let [(from, first), (to, second)] = places()?;
-    let capacity = trace.as_ref().map_or(scenario.rate(None), netsim::Trace::mean_rate);
     let link =
         |config: LinkConfig, salt| Lane::new(LinkConfig { overhead: 0, ..config.mtu(MTU) }, seed ^ salt);
     let emulator = Emulator {
         devices: [first, second],
-        lanes: [link(scenario.there(trace), 1), link(scenario.back(), 2)],
+        lanes: [link(scenario.there(trace.clone()), 1), link(scenario.back(), 2)],
         changes: scenario.changes.clone(),
     };
     let laps: Vec<Lap<'_>> = scenario
@@ -149,6 +148,7 @@ pub fn run(scenario: &Scenario, rival: &Rival, seed: u64, traces: &Path) -> Resu
     };
     let rig = Rig {
         scenario,
+        trace,
         rival,
         ours,
         seed,
@@ -167,7 +167,7 @@ pub fn run(scenario: &Scenario, rival: &Rival, seed: u64, traces: &Path) -> Resu
         return Err(RealError::System("a flow in real time", nothing));
     }
     let latest = emulator.lanes.iter().map(Lane::latest).max().unwrap_or(0);
-    Ok((rig.result(&emulator, &outcomes, capacity), latest))
+    Ok((rig.result(&emulator, &outcomes), latest))
 }
 
 fn name(flow: &Flow, rival: &Rival) -> String {
@@ -222,6 +222,7 @@ fn places() -> Result<[(Place, std::fs::File); 2], RealError> {
 
 struct Rig<'a> {
     scenario: &'a Scenario,
+    trace: Option<Trace>,
     rival: &'a Rival,
     /// Endpoints of ours: those that are tried, or those beside the kernel's TCP. Both ends know its certificate.
     ours: Weft,
@@ -354,7 +355,7 @@ impl Rig<'_> {
         Ok(Outcome { sent: None, taken })
     }
 
-    fn result(&self, emulator: &Emulator, outcomes: &[Outcome], capacity: u64) -> Run {
+    fn result(&self, emulator: &Emulator, outcomes: &[Outcome]) -> Run {
         let flow = |(lap, outcome): (&Lap<'_>, &Outcome)| FlowRun {
             name: lap.name.clone(),
             bytes: lap.bytes.load(Relaxed),
@@ -371,7 +372,7 @@ impl Rig<'_> {
             scenario: self.scenario.id.to_string(),
             controller: self.rival.name(),
             seed: self.seed,
-            figures: self.figures(emulator, outcomes, capacity),
+            figures: self.figures(emulator, outcomes),
             packets: emulator.lanes.iter().map(|lane| lane.link().stats().delivered).sum(),
             digest: 0,
             flows: self.laps.iter().zip(outcomes).map(flow).collect(),
@@ -380,33 +381,20 @@ impl Rig<'_> {
     }
 
     /// Those of the simulation that can be had: what the link counted, what came, and what our senders count.
-    fn figures(&self, emulator: &Emulator, outcomes: &[Outcome], capacity: u64) -> BTreeMap<String, f64> {
-        let mut figures = BTreeMap::new();
+    fn figures(&self, emulator: &Emulator, outcomes: &[Outcome]) -> BTreeMap<String, f64> {
+        let (link, nanos) = (emulator.lanes[0].link(), self.clock.now().max(1));
+        let mut figures = of_link(self.scenario, self.trace.as_ref(), nanos, link.stats(), link.delays());
+        let greedy = || self.laps.iter().filter(|lap| lap.flow.kind.is_greedy());
+        let got = |lap: &Lap<'_>| (lap.bytes.load(Relaxed) - lap.settled.load(Relaxed)) as f64;
+        figures.extend(of_shares(&greedy().map(|lap| (got(lap), lap.flow.is_tested())).collect::<Vec<_>>()));
         let mut put = |name: &str, value: f64| {
             figures.insert(name.to_owned(), value);
         };
-        let (link, nanos) = (emulator.lanes[0].link(), self.clock.now().max(1));
-        let stats = link.stats();
-        put("utilization", stats.utilization(capacity, nanos));
-        for (name, share) in [("queue_p50", 0.5), ("queue_p95", 0.95), ("queue_p99", 0.99)] {
-            put(name, link.delays().quantile(share) as f64 / 1e6);
-        }
-        let dropped = stats.queue_drops + stats.managed_drops + stats.policer_drops;
-        put("dropped", dropped as f64 / stats.offered.max(1) as f64);
-        put("marked", stats.marked as f64 / stats.offered.max(1) as f64);
         let ours = outcomes.iter().filter_map(|outcome| outcome.sent.as_ref());
         let (sent, again) =
             ours.fold((0, 0), |(sent, again), one| (sent + one.stream_bytes, again + one.again));
         if sent > 0 {
             put("retransmitted", again as f64 / sent as f64);
-        }
-        let greedy = || self.laps.iter().filter(|lap| lap.flow.kind.is_greedy());
-        let got = |lap: &Lap<'_>| (lap.bytes.load(Relaxed) - lap.settled.load(Relaxed)) as f64;
-        let sum: f64 = greedy().map(got).sum();
-        if greedy().count() > 1 && sum > 0.0 {
-            let squares: f64 = greedy().map(|lap| got(lap).powi(2)).sum();
-            put("jain", sum * sum / (greedy().count() as f64 * squares));
-            put("share", greedy().filter(|lap| lap.flow.is_tested()).map(got).sum::<f64>() / sum);
         }
         if greedy().count() > 0 {
             let bytes: u64 = greedy().map(|lap| lap.bytes.load(Relaxed)).sum();
