@@ -143,37 +143,35 @@ impl Report {
         rows
     }
 
-    /// How the figures of another report differ: `other` against this one, medians. Below that, what only one of them has, and
-    /// which were not run with the same seeds; `None` if they have nothing in common.
+    /// How the figures of another report differ: `other` against this one, medians; changes of less than 0.05 % are counted
+    /// alone. Above that, which were not run with the same seeds, and below, what only one of them has; `None` if they have
+    /// nothing in common.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Option<String> {
         let (ours, theirs) = (self.seeds(), other.seeds());
-        let mut notes: String = ours
-            .iter()
-            .filter_map(|(of, seeds)| match theirs.get(of) {
-                None => Some(format!("only before: {} {}\n", of.0, of.1)),
-                Some(others) if others != seeds => Some(format!(
-                    "{} {}: other seeds, {} before and {} after\n",
-                    of.0,
-                    of.1,
-                    seeds.len(),
-                    others.len()
-                )),
-                Some(_) => None,
-            })
-            .collect();
+        let gone = ours.keys().filter(|of| !theirs.contains_key(*of));
+        let mut notes: String = gone.map(|of| format!("only before: {} {}\n", of.0, of.1)).collect();
         let new = theirs.keys().filter(|of| !ours.contains_key(*of));
         notes.extend(new.map(|of| format!("only after: {} {}\n", of.0, of.1)));
         if !ours.keys().any(|of| theirs.contains_key(of)) {
             return None;
         }
-        let rows = self.changes(other);
-        let table = if rows.len() > 1 { markdown(&rows) } else { "no figure differs\n".to_owned() };
-        Some(if notes.is_empty() { table } else { format!("{table}\n{notes}") })
+        let (rows, slight) = self.changes(other);
+        let table = match (rows.len(), slight) {
+            (..=1, 0) => "no figure differs\n".to_owned(),
+            (..=1, _) => "no figure differs by 0.05 % or more\n".to_owned(),
+            _ => markdown(&rows),
+        };
+        if slight > 0 && rows.len() > 1 {
+            notes.insert_str(0, &format!("left out: {slight} that differ by less than 0.05 %\n"));
+        }
+        let table = if notes.is_empty() { table } else { format!("{table}\n{notes}") };
+        let seeds = other_seeds(&ours, &theirs);
+        Some(if seeds.is_empty() { table } else { format!("{seeds}\n{table}") })
     }
 
     /// The seeds that each scenario and controller was run with.
-    fn seeds(&self) -> BTreeMap<(&str, &str), BTreeSet<u64>> {
+    fn seeds(&self) -> Seeds<'_> {
         let mut all: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
         for run in &self.runs {
             all.entry((run.scenario.as_str(), run.controller.as_str())).or_default().insert(run.seed);
@@ -181,12 +179,12 @@ impl Report {
         all
     }
 
-    /// The figures that changed, as rows of cells, the headings first.
-    fn changes(&self, other: &Self) -> Vec<Vec<String>> {
+    /// The figures that changed, as rows of cells, the headings first; and how many did by less than 0.05 %.
+    fn changes(&self, other: &Self) -> (Vec<Vec<String>>, usize) {
         let mut rows = vec![
             ["scenario", "controller", "figure", "before", "after", "change"].map(str::to_owned).to_vec(),
         ];
-        let after = other.spreads();
+        let (after, mut slight) = (other.spreads(), 0);
         for (scenario, controller, figures) in self.spreads() {
             let same = after.iter().find(|(s, c, _)| *s == scenario && *c == controller);
             let Some((_, _, now)) = same else { continue };
@@ -195,11 +193,12 @@ impl Report {
                 if style.write(old.median) == style.write(new.median) {
                     continue;
                 }
-                let change = if old.median == 0.0 {
-                    String::new()
-                } else {
-                    format!("{:+.1} %", (new.median / old.median - 1.0) * 100.0)
-                };
+                let change = (new.median / old.median - 1.0) * 100.0;
+                if change.abs() < 0.05 {
+                    slight += 1;
+                    continue;
+                }
+                let change = if old.median == 0.0 { String::new() } else { format!("{change:+.1} %") };
                 rows.push(vec![
                     scenario.clone(),
                     controller.clone(),
@@ -210,8 +209,26 @@ impl Report {
                 ]);
             }
         }
-        rows
+        (rows, slight)
     }
+}
+
+/// The seeds of scenarios and controllers.
+type Seeds<'a> = BTreeMap<(&'a str, &'a str), BTreeSet<u64>>;
+
+/// What both have and did not run with the same seeds, once for all that have as many; nothing if there is none.
+fn other_seeds(ours: &Seeds<'_>, theirs: &Seeds<'_>) -> String {
+    let common = || ours.iter().filter_map(|(of, seeds)| Some((of, seeds, theirs.get(of)?)));
+    let mut groups: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
+    for (of, before, after) in common().filter(|(_, before, after)| before != after) {
+        groups.entry((before.len(), after.len())).or_default().push(format!("{} {}", of.0, of.1));
+    }
+    let line = |((before, after), of): (&(usize, usize), &Vec<String>)| {
+        let all = of.len() > 1 && of.len() == common().count();
+        let of = if all { "everything".to_owned() } else { of.join(", ") };
+        format!("{of}: other seeds, {before} before and {after} after\n")
+    };
+    groups.iter().map(line).collect()
 }
 
 /// Which targets a controller of a scenario meets in its worst seed.

@@ -290,6 +290,36 @@ fn a_comparison_says_what_it_leaves_out() {
     }
 }
 
+/// One line says it of a hundred scenarios, before the figures that rest on it.
+#[test]
+fn a_comparison_says_once_that_the_seeds_are_others_and_leaves_out_what_hardly_changed() {
+    let scenario = Scenario::parse("small", SMALL).unwrap();
+    let one = run(&scenario, &trial(1)).unwrap();
+    let report = |seeds: u64, goodput: f64| {
+        let of = |id: &str, seed| {
+            let figures = [("goodput".to_owned(), goodput), ("queue_p50".to_owned(), 1_000.0)].into();
+            Run { scenario: id.to_owned(), figures, seed, ..one.clone() }
+        };
+        Report {
+            command: String::new(),
+            runs: (0..seeds).flat_map(|seed| [of("a", seed), of("b", seed)]).collect(),
+        }
+    };
+    let told = report(1, 78_415_000.0).compare(&report(3, 78_385_000.0)).unwrap();
+    assert_eq!(
+        told, "everything: other seeds, 1 before and 3 after\n\nno figure differs by 0.05 % or more\n",
+        "78.42 M and 78.39 M are written otherwise"
+    );
+    let mut other = report(1, 78_385_000.0);
+    other.runs[0].figures.insert("queue_p50".to_owned(), 2_000.0);
+    let told = report(1, 78_415_000.0).compare(&other).unwrap();
+    assert!(
+        told.contains("+100.0 %") && told.ends_with("left out: 2 that differ by less than 0.05 %\n"),
+        "{told}"
+    );
+    assert!(!told.contains("0.0 % |\n| b") && !told.contains("goodput") && !told.contains("seeds"), "{told}");
+}
+
 /// A link whose rate is changed is as full as what left it, of what could have: in virtual time and in real time.
 #[test]
 fn a_link_is_used_by_its_share_of_the_rates_that_it_had() {
