@@ -2,7 +2,10 @@
 //!
 //! Owns what an answer may be (RFC 9110). Must never know connections or streams.
 
-use std::fmt;
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -27,8 +30,40 @@ pub enum Body {
     /// In one piece.
     Bytes(Bytes),
     /// In pieces, each asked for when there is room to send it. `next` runs on the driver's task: it must not block. If it
-    /// panics, the response is reset. What is large is better given so: a response holds one piece at a time.
+    /// panics, the response is reset. A panic where the iterator is dropped, which is when the response is over or nobody wants
+    /// it, changes nothing. What is large is better given so: a response holds one piece at a time.
     Iter(Box<dyn Iterator<Item = Bytes> + Send>),
+}
+
+impl Body {
+    /// The same content, which may be dropped anywhere in the driver's work.
+    fn contained(self) -> Self {
+        match self {
+            Self::Iter(parts) => Self::Iter(Box::new(Contained(Some(parts)))),
+            bytes => bytes,
+        }
+    }
+}
+
+/// Pieces whose end is the application's code, and no panic of the driver's. `None` once they are dropped.
+struct Contained(Option<Box<dyn Iterator<Item = Bytes> + Send>>);
+
+impl Iterator for Contained {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        self.0.as_mut()?.next()
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        let parts = self.0.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(parts))).is_err() {
+            // At a level that is off by default: a peer can ask for thousands.
+            tracing::debug!("the content of an HTTP response panicked when it was dropped");
+        }
+    }
 }
 
 impl fmt::Debug for Body {
@@ -85,6 +120,7 @@ impl Sound {
 impl HttpResponse {
     /// The answer as HTTP has it, to a request by this method, or what is wrong with it.
     pub(crate) fn sound(mut self, method: &Method) -> Result<Sound, &'static str> {
+        self.body = self.body.contained();
         if !(200..=599).contains(&self.status.as_u16()) {
             return Err("the status is none of a final response, 200 to 599");
         }

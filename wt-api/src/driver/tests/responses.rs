@@ -256,6 +256,70 @@ fn pieces_are_held_one_a_response_and_grow_for_one_at_a_time() {
     assert!(worst < CONTENT + 20 * MIB, "{worst} bytes of heap while all were answered");
 }
 
+/// Content that panics when it is dropped.
+struct Bomb(u32);
+
+impl Iterator for Bomb {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        self.0 = self.0.checked_sub(1)?;
+        Some(Bytes::from(vec![7; 1000]))
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a test's content is dropped");
+    }
+}
+
+/// Wherever that is: at its end, unasked for, refused, given up by either side, with the connection.
+#[test]
+fn content_that_panics_when_it_is_dropped_ends_no_other_response() {
+    let builder = builder().http_handler(|request| {
+        let mut response = HttpResponse::new(http::StatusCode::OK);
+        let fields = &mut response.headers;
+        match request.path.as_str() {
+            "/none" => response.status = http::StatusCode::NO_CONTENT,
+            "/status" => response.status = http::StatusCode::from_u16(999).unwrap(),
+            "/length" => drop(fields.insert("content-length", "word".parse().unwrap())),
+            "/short" => drop(fields.insert("content-length", "9".parse().unwrap())),
+            "/fields" => drop(fields.insert("connection", "close".parse().unwrap())),
+            _ => {}
+        }
+        response.body = Body::Iter(Box::new(Bomb(if request.path == "/long" { u32::MAX } else { 3 })));
+        response
+    });
+    let mut rig = Rig::new(builder, TransportConfig::default());
+    for (method, path, answered) in [
+        (Method::GET, "/whole", (200, 3000)),
+        (Method::HEAD, "/whole", (200, 0)),
+        (Method::GET, "/none", (204, 0)),
+        (Method::GET, "/status", (500, 0)),
+        (Method::GET, "/length", (500, 0)),
+        (Method::GET, "/fields", (500, 0)),
+    ] {
+        let stream = rig.get(method, path, &[]);
+        rig.run(Duration::from_secs(1));
+        let got = rig.got[&stream];
+        assert_eq!((got.status, got.bytes), answered, "{path}");
+        assert!(got.finished && !rig.is_closed(), "{path}: {got:?}");
+    }
+    let short = rig.get(Method::GET, "/short", &[]);
+    rig.run(Duration::from_secs(1));
+    assert_eq!(rig.got[&short].reset, Some(h3_core::error::code::H3_INTERNAL_ERROR));
+    let sending = |rig: &mut Rig| rig.conn(|conn, _| conn.http.responses.sending.len());
+    let long = [0; 3].map(|_| rig.get(Method::GET, "/long", &[]));
+    rig.turns(5);
+    assert_eq!(sending(&mut rig), 3);
+    rig.stop(long[0]);
+    rig.turns(20);
+    assert!(sending(&mut rig) == 2 && !rig.is_closed());
+    // Two go with the connection, one in the other's panic.
+    drop(rig);
+}
+
 /// What a drawn request is answered with.
 #[derive(Clone, Copy, Debug)]
 struct Drawn {
