@@ -62,7 +62,7 @@ pub mod protocol {
     pub use h3_core::{H3Error, H3Violation, StreamViolation};
     pub use quic_core::{
         ConnectionStats, DropCounts, EndpointStats,
-        base::{Rate, Timestamp},
+        base::{Ecn, Rate, Timestamp},
         congestion,
         error::{CloseReason, ConnectionError, DropReason, TransportErrorCode, Violation},
     };

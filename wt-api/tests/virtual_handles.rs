@@ -174,3 +174,131 @@ fn errors_and_options_are_named_through_this_crate() {
         assert_eq!((code_of(&error), StatusCode::OK.as_u16()), (None, 200));
     });
 }
+
+/// A controller of an application's own, with every method that the trait has and no name but this crate's.
+mod own_controller {
+    use wt_api::protocol::{
+        Ecn, Rate, Timestamp,
+        congestion::{
+            CongestionEvent, Controller, ControllerFactory, Estimate, NewPath, NewReno, SentPacket, Snapshot,
+            SpuriousLoss,
+        },
+    };
+
+    #[derive(Debug)]
+    struct Own(NewReno);
+
+    impl Controller for Own {
+        fn on_sent(&mut self, now: Timestamp, packet: &SentPacket) {
+            self.0.on_sent(now, packet);
+        }
+
+        fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
+            self.0.on_congestion_event(event);
+        }
+
+        fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
+            self.0.on_ecn_ce(event);
+        }
+
+        fn on_marks_void(&mut self, now: Timestamp) {
+            self.0.on_marks_void(now);
+        }
+
+        fn on_loss(&mut self, event: &CongestionEvent<'_>) {
+            self.0.on_loss(event);
+        }
+
+        fn on_ack(&mut self, event: &CongestionEvent<'_>) {
+            self.0.on_ack(event);
+        }
+
+        fn on_spurious_loss(&mut self, now: Timestamp, spurious: &SpuriousLoss) {
+            self.0.on_spurious_loss(now, spurious);
+        }
+
+        fn on_app_limited(&mut self, now: Timestamp) {
+            self.0.on_app_limited(now);
+        }
+
+        fn on_mtu_changed(&mut self, mtu: u16) {
+            self.0.on_mtu_changed(mtu);
+        }
+
+        fn on_timeout(&mut self, now: Timestamp) {
+            self.0.on_timeout(now);
+        }
+
+        fn window(&self) -> u64 {
+            self.0.window()
+        }
+
+        fn pacing_rate(&self) -> Option<Rate> {
+            self.0.pacing_rate()
+        }
+
+        fn send_quantum(&self) -> Option<u64> {
+            self.0.send_quantum()
+        }
+
+        fn ecn(&self) -> Ecn {
+            Ecn::NotEct
+        }
+
+        fn estimate(&self) -> Estimate {
+            self.0.estimate()
+        }
+
+        fn deadline(&self) -> Option<Timestamp> {
+            self.0.deadline()
+        }
+
+        fn snapshot(&self) -> Snapshot {
+            let mut snapshot = self.0.snapshot();
+            snapshot.name = "own";
+            snapshot
+        }
+    }
+
+    #[derive(Debug)]
+    pub(super) struct Factory;
+
+    impl ControllerFactory for Factory {
+        fn build(&self, path: &NewPath) -> Box<dyn Controller> {
+            Box::new(Own(NewReno::new(path.mtu)))
+        }
+
+        fn name(&self) -> &str {
+            "own"
+        }
+    }
+}
+
+#[test]
+fn a_controller_is_written_against_this_crate_alone() {
+    use std::sync::Arc;
+    use wt_api::{
+        TransportConfig,
+        protocol::{
+            Ecn, Timestamp,
+            congestion::{Algorithm, CongestionConfig, ControllerFactory, NewPath, kit},
+        },
+    };
+    kit::check_controller(&own_controller::Factory, 1);
+    let path = NewPath::new(Timestamp::from_nanos(1), 1_200);
+    assert_eq!(own_controller::Factory.build(&path).ecn(), Ecn::NotEct);
+    let own = Algorithm::Custom(Arc::new(own_controller::Factory));
+    let transport = TransportConfig { congestion: CongestionConfig::new(own), ..TransportConfig::default() };
+    drop(transport);
+    // A method that the trait gets is tried here as well.
+    let methods = |text: &str| {
+        let names = text.lines().filter_map(|line| line.trim_start().strip_prefix("fn ")?.split_once('('));
+        names.map(|(name, _)| name.to_owned()).collect::<std::collections::BTreeSet<String>>()
+    };
+    let traits = include_str!("../../quic-core/src/congestion/controller.rs");
+    let (_, traits) = traits.split_once("pub trait Controller:").unwrap();
+    let of_traits = methods(traits);
+    assert!(of_traits.contains("ecn") && of_traits.contains("build"), "{of_traits:?}");
+    let (_, own) = include_str!("virtual_handles.rs").split_once("mod own_controller {").unwrap();
+    assert_eq!(of_traits.difference(&methods(own)).collect::<Vec<_>>(), [] as [&String; 0]);
+}
