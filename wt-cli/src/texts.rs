@@ -218,6 +218,7 @@ mod tests {
             (v6, PermissionDenied, "a firewall or another policy of this host"),
             (v4, NetworkUnreachable, "has a route to the address"),
             (v6, HostUnreachable, "has a route to the address"),
+            (v4, HostUnreachable, "a firewall on the way forbids it"),
             (v6, AddrNotAvailable, "the MTU of its link is 1280 bytes or more"),
             (v4, AddrNotAvailable, "no IPv4 address to send from"),
             (v4, InvalidInput, "carry UDP datagrams of 1200 bytes"),

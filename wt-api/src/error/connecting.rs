@@ -58,11 +58,12 @@ pub(super) fn unreachable_remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             "a firewall or another policy of this host, or of a router, forbids it: permit UDP to this address and port"
         }
-        io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::AddrNotAvailable => {
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown | io::ErrorKind::AddrNotAvailable => {
             "check that this host's network is up and has a route to the address, and that the address is the server's"
+        }
+        // Also what a router says that forbids it (RFC 1122 §3.2.2.1: codes 10 and 13 of ICMP).
+        io::ErrorKind::HostUnreachable => {
+            "no host has the address, or a firewall on the way forbids it: check that the address is the server's, that this host's network has a route to the address, and that UDP to this address and port is permitted"
         }
         _ => "check this host's network, and that its links carry UDP datagrams of 1200 bytes",
     }

@@ -191,9 +191,9 @@ pub enum ErrorCause {
         /// What the resolver said.
         message: Arc<str>,
     },
-    /// The host answered that nothing listens on the UDP port.
+    /// The host answered that nothing listens on the UDP port, or a firewall that rejects the port did in its name.
     #[error(
-        "{remote} refused: nothing listens on this UDP port{}; check that the server runs, and that the port is its UDP port",
+        "{remote} refused: nothing listens on this UDP port{}; check that the server runs, that the port is its UDP port, and that no firewall rejects it",
         meant(.remote.port())
     )]
     ConnectionRefused {

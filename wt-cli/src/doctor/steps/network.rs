@@ -80,8 +80,11 @@ fn reach(host: &str, attempt: &Attempt, any: bool) -> Step {
         )
     } else if refused {
         (
-            "refused: the machine says that nothing listens there (ICMP)".to_owned(),
-            format!("start the server on UDP port {port} of this address; a TCP port is not enough"),
+            "refused: the machine, or a firewall in its name, says that nothing listens there (ICMP)"
+                .to_owned(),
+            format!(
+                "start the server on UDP port {port} of this address; a TCP port is not enough. If it runs, a firewall there or on the way rejects the port in its name: permit UDP to it"
+            ),
         )
     } else if let Versions::NotSent(error) = &attempt.versions {
         texts::unreachable(attempt.address, error)
@@ -264,6 +267,14 @@ mod tests {
         let steps = reachable("localhost", &[closed, attempt("127.0.0.1:4433")]);
         assert!(steps.iter().all(|step| step.verdict == Verdict::Failed));
         assert!(steps[0].fact.contains("refused") && steps[1].fact.contains("silent"), "{steps:?}");
+        // One that rejects answers as a port does at which nobody listens.
+        let remedy = steps[0].remedy.as_ref().unwrap();
+        assert!(remedy.contains("start the server") && remedy.contains("a firewall"), "{steps:?}");
+        let mut prohibited = attempt("192.0.2.1:443");
+        prohibited.versions = Versions::NotSent(Arc::new(io::ErrorKind::HostUnreachable.into()));
+        let step = &reachable("a", &[prohibited])[0];
+        let remedy = step.remedy.as_ref().unwrap();
+        assert!(remedy.contains("has a route") && remedy.contains("a firewall"), "{step:?}");
         let mut unrouted = attempt("[2001:db8::1]:443");
         unrouted.versions = Versions::NotSent(Arc::new(io::ErrorKind::NetworkUnreachable.into()));
         assert!(reachable("a", &[unrouted])[0].remedy.as_ref().unwrap().contains("has a route"));
