@@ -3,16 +3,14 @@
 //!
 //! Owns the table of connection IDs and reset tokens. Must never know what happens inside a connection.
 
+mod event;
 mod limiter;
 mod peek;
 mod stateless;
 mod table;
 mod token;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::BytesMut;
 
@@ -20,6 +18,7 @@ use limiter::Limiter;
 use table::Table;
 use token::{TokenKey, Verdict};
 
+pub use event::{AcceptError, Caller, DatagramEvent, Incoming, Response};
 pub use table::ConnectionHandle;
 
 use crate::{
@@ -32,103 +31,10 @@ use crate::{
     ids::{ConnectionId, Side},
     packet::{self, Header, HeaderError, LongType, MIN_INITIAL_SIZE},
     stats::EndpointStats,
-    version::Version,
 };
 
 /// The client's first destination connection ID has at least this many bytes (RFC 9000 §7.2).
 const MIN_INITIAL_DCID: usize = 8;
-
-/// A datagram to send that belongs to no connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
-    /// Where to.
-    pub remote: SocketAddr,
-    /// The address to send from, if known.
-    pub local_ip: Option<IpAddr>,
-    /// UDP payload.
-    pub bytes: Vec<u8>,
-}
-
-/// What to do with a datagram.
-#[derive(Debug)]
-pub enum DatagramEvent {
-    /// To be handed to [`Connection::handle_datagram`].
-    Connection(ConnectionHandle, BytesMut),
-    /// The connection ID names another of the [endpoints that share the address](EndpointConfig::siblings), by its shard: that
-    /// one's [`handle_datagram`](Endpoint::handle_datagram) knows the connection. Where that endpoint is gone, see
-    /// [`Endpoint::handle_orphan`].
-    Sibling(u8, BytesMut),
-    /// To be told to [`Connection::handle_stateless_reset`].
-    StatelessReset(ConnectionHandle),
-    /// A client asks for a connection: [`Endpoint::accept`], [`Endpoint::retry`] or [`Endpoint::refuse`] it, or drop it.
-    Incoming(Incoming),
-    /// To be sent.
-    Respond(Response),
-    /// Nothing.
-    Dropped(DropReason),
-}
-
-/// A client's first datagram.
-#[derive(Debug)]
-pub struct Incoming {
-    meta: DatagramMeta,
-    data: BytesMut,
-    version: Version,
-    dcid: ConnectionId,
-    scid: ConnectionId,
-    /// The connection ID before a Retry, if the client brought a valid token.
-    before_retry: Option<ConnectionId>,
-}
-
-impl Incoming {
-    /// The client's address.
-    #[must_use]
-    pub fn remote_address(&self) -> SocketAddr {
-        self.meta.remote
-    }
-
-    /// The address of this host that it asked, if the caller of [`Endpoint::handle_datagram`] told it.
-    #[must_use]
-    pub fn local_ip(&self) -> Option<IpAddr> {
-        self.meta.local_ip
-    }
-
-    /// The server name (SNI) in small letters, if the first datagram holds it, which nothing has to: a ClientHello may be
-    /// larger than one. Decrypts the datagram, and changes nothing.
-    #[must_use]
-    pub fn server_name(&self) -> Option<String> {
-        peek::server_name(&self.data, &self.dcid)
-    }
-
-    /// Who asks.
-    #[must_use]
-    pub fn caller(&self) -> Caller {
-        Caller { meta: self.meta, version: self.version, dcid: self.dcid, scid: self.scid }
-    }
-
-    /// Whether a Retry has proved that the client receives at its address.
-    #[must_use]
-    pub fn is_validated(&self) -> bool {
-        self.before_retry.is_some()
-    }
-}
-
-/// Who sent a client's first datagram: what an answer needs when the [`Incoming`] itself is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller {
-    meta: DatagramMeta,
-    version: Version,
-    dcid: ConnectionId,
-    scid: ConnectionId,
-}
-
-impl Caller {
-    /// The client's address.
-    #[must_use]
-    pub fn remote_address(&self) -> SocketAddr {
-        self.meta.remote
-    }
-}
 
 /// Demultiplexes datagrams to connections and makes new ones.
 #[derive(Debug)]
@@ -487,22 +393,4 @@ fn destination(header: &Header<'_>) -> Option<ConnectionId> {
 
 fn respond(meta: &DatagramMeta, bytes: Vec<u8>) -> DatagramEvent {
     DatagramEvent::Respond(Response { remote: meta.remote, local_ip: meta.local_ip, bytes })
-}
-
-/// Why an incoming connection was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AcceptError {
-    /// The endpoint has no server configuration.
-    #[error("the endpoint is not configured as a server")]
-    NoServer,
-    /// The first datagram could not be authenticated.
-    #[error("the first datagram of the connection is not authentic")]
-    NotAuthentic,
-    /// The memory budget is spent.
-    #[error("the endpoint's memory budget is spent; raise EndpointConfig::budget or serve fewer connections")]
-    Memory,
-    /// TLS refused its configuration.
-    #[error("the TLS configuration cannot be used: {0}")]
-    Tls(#[from] TlsError),
 }
