@@ -155,6 +155,9 @@ impl Shard {
 
     /// Takes what came at the other sockets of this address; whether anything did.
     pub(super) fn receive_forwarded(&mut self, now: Timestamp) -> bool {
+        if self.receiver.is_sated() {
+            return false;
+        }
         let forwarded = self.siblings.take();
         let any = !forwarded.is_empty();
         for (meta, data) in forwarded {

@@ -1,6 +1,7 @@
 //! What a builder's settings come to: sockets, TLS, shards, and a server that serves.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     sync::Arc,
@@ -27,6 +28,18 @@ use crate::{
     tls::{self, Identities},
     udp::SocketOptions,
 };
+
+/// Binds so many sockets; one where the system refuses to share an address and nobody asked for a number: some sandboxes do.
+fn share_or_not<T>(count: usize, asked_for: bool, bind: impl Fn(usize) -> io::Result<T>) -> io::Result<T> {
+    bind(count).or_else(|error| {
+        if asked_for || count == 1 {
+            return Err(error);
+        }
+        let one = bind(1)?;
+        tracing::warn!(%error, "the system refuses to share an address among sockets: the server listens with one");
+        Ok(one)
+    })
+}
 
 /// Connection IDs name their shard in one byte.
 const MAX_SHARDS: usize = 255;
@@ -121,9 +134,9 @@ impl ServerBuilder {
             let only_v6 = must_be_only_v6(address, &self.addresses);
             let options =
                 SocketOptions { address: *address, only_v6, transport_errors: false, buffer: KERNEL_BUFFER };
-            runtime
-                .bind_shared(&options, shards)
-                .map_err(|error| ServerError::Bind { address: *address, error: Arc::new(error) })
+            let sockets =
+                share_or_not(shards, self.shards.is_some(), |count| runtime.bind_shared(&options, count));
+            sockets.map_err(|error| ServerError::Bind { address: *address, error: Arc::new(error) })
         };
         self.addresses.iter().map(bind).collect()
     }
@@ -239,6 +252,18 @@ mod tests {
         assert_eq!((builder.retry_threshold, builder.per_address), (256, AddressLimits::default()));
         assert_eq!((builder.max_sessions, builder.sessions.max_sessions), (usize::MAX, 16));
         assert_eq!(builder.request_timeout, Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_system_that_shares_no_address_gets_one_socket_unless_more_were_asked_for() {
+        let refusing =
+            |count: usize| if count > 1 { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(count) };
+        assert_eq!(share_or_not(4, false, refusing).unwrap(), 1);
+        assert_eq!(share_or_not(4, true, refusing).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(share_or_not(1, false, refusing).unwrap(), 1);
+        // The address that is in use stays what it is.
+        let in_use = |_| Err::<usize, _>(io::ErrorKind::AddrInUse.into());
+        assert_eq!(share_or_not(4, false, in_use).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]

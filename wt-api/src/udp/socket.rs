@@ -206,7 +206,8 @@ where
 /// Elsewhere sockets of one address do not share out what comes: the last one gets it all.
 #[cfg(not(target_os = "linux"))]
 fn share<S>(_: &S) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+    let cause = "this system does not share an address out among several sockets: set shards to 1";
+    Err(io::Error::new(io::ErrorKind::Unsupported, cause))
 }
 
 impl TrainSocket for UdpSocket {
