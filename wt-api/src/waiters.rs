@@ -24,7 +24,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Waiters {
     next: u64,
     first: Option<(u64, Waker)>,
-    more: BTreeMap<u64, Waker>,
+    /// Most things are waited for by one task: this is small, and costs nothing, where there is no other.
+    #[expect(clippy::box_collection, reason = "a pointer is a third of an empty map")]
+    more: Option<Box<BTreeMap<u64, Waker>>>,
 }
 
 /// A waiter's place. The name of one that was woken is not used again: leaving late hurts nobody.
@@ -51,18 +53,18 @@ impl Waiters {
         if self.is_empty() {
             self.first = Some((key, waker));
         } else {
-            self.more.insert(key, waker);
+            self.more.get_or_insert_default().insert(key, waker);
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none() && self.more.is_empty()
+        self.first.is_none() && self.more.as_ref().is_none_or(|more| more.is_empty())
     }
 
     fn waker(&mut self, key: u64) -> Option<&mut Waker> {
         match &mut self.first {
             Some((at, waker)) if *at == key => Some(waker),
-            _ => self.more.get_mut(&key),
+            _ => self.more.as_mut()?.get_mut(&key),
         }
     }
 
@@ -73,7 +75,7 @@ impl Waiters {
         let key = place.key.take()?;
         match self.first.take_if(|(at, _)| *at == key) {
             Some((_, waker)) => Some(waker),
-            None => self.more.remove(&key),
+            None => self.more.as_mut()?.remove(&key),
         }
     }
 
@@ -90,11 +92,11 @@ impl Waiters {
 
     /// Wakes them all: a panic of one, which is the application's executor's, goes on when the others are awake.
     pub(crate) fn wake(self) {
-        if self.more.is_empty() {
+        let Some(more) = self.more else {
             // The rule, and nothing to hold back a panic for.
             return self.first.into_iter().for_each(|(_, waker)| waker.wake());
-        }
-        let wakers = self.first.into_iter().map(|(_, waker)| waker).chain(self.more.into_values());
+        };
+        let wakers = self.first.into_iter().map(|(_, waker)| waker).chain(more.into_values());
         let woken = wakers.map(|waker| catch_unwind(AssertUnwindSafe(|| waker.wake())));
         if let Some(panic) = woken.filter_map(Result::err).fold(None, |first, panic| first.or(Some(panic))) {
             resume_unwind(panic);

@@ -204,6 +204,11 @@ impl Early {
         }
     }
 
+    /// Whether nothing waits, and nothing is counted: so it is as a rule.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.datagrams.is_empty() && self.refused.is_empty()
+    }
+
     /// Takes out what waited for `session`, in the order in which it came.
     pub(crate) fn take(&mut self, session: SessionId) -> Waited {
         let streams = self.take_streams((session, 0)..=(session, u64::MAX));

@@ -92,6 +92,22 @@ impl SessionRequest {
     }
 }
 
+/// The server's answer to a client whose session it accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionResponse {
+    /// A 2xx status.
+    pub status: StatusCode,
+    /// All fields.
+    pub headers: HeaderMap,
+    /// The application protocol that the server chose among those offered (§3.3).
+    pub protocol: Option<String>,
+    /// The rules that apply.
+    pub dialect: Dialect,
+    /// Why these.
+    pub why: String,
+}
+
 /// An event, in the order in which it happened.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -114,16 +130,8 @@ pub enum Event {
     Established {
         /// The session.
         session: SessionId,
-        /// A 2xx status.
-        status: StatusCode,
-        /// The response's fields.
-        headers: HeaderMap,
-        /// The application protocol that the server chose among those offered (§3.3).
-        protocol: Option<String>,
-        /// The rules that apply.
-        dialect: Dialect,
-        /// Why these.
-        why: String,
+        /// The server's answer.
+        response: Box<SessionResponse>,
     },
     /// There is no session. Server: a request was refused before the application heard of it.
     Refused {
@@ -212,3 +220,6 @@ pub enum Event {
     /// HTTP/3 closed the connection; all sessions were told.
     ConnectionFailed(H3Error),
 }
+
+// Events of streams are many, and each is moved several times: what is told once a session lies behind a pointer.
+const _: () = assert!(size_of::<Event>() <= 80);

@@ -20,7 +20,7 @@ mod sessions;
 
 pub use dialect::{Dialect, Dialects, Negotiated};
 pub use error::{AcceptError, ConnectError, DatagramError, SessionError, SessionGone, StreamError};
-pub use event::{CloseInfo, ConnectRequest, Event, RequestId, SessionId, SessionRequest};
+pub use event::{CloseInfo, ConnectRequest, Event, RequestId, SessionId, SessionRequest, SessionResponse};
 pub use flow::{FlowViolation, Limited};
 pub use refusal::Refusal;
 pub use sessions::{Config, FlowControl, Sessions};

@@ -53,7 +53,7 @@ pub enum Refusal {
         /// The status.
         status: u16,
         /// The response's fields.
-        headers: HeaderMap,
+        headers: Box<HeaderMap>,
     },
     /// The server chose an application protocol that was not offered (§3.3).
     Protocol(String),

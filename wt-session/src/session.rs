@@ -195,3 +195,10 @@ pub(crate) struct WtStream {
     pub(crate) sending: Option<Sending>,
     pub(crate) receiving: Option<Receiving>,
 }
+
+impl WtStream {
+    /// Both sides are over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.sending.is_none() && self.receiving.is_none()
+    }
+}

@@ -35,7 +35,7 @@ pub enum RequestState {
 #[non_exhaustive]
 pub enum Event {
     /// The peer's SETTINGS arrived. Once.
-    SettingsReceived(Settings),
+    SettingsReceived(Box<Settings>),
     /// A request (server).
     Request {
         /// Its stream.
@@ -64,10 +64,11 @@ pub enum Event {
         /// The stream.
         stream: StreamId,
         /// The fields.
-        trailers: HeaderMap,
+        trailers: Box<HeaderMap>,
     },
-    /// No request will come on this stream of the client (server): it is over before one was told, was rejected by GOAWAY,
-    /// or turned out to be of another kind. What waits for a request on it waits in vain.
+    /// No request will come on this stream of the client (server): it is over before one was told, or was rejected by GOAWAY.
+    /// What waits for a request on it waits in vain. So it does on one that turns out to be of another kind, which
+    /// [`StreamPreface`](Event::StreamPreface) tells.
     NoRequest {
         /// The stream.
         stream: StreamId,
@@ -138,3 +139,6 @@ pub enum Event {
     /// HTTP/3 closed the connection; the last event.
     Failed(H3Error),
 }
+
+// Most events are of streams, and each is moved several times: what is large and rare lies behind a pointer.
+const _: () = assert!(size_of::<Event>() <= 48);

@@ -81,7 +81,6 @@ impl Connection {
             .filter(|session| session.initiator() == Side::Client && session.dir() == Dir::Bidi)
             .ok_or(H3Violation::SessionId)?;
         self.take_early_priority(id);
-        self.tell_no_request(id);
         self.events.push_back(Event::StreamPreface { stream: id, kind, session_id, stopped });
         Ok(())
     }

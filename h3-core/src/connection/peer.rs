@@ -61,7 +61,7 @@ impl Connection {
         match frame {
             ControlFrame::Settings(settings) => {
                 self.peer_settings = Some(settings.clone());
-                self.events.push_back(Event::SettingsReceived(settings));
+                self.events.push_back(Event::SettingsReceived(Box::new(settings)));
             }
             ControlFrame::GoAway(id) => self.on_goaway(id)?,
             ControlFrame::MaxPushId(id) => {

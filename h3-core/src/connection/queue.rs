@@ -42,22 +42,25 @@ impl Events {
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Event> {
-        let mut event = self.queue.pop_front();
+        let Some(mut event) = self.queue.pop_front() else {
+            if self.queue.capacity() > KEPT || self.ranks.capacity() > KEPT {
+                *self = Self::default();
+            }
+            return None;
+        };
         match &mut event {
-            Some(Event::GoAway { id }) => {
+            Event::GoAway { id } => {
                 self.goaways -= 1;
                 if self.goaways == 0 {
                     *id = self.goaway;
                 }
             }
-            Some(Event::PriorityUpdate { stream, priority }) => {
+            Event::PriorityUpdate { stream, priority } => {
                 *priority = self.ranks.remove(stream).unwrap_or(*priority);
             }
-            Some(_) => {}
-            None if self.queue.capacity() > KEPT || self.ranks.capacity() > KEPT => *self = Self::default(),
-            None => {}
+            _ => {}
         }
-        event
+        Some(event)
     }
 }
 

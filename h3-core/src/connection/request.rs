@@ -343,7 +343,7 @@ impl Request {
             (Phase::Head, Side::Server) => self.on_request(id, fields, shared, transport),
             (Phase::Head, Side::Client) => self.on_response(id, fields, shared),
             _ => {
-                let trailers = parse_trailers(fields)?;
+                let trailers = Box::new(parse_trailers(fields)?);
                 self.phase = Phase::Trailed;
                 shared.events.push_back(Event::Trailers { stream: id, trailers });
                 Ok(())

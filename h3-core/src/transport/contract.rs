@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use quic_core::{
     DatagramOptions, Dir, Priority, Side, StreamId, StreamTag,
-    error::call::{DatagramError, Read, ReadError, WriteError},
+    error::call::{DatagramError, Read, ReadError, ReadProgress, WriteError},
 };
 
 /// The TLS exporter is not ready, or cannot give what was asked.
@@ -22,6 +22,14 @@ pub trait Transport {
     /// Reads the next bytes of a stream, at most `max` of them. A reset is told once, then the stream is closed. As long as
     /// the stream has no tag, what came in order before the reset is read first: it may tell whose stream it is.
     fn read(&mut self, id: StreamId, max: usize) -> Result<Read, ReadError>;
+    /// As [`Transport::read`], but reads until `max` bytes were, nothing is left, or the stream ends, and appends what it
+    /// read to `chunks`: also before an error.
+    fn read_chunks(
+        &mut self,
+        id: StreamId,
+        max: usize,
+        chunks: &mut Vec<Bytes>,
+    ) -> Result<ReadProgress, ReadError>;
     /// Writes a prefix of `data` and advances it; 0 is blocked, `Event::StreamWritable` follows.
     fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError>;
     /// How many bytes [`Transport::write`] would take now; 0 if the stream takes none any more.

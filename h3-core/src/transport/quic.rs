@@ -4,7 +4,7 @@ use bytes::Bytes;
 use quic_core::{
     Connection, DatagramOptions, Dir, Priority, Side, StreamId, StreamTag,
     base::Timestamp,
-    error::call::{DatagramError, Read, ReadError, WriteError},
+    error::call::{DatagramError, Read, ReadError, ReadProgress, WriteError},
 };
 
 use super::{ExportError, Transport};
@@ -36,6 +36,15 @@ impl Transport for ConnTransport<'_> {
 
     fn read(&mut self, id: StreamId, max: usize) -> Result<Read, ReadError> {
         self.conn.read(self.now, id, max)
+    }
+
+    fn read_chunks(
+        &mut self,
+        id: StreamId,
+        max: usize,
+        chunks: &mut Vec<Bytes>,
+    ) -> Result<ReadProgress, ReadError> {
+        self.conn.read_chunks(self.now, id, max, chunks)
     }
 
     fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {

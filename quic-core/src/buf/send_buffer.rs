@@ -12,6 +12,8 @@ use super::RangeSet;
 /// Writes below this are copied together; larger ones are kept as they came.
 const COPY_BELOW: usize = 512;
 const TAIL: usize = 4096;
+/// Room for the first small writes, which often are a few bytes of a head and a little more.
+const FIRST_TAIL: usize = 128;
 
 /// What a buffer holds, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl SendBuffer {
         }
         if bytes.len() < COPY_BELOW {
             if self.tail.capacity() - self.tail.len() < bytes.len() {
-                let grown = (self.tail.len() * 2).clamp(bytes.len(), TAIL);
+                let grown = (self.tail.len() * 2).clamp(FIRST_TAIL, TAIL).max(bytes.len());
                 self.flush_tail();
                 self.tail = BytesMut::with_capacity(grown);
             }

@@ -12,7 +12,7 @@ use crate::{
     crypto::ExportError,
     error::{
         ConnectionError,
-        call::{DatagramError, Read, ReadError, WriteError},
+        call::{DatagramError, Read, ReadError, ReadProgress, WriteError},
     },
     event::{DatagramOptions, Event, Priority, StreamTag},
     ids::{ConnectionId, Dir, Level, Side, StreamId},
@@ -46,6 +46,19 @@ impl Connection {
     pub fn read(&mut self, now: Timestamp, id: StreamId, max: usize) -> Result<Read, ReadError> {
         let now = self.clock.read(now);
         self.streams.read(id, max, &mut self.memory.streams, now, self.path.rtt.smoothed())
+    }
+
+    /// As [`Connection::read`], but reads until `max` bytes were, nothing is left, or the stream ends, and appends what it
+    /// read to `chunks`: also before an error.
+    pub fn read_chunks(
+        &mut self,
+        now: Timestamp,
+        id: StreamId,
+        max: usize,
+        chunks: &mut Vec<Bytes>,
+    ) -> Result<ReadProgress, ReadError> {
+        let now = self.clock.read(now);
+        self.streams.read_chunks(id, max, &mut self.memory.streams, now, self.path.rtt.smoothed(), chunks)
     }
 
     /// Writes as much of `data` as the stream's send buffer takes, off its front, and the connection's: all streams together

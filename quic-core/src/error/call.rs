@@ -35,6 +35,17 @@ pub enum Read {
     Blocked,
 }
 
+/// How far a read of many chunks came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadProgress {
+    /// As many bytes as were asked for; there may be more.
+    Full,
+    /// All that is there now; a readable event follows.
+    Blocked,
+    /// All data was read and the stream is finished.
+    Finished,
+}
+
 /// Why a datagram could not be sent (RFC 9221).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

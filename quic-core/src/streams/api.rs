@@ -14,7 +14,7 @@ use super::{
 use crate::{
     base::{Budget, Timestamp},
     buf::{Held, cost},
-    error::call::{Read, ReadError, WriteError},
+    error::call::{Read, ReadError, ReadProgress, WriteError},
     event::{Event, HeldAbove, Priority, StreamTag},
     ids::{Dir, Side, StreamId},
     schedule::{Schedule, Sender},
@@ -64,11 +64,63 @@ impl Streams {
         now: Timestamp,
         rtt: Duration,
     ) -> Result<Read, ReadError> {
+        let mut chunk = None;
+        let read = self.read_from(id, budget, now, rtt, |recv, budget| match recv.read(max, budget) {
+            Taken::Data(bytes) => {
+                chunk = Some(bytes);
+                Ok(ReadProgress::Full)
+            }
+            taken => taken.progress(),
+        });
+        match (chunk, read?) {
+            (Some(bytes), _) => Ok(Read::Data(bytes)),
+            (None, ReadProgress::Finished) => Ok(Read::Finished),
+            (None, _) => Ok(Read::Blocked),
+        }
+    }
+
+    /// Reads until `max` bytes were, nothing is left, or the stream ends; what was read is appended to `chunks`.
+    pub(crate) fn read_chunks(
+        &mut self,
+        id: StreamId,
+        max: usize,
+        budget: &mut Budget,
+        now: Timestamp,
+        rtt: Duration,
+        chunks: &mut Vec<Bytes>,
+    ) -> Result<ReadProgress, ReadError> {
+        let mut left = max;
+        self.read_from(id, budget, now, rtt, |recv, budget| {
+            loop {
+                match recv.read(left, budget) {
+                    Taken::Data(bytes) => {
+                        left -= bytes.len().min(left);
+                        chunks.push(bytes);
+                    }
+                    Taken::Blocked if left == 0 => return Ok(ReadProgress::Full),
+                    taken => return taken.progress(),
+                }
+            }
+        })
+    }
+
+    /// Lets `read` read from a stream, and gives credit back for what it took.
+    #[inline]
+    fn read_from(
+        &mut self,
+        id: StreamId,
+        budget: &mut Budget,
+        now: Timestamp,
+        rtt: Duration,
+        read: impl FnOnce(&mut RecvHalf, &mut Budget) -> Result<ReadProgress, ReadError>,
+    ) -> Result<ReadProgress, ReadError> {
         self.balance(budget);
         let Some(slot) = self.slot(id) else { return Err(ReadError::Closed) };
         let Some(stream) = self.table.get_mut(slot) else { return Err(ReadError::Closed) };
         let Some(recv) = &mut stream.recv else { return Err(ReadError::Closed) };
-        let taken = recv.read(max, budget);
+        let before = recv.bytes_read();
+        let read = read(recv, budget);
+        self.counters.bytes_read += recv.bytes_read() - before;
         let credit = recv.take_credit();
         let grown = if credit > 0 { recv.tune(now, rtt) } else { None };
         let update = recv.wants_data() && recv.window.update_due();
@@ -79,23 +131,10 @@ impl Streams {
         if update {
             self.want(slot, pending::MAX_DATA);
         }
-        match taken {
-            Taken::Data(bytes) => {
-                self.counters.bytes_read += bytes.len() as u64;
-                Ok(Read::Data(bytes))
-            }
-            Taken::Blocked => Ok(Read::Blocked),
-            Taken::Finished => {
-                self.end_receiving(slot, budget);
-                Ok(Read::Finished)
-            }
-            Taken::Failed(error) => {
-                if matches!(error, ReadError::Reset(_)) {
-                    self.end_receiving(slot, budget);
-                }
-                Err(error)
-            }
+        if matches!(read, Ok(ReadProgress::Finished) | Err(ReadError::Reset(_))) {
+            self.end_receiving(slot, budget);
         }
+        read
     }
 
     /// What a layer above holds costs, in bytes: as much as it cost here.
@@ -161,8 +200,8 @@ impl Streams {
         schedule: &mut Schedule,
     ) -> Result<usize, WriteError> {
         let slot = self.slot_to_send(id)?;
-        let send = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut());
-        let send = send.ok_or(WriteError::Closed)?;
+        let stream = self.table.get_mut(slot).ok_or(WriteError::Closed)?;
+        let (send, scheduled) = (stream.send.as_mut().ok_or(WriteError::Closed)?, stream.scheduled);
         let (limit, room) = Self::room_of_one(&self.buffered, self.config.send_buffer, send.buffer.held());
         let taken = send.write(bytes, limit.min(room), within)?;
         if room < limit && !bytes.is_empty() && !std::mem::replace(&mut send.waits_for_room, true) {
@@ -170,8 +209,9 @@ impl Streams {
             self.buffered.wait(slot, |slot| table.get(slot).is_some());
         }
         self.buffered.add(taken as u64);
-        // Also if it took nothing: the peer is told that its limit holds the stream up.
-        if taken > 0 || within == Within::PeerLimit {
+        // Also if it took nothing: the peer is told that its limit holds the stream up. What has something to send already is
+        // where it belongs.
+        if if taken > 0 { !scheduled } else { within == Within::PeerLimit } {
             self.activate(slot, schedule);
         }
         Ok(taken)

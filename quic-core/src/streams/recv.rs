@@ -14,7 +14,10 @@ use super::flow::ReceiveWindow;
 use crate::{
     base::{Budget, BudgetExceeded, Timestamp, varint},
     buf::Assembler,
-    error::{Violation, call::ReadError},
+    error::{
+        Violation,
+        call::{ReadError, ReadProgress},
+    },
 };
 
 /// What a read gave, before the stream table acts on it.
@@ -24,6 +27,18 @@ pub(super) enum Taken {
     Blocked,
     Finished,
     Failed(ReadError),
+}
+
+impl Taken {
+    /// What it means for a read that goes on no further.
+    pub(super) fn progress(self) -> Result<ReadProgress, ReadError> {
+        match self {
+            Self::Data(_) => Ok(ReadProgress::Full),
+            Self::Blocked => Ok(ReadProgress::Blocked),
+            Self::Finished => Ok(ReadProgress::Finished),
+            Self::Failed(error) => Err(error),
+        }
+    }
 }
 
 #[derive(Debug)]

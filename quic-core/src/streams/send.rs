@@ -159,7 +159,8 @@ impl SendHalf {
         self.write_blocked |= taken < bytes.len();
         self.within_limit = within == Within::PeerLimit;
         if taken > 0 {
-            self.buffer.write(bytes.split_to(taken));
+            let whole = taken == bytes.len();
+            self.buffer.write(if whole { std::mem::take(bytes) } else { bytes.split_to(taken) });
         }
         Ok(taken)
     }

@@ -98,7 +98,7 @@ impl Conn {
         let sending = claimed.send.map(|shared| Sending::ranked(shared, claimed.rank));
         self.insert_stream(
             id,
-            DriverStream { session: key, send: sending, recv: claimed.recv, delivered: 0 },
+            DriverStream { session: key, send: sending, recv: claimed.recv, ..DriverStream::default() },
         );
         // The peer hears of the stream though nothing may ever be written.
         self.unannounced.push(id);

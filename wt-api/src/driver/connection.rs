@@ -83,6 +83,7 @@ impl Conn {
                 if matches!(event, quic_core::Event::StreamReadable(_, StreamTag(0))) {
                     self.process_sessions(now, &mut left);
                 }
+                self.take_session_events(now, &mut left);
             }
             self.process_sessions(now, &mut left);
             self.process_responses(now, &mut left);
@@ -116,6 +117,10 @@ impl Conn {
     fn process_sessions(&mut self, now: Timestamp, left: &mut usize) {
         self.report_held_of_sessions(now);
         self.sessions.flush(&mut self.h3, &mut ConnTransport::new(&mut self.quic, now));
+        self.take_session_events(now, left);
+    }
+
+    fn take_session_events(&mut self, now: Timestamp, left: &mut usize) {
         while *left > 0
             && let Some(event) = self.sessions.poll_event()
         {

@@ -87,12 +87,12 @@ impl Conn {
     pub(super) fn pump_body(&mut self, stream: StreamId, now: Timestamp) {
         let Some(get) = self.http.get.as_ref().filter(|get| get.stream == stream) else { return };
         let body = Arc::clone(&get.body);
-        if body.stopped().is_some() {
+        let Ok(mut room) = body.room() else {
             self.http.get = None;
             return self.part_unused(now);
-        }
+        };
         let mut transport = ConnTransport::new(&mut self.quic, now);
-        let (mut room, mut chunks, mut end) = (body.room(), Vec::new(), None);
+        let (mut chunks, mut end) = (Vec::new(), None);
         let limited = room == 0;
         while room > 0 && end.is_none() {
             match self.h3.read_data(stream, room, &mut transport) {

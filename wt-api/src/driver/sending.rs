@@ -1,16 +1,15 @@
 //! The sending halves of streams: from the boxes into QUIC, with commits, chunks that go whole or not at all, and resets
 //! that wait for what was committed.
 
-use std::sync::Arc;
-
 use bytes::Buf;
 use h3_core::transport::ConnTransport;
 use quic_core::{Priority, StreamId, base::Timestamp};
+use wt_session::{Sessions, StreamError};
 
 use super::state::{
     conn::Conn,
     live::Progress,
-    sending::priority,
+    sending::{Sending, priority},
     stream::{DriverStream, Half, error_of, is_open},
 };
 use crate::{
@@ -18,23 +17,14 @@ use crate::{
     mailbox::{Atomic, SendEnd, StreamCounts},
 };
 
-/// What became of an attempt to write.
-enum Written {
-    /// QUIC took everything.
-    All,
-    /// It takes more later.
-    Blocked,
-    Failed(WebTransportError),
-}
-
 impl Conn {
     /// Moves what the box holds into QUIC.
     pub(super) fn pump_send(&mut self, id: StreamId, now: Timestamp) {
-        let Some(DriverStream { send: Some(sending), session, .. }) = self.streams.get_mut(&id) else {
+        let Some(DriverStream { send: Some(sending), session: key, .. }) = self.streams.get_mut(&id) else {
             return;
         };
-        let (key, shared) = (*session, Arc::clone(&sending.shared));
-        let taken = shared.take(&mut sending.pending);
+        let key = *key;
+        let taken = sending.shared.take(&mut sending.pending);
         sending.commit = taken.committed.or(sending.commit);
         if let Some(rank) = taken.rank {
             sending.rank = rank;
@@ -50,35 +40,37 @@ impl Conn {
         if let Some(atomic) = taken.atomic {
             self.admit(id, atomic);
         }
-        match self.write_pending(id, now) {
-            Written::Failed(error) => self.end_send(id, SendEnd::Failed(error)),
-            Written::Blocked => {}
-            Written::All => self.end_of_pending(id, taken.finish, now),
-        }
-    }
-
-    /// Everything that the box held is with QUIC: what was to come after it.
-    fn end_of_pending(&mut self, id: StreamId, finish: bool, now: Timestamp) {
-        let Some(DriverStream { send: Some(sending), session, .. }) = self.streams.get_mut(&id) else {
-            return;
-        };
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        if let Some(code) = sending.reset {
-            let counts = self.send_counts(id).unwrap_or_default();
-            let mut transport = ConnTransport::new(&mut self.quic, now);
-            let _ = self.sessions.reset(id, code, &mut transport);
-            return self.end_send_with(id, SendEnd::Reset, counts);
-        }
-        if finish && !sending.finished {
-            sending.finished = true;
-            let key = *session;
-            if let Err(error) = self.sessions.finish(id, &mut transport) {
+        match self.write_out(id, taken.finish, now) {
+            Ok(None) => {}
+            Ok(Some(code)) => {
+                let counts = self.send_counts(id).unwrap_or_default();
+                let _ = self.sessions.reset(id, code, &mut ConnTransport::new(&mut self.quic, now));
+                self.end_send_with(id, SendEnd::Reset, counts);
+            }
+            Err(error) => {
                 let open = is_open(&self.lives, &self.sessions, key);
                 if let Some(error) = error_of(error, Half::Send, open) {
                     self.end_send(id, SendEnd::Failed(error));
                 }
             }
         }
+    }
+
+    /// Writes what is pending, and the end if nothing is left and `finish` says so. A code: all of what was to arrive before a
+    /// reset is with QUIC, which is to have that now.
+    fn write_out(&mut self, id: StreamId, finish: bool, now: Timestamp) -> Result<Option<u32>, StreamError> {
+        let Some(DriverStream { send: Some(sending), .. }) = self.streams.get_mut(&id) else {
+            return Ok(None);
+        };
+        let mut transport = ConnTransport::new(&mut self.quic, now);
+        if !write_pending(id, sending, &mut self.sessions, &mut transport)? {
+            return Ok(None);
+        }
+        if sending.reset.is_none() && finish && !sending.finished {
+            sending.finished = true;
+            self.sessions.finish(id, &mut transport)?;
+        }
+        Ok(sending.reset)
     }
 
     /// Writes a chunk that the application gave apart, if the peer's limits permit all of it now.
@@ -88,58 +80,9 @@ impl Conn {
         let Some(DriverStream { send: Some(sending), .. }) = self.streams.get_mut(&id) else { return };
         let wanted = sending.pending_bytes() + atomic.data.len();
         let fits = wanted as u64 <= capacity && sending.reset.is_none();
-        sending.pending.extend(sending.shared.answer_atomic(atomic, fits));
-    }
-
-    fn write_pending(&mut self, id: StreamId, now: Timestamp) -> Written {
-        let Some(DriverStream { send: Some(sending), session, .. }) = self.streams.get_mut(&id) else {
-            return Written::Blocked;
-        };
-        let key = *session;
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        let (mut sent, mut result) = (0, Written::All);
-        loop {
-            if sending.uncommitted() == 0 {
-                sending.commit = None;
-                if let Err(error) = self.sessions.commit(id, &mut transport) {
-                    let open = is_open(&self.lives, &self.sessions, key);
-                    result = error_of(error, Half::Send, open).map_or(Written::Blocked, Written::Failed);
-                    break;
-                }
-            }
-            let limit = sending.uncommitted();
-            let Some(front) = sending.pending.front_mut() else { break };
-            let mut part = if front.len() > limit { front.slice(..limit) } else { std::mem::take(front) };
-            let (before, whole) = (part.len(), front.is_empty());
-            let written = self.sessions.write(id, &mut part, &mut transport);
-            let count = before - part.len();
-            if whole {
-                *front = part;
-            } else {
-                front.advance(count);
-            }
-            if front.is_empty() {
-                sending.pending.pop_front();
-            }
-            sending.accepted += count as u64;
-            sent += count;
-            match written {
-                Ok(0) => {
-                    result = Written::Blocked;
-                    break;
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    let open = is_open(&self.lives, &self.sessions, key);
-                    result = error_of(error, Half::Send, open).map_or(Written::Blocked, Written::Failed);
-                    break;
-                }
-            }
+        if let Some(data) = sending.shared.answer_atomic(atomic, fits) {
+            sending.pending.push_back(data);
         }
-        if sent > 0 {
-            sending.shared.sent(sent);
-        }
-        result
     }
 
     /// The counts of a sending half, the payload alone; `None` once it is over.
@@ -214,16 +157,61 @@ impl Conn {
 
     fn end_send_with(&mut self, id: StreamId, end: SendEnd, counts: StreamCounts) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        if let Some(sending) = stream.send.take() {
-            if let Some(live) = self.lives.get_mut(stream.session) {
-                live.finishing = live.finishing.saturating_sub(usize::from(sending.finishing));
-                // The group of those that chose none has nobody who could ask.
-                if sending.rank.group != 0 {
-                    *live.groups.entry(sending.rank.group).or_default() += counts;
-                }
+        let Some(sending) = stream.send.take() else { return };
+        if let Some(live) = self.lives.get_mut(stream.session) {
+            live.finishing = live.finishing.saturating_sub(usize::from(sending.finishing));
+            // The group of those that chose none has nobody who could ask.
+            if sending.rank.group != 0 {
+                *live.groups.entry(sending.rank.group).or_default() += counts;
             }
-            sending.shared.end(end, counts);
         }
-        self.forget_stream(id);
+        if stream.is_over() {
+            self.remove_stream(id);
+        }
+        sending.shared.end(end, counts);
     }
+}
+
+/// Hands what is pending to QUIC. False: it takes more later.
+fn write_pending(
+    id: StreamId,
+    sending: &mut Sending,
+    sessions: &mut Sessions,
+    transport: &mut ConnTransport<'_>,
+) -> Result<bool, StreamError> {
+    let mut sent = 0;
+    let written = loop {
+        if sending.uncommitted() == 0 {
+            sending.commit = None;
+            if let Err(error) = sessions.commit(id, transport) {
+                break Err(error);
+            }
+        }
+        let limit = sending.uncommitted();
+        let Some(front) = sending.pending.front_mut() else { break Ok(true) };
+        let before = front.len();
+        let written = if before > limit {
+            let mut part = front.slice(..limit);
+            let written = sessions.write(id, &mut part, transport);
+            front.advance(limit - part.len());
+            written
+        } else {
+            sessions.write(id, front, transport)
+        };
+        let count = before - front.len();
+        if front.is_empty() {
+            sending.pending.pop_front();
+        }
+        sending.accepted += count as u64;
+        sent += count;
+        match written {
+            Ok(0) => break Ok(false),
+            Ok(_) => {}
+            Err(error) => break Err(error),
+        }
+    };
+    if sent > 0 {
+        sending.shared.sent(sent);
+    }
+    written
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use h3_core::transport::ConnTransport;
 use http::{HeaderMap, StatusCode};
 use quic_core::{Dir, base::Timestamp};
-use wt_session::{ConnectError, Event, Refusal, SessionId, protocols::WT_PROTOCOL};
+use wt_session::{ConnectError, Event, Refusal, SessionId, SessionResponse, protocols::WT_PROTOCOL};
 
 use super::state::{
     conn::{Conn, Role},
@@ -28,7 +28,8 @@ impl Conn {
         match event {
             Event::Incoming { session, request } => self.on_incoming(session, *request, now),
             Event::Requested { request, session } => self.lives.name(request, session),
-            Event::Established { session, mut headers, protocol, dialect, why, .. } => {
+            Event::Established { session, response } => {
+                let SessionResponse { mut headers, protocol, dialect, why, .. } = *response;
                 // W3C: `protocol` tells it.
                 headers.remove(WT_PROTOCOL);
                 let established = Established {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use h3_core::transport::ConnTransport;
-use quic_core::{Dir, Priority, StreamId, StreamMap, base::Timestamp, error::call::Read};
+use quic_core::{Dir, Priority, StreamId, StreamMap, base::Timestamp, error::call::ReadProgress};
 
 use super::state::{
+    KEPT,
     conn::Conn,
+    live::Lives,
     sending::{Sending, priority},
     stream::{DriverStream, Half, error_of, is_open},
 };
@@ -16,9 +18,7 @@ use crate::{
 };
 
 /// Places for streams that stay allocated while there is none.
-const KEPT: usize = 64;
-/// Pieces that one read of a stream finds room for before its list grows.
-const AT_ONCE: usize = 16;
+const KEPT_STREAMS: usize = 128;
 
 impl Conn {
     /// Makes the boxes of a stream that was opened by either side.
@@ -30,7 +30,7 @@ impl Conn {
         let held = held.map(|live| Arc::clone(&live.held));
         let recv = (bidi || !local).then(|| RecvBox::new(id, boxes, held));
         let sending = send.as_ref().map(|shared| Sending::new(Arc::clone(shared)));
-        let stream = DriverStream { session, send: sending, recv: recv.clone(), delivered: 0 };
+        let stream = DriverStream { session, send: sending, recv: recv.clone(), ..DriverStream::default() };
         self.insert_stream(id, stream);
         NewStream { send, recv }
     }
@@ -52,28 +52,20 @@ impl Conn {
     /// Moves what QUIC holds into the box, as far as there is room.
     pub(super) fn pump_recv(&mut self, id: StreamId, now: Timestamp) {
         self.pump_body(id, now);
-        let Some(shared) = self.streams.get(&id).and_then(|stream| stream.recv.clone()) else { return };
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        if let Some(code) = shared.stopped() {
-            let _ = self.sessions.stop(id, code, &mut transport);
-            return self.end_recv(id);
-        }
-        let room = shared.room();
-        if room == 0 {
-            self.set_starved(id, true);
-        } else if self.fill(id, &shared, room, now) {
-            self.end_recv(id);
-        }
-    }
-
-    /// Whether a stream's box has no room for more.
-    fn set_starved(&mut self, id: StreamId, starved: bool) {
-        let session = self.streams.get(&id).map(|stream| stream.session);
-        let Some(live) = session.and_then(|session| self.lives.get_mut(session)) else { return };
-        if starved {
-            live.starved.insert(id);
-        } else if !live.starved.is_empty() {
-            live.starved.remove(&id);
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(recv) = &stream.recv else { return };
+        match recv.room() {
+            Err(code) => {
+                let mut transport = ConnTransport::new(&mut self.quic, now);
+                let _ = self.sessions.stop(id, code, &mut transport);
+                self.end_recv(id);
+            }
+            Ok(0) => set_starved(&mut self.lives, id, stream, true),
+            Ok(room) => {
+                if self.fill(id, room, now) {
+                    self.end_recv(id);
+                }
+            }
         }
     }
 
@@ -85,53 +77,46 @@ impl Conn {
     }
 
     /// Reads up to `room` bytes into the box; true at the end of the stream.
-    fn fill(&mut self, id: StreamId, shared: &RecvBox, mut room: usize, now: Timestamp) -> bool {
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        let mut chunks = Vec::with_capacity(AT_ONCE);
-        let mut end = None;
-        while room > 0 {
-            match self.sessions.read(id, room, &mut transport) {
-                Ok(Read::Data(bytes)) => {
-                    room = room.saturating_sub(bytes.len());
-                    chunks.push(bytes);
-                }
-                Ok(Read::Finished) => end = Some(RecvEnd::Finished),
-                Ok(Read::Blocked) => break,
-                Err(error) => {
-                    let key = self.streams.get(&id).map(|stream| stream.session);
-                    let open = key.is_some_and(|key| is_open(&self.lives, &self.sessions, key));
-                    end = error_of(error, Half::Recv, open).map(RecvEnd::Failed);
-                    break;
-                }
+    fn fill(&mut self, id: StreamId, room: usize, now: Timestamp) -> bool {
+        let Self { streams, sessions, quic, lives, chunks, .. } = self;
+        let Some(stream) = streams.get_mut(&id) else { return false };
+        let Some(recv) = &stream.recv else { return false };
+        let read = sessions.read_chunks(id, room, chunks, &mut ConnTransport::new(quic, now));
+        let full = read == Ok(ReadProgress::Full);
+        let end = match read {
+            Ok(ReadProgress::Finished) => Some(RecvEnd::Finished),
+            Ok(_) => None,
+            Err(error) => {
+                let open = is_open(lives, sessions, stream.session);
+                error_of(error, Half::Recv, open).map(RecvEnd::Failed)
             }
-            if end.is_some() {
-                break;
-            }
-        }
+        };
         let over = end.is_some();
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.delivered += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        stream.delivered += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        recv.deliver(chunks, end, full);
+        if chunks.capacity() > KEPT {
+            *chunks = Vec::new();
         }
-        shared.deliver(&mut chunks, end, room == 0);
-        self.set_starved(id, room == 0 && !over);
+        set_starved(lives, id, stream, full);
         over
     }
 
     fn end_recv(&mut self, id: StreamId) {
-        self.set_starved(id, false);
-        let recv = self.streams.get_mut(&id).and_then(|stream| stream.recv.take());
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        set_starved(&mut self.lives, id, stream, false);
+        let recv = stream.recv.take();
         if id.initiator() != self.quic.side() {
             recv.iter().for_each(|shared| shared.linger());
         }
-        self.forget_stream(id);
+        if stream.is_over() {
+            self.remove_stream(id);
+        }
     }
 
-    pub(super) fn forget_stream(&mut self, id: StreamId) {
-        if self.streams.get(&id).is_some_and(DriverStream::is_over) {
-            self.streams.remove(&id);
-        }
+    pub(super) fn remove_stream(&mut self, id: StreamId) {
+        self.streams.remove(&id);
         // After a burst of streams an idle connection is to be small again.
-        if self.streams.is_empty() && self.streams.capacity() > KEPT {
+        if self.streams.is_empty() && self.streams.capacity() > KEPT_STREAMS {
             self.streams = StreamMap::default();
         }
     }
@@ -141,7 +126,7 @@ impl Conn {
     pub(super) fn drain_streams(&mut self, session: Option<u32>, now: Timestamp) {
         for id in self.stream_ids(session) {
             let Some(shared) = self.streams.get(&id).and_then(|stream| stream.recv.clone()) else { continue };
-            if shared.stopped().is_none() && self.fill(id, &shared, usize::MAX, now) {
+            if shared.stopped().is_none() && self.fill(id, usize::MAX, now) {
                 self.end_recv(id);
             }
         }
@@ -165,8 +150,21 @@ impl Conn {
             let recv = self.streams.get_mut(&id).and_then(|stream| stream.recv.take());
             if let Some(shared) = recv {
                 shared.deliver(&mut Vec::new(), Some(RecvEnd::Failed(error.clone())), false);
+                self.remove_stream(id);
             }
-            self.forget_stream(id);
         }
+    }
+}
+
+/// Whether a stream's box has no room for more: its session counts what lies below.
+fn set_starved(lives: &mut Lives, id: StreamId, stream: &mut DriverStream, starved: bool) {
+    if std::mem::replace(&mut stream.starved, starved) == starved {
+        return;
+    }
+    let Some(live) = lives.get_mut(stream.session) else { return };
+    if starved {
+        live.starved.insert(id);
+    } else {
+        live.starved.remove(&id);
     }
 }

@@ -1,8 +1,8 @@
 //! Received data in the order in which it is read.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
+
+use super::Pieces;
 
 /// Pieces below this that follow others are copied together: an entry costs more than their bytes.
 const SMALL: usize = 512;
@@ -12,7 +12,7 @@ const TOGETHER: usize = 4096;
 /// A queue of bytes that costs little more than them, however small the pieces are in which they come.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
-    whole: VecDeque<Bytes>,
+    whole: Pieces<Bytes>,
     /// Small pieces behind them.
     tail: BytesMut,
 }
@@ -40,11 +40,7 @@ impl Chunks {
         if front.len() > max {
             return Some(front.split_to(max));
         }
-        let taken = self.whole.pop_front();
-        if self.whole.is_empty() {
-            self.whole.shrink_to(4);
-        }
-        taken
+        self.whole.pop_front()
     }
 
     fn flush(&mut self) {
@@ -68,7 +64,7 @@ mod tests {
                 expected.extend_from_slice(&piece);
                 chunks.push(Bytes::from(piece));
             }
-            assert!(chunks.whole.len() <= entries, "{} entries", chunks.whole.len());
+            assert!(chunks.whole.iter().count() <= entries, "{} entries", chunks.whole.iter().count());
             let mut read = Vec::new();
             while let Some(bytes) = chunks.take(333) {
                 assert!(!bytes.is_empty() && bytes.len() <= 333);

@@ -163,11 +163,12 @@ impl RecvBox {
         lock(&self.state).stop
     }
 
-    /// The driver's side: how many bytes it may put in now. 0 asks for a mark once there is room.
-    pub(crate) fn room(&self) -> usize {
+    /// The driver's side: how many bytes it may put in now. 0 asks for a mark once there is room; an error is the code with
+    /// which the reader stopped.
+    pub(crate) fn room(&self) -> Result<usize, u32> {
         let mut state = lock(&self.state);
-        if state.stop.is_some() {
-            return 0;
+        if let Some(code) = state.stop {
+            return Err(code);
         }
         let mut room = LIMIT.saturating_sub(state.bytes);
         let connection = CONNECTION_INBOX.saturating_sub(self.connection.inbox().bytes());
@@ -175,7 +176,7 @@ impl RecvBox {
             room = if state.bytes == 0 && !state.reader.is_empty() { RESERVE } else { connection };
         }
         state.starved = room == 0;
-        room
+        Ok(room)
     }
 
     /// The driver's side: puts data in. `starved`: there is more where it came from.
@@ -240,9 +241,9 @@ mod tests {
     fn a_full_box_is_marked_when_half_of_it_was_read() {
         let connection = Arc::new(ConnectionBox::default());
         let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection), None);
-        assert_eq!(stream.room(), LIMIT);
+        assert_eq!(stream.room(), Ok(LIMIT));
         stream.deliver(&mut vec![Bytes::from(vec![1; LIMIT])], None, true);
-        assert_eq!((stream.room(), connection.inbox().bytes()), (0, LIMIT));
+        assert_eq!((stream.room(), connection.inbox().bytes()), (Ok(0), LIMIT));
         let mut dirty = Vec::new();
         let read = |max| match stream.poll_chunk(&cx(), &mut Place::default(), max) {
             Poll::Ready(Ok(Some(bytes))) => bytes.len(),
@@ -254,7 +255,7 @@ mod tests {
         assert_eq!(read(LIMIT / 2), LIMIT / 2);
         connection.take_news(&mut dirty, &mut Vec::new());
         assert_eq!(dirty, [Work::Recv(stream.id())]);
-        assert!(stream.room() > 0);
+        assert!(stream.room().unwrap() > 0);
     }
 
     #[test]
@@ -262,12 +263,12 @@ mod tests {
         let connection = Arc::new(ConnectionBox::default());
         connection.inbox().add(CONNECTION_INBOX);
         let stream = RecvBox::new(StreamId::from_value(0).unwrap(), Arc::clone(&connection), None);
-        assert_eq!(stream.room(), 0);
+        assert_eq!(stream.room(), Ok(0));
         assert!(stream.poll_chunk(&cx(), &mut Place::default(), 1).is_pending());
         let mut dirty = Vec::new();
         connection.take_news(&mut dirty, &mut Vec::new());
         assert_eq!(dirty, [Work::Recv(stream.id())]);
-        assert_eq!(stream.room(), RESERVE);
+        assert_eq!(stream.room(), Ok(RESERVE));
     }
 
     /// A reader that polls by itself takes data as soon as it is there: what is held is counted before that.

@@ -1,7 +1,6 @@
 //! The box of a sending half.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
 };
@@ -10,7 +9,9 @@ use bytes::Bytes;
 use quic_core::StreamId;
 use tokio::sync::oneshot;
 
-use super::{ConnectionBox, Place, Rank, Waited, Waiters, Work, lock, values::StreamCounts, wake_all};
+use super::{
+    ConnectionBox, Pieces, Place, Rank, Waited, Waiters, Work, lock, values::StreamCounts, wake_all,
+};
 use crate::error::{ErrorCause, WebTransportError};
 
 /// How a sending half ended.
@@ -57,7 +58,7 @@ pub(crate) struct SendBox {
 
 #[derive(Debug, Default)]
 struct State {
-    chunks: VecDeque<Bytes>,
+    chunks: Pieces<Bytes>,
     /// In the box, or taken by the driver and not by QUIC.
     bytes: usize,
     written: u64,
@@ -369,15 +370,11 @@ impl SendBox {
     }
 
     /// The driver's side: takes what is there.
-    pub(crate) fn take(&self, into: &mut VecDeque<Bytes>) -> Taken {
+    pub(crate) fn take(&self, into: &mut Pieces<Bytes>) -> Taken {
         let mut state = lock(&self.state);
         state.marked = false;
         state.taken += state.chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
-        if into.is_empty() {
-            std::mem::swap(&mut state.chunks, into);
-        } else {
-            into.append(&mut state.chunks);
-        }
+        into.append(&mut state.chunks);
         Taken {
             finish: state.finish,
             reset: state.reset,
@@ -426,7 +423,7 @@ impl SendBox {
         state.counts = Some(counts);
         state.atomic = None;
         self.hold(&mut state, 0);
-        state.chunks = VecDeque::new();
+        state.chunks = Pieces::default();
         let woken = [state.waiters.take(), state.writer.take()];
         drop(state);
         wake_all(woken);
@@ -485,17 +482,17 @@ mod tests {
         let writer = Arc::new(Writer { stream: Arc::clone(&stream), written: AtomicU64::new(0) });
         let waker = Waker::from(Arc::clone(&writer));
         assert!(answer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-        let atomic = stream.take(&mut VecDeque::new()).atomic.unwrap();
+        let atomic = stream.take(&mut Pieces::default()).atomic.unwrap();
         assert_eq!(stream.answer_atomic(atomic, true).unwrap(), "whole");
         assert_eq!(writer.written.load(Ordering::Relaxed), 5);
-        assert_eq!(stream.take(&mut VecDeque::new()).committed, Some(5), "a commit covers it");
+        assert_eq!(stream.take(&mut Pieces::default()).committed, Some(5), "a commit covers it");
     }
 
     #[test]
     fn a_chunk_whose_writer_left_is_neither_written_nor_counted() {
         let stream = SendBox::new(StreamId::from_value(0).unwrap(), Arc::default());
         drop(stream.write_atomic(Bytes::from_static(b"whole")).unwrap());
-        let atomic = stream.take(&mut VecDeque::new()).atomic.unwrap();
+        let atomic = stream.take(&mut Pieces::default()).atomic.unwrap();
         assert!(stream.answer_atomic(atomic, true).is_none());
         assert_eq!(stream.written(), 0);
     }
@@ -510,9 +507,9 @@ mod tests {
         let data = vec![0; LIMIT + 1];
         assert!(matches!(stream.poll_write(&cx(), &mut Place::default(), &data), Poll::Ready(Ok(LIMIT))));
         assert!(stream.poll_write(&cx(), &mut Place::default(), &data).is_pending());
-        let mut taken = VecDeque::new();
+        let mut taken = Pieces::default();
         let Taken { finish, reset, .. } = stream.take(&mut taken);
-        assert!(!finish && reset.is_none() && taken.len() == 1);
+        assert!(!finish && reset.is_none() && taken.iter().count() == 1);
         assert!(
             stream.poll_write(&cx(), &mut Place::default(), &data).is_pending(),
             "taken by the driver is not taken by QUIC"
@@ -529,7 +526,7 @@ mod tests {
         assert!(stream.poll_room(&cx(), &mut Place::default()).is_pending());
         assert!(stream.poll_close(&cx(), &mut Place::default()).is_pending());
         assert!(stream.push(Bytes::from_static(b"late")).is_err());
-        let mut taken = VecDeque::new();
+        let mut taken = Pieces::default();
         assert!(stream.take(&mut taken).finish);
         assert!(stream.poll_close(&cx(), &mut Place::default()).is_pending());
         stream.sent(LIMIT);

@@ -143,6 +143,9 @@ impl Sessions {
 
     /// There will be no such session: what waited for it is refused and dropped.
     pub(super) fn drop_early<T: Transport>(&mut self, session: SessionId, code: u64, t: &mut T) {
+        if self.early.is_empty() {
+            return;
+        }
         let waited = self.early.take(session);
         waited.streams.iter().for_each(|early| refuse_stream(early.stream, code, t));
     }

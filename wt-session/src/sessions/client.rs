@@ -11,7 +11,7 @@ use crate::{
     codes,
     dialect::{Dialect, Negotiated, REQUEST_HEADER_02, negotiate},
     error::ConnectError,
-    event::{ConnectRequest, Event, RequestId, SessionId},
+    event::{ConnectRequest, Event, RequestId, SessionId, SessionResponse},
     protocols,
     refusal::Refusal,
     session::{Session, State},
@@ -155,7 +155,7 @@ impl Sessions {
         }
         // §3.2: any 2xx accepts; a redirect is not followed.
         if !head.status.is_success() {
-            let reason = Refusal::Status { status: head.status.as_u16(), headers: head.headers };
+            let reason = Refusal::Status { status: head.status.as_u16(), headers: head.headers.into() };
             return self.refuse(id, reason, code::H3_REQUEST_CANCELLED, h3, t);
         }
         let answer = protocols::chosen(&head.headers);
@@ -173,14 +173,14 @@ impl Sessions {
         session.state = State::Open;
         // Nobody asks for these any more.
         session.offered = Vec::new();
-        self.events.push_back(Event::Established {
-            session: id,
+        let response = SessionResponse {
             status: head.status,
             headers: head.headers,
             protocol,
             dialect: session.dialect,
             why: std::mem::take(&mut session.why),
-        });
+        };
+        self.events.push_back(Event::Established { session: id, response: Box::new(response) });
         let stopped = session.stopped;
         if self.going_away {
             // §4.7: GOAWAY came before the response.

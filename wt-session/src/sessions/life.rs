@@ -98,13 +98,14 @@ impl Sessions {
 
     /// Sends GOAWAY, if one is wanted and no session holds it back.
     pub(super) fn release_goaway<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
-        let held = !self.side.is_client() && self.sessions.values().any(Session::holds_goaway);
-        if self.goaway_held && !held {
-            self.goaway_held = false;
-            h3.go_away(t);
-            if let Some(limit) = h3.goaway_sent() {
-                self.drop_early_from(limit, t);
-            }
+        let holds = |session: &Session| !self.side.is_client() && session.holds_goaway();
+        if !self.goaway_held || self.sessions.values().any(holds) {
+            return;
+        }
+        self.goaway_held = false;
+        h3.go_away(t);
+        if let Some(limit) = h3.goaway_sent() {
+            self.drop_early_from(limit, t);
         }
     }
 

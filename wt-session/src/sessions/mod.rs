@@ -135,22 +135,26 @@ impl Sessions {
 
     /// The next event, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let mut event = self.events.pop_front();
+        let Some(mut event) = self.events.pop_front() else {
+            // What a burst took is given back.
+            if self.events.capacity() > KEPT_EVENTS {
+                self.events = VecDeque::new();
+            }
+            return None;
+        };
         match &mut event {
-            Some(Event::Datagram { session, .. }) => {
+            Event::Datagram { session, .. } => {
                 if let Some(entry) = self.sessions.get_mut(session) {
                     entry.queued_datagrams -= 1;
                 }
             }
-            Some(Event::Ranked { session, priority }) => {
+            Event::Ranked { session, priority } => {
                 let newest = self.sessions.get_mut(session).and_then(|entry| entry.ranked.take());
                 *priority = newest.unwrap_or(*priority);
             }
-            // What a burst took is given back.
-            None if self.events.capacity() > KEPT_EVENTS => self.events = VecDeque::new(),
             _ => {}
         }
-        event
+        Some(event)
     }
 
     /// True while the session is established and not closed.
@@ -249,6 +253,8 @@ impl Sessions {
         let id = self.session_named(&event);
         match (event, id) {
             (Http::StreamPreface { stream, session_id, stopped, .. }, _) => {
+                // It is no session: who took it for one waits in vain.
+                self.drop_early(SessionId(stream), WT_SESSION_GONE, t);
                 self.on_preface(stream, SessionId(session_id), h3, t);
                 if let Some(code) = stopped {
                     self.on_stream_stopped(stream, code, t);

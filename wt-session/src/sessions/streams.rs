@@ -4,7 +4,7 @@ use bytes::Bytes;
 use h3_core::Transport;
 use quic_core::{
     Dir, StreamId, StreamMap,
-    error::call::{Read, ReadError, WriteError},
+    error::call::{Read, ReadError, ReadProgress, WriteError},
 };
 
 use super::{Sessions, TAG};
@@ -106,15 +106,47 @@ impl Sessions {
                 Ok(Read::Finished)
             }
             Ok(read) => Ok(read),
-            Err(ReadError::Reset(code)) => {
-                self.end_receiving(stream);
-                Err(if code == WT_SESSION_GONE {
-                    StreamError::SessionGone
-                } else {
-                    StreamError::Reset(codes::to_application(code))
-                })
+            Err(error) => Err(self.read_error(stream, error)),
+        }
+    }
+
+    /// As [`Sessions::read`], but reads until `max` bytes were, nothing is left, or the stream ends, and appends what it read
+    /// to `chunks`: also before an error.
+    pub fn read_chunks<T: Transport>(
+        &mut self,
+        stream: StreamId,
+        max: usize,
+        chunks: &mut Vec<Bytes>,
+        t: &mut T,
+    ) -> Result<ReadProgress, StreamError> {
+        // Before the end is read: then there is nothing left to ask.
+        if self.flow && !self.count_received(stream, t) {
+            return Err(StreamError::SessionGone);
+        }
+        let before = chunks.len();
+        let read = t.read_chunks(stream, max, chunks);
+        if self.flow {
+            let bytes = chunks.iter().skip(before).map(Bytes::len).sum();
+            self.count_consumed(stream, Some(bytes));
+        }
+        match read {
+            Ok(progress) => {
+                if progress == ReadProgress::Finished {
+                    self.end_receiving(stream);
+                }
+                Ok(progress)
             }
-            Err(_) => Err(self.closed()),
+            Err(error) => Err(self.read_error(stream, error)),
+        }
+    }
+
+    fn read_error(&mut self, stream: StreamId, error: ReadError) -> StreamError {
+        let ReadError::Reset(code) = error else { return self.closed() };
+        self.end_receiving(stream);
+        if code == WT_SESSION_GONE {
+            StreamError::SessionGone
+        } else {
+            StreamError::Reset(codes::to_application(code))
         }
     }
 
@@ -159,7 +191,7 @@ impl Sessions {
 
     /// Ends the stream's sending side after what was written; `Sent` follows when all of it is acknowledged.
     pub fn finish<T: Transport>(&mut self, stream: StreamId, t: &mut T) -> Result<(), StreamError> {
-        let flushed = self.flush_preface(stream, t)?;
+        let flushed = self.unflushed == 0 || self.flush_preface(stream, t)?;
         if flushed {
             t.finish(stream).map_err(|error| self.write_error(error))?;
         }
@@ -302,9 +334,12 @@ impl Sessions {
         let entry = self.streams.get_mut(&stream)?;
         let session = entry.session;
         let sending = entry.sending.take()?;
+        let over = entry.is_over();
         self.unflushed -= usize::from(!sending.preface.is_empty());
         self.stop_waiting(session, sending.turn);
-        self.retire(stream);
+        if over {
+            self.retire(stream, session);
+        }
         Some((session, sending))
     }
 
@@ -314,25 +349,24 @@ impl Sessions {
         }
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         entry.receiving = None;
-        self.retire(stream);
+        let session = entry.session;
+        if entry.is_over() {
+            self.retire(stream, session);
+        }
     }
 
     /// Forgets a stream of which both sides are over.
-    fn retire(&mut self, stream: StreamId) {
-        let over = |entry: &WtStream| entry.sending.is_none() && entry.receiving.is_none();
-        if !self.streams.get(&stream).is_some_and(over) {
-            return;
-        }
-        let Some(entry) = self.streams.remove(&stream) else { return };
+    fn retire(&mut self, stream: StreamId, session: SessionId) {
+        self.streams.remove(&stream);
         slim(&mut self.streams);
         if stream.initiator() == self.side {
             return;
         }
-        let Some(session) = self.sessions.get_mut(&entry.session) else { return };
-        session.peer_streams = session.peer_streams.saturating_sub(1);
-        if let Some(flow) = &mut session.flow {
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        entry.peer_streams = entry.peer_streams.saturating_sub(1);
+        if let Some(flow) = &mut entry.flow {
             flow.receive.close(stream.dir());
-            self.touch(entry.session);
+            self.touch(session);
         }
     }
 
@@ -356,7 +390,7 @@ impl Sessions {
 
 /// After a burst of streams the table is to be small again: at most eight times as large as what is in it.
 fn slim(streams: &mut StreamMap<WtStream>) {
-    if streams.capacity() > 64 && streams.len() < streams.capacity() / 8 {
+    if streams.capacity() > 128 && streams.len() < streams.capacity() / 8 {
         streams.shrink_to(2 * streams.len());
     }
 }

@@ -88,7 +88,7 @@ fn request_and_response_with_bodies_and_trailers() {
             .filter_map(|event| match event {
                 Event::Response { head, informational, .. } => Some((head.status.as_u16(), *informational)),
                 Event::Trailers { trailers: seen, .. } => {
-                    assert_eq!(*seen, trailers);
+                    assert_eq!(**seen, trailers);
                     Some((0, false))
                 }
                 Event::Finished { .. } => Some((1, false)),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::{Buf, Bytes, BytesMut};
 use quic_core::{
     DatagramOptions, Dir, Event, Priority, Side, StreamId, StreamTag,
-    error::call::{DatagramError, Read, ReadError, WriteError},
+    error::call::{DatagramError, Read, ReadError, ReadProgress, WriteError},
 };
 
 use crate::transport::{ExportError, Transport};
@@ -272,6 +272,26 @@ impl Transport for End {
         let part = recv.queue.split_to(max.min(recv.queue.len())).freeze();
         recv.read += part.len() as u64;
         Ok(if part.is_empty() { Read::Blocked } else { Read::Data(part) })
+    }
+
+    fn read_chunks(
+        &mut self,
+        id: StreamId,
+        max: usize,
+        chunks: &mut Vec<Bytes>,
+    ) -> Result<ReadProgress, ReadError> {
+        let mut left = max;
+        loop {
+            match self.read(id, left)? {
+                Read::Data(bytes) => {
+                    left -= bytes.len();
+                    chunks.push(bytes);
+                }
+                Read::Blocked if left == 0 => return Ok(ReadProgress::Full),
+                Read::Blocked => return Ok(ReadProgress::Blocked),
+                Read::Finished => return Ok(ReadProgress::Finished),
+            }
+        }
     }
 
     fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {

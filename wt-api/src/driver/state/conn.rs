@@ -5,6 +5,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
+use bytes::Bytes;
 use quic_core::{Connection, Side, StreamId, StreamMap, base::Timestamp};
 use wt_session::Sessions;
 
@@ -89,6 +90,8 @@ pub(crate) struct Conn {
     /// What stands in the shard's set of deadlines.
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) scratch: Vec<Work>,
+    /// What is read goes through it; empty between reads.
+    pub(crate) chunks: Vec<Bytes>,
     pub(crate) claims_taken: Vec<Claimed>,
     /// Work that is left for the next turn, or was taken from the boxes for this one.
     pub(crate) backlog: VecDeque<Work>,
@@ -151,6 +154,7 @@ impl Conn {
             parked: false,
             deadline: None,
             scratch: Vec::new(),
+            chunks: Vec::new(),
             claims_taken: Vec::new(),
             claimed: VecDeque::new(),
             shown: [None; 2],

@@ -1,13 +1,13 @@
 //! The sending half of a stream: what was taken from its box and QUIC has not taken yet.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use quic_core::Priority;
 
 use crate::{
     error::WebTransportError,
-    mailbox::{Rank, SendBox, SendEnd, StreamCounts},
+    mailbox::{Pieces, Rank, SendBox, SendEnd, StreamCounts},
 };
 
 /// The sending half of a stream.
@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Sending {
     pub(crate) shared: Arc<SendBox>,
     /// Taken from the box, not by QUIC yet.
-    pub(crate) pending: VecDeque<Bytes>,
+    pub(crate) pending: Pieces<Bytes>,
     /// Bytes that QUIC took.
     pub(crate) accepted: u64,
     /// Bytes that are to arrive even if the stream is reset; told to QUIC once it took them.
@@ -33,7 +33,7 @@ impl Sending {
     pub(crate) fn new(shared: Arc<SendBox>) -> Self {
         Self {
             shared,
-            pending: VecDeque::new(),
+            pending: Pieces::default(),
             accepted: 0,
             commit: None,
             reset: None,

@@ -19,6 +19,8 @@ pub(crate) struct DriverStream {
     pub(crate) recv: Option<Arc<RecvBox>>,
     /// Bytes handed over to the application.
     pub(crate) delivered: u64,
+    /// The box has no room for what is there.
+    pub(crate) starved: bool,
 }
 
 /// Which half of a stream.

@@ -17,7 +17,7 @@ use tokio::{
     net::UdpSocket,
     time::{Instant, timeout_at},
 };
-use wt_session::{ConnectRequest, Sessions};
+use wt_session::{ConnectRequest, SessionResponse, Sessions};
 
 use super::{
     super::facts::{Attempt, Handshake, Noise, Session},
@@ -263,7 +263,8 @@ impl Client {
     fn on_session_event(&mut self, event: wt_session::Event) {
         let unanswered = self.attempt.session == Session::Unanswered;
         match event {
-            wt_session::Event::Established { status, headers, protocol, dialect, why, .. } if unanswered => {
+            wt_session::Event::Established { response, .. } if unanswered => {
+                let SessionResponse { status, headers, protocol, dialect, why, .. } = *response;
                 self.attempt.session = Session::Established { status, headers, protocol, dialect, why };
                 self.over = true;
             }

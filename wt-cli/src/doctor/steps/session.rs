@@ -151,7 +151,7 @@ mod tests {
     }
 
     fn status(status: u16) -> Session {
-        Session::Refused(Refusal::Status { status, headers: HeaderMap::new() })
+        Session::Refused(Refusal::Status { status, headers: Box::default() })
     }
 
     #[test]

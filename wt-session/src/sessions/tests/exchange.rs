@@ -1,6 +1,7 @@
 //! Two ends of ours: the whole life of a session.
 
 use super::*;
+use crate::SessionResponse;
 
 #[test]
 fn newest_dialect_that_both_have() {
@@ -30,9 +31,10 @@ fn newest_dialect_that_both_have() {
             Err(crate::AcceptError::Gone)
         );
         duo.run();
-        let [Event::Established { status, headers, dialect, why, .. }] = &duo.client.events[..] else {
+        let [Event::Established { response, .. }] = &duo.client.events[..] else {
             panic!("{:?}", duo.client.events)
         };
+        let SessionResponse { status, headers, dialect, why, .. } = &**response;
         assert_eq!((status.as_u16(), *dialect), (200, expected));
         assert_eq!(headers.get("sec-webtransport-http3-draft").is_some_and(|value| value == "draft02"), old);
         assert!(why.starts_with(&expected.to_string()), "{why}");
@@ -53,10 +55,10 @@ fn a_session_is_accepted_with_any_status_of_2xx_and_no_other() {
     }
     assert_eq!(accept(299), Ok(()), "the request was still there");
     duo.run();
-    let [Event::Established { status, .. }] = &duo.client.events[..] else {
+    let [Event::Established { response, .. }] = &duo.client.events[..] else {
         panic!("{:?}", duo.client.events)
     };
-    assert_eq!(status.as_u16(), 299);
+    assert_eq!(response.status.as_u16(), 299);
 }
 
 #[test]

@@ -342,9 +342,10 @@ fn w18_an_unoffered_protocol_is_ignored_by_older_drafts() {
         if dialect == Dialect::Draft16 {
             assert_eq!(rig.node.refusal(), Some(&Refusal::Protocol("c".to_owned())));
         } else {
-            let [Event::Established { protocol: None, .. }] = &rig.node.events[..] else {
+            let [Event::Established { response, .. }] = &rig.node.events[..] else {
                 panic!("{dialect}: {:?}", rig.node.events)
             };
+            assert_eq!(response.protocol, None, "{dialect}");
         }
     }
 }
@@ -429,8 +430,8 @@ fn w18_application_protocols() {
         rig.run();
         match expected {
             Ok(name) => {
-                let [Event::Established { protocol, .. }] = &rig.node.events[..] else { panic!() };
-                assert_eq!(protocol.as_deref(), name);
+                let [Event::Established { response, .. }] = &rig.node.events[..] else { panic!() };
+                assert_eq!(response.protocol.as_deref(), name);
             }
             Err(name) => {
                 assert_eq!(rig.node.refusal(), Some(&Refusal::Protocol(name.to_owned())));
