@@ -126,7 +126,7 @@ impl Sessions {
         session.offered = offered;
         session.request = Some(request);
         session.flow = self.new_flow(dialect, h3);
-        self.sessions.insert(id, session);
+        self.sessions.insert(id, Box::new(session));
         self.events.push_back(Event::Requested { request, session: id });
     }
 

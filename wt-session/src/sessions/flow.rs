@@ -68,7 +68,7 @@ impl Sessions {
     /// A session whose window holds its peer back gets a wider one, if all windows together leave room for it.
     pub(super) fn grow_window(&mut self, id: SessionId) {
         let wants = |session: &Session| session.flow.as_ref().is_some_and(|flow| flow.receive.wants_wider());
-        if self.sessions.get(&id).is_some_and(wants) {
+        if self.sessions.get(&id).is_some_and(|session| wants(session)) {
             let spare = self.spare_window();
             if let Some(flow) = self.sessions.get_mut(&id).and_then(|session| session.flow.as_mut()) {
                 flow.receive.grow(spare);
@@ -390,7 +390,7 @@ impl Sessions {
 /// The sending side of a stream, and its session.
 fn sending_of<'a>(
     streams: &'a mut StreamMap<WtStream>,
-    sessions: &'a mut std::collections::BTreeMap<SessionId, Session>,
+    sessions: &'a mut BTreeMap<SessionId, Box<Session>>,
     stream: StreamId,
 ) -> Option<(&'a mut Sending, &'a mut Session)> {
     let entry = streams.get_mut(&stream)?;

@@ -99,7 +99,7 @@ impl Sessions {
     /// Sends GOAWAY, if one is wanted and no session holds it back.
     pub(super) fn release_goaway<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
         let holds = |session: &Session| !self.side.is_client() && session.holds_goaway();
-        if !self.goaway_held || self.sessions.values().any(holds) {
+        if !self.goaway_held || self.sessions.values().any(|session| holds(session)) {
             return;
         }
         self.goaway_held = false;
@@ -336,7 +336,7 @@ impl Sessions {
     /// what waited for it goes. So the streams end for a peer that gives no credit for the close, or never answers it.
     /// `Finished` follows. Nothing happens while the session is open, or after its end.
     pub fn give_up<T: Transport>(&mut self, session: SessionId, h3: &mut Connection, t: &mut T) {
-        if self.sessions.get(&session).is_some_and(Session::is_ended) {
+        if self.sessions.get(&session).is_some_and(|session| session.is_ended()) {
             self.break_off(session, WT_SESSION_GONE, h3, t);
             self.take_http_events(h3, t);
             self.release_goaway(h3, t);

@@ -54,7 +54,8 @@ enum Fate {
 pub struct Sessions {
     config: Config,
     side: Side,
-    sessions: BTreeMap<SessionId, Session>,
+    /// Apart from each other: a map has places for eleven where there is one.
+    sessions: BTreeMap<SessionId, Box<Session>>,
     /// Client: what to ask for once the server's SETTINGS are there and QUIC grants streams, oldest first.
     asking: VecDeque<(RequestId, ConnectRequest)>,
     next_request: u64,
@@ -160,7 +161,7 @@ impl Sessions {
     /// True while the session is established and not closed.
     #[must_use]
     pub fn is_open(&self, session: SessionId) -> bool {
-        self.sessions.get(&session).is_some_and(Session::is_open)
+        self.sessions.get(&session).is_some_and(|session| session.is_open())
     }
 
     /// The session of a stream, while any side of the stream is in use.

@@ -36,11 +36,11 @@ impl Sessions {
     /// never. At most 256 KiB, or one head.
     #[must_use]
     pub fn heads_waiting(&self) -> usize {
-        let cost = |session: &Session| match &session.state {
+        let waiting = self.sessions.values().map(|session| match &session.state {
             State::Waiting(head, _) => cost_of(head),
             _ => 0,
-        };
-        self.sessions.values().map(cost).sum()
+        });
+        waiting.sum()
     }
 
     /// An extended CONNECT for WebTransport arrived.
@@ -62,7 +62,8 @@ impl Sessions {
             return self.refuse(id, Refusal::FieldsWaiting, code::H3_REQUEST_REJECTED, h3, t);
         }
         let state = State::Waiting(head, priority);
-        self.sessions.insert(id, Session::new(id, state, Dialect::Draft16, String::new()));
+        let session = Session::new(id, state, Dialect::Draft16, String::new());
+        self.sessions.insert(id, Box::new(session));
         self.decide(id, h3, t);
     }
 
@@ -88,8 +89,8 @@ impl Sessions {
         }
         // §5.1: without flow control one at a time.
         let max = self.max_sessions.unwrap_or(1);
-        let decided = |session: &&Session| matches!(session.state, State::Asked | State::Open);
-        if self.sessions.values().filter(decided).count() as u64 >= max {
+        let states = self.sessions.values().map(|session| &session.state);
+        if states.filter(|state| matches!(state, State::Asked | State::Open)).count() as u64 >= max {
             return self.refuse(id, Refusal::TooManySessions { max }, code::H3_REQUEST_REJECTED, h3, t);
         }
         let Some(session) = self.sessions.get_mut(&id) else { return };
@@ -117,7 +118,7 @@ impl Sessions {
     /// `PRIORITY_UPDATE` for a CONNECT stream, which HTTP/3 has ranked itself. It comes after SETTINGS, on one stream with
     /// them: the application has heard of the session before, or never does.
     pub(super) fn on_priority(&mut self, id: SessionId, priority: Priority) {
-        let known = |session: &&mut Session| matches!(session.state, State::Asked | State::Open);
+        let known = |session: &&mut Box<Session>| matches!(session.state, State::Asked | State::Open);
         if let Some(session) = self.sessions.get_mut(&id).filter(known)
             && session.ranked.replace(priority).is_none()
         {
@@ -197,7 +198,8 @@ impl Sessions {
     }
 
     fn asked(&mut self, session: SessionId) -> Option<&mut Session> {
-        self.sessions.get_mut(&session).filter(|session| matches!(session.state, State::Asked))
+        let session = self.sessions.get_mut(&session)?;
+        matches!(session.state, State::Asked).then_some(session)
     }
 }
 

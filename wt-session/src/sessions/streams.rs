@@ -380,7 +380,7 @@ impl Sessions {
 
     /// Why a stream is not there: it was closed, or everything was.
     fn closed(&self) -> StreamError {
-        if self.sessions.values().any(crate::session::Session::is_open) {
+        if self.sessions.values().any(|session| session.is_open()) {
             StreamError::Closed
         } else {
             StreamError::SessionGone

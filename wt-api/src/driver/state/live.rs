@@ -173,7 +173,8 @@ impl Live {
 /// The sessions of a connection, by key and by name.
 #[derive(Debug, Default)]
 pub(crate) struct Lives {
-    by_key: BTreeMap<u32, Live>,
+    /// Apart from each other: a map has places for eleven where there is one.
+    by_key: BTreeMap<u32, Box<Live>>,
     keys: HashMap<SessionId, u32, BuildHasherDefault<StreamIdHasher>>,
     next: u32,
     /// Where the next round over all begins.
@@ -188,16 +189,16 @@ impl Lives {
         if let Some(id) = live.id {
             self.keys.insert(id, key);
         }
-        self.by_key.insert(key, live);
+        self.by_key.insert(key, Box::new(live));
         key
     }
 
     pub(crate) fn get(&self, key: u32) -> Option<&Live> {
-        self.by_key.get(&key)
+        self.by_key.get(&key).map(Box::as_ref)
     }
 
     pub(crate) fn get_mut(&mut self, key: u32) -> Option<&mut Live> {
-        self.by_key.get_mut(&key)
+        self.by_key.get_mut(&key).map(Box::as_mut)
     }
 
     /// The session's request has left: it has its name now.
@@ -218,7 +219,7 @@ impl Lives {
 
     pub(crate) fn by_id(&mut self, id: SessionId) -> Option<&mut Live> {
         let key = self.keys.get(&id)?;
-        self.by_key.get_mut(key)
+        self.by_key.get_mut(key).map(Box::as_mut)
     }
 
     /// What is left of a session takes its place.
@@ -226,13 +227,13 @@ impl Lives {
         if let Some(id) = rest.id {
             self.keys.insert(id, key);
         }
-        self.by_key.insert(key, rest);
+        self.by_key.insert(key, Box::new(rest));
     }
 
     pub(crate) fn remove(&mut self, key: u32) -> Option<Live> {
         let live = self.by_key.remove(&key)?;
         live.id.map(|id| self.keys.remove(&id));
-        Some(live)
+        Some(*live)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -264,15 +265,15 @@ impl Lives {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Live> {
-        self.by_key.values()
+        self.by_key.values().map(Box::as_ref)
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Live> {
-        self.by_key.values_mut()
+        self.by_key.values_mut().map(Box::as_mut)
     }
 
     pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = (u32, &mut Live)> {
-        self.by_key.iter_mut().map(|(key, live)| (*key, live))
+        self.by_key.iter_mut().map(|(key, live)| (*key, live.as_mut()))
     }
 
     /// The next alarm.
