@@ -17,6 +17,7 @@ pub mod protocols;
 mod refusal;
 mod session;
 mod sessions;
+mod transport;
 
 pub use dialect::{Dialect, Dialects, Negotiated};
 pub use error::{AcceptError, ConnectError, DatagramError, SessionError, SessionGone, StreamError};
@@ -24,3 +25,4 @@ pub use event::{CloseInfo, ConnectRequest, Event, RequestId, SessionId, SessionR
 pub use flow::{FlowViolation, Limited};
 pub use refusal::Refusal;
 pub use sessions::{Config, FlowControl, Sessions};
+pub use transport::{ExportError, SessionTransport};

@@ -1,6 +1,6 @@
 //! Streams of the peer (§4.2, §4.3): whose they are, and those that name a session before it is there (§4.6).
 
-use h3_core::{Connection, Transport};
+use h3_core::Connection;
 use quic_core::{Dir, Side, StreamId, base::Timestamp};
 
 use super::{Fate, Sessions, TAG};
@@ -9,11 +9,12 @@ use crate::{
     early::Waited,
     event::{Event, SessionId},
     session::{Receiving, Sending, State, WtStream},
+    transport::SessionTransport,
 };
 
 impl Sessions {
     /// The peer opened a stream and named a session.
-    pub(super) fn on_preface<T: Transport>(
+    pub(super) fn on_preface<T: SessionTransport>(
         &mut self,
         stream: StreamId,
         session: SessionId,
@@ -49,7 +50,12 @@ impl Sessions {
     }
 
     /// Ends a stream that reaches no application though its session counts it, for want of room.
-    pub(super) fn refuse_counted<T: Transport>(&mut self, stream: StreamId, session: SessionId, t: &mut T) {
+    pub(super) fn refuse_counted<T: SessionTransport>(
+        &mut self,
+        stream: StreamId,
+        session: SessionId,
+        t: &mut T,
+    ) {
         // Nothing but the preface was read of it.
         let receiving = Receiving { header: t.bytes_read(stream).unwrap_or(0), ..Receiving::default() };
         let _ = self.discard(stream, session, receiving, WT_BUFFERED_STREAM_REJECTED, t);
@@ -58,7 +64,7 @@ impl Sessions {
         }
     }
 
-    pub(super) fn attach<T: Transport>(&mut self, stream: StreamId, session: SessionId, t: &mut T) {
+    pub(super) fn attach<T: SessionTransport>(&mut self, stream: StreamId, session: SessionId, t: &mut T) {
         let dir = stream.dir();
         if self.flow && !self.count_opened(session, dir) {
             return refuse_stream(stream, WT_SESSION_GONE, t);
@@ -83,12 +89,12 @@ impl Sessions {
     }
 
     /// The application is asked for the session: it decides how long what came early waits.
-    pub(super) fn hand_over_early<T: Transport>(&self, session: SessionId, t: &mut T) {
+    pub(super) fn hand_over_early<T: SessionTransport>(&self, session: SessionId, t: &mut T) {
         self.early.streams_of(session).for_each(|stream| t.hand_over(stream));
     }
 
     /// The session is established: what waited for it goes to the application.
-    pub(super) fn deliver_early<T: Transport>(&mut self, session: SessionId, t: &mut T) {
+    pub(super) fn deliver_early<T: SessionTransport>(&mut self, session: SessionId, t: &mut T) {
         let Waited { streams, datagrams, refused, dropped } = self.early.take(session);
         for early in streams {
             self.attach(early.stream, session, t);
@@ -121,7 +127,7 @@ impl Sessions {
     }
 
     /// Gives up what has waited too long for its session ([`Config::early_timeout`](super::Config::early_timeout)).
-    pub fn handle_timeout<T: Transport>(&mut self, now: Timestamp, h3: &Connection, t: &mut T) {
+    pub fn handle_timeout<T: SessionTransport>(&mut self, now: Timestamp, h3: &Connection, t: &mut T) {
         self.now = now;
         let later = self.early_until();
         if self.early.deadline().is_none_or(|at| at > now) {
@@ -142,7 +148,7 @@ impl Sessions {
     }
 
     /// There will be no such session: what waited for it is refused and dropped.
-    pub(super) fn drop_early<T: Transport>(&mut self, session: SessionId, code: u64, t: &mut T) {
+    pub(super) fn drop_early<T: SessionTransport>(&mut self, session: SessionId, code: u64, t: &mut T) {
         if self.early.is_empty() {
             return;
         }
@@ -151,7 +157,7 @@ impl Sessions {
     }
 
     /// GOAWAY said that no request from this ID on will be taken (RFC 9114 §5.2): what waits for them is refused.
-    pub(super) fn drop_early_from<T: Transport>(&mut self, first: u64, t: &mut T) {
+    pub(super) fn drop_early_from<T: SessionTransport>(&mut self, first: u64, t: &mut T) {
         let Some(first) = StreamId::from_value(first) else { return };
         for early in self.early.take_from(SessionId(first)) {
             refuse_stream(early.stream, WT_SESSION_GONE, t);
@@ -160,7 +166,7 @@ impl Sessions {
 }
 
 /// Ends a stream of the peer that reaches no application.
-pub(super) fn refuse_stream<T: Transport>(stream: StreamId, code: u64, t: &mut T) {
+pub(super) fn refuse_stream<T: SessionTransport>(stream: StreamId, code: u64, t: &mut T) {
     let _ = t.stop_sending(stream, code);
     if stream.dir() == Dir::Bidi {
         let _ = t.reset(stream, code, 0);

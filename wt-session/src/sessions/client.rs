@@ -1,7 +1,7 @@
 //! The client's way to sessions (§3.1, §3.2): wait for SETTINGS, agree, ask, read the answers.
 
 use h3_core::{
-    Connection, Protocol, RequestHead, ResponseHead, Transport,
+    Connection, Protocol, RequestHead, ResponseHead,
     error::{SendError, code},
 };
 use http::{HeaderName, HeaderValue, Method, header};
@@ -15,6 +15,7 @@ use crate::{
     protocols,
     refusal::Refusal,
     session::{Session, State},
+    transport::SessionTransport,
 };
 
 impl Sessions {
@@ -23,7 +24,7 @@ impl Sessions {
     ///
     /// With session flow control there can be several sessions, open or asked for. Before SETTINGS tell whether it
     /// is in force, as many may be asked for as this side permits; if it is not, all but the first are refused then.
-    pub fn connect<T: Transport>(
+    pub fn connect<T: SessionTransport>(
         &mut self,
         request: ConnectRequest,
         h3: &mut Connection,
@@ -70,7 +71,12 @@ impl Sessions {
 
     /// Gives up a session that was asked for and not answered; `Refused` with `Cancelled` follows. Nothing happens
     /// after the answer.
-    pub fn cancel_connect<T: Transport>(&mut self, request: RequestId, h3: &mut Connection, t: &mut T) {
+    pub fn cancel_connect<T: SessionTransport>(
+        &mut self,
+        request: RequestId,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
         if let Some(at) = self.asking.iter().position(|(id, _)| *id == request) {
             self.asking.remove(at);
             self.events.push_back(Event::Refused {
@@ -87,7 +93,7 @@ impl Sessions {
     }
 
     /// Sends the CONNECTs for which all that they have to wait for is there.
-    pub(super) fn ask<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+    pub(super) fn ask<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
         while let Some((_, request)) = self.asking.front() {
             let Some(peer) = h3.peer_settings() else { return };
             let agreed = negotiate(h3.settings(), peer, parameters(t), self.side, self.config.strict);
@@ -142,7 +148,7 @@ impl Sessions {
     }
 
     /// The final response.
-    pub(super) fn on_response<T: Transport>(
+    pub(super) fn on_response<T: SessionTransport>(
         &mut self,
         id: SessionId,
         head: ResponseHead,
@@ -194,7 +200,7 @@ impl Sessions {
     }
 
     /// There is no session: tells why, resets the CONNECT stream with `code`, and what came early with it.
-    pub(super) fn refuse<T: Transport>(
+    pub(super) fn refuse<T: SessionTransport>(
         &mut self,
         id: SessionId,
         reason: Refusal,
@@ -209,7 +215,7 @@ impl Sessions {
         self.events.push_back(Event::Refused { request, session: Some(id), reason });
     }
 
-    pub(super) fn on_goaway<T: Transport>(&mut self, limit: u64, h3: &mut Connection, t: &mut T) {
+    pub(super) fn on_goaway<T: SessionTransport>(&mut self, limit: u64, h3: &mut Connection, t: &mut T) {
         if !self.side.is_client() {
             return;
         }

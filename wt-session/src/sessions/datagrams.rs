@@ -1,18 +1,19 @@
 //! Datagrams (§4.5) and keying material (§4.8).
 
 use bytes::Bytes;
-use h3_core::{Connection, Transport, datagram, transport::ExportError};
+use h3_core::{Connection, datagram};
 use quic_core::{DatagramOptions, StreamId, error::call::DatagramError as QuicError};
 
 use super::{Fate, Sessions};
 use crate::{
     error::DatagramError,
     event::{Event, SessionId},
+    transport::{ExportError, SessionTransport},
 };
 
 impl Sessions {
     /// Sends a datagram. It is sent once, when congestion control permits, or dropped.
-    pub fn send_datagram<T: Transport>(
+    pub fn send_datagram<T: SessionTransport>(
         &mut self,
         session: SessionId,
         payload: Bytes,
@@ -24,7 +25,7 @@ impl Sessions {
 
     /// The same with a rank and a maximum age.
     #[expect(clippy::needless_pass_by_value, reason = "a transport may come to take it without a copy")]
-    pub fn send_datagram_with<T: Transport>(
+    pub fn send_datagram_with<T: SessionTransport>(
         &mut self,
         session: SessionId,
         payload: Bytes,
@@ -47,7 +48,7 @@ impl Sessions {
 
     /// The largest datagram payload now, in bytes; `None` if the session is not open or the peer takes none.
     #[must_use]
-    pub fn max_datagram_size<T: Transport>(
+    pub fn max_datagram_size<T: SessionTransport>(
         &self,
         session: SessionId,
         h3: &Connection,
@@ -58,7 +59,7 @@ impl Sessions {
 
     /// Fills `out` with keying material of the session that both ends share. `label` and `context` have at most 255
     /// bytes each.
-    pub fn export_keying_material<T: Transport>(
+    pub fn export_keying_material<T: SessionTransport>(
         &self,
         session: SessionId,
         out: &mut [u8],

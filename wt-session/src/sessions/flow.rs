@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Buf, Bytes};
-use h3_core::{Connection, Settings, Transport};
+use h3_core::{Connection, Settings};
 use quic_core::{Dir, StreamId, StreamMap, error::call::ReadError};
 
 use super::{Sessions, parameters};
@@ -14,6 +14,7 @@ use crate::{
     event::{Event, SessionId},
     flow::{Flow, FlowViolation, Limited, Limits, Note, Raised},
     session::{Receiving, Sending, Session, Turn, WtStream},
+    transport::SessionTransport,
 };
 
 impl Sessions {
@@ -61,7 +62,7 @@ impl Sessions {
 
     /// Counts what has come on a stream whose data is left with the transport. That is not told by events; a layer that
     /// uses [`set_held`](Self::set_held) calls this before for each such stream.
-    pub fn count_unread<T: Transport>(&mut self, stream: StreamId, t: &mut T) {
+    pub fn count_unread<T: SessionTransport>(&mut self, stream: StreamId, t: &mut T) {
         self.count_received(stream, t);
     }
 
@@ -106,7 +107,7 @@ impl Sessions {
     /// [`read`](Self::read), [`write`](Self::write), [`open`](Self::open), [`stop`](Self::stop) and
     /// [`set_max_streams`](Self::set_max_streams), before the transport sends; one call after many of them is best.
     /// [`on_event`](Self::on_event) does it by itself.
-    pub fn flush<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+    pub fn flush<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
         self.count_discarding(t);
         // HTTP/3 may have been asked for something since the last event.
         self.take_http_events(h3, t);
@@ -125,7 +126,7 @@ impl Sessions {
     }
 
     /// Both ends' settings are there: whether there is flow control, and how many sessions there may be.
-    pub(super) fn agree<T: Transport>(&mut self, h3: &Connection, t: &T) {
+    pub(super) fn agree<T: SessionTransport>(&mut self, h3: &Connection, t: &T) {
         let (own, Some(peer)) = (h3.settings(), h3.peer_settings()) else { return };
         let agreed = negotiate(own, peer, parameters(t), self.side, self.config.strict);
         let dialect = agreed.map_or(Dialect::Draft02, |agreed| agreed.dialect);
@@ -185,7 +186,7 @@ impl Sessions {
 
     /// Writes as much as the session's limit permits (§5.4), and the stream's: what is written takes credit of the
     /// session, and a stream whose peer reads nothing must take none from the others.
-    pub(super) fn write_within<T: Transport>(
+    pub(super) fn write_within<T: SessionTransport>(
         &mut self,
         stream: StreamId,
         data: &mut Bytes,
@@ -256,7 +257,7 @@ impl Sessions {
     }
 
     /// Counts what came on a stream. False: the session's limit is exceeded, and [`Sessions::flush`] ends the session.
-    pub(super) fn count_received<T: Transport>(&mut self, stream: StreamId, t: &mut T) -> bool {
+    pub(super) fn count_received<T: SessionTransport>(&mut self, stream: StreamId, t: &mut T) -> bool {
         let Some(entry) = self.streams.get_mut(&stream) else { return true };
         let Some(receiving) = &mut entry.receiving else { return true };
         let id = entry.session;
@@ -304,7 +305,7 @@ impl Sessions {
 
     /// Gives a receiving side up. What the peer has sent of it by then counts: when its final size comes, if it is not
     /// known now.
-    pub(super) fn discard<T: Transport>(
+    pub(super) fn discard<T: SessionTransport>(
         &mut self,
         stream: StreamId,
         session: SessionId,
@@ -325,7 +326,7 @@ impl Sessions {
     }
 
     /// What came of streams that were given up counts as it comes, not only with their final sizes.
-    fn count_discarding<T: Transport>(&mut self, t: &mut T) {
+    fn count_discarding<T: SessionTransport>(&mut self, t: &mut T) {
         let dropped = t.bytes_dropped();
         if std::mem::replace(&mut self.dropped, dropped) == dropped || !self.flow {
             return;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use h3_core::{
-    Connection, Transport,
+    Connection,
     capsule::Capsule,
     error::{StreamViolation, code},
 };
@@ -16,6 +16,7 @@ use crate::{
     event::{CloseInfo, Event, SessionId},
     refusal::Refusal,
     session::{Session, State},
+    transport::SessionTransport,
 };
 
 /// Bytes of the CONNECT stream looked at in one go.
@@ -25,7 +26,7 @@ impl Sessions {
     /// Closes a session with a code and a reason, which is cut to 1024 bytes at a character boundary. Its streams are
     /// reset at once, of which the peer hears when it has acknowledged the close: who wants finished data to arrive waits
     /// for `Sent` first. `Closed` follows, then `Finished`.
-    pub fn close<T: Transport>(
+    pub fn close<T: SessionTransport>(
         &mut self,
         session: SessionId,
         info: CloseInfo,
@@ -56,7 +57,13 @@ impl Sessions {
 
     /// Ends a session without close information: resets its CONNECT stream with an HTTP/3 code, such as
     /// [`crate::codes::WT_ALPN_ERROR`].
-    pub fn abort<T: Transport>(&mut self, session: SessionId, code: u64, h3: &mut Connection, t: &mut T) {
+    pub fn abort<T: SessionTransport>(
+        &mut self,
+        session: SessionId,
+        code: u64,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
         if self.is_open(session) {
             self.fail(session, SessionError::Aborted(code), code, h3, t);
             self.take_http_events(h3, t);
@@ -64,7 +71,7 @@ impl Sessions {
     }
 
     /// Asks the peer to wind the session up (§4.7). Nothing else changes.
-    pub fn drain<T: Transport>(
+    pub fn drain<T: SessionTransport>(
         &mut self,
         session: SessionId,
         h3: &mut Connection,
@@ -84,7 +91,7 @@ impl Sessions {
     /// A peer of draft 02 gets `WT_DRAIN_SESSION` for its sessions instead, and GOAWAY when the last of them is over on
     /// both sides: see [`flush`](Self::flush). Until then requests of all kinds are refused with `H3_REQUEST_REJECTED`, and
     /// [`Event::Refused`] tells of each.
-    pub fn go_away<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+    pub fn go_away<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
         self.goaway_held = true;
         self.release_goaway(h3, t);
         if self.goaway_held {
@@ -97,7 +104,7 @@ impl Sessions {
     }
 
     /// Sends GOAWAY, if one is wanted and no session holds it back.
-    pub(super) fn release_goaway<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+    pub(super) fn release_goaway<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
         let holds = |session: &Session| !self.side.is_client() && session.holds_goaway();
         if !self.goaway_held || self.sessions.values().any(|session| holds(session)) {
             return;
@@ -110,7 +117,12 @@ impl Sessions {
     }
 
     /// Reads the CONNECT stream as far as it goes. Before the session is established it stays unread (§3.2).
-    pub(super) fn read_capsules<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
+    pub(super) fn read_capsules<T: SessionTransport>(
+        &mut self,
+        id: SessionId,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
         while self.sessions.get(&id).is_some_and(|session| session.is_open() || session.is_ended()) {
             // The end and errors come as events.
             let Ok(Read::Data(bytes)) = h3.read_data(id.0, READ, t) else { return };
@@ -118,7 +130,13 @@ impl Sessions {
         }
     }
 
-    fn on_bytes<T: Transport>(&mut self, id: SessionId, mut bytes: Bytes, h3: &mut Connection, t: &mut T) {
+    fn on_bytes<T: SessionTransport>(
+        &mut self,
+        id: SessionId,
+        mut bytes: Bytes,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
         loop {
             let Some(session) = self.sessions.get_mut(&id) else { return };
             match session.state {
@@ -170,7 +188,7 @@ impl Sessions {
     }
 
     /// The peer's side of the CONNECT stream ended.
-    pub(super) fn on_fin<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
+    pub(super) fn on_fin<T: SessionTransport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
         let Some(session) = self.sessions.get(&id) else { return };
         match session.state {
             State::Open => match session.reader.finish() {
@@ -192,7 +210,7 @@ impl Sessions {
     }
 
     /// The peer reset its side of the CONNECT stream.
-    pub(super) fn on_reset<T: Transport>(
+    pub(super) fn on_reset<T: SessionTransport>(
         &mut self,
         id: SessionId,
         code: u64,
@@ -210,7 +228,7 @@ impl Sessions {
     }
 
     /// The peer reads the CONNECT stream no longer.
-    pub(super) fn on_stopped<T: Transport>(
+    pub(super) fn on_stopped<T: SessionTransport>(
         &mut self,
         id: SessionId,
         code: u64,
@@ -233,7 +251,7 @@ impl Sessions {
     }
 
     /// HTTP/3 found the peer's message malformed and reset the stream.
-    pub(super) fn on_stream_error<T: Transport>(
+    pub(super) fn on_stream_error<T: SessionTransport>(
         &mut self,
         id: SessionId,
         violation: StreamViolation,
@@ -256,7 +274,12 @@ impl Sessions {
 
     /// Hands capsules to HTTP/3, then what flow control has to say now, and the end after them. What HTTP/3 does not
     /// take is not made: later it may have a newer value.
-    pub(super) fn flush_capsules<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
+    pub(super) fn flush_capsules<T: SessionTransport>(
+        &mut self,
+        id: SessionId,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
         self.grow_window(id);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         loop {
@@ -282,7 +305,7 @@ impl Sessions {
         }
     }
 
-    fn answer_with_fin<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
+    fn answer_with_fin<T: SessionTransport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.fin = true;
             self.flush_capsules(id, h3, t);
@@ -290,7 +313,7 @@ impl Sessions {
     }
 
     /// The session is over: its streams go, and the application is told, once.
-    fn end<T: Transport>(
+    fn end<T: SessionTransport>(
         &mut self,
         id: SessionId,
         result: Result<CloseInfo, SessionError>,
@@ -312,7 +335,7 @@ impl Sessions {
     }
 
     /// The session failed: both sides of its CONNECT stream are reset with `code`.
-    pub(super) fn fail<T: Transport>(
+    pub(super) fn fail<T: SessionTransport>(
         &mut self,
         id: SessionId,
         error: SessionError,
@@ -324,7 +347,7 @@ impl Sessions {
         self.break_off(id, code, h3, t);
     }
 
-    fn break_off<T: Transport>(&mut self, id: SessionId, code: u64, h3: &mut Connection, t: &mut T) {
+    fn break_off<T: SessionTransport>(&mut self, id: SessionId, code: u64, h3: &mut Connection, t: &mut T) {
         h3.reset(id.0, code, t);
         // HTTP/3 is done with a side that it finished; the transport may not be.
         let _ = t.reset(id.0, code, 0);
@@ -335,7 +358,7 @@ impl Sessions {
     /// Waits no longer for the peer's side of a session that was closed, by whichever side: its CONNECT stream is reset, and
     /// what waited for it goes. So the streams end for a peer that gives no credit for the close, or never answers it.
     /// `Finished` follows. Nothing happens while the session is open, or after its end.
-    pub fn give_up<T: Transport>(&mut self, session: SessionId, h3: &mut Connection, t: &mut T) {
+    pub fn give_up<T: SessionTransport>(&mut self, session: SessionId, h3: &mut Connection, t: &mut T) {
         if self.sessions.get(&session).is_some_and(|session| session.is_ended()) {
             self.break_off(session, WT_SESSION_GONE, h3, t);
             self.take_http_events(h3, t);

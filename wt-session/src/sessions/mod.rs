@@ -18,7 +18,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use config::{Config, FlowControl};
-use h3_core::{Connection, IdleMeter, RequestState, Settings, Transport, error::code};
+use h3_core::{Connection, IdleMeter, RequestState, Settings, error::code};
 use quic_core::{Dir, Side, StreamId, StreamMap, StreamTag, base::Timestamp};
 
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
     event::{ConnectRequest, Event, RequestId, SessionId},
     refusal::Refusal,
     session::{Receiving, Sending, Session, State, WtStream},
+    transport::SessionTransport,
 };
 
 /// The mark of streams that belong to sessions.
@@ -184,7 +185,7 @@ impl Sessions {
 
     /// Handles an event of the transport at the time `now`, here or by handing it to `h3`. False: it is of a kind
     /// that neither has a use for, or of one that the caller wants to see as well, such as the connection's end.
-    pub fn on_event<T: Transport>(
+    pub fn on_event<T: SessionTransport>(
         &mut self,
         event: &quic_core::Event,
         now: Timestamp,
@@ -197,7 +198,7 @@ impl Sessions {
         handled
     }
 
-    fn handle<T: Transport>(
+    fn handle<T: SessionTransport>(
         &mut self,
         event: &quic_core::Event,
         now: Timestamp,
@@ -235,7 +236,7 @@ impl Sessions {
         self.streams.contains_key(&stream) || self.early.holds(stream)
     }
 
-    fn on_streams_available<T: Transport>(&mut self, dir: Dir, h3: &mut Connection, t: &mut T) {
+    fn on_streams_available<T: SessionTransport>(&mut self, dir: Dir, h3: &mut Connection, t: &mut T) {
         if dir == Dir::Bidi {
             self.ask(h3, t);
         }
@@ -243,13 +244,13 @@ impl Sessions {
     }
 
     /// Handles what HTTP/3 has to tell; handling it may make more.
-    fn take_http_events<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+    fn take_http_events<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
         while let Some(event) = h3.poll_event() {
             self.on_http_event(event, h3, t);
         }
     }
 
-    fn on_http_event<T: Transport>(&mut self, event: h3_core::Event, h3: &mut Connection, t: &mut T) {
+    fn on_http_event<T: SessionTransport>(&mut self, event: h3_core::Event, h3: &mut Connection, t: &mut T) {
         use h3_core::Event as Http;
         let id = self.session_named(&event);
         match (event, id) {
@@ -293,7 +294,7 @@ impl Sessions {
     }
 
     /// An event about the CONNECT stream of a session.
-    fn on_session_event<T: Transport>(
+    fn on_session_event<T: SessionTransport>(
         &mut self,
         id: SessionId,
         event: h3_core::Event,
@@ -375,7 +376,7 @@ impl Sessions {
     }
 }
 
-fn parameters<T: Transport>(t: &T) -> Parameters {
+fn parameters<T: SessionTransport>(t: &T) -> Parameters {
     Parameters {
         datagrams: t.max_datagram_size().is_some(),
         reset_stream_at: t.peer_supports_reset_stream_at(),

@@ -2,7 +2,7 @@
 //! application decide.
 
 use h3_core::{
-    Connection, RequestHead, ResponseHead, Transport,
+    Connection, RequestHead, ResponseHead,
     error::{SendError, code},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, uri::Scheme};
@@ -17,6 +17,7 @@ use crate::{
     protocols::{self, Form},
     refusal::Refusal,
     session::{Session, State},
+    transport::SessionTransport,
 };
 
 /// What the heads of requests cost that wait for the client's SETTINGS, in bytes, before further ones are refused. One may
@@ -44,7 +45,7 @@ impl Sessions {
     }
 
     /// An extended CONNECT for WebTransport arrived.
-    pub(super) fn on_request<T: Transport>(
+    pub(super) fn on_request<T: SessionTransport>(
         &mut self,
         id: SessionId,
         head: Box<RequestHead>,
@@ -67,7 +68,7 @@ impl Sessions {
         self.decide(id, h3, t);
     }
 
-    pub(super) fn on_settings<T: Transport>(&mut self, h3: &mut Connection, t: &mut T) {
+    pub(super) fn on_settings<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
         if let Some(reason) = h3.peer_settings().and_then(|peer| impossible(peer, self.side)) {
             // §3.1, and §5.6.2 for what no number of streams can be. Who asks for a session hears why there is none.
             t.close(code::H3_SETTINGS_ERROR, reason.to_string().as_bytes());
@@ -82,7 +83,7 @@ impl Sessions {
     }
 
     /// Hands a waiting request to the application, once the client's SETTINGS are there (§3.1).
-    fn decide<T: Transport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
+    fn decide<T: SessionTransport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
         let Some(peer) = h3.peer_settings() else { return };
         if !self.sessions.get(&id).is_some_and(|session| matches!(session.state, State::Waiting(..))) {
             return;
@@ -127,7 +128,7 @@ impl Sessions {
     }
 
     /// Accepts a session with status 200 and these fields (server). It is open then; what came early follows.
-    pub fn accept<T: Transport>(
+    pub fn accept<T: SessionTransport>(
         &mut self,
         session: SessionId,
         headers: HeaderMap,
@@ -138,7 +139,7 @@ impl Sessions {
     }
 
     /// The same with another status of 2xx: nothing else accepts a session (§3.2).
-    pub fn accept_with<T: Transport>(
+    pub fn accept_with<T: SessionTransport>(
         &mut self,
         session: SessionId,
         status: StatusCode,
@@ -175,7 +176,7 @@ impl Sessions {
 
     /// Refuses a session with a status that is not 2xx (server), such as 403 or 404. Nothing happens if the request is
     /// gone.
-    pub fn reject<T: Transport>(
+    pub fn reject<T: SessionTransport>(
         &mut self,
         session: SessionId,
         status: StatusCode,

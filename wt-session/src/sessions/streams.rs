@@ -1,7 +1,6 @@
 //! Streams of sessions (§4.2, §4.3, §4.4): opening, reading, writing, resets.
 
 use bytes::Bytes;
-use h3_core::Transport;
 use quic_core::{
     Dir, StreamId, StreamMap,
     error::call::{Read, ReadError, ReadProgress, WriteError},
@@ -14,6 +13,7 @@ use crate::{
     event::{Event, SessionId},
     flow::Limited,
     session::{Receiving, Sending, WtStream},
+    transport::SessionTransport,
 };
 
 /// What a stream of this side earns its peer, as bytes: as much as one capsule costs.
@@ -23,7 +23,7 @@ impl Sessions {
     /// Opens a stream of an established session; `None`: no credit now, of the session or of QUIC: `StreamsAvailable`
     /// follows. The peer does not see the stream before something is written or
     /// [flushed](Self::flush_preface): a user that is to be told of an empty stream flushes at once.
-    pub fn open<T: Transport>(
+    pub fn open<T: SessionTransport>(
         &mut self,
         session: SessionId,
         dir: Dir,
@@ -60,7 +60,7 @@ impl Sessions {
     /// more, and later ones must not wait for it. `None`: the transport opens none now.
     ///
     /// The peer learns of a stream without data that was reset, and asks nobody whose it is.
-    pub fn pass_over<T: Transport>(&mut self, dir: Dir, t: &mut T) -> Option<StreamId> {
+    pub fn pass_over<T: SessionTransport>(&mut self, dir: Dir, t: &mut T) -> Option<StreamId> {
         let stream = t.open(dir)?;
         t.set_tag(stream, TAG);
         let _ = t.reset(stream, WT_SESSION_GONE, 0);
@@ -84,7 +84,7 @@ impl Sessions {
     }
 
     /// Reads the next bytes, at most `max`. The end and a reset are told once, then the stream's reading side is gone.
-    pub fn read<T: Transport>(
+    pub fn read<T: SessionTransport>(
         &mut self,
         stream: StreamId,
         max: usize,
@@ -112,7 +112,7 @@ impl Sessions {
 
     /// As [`Sessions::read`], but reads until `max` bytes were, nothing is left, or the stream ends, and appends what it read
     /// to `chunks`: also before an error.
-    pub fn read_chunks<T: Transport>(
+    pub fn read_chunks<T: SessionTransport>(
         &mut self,
         stream: StreamId,
         max: usize,
@@ -152,7 +152,7 @@ impl Sessions {
 
     /// Writes a prefix of `data` and takes it off `data`: how many bytes. 0 for data that is not empty is blocked, by
     /// the session's limit or by QUIC: `Writable` follows.
-    pub fn write<T: Transport>(
+    pub fn write<T: SessionTransport>(
         &mut self,
         stream: StreamId,
         data: &mut Bytes,
@@ -168,7 +168,11 @@ impl Sessions {
     }
 
     /// Makes the stream known to the peer before anything is written. False: blocked, `Writable` follows.
-    pub fn flush_preface<T: Transport>(&mut self, stream: StreamId, t: &mut T) -> Result<bool, StreamError> {
+    pub fn flush_preface<T: SessionTransport>(
+        &mut self,
+        stream: StreamId,
+        t: &mut T,
+    ) -> Result<bool, StreamError> {
         let Some(Sending { preface, finishing, .. }) =
             self.streams.get_mut(&stream).and_then(|stream| stream.sending.as_mut())
         else {
@@ -190,7 +194,7 @@ impl Sessions {
     }
 
     /// Ends the stream's sending side after what was written; `Sent` follows when all of it is acknowledged.
-    pub fn finish<T: Transport>(&mut self, stream: StreamId, t: &mut T) -> Result<(), StreamError> {
+    pub fn finish<T: SessionTransport>(&mut self, stream: StreamId, t: &mut T) -> Result<(), StreamError> {
         let flushed = self.unflushed == 0 || self.flush_preface(stream, t)?;
         if flushed {
             t.finish(stream).map_err(|error| self.write_error(error))?;
@@ -208,7 +212,7 @@ impl Sessions {
 
     /// Makes sure that what was written so far arrives even if the stream is reset later, with a peer that knows
     /// `RESET_STREAM_AT`.
-    pub fn commit<T: Transport>(&mut self, stream: StreamId, t: &mut T) -> Result<(), StreamError> {
+    pub fn commit<T: SessionTransport>(&mut self, stream: StreamId, t: &mut T) -> Result<(), StreamError> {
         self.flush_preface(stream, t)?;
         let written = t.bytes_written(stream);
         let sending = self.streams.get_mut(&stream).and_then(|stream| stream.sending.as_mut());
@@ -219,14 +223,24 @@ impl Sessions {
 
     /// Gives the sending side up with an application code. The preface and what was committed still arrive, if the
     /// peer knows `RESET_STREAM_AT` (§4.4).
-    pub fn reset<T: Transport>(&mut self, stream: StreamId, code: u32, t: &mut T) -> Result<(), StreamError> {
+    pub fn reset<T: SessionTransport>(
+        &mut self,
+        stream: StreamId,
+        code: u32,
+        t: &mut T,
+    ) -> Result<(), StreamError> {
         // So that the peer learns whose stream it was.
         let _ = self.flush_preface(stream, t);
         if self.reset_with(stream, codes::to_http(code), t) { Ok(()) } else { Err(self.closed()) }
     }
 
     /// Gives the receiving side up with an application code: what is there and what comes is discarded.
-    pub fn stop<T: Transport>(&mut self, stream: StreamId, code: u32, t: &mut T) -> Result<(), StreamError> {
+    pub fn stop<T: SessionTransport>(
+        &mut self,
+        stream: StreamId,
+        code: u32,
+        t: &mut T,
+    ) -> Result<(), StreamError> {
         if self.flow {
             self.count_received(stream, t);
         }
@@ -242,7 +256,7 @@ impl Sessions {
     }
 
     /// Resets the sending side with an HTTP/3 code; false if there is none.
-    fn reset_with<T: Transport>(&mut self, stream: StreamId, code: u64, t: &mut T) -> bool {
+    fn reset_with<T: SessionTransport>(&mut self, stream: StreamId, code: u64, t: &mut T) -> bool {
         let Some((session, sending)) = self.take_sending(stream) else { return false };
         let reliable = if sending.preface.is_empty() { sending.reliable } else { 0 };
         let sent = t.sent_end(stream);
@@ -260,7 +274,7 @@ impl Sessions {
 
     /// This end closes the session: the peer is to hear of that, and why, before it hears that the streams are gone.
     /// Chromium can lose the code and the reason else.
-    pub(super) fn hold_streams<T: Transport>(&self, session: SessionId, t: &mut T) {
+    pub(super) fn hold_streams<T: SessionTransport>(&self, session: SessionId, t: &mut T) {
         for (stream, _) in self.streams.iter().filter(|(_, stream)| stream.session == session) {
             t.hold_back(*stream, session.0);
         }
@@ -268,7 +282,7 @@ impl Sessions {
 
     /// The session is over (§6): its streams go. After a clean close by the peer, those that are whole stay readable. Where
     /// bytes are missing before the end, nobody would wait for them: the peer has given up what it had not got across.
-    pub(super) fn end_streams<T: Transport>(&mut self, session: SessionId, clean: bool, t: &mut T) {
+    pub(super) fn end_streams<T: SessionTransport>(&mut self, session: SessionId, clean: bool, t: &mut T) {
         let streams: Vec<StreamId> = self
             .streams
             .iter()
@@ -285,7 +299,7 @@ impl Sessions {
         self.drop_early(session, WT_SESSION_GONE, t);
     }
 
-    pub(super) fn on_readable<T: Transport>(&mut self, stream: StreamId, t: &mut T) {
+    pub(super) fn on_readable<T: SessionTransport>(&mut self, stream: StreamId, t: &mut T) {
         // One that waits for its session is announced as readable later.
         if self.streams.get(&stream).is_some_and(|stream| stream.receiving.is_some()) {
             if self.flow {
@@ -295,7 +309,7 @@ impl Sessions {
         }
     }
 
-    pub(super) fn on_writable<T: Transport>(&mut self, stream: StreamId, t: &mut T) {
+    pub(super) fn on_writable<T: SessionTransport>(&mut self, stream: StreamId, t: &mut T) {
         let Some(sending) = self.streams.get_mut(&stream).and_then(|stream| stream.sending.as_mut()) else {
             return;
         };
@@ -307,7 +321,7 @@ impl Sessions {
         }
     }
 
-    pub(super) fn on_stream_stopped<T: Transport>(&mut self, stream: StreamId, code: u64, t: &mut T) {
+    pub(super) fn on_stream_stopped<T: SessionTransport>(&mut self, stream: StreamId, code: u64, t: &mut T) {
         if let Some((session, sending)) = self.take_sending(stream) {
             if self.flow {
                 // QUIC has answered by a reset.

@@ -8,7 +8,7 @@ use quic_core::{
     error::call::{DatagramError, Read, ReadError, ReadProgress, WriteError},
 };
 
-use crate::transport::{ExportError, Transport};
+use crate::transport::Transport;
 
 /// The sending half of a stream.
 #[derive(Debug, Default)]
@@ -239,11 +239,127 @@ impl End {
     }
 }
 
-impl Transport for End {
-    fn side(&self) -> Side {
-        self.side
+/// What layers above HTTP/3 need beside [`Transport`].
+impl End {
+    /// As [`Self::read`], but reads until `max` bytes were, nothing is left, or the stream ends, and appends what it
+    /// read to `chunks`: also before an error.
+    pub fn read_chunks(
+        &mut self,
+        id: StreamId,
+        max: usize,
+        chunks: &mut Vec<Bytes>,
+    ) -> Result<ReadProgress, ReadError> {
+        let mut left = max;
+        loop {
+            match self.read(id, left)? {
+                Read::Data(bytes) => {
+                    left -= bytes.len();
+                    chunks.push(bytes);
+                }
+                Read::Blocked if left == 0 => return Ok(ReadProgress::Full),
+                Read::Blocked => return Ok(ReadProgress::Blocked),
+                Read::Finished => return Ok(ReadProgress::Finished),
+            }
+        }
     }
 
+    /// As [`Self::write`], but takes nothing that the peer's limit of the stream (`MAX_STREAM_DATA`, RFC 9000 §4.1)
+    /// keeps from being sent. `Event::StreamWritable` follows when it permits more, too.
+    pub fn write_within_limit(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
+        let left = self.stream_limit.saturating_sub(self.bytes_written(id).unwrap_or(0));
+        let part = usize::try_from(left).unwrap_or(usize::MAX).min(data.len());
+        let mut part = data.slice(..part);
+        let taken = self.write(id, &mut part)?;
+        data.advance(taken);
+        if let Some(send) = self.stream(id).send.as_mut() {
+            send.blocked = !data.is_empty();
+        }
+        Ok(taken)
+    }
+
+    /// Lets the frames of a later reset or stop of `id` wait until everything written to `until`, and its end, has been
+    /// acknowledged. They take effect here at once; nothing waits if `until` has nothing to send any more.
+    pub fn hold_back(&mut self, id: StreamId, until: StreamId) {
+        self.held.insert(id, until);
+    }
+
+    /// Marks a stream; later events carry the mark.
+    pub fn set_tag(&mut self, id: StreamId, tag: StreamTag) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.tag = tag;
+        }
+    }
+
+    /// Bytes read of a stream so far; `None` once it is gone.
+    pub fn bytes_read(&mut self, id: StreamId) -> Option<u64> {
+        Some(self.streams.get(&id)?.recv.as_ref()?.read)
+    }
+
+    /// Bytes written to a stream so far; `None` once its sending side is gone.
+    pub fn bytes_written(&mut self, id: StreamId) -> Option<u64> {
+        Some(self.streams.get(&id)?.send.as_ref()?.written)
+    }
+
+    /// One past the highest byte sent of a stream, or its final size once it was reset, also in answer to the peer's
+    /// STOP_SENDING: what counts against the peer's flow control. `None` once its sending side is gone.
+    pub fn sent_end(&mut self, id: StreamId) -> Option<u64> {
+        let send = self.streams.get(&id)?.send.as_ref()?;
+        // What a reset left in the queue is still sent.
+        let rest = if send.reset.is_some() { send.queue.len() as u64 } else { 0 };
+        (!send.end_delivered).then_some(send.delivered + rest)
+    }
+
+    /// One past the highest byte received of a stream, gaps included, or the final size once that is known: what counts
+    /// against flow control. `None` once its receiving side is gone.
+    pub fn received_end(&mut self, id: StreamId) -> Option<u64> {
+        let recv = self.streams.get(&id)?.recv.as_ref()?;
+        // A stopped stream counts on until its final size is known.
+        let open = !recv.closed || (recv.stop.is_some() && !recv.over);
+        open.then_some(recv.received)
+    }
+
+    /// Bytes that have come for streams that were given up, of all of them together.
+    pub fn bytes_dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Hands a stream over to the application: from now on it is up to the application how long what can be read of it stays
+    /// unread.
+    pub fn hand_over(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.handed_over = true;
+        }
+    }
+
+    /// The final size of a finished or reset stream, if known.
+    pub fn final_size(&mut self, id: StreamId) -> Option<u64> {
+        let recv = self.streams.get(&id)?.recv.as_ref()?;
+        (recv.finished || recv.reset.is_some()).then_some(recv.received)
+    }
+
+    /// Whether all that can be read of a stream has come: every byte and its end, or a reset and what it promises.
+    pub fn is_whole(&mut self, id: StreamId) -> bool {
+        !self.holes.contains(&id) && self.final_size(id).is_some()
+    }
+
+    /// Whether the peer understands `RESET_STREAM_AT`.
+    pub fn peer_supports_reset_stream_at(&self) -> bool {
+        self.reset_stream_at
+    }
+
+    /// The TLS exporter (RFC 8446 §7.5): fills `out`.
+    pub fn export_keying_material(&self, out: &mut [u8], label: &[u8], context: &[u8]) {
+        // Not secret, but equal at both ends and different for different labels and contexts.
+        let seed = label
+            .iter()
+            .chain(&[0])
+            .chain(context)
+            .fold(17_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        out.iter_mut().zip(1_u64..).for_each(|(byte, at)| *byte = (seed.wrapping_mul(at) >> 24) as u8);
+    }
+}
+
+impl Transport for End {
     fn open(&mut self, dir: Dir) -> Option<StreamId> {
         let index = self.opened[dir as usize];
         if index >= self.limits[dir as usize] {
@@ -274,26 +390,6 @@ impl Transport for End {
         Ok(if part.is_empty() { Read::Blocked } else { Read::Data(part) })
     }
 
-    fn read_chunks(
-        &mut self,
-        id: StreamId,
-        max: usize,
-        chunks: &mut Vec<Bytes>,
-    ) -> Result<ReadProgress, ReadError> {
-        let mut left = max;
-        loop {
-            match self.read(id, left)? {
-                Read::Data(bytes) => {
-                    left -= bytes.len();
-                    chunks.push(bytes);
-                }
-                Read::Blocked if left == 0 => return Ok(ReadProgress::Full),
-                Read::Blocked => return Ok(ReadProgress::Blocked),
-                Read::Finished => return Ok(ReadProgress::Finished),
-            }
-        }
-    }
-
     fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
         let window = self.window;
         let send =
@@ -318,18 +414,6 @@ impl Transport for End {
         let queued = send.filter(|send| !send.finished && send.reset.is_none()).map(|send| send.queue.len());
         let window = usize::try_from(self.window).unwrap_or(usize::MAX);
         queued.map_or(0, |queued| window.saturating_sub(queued))
-    }
-
-    fn write_within_limit(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
-        let left = self.stream_limit.saturating_sub(self.bytes_written(id).unwrap_or(0));
-        let part = usize::try_from(left).unwrap_or(usize::MAX).min(data.len());
-        let mut part = data.slice(..part);
-        let taken = self.write(id, &mut part)?;
-        data.advance(taken);
-        if let Some(send) = self.stream(id).send.as_mut() {
-            send.blocked = !data.is_empty();
-        }
-        Ok(taken)
     }
 
     fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
@@ -371,51 +455,9 @@ impl Transport for End {
         Ok(())
     }
 
-    fn hold_back(&mut self, id: StreamId, until: StreamId) {
-        self.held.insert(id, until);
-    }
-
-    fn set_tag(&mut self, id: StreamId, tag: StreamTag) {
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.tag = tag;
-        }
-    }
-
     fn set_priority(&mut self, id: StreamId, priority: Priority) {
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.priority = Some(priority);
-        }
-    }
-
-    fn bytes_read(&mut self, id: StreamId) -> Option<u64> {
-        Some(self.streams.get(&id)?.recv.as_ref()?.read)
-    }
-
-    fn bytes_written(&mut self, id: StreamId) -> Option<u64> {
-        Some(self.streams.get(&id)?.send.as_ref()?.written)
-    }
-
-    fn sent_end(&mut self, id: StreamId) -> Option<u64> {
-        let send = self.streams.get(&id)?.send.as_ref()?;
-        // What a reset left in the queue is still sent.
-        let rest = if send.reset.is_some() { send.queue.len() as u64 } else { 0 };
-        (!send.end_delivered).then_some(send.delivered + rest)
-    }
-
-    fn received_end(&mut self, id: StreamId) -> Option<u64> {
-        let recv = self.streams.get(&id)?.recv.as_ref()?;
-        // A stopped stream counts on until its final size is known.
-        let open = !recv.closed || (recv.stop.is_some() && !recv.over);
-        open.then_some(recv.received)
-    }
-
-    fn bytes_dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    fn hand_over(&mut self, id: StreamId) {
-        if let Some(stream) = self.streams.get_mut(&id) {
-            stream.handed_over = true;
         }
     }
 
@@ -424,15 +466,6 @@ impl Transport for End {
         let unread =
             handed_over.filter_map(|stream| stream.recv.as_ref()).map(|recv| recv.queue.len() as u64);
         unread.sum::<u64>() >= self.receive_window
-    }
-
-    fn final_size(&mut self, id: StreamId) -> Option<u64> {
-        let recv = self.streams.get(&id)?.recv.as_ref()?;
-        (recv.finished || recv.reset.is_some()).then_some(recv.received)
-    }
-
-    fn is_whole(&mut self, id: StreamId) -> bool {
-        !self.holes.contains(&id) && self.final_size(id).is_some()
     }
 
     fn stream_limit(&self, initiator: Side, dir: Dir) -> u64 {
@@ -458,26 +491,6 @@ impl Transport for End {
 
     fn max_datagram_size(&self) -> Option<usize> {
         self.max_datagram
-    }
-
-    fn peer_supports_reset_stream_at(&self) -> bool {
-        self.reset_stream_at
-    }
-
-    fn export_keying_material(
-        &self,
-        out: &mut [u8],
-        label: &[u8],
-        context: &[u8],
-    ) -> Result<(), ExportError> {
-        // Not secret, but equal at both ends and different for different labels and contexts.
-        let seed = label
-            .iter()
-            .chain(&[0])
-            .chain(context)
-            .fold(17_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-        out.iter_mut().zip(1_u64..).for_each(|(byte, at)| *byte = (seed.wrapping_mul(at) >> 24) as u8);
-        Ok(())
     }
 
     fn close(&mut self, code: u64, reason: &[u8]) {

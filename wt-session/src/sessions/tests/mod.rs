@@ -12,12 +12,13 @@ mod hostile;
 mod negotiation;
 mod priority;
 mod several;
+mod transport;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use h3_core::{
-    Connection, RequestHead, ResponseHead, Settings,
+    Connection, RequestHead, ResponseHead, Settings, Transport as _,
     capsule::put_capsule,
     transport::mock::{End, Pair},
 };
