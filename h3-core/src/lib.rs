@@ -5,6 +5,11 @@
 //! [`Connection::on_event`] and tells its own through [`Connection::poll_event`].
 #![forbid(unsafe_code)]
 
+/// The code of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub mod capsule;
 pub mod connection;
 pub mod datagram;

@@ -33,6 +33,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
+/// The code of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod config;
 mod endpoint;
 mod histogram;

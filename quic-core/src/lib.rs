@@ -4,6 +4,11 @@
 //! come in as arguments, bytes and events go out as results.
 #![forbid(unsafe_code)]
 
+/// The code of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 /// Tests ask how much memory a peer can make us hold.
 #[cfg(test)]
 #[global_allocator]

@@ -16,6 +16,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
+/// The code of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 /// The code of the guide compiles, and what needs no network of the machine's runs.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide.md")]

@@ -6,6 +6,11 @@
 //! [`Sessions::poll_event`]. What it wants to tell the peer about flow control goes out by [`Sessions::flush`].
 #![forbid(unsafe_code)]
 
+/// The code of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod capsules;
 pub mod codes;
 mod dialect;

@@ -10,6 +10,7 @@ mod documents;
 mod house;
 mod options;
 mod outside;
+mod package;
 mod soak;
 mod steps;
 mod systems;
@@ -23,8 +24,8 @@ cargo xtask <command>
 
   test [--no-browser] [--no-e2e] [--keep-going] [--only WORDS]
         Everything: format, what the product depends on, documents against the code, the code against the layers that it
-        has (house.toml), the code of README and guide as their readers compile it, the public API against its listing, lints, here and as Windows, macOS and 32 bits see
-        the code, unit, property, vector, simulation and documentation tests, optimised sweeps over thousands of simulated
+        has (house.toml), the code of README and guide as their readers compile it, the public API against its listing, the
+        crates as packages for a registry, lints, here and as Windows, macOS and 32 bits see the code, unit, property, vector, simulation and documentation tests, optimised sweeps over thousands of simulated
         networks, replay of the fuzz corpora, and the end-to-end tests with wtransport, web-transport-quinn, aioquic,
         headless Chromium and headless Firefox.
         Installs what those need where it can; says in one line what is missing. With CI=true a missing tool fails.
@@ -45,6 +46,8 @@ cargo xtask <command>
 
   api   Writes docs/api.txt anew, the listing of wt-api's public API, which a change of that API has to update.
 
+  package   Packs the published crates under their published names, and builds each from its package.
+
   help  this text
 
 Environment: CI=true makes missing tools failures; WEFT_CHROMIUM, WEFT_CHROMEDRIVER, WEFT_FIREFOX and WEFT_PYTHON name
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         },
         Some((command, rest)) if command == "fuzz" => steps::fuzz(rest),
         Some((command, [])) if command == "api" => steps::api(),
+        Some((command, [])) if command == "package" => steps::package(),
         Some((command, rest)) if command == "soak" => steps::soak(rest),
         Some((command, _)) if matches!(command.as_str(), "help" | "--help" | "-h") => {
             print!("{HELP}");

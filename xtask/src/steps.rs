@@ -13,7 +13,7 @@ use std::{
 use crate::{
     api, dependencies, documents, house,
     options::{TestOptions, is_ci},
-    outside, systems, tools,
+    outside, package, systems, tools,
     verdict::{Outcome, Run, run},
 };
 
@@ -56,6 +56,16 @@ fn outside_folder() -> PathBuf {
     target().join("outside")
 }
 
+/// Where the packages of the published crates go. They depend on what the packages of documents depend on.
+fn package_folders() -> package::Folders {
+    package::Folders { copy: target().join("published"), target: outside_folder().join("target") }
+}
+
+/// `cargo xtask package`.
+pub(crate) fn package() -> ExitCode {
+    package::package(&root(), &package_folders(), cargo)
+}
+
 /// `cargo xtask api`.
 pub(crate) fn api() -> ExitCode {
     api::write(&root(), &outside_folder(), cargo)
@@ -81,6 +91,7 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
         outside::check(&root(), &outside_folder(), cargo)
     });
     all.step("public API against its listing", || api::check(&root(), &outside_folder(), cargo));
+    all.step("package", || missing_in_ci(package::check(&root(), &package_folders(), cargo)));
     all.step("lints of the other provider (aws-lc-rs)", aws_lc);
     for (name, target, packages) in SYSTEMS {
         all.step(name, || systems::check(target, packages, cargo));
