@@ -9,12 +9,12 @@ use std::{
 
 use quic_core::{
     ConnectionId, Side,
-    crypto::{TlsClientConfig, TlsServerConfig},
+    crypto::{TlsClientConfig, TlsServerConfig, default_provider},
 };
 use rustls::{
     DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring},
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
@@ -125,7 +125,7 @@ pub fn server_tls(alpn: &[u8]) -> (TlsServerConfig, Vec<u8>) {
 /// If the provider has no TLS 1.3, which only a broken build causes.
 #[must_use]
 pub fn client_tls(alpn: &[u8]) -> TlsClientConfig {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::crypto::{TlsClientConfig, TlsServerConfig};
+use crate::crypto::{TlsClientConfig, TlsServerConfig, default_provider};
 
 pub use driver::{Driver, HasConnection, Received};
 
@@ -57,5 +57,5 @@ pub fn tls_client_config(certificate: &[u8], alpn: &[u8]) -> TlsClientConfig {
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    Arc::new(default_provider())
 }

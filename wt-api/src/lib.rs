@@ -26,6 +26,7 @@ mod readme {}
 #[doc = include_str!("../../docs/guide.md")]
 mod guide {}
 
+mod algorithms;
 mod buffers;
 mod client;
 mod close;

@@ -11,6 +11,7 @@ use http::{
 use quic_core::TransportConfig;
 
 use crate::{
+    algorithms::digest,
     congestion::{Congestion, CongestionControl},
     error::ConnectOptionsError,
     limits::{keep_early_streams, permit, permit_in_sessions, share, suit_http3},
@@ -30,7 +31,7 @@ impl CertificateHash {
     /// The hash of a certificate in DER.
     #[must_use]
     pub fn of_certificate(der: &[u8]) -> Self {
-        let digest = ring::digest::digest(&ring::digest::SHA256, der);
+        let digest = digest::digest(&digest::SHA256, der);
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest.as_ref());
         Self(bytes)

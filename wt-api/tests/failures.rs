@@ -96,7 +96,7 @@ fn tls_for(alpn: &[u8]) -> rustls::ServerConfig {
     let certificate = params.self_signed(&key).unwrap().der().clone();
     let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let mut config =
-        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        rustls::ServerConfig::builder_with_provider(Arc::new(quic_core::crypto::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .with_no_client_auth()

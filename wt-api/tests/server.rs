@@ -201,7 +201,7 @@ async fn client_certificates_reach_the_application() {
     let (mut clients, mut servers) = (RootCertStore::empty(), RootCertStore::empty());
     clients.add(mine.clone()).unwrap();
     servers.add(certificate.clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(quic_core::crypto::default_provider());
     let versions = &[&rustls::version::TLS13];
     let verifier = WebPkiClientVerifier::builder_with_provider(clients.into(), Arc::clone(&provider));
     let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))

@@ -283,7 +283,7 @@ fn streams_that_were_claimed_fail_with_their_connection() {
 fn talkative(server: &Identity) -> WebTransportOptions {
     let mut roots = rustls::RootCertStore::empty();
     server.certificate_chain().into_iter().for_each(|certificate| roots.add(certificate.into()).unwrap());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(quic_core::crypto::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()

@@ -187,7 +187,7 @@ fn tls(identity: &Identity, alpn: &[u8]) -> Arc<rustls::ServerConfig> {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
     let chain = identity.certificate_chain().into_iter().map(CertificateDer::from).collect();
     let key = PrivateKeyDer::from_pem_slice(identity.private_key_pem().as_bytes()).expect("a key");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(quic_core::crypto::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")

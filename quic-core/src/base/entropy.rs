@@ -1,6 +1,6 @@
 //! Injected randomness.
 
-use ring::rand::SecureRandom;
+use super::algorithms::rand::{SecureRandom, SystemRandom};
 
 /// A source of unpredictable bytes: connection IDs, challenges, reset tokens and packet-number gaps come from it.
 pub trait Entropy: Send {
@@ -20,13 +20,13 @@ pub trait Entropy: Send {
 
 /// The operating system's generator, for production.
 #[derive(Debug)]
-pub struct SystemEntropy(ring::rand::SystemRandom);
+pub struct SystemEntropy(SystemRandom);
 
 impl SystemEntropy {
     /// A handle on the system's generator.
     #[must_use]
     pub fn new() -> Self {
-        Self(ring::rand::SystemRandom::new())
+        Self(SystemRandom::new())
     }
 }
 

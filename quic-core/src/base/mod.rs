@@ -3,6 +3,7 @@
 //! Nothing here knows QUIC's state; every other module of the crate may use it.
 
 mod addresses;
+pub(crate) mod algorithms;
 mod budget;
 mod clock;
 mod cursor;

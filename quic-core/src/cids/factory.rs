@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use ring::hmac;
-
 use crate::{
-    base::Entropy,
+    base::{Entropy, algorithms::hmac},
     frame::ResetToken,
     ids::{ConnectionId, MAX_CID_LENGTH},
 };

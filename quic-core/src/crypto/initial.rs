@@ -1,11 +1,12 @@
 //! Keys that anyone on the path can compute: Initial packets and Retry integrity (RFC 9001 §5.2, §5.8).
 
-use super::{
-    Secret, Suite,
-    provider::{aead, hkdf},
-    secret::expand_label,
+use super::{Secret, Suite, secret::expand_label};
+use crate::{
+    base::algorithms::{aead, hkdf},
+    ids::ConnectionId,
+    packet::TAG_SIZE,
+    version::Version,
 };
-use crate::{ids::ConnectionId, packet::TAG_SIZE, version::Version};
 
 /// The client's and the server's Initial secret for the destination connection ID of the client's first Initial.
 #[must_use]

@@ -1,11 +1,10 @@
 //! Packet protection (RFC 9001 §5) and the TLS session (RFC 9001 §4).
 //!
-//! TLS runs in rustls; packets are protected here, by ring (or aws-lc-rs), from the secrets that the handshake
+//! TLS runs in rustls; packets are protected here, by ring or aws-lc-rs, from the secrets that the handshake
 //! yields. One derivation serves all levels, key updates and Initial packets.
 
 mod initial;
 mod packet;
-pub(crate) mod provider;
 mod secret;
 mod suite;
 #[cfg(test)]
@@ -18,7 +17,9 @@ pub use packet::{
 };
 pub use secret::Secret;
 pub use suite::Suite;
-pub use tls::{ExportError, KeyChange, TlsClientConfig, TlsError, TlsServerConfig, TlsSession};
+pub use tls::{
+    ExportError, KeyChange, TlsClientConfig, TlsError, TlsServerConfig, TlsSession, default_provider,
+};
 
 /// Compares without telling by its duration where the inputs differ. For tokens and tags.
 #[must_use]

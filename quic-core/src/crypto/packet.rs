@@ -1,10 +1,10 @@
 //! Sealing and opening packets, and header protection (RFC 9001 §5.3, §5.4).
 
-use super::{
-    Secret,
-    provider::aead::{self, quic},
+use super::Secret;
+use crate::{
+    base::algorithms::aead::{self, quic},
+    packet::{FORM_LONG, TAG_SIZE},
 };
-use crate::packet::{FORM_LONG, TAG_SIZE};
 
 /// Bytes of ciphertext that header protection samples (RFC 9001 §5.4.2).
 pub const SAMPLE_SIZE: usize = 16;

@@ -2,8 +2,11 @@
 
 use zeroize::Zeroize;
 
-use super::{Suite, provider::hkdf};
-use crate::version::{Labels, Version};
+use super::Suite;
+use crate::{
+    base::algorithms::hkdf,
+    version::{Labels, Version},
+};
 
 const MAX_SECRET: usize = 48;
 

@@ -1,6 +1,6 @@
 //! The cipher suites of QUIC (RFC 9001 §5.3).
 
-use super::provider::{
+use crate::base::algorithms::{
     aead::{self, quic},
     hkdf,
 };

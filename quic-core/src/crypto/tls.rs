@@ -5,11 +5,22 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as algorithms;
+#[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+use rustls::crypto::ring as algorithms;
 use rustls::quic;
 use zeroize::Zeroizing;
 
 use super::{Secret, Suite};
 use crate::version::Version;
+
+/// What rustls needs of the library of algorithms that this crate is built with: aws-lc-rs with the feature `aws-lc-rs`, ring
+/// without. For `rustls::ClientConfig::builder_with_provider` and its like.
+#[must_use]
+pub fn default_provider() -> rustls::crypto::CryptoProvider {
+    algorithms::default_provider()
+}
 
 /// TLS settings of clients: rustls's own configuration, which must allow TLS 1.3 and should name an ALPN protocol.
 #[derive(Clone, Debug)]

@@ -3,8 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use crate::{
-    base::{Entropy, Reader, Timestamp},
-    crypto::provider::aead,
+    base::{Entropy, Reader, Timestamp, algorithms::aead},
     ids::ConnectionId,
 };
 

@@ -3,9 +3,8 @@
 //! Owns how the keys of each use come from one secret. Must never know where that is kept.
 
 use quic_core::base::{Entropy, SystemEntropy};
-use ring::hmac;
 
-use crate::error::ServerKeysError;
+use crate::{algorithms::hmac, error::ServerKeysError};
 
 /// The least secret, in bytes.
 const LEAST: usize = 32;

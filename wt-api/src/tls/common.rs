@@ -5,10 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-#[cfg(feature = "aws-lc-rs")]
-use rustls::crypto::aws_lc_rs as crypto;
-#[cfg(not(feature = "aws-lc-rs"))]
-use rustls::crypto::ring as crypto;
+use quic_core::crypto::default_provider;
 use rustls::{crypto::CryptoProvider, pki_types::UnixTime, time_provider::TimeProvider};
 
 use crate::{error::CertificateError, runtime::RuntimeHandle};
@@ -30,10 +27,10 @@ impl Verdict {
     }
 }
 
-/// The one place that chooses who does TLS's cryptography.
+/// Who does TLS's cryptography, the same for all connections.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
-    Arc::clone(PROVIDER.get_or_init(|| Arc::new(crypto::default_provider())))
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(default_provider())))
 }
 
 /// The calendar of a runtime, as rustls asks for it.

@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use quic_core::crypto::default_provider;
 use rustls::{
     CipherSuite, ClientConfig, DigitallySignedStruct, NamedGroup, ServerConfig, SignatureScheme,
     client::{
@@ -13,7 +14,7 @@ use rustls::{
         Tls13ClientSessionValue,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
 };
 
@@ -33,7 +34,7 @@ pub(crate) enum Suites {
 }
 
 fn provider(suites: Suites) -> Arc<CryptoProvider> {
-    let mut provider = ring::default_provider();
+    let mut provider = default_provider();
     if suites == Suites::ChaCha20 {
         provider.cipher_suites.retain(|suite| suite.suite() == CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
     }

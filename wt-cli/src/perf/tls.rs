@@ -3,10 +3,11 @@
 
 use std::{fs, path::Path, sync::Arc};
 
+use quic_core::crypto::default_provider;
 use rustls::{
     CipherSuite, NamedGroup,
     client::Resumption,
-    crypto::{CryptoProvider, ring},
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
@@ -49,7 +50,7 @@ fn read(directory: &Path, name: &str) -> Result<Vec<u8>, Ended> {
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    let mut provider = ring::default_provider();
+    let mut provider = default_provider();
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
     Arc::new(provider)
