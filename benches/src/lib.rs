@@ -54,9 +54,9 @@ impl Setup {
     #[must_use]
     pub fn new(datagram_size: u16) -> Self {
         let (tls, certificate) = tls_server_config(ALPN);
-        let transport = Arc::new(TransportConfig { datagram_size, ..TransportConfig::default() });
-        let server = ServerConfig { tls, transport: Arc::clone(&transport), token_key: [7; 32] };
-        let client = ClientConfig { tls: tls_client_config(&certificate, ALPN), transport };
+        let transport = Arc::new(TransportConfig::new().datagram_size(datagram_size));
+        let server = ServerConfig::new(tls, [7; 32]).transport(Arc::clone(&transport));
+        let client = ClientConfig::new(tls_client_config(&certificate, ALPN)).transport(transport);
         Self { client, server: Arc::new(server) }
     }
 }
@@ -73,8 +73,7 @@ impl Peer {
     fn send_to(&mut self, other: &mut Self, now: Timestamp) -> bool {
         let (remote, arrival) = (self.address, now + DELAY);
         self.driver.transmit(now, |train, datagram| {
-            let meta =
-                DatagramMeta { remote, local_ip: None, ecn: train.ecn, allocation: train.segment_size };
+            let meta = DatagramMeta::new(remote).ecn(train.ecn).allocation(train.segment_size);
             other.receive(arrival, &meta, BytesMut::from(datagram));
         })
     }

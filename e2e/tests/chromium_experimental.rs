@@ -332,7 +332,7 @@ async fn chromium_reads_datagrams_into_buffers_of_the_page() {
 async fn chromium_does_not_wait_for_streams_to_be_available() {
     browser::with("experimental-available", |browser: Arc<Chromium>| async move {
         // One of them is that of the session.
-        let transport = TransportConfig { max_streams_bidi: 4, ..Default::default() };
+        let transport = TransportConfig::new().max_streams_bidi(4);
         let server = Server::start_with(&Certificate::new(), &browser.page().origin(), transport);
         let body = "
             const read = [];

@@ -6,7 +6,7 @@ use quic_core::Priority;
 /// incremental.
 #[must_use]
 pub fn parse_priority(value: &[u8]) -> Priority {
-    let mut priority = Priority { urgency: 3, incremental: false, ..Priority::default() };
+    let mut priority = Priority::new().urgency(3).incremental(false);
     for member in value.split(|byte| *byte == b',') {
         // Parameters after a semicolon carry no meaning here.
         let member = member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();

@@ -7,7 +7,7 @@ use heap_meter::{HeapMeter, Measure};
 use quic_core::{
     CidFactory, ClientConfig, Connection, ConnectionHandle, ConnectionId, DatagramEvent, DatagramMeta,
     Endpoint, EndpointConfig, Event, ServerConfig, Side, Space, TransportConfig,
-    base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
+    base::{EndpointBudget, SeededEntropy, Timestamp},
     error::DropReason,
     testing,
 };
@@ -161,11 +161,9 @@ impl World {
         let baseline = Measure::start();
         let (server_tls, certificate) = testing::tls_server_config(ALPN);
         if under_test == Side::Server {
-            endpoint.set_server(Some(Arc::new(ServerConfig {
-                tls: server_tls,
-                transport: Arc::new(options.transport.clone()),
-                token_key: [9; 32],
-            })));
+            endpoint.set_server(Some(Arc::new(
+                ServerConfig::new(server_tls, [9; 32]).transport(Arc::new(options.transport.clone())),
+            )));
         }
         let now = Timestamp::from_nanos(1_000_000_000);
         let peer_address: SocketAddr = "192.0.2.66:4433".parse().expect("an address");
@@ -174,10 +172,8 @@ impl World {
             (None, Tls::Client(testing::tls_client_config(&certificate, &options.alpn)))
         } else {
             let (tls, certificate) = testing::tls_server_config(&options.alpn);
-            let config = ClientConfig {
-                tls: testing::tls_client_config(&certificate, ALPN),
-                transport: Arc::new(options.transport),
-            };
+            let config = ClientConfig::new(testing::tls_client_config(&certificate, ALPN))
+                .transport(Arc::new(options.transport));
             let opened = meter.count(|| endpoint.connect(now, &config, "localhost", peer_address));
             (Some(opened.expect("a connection")), Tls::Server(tls))
         };
@@ -241,12 +237,8 @@ impl World {
     /// A datagram from any address; what the endpoint says waits until [`poll`](Self::poll).
     pub fn deliver_quietly(&mut self, remote: SocketAddr, datagram: &[u8]) {
         self.bytes_in += datagram.len() as u64;
-        let meta = DatagramMeta {
-            remote,
-            local_ip: Some(endpoint_address().ip()),
-            ecn: Ecn::NotEct,
-            allocation: datagram.len(),
-        };
+        let meta =
+            DatagramMeta::new(remote).local_ip(Some(endpoint_address().ip())).allocation(datagram.len());
         let event = self.meter.count(|| {
             let datagram = BytesMut::from(datagram);
             match self.endpoint.handle_datagram(self.now, &meta, datagram) {

@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use crate::{
-    base::{AddressLimits, EndpointBudget},
+    base::{AddressLimits, EndpointBudget, setters},
     cids::CidFactory,
     congestion::CongestionConfig,
     crypto::{TlsClientConfig, TlsServerConfig},
@@ -23,10 +23,11 @@ const LEAST_MEMORY: usize = 256 << 10;
 /// ```
 /// use quic_core::TransportConfig;
 /// use std::time::Duration;
-/// let config = TransportConfig { idle_timeout: Some(Duration::from_secs(10)), ..TransportConfig::default() };
+/// let config = TransportConfig::new().idle_timeout(Some(Duration::from_secs(10)));
 /// assert_eq!(config.max_streams_bidi, 1000);
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TransportConfig {
     /// The connection ends when nothing is heard from the peer for this long; `None` or zero: only the peer's timeout counts.
     /// Default 30 s.
@@ -131,6 +132,37 @@ pub struct OutOfRange {
 }
 
 impl TransportConfig {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        idle_timeout: Option<Duration>,
+        handshake_timeout: Option<Duration>,
+        keep_alive: Option<Duration>,
+        datagram_size: u16,
+        max_datagram_size: u16,
+        max_udp_payload_size: u16,
+        max_streams_bidi: u64,
+        max_streams_uni: u64,
+        stream_receive_window: u64,
+        max_stream_receive_window: u64,
+        receive_window: u64,
+        max_receive_window: u64,
+        send_buffer: usize,
+        max_send_memory: usize,
+        max_datagram_frame_size: u64,
+        datagram_receive_buffer: usize,
+        datagram_send_buffer: usize,
+        max_ack_delay: Duration,
+        congestion: CongestionConfig,
+        ecn: bool,
+        grease_quic_bit: bool,
+        memory_budget: usize,
+    }
+
     /// Whether every number is in its range, for programs that would rather say so than run with the range's end.
     ///
     /// # Errors
@@ -184,6 +216,7 @@ fn fit<T: Ord + Copy>(value: &mut T, least: T, most: T) -> bool {
 
 /// Settings of an endpoint, client or server.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct EndpointConfig {
     /// Makes the endpoint's connection IDs and their reset tokens.
     pub cids: CidFactory,
@@ -221,10 +254,21 @@ impl EndpointConfig {
             siblings: 0..0,
         }
     }
+
+    setters! {
+        cids: CidFactory,
+        stateless_packets_per_second: u32,
+        budget: EndpointBudget,
+        retry_threshold: usize,
+        max_connections: usize,
+        per_address: AddressLimits,
+        siblings: Range<u8>,
+    }
 }
 
 /// Settings of a server.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerConfig {
     /// TLS.
     pub tls: TlsServerConfig,
@@ -234,13 +278,38 @@ pub struct ServerConfig {
     pub token_key: [u8; 32],
 }
 
+impl ServerConfig {
+    /// With the default settings of connections.
+    #[must_use]
+    pub fn new(tls: TlsServerConfig, token_key: [u8; 32]) -> Self {
+        Self { tls, transport: Arc::default(), token_key }
+    }
+
+    setters! {
+        transport: Arc<TransportConfig>,
+    }
+}
+
 /// Settings of a client.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ClientConfig {
     /// TLS.
     pub tls: TlsClientConfig,
     /// Connections.
     pub transport: Arc<TransportConfig>,
+}
+
+impl ClientConfig {
+    /// With the default settings of connections.
+    #[must_use]
+    pub fn new(tls: TlsClientConfig) -> Self {
+        Self { tls, transport: Arc::default() }
+    }
+
+    setters! {
+        transport: Arc<TransportConfig>,
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    base::setters,
     error::ConnectionError,
     ids::{Dir, StreamId},
 };
@@ -49,6 +50,7 @@ pub enum Event {
 
 /// How a stream's data is ranked among others (RFC 9218 §4 and W3C send groups and orders).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Priority {
     /// 0 (first) to 7 (last); streams of a lower number go first. Default 3.
     pub urgency: u8,
@@ -66,6 +68,22 @@ pub struct Priority {
 impl Default for Priority {
     fn default() -> Self {
         Self { urgency: 3, incremental: true, bundle: 0, group: 0, order: 0 }
+    }
+}
+
+impl Priority {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        urgency: u8,
+        incremental: bool,
+        bundle: u32,
+        group: u32,
+        order: i64,
     }
 }
 
@@ -114,6 +132,7 @@ impl DatagramOptions {
 /// What layers above hold of what was received and the application has not taken, and of what it gave to be sent, see
 /// [`Connection::set_held_above`](crate::Connection::set_held_above).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HeldAbove {
     /// Bytes that were read from streams.
     pub stream_bytes: usize,
@@ -123,4 +142,19 @@ pub struct HeldAbove {
     pub other_bytes: usize,
     /// Bytes that the application gave to be sent, and that are not with QUIC yet: the peer decides how long they wait.
     pub send_bytes: usize,
+}
+
+impl HeldAbove {
+    /// Nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        stream_bytes: usize,
+        streams: [u64; 2],
+        other_bytes: usize,
+        send_bytes: usize,
+    }
 }

@@ -8,7 +8,7 @@ use netsim::SECOND;
 use quic_core::{
     AcceptError, AddressLimits, Admission, AdmissionLimit, CidFactory, ClientConfig, Connection,
     DatagramMeta, Dir, Endpoint, EndpointConfig, Event, Incoming, ServerConfig, TransportConfig,
-    base::{Budget, Ecn, EndpointBudget, SeededEntropy, Timestamp},
+    base::{Budget, EndpointBudget, SeededEntropy, Timestamp},
     congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, NewPath, Phase, Snapshot},
     error::ConnectionError,
     testing::{self, Driver, Received},
@@ -27,7 +27,7 @@ fn address(n: usize) -> SocketAddr {
 }
 
 fn meta(from: SocketAddr, size: usize) -> DatagramMeta {
-    DatagramMeta { remote: from, local_ip: None, ecn: Ecn::NotEct, allocation: size }
+    DatagramMeta::new(from).allocation(size)
 }
 
 /// A server endpoint with settings of a test's own, and what a client needs to reach it.
@@ -39,11 +39,8 @@ struct Server {
 impl Server {
     fn new(configure: impl FnOnce(&mut EndpointConfig)) -> Self {
         let (tls, certificate) = testing::tls_server_config(ALPN);
-        let server = ServerConfig { tls, transport: Arc::default(), token_key: [9; 32] };
-        let client = ClientConfig {
-            tls: testing::tls_client_config(&certificate, ALPN),
-            transport: Arc::new(TransportConfig::default()),
-        };
+        let server = ServerConfig::new(tls, [9; 32]);
+        let client = ClientConfig::new(testing::tls_client_config(&certificate, ALPN));
         let mut config = EndpointConfig::new(CidFactory::new(8, 0, &[3; 32]));
         configure(&mut config);
         let endpoint = Endpoint::new(config, Some(Arc::new(server)), Box::new(SeededEntropy::new(1)));
@@ -287,7 +284,7 @@ fn what_applications_leave_unread_is_charged_and_given_back() {
 /// One address is asked for proof, then refused, while others are let in; one that falls silent gives its places back.
 #[test]
 fn one_address_takes_no_places_of_others() {
-    let limits = AddressLimits { pending_handshakes: 8, connections: 20, connections_per_second: 1_000 };
+    let limits = AddressLimits::new().pending_handshakes(8).connections(20).connections_per_second(1_000);
     let mut server = Server::new(|config| config.per_address = limits);
     let host = |port: usize| SocketAddr::from(([198, 18, 0, 1], 1_000 + port as u16));
     let answers: Vec<_> = (0..10)
@@ -315,7 +312,7 @@ fn one_address_takes_no_places_of_others() {
 /// Whatever it sends: nobody keeps a handshake open for longer than its time, also without an idle timeout.
 #[test]
 fn a_handshake_that_does_not_end_is_ended() {
-    let patient = TransportConfig { idle_timeout: None, ..TransportConfig::default() };
+    let patient = TransportConfig::new().idle_timeout(None);
     let setup = soak::Setup { client: patient.clone(), server: patient, back: None };
     let mut world = World::with(1, &lan(), &setup);
     let [_, back] = world.links;
@@ -400,7 +397,7 @@ fn what_is_written_is_bounded_by_the_congestion_window_and_by_what_is_left() {
     for (window, bound) in [(12_000, 1 << 20), (3 << 20, 6 << 20), (1 << 40, 16 << 20)] {
         let mut server = Server::new(|_| {});
         let congestion = CongestionConfig::new(Algorithm::Custom(Arc::new(Window(window))));
-        server.client.transport = Arc::new(TransportConfig { congestion, ..TransportConfig::default() });
+        server.client.transport = Arc::new(TransportConfig::new().congestion(congestion));
         let mut client = server.connect(1);
         assert!(server.serve(address(1), &mut client));
         client.transmit(NOW, |_, _| {});

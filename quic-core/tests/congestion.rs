@@ -12,7 +12,7 @@ use soak::{Setup, World, pattern, time};
 
 /// Settings with this controller at both ends.
 fn with(algorithm: &Algorithm, base: &TransportConfig) -> Setup {
-    let config = TransportConfig { congestion: CongestionConfig::new(algorithm.clone()), ..base.clone() };
+    let config = base.clone().congestion(CongestionConfig::new(algorithm.clone()));
     Setup { client: config.clone(), server: config, back: None }
 }
 
@@ -54,13 +54,11 @@ fn a_window_does_not_grow_unused_when_the_pacer_holds_packets_back() {
 fn a_window_does_not_grow_unused_when_flow_control_holds_data_back() {
     both(|algorithm| {
         let link = LinkConfig::new().rate(1_000_000_000).delay(50 * MILLISECOND);
-        let narrow = TransportConfig {
-            stream_receive_window: 1 << 20,
-            max_stream_receive_window: 1 << 20,
-            receive_window: 1 << 20,
-            max_receive_window: 1 << 20,
-            ..TransportConfig::default()
-        };
+        let narrow = TransportConfig::new()
+            .stream_receive_window(1 << 20)
+            .max_stream_receive_window(1 << 20)
+            .receive_window(1 << 20)
+            .max_receive_window(1 << 20);
         let mut world = World::with(2, &link, &with(&algorithm, &narrow));
         world.establish();
         let id = world.client().connection.open(Dir::Uni).expect("credit");
@@ -119,15 +117,13 @@ fn flow_control_does_not_slow_slow_start() {
     let link = LinkConfig::new().delay(50 * MILLISECOND);
     let usual = transfer_time(4, &link, &TransportConfig::default(), 30 << 20);
     // A sender whose own memory holds nothing up.
-    let narrow =
-        TransportConfig { send_buffer: 64 << 20, max_send_memory: 64 << 20, ..TransportConfig::default() };
-    let wide = TransportConfig {
-        stream_receive_window: 256 << 20,
-        max_stream_receive_window: 256 << 20,
-        receive_window: 256 << 20,
-        max_receive_window: 256 << 20,
-        ..narrow.clone()
-    };
+    let narrow = TransportConfig::new().send_buffer(64 << 20).max_send_memory(64 << 20);
+    let wide = narrow
+        .clone()
+        .stream_receive_window(256 << 20)
+        .max_stream_receive_window(256 << 20)
+        .receive_window(256 << 20)
+        .max_receive_window(256 << 20);
     for (rate, delay, size) in [
         (None, 50, 30),
         (Some(1_000_000_000), 50, 30),
@@ -149,14 +145,12 @@ fn flow_control_does_not_slow_slow_start() {
 fn a_reduction_is_undone_when_more_than_a_thousand_packets_come_late() {
     both(|algorithm| {
         let link = LinkConfig::new().rate(600_000_000).delay(50 * MILLISECOND);
-        let wide = TransportConfig {
-            stream_receive_window: 64 << 20,
-            max_stream_receive_window: 64 << 20,
-            receive_window: 64 << 20,
-            max_receive_window: 64 << 20,
-            max_send_memory: 64 << 20,
-            ..TransportConfig::default()
-        };
+        let wide = TransportConfig::new()
+            .stream_receive_window(64 << 20)
+            .max_stream_receive_window(64 << 20)
+            .receive_window(64 << 20)
+            .max_receive_window(64 << 20)
+            .max_send_memory(64 << 20);
         let mut world = World::with(5, &link, &with(&algorithm, &wide));
         world.establish();
         let id = world.client().connection.open(Dir::Uni).expect("credit");
@@ -222,7 +216,7 @@ fn datagrams_that_wait_for_the_pacer_are_ranked_and_age_until_it_lets_them_go() 
     world.client().send(id, pattern(60_000), true);
     world.pass(2 * SECOND);
     let send = |world: &mut World, tag: u8, order: i64, max_age: Option<u64>| {
-        let priority = Priority { urgency: 0, order, ..Priority::default() };
+        let priority = Priority::new().urgency(0).order(order);
         let max_age = max_age.map(Duration::from_millis);
         let options = DatagramOptions::default().with_priority(priority).with_max_age(max_age);
         let now = soak::time(world.sim.now());

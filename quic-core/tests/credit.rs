@@ -42,15 +42,13 @@ impl Sender {
 fn settings(random: &mut Random) -> TransportConfig {
     let window = [64 << 10, 1 << 20, 8 << 20][random.below(3) as usize];
     let streams = [3, 100, 1_000][random.below(3) as usize];
-    TransportConfig {
-        idle_timeout: None,
-        receive_window: window,
-        max_receive_window: window * [1, 4][random.below(2) as usize],
-        stream_receive_window: (window / [1, 2, 4][random.below(3) as usize]).min(1 << 20),
-        max_streams_bidi: streams,
-        max_streams_uni: streams,
-        ..TransportConfig::default()
-    }
+    TransportConfig::new()
+        .idle_timeout(None)
+        .receive_window(window)
+        .max_receive_window(window * [1, 4][random.below(2) as usize])
+        .stream_receive_window((window / [1, 2, 4][random.below(3) as usize]).min(1 << 20))
+        .max_streams_bidi(streams)
+        .max_streams_uni(streams)
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::{BufMut, BytesMut};
 use netsim::{Datagram, Endpoint as _, SECOND};
 use quic_core::{
-    ConnectionId, ServerConfig, TransportConfig, Version,
+    ConnectionId, ServerConfig, Version,
     error::ConnectionError,
     packet::{self, Header},
     testing,
@@ -14,7 +14,7 @@ use soak::{Host, World, lan};
 
 fn server() -> Host {
     let (tls, _) = testing::tls_server_config(soak::ALPN);
-    let config = ServerConfig { tls, transport: Arc::new(TransportConfig::default()), token_key: [1; 32] };
+    let config = ServerConfig::new(tls, [1; 32]);
     Host::new(1, server_address(), Some(Arc::new(config)))
 }
 

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use netsim::{LinkConfig, MILLISECOND, SECOND};
 use quic_core::{
     Connection, DatagramMeta, DatagramOptions, Dir, Event, TransportConfig,
-    base::{Ecn, Timestamp},
+    base::Timestamp,
     error::{
         CloseReason, ConnectionError, TransportErrorCode,
         call::{Read, ReadError, WriteError},
@@ -96,7 +96,7 @@ fn what_came_right_before_a_close_is_read_until_the_close_was_polled() {
 
 /// Of a datagram that comes from where the peer is.
 fn from_peer(connection: &Connection) -> DatagramMeta {
-    DatagramMeta { remote: connection.remote_address(), local_ip: None, ecn: Ecn::NotEct, allocation: 0 }
+    DatagramMeta::new(connection.remote_address()).allocation(0)
 }
 
 /// All that a host's connections want to send now.
@@ -161,7 +161,7 @@ fn a_farewell_is_heard_and_is_the_last_word() {
 
 #[test]
 fn silence_ends_both_ends_after_the_lower_timeout() {
-    let client = TransportConfig { idle_timeout: Some(Duration::from_secs(5)), ..TransportConfig::default() };
+    let client = TransportConfig::new().idle_timeout(Some(Duration::from_secs(5)));
     let mut world = World::with(5, &lan(), &Setup { client, ..Setup::default() });
     world.establish();
     let start = world.sim.now();
@@ -176,11 +176,9 @@ fn silence_ends_both_ends_after_the_lower_timeout() {
 
 #[test]
 fn keep_alive_holds_the_connection() {
-    let client = TransportConfig {
-        idle_timeout: Some(Duration::from_secs(5)),
-        keep_alive: Some(Duration::from_secs(2)),
-        ..TransportConfig::default()
-    };
+    let client = TransportConfig::new()
+        .idle_timeout(Some(Duration::from_secs(5)))
+        .keep_alive(Some(Duration::from_secs(2)));
     let mut world = World::with(6, &lan(), &Setup { client, ..Setup::default() });
     world.establish();
     let end = world.sim.now() + 60 * SECOND;
@@ -211,7 +209,7 @@ fn a_server_that_lost_its_state_resets_the_connection() {
 #[test]
 fn a_stateless_reset_counts_whichever_form_its_header_has() {
     // A fixed bit that is drawn would have the packet of an unknown connection dropped.
-    let plain = TransportConfig { grease_quic_bit: false, ..TransportConfig::default() };
+    let plain = TransportConfig::new().grease_quic_bit(false);
     let setup = Setup { client: plain.clone(), server: plain, back: None };
     for to_connection in [false, true] {
         for form in 0..16 {

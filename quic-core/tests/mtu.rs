@@ -64,13 +64,13 @@ fn an_idle_connection_looks_as_well_and_comes_to_rest() {
 
 #[test]
 fn the_limits_of_both_ends_hold() {
-    let client = TransportConfig { max_udp_payload_size: 1350, ..TransportConfig::default() };
-    let server = TransportConfig { max_datagram_size: 0, ..TransportConfig::default() };
+    let client = TransportConfig::new().max_udp_payload_size(1350);
+    let server = TransportConfig::new().max_datagram_size(0);
     let mut world = World::with(4, &lan(), &Setup { client, server, ..Setup::default() });
     world.establish();
     echo(&mut world, 100_000);
     assert_eq!(sizes(&mut world), (1472, 1200), "the server does not search");
-    let client = TransportConfig { max_udp_payload_size: 1350, ..TransportConfig::default() };
+    let client = TransportConfig::new().max_udp_payload_size(1350);
     let mut world = World::with(5, &lan(), &Setup { client, ..Setup::default() });
     world.establish();
     echo(&mut world, 100_000);
@@ -79,7 +79,7 @@ fn the_limits_of_both_ends_hold() {
 
 #[test]
 fn jumbo_frames_are_used_where_the_configuration_permits_them() {
-    let config = TransportConfig { max_datagram_size: 65_527, ..TransportConfig::default() };
+    let config = TransportConfig::new().max_datagram_size(65_527);
     let setup = Setup { client: config.clone(), server: config, ..Setup::default() };
     let mut world = World::with(6, &lan().mtu(8972), &setup);
     world.establish();
@@ -130,10 +130,7 @@ fn heavy_loss_is_not_taken_for_a_path_that_shrank_for_long() {
 fn a_path_that_carries_no_quic_any_more_ends_the_connection() {
     for_seeds(0..10, |seed| {
         // Keep-alives are small: without a look at sizes they would hold a dead connection for ever.
-        let config = TransportConfig {
-            keep_alive: Some(std::time::Duration::from_secs(5)),
-            ..TransportConfig::default()
-        };
+        let config = TransportConfig::new().keep_alive(Some(std::time::Duration::from_secs(5)));
         let link = LinkConfig::new().rate(20_000_000).delay(10 * MILLISECOND).mtu(1472);
         let mut world =
             World::with(seed, &link, &Setup { client: config.clone(), server: config, ..Setup::default() });

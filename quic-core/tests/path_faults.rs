@@ -140,7 +140,7 @@ fn a_lost_request_comes_with_a_probe() {
 #[test]
 fn life_returns_in_seconds_after_a_long_outage() {
     for outage in [20, 200, 1_000] {
-        let patient = TransportConfig { idle_timeout: None, ..TransportConfig::default() };
+        let patient = TransportConfig::new().idle_timeout(None);
         let setup = Setup { client: patient.clone(), server: patient, back: None };
         let end = (10 + outage) * SECOND;
         let mut world = World::with(1, &rtt_20().outage(10 * SECOND..end), &setup);
@@ -156,11 +156,9 @@ fn life_returns_in_seconds_after_a_long_outage() {
 #[test]
 fn a_writer_whose_reader_pauses_waits_with_it() {
     for blocked_by_connection in [false, true] {
-        let server = TransportConfig {
-            receive_window: if blocked_by_connection { 100_000 } else { 1 << 20 },
-            max_receive_window: if blocked_by_connection { 100_000 } else { 24 << 20 },
-            ..TransportConfig::default()
-        };
+        let server = TransportConfig::new()
+            .receive_window(if blocked_by_connection { 100_000 } else { 1 << 20 })
+            .max_receive_window(if blocked_by_connection { 100_000 } else { 24 << 20 });
         let mut world = World::with(1, &rtt_20(), &Setup { server, ..Setup::default() });
         world.establish();
         world.server_host().idle = true;
@@ -180,8 +178,7 @@ fn a_writer_whose_reader_pauses_waits_with_it() {
 #[test]
 fn a_connection_that_is_held_outlives_the_idle_timeout_and_no_other_does() {
     for held in [true, false] {
-        let client =
-            TransportConfig { idle_timeout: Some(Duration::from_secs(8)), ..TransportConfig::default() };
+        let client = TransportConfig::new().idle_timeout(Some(Duration::from_secs(8)));
         let mut world = World::with(1, &rtt_20(), &Setup { client, ..Setup::default() });
         world.establish();
         world.client().connection.hold_alive(held);
@@ -201,8 +198,7 @@ fn a_connection_that_is_held_outlives_the_idle_timeout_and_no_other_does() {
 #[test]
 fn large_datagrams_carry_handshakes_and_data() {
     for size in [1_200, 9_000, 16_383, 16_384, 16_420, 16_421, 16_460, 17_000, 40_000, 65_507, u16::MAX] {
-        let large =
-            TransportConfig { datagram_size: size, max_datagram_size: size, ..TransportConfig::default() };
+        let large = TransportConfig::new().datagram_size(size).max_datagram_size(size);
         let setup = Setup { client: large.clone(), server: large, back: None };
         let mut world = World::with(1, &LinkConfig::new().delay(5 * MILLISECOND), &setup);
         world.establish();

@@ -20,7 +20,7 @@ fn slow() -> World {
 }
 
 fn rank(group: u32, order: i64) -> Priority {
-    Priority { group, order, ..Priority::default() }
+    Priority::new().group(group).order(order)
 }
 
 fn stream(world: &mut World, priority: Priority, size: usize) -> StreamId {

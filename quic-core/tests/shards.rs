@@ -3,19 +3,19 @@
 use bytes::BytesMut;
 use quic_core::{
     CidFactory, ConnectionId, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig,
-    base::{Ecn, SeededEntropy, Timestamp},
+    base::{SeededEntropy, Timestamp},
 };
 
 const KEY: [u8; 32] = [7; 32];
 const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
 fn endpoint(shard: u8, siblings: std::ops::Range<u8>) -> Endpoint {
-    let config = EndpointConfig { siblings, ..EndpointConfig::new(CidFactory::new(8, shard, &KEY)) };
+    let config = EndpointConfig::new(CidFactory::new(8, shard, &KEY)).siblings(siblings);
     Endpoint::new(config, None, Box::new(SeededEntropy::new(u64::from(shard))))
 }
 
 fn meta() -> DatagramMeta {
-    DatagramMeta { remote: ([192, 0, 2, 1], 4433).into(), local_ip: None, ecn: Ecn::NotEct, allocation: 1200 }
+    DatagramMeta::new(([192, 0, 2, 1], 4433).into()).allocation(1200)
 }
 
 fn id_of(shard: u8) -> ConnectionId {

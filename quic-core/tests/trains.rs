@@ -39,7 +39,7 @@ fn take(from: &mut Connection, now: Timestamp, buffer: &mut [u8]) -> Vec<(Transm
 fn give(to: &mut Connection, now: Timestamp, trains: Vec<(Transmit, Vec<BytesMut>)>) {
     for (train, datagrams) in trains {
         let remote = to.remote_address();
-        let meta = DatagramMeta { remote, local_ip: None, ecn: train.ecn, allocation: train.segment_size };
+        let meta = DatagramMeta::new(remote).ecn(train.ecn).allocation(train.segment_size);
         for data in datagrams {
             to.handle_datagram(now, &meta, data);
         }

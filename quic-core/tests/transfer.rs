@@ -69,7 +69,7 @@ fn datagrams_are_echoed() {
 
 #[test]
 fn a_limit_of_streams_that_is_raised_lets_the_waiting_peer_go_on() {
-    let server = TransportConfig { max_streams_bidi: 3, ..TransportConfig::default() };
+    let server = TransportConfig::new().max_streams_bidi(3);
     let mut world = World::with(4, &lan(), &Setup { server, ..Setup::default() });
     world.establish();
     let open_all = |world: &mut World| {
@@ -192,11 +192,7 @@ fn the_same_seed_gives_the_same_run() {
 
 #[test]
 fn the_send_capacity_is_what_the_limits_of_stream_and_connection_leave() {
-    let transport = TransportConfig {
-        stream_receive_window: 10_000,
-        receive_window: 15_000,
-        ..TransportConfig::default()
-    };
+    let transport = TransportConfig::new().stream_receive_window(10_000).receive_window(15_000);
     let mut world =
         World::with(77, &lan(), &Setup { server: transport.clone(), client: transport, ..Setup::default() });
     world.establish();

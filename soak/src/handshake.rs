@@ -51,7 +51,7 @@ pub fn handshake(seed: u64) -> Result<Report, Failure> {
 
 /// Ends that give a handshake the time that it takes: what is asked here is how long that is.
 fn patient() -> Setup {
-    let transport = TransportConfig { handshake_timeout: None, ..TransportConfig::default() };
+    let transport = TransportConfig::new().handshake_timeout(None);
     Setup { client: transport.clone(), server: transport, back: None }
 }
 

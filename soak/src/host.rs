@@ -230,12 +230,8 @@ impl<P: Party> netsim::Endpoint for Host<P> {
     fn handle_datagram(&mut self, now: u64, from: SocketAddr, to: SocketAddr, ecn: u8, data: &[u8]) {
         let now = self.clock(now);
         self.traffic.entry(from).or_default().received += data.len() as u64;
-        let meta = DatagramMeta {
-            remote: from,
-            local_ip: Some(to.ip()),
-            ecn: Ecn::from_bits(ecn),
-            allocation: data.len(),
-        };
+        let meta =
+            DatagramMeta::new(from).local_ip(Some(to.ip())).ecn(Ecn::from_bits(ecn)).allocation(data.len());
         match self.driver.receive(now, &meta, BytesMut::from(data)) {
             Received::Incoming(incoming) => self.on_incoming(now, incoming),
             Received::Response(response) => self.respond(response),

@@ -260,13 +260,11 @@ impl Draw {
 
     fn transport(&mut self) -> TransportConfig {
         let algorithm = if self.maybe(0.7) { Algorithm::Cubic } else { Algorithm::NewReno };
-        let mut config = TransportConfig {
-            congestion: CongestionConfig::new(algorithm),
-            ecn: self.maybe(0.8),
+        let mut config = TransportConfig::new()
+            .congestion(CongestionConfig::new(algorithm))
+            .ecn(self.maybe(0.8))
             // These networks may need longer than any server should wait.
-            handshake_timeout: None,
-            ..TransportConfig::default()
-        };
+            .handshake_timeout(None);
         if self.maybe(0.2) {
             // Credit that has to be renewed all the time.
             config.stream_receive_window = self.logarithmic(4 << 10, 64 << 10);

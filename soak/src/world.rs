@@ -69,15 +69,11 @@ impl World {
     #[must_use]
     pub fn with(seed: u64, link: &LinkConfig, setup: &Setup) -> Self {
         let (tls, certificate) = testing::tls_server_config(ALPN);
-        let server_config = Arc::new(ServerConfig {
-            tls,
-            transport: Arc::new(setup.server.clone()),
-            token_key: [seed as u8 ^ 0x55; 32],
-        });
-        let client_config = ClientConfig {
-            tls: testing::tls_client_config(&certificate, ALPN),
-            transport: Arc::new(setup.client.clone()),
-        };
+        let server_config = Arc::new(
+            ServerConfig::new(tls, [seed as u8 ^ 0x55; 32]).transport(Arc::new(setup.server.clone())),
+        );
+        let client_config = ClientConfig::new(testing::tls_client_config(&certificate, ALPN))
+            .transport(Arc::new(setup.client.clone()));
         let (client_address, server_address) = (address("192.0.2.1:50000"), address("192.0.2.2:443"));
         let mut sim = Simulation::new(seed);
         let client = sim.add_node(Host::new(seed ^ 1, client_address, None), client_address);

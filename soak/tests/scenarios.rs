@@ -230,8 +230,7 @@ fn the_second_probe_is_as_good_as_the_first() {
 
 #[test]
 fn keep_alive_brings_a_connection_through_a_quiet_hour_on_a_lossy_path() {
-    let transport =
-        TransportConfig { keep_alive: Some(Duration::from_secs(10)), ..TransportConfig::default() };
+    let transport = TransportConfig::new().keep_alive(Some(Duration::from_secs(10)));
     let setup = Setup { client: transport, ..Setup::default() };
     let mut world = World::with(5, &network().bernoulli(0.05), &setup);
     world.establish();

@@ -127,18 +127,16 @@ fn server_end(random: &mut Random) -> ServerEnd {
 fn transport(random: &mut Random, healthy: bool) -> TransportConfig {
     let idle = if healthy { 30_000 } else { pick(random, &[1_000, 5_000, 30_000]) };
     let window = pick(random, &[4 << 10, 32 << 10, 256 << 10]);
-    TransportConfig {
-        idle_timeout: Some(Duration::from_millis(idle)),
-        handshake_timeout: Some(Duration::from_millis(pick(random, &[1_000, 10_000]))),
-        max_streams_bidi: pick(random, &[2, 6, 20]),
-        max_streams_uni: pick(random, &[4, 8, 20]),
-        stream_receive_window: window,
-        max_stream_receive_window: window * pick(random, &[1, 16]),
-        receive_window: window * 2,
-        max_receive_window: window * pick(random, &[2, 32]),
-        send_buffer: pick(random, &[4 << 10, 64 << 10, 1 << 20]),
-        ..TransportConfig::default()
-    }
+    TransportConfig::new()
+        .idle_timeout(Some(Duration::from_millis(idle)))
+        .handshake_timeout(Some(Duration::from_millis(pick(random, &[1_000, 10_000]))))
+        .max_streams_bidi(pick(random, &[2, 6, 20]))
+        .max_streams_uni(pick(random, &[4, 8, 20]))
+        .stream_receive_window(window)
+        .max_stream_receive_window(window * pick(random, &[1, 16]))
+        .receive_window(window * 2)
+        .max_receive_window(window * pick(random, &[2, 32]))
+        .send_buffer(pick(random, &[4 << 10, 64 << 10, 1 << 20]))
 }
 
 fn link(random: &mut Random, healthy: bool) -> LinkConfig {

@@ -155,10 +155,8 @@ impl Connector {
         let endpoint = Endpoint::new(EndpointConfig::new(CidFactory::new(8, 0, &reset_key)), None, entropy);
         let inbox = ShardBox::new();
         inbox.command(ShardCommand::Connect(Box::new(Connect {
-            config: ClientConfig {
-                tls: TlsClientConfig::new(Arc::clone(&self.tls)),
-                transport: Arc::new(transport),
-            },
+            config: ClientConfig::new(TlsClientConfig::new(Arc::clone(&self.tls)))
+                .transport(Arc::new(transport)),
             server_name: self.target.host.clone(),
             congestion: self.congestion.clone(),
             remote,

@@ -94,7 +94,7 @@ mod tests {
             assert_eq!(sessions.flow_control.unwrap().max_data, share_of_each);
         }
         let streams = |sessions: u64, bidi: u64| {
-            let mut transport = TransportConfig { max_streams_bidi: bidi, ..TransportConfig::default() };
+            let mut transport = TransportConfig::new().max_streams_bidi(bidi);
             let mut config = wt_session::Config::default();
             config.max_sessions = sessions;
             share(&mut transport, &mut config);

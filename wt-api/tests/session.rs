@@ -6,8 +6,7 @@ use bytes::Bytes;
 use common::{builder, connect, loopback, options, pair, pair_with, request, server, transport, url, within};
 use quic_core::base::Ecn;
 use wt_api::{
-    AcceptOptions, CloseInfo, DatagramError, ErrorCause, Reliability, SendStreamOptions, TransportConfig,
-    WebTransport,
+    AcceptOptions, CloseInfo, DatagramError, ErrorCause, Reliability, SendStreamOptions, WebTransport,
 };
 use wt_session::Dialect;
 
@@ -74,7 +73,7 @@ async fn megabytes_arrive_whole_through_bounded_boxes() {
 #[tokio::test]
 async fn datagrams_go_both_ways_and_know_their_limit() {
     // The limit must not grow under the test's feet.
-    let fixed = || TransportConfig { max_datagram_size: 0, ..transport() };
+    let fixed = || transport().max_datagram_size(0);
     let server = builder().transport(fixed()).listen(loopback()).build().unwrap();
     let (client, accepted) = pair_with(&server, options(&server).transport(fixed())).await;
     for (one, other) in [(&client, &accepted), (&accepted, &client)] {
@@ -259,7 +258,7 @@ async fn two_hundred_streams_at_once() {
 
 #[tokio::test]
 async fn credit_is_waited_for_or_refused() {
-    let limited = wt_api::TransportConfig { max_streams_uni: 6, ..transport() };
+    let limited = transport().max_streams_uni(6);
     let server = common::builder().listen(common::loopback()).transport(limited).build().unwrap();
     let (client, accepted) = pair(&server).await;
     let mut open_streams = Vec::new();

@@ -113,11 +113,11 @@ fn a_session_works_whatever_number_a_setting_has() {
 
 #[test]
 fn settings_without_datagrams_are_refused_by_name() {
-    let least = TransportConfig { max_datagram_frame_size: 16, ..TransportConfig::default() };
+    let least = TransportConfig::new().max_datagram_frame_size(16);
     assert_eq!(works(least.clone(), least).0, Ok(()));
     for size in [0, 1, 15] {
         let network = Network::new(6);
-        let transport = TransportConfig { max_datagram_frame_size: size, ..TransportConfig::default() };
+        let transport = TransportConfig::new().max_datagram_frame_size(size);
         let identity = network.identity(["server"]);
         let options = options(identity.certificate_hash()).transport(transport.clone());
         let client = network.host("client").enter(|| WebTransport::new("https://server/", options));

@@ -96,7 +96,7 @@ fn a_close_whose_connection_is_lost_says_so() {
     let network = Network::new(4);
     let (host, client) = (network.host("server"), network.host("client"));
     let link = network.link(&host, &client, &LinkConfig::new().delay(50 * MILLISECOND));
-    let transport = TransportConfig { idle_timeout: Some(seconds(3)), ..TransportConfig::default() };
+    let transport = TransportConfig::new().idle_timeout(Some(seconds(3)));
     let (server, hash) = serve(&network, &host, transport);
     network.run(async {
         let (client, server) = session(&server, &client, options(hash).keep_alive_sessions(false)).await;
@@ -243,13 +243,11 @@ fn a_close_waits_a_minute_for_a_reader_that_dribbles() {
     network.link(&host, &client, &LinkConfig::new().delay(MILLISECOND));
     let (server, hash) = serve(&network, &host, TransportConfig::default());
     network.run(async {
-        let narrow = TransportConfig {
-            stream_receive_window: 4 << 10,
-            max_stream_receive_window: 4 << 10,
-            receive_window: 8 << 10,
-            max_receive_window: 8 << 10,
-            ..TransportConfig::default()
-        };
+        let narrow = TransportConfig::new()
+            .stream_receive_window(4 << 10)
+            .max_stream_receive_window(4 << 10)
+            .receive_window(8 << 10)
+            .max_receive_window(8 << 10);
         let (reader, closer) = session(&server, &client, options(hash).transport(narrow)).await;
         let mut stream = closer.create_unidirectional_stream(Default::default()).await.unwrap();
         // As much as the buffers take of it.

@@ -22,7 +22,7 @@ const KINDS: [(CongestionControl, &str); 3] = [
 ];
 
 fn own() -> TransportConfig {
-    TransportConfig { congestion: CongestionConfig::new(Algorithm::NewReno), ..TransportConfig::default() }
+    TransportConfig::new().congestion(CongestionConfig::new(Algorithm::NewReno))
 }
 
 async fn controller(session: &WebTransport) -> &'static str {

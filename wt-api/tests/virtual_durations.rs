@@ -39,7 +39,7 @@ fn rest(
 }
 
 fn transport(idle_timeout: Option<Duration>, keep_alive: Option<Duration>) -> TransportConfig {
-    TransportConfig { idle_timeout, keep_alive, ..TransportConfig::default() }
+    TransportConfig::new().idle_timeout(idle_timeout).keep_alive(keep_alive)
 }
 
 #[test]

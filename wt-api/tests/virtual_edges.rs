@@ -19,7 +19,7 @@ use wt_api::{
 fn serve(seed: u64) -> (Network, Arc<Server>, Host) {
     let network = Network::new(seed);
     let (host, client) = (network.host("server"), network.host("client"));
-    let transport = TransportConfig { max_streams_bidi: 3, max_streams_uni: 4, ..TransportConfig::default() };
+    let transport = TransportConfig::new().max_streams_bidi(3).max_streams_uni(4);
     let builder = Server::builder().identity(network.identity(["server"])).transport(transport);
     (network, Arc::new(host.enter(|| builder.build().unwrap())), client)
 }

@@ -163,7 +163,7 @@ fn errors_and_options_are_named_through_this_crate() {
         }
     }
     let cubic = congestion::CongestionConfig::new(congestion::Algorithm::Cubic);
-    let transport = TransportConfig { congestion: cubic, ..TransportConfig::default() };
+    let transport = TransportConfig::new().congestion(cubic);
     let options = WebTransportOptions::new().transport(transport).headers(HeaderMap::new());
     drop(options.only_dialect(Dialect::Draft16));
     let Pair { network, client, server, .. } = testing::pair(5);
@@ -288,7 +288,7 @@ fn a_controller_is_written_against_this_crate_alone() {
     let path = NewPath::new(Timestamp::from_nanos(1), 1_200);
     assert_eq!(own_controller::Factory.build(&path).ecn(), Ecn::NotEct);
     let own = Algorithm::Custom(Arc::new(own_controller::Factory));
-    let transport = TransportConfig { congestion: CongestionConfig::new(own), ..TransportConfig::default() };
+    let transport = TransportConfig::new().congestion(CongestionConfig::new(own));
     drop(transport);
     // A method that the trait gets is tried here as well.
     let methods = |text: &str| {

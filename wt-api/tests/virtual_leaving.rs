@@ -62,7 +62,7 @@ macro_rules! give_up {
 fn few_streams(seed: u64) -> (Network, Arc<Server>, testing::Host, wt_api::CertificateHash) {
     let network = Network::new(seed);
     let (host, client) = (network.host("server"), network.host("client"));
-    let transport = TransportConfig { max_streams_bidi: 6, max_streams_uni: 8, ..TransportConfig::default() };
+    let transport = TransportConfig::new().max_streams_bidi(6).max_streams_uni(8);
     let (server, hash) = serve(&network, &host, transport);
     drop(host.spawn(echo_all(host.clone(), Arc::clone(&server))));
     (network, server, client, hash)

@@ -31,7 +31,7 @@ fn options() -> WebTransportOptions {
 /// What a session's fields cost counts as long as the session lasts: half of the connection's memory budget and no more.
 #[test]
 fn fields_of_sessions_are_charged_and_one_session_too_many_is_refused() {
-    let transport = TransportConfig { memory_budget: 400_000, ..TransportConfig::default() };
+    let transport = TransportConfig::new().memory_budget(400_000);
     let (network, server, client) = serve(81, |builder| builder.transport(transport));
     network.run(async {
         let accepting = client.spawn(async move {
@@ -71,7 +71,7 @@ fn fields_of_sessions_are_charged_and_one_session_too_many_is_refused() {
 
 /// Five streams of a client, one of which asks for the session; and seven unidirectional ones, three of them HTTP/3's own.
 fn few() -> TransportConfig {
-    TransportConfig { max_streams_bidi: 5, max_streams_uni: 7, ..TransportConfig::default() }
+    TransportConfig::new().max_streams_bidi(5).max_streams_uni(7)
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn anticipated_streams_raise_the_connections_limits_in_every_dialect() {
             let (network, server, client) =
                 serve(90 + at, |builder| builder.transport(few()).only_dialect(dialect));
             network.run(async {
-                let transport = TransportConfig { max_streams_bidi: 4, ..few() };
+                let transport = few().max_streams_bidi(4);
                 let options = options().transport(transport).allow_pooling(pooled);
                 let one = client.enter(|| WebTransport::new("https://server/", options).unwrap());
                 // Before there is a session.
@@ -186,11 +186,7 @@ fn a_server_says_what_it_expects_of_all_its_clients_and_of_each() {
         for pooled in [false, true] {
             let (network, server, client) = serve(82, |builder| {
                 builder
-                    .transport(TransportConfig {
-                        max_streams_bidi: 0,
-                        max_streams_uni: 3,
-                        ..Default::default()
-                    })
+                    .transport(TransportConfig::new().max_streams_bidi(0).max_streams_uni(3))
                     .max_sessions_per_connection(1)
                     .anticipated_concurrent_incoming_bidirectional_streams(Some(20))
                     .anticipated_concurrent_incoming_unidirectional_streams(Some(30))

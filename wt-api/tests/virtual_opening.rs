@@ -70,7 +70,7 @@ fn five(seed: u64) -> (Network, Host, Arc<Server>, Host, WebTransportOptions) {
     let network = Network::new(seed);
     let (host, client) = (network.host("server"), network.host("client"));
     network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND));
-    let transport = TransportConfig { max_streams_bidi: 6, ..TransportConfig::default() };
+    let transport = TransportConfig::new().max_streams_bidi(6);
     let (server, hash) = serve(&network, &host, transport);
     (network, host, server, client, options(hash))
 }
@@ -134,7 +134,7 @@ fn sessions_of_a_connection_claim_from_one_credit() {
         let network = Network::new(seed);
         let (host, client) = (network.host("server"), network.host("client"));
         network.link(&host, &client, &LinkConfig::new().delay(10 * MILLISECOND));
-        let transport = TransportConfig { max_streams_bidi: 12, ..TransportConfig::default() };
+        let transport = TransportConfig::new().max_streams_bidi(12);
         let (server, _) = serve(&network, &host, transport);
         network.run(async {
             let (one, one_there) = session(&server, &client, pooled()).await;

@@ -169,7 +169,7 @@ impl Factory {
 
     fn transport(self: &Arc<Self>) -> TransportConfig {
         let algorithm = Algorithm::Custom(Arc::clone(self) as Arc<dyn ControllerFactory>);
-        TransportConfig { congestion: CongestionConfig::new(algorithm), ..TransportConfig::default() }
+        TransportConfig::new().congestion(CongestionConfig::new(algorithm))
     }
 }
 

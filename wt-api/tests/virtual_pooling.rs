@@ -142,7 +142,7 @@ fn a_connection_is_shared_under_one_factory_of_controllers() {
     let [one, other] = [(); 2].map(|()| Algorithm::Custom(Arc::new(OwnReno)));
     let controlled = |algorithm: &Algorithm| {
         let congestion = CongestionConfig::new(algorithm.clone());
-        pooled().transport(TransportConfig { congestion, ..TransportConfig::default() })
+        pooled().transport(TransportConfig::new().congestion(congestion))
     };
     world.network.run(async {
         let (mut addresses, mut sessions) = (Vec::new(), Vec::new());

@@ -74,13 +74,11 @@ async fn receive(network: Network, session: WebTransport, load: Load, mut random
 
 fn settings(random: &mut Random) -> TransportConfig {
     let window = [100_000, 1 << 20][random.below(2) as usize];
-    TransportConfig {
-        receive_window: window,
-        max_receive_window: window,
-        max_streams_uni: 10 + [10, 1_000][random.below(2) as usize],
-        memory_budget: 256 << 10,
-        ..TransportConfig::default()
-    }
+    TransportConfig::new()
+        .receive_window(window)
+        .max_receive_window(window)
+        .max_streams_uni(10 + [10, 1_000][random.below(2) as usize])
+        .memory_budget(256 << 10)
 }
 
 #[test]
@@ -128,7 +126,7 @@ fn streams_that_nobody_takes_make_their_sender_wait() {
         let network = Network::new(5);
         let (host, client) = (network.host("server"), network.host("client"));
         drop(network.link(&host, &client, &LinkConfig::new().delay(5 * MILLISECOND)));
-        let transport = TransportConfig { max_streams_uni: 50, ..TransportConfig::default() };
+        let transport = TransportConfig::new().max_streams_uni(50);
         let builder = Server::builder().identity(network.identity(["server"])).transport(transport);
         let server = host.enter(|| builder.build().unwrap());
         let options = WebTransportOptions::new().dangerous().no_certificate_verification();

@@ -78,7 +78,7 @@ fn a_session_survives_an_outage_of_five_seconds() {
 
 #[test]
 fn a_session_survives_an_outage_of_29_seconds_with_an_idle_timeout_that_does() {
-    let transport = || TransportConfig { idle_timeout: Some(seconds(90)), ..TransportConfig::default() };
+    let transport = || TransportConfig::new().idle_timeout(Some(seconds(90)));
     let world = World::with(2, transport());
     world.client.run(async {
         let options = options(world.hash).transport(transport());
@@ -190,7 +190,7 @@ fn keep_alive_holds_an_idle_session_and_nothing_else_does() {
     world.client.run(async {
         let unkept = || options(world.hash).keep_alive_sessions(false);
         let silent = connect("server", unkept()).await.unwrap();
-        let transport = TransportConfig { keep_alive: Some(seconds(10)), ..TransportConfig::default() };
+        let transport = TransportConfig::new().keep_alive(Some(seconds(10)));
         let kept = connect("server", unkept().transport(transport)).await.unwrap();
         let error = silent.closed().await.unwrap_err();
         assert!(is_idle_timeout(&error), "{error}");

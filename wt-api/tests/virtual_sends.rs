@@ -85,7 +85,7 @@ fn datagrams_of_every_size_leave_in_trains_that_a_system_takes() {
         let network = Network::new(size.into());
         let (server, client) = (network.host("server"), network.host("client"));
         network.link(&server, &client, &LinkConfig::new().delay(MILLISECOND));
-        let transport = TransportConfig { max_datagram_size: size, ..TransportConfig::default() };
+        let transport = TransportConfig::new().max_datagram_size(size);
         let (listener, hash) = serve(&network, &server, transport.clone());
         drop(server.spawn(echo_all(server.clone(), listener)));
         let (refused, longest) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -232,7 +232,7 @@ fn a_route_that_goes_for_good_is_why_a_session_ends() {
     for code in [libc::ENETUNREACH, libc::EPERM] {
         let (network, _server, client, hash) = network(13);
         client.run(async {
-            let transport = TransportConfig { idle_timeout: Some(seconds(6)), ..TransportConfig::default() };
+            let transport = TransportConfig::new().idle_timeout(Some(seconds(6)));
             let session = connect("server", options(hash).transport(transport)).await.unwrap();
             client.answer_sends(move |_| error(code));
             let ended = session.closed().await.unwrap_err();
@@ -252,7 +252,7 @@ fn a_session_ends_in_its_time_although_nothing_leaves() {
         let (network, _server, client, hash) = network(seed as u64);
         let host = client.clone();
         client.run(async move {
-            let transport = TransportConfig { idle_timeout: Some(seconds(6)), ..TransportConfig::default() };
+            let transport = TransportConfig::new().idle_timeout(Some(seconds(6)));
             let limited = options(hash).transport(transport);
             let session = connect("server", limited.clone()).await.unwrap();
             let closing = connect("server", limited.clone()).await.unwrap();
@@ -282,7 +282,7 @@ fn a_server_ends_in_its_time_although_nothing_leaves() {
         let network = Network::new(seed as u64);
         let (host, client) = (network.host("server"), network.host("client"));
         network.link(&host, &client, &LinkConfig::new().delay(5 * MILLISECOND).rate(100_000_000));
-        let transport = TransportConfig { idle_timeout: Some(seconds(6)), ..TransportConfig::default() };
+        let transport = TransportConfig::new().idle_timeout(Some(seconds(6)));
         let (server, hash) = serve(&network, &host, transport);
         drop(client.spawn(async move {
             let mut sessions = Vec::new();
@@ -368,7 +368,7 @@ fn a_socket_that_fails_to_receive_is_asked_now_and_then_and_told() {
     let (network, _server, client, hash) = network(9);
     let (host, clock) = (client.clone(), network.clone());
     client.run(async move {
-        let transport = TransportConfig { idle_timeout: Some(seconds(6)), ..TransportConfig::default() };
+        let transport = TransportConfig::new().idle_timeout(Some(seconds(6)));
         let session = connect("server", options(hash).transport(transport)).await.unwrap();
         let until = clock.now() + seconds(2);
         let (now, calls) = (clock.clone(), Arc::new(AtomicU64::new(0)));

@@ -72,7 +72,7 @@ fn every_datagram_finds_its_connection_at_whichever_socket_it_comes() {
 #[test]
 fn an_address_has_as_much_at_all_shards_together_as_at_one() {
     for (seed, shards) in [(1, 1), (2, 4)] {
-        let limits = AddressLimits { connections: 3, ..AddressLimits::UNLIMITED };
+        let limits = AddressLimits::UNLIMITED.connections(3);
         let world = world(seed, shards, |builder| builder.address_limits(limits));
         drop(world.host.spawn(echo_all(world.host.clone(), Arc::clone(&world.server))));
         world.network.run(async {

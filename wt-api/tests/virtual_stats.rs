@@ -90,7 +90,7 @@ fn sums_of_many_connections_never_fall() {
 
 #[test]
 fn refusals_and_failures_count_by_cause() {
-    let limits = AddressLimits { connections: 2, ..AddressLimits::UNLIMITED };
+    let limits = AddressLimits::UNLIMITED.connections(2);
     let World { network, client, server, hash, .. } =
         world(3, |builder| builder.address_limits(limits).retry_threshold(0));
     network.run(async {

@@ -42,7 +42,7 @@ fn a_stream_without_data_is_told_to_the_peer() {
 fn as_many_streams_as_there_is_credit_for_reach_the_application() {
     let network = Network::new(3);
     network.run(async {
-        let transport = TransportConfig { max_streams_bidi: 5_001, ..TransportConfig::default() };
+        let transport = TransportConfig::new().max_streams_bidi(5_001);
         let link = LinkConfig::new().delay(MILLISECOND);
         let (host, client) = (network.host("server"), network.host("client"));
         network.link(&host, &client, &link);

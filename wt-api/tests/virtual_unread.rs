@@ -136,7 +136,7 @@ fn what_may_lie_unread_is_bounded() {
     let network = Network::new(83);
     let (host, client) = (network.host("server"), network.host("client"));
     drop(network.link(&host, &client, &LinkConfig::new().rate(1_000_000_000).delay(MILLISECOND)));
-    let transport = TransportConfig { max_receive_window: 2 << 20, ..TransportConfig::default() };
+    let transport = TransportConfig::new().max_receive_window(2 << 20);
     let (server, _) = serve(&network, &host, transport);
     network.clone().run(async move {
         let (session, accepted) = session(&server, &client, pooled().allow_pooling(false)).await;

@@ -35,7 +35,7 @@ impl Choice {
             Self::Kind(kind) => (*kind, TransportConfig::default()),
             Self::Controller(_) => {
                 let congestion = self.controllers();
-                (CongestionControl::Default, TransportConfig { congestion, ..TransportConfig::default() })
+                (CongestionControl::Default, TransportConfig::new().congestion(congestion))
             }
         }
     }

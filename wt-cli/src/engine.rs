@@ -277,12 +277,10 @@ impl Engine {
     }
 
     fn on_message(&mut self, now: Timestamp, meta: &RecvMeta, mut message: BytesMut) {
-        let about = DatagramMeta {
-            remote: meta.addr,
-            local_ip: meta.dst_ip,
-            ecn: meta.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8)),
-            allocation: 4 * MESSAGE,
-        };
+        let about = DatagramMeta::new(meta.addr)
+            .local_ip(meta.dst_ip)
+            .ecn(meta.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8)))
+            .allocation(4 * MESSAGE);
         while !message.is_empty() {
             let datagram = message.split_to(meta.stride.clamp(1, message.len()));
             match self.endpoint.handle_datagram(now, &about, datagram) {

@@ -103,11 +103,12 @@ impl Limits {
             .max_connections(self.max_connections)
             .max_sessions_per_connection(self.max_sessions_per_connection)
             .retry_threshold(self.retry_threshold)
-            .address_limits(AddressLimits {
-                pending_handshakes: self.address_handshakes,
-                connections: self.address_connections,
-                connections_per_second: self.address_rate,
-            })
+            .address_limits(
+                AddressLimits::new()
+                    .pending_handshakes(self.address_handshakes)
+                    .connections(self.address_connections)
+                    .connections_per_second(self.address_rate),
+            )
             .memory_budget(self.memory.bytes())
             .keep_alive_sessions(self.keep_alive_sessions)
             .request_timeout(duration(self.request_timeout));
@@ -163,20 +164,19 @@ impl Limits {
     }
 
     fn transport(&self, transport: TransportConfig) -> TransportConfig {
-        TransportConfig {
-            idle_timeout: duration(self.idle_timeout),
-            handshake_timeout: duration(self.handshake_timeout),
-            keep_alive: duration(self.keep_alive),
-            max_streams_bidi: self.max_streams_bidi.unwrap_or(transport.max_streams_bidi),
-            max_streams_uni: self.max_streams_uni.unwrap_or(transport.max_streams_uni),
-            stream_receive_window: self.stream_window.0,
-            max_stream_receive_window: self.max_stream_window.0,
-            receive_window: self.connection_window.0,
-            max_receive_window: self.max_connection_window.0,
-            datagram_receive_buffer: self.datagram_buffer.bytes(),
-            memory_budget: self.connection_memory.bytes(),
-            ..transport
-        }
+        let (bidi, uni) = (transport.max_streams_bidi, transport.max_streams_uni);
+        transport
+            .idle_timeout(duration(self.idle_timeout))
+            .handshake_timeout(duration(self.handshake_timeout))
+            .keep_alive(duration(self.keep_alive))
+            .max_streams_bidi(self.max_streams_bidi.unwrap_or(bidi))
+            .max_streams_uni(self.max_streams_uni.unwrap_or(uni))
+            .stream_receive_window(self.stream_window.0)
+            .max_stream_receive_window(self.max_stream_window.0)
+            .receive_window(self.connection_window.0)
+            .max_receive_window(self.max_connection_window.0)
+            .datagram_receive_buffer(self.datagram_buffer.bytes())
+            .memory_budget(self.connection_memory.bytes())
     }
 }
 

@@ -19,7 +19,7 @@ use h3_core::{ResponseHead, Settings, transport::ConnTransport};
 use quic_core::{
     CidFactory, Connection, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig, Event, ServerConfig, Side,
     TransportConfig,
-    base::{Ecn, SystemEntropy, Timestamp},
+    base::{SystemEntropy, Timestamp},
     crypto::TlsServerConfig,
 };
 use wt_api::Identity;
@@ -159,11 +159,10 @@ impl Peculiar {
         socket.set_read_timeout(Some(Duration::from_millis(5))).expect("a timeout");
         let url = format!("https://{}/", socket.local_addr().expect("an address"));
         let stop = Arc::new(AtomicBool::new(false));
-        let config = Arc::new(ServerConfig {
-            tls: TlsServerConfig::new(tls(&identity, peculiarity.alpn)),
-            transport: Arc::new(peculiarity.transport.clone()),
-            token_key: [7; 32],
-        });
+        let config = Arc::new(
+            ServerConfig::new(TlsServerConfig::new(tls(&identity, peculiarity.alpn)), [7; 32])
+                .transport(Arc::new(peculiarity.transport.clone())),
+        );
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || serve(&socket, &config, &peculiarity, &stopped));
         Self { url, hash: identity.certificate_hash().to_string(), stop, thread: Some(thread) }
@@ -210,7 +209,7 @@ fn serve(socket: &UdpSocket, config: &Arc<ServerConfig>, peculiarity: &Peculiari
         let received = socket.recv_from(&mut buffer);
         let now = Timestamp::from_nanos(1_000_000_000) + begun.elapsed();
         if let Ok((size, remote)) = received {
-            let about = DatagramMeta { remote, local_ip: None, ecn: Ecn::NotEct, allocation: size };
+            let about = DatagramMeta::new(remote).allocation(size);
             match (endpoint.handle_datagram(now, &about, BytesMut::from(&buffer[..size])), &mut current) {
                 (DatagramEvent::Incoming(incoming), _) => {
                     let accepted = endpoint.accept(now, incoming).map(|(_, quic)| quic);
@@ -355,8 +354,7 @@ fn http3_without_webtransport_is_told_as_such() {
 
 #[test]
 fn missing_datagrams_and_few_streams_are_found_in_the_parameters() {
-    let transport =
-        TransportConfig { max_datagram_frame_size: 0, max_streams_bidi: 100, ..TransportConfig::default() };
+    let transport = TransportConfig::new().max_datagram_frame_size(0).max_streams_bidi(100);
     let server = Peculiar::start(Peculiarity { transport, ..Peculiarity::default() });
     let diagnosis = server.diagnose();
     let failed = vec!["max_datagram_frame_size", "session"];

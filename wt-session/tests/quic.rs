@@ -8,7 +8,7 @@ use http::HeaderMap;
 use quic_core::{
     CidFactory, ClientConfig, DatagramMeta, Dir, Endpoint, EndpointConfig, ServerConfig, Side, StreamId,
     TransportConfig,
-    base::{Ecn, SeededEntropy, Timestamp},
+    base::{SeededEntropy, Timestamp},
     error::call::Read,
     testing::{self, Driver, Received},
 };
@@ -40,7 +40,7 @@ impl Peer {
     }
 
     fn receive(&mut self, now: Timestamp, remote: SocketAddr, data: &[u8]) {
-        let meta = DatagramMeta { remote, local_ip: None, ecn: Ecn::NotEct, allocation: data.len() };
+        let meta = DatagramMeta::new(remote).allocation(data.len());
         match self.driver.receive(now, &meta, BytesMut::from(data)) {
             Received::Connection(_) => {}
             Received::Incoming(incoming) => {
@@ -134,8 +134,9 @@ impl World {
     fn established(client: &Config, server: &Config) -> (Self, SessionId) {
         let (tls, certificate) = testing::tls_server_config(b"h3");
         let transport = Arc::new(TransportConfig::default());
-        let accepting = ServerConfig { tls, transport: Arc::clone(&transport), token_key: [7; 32] };
-        let connecting = ClientConfig { tls: testing::tls_client_config(&certificate, b"h3"), transport };
+        let accepting = ServerConfig::new(tls, [7; 32]).transport(Arc::clone(&transport));
+        let connecting =
+            ClientConfig::new(testing::tls_client_config(&certificate, b"h3")).transport(transport);
         let mut world = Self {
             client: Peer::new(Side::Client, client, None),
             server: Peer::new(Side::Server, server, Some(Arc::new(accepting))),

@@ -187,7 +187,7 @@ impl Agent {
         data.extend_from_slice(&due.as_nanos().to_be_bytes());
         data.resize(size.max(DATAGRAM_HEADER), 0x5a);
         let options = DatagramOptions::default()
-            .with_priority(Priority { order: AUDIO_ORDER, ..Priority::default() })
+            .with_priority(Priority::new().order(AUDIO_ORDER))
             .with_max_age(max_age.map(Duration::from_nanos))
             .after(now.saturating_since(due));
         if self.connection.send_datagram(now, data.freeze(), options).is_err() {
@@ -214,7 +214,7 @@ impl Agent {
     /// Opens a stream; false if the peer permits none now.
     fn open(&mut self, cargo: Cargo, from: Timestamp, bytes: u64, order: i64) -> bool {
         let Some(id) = self.connection.open(Dir::Uni) else { return false };
-        self.connection.set_priority(id, Priority { order, ..Priority::default() });
+        self.connection.set_priority(id, Priority::new().order(order));
         let mut head = BytesMut::with_capacity(HEADER);
         head.extend_from_slice(&[cargo as u8]);
         head.extend_from_slice(&from.as_nanos().to_be_bytes());

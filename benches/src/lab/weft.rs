@@ -31,9 +31,9 @@ impl Weft {
     pub fn new(name: &str, controller: &Algorithm) -> Self {
         let (tls, certificate) = testing::tls_server_config(ALPN);
         let transport = Arc::new(TransportConfig::default());
-        let server = Arc::new(ServerConfig { tls, transport, token_key: [7; 32] });
+        let server = Arc::new(ServerConfig::new(tls, [7; 32]).transport(transport));
         let tls = testing::tls_client_config(&certificate, ALPN);
-        let client = ClientConfig { tls, transport: Arc::new(with(controller)) };
+        let client = ClientConfig::new(tls).transport(Arc::new(with(controller)));
         Self { name: name.to_owned(), client, server, log: None }
     }
 
@@ -45,13 +45,13 @@ impl Weft {
 
     /// The same with another controller.
     pub(super) fn turned_to(&self, controller: &Algorithm) -> Self {
-        let client = ClientConfig { transport: Arc::new(with(controller)), ..self.client.clone() };
+        let client = self.client.clone().transport(Arc::new(with(controller)));
         Self { name: controller.name().to_owned(), client, ..self.clone() }
     }
 }
 
 fn with(controller: &Algorithm) -> TransportConfig {
-    TransportConfig { congestion: CongestionConfig::new(controller.clone()), ..TransportConfig::default() }
+    TransportConfig::new().congestion(CongestionConfig::new(controller.clone()))
 }
 
 /// The same with the memory that a flow has.
@@ -75,7 +75,7 @@ impl Stack for Weft {
         if let Some(memory) = load.memory {
             client.transport = Arc::new(sized(&client.transport, memory));
             let transport = Arc::new(sized(&server.transport, memory));
-            server = Arc::new(ServerConfig { transport, ..ServerConfig::clone(&server) });
+            server = Arc::new(ServerConfig::clone(&server).transport(transport));
         }
         let sending = Host::playing(seed ^ 1, sender, None, (Role::Send(*load), self.log.clone()));
         let receiving = Host::playing(seed ^ 2, receiver, Some(server), (Role::Receive, self.log.clone()));

@@ -218,7 +218,7 @@ impl Connection {
                 critical.id = transport.open(Dir::Uni);
                 if let Some(id) = critical.id {
                     // Ahead of everything: settings and table updates unblock the rest.
-                    transport.set_priority(id, Priority { urgency: 0, ..Priority::default() });
+                    transport.set_priority(id, Priority::new().urgency(0));
                 }
             }
             if let Some(id) = critical.id {

@@ -76,7 +76,7 @@ mod tests {
         let stream = |index| StreamId::new(Side::Client, Dir::Bidi, index);
         for n in 0..1000_u64 {
             events.push_back(Event::GoAway { id: 4000 - 4 * n });
-            let priority = Priority { urgency: (n % 8) as u8, ..Priority::default() };
+            let priority = Priority::new().urgency((n % 8) as u8);
             events.push_back(Event::PriorityUpdate { stream: stream(n % 2), priority });
         }
         events.push_back(Event::Data { stream: stream(0) });

@@ -8,7 +8,7 @@ use netsim::Random;
 use quic_core::{
     CidFactory, ClientConfig, Connection, ConnectionHandle, ConnectionId, DatagramEvent, DatagramMeta, Dir,
     Endpoint, EndpointConfig, Event, ServerConfig, Side, TransportConfig,
-    base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
+    base::{EndpointBudget, SeededEntropy, Timestamp},
     error::ConnectionError,
     testing,
 };
@@ -80,16 +80,14 @@ pub(super) struct Victim {
 fn transport(random: &mut Random) -> TransportConfig {
     let window = [16 << 10, 64 << 10, 256 << 10][random.below(3) as usize];
     let streams = [10, 100, 1000][random.below(3) as usize];
-    TransportConfig {
-        max_streams_bidi: streams,
-        max_streams_uni: streams,
-        stream_receive_window: window,
-        max_stream_receive_window: window * 4,
-        receive_window: window * 4,
-        max_receive_window: window * 16,
-        max_send_memory: 1 << 20,
-        ..TransportConfig::default()
-    }
+    TransportConfig::new()
+        .max_streams_bidi(streams)
+        .max_streams_uni(streams)
+        .stream_receive_window(window)
+        .max_stream_receive_window(window * 4)
+        .receive_window(window * 4)
+        .max_receive_window(window * 16)
+        .max_send_memory(1 << 20)
 }
 
 fn sessions(random: &mut Random) -> Config {
@@ -119,11 +117,7 @@ impl Inner {
         let now = Timestamp::from_nanos(1_000_000_000);
         let transport = Arc::new(transport);
         let mut inner = if side == Side::Server {
-            endpoint.set_server(Some(Arc::new(ServerConfig {
-                tls: server_tls,
-                transport,
-                token_key: [9; 32],
-            })));
+            endpoint.set_server(Some(Arc::new(ServerConfig::new(server_tls, [9; 32]).transport(transport))));
             Self {
                 side,
                 now,
@@ -135,7 +129,7 @@ impl Inner {
                 why: None,
             }
         } else {
-            let connecting = ClientConfig { tls: client_tls, transport };
+            let connecting = ClientConfig::new(client_tls).transport(transport);
             let opened =
                 endpoint.connect(now, &connecting, "localhost", peer_address()).expect("a connection");
             let tls = Some(Tls::Server(server_tls));
@@ -155,12 +149,7 @@ impl Inner {
     }
 
     fn receive(&mut self, datagram: &[u8]) {
-        let meta = DatagramMeta {
-            remote: peer_address(),
-            local_ip: None,
-            ecn: Ecn::NotEct,
-            allocation: datagram.len(),
-        };
+        let meta = DatagramMeta::new(peer_address()).allocation(datagram.len());
         match self.endpoint.handle_datagram(self.now, &meta, BytesMut::from(datagram)) {
             DatagramEvent::Connection(_, data) => {
                 if let Some(stack) = &mut self.stack {

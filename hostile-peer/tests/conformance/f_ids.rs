@@ -36,7 +36,7 @@ both_sides! {
     fn f31_datagrams_not_offered_or_too_large(side) {
         for (offered, size) in [(0, 0), (0, 10), (100, 99), (100, 100)] {
             let options = || {
-                let transport = TransportConfig { max_datagram_frame_size: offered, ..TransportConfig::default() };
+                let transport = TransportConfig::new().max_datagram_frame_size(offered);
                 Options { transport, ..Options::default() }
             };
             let mut w = World::with(side, Stage::Confirmed, options());

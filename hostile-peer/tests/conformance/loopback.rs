@@ -21,7 +21,7 @@ use hostile_peer::{
 };
 use quic_core::{
     CidFactory, ClientConfig, DatagramMeta, Endpoint, EndpointConfig, ServerConfig,
-    base::{Ecn, SystemEntropy, Timestamp},
+    base::{SystemEntropy, Timestamp},
     testing::{self, Driver, Received},
 };
 
@@ -104,7 +104,7 @@ impl Worker {
 
     fn on_datagram(&mut self, datagram: &[u8], remote: SocketAddr) {
         let now = self.now();
-        let meta = DatagramMeta { remote, local_ip: None, ecn: Ecn::NotEct, allocation: datagram.len() };
+        let meta = DatagramMeta::new(remote).allocation(datagram.len());
         match self.driver.receive(now, &meta, BytesMut::from(datagram)) {
             Received::Incoming(incoming) => {
                 let _ = self.driver.accept(now, incoming);
@@ -153,7 +153,7 @@ fn play_all(side: Side, mut one: impl FnMut(&UdpSocket, &Case) -> Result<String,
 #[test]
 fn over_loopback_against_a_server() {
     let (tls, _) = testing::tls_server_config(ALPN);
-    let node = Node::start(Some(ServerConfig { tls, transport: transport(), token_key: [9; 32] }));
+    let node = Node::start(Some(ServerConfig::new(tls, [9; 32]).transport(transport())));
     play_all(Side::Server, |socket, case| {
         let tls = Tls::Client(client_tls(case.alpn.unwrap_or(ALPN)));
         let ground = UdpGround::new(socket, Some(node.address), case, tls, PATIENCE);
@@ -171,7 +171,7 @@ fn over_loopback_against_a_client() {
         let tls = testing::tls_client_config(&certificate, ALPN);
         let address = socket.local_addr().expect("an address");
         node.orders
-            .send(Order::Connect(address, ClientConfig { tls, transport: transport() }))
+            .send(Order::Connect(address, ClientConfig::new(tls).transport(transport())))
             .expect("it lives");
         play(case, &mut ground)
     });

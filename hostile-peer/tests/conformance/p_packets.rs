@@ -3,8 +3,7 @@
 use bytes::BytesMut;
 use hostile_peer::keys::Keys;
 use quic_core::{
-    CidFactory, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig, Level, Version,
-    base::{Ecn, SeededEntropy},
+    CidFactory, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig, Level, Version, base::SeededEntropy,
     crypto::initial_secrets,
 };
 
@@ -317,7 +316,7 @@ both! {
     fn p18_two_stacks_that_reset_each_other(w: Confirmed) {
         let cids = CidFactory::new(8, 0, &[1; 32]);
         let mut other = Endpoint::new(EndpointConfig::new(cids), None, Box::new(SeededEntropy::new(5)));
-        let meta = DatagramMeta { remote: elsewhere(), local_ip: None, ecn: Ecn::NotEct, allocation: 1200 };
+        let meta = DatagramMeta::new(elsewhere()).allocation(1200);
         let mut datagram = vec![0x45; 1200];
         let mut exchanged = 0;
         loop {
@@ -365,7 +364,7 @@ both! {
 
 /// An endpoint that does or does not say that it takes zero fixed bits.
 fn greased(offered: bool, accepted: bool) -> Options {
-    let transport = TransportConfig { grease_quic_bit: offered, ..TransportConfig::default() };
+    let transport = TransportConfig::new().grease_quic_bit(offered);
     let params = changed(move |honest| honest.grease_quic_bit = accepted);
     Options { transport, params, ..Options::default() }
 }

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use super::Timestamp;
+use super::{Timestamp, setters::setters};
 
 const PERIOD: Duration = Duration::from_secs(1);
 /// Entries up to which nobody looks for those without use.
@@ -27,10 +27,11 @@ const KEPT: usize = 256;
 ///
 /// ```
 /// use quic_core::AddressLimits;
-/// let limits = AddressLimits { connections: 100, ..AddressLimits::default() };
+/// let limits = AddressLimits::new().connections(100);
 /// assert_eq!(limits.pending_handshakes, 128);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AddressLimits {
     /// Handshakes that may be pending. From half of it on clients have to prove the address by a Retry (RFC 9000 §8.1.2),
     /// and those that have are refused beyond it. Default 128.
@@ -49,6 +50,18 @@ impl Default for AddressLimits {
 }
 
 impl AddressLimits {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        pending_handshakes: usize,
+        connections: usize,
+        connections_per_second: usize,
+    }
+
     /// No limit but those of the endpoint.
     pub const UNLIMITED: Self =
         Self { pending_handshakes: usize::MAX, connections: usize::MAX, connections_per_second: usize::MAX };

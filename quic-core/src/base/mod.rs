@@ -10,6 +10,7 @@ mod cursor;
 mod ecn;
 mod entropy;
 mod meta;
+mod setters;
 mod time;
 pub mod varint;
 
@@ -22,4 +23,5 @@ pub use cursor::{Reader, UnexpectedEnd, Writer};
 pub use ecn::Ecn;
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use meta::DatagramMeta;
+pub(crate) use setters::setters;
 pub use time::{Rate, Timestamp};

@@ -85,14 +85,14 @@ pub enum Received {
 /// use bytes::{Bytes, BytesMut};
 /// use quic_core::{
 ///     CidFactory, ClientConfig, DatagramMeta, Dir, Endpoint, EndpointConfig, ServerConfig,
-///     base::{Ecn, SeededEntropy, Timestamp},
+///     base::{SeededEntropy, Timestamp},
 ///     error::call::Read,
 ///     testing::{Driver, Received, tls_client_config, tls_server_config},
 /// };
 ///
 /// let (tls, certificate) = tls_server_config(b"echo");
-/// let server = ServerConfig { tls, transport: Arc::default(), token_key: [7; 32] };
-/// let config = ClientConfig { tls: tls_client_config(&certificate, b"echo"), transport: Arc::default() };
+/// let server = ServerConfig::new(tls, [7; 32]);
+/// let config = ClientConfig::new(tls_client_config(&certificate, b"echo"));
 /// // Each end has a key for its reset tokens, and randomness from a seed.
 /// let endpoint = |seed: u8, server| {
 ///     let config = EndpointConfig::new(CidFactory::new(8, 0, &[seed; 32]));
@@ -112,12 +112,7 @@ pub enum Received {
 ///         ends[from].handle_timeouts(now);
 ///         ends[from].transmit(now, |_, datagram| datagrams.push(BytesMut::from(datagram)));
 ///         for datagram in datagrams {
-///             let meta = DatagramMeta {
-///                 remote: addresses[from],
-///                 local_ip: None,
-///                 ecn: Ecn::NotEct,
-///                 allocation: datagram.len(),
-///             };
+///             let meta = DatagramMeta::new(addresses[from]);
 ///             if let Received::Incoming(client) = ends[1 - from].receive(now, &meta, datagram) {
 ///                 ends[1 - from].accept(now, client)?;
 ///             }

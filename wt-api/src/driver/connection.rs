@@ -139,7 +139,11 @@ impl Conn {
             let other_bytes = of_sessions + heads;
             let send_bytes = boxes.outbox().bytes() + self.http.responses.held();
             let (stream_bytes, streams) = (boxes.inbox().bytes(), boxes.lingering().counts());
-            let held = HeldAbove { stream_bytes, streams, other_bytes, send_bytes };
+            let held = HeldAbove::new()
+                .stream_bytes(stream_bytes)
+                .streams(streams)
+                .other_bytes(other_bytes)
+                .send_bytes(send_bytes);
             let most = self.quic.set_held_above(&held);
             boxes.outbox().set_limit(self.quic.send_room_above());
             let bytes_stay = most.is_none_or(|most| boxes.inbox().wake_when_left(most));

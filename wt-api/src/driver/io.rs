@@ -101,12 +101,8 @@ impl Shard {
         if meta.addr.port() == 0 {
             return;
         }
-        let origin = DatagramMeta {
-            remote: meta.addr,
-            local_ip: meta.dst_ip,
-            ecn: to_ecn(meta.ecn),
-            allocation: BLOCK,
-        };
+        let origin =
+            DatagramMeta::new(meta.addr).local_ip(meta.dst_ip).ecn(to_ecn(meta.ecn)).allocation(BLOCK);
         while !message.is_empty() {
             if self.receiver.is_sated() {
                 return self.receiver.waiting.push_front((*meta, message));

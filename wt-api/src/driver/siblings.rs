@@ -114,18 +114,12 @@ impl Drop for Siblings {
 
 #[cfg(test)]
 mod tests {
-    use quic_core::base::Ecn;
 
     use super::*;
     use crate::mailbox::ShardBox;
 
     fn meta() -> DatagramMeta {
-        DatagramMeta {
-            remote: ([192, 0, 2, 1], 4433).into(),
-            local_ip: None,
-            ecn: Ecn::NotEct,
-            allocation: 1 << 20,
-        }
+        DatagramMeta::new(([192, 0, 2, 1], 4433).into()).allocation(1 << 20)
     }
 
     #[test]

@@ -69,12 +69,12 @@ impl Making {
         let group = Siblings::group(number(0), inboxes);
         let mut shards = Vec::with_capacity(inboxes.len());
         for (place, ((socket, inbox), siblings)) in sockets.into_iter().zip(inboxes).zip(group).enumerate() {
-            let limits = EndpointConfig {
-                cids: CidFactory::new(CID_LENGTH, number(place), &self.reset_key),
-                siblings: number(0)..number(inboxes.len()),
-                stateless_packets_per_second: self.limits.stateless_packets_per_second / count,
-                ..self.limits.clone()
-            };
+            let limits = self
+                .limits
+                .clone()
+                .cids(CidFactory::new(CID_LENGTH, number(place), &self.reset_key))
+                .siblings(number(0)..number(inboxes.len()))
+                .stateless_packets_per_second(self.limits.stateless_packets_per_second / count);
             let endpoint = Endpoint::new(limits, Some(Arc::clone(&self.config)), self.entropy.fork());
             let (runtime, server) = (Arc::clone(&self.runtime), Some(Arc::clone(&self.shared)));
             let shard = Shard::new(runtime, socket, Arc::clone(inbox), endpoint, server);
@@ -194,19 +194,16 @@ impl ServerBuilder {
         let shared = Arc::new(self.shared(sockets.iter().map(Vec::len).sum()));
         self.transport.congestion = shared.congestion().config();
         let keys = self.keys.unwrap_or_else(|| ServerKeys::passing(&mut *entropy));
-        let config = Arc::new(ServerConfig {
-            tls: TlsServerConfig::new(Arc::new(tls)),
-            transport: Arc::new(self.transport),
-            token_key: keys.token,
-        });
+        let config = Arc::new(
+            ServerConfig::new(TlsServerConfig::new(Arc::new(tls)), keys.token)
+                .transport(Arc::new(self.transport)),
+        );
         let budget = EndpointBudget::new(self.memory);
         let mut making = Making {
-            limits: EndpointConfig {
-                budget: budget.clone(),
-                retry_threshold: self.retry_threshold,
-                per_address: self.per_address,
-                ..EndpointConfig::new(CidFactory::new(CID_LENGTH, 0, &keys.reset))
-            },
+            limits: EndpointConfig::new(CidFactory::new(CID_LENGTH, 0, &keys.reset))
+                .budget(budget.clone())
+                .retry_threshold(self.retry_threshold)
+                .per_address(self.per_address),
             reset_key: keys.reset,
             config,
             shared: Arc::clone(&shared),

@@ -7,8 +7,7 @@ use bytes::BytesMut;
 use h3_core::{Settings, transport::ConnTransport};
 use quic_core::{
     CidFactory, Connection, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig, ServerConfig, Side,
-    TransportConfig,
-    base::{Ecn, SystemEntropy, Timestamp},
+    base::{SystemEntropy, Timestamp},
     crypto::TlsServerConfig,
 };
 use tokio::net::UdpSocket;
@@ -17,11 +16,7 @@ use tokio::net::UdpSocket;
 pub(crate) async fn serve(tls: rustls::ServerConfig, settings: Settings) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    let config = ServerConfig {
-        tls: TlsServerConfig::new(Arc::new(tls)),
-        transport: Arc::new(TransportConfig::default()),
-        token_key: [1; 32],
-    };
+    let config = ServerConfig::new(TlsServerConfig::new(Arc::new(tls)), [1; 32]);
     let cids = EndpointConfig::new(CidFactory::new(8, 0, &[2; 32]));
     let endpoint = Endpoint::new(cids, Some(Arc::new(config)), Box::new(SystemEntropy::new()));
     tokio::spawn(run(socket, endpoint, settings));
@@ -43,7 +38,7 @@ async fn run(socket: UdpSocket, mut endpoint: Endpoint, settings: Settings) {
         let now = clock();
         match received {
             Ok(Ok((length, remote))) => {
-                let meta = DatagramMeta { remote, local_ip: None, ecn: Ecn::NotEct, allocation: length };
+                let meta = DatagramMeta::new(remote).allocation(length);
                 match endpoint.handle_datagram(now, &meta, BytesMut::from(&buffer[..length])) {
                     DatagramEvent::Incoming(incoming) if served.is_none() => {
                         served = Some(endpoint.accept(now, incoming).unwrap().1);

@@ -141,7 +141,7 @@ fn extended_connect_with_capsules_and_datagrams_both_ways() {
             assert_eq!(capsule, Some(Capsule { kind: 0x2843, value }));
             assert_eq!(reader.finish(), Ok(()));
         }
-        let priority = quic_core::Priority { group: 7, order: -3, ..Default::default() };
+        let priority = quic_core::Priority::new().group(7).order(-3);
         let options = DatagramOptions::default().with_priority(priority);
         two.client.send_datagram(id, b"up", options, &mut two.pair.client).unwrap();
         two.server.send_datagram(id, b"", DatagramOptions::default(), &mut two.pair.server).unwrap();

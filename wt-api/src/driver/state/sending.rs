@@ -89,5 +89,5 @@ impl Sending {
 /// How the connection ranks what a session sends: by the urgency that its client asked for (RFC 9218 §4.1); sessions of
 /// the same one share the connection equally.
 pub(crate) fn priority(key: u32, urgency: u8, Rank { group, order }: Rank) -> Priority {
-    Priority { urgency, bundle: key, group, order, ..Priority::default() }
+    Priority::new().urgency(urgency).bundle(key).group(group).order(order)
 }

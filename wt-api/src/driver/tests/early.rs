@@ -53,15 +53,13 @@ impl Drawn {
     }
 
     fn rig(&self) -> Rig {
-        let transport = TransportConfig {
-            keep_alive: Some(Duration::from_secs(10)),
-            max_streams_bidi: STREAMS,
-            max_streams_uni: STREAMS,
-            receive_window: self.window / 2,
-            max_receive_window: self.window,
-            stream_receive_window: self.window,
-            ..TransportConfig::default()
-        };
+        let transport = TransportConfig::new()
+            .keep_alive(Some(Duration::from_secs(10)))
+            .max_streams_bidi(STREAMS)
+            .max_streams_uni(STREAMS)
+            .receive_window(self.window / 2)
+            .max_receive_window(self.window)
+            .stream_receive_window(self.window);
         let mut sessions = Config::default();
         sessions.dialects = Dialects::only(self.dialect);
         Rig::with_sessions(Server::builder().request_timeout(Some(TIMEOUT)), transport, &sessions)

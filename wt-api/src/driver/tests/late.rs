@@ -17,11 +17,7 @@ const STREAMS: u64 = 10;
 
 /// A client that keeps the connection alive may have ten streams open.
 fn rig(builder: ServerBuilder) -> Rig {
-    let transport = TransportConfig {
-        keep_alive: Some(10 * SECOND),
-        max_streams_bidi: STREAMS,
-        ..TransportConfig::default()
-    };
+    let transport = TransportConfig::new().keep_alive(Some(10 * SECOND)).max_streams_bidi(STREAMS);
     Rig::new(builder, transport)
 }
 

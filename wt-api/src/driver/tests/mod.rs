@@ -25,7 +25,7 @@ use http::Method;
 use quic_core::{
     CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint,
     EndpointConfig, ServerConfig, Side, StreamId, StreamTag, TransportConfig,
-    base::{Ecn, EndpointBudget, SeededEntropy, Timestamp},
+    base::{EndpointBudget, SeededEntropy, Timestamp},
     congestion::{Algorithm, CongestionConfig, Controller, ControllerFactory, NewPath, Phase, Snapshot},
     error::call::Read,
     testing,
@@ -128,7 +128,7 @@ fn address() -> std::net::SocketAddr {
 }
 
 fn meta(size: usize) -> DatagramMeta {
-    DatagramMeta { remote: address(), local_ip: None, ecn: Ecn::NotEct, allocation: size }
+    DatagramMeta::new(address()).allocation(size)
 }
 
 fn endpoint(budget: EndpointBudget, seed: u8, server: Option<ServerConfig>) -> Endpoint {
@@ -151,16 +151,14 @@ impl Rig {
     ) -> Self {
         let (server_tls, certificate) = testing::tls_server_config(ALPN);
         let budget = EndpointBudget::new(1 << 30);
-        let config = ServerConfig { tls: server_tls, transport: Arc::new(transport), token_key: [9; 32] };
+        let config = ServerConfig::new(server_tls, [9; 32]).transport(Arc::new(transport));
         let now = Timestamp::from_nanos(1_000_000_000);
         let mut endpoint_of_client = endpoint(EndpointBudget::unlimited(), 2, None);
-        let client_config = ClientConfig {
-            tls: testing::tls_client_config(&certificate, ALPN),
-            transport: Arc::new(TransportConfig {
-                congestion: CongestionConfig::new(Algorithm::Custom(Arc::new(Boundless))),
-                ..TransportConfig::default()
-            }),
-        };
+        let client_config =
+            ClientConfig::new(testing::tls_client_config(&certificate, ALPN)).transport(Arc::new(
+                TransportConfig::new()
+                    .congestion(CongestionConfig::new(Algorithm::Custom(Arc::new(Boundless)))),
+            ));
         let (handle, client) =
             endpoint_of_client.connect(now, &client_config, "localhost", address()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

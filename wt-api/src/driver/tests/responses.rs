@@ -108,7 +108,7 @@ fn where_memory_is_short_responses_are_made_one_by_one() {
     // Three quarters of the endpoint's memory are spent, and a little.
     assert_eq!(made_at_once(TransportConfig::default(), 769 << 20), 1);
     // A connection that is to hold little answers eight at once all the same: its endpoint has memory.
-    let little = TransportConfig { max_send_memory: 256 << 10, ..TransportConfig::default() };
+    let little = TransportConfig::new().max_send_memory(256 << 10);
     assert_eq!(made_at_once(little.clone(), 0), 8);
     assert_eq!(made_at_once(little, 769 << 20), 1);
 }

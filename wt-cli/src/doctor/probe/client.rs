@@ -9,7 +9,7 @@ use h3_core::transport::ConnTransport;
 use quic_core::{
     CidFactory, ClientConfig, Connection, ConnectionHandle, DatagramEvent, DatagramMeta, Endpoint,
     EndpointConfig, Event, Side, TransportConfig,
-    base::{Ecn, Entropy as _, SystemEntropy, Timestamp},
+    base::{Entropy as _, SystemEntropy, Timestamp},
     crypto::TlsClientConfig,
     error::ConnectionError,
 };
@@ -66,9 +66,9 @@ impl Client {
         entropy.fill(&mut key);
         let config = EndpointConfig::new(CidFactory::new(8, 0, &key));
         let mut endpoint = Endpoint::new(config, None, Box::new(entropy));
-        let transport = TransportConfig { max_datagram_size: SENT, ecn: false, ..TransportConfig::default() };
+        let transport = TransportConfig::new().max_datagram_size(SENT).ecn(false);
         let client =
-            ClientConfig { tls: TlsClientConfig::new(Arc::clone(&plan.tls)), transport: Arc::new(transport) };
+            ClientConfig::new(TlsClientConfig::new(Arc::clone(&plan.tls))).transport(Arc::new(transport));
         let connected = endpoint.connect(START, &client, &plan.host, remote);
         let (handle, quic) = connected.map_err(|error| error.to_string())?;
         let config = wt_session::Config::default();
@@ -165,12 +165,7 @@ impl Client {
 
     fn on_datagram(&mut self, datagram: &[u8]) {
         let now = self.now();
-        let about = DatagramMeta {
-            remote: self.attempt.address,
-            local_ip: None,
-            ecn: Ecn::NotEct,
-            allocation: datagram.len(),
-        };
+        let about = DatagramMeta::new(self.attempt.address).allocation(datagram.len());
         match self.endpoint.handle_datagram(now, &about, BytesMut::from(datagram)) {
             DatagramEvent::Connection(_, data) => {
                 self.heard = true;

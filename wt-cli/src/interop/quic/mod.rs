@@ -33,11 +33,10 @@ fn suites(feature: Feature) -> Suites {
 pub(crate) async fn server(feature: Feature, environment: &Environment) -> Result<(), Failure> {
     let mut token_key = [0; 32];
     SystemEntropy::new().fill(&mut token_key);
-    let config = ServerConfig {
-        tls: TlsServerConfig::new(tls::server(environment, tls::ALPN_HQ, suites(feature))?),
-        transport: Arc::default(),
+    let config = ServerConfig::new(
+        TlsServerConfig::new(tls::server(environment, tls::ALPN_HQ, suites(feature))?),
         token_key,
-    };
+    );
     let address = (std::net::Ipv6Addr::UNSPECIFIED, environment.port).into();
     let retry = feature == Feature::Retry;
     let mut engine =
@@ -81,20 +80,18 @@ impl Target {
 
 /// Windows that files of a megabyte exceed several times.
 fn transport() -> TransportConfig {
-    TransportConfig {
-        stream_receive_window: 64 << 10,
-        receive_window: 256 << 10,
+    TransportConfig::new()
+        .stream_receive_window(64 << 10)
+        .receive_window(256 << 10)
         // Cases lose three packets in ten, each way.
-        handshake_timeout: Some(Duration::from_secs(60)),
-        ..TransportConfig::default()
-    }
+        .handshake_timeout(Some(Duration::from_secs(60)))
 }
 
 /// Gets the files of `REQUESTS` over HTTP/0.9.
 pub(crate) async fn client(feature: Feature, environment: &Environment) -> Result<(), Failure> {
     let target = Target::of(&environment.requests).await?;
     let (tls, seen) = tls::client(tls::ALPN_HQ, suites(feature), feature == Feature::Resumption)?;
-    let config = ClientConfig { tls: TlsClientConfig::new(tls), transport: Arc::new(transport()) };
+    let config = ClientConfig::new(TlsClientConfig::new(tls)).transport(Arc::new(transport()));
     let groups: Vec<&[String]> = match feature {
         Feature::Connections => target.paths.chunks(1).collect(),
         Feature::Resumption => {
@@ -128,7 +125,7 @@ fn judge(feature: Feature, connections: usize, certificates: usize) -> Result<()
 pub(crate) async fn http3_client(environment: &Environment) -> Result<(), Failure> {
     let target = Target::of(&environment.requests).await?;
     let (tls, _) = tls::client(tls::ALPN_H3, Suites::All, false)?;
-    let config = ClientConfig { tls: TlsClientConfig::new(tls), transport: Arc::new(transport()) };
+    let config = ClientConfig::new(TlsClientConfig::new(tls)).transport(Arc::new(transport()));
     let mut application = http3::Application::new(&environment.requests, &environment.downloads)?;
     let mut engine = target.engine()?;
     engine.connect(&config, &target.host, target.remote)?;

@@ -20,11 +20,11 @@ use crate::{args::Perf, exit::Ended};
 pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Result<(), Ended> {
     let mut token_key = [0; 32];
     SystemEntropy::new().fill(&mut token_key);
-    let config = ServerConfig {
-        tls: TlsServerConfig::new(tls::server(&options.directory(), tls::ALPN_BENCH)?),
-        transport: Arc::new(transport(options)),
+    let config = ServerConfig::new(
+        TlsServerConfig::new(tls::server(&options.directory(), tls::ALPN_BENCH)?),
         token_key,
-    };
+    )
+    .transport(Arc::new(transport(options)));
     let bound = engine::Options { address: options.addr, socket_buffer: options.buf, retry: false };
     let mut engine = engine::Engine::bind(bound, Some(Arc::new(config)))?;
     ready(engine.local_address()?);
@@ -33,10 +33,8 @@ pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Re
 
 /// Measures as the options say.
 pub(super) async fn client(options: &Perf) -> Result<Outcome, Ended> {
-    let config = ClientConfig {
-        tls: TlsClientConfig::new(tls::client(&options.directory(), tls::ALPN_BENCH)?),
-        transport: Arc::new(transport(options)),
-    };
+    let config = ClientConfig::new(TlsClientConfig::new(tls::client(&options.directory(), tls::ALPN_BENCH)?))
+        .transport(Arc::new(transport(options)));
     let any = if options.addr.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let address = any.parse().expect("an address");
     let bound = engine::Options { address, socket_buffer: options.buf, retry: false };
