@@ -37,11 +37,7 @@ fn controllers(c: &mut Criterion) {
             now += STEP;
             number += 2;
             for _ in 0..2 {
-                let packet = SentPacket {
-                    bytes: MTU.into(),
-                    in_flight: controller.window(),
-                    limited_by: LimitedBy::Window,
-                };
+                let packet = SentPacket::new(MTU.into(), controller.window(), LimitedBy::Window);
                 controller.on_sent(now, &packet);
             }
             let mut event = CongestionEvent::new(now, &rtt);
@@ -56,27 +52,23 @@ fn controllers(c: &mut Criterion) {
             // What a link of 29 MB/s delivers, of packets that were sent a round trip before.
             let flight = 400 * 2 * u64::from(MTU);
             let round_trip = Duration::from_millis(40);
-            let packet = PacketRate {
-                delivered: delivered - flight.min(delivered),
-                delivered_time: now.saturating_sub(round_trip),
-                first_sent_time: now.saturating_sub(round_trip),
-                lost,
-                in_flight: flight as u32,
-                is_app_limited: false,
-            };
+            let packet = PacketRate::new(now)
+                .delivered(delivered - flight.min(delivered))
+                .delivered_time(now.saturating_sub(round_trip))
+                .first_sent_time(now.saturating_sub(round_trip))
+                .lost(lost)
+                .in_flight(flight as u32)
+                .is_app_limited(false);
             let told = [LostPacket::new(bytes_lost, now.saturating_sub(round_trip), packet)];
             event.lost = &told[..usize::from(bytes_lost > 0)];
             lost += bytes_lost;
             delivered += event.bytes_acked;
-            event.rate = Some(RateSample {
-                rate: Some(Rate::from_bytes_in(event.bytes_acked, STEP)),
-                delivered: delivered - packet.delivered,
-                interval: round_trip,
-                lost: 0,
-                prior_delivered: packet.delivered,
-                in_flight: flight,
-                is_app_limited: false,
-            });
+            event.rate = Some(
+                RateSample::new(delivered - packet.delivered, round_trip)
+                    .rate(Some(Rate::from_bytes_in(event.bytes_acked, STEP)))
+                    .prior_delivered(packet.delivered)
+                    .in_flight(flight),
+            );
             event.prior_in_flight = controller.window();
             event.in_flight = controller.window();
             controller.on_congestion_event(&event);

@@ -144,7 +144,7 @@ pub async fn datagrams<P: Peer>(pair: Pair<P>) {
 /// If they tell it differently.
 pub async fn close_by_ours<P: Peer>(pair: Pair<P>, told: impl Fn(u32, &str) -> End) {
     let (code, reason) = (4_000_000_000, "enough: genug, 足够");
-    pair.ours.close(CloseInfo { close_code: code, reason: reason.to_owned() });
+    pair.ours.close(CloseInfo::new(code, reason.to_owned()));
     let end = within("end of their session", pair.theirs.closed()).await;
     assert_eq!(end, told(code, reason));
     let ours = within("end of our session", pair.ours.closed()).await.expect("we closed it");

@@ -43,7 +43,7 @@ both_ways! {
     };
     their_closed_does_not_tell_our_code: |pair| async move {
         let pair: Pair<Wtransport> = pair;
-        pair.ours.close(CloseInfo { close_code: 7, reason: "bye".to_owned() });
+        pair.ours.close(CloseInfo::new(7, "bye"));
         let end = within("end of their connection", wtransport::Connection::closed(&pair.theirs)).await;
         assert_eq!(end, ConnectionError::LocallyClosed);
     };

@@ -67,7 +67,7 @@ async fn aioquic_has_a_session_with_our_server() {
     });
     assert_eq!(serde_json::Value::Object(told), expected);
     assert!(success);
-    let closed = Seen::Closed(Ok(CloseInfo { close_code: 9, reason: "done".to_owned() }));
+    let closed = Seen::Closed(Ok(CloseInfo::new(9, "done")));
     let mut seen = Vec::new();
     while !(seen.contains(&closed) && seen.contains(&Seen::Reset(Some(42)))) {
         seen.push(server.saw("close and reset", |_| true).await);
@@ -119,11 +119,11 @@ async fn our_client_has_a_session_with_aioquic() {
     let mut datagrams = session.datagrams();
     datagrams.writable.send("datagram".into()).await.expect("sent");
     assert_eq!(&within("datagram", datagrams.readable.recv()).await.expect("a datagram")[..], b"datagram");
-    session.close(CloseInfo { close_code: 5, reason: "enough".to_owned() });
+    session.close(CloseInfo::new(5, "enough"));
     assert_eq!(server.process.told("closed").await, json!([5, "enough"]));
     let closing = WebTransport::new(&url("/close"), options(&certificate)).expect("valid options");
     let closed = within("close", closing.closed()).await.expect("a clean close");
-    assert_eq!(closed, CloseInfo { close_code: 7, reason: "bye".to_owned() });
+    assert_eq!(closed, CloseInfo::new(7, "bye"));
     let refused = WebTransport::new(&url("/nowhere"), options(&certificate)).expect("valid options");
     let error = within("refusal", refused.ready()).await.expect_err("no such session");
     assert!(error.to_string().contains("404"), "{error}");

@@ -78,7 +78,7 @@ async fn close_codes_and_reasons_of_firefox_reach_our_server() {
         let mut server = server(&browser);
         for (code, reason) in [(0, ""), (u32::MAX, "gr\u{fc}\u{df}e")] {
             scenarios::close_by_the_page(&*browser, &server.place, code, reason).await;
-            let expected = Seen::Closed(Ok(CloseInfo { close_code: code, reason: reason.to_owned() }));
+            let expected = Seen::Closed(Ok(CloseInfo::new(code, reason.to_owned())));
             server.saw("close", |seen| *seen == expected).await;
         }
     })
@@ -200,7 +200,7 @@ async fn nothing_of_a_session_goes_on_after_firefox_closed_it() {
         let pending = scenarios::session::after_the_close(&*browser, &server.place).await;
         let error = json!({ "rejected": "WebTransportError", "code": 20, "source": "session" });
         assert_eq!(pending, json!([error, error]));
-        let cut = CloseInfo { close_code: 1, reason: "\u{e4}".repeat(512) };
+        let cut = CloseInfo::new(1, "\u{e4}".repeat(512));
         server.saw("close", |seen| *seen == Seen::Closed(Ok(cut.clone()))).await;
     })
     .await;

@@ -4,11 +4,10 @@ use crate::mutate::Random;
 use h3_core::{Settings, capsule::put_capsule};
 use qpack::{Encoder, FieldRef};
 use quic_core::{
-    ConnectionId, Dir, Side, StreamId, Version,
+    ConnectionId, Dir, PreferredAddress, Side, StreamId, TransportParameters, Version, VersionInformation,
     base::{Writer, varint},
     frame::{EcnCounts, Frame, write_ack},
     packet::{LongHeader, LongType, write_long_header, write_short_header, write_version_negotiation},
-    params::{PreferredAddress, TransportParameters, VersionInformation},
 };
 
 /// The seeds of a target by its name; none for an unknown one.
@@ -117,39 +116,36 @@ fn frames() -> Vec<Vec<u8>> {
 }
 
 fn transport_parameters() -> Vec<Vec<u8>> {
-    let client = TransportParameters {
-        max_idle_timeout: std::time::Duration::from_secs(30),
-        initial_max_data: 1 << 20,
-        initial_max_stream_data_bidi_local: 1 << 18,
-        initial_max_stream_data_bidi_remote: 1 << 18,
-        initial_max_stream_data_uni: 1 << 18,
-        initial_max_streams_bidi: 1000,
-        initial_max_streams_uni: 1000,
-        initial_source_connection_id: Some(ConnectionId::EMPTY),
-        version_information: Some(VersionInformation { chosen: 1, available: vec![1, 0x1a2a_3a4a] }),
-        reset_stream_at: true,
-        max_datagram_frame_size: 65_535,
-        grease_quic_bit: true,
-        grease: Some((77, 4)),
-        ..TransportParameters::default()
-    };
-    let server = TransportParameters {
-        original_destination_connection_id: Some(cid(8)),
-        stateless_reset_token: Some([1; 16]),
-        retry_source_connection_id: Some(cid(20)),
-        max_udp_payload_size: 1472,
-        ack_delay_exponent: 10,
-        max_ack_delay: std::time::Duration::from_millis(5),
-        disable_active_migration: true,
-        active_connection_id_limit: 8,
-        preferred_address: Some(PreferredAddress {
+    let client = TransportParameters::new()
+        .max_idle_timeout(std::time::Duration::from_secs(30))
+        .initial_max_data(1 << 20)
+        .initial_max_stream_data_bidi_local(1 << 18)
+        .initial_max_stream_data_bidi_remote(1 << 18)
+        .initial_max_stream_data_uni(1 << 18)
+        .initial_max_streams_bidi(1000)
+        .initial_max_streams_uni(1000)
+        .initial_source_connection_id(Some(ConnectionId::EMPTY))
+        .version_information(Some(VersionInformation { chosen: 1, available: vec![1, 0x1a2a_3a4a] }))
+        .reset_stream_at(true)
+        .max_datagram_frame_size(65_535)
+        .grease_quic_bit(true)
+        .grease(Some((77, 4)));
+    let server = client
+        .clone()
+        .original_destination_connection_id(Some(cid(8)))
+        .stateless_reset_token(Some([1; 16]))
+        .retry_source_connection_id(Some(cid(20)))
+        .max_udp_payload_size(1472)
+        .ack_delay_exponent(10)
+        .max_ack_delay(std::time::Duration::from_millis(5))
+        .disable_active_migration(true)
+        .active_connection_id_limit(8)
+        .preferred_address(Some(PreferredAddress {
             v4: Some("192.0.2.1:443".parse().expect("an address")),
             v6: Some("[2001:db8::1]:443".parse().expect("an address")),
             connection_id: cid(4),
             token: [2; 16],
-        }),
-        ..client.clone()
-    };
+        }));
     let encode = |first: u8, params: &TransportParameters| {
         let mut seed = vec![first];
         params.write(&mut seed);
@@ -211,7 +207,7 @@ fn script(first: u8, steps: &[(u8, Vec<u8>)]) -> Vec<u8> {
 
 fn h3_frames() -> Vec<Vec<u8>> {
     let mut settings = Vec::new();
-    let sent = Settings { h3_datagram: true, wt_enabled_draft02: 1, ..Settings::default() };
+    let sent = Settings::new().h3_datagram(true).wt_enabled_draft02(1);
     sent.encode(0x5eed, &mut settings);
     // Whatever the encoder writes before the payload, a SETTINGS frame stands at the start of the control stream.
     let settings = || if settings.first() == Some(&4) { settings.clone() } else { frame(4, &settings) };

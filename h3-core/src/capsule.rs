@@ -32,6 +32,7 @@ pub enum CapsuleError {
 
 /// What to do with capsules of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CapsulePolicy {
     /// Not known: skipped by counting.
     Skip,
@@ -44,11 +45,20 @@ pub enum CapsulePolicy {
 
 /// A whole capsule.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capsule {
     /// The capsule type.
     pub kind: u64,
     /// The value.
     pub value: Bytes,
+}
+
+impl Capsule {
+    /// This value of this type.
+    #[must_use]
+    pub const fn new(kind: u64, value: Bytes) -> Self {
+        Self { kind, value }
+    }
 }
 
 #[derive(Debug, Default)]

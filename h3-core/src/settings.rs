@@ -43,8 +43,21 @@ const MAX_EXTRA: usize = 32;
 /// How many identifiers of unknown settings are remembered to find a duplicate.
 const MAX_SEEN: usize = 64;
 
+/// Methods that set a field each and can be chained.
+macro_rules! setters {
+    ($($name:ident: $type:ty,)*) => {$(
+        #[doc = concat!("Sets [`", stringify!($name), "`](Self#structfield.", stringify!($name), ").")]
+        #[must_use]
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.$name = $name;
+            self
+        }
+    )*};
+}
+
 /// The settings of one side. Zero, false and `None` are the defaults; a setting with its default is not sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Settings {
     /// Bytes of the QPACK dynamic table. This implementation offers none: only the peer's value may differ from 0.
     pub qpack_max_table_capacity: u64,
@@ -77,6 +90,29 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        qpack_max_table_capacity: u64,
+        max_field_section_size: Option<u64>,
+        qpack_blocked_streams: u64,
+        enable_connect_protocol: bool,
+        h3_datagram: bool,
+        h3_datagram_draft04: bool,
+        wt_enabled: u64,
+        wt_enabled_draft02: u64,
+        wt_max_sessions_draft07: u64,
+        wt_max_sessions_draft13: u64,
+        wt_initial_max_data: u64,
+        wt_initial_max_streams_uni: u64,
+        wt_initial_max_streams_bidi: u64,
+        extra: Vec<(u64, u64)>,
+    }
+
     /// True if any setting that enables WebTransport, of whatever draft, is there.
     #[must_use]
     pub const fn webtransport(&self) -> bool {

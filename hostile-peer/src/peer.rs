@@ -8,14 +8,13 @@ mod hearing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use quic_core::{
-    ConnectionId, Level, Side, Space, Version,
+    ConnectionId, Level, Side, Space, TransportParameters, Version,
     base::varint,
     crypto::{
         KeyChange, Secret, TlsClientConfig, TlsServerConfig, TlsSession, initial_secrets, protect_header,
     },
     frame::Frame,
     packet,
-    params::TransportParameters,
 };
 
 use crate::{keys::Keys, packet::Packet, wire};
@@ -136,19 +135,17 @@ impl std::fmt::Debug for Peer {
 /// Transport parameters that leave the endpoint all the room a test needs.
 #[must_use]
 pub fn generous() -> TransportParameters {
-    TransportParameters {
-        max_idle_timeout: std::time::Duration::from_secs(300),
-        initial_max_data: 1 << 30,
-        initial_max_stream_data_bidi_local: 1 << 24,
-        initial_max_stream_data_bidi_remote: 1 << 24,
-        initial_max_stream_data_uni: 1 << 24,
-        initial_max_streams_bidi: 100,
-        initial_max_streams_uni: 100,
-        active_connection_id_limit: 4,
-        max_datagram_frame_size: 65_535,
-        reset_stream_at: true,
-        ..TransportParameters::default()
-    }
+    TransportParameters::new()
+        .max_idle_timeout(std::time::Duration::from_secs(300))
+        .initial_max_data(1 << 30)
+        .initial_max_stream_data_bidi_local(1 << 24)
+        .initial_max_stream_data_bidi_remote(1 << 24)
+        .initial_max_stream_data_uni(1 << 24)
+        .initial_max_streams_bidi(100)
+        .initial_max_streams_uni(100)
+        .active_connection_id_limit(4)
+        .max_datagram_frame_size(65_535)
+        .reset_stream_at(true)
 }
 
 impl Peer {
@@ -217,7 +214,7 @@ impl Peer {
     }
 
     fn start_tls(&mut self) {
-        let mut honest = TransportParameters { initial_source_connection_id: Some(self.scid), ..generous() };
+        let mut honest = generous().initial_source_connection_id(Some(self.scid));
         if !self.side.is_client() {
             honest.original_destination_connection_id = Some(self.original_dcid);
             honest.retry_source_connection_id = self.retry_source;

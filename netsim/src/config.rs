@@ -6,6 +6,7 @@ use crate::trace::Trace;
 
 /// Which datagrams a link loses on the wire, after its queue.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Loss {
     /// None.
     #[default]
@@ -29,6 +30,7 @@ pub enum Loss {
 
 /// Datagrams that are overtaken.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Reorder {
     /// The share of datagrams that are held back.
     pub probability: f64,
@@ -36,8 +38,17 @@ pub struct Reorder {
     pub extra_delay: u64,
 }
 
+impl Reorder {
+    /// Holds this share back for so long, in nanoseconds.
+    #[must_use]
+    pub const fn new(probability: f64, extra_delay: u64) -> Self {
+        Self { probability, extra_delay }
+    }
+}
+
 /// What a link does to ECN bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ecn {
     /// Marks ECN-capable datagrams Congestion Experienced if more than this many bytes wait before them.
     pub mark_above: Option<u64>,
@@ -54,6 +65,7 @@ pub struct Ecn {
 /// How the queue before a link is managed. Where congestion is told, a datagram that is ECN-capable is marked, another one is
 /// dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Discipline {
     /// First in, first out; what does not fit is dropped.
     #[default]
@@ -122,11 +134,20 @@ impl Discipline {
 
 /// A token bucket that drops what exceeds it, without a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Policer {
     /// Bits per second, headers included.
     pub rate: u64,
     /// Bytes that may pass at once.
     pub burst: u64,
+}
+
+impl Policer {
+    /// So many bits per second, and so many bytes at once.
+    #[must_use]
+    pub const fn new(rate: u64, burst: u64) -> Self {
+        Self { rate, burst }
+    }
 }
 
 /// A link, one way. By default it is perfect: no delay, no limit.
@@ -138,6 +159,7 @@ pub struct Policer {
 /// assert_eq!(config.rate, Some(20_000_000));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LinkConfig {
     /// Bits per second, headers included; `None` for no limit.
     pub rate: Option<u64>,
@@ -269,6 +291,12 @@ impl LinkConfig {
     #[must_use]
     pub fn queue(self, bytes: u64) -> Self {
         Self { queue: bytes, ..self }
+    }
+
+    /// Sets the bytes of headers that each datagram takes on the link.
+    #[must_use]
+    pub fn overhead(self, bytes: usize) -> Self {
+        Self { overhead: bytes, ..self }
     }
 
     /// Limits the payload, in bytes.

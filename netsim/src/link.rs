@@ -21,6 +21,7 @@ const CROWDED: f64 = 12.0;
 
 /// A datagram that will arrive at the far end.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Arrival<T> {
     /// When, in nanoseconds.
     pub at: u64,
@@ -34,6 +35,7 @@ pub struct Arrival<T> {
 
 /// What happened when a datagram left: see [`Link::depart`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Departure<T> {
     /// What was dropped, and why.
     pub dropped: Vec<(T, DropCause)>,

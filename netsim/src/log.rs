@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 /// Why a datagram did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum DropCause {
     /// The queue was full.
     Queue,
@@ -25,6 +26,7 @@ pub enum DropCause {
 
 /// One thing that happened to a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Happened {
     /// A node sent it.
     Sent,
@@ -36,6 +38,7 @@ pub enum Happened {
 
 /// One line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Entry {
     /// When, in nanoseconds.
     pub at: u64,

@@ -14,6 +14,7 @@ const HEADER: usize = 16;
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MediaConfig {
     /// Nanoseconds from one frame to the next, at least 1.
     pub interval: u64,
@@ -23,6 +24,20 @@ pub struct MediaConfig {
     pub key_frame: usize,
     /// Frames from one of these to the next, at least 1.
     pub key_every: u32,
+}
+
+impl MediaConfig {
+    /// A frame of `frame` bytes every `interval` nanoseconds, all alike.
+    #[must_use]
+    pub const fn new(interval: u64, frame: usize) -> Self {
+        Self { interval, frame, key_frame: frame, key_every: 1 }
+    }
+
+    /// Makes every so many-th frame one of `bytes` that others build upon.
+    #[must_use]
+    pub const fn key_frames(self, bytes: usize, every: u32) -> Self {
+        Self { key_frame: bytes, key_every: every, ..self }
+    }
 }
 
 /// The sending end. It is silent until [`Self::start`].

@@ -2,6 +2,7 @@
 
 /// Datagrams, unless said otherwise, that met each fate on a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LinkStats {
     /// Offered to the link.
     pub offered: u64,

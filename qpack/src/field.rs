@@ -7,6 +7,7 @@ pub const FIELD_OVERHEAD: u64 = 32;
 
 /// A decoded field line. The bytes are those of the wire: their characters are not checked here.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Field {
     /// The name.
     pub name: Bytes,
@@ -16,8 +17,23 @@ pub struct Field {
     pub never_index: bool,
 }
 
+impl Field {
+    /// A field line that may be indexed.
+    #[must_use]
+    pub const fn new(name: Bytes, value: Bytes) -> Self {
+        Self { name, value, never_index: false }
+    }
+
+    /// Sets [`never_index`](Self#structfield.never_index).
+    #[must_use]
+    pub fn never_index(self, never_index: bool) -> Self {
+        Self { never_index, ..self }
+    }
+}
+
 /// A field line to encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FieldRef<'a> {
     /// The name, in lower case.
     pub name: &'a [u8],
@@ -32,6 +48,12 @@ impl<'a> FieldRef<'a> {
     #[must_use]
     pub const fn new(name: &'a [u8], value: &'a [u8]) -> Self {
         Self { name, value, never_index: false }
+    }
+
+    /// Sets [`never_index`](Self#structfield.never_index).
+    #[must_use]
+    pub const fn never_index(self, never_index: bool) -> Self {
+        Self { never_index, ..self }
     }
 
     /// What the line counts against a field section size limit, in bytes (RFC 9114 §4.2.2).

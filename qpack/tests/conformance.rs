@@ -43,7 +43,7 @@ fn the_never_indexed_mark_survives() {
         [(&b"authorization"[..], &b"secret"[..]), (b"x-token", b"secret"), (b":method", b"GET")]
     {
         let mut section = Vec::new();
-        Encoder::new().encode([FieldRef { name, value, never_index: true }], &mut section);
+        Encoder::new().encode([FieldRef::new(name, value).never_index(true)], &mut section);
         let fields = decode(&section).unwrap();
         assert!(fields[0].never_index);
         assert_eq!((&fields[0].name[..], &fields[0].value[..]), (name, value));

@@ -19,7 +19,7 @@ proptest! {
     fn encode_then_decode(lines in vec((text(), text(), any::<bool>()), 0..20)) {
         let fields: Vec<Field> = lines
             .into_iter()
-            .map(|(name, value, never_index)| Field { name: name.into(), value: value.into(), never_index })
+            .map(|(name, value, never_index)| Field::new(name.into(), value.into()).never_index(never_index))
             .collect();
         let mut section = Vec::new();
         Encoder::new().encode(fields.iter().map(FieldRef::from), &mut section);

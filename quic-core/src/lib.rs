@@ -32,8 +32,12 @@ mod handshake;
 mod ids;
 mod keyring;
 mod life;
+#[cfg(any(test, feature = "testing"))]
 pub mod packet;
-pub mod params;
+#[cfg(not(any(test, feature = "testing")))]
+#[expect(unreachable_pub, reason = "public with the feature `testing`")]
+mod packet;
+mod params;
 mod path;
 mod recovery;
 mod schedule;
@@ -51,6 +55,8 @@ pub use connection::{Connection, Transmit};
 pub use endpoint::{AcceptError, Caller, ConnectionHandle, DatagramEvent, Endpoint, Incoming, Response};
 pub use event::{DatagramOptions, Event, HeldAbove, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, Level, MAX_CID_LENGTH, Side, Space, StreamId, StreamIdHasher, StreamMap};
+pub use packet::offered_versions;
+pub use params::{PreferredAddress, TransportParameters, VersionInformation};
 pub use stats::{ConnectionStats, DropCounts, EndpointStats, RecvStreamStats, SendStreamStats};
 pub use trace::{Observer, TraceEvent};
 pub use version::Version;

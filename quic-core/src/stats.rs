@@ -164,6 +164,7 @@ pub struct ConnectionStats {
 /// Counters of a stream's sending side, each at most the one before. None of them ever falls, whatever a reset or the peer's
 /// STOP_SENDING cut off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SendStreamStats {
     /// Bytes written by the application.
     pub bytes_written: u64,
@@ -178,6 +179,7 @@ pub struct SendStreamStats {
 
 /// Counters of a stream's receiving side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RecvStreamStats {
     /// Bytes received without a gap from the start.
     pub bytes_received: u64,

@@ -131,7 +131,8 @@ fn flow_control_does_not_slow_slow_start() {
         (None, 150, 10),
         (Some(100_000_000), 300, 4),
     ] {
-        let link = LinkConfig { rate, ..LinkConfig::new().delay(delay * MILLISECOND) };
+        let mut link = LinkConfig::new().delay(delay * MILLISECOND);
+        link.rate = rate;
         let [tuned, ideal] = [&narrow, &wide].map(|config| transfer_time(4, &link, config, size << 20));
         assert!(tuned * 100 <= ideal * 103, "{rate:?} {delay}: {tuned} {ideal}");
         if (rate, delay) == (None, 50) {
@@ -159,8 +160,7 @@ fn a_reduction_is_undone_when_more_than_a_thousand_packets_come_late() {
             client.peer().connection.stats().congestion_window > 7_000_000
         });
         let there = world.links[0];
-        world.sim.link_mut(there).reorder =
-            Some(netsim::Reorder { probability: 1.0, extra_delay: 60 * MILLISECOND });
+        world.sim.link_mut(there).reorder = Some(netsim::Reorder::new(1.0, 60 * MILLISECOND));
         world.pass(40 * MILLISECOND);
         let before = world.client().connection.stats();
         world.sim.link_mut(there).reorder = None;

@@ -156,6 +156,7 @@ fn passing(link: &LinkConfig) -> f64 {
         }
         // A handful of thousands; they count as a percent.
         Loss::Indexes(_) => 0.01,
+        other => unreachable!("no scenario draws {other:?}"),
     };
     (1.0 - lost) * (1.0 - link.corrupt)
 }

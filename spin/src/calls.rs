@@ -56,6 +56,8 @@ pub const CALLS: &[&str] = &[
     "DatagramsWritableOptions::send_order",
     "HttpResponse::new",
     "HttpResponse::with_body",
+    "HttpResponse::with_headers",
+    "HttpResponse::with_pieces",
     "Identity::certificate_chain",
     "Identity::certificate_chain_pem",
     "Identity::certificate_hash",

@@ -7,8 +7,8 @@ use http::StatusCode;
 use netsim::Random;
 use quic_core::congestion::CongestionConfig;
 use wt_api::{
-    AcceptOptions, AddressLimits, Body, CertificateHash, CongestionControl, HttpRequest, HttpResponse,
-    Identity, SelfSigned, Server, ServerBuilder, WebTransportOptions,
+    AcceptOptions, AddressLimits, CertificateHash, CongestionControl, HttpRequest, HttpResponse, Identity,
+    SelfSigned, Server, ServerBuilder, WebTransportOptions,
 };
 
 use crate::{
@@ -149,7 +149,7 @@ fn answer(request: &HttpRequest) -> HttpResponse {
         "/page" => HttpResponse::new(StatusCode::OK).with_body(vec![b'p'; PAGE]),
         "/pieces" => {
             let pieces = (0..PIECES).map(|_| Bytes::from(vec![b'p'; PAGE / PIECES]));
-            HttpResponse { body: Body::Iter(Box::new(pieces)), ..HttpResponse::new(StatusCode::OK) }
+            HttpResponse::new(StatusCode::OK).with_headers(http::HeaderMap::new()).with_pieces(pieces)
         }
         _ => HttpResponse::new(StatusCode::NOT_FOUND),
     }
@@ -225,5 +225,7 @@ pub(crate) fn identities(book: &Book) -> Result<(), Box<dyn std::error::Error>> 
     book.count("ServerBuilder::renew_self_signed");
     book.count("HttpResponse::new");
     book.count("HttpResponse::with_body");
+    book.count("HttpResponse::with_headers");
+    book.count("HttpResponse::with_pieces");
     Ok(())
 }

@@ -168,7 +168,7 @@ async fn leave(end: &Arc<End>, session: WebTransport, random: &mut Random) {
         Ending::Closes => {
             end.spin.book.count("WebTransport::close");
             let reason = "r".repeat(random.below(1_100) as usize);
-            session.close(CloseInfo { close_code: random.next_u64() as u32, reason });
+            session.close(CloseInfo::new(random.next_u64() as u32, reason));
         }
     }
     if ending != Ending::Drops {

@@ -23,7 +23,7 @@ pub(crate) async fn init_transport(
 pub(crate) async fn report_end(transport: &WebTransport) -> Result<CloseInfo, WebTransportError> {
     let end = transport.closed().await;
     match &end {
-        Ok(CloseInfo { close_code, reason }) => println!("closed gracefully: {close_code} {reason:?}"),
+        Ok(CloseInfo { close_code, reason, .. }) => println!("closed gracefully: {close_code} {reason:?}"),
         Err(error) => println!("closed abruptly: {error}"),
     }
     end
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some((draft, why)) = transport.negotiated_draft() {
         println!("ready, {draft} ({why})");
     }
-    transport.close(CloseInfo { close_code: 0, reason: "done".to_owned() });
+    transport.close(CloseInfo::new(0, "done"));
     let end = report_end(&transport).await;
     wt_api::wait_idle().await;
     Ok(end.map(drop)?)

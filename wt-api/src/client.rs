@@ -273,12 +273,9 @@ pub(crate) fn connect(url: &str, options: WebTransportOptions) -> Result<Begun, 
     }
     let connector = Connector::new(url, &options, |target| {
         ClientJob::Session(Box::new(SessionJob {
-            request: ConnectRequest {
-                authority: target.authority.clone(),
-                path: target.path.clone(),
-                origin,
-                headers,
-            },
+            request: ConnectRequest::new(target.authority.clone(), target.path.clone())
+                .with_origin(origin)
+                .with_headers(headers),
             shared: Arc::clone(&shared),
             sessions: options.configs().1,
             keep_alive: options.keep_alive,

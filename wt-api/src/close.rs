@@ -6,6 +6,7 @@ use std::fmt;
 
 /// How a session ended, as the side that closed it says (W3C `WebTransportCloseInfo`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CloseInfo {
     /// The application's code. Default 0.
     pub close_code: u32,

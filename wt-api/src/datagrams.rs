@@ -31,6 +31,7 @@ use crate::{
 /// # }
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Datagrams {
     /// What comes.
     pub readable: DatagramsReadable,

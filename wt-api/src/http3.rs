@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -10,19 +10,9 @@ use crate::{
     error::{ConnectOptionsError, ErrorCause, WebTransportError},
     jobs::{ClientJob, GetJob, Head},
     options::WebTransportOptions,
+    reception::plain::HttpResponse,
     streams::ReceiveStream,
 };
-
-/// A response.
-#[derive(Debug)]
-pub struct HttpResponse {
-    /// The status.
-    pub status: StatusCode,
-    /// The fields.
-    pub headers: HeaderMap,
-    /// The content. Dropped before its end, the rest is not sent.
-    pub body: ReceiveStream,
-}
 
 /// Why a request failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -50,7 +40,7 @@ pub enum HttpError {
 /// # Errors
 /// As [`WebTransport::new`](crate::WebTransport::new) and [`ready`](crate::WebTransport::ready); redirects are responses
 /// like others.
-pub async fn get(url: &str, options: WebTransportOptions) -> Result<HttpResponse, HttpError> {
+pub async fn get(url: &str, options: WebTransportOptions) -> Result<HttpResponse<ReceiveStream>, HttpError> {
     let (reply, answer) = oneshot::channel();
     let connector = Connector::new(url, &options, |target| {
         let mut head = h3_core::RequestHead::new(Method::GET, target.authority.clone(), target.path.clone());

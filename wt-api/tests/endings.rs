@@ -205,7 +205,7 @@ fn a_client_that_waits_for_its_sessions_loses_no_last_words() {
             let pooled = code % 2 == 0;
             let session = WebTransport::new(&url, options().allow_pooling(pooled)).unwrap();
             settles("a session", session.ready()).await.unwrap();
-            session.close(wt_api::CloseInfo { close_code: code, reason: "done".to_owned() });
+            session.close(wt_api::CloseInfo::new(code, "done"));
         }
         settles("nothing", wt_api::wait_idle()).await;
     });

@@ -86,7 +86,7 @@ async fn prometheus_finds_what_the_server_counts() {
 async fn connect_tells_a_graceful_end() {
     let server = echo_server();
     let transport = ready(&server).await;
-    let info = CloseInfo { close_code: 7, reason: "done".to_owned() };
+    let info = CloseInfo::new(7, "done");
     transport.close(info.clone());
     assert_eq!(within(opening::report_end(&transport)).await.unwrap(), info);
 }

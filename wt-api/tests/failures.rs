@@ -108,17 +108,12 @@ fn tls_for(alpn: &[u8]) -> rustls::ServerConfig {
 
 #[tokio::test]
 async fn http3_without_webtransport_names_the_setting_that_is_missing() {
-    let full = h3_core::Settings {
-        enable_connect_protocol: true,
-        h3_datagram: true,
-        wt_enabled: 1,
-        ..h3_core::Settings::default()
-    };
+    let full = h3_core::Settings::new().enable_connect_protocol(true).h3_datagram(true).wt_enabled(1);
     let cases = [
         (h3_core::Settings::default(), "SETTINGS_WT_ENABLED"),
-        (h3_core::Settings { wt_enabled: 0, ..full.clone() }, "SETTINGS_WT_ENABLED"),
-        (h3_core::Settings { h3_datagram: false, ..full.clone() }, "SETTINGS_H3_DATAGRAM"),
-        (h3_core::Settings { enable_connect_protocol: false, ..full }, "SETTINGS_ENABLE_CONNECT_PROTOCOL"),
+        (full.clone().wt_enabled(0), "SETTINGS_WT_ENABLED"),
+        (full.clone().h3_datagram(false), "SETTINGS_H3_DATAGRAM"),
+        (full.enable_connect_protocol(false), "SETTINGS_ENABLE_CONNECT_PROTOCOL"),
     ];
     for (settings, missing) in cases {
         let address = plain::serve(tls_for(b"h3"), settings).await;

@@ -30,10 +30,8 @@ async fn plain_requests_are_answered_on_the_same_port() {
         .listen(loopback())
         .http_handler(|request| match (&request.method, request.path.as_str()) {
             (&Method::GET, "/hello") => HttpResponse::new(StatusCode::OK).with_body("hello"),
-            (&Method::GET, "/large") => HttpResponse {
-                body: Body::Iter(Box::new((0..300u32).map(|i| Bytes::from(vec![i as u8; 10_000])))),
-                ..HttpResponse::new(StatusCode::OK)
-            },
+            (&Method::GET, "/large") => HttpResponse::new(StatusCode::OK)
+                .with_pieces((0..300u32).map(|i| Bytes::from(vec![i as u8; 10_000]))),
             _ => HttpResponse::new(StatusCode::NOT_FOUND),
         })
         .build()
@@ -58,13 +56,10 @@ async fn a_handler_that_panics_harms_nobody_else() {
         .listen(loopback())
         .http_handler(|request| match request.path.as_str() {
             "/panic" => panic!("as the test wants it"),
-            _ => HttpResponse {
-                body: Body::Iter(Box::new((0..3).map(|i| match i {
-                    0 => Bytes::from_static(b"some"),
-                    _ => panic!("as the test wants it"),
-                }))),
-                ..HttpResponse::new(StatusCode::OK)
-            },
+            _ => HttpResponse::new(StatusCode::OK).with_pieces((0..3).map(|i| match i {
+                0 => Bytes::from_static(b"some"),
+                _ => panic!("as the test wants it"),
+            })),
         })
         .build()
         .unwrap();
@@ -77,7 +72,7 @@ async fn a_handler_that_panics_harms_nobody_else() {
         Err(error) => error.to_string(),
     };
     assert!(error.contains("0x102"), "{error}");
-    client.close(CloseInfo { close_code: 4, reason: String::new() });
+    client.close(CloseInfo::new(4, ""));
     assert_eq!(within(accepted.closed()).await.unwrap().close_code, 4);
 }
 
@@ -233,7 +228,7 @@ async fn client_certificates_reach_the_application() {
 async fn clients_prove_their_address_when_asked() {
     let server = builder().listen(loopback()).retry_threshold(0).build().unwrap();
     let (client, accepted) = pair(&server).await;
-    client.close(CloseInfo { close_code: 3, reason: String::new() });
+    client.close(CloseInfo::new(3, ""));
     assert_eq!(within(accepted.closed()).await.unwrap().close_code, 3);
 }
 

@@ -156,7 +156,7 @@ async fn close_carries_code_and_reason_in_both_directions() {
     for client_closes in [true, false] {
         let (client, accepted) = pair(&server).await;
         let (one, other) = if client_closes { (&client, &accepted) } else { (&accepted, &client) };
-        let info = CloseInfo { close_code: 4_000_000_000, reason: "goodbye, ü".to_owned() };
+        let info = CloseInfo::new(4_000_000_000, "goodbye, ü");
         one.close(info.clone());
         assert_eq!(within(other.closed()).await.unwrap(), info);
         assert_eq!(within(one.closed()).await.unwrap(), info);
@@ -439,7 +439,7 @@ async fn serve_a_client_of(dialect: Dialect) {
         within(one.datagrams().writable.send(Bytes::from_static(b"maybe"))).await.unwrap();
         assert_eq!(within(other.datagrams().readable.recv()).await.unwrap(), "maybe");
     }
-    let info = CloseInfo { close_code: 12, reason: "over".to_owned() };
+    let info = CloseInfo::new(12, "over");
     client.close(info.clone());
     assert_eq!(within(accepted.closed()).await.unwrap(), info);
     assert_eq!(within(client.closed()).await.unwrap(), info);

@@ -11,7 +11,7 @@ use wt_api::{
 };
 
 fn info() -> CloseInfo {
-    CloseInfo { close_code: 7, reason: "done".to_owned() }
+    CloseInfo::new(7, "done")
 }
 
 #[test]

@@ -143,7 +143,7 @@ async fn end(one: &WebTransport, other: &WebTransport, code: u32) {
     one.drain();
     other.draining().await;
     streams(other, one).await;
-    let info = CloseInfo { close_code: code, reason: "gr\u{fc}\u{df}e".to_owned() };
+    let info = CloseInfo::new(code, "gr\u{fc}\u{df}e");
     one.close(info.clone());
     assert_eq!(other.closed().await.unwrap(), info);
     assert_eq!(one.closed().await.unwrap(), info);
@@ -217,7 +217,7 @@ fn sessions_of_every_dialect_drain_when_their_server_shuts_down_and_go_on() {
             for (ours, theirs) in [(&first, &accepted), (&second, &answered)] {
                 streams(ours, theirs).await;
                 streams(theirs, ours).await;
-                let info = CloseInfo { close_code: 5, reason: "drained".to_owned() };
+                let info = CloseInfo::new(5, "drained");
                 ours.close(info.clone());
                 assert_eq!(theirs.closed().await.unwrap(), info);
             }

@@ -63,7 +63,7 @@ fn draw_link(random: &mut Random) -> LinkConfig {
     config = config.bernoulli(some(random, 0.3));
     config.duplicate = some(random, 0.2);
     config.corrupt = some(random, 0.1);
-    let held = Reorder { probability: some(random, 0.3), extra_delay: between(random, 0..100 * MILLISECOND) };
+    let held = Reorder::new(some(random, 0.3), between(random, 0..100 * MILLISECOND));
     config.reorder = Some(held);
     if random.chance(0.3) {
         config = config.bleach();
@@ -125,10 +125,7 @@ fn draw(seed: u64) -> Plan {
         server_drains: random.chance(0.3),
         mtu_step: random.chance(0.4).then(|| (draw_time(random), draw_mtu(random))),
         rebinding: random.chance(0.03).then(|| draw_time(random)),
-        close: CloseInfo {
-            close_code: random.next_u64() as u32,
-            reason: "r".repeat(random.below(100) as usize),
-        },
+        close: CloseInfo::new(random.next_u64() as u32, "r".repeat(random.below(100) as usize)),
     }
 }
 

@@ -114,8 +114,8 @@ fn what_waits_when_the_session_closes_is_told_at_once() {
             uni[0].write_all(b"on its way").await.unwrap();
             uni[0].finish().unwrap();
             let closed = if client_closes { &one } else { &accepted };
-            closed.close(CloseInfo { close_code: 5, reason: "first".to_owned() });
-            closed.close(CloseInfo { close_code: 6, reason: "second".to_owned() });
+            closed.close(CloseInfo::new(5, "first"));
+            closed.close(CloseInfo::new(6, "second"));
             let begin = network.now();
             // Counts are there all the while.
             assert!(closed.get_stats().await.unwrap().bytes_received > Some(0));
@@ -130,7 +130,7 @@ fn what_waits_when_the_session_closes_is_told_at_once() {
             assert!(incoming.await, "a clean end");
             assert!(matches!(datagram.await.unwrap_err().cause(), ErrorCause::SessionClosed { .. }));
             assert!(network.now() - begin < Duration::from_millis(10), "a few round trips at most");
-            let info = CloseInfo { close_code: 5, reason: "first".to_owned() };
+            let info = CloseInfo::new(5, "first");
             assert_eq!((one.closed().await.unwrap(), accepted.closed().await.unwrap()), (info.clone(), info));
             one.draining().await;
             accepted.draining().await;
@@ -224,7 +224,7 @@ fn reasons_are_cut_at_1024_bytes_and_not_before() {
         for code in [0, u32::MAX] {
             let pair = testing::pair(105);
             pair.network.run(async {
-                pair.server.close(CloseInfo { close_code: code, reason: reason.clone() });
+                pair.server.close(CloseInfo::new(code, reason.clone()));
                 let told = pair.client.closed().await.unwrap();
                 assert_eq!((told.close_code, told.reason.as_str()), (code, &reason[..kept]));
                 // W3C: the side that closes keeps what it said.

@@ -248,7 +248,7 @@ fn what_was_finished_before_a_close_arrives() {
             let mut new = uni(&client).expect("there is credit");
             new.write_all(&data).await.unwrap();
             new.finish().unwrap();
-            client.close(CloseInfo { close_code: 7, reason: "all said".to_owned() });
+            client.close(CloseInfo::new(7, "all said"));
             let mut incoming = server.incoming_unidirectional_streams();
             let mut came = Vec::new();
             while let Some(Ok(mut stream)) = incoming.next().await {

@@ -52,11 +52,11 @@ fn sessions_that_permit_it_share_a_connection_and_end_by_themselves() {
         two.datagrams().writable.send("two".into()).await.unwrap();
         assert_eq!(two_server.datagrams().readable.recv().await.unwrap(), "two");
         assert_eq!(one_server.datagrams().readable.recv().await.unwrap(), "one");
-        let info = CloseInfo { close_code: 5, reason: "one is enough".to_owned() };
+        let info = CloseInfo::new(5, "one is enough");
         one.close(info.clone());
         assert_eq!(one_server.closed().await.unwrap(), info);
         exchange(&two, &two_server, 100_000).await;
-        let info = CloseInfo { close_code: 6, reason: "so is two".to_owned() };
+        let info = CloseInfo::new(6, "so is two");
         two_server.close(info.clone());
         assert_eq!(two.closed().await.unwrap(), info);
         let mut first = [0; 32];
@@ -92,7 +92,7 @@ fn a_server_that_waits_for_nobody_still_says_why_a_session_was_closed() {
         let (two, _two_server, other) = world.session(pooled(), AcceptOptions::new()).await;
         assert_eq!(address, other, "the same connection");
         let begin = world.network.now();
-        let info = CloseInfo { close_code: 9, reason: "back at noon".to_owned() };
+        let info = CloseInfo::new(9, "back at noon");
         one_server.close(info.clone());
         world.server.shutdown(Duration::ZERO).await;
         assert_eq!(one.closed().await.unwrap(), info);

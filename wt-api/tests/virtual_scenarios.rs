@@ -52,7 +52,7 @@ impl World {
 }
 
 fn close(code: u32) -> CloseInfo {
-    CloseInfo { close_code: code, reason: format!("reason {code}") }
+    CloseInfo::new(code, format!("reason {code}"))
 }
 
 /// Echoes go on as soon as the network does: probes come at most twice as late each time.
@@ -269,7 +269,7 @@ fn codes_and_reasons_of_a_close_arrive_from_both_sides() {
         pair.network.run(async {
             let (one, other) =
                 if server_closes { (&pair.server, &pair.client) } else { (&pair.client, &pair.server) };
-            let info = CloseInfo { close_code: u32::MAX, reason: "ü".repeat(512) };
+            let info = CloseInfo::new(u32::MAX, "ü".repeat(512));
             one.close(info.clone());
             assert_eq!(other.closed().await.unwrap(), info);
             assert_eq!(one.closed().await.unwrap(), info);

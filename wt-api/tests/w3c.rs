@@ -28,7 +28,7 @@ fn a_long_reason_is_cut_between_characters() {
             let (one, other) =
                 if client_closes { (&pair.client, &pair.server) } else { (&pair.server, &pair.client) };
             // Three bytes each: 341 of them are 1023 bytes, and one more would be too many.
-            one.close(CloseInfo { close_code: 1, reason: "\u{20ac}".repeat(400) });
+            one.close(CloseInfo::new(1, "\u{20ac}".repeat(400)));
             assert_eq!(other.closed().await.unwrap().reason, "\u{20ac}".repeat(341));
         });
     }

@@ -208,7 +208,7 @@ async fn reset(session: &WebTransport) -> StepResult {
 }
 
 async fn close(session: &WebTransport) -> StepResult {
-    session.close(CloseInfo { close_code: 7, reason: "demonstrated".to_owned() });
+    session.close(CloseInfo::new(7, "demonstrated"));
     let info = session.closed().await?;
     if info.close_code == 7 && info.reason == "demonstrated" {
         return Ok("reason “demonstrated”".to_owned());

@@ -52,7 +52,7 @@ impl Command {
             "#stop" => Self::Stop(rest.parse().ok()?),
             "#close" => {
                 let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
-                Self::Close(CloseInfo { close_code: code.parse().ok()?, reason: reason.to_owned() })
+                Self::Close(CloseInfo::new(code.parse().ok()?, reason.to_owned()))
             }
             "#bidi" => Self::Bidirectional(rest.to_owned()),
             "#uni" => Self::Unidirectional(rest.to_owned()),
@@ -226,9 +226,7 @@ mod tests {
 
     #[test]
     fn commands_are_read_with_their_arguments() {
-        let close = |code, reason: &str| {
-            Some(Command::Close(CloseInfo { close_code: code, reason: reason.to_owned() }))
-        };
+        let close = |code, reason: &str| Some(Command::Close(CloseInfo::new(code, reason.to_owned())));
         for (line, expected) in [
             ("#reset 42", Some(Command::Reset(42))),
             ("#stop 4294967295", Some(Command::Stop(u32::MAX))),

@@ -343,7 +343,7 @@ fn another_protocol_is_told_as_such() {
 
 #[test]
 fn http3_without_webtransport_is_told_as_such() {
-    let plain = Settings { max_field_section_size: Some(65_536), ..Settings::default() };
+    let plain = Settings::new().max_field_section_size(Some(65_536));
     let server = Peculiar::start(Peculiarity { settings: plain, ..Peculiarity::default() });
     let diagnosis = server.diagnose();
     let expected = ["ENABLE_CONNECT_PROTOCOL (0x8)", "H3_DATAGRAM (0x33, 0xffd277)", "dialect", "session"];

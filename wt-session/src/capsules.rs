@@ -61,7 +61,7 @@ pub(crate) fn policy(kind: u64, flow: bool) -> CapsulePolicy {
 }
 
 /// Reads a capsule that [`policy`] wanted.
-pub(crate) fn read(Capsule { kind, value }: Capsule) -> Result<Said, SessionError> {
+pub(crate) fn read(Capsule { kind, value, .. }: Capsule) -> Result<Said, SessionError> {
     match kind {
         DATAGRAM => Ok(Said::Datagram(value)),
         WT_DRAIN_SESSION => Ok(Said::Drain),
@@ -173,7 +173,7 @@ mod tests {
             }
         }
         for value in [&[][..], &[0x40], &[1, 0]] {
-            let capsule = Capsule { kind: WT_MAX_DATA, value: Bytes::copy_from_slice(value) };
+            let capsule = Capsule::new(WT_MAX_DATA, Bytes::copy_from_slice(value));
             assert_eq!(read(capsule), Err(SessionError::FlowCapsule(WT_MAX_DATA)));
         }
     }

@@ -182,6 +182,7 @@ pub(crate) fn is_token(token: &str) -> bool {
 
 /// What was agreed upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Negotiated {
     /// The rules.
     pub dialect: Dialect,

@@ -38,6 +38,7 @@ impl std::fmt::Display for RequestId {
 
 /// How a session ended, as its application says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CloseInfo {
     /// The application's code.
     pub code: u32,
@@ -45,21 +46,50 @@ pub struct CloseInfo {
     pub reason: String,
 }
 
+impl CloseInfo {
+    /// This code and this reason.
+    pub fn new(code: u32, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+}
+
 /// A session that a client asks for.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ConnectRequest {
     /// `:authority`.
     pub authority: Authority,
     /// `:path`.
     pub path: PathAndQuery,
     /// `origin`, which browsers send and others may.
-    pub origin: Option<http::HeaderValue>,
+    pub origin: Option<HeaderValue>,
     /// Further fields. Application protocols are offered here: see [`crate::protocols::offer`].
     pub headers: HeaderMap,
 }
 
+impl ConnectRequest {
+    /// Without an origin and further fields.
+    #[must_use]
+    pub fn new(authority: Authority, path: PathAndQuery) -> Self {
+        Self { authority, path, origin: None, headers: HeaderMap::new() }
+    }
+
+    /// Sets the origin.
+    #[must_use]
+    pub fn with_origin(self, origin: Option<HeaderValue>) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// Sets the further fields.
+    #[must_use]
+    pub fn with_headers(self, headers: HeaderMap) -> Self {
+        Self { headers, ..self }
+    }
+}
+
 /// A session that a client asked this server for.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SessionRequest {
     /// `:authority`.
     pub authority: Authority,

@@ -97,12 +97,7 @@ impl Peer {
 }
 
 fn request() -> ConnectRequest {
-    ConnectRequest {
-        authority: "localhost".parse().unwrap(),
-        path: "/".parse().unwrap(),
-        origin: None,
-        headers: HeaderMap::new(),
-    }
+    ConnectRequest::new("localhost".parse().unwrap(), "/".parse().unwrap())
 }
 
 struct World {
@@ -194,7 +189,7 @@ fn a_session_from_connect_to_close() {
         assert!(server.has(opened));
         assert_eq!(server.read_all(world.now, short), (vec![], Err(StreamError::Reset(Some(4321)))));
         assert!(world.client.has(|event| matches!(event, Event::Sent { stream: sent } if *sent == stream)));
-        let info = CloseInfo { code: 9, reason: "done".into() };
+        let info = CloseInfo::new(9, "done");
         let now = world.now;
         world.server.with(now, |sessions, h3, t| sessions.close(session, info.clone(), h3, t));
         world.run();
@@ -215,7 +210,7 @@ fn a_session_from_connect_to_close() {
 #[test]
 fn the_close_of_a_session_is_told_before_that_of_its_connection() {
     let (mut world, session) = World::established(&Config::default(), &Config::default());
-    let (now, info) = (world.now, CloseInfo { code: 77, reason: "gone".into() });
+    let (now, info) = (world.now, CloseInfo::new(77, "gone"));
     let client = &mut world.client;
     client.with(now, |sessions, h3, t| sessions.close(session, info.clone(), h3, t));
     let capsule = client.transmit(now);
@@ -310,7 +305,7 @@ fn the_close_of_a_session_is_told_though_its_stream_is_reset_with_it() {
         burst.extend(sender.transmit(now));
         burst.iter().for_each(|data| receiver.receive(now, sender.address, data));
         receiver.transmit(now);
-        let info = CloseInfo { code: 9, reason: "done".into() };
+        let info = CloseInfo::new(9, "done");
         let ends: Vec<&Event> =
             receiver.events.iter().filter(|event| matches!(event, Event::Closed { .. })).collect();
         assert!(matches!(ends[..], [Event::Closed { result: Ok(told), .. }] if *told == info), "{ends:?}");

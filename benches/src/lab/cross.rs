@@ -41,7 +41,7 @@ pub(super) fn tcp(place: &Place, config: TcpConfig) -> Ends {
 /// Both ends of a call that does not adapt.
 pub(super) fn call(place: &Place, media: Media) -> Ends {
     let Media { interval, frame, key_frame, key_every } = media;
-    let config = MediaConfig { interval, frame, key_frame, key_every };
+    let config = MediaConfig::new(interval, frame).key_frames(key_frame, key_every);
     let sender = Modelled {
         start: MediaSender::start,
         sent: |end| Some(Sent { frames: end.frames(), ..Sent::default() }),

@@ -95,7 +95,7 @@ impl Flow {
             Kind::TcpCubic | Kind::Web => Flavour::Cubic,
             _ => return None,
         };
-        Some(TcpConfig { flavour, demand })
+        Some(TcpConfig::new(flavour, demand))
     }
 
     /// Its frames, if it has any.

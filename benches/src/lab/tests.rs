@@ -326,7 +326,8 @@ fn a_link_is_used_by_its_share_of_the_rates_that_it_had() {
     let change = "[[change]]\nat = \"250 ms\"\nrate = \"2 Mbit/s\"\n";
     let scenario = Scenario::parse("small", &format!("{SMALL}{change}")).unwrap();
     // A quarter of a second at 10 Mbit/s, three at 2.
-    let link = netsim::LinkStats { delivered_bytes: 500_000, ..netsim::LinkStats::default() };
+    let mut link = netsim::LinkStats::default();
+    link.delivered_bytes = 500_000;
     for (nanos, used) in [(1_000_000_000, 1.0), (250_000_000, 1.6), (3_250_000_000, 500_000.0 / 1_062_500.0)]
     {
         let figures = of_link(&scenario, None, nanos, &link, &netsim::Histogram::default());

@@ -33,7 +33,7 @@ pub(super) async fn serve(request: Request, tell: Tell, mut release: watch::Rece
         let _ = release.wait_for(|&released| released).await;
     }
     match (path.as_str(), reset_code) {
-        ("/close", _) => session.close(CloseInfo { close_code: 7, reason: "bye".to_owned() }),
+        ("/close", _) => session.close(CloseInfo::new(7, "bye")),
         ("/opens", _) => drop(open_streams(&session).await),
         ("/silent", _) => drop(open_and_say_nothing(&session).await),
         ("/patient", _) => drop(count_bytes(&session).await),

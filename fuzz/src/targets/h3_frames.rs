@@ -41,14 +41,12 @@ struct Run {
 }
 
 fn settings() -> Settings {
-    Settings {
-        enable_connect_protocol: true,
-        h3_datagram: true,
-        wt_enabled: 1,
-        wt_enabled_draft02: 1,
-        max_field_section_size: Some(4096),
-        ..Settings::default()
-    }
+    Settings::new()
+        .enable_connect_protocol(true)
+        .h3_datagram(true)
+        .wt_enabled(1)
+        .wt_enabled_draft02(1)
+        .max_field_section_size(Some(4096))
 }
 
 impl Run {

@@ -1,6 +1,6 @@
 //! Transport parameters: first byte, whose they are; then the value of the TLS extension.
 
-use quic_core::{Side, params::TransportParameters};
+use quic_core::{Side, TransportParameters};
 
 /// Parses, emits and parses again.
 pub fn target(data: &[u8]) -> bool {

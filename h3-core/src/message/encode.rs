@@ -50,11 +50,7 @@ fn fields<'a>(headers: &'a HeaderMap, lines: &mut Vec<FieldRef<'a>>) -> Result<(
     for (name, value) in headers {
         check_field(name, value)?;
         let trimmed = HeaderValue::as_bytes(value).trim_ascii();
-        lines.push(FieldRef {
-            name: name.as_str().as_bytes(),
-            value: trimmed,
-            never_index: value.is_sensitive(),
-        });
+        lines.push(FieldRef::new(name.as_str().as_bytes(), trimmed).never_index(value.is_sensitive()));
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ impl std::fmt::Debug for Protocol {
 
 /// The head of a request.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RequestHead {
     /// `:method`.
     pub method: Method,
@@ -72,6 +73,7 @@ impl RequestHead {
 
 /// The head of a response.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ResponseHead {
     /// `:status`.
     pub status: StatusCode,
@@ -84,5 +86,11 @@ impl ResponseHead {
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
         Self { status, headers: HeaderMap::new() }
+    }
+
+    /// Sets the fields.
+    #[must_use]
+    pub fn with_headers(self, headers: HeaderMap) -> Self {
+        Self { headers, ..self }
     }
 }

@@ -6,10 +6,8 @@ use crate::error::StreamViolation as V;
 use qpack::Field;
 
 fn fields(lines: &[(&str, &str)]) -> Vec<Field> {
-    let field = |(name, value): &(&str, &str)| Field {
-        name: Bytes::copy_from_slice(name.as_bytes()),
-        value: Bytes::copy_from_slice(value.as_bytes()),
-        never_index: false,
+    let field = |(name, value): &(&str, &str)| {
+        Field::new(Bytes::copy_from_slice(name.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
     };
     lines.iter().map(field).collect()
 }
@@ -32,10 +30,9 @@ fn a_request_there_and_back() {
     let lines = request_lines(&head).unwrap();
     let again: Vec<Field> = lines
         .iter()
-        .map(|line| Field {
-            name: Bytes::copy_from_slice(line.name),
-            value: Bytes::copy_from_slice(line.value),
-            never_index: line.never_index,
+        .map(|line| {
+            Field::new(Bytes::copy_from_slice(line.name), Bytes::copy_from_slice(line.value))
+                .never_index(line.never_index)
         })
         .collect();
     let again = parse_request(again, false).unwrap();

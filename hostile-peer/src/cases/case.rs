@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use quic_core::{Space, params::TransportParameters};
+use quic_core::{Space, TransportParameters};
 
 use crate::{
     peer::{Peer, Tamper, encode},

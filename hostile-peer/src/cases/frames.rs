@@ -1,8 +1,6 @@
 //! Table F, as far as it needs no look inside.
 
-use quic_core::{
-    ConnectionId, Dir, Side, Space, StreamId, base::varint, frame::Frame, params::TransportParameters,
-};
+use quic_core::{ConnectionId, Dir, Side, Space, StreamId, TransportParameters, base::varint, frame::Frame};
 
 use super::case::{Case, Expect, close, close_any};
 use crate::{peer::Peer, wire, world::Stage};

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use quic_core::{Side, Space, frame::Frame, params::TransportParameters};
+use quic_core::{Side, Space, TransportParameters, frame::Frame};
 
 use super::case::{Case, Expect, close, close_any};
 use crate::{

@@ -92,7 +92,7 @@ impl App {
             h3_core::Event::Request { stream, .. } => {
                 remember(&mut self.requests, stream, &mut self.random);
                 if self.chance(self.answers) {
-                    let head = ResponseHead { status: StatusCode::OK, headers: HeaderMap::new() };
+                    let head = ResponseHead::new(StatusCode::OK);
                     let _ = h3.send_response(stream, &head, false, t);
                     self.content(stream, h3, t);
                 }
@@ -155,7 +155,7 @@ impl App {
                 }
             }
             (9, Some(session), ..) if self.chance(30) => {
-                sessions.close(session, CloseInfo { code: 9, reason: "enough".to_owned() }, h3, t);
+                sessions.close(session, CloseInfo::new(9, "enough"), h3, t);
             }
             (10, Some(session), ..) if self.chance(30) => drop(sessions.drain(session, h3, t)),
             (11, Some(session), ..) => self.decide(session, sessions, h3, t),
@@ -177,12 +177,9 @@ impl App {
             let value = "v".repeat(1 << self.random.below(12));
             headers.insert("x-much", value.parse().expect("a field"));
         }
-        let request = ConnectRequest {
-            authority: "localhost".parse().expect("an authority"),
-            path: "/".parse().expect("a path"),
-            origin: None,
-            headers,
-        };
+        let request =
+            ConnectRequest::new("localhost".parse().expect("an authority"), "/".parse().expect("a path"))
+                .with_headers(headers);
         // A server is refused that by name.
         let _ = sessions.connect(request, h3, t);
     }

@@ -9,11 +9,10 @@ pub(crate) use hostile_peer::{
     wire,
 };
 pub(crate) use quic_core::{
-    ConnectionId, Dir, Event, Side, Space, StreamId, TransportConfig,
+    ConnectionId, Dir, Event, Side, Space, StreamId, TransportConfig, TransportParameters,
     base::varint,
     error::{CloseReason, ConnectionError, DropReason},
     frame::Frame,
-    params::TransportParameters,
 };
 
 pub(crate) const FLOW_CONTROL_ERROR: u64 = 0x03;

@@ -67,7 +67,7 @@ both_sides! {
 
     /// Time stands still until the first timer fires: round trips of zero come by themselves.
     fn f11_ack_delay_overflows(side) {
-        let params = |mut p: quic_core::params::TransportParameters| {
+        let params = |mut p: quic_core::TransportParameters| {
             p.ack_delay_exponent = 20;
             p.max_ack_delay = std::time::Duration::from_millis((1 << 14) - 1);
             encode(&p)

@@ -144,7 +144,7 @@ both_sides! {
 
     /// The parameter tells what its sender takes, not what it sends.
     fn f34_reset_stream_at_from_a_peer_that_did_not_offer_it(side) {
-        let params = |mut p: quic_core::params::TransportParameters| {
+        let params = |mut p: quic_core::TransportParameters| {
             p.reset_stream_at = false;
             encode(&p)
         };

@@ -11,6 +11,7 @@ const LONGEST: f64 = 100.0;
 
 /// What a flow has to send.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Demand {
     /// More than it ever can.
     Bulk,

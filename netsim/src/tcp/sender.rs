@@ -24,11 +24,20 @@ const MOST_TIMER: u64 = 60 * SECOND;
 
 /// What a modelled flow is.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TcpConfig {
     /// The rules of its window.
     pub flavour: Flavour,
     /// What it has to send.
     pub demand: Demand,
+}
+
+impl TcpConfig {
+    /// A flow that follows these rules and has this to send.
+    #[must_use]
+    pub const fn new(flavour: Flavour, demand: Demand) -> Self {
+        Self { flavour, demand }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ const SAMPLES: u32 = 8;
 
 /// Which rules the window follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Flavour {
     /// RFC 5681: a segment more in each round trip, half after a loss.
     Reno,

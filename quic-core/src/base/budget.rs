@@ -21,6 +21,7 @@ const STEP: usize = 4 << 10;
 
 /// The charge would exceed a limit; nothing was charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BudgetExceeded {
     /// The connection's own.
     #[error("the connection's memory budget is spent")]

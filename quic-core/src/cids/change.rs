@@ -7,6 +7,7 @@ pub(crate) const ACTIVE_LIMIT: u64 = 4;
 
 /// A change of the endpoint's routing table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CidChange {
     /// Packets to this ID belong to the connection.
     Added(ConnectionId),

@@ -7,6 +7,7 @@ use crate::base::{Ecn, Rate, Timestamp};
 
 /// A packet that left, as a controller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SentPacket {
     /// Bytes of the packet.
     pub bytes: u64,
@@ -14,6 +15,14 @@ pub struct SentPacket {
     pub in_flight: u64,
     /// What kept the path from sending more when it last stopped.
     pub limited_by: LimitedBy,
+}
+
+impl SentPacket {
+    /// A packet of so many bytes behind so many in flight.
+    #[must_use]
+    pub const fn new(bytes: u64, in_flight: u64, limited_by: LimitedBy) -> Self {
+        Self { bytes, in_flight, limited_by }
+    }
 }
 
 /// A packet that was declared lost, as it was when it was sent.
@@ -174,6 +183,7 @@ impl<'a> CongestionEvent<'a> {
 
 /// Packets declared lost that were acknowledged after all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SpuriousLoss {
     /// How many.
     pub packets: u32,
@@ -183,13 +193,30 @@ pub struct SpuriousLoss {
     pub oldest_lost_at: Timestamp,
 }
 
+impl SpuriousLoss {
+    /// So many packets with so many bytes, the first of them declared lost then.
+    #[must_use]
+    pub const fn new(packets: u32, bytes: u64, oldest_lost_at: Timestamp) -> Self {
+        Self { packets, bytes, oldest_lost_at }
+    }
+}
+
 /// What a controller believes the path can carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Estimate {
     /// The rate at which it would send now; `None` before the first round trip.
     pub rate: Option<Rate>,
     /// False while the application sends less than it might, so that the rate is not put to the test.
     pub at_capacity: bool,
+}
+
+impl Estimate {
+    /// This rate, put to the test or not.
+    #[must_use]
+    pub const fn new(rate: Option<Rate>, at_capacity: bool) -> Self {
+        Self { rate, at_capacity }
+    }
 }
 
 /// What a controller is doing.

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use crate::base::{Rate, Timestamp};
+use crate::base::{Rate, Timestamp, setters};
 
 /// The delivery state when a packet was sent; travels with the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PacketRate {
     /// Bytes delivered on the path when the packet was sent.
     pub delivered: u64,
@@ -24,8 +25,33 @@ pub struct PacketRate {
     pub is_app_limited: bool,
 }
 
+impl PacketRate {
+    /// The state of a path where nothing was delivered or lost yet, at this time.
+    #[must_use]
+    pub const fn new(now: Timestamp) -> Self {
+        Self {
+            delivered: 0,
+            delivered_time: now,
+            first_sent_time: now,
+            lost: 0,
+            in_flight: 0,
+            is_app_limited: false,
+        }
+    }
+
+    setters! {
+        delivered: u64,
+        delivered_time: Timestamp,
+        first_sent_time: Timestamp,
+        lost: u64,
+        in_flight: u32,
+        is_app_limited: bool,
+    }
+}
+
 /// How fast the network delivered during one interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RateSample {
     /// The rate, at most the rate of sending. `None` if the interval is shorter than the least round trip, and hence cannot
     /// be true; the rest of the sample holds all the same.
@@ -43,6 +69,31 @@ pub struct RateSample {
     pub in_flight: u64,
     /// True if the rate says more about the application than about the network.
     pub is_app_limited: bool,
+}
+
+impl RateSample {
+    /// So many bytes delivered in an interval, at the rate that follows, by packets that left when nothing was delivered, lost or
+    /// in flight.
+    #[must_use]
+    pub fn new(delivered: u64, interval: Duration) -> Self {
+        Self {
+            rate: Some(Rate::from_bytes_in(delivered, interval)),
+            delivered,
+            interval,
+            lost: 0,
+            prior_delivered: 0,
+            in_flight: 0,
+            is_app_limited: false,
+        }
+    }
+
+    setters! {
+        rate: Option<Rate>,
+        lost: u64,
+        prior_delivered: u64,
+        in_flight: u64,
+        is_app_limited: bool,
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -115,6 +115,7 @@ pub fn protect_header(key: &HeaderKey, packet: &mut [u8], pn_offset: usize, pn_s
 
 /// What lies under header protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unprotected {
     /// The first byte of the packet.
     pub first: u8,

@@ -7,6 +7,7 @@ use crate::base::algorithms::{
 
 /// An AEAD with its hash (RFC 8446 §B.4, RFC 9001 §5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Suite {
     /// `TLS_AES_128_GCM_SHA256`.
     Aes128Gcm,

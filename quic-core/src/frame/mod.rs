@@ -12,7 +12,7 @@ mod writer;
 
 pub use ack::{Ack, AckRanges, EcnCounts, write_ack};
 pub use parse::{FrameError, Frames};
-pub use receipt::Receipt;
-pub use writer::FrameWriter;
+pub(crate) use receipt::Receipt;
+pub(crate) use writer::FrameWriter;
 
 pub use value::{Frame, ResetToken};

@@ -9,6 +9,7 @@ use crate::{
 
 /// A frame that could not be parsed, with its type for the CONNECTION_CLOSE frame (0 if not even the type was whole).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FrameError {
     /// The broken rule.
     pub violation: Violation,

@@ -5,7 +5,7 @@ use crate::ids::{Dir, Space};
 /// A retransmittable frame that was written into a packet. On loss its owner writes the *current* value again;
 /// no frame contents are kept (RFC 9000 §13.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Receipt {
+pub(crate) enum Receipt {
     /// An ACK up to this packet number: once it arrived, older ranges need no more reporting (RFC 9000 §13.2.4).
     Ack {
         /// The packet number space that it reports on.

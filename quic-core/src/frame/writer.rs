@@ -12,7 +12,7 @@ const MIN_USEFUL_DATA: usize = 16;
 /// The payload of one packet under construction. Each component writes its frames here; the script then knows
 /// whether the packet elicits an acknowledgment and whom to tell when it is acknowledged or lost.
 #[derive(Debug)]
-pub struct FrameWriter<'a> {
+pub(crate) struct FrameWriter<'a> {
     writer: Writer<'a>,
     receipts: &'a mut Vec<Receipt>,
     /// Those before are of other packets.
@@ -24,38 +24,38 @@ pub struct FrameWriter<'a> {
 impl<'a> FrameWriter<'a> {
     /// A writer for a packet payload; receipts are appended to `receipts`.
     #[must_use]
-    pub fn new(payload: &'a mut [u8], receipts: &'a mut Vec<Receipt>) -> Self {
+    pub(crate) fn new(payload: &'a mut [u8], receipts: &'a mut Vec<Receipt>) -> Self {
         let first_receipt = receipts.len();
         Self { writer: Writer::new(payload), receipts, first_receipt, ack_eliciting: false, in_flight: false }
     }
 
     /// Room left, in bytes.
     #[must_use]
-    pub fn remaining(&self) -> usize {
+    pub(crate) fn remaining(&self) -> usize {
         self.writer.remaining()
     }
 
     /// Bytes written so far.
     #[must_use]
-    pub fn written(&self) -> usize {
+    pub(crate) fn written(&self) -> usize {
         self.writer.position()
     }
 
     /// Whether a frame was written that the peer must acknowledge.
     #[must_use]
-    pub fn is_ack_eliciting(&self) -> bool {
+    pub(crate) fn is_ack_eliciting(&self) -> bool {
         self.ack_eliciting
     }
 
     /// Whether the packet counts as in flight (RFC 9002 §2): ack-eliciting or padded.
     #[must_use]
-    pub fn is_in_flight(&self) -> bool {
+    pub(crate) fn is_in_flight(&self) -> bool {
         self.in_flight
     }
 
     /// Writes a frame, whole or not at all.
     #[must_use]
-    pub fn frame(&mut self, frame: &Frame<'_>, receipt: Receipt) -> bool {
+    pub(crate) fn frame(&mut self, frame: &Frame<'_>, receipt: Receipt) -> bool {
         if !frame.write(&mut self.writer) {
             return false;
         }
@@ -69,7 +69,7 @@ impl<'a> FrameWriter<'a> {
 
     /// Writes an ACK frame about `space`; see [`super::write_ack`].
     #[must_use]
-    pub fn ack(
+    pub(crate) fn ack(
         &mut self,
         space: Space,
         ranges: impl Iterator<Item = std::ops::RangeInclusive<u64>> + Clone,
@@ -87,7 +87,7 @@ impl<'a> FrameWriter<'a> {
     /// Writes a STREAM frame with as much of `available` bytes as fits; with FIN only if `fin` and all of them fit.
     /// `fill` gets the place for the data. Returns how many bytes of data were written, `None` if nothing was:
     /// no room for a useful amount, or neither data nor FIN to write.
-    pub fn stream(
+    pub(crate) fn stream(
         &mut self,
         slot: u32,
         id: StreamId,
@@ -113,7 +113,7 @@ impl<'a> FrameWriter<'a> {
     }
 
     /// Writes a CRYPTO frame with as much of `available` bytes as fits; see [`FrameWriter::stream`].
-    pub fn crypto(
+    pub(crate) fn crypto(
         &mut self,
         space: Space,
         offset: u64,
@@ -156,7 +156,7 @@ impl<'a> FrameWriter<'a> {
     }
 
     /// Pads the payload to `length` bytes in all (RFC 9000 §19.1); nothing if it is that long already.
-    pub fn pad_to(&mut self, length: usize) {
+    pub(crate) fn pad_to(&mut self, length: usize) {
         let missing = length.saturating_sub(self.written()).min(self.remaining());
         if missing > 0 && self.writer.zeros(missing) {
             self.in_flight = true;

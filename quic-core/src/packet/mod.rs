@@ -14,5 +14,6 @@ pub use bits::{
 pub use emit::{LongHeader, write_long_header, write_short_header, write_version_negotiation};
 pub use number::{decode as decode_packet_number, encoded_length as packet_number_length};
 pub use parse::{
-    Header, HeaderError, Long, LongType, Retry, Short, VersionNegotiation, parse, retry_integrity_split,
+    Header, HeaderError, Long, LongType, Retry, Short, VersionNegotiation, offered_versions, parse,
+    retry_integrity_split,
 };

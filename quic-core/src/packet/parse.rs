@@ -230,3 +230,16 @@ fn parse_long<'a>(
 pub fn retry_integrity_split(packet: &[u8]) -> Option<(&[u8], &[u8; TAG_SIZE])> {
     packet.split_last_chunk()
 }
+
+/// The versions that a server offers, if the datagram is a Version Negotiation packet (RFC 9000 §17.2.1) which answers a packet from
+/// the connection ID `source` to `destination`, as its sender had named them: the answer has them exchanged (§6.2). Versions that
+/// nobody speaks (§15) may be among them.
+#[must_use]
+pub fn offered_versions(datagram: &[u8], source: &[u8], destination: &[u8]) -> Option<Vec<u32>> {
+    match parse(datagram, source.len(), true) {
+        Ok(Header::VersionNegotiation(offer)) if (offer.dcid, offer.scid) == (source, destination) => {
+            Some(offer.versions().collect())
+        }
+        _ => None,
+    }
+}

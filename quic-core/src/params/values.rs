@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{frame::ResetToken, ids::ConnectionId};
+use crate::{base::setters, frame::ResetToken, ids::ConnectionId};
 
 /// The most streams of a kind that a connection can ever have (RFC 9000 §4.6).
 pub(crate) const MAX_STREAMS: u64 = 1 << 60;
@@ -15,6 +15,7 @@ pub(crate) const MAX_ACK_DELAY: Duration = Duration::from_millis((1 << 14) - 1);
 
 /// What one end told the other about itself. The defaults are those of an absent parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TransportParameters {
     /// Destination connection ID of the client's first Initial; servers only.
     pub original_destination_connection_id: Option<ConnectionId>,
@@ -88,6 +89,39 @@ impl Default for TransportParameters {
             grease_quic_bit: false,
             grease: None,
         }
+    }
+}
+
+impl TransportParameters {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        original_destination_connection_id: Option<ConnectionId>,
+        max_idle_timeout: Duration,
+        stateless_reset_token: Option<ResetToken>,
+        max_udp_payload_size: u64,
+        initial_max_data: u64,
+        initial_max_stream_data_bidi_local: u64,
+        initial_max_stream_data_bidi_remote: u64,
+        initial_max_stream_data_uni: u64,
+        initial_max_streams_bidi: u64,
+        initial_max_streams_uni: u64,
+        ack_delay_exponent: u8,
+        max_ack_delay: Duration,
+        disable_active_migration: bool,
+        preferred_address: Option<PreferredAddress>,
+        active_connection_id_limit: u64,
+        initial_source_connection_id: Option<ConnectionId>,
+        retry_source_connection_id: Option<ConnectionId>,
+        version_information: Option<VersionInformation>,
+        reset_stream_at: bool,
+        max_datagram_frame_size: u64,
+        grease_quic_bit: bool,
+        grease: Option<(u32, u8)>,
     }
 }
 

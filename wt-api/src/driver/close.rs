@@ -116,7 +116,7 @@ impl Conn {
         let Some(id) = live.id else { return };
         let mut transport = ConnTransport::new(&mut self.quic, now);
         let error = WebTransportError::session(closed_here(&info));
-        let wire = wt_session::CloseInfo { code: info.close_code, reason: info.reason };
+        let wire = wt_session::CloseInfo::new(info.close_code, info.reason);
         self.sessions.close(id, wire, &mut self.h3, &mut transport);
         self.end_streams(Some(key), &error);
         let Some(live) = self.lives.get_mut(key) else { return };
@@ -144,7 +144,7 @@ impl Conn {
         let (end, error) = match result {
             Ok(info) => {
                 self.drain_streams(Some(key), now);
-                let info = CloseInfo { close_code: info.code, reason: info.reason };
+                let info = CloseInfo::new(info.code, info.reason);
                 (Ok(info.clone()), WebTransportError::closed(ClosedBy::Peer, info))
             }
             Err(error) => {

@@ -137,7 +137,7 @@ impl Conn {
         };
         let bodiless = head_only || (current.is_empty() && rest.is_none());
         let cost = EXCHANGE + cost_of(&headers) + if bodiless { 0 } else { current.len() };
-        let response = ResponseHead { status, headers };
+        let response = ResponseHead::new(status).with_headers(headers);
         let mut transport = ConnTransport::new(&mut self.quic, now);
         self.h3.send_response(stream, &response, bodiless, &mut transport)?;
         let responses = &mut self.http.responses;

@@ -21,6 +21,7 @@ pub use crate::origin::InvalidOrigin;
 
 /// Which part of the API failed (W3C `WebTransportErrorSource`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum WebTransportErrorSource {
     /// The session as a whole.
     Session,

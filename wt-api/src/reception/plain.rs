@@ -14,6 +14,7 @@ use crate::connection::Connection;
 
 /// A plain HTTP/3 request, for the handler. Its content is not read.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HttpRequest {
     /// The method.
     pub method: Method,
@@ -26,6 +27,7 @@ pub struct HttpRequest {
 }
 
 /// The content of a response.
+#[non_exhaustive]
 pub enum Body {
     /// In one piece.
     Bytes(Bytes),
@@ -75,17 +77,20 @@ impl fmt::Debug for Body {
     }
 }
 
-/// The handler's answer to a plain request.
+/// A response: what a handler answers to a plain request, with a [`Body`], and what [`http3::get`](crate::http3::get) gets, whose
+/// content is a [`ReceiveStream`](crate::ReceiveStream).
 #[derive(Debug)]
-pub struct HttpResponse {
-    /// The status, 200 to 599; another one is answered with 500.
+#[non_exhaustive]
+pub struct HttpResponse<B = Body> {
+    /// The status. Of a handler 200 to 599; another one is answered with 500.
     pub status: StatusCode,
-    /// The fields. A `content-length` that is not the content's is answered with 500 (RFC 9110 §8.6), or ends the response
-    /// where pieces show it. So are fields that HTTP/3 does not have, such as `connection` (RFC 9114 §4.2), and fields that are
-    /// larger than the client takes.
+    /// The fields. A handler's `content-length` that is not the content's is answered with 500 (RFC 9110 §8.6), or ends the
+    /// response where pieces show it. So are fields that HTTP/3 does not have, such as `connection` (RFC 9114 §4.2), and fields that
+    /// are larger than the client takes.
     pub headers: HeaderMap,
-    /// The content; that of a status which has none (204, 205, 304) is not sent.
-    pub body: Body,
+    /// The content. A handler's with a status which has none (204, 205, 304) is not sent. Where a client drops it before its end,
+    /// the rest is not sent.
+    pub body: B,
 }
 
 impl HttpResponse {
@@ -99,6 +104,20 @@ impl HttpResponse {
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Body::Bytes(body.into());
+        self
+    }
+
+    /// The same with content in pieces: see [`Body::Iter`].
+    #[must_use]
+    pub fn with_pieces(mut self, pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
+        self.body = Body::Iter(Box::new(pieces));
+        self
+    }
+
+    /// The same with these fields.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
         self
     }
 }

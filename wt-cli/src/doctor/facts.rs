@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use h3_core::Settings;
 use http::{HeaderMap, StatusCode};
-use quic_core::{error::ConnectionError, params::TransportParameters};
+use quic_core::{TransportParameters, error::ConnectionError};
 use wt_session::{Dialect, Refusal};
 
 /// Something that came back and is not QUIC.

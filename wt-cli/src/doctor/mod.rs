@@ -136,12 +136,9 @@ fn request(target: &Target, args: &Doctor) -> Result<ConnectRequest, Ended> {
         let offer = protocols::offer(&args.asking.protocol).ok_or_else(|| usage("a protocol"))?;
         headers.insert(protocols::WT_AVAILABLE_PROTOCOLS, offer);
     }
-    Ok(ConnectRequest {
-        authority: target.authority.clone(),
-        path: target.path.clone(),
-        origin: origin.map_err(|_| usage("an origin"))?,
-        headers,
-    })
+    Ok(ConnectRequest::new(target.authority.clone(), target.path.clone())
+        .with_origin(origin.map_err(|_| usage("an origin"))?)
+        .with_headers(headers))
 }
 
 /// All at once, told in the order of the addresses.

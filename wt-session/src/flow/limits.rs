@@ -27,6 +27,7 @@ pub(crate) enum RaiseRule {
 
 /// What of a session is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Limited {
     /// The bytes of all its streams.
     Data,

@@ -125,12 +125,8 @@ impl Sessions {
     /// is wanted. The caller may add to them.
     #[must_use]
     pub fn settings(config: &Config) -> Settings {
-        let mut settings = Settings {
-            enable_connect_protocol: true,
-            h3_datagram: true,
-            h3_datagram_draft04: true,
-            ..Settings::default()
-        };
+        let mut settings =
+            Settings::new().enable_connect_protocol(true).h3_datagram(true).h3_datagram_draft04(true);
         config.announce(&mut settings);
         settings
     }

@@ -151,7 +151,7 @@ impl Sessions {
             return Err(AcceptError::Status(status));
         }
         let asked = self.asked(session).ok_or(AcceptError::Gone)?;
-        let mut head = ResponseHead { status, headers };
+        let mut head = ResponseHead::new(status).with_headers(headers);
         if asked.dialect == Dialect::Draft02 {
             let value = HeaderValue::from_static(RESPONSE_VALUE_02);
             head.headers.insert(HeaderName::from_static(RESPONSE_HEADER_02), value);
@@ -190,7 +190,7 @@ impl Sessions {
         self.sessions.remove(&session);
         // §3.2: what came before is discarded.
         self.drop_early(session, codes::WT_SESSION_GONE, t);
-        let head = ResponseHead { status, headers };
+        let head = ResponseHead::new(status).with_headers(headers);
         if status.is_success() || h3.send_response(session.0, &head, true, t).is_err() {
             h3.reset(session.0, code::H3_REQUEST_REJECTED, t);
         }

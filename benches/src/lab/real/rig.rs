@@ -124,8 +124,7 @@ pub fn run(scenario: &Scenario, rival: &Rival, seed: u64, traces: &Path) -> Resu
     let trace = scenario.link.trace.as_ref().map(|name| read_trace(traces, name)).transpose();
     let trace = trace.map_err(|error| RealError::Scenario(error.to_string()))?;
     let [(from, first), (to, second)] = places()?;
-    let link =
-        |config: LinkConfig, salt| Lane::new(LinkConfig { overhead: 0, ..config.mtu(MTU) }, seed ^ salt);
+    let link = |config: LinkConfig, salt| Lane::new(config.mtu(MTU).overhead(0), seed ^ salt);
     let emulator = Emulator {
         devices: [first, second],
         lanes: [link(scenario.there(trace.clone()), 1), link(scenario.back(), 2)],

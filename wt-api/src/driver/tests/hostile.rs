@@ -139,7 +139,7 @@ impl App {
             _ if random.chance(0.1) && !self.sessions.is_empty() => {
                 let at = random.below(self.sessions.len() as u64) as usize;
                 let (session, ..) = self.sessions.swap_remove(at);
-                session.close(CloseInfo { close_code: 7, reason: "r".repeat(size(random, 11)) });
+                session.close(CloseInfo::new(7, "r".repeat(size(random, 11))));
             }
             _ => {}
         }

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use quic_core::{
     base::{Entropy as _, SystemEntropy},
-    packet::{Header, parse},
+    offered_versions,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -64,19 +64,16 @@ fn question(ids: &[u8; 2 * ID]) -> Vec<u8> {
     packet
 }
 
-/// The versions, if this is an answer to the question: connection IDs come back exchanged (RFC 9000 §17.2.1).
+/// The versions, if this is an answer to the question.
 fn answer(datagram: &[u8], ids: &[u8; 2 * ID]) -> Option<Vec<u32>> {
     let (destination, source) = ids.split_at(ID);
-    match parse(datagram, ID, true) {
-        Ok(Header::VersionNegotiation(offer)) if (offer.dcid, offer.scid) == (source, destination) => {
-            Some(offer.versions().collect())
-        }
-        _ => None,
-    }
+    offered_versions(datagram, source, destination)
 }
 
 #[cfg(test)]
 mod tests {
+    use quic_core::packet;
+
     use super::*;
 
     #[test]
@@ -84,7 +81,8 @@ mod tests {
         let ids: [u8; 16] = std::array::from_fn(|i| i as u8);
         let question = question(&ids);
         assert_eq!(question.len(), DATAGRAM);
-        assert!(matches!(parse(&question, ID, false), Ok(Header::UnknownVersion { version: RESERVED, .. })));
+        let header = packet::parse(&question, ID, false);
+        assert!(matches!(header, Ok(packet::Header::UnknownVersion { version: RESERVED, .. })));
         let offer = |destination: &[u8], source: &[u8]| {
             [&[0x80, 0, 0, 0, 0, 8], destination, &[8], source, &[0, 0, 0, 1, 0x6b, 0x33, 0x43, 0xcf]]
                 .concat()

@@ -149,7 +149,7 @@ mod tests {
                 complaint("ENABLE_WEBTRANSPORT", Verdict::Warning),
             ]
         );
-        let old = Settings { wt_enabled_draft02: 1, h3_datagram_draft04: true, ..Settings::default() };
+        let old = Settings::new().wt_enabled_draft02(1).h3_datagram_draft04(true);
         assert_eq!(
             complaints(&old),
             [
@@ -157,12 +157,12 @@ mod tests {
                 complaint("H3_DATAGRAM", Verdict::Warning)
             ]
         );
-        let wrong = Settings { wt_enabled: 2, max_field_section_size: Some(100), ..all() };
+        let wrong = all().wt_enabled(2).max_field_section_size(Some(100));
         assert_eq!(
             complaints(&wrong),
             [complaint("WT_ENABLED", Verdict::Failed), complaint("field", Verdict::Warning)]
         );
-        let limited = Settings { wt_initial_max_data: 7, ..all() };
+        let limited = all().wt_initial_max_data(7);
         assert!(judge(Some(&limited))[6].fact.starts_with("7 bytes"));
     }
 }

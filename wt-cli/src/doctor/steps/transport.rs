@@ -1,6 +1,6 @@
 //! QUIC's transport parameters, as far as sessions depend on them.
 
-use quic_core::params::TransportParameters;
+use quic_core::TransportParameters;
 
 use super::super::step::Step;
 
@@ -103,16 +103,14 @@ mod tests {
     use crate::output::Verdict::{self, Failed, Ok, Warning};
 
     fn verdicts(change: impl FnOnce(&mut TransportParameters)) -> [Verdict; 5] {
-        let mut parameters = TransportParameters {
-            max_datagram_frame_size: 65_535,
-            reset_stream_at: true,
-            initial_max_streams_bidi: 1000,
-            initial_max_streams_uni: 1000,
-            initial_max_data: 1 << 20,
-            initial_max_stream_data_bidi_remote: 1 << 18,
-            initial_max_stream_data_uni: 1 << 18,
-            ..TransportParameters::default()
-        };
+        let mut parameters = TransportParameters::new()
+            .max_datagram_frame_size(65_535)
+            .reset_stream_at(true)
+            .initial_max_streams_bidi(1000)
+            .initial_max_streams_uni(1000)
+            .initial_max_data(1 << 20)
+            .initial_max_stream_data_bidi_remote(1 << 18)
+            .initial_max_stream_data_uni(1 << 18);
         change(&mut parameters);
         let steps = judge(&parameters);
         assert!(steps.iter().all(|step| step.remedy.is_some() == (step.verdict != Ok)));

@@ -238,7 +238,7 @@ fn close_carries_code_and_reason() {
         for side in BOTH {
             let mut duo = Duo::established(dialect);
             duo.piece = 2;
-            let info = CloseInfo { code: 0xdead_beef, reason: "enough \u{1f30a}".into() };
+            let info = CloseInfo::new(0xdead_beef, "enough \u{1f30a}");
             let ((node, end), _) = duo.ends(side);
             let lost = node.sessions.open(id(0), Dir::Bidi, end).unwrap().unwrap();
             node.sessions.write(lost, &mut Bytes::from_static(b"half"), end).unwrap();
@@ -285,7 +285,7 @@ fn the_peer_hears_of_a_close_before_it_hears_of_its_streams() {
         }
         duo.run();
         let ((node, end), _) = duo.ends(side);
-        node.sessions.close(id(0), CloseInfo { code: 7, reason: "because".into() }, &mut node.h3, end);
+        node.sessions.close(id(0), CloseInfo::new(7, "because"), &mut node.h3, end);
         let gone = node.sessions.write(ours, &mut Bytes::from_static(b"more"), end);
         assert_eq!(gone, Err(StreamError::SessionGone), "here it is over at once");
         let mut steps = 0;
@@ -331,7 +331,7 @@ fn finished_streams_stay_readable_after_a_clean_close() {
 #[test]
 fn long_reasons_are_cut_between_characters() {
     let mut duo = Duo::established(Dialect::Draft16);
-    let info = CloseInfo { code: 1, reason: "\u{20ac}".repeat(500) };
+    let info = CloseInfo::new(1, "\u{20ac}".repeat(500));
     let (node, end) = (&mut duo.client, &mut duo.pair.client);
     node.sessions.close(id(0), info, &mut node.h3, end);
     duo.run();

@@ -327,7 +327,7 @@ fn capsules_that_cannot_leave_do_not_pile_up() {
         }
         assert!(rig.node.sessions.is_open(id(0)));
         let Node { sessions, h3, .. } = &mut rig.node;
-        sessions.close(id(0), CloseInfo { code: 1, reason: "x".repeat(1024) }, h3, rig.pair.ends(side).0);
+        sessions.close(id(0), CloseInfo::new(1, "x".repeat(1024)), h3, rig.pair.ends(side).0);
         rig.run();
         let out = rig.node.sessions.sessions[&id(0)].out.len();
         assert!((1..=3).contains(&out), "{out} capsules wait");

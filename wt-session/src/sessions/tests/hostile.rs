@@ -118,7 +118,7 @@ fn capsules_longer_than_their_kind_end_the_session_at_once() {
         let mut rig = Rig::ready(side, Dialect::Draft16);
         rig.send(&close_capsule(7, &[b'x'; 1024]));
         rig.run();
-        let told = CloseInfo { code: 7, reason: "x".repeat(1024) };
+        let told = CloseInfo::new(7, "x".repeat(1024));
         assert_eq!(rig.node.closed(), Some(&Ok(told)));
     }
 }
@@ -295,7 +295,7 @@ fn w06_the_longest_reason_passes() {
         rig.send(&close_capsule(7, &[b'a'; 1024]));
         rig.fin();
         rig.run();
-        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo { code: 7, reason: "a".repeat(1024) })));
+        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo::new(7, "a".repeat(1024)))));
         assert!(rig.peer_end().finish_received(id(0).0));
     }
 }
@@ -317,7 +317,7 @@ fn w08_bytes_after_the_close() {
         rig.run();
         rig.alive();
         assert_eq!(rig.peer_end().stop_received(id(0).0), Some(MESSAGE_ERROR));
-        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo { code: 1, reason: "bye".into() })));
+        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo::new(1, "bye"))));
         assert!(rig.node.sessions.sessions.is_empty());
     }
 }
@@ -420,7 +420,7 @@ fn resets_and_stops_of_the_connect_stream_end_the_session() {
         rig.send(&close_capsule(3, b"x"));
         rig.fin();
         rig.run();
-        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo { code: 3, reason: "x".into() })));
+        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo::new(3, "x"))));
         assert!(rig.node.has("finished"));
     }
 }
@@ -556,7 +556,7 @@ fn capsules_before_the_answer_are_processed_after_it() {
     rig.accept().unwrap();
     rig.run();
     assert_eq!(names(&rig.node.events), ["incoming", "datagram", "closed", "finished"]);
-    assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo { code: 5, reason: "never mind".into() })));
+    assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo::new(5, "never mind"))));
 }
 
 #[test]
@@ -764,7 +764,7 @@ fn a_hole_does_not_outlive_the_session() {
         rig.send(&close_capsule(1, b""));
         rig.fin();
         rig.run();
-        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo { code: 1, reason: String::new() })));
+        assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo::new(1, ""))));
         assert_eq!(rig.node.sessions.open_streams(), 1);
         let end = rig.pair.ends(side).0;
         assert_eq!(rig.node.read_all(torn, end).1, Err(StreamError::SessionGone));
@@ -785,7 +785,7 @@ fn a_close_that_never_leaves_is_given_up() {
         let Node { sessions, h3, .. } = &mut rig.node;
         sessions.give_up(id(0), h3, end);
         assert!(sessions.is_open(id(0)), "an open session is not given up");
-        sessions.close(id(0), CloseInfo { code: 1, reason: "end".into() }, h3, end);
+        sessions.close(id(0), CloseInfo::new(1, "end"), h3, end);
         rig.run();
         assert_eq!(
             (rig.peer_end().reset_received(stream), rig.peer_end().stop_received(stream)),

@@ -53,12 +53,8 @@ fn config_of(dialect: Dialect) -> Config {
 }
 
 fn request() -> ConnectRequest {
-    ConnectRequest {
-        authority: "a.test:4433".parse().unwrap(),
-        path: "/chat?x=1".parse().unwrap(),
-        origin: Some("https://a.test".parse().unwrap()),
-        headers: HeaderMap::new(),
-    }
+    ConnectRequest::new("a.test:4433".parse().unwrap(), "/chat?x=1".parse().unwrap())
+        .with_origin(Some("https://a.test".parse().unwrap()))
 }
 
 fn capsule(kind: u64, value: &[u8]) -> Vec<u8> {

@@ -63,7 +63,7 @@ fn w16_what_a_server_may_lack_and_may_not() {
 
 #[test]
 fn draft_02_servers_need_neither_extended_connect_nor_reset_stream_at() {
-    let settings = Settings { wt_enabled_draft02: 1, h3_datagram: true, ..Settings::default() };
+    let settings = Settings::new().wt_enabled_draft02(1).h3_datagram(true);
     let mut rig = Rig::new(Side::Client, &Config::default(), settings);
     rig.pair.client.reset_stream_at = false;
     rig.connect();
@@ -131,7 +131,7 @@ fn w17_what_a_client_may_lack_and_may_not() {
 
 #[test]
 fn w17_nothing_before_the_clients_settings() {
-    for late in [settings_of(Dialect::Draft16), Settings { wt_enabled: 1, ..Settings::default() }] {
+    for late in [settings_of(Dialect::Draft16), Settings::new().wt_enabled(1)] {
         let mut pair = Pair::new();
         let mut node = Node::new(Side::Server, &Config::default(), &mut pair.server);
         // The peer opens its streams but holds its control stream's bytes back.
@@ -322,7 +322,7 @@ fn one_advertisement_fits_all_browsers() {
 #[test]
 fn extended_connect_is_required_by_all_drafts_but_02() {
     for dialect in DIALECTS {
-        let settings = Settings { enable_connect_protocol: false, ..settings_of(dialect) };
+        let settings = settings_of(dialect).enable_connect_protocol(false);
         let mut rig = Rig::new(Side::Client, &Config::default(), settings);
         rig.connect();
         assert_eq!(rig.node.refusal().is_some(), dialect != Dialect::Draft02, "{dialect}");

@@ -176,9 +176,9 @@ fn sessions_are_in_nobody_elses_way() {
         assert_eq!(duo.server.read_all(free, end), (b"free".to_vec(), Ok(Read::Finished)));
         // The end of one is the end of its own streams.
         let (node, end) = (&mut duo.server, &mut duo.pair.server);
-        node.sessions.close(id(1), CloseInfo { code: 4, reason: String::new() }, &mut node.h3, end);
+        node.sessions.close(id(1), CloseInfo::new(4, ""), &mut node.h3, end);
         duo.run();
-        assert_eq!(duo.client.closed(), Some(&Ok(CloseInfo { code: 4, reason: String::new() })));
+        assert_eq!(duo.client.closed(), Some(&Ok(CloseInfo::new(4, ""))));
         let open = [0, 1, 2].map(|index| duo.client.sessions.is_open(id(index)));
         assert_eq!(open, [true, false, true]);
         assert_eq!(duo.client.sessions.session_of(blocked), None);
