@@ -4,6 +4,7 @@
 //! The crate writes into a [`Transport`] and is never called by it; it learns of QUIC's events through
 //! [`Connection::on_event`] and tells its own through [`Connection::poll_event`].
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 /// The code of the README compiles and runs.
 #[cfg(doctest)]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 /// A UDP datagram that an endpoint sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "what UDP and IP tell of a datagram")]
 pub struct Datagram {
     /// The sender's own address.
     pub from: SocketAddr,

@@ -32,6 +32,7 @@
 //! assert_eq!(sim.now(), 50 * MILLISECOND, "nothing happened after the last datagram");
 //! ```
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 /// The code of the README compiles and runs.
 #[cfg(doctest)]

@@ -30,6 +30,7 @@ pub struct LinkId(usize);
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a caller that overlooks one does the wrong thing")]
 pub enum Outcome {
     /// The condition held.
     Reached,

@@ -3,6 +3,7 @@
 /// An integer above 2^62-1, or written with more bytes than such a value can need (RFC 9204 §4.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an integer above 2^62-1 (RFC 9204 §4.1.1)")]
+#[expect(clippy::exhaustive_structs, reason = "an error with one cause")]
 pub struct IntegerTooLarge;
 
 /// Why an encoded field section could not be decoded.

@@ -14,6 +14,7 @@
 //! # Ok::<(), qpack::DecodeError>(())
 //! ```
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 /// The code of the README compiles and runs.
 #[cfg(doctest)]

@@ -11,6 +11,7 @@ use crate::{
 /// An opaque mark that upper layers put on a stream; 0 until set. Events carry it, so that a layer can route a
 /// stream's events without a look-up of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a mark of the caller")]
 pub struct StreamTag(pub u64);
 
 /// An event of a connection, in the order in which it happened.

@@ -8,6 +8,7 @@ use std::{
 
 /// Which end of a connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a connection has two ends")]
 pub enum Side {
     /// The end that opened the connection.
     Client,
@@ -34,6 +35,7 @@ impl Side {
 
 /// Whether a stream carries data one way or both ways (RFC 9000 §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the two kinds of RFC 9000 §2.1")]
 pub enum Dir {
     /// Both ends send.
     Bidi = 0,
@@ -185,6 +187,7 @@ impl fmt::Debug for ConnectionId {
 
 /// A packet number space (RFC 9000 §12.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the three of RFC 9000 §12.3")]
 pub enum Space {
     /// Initial packets.
     Initial = 0,
@@ -211,6 +214,7 @@ impl Space {
 
 /// An encryption level: which keys protect a packet (RFC 9001 §2.1, §5), and which frames it may carry (RFC 9000 §12.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the four of RFC 9001 §4")]
 pub enum Level {
     /// Initial packets.
     Initial = 0,

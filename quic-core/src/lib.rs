@@ -3,6 +3,7 @@
 //! The crate does no I/O, spawns nothing, reads no clock and draws no randomness: bytes, time and entropy
 //! come in as arguments, bytes and events go out as results.
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 /// The code of the README compiles and runs.
 #[cfg(doctest)]
@@ -33,6 +34,11 @@ mod ids;
 mod keyring;
 mod life;
 #[cfg(any(test, feature = "testing"))]
+#[expect(
+    clippy::exhaustive_structs,
+    clippy::exhaustive_enums,
+    reason = "for tools of this workspace, as packets are"
+)]
 pub mod packet;
 #[cfg(not(any(test, feature = "testing")))]
 #[expect(unreachable_pub, reason = "public with the feature `testing`")]

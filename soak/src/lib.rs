@@ -1,7 +1,7 @@
 //! Whole endpoints on simulated networks.
 //!
 //! Owns the one adapter from quic-core's endpoints to netsim ([`Host`], [`Peer`], [`World`]), what a seed means
-//! ([`Scenario`]), the runs ([`transfer`], [`handshake`], [`losing`]) and what must hold in each of them ([`Failure`]).
+//! ([`Scenario`]), the runs ([`transfer()`], [`handshake()`], [`losing`]) and what must hold in each of them ([`Failure`]).
 //! For tests only: no product crate depends on it. The heap is watched only in programs that install
 //! `heap_meter::HeapMeter`.
 #![forbid(unsafe_code)]

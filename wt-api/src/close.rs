@@ -32,6 +32,7 @@ impl fmt::Display for CloseInfo {
 
 /// Which side closed a session: see [`ErrorCause::SessionClosed`](crate::ErrorCause::SessionClosed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a session has two ends")]
 pub enum ClosedBy {
     /// The application here, by [`close`](crate::WebTransport::close) or by dropping the session's last handle.
     ThisSide,

@@ -277,7 +277,7 @@ impl DatagramsWritable {
     /// Changes the group of what is sent here from now on; `None`: that of those that choose none (W3C `sendGroup`).
     ///
     /// # Errors
-    /// [`ErrorCause::ForeignSendGroup`]; nothing is changed then.
+    /// [`ErrorCause::ForeignSendGroup`](crate::ErrorCause::ForeignSendGroup); nothing is changed then.
     pub fn set_send_group(&mut self, group: Option<&SendGroup>) -> Result<(), WebTransportError> {
         self.rank.group = group.map_or(Ok(0), |group| group.id_in(&self.guard.0))?;
         Ok(())

@@ -15,6 +15,7 @@
 //! # }
 //! ```
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 /// The code of the README compiles and runs.
 #[cfg(doctest)]

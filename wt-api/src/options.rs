@@ -59,6 +59,7 @@ impl fmt::Debug for CertificateHash {
 /// A text that is no certificate hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a certificate hash has 64 hexadecimal digits, colons between the bytes permitted")]
+#[expect(clippy::exhaustive_structs, reason = "an error with one cause")]
 pub struct InvalidHash;
 
 impl FromStr for CertificateHash {

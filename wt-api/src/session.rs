@@ -49,7 +49,7 @@ pub enum Reliability {
 /// session.ready().await?;
 /// session.datagrams().writable.send("hello".into()).await?;
 /// session.close(CloseInfo::new(0, "done"));
-/// let CloseInfo { close_code, reason } = session.closed().await?;
+/// let CloseInfo { close_code, reason, .. } = session.closed().await?;
 /// # drop((close_code, reason));
 /// # Ok(())
 /// # }
@@ -170,7 +170,8 @@ impl WebTransport {
     /// is reset.
     ///
     /// # Errors
-    /// The session is closed; or, with `wait_until_available(false)`, [`ErrorCause::QuotaExceeded`].
+    /// The session is closed; or, with `wait_until_available(false)`,
+    /// [`ErrorCause::QuotaExceeded`](crate::ErrorCause::QuotaExceeded).
     pub async fn create_bidirectional_stream(
         &self,
         options: SendStreamOptions,
@@ -230,7 +231,8 @@ impl WebTransport {
     /// Once the session is over, each kind says so when all of it was taken: one may while the other still has something.
     ///
     /// # Errors
-    /// The session is over, and all streams that came before its end were taken: [`ErrorCause::SessionClosed`] after a close,
+    /// The session is over, and all streams that came before its end were taken:
+    /// [`ErrorCause::SessionClosed`](crate::ErrorCause::SessionClosed) after a close,
     /// by whichever side; else why it ended.
     ///
     /// [`incoming_bidirectional_streams`]: Self::incoming_bidirectional_streams

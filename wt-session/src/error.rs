@@ -10,6 +10,7 @@ use crate::flow::FlowViolation;
 /// The session is not established, or not any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the session is not open")]
+#[expect(clippy::exhaustive_structs, reason = "an error with one cause")]
 pub struct SessionGone;
 
 /// Why a session ended without a clean close.

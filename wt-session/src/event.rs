@@ -17,6 +17,7 @@ use crate::{
 
 /// A session: the request stream whose extended CONNECT made it (§2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a name")]
 pub struct SessionId(pub StreamId);
 
 impl std::fmt::Display for SessionId {

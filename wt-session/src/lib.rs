@@ -5,6 +5,7 @@
 //! events through [`Sessions::on_event`], hands to HTTP/3 what is HTTP/3's, and tells its own through
 //! [`Sessions::poll_event`]. What it wants to tell the peer about flow control goes out by [`Sessions::flush`].
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 
 /// The code of the README compiles and runs.
 #[cfg(doctest)]

@@ -10,6 +10,7 @@ use quic_core::{
 /// The TLS exporter is not ready, or cannot give what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the TLS exporter cannot give this now")]
+#[expect(clippy::exhaustive_structs, reason = "an error with one cause")]
 pub struct ExportError;
 
 /// What sessions need of a QUIC connection beside what HTTP/3 does. Synchronous; it never calls up.

@@ -24,10 +24,10 @@ cargo xtask <command>
 
   test [--no-browser] [--no-e2e] [--keep-going] [--only WORDS]
         Everything: format, what the product depends on, documents against the code, the code against the layers that it
-        has (house.toml), the code of README and guide as their readers compile it, the public API against its listing, the
-        crates as packages for a registry, lints, here and as Windows, macOS and 32 bits see the code, unit, property, vector, simulation and documentation tests, optimised sweeps over thousands of simulated
-        networks, replay of the fuzz corpora, and the end-to-end tests with wtransport, web-transport-quinn, aioquic,
-        headless Chromium and headless Firefox.
+        has (house.toml), lints, rustdoc, the code of README and guide as their readers compile it, the public API against its
+        listing, the crates as packages for a registry, lints as Windows, macOS and 32 bits see the code, unit, property, vector,
+        simulation and documentation tests, optimised sweeps over thousands of simulated networks, replay of the fuzz corpora,
+        and the end-to-end tests with wtransport, web-transport-quinn, aioquic, headless Chromium and headless Firefox.
         Installs what those need where it can; says in one line what is missing. With CI=true a missing tool fails.
         --no-browser   neither Chromium nor Firefox
         --no-e2e       neither browsers nor aioquic nor other libraries

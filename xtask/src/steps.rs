@@ -87,6 +87,10 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     all.step("lints", || {
         run(&mut cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
+    all.step("rustdoc", || {
+        let documentation = ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"];
+        run(cargo(&documentation).env("RUSTDOCFLAGS", "-D warnings"))
+    });
     all.step("code of README and guide, outside the workspace", || {
         outside::check(&root(), &outside_folder(), cargo)
     });

@@ -12,6 +12,7 @@ use crate::{
 
 /// Which kind of stream starts with a WebTransport preface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the two kinds of streams")]
 pub enum PrefaceKind {
     /// A bidirectional stream with the signal 0x41.
     Bidi,
@@ -21,6 +22,7 @@ pub enum PrefaceKind {
 
 /// What is known of a request stream at a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "before, meanwhile and after")]
 pub enum RequestState {
     /// Its request may still come.
     Expected,

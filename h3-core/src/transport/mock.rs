@@ -10,6 +10,7 @@ pub use end::End;
 
 /// Both ends.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Pair {
     /// The client's end.
     pub client: End,

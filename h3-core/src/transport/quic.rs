@@ -11,6 +11,7 @@ use super::Transport;
 
 /// A QUIC connection and the time, borrowed for one or several calls.
 #[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "what a borrowed connection needs")]
 pub struct ConnTransport<'a> {
     /// The connection.
     pub conn: &'a mut Connection,

@@ -5,7 +5,7 @@
 //! allocates is counted, so the figures are its own.
 //!
 //! What holds after each step, and at the worst moment within it: the heap is at most three times what the connection has
-//! charged to its endpoint's budget, and [`UNCHARGED`]. After the end nothing is left, and nothing panics.
+//! charged to its endpoint's budget, and `UNCHARGED`. After the end nothing is left, and nothing panics.
 
 mod app;
 mod http;

@@ -69,6 +69,7 @@ impl AddressLimits {
 
 /// What is best done with a client, by [`Endpoint::admission`](crate::Endpoint::admission).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a caller that overlooks one does the wrong thing")]
 pub enum Admission {
     /// [`Endpoint::accept`](crate::Endpoint::accept) it.
     Accept,

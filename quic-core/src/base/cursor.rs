@@ -5,6 +5,7 @@ use super::varint;
 /// The bytes ended before the item that was being read did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes end inside the item being read")]
+#[expect(clippy::exhaustive_structs, reason = "an error with one cause")]
 pub struct UnexpectedEnd;
 
 /// Reads network byte order from a slice.

@@ -3,6 +3,7 @@
 /// The ECN field of an IP header (RFC 3168 §5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[expect(clippy::exhaustive_enums, reason = "the four codepoints of RFC 3168")]
 pub enum Ecn {
     /// The sender does not take part in ECN.
     #[default]

@@ -11,7 +11,7 @@ use super::controller::SentPacket;
 /// let mut peak = FlightPeak::new(12_000);
 /// assert_eq!(peak.slow_start_limit(), 24_000);
 /// peak.on_reduced();
-/// peak.on_sent(&SentPacket { bytes: 1_200, in_flight: 4_800, limited_by: LimitedBy::Window });
+/// peak.on_sent(&SentPacket::new(1_200, 4_800, LimitedBy::Window));
 /// assert_eq!((peak.bytes(), peak.avoidance_limit(1_200)), (6_000, 7_200));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -114,7 +114,7 @@ impl Connection {
 
     /// Asks the peer to stop sending, with an application code (RFC 9000 §3.5). Data that arrives is dropped. The final
     /// size is either known already ([`Connection::final_size`], asked before this call), or
-    /// [`Event::StreamDiscarded`](crate::Event::StreamDiscarded) tells it when the peer does.
+    /// [`Event::StreamDiscarded`] tells it when the peer does.
     pub fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError> {
         self.streams.stop_sending(id, code, &mut self.memory.streams)
     }

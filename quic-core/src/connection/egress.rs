@@ -21,6 +21,7 @@ const MIN_COALESCED_ROOM: usize = 64;
 /// A batch of datagrams to send: `size` bytes of the caller's buffer, in segments of `segment_size` bytes of which
 /// only the last may be shorter, as generic segmentation offload wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "what a datagram to send is: others make some too")]
 pub struct Transmit {
     /// Where to.
     pub remote: SocketAddr,

@@ -12,6 +12,7 @@ pub const SAMPLE_SIZE: usize = 16;
 /// Authentication failed, or the packet is too short to have been sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the packet is not authentic")]
+#[expect(clippy::exhaustive_structs, reason = "an error with one cause")]
 pub struct OpenError;
 
 /// The AEAD key of one direction at one level.

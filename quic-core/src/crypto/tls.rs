@@ -70,10 +70,12 @@ impl TlsError {
 /// Keying material could not be exported: the handshake is not done, or the length asked for is too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("keying material cannot be exported before the handshake is complete, nor in this length")]
+#[expect(clippy::exhaustive_structs, reason = "an error with one cause")]
 pub struct ExportError;
 
 /// New secrets: from now on handshake bytes of this end belong to the new level.
 #[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "the levels after Initial (RFC 9001 §4)")]
 pub enum KeyChange {
     /// Handshake packets, (local, remote).
     Handshake(Secret, Secret),

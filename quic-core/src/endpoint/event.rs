@@ -9,6 +9,7 @@ use crate::{base::DatagramMeta, crypto::TlsError, error::DropReason, ids::Connec
 
 /// A datagram to send that belongs to no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "what a datagram to send is: others make some too")]
 pub struct Response {
     /// Where to.
     pub remote: SocketAddr,
@@ -20,6 +21,7 @@ pub struct Response {
 
 /// What to do with a datagram.
 #[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a caller that overlooks one does the wrong thing")]
 pub enum DatagramEvent {
     /// To be handed to [`Connection::handle_datagram`](crate::Connection::handle_datagram).
     Connection(ConnectionHandle, BytesMut),

@@ -6,6 +6,7 @@ use crate::{frame::ResetToken, ids::ConnectionId};
 
 /// Names a connection of an endpoint. Reused after [`Endpoint::forget`](crate::Endpoint::forget).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a name")]
 pub struct ConnectionHandle(pub usize);
 
 /// Places that may stay allocated for nobody.

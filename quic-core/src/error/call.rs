@@ -26,6 +26,7 @@ pub enum WriteError {
 
 /// What a read gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a caller that overlooks one does the wrong thing")]
 pub enum Read {
     /// The next bytes in order, never empty.
     Data(bytes::Bytes),
@@ -37,6 +38,10 @@ pub enum Read {
 
 /// How far a read of many chunks came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a read ends in one of these ways, and a reader has to handle each"
+)]
 pub enum ReadProgress {
     /// As many bytes as were asked for; there may be more.
     Full,

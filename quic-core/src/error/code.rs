@@ -4,6 +4,7 @@ use std::fmt;
 
 /// The error code of a CONNECTION_CLOSE frame of type 0x1c.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "a number of the wire")]
 pub struct TransportErrorCode(pub u64);
 
 macro_rules! codes {

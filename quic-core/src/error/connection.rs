@@ -8,6 +8,7 @@ use super::{TransportErrorCode, Violation};
 
 /// The contents of a CONNECTION_CLOSE frame (RFC 9000 §19.19).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the two frames of RFC 9000 §19.19")]
 pub enum CloseReason {
     /// Type 0x1c: the transport closed.
     Transport {

@@ -10,6 +10,7 @@ use crate::{
 
 /// ECN counts of an ACK frame (RFC 9000 §19.3.2), totals over the packet number space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the fields of RFC 9000 §19.3.2")]
 pub struct EcnCounts {
     /// Packets received with ECT(0).
     pub ect0: u64,

@@ -127,6 +127,7 @@ impl TransportParameters {
 
 /// An address that the server would rather be reached at (RFC 9000 §9.6, §18.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the fields of RFC 9000 §18.2")]
 pub struct PreferredAddress {
     /// The IPv4 address, unless all zeros on the wire.
     pub v4: Option<SocketAddrV4>,
@@ -140,6 +141,7 @@ pub struct PreferredAddress {
 
 /// Versions in the handshake (RFC 9368 §3).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the fields of RFC 9368 §3")]
 pub struct VersionInformation {
     /// The version in use as its sender sees it.
     pub chosen: u32,

@@ -55,6 +55,7 @@ impl<C: HasConnection> HasConnection for Box<C> {
 
 /// What became of a datagram that the driver [received](Driver::receive).
 #[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a caller that overlooks one does the wrong thing")]
 pub enum Received {
     /// The datagram went to this connection. A connection that the caller took out of the table gets nothing.
     Connection(ConnectionHandle),

@@ -1,6 +1,6 @@
 //! Datagrams into a shard's socket.
 //!
-//! Owns what the socket did not take yet. What a refusal means for the socket, [`Trains`] decides; what
+//! Owns what the socket did not take yet. What a refusal means for the socket, [`Trains`](crate::udp::Trains) decides; what
 //! it means for the connection, the connection.
 
 use std::{io, sync::Arc, task::Context};

@@ -5,7 +5,7 @@ use std::{fmt, io, sync::Arc};
 
 use crate::origin::InvalidOrigin;
 
-/// What [`ErrorCause::Timeout`] waited for.
+/// What [`ErrorCause::Timeout`](crate::ErrorCause::Timeout) waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectStage {

@@ -83,7 +83,7 @@ impl Command {
 pub(crate) struct Wishes {
     /// Announce that the session is to end.
     pub(crate) drain: bool,
-    /// More streams of the peer are expected: [`SessionBox::anticipated`] says how many.
+    /// More streams of the peer are expected: [`SessionBox::anticipated`](super::SessionBox::anticipated) says how many.
     pub(crate) anticipate: bool,
     /// Ask for the session no longer here, unless it is answered: another connection may take it.
     pub(crate) retract: bool,

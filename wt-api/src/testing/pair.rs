@@ -11,6 +11,7 @@ use crate::{
 
 /// A client and a server with a session between them.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Pair {
     /// The network. The session lives as long as it does.
     pub network: Network,
@@ -34,7 +35,7 @@ pub struct Pair {
 /// pair.network.run(async {
 ///     pair.client.datagrams().writable.send("ping".into()).await.unwrap();
 ///     assert_eq!(pair.server.datagrams().readable.recv().await.unwrap(), "ping");
-///     pair.server.close(CloseInfo { close_code: 7, reason: "enough".to_owned() });
+///     pair.server.close(CloseInfo::new(7, "enough"));
 ///     assert_eq!(pair.client.closed().await.unwrap().close_code, 7);
 /// });
 /// ```

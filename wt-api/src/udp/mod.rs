@@ -1,7 +1,7 @@
 //! UDP as the tools of this workspace share it with the driver: a socket that does without what the system refuses, and
 //! trains of datagrams of which nothing is lost when a send is refused; and what `localhost` is. Not part of the API: it may change at any time.
 //!
-//! Lowest first: [`refusal`] names what the system answers, [`reports`] what the network does, [`trains`] decides what to do about it, [`socket`] asks the
+//! Lowest first: `refusal` names what the system answers, `reports` what the network does, `trains` decides what to do about it, `socket` asks the
 //! system.
 
 mod localhost;

@@ -19,6 +19,7 @@ use super::{
 /// How a socket is made. What it sends is never cut up on the way where the system can forbid that
 /// ([`UdpSocket::may_fragment`]): QUIC asks for it (RFC 9000 §14), and path MTU discovery rests on it.
 #[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "for the programs of this workspace alone")]
 pub struct SocketOptions {
     /// The address; port 0 lets the system choose.
     pub address: SocketAddr,

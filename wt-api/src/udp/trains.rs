@@ -42,6 +42,7 @@ pub trait TrainSocket {
 
 /// What is to be known of a train that is done.
 #[derive(Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "for the programs of this workspace alone")]
 pub struct News {
     /// Datagrams of this many bytes do not leave this host: the first of the train, all of one size, and not its last if
     /// that was smaller.
@@ -60,6 +61,7 @@ impl News {
 
 /// How far a train came.
 #[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "for the programs of this workspace alone")]
 pub enum Progress {
     /// Nothing of it is left.
     Done(News),
