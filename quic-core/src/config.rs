@@ -1,6 +1,10 @@
 //! Settings of connections, with their defaults.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use crate::{
     base::{AddressLimits, EndpointBudget, setters},
@@ -221,7 +225,8 @@ pub struct EndpointConfig {
     /// Makes the endpoint's connection IDs and their reset tokens.
     pub cids: CidFactory,
     /// Stateless resets and Version Negotiation packets per second that are sent at most; an eighth of them to one address, for
-    /// after a restart of the server all clients behind it are to hear of it within seconds, and four to each of its ports.
+    /// after a restart of the server all clients behind it are to hear of it within seconds. To each of its ports four, but for
+    /// resets in answer to what is too large to be one.
     /// Default 4096.
     pub stateless_packets_per_second: u32,
     /// Memory of all connections together, their pending handshakes, and what each address has; several endpoints may share one.
@@ -238,6 +243,9 @@ pub struct EndpointConfig {
     /// here for a connection of another one is told as [`DatagramEvent::Sibling`](crate::DatagramEvent::Sibling). Their
     /// [`CidFactory`]s differ in the shard alone. Default none.
     pub siblings: Range<u8>,
+    /// Whether an endpoint with these settings, or with a clone of them, has [opened](crate::Endpoint::connect) a connection:
+    /// the answers of its server may come to any of the siblings. Default false.
+    pub connects: Arc<AtomicBool>,
 }
 
 impl EndpointConfig {
@@ -252,6 +260,7 @@ impl EndpointConfig {
             max_connections: 100_000,
             per_address: AddressLimits::default(),
             siblings: 0..0,
+            connects: Arc::default(),
         }
     }
 

@@ -41,6 +41,16 @@ impl Limiter {
 
     /// Whether one more answer to `remote` may be sent; counts it if so.
     pub(super) fn permits(&mut self, remote: SocketAddr, now: Timestamp) -> bool {
+        self.permits_one(remote, now, true)
+    }
+
+    /// The same for an answer to what cannot be such an answer itself, and so goes on to nothing: many connections may have
+    /// one port, whose peers are all to hear.
+    pub(super) fn permits_last(&mut self, remote: SocketAddr, now: Timestamp) -> bool {
+        self.permits_one(remote, now, false)
+    }
+
+    fn permits_one(&mut self, remote: SocketAddr, now: Timestamp, by_port: bool) -> bool {
         // A clock that was set back begins a period too, or nothing would be answered until it has caught up.
         if self.since.is_none_or(|since| now < since || now - since >= PERIOD) {
             self.since = Some(now);
@@ -49,7 +59,7 @@ impl Limiter {
             self.per_port.clear();
         }
         let permitted = self.sent < self.total
-            && take(&mut self.per_port, remote, PER_PORT)
+            && (!by_port || take(&mut self.per_port, remote, PER_PORT))
             && take(&mut self.per_address, remote.ip(), (self.total / SHARE).max(PER_PORT));
         self.sent += u32::from(permitted);
         permitted
@@ -102,6 +112,18 @@ mod tests {
         }
         assert_eq!(of(&mut limiter, 8), 0, "that is all");
         assert_eq!(permitted(&mut limiter, remote(1, 7), START + PERIOD), 4);
+    }
+
+    /// Many connections of one socket: their peers hear as those of many sockets do.
+    #[test]
+    fn one_port_has_what_its_address_has_of_answers_that_nothing_answers() {
+        let mut limiter = Limiter::new(4_096);
+        let last =
+            |limiter: &mut Limiter| (0..600).filter(|_| limiter.permits_last(remote(1, 1), START)).count();
+        assert_eq!(permitted(&mut limiter, remote(1, 1), START), 4);
+        assert_eq!(last(&mut limiter), 508, "an eighth, with the four");
+        assert_eq!(permitted(&mut limiter, remote(1, 2), START), 0);
+        assert_eq!(permitted(&mut limiter, remote(2, 1), START), 4);
     }
 
     #[test]

@@ -10,7 +10,10 @@ mod stateless;
 mod table;
 mod token;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use bytes::BytesMut;
 
@@ -128,14 +131,21 @@ impl Endpoint {
                 DatagramEvent::Dropped(DropReason::FixedBit)
             }
             Ok(Header::Long(long)) if long.kind == LongType::Initial => {
-                self.on_initial(now, meta, &long, data)
+                match self.sibling_that_connects(&long.dcid) {
+                    Some(shard) => DatagramEvent::Sibling(shard, data),
+                    None => self.on_initial(now, meta, &long, data),
+                }
             }
             Ok(Header::Long(long)) => match self.sibling_of(&long.dcid) {
                 Some(shard) => DatagramEvent::Sibling(shard, data),
                 None => DatagramEvent::Dropped(DropReason::UnknownConnection),
             },
-            Ok(Header::Retry(_) | Header::VersionNegotiation(_)) => {
-                DatagramEvent::Dropped(DropReason::UnknownConnection)
+            // What only a client is sent, which chose the ID.
+            Ok(header @ (Header::Retry(_) | Header::VersionNegotiation(_))) => {
+                match destination(&header).and_then(|id| self.sibling_that_connects(&id)) {
+                    Some(shard) => DatagramEvent::Sibling(shard, data),
+                    None => DatagramEvent::Dropped(DropReason::UnknownConnection),
+                }
             }
             Ok(Header::Short(short)) => match self.sibling_of(&short.dcid) {
                 Some(shard) => DatagramEvent::Sibling(shard, data),
@@ -150,8 +160,14 @@ impl Endpoint {
         }
     }
 
-    /// The sibling that a connection ID names. Initials are not asked about: theirs may be a client's own choice, which is
-    /// random.
+    /// The sibling that the connection ID of an Initial packet names, if siblings open connections: the packet may be a server's
+    /// answer. Else it is a client's own choice, which is random and names nobody. A client that is taken for a server comes
+    /// to a sibling that serves it as well.
+    fn sibling_that_connects(&self, id: &ConnectionId) -> Option<u8> {
+        self.config.connects.load(Relaxed).then(|| self.sibling_of(id)).flatten()
+    }
+
+    /// The sibling that a connection ID names, which one of them has issued.
     fn sibling_of(&self, id: &ConnectionId) -> Option<u8> {
         let shard = self.config.cids.shard_of(id)?;
         (shard != self.config.cids.shard() && self.config.siblings.contains(&shard)).then_some(shard)
@@ -219,7 +235,13 @@ impl Endpoint {
     ) -> DatagramEvent {
         let token = self.config.cids.reset_token(dcid);
         let reset = stateless::reset(&token, data.len(), self.entropy.0.as_mut());
-        match reset.filter(|_| self.limiter.permits(meta.remote, now)) {
+        // What is larger than any reset of ours is none, and begins no exchange of resets.
+        let is_none = data.len() > stateless::TYPICAL_RESET;
+        let limiter = &mut self.limiter;
+        let mut permits = || {
+            if is_none { limiter.permits_last(meta.remote, now) } else { limiter.permits(meta.remote, now) }
+        };
+        match reset.filter(|_| permits()) {
             Some(bytes) => {
                 self.stats.stateless_resets += 1;
                 respond(meta, bytes)
@@ -254,6 +276,7 @@ impl Endpoint {
     ) -> Result<(ConnectionHandle, Connection), TlsError> {
         let entropy = self.entropy.0.fork();
         let connection = Connection::client(now, config, server_name, remote, &self.config, entropy)?;
+        self.config.connects.store(true, Relaxed);
         let handle = self.table.insert(remote);
         for id in connection.local_ids() {
             self.table.add_cid(handle, id);

@@ -16,7 +16,7 @@ use crate::{
 /// The smallest stateless reset (RFC 9000 §10.3).
 pub(super) const MIN_RESET: usize = 21;
 /// Larger triggers are answered with this size: it looks like a small packet.
-const TYPICAL_RESET: usize = 42;
+pub(super) const TYPICAL_RESET: usize = 42;
 
 /// A stateless reset in answer to a datagram of `trigger` bytes; `None` if it would not be smaller than that.
 pub(super) fn reset(token: &ResetToken, trigger: usize, entropy: &mut dyn Entropy) -> Option<Vec<u8>> {
