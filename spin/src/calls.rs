@@ -15,6 +15,14 @@ pub const CALLS: &[&str] = &[
     "CertificateHash::of_certificate",
     "CertificateHash::to_base64",
     "DangerousOptions::no_certificate_verification",
+    "Client::builder",
+    "Client::connect_with",
+    "Client::get_with",
+    "Client::local_addresses",
+    "ClientBuilder::bind",
+    "ClientBuilder::build",
+    "ClientBuilder::memory_budget",
+    "ClientBuilder::options",
     "ConnectionAttempt::is_validated",
     "ConnectionAttempt::load",
     "ConnectionAttempt::local_address",
@@ -248,6 +256,13 @@ pub const NOT_CALLED: &[&str] = &[
     // They end sessions whose ends are others' to say, at both ends: `virtual_connection.rs` of wt-api does.
     "Connection::close",
     "Connection::closed",
+    // A socket and a resolver of the application's, and a server's sockets: `client.rs` and `virtual_client.rs` of wt-api.
+    "ClientBuilder::resolver",
+    "ClientBuilder::socket",
+    "Server::client",
+    // With the client's options, where those of one session are given.
+    "Client::connect",
+    "Client::get",
     // What options and builders do by themselves.
     "check_origin",
     // One at a time what the handles of streams and datagrams take and give, which are called.

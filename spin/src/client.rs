@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use wt_api::{WebTransport, http3};
+use wt_api::{Client, WebTransport, http3};
 
 use crate::{
-    constructors::{PAGE, options},
+    constructors::{self, PAGE, options},
     course,
     end::End,
     pair::Role,
@@ -16,29 +16,39 @@ use crate::{
 /// Asks for sessions and pages, one after the other.
 pub(crate) async fn ask(spin: Arc<Spin>, place: Place) {
     let mut random = spin.random();
+    let client = constructors::client(&spin, &mut random);
     let between = spin.plan.length / (2 * spin.plan.sessions as u32).max(1);
     for _ in 0..spin.plan.sessions {
         if spin.stopped() {
             return;
         }
         if random.chance(0.2) {
-            page(&spin, &place).await;
+            page(&spin, &place, client.as_ref()).await;
         }
-        session(&spin, &place).await;
+        session(&spin, &place, client.as_ref()).await;
         let pause = between.mul_f64(2.0 * random.unit());
         tokio::select! { () = place.sleep(pause) => {}, () = spin.until_stopped() => {} }
     }
 }
 
-async fn session(spin: &Arc<Spin>, place: &Place) {
+async fn session(spin: &Arc<Spin>, place: &Place, client: Option<&Client>) {
     let Some(address) = spin.address().await else { return };
     let mut random = spin.random();
     let pooled = random.chance(0.5);
     let pair = spin.new_pair(pooled);
     let url = format!("{}/s/{}", address.base, pair.number);
     let options = options(spin, &mut random, address.hash, pooled);
-    spin.book.count("WebTransport::new");
-    match WebTransport::new(&url, options) {
+    let asked = match client {
+        Some(client) => {
+            spin.book.count("Client::connect_with");
+            client.connect_with(&url, options)
+        }
+        None => {
+            spin.book.count("WebTransport::new");
+            WebTransport::new(&url, options)
+        }
+    };
+    match asked {
         Ok(session) => {
             let end = End::new(spin, pair, Role::Client, place.clone());
             end.start(|end| course::run(end, session));
@@ -47,18 +57,23 @@ async fn session(spin: &Arc<Spin>, place: &Place) {
     }
 }
 
-async fn page(spin: &Arc<Spin>, place: &Place) {
+async fn page(spin: &Arc<Spin>, place: &Place, client: Option<&Client>) {
     let Some(address) = spin.address().await else { return };
     let mut random = spin.random();
     let path = ["/page", "/pieces", "/none"][random.below(3) as usize];
     let url = format!("{}{path}", address.base);
     let options = options(spin, &mut random, address.hash, false);
-    let _ticket = spin.book.enter("http3::get", None, place.now());
+    let name = if client.is_some() { "Client::get_with" } else { "http3::get" };
+    let _ticket = spin.book.enter(name, None, place.now());
     let limit =
         if random.chance(0.5) { Duration::from_millis(random.below(1_000)) } else { spin.plan.patience() };
     let patient = limit >= spin.plan.patience();
     let whole = async {
-        let mut response = http3::get(&url, options).await.ok()?;
+        let asked = match client {
+            Some(client) => client.get_with(&url, options).await,
+            None => http3::get(&url, options).await,
+        };
+        let mut response = asked.ok()?;
         let body = response.body.read_to_end(PAGE).await.ok()?;
         Some((response.status, body.len()))
     };

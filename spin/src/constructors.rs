@@ -7,8 +7,8 @@ use http::StatusCode;
 use netsim::Random;
 use quic_core::congestion::CongestionConfig;
 use wt_api::{
-    AcceptOptions, AddressLimits, CertificateHash, CongestionControl, HttpRequest, HttpResponse, Identity,
-    SelfSigned, Server, ServerBuilder, WebTransportOptions,
+    AcceptOptions, AddressLimits, CertificateHash, Client, ClientBuilder, CongestionControl, HttpRequest,
+    HttpResponse, Identity, SelfSigned, Server, ServerBuilder, WebTransportOptions,
 };
 
 use crate::{
@@ -74,6 +74,32 @@ pub(crate) fn options(
         did("WebTransportOptions::server_certificate_hashes");
         options.server_certificate_hashes([hash])
     }
+}
+
+/// A client with sockets of its own, or none: then what it would make is made by those that all on a host share.
+pub(crate) fn client(spin: &Spin, random: &mut Random) -> Option<Client> {
+    if random.chance(0.4) {
+        return None;
+    }
+    let mut builder = Client::builder().memory_budget(64 << 20).options(WebTransportOptions::new());
+    for name in ["builder", "local_addresses"] {
+        count(&spin.book, "Client::", name);
+    }
+    for name in ["memory_budget", "options", "build"] {
+        count(&spin.book, "ClientBuilder::", name);
+    }
+    let families = [([0; 4], 0).into(), ([0_u16; 8], 0).into()];
+    let bound = random.chance(0.5);
+    if bound {
+        spin.book.count("ClientBuilder::bind");
+        builder = families.into_iter().fold(builder, ClientBuilder::bind);
+    }
+    // A machine may lack a family.
+    let client = builder.build().ok()?;
+    if client.local_addresses().len() != if bound { families.len() } else { 0 } {
+        spin.book.fail("a client has other addresses than it was bound to");
+    }
+    Some(client)
 }
 
 /// Counts a function of a type.

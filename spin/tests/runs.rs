@@ -41,6 +41,8 @@ const FILES: &[&str] = &[
     "streams/group",
     "streams/recv",
     "streams/send",
+    "client/handle",
+    "client/builder",
     "server/handle",
     "server/request",
     "server/builder",

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method};
 use tokio::sync::oneshot;
 
 use crate::{
-    client::{Connector, first_of},
+    connect::{Connector, Means, first_of},
     error::{ConnectOptionsError, ErrorCause, WebTransportError},
     jobs::{ClientJob, GetJob, Head},
     options::WebTransportOptions,
@@ -41,14 +41,24 @@ pub enum HttpError {
 /// As [`WebTransport::new`](crate::WebTransport::new) and [`ready`](crate::WebTransport::ready); redirects are responses
 /// like others.
 pub async fn get(url: &str, options: WebTransportOptions) -> Result<HttpResponse<ReceiveStream>, HttpError> {
+    let means = Means::of_runtime().ok_or(ConnectOptionsError::NoRuntime)?;
+    get_by(means, url, options).await
+}
+
+/// The same by a client of its own.
+pub(crate) async fn get_by(
+    means: Means,
+    url: &str,
+    options: WebTransportOptions,
+) -> Result<HttpResponse<ReceiveStream>, HttpError> {
     let (reply, answer) = oneshot::channel();
-    let connector = Connector::new(url, &options, |target| {
+    let connector = Connector::new(means, url, &options, |target| {
         let mut head = h3_core::RequestHead::new(Method::GET, target.authority.clone(), target.path.clone());
         head.headers.clone_from(&options.headers);
         head.headers.entry("user-agent").or_insert(HeaderValue::from_static("weft"));
         ClientJob::Get(Arc::new(GetJob { head, reply: Mutex::new(Some(reply)) }))
     })?;
-    let runtime = Arc::clone(&connector.runtime);
+    let runtime = Arc::clone(connector.runtime());
     let (mut asker, outcome) = oneshot::channel();
     // On the runtime that it was made on: if that goes, the caller hears of it on whichever it waits.
     runtime.spawn(Box::pin(async move {

@@ -4,8 +4,9 @@
 //! know how any of it is done.
 
 use std::{
+    io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use http::{HeaderMap, StatusCode};
@@ -17,7 +18,7 @@ use crate::{
     close::CloseInfo,
     congestion::{Congestion, CongestionControl},
     connection::Connection,
-    error::WebTransportError,
+    error::{ErrorCause, WebTransportError},
     mailbox::{Abandoned, SessionBox, ShardBox, lock},
     race::Race,
     reception::stats::ShardStats,
@@ -30,8 +31,12 @@ use crate::{
 pub(crate) enum ShardCommand {
     /// Open a connection.
     Connect(Box<Connect>),
-    /// One more session on a client's connection.
-    Join(Box<SessionJob>),
+    /// One more session on the connection that an attempt came to.
+    Join(Arc<Attempt>, Box<SessionJob>),
+    /// The connection of an attempt is not wanted, or not any more.
+    GiveUp(Arc<Attempt>),
+    /// No client has the socket any more: the task ends with the last connection.
+    Release,
     /// Accept no further connection, and let those that exist wind up (RFC 9114 §5.2). The task ends with the last.
     GoAway,
     /// Close all sessions that were accepted.
@@ -49,9 +54,8 @@ impl Abandoned for ShardCommand {
         match self {
             Self::Connections(reply) => reply.is_closed(),
             Self::Stats(reply) => reply.is_closed(),
-            Self::Connect(_) | Self::Join(_) | Self::GoAway | Self::CloseSessions(_) | Self::CloseAll => {
-                false
-            }
+            Self::Connect(_) | Self::Join(..) | Self::GiveUp(_) | Self::Release => false,
+            Self::GoAway | Self::CloseSessions(_) | Self::CloseAll => false,
         }
     }
 }
@@ -62,14 +66,48 @@ pub(crate) struct Connect {
     pub(crate) config: ClientConfig,
     pub(crate) server_name: String,
     pub(crate) congestion: Congestion,
-    pub(crate) remote: SocketAddr,
+    pub(crate) attempt: Arc<Attempt>,
     pub(crate) race: Arc<Race>,
     pub(crate) verdict: tls::Verdict,
     pub(crate) job: ClientJob,
 }
 
+/// An attempt to reach an address: what those who ask call the connection by that a shard makes of it.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) remote: SocketAddr,
+    /// Where the connection is among those of its shard. Another one may have the place when it is gone.
+    pub(crate) place: OnceLock<usize>,
+}
+
+impl Attempt {
+    pub(crate) fn new(remote: SocketAddr) -> Arc<Self> {
+        Arc::new(Self { remote, place: OnceLock::new() })
+    }
+}
+
 /// The shard's inbox.
 pub(crate) type Inbox = ShardBox<ShardCommand>;
+
+/// The way to a connection: its driver, and the attempt that it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) attempt: Arc<Attempt>,
+}
+
+impl Way {
+    /// The connection is not wanted.
+    pub(crate) fn give_up(&self) {
+        self.inbox.command(ShardCommand::GiveUp(Arc::clone(&self.attempt)));
+    }
+}
+
+/// The socket of a server went with it.
+pub(crate) fn ended_with_server() -> ErrorCause {
+    let cause = "it is a server's, which has shut down or ended";
+    ErrorCause::Socket(Arc::new(io::Error::new(io::ErrorKind::NotConnected, cause)))
+}
 
 /// What a client opens a connection for.
 #[derive(Clone, Debug)]
@@ -141,7 +179,7 @@ pub(crate) struct Pooled {
 enum State {
     /// It is being made; these wait for it.
     Connecting(Vec<SessionJob>),
-    Open(Arc<Inbox>),
+    Open(Way),
     /// It takes no session any more.
     Closed,
 }
@@ -160,22 +198,24 @@ impl Pooled {
     pub(crate) fn join(&self, job: SessionJob) {
         let refused = match &mut *lock(&self.state) {
             State::Connecting(waiting) => return waiting.push(job),
-            State::Open(inbox) => inbox.try_command(ShardCommand::Join(Box::new(job))).err(),
-            State::Closed => Some(ShardCommand::Join(Box::new(job))),
+            State::Open(Way { inbox, attempt }) => {
+                inbox.try_command(ShardCommand::Join(Arc::clone(attempt), Box::new(job))).err()
+            }
+            State::Closed => return job.hand_back(),
         };
-        if let Some(ShardCommand::Join(job)) = refused {
+        if let Some(ShardCommand::Join(_, job)) = refused {
             job.hand_back();
         }
     }
 
-    /// The connection stands; `inbox` leads to its driver.
-    pub(crate) fn open(&self, inbox: &Arc<Inbox>) {
+    /// The connection stands; `way` leads to it.
+    pub(crate) fn open(&self, way: &Way) {
         let mut state = lock(&self.state);
         let waiting = match &mut *state {
             State::Connecting(waiting) => std::mem::take(waiting),
             State::Open(_) | State::Closed => return,
         };
-        *state = State::Open(Arc::clone(inbox));
+        *state = State::Open(way.clone());
         drop(state);
         waiting.into_iter().for_each(|job| self.join(job));
     }

@@ -32,6 +32,7 @@ mod buffers;
 mod client;
 mod close;
 mod congestion;
+mod connect;
 mod connection;
 mod datagrams;
 mod driver;
@@ -76,6 +77,7 @@ pub mod protocol {
     pub use wt_session::Dialect;
 }
 
+pub use client::{Client, ClientBuilder};
 pub use close::{CloseInfo, CloseOutcome, ClosedBy};
 pub use congestion::CongestionControl;
 pub use connection::Connection;
@@ -83,8 +85,8 @@ pub use datagrams::{
     Datagrams, DatagramsReadable, DatagramsWritable, DatagramsWritableOptions, MaxDatagramSize,
 };
 pub use error::{
-    CertificateError, ConnectOptionsError, ConnectStage, ConnectionCloser, DatagramError, ErrorCause,
-    ExportError, IdentityError, InvalidOrigin, ServerError, ServerKeysError, WebTransportError,
+    CertificateError, ClientError, ConnectOptionsError, ConnectStage, ConnectionCloser, DatagramError,
+    ErrorCause, ExportError, IdentityError, InvalidOrigin, ServerError, ServerKeysError, WebTransportError,
     WebTransportErrorSource,
 };
 pub use options::{CertificateHash, DangerousOptions, InvalidHash, WebTransportOptions};

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     error::ErrorCause,
     mailbox::{Place, Waited, Waiters, lock},
+    socket::unmapped,
 };
 
 /// Several attempts, of which the first to complete its handshake wins.
@@ -34,7 +35,7 @@ impl Race {
     pub(crate) fn claim(&self, remote: SocketAddr) -> bool {
         let mut state = lock(&self.state);
         let first = state.won.is_none() && !state.over;
-        state.won.get_or_insert(remote);
+        state.won.get_or_insert(unmapped(remote));
         let waiters = state.waiters.take();
         drop(state);
         waiters.wake();
@@ -87,7 +88,7 @@ impl Race {
     pub(crate) fn failure(&self) -> Option<ErrorCause> {
         let state = lock(&self.state);
         let rank = |cause: &ErrorCause| match cause {
-            ErrorCause::Socket(_) => 4,
+            ErrorCause::Socket(_) | ErrorCause::NoSocket { .. } => 4,
             ErrorCause::Unreachable { .. } => 3,
             ErrorCause::Timeout { .. } => 2,
             ErrorCause::ConnectionRefused { .. } => 1,

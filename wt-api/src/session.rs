@@ -8,9 +8,9 @@ use quic_core::Dir;
 use tokio::sync::oneshot;
 
 use crate::{
-    client::{self, Begun},
     close::{CloseInfo, CloseOutcome},
     congestion::CongestionControl,
+    connect::{self, Begun, Means},
     connection::Connection,
     datagrams::Datagrams,
     error::{ConnectOptionsError, DatagramError, ExportError, WebTransportError},
@@ -78,7 +78,17 @@ impl WebTransport {
     /// What can be seen without the network: the URL is no absolute https URL with a host, or has a fragment; a header
     /// is not the application's to set; the TLS options cannot be used; or there is no tokio runtime around the call.
     pub fn new(url: &str, options: WebTransportOptions) -> Result<Self, ConnectOptionsError> {
-        let Begun { shared, asked, congestion, pooled } = client::connect(url, options)?;
+        let means = Means::of_runtime().ok_or(ConnectOptionsError::NoRuntime)?;
+        Self::with(means, url, options)
+    }
+
+    /// The same by a client of its own.
+    pub(crate) fn with(
+        means: Means,
+        url: &str,
+        options: WebTransportOptions,
+    ) -> Result<Self, ConnectOptionsError> {
+        let Begun { shared, asked, congestion, pooled } = connect::connect(means, url, options)?;
         Ok(Self::from_parts(shared, asked, congestion, pooled))
     }
 

@@ -12,7 +12,7 @@ use std::{
 use quic_core::TransportConfig;
 use quinn_udp::RecvMeta;
 
-use crate::udp::{TrainSocket, UdpSocket};
+use crate::udp::{NetworkReport, TrainSocket, UdpSocket};
 
 /// What the kernel is asked to hold, in bytes; it may give less.
 pub(crate) const KERNEL_BUFFER: usize = 2 << 20;
@@ -28,8 +28,13 @@ pub(crate) trait DatagramSocket: TrainSocket + fmt::Debug + Send + Sync {
     ) -> Poll<io::Result<usize>>;
     /// Ready when sending may work again.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-    /// Takes an error that the network reported: readiness does not tell of those.
-    fn take_error(&self) -> Option<io::Error>;
+    /// Takes an error that the network reported: readiness does not tell of those. After an error of
+    /// [`poll_recv`](Self::poll_recv), until there is none.
+    fn take_report(&self) -> Option<NetworkReport>;
+    /// Asks for such reports, of a socket that did not.
+    fn want_reports(&self);
+    /// How the socket has to write an address to send there, if it can.
+    fn reach(&self, remote: SocketAddr) -> Option<SocketAddr>;
     /// Whether the network may cut up what is sent. Larger datagrams must not be tried then: they would arrive.
     fn may_fragment(&self) -> bool;
     /// Segments that one send can carry.
@@ -52,8 +57,16 @@ impl DatagramSocket for UdpSocket {
         Self::poll_writable(self, cx)
     }
 
-    fn take_error(&self) -> Option<io::Error> {
-        Self::take_error(self)
+    fn take_report(&self) -> Option<NetworkReport> {
+        Self::take_report(self)
+    }
+
+    fn want_reports(&self) {
+        Self::want_reports(self);
+    }
+
+    fn reach(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        Self::reach(self, remote)
     }
 
     fn may_fragment(&self) -> bool {
@@ -85,6 +98,21 @@ pub(crate) fn reached_at(found: &SocketAddr) -> SocketAddr {
         address => address,
     };
     if address == found.ip() { *found } else { SocketAddr::new(address, found.port()) }
+}
+
+/// An IPv4 address that a socket writes as an IPv6 one (RFC 4291 §2.5.5.2), as itself again.
+pub(crate) fn unmapped(address: SocketAddr) -> SocketAddr {
+    let v4 = match &address {
+        SocketAddr::V6(v6) => v6.ip().to_ipv4_mapped(),
+        SocketAddr::V4(_) => None,
+    };
+    v4.map_or(address, |v4| SocketAddr::new(v4.into(), address.port()))
+}
+
+/// Which families a socket reaches: IPv4, IPv6.
+pub(crate) fn families(socket: &dyn DatagramSocket) -> [bool; 2] {
+    let remotes: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    remotes.map(|ip| socket.reach(SocketAddr::new(ip, 1)).is_some())
 }
 
 /// The wildcard address of the family of `remote`, for a client's socket.

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::runtime::{Builder, Runtime};
 use wt_api::{
-    AcceptOptions, ConnectionCloser, ErrorCause, Identity, Server, ServerError, WebTransport,
+    AcceptOptions, Client, ConnectionCloser, ErrorCause, Identity, Server, ServerError, WebTransport,
     WebTransportError, WebTransportOptions, http3,
 };
 
@@ -59,7 +59,9 @@ fn with_clients(
     });
     let clients = here.block_on(async {
         let url = format!("https://{address}/");
-        let clients: Vec<_> = (0..count).map(|_| WebTransport::new(&url, options()).unwrap()).collect();
+        // From as many sockets: they come to several of the server's.
+        let new = |_| Client::builder().build().unwrap().connect_with(&url, options()).unwrap();
+        let clients: Vec<_> = (0..count).map(new).collect();
         for client in &clients {
             settles("a session", client.ready()).await.unwrap();
         }

@@ -67,6 +67,7 @@ fn causes() -> Vec<ErrorCause> {
         ErrorCause::ConnectionRefused { remote },
         ErrorCause::Unreachable { remote, error: io() },
         ErrorCause::Socket(io()),
+        ErrorCause::NoSocket { remote },
         ErrorCause::NoHttp3 { remote },
         ErrorCause::Tls { alert: 40, message: "words".into() },
         ErrorCause::Refused("words".into()),

@@ -2,7 +2,7 @@
 
 mod virtual_common;
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -42,9 +42,9 @@ async fn exchange(from: &WebTransport, to: &WebTransport, size: usize) {
 fn sessions_that_permit_it_share_a_connection_and_end_by_themselves() {
     let world = World::new(31, |builder| builder);
     world.network.run(async {
-        let (one, one_server, address) = world.session(pooled(), AcceptOptions::new()).await;
+        let (one, one_server, number) = world.session(pooled(), AcceptOptions::new()).await;
         let (two, two_server, other) = world.session(pooled(), AcceptOptions::new()).await;
-        assert_eq!(address, other, "the same connection");
+        assert_eq!(number, other, "the same connection");
         assert_eq!(one.negotiated_draft().unwrap().0, "draft-16");
         exchange(&one, &one_server, 3_000_000).await;
         exchange(&two_server, &two, 100_000).await;
@@ -73,13 +73,13 @@ fn requests_made_at_once_share_the_connection_that_is_being_made() {
         let mut accepted = Vec::new();
         for _ in 0..8 {
             let request = world.server.accept().await.unwrap();
-            let address = request.remote_address();
-            accepted.push((request.accept(AcceptOptions::new()).await.unwrap(), address));
+            let number = request.connection().id();
+            accepted.push((request.accept(AcceptOptions::new()).await.unwrap(), number));
         }
         for session in &sessions {
             session.ready().await.unwrap();
         }
-        assert!(accepted.iter().all(|(_, address)| *address == accepted[0].1), "{accepted:?}");
+        assert!(accepted.iter().all(|(_, number)| *number == accepted[0].1), "{accepted:?}");
     });
 }
 
@@ -88,9 +88,9 @@ fn requests_made_at_once_share_the_connection_that_is_being_made() {
 fn a_server_that_waits_for_nobody_still_says_why_a_session_was_closed() {
     let world = World::new(35, |builder| builder);
     world.network.run(async {
-        let (one, one_server, address) = world.session(pooled(), AcceptOptions::new()).await;
+        let (one, one_server, number) = world.session(pooled(), AcceptOptions::new()).await;
         let (two, _two_server, other) = world.session(pooled(), AcceptOptions::new()).await;
-        assert_eq!(address, other, "the same connection");
+        assert_eq!(number, other, "the same connection");
         let begin = world.network.now();
         let info = CloseInfo::new(9, "back at noon");
         one_server.close(info.clone());
@@ -145,16 +145,16 @@ fn a_connection_is_shared_under_one_factory_of_controllers() {
         pooled().transport(TransportConfig::new().congestion(congestion))
     };
     world.network.run(async {
-        let (mut addresses, mut sessions) = (Vec::new(), Vec::new());
+        let (mut numbers, mut sessions) = (Vec::new(), Vec::new());
         for algorithm in [&one, &one, &other, &Algorithm::NewReno, &Algorithm::Cubic] {
             sessions.push(world.ask(controlled(algorithm)));
             let request = world.server.accept().await.unwrap();
-            addresses.push(request.remote_address());
+            numbers.push(request.connection().id());
             sessions.push(request.accept(AcceptOptions::new()).await.unwrap());
         }
-        assert_eq!(addresses[0], addresses[1]);
-        let distinct: BTreeSet<_> = addresses.iter().collect();
-        assert_eq!(distinct.len(), 4, "{addresses:?}");
+        assert_eq!(numbers[0], numbers[1]);
+        let distinct: BTreeSet<_> = numbers.iter().collect();
+        assert_eq!(distinct.len(), 4, "{numbers:?}");
     });
 }
 
@@ -163,19 +163,19 @@ fn what_permits_no_sharing_gets_connections_of_its_own() {
     let dedicated = || pooled().allow_pooling(false);
     let world = World::new(33, |builder| builder);
     world.network.run(async {
-        let mut addresses = Vec::new();
+        let mut numbers = Vec::new();
         let mut sessions = Vec::new();
         // The last differs in an option, and so in its connection.
         let quick = || pooled().congestion_control(wt_api::CongestionControl::LowLatency);
         for options in [pooled(), dedicated(), dedicated(), quick()] {
             sessions.push(world.ask(options));
             let request = world.server.accept().await.unwrap();
-            addresses.push(request.remote_address());
+            numbers.push(request.connection().id());
             sessions.push(request.accept(AcceptOptions::new()).await.unwrap());
         }
-        addresses.sort_unstable();
-        addresses.dedup();
-        assert_eq!(addresses.len(), 4);
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 4);
     });
 }
 
@@ -188,10 +188,10 @@ fn a_full_connection_is_followed_by_another_one() {
             for _ in 0..5 {
                 sessions.push(world.session(pooled(), AcceptOptions::new()).await);
             }
-            let mut addresses: Vec<SocketAddr> = sessions.iter().map(|(_, _, address)| *address).collect();
-            addresses.sort_unstable();
-            addresses.dedup();
-            assert_eq!(addresses.len(), connections, "at most {limit} on each");
+            let mut numbers: Vec<u64> = sessions.iter().map(|(_, _, number)| *number).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            assert_eq!(numbers.len(), connections, "at most {limit} on each");
             for (client, server, _) in &sessions {
                 exchange(client, server, 1_000).await;
             }
@@ -203,16 +203,16 @@ fn a_full_connection_is_followed_by_another_one() {
 fn a_connection_without_sessions_waits_for_the_next_one_a_while() {
     let world = World::new(35, |builder| builder);
     world.network.run(async {
-        let mut addresses = Vec::new();
+        let mut numbers = Vec::new();
         for pause in [seconds(3), seconds(8), seconds(0)] {
-            let (client, server, address) = world.session(pooled(), AcceptOptions::new()).await;
-            addresses.push(address);
+            let (client, server, number) = world.session(pooled(), AcceptOptions::new()).await;
+            numbers.push(number);
             client.close(CloseInfo::default());
             server.closed().await.unwrap();
             world.network.sleep(pause).await;
         }
-        assert_eq!(addresses[0], addresses[1], "3 s later");
-        assert_ne!(addresses[1], addresses[2], "8 s later");
+        assert_eq!(numbers[0], numbers[1], "3 s later");
+        assert_ne!(numbers[1], numbers[2], "8 s later");
     });
 }
 
@@ -224,7 +224,7 @@ fn a_refused_or_abandoned_request_leaves_the_other_sessions_alone() {
         let (refused, kept) = (world.ask(pooled()), world.ask(pooled()));
         world.server.accept().await.unwrap().reject(StatusCode::FORBIDDEN).await;
         let request = world.server.accept().await.unwrap();
-        let address = request.remote_address();
+        let number = request.connection().id();
         let server = request.accept(AcceptOptions::new()).await.unwrap();
         let error = refused.ready().await.unwrap_err();
         assert!(matches!(error.cause(), ErrorCause::Status { status: 403 }), "{error}");
@@ -242,7 +242,7 @@ fn a_refused_or_abandoned_request_leaves_the_other_sessions_alone() {
         drop((request, silent));
         exchange(&kept, &server, 10_000).await;
         let (_, _, other) = world.session(pooled(), AcceptOptions::new()).await;
-        assert_eq!(other, address);
+        assert_eq!(other, number);
     });
 }
 
@@ -337,15 +337,15 @@ fn a_request_that_was_refused_without_an_answer_is_made_again_once_on_another_co
     for keeps in [true, false] {
         let world = World::new(41, |builder| builder);
         world.network.run(async {
-            let (kept, server, address) = world.session(pooled(), AcceptOptions::new()).await;
+            let (kept, server, number) = world.session(pooled(), AcceptOptions::new()).await;
             let kept = Some(kept).filter(|_| keeps);
             world.network.sleep(Duration::from_millis(100)).await;
             let refused = world.ask(pooled());
             let request = world.server.accept().await.unwrap();
-            assert_eq!(request.remote_address(), address);
+            assert_eq!(request.connection().id(), number);
             request.refuse().await;
             let request = world.server.accept().await.unwrap();
-            assert_ne!(request.remote_address(), address);
+            assert_ne!(request.connection().id(), number);
             request.refuse().await;
             let error = refused.ready().await.unwrap_err();
             assert!(error.to_string().contains("0x10b"), "{error}");
@@ -366,16 +366,16 @@ fn a_connection_is_shared_that_won_a_race_of_addresses() {
     let server = host.enter(|| Server::builder().identity(network.identity(["server"])).build().unwrap());
     network.name("both", [six, four]);
     network.run(async {
-        let mut addresses = Vec::new();
+        let mut numbers = Vec::new();
         let mut sessions = Vec::new();
         for _ in 0..3 {
             sessions.push(client.enter(|| WebTransport::new("https://both/", pooled()).unwrap()));
             let request = server.accept().await.unwrap();
-            addresses.push(request.remote_address());
+            numbers.push(request.connection().id());
             sessions.push(request.accept(AcceptOptions::new()).await.unwrap());
             network.sleep(seconds(1)).await;
         }
-        assert!(addresses.iter().all(|address| *address == addresses[0]), "{addresses:?}");
+        assert!(numbers.iter().all(|number| *number == numbers[0]), "{numbers:?}");
     });
 }
 

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use quic_core::error::ConnectionError;
 use virtual_common::{echo_all, pattern, round_trip};
 use wt_api::{
-    ErrorCause, Server, ServerKeys, WebTransport, WebTransportOptions,
+    Client, ErrorCause, Server, ServerKeys, WebTransport, WebTransportOptions,
     testing::{Host, LinkConfig, MILLISECOND, Network},
 };
 
@@ -51,9 +51,15 @@ fn clients_of_a_server_that_was_killed_hear_of_it_within_a_round_trip() {
     }
 }
 
-/// All behind one address: a network translator, or one program.
+/// All behind one address: a network translator, or one program, with a socket for each or one for all.
 #[test]
 fn hundreds_of_clients_behind_one_address_hear_of_a_restart_at_once() {
+    for sockets in [false, true] {
+        all_hear_of_a_restart_at_once(sockets);
+    }
+}
+
+fn all_hear_of_a_restart_at_once(sockets: bool) {
     const CLIENTS: usize = 300;
     let network = Network::new(92);
     let (host, client) = (network.host("server"), network.host("client"));
@@ -64,7 +70,10 @@ fn hundreds_of_clients_behind_one_address_hear_of_a_restart_at_once() {
         for _ in 0..CLIENTS {
             let options = WebTransportOptions::new().dangerous().no_certificate_verification();
             let options = options.keep_alive_sessions(false);
-            let session = client.enter(|| WebTransport::new("https://server/", options).unwrap());
+            let session = client.enter(|| match sockets {
+                true => Client::builder().build().unwrap().connect_with("https://server/", options).unwrap(),
+                false => WebTransport::new("https://server/", options).unwrap(),
+            });
             session.ready().await.unwrap();
             sessions.push(session);
         }

@@ -6,7 +6,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use virtual_common::{echo_all, options, pattern, round_trip, seconds};
 use wt_api::{
-    AddressLimits, CertificateHash, CloseInfo, Server, ServerBuilder, WebTransport,
+    AddressLimits, CertificateHash, Client, CloseInfo, Server, ServerBuilder, WebTransport,
     testing::{Host, LinkConfig, MILLISECOND, Network},
 };
 
@@ -31,9 +31,14 @@ fn world(seed: u64, shards: usize, configure: impl FnOnce(ServerBuilder) -> Serv
 }
 
 impl World {
+    /// A session from a socket of its own.
+    fn session(&self) -> WebTransport {
+        let client = self.client.enter(|| Client::builder().build().unwrap());
+        client.connect_with("https://server/", options(self.hash)).unwrap()
+    }
+
     async fn sessions(&self, count: usize) -> Vec<WebTransport> {
-        let new = || WebTransport::new("https://server/", options(self.hash)).unwrap();
-        let sessions: Vec<_> = (0..count).map(|_| self.client.enter(new)).collect();
+        let sessions: Vec<_> = (0..count).map(|_| self.session()).collect();
         for session in &sessions {
             session.ready().await.unwrap();
         }
@@ -78,8 +83,7 @@ fn an_address_has_as_much_at_all_shards_together_as_at_one() {
         world.network.run(async {
             let _sessions = world.sessions(3).await;
             for _ in 0..8 {
-                let new = || WebTransport::new("https://server/", options(world.hash)).unwrap();
-                world.client.enter(new).ready().await.unwrap_err();
+                world.session().ready().await.unwrap_err();
             }
             let stats = world.server.stats().await;
             assert_eq!((stats.connections, stats.admission.refused_address_connections), (3, 8), "{shards}");

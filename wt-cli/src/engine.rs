@@ -270,8 +270,8 @@ impl Engine {
     fn on_socket_error(&self, error: &io::Error) -> bool {
         let mut refused = error.kind() == io::ErrorKind::ConnectionRefused;
         // What the system keeps aside would keep the socket "ready".
-        while let Some(error) = self.socket.take_error() {
-            refused |= error.kind() == io::ErrorKind::ConnectionRefused;
+        while let Some(report) = self.socket.take_report() {
+            refused |= report.error.kind() == io::ErrorKind::ConnectionRefused;
         }
         self.knocking && refused
     }

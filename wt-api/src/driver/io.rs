@@ -2,6 +2,7 @@
 
 use std::{
     io::{self},
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -18,8 +19,12 @@ use super::{
     receiver::{BLOCK, FAILURES},
     shard::Shard,
     siblings::Handover,
+    state::conn::Conn,
 };
-use crate::udp::is_answer_unreachable;
+use crate::{
+    socket::unmapped,
+    udp::{NetworkReport, is_answer_unreachable},
+};
 
 /// Receive calls of one turn, so that a flood leaves time to answer.
 const RECEIVES: usize = 32;
@@ -37,13 +42,8 @@ impl Shard {
     pub(super) fn receive(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
         let mut any = false;
         // While a client knocks, the network's answer counts (RFC 9000 §14.2.1 lets later ones be ignored).
-        if self.server.is_none()
-            && self.connections.iter().flatten().any(|connection| connection.is_knocking())
-        {
-            while let Some(error) = self.socket.take_error() {
-                any = true;
-                self.on_socket_error(&error, now);
-            }
+        if self.anyone_knocks() {
+            any |= self.take_reports(now);
         }
         while !self.receiver.is_sated()
             && let Some((meta, message)) = self.receiver.waiting.pop_front()
@@ -69,7 +69,12 @@ impl Shard {
                 }
                 Poll::Ready(Err(error)) => {
                     any = true;
-                    self.on_socket_error(&error, now);
+                    // What the network answered says nothing about the socket.
+                    if self.take_reports(now) {
+                        self.receiver.on_working();
+                        continue;
+                    }
+                    self.on_socket_error(&error, None, now);
                     if self.receiver.on_failure(now) {
                         self.on_deaf(&error, now);
                         return any;
@@ -162,14 +167,45 @@ impl Shard {
         any
     }
 
-    /// The network answered. Only clients ask for such errors: their socket has one peer.
-    fn on_socket_error(&mut self, error: &io::Error, now: Timestamp) {
-        tracing::debug!(%error, "socket error");
+    /// Whether a connection of a client is in its handshake.
+    fn anyone_knocks(&mut self) -> bool {
+        let connections = &self.connections;
+        let is_knocking = |index: &usize| {
+            let connection = connections.get(*index).and_then(Option::as_ref);
+            connection.is_some_and(|connection| !connection.is_server() && connection.is_knocking())
+        };
+        self.knocking.retain(is_knocking);
+        !self.knocking.is_empty()
+    }
+
+    /// Takes what the network reports of datagrams that were sent; whether there was anything.
+    fn take_reports(&mut self, now: Timestamp) -> bool {
+        let mut any = false;
+        while let Some(NetworkReport { error, to }) = self.socket.take_report() {
+            any = true;
+            self.on_socket_error(&error, to, now);
+        }
+        any
+    }
+
+    /// The network answered what was sent `to` this address. Only connections of clients listen to it. Where the system does
+    /// not say which address that was, one that is alone at the socket does.
+    fn on_socket_error(&mut self, error: &io::Error, to: Option<SocketAddr>, now: Timestamp) {
+        tracing::debug!(%error, ?to, "socket error");
         self.surveys.sockets.receive_errors += 1;
-        if self.server.is_some() {
+        let to = to.map(unmapped);
+        let is_meant = |connection: &Conn| match to {
+            Some(to) => unmapped(connection.quic.remote_address()) == to,
+            None => true,
+        };
+        let clients = self.connections.iter().enumerate().filter_map(|(index, slot)| {
+            slot.as_ref().filter(|connection| !connection.is_server() && is_meant(connection)).map(|_| index)
+        });
+        let meant: Vec<usize> = clients.collect();
+        if to.is_none() && (meant.len() > 1 || self.server.is_some()) {
             return;
         }
-        for index in 0..self.connections.len() {
+        for index in meant {
             if error.kind() == io::ErrorKind::ConnectionRefused {
                 self.enter(index, now, |connection| connection.on_refused(now));
             } else if is_answer_unreachable(error) {

@@ -43,9 +43,12 @@ use quic_core::base::Timestamp;
 
 use crate::{
     buffers::Buffers,
-    jobs::{Connect, ShardCommand},
+    error::ErrorCause,
+    jobs::{Attempt, Connect, ShardCommand, ended_with_server},
+    socket::fit,
 };
-use panics::{contain, quietly};
+pub(crate) use panics::contain;
+use panics::quietly;
 pub(crate) use shard::Shard;
 pub(crate) use siblings::Siblings;
 use state::conn::{Conn, Role};
@@ -88,31 +91,39 @@ impl Shard {
     fn on_command(&mut self, command: ShardCommand, now: Timestamp) {
         match command {
             ShardCommand::Connect(connect) => self.connect(*connect, now),
-            ShardCommand::Join(job) => match self.connections.iter_mut().position(|slot| slot.is_some()) {
+            ShardCommand::Join(attempt, job) => match self.place_of(&attempt) {
                 Some(index) => {
                     self.touch(index);
                     self.enter(index, now, |connection| connection.join(&job, now));
                 }
                 None => quietly(|| job.hand_back()),
             },
+            ShardCommand::GiveUp(attempt) => {
+                if let Some(index) = self.place_of(&attempt) {
+                    self.touch(index);
+                    self.enter(index, now, |connection| connection.cut_off(now));
+                }
+            }
+            ShardCommand::Release => self.kept = false,
             ShardCommand::Stats(reply) => self.surveys.ask(reply),
             ShardCommand::Connections(reply) => {
-                let live = self.connections.iter().flatten().filter(|connection| !connection.is_over());
+                let live = self.accepted().filter(|connection| !connection.is_over());
                 // Whoever gave up waiting is not there to hear it.
-                let _ = reply.send(live.map(|connection| connection.handle()).collect());
+                let _ = reply.send(live.map(Conn::handle).collect());
             }
             ShardCommand::GoAway => {
                 self.going_away = true;
                 self.closing = true;
-                for index in 0..self.connections.len() {
+                let accepted: Vec<usize> =
+                    (0..self.connections.len()).filter(|at| self.is_accepted(*at)).collect();
+                for index in accepted {
                     self.touch(index);
                     self.enter(index, now, |connection| connection.go_away(now));
                 }
             }
             ShardCommand::CloseSessions(info) => {
                 // Each is woken as if its handle had closed it.
-                let all = self.connections.iter().flatten();
-                all.for_each(|connection| connection.close_sessions(&info));
+                self.accepted().for_each(|connection| connection.close_sessions(&info));
             }
             ShardCommand::CloseAll => {
                 self.cut_off = true;
@@ -126,16 +137,51 @@ impl Shard {
         }
     }
 
+    /// Whether the connection at this place is one that a server accepted, and did not make.
+    fn is_accepted(&self, index: usize) -> bool {
+        self.connections.get(index).and_then(Option::as_ref).is_some_and(|connection| connection.is_server())
+    }
+
+    fn accepted(&self) -> impl Iterator<Item = &Conn> {
+        self.connections
+            .iter()
+            .flatten()
+            .map(|connection| &**connection)
+            .filter(|connection| connection.is_server())
+    }
+
+    /// The place of the connection that an attempt came to, if it is still there.
+    fn place_of(&self, attempt: &Arc<Attempt>) -> Option<usize> {
+        let index = *attempt.place.get()?;
+        let connection = self.connections.get(index)?.as_ref()?;
+        connection.is_of(attempt).then_some(index)
+    }
+
     fn connect(&mut self, connect: Connect, now: Timestamp) {
-        self.used = true;
-        let Connect { config, server_name, congestion, remote, race, verdict, job } = connect;
-        let cause = match contain(|| self.endpoint.connect(now, &config, &server_name, remote)) {
+        let Connect { mut config, server_name, congestion, attempt, race, verdict, job } = connect;
+        let remote = attempt.remote;
+        if self.cut_off {
+            return quietly(|| race.fail(remote, ended_with_server()));
+        }
+        let Some(reached) = self.socket.reach(remote) else {
+            return quietly(|| race.fail(remote, ErrorCause::NoSocket { remote }));
+        };
+        if self.server.is_some() {
+            // Clients of the server's do not need them: its own peers are known to be there.
+            self.socket.want_reports();
+        }
+        if self.socket.may_fragment() {
+            fit(Arc::make_mut(&mut config.transport), &*self.socket);
+        }
+        let cause = match contain(|| self.endpoint.connect(now, &config, &server_name, reached)) {
             Ok(Ok((handle, quic))) => {
-                let role = Role::Client { job, race, verdict };
+                let _ = attempt.place.set(handle.0);
+                let role = Role::Client { job, race, verdict, attempt };
                 let conn = Conn::new(quic, role, congestion, Arc::clone(&self.runtime));
+                self.knocking.push(handle.0);
                 return self.insert(handle.0, conn);
             }
-            Ok(Err(error)) => crate::error::ErrorCause::Tls { alert: error.alert, message: error.message },
+            Ok(Err(error)) => ErrorCause::Tls { alert: error.alert, message: error.message },
             Err(panicked) => panicked.cause(),
         };
         quietly(|| race.fail(remote, cause));
@@ -229,7 +275,7 @@ impl Shard {
         // A server that is cut off does not stay to repeat its last words: its port is to be free.
         let (finished, stays) = match self.server {
             Some(_) => (self.closing, !self.cut_off),
-            None => (self.used, true),
+            None => (!self.kept, true),
         };
         // Last words that do not leave are not waited for.
         let stuck = self.sender.is_stuck(at);
@@ -293,7 +339,8 @@ impl Shard {
         shard.receiver.begin();
         for _ in 0..TURNS {
             let mut active = shard.turn(cx);
-            if shard.is_done(shard.runtime.now()) {
+            // A connection that was asked for meanwhile is still made here.
+            if shard.is_done(shard.runtime.now()) && (shard.server.is_some() || shard.inbox.close_if_idle()) {
                 return Poll::Ready(());
             }
             // Who reads datagrams does so before more come.
@@ -317,10 +364,12 @@ impl Drop for Shard {
     fn drop(&mut self) {
         for command in self.inbox.close() {
             match command {
-                ShardCommand::Join(job) => quietly(|| job.hand_back()),
+                ShardCommand::Join(_, job) => quietly(|| job.hand_back()),
                 ShardCommand::Connect(connect) => {
-                    quietly(|| connect.race.fail(connect.remote, crate::error::ErrorCause::RuntimeGone));
+                    let cause = self.server.as_ref().map_or(ErrorCause::RuntimeGone, |_| ended_with_server());
+                    quietly(|| connect.race.fail(connect.attempt.remote, cause));
                 }
+                ShardCommand::GiveUp(_) | ShardCommand::Release => {}
                 // Who waits for an answer hears that there is none.
                 ShardCommand::GoAway | ShardCommand::CloseSessions(_) | ShardCommand::CloseAll => {}
                 ShardCommand::Connections(_) | ShardCommand::Stats(_) => {}

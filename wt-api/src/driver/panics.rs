@@ -9,16 +9,16 @@ use crate::error::ErrorCause;
 
 /// Code of the application panicked, with this message.
 #[derive(Clone, Debug)]
-pub(super) struct Panicked(pub(super) Arc<str>);
+pub(crate) struct Panicked(pub(super) Arc<str>);
 
 impl Panicked {
-    pub(super) fn cause(&self) -> ErrorCause {
+    pub(crate) fn cause(&self) -> ErrorCause {
         ErrorCause::CallbackPanicked(Arc::clone(&self.0))
     }
 }
 
 /// Runs what may call code of the application. What `work` changed may be halfway done if that panics.
-pub(super) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied());

@@ -47,8 +47,10 @@ pub(crate) struct Shard {
     pub(super) going_away: bool,
     /// The task ends when its connections have.
     pub(super) closing: bool,
-    /// The one connection of a client's shard was made.
-    pub(super) used: bool,
+    /// Somebody may want further connections of a client's socket. Else the task ends with the last one.
+    pub(super) kept: bool,
+    /// Connections of clients that may be in their handshake.
+    pub(super) knocking: Vec<usize>,
     /// It ends as soon as its connections have said their last words.
     pub(super) cut_off: bool,
     pub(super) commands: Vec<ShardCommand>,
@@ -104,12 +106,19 @@ impl Shard {
             cut_off: false,
             going_away: false,
             closing: false,
-            used: false,
+            kept: false,
+            knocking: Vec::new(),
             commands: Vec::new(),
             woken: Vec::new(),
             surveys: Surveys::default(),
             bequest: Arc::default(),
         }
+    }
+
+    /// It stays without connections, until it is [released](ShardCommand::Release).
+    pub(crate) fn keep(mut self) -> Self {
+        self.kept = true;
+        self
     }
 
     /// One of several on the same address.

@@ -37,7 +37,8 @@ impl Shard {
         }
         let Some(survey) = &mut surveys.current else { return false };
         let until = survey.next.saturating_add(TURN).min(self.connections.len());
-        for connection in self.connections.get(survey.next..until).unwrap_or_default().iter().flatten() {
+        let asked = self.connections.get(survey.next..until).unwrap_or_default().iter().flatten();
+        for connection in asked.filter(|connection| connection.is_server()) {
             survey.sum += connection.traffic();
         }
         survey.next = until;
@@ -57,7 +58,9 @@ impl Shard {
     /// What a connection has counted outlives it. `None`: there are no counts that could be trusted.
     pub(super) fn retire(&mut self, index: usize, connection: &Conn) {
         // A congestion controller of the application may be asked.
-        if let (Some(_), Ok(counts)) = (&self.server, contain(|| connection.traffic())) {
+        if connection.is_server()
+            && let Ok(counts) = contain(|| connection.traffic())
+        {
             self.surveys.retire(index, counts);
         }
     }
@@ -65,7 +68,7 @@ impl Shard {
     /// The last counts, when the shard ends.
     pub(super) fn last_counts(&self) -> ShardStats {
         let mut traffic = self.surveys.ended;
-        for connection in self.connections.iter().flatten() {
+        for connection in self.connections.iter().flatten().filter(|connection| connection.is_server()) {
             if let Ok(counts) = contain(|| connection.traffic()) {
                 traffic += counts;
             }

@@ -15,7 +15,7 @@ impl Conn {
     /// An ICMP message says that nobody listens at the peer's port. Before the handshake that ends the attempt; later
     /// anyone could have forged it.
     pub(super) fn on_refused(&mut self, now: Timestamp) {
-        let remote = self.quic.remote_address();
+        let remote = self.remote_address();
         self.give_up_knocking(ErrorCause::ConnectionRefused { remote }, now);
     }
 
@@ -23,7 +23,7 @@ impl Conn {
     /// attempt, so that the next address is tried at once; later routes may come back, and what did not leave is lost. If they do
     /// not, and nothing is heard any more, that is why.
     pub(super) fn on_unreachable(&mut self, error: io::Error, now: Timestamp) {
-        let remote = self.quic.remote_address();
+        let remote = self.remote_address();
         let cause = ErrorCause::Unreachable { remote, error: Arc::new(error) };
         self.cut_from = Some(cause.clone());
         self.give_up_knocking(cause, now);

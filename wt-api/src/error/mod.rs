@@ -2,6 +2,7 @@
 //!
 //! Owns the public error types. Must never know sockets or drivers: they translate into these.
 
+mod client;
 mod connecting;
 mod identity;
 mod server;
@@ -12,6 +13,7 @@ use quic_core::error::ConnectionError;
 
 use self::connecting::{meant, status_remedy, unreachable_remedy};
 pub use self::{
+    client::ClientError,
     connecting::{CertificateError, ConnectOptionsError, ConnectStage},
     identity::IdentityError,
     server::{ServerError, ServerKeysError},
@@ -217,6 +219,14 @@ pub enum ErrorCause {
         remote: SocketAddr,
         /// What the system said.
         error: Arc<io::Error>,
+    },
+    /// The client has no socket of the address's family: it was given one of the other family, or bound to its address.
+    #[error(
+        "this client has no socket to reach {remote} with; bind one of that address family as well, or give none, and it makes its own"
+    )]
+    NoSocket {
+        /// The address that cannot be tried.
+        remote: SocketAddr,
     },
     /// The UDP socket could not be made or used.
     #[error("the UDP socket cannot be used: {0}")]

@@ -120,6 +120,13 @@ impl<C: Abandoned> ShardBox<C> {
         std::mem::take(&mut state.commands)
     }
 
+    /// The driver's side: it ends unless there is a command. Whether it does.
+    pub(crate) fn close_if_idle(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.closed |= state.commands.is_empty();
+        state.closed
+    }
+
     /// The driver's side: takes everything, and asks to be woken at the next.
     pub(crate) fn take(&self, commands: &mut Vec<C>, woken: &mut Vec<usize>, cx: &Context<'_>) {
         let mut state = lock(&self.state);

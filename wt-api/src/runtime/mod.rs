@@ -18,9 +18,9 @@ pub(crate) use self::calendar::system_time;
 #[cfg(feature = "testing")]
 pub(crate) use self::entered::enter;
 #[cfg(feature = "testing")]
-pub(crate) use self::seam::{BoxFuture, Runtime};
+pub(crate) use self::seam::Runtime;
 pub(crate) use self::{
-    seam::{MissingDriver, RuntimeHandle, Timer},
+    seam::{BoxFuture, MissingDriver, RuntimeHandle, Timer},
     tally::{Presence, Tally},
 };
 use crate::waiters::wait;

@@ -31,6 +31,8 @@ pub(crate) trait Runtime: fmt::Debug + Send + Sync {
     fn timer(&self) -> Pin<Box<dyn Timer>>;
     /// A bound socket.
     fn bind(&self, options: &SocketOptions) -> io::Result<Box<dyn DatagramSocket>>;
+    /// A socket of the application's, bound by it.
+    fn adopt(&self, socket: std::net::UdpSocket) -> io::Result<Box<dyn DatagramSocket>>;
     /// So many sockets at one address, among which the system shares out what comes, by where it comes from.
     fn bind_shared(&self, options: &SocketOptions, count: usize) -> io::Result<Vec<Box<dyn DatagramSocket>>>;
     /// Sockets of one address that can be driven at the same time; 1 where the system cannot share one out.

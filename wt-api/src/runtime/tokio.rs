@@ -94,6 +94,11 @@ impl Runtime for TokioRuntime {
         Ok(Box::new(UdpSocket::bind(options)?))
     }
 
+    fn adopt(&self, socket: std::net::UdpSocket) -> io::Result<Box<dyn DatagramSocket>> {
+        let _context = self.handle.enter();
+        Ok(Box::new(UdpSocket::adopt(socket, true)?))
+    }
+
     fn bind_shared(&self, options: &SocketOptions, count: usize) -> io::Result<Vec<Box<dyn DatagramSocket>>> {
         let _context = self.handle.enter();
         let sockets = UdpSocket::bind_shared(options, count)?;

@@ -13,7 +13,7 @@ use quic_core::{
     crypto::TlsServerConfig,
 };
 
-use super::{builder::ServerBuilder, handle::Server, keys::ServerKeys};
+use super::{builder::ServerBuilder, handle::Server, keys::ServerKeys, ways::Ways};
 use crate::{
     congestion::Congestion,
     driver::{Shard, Siblings},
@@ -24,7 +24,7 @@ use crate::{
     origin::check_origin,
     reception::{Origins, Rules, ServerShared},
     runtime::{self, MissingDriver, RuntimeHandle},
-    socket::{DatagramSocket, KERNEL_BUFFER, fit, must_be_only_v6},
+    socket::{DatagramSocket, KERNEL_BUFFER, families, fit, must_be_only_v6},
     tls::{self, Identities},
     udp::SocketOptions,
 };
@@ -211,11 +211,15 @@ impl ServerBuilder {
             entropy,
         };
         let (mut shards, mut inboxes, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+        let mut ways = Ways::default();
         for (sockets, address) in sockets.into_iter().zip(&self.addresses) {
             let failed = |error| ServerError::Bind { address: *address, error: Arc::new(error) };
             let bound = sockets.first().map(|socket| socket.local_address()).transpose().map_err(failed)?;
             addresses.extend(bound);
             let own: Vec<_> = sockets.iter().map(|_| ShardBox::new()).collect();
+            if let Some(socket) = sockets.first() {
+                ways.add(*address, families(&**socket), &own);
+            }
             shards.append(&mut making.shards(shards.len(), sockets, &own));
             inboxes.extend(own);
         }
@@ -229,7 +233,7 @@ impl ServerBuilder {
             let renewal = tls::renew(Arc::downgrade(identities), Arc::clone(&runtime));
             runtime.spawn(Box::pin(renewal));
         }
-        Ok(Server { shared, inboxes, bequests, budget, addresses, identities, runtime })
+        Ok(Server { shared, inboxes, ways, bequests, budget, addresses, identities, runtime })
     }
 }
 

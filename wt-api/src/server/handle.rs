@@ -12,8 +12,9 @@ use std::{
 use quic_core::base::EndpointBudget;
 use tokio::sync::oneshot;
 
-use super::request::Request;
+use super::{request::Request, ways::Ways};
 use crate::{
+    client::ClientBuilder,
     close::CloseInfo,
     connection::Connection,
     error::ServerError,
@@ -49,6 +50,7 @@ use crate::{
 pub struct Server {
     pub(super) shared: Arc<ServerShared>,
     pub(super) inboxes: Vec<Arc<Inbox>>,
+    pub(super) ways: Ways,
     /// What the drivers have counted that are gone.
     pub(super) bequests: Vec<Arc<OnceLock<ShardStats>>>,
     pub(super) budget: EndpointBudget,
@@ -159,6 +161,28 @@ impl Server {
             answers.push(answer.await.ok());
         }
         answers
+    }
+
+    /// A client to configure that connects from the server's own sockets: for peers that serve and connect at once, under one
+    /// address. Its connections go on as long as the server serves; [`shutdown`](Self::shutdown) closes them with the others at
+    /// its deadline, and a connection that is asked for later fails ([`ErrorCause::Socket`](crate::ErrorCause::Socket)). Of
+    /// what the server counts they are no part, but for its memory.
+    ///
+    /// An address family is reached from the address of all interfaces if one of the family is listened on, else
+    /// from the first of the family. Where several [shards](crate::ServerBuilder::shards) have the address they take turns, one
+    /// connection each; what the system gives to another one is handed over.
+    ///
+    /// ```no_run
+    /// # async fn example(server: wt_api::Server) -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = server.client().build()?;
+    /// let session = client.connect("https://peer.example.org/")?;
+    /// session.ready().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn client(&self) -> ClientBuilder {
+        let sockets = self.ways.sockets(self.budget.clone());
+        ClientBuilder::of_server(Arc::clone(&self.runtime), sockets, self.addresses.clone().into())
     }
 
     fn go_away(&self) {

@@ -6,6 +6,7 @@ mod handle;
 mod keys;
 mod metrics;
 mod request;
+mod ways;
 
 pub use builder::ServerBuilder;
 pub use handle::Server;

@@ -99,6 +99,12 @@ impl Host {
         lock(&self.world.fabric).host(self.index).script.set_receives(Box::new(answer));
     }
 
+    /// The network reports that what this host's sockets sent to `to` led nowhere (ICMP), and why: `ConnectionRefused` where
+    /// nothing listens on the port, `HostUnreachable` where a router knows no way. By itself the virtual network never does.
+    pub fn report_error(&self, to: std::net::SocketAddr, kind: io::ErrorKind) {
+        lock(&self.world.fabric).node(self.index).report(to, kind);
+    }
+
     /// From now on the host's system gives each datagram to the next one of the sockets that share an address, as if these came
     /// and went all the time. Before, all that comes from one address and port goes to the same socket.
     pub fn scatter_datagrams(&self) {

@@ -29,6 +29,12 @@ pub(super) struct Bound {
     only_v6: bool,
     pub(super) received: VecDeque<Received>,
     pub(super) reader: Option<Waker>,
+    /// Reports of the network are wanted.
+    pub(super) wants_reports: bool,
+    /// What the network reports, and where the datagrams went.
+    pub(super) reports: VecDeque<(SocketAddr, io::ErrorKind)>,
+    /// The next call that is to receive fails so, which says that there is a report.
+    pub(super) failure: Option<io::ErrorKind>,
 }
 
 impl Bound {
@@ -37,6 +43,12 @@ impl Bound {
         let of_any = self.address.ip().is_unspecified();
         let family = self.address.is_ipv6() == address.is_ipv6() || (self.address.is_ipv6() && !self.only_v6);
         self.address.port() == address.port() && ((of_any && family) || self.address.ip() == address.ip())
+    }
+
+    /// Whether it can send there.
+    pub(super) fn has_family_of(&self, remote: &SocketAddr) -> bool {
+        let dual = self.address.is_ipv6() && self.address.ip().is_unspecified() && !self.only_v6;
+        dual || self.address.is_ipv6() == remote.is_ipv6()
     }
 
     fn excludes(&self, other: &Self) -> bool {
@@ -67,13 +79,30 @@ impl Node {
         options: &SocketOptions,
         shares: bool,
     ) -> io::Result<u64> {
-        let bound = Bound { address, only_v6: options.only_v6, received: VecDeque::new(), reader: None };
+        let bound = Bound {
+            address,
+            only_v6: options.only_v6,
+            received: VecDeque::new(),
+            reader: None,
+            wants_reports: options.transport_errors,
+            reports: VecDeque::new(),
+            failure: None,
+        };
         if !shares && self.sockets.values().any(|other| other.excludes(&bound)) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         self.next += 1;
         self.sockets.insert(self.next, bound);
         Ok(self.next)
+    }
+
+    /// The network reports to all sockets that want to hear it what became of datagrams to `to`.
+    pub(super) fn report(&mut self, to: SocketAddr, kind: io::ErrorKind) {
+        for socket in self.sockets.values_mut().filter(|socket| socket.wants_reports) {
+            socket.reports.push_back((to, kind));
+            socket.failure = Some(kind);
+            socket.reader.take().into_iter().for_each(Waker::wake);
+        }
     }
 
     /// Whether a socket has this port.

@@ -26,7 +26,7 @@ use crate::{
     mailbox::lock,
     runtime::{BoxFuture, MissingDriver, Runtime, Tally, Timer},
     socket::DatagramSocket,
-    udp::{SocketOptions, TrainSocket},
+    udp::{NetworkReport, SocketOptions, TrainSocket},
 };
 
 /// The first port that a socket gets which does not ask for one.
@@ -94,6 +94,11 @@ impl Runtime for HostRuntime {
 
     fn entropy(&self) -> Box<dyn Entropy> {
         lock(&self.world.fabric).host(self.host).entropy.fork()
+    }
+
+    fn adopt(&self, _: std::net::UdpSocket) -> io::Result<Box<dyn DatagramSocket>> {
+        let cause = "a host of a virtual network has no sockets of the system: give an address";
+        Err(io::Error::new(io::ErrorKind::Unsupported, cause))
     }
 
     fn timer(&self) -> Pin<Box<dyn Timer>> {
@@ -279,6 +284,9 @@ impl DatagramSocket for VirtualSocket {
                 count += 1;
             }
             if count == 0 {
+                if let Some(kind) = socket.failure.take() {
+                    return Poll::Ready(Err(kind.into()));
+                }
                 socket.reader = Some(cx.waker().clone());
                 return Poll::Pending;
             }
@@ -296,8 +304,17 @@ impl DatagramSocket for VirtualSocket {
         Poll::Ready(Ok(()))
     }
 
-    fn take_error(&self) -> Option<io::Error> {
-        None
+    fn take_report(&self) -> Option<NetworkReport> {
+        let (to, kind) = self.with(|socket| socket.reports.pop_front()).ok()??;
+        Some(NetworkReport { error: kind.into(), to: Some(to) })
+    }
+
+    fn want_reports(&self) {
+        let _ = self.with(|socket| socket.wants_reports = true);
+    }
+
+    fn reach(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        self.with(|socket| socket.has_family_of(&remote)).unwrap_or(true).then_some(remote)
     }
 
     fn may_fragment(&self) -> bool {

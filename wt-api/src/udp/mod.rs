@@ -16,5 +16,6 @@ mod trains;
 
 pub use localhost::loopback;
 pub(crate) use refusal::is_answer_unreachable;
+pub use reports::NetworkReport;
 pub use socket::{SocketOptions, UdpSocket};
 pub use trains::{News, Progress, Train, TrainSocket, Trains};

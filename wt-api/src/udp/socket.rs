@@ -12,7 +12,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::{Interest, Ready};
 
 use super::{
-    reports::{answered, forgo_timestamps, report_errors, reported_error},
+    reports::{NetworkReport, answered, forgo_timestamps, next_report, report_errors},
     trains::TrainSocket,
 };
 
@@ -40,6 +40,8 @@ pub struct UdpSocket {
     io: tokio::net::UdpSocket,
     /// What the system can do beside datagrams, if anything.
     state: Option<UdpSocketState>,
+    /// It has IPv6, and reaches IPv4 by addresses that are mapped into it.
+    dual: bool,
 }
 
 impl UdpSocket {
@@ -89,16 +91,41 @@ impl UdpSocket {
         if shares {
             share(&socket)?;
         }
-        socket.set_nonblocking(true)?;
         socket.bind(&options.address.into())?;
         // Larger buffers are welcome, not needed.
         let _ = socket.set_recv_buffer_size(options.buffer);
         let _ = socket.set_send_buffer_size(options.buffer);
+        Self::equip(socket, options.transport_errors, prepare)
+    }
+
+    /// Takes a bound socket of the application's, whose buffers stay as they are; must be called within a tokio runtime. With
+    /// `transport_errors`, errors that the network reports (ICMP) are wanted.
+    ///
+    /// # Errors
+    /// The socket is connected to a peer, or the system refuses to drive it.
+    pub fn adopt(socket: std::net::UdpSocket, transport_errors: bool) -> io::Result<Self> {
+        if let Ok(peer) = socket.peer_addr() {
+            let cause = format!("the socket is connected to {peer}: it takes datagrams of nobody else");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, cause));
+        }
+        Self::equip(socket.into(), transport_errors, |socket| UdpSocketState::new(socket.into()))
+    }
+
+    /// Has a bound socket tell and be told what QUIC needs.
+    fn equip(
+        socket: socket2::Socket,
+        transport_errors: bool,
+        prepare: impl FnOnce(&socket2::Socket) -> io::Result<UdpSocketState>,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?.as_socket();
+        let address = address.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
+        let dual = address.is_ipv6() && address.ip().is_unspecified() && !socket.only_v6().unwrap_or(true);
         let state = prepare(&socket)
             .inspect_err(|error| {
                 tracing::warn!(
                     %error,
-                    address = %options.address,
+                    %address,
                     "the system refuses ECN marks or local addresses on this socket: it does without, and without offload"
                 );
             })
@@ -106,10 +133,10 @@ impl UdpSocket {
         if let Err(error) = forgo_timestamps(&socket) {
             tracing::debug!(%error, "the system tells when datagrams came, and may leave out their ECN marks");
         }
-        if let (Some(state), true) = (&state, options.transport_errors) {
-            report_errors(state, &socket);
+        if let (Some(state), true) = (&state, transport_errors) {
+            report_errors(state, (&socket).into());
         }
-        Ok(Self { io: tokio::net::UdpSocket::from_std(socket.into())?, state })
+        Ok(Self { io: tokio::net::UdpSocket::from_std(socket.into())?, state, dual })
     }
 
     /// Receives what is there into `buffers`; how many were filled.
@@ -133,7 +160,8 @@ impl UdpSocket {
     /// Receives into `buffers`; how many were filled.
     ///
     /// # Errors
-    /// What the network or the system reported.
+    /// What the network or the system reported. The network's reports are then to be [taken](Self::take_report), until there
+    /// is none: one that is left keeps the socket "ready".
     pub fn poll_recv(
         &self,
         cx: &mut Context<'_>,
@@ -144,13 +172,7 @@ impl UdpSocket {
             ready!(self.io.poll_recv_ready(cx))?;
             match self.try_recv(buffers, metas) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                received => {
-                    if received.is_err() {
-                        // The error stands in the error queue, too: left there it would keep the socket "ready".
-                        while self.take_error().is_some() {}
-                    }
-                    return Poll::Ready(received);
-                }
+                received => return Poll::Ready(received),
             }
         }
     }
@@ -172,8 +194,27 @@ impl UdpSocket {
     }
 
     /// Takes an error that the network reported: readiness does not tell of those.
-    pub fn take_error(&self) -> Option<io::Error> {
-        reported_error(self.state.as_ref()?, &self.io)
+    pub fn take_report(&self) -> Option<NetworkReport> {
+        next_report(&self.io)
+    }
+
+    /// Asks for errors that the network reports, of a socket that did not.
+    pub fn want_reports(&self) {
+        if let Some(state) = &self.state {
+            report_errors(state, (&self.io).into());
+        }
+    }
+
+    /// How the socket has to write an address to send there, if it can.
+    pub fn reach(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        let local = self.local_address().ok()?;
+        match remote {
+            SocketAddr::V4(v4) if local.is_ipv6() && self.dual => {
+                Some((v4.ip().to_ipv6_mapped(), v4.port()).into())
+            }
+            _ if local.is_ipv6() == remote.is_ipv6() => Some(remote),
+            _ => None,
+        }
     }
 
     /// Whether the network may cut up what is sent. Larger datagrams must not be tried then: they would arrive.

@@ -1,6 +1,6 @@
 //! A server and a client on a link, for tests of what connections are and who shares them.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use wt_api::{
     AcceptOptions, Server, ServerBuilder, WebTransport, WebTransportOptions,
@@ -31,18 +31,18 @@ impl World {
         self.client.enter(|| WebTransport::new("https://server/", options).unwrap())
     }
 
-    /// Both ends of a session, client first, and the client's address as the server sees it.
+    /// Both ends of a session, client first, and the number of its connection at the server.
     pub(crate) async fn session(
         &self,
         options: WebTransportOptions,
         accept: AcceptOptions,
-    ) -> (WebTransport, WebTransport, SocketAddr) {
+    ) -> (WebTransport, WebTransport, u64) {
         let client = self.ask(options);
         let request = self.server.accept().await.unwrap();
-        let address = request.remote_address();
+        let connection = request.connection().id();
         let server = request.accept(accept).await.unwrap();
         client.ready().await.unwrap();
-        (client, server, address)
+        (client, server, connection)
     }
 }
 

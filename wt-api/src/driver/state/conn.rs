@@ -13,11 +13,12 @@ use super::{exchanges::HttpExchanges, live::Lives, patience::Doubt, stream::Driv
 use crate::{
     congestion::Congestion,
     error::ErrorCause,
-    jobs::ClientJob,
+    jobs::{Attempt, ClientJob},
     mailbox::{Addresses, Claimed, ConnectionBox, Work},
     race::Race,
     reception::ServerShared,
     runtime::{Presence, RuntimeHandle},
+    socket::unmapped,
     tls::Verdict,
 };
 
@@ -27,7 +28,7 @@ pub(crate) const H3_NO_ERROR: u64 = 0x100;
 pub(crate) const H3_INTERNAL_ERROR: u64 = 0x102;
 /// Which end, and what for.
 pub(crate) enum Role {
-    Client { job: ClientJob, race: Arc<Race>, verdict: Verdict },
+    Client { job: ClientJob, race: Arc<Race>, verdict: Verdict, attempt: Arc<Attempt> },
     Server(Arc<ServerShared>),
 }
 
@@ -97,6 +98,14 @@ pub(crate) struct Conn {
     pub(crate) backlog: VecDeque<Work>,
 }
 
+/// A client's socket may write the address of its server in another form.
+fn remote_of(quic: &Connection) -> SocketAddr {
+    match quic.side() {
+        Side::Client => unmapped(quic.remote_address()),
+        Side::Server => quic.remote_address(),
+    }
+}
+
 impl std::fmt::Debug for Conn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Conn").field("quic", &self.quic).finish_non_exhaustive()
@@ -121,7 +130,7 @@ impl Conn {
             config.early_timeout = server.request_timeout();
         }
         Self {
-            boxes: Arc::new(ConnectionBox::new(quic.remote_address(), congestion.kind())),
+            boxes: Arc::new(ConnectionBox::new(remote_of(&quic), congestion.kind())),
             quic,
             h3: h3_core::Connection::new(h3, side),
             sessions: Sessions::new(config, side),
@@ -177,7 +186,17 @@ impl Conn {
             let ip = self.quic.local_ip().unwrap_or(bound.ip());
             SocketAddr::new(ip.to_canonical(), bound.port())
         });
-        Addresses { remote: self.quic.remote_address(), local }
+        Addresses { remote: self.remote_address(), local }
+    }
+
+    /// The peer's address, as a client asked for it.
+    pub(crate) fn remote_address(&self) -> SocketAddr {
+        remote_of(&self.quic)
+    }
+
+    /// Whether it is what an attempt came to.
+    pub(crate) fn is_of(&self, wanted: &Arc<Attempt>) -> bool {
+        matches!(&self.role, Role::Client { attempt, .. } if Arc::ptr_eq(attempt, wanted))
     }
 
     /// Whether the handshake is still going on.

@@ -1,0 +1,208 @@
+//! The race between the addresses of a server.
+//!
+//! Owns the attempts, and what becomes of those that are not wanted. Must never know packets: each attempt is a connection
+//! that a driver is asked for.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use quic_core::{ClientConfig, base::Timestamp, crypto::TlsClientConfig};
+
+use super::means::Means;
+use crate::{
+    congestion::Congestion,
+    error::{ConnectOptionsError, ConnectStage, ErrorCause},
+    jobs::{Attempt, ClientJob, Connect, Way},
+    mailbox::{lock, wait},
+    options::{Target, WebTransportOptions, check_headers},
+    race::Race,
+    runtime::{self, MissingDriver, RuntimeHandle},
+    tls,
+};
+
+/// How long an address has before the next one is tried as well (RFC 8305 §5).
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// The attempts of a race. Those that are not wanted in the end are closed, also when nobody waits any more.
+#[derive(Default)]
+struct Attempts {
+    race: Arc<Race>,
+    ways: Mutex<Vec<Way>>,
+    /// The winner stays.
+    connected: bool,
+    /// The winner has been opened to other sessions, which it serves whatever becomes of the first.
+    shared: AtomicBool,
+}
+
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        let winner = self.race.finish().filter(|_| self.connected || self.shared.load(Ordering::Relaxed));
+        let ways = lock(&self.ways);
+        ways.iter().filter(|way| Some(way.attempt.remote) != winner).for_each(Way::give_up);
+    }
+}
+
+/// What all attempts of a client share.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    pub(super) means: Means,
+    pub(crate) target: Target,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) verdict: tls::Verdict,
+    pub(crate) transport: Arc<quic_core::TransportConfig>,
+    pub(crate) congestion: Congestion,
+    pub(crate) timeout: Duration,
+    pub(crate) job: ClientJob,
+}
+
+impl Connector {
+    /// Checks everything that needs no network.
+    pub(crate) fn new(
+        means: Means,
+        url: &str,
+        options: &WebTransportOptions,
+        job: impl FnOnce(&Target) -> ClientJob,
+    ) -> Result<Self, ConnectOptionsError> {
+        let target = Target::parse(url)?;
+        check_headers(&options.headers)?;
+        let (tls, verdict) = tls::client_config(&options.trust, options.key_log_file, &means.runtime)?;
+        let job = job(&target);
+        Ok(Self {
+            means,
+            target,
+            tls,
+            verdict,
+            transport: Arc::new(options.configs().0),
+            congestion: options.congestion(),
+            timeout: options.connect_timeout,
+            job,
+        })
+    }
+
+    /// Where it runs.
+    pub(crate) fn runtime(&self) -> &RuntimeHandle {
+        &self.means.runtime
+    }
+
+    /// No other sockets of the process have this number.
+    pub(super) fn sockets(&self) -> u64 {
+        self.means.sockets.number()
+    }
+
+    /// Whether the runtime can do what it takes.
+    pub(super) fn check(&self) -> Result<(), ErrorCause> {
+        self.runtime().check().map_err(|MissingDriver(missing)| ErrorCause::RuntimeDriver { missing })
+    }
+
+    /// Resolves, then races the addresses. Returns when an attempt has won.
+    async fn race(&self, attempts: &Attempts) -> Result<(), ErrorCause> {
+        let Attempts { race, ways, .. } = attempts;
+        let addresses = self.means.addresses(&self.target.host, self.target.port).await?;
+        for (position, address) in addresses.iter().enumerate() {
+            let attempt = Attempt::new(*address);
+            match self.means.sockets.connect(self.runtime(), self.ask(attempt, race)) {
+                Ok(way) => lock(ways).push(way),
+                Err(cause) => race.fail(*address, cause),
+            }
+            let attempts = position + 1;
+            let outcome = wait(&**race, (), |race, cx, place| race.poll_outcome(cx, place, attempts));
+            let won = if attempts == addresses.len() {
+                Some(outcome.await)
+            } else {
+                let next = self.runtime().now() + STAGGER;
+                first_of(outcome, runtime::sleep_until(self.runtime(), next)).await
+            };
+            if won == Some(true) {
+                return Ok(());
+            }
+        }
+        let untried = || ErrorCause::NameResolution {
+            host: self.target.host.clone(),
+            message: "no address could be tried".into(),
+        };
+        Err(race.failure().unwrap_or_else(untried))
+    }
+
+    /// What a driver is asked for.
+    fn ask(&self, attempt: Arc<Attempt>, race: &Arc<Race>) -> Connect {
+        Connect {
+            config: ClientConfig::new(TlsClientConfig::new(Arc::clone(&self.tls)))
+                .transport(Arc::clone(&self.transport)),
+            server_name: self.target.host.clone(),
+            congestion: self.congestion.clone(),
+            attempt,
+            race: Arc::clone(race),
+            verdict: self.verdict.clone(),
+            job: self.job.clone(),
+        }
+    }
+
+    /// The attempt that won is open to others.
+    fn open_to_others(&self, attempts: &Attempts) {
+        if let ClientJob::Session(job) = &self.job
+            && let Some(pooled) = &job.pooled
+            && let Some(winner) = attempts.race.winner()
+        {
+            attempts.shared.store(true, Ordering::Relaxed);
+            let ways = lock(&attempts.ways);
+            ways.iter().filter(|way| way.attempt.remote == winner).for_each(|way| pooled.open(way));
+        }
+    }
+
+    /// Connects, and waits for `established`. All within the connect timeout; afterwards, whatever lost is closed.
+    ///
+    /// # Errors
+    /// Why there is no connection, unless `established` has told its own error.
+    pub(crate) async fn run(&self, established: impl Future<Output = ()>) -> Result<(), ErrorCause> {
+        self.run_until(self.runtime().now() + self.timeout, established).await
+    }
+
+    /// The same with the end of the connect timeout.
+    pub(super) async fn run_until(
+        &self,
+        deadline: Timestamp,
+        established: impl Future<Output = ()>,
+    ) -> Result<(), ErrorCause> {
+        self.check()?;
+        let mut attempts = Attempts::default();
+        let work = async {
+            self.race(&attempts).await?;
+            self.open_to_others(&attempts);
+            established.await;
+            Ok(())
+        };
+        let outcome = first_of(work, runtime::sleep_until(self.runtime(), deadline)).await;
+        let won = attempts.race.finish().is_some();
+        let result = outcome.unwrap_or_else(|| {
+            let stage = match (won, lock(&attempts.ways).is_empty()) {
+                (true, _) => ConnectStage::Answer,
+                (false, false) => ConnectStage::Handshake { port: self.target.port },
+                (false, true) => ConnectStage::Name,
+            };
+            let own = attempts.race.trouble().filter(|_| matches!(stage, ConnectStage::Handshake { .. }));
+            Err(own.unwrap_or(ErrorCause::Timeout { after: self.timeout, stage }))
+        });
+        attempts.connected = result.is_ok();
+        result
+    }
+}
+
+/// The output of `work`, or `None` if `limit` is over first.
+pub(crate) async fn first_of<T>(work: impl Future<Output = T>, limit: impl Future<Output = ()>) -> Option<T> {
+    let (mut work, mut limit) = (pin!(work), pin!(limit));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        limit.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}

@@ -1,0 +1,15 @@
+//! Connecting: name resolution, address families (RFC 8305, simplified), the connect timeout.
+//!
+//! Lowest first: [`sockets`] has the sockets of a client, [`means`] what it connects with, [`addresses`] says where to,
+//! [`connector`] races the addresses, [`session`] makes sessions of it.
+
+mod addresses;
+mod connector;
+mod means;
+mod session;
+mod sockets;
+
+pub(crate) use connector::{Connector, first_of};
+pub(crate) use means::{Means, Resolver};
+pub(crate) use session::{Begun, connect};
+pub(crate) use sockets::{Door, MEMORY, Sockets, bind};

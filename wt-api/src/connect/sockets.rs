@@ -1,0 +1,206 @@
+//! The sockets of a client, one of each address family, and the drivers behind them.
+//!
+//! One socket serves all connections of its family: their connection IDs tell them apart. A socket that nobody asked for
+//! by name is made for the first connection; unless a [`Client`](crate::Client) keeps it, it goes with the last one, and
+//! the next connection gets another.
+//!
+//! Owns who has a socket, and since when none has. Must never know names or sessions.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use quic_core::{CidFactory, Endpoint, EndpointConfig, base::EndpointBudget};
+
+use crate::{
+    driver::Shard,
+    error::ErrorCause,
+    jobs::{Connect, Inbox, ShardCommand, Way, ended_with_server},
+    mailbox::{ShardBox, lock},
+    runtime::RuntimeHandle,
+    socket::{DatagramSocket, KERNEL_BUFFER, wildcard_for},
+    udp::SocketOptions,
+};
+
+/// Bytes of a client's connection IDs.
+const CID_LENGTH: usize = 8;
+/// Memory of all connections together, unless the application says otherwise, in bytes.
+pub(crate) const MEMORY: usize = 1 << 30;
+
+/// How addresses of one family are reached.
+#[derive(Debug)]
+pub(crate) enum Door {
+    /// By a socket that is made when it is needed: its driver, if there was one.
+    Any(Option<Arc<Inbox>>),
+    /// By a socket that was there before, or one of several, in turn.
+    Fixed(Vec<Arc<Inbox>>),
+    /// Not at all.
+    Shut,
+}
+
+/// The sockets of a client.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    /// No other sockets of the process have this number.
+    number: u64,
+    /// For IPv4, and for IPv6.
+    doors: Mutex<[Door; 2]>,
+    /// They stay without connections, until they are [released](Self::release).
+    kept: bool,
+    /// They are a server's, and end with it.
+    of_server: bool,
+    budget: EndpointBudget,
+}
+
+fn family(remote: &SocketAddr) -> usize {
+    usize::from(remote.is_ipv6())
+}
+
+impl Sockets {
+    fn new(doors: [Door; 2], kept: bool, of_server: bool, budget: EndpointBudget) -> Arc<Self> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { number, doors: Mutex::new(doors), kept, of_server, budget })
+    }
+
+    /// Those of all on a runtime who have no client of their own. As long as one of them has a connection, they are the same.
+    pub(crate) fn of_runtime(runtime: &RuntimeHandle) -> Arc<Self> {
+        static ALL: Mutex<Vec<(String, Weak<Sockets>)>> = Mutex::new(Vec::new());
+        let name = runtime.identity();
+        let mut all = lock(&ALL);
+        all.retain(|(_, sockets)| sockets.strong_count() > 0);
+        let known = all.iter().find(|(other, _)| *other == name).and_then(|(_, sockets)| sockets.upgrade());
+        known.unwrap_or_else(|| {
+            let doors = [Door::Any(None), Door::Any(None)];
+            let new = Self::new(doors, false, false, EndpointBudget::new(MEMORY));
+            all.push((name, Arc::downgrade(&new)));
+            new
+        })
+    }
+
+    /// Those of a client of its own. `bound`: what it was given, with the families that each of them reaches; without any,
+    /// both families get a socket when it is needed.
+    pub(crate) fn of_client(
+        runtime: &RuntimeHandle,
+        bound: Vec<(Box<dyn DatagramSocket>, [bool; 2])>,
+        budget: EndpointBudget,
+    ) -> Arc<Self> {
+        let doors =
+            if bound.is_empty() { [Door::Any(None), Door::Any(None)] } else { [Door::Shut, Door::Shut] };
+        let sockets = Self::new(doors, true, false, budget);
+        for (socket, reaches) in bound {
+            let inbox = sockets.drive(runtime, socket, ShardBox::new());
+            for (door, reaches) in lock(&sockets.doors).iter_mut().zip(reaches) {
+                if reaches {
+                    *door = Door::Fixed(vec![Arc::clone(&inbox)]);
+                }
+            }
+        }
+        sockets
+    }
+
+    /// Those of a server, whose drivers go on as long as it has use for them.
+    pub(crate) fn of_server(doors: [Door; 2], budget: EndpointBudget) -> Arc<Self> {
+        Self::new(doors, false, true, budget)
+    }
+
+    /// No other sockets of the process have this number.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether there is a socket for an address, or one can be made.
+    pub(crate) fn reach(&self, remote: &SocketAddr) -> bool {
+        !matches!(lock(&self.doors)[family(remote)], Door::Shut)
+    }
+
+    /// Asks a driver for a connection. `config` and all that is to be known of it goes with it.
+    pub(crate) fn connect(
+        self: &Arc<Self>,
+        runtime: &RuntimeHandle,
+        connect: Connect,
+    ) -> Result<Way, ErrorCause> {
+        let attempt = Arc::clone(&connect.attempt);
+        let remote = attempt.remote;
+        let mut command = ShardCommand::Connect(Box::new(connect));
+        let mut doors = lock(&self.doors);
+        match &mut doors[family(&remote)] {
+            Door::Shut => Err(ErrorCause::NoSocket { remote }),
+            Door::Fixed(inboxes) => {
+                inboxes.rotate_left(1);
+                for inbox in inboxes.iter() {
+                    match inbox.try_command(command) {
+                        Ok(()) => return Ok(Way { inbox: Arc::clone(inbox), attempt }),
+                        // One of a server's that ends has gone before the others.
+                        Err(back) => command = back,
+                    }
+                }
+                Err(if self.of_server { ended_with_server() } else { ErrorCause::RuntimeGone })
+            }
+            Door::Any(inbox) => {
+                if let Some(inbox) = inbox {
+                    match inbox.try_command(command) {
+                        Ok(()) => return Ok(Way { inbox: Arc::clone(inbox), attempt }),
+                        // Its last connection has gone, and the socket with it.
+                        Err(back) => command = back,
+                    }
+                }
+                let socket = bind(runtime, wildcard_for(&remote));
+                let socket = socket.map_err(|error| ErrorCause::Socket(Arc::new(error)))?;
+                let new = ShardBox::new();
+                new.command(command);
+                *inbox = Some(Arc::clone(&new));
+                Ok(Way { inbox: self.drive(runtime, socket, new), attempt })
+            }
+        }
+    }
+
+    /// Starts a driver for a socket.
+    fn drive(
+        self: &Arc<Self>,
+        runtime: &RuntimeHandle,
+        socket: Box<dyn DatagramSocket>,
+        inbox: Arc<Inbox>,
+    ) -> Arc<Inbox> {
+        let mut entropy = runtime.entropy();
+        let mut reset_key = [0; 32];
+        entropy.fill(&mut reset_key);
+        let config =
+            EndpointConfig::new(CidFactory::new(CID_LENGTH, 0, &reset_key)).budget(self.budget.clone());
+        let endpoint = Endpoint::new(config, None, entropy);
+        let shard = Shard::new(Arc::clone(runtime), socket, Arc::clone(&inbox), endpoint, None);
+        let shard = if self.kept { shard.keep() } else { shard };
+        // Whoever connects next finds the sockets as long as a driver is there.
+        let sockets = Arc::clone(self);
+        runtime.spawn(Box::pin(async move {
+            shard.await;
+            drop(sockets);
+        }));
+        inbox
+    }
+
+    /// Nobody will ask for a connection any more: the sockets go with the last one.
+    pub(crate) fn release(&self) {
+        for door in lock(&self.doors).iter() {
+            match door {
+                Door::Any(inbox) => {
+                    inbox.iter().for_each(|inbox| inbox.command(ShardCommand::Release));
+                }
+                Door::Fixed(inboxes) if !self.of_server => {
+                    inboxes.iter().for_each(|inbox| inbox.command(ShardCommand::Release));
+                }
+                Door::Fixed(_) | Door::Shut => {}
+            }
+        }
+    }
+}
+
+/// A client's socket: it hears what the network says of its attempts.
+pub(crate) fn bind(runtime: &RuntimeHandle, address: SocketAddr) -> io::Result<Box<dyn DatagramSocket>> {
+    runtime.bind(&SocketOptions { address, only_v6: true, transport_errors: true, buffer: KERNEL_BUFFER })
+}

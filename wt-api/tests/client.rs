@@ -1,0 +1,213 @@
+//! A client of the application's own, on sockets of the system.
+
+mod common;
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::Arc,
+};
+
+use common::{builder, loopback, options, request, within};
+use wt_api::{AcceptOptions, Client, ClientError, ErrorCause, Server, WebTransport, WebTransportOptions};
+
+fn trusting() -> WebTransportOptions {
+    WebTransportOptions::new().dangerous().no_certificate_verification()
+}
+
+/// Accepts sessions and sends back their datagrams.
+fn echo(server: Server) -> Arc<Server> {
+    let server = Arc::new(server);
+    let accepting = Arc::clone(&server);
+    tokio::spawn(async move {
+        while let Some(request) = accepting.accept().await {
+            tokio::spawn(async move {
+                let Ok(session) = request.accept(AcceptOptions::new()).await else { return };
+                while let Ok(datagram) = session.receive_datagram().await {
+                    let _ = session.send_datagram(datagram).await;
+                }
+            });
+        }
+    });
+    server
+}
+
+async fn echoes(session: &WebTransport) {
+    session.send_datagram("hello".into()).await.unwrap();
+    assert_eq!(within(session.receive_datagram()).await.unwrap(), "hello");
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("https://{address}/")
+}
+
+/// A server on this address; `None` where the machine has no such family.
+fn listen(address: impl Into<SocketAddr>) -> Option<Arc<Server>> {
+    builder().listen(address.into()).build().ok().map(echo)
+}
+
+#[tokio::test]
+async fn a_socket_of_the_applications_carries_all_connections_of_its_family() {
+    let servers: Vec<_> = (0..3).map(|_| listen((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    let client = Client::builder().socket(socket).options(trusting()).build().unwrap();
+    assert_eq!(client.local_addresses(), [address]);
+    let mut sessions = Vec::new();
+    for n in 0..60 {
+        sessions.push(client.connect(&url(servers[n % 3].local_addresses()[0])).unwrap());
+    }
+    for session in &sessions {
+        within(session.ready()).await.unwrap();
+        assert_eq!(session.local_address(), Some(address));
+        echoes(session).await;
+    }
+    let session = client.connect("https://[::1]:4/").unwrap();
+    let error = within(session.ready()).await.unwrap_err();
+    assert!(matches!(error.cause(), ErrorCause::NoSocket { remote } if remote.is_ipv6()), "{error}");
+    drop((client, session, sessions));
+    // The task ends, and the socket with it.
+    within(async {
+        while UdpSocket::bind(address).is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sockets_that_cannot_be_used_are_refused() {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.connect((Ipv4Addr::LOCALHOST, 9)).unwrap();
+    let error = Client::builder().socket(socket).build().unwrap_err();
+    assert!(matches!(error, ClientError::Socket(_)) && error.to_string().contains("connected"), "{error}");
+    let new = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let second = new();
+    let address = second.local_addr().unwrap();
+    let error = Client::builder().socket(new()).socket(second).build().unwrap_err();
+    assert!(matches!(error, ClientError::SecondSocket { address: second } if second == address), "{error}");
+    let taken = new();
+    let address = taken.local_addr().unwrap();
+    let error = Client::builder().bind(address).build().unwrap_err();
+    assert!(matches!(error, ClientError::Bind { .. }), "{error}");
+    let bare = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let error = std::thread::spawn(move || bare.block_on(async { Client::builder().build().unwrap_err() }));
+    let error = error.join().unwrap();
+    assert!(matches!(error, ClientError::RuntimeDriver { missing: "I/O" }), "{error}");
+}
+
+/// IPv4 by addresses that are mapped into IPv6, at a client's socket and at a server's.
+#[tokio::test]
+async fn a_socket_of_both_families_reaches_both() {
+    let Some(six) = listen((Ipv6Addr::LOCALHOST, 0)) else { return };
+    let four = listen((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let dual = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
+    let serves = listen((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
+    let clients = [Client::builder().socket(dual), serves.client()];
+    for client in clients.map(|builder| builder.options(trusting()).build().unwrap()) {
+        let port = client.local_addresses()[0].port();
+        for server in [&six, &four] {
+            let session = client.connect(&url(server.local_addresses()[0])).unwrap();
+            within(session.ready()).await.unwrap();
+            assert_eq!(session.local_address().unwrap().port(), port);
+            assert_eq!(session.remote_address(), Some(server.local_addresses()[0]));
+            echoes(&session).await;
+        }
+    }
+}
+
+/// Each attempt hears of its own port, and the session that stands of none.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn closed_ports_are_told_to_those_that_tried_them() {
+    let server = listen(loopback()).unwrap();
+    let client = Client::builder().options(trusting()).build().unwrap();
+    let standing = client.connect(&url(server.local_addresses()[0])).unwrap();
+    within(standing.ready()).await.unwrap();
+    // An address of its own: no test beside this one gets the ports that were just given back.
+    let ports: Vec<_> = (0..4).map(|_| UdpSocket::bind(("127.0.0.58", 0)).unwrap()).collect();
+    let closed: Vec<_> = ports.iter().map(|port| port.local_addr().unwrap()).collect();
+    let silent = UdpSocket::bind(("127.0.0.58", 0)).unwrap();
+    drop(ports);
+    let waiting = client.connect(&url(silent.local_addr().unwrap())).unwrap();
+    let tries: Vec<_> = closed.iter().map(|address| client.connect(&url(*address)).unwrap()).collect();
+    for (session, address) in tries.iter().zip(&closed) {
+        let error = within(session.ready()).await.unwrap_err();
+        let refused = matches!(error.cause(), ErrorCause::ConnectionRefused { remote } if remote == address);
+        assert!(refused, "{error}");
+    }
+    echoes(&standing).await;
+    let after = client.connect(&url(server.local_addresses()[0])).unwrap();
+    within(after.ready()).await.unwrap();
+    echoes(&after).await;
+    assert_eq!(waiting.remote_address(), None, "it goes on waiting");
+}
+
+/// A server whose peer goes hears nothing else of the network: its own client does.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_servers_client_hears_of_closed_ports_as_well() {
+    let server = listen(loopback()).unwrap();
+    let client = server.client().options(trusting()).build().unwrap();
+    let port = UdpSocket::bind(("127.0.0.59", 0)).unwrap();
+    let closed = port.local_addr().unwrap();
+    drop(port);
+    let error = within(client.connect(&url(closed)).unwrap().ready()).await.unwrap_err();
+    assert!(
+        matches!(error.cause(), ErrorCause::ConnectionRefused { remote } if *remote == closed),
+        "{error}"
+    );
+}
+
+/// The system gives what comes to any of a server's sockets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_several_shards_connects_from_any_of_them() {
+    let shards = std::num::NonZeroUsize::new(if cfg!(target_os = "linux") { 4 } else { 1 }).unwrap();
+    let new = || echo(builder().listen(loopback()).shards(shards).build().unwrap());
+    let (one, others) = (new(), [(); 12].map(|()| new()));
+    let client = one.client().options(trusting()).build().unwrap();
+    for other in &others {
+        let session = client.connect(&url(other.local_addresses()[0])).unwrap();
+        within(session.ready()).await.unwrap();
+        assert_eq!(session.local_address().unwrap().port(), one.local_addresses()[0].port());
+        echoes(&session).await;
+    }
+}
+
+#[test]
+fn a_client_whose_runtime_is_gone_says_so() {
+    let new = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (going, here) = (new(), new());
+    let (fixed, any) = going.block_on(async {
+        let bound = Client::builder().bind((Ipv4Addr::LOCALHOST, 0).into());
+        (bound.build().unwrap(), Client::builder().build().unwrap())
+    });
+    // From outside, while it runs and when it does not.
+    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let to = url(silent.local_addr().unwrap());
+    let before: Vec<_> = [&fixed, &any].map(|client| client.connect(&to).unwrap()).into();
+    going.shutdown_background();
+    let after = [&fixed, &any].map(|client| client.connect(&to).unwrap());
+    here.block_on(async {
+        for session in before.iter().chain(&after) {
+            let error = within(session.ready()).await.unwrap_err();
+            assert!(matches!(error.cause(), ErrorCause::RuntimeGone), "{error}");
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_client_gets_pages_and_sessions_by_one_socket() {
+    let server = builder()
+        .listen(loopback())
+        .http_handler(|_| wt_api::HttpResponse::new(http::StatusCode::OK).with_body("a page"))
+        .build()
+        .unwrap();
+    let client = Client::builder().bind(loopback()).options(options(&server)).build().unwrap();
+    let session = client.connect(&url(server.local_addresses()[0])).unwrap();
+    let asked = request(&server).await;
+    assert_eq!(asked.remote_address(), client.local_addresses()[0]);
+    let _accepted = asked.accept(AcceptOptions::new()).await.unwrap();
+    within(session.ready()).await.unwrap();
+    let mut response = within(client.get(&url(server.local_addresses()[0]))).await.unwrap();
+    assert_eq!(within(response.body.read_to_end(100)).await.unwrap(), "a page");
+}
