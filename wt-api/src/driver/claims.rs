@@ -6,14 +6,14 @@
 
 use std::collections::VecDeque;
 
-use h3_core::transport::ConnTransport;
-use quic_core::{Dir, StreamId, base::Timestamp};
+use quic_core::{Dir, StreamId};
 
 use super::state::{
     KEPT,
     conn::{Conn, H3_INTERNAL_ERROR},
     live::Live,
     sending::Sending,
+    stack::Layers,
     stream::DriverStream,
 };
 use crate::{
@@ -47,9 +47,9 @@ impl Conn {
     }
 
     /// Opens what was claimed, at most `left` streams, which are counted off.
-    pub(super) fn open_claimed(&mut self, now: Timestamp, left: &mut usize) {
+    pub(super) fn open_claimed(&mut self, left: &mut usize) {
         let held_up = self.claimed.front().is_some_and(|claimed| claimed.late);
-        while *left > 0 && !self.claimed.is_empty() && self.open_first(now) {
+        while *left > 0 && !self.claimed.is_empty() && self.open_first() {
             *left -= 1;
         }
         // What is written to them meanwhile waits in their boxes.
@@ -63,14 +63,15 @@ impl Conn {
     }
 
     /// Opens the first of them, or passes it over if its session is gone. False: QUIC has no room for it now.
-    fn open_first(&mut self, now: Timestamp) -> bool {
+    fn open_first(&mut self) -> bool {
+        let now = self.stack.now;
         let Some(claimed) = self.claimed.front_mut() else { return false };
         let (id, key) = (claimed.id, claimed.key);
         let live = self.lives.get_mut(key).filter(|live| live.is_open() && claimed.send.is_some());
-        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let Layers { sessions, mut transport, .. } = self.stack.layers();
         let opened = match live.and_then(|live| Some((live.id?, live))) {
             None => None,
-            Some((session, live)) => match self.sessions.open(session, id.dir(), &mut transport) {
+            Some((session, live)) => match sessions.open(session, id.dir(), &mut transport) {
                 Ok(None) => return false,
                 Ok(Some(stream)) => {
                     live.claimed[id.dir() as usize] += 1;
@@ -82,7 +83,7 @@ impl Conn {
         let Some(stream) = opened else {
             let gone = claimed.session.gone();
             claimed.fail(&gone);
-            let passed = self.sessions.pass_over(id.dir(), &mut transport).is_some();
+            let passed = sessions.pass_over(id.dir(), &mut transport).is_some();
             if passed {
                 self.claimed.pop_front();
             }
@@ -91,7 +92,7 @@ impl Conn {
         if stream != id {
             // Somebody opened a stream whose ID an application has. Nothing that it does with it can be right.
             tracing::error!(%stream, %id, "streams were opened out of their order");
-            self.quic.close(now, H3_INTERNAL_ERROR, b"");
+            self.stack.quic.close(now, H3_INTERNAL_ERROR, b"");
             return false;
         }
         let Some(claimed) = self.claimed.pop_front() else { return false };
@@ -103,18 +104,18 @@ impl Conn {
         // The peer hears of the stream though nothing may ever be written.
         self.unannounced.push(id);
         if claimed.late {
-            self.pump_send(id, now);
-            self.pump_recv(id, now);
+            self.pump_send(id);
+            self.pump_recv(id);
         }
         true
     }
 
     /// From here on nothing is claimed, and what was is open. False: QUIC has no room for some of it.
-    pub(super) fn withdraw_credit(&mut self, now: Timestamp) -> bool {
+    pub(super) fn withdraw_credit(&mut self) -> bool {
         self.shown = [None; 2];
         self.boxes.withdraw_credit(&mut self.claims_taken);
         self.claimed.extend(self.claims_taken.drain(..));
-        self.open_claimed(now, &mut { usize::MAX });
+        self.open_claimed(&mut { usize::MAX });
         self.claimed.is_empty()
     }
 
@@ -142,11 +143,11 @@ impl Conn {
 
     /// Shows the handles what the peer's limits permit now. What is left for others to be done comes first.
     pub(super) fn show_credit(&mut self) {
-        if !self.claimed.is_empty() || !self.backlog.is_empty() || self.quic.is_closed() {
+        if !self.claimed.is_empty() || !self.backlog.is_empty() || self.stack.quic.is_closed() {
             return;
         }
         // HTTP/3 opens its own streams first, whenever the peer lets it.
-        if !self.h3.has_critical_streams() {
+        if !self.stack.h3.has_critical_streams() {
             return;
         }
         // Before the connection's: a session whose own credit was used up must not claim for what it had.
@@ -155,22 +156,22 @@ impl Conn {
         // A request that waits for its stream opens one at any time.
         let asks = !self.is_server() && self.lives.iter().any(asking);
         for dir in [Dir::Bidi, Dir::Uni] {
-            let end = self.quic.stream_limit(self.quic.side(), dir);
+            let end = self.stack.quic.stream_limit(self.stack.quic.side(), dir);
             let shown = &mut self.shown[dir as usize];
             if *shown != Some(end) && !(asks && dir == Dir::Bidi) {
                 *shown = Some(end);
-                self.boxes.show_credit(self.quic.next_stream(dir), end);
+                self.boxes.show_credit(self.stack.quic.next_stream(dir), end);
             }
         }
     }
 
     /// The same of the sessions' own limits.
     fn permit_sessions(&mut self) {
-        let flow = self.sessions.flow_control();
+        let flow = self.stack.sessions.flow_control();
         for live in self.lives.iter_mut().filter(|live| live.is_open()) {
             let Some(id) = live.id.filter(|_| flow || live.permitted == [0; 2]) else { continue };
             let most = [Dir::Bidi, Dir::Uni].map(|dir| {
-                let left = self.sessions.streams_left(id, dir).unwrap_or(u64::MAX);
+                let left = self.stack.sessions.streams_left(id, dir).unwrap_or(u64::MAX);
                 live.claimed[dir as usize].saturating_add(left)
             });
             if live.permitted != most {
@@ -182,14 +183,14 @@ impl Conn {
 
     /// The application closes a session: what it finished before is taken in first, so that it counts. Of other streams nothing
     /// is promised, and a Chromium of today crashes at data of a stream that nobody has finished right before the close.
-    pub(super) fn catch_up(&mut self, now: Timestamp) {
+    pub(super) fn catch_up(&mut self) {
         self.take_news();
         let finished = |claimed: &Claimed| claimed.send.as_ref().is_some_and(|send| send.is_finished());
         if self.claimed.iter().any(finished) {
-            self.open_claimed(now, &mut { usize::MAX });
+            self.open_claimed(&mut { usize::MAX });
         }
         for id in self.finished_sends() {
-            self.pump_send(id, now);
+            self.pump_send(id);
         }
     }
 

@@ -5,14 +5,13 @@
 
 use std::time::Duration;
 
-use h3_core::transport::ConnTransport;
-use quic_core::base::Timestamp;
 use wt_session::{SessionError, SessionId};
 
 use super::state::{
     conn::Conn,
     live::{Live, Phase},
     patience::last_word,
+    stack::Layers,
 };
 use crate::{
     close::{CloseInfo, CloseOutcome, ClosedBy},
@@ -29,7 +28,8 @@ fn closed_here(info: &CloseInfo) -> ErrorCause {
 
 impl Conn {
     /// The application closes.
-    pub(super) fn close_session(&mut self, key: u32, info: CloseInfo, now: Timestamp) {
+    pub(super) fn close_session(&mut self, key: u32, info: CloseInfo) {
+        let now = self.stack.now;
         let (server, shares) = (self.is_server(), self.pooled().is_some());
         let Some(live) = self.lives.get_mut(key) else { return };
         if !matches!(live.phase, Phase::Open) {
@@ -37,19 +37,19 @@ impl Conn {
         }
         if !live.established {
             if server {
-                return self.finish_close(key, info, now);
+                return self.finish_close(key, info);
             }
             if let (Some(request), true) = (live.request, shares) {
-                let mut transport = ConnTransport::new(&mut self.quic, now);
-                self.sessions.cancel_connect(request, &mut self.h3, &mut transport);
+                let Layers { sessions, h3, mut transport } = self.stack.layers();
+                sessions.cancel_connect(request, h3, &mut transport);
             }
-            return self.fail_session(key, closed_here(&info), now);
+            return self.fail_session(key, closed_here(&info));
         }
         live.shared.refuse_opens(&WebTransportError::session(closed_here(&info)));
         live.phase = Phase::Holding(info);
         (live.progressed, live.hold_until) = (now, now + LONGEST_HOLD);
-        self.hold(key, now);
-        self.close_when_acknowledged(key, now);
+        self.hold(key);
+        self.close_when_acknowledged(key);
     }
 
     /// The application closes all sessions that it has accepted: each as its handle does it. What the handles have asked for
@@ -60,7 +60,8 @@ impl Conn {
     }
 
     /// The close waits for the peer to acknowledge what was finished, or to give credit for it. False: no longer.
-    fn hold(&mut self, key: u32, now: Timestamp) -> bool {
+    fn hold(&mut self, key: u32) -> bool {
+        let now = self.stack.now;
         let progress = self.progress(key);
         let cut_off = self.is_cut_off();
         let Some(live) = self.lives.get_mut(key) else { return false };
@@ -68,60 +69,61 @@ impl Conn {
             live.progressed = now;
         }
         live.progress = progress;
-        let until = (live.progressed + last_word(&self.quic)).min(live.hold_until);
+        let until = (live.progressed + last_word(&self.stack.quic)).min(live.hold_until);
         live.alarm = Some(until);
         now < until && !cut_off
     }
 
     /// Closes if the application wants it and nothing is on its way any more.
-    pub(super) fn close_when_acknowledged(&mut self, key: u32, now: Timestamp) {
+    pub(super) fn close_when_acknowledged(&mut self, key: u32) {
         let holding = |live: &Live| matches!(live.phase, Phase::Holding(_)) && live.finishing == 0;
         if self.lives.get(key).is_some_and(holding) {
-            self.send_close(key, now);
+            self.send_close(key);
         }
     }
 
     /// A session's alarm rang: the next step is due, whatever the peer does.
-    pub(super) fn on_alarm(&mut self, key: u32, now: Timestamp) {
+    pub(super) fn on_alarm(&mut self, key: u32) {
         match self.lives.get(key).map(|live| &live.phase) {
             Some(Phase::Holding(_)) => {
-                if !self.hold(key, now) {
-                    self.send_close(key, now);
+                if !self.hold(key) {
+                    self.send_close(key);
                 }
             }
             Some(Phase::Closing(_) | Phase::Closed | Phase::Ended) => {
                 // The connection may go on with other sessions: what this one still holds there ends now.
                 if let Some(id) = self.lives.get(key).and_then(|live| live.id) {
-                    let mut transport = ConnTransport::new(&mut self.quic, now);
-                    self.sessions.give_up(id, &mut self.h3, &mut transport);
+                    let Layers { sessions, h3, mut transport } = self.stack.layers();
+                    sessions.give_up(id, h3, &mut transport);
                 }
                 self.tell_close(key, CloseOutcome::Unanswered);
-                self.let_go(key, now);
+                self.let_go(key);
             }
             Some(Phase::Open) | None => {}
         }
     }
 
-    fn send_close(&mut self, key: u32, now: Timestamp) {
+    fn send_close(&mut self, key: u32) {
         if let Some(Phase::Holding(info)) = self.lives.get(key).map(|live| &live.phase) {
             let info = info.clone();
-            self.finish_close(key, info, now);
+            self.finish_close(key, info);
         }
     }
 
-    fn finish_close(&mut self, key: u32, info: CloseInfo, now: Timestamp) {
+    fn finish_close(&mut self, key: u32, info: CloseInfo) {
+        let now = self.stack.now;
         let Some(live) = self.lives.get_mut(key) else { return };
         live.phase = Phase::Closing(info.clone());
-        live.alarm = Some(now + last_word(&self.quic));
+        live.alarm = Some(now + last_word(&self.stack.quic));
         let Some(id) = live.id else { return };
-        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let Layers { sessions, h3, mut transport } = self.stack.layers();
         let error = WebTransportError::session(closed_here(&info));
         let wire = wt_session::CloseInfo::new(info.close_code, info.reason);
-        self.sessions.close(id, wire, &mut self.h3, &mut transport);
+        sessions.close(id, wire, h3, &mut transport);
         self.end_streams(Some(key), &error);
         let Some(live) = self.lives.get_mut(key) else { return };
         // The last counts. The end is told when the peer has answered, or will not.
-        live.shared.set_stats(self.quic.stats(), std::mem::take(&mut live.groups));
+        live.shared.set_stats(self.stack.quic.stats(), std::mem::take(&mut live.groups));
     }
 
     /// What became of this side's close is known.
@@ -138,12 +140,12 @@ impl Conn {
         &mut self,
         session: SessionId,
         result: Result<wt_session::CloseInfo, SessionError>,
-        now: Timestamp,
     ) {
+        let now = self.stack.now;
         let Some(key) = self.lives.key_of(session) else { return };
         let (end, error) = match result {
             Ok(info) => {
-                self.drain_streams(Some(key), now);
+                self.drain_streams(Some(key));
                 let info = CloseInfo::new(info.code, info.reason);
                 (Ok(info.clone()), WebTransportError::closed(ClosedBy::Peer, info))
             }
@@ -164,7 +166,7 @@ impl Conn {
         rest.id = live.id;
         rest.retired = true;
         let closing = matches!(live.phase, Phase::Closing(_)) && !failed;
-        rest.alarm = Some(now + last_word(&self.quic));
+        rest.alarm = Some(now + last_word(&self.stack.quic));
         if closing {
             rest.phase = std::mem::replace(&mut live.phase, Phase::Closed);
             self.retire_session(&mut live);
@@ -175,19 +177,19 @@ impl Conn {
         }
         self.lives.replace(key, rest);
         if failed {
-            self.let_go(key, now);
+            self.let_go(key);
         }
     }
 
     /// The peer has ended its side, too. Whoever closed the session lets go of it; the other side waits until the closer has
     /// its FIN, which a CONNECTION_CLOSE would overtake.
-    pub(super) fn on_session_finished(&mut self, session: SessionId, now: Timestamp) {
+    pub(super) fn on_session_finished(&mut self, session: SessionId) {
         let Some(key) = self.lives.key_of(session) else { return };
         let closing = self.lives.get(key).is_some_and(|live| matches!(live.phase, Phase::Closing(_)));
         self.tell_close(key, CloseOutcome::Acknowledged);
         let arrived = self.has_sent(session);
         if closing || arrived {
-            self.let_go(key, now);
+            self.let_go(key);
         } else {
             self.lives.get_mut(key).into_iter().for_each(|live| live.phase = Phase::Ended);
         }
@@ -195,15 +197,15 @@ impl Conn {
 
     /// Whether all that this side had to say on a CONNECT stream has arrived.
     fn has_sent(&mut self, session: SessionId) -> bool {
-        self.quic.send_stream_stats(session.0).is_none()
+        self.stack.quic.send_stream_stats(session.0).is_none()
     }
 
     /// The peer has all that this side said on a stream, if that is a CONNECT stream, or wants no more of it.
-    pub(super) fn on_connect_sent(&mut self, session: SessionId, now: Timestamp) {
+    pub(super) fn on_connect_sent(&mut self, session: SessionId) {
         let Some(key) = self.lives.key_of(session) else { return };
         let ended = self.lives.get(key).is_some_and(|live| matches!(live.phase, Phase::Ended));
         if ended && self.has_sent(session) {
-            self.let_go(key, now);
+            self.let_go(key);
         }
     }
 
@@ -211,14 +213,14 @@ impl Conn {
     /// client, which may ask for more, and to the idle timeout: a CONNECTION_CLOSE right behind the capsule makes Chromium
     /// report a lost connection instead of the code and the reason. Only a server that goes away closes what has become
     /// idle.
-    fn let_go(&mut self, key: u32, now: Timestamp) {
+    fn let_go(&mut self, key: u32) {
         self.lives.remove(key);
         if self.is_server() {
-            self.close_if_idle(now);
+            self.close_if_idle();
         } else if self.pooled().is_some() {
-            self.rest(now);
+            self.rest();
         } else if self.is_dedicated() {
-            self.part_unused(now);
+            self.part_unused();
         }
     }
 }

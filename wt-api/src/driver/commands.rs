@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use h3_core::transport::ConnTransport;
 use http::{HeaderMap, StatusCode};
-use quic_core::{DatagramOptions, Dir, base::Timestamp};
+use quic_core::{DatagramOptions, Dir};
 use wt_session::DatagramError;
 
 use super::state::{
@@ -12,6 +11,7 @@ use super::state::{
     conn::Conn,
     live::{Live, Phase},
     sending::priority,
+    stack::Layers,
 };
 use crate::{
     close::{CloseInfo, ClosedBy},
@@ -28,25 +28,25 @@ const DATAGRAM_TURN: usize = 16;
 impl Conn {
     /// Commands of a session's handles, the streams that they want, and its datagrams. What takes longer than a turn
     /// goes on in the next one. How many commands there were.
-    pub(super) fn process_commands(&mut self, key: u32, now: Timestamp) -> usize {
+    pub(super) fn process_commands(&mut self, key: u32) -> usize {
         let Some(live) = self.lives.get_mut(key) else { return 0 };
         let mut commands = std::mem::take(&mut live.commands);
         let (all, wishes) = live.shared.take_commands(&mut commands, COMMAND_TURN);
         // The application's side gave up waiting for the answer, which may be there by now: whoever could close the session
         // has gone.
         if live.shared.is_over() && matches!(live.phase, Phase::Open) {
-            self.close_session(key, CloseInfo::default(), now);
+            self.close_session(key, CloseInfo::default());
             return commands.len();
         }
         if !all {
             self.backlog.push_back(Work::Session(key));
         }
         // Before the commands: a close among them came later.
-        self.open_waiting(key, Dir::Bidi, now);
-        self.open_waiting(key, Dir::Uni, now);
+        self.open_waiting(key, Dir::Bidi);
+        self.open_waiting(key, Dir::Uni);
         let count = commands.len();
         for command in commands.drain(..) {
-            self.on_command(key, command, now);
+            self.on_command(key, command);
         }
         if let Some(live) = self.lives.get_mut(key) {
             live.commands = commands;
@@ -55,40 +55,40 @@ impl Conn {
             self.anticipate(key);
         }
         if wishes.retract {
-            self.retract(key, now);
+            self.retract(key);
         }
         if wishes.drain {
-            self.announce_drain(key, now);
+            self.announce_drain(key);
         }
-        while self.pump_datagrams_of(key, now) {}
+        while self.pump_datagrams_of(key) {}
         count
     }
 
-    fn announce_drain(&mut self, key: u32, now: Timestamp) {
+    fn announce_drain(&mut self, key: u32) {
         if let Some(id) = self.lives.get(key).and_then(|live| live.id) {
-            let mut transport = ConnTransport::new(&mut self.quic, now);
-            let _ = self.sessions.drain(id, &mut self.h3, &mut transport);
+            let Layers { sessions, h3, mut transport } = self.stack.layers();
+            let _ = sessions.drain(id, h3, &mut transport);
         }
     }
 
-    fn on_command(&mut self, key: u32, command: Command, now: Timestamp) {
+    fn on_command(&mut self, key: u32, command: Command) {
         let id = self.lives.get(key).and_then(|live| live.id);
         match command {
             Command::Close(info) => {
-                self.catch_up(now);
-                self.close_session(key, info, now);
+                self.catch_up();
+                self.close_session(key, info);
             }
             Command::Export { label, context, length, reply } => {
                 let mut out = vec![0; length];
-                let transport = ConnTransport::new(&mut self.quic, now);
+                let Layers { sessions, transport, .. } = self.stack.layers();
                 let exported = id.is_some_and(|id| {
-                    self.sessions.export_keying_material(id, &mut out, &label, &context, &transport).is_ok()
+                    sessions.export_keying_material(id, &mut out, &label, &context, &transport).is_ok()
                 });
                 if exported {
                     let _ = reply.send(out);
                 }
             }
-            Command::Stats(reply) => drop(reply.send(self.quic.stats())),
+            Command::Stats(reply) => drop(reply.send(self.stack.quic.stats())),
             Command::SendStats(stream, reply) => {
                 if let Some(counts) = self.send_counts(stream) {
                     let _ = reply.send(counts);
@@ -109,19 +109,19 @@ impl Conn {
                     None => {}
                 }
             }
-            Command::Accept(status, headers) => self.accept(key, status, headers, now),
+            Command::Accept(status, headers) => self.accept(key, status, headers),
             Command::Reject(status, headers) => {
                 self.server_lets_go(key);
                 if let Some(id) = id {
-                    let mut transport = ConnTransport::new(&mut self.quic, now);
-                    self.sessions.reject(id, status, headers, &mut self.h3, &mut transport);
+                    let Layers { sessions, h3, mut transport } = self.stack.layers();
+                    sessions.reject(id, status, headers, h3, &mut transport);
                 }
             }
             Command::Refuse => {
                 self.server_lets_go(key);
                 if let Some(id) = id {
-                    let mut transport = ConnTransport::new(&mut self.quic, now);
-                    self.sessions.close(id, wt_session::CloseInfo::default(), &mut self.h3, &mut transport);
+                    let Layers { sessions, h3, mut transport } = self.stack.layers();
+                    sessions.close(id, wt_session::CloseInfo::default(), h3, &mut transport);
                 }
             }
         }
@@ -140,7 +140,7 @@ impl Conn {
         for dir in [Dir::Bidi, Dir::Uni] {
             let Some(live) = self.lives.get(key) else { return };
             let (Some(id), Some(streams)) = (live.id, live.shared.anticipated(dir)) else { continue };
-            self.sessions.set_max_streams(id, dir, streams.into());
+            self.stack.sessions.set_max_streams(id, dir, streams.into());
             let open = self.lives.iter().filter(|live| matches!(live.phase, Phase::Open));
             let expected: u64 = open.map(|live| u64::from(live.shared.anticipated(dir).unwrap_or(0))).sum();
             let own = match dir {
@@ -149,23 +149,23 @@ impl Conn {
                 Dir::Bidi if self.is_server() => self.lives.len() as u64,
                 Dir::Bidi => 0,
             };
-            self.quic.set_max_streams(dir, expected + own);
+            self.stack.quic.set_max_streams(dir, expected + own);
         }
     }
 
-    fn accept(&mut self, key: u32, status: StatusCode, headers: HeaderMap, now: Timestamp) {
+    fn accept(&mut self, key: u32, status: StatusCode, headers: HeaderMap) {
         let Some(live) = self.lives.get_mut(key) else { return };
         let Some(id) = live.id else { return };
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        match self.sessions.accept_with(id, status, headers, &mut self.h3, &mut transport) {
+        let Layers { sessions, h3, mut transport } = self.stack.layers();
+        match sessions.accept_with(id, status, headers, h3, &mut transport) {
             Ok(()) => {
                 live.established = true;
-                self.begin(key, now);
+                self.begin(key);
             }
             Err(error) => {
                 // The client waits for an answer, if it is there: the application's fields cannot be sent.
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
-                self.sessions.reject(id, status, HeaderMap::new(), &mut self.h3, &mut transport);
+                sessions.reject(id, status, HeaderMap::new(), h3, &mut transport);
                 let error = WebTransportError::session(ErrorCause::SessionFailed(error.to_string().into()));
                 if let Some(live) = self.lives.remove(key) {
                     self.end_session(live, Err(error));
@@ -175,13 +175,13 @@ impl Conn {
     }
 
     /// Opens a stream; gives the wish back if there is no credit.
-    fn try_open(&mut self, key: u32, dir: Dir, open: Open, now: Timestamp) -> Option<Open> {
+    fn try_open(&mut self, key: u32, dir: Dir, open: Open) -> Option<Open> {
         let Some(id) = self.lives.get(key).and_then(|live| live.id) else { return Some(open) };
         if open.reply.is_closed() {
             return None;
         }
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        match self.sessions.open(id, dir, &mut transport) {
+        let Layers { sessions, mut transport, .. } = self.stack.layers();
+        match sessions.open(id, dir, &mut transport) {
             Ok(Some(stream)) => {
                 let new = self.add_stream(stream, key, true);
                 if let (Some(send), true) = (&new.send, open.rank != Rank::default()) {
@@ -202,7 +202,7 @@ impl Conn {
     /// Whether streams were opened of which the peer does not know yet.
     pub(super) fn has_unannounced(&mut self) -> bool {
         // As a rule, what was written to them has done so already.
-        if !self.sessions.has_unflushed() {
+        if !self.stack.sessions.has_unflushed() {
             self.unannounced.clear();
             if self.unannounced.capacity() > KEPT {
                 self.unannounced = Vec::new();
@@ -212,26 +212,26 @@ impl Conn {
     }
 
     /// Tells the peer of streams that were opened, unless what was written to them did so.
-    pub(super) fn announce(&mut self, now: Timestamp) {
-        let mut transport = ConnTransport::new(&mut self.quic, now);
+    pub(super) fn announce(&mut self) {
+        let Layers { sessions, mut transport, .. } = self.stack.layers();
         for stream in std::mem::take(&mut self.unannounced) {
             // One that was given up meanwhile has nothing to tell.
-            let _ = self.sessions.flush_preface(stream, &mut transport);
+            let _ = sessions.flush_preface(stream, &mut transport);
         }
     }
 
     /// Those who wait for streams get them, in their order, as far as there is credit. Before there is a session all wait;
     /// from then on those are refused who do not want to wait for credit.
-    pub(super) fn open_waiting(&mut self, key: u32, dir: Dir, now: Timestamp) {
+    pub(super) fn open_waiting(&mut self, key: u32, dir: Dir) {
         let waits = |live: &Live| live.established && live.shared.has_opens(dir);
-        if !self.lives.get(key).is_some_and(waits) || !self.withdraw_credit(now) {
+        if !self.lives.get(key).is_some_and(waits) || !self.withdraw_credit() {
             return;
         }
         for _ in 0..COMMAND_TURN {
             let Some(live) = self.lives.get(key).filter(|live| live.established) else { return };
             let shared = Arc::clone(&live.shared);
             let Some((ticket, open)) = shared.take_open(dir) else { return };
-            if let Some(open) = self.try_open(key, dir, open, now) {
+            if let Some(open) = self.try_open(key, dir, open) {
                 return shared.put_back(dir, ticket, open);
             }
         }
@@ -239,15 +239,16 @@ impl Conn {
     }
 
     /// Sends some datagrams of a session. False: it has none left, or the queue below is full.
-    pub(super) fn pump_datagrams_of(&mut self, key: u32, now: Timestamp) -> bool {
+    pub(super) fn pump_datagrams_of(&mut self, key: u32) -> bool {
+        let now = self.stack.now;
         let Some(live) = self.lives.get_mut(key).filter(|live| live.established) else { return false };
         let Some(id) = live.id else { return false };
         let Live { shared, datagrams_out: queue, datagrams_below: below, urgency, .. } = live;
         let max_age = shared.take_datagrams(queue);
         if std::mem::replace(&mut live.datagram_age, max_age) != max_age {
-            self.quic.set_datagrams_max_age(key, max_age);
+            self.stack.quic.set_datagrams_max_age(key, max_age);
         }
-        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let Layers { sessions, h3, mut transport } = self.stack.layers();
         let (mut sent, mut gone, mut expired, mut full) = (0, 0, 0, false);
         while let Some(front) = queue.front()
             && sent < DATAGRAM_TURN
@@ -262,13 +263,7 @@ impl Conn {
                 .with_priority(priority(key, *urgency, front.rank))
                 .with_max_age(max_age)
                 .after(waited);
-            match self.sessions.send_datagram_with(
-                id,
-                front.data.clone(),
-                options,
-                &mut self.h3,
-                &mut transport,
-            ) {
+            match sessions.send_datagram_with(id, front.data.clone(), options, h3, &mut transport) {
                 // It still waits, below.
                 Ok(()) => *below += 1,
                 // Too large since it was queued, or for a peer that takes none: datagrams may be lost.
@@ -296,7 +291,7 @@ impl Conn {
     /// application set.
     pub(super) fn report_datagrams(&mut self) {
         for (key, live) in self.lives.entries_mut().filter(|(_, live)| live.datagrams_below > 0) {
-            let waiting = self.quic.datagrams_waiting(key);
+            let waiting = self.stack.quic.datagrams_waiting(key);
             let gone = live.datagrams_below.saturating_sub(waiting);
             if gone > 0 {
                 live.datagrams_below = waiting;

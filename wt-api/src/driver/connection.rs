@@ -4,7 +4,6 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use h3_core::transport::ConnTransport;
 use quic_core::{
     ConnectionStats, HeldAbove, StreamTag,
     base::Timestamp,
@@ -18,6 +17,7 @@ use super::{
         conn::{Conn, Role},
         live::{Live, Phase},
         patience::Doubt,
+        stack::Layers,
     },
 };
 use crate::{
@@ -37,57 +37,58 @@ const TURN: usize = 1024;
 impl Conn {
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let doubt = self.doubts.front().map(Doubt::until);
-        let requests = [self.h3.poll_timeout(), self.sessions.poll_timeout()];
-        [self.quic.poll_timeout(), self.lives.alarm(), self.rest_until, self.look_at, doubt]
+        let requests = [self.stack.h3.poll_timeout(), self.stack.sessions.poll_timeout()];
+        [self.stack.quic.poll_timeout(), self.lives.alarm(), self.rest_until, self.look_at, doubt]
             .into_iter()
             .chain(requests)
             .flatten()
             .min()
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Timestamp) {
-        self.quic.handle_timeout(now);
-        let transport = &mut ConnTransport::new(&mut self.quic, now);
-        self.h3.handle_timeout(now, transport);
-        self.sessions.handle_timeout(now, &self.h3, transport);
+    pub(super) fn handle_timeout(&mut self) {
+        let now = self.stack.now;
+        self.stack.quic.handle_timeout(now);
+        let Layers { sessions, h3, mut transport } = self.stack.layers();
+        h3.handle_timeout(now, &mut transport);
+        sessions.handle_timeout(now, h3, &mut transport);
         for key in self.lives.ring(now) {
-            self.on_alarm(key, now);
+            self.on_alarm(key);
         }
         self.look_at = self.look_at.filter(|at| *at > now);
-        self.end_doubts(now);
+        self.end_doubts();
         if self.rest_until.is_some_and(|at| at <= now) {
             self.rest_until = None;
-            self.end_rest(now);
+            self.end_rest();
         }
     }
 
     /// Tells and asks all layers until none has news, or others have waited long enough: a peer or an application that
     /// is never done must not keep them waiting. True: there is more.
-    pub(super) fn process(&mut self, now: Timestamp) -> bool {
+    pub(super) fn process(&mut self) -> bool {
         let mut left = TURN;
-        if self.is_server() && !self.started && self.quic.can_send() {
-            self.start(now);
+        if self.is_server() && !self.started && self.stack.quic.can_send() {
+            self.start();
         }
         loop {
             let before = left;
             while left > 0
-                && let Some(event) = self.quic.poll_event()
+                && let Some(event) = self.stack.quic.poll_event()
             {
                 left -= 1;
                 // What came before the end still counts: a close of the session, as a rule.
                 if matches!(event, quic_core::Event::Closed(_)) {
-                    self.process_sessions(now, &mut { usize::MAX });
+                    self.process_sessions(&mut { usize::MAX });
                 }
-                self.on_quic_event(&event, now);
+                self.on_quic_event(&event);
                 // How many requests may be read depends on what was done with those before.
                 if matches!(event, quic_core::Event::StreamReadable(_, StreamTag(0))) {
-                    self.process_sessions(now, &mut left);
+                    self.process_sessions(&mut left);
                 }
-                self.take_session_events(now, &mut left);
+                self.take_session_events(&mut left);
             }
-            self.process_sessions(now, &mut left);
-            self.process_responses(now, &mut left);
-            self.process_boxes(now, &mut left);
+            self.process_sessions(&mut left);
+            self.process_responses(&mut left);
+            self.process_boxes(&mut left);
             if left == before || left == 0 {
                 break;
             }
@@ -96,7 +97,7 @@ impl Conn {
         self.show_credit();
         self.keep_alive();
         self.report_held();
-        self.look_for_errors(now);
+        self.look_for_errors();
         left == 0
     }
 
@@ -110,22 +111,23 @@ impl Conn {
         // As long as a client waits for an answer, its connect timeout says how long that may take.
         let is_open =
             |live: &Live| (live.established || live.request.is_some()) && matches!(live.phase, Phase::Open);
-        self.quic.hold_alive(wanted && self.lives.iter().any(is_open));
+        self.stack.quic.hold_alive(wanted && self.lives.iter().any(is_open));
     }
 
     /// Hands on what the sessions have to tell, at most `left` events, which are counted off.
-    fn process_sessions(&mut self, now: Timestamp, left: &mut usize) {
-        self.report_held_of_sessions(now);
-        self.sessions.flush(&mut self.h3, &mut ConnTransport::new(&mut self.quic, now));
-        self.take_session_events(now, left);
+    fn process_sessions(&mut self, left: &mut usize) {
+        self.report_held_of_sessions();
+        let Layers { sessions, h3, mut transport } = self.stack.layers();
+        sessions.flush(h3, &mut transport);
+        self.take_session_events(left);
     }
 
-    fn take_session_events(&mut self, now: Timestamp, left: &mut usize) {
+    fn take_session_events(&mut self, left: &mut usize) {
         while *left > 0
-            && let Some(event) = self.sessions.poll_event()
+            && let Some(event) = self.stack.sessions.poll_event()
         {
             *left -= 1;
-            self.on_session_event(event, now);
+            self.on_session_event(event);
         }
     }
 
@@ -135,7 +137,7 @@ impl Conn {
         loop {
             let of_sessions: usize =
                 self.lives.iter().map(|live| live.shared.datagram_bytes() + live.fields).sum();
-            let heads = self.http.responses.heads() + self.sessions.heads_waiting();
+            let heads = self.http.responses.heads() + self.stack.sessions.heads_waiting();
             let other_bytes = of_sessions + heads;
             let send_bytes = boxes.outbox().bytes() + self.http.responses.held();
             let (stream_bytes, streams) = (boxes.inbox().bytes(), boxes.lingering().counts());
@@ -144,10 +146,11 @@ impl Conn {
                 .streams(streams)
                 .other_bytes(other_bytes)
                 .send_bytes(send_bytes);
-            let most = self.quic.set_held_above(&held);
-            boxes.outbox().set_limit(self.quic.send_room_above());
+            let most = self.stack.quic.set_held_above(&held);
+            boxes.outbox().set_limit(self.stack.quic.send_room_above());
             let bytes_stay = most.is_none_or(|most| boxes.inbox().wake_when_left(most));
-            let streams_stay = !self.quic.withholds_streams() || boxes.lingering().wake_when_fewer(streams);
+            let streams_stay =
+                !self.stack.quic.withholds_streams() || boxes.lingering().wake_when_fewer(streams);
             if bytes_stay && streams_stay {
                 return;
             }
@@ -155,15 +158,15 @@ impl Conn {
     }
 
     /// The same for each session that has flow control.
-    fn report_held_of_sessions(&mut self, now: Timestamp) {
-        if !self.sessions.flow_control() {
+    fn report_held_of_sessions(&mut self) {
+        if !self.stack.sessions.flow_control() {
             return;
         }
-        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let Layers { sessions, mut transport, .. } = self.stack.layers();
         for live in self.lives.iter() {
             let Some(id) = live.id else { continue };
-            live.starved.iter().for_each(|stream| self.sessions.count_unread(*stream, &mut transport));
-            while let Some(most) = self.sessions.set_held(id, live.held.bytes() as u64) {
+            live.starved.iter().for_each(|stream| sessions.count_unread(*stream, &mut transport));
+            while let Some(most) = sessions.set_held(id, live.held.bytes() as u64) {
                 if live.held.wake_when_left(usize::try_from(most).unwrap_or(usize::MAX)) {
                     break;
                 }
@@ -171,72 +174,74 @@ impl Conn {
         }
     }
 
-    fn on_quic_event(&mut self, event: &quic_core::Event, now: Timestamp) {
+    fn on_quic_event(&mut self, event: &quic_core::Event) {
+        let now = self.stack.now;
         match event {
-            quic_core::Event::HandshakeComplete => self.on_handshake_complete(now),
-            quic_core::Event::Closed(error) => self.on_connection_closed(error, now),
+            quic_core::Event::HandshakeComplete => self.on_handshake_complete(),
+            quic_core::Event::Closed(error) => self.on_connection_closed(error),
             quic_core::Event::DatagramSizeChanged => {
                 self.lives.keys().into_iter().for_each(|key| self.update_datagram_size(key));
             }
-            quic_core::Event::DatagramWritable => self.pump_datagrams(now),
+            quic_core::Event::DatagramWritable => self.pump_datagrams(),
             // Of HTTP/3: an exchange, or a CONNECT stream.
             quic_core::Event::StreamSent(id, StreamTag(0))
             | quic_core::Event::StreamStopped(id, StreamTag(0), _) => {
                 if self.http.responses.release(*id) {
-                    self.end_content(*id, now);
+                    self.end_content(*id);
                 }
-                self.on_connect_sent(SessionId(*id), now);
+                self.on_connect_sent(SessionId(*id));
                 if self.going_away {
-                    self.close_if_idle(now);
+                    self.close_if_idle();
                 }
             }
             _ => {}
         }
         if self.started {
-            let mut transport = ConnTransport::new(&mut self.quic, now);
-            self.sessions.on_event(event, now, &mut self.h3, &mut transport);
+            let Layers { sessions, h3, mut transport } = self.stack.layers();
+            sessions.on_event(event, now, h3, &mut transport);
         }
     }
 
-    fn on_handshake_complete(&mut self, now: Timestamp) {
+    fn on_handshake_complete(&mut self) {
         match &self.role {
             Role::Client { race, .. } => {
-                if self.quic.alpn_protocol() != Some(ALPN_H3) {
-                    let remote = self.quic.remote_address();
+                if self.stack.quic.alpn_protocol() != Some(ALPN_H3) {
+                    let remote = self.stack.quic.remote_address();
                     race.fail(remote, ErrorCause::NoHttp3 { remote });
-                    return self.part_unused(now);
+                    return self.part_unused();
                 }
-                if !race.claim(self.quic.remote_address()) {
-                    return self.part_unused(now);
+                if !race.claim(self.stack.quic.remote_address()) {
+                    return self.part_unused();
                 }
             }
             Role::Server(server) => server.count(Count::HandshakeDone),
         }
         self.tell_parameters();
-        self.start(now);
-        self.start_job(now);
+        self.start();
+        self.start_job();
         if self.going_away {
-            self.go_away(now);
+            self.go_away();
         }
     }
 
     /// Begins HTTP/3. A server does so before the client has finished the handshake, for settings go out as soon as the
     /// transport can send (RFC 9114 §7.2.4.2): with them in the server's first flight the client asks for a session as it
     /// finishes, and a session takes two round trips and not three.
-    fn start(&mut self, now: Timestamp) {
+    fn start(&mut self) {
         if !std::mem::replace(&mut self.started, true) {
-            self.h3.start(&mut ConnTransport::new(&mut self.quic, now));
+            let Layers { h3, mut transport, .. } = self.stack.layers();
+            h3.start(&mut transport);
         }
     }
 
-    fn start_job(&mut self, now: Timestamp) {
+    fn start_job(&mut self) {
         let Role::Client { job, .. } = &self.role else { return };
         let job = job.clone();
         match &job {
-            ClientJob::Session(job) if job.asks => self.ask(&job.shared, job.request.clone(), false, now),
+            ClientJob::Session(job) if job.asks => self.ask(&job.shared, job.request.clone(), false),
             // Sessions come by and by, or nobody does.
-            ClientJob::Session(_) => self.rest(now),
-            ClientJob::Get(job) => self.start_get(job, now),
+            ClientJob::Session(_) => self.rest(),
+            ClientJob::Get(job) => self.start_get(job),
         }
     }
 
@@ -246,11 +251,12 @@ impl Conn {
     }
 
     /// QUIC says that the connection is over. What the peer finished before is read now: QUIC forgets it next.
-    fn on_connection_closed(&mut self, error: &ConnectionError, now: Timestamp) {
-        self.drain_streams(None, now);
+    fn on_connection_closed(&mut self, error: &ConnectionError) {
+        let now = self.stack.now;
+        self.drain_streams(None);
         self.deliver_datagrams();
         if let (Role::Server(server), Some(limit)) = (&self.role, error.own_limit()) {
-            server.tell_of_limit(self.quic.remote_address(), limit, now);
+            server.tell_of_limit(self.stack.quic.remote_address(), limit, now);
         }
         self.conclude(&self.cause_of(error));
     }
@@ -258,7 +264,7 @@ impl Conn {
     /// The connection is over: everybody hears why, and nothing is waited for any more.
     pub(super) fn conclude(&mut self, cause: &ErrorCause) {
         self.failure.get_or_insert_with(|| cause.clone());
-        self.tell_end(cause, Some(self.quic.stats()));
+        self.tell_end(cause, Some(self.stack.quic.stats()));
         (self.rest_until, self.look_at) = (None, None);
         self.doubts.clear();
         self.fail_everything(cause);
@@ -270,21 +276,21 @@ impl Conn {
             return;
         }
         if let Role::Server(server) = &self.role
-            && self.quic.is_handshaking()
+            && self.stack.quic.is_handshaking()
         {
             server.count(Count::of_failure(cause));
         }
         self.boxes.about().set_end(WebTransportError::session(cause.clone()), stats);
         match &self.role {
             Role::Client { race, .. } if !self.started => {
-                race.fail(self.quic.remote_address(), cause.clone());
+                race.fail(self.stack.quic.remote_address(), cause.clone());
             }
             _ => {}
         }
     }
 
     fn cause_of(&self, error: &ConnectionError) -> ErrorCause {
-        let remote: SocketAddr = self.quic.remote_address();
+        let remote: SocketAddr = self.stack.quic.remote_address();
         if let Some(cause) = &self.unreachable {
             return cause.clone();
         }
@@ -320,7 +326,7 @@ impl Conn {
                 }
                 None => ErrorCause::Connection(error.clone()),
             },
-            error => match self.h3.failure() {
+            error => match self.stack.h3.failure() {
                 Some(failure) => ErrorCause::Http3(failure),
                 None => ErrorCause::Connection(error.clone()),
             },
@@ -328,32 +334,32 @@ impl Conn {
     }
 
     /// What the application's handles put into the boxes, at most `left` of it, which is counted off.
-    fn process_boxes(&mut self, now: Timestamp, left: &mut usize) {
+    fn process_boxes(&mut self, left: &mut usize) {
         self.take_news();
-        self.open_claimed(now, left);
+        self.open_claimed(left);
         while *left > 0
             && let Some(work) = self.backlog.pop_front()
         {
             *left -= 1;
             match work {
-                Work::Recv(id) => self.pump_recv(id, now),
-                Work::Send(id) => self.pump_send(id, now),
-                Work::Connection => self.process_wishes(now),
-                Work::Session(key) => *left = left.saturating_sub(self.process_commands(key, now)),
+                Work::Recv(id) => self.pump_recv(id),
+                Work::Send(id) => self.pump_send(id),
+                Work::Connection => self.process_wishes(),
+                Work::Session(key) => *left = left.saturating_sub(self.process_commands(key)),
             }
         }
         self.give_up_room();
     }
 
     /// The server takes no further requests (RFC 9114 §5.2) and asks sessions to wind up; how, is up to their dialect.
-    pub(super) fn go_away(&mut self, now: Timestamp) {
+    pub(super) fn go_away(&mut self) {
         self.going_away = true;
         // Who is still in its handshake hears it in words at the end of that.
-        if self.started && !self.quic.is_handshaking() {
-            let mut transport = ConnTransport::new(&mut self.quic, now);
-            self.sessions.go_away(&mut self.h3, &mut transport);
-            self.reject_waiting(now);
-            self.close_if_idle(now);
+        if self.started && !self.stack.quic.is_handshaking() {
+            let Layers { sessions, h3, mut transport } = self.stack.layers();
+            sessions.go_away(h3, &mut transport);
+            self.reject_waiting();
+            self.close_if_idle();
         }
     }
 
@@ -363,22 +369,22 @@ impl Conn {
     }
 
     /// Ends the connection, as soon as the clients of sessions that were closed know why, for as long as a close takes.
-    pub(super) fn cut_off(&mut self, now: Timestamp) {
+    pub(super) fn cut_off(&mut self) {
         // A close may be among it.
-        self.process_boxes(now, &mut { 16 * TURN });
+        self.process_boxes(&mut { 16 * TURN });
         (self.going_away, self.cut_off) = (true, true);
-        self.close_if_idle(now);
+        self.close_if_idle();
     }
 
     /// A connection that goes away ends when nothing is left on it, or nothing that is waited for.
-    pub(super) fn close_if_idle(&mut self, now: Timestamp) {
+    pub(super) fn close_if_idle(&mut self) {
         let is_idle = if self.cut_off {
             !self.lives.iter().any(Live::is_closing)
         } else {
-            self.lives.is_empty() && self.h3.open_requests() == 0 && self.http.is_idle()
+            self.lives.is_empty() && self.stack.h3.open_requests() == 0 && self.http.is_idle()
         };
         if self.going_away && is_idle {
-            self.part_for_shutdown(now);
+            self.part_for_shutdown();
         }
     }
 
@@ -456,7 +462,7 @@ impl Drop for Conn {
         if !self.over {
             let gone = ErrorCause::RuntimeGone;
             // A congestion controller of the application may be asked: nobody is to be left waiting if it panics.
-            let stats = contain(|| self.quic.stats()).ok();
+            let stats = contain(|| self.stack.quic.stats()).ok();
             self.tell_end(&gone, stats);
             self.fail_everything(&gone);
         }

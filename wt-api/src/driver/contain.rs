@@ -40,6 +40,7 @@ impl Shard {
         work: impl FnOnce(&mut Conn) -> T,
     ) -> Option<T> {
         let connection = self.connections.get_mut(index)?.as_mut()?;
+        connection.stack.now = now;
         contain(|| work(connection)).map_err(|panicked| self.bury(index, &panicked, now)).ok()
     }
 

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use h3_core::{Event, ResponseHead, error::code, transport::ConnTransport};
-use quic_core::{StreamId, base::Timestamp, error::call::Read};
+use h3_core::{Event, ResponseHead, error::code};
+use quic_core::{StreamId, error::call::Read};
 
-use super::state::{conn::Conn, exchanges::GetState};
+use super::state::{conn::Conn, exchanges::GetState, stack::Layers};
 use crate::{
     error::{ErrorCause, WebTransportError},
     jobs::{GetJob, Head},
@@ -19,33 +19,33 @@ fn failed(text: &str) -> WebTransportError {
 }
 
 impl Conn {
-    pub(super) fn on_http_event(&mut self, event: Event, now: Timestamp) {
+    pub(super) fn on_http_event(&mut self, event: Event) {
         match event {
-            Event::Request { stream, head, .. } => self.on_request(stream, head, now),
+            Event::Request { stream, head, .. } => self.on_request(stream, head),
             Event::Writable { stream } => self.http.responses.wake(stream),
             Event::Response { stream, head, informational: false } => self.on_response(stream, *head),
-            Event::Data { stream } if self.is_server() => self.drop_content(stream, now),
-            Event::Data { stream } => self.pump_body(stream, now),
-            Event::Finished { stream } => self.end_get(stream, RecvEnd::Finished, now),
+            Event::Data { stream } if self.is_server() => self.drop_content(stream),
+            Event::Data { stream } => self.pump_body(stream),
+            Event::Finished { stream } => self.end_get(stream, RecvEnd::Finished),
             Event::Reset { stream, code } => {
                 let error = failed(&format!("the server reset the response with code {code:#x}"));
                 self.http.responses.forget(stream);
                 if self.is_server() {
                     // RFC 9114 §4.1.1: a client that cancels its request does not want the rest of the response.
-                    let mut transport = ConnTransport::new(&mut self.quic, now);
-                    self.h3.reset(stream, code::H3_REQUEST_CANCELLED, &mut transport);
+                    let Layers { h3, mut transport, .. } = self.stack.layers();
+                    h3.reset(stream, code::H3_REQUEST_CANCELLED, &mut transport);
                 }
-                self.end_get(stream, RecvEnd::Failed(error), now);
+                self.end_get(stream, RecvEnd::Failed(error));
             }
             Event::StreamError { stream, violation } => {
                 let error = failed(&violation.to_string());
                 self.http.responses.forget(stream);
-                self.end_get(stream, RecvEnd::Failed(error), now);
+                self.end_get(stream, RecvEnd::Failed(error));
             }
             Event::Stopped { stream, .. } => {
                 self.http.responses.forget(stream);
-                self.end_content(stream, now);
-                self.close_if_idle(now);
+                self.end_content(stream);
+                self.close_if_idle();
             }
             _ => {}
         }
@@ -53,23 +53,23 @@ impl Conn {
 
     /// No handler takes the content of a request. Left unread it would hold the connection's credit for as long as its client
     /// pleases, who decides when the response is over and the rest is refused.
-    fn drop_content(&mut self, stream: StreamId, now: Timestamp) {
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        while let Ok(Read::Data(_)) = self.h3.read_data(stream, usize::MAX, &mut transport) {}
+    fn drop_content(&mut self, stream: StreamId) {
+        let Layers { h3, mut transport, .. } = self.stack.layers();
+        while let Ok(Read::Data(_)) = h3.read_data(stream, usize::MAX, &mut transport) {}
     }
 
     /// Sends the client's request.
-    pub(super) fn start_get(&mut self, job: &Arc<GetJob>, now: Timestamp) {
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        match self.h3.send_request(&job.head, true, &mut transport) {
+    pub(super) fn start_get(&mut self, job: &Arc<GetJob>) {
+        let Layers { h3, mut transport, .. } = self.stack.layers();
+        match h3.send_request(&job.head, true, &mut transport) {
             Ok(stream) => {
-                self.quic.hand_over(stream);
+                self.stack.quic.hand_over(stream);
                 let body = RecvBox::new(stream, Arc::clone(&self.boxes), None);
                 self.http.get = Some(GetState { stream, body, job: Arc::clone(job) });
             }
             Err(error) => {
                 job.fail(&failed(&error.to_string()));
-                self.part_unused(now);
+                self.part_unused();
             }
         }
     }
@@ -84,18 +84,18 @@ impl Conn {
     }
 
     /// Moves the response's content into its box; false if the stream is not the client's request.
-    pub(super) fn pump_body(&mut self, stream: StreamId, now: Timestamp) {
+    pub(super) fn pump_body(&mut self, stream: StreamId) {
         let Some(get) = self.http.get.as_ref().filter(|get| get.stream == stream) else { return };
         let body = Arc::clone(&get.body);
         let Ok(mut room) = body.room() else {
             self.http.get = None;
-            return self.part_unused(now);
+            return self.part_unused();
         };
-        let mut transport = ConnTransport::new(&mut self.quic, now);
+        let Layers { h3, mut transport, .. } = self.stack.layers();
         let (mut chunks, mut end) = (Vec::new(), None);
         let limited = room == 0;
         while room > 0 && end.is_none() {
-            match self.h3.read_data(stream, room, &mut transport) {
+            match h3.read_data(stream, room, &mut transport) {
                 Ok(Read::Data(bytes)) => {
                     room = room.saturating_sub(bytes.len());
                     chunks.push(bytes);
@@ -110,21 +110,21 @@ impl Conn {
         }
         body.deliver(&mut chunks, None, room == 0);
         if let Some(end) = end {
-            self.end_get(stream, end, now);
+            self.end_get(stream, end);
         }
     }
 
     /// The exchange is over, and the connection has no other use.
-    fn end_get(&mut self, stream: StreamId, end: RecvEnd, now: Timestamp) {
+    fn end_get(&mut self, stream: StreamId, end: RecvEnd) {
         if self.http.get.as_ref().is_none_or(|get| get.stream != stream) {
-            return self.close_if_idle(now);
+            return self.close_if_idle();
         }
         if let Some(get) = self.http.get.take() {
             if let RecvEnd::Failed(error) = &end {
                 get.job.fail(error);
             }
             get.body.deliver(&mut Vec::new(), Some(end), false);
-            self.part_unused(now);
+            self.part_unused();
         }
     }
 

@@ -195,7 +195,7 @@ impl Shard {
         self.surveys.sockets.receive_errors += 1;
         let to = to.map(unmapped);
         let is_meant = |connection: &Conn| match to {
-            Some(to) => unmapped(connection.quic.remote_address()) == to,
+            Some(to) => unmapped(connection.stack.quic.remote_address()) == to,
             None => true,
         };
         let clients = self.connections.iter().enumerate().filter_map(|(index, slot)| {
@@ -207,9 +207,9 @@ impl Shard {
         }
         for index in meant {
             if error.kind() == io::ErrorKind::ConnectionRefused {
-                self.enter(index, now, |connection| connection.on_refused(now));
+                self.enter(index, now, Conn::on_refused);
             } else if is_answer_unreachable(error) {
-                self.enter(index, now, |connection| connection.on_unreachable(same(error), now));
+                self.enter(index, now, |connection| connection.on_unreachable(same(error)));
             }
             self.touch(index);
         }
@@ -224,7 +224,7 @@ impl Shard {
         let lasts = self.receiver.failing_since.is_some_and(|since| now >= since + DEAF);
         let error = Arc::new(error);
         for index in 0..self.connections.len() {
-            self.enter(index, now, |connection| connection.on_deaf(Arc::clone(&error), lasts, now));
+            self.enter(index, now, |connection| connection.on_deaf(Arc::clone(&error), lasts));
             if lasts {
                 self.touch(index);
             }

@@ -94,14 +94,14 @@ impl Shard {
             ShardCommand::Join(attempt, job) => match self.place_of(&attempt) {
                 Some(index) => {
                     self.touch(index);
-                    self.enter(index, now, |connection| connection.join(&job, now));
+                    self.enter(index, now, |connection| connection.join(&job));
                 }
                 None => quietly(|| job.hand_back()),
             },
             ShardCommand::GiveUp(attempt) => {
                 if let Some(index) = self.place_of(&attempt) {
                     self.touch(index);
-                    self.enter(index, now, |connection| connection.cut_off(now));
+                    self.enter(index, now, Conn::cut_off);
                 }
             }
             ShardCommand::Release => self.kept = false,
@@ -118,7 +118,7 @@ impl Shard {
                     (0..self.connections.len()).filter(|at| self.is_accepted(*at)).collect();
                 for index in accepted {
                     self.touch(index);
-                    self.enter(index, now, |connection| connection.go_away(now));
+                    self.enter(index, now, Conn::go_away);
                 }
             }
             ShardCommand::CloseSessions(info) => {
@@ -131,7 +131,7 @@ impl Shard {
                 self.closing = true;
                 for index in 0..self.connections.len() {
                     self.touch(index);
-                    self.enter(index, now, |connection| connection.cut_off(now));
+                    self.enter(index, now, Conn::cut_off);
                 }
             }
         }
@@ -210,7 +210,7 @@ impl Shard {
             if let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) {
                 connection.deadline = None;
             }
-            self.enter(index, now, |connection| connection.handle_timeout(now));
+            self.enter(index, now, Conn::handle_timeout);
             self.touch(index);
         }
         any
@@ -220,7 +220,7 @@ impl Shard {
     fn process(&mut self, now: Timestamp) {
         for position in 0..self.dirty.len() {
             let Some(&index) = self.dirty.get(position) else { break };
-            if self.enter(index, now, |connection| connection.process(now)) == Some(true) {
+            if self.enter(index, now, Conn::process) == Some(true) {
                 self.unfinished.push(index);
             }
             let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { continue };
@@ -328,8 +328,8 @@ impl Shard {
         for index in std::mem::take(&mut self.unannounced) {
             self.touch(index);
             // What was written goes first, in the same packet.
-            self.enter(index, now, |connection| connection.process(now));
-            self.enter(index, now, |connection| connection.announce(now));
+            self.enter(index, now, Conn::process);
+            self.enter(index, now, Conn::announce);
         }
     }
 

@@ -4,10 +4,7 @@
 
 use std::sync::Arc;
 
-use quic_core::{
-    base::Timestamp,
-    error::{CloseReason, ConnectionError},
-};
+use quic_core::error::{CloseReason, ConnectionError};
 
 use super::state::conn::{Conn, H3_NO_ERROR};
 use crate::{
@@ -27,45 +24,47 @@ impl Conn {
     }
 
     /// Closes the connection; the first reason counts, and that of the peer if it came before.
-    fn part(&mut self, by: ConnectionCloser, code: u64, reason: &str, now: Timestamp) {
-        if self.quic.is_closed() {
+    fn part(&mut self, by: ConnectionCloser, code: u64, reason: &str) {
+        let now = self.stack.now;
+        if self.stack.quic.is_closed() {
             return;
         }
         let cause = ErrorCause::ConnectionClosed { by, code, reason: reason.into() };
         self.parting = Some(cause.clone());
         // What came before can still be read. QUIC forgets it.
-        self.drain_streams(None, now);
+        self.drain_streams(None);
         self.deliver_datagrams();
-        self.quic.close(now, code, reason.as_bytes());
+        self.stack.quic.close(now, code, reason.as_bytes());
         // Before anybody finds the streams gone and nothing said why.
         self.conclude(&cause);
     }
 
     /// The connection has no other use.
-    pub(super) fn part_unused(&mut self, now: Timestamp) {
-        self.part(ConnectionCloser::Unused, H3_NO_ERROR, "", now);
+    pub(super) fn part_unused(&mut self) {
+        self.part(ConnectionCloser::Unused, H3_NO_ERROR, "");
     }
 
     /// The server shuts down.
-    pub(super) fn part_for_shutdown(&mut self, now: Timestamp) {
-        self.part(ConnectionCloser::Shutdown, H3_NO_ERROR, SHUTDOWN, now);
+    pub(super) fn part_for_shutdown(&mut self) {
+        self.part(ConnectionCloser::Shutdown, H3_NO_ERROR, SHUTDOWN);
     }
 
     /// What the handles of the connection want.
-    pub(super) fn process_wishes(&mut self, now: Timestamp) {
+    pub(super) fn process_wishes(&mut self) {
+        let now = self.stack.now;
         let ConnectionWishes { congestion, close, counts } = self.boxes.about().take_wishes();
         if let Some(controllers) = congestion.and_then(|wanted| self.congestion.change(wanted)) {
-            self.quic.set_congestion(now, controllers);
+            self.stack.quic.set_congestion(now, controllers);
         }
         if !counts.is_empty() {
-            let stats = self.quic.stats();
+            let stats = self.stack.quic.stats();
             // Whoever gave up waiting is not there to hear it.
             for reply in counts {
                 let _ = reply.send(stats);
             }
         }
         if let Some(close) = close {
-            self.part(ConnectionCloser::ThisApplication, close.code, &close.reason, now);
+            self.part(ConnectionCloser::ThisApplication, close.code, &close.reason);
         }
     }
 
@@ -92,10 +91,10 @@ impl Conn {
 
     /// The handshake is complete: what was agreed upon in it.
     pub(super) fn tell_parameters(&self) {
-        let peer = self.quic.peer_parameters();
+        let peer = self.stack.quic.peer_parameters();
         self.boxes.about().set_parameters(ConnectionParameters {
-            alpn: String::from_utf8_lossy(self.quic.alpn_protocol().unwrap_or_default()).into_owned(),
-            server_name: self.quic.server_name().map(str::to_owned),
+            alpn: String::from_utf8_lossy(self.stack.quic.alpn_protocol().unwrap_or_default()).into_owned(),
+            server_name: self.stack.quic.server_name().map(str::to_owned),
             peer_idle_timeout: Some(peer.max_idle_timeout).filter(|timeout| !timeout.is_zero()),
             peer_max_udp_payload_size: peer.max_udp_payload_size,
             peer_initial_max_data: peer.initial_max_data,

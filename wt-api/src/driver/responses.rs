@@ -11,15 +11,15 @@ use bytes::Bytes;
 use h3_core::{
     RequestHead, ResponseHead,
     error::{SendError, code},
-    transport::ConnTransport,
 };
 use http::{Method, StatusCode};
-use quic_core::{StreamId, base::Timestamp};
+use quic_core::StreamId;
 
 use super::state::{
     conn::{Conn, Role},
     live::cost_of,
     responses::{EXCHANGE, Next, Sending, Waiting},
+    stack::Layers,
 };
 use crate::reception::{
     ServerShared,
@@ -46,90 +46,86 @@ enum Gone {
 
 impl Conn {
     /// A plain request: the server's handler answers, when it is its turn.
-    pub(super) fn on_request(&mut self, stream: StreamId, head: Box<RequestHead>, now: Timestamp) {
+    pub(super) fn on_request(&mut self, stream: StreamId, head: Box<RequestHead>) {
         let Role::Server(server) = &self.role else { return };
         if head.is_connect() {
-            if self.respond(stream, false, Sound::empty(StatusCode::NOT_IMPLEMENTED), now).is_err() {
-                self.abandon(stream, now);
+            if self.respond(stream, false, Sound::empty(StatusCode::NOT_IMPLEMENTED)).is_err() {
+                self.abandon(stream);
             }
             return;
         }
         let responses = &mut self.http.responses;
-        if responses.waiting.is_empty() && responses.may_begin(&self.quic) {
+        if responses.waiting.is_empty() && responses.may_begin(&self.stack.quic) {
             let server = Arc::clone(server);
-            return self.answer(&server, stream, *head, now);
+            return self.answer(&server, stream, *head);
         }
         if self.going_away {
-            return self.reject(stream, now);
+            return self.reject(stream);
         }
         let path = head.path.as_ref().map_or(0, |path| path.as_str().len());
         let cost = EXCHANGE + path + cost_of(&head.headers);
         responses.heads += cost;
         responses.waiting.push_back(Waiting { stream, head, cost });
         if responses.heads >= MAX_HEADS {
-            self.h3.hold_requests();
+            self.stack.h3.hold_requests();
         }
     }
 
     /// RFC 9114 §5.2: nothing was done about the request, so its client may send it elsewhere.
-    fn reject(&mut self, stream: StreamId, now: Timestamp) {
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        self.h3.reset(stream, code::H3_REQUEST_REJECTED, &mut transport);
-        self.h3.stop(stream, code::H3_REQUEST_REJECTED, &mut transport);
+    fn reject(&mut self, stream: StreamId) {
+        let Layers { h3, mut transport, .. } = self.stack.layers();
+        h3.reset(stream, code::H3_REQUEST_REJECTED, &mut transport);
+        h3.stop(stream, code::H3_REQUEST_REJECTED, &mut transport);
     }
 
     /// The server shuts down: requests that wait are not answered here.
-    pub(super) fn reject_waiting(&mut self, now: Timestamp) {
+    pub(super) fn reject_waiting(&mut self) {
         for Waiting { stream, .. } in std::mem::take(&mut self.http.responses.waiting) {
-            self.reject(stream, now);
+            self.reject(stream);
         }
         self.http.responses.heads = 0;
     }
 
     /// The response is over, or nobody wants it. What its client still has to say does not keep the stream and its credit
     /// (RFC 9114 §4.1).
-    pub(super) fn end_content(&mut self, stream: StreamId, now: Timestamp) {
+    pub(super) fn end_content(&mut self, stream: StreamId) {
         if self.is_server() {
-            self.h3.stop(stream, code::H3_NO_ERROR, &mut ConnTransport::new(&mut self.quic, now));
+            let Layers { h3, mut transport, .. } = self.stack.layers();
+            h3.stop(stream, code::H3_NO_ERROR, &mut transport);
         }
     }
 
     /// Nothing more is sent on the stream, nor read, for something went wrong here.
-    fn abandon(&mut self, stream: StreamId, now: Timestamp) {
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        self.h3.reset(stream, code::H3_INTERNAL_ERROR, &mut transport);
-        self.h3.stop(stream, code::H3_NO_ERROR, &mut transport);
+    fn abandon(&mut self, stream: StreamId) {
+        let Layers { h3, mut transport, .. } = self.stack.layers();
+        h3.reset(stream, code::H3_INTERNAL_ERROR, &mut transport);
+        h3.stop(stream, code::H3_NO_ERROR, &mut transport);
     }
 
-    fn answer(&mut self, server: &ServerShared, stream: StreamId, head: RequestHead, now: Timestamp) {
+    fn answer(&mut self, server: &ServerShared, stream: StreamId, head: RequestHead) {
+        let now = self.stack.now;
         // One body for each connection would be as many as there are connections.
-        if self.quic.is_memory_nearly_spent() {
-            return self.reject(stream, now);
+        if self.stack.quic.is_memory_nearly_spent() {
+            return self.reject(stream);
         }
         let path = head.path.as_ref().map_or("/", |path| path.as_str()).to_owned();
         let request =
             HttpRequest { method: head.method, path, headers: head.headers, connection: self.handle() };
         let answer = server.answer(&request, now);
-        let Err(error) = self.respond(stream, request.method == Method::HEAD, answer, now) else { return };
+        let Err(error) = self.respond(stream, request.method == Method::HEAD, answer) else { return };
         // Nothing of it was sent: it has a field that HTTP/3 does not have, or more fields than the client takes.
         if matches!(error, SendError::Invalid(_) | SendError::TooLarge { .. }) {
             server.tell_of_answer(&request.path, &error.to_string(), now);
             let answer = Sound::empty(StatusCode::INTERNAL_SERVER_ERROR);
-            if self.respond(stream, false, answer, now).is_ok() {
+            if self.respond(stream, false, answer).is_ok() {
                 return;
             }
         }
         tracing::debug!(%error, "response not sent");
-        self.abandon(stream, now);
+        self.abandon(stream);
     }
 
-    fn respond(
-        &mut self,
-        stream: StreamId,
-        head_only: bool,
-        answer: Sound,
-        now: Timestamp,
-    ) -> Result<(), SendError> {
+    fn respond(&mut self, stream: StreamId, head_only: bool, answer: Sound) -> Result<(), SendError> {
         let Sound { response: HttpResponse { status, headers, body }, declared } = answer;
         let (current, rest) = match body {
             Body::Bytes(bytes) => (bytes, None),
@@ -138,8 +134,8 @@ impl Conn {
         let bodiless = head_only || (current.is_empty() && rest.is_none());
         let cost = EXCHANGE + cost_of(&headers) + if bodiless { 0 } else { current.len() };
         let response = ResponseHead::new(status).with_headers(headers);
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        self.h3.send_response(stream, &response, bodiless, &mut transport)?;
+        let Layers { h3, mut transport, .. } = self.stack.layers();
+        h3.send_response(stream, &response, bodiless, &mut transport)?;
         let responses = &mut self.http.responses;
         responses.charge(stream, cost);
         if !bodiless {
@@ -152,25 +148,25 @@ impl Conn {
 
     /// Calls the handler for requests that waited, and goes on with responses that can, for a part of the turn: `left` of it is
     /// counted off. An application whose content never ends must not hold up its own other streams.
-    pub(super) fn process_responses(&mut self, now: Timestamp, left: &mut usize) {
+    pub(super) fn process_responses(&mut self, left: &mut usize) {
         let Role::Server(server) = &self.role else { return };
         let server = Arc::clone(server);
         let mut share = left.div_ceil(2);
         *left -= share;
-        if share > 0 && self.read_held_request(now) {
+        if share > 0 && self.read_held_request() {
             share -= 1;
         }
         while share > 0 {
             let responses = &mut self.http.responses;
-            if responses.may_begin(&self.quic)
+            if responses.may_begin(&self.stack.quic)
                 && let Some(Waiting { stream, head, cost }) = responses.waiting.pop_front()
             {
                 responses.heads -= cost;
                 share = share.saturating_sub(PIECE);
-                self.answer(&server, stream, *head, now);
+                self.answer(&server, stream, *head);
             } else if let Some(stream) = self.http.responses.ready.pop_front() {
                 share = share.saturating_sub(1);
-                self.go_on(&server, stream, &mut share, now);
+                self.go_on(&server, stream, &mut share);
             } else {
                 break;
             }
@@ -179,19 +175,20 @@ impl Conn {
     }
 
     /// One of the requests that HTTP/3 left unread comes in if there is room for its head; true if there was one.
-    fn read_held_request(&mut self, now: Timestamp) -> bool {
-        let mut transport = ConnTransport::new(&mut self.quic, now);
+    fn read_held_request(&mut self) -> bool {
+        let now = self.stack.now;
+        let Layers { sessions, h3, mut transport } = self.stack.layers();
         let room = self.going_away || self.http.responses.heads < MAX_HEADS;
-        let read = room && self.h3.read_held_request(now, &mut transport);
+        let read = room && h3.read_held_request(now, &mut transport);
         if read {
-            self.sessions.flush(&mut self.h3, &mut transport);
+            sessions.flush(h3, &mut transport);
         }
         read
     }
 
     /// Sends what there is room for of a response.
-    fn go_on(&mut self, server: &ServerShared, stream: StreamId, share: &mut usize, now: Timestamp) {
-        match self.pump_response(server, stream, share, now) {
+    fn go_on(&mut self, server: &ServerShared, stream: StreamId, share: &mut usize) {
+        match self.pump_response(server, stream, share) {
             Gone::Blocked => {}
             Gone::Turn => self.http.responses.wake(stream),
             Gone::Full => {
@@ -205,19 +202,14 @@ impl Conn {
                 let responses = &mut self.http.responses;
                 responses.sending.remove(&stream);
                 responses.ready.extend(responses.parked.drain(..));
-                self.close_if_idle(now);
+                self.close_if_idle();
             }
         }
     }
 
-    fn pump_response(
-        &mut self,
-        server: &ServerShared,
-        stream: StreamId,
-        share: &mut usize,
-        now: Timestamp,
-    ) -> Gone {
-        let room = self.quic.send_room_above();
+    fn pump_response(&mut self, server: &ServerShared, stream: StreamId, share: &mut usize) -> Gone {
+        let now = self.stack.now;
+        let room = self.stack.quic.send_room_above();
         let mut pieces = 0;
         loop {
             let responses = &mut self.http.responses;
@@ -225,9 +217,9 @@ impl Conn {
             let may_ask = responses.may_ask(stream, sending.largest, room);
             let Some(sending) = responses.sending.get_mut(&stream) else { return Gone::Blocked };
             sending.queued = false;
-            let mut transport = ConnTransport::new(&mut self.quic, now);
+            let Layers { h3, mut transport, .. } = self.stack.layers();
             if !sending.current.is_empty() {
-                match self.h3.send_data(stream, &mut sending.current, &mut transport) {
+                match h3.send_data(stream, &mut sending.current, &mut transport) {
                     Ok(0) => return Gone::Blocked,
                     Ok(_) => continue,
                     Err(_) => {
@@ -253,12 +245,12 @@ impl Conn {
                     responses.charge(stream, growth);
                 }
                 Next::End => {
-                    let _ = self.h3.finish(stream, &mut transport);
+                    let _ = h3.finish(stream, &mut transport);
                     return Gone::Over;
                 }
                 Next::Broken => {
                     responses.release(stream);
-                    self.abandon(stream, now);
+                    self.abandon(stream);
                     return Gone::Over;
                 }
             }

@@ -137,9 +137,9 @@ impl Shard {
             }
         }
         if let Some(error) = failed {
-            self.enter(index, now, |connection| connection.on_unreachable(error, now));
+            self.enter(index, now, |connection| connection.on_unreachable(error));
         }
-        self.enter(index, now, |connection| connection.process(now));
+        self.enter(index, now, Conn::process);
         self.touch(index);
     }
 }

@@ -3,13 +3,14 @@
 
 use bytes::Buf;
 use h3_core::transport::ConnTransport;
-use quic_core::{Priority, StreamId, base::Timestamp};
+use quic_core::{Priority, StreamId};
 use wt_session::{Sessions, StreamError};
 
 use super::state::{
     conn::Conn,
     live::Progress,
     sending::{Sending, priority},
+    stack::Layers,
     stream::{DriverStream, Half, error_of, is_open},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 
 impl Conn {
     /// Moves what the box holds into QUIC.
-    pub(super) fn pump_send(&mut self, id: StreamId, now: Timestamp) {
+    pub(super) fn pump_send(&mut self, id: StreamId) {
         let Some(DriverStream { send: Some(sending), session: key, .. }) = self.streams.get_mut(&id) else {
             return;
         };
@@ -29,7 +30,7 @@ impl Conn {
         if let Some(rank) = taken.rank {
             sending.rank = rank;
             let urgency = self.lives.get(key).map_or(Priority::default().urgency, |live| live.urgency);
-            self.quic.set_priority(id, priority(key, urgency, rank));
+            self.stack.quic.set_priority(id, priority(key, urgency, rank));
         }
         if let (Some(code), None) = (taken.reset, sending.reset) {
             sending.give_up(code);
@@ -40,15 +41,16 @@ impl Conn {
         if let Some(atomic) = taken.atomic {
             self.admit(id, atomic);
         }
-        match self.write_out(id, taken.finish, now) {
+        match self.write_out(id, taken.finish) {
             Ok(None) => {}
             Ok(Some(code)) => {
                 let counts = self.send_counts(id).unwrap_or_default();
-                let _ = self.sessions.reset(id, code, &mut ConnTransport::new(&mut self.quic, now));
+                let Layers { sessions, mut transport, .. } = self.stack.layers();
+                let _ = sessions.reset(id, code, &mut transport);
                 self.end_send_with(id, SendEnd::Reset, counts);
             }
             Err(error) => {
-                let open = is_open(&self.lives, &self.sessions, key);
+                let open = is_open(&self.lives, &self.stack.sessions, key);
                 if let Some(error) = error_of(error, Half::Send, open) {
                     self.end_send(id, SendEnd::Failed(error));
                 }
@@ -58,25 +60,25 @@ impl Conn {
 
     /// Writes what is pending, and the end if nothing is left and `finish` says so. A code: all of what was to arrive before a
     /// reset is with QUIC, which is to have that now.
-    fn write_out(&mut self, id: StreamId, finish: bool, now: Timestamp) -> Result<Option<u32>, StreamError> {
+    fn write_out(&mut self, id: StreamId, finish: bool) -> Result<Option<u32>, StreamError> {
         let Some(DriverStream { send: Some(sending), .. }) = self.streams.get_mut(&id) else {
             return Ok(None);
         };
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        if !write_pending(id, sending, &mut self.sessions, &mut transport)? {
+        let Layers { sessions, mut transport, .. } = self.stack.layers();
+        if !write_pending(id, sending, sessions, &mut transport)? {
             return Ok(None);
         }
         if sending.reset.is_none() && finish && !sending.finished {
             sending.finished = true;
-            self.sessions.finish(id, &mut transport)?;
+            sessions.finish(id, &mut transport)?;
         }
         Ok(sending.reset)
     }
 
     /// Writes a chunk that the application gave apart, if the peer's limits permit all of it now.
     fn admit(&mut self, id: StreamId, atomic: Atomic) {
-        let capacity = self.quic.send_capacity(id).unwrap_or(0);
-        let capacity = self.sessions.data_left(id).map_or(capacity, |left| left.min(capacity));
+        let capacity = self.stack.quic.send_capacity(id).unwrap_or(0);
+        let capacity = self.stack.sessions.data_left(id).map_or(capacity, |left| left.min(capacity));
         let Some(DriverStream { send: Some(sending), .. }) = self.streams.get_mut(&id) else { return };
         let wanted = sending.pending_bytes() + atomic.data.len();
         let fits = wanted as u64 <= capacity && sending.reset.is_none();
@@ -88,7 +90,7 @@ impl Conn {
     /// The counts of a sending half, the payload alone; `None` once it is over.
     pub(super) fn send_counts(&mut self, id: StreamId) -> Option<StreamCounts> {
         let sending = self.streams.get(&id)?.send.as_ref()?;
-        let stats = self.quic.send_stream_stats(id)?;
+        let stats = self.stack.quic.send_stream_stats(id)?;
         // What QUIC counts begins with the session's preface.
         let preface = stats.bytes_written.saturating_sub(sending.accepted);
         Some(StreamCounts {
@@ -128,25 +130,25 @@ impl Conn {
         live.urgency = urgency;
         for id in self.stream_ids(Some(key)) {
             if let Some(sending) = self.streams.get(&id).and_then(|stream| stream.send.as_ref()) {
-                self.quic.set_priority(id, priority(key, urgency, sending.rank));
+                self.stack.quic.set_priority(id, priority(key, urgency, sending.rank));
             }
         }
     }
 
     /// The peer stopped reading.
-    pub(super) fn on_stopped(&mut self, id: StreamId, code: Option<u32>, now: Timestamp) {
+    pub(super) fn on_stopped(&mut self, id: StreamId, code: Option<u32>) {
         let key = self.streams.get(&id).map(|stream| stream.session);
         self.end_send(id, SendEnd::Failed(WebTransportError::stream(ErrorCause::StreamStopped(code))));
-        key.into_iter().for_each(|key| self.close_when_acknowledged(key, now));
+        key.into_iter().for_each(|key| self.close_when_acknowledged(key));
     }
 
     /// All data is acknowledged.
-    pub(super) fn on_sent(&mut self, id: StreamId, now: Timestamp) {
+    pub(super) fn on_sent(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get(&id) else { return };
         let (key, written) = (stream.session, stream.send.as_ref().map_or(0, |sending| sending.accepted));
         let counts = StreamCounts { written, sent: written, acknowledged: written };
         self.end_send_with(id, SendEnd::Acknowledged, counts);
-        self.close_when_acknowledged(key, now);
+        self.close_when_acknowledged(key);
     }
 
     /// A sending half is over.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use h3_core::transport::ConnTransport;
 use http::{HeaderMap, StatusCode};
-use quic_core::{Dir, base::Timestamp};
+use quic_core::Dir;
 use wt_session::{ConnectError, Event, Refusal, SessionId, SessionResponse, protocols::WT_PROTOCOL};
 
 use super::state::{
     conn::{Conn, Role},
     live::{Live, cost_of, cost_of_request},
+    stack::Layers,
 };
 use crate::{
     close::CloseInfo,
@@ -24,9 +24,9 @@ const H3_REQUEST_REJECTED: u64 = 0x10b;
 const DATAGRAM_BATCH: usize = 64;
 
 impl Conn {
-    pub(super) fn on_session_event(&mut self, event: Event, now: Timestamp) {
+    pub(super) fn on_session_event(&mut self, event: Event) {
         match event {
-            Event::Incoming { session, request } => self.on_incoming(session, *request, now),
+            Event::Incoming { session, request } => self.on_incoming(session, *request),
             Event::Requested { request, session } => self.lives.name(request, session),
             Event::Established { session, response } => {
                 let SessionResponse { mut headers, protocol, dialect, why, .. } = *response;
@@ -39,12 +39,12 @@ impl Conn {
                     draft: dialect.name(),
                     why: why.into(),
                 };
-                self.on_established(session, established, now);
+                self.on_established(session, established);
             }
             Event::Refused { request, session, reason } => {
                 let key = request.and_then(|request| self.lives.key_of_request(request));
                 let key = key.or_else(|| session.and_then(|id| self.lives.key_of(id)));
-                self.on_refusal(key, &reason, now);
+                self.on_refusal(key, &reason);
             }
             Event::StreamOpened { session, stream, dir } => {
                 let Some(key) = self.lives.key_of(session) else { return };
@@ -53,14 +53,14 @@ impl Conn {
                     live.shared.push_incoming(dir, new);
                 }
             }
-            Event::Readable { stream } => self.pump_recv(stream, now),
-            Event::Writable { stream } => self.pump_send(stream, now),
-            Event::Stopped { stream, code } => self.on_stopped(stream, code, now),
-            Event::Sent { stream } => self.on_sent(stream, now),
+            Event::Readable { stream } => self.pump_recv(stream),
+            Event::Writable { stream } => self.pump_send(stream),
+            Event::Stopped { stream, code } => self.on_stopped(stream, code),
+            Event::Sent { stream } => self.on_sent(stream),
             Event::StreamsAvailable { session, dir } => {
                 let key = session.and_then(|id| self.lives.key_of(id));
                 let keys = key.map_or_else(|| self.lives.round(), |key| vec![key]);
-                keys.into_iter().for_each(|key| self.open_waiting(key, dir, now));
+                keys.into_iter().for_each(|key| self.open_waiting(key, dir));
             }
             Event::Datagram { session, payload } => {
                 let Some(live) = self.lives.by_id(session) else { return };
@@ -79,22 +79,23 @@ impl Conn {
                     live.shared.set_draining();
                 }
             }
-            Event::Closed { session, result } => self.on_session_closed(session, result, now),
-            Event::Finished { session } => self.on_session_finished(session, now),
-            Event::Http(event) => self.on_http_event(event, now),
+            Event::Closed { session, result } => self.on_session_closed(session, result),
+            Event::Finished { session } => self.on_session_finished(session),
+            Event::Http(event) => self.on_http_event(event),
             // QUIC's own event follows and carries the reason.
             _ => {}
         }
     }
 
-    fn on_incoming(&mut self, session: SessionId, request: wt_session::SessionRequest, now: Timestamp) {
+    fn on_incoming(&mut self, session: SessionId, request: wt_session::SessionRequest) {
+        let now = self.stack.now;
         let Role::Server(server) = &self.role else { return };
         let server = Arc::clone(server);
         let fields = cost_of_request(&request);
         let others: usize = self.lives.iter().map(|live| live.fields).sum();
         let refusal = if self.going_away || server.is_closed() {
             Some((StatusCode::SERVICE_UNAVAILABLE, Count::RequestShutdown))
-        } else if others + fields > self.quic.room_above() {
+        } else if others + fields > self.stack.quic.room_above() {
             Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Count::RequestFields))
         } else {
             match server.judge_origin(request.origin.as_deref(), now) {
@@ -104,7 +105,7 @@ impl Conn {
         };
         if let Some((status, why)) = refusal {
             server.count(why);
-            return self.turn_down(session, status, now);
+            return self.turn_down(session, status);
         }
         let shared = SessionBox::new(Arc::clone(&self.runtime));
         for dir in [Dir::Bidi, Dir::Uni] {
@@ -129,20 +130,21 @@ impl Conn {
             // The application does not take requests as fast as they come, or has as many sessions as it wants.
             server.count(Count::RequestBusy);
             self.lives.remove(key);
-            self.turn_down(session, StatusCode::TOO_MANY_REQUESTS, now);
+            self.turn_down(session, StatusCode::TOO_MANY_REQUESTS);
         }
     }
 
     /// The client's certificates. They do not change, and may be large: one copy serves all requests.
     fn certificates(&mut self) -> Arc<[Vec<u8>]> {
-        let certificates = self.certificates.get_or_insert_with(|| self.quic.peer_certificates().into());
+        let certificates =
+            self.certificates.get_or_insert_with(|| self.stack.quic.peer_certificates().into());
         Arc::clone(certificates)
     }
 
     /// Answers a request that the application does not hear of.
-    fn turn_down(&mut self, session: SessionId, status: StatusCode, now: Timestamp) {
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        self.sessions.reject(session, status, HeaderMap::new(), &mut self.h3, &mut transport);
+    fn turn_down(&mut self, session: SessionId, status: StatusCode) {
+        let Layers { sessions, h3, mut transport } = self.stack.layers();
+        sessions.reject(session, status, HeaderMap::new(), h3, &mut transport);
     }
 
     /// A client's session: asks for it, as soon as the connection stands or when it is shared already (`joined`).
@@ -151,23 +153,22 @@ impl Conn {
         shared: &Arc<SessionBox>,
         request: wt_session::ConnectRequest,
         joined: bool,
-        now: Timestamp,
     ) {
         let mut live = Live::new(Arc::clone(shared));
         live.joined = joined;
         // The request takes the next stream.
-        if !self.withdraw_credit(now) && joined {
+        if !self.withdraw_credit() && joined {
             return live.hand_back();
         }
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        let asked = self.sessions.connect(request, &mut self.h3, &mut transport);
+        let Layers { sessions, h3, mut transport } = self.stack.layers();
+        let asked = sessions.connect(request, h3, &mut transport);
         match asked {
             Ok(request) => {
                 live.request = Some(request);
                 let key = self.lives.add(live);
                 shared.attach(Arc::clone(&self.boxes), key);
                 self.note_presence();
-                self.process_commands(key, now);
+                self.process_commands(key);
             }
             Err(error) if self.pooled().is_some() => {
                 live.hand_back();
@@ -177,12 +178,12 @@ impl Conn {
             }
             Err(error) => {
                 let key = self.lives.add(live);
-                self.fail_session(key, ErrorCause::Refused(error.to_string().into()), now);
+                self.fail_session(key, ErrorCause::Refused(error.to_string().into()));
             }
         }
     }
 
-    fn on_established(&mut self, session: SessionId, established: Established, now: Timestamp) {
+    fn on_established(&mut self, session: SessionId, established: Established) {
         let Some(key) = self.lives.key_of(session) else { return };
         // Before anybody hears of the session, who may be on another thread and send a datagram at once.
         self.update_datagram_size(key);
@@ -193,26 +194,26 @@ impl Conn {
             self.boxes.about().set_draft(established.draft);
             live.shared.set_established(established);
         }
-        self.begin(key, now);
+        self.begin(key);
     }
 
     /// The session is established: what waited for that goes on.
-    pub(super) fn begin(&mut self, key: u32, now: Timestamp) {
+    pub(super) fn begin(&mut self, key: u32) {
         self.update_datagram_size(key);
         self.anticipate(key);
-        self.open_waiting(key, Dir::Bidi, now);
-        self.open_waiting(key, Dir::Uni, now);
-        while self.pump_datagrams_of(key, now) {}
+        self.open_waiting(key, Dir::Bidi);
+        self.open_waiting(key, Dir::Uni);
+        while self.pump_datagrams_of(key) {}
     }
 
-    fn on_refusal(&mut self, key: Option<u32>, reason: &Refusal, now: Timestamp) {
+    fn on_refusal(&mut self, key: Option<u32>, reason: &Refusal) {
         if self.is_server() {
             tracing::debug!(%reason, "session request refused");
             if let Some(live) = key.and_then(|key| self.lives.remove(key)) {
                 let error = ErrorCause::SessionFailed(reason.to_string().into());
                 self.end_session(live, Err(WebTransportError::session(error)));
             }
-            return self.close_if_idle(now);
+            return self.close_if_idle();
         }
         let Some(key) = key else { return };
         let elsewhere = match reason {
@@ -229,14 +230,14 @@ impl Conn {
             if matches!(reason, Refusal::GoingAway) {
                 self.leave_pool();
             }
-            return self.rest(now);
+            return self.rest();
         }
         let cause = match reason {
             Refusal::Status { status, .. } => ErrorCause::Status { status: *status },
             Refusal::ConnectionLost => return,
             reason => ErrorCause::Refused(reason.to_string().into()),
         };
-        self.fail_session(key, cause, now);
+        self.fail_session(key, cause);
     }
 
     /// Whether a session is not the only one that the connection has had.
@@ -245,23 +246,23 @@ impl Conn {
     }
 
     /// A client's session could not be had. A connection that was made for it has no other use.
-    pub(super) fn fail_session(&mut self, key: u32, cause: ErrorCause, now: Timestamp) {
+    pub(super) fn fail_session(&mut self, key: u32, cause: ErrorCause) {
         if self.pooled().is_some() {
             if let Some(live) = self.lives.remove(key) {
                 self.end_session(live, Err(WebTransportError::session(cause)));
             }
-            return self.rest(now);
+            return self.rest();
         }
         self.fail_everything(&cause);
         self.failure = Some(cause);
-        self.part_unused(now);
+        self.part_unused();
     }
 
     /// Sends datagrams until the queue below is full, a round of the sessions at a time.
-    pub(super) fn pump_datagrams(&mut self, now: Timestamp) {
+    pub(super) fn pump_datagrams(&mut self) {
         let mut keys = self.lives.round();
         while !keys.is_empty() {
-            keys.retain(|key| self.pump_datagrams_of(*key, now));
+            keys.retain(|key| self.pump_datagrams_of(*key));
         }
     }
 
@@ -274,9 +275,9 @@ impl Conn {
         if let Some(live) = self.lives.get(key)
             && let Some(id) = live.id
         {
-            let transport = ConnTransport::new(&mut self.quic, Timestamp::ORIGIN);
+            let Layers { h3, transport, .. } = self.stack.layers();
             // Also of a session that the application has not accepted yet: it may send as soon as it has.
-            live.shared.set_max_datagram_size(self.h3.max_datagram_size(id.0, &transport));
+            live.shared.set_max_datagram_size(h3.max_datagram_size(id.0, &transport));
         }
     }
 
@@ -294,7 +295,7 @@ impl Conn {
             let counts = live.shared.datagram_counts();
             self.datagrams_retired.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
-        live.shared.set_stats(self.quic.stats(), std::mem::take(&mut live.groups));
+        live.shared.set_stats(self.stack.quic.stats(), std::mem::take(&mut live.groups));
         if let (Role::Server(server), true) = (&self.role, live.counted) {
             server.session_ended(&live.shared);
         }

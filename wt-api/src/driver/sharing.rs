@@ -2,12 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use h3_core::transport::ConnTransport;
-use quic_core::base::Timestamp;
-
 use super::state::{
     conn::{Conn, Role},
     patience::{Doubt, three_probes},
+    stack::Layers,
 };
 use crate::jobs::{ClientJob, Pooled, SessionJob};
 
@@ -18,9 +16,10 @@ const LEAST_DOUBT: Duration = Duration::from_millis(300);
 
 impl Conn {
     /// One more session for a connection that some may share.
-    pub(super) fn join(&mut self, job: &SessionJob, now: Timestamp) {
+    pub(super) fn join(&mut self, job: &SessionJob) {
+        let now = self.stack.now;
         // An application may have put another kind of congestion control in force.
-        if !self.started || self.quic.is_closed() || self.congestion.kind() != job.congestion {
+        if !self.started || self.stack.quic.is_closed() || self.congestion.kind() != job.congestion {
             return job.hand_back();
         }
         // Given up while it waited for the connection.
@@ -28,12 +27,12 @@ impl Conn {
             return;
         }
         self.rest_until = None;
-        self.ask(&job.shared, job.request.clone(), true, now);
-        self.rest(now);
-        let packets = self.quic.stats().packets_received;
+        self.ask(&job.shared, job.request.clone(), true);
+        self.rest();
+        let packets = self.stack.quic.stats().packets_received;
         // An earlier request to which nothing has come either has its time already.
         if self.doubts.back().is_none_or(|doubt| doubt.packets != packets) {
-            let until = now + three_probes(&self.quic).max(LEAST_DOUBT);
+            let until = now + three_probes(&self.stack.quic).max(LEAST_DOUBT);
             self.doubts.push_back(Doubt { until, packets });
         }
     }
@@ -41,11 +40,12 @@ impl Conn {
     /// The time of a doubt is over. Whoever heard nothing in it, no acknowledgment of three probes either, is not asked for
     /// further sessions, and those who wait may look for another connection. An application that takes its time does no
     /// harm: QUIC acknowledges the request for it.
-    pub(super) fn end_doubts(&mut self, now: Timestamp) {
+    pub(super) fn end_doubts(&mut self) {
+        let now = self.stack.now;
         while self.doubts.front().is_some_and(|doubt| doubt.until <= now)
             && let Some(doubt) = self.doubts.pop_front()
         {
-            if self.quic.stats().packets_received == doubt.packets {
+            if self.stack.quic.stats().packets_received == doubt.packets {
                 self.leave_pool();
                 let asking = self.lives.iter().filter(|live| live.request.is_some());
                 asking.for_each(|live| live.shared.set_unanswered());
@@ -54,14 +54,14 @@ impl Conn {
     }
 
     /// The session is wanted on another connection, unless the answer has come by now.
-    pub(super) fn retract(&mut self, key: u32, now: Timestamp) {
+    pub(super) fn retract(&mut self, key: u32) {
         let Some(request) = self.lives.get(key).and_then(|live| live.request) else { return };
-        let mut transport = ConnTransport::new(&mut self.quic, now);
-        self.sessions.cancel_connect(request, &mut self.h3, &mut transport);
+        let Layers { sessions, h3, mut transport } = self.stack.layers();
+        sessions.cancel_connect(request, h3, &mut transport);
         if let Some(live) = self.lives.remove(key) {
             live.hand_back();
         }
-        self.rest(now);
+        self.rest();
     }
 
     /// What this connection is in the pool, if sessions may share it.
@@ -80,17 +80,18 @@ impl Conn {
     }
 
     /// A connection that sessions share has none left: it waits for the next one.
-    pub(super) fn rest(&mut self, now: Timestamp) {
+    pub(super) fn rest(&mut self) {
+        let now = self.stack.now;
         if self.lives.is_empty() {
             self.rest_until = Some(now + REST);
         }
     }
 
     /// Nobody came.
-    pub(super) fn end_rest(&mut self, now: Timestamp) {
+    pub(super) fn end_rest(&mut self) {
         if self.lives.is_empty() {
             self.leave_pool();
-            self.part_unused(now);
+            self.part_unused();
         }
     }
 }

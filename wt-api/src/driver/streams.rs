@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use h3_core::transport::ConnTransport;
-use quic_core::{Dir, Priority, StreamId, StreamMap, base::Timestamp, error::call::ReadProgress};
+use quic_core::{Dir, Priority, StreamId, StreamMap, error::call::ReadProgress};
 
 use super::state::{
     KEPT,
     conn::Conn,
     live::Lives,
     sending::{Sending, priority},
+    stack::Layers,
     stream::{DriverStream, Half, error_of, is_open},
 };
 use crate::{
@@ -26,7 +26,7 @@ impl Conn {
         let boxes = Arc::clone(self.boxes());
         let bidi = id.dir() == Dir::Bidi;
         let send = (bidi || local).then(|| SendBox::new(id, Arc::clone(&boxes)));
-        let held = self.lives.get(session).filter(|_| self.sessions.flow_control());
+        let held = self.lives.get(session).filter(|_| self.stack.sessions.flow_control());
         let held = held.map(|live| Arc::clone(&live.held));
         let recv = (bidi || !local).then(|| RecvBox::new(id, boxes, held));
         let sending = send.as_ref().map(|shared| Sending::new(Arc::clone(shared)));
@@ -43,26 +43,26 @@ impl Conn {
             let rank = priority(key, urgency, sending.rank());
             // The first session's streams rank as the connection ranks them anyway, as a rule.
             if rank != Priority::default() {
-                self.quic.set_priority(id, rank);
+                self.stack.quic.set_priority(id, rank);
             }
         }
         self.streams.insert(id, stream);
     }
 
     /// Moves what QUIC holds into the box, as far as there is room.
-    pub(super) fn pump_recv(&mut self, id: StreamId, now: Timestamp) {
-        self.pump_body(id, now);
+    pub(super) fn pump_recv(&mut self, id: StreamId) {
+        self.pump_body(id);
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let Some(recv) = &stream.recv else { return };
         match recv.room() {
             Err(code) => {
-                let mut transport = ConnTransport::new(&mut self.quic, now);
-                let _ = self.sessions.stop(id, code, &mut transport);
+                let Layers { sessions, mut transport, .. } = self.stack.layers();
+                let _ = sessions.stop(id, code, &mut transport);
                 self.end_recv(id);
             }
             Ok(0) => set_starved(&mut self.lives, id, stream, true),
             Ok(room) => {
-                if self.fill(id, room, now) {
+                if self.fill(id, room) {
                     self.end_recv(id);
                 }
             }
@@ -72,16 +72,17 @@ impl Conn {
     /// Bytes of a stream received without a gap, the payload alone; `None` once its receiving half is over.
     pub(super) fn bytes_received(&mut self, id: StreamId) -> Option<u64> {
         let stream = self.streams.get(&id).filter(|stream| stream.recv.is_some())?;
-        let stats = self.quic.recv_stream_stats(id)?;
+        let stats = self.stack.quic.recv_stream_stats(id)?;
         Some(stream.delivered + stats.bytes_received.saturating_sub(stats.bytes_read))
     }
 
     /// Reads up to `room` bytes into the box; true at the end of the stream.
-    fn fill(&mut self, id: StreamId, room: usize, now: Timestamp) -> bool {
-        let Self { streams, sessions, quic, lives, chunks, .. } = self;
+    fn fill(&mut self, id: StreamId, room: usize) -> bool {
+        let Self { streams, stack, lives, chunks, .. } = self;
         let Some(stream) = streams.get_mut(&id) else { return false };
         let Some(recv) = &stream.recv else { return false };
-        let read = sessions.read_chunks(id, room, chunks, &mut ConnTransport::new(quic, now));
+        let Layers { sessions, mut transport, .. } = stack.layers();
+        let read = sessions.read_chunks(id, room, chunks, &mut transport);
         let full = read == Ok(ReadProgress::Full);
         let end = match read {
             Ok(ReadProgress::Finished) => Some(RecvEnd::Finished),
@@ -105,7 +106,7 @@ impl Conn {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         set_starved(&mut self.lives, id, stream, false);
         let recv = stream.recv.take();
-        if id.initiator() != self.quic.side() {
+        if id.initiator() != self.stack.quic.side() {
             recv.iter().for_each(|shared| shared.linger());
         }
         if stream.is_over() {
@@ -123,10 +124,10 @@ impl Conn {
 
     /// A clean close takes the session away, but not what the peer had finished before: it moves into the boxes now,
     /// beyond their limits; the connection's flow-control window bounds it.
-    pub(super) fn drain_streams(&mut self, session: Option<u32>, now: Timestamp) {
+    pub(super) fn drain_streams(&mut self, session: Option<u32>) {
         for id in self.stream_ids(session) {
             let Some(shared) = self.streams.get(&id).and_then(|stream| stream.recv.clone()) else { continue };
-            if shared.stopped().is_none() && self.fill(id, usize::MAX, now) {
+            if shared.stopped().is_none() && self.fill(id, usize::MAX) {
                 self.end_recv(id);
             }
         }

@@ -14,7 +14,7 @@ const TURN: usize = 256;
 impl Conn {
     /// What the connection has counted so far.
     fn traffic(&self) -> TrafficStats {
-        let stats: ConnectionStats = self.quic.stats();
+        let stats: ConnectionStats = self.stack.quic.stats();
         let mut traffic = TrafficStats::from(&stats);
         let open = self.lives.iter().filter(|live| !live.retired);
         let waiting = open.map(|live| live.shared.datagram_counts());

@@ -2,8 +2,6 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use quic_core::base::Timestamp;
-
 use super::state::conn::{Conn, Role};
 use crate::error::ErrorCause;
 
@@ -14,19 +12,19 @@ const MAX_LOOKS: u32 = 7;
 impl Conn {
     /// An ICMP message says that nobody listens at the peer's port. Before the handshake that ends the attempt; later
     /// anyone could have forged it.
-    pub(super) fn on_refused(&mut self, now: Timestamp) {
+    pub(super) fn on_refused(&mut self) {
         let remote = self.remote_address();
-        self.give_up_knocking(ErrorCause::ConnectionRefused { remote }, now);
+        self.give_up_knocking(ErrorCause::ConnectionRefused { remote });
     }
 
     /// What this host sends does not leave it, or a router says that it leads nowhere. Before the handshake that ends the
     /// attempt, so that the next address is tried at once; later routes may come back, and what did not leave is lost. If they do
     /// not, and nothing is heard any more, that is why.
-    pub(super) fn on_unreachable(&mut self, error: io::Error, now: Timestamp) {
+    pub(super) fn on_unreachable(&mut self, error: io::Error) {
         let remote = self.remote_address();
         let cause = ErrorCause::Unreachable { remote, error: Arc::new(error) };
         self.cut_from = Some(cause.clone());
-        self.give_up_knocking(cause, now);
+        self.give_up_knocking(cause);
     }
 
     /// Nothing that this connection sends leaves this host. That may pass; if it does not, it is why the connection ends.
@@ -47,12 +45,12 @@ impl Conn {
     }
 
     /// Nothing that comes is received; `lasts`: for so long that a client need not try to connect.
-    pub(super) fn on_deaf(&mut self, error: Arc<io::Error>, lasts: bool, now: Timestamp) {
+    pub(super) fn on_deaf(&mut self, error: Arc<io::Error>, lasts: bool) {
         let cause = ErrorCause::Socket(error);
         self.deaf = Some(cause.clone());
         self.tell_trouble();
         if lasts {
-            self.give_up_knocking(cause, now);
+            self.give_up_knocking(cause);
         }
     }
 
@@ -76,16 +74,18 @@ impl Conn {
         }
     }
 
-    fn give_up_knocking(&mut self, cause: ErrorCause, now: Timestamp) {
+    fn give_up_knocking(&mut self, cause: ErrorCause) {
+        let now = self.stack.now;
         if self.is_knocking() && !self.is_server() {
             self.unreachable = Some(cause);
-            self.quic.close(now, 0, b"");
+            self.stack.quic.close(now, 0, b"");
         }
     }
 
     /// The network's refusal makes no socket readable: a client that knocks looks for it now and then, so that a closed
     /// port is told in milliseconds and not with the first probe.
-    pub(super) fn look_for_errors(&mut self, now: Timestamp) {
+    pub(super) fn look_for_errors(&mut self) {
+        let now = self.stack.now;
         if self.look_at.is_none() && self.looks < MAX_LOOKS && !self.is_server() && self.is_knocking() {
             self.look_at = Some(now + FIRST_LOOK * (1 << self.looks));
             self.looks += 1;

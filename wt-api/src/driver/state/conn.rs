@@ -9,7 +9,7 @@ use bytes::Bytes;
 use quic_core::{Connection, Side, StreamId, StreamMap, base::Timestamp};
 use wt_session::Sessions;
 
-use super::{exchanges::HttpExchanges, live::Lives, patience::Doubt, stream::DriverStream};
+use super::{exchanges::HttpExchanges, live::Lives, patience::Doubt, stack::Stack, stream::DriverStream};
 use crate::{
     congestion::Congestion,
     error::ErrorCause,
@@ -34,9 +34,7 @@ pub(crate) enum Role {
 
 /// A connection with everything above it.
 pub(crate) struct Conn {
-    pub(crate) quic: Connection,
-    pub(crate) h3: h3_core::Connection,
-    pub(crate) sessions: Sessions,
+    pub(crate) stack: Stack,
     pub(crate) role: Role,
     pub(crate) congestion: Congestion,
     pub(crate) boxes: Arc<ConnectionBox>,
@@ -108,7 +106,7 @@ fn remote_of(quic: &Connection) -> SocketAddr {
 
 impl std::fmt::Debug for Conn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Conn").field("quic", &self.quic).finish_non_exhaustive()
+        f.debug_struct("Conn").field("quic", &self.stack.quic).finish_non_exhaustive()
     }
 }
 
@@ -131,9 +129,12 @@ impl Conn {
         }
         Self {
             boxes: Arc::new(ConnectionBox::new(remote_of(&quic), congestion.kind())),
-            quic,
-            h3: h3_core::Connection::new(h3, side),
-            sessions: Sessions::new(config, side),
+            stack: Stack {
+                quic,
+                h3: h3_core::Connection::new(h3, side),
+                sessions: Sessions::new(config, side),
+                now: Timestamp::ORIGIN,
+            },
             role,
             congestion,
             runtime,
@@ -177,13 +178,13 @@ impl Conn {
     }
 
     pub(crate) fn quic(&mut self) -> &mut Connection {
-        &mut self.quic
+        &mut self.stack.quic
     }
 
     /// The addresses of both ends, as far as this end knows its own.
     pub(crate) fn addresses(&self) -> Addresses {
         let local = self.bound.map(|bound| {
-            let ip = self.quic.local_ip().unwrap_or(bound.ip());
+            let ip = self.stack.quic.local_ip().unwrap_or(bound.ip());
             SocketAddr::new(ip.to_canonical(), bound.port())
         });
         Addresses { remote: self.remote_address(), local }
@@ -191,7 +192,7 @@ impl Conn {
 
     /// The peer's address, as a client asked for it.
     pub(crate) fn remote_address(&self) -> SocketAddr {
-        remote_of(&self.quic)
+        remote_of(&self.stack.quic)
     }
 
     /// Whether it is what an attempt came to.
@@ -201,10 +202,10 @@ impl Conn {
 
     /// Whether the handshake is still going on.
     pub(crate) fn is_knocking(&self) -> bool {
-        self.quic.is_handshaking() && !self.quic.is_closed()
+        self.stack.quic.is_handshaking() && !self.stack.quic.is_closed()
     }
 
     pub(crate) fn is_server(&self) -> bool {
-        self.quic.side() == Side::Server
+        self.stack.quic.side() == Side::Server
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod live;
 pub(crate) mod patience;
 pub(crate) mod responses;
 pub(crate) mod sending;
+pub(crate) mod stack;
 pub(crate) mod stream;
 
 /// Claims, and boxes with work, for which room stays when there are none: a queue that is given back with each burst is made

@@ -26,7 +26,7 @@ impl Rig {
 
     /// The next stream that the server opens.
     fn next_stream(&mut self) -> StreamId {
-        self.conn(|conn, _| conn.quic.next_stream(Dir::Uni))
+        self.conn(|conn| conn.stack.quic.next_stream(Dir::Uni))
     }
 }
 
@@ -46,8 +46,8 @@ fn a_burst_of_claims_leaves_no_room_behind() {
     rig.turn();
     rig.turn();
     let room = |rig: &mut Rig| {
-        rig.conn(|conn, now| {
-            conn.process(now);
+        rig.conn(|conn| {
+            conn.process();
             [
                 conn.claimed.capacity(),
                 conn.claims_taken.capacity(),

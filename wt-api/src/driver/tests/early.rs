@@ -139,7 +139,7 @@ impl Rig {
     }
 
     fn early(&mut self) -> usize {
-        self.conn(|conn, _| conn.sessions.early().0)
+        self.conn(|conn| conn.stack.sessions.early().0)
     }
 
     /// The server has reset its part of the stream with this code.

@@ -61,7 +61,7 @@ impl Rig {
     }
 
     fn requests(&mut self) -> usize {
-        self.conn(|conn, _| conn.h3.open_requests())
+        self.conn(|conn| conn.stack.h3.open_requests())
     }
 }
 
@@ -109,12 +109,12 @@ fn streams_for_a_session_that_is_not_asked_for_end_in_their_time() {
             let early: Vec<StreamId> =
                 (1..STREAMS).map(|_| rig.begin(&[0x40, 0x41, 0x40, session])).collect();
             rig.run(time * SECOND - 2 * SECOND);
-            assert_eq!(rig.conn(|conn, _| conn.sessions.early().0), early.len());
+            assert_eq!(rig.conn(|conn| conn.stack.sessions.early().0), early.len());
             rig.run(3 * SECOND);
             for stream in early {
                 assert_eq!(rig.reset_of(stream), Some(0x3994_bd84));
             }
-            assert_eq!(rig.conn(|conn, _| conn.sessions.early().0), 0);
+            assert_eq!(rig.conn(|conn| conn.stack.sessions.early().0), 0);
             assert!(!rig.is_closed());
             let stream = rig.get(Method::GET, "/", &[]);
             rig.run(SECOND);

@@ -199,6 +199,9 @@ impl Rig {
 
     fn metered<R>(&mut self, act: impl FnOnce(&mut Server, Timestamp) -> R) -> R {
         let measure = Measure::start();
+        if let Some(conn) = &mut self.server.conn {
+            conn.stack.now = self.now;
+        }
         let result = act(&mut self.server, self.now);
         self.peak = self.peak.max(self.held + measure.peak_growth());
         self.held += measure.growth();
@@ -215,12 +218,12 @@ impl Rig {
         self.held - self.idle
     }
 
-    pub(super) fn conn<R>(&mut self, act: impl FnOnce(&mut Conn, Timestamp) -> R) -> R {
-        self.metered(|server, now| act(server.conn.as_mut().unwrap(), now))
+    pub(super) fn conn<R>(&mut self, act: impl FnOnce(&mut Conn) -> R) -> R {
+        self.metered(|server, _| act(server.conn.as_mut().unwrap()))
     }
 
     pub(super) fn is_closed(&mut self) -> bool {
-        self.client.is_closed() || self.conn(|conn, _| conn.quic.is_closed())
+        self.client.is_closed() || self.conn(|conn| conn.stack.quic.is_closed())
     }
 
     /// A request without content.
@@ -300,7 +303,7 @@ impl Rig {
             match server.endpoint.handle_datagram(now, &meta, BytesMut::from(datagram)) {
                 DatagramEvent::Connection(_, data) => {
                     let conn = server.conn.as_mut().unwrap();
-                    conn.quic.handle_datagram(now, &meta, data);
+                    conn.stack.quic.handle_datagram(now, &meta, data);
                 }
                 DatagramEvent::Incoming(incoming) => {
                     let _guard = guard.enter();
@@ -325,7 +328,9 @@ impl Rig {
         }
         for _ in 0..count {
             self.conn(Conn::process);
-            while let Some(sent) = self.conn(|conn, now| conn.quic.poll_transmit(now, &mut buffer)) {
+            while let Some(sent) =
+                self.conn(|conn| conn.stack.quic.poll_transmit(conn.stack.now, &mut buffer))
+            {
                 let sent: Vec<BytesMut> =
                     buffer[..sent.size].chunks(sent.segment_size).map(BytesMut::from).collect();
                 sent.into_iter().for_each(|datagram| self.deliver_to_client(datagram));
@@ -352,14 +357,14 @@ impl Rig {
             loop {
                 let sent = self.metered(|server, now| {
                     let conn = server.conn.as_mut()?;
-                    while conn.process(now) {}
+                    while conn.process() {}
                     if conn.has_unannounced() {
-                        conn.announce(now);
+                        conn.announce();
                     }
-                    while let Some(change) = conn.quic.poll_cid_change() {
+                    while let Some(change) = conn.stack.quic.poll_cid_change() {
                         server.endpoint.handle_cid_change(ConnectionHandle(0), change);
                     }
-                    conn.quic.poll_transmit(now, &mut buffer)
+                    conn.stack.quic.poll_transmit(now, &mut buffer)
                 });
                 let Some(sent) = sent else { break };
                 news = true;
@@ -416,8 +421,8 @@ impl Rig {
     pub(super) fn end(&mut self) -> isize {
         self.metered(|server, now| {
             if let Some(mut conn) = server.conn.take() {
-                conn.quic.close(now, 0, b"");
-                while conn.process(now) {}
+                conn.stack.quic.close(now, 0, b"");
+                while conn.process() {}
             }
             server.endpoint.forget(ConnectionHandle(0));
         });
@@ -429,7 +434,7 @@ impl Rig {
         let end = self.now + time;
         loop {
             self.turn();
-            let of_server = self.conn(|conn, _| conn.poll_timeout());
+            let of_server = self.conn(|conn| conn.poll_timeout());
             let Some(at) = [self.client.poll_timeout(), of_server].into_iter().flatten().min() else { break };
             if at > end {
                 break;

@@ -126,7 +126,7 @@ fn bodies_that_are_stopped_as_more_of_them_could_leave_are_let_go() {
         rig.listen();
         streams.into_iter().for_each(|stream| rig.stop(stream));
         rig.run(Duration::from_secs(1));
-        assert!(rig.conn(|conn, _| conn.http.responses.is_idle()), "round {round}");
+        assert!(rig.conn(|conn| conn.http.responses.is_idle()), "round {round}");
     }
     let left = rig.growth();
     assert!(left < MIB / 4, "{left} bytes are left");
@@ -144,7 +144,7 @@ fn heads_that_wait_are_bounded_and_read_later() {
     let streams: Vec<StreamId> = (0..900).map(|_| rig.get(Method::GET, "/", &fields)).collect();
     // The client paces what it sends.
     rig.run(Duration::from_secs(1));
-    let heads = rig.conn(|conn, _| conn.http.responses.heads());
+    let heads = rig.conn(|conn| conn.http.responses.heads());
     assert!((256 << 10..264 << 10).contains(&heads), "{heads} bytes of heads wait");
     // What QUIC holds of the others is within the windows.
     let worst = rig.worst();
@@ -309,7 +309,7 @@ fn content_that_panics_when_it_is_dropped_ends_no_other_response() {
     let short = rig.get(Method::GET, "/short", &[]);
     rig.run(Duration::from_secs(1));
     assert_eq!(rig.got[&short].reset, Some(h3_core::error::code::H3_INTERNAL_ERROR));
-    let sending = |rig: &mut Rig| rig.conn(|conn, _| conn.http.responses.sending.len());
+    let sending = |rig: &mut Rig| rig.conn(|conn| conn.http.responses.sending.len());
     let long = [0; 3].map(|_| rig.get(Method::GET, "/long", &[]));
     rig.turns(5);
     assert_eq!(sending(&mut rig), 3);
@@ -390,7 +390,7 @@ fn draw(seed: u64) {
         let whole = got.finished && got.bytes == *bytes;
         assert!(whole || stopped.contains(stream), "{stream:?}: {got:?} of {bytes} bytes");
     }
-    let left = rig.conn(|conn, _| (conn.http.responses.held(), conn.http.responses.heads()));
+    let left = rig.conn(|conn| (conn.http.responses.held(), conn.http.responses.heads()));
     assert_eq!(left, (0, 0), "nothing is counted any more");
     let left = rig.growth();
     assert!(left < MIB, "{left} bytes are left");
