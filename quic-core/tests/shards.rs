@@ -2,8 +2,9 @@
 
 use bytes::BytesMut;
 use quic_core::{
-    CidFactory, ConnectionId, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig,
+    CidFactory, ClientConfig, ConnectionId, DatagramEvent, DatagramMeta, Endpoint, EndpointConfig,
     base::{SeededEntropy, Timestamp},
+    testing,
 };
 
 const KEY: [u8; 32] = [7; 32];
@@ -49,6 +50,14 @@ fn a_datagram_of_a_sibling_is_handed_on_and_no_other_is() {
     for shard in 0..=255 {
         let (id, is_sibling) = (id_of(shard), [2, 4].contains(&shard));
         for packet in [short(&id), long(1, &id), long(2, &id)] {
+            // RFC 9287: the connection may have agreed to a zero fixed bit, of which only its endpoint knows.
+            let mut greased = packet.clone();
+            greased[0] &= !0x40;
+            match endpoint.handle_datagram(NOW, &meta(), greased) {
+                DatagramEvent::Sibling(to, _) => assert!(is_sibling && to == shard, "{shard}: {to}"),
+                DatagramEvent::Dropped(_) => assert!(!is_sibling, "{shard}"),
+                other => panic!("{shard}: {other:?}"),
+            }
             match endpoint.handle_datagram(NOW, &meta(), packet.clone()) {
                 DatagramEvent::Sibling(to, data) => {
                     assert!(is_sibling && to == shard && data == packet, "{shard}: {to}");
@@ -60,6 +69,45 @@ fn a_datagram_of_a_sibling_is_handed_on_and_no_other_is() {
         // A client's first choice is random.
         let event = endpoint.handle_datagram(NOW, &meta(), long(0, &id));
         assert!(!matches!(event, DatagramEvent::Sibling(..)), "{shard}");
+    }
+}
+
+/// A Retry packet, or a Version Negotiation packet, for a client of this ID (RFC 9000 §17.2.1, §17.2.5).
+fn for_clients(version: u32, id: &ConnectionId) -> BytesMut {
+    let mut packet = BytesMut::from(&[0xf0][..]);
+    packet.extend_from_slice(&version.to_be_bytes());
+    packet.extend_from_slice(&[id.len() as u8]);
+    packet.extend_from_slice(id.as_bytes());
+    packet.extend_from_slice(&[4, 1, 2, 3, 4, 0, 0, 0, 1]);
+    packet.extend_from_slice(&[0x55; 20]);
+    packet
+}
+
+/// What answers a connection that one of them has opened begins with Initial and Retry packets.
+#[test]
+fn siblings_of_an_endpoint_that_connects_hand_on_what_answers_it() {
+    let settings = EndpointConfig::new(CidFactory::new(8, 0, &KEY)).siblings(0..3);
+    let [mut one, mut other] = [0, 1].map(|shard| {
+        let mut config = settings.clone();
+        config.cids = CidFactory::new(8, shard, &KEY);
+        Endpoint::new(config, None, Box::new(SeededEntropy::new(u64::from(shard))))
+    });
+    let packets = |id: &ConnectionId| [long(0, id), for_clients(1, id), for_clients(0, id)];
+    let handed_on = |endpoint: &mut Endpoint, packet| match endpoint.handle_datagram(NOW, &meta(), packet) {
+        DatagramEvent::Sibling(to, _) => Some(to),
+        DatagramEvent::Dropped(_) => None,
+        other => panic!("{other:?}"),
+    };
+    for packet in packets(&id_of(1)) {
+        assert_eq!(handed_on(&mut one, packet), None, "nobody has asked for it");
+    }
+    let (_, certificate) = testing::tls_server_config(b"test");
+    let config = ClientConfig::new(testing::tls_client_config(&certificate, b"test"));
+    other.connect(NOW, &config, "localhost", meta().remote).expect("a configuration that can be used");
+    for (shard, expected) in [(0, None), (1, Some(1)), (2, Some(2)), (3, None)] {
+        for packet in packets(&id_of(shard)) {
+            assert_eq!(handed_on(&mut one, packet), expected, "{shard}");
+        }
     }
 }
 

@@ -125,32 +125,22 @@ impl Endpoint {
         {
             return DatagramEvent::StatelessReset(handle);
         }
+        // Before the fixed bit is looked at: what its connection agreed to, the sibling knows.
+        if let Some(shard) = header.as_ref().ok().and_then(|header| self.sibling_for(header)) {
+            return DatagramEvent::Sibling(shard, data);
+        }
         match header {
             // RFC 9287 §3: only a connection can have agreed to a zero fixed bit.
             Ok(Header::Long(_) | Header::Short(_) | Header::Retry(_)) if has_zero_fixed_bit(&data) => {
                 DatagramEvent::Dropped(DropReason::FixedBit)
             }
             Ok(Header::Long(long)) if long.kind == LongType::Initial => {
-                match self.sibling_that_connects(&long.dcid) {
-                    Some(shard) => DatagramEvent::Sibling(shard, data),
-                    None => self.on_initial(now, meta, &long, data),
-                }
+                self.on_initial(now, meta, &long, data)
             }
-            Ok(Header::Long(long)) => match self.sibling_of(&long.dcid) {
-                Some(shard) => DatagramEvent::Sibling(shard, data),
-                None => DatagramEvent::Dropped(DropReason::UnknownConnection),
-            },
-            // What only a client is sent, which chose the ID.
-            Ok(header @ (Header::Retry(_) | Header::VersionNegotiation(_))) => {
-                match destination(&header).and_then(|id| self.sibling_that_connects(&id)) {
-                    Some(shard) => DatagramEvent::Sibling(shard, data),
-                    None => DatagramEvent::Dropped(DropReason::UnknownConnection),
-                }
+            Ok(Header::Long(_) | Header::Retry(_) | Header::VersionNegotiation(_)) => {
+                DatagramEvent::Dropped(DropReason::UnknownConnection)
             }
-            Ok(Header::Short(short)) => match self.sibling_of(&short.dcid) {
-                Some(shard) => DatagramEvent::Sibling(shard, data),
-                None => self.on_unknown_short(now, meta, &short.dcid, &data),
-            },
+            Ok(Header::Short(short)) => self.on_unknown_short(now, meta, &short.dcid, &data),
             Ok(Header::UnknownVersion { dcid, scid, .. }) => {
                 self.on_unknown_version(now, meta, dcid, scid, data.len())
             }
@@ -160,14 +150,23 @@ impl Endpoint {
         }
     }
 
-    /// The sibling that the connection ID of an Initial packet names, if siblings open connections: the packet may be a server's
-    /// answer. Else it is a client's own choice, which is random and names nobody. A client that is taken for a server comes
-    /// to a sibling that serves it as well.
-    fn sibling_that_connects(&self, id: &ConnectionId) -> Option<u8> {
-        self.config.connects.load(Relaxed).then(|| self.sibling_of(id)).flatten()
+    /// The sibling whose connection a packet is for.
+    ///
+    /// An Initial packet may be the first of a client, whose choice of a connection ID is random and names nobody. Once siblings
+    /// open connections it may be a server's answer as well: a client that is taken for a server then comes to a sibling that
+    /// serves it as well. Retry and Version Negotiation packets are for clients alone.
+    fn sibling_for(&self, header: &Header<'_>) -> Option<u8> {
+        let is_issued = match header {
+            Header::Long(long) => long.kind != LongType::Initial,
+            Header::Short(_) => true,
+            Header::Retry(_) | Header::VersionNegotiation(_) => false,
+            Header::UnknownVersion { .. } => return None,
+        };
+        let asked = is_issued || self.config.connects.load(Relaxed);
+        destination(header).filter(|_| asked).and_then(|id| self.sibling_of(&id))
     }
 
-    /// The sibling that a connection ID names, which one of them has issued.
+    /// The sibling that a connection ID names, if one of them has issued it.
     fn sibling_of(&self, id: &ConnectionId) -> Option<u8> {
         let shard = self.config.cids.shard_of(id)?;
         (shard != self.config.cids.shard() && self.config.siblings.contains(&shard)).then_some(shard)
