@@ -173,6 +173,21 @@ async fn a_server_of_several_shards_connects_from_any_of_them() {
     }
 }
 
+/// The last connection's end and the next connection meet in each way that two threads have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_connects_as_the_socket_goes_is_served() {
+    let server = listen(loopback()).unwrap();
+    let to = url(server.local_addresses()[0]);
+    for round in 0..150 {
+        let session = WebTransport::new(&to, trusting()).unwrap();
+        within(session.ready()).await.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        session.close(wt_api::CloseInfo::default());
+        if round % 2 == 0 {
+            drop(within(session.closed()).await);
+        }
+    }
+}
+
 #[test]
 fn a_client_whose_runtime_is_gone_says_so() {
     let new = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -202,6 +202,22 @@ fn a_refusal_ends_the_attempt_that_it_names_and_no_other() {
     }
 }
 
+/// The system tells whoever sends next, again and again where many are refused.
+#[test]
+fn refusals_that_others_earned_end_no_attempt() {
+    let world = World::new(16, 1);
+    let client = world.build(|builder| builder).unwrap();
+    world.client.answer_sends(|send| match send.number {
+        ..=4 => Err(io::ErrorKind::ConnectionRefused.into()),
+        _ => Ok(()),
+    });
+    world.network.run(async {
+        let session = world.ask(&client, 0);
+        session.ready().await.unwrap();
+        echoes(&session, 1).await;
+    });
+}
+
 #[test]
 fn an_unreachable_host_is_told_to_those_that_try_it() {
     let world = World::new(4, 2);

@@ -136,7 +136,8 @@ impl Shard {
                 failed.get_or_insert_with(|| io::Error::other("its link takes no datagrams of 1200 bytes"));
             }
         }
-        if let Some(error) = failed {
+        // A refusal answers what was sent before, perhaps by another connection; whose it is, the report says.
+        if let Some(error) = failed.filter(|error| error.kind() != io::ErrorKind::ConnectionRefused) {
             self.enter(index, now, |connection| connection.on_unreachable(error));
         }
         self.enter(index, now, Conn::process);
