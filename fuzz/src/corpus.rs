@@ -162,7 +162,7 @@ fn transport_parameters() -> Vec<Vec<u8>> {
 fn section(lines: &[(&'static str, &'static str)]) -> Vec<u8> {
     let mut out = Vec::new();
     let lines = lines.iter().map(|(name, value)| FieldRef::new(name.as_bytes(), value.as_bytes()));
-    Encoder::new().encode(lines, &mut out);
+    Encoder::new().encode(0, lines, &mut out);
     out
 }
 
@@ -274,7 +274,7 @@ fn qpack_decode() -> Vec<Vec<u8>> {
     let mut secret = Vec::new();
     let mut line = FieldRef::new(b"authorization", b"Basic dGVzdA==");
     line.never_index = true;
-    Encoder::new().encode([line], &mut secret);
+    Encoder::new().encode(0, [line], &mut secret);
     let mut seeds: Vec<_> =
         [request(), connect(), response, secret].iter().map(|section| [&[0][..], section].concat()).collect();
     // Set Dynamic Table Capacity 0 twice; stream cancellations.

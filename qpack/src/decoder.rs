@@ -1,7 +1,8 @@
 //! The decoder: an encoded field section to field lines, and what the peer's encoder says on its stream.
 //!
-//! It owns a scratch buffer that is bounded by the caller's limit and shrinks again; nothing is kept between
-//! sections. It must never know streams. Implements RFC 9204 §4.5 (reading) and §4.3 (reading).
+//! It owns a scratch buffer that is bounded by the caller's limit and shrinks again, and knows how much of the dynamic table there
+//! is: whether a section can be read yet follows from that. It must never know streams. Implements RFC 9204 §4.5 (reading) and §4.3
+//! (reading).
 
 use bytes::Bytes;
 
@@ -11,19 +12,51 @@ use crate::{
     huffman::{self, HuffmanError},
     instruction::{self, EncoderInstruction, Pending},
     integer, static_table,
+    table::Inserted,
 };
 
 /// Scratch space kept between sections, in bytes: above it, a section's buffer is given back.
 const KEPT_SCRATCH: usize = 16 * 1024;
 
+/// Bytes of the dynamic table that is offered (RFC 9204 §5).
+const CAPACITY: u64 = 0;
+
 /// Decodes field sections that refer to nothing but the static table.
 #[derive(Debug, Default)]
 pub struct Decoder {
     pending: Pending,
+    inserted: Inserted,
     /// Text of the section's literals.
     text: Vec<u8>,
     /// Lines of the section, whose literals are still places in `text`.
     lines: Vec<Line>,
+}
+
+/// What became of a field section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a caller that overlooks one does the wrong thing")]
+pub enum Decoded {
+    /// Its field lines.
+    Fields(Vec<Field>),
+    /// It needs entries of the dynamic table that the peer's encoder stream has not brought yet (RFC 9204 §2.2.1). Once so many
+    /// were inserted, the same section can be decoded; until then its stream is blocked. Not before the decoder offers a table.
+    Blocked {
+        /// Insertions, counted from the beginning of the connection.
+        required_insert_count: u64,
+    },
+}
+
+impl Decoded {
+    /// The field lines, for a caller that holds no section back: it offered so by a `SETTINGS_QPACK_BLOCKED_STREAMS` of 0.
+    ///
+    /// # Errors
+    /// [`DecodeError::BlockedStreams`]: the section is blocked, and its stream is one more than offered (RFC 9204 §2.1.2).
+    pub fn fields(self) -> Result<Vec<Field>, DecodeError> {
+        match self {
+            Self::Fields(fields) => Ok(fields),
+            Self::Blocked { .. } => Err(DecodeError::BlockedStreams),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,29 +85,33 @@ impl Decoder {
     /// A decoder that offers no dynamic table: `SETTINGS_QPACK_MAX_TABLE_CAPACITY` is to be 0 or left out.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self { inserted: Inserted::none_of(CAPACITY), ..Self::default() }
     }
 
-    /// Decodes one whole encoded field section.
+    /// Decodes one whole encoded field section, or says that it cannot be decoded yet.
     ///
     /// `max_field_section_size` bounds the sum of name, value and 32 bytes for each line (RFC 9114 §4.2.2). It is
     /// checked before a line is stored, so that a small section cannot expand beyond it.
-    pub fn decode(&mut self, section: &[u8], max_field_section_size: u64) -> Result<Vec<Field>, DecodeError> {
+    pub fn decode(&mut self, section: &[u8], max_field_section_size: u64) -> Result<Decoded, DecodeError> {
         let read = SectionReader {
             rest: section,
+            inserted: self.inserted,
             text: &mut self.text,
             lines: &mut self.lines,
             left: max_field_section_size,
             limit: max_field_section_size,
         }
         .read();
-        let fields = read.map(|()| self.take_fields());
+        let decoded = read.map(|blocked| match blocked {
+            Some(required_insert_count) => Decoded::Blocked { required_insert_count },
+            None => Decoded::Fields(self.take_fields()),
+        });
         // A vector shrinks to what is in it, and no further.
         self.text.clear();
         self.lines.clear();
         self.text.shrink_to(KEPT_SCRATCH);
         self.lines.shrink_to(KEPT_SCRATCH / size_of::<Line>());
-        fields
+        decoded
     }
 
     /// One allocation holds the text of all literals; the fields share it.
@@ -101,7 +138,7 @@ impl Decoder {
                 EncoderInstruction::SetCapacity(0) => Ok(Some(length)),
                 // RFC 9204 §4.3.1: not above what the settings offered.
                 EncoderInstruction::SetCapacity(capacity) => {
-                    Err(EncoderStreamError::Capacity { capacity, max: 0 })
+                    Err(EncoderStreamError::Capacity { capacity, max: CAPACITY })
                 }
                 EncoderInstruction::InsertWithNameReference { is_static, index }
                     if !is_static || static_table::get(index).is_none() =>
@@ -120,6 +157,7 @@ impl Decoder {
 
 struct SectionReader<'a> {
     rest: &'a [u8],
+    inserted: Inserted,
     text: &'a mut Vec<u8>,
     lines: &'a mut Vec<Line>,
     /// What the limit leaves for the lines to come, in bytes.
@@ -128,24 +166,27 @@ struct SectionReader<'a> {
 }
 
 impl SectionReader<'_> {
-    fn read(mut self) -> Result<(), DecodeError> {
-        self.prefix()?;
+    /// The Required Insert Count, if it was not reached yet: then the lines are not read.
+    fn read(mut self) -> Result<Option<u64>, DecodeError> {
+        let required = self.prefix()?;
+        if required > self.inserted.count() {
+            return Ok(Some(required));
+        }
         while let Some(&first) = self.rest.first() {
             let line = self.line(first)?;
             self.lines.push(line);
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// RFC 9204 §4.5.1: Required Insert Count and Base.
-    fn prefix(&mut self) -> Result<(), DecodeError> {
-        if self.integer(8)? != 0 {
-            return Err(DecodeError::RequiredInsertCount);
-        }
+    /// RFC 9204 §4.5.1: Required Insert Count, which is returned, and Base.
+    fn prefix(&mut self) -> Result<u64, DecodeError> {
+        let encoded = self.integer(8)?;
+        let required = self.inserted.required(encoded).ok_or(DecodeError::RequiredInsertCount)?;
         let sign = self.rest.first().ok_or(DecodeError::Truncated)? & 0x80 != 0;
-        // RFC 9204 §4.5.1.2: with the sign bit the Base is the count minus Delta Base minus one, here below zero.
-        self.integer(7)?;
-        if sign { Err(DecodeError::NegativeBase) } else { Ok(()) }
+        let delta = self.integer(7)?;
+        // RFC 9204 §4.5.1.2: with the sign bit the Base is the count minus Delta Base minus one.
+        if sign && delta >= required { Err(DecodeError::NegativeBase) } else { Ok(required) }
     }
 
     /// One field line; `first` is its first byte, not taken yet.
@@ -240,12 +281,33 @@ mod tests {
         let (mut decoder, mut section) = (Decoder::new(), Vec::new());
         let long = vec![b'~'; 40_000];
         let fields = (0..700).map(|_| FieldRef::new(b"x-a", b"b")).chain([FieldRef::new(b"x-long", &long)]);
-        Encoder::new().encode(fields, &mut section);
+        Encoder::new().encode(0, fields, &mut section);
         for (limit, fits) in [(1 << 20, true), (64_000, false)] {
             assert_eq!(decoder.decode(&section, limit).is_ok(), fits);
             assert!(decoder.text.capacity() <= 16 << 10, "{} bytes of text", decoder.text.capacity());
             let lines = decoder.lines.capacity() * size_of::<Line>();
             assert!(lines <= 16 << 10, "{lines} bytes of lines");
         }
+    }
+
+    /// A section that refers to entries which are on their way waits, and is no error of its sender.
+    #[test]
+    fn a_section_ahead_of_the_table_is_blocked() {
+        let mut decoder = Decoder { inserted: Inserted::none_of(256), ..Decoder::default() };
+        // Required Insert Count 3 is sent as 4, the Base is the same, and one line is the entry before it (RFC 9204 §4.5).
+        let section = [4, 0, 0x80];
+        let blocked = Decoded::Blocked { required_insert_count: 3 };
+        assert_eq!(decoder.decode(&section, 1000), Ok(blocked.clone()));
+        assert_eq!(blocked.fields(), Err(DecodeError::BlockedStreams));
+        assert_eq!(DecodeError::BlockedStreams.code(), Some(0x200));
+        // What needs nothing of the table goes past it.
+        assert_eq!(
+            decoder.decode(&[0, 0, 0xc0 | 25], 1000).and_then(Decoded::fields).map(|f| f.len()),
+            Ok(1)
+        );
+        // More than the table can hold can be needed by nobody, and so can a Base below zero.
+        assert_eq!(decoder.decode(&[17, 0], 1000), Err(DecodeError::RequiredInsertCount));
+        assert_eq!(decoder.decode(&[4, 0x83], 1000), Err(DecodeError::NegativeBase));
+        assert_eq!(Decoder::new().decode(&section, 1000), Err(DecodeError::RequiredInsertCount), "no table");
     }
 }

@@ -27,8 +27,14 @@ impl Encoder {
         Self::default()
     }
 
-    /// Appends the encoded field section of `fields` to `out`.
-    pub fn encode<'a>(&mut self, fields: impl IntoIterator<Item = FieldRef<'a>>, out: &mut impl BufMut) {
+    /// Appends the encoded field section of `fields` to `out`. It goes out on the stream with this ID, by which the peer names it
+    /// when it has read it (RFC 9204 §4.4.1) or will not (§4.4.2): not before sections refer to a dynamic table.
+    pub fn encode<'a>(
+        &mut self,
+        _stream: u64,
+        fields: impl IntoIterator<Item = FieldRef<'a>>,
+        out: &mut impl BufMut,
+    ) {
         // Required Insert Count 0, Base 0 (RFC 9204 §4.5.1).
         out.put_slice(&[0, 0]);
         for field in fields {

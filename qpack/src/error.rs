@@ -23,9 +23,12 @@ pub enum DecodeError {
     /// A static table index above 98.
     #[error("no entry {0} in the static table (RFC 9204 §3.1)")]
     StaticIndex(u64),
-    /// A Required Insert Count other than zero though no dynamic table was offered.
-    #[error("a required insert count without a dynamic table (RFC 9204 §4.5.1.1)")]
+    /// A Required Insert Count beyond what the offered dynamic table can hold; without a table, any but zero.
+    #[error("a required insert count beyond the dynamic table (RFC 9204 §4.5.1.1)")]
     RequiredInsertCount,
+    /// More streams wait for the encoder stream than were offered.
+    #[error("more blocked streams than offered (RFC 9204 §2.1.2)")]
+    BlockedStreams,
     /// The Base is negative.
     #[error("a negative base (RFC 9204 §4.5.1.2)")]
     NegativeBase,

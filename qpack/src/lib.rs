@@ -3,13 +3,13 @@
 //! The crate knows no transport: the caller carries the bytes of request, encoder and decoder streams. This
 //! encoder and this decoder use the static table, literals and Huffman coding only. The decoder therefore offers
 //! a dynamic table capacity of zero (the default of `SETTINGS_QPACK_MAX_TABLE_CAPACITY`, RFC 9204 §5) and
-//! refuses whatever would need more; sections never block.
+//! refuses whatever would need more; until it offers more, no section is [`Decoded::Blocked`].
 //!
 //! ```
 //! use qpack::{Decoder, Encoder, FieldRef};
 //! let mut section = Vec::new();
-//! Encoder::new().encode([FieldRef::new(b":method", b"GET"), FieldRef::new(b"x-a", b"1")], &mut section);
-//! let fields = Decoder::new().decode(&section, 1000)?;
+//! Encoder::new().encode(0, [FieldRef::new(b":method", b"GET"), FieldRef::new(b"x-a", b"1")], &mut section);
+//! let fields = Decoder::new().decode(&section, 1000)?.fields()?;
 //! assert_eq!((&fields[0].value[..], &fields[1].name[..]), (&b"GET"[..], &b"x-a"[..]));
 //! # Ok::<(), qpack::DecodeError>(())
 //! ```
@@ -29,8 +29,9 @@ mod huffman;
 mod instruction;
 mod integer;
 mod static_table;
+mod table;
 
-pub use decoder::Decoder;
+pub use decoder::{Decoded, Decoder};
 pub use encoder::Encoder;
 pub use error::{DecodeError, DecoderStreamError, EncoderStreamError, IntegerTooLarge};
 pub use field::{FIELD_OVERHEAD, Field, FieldRef};

@@ -3,14 +3,15 @@
 
 use heap_meter::{HeapMeter, Measure};
 use qpack::{
-    DecodeError, Decoder, DecoderStreamError, Encoder, EncoderStreamError, Field, FieldRef, IntegerTooLarge,
+    DecodeError, Decoded, Decoder, DecoderStreamError, Encoder, EncoderStreamError, Field, FieldRef,
+    IntegerTooLarge,
 };
 
 #[global_allocator]
 static HEAP: HeapMeter = HeapMeter;
 
 fn decode(section: &[u8]) -> Result<Vec<Field>, DecodeError> {
-    Decoder::new().decode(section, 64 * 1024)
+    Decoder::new().decode(section, 64 * 1024).and_then(Decoded::fields)
 }
 
 fn refused(section: &[u8]) -> DecodeError {
@@ -43,12 +44,12 @@ fn the_never_indexed_mark_survives() {
         [(&b"authorization"[..], &b"secret"[..]), (b"x-token", b"secret"), (b":method", b"GET")]
     {
         let mut section = Vec::new();
-        Encoder::new().encode([FieldRef::new(name, value).never_index(true)], &mut section);
+        Encoder::new().encode(0, [FieldRef::new(name, value).never_index(true)], &mut section);
         let fields = decode(&section).unwrap();
         assert!(fields[0].never_index);
         assert_eq!((&fields[0].name[..], &fields[0].value[..]), (name, value));
         let mut again = Vec::new();
-        Encoder::new().encode(fields.iter().map(FieldRef::from), &mut again);
+        Encoder::new().encode(0, fields.iter().map(FieldRef::from), &mut again);
         assert_eq!(again, section);
     }
 }
@@ -128,7 +129,11 @@ fn q16_sections_that_nobody_acknowledges() {
     for stream in 0_u32..1_000_000 {
         section.clear();
         let value = stream.to_be_bytes().map(|byte| b'a' + byte % 26);
-        encoder.encode([FieldRef::new(b"x-stream", &value), FieldRef::new(b":status", b"200")], &mut section);
+        encoder.encode(
+            0,
+            [FieldRef::new(b"x-stream", &value), FieldRef::new(b":status", b"200")],
+            &mut section,
+        );
     }
     assert_eq!(measure.peak_growth(), 0);
 }
@@ -197,9 +202,12 @@ fn q14_expansion_stops_at_the_limit() {
     let mut section = vec![0, 0];
     section.extend([0xff, 85 - 63].repeat(16_000));
     let mut decoder = Decoder::new();
-    let error = decoder.decode(&section, 10 * 108).unwrap_err();
+    let error = decoder.decode(&section, 10 * 108).and_then(Decoded::fields).unwrap_err();
     assert_eq!((error, error.code()), (DecodeError::TooLarge { limit: 1080 }, None));
-    assert_eq!(decoder.decode(&section[..22], 10 * 108).map(|fields| fields.len()), Ok(10));
+    assert_eq!(
+        decoder.decode(&section[..22], 10 * 108).and_then(Decoded::fields).map(|fields| fields.len()),
+        Ok(10)
+    );
 }
 
 #[test]
@@ -209,10 +217,13 @@ fn q14_the_limit_counts_name_value_and_32() {
     {
         let mut section = Vec::new();
         let field = FieldRef::new(name, value);
-        Encoder::new().encode([field], &mut section);
-        assert!(Decoder::new().decode(&section, field.size()).is_ok());
+        Encoder::new().encode(0, [field], &mut section);
+        assert!(Decoder::new().decode(&section, field.size()).and_then(Decoded::fields).is_ok());
         let limit = field.size() - 1;
-        assert_eq!(Decoder::new().decode(&section, limit), Err(DecodeError::TooLarge { limit }));
+        assert_eq!(
+            Decoder::new().decode(&section, limit).and_then(Decoded::fields),
+            Err(DecodeError::TooLarge { limit })
+        );
     }
 }
 
@@ -225,10 +236,10 @@ fn q15_cut_inside_the_prefix_or_a_line() {
     ];
     let mut section = Vec::new();
     let mut boundaries = vec![2];
-    Encoder::new().encode([], &mut section);
+    Encoder::new().encode(0, [], &mut section);
     for field in fields {
         let mut one = Vec::new();
-        Encoder::new().encode([field], &mut one);
+        Encoder::new().encode(0, [field], &mut one);
         section.extend_from_slice(&one[2..]);
         boundaries.push(section.len());
     }

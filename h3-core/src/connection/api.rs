@@ -43,8 +43,9 @@ impl Connection {
             return Err(SendError::NotOffered);
         }
         let lines = message::request_lines(head).map_err(SendError::Invalid)?;
-        let section = self.encode_section(&lines)?;
+        self.check_section(&lines)?;
         let id = transport.open(Dir::Bidi).ok_or(SendError::NoStream)?;
+        let section = self.encode_section(id, &lines);
         self.opened = self.opened.max(id.index() + 1);
         if let Some(value) = head.headers.get("priority") {
             transport.set_priority(id, parse_priority(value.as_bytes()));
@@ -79,7 +80,8 @@ impl Connection {
             return Err(SendError::Closed);
         }
         let lines = message::response_lines(head).map_err(SendError::Invalid)?;
-        let section = self.encode_section(&lines)?;
+        self.check_section(&lines)?;
+        let section = self.encode_section(stream, &lines);
         let next = match (head.status.is_informational(), fin) {
             // RFC 9114 §4.1: an interim response does not end the message.
             (true, true) => return Err(SendError::Closed),
@@ -123,7 +125,8 @@ impl Connection {
         transport: &mut impl Transport,
     ) -> Result<(), SendError> {
         let lines = message::trailer_lines(trailers).map_err(SendError::Invalid)?;
-        let section = self.encode_section(&lines)?;
+        self.check_section(&lines)?;
+        let section = self.encode_section(stream, &lines);
         self.send_with(stream, transport, |request| {
             if request.send.stage != Stage::Body || request.is_tunnel() {
                 return Err(SendError::Closed);
@@ -303,15 +306,20 @@ impl Connection {
         self.flush_critical(transport);
     }
 
-    fn encode_section(&mut self, lines: &[FieldRef<'_>]) -> Result<Vec<u8>, SendError> {
+    /// Whether the peer takes a field section of this size (RFC 9114 §4.2.2).
+    fn check_section(&self, lines: &[FieldRef<'_>]) -> Result<(), SendError> {
         let size = message::size(lines);
         let limit = self.peer_settings.as_ref().and_then(|peer| peer.max_field_section_size);
         if let Some(limit) = limit.filter(|limit| size > *limit) {
             return Err(SendError::TooLarge { size, limit });
         }
+        Ok(())
+    }
+
+    fn encode_section(&mut self, stream: StreamId, lines: &[FieldRef<'_>]) -> Vec<u8> {
         let mut section = Vec::with_capacity(256);
-        self.encoder.encode(lines.iter().copied(), &mut section);
-        Ok(section)
+        self.encoder.encode(stream.value(), lines.iter().copied(), &mut section);
+        section
     }
 
     /// Changes what a request sends, hands it over, and forgets the request if it is over.

@@ -5,7 +5,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, StatusCode};
-use qpack::{DecodeError, Decoder};
+use qpack::{DecodeError, Decoded, Decoder};
 use quic_core::{
     Priority, Side, StreamId,
     base::{Budget, Timestamp},
@@ -335,7 +335,9 @@ impl Request {
             return Ok(());
         };
         shared.budget.release(section.len());
-        let fields = shared.decoder.decode(&section, shared.max_section).map_err(|error| match error {
+        // `SETTINGS_QPACK_BLOCKED_STREAMS` is 0: no stream may wait for the encoder stream (RFC 9204 §2.1.2).
+        let decoded = shared.decoder.decode(&section, shared.max_section).and_then(Decoded::fields);
+        let fields = decoded.map_err(|error| match error {
             DecodeError::TooLarge { .. } => Fault::Stream(StreamViolation::FieldSectionTooLarge),
             error => Fault::Connection(H3Error::Decompression(error)),
         })?;

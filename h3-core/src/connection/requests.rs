@@ -264,7 +264,7 @@ impl Connection {
         transport: &mut impl Transport,
     ) {
         let mut section = Vec::with_capacity(16);
-        self.encoder.encode([qpack::FieldRef::new(b":status", b"431")], &mut section);
+        self.encoder.encode(id.value(), [qpack::FieldRef::new(b":status", b"431")], &mut section);
         request.send.push_headers(&section);
         request.send.stage = Stage::Ended;
         let _ = request.send.flush(id, transport);

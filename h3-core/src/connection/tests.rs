@@ -65,7 +65,7 @@ pub(super) fn varint_frame(kind: u64, value: u64) -> Vec<u8> {
 pub(super) fn headers(lines: &[(&str, &str)]) -> Vec<u8> {
     let mut section = Vec::new();
     let lines = lines.iter().map(|(name, value)| FieldRef::new(name.as_bytes(), value.as_bytes()));
-    Encoder::new().encode(lines, &mut section);
+    Encoder::new().encode(0, lines, &mut section);
     frame(1, &section)
 }
 

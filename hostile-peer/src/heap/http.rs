@@ -50,7 +50,7 @@ pub(super) fn settings(random: &mut Random) -> Vec<u8> {
 fn section(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     let fields = fields.iter().map(|(name, value)| FieldRef::new(name.as_bytes(), value.as_bytes()));
-    Encoder::new().encode(fields, &mut out);
+    Encoder::new().encode(0, fields, &mut out);
     frame(0x01, &out)
 }
 
