@@ -11,7 +11,7 @@ use x509_parser::{
 };
 
 use super::pem;
-use crate::options::CertificateHash;
+use crate::{algorithms::digest, options::CertificateHash};
 
 /// The kind of a certificate's public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl CertificateDetails {
     #[must_use]
     pub fn from_der(der: &[u8]) -> Option<Self> {
         let (rest, certificate) = X509Certificate::from_der(der).ok()?;
-        let pin = ring::digest::digest(&ring::digest::SHA256, certificate.public_key().raw);
+        let pin = digest::digest(&digest::SHA256, certificate.public_key().raw);
         rest.is_empty().then_some(())?;
         Some(Self {
             hash: CertificateHash::of_certificate(der),
