@@ -119,11 +119,10 @@ pub(crate) fn test(options: &TestOptions) -> ExitCode {
     all.finish()
 }
 
-/// aws-lc-rs builds C, for which it wants cmake on some systems: only where both are there.
+/// aws-lc-rs builds C: only where there is a compiler for it.
 fn aws_lc() -> Outcome {
-    let has = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    if !(has("cmake") && has("cc")) {
-        return Outcome::Skipped("needs cmake and a C compiler".to_owned());
+    if Command::new("cc").arg("--version").output().is_err() {
+        return Outcome::Skipped("needs a C compiler".to_owned());
     }
     // Alone, without ring, and the command with the library below it.
     let alone = ["--no-default-features", "--features", "aws-lc-rs"];
