@@ -1,4 +1,4 @@
-//! Sight: what happened inside a connection, told to whoever listens, free when nobody does.
+//! Tracing: an observer hears what happens inside a connection. Without one it costs nothing.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The fourth law on whole endpoints: what peers can make a connection and an endpoint hold, measured on the heap.
+//! Budgets of whole endpoints: what peers can make a connection and an endpoint hold, measured on the heap.
 
 use std::{net::SocketAddr, sync::Arc};
 

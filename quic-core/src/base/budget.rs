@@ -1,4 +1,4 @@
-//! The fourth law: every byte that a peer can make this endpoint hold is charged to a budget.
+//! Budgets: every byte that a peer can make this endpoint hold is charged to one.
 //!
 //! A connection charges its own [`Budget`]; all connections of an endpoint draw on one [`EndpointBudget`], in steps of
 //! [`STEP`] bytes, so that a charge on the data path costs two additions and a comparison.

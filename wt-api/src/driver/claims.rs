@@ -11,10 +11,10 @@ use quic_core::{Dir, StreamId};
 use super::state::{
     KEPT,
     conn::{Conn, H3_INTERNAL_ERROR},
-    live::Live,
     sending::Sending,
     stack::Layers,
     stream::DriverStream,
+    table::SessionEntry,
 };
 use crate::{
     error::WebTransportError,
@@ -23,8 +23,8 @@ use crate::{
 
 impl Conn {
     /// Takes what the handles have put into the boxes since it was looked at last.
-    pub(super) fn take_news(&mut self) {
-        self.boxes.take_news(&mut self.scratch, &mut self.claims_taken);
+    pub(super) fn take_pending(&mut self) {
+        self.boxes.take_pending(&mut self.scratch, &mut self.claims_taken);
         self.backlog.extend(self.scratch.drain(..));
         self.claimed.extend(self.claims_taken.drain(..));
         // Two of each take turns: one is here, the other in the boxes.
@@ -55,9 +55,10 @@ impl Conn {
         // What is written to them meanwhile waits in their boxes.
         self.claimed.iter_mut().for_each(|claimed| claimed.late = true);
         if held_up && self.claimed.is_empty() {
-            let waiting =
-                |live: &Live| [Dir::Bidi, Dir::Uni].into_iter().any(|dir| live.shared.has_opens(dir));
-            let keys = self.lives.entries_mut().filter(|(_, live)| waiting(live)).map(|(key, _)| key);
+            let waiting = |entry: &SessionEntry| {
+                [Dir::Bidi, Dir::Uni].into_iter().any(|dir| entry.shared.has_opens(dir))
+            };
+            let keys = self.table.entries_mut().filter(|(_, entry)| waiting(entry)).map(|(key, _)| key);
             self.backlog.extend(keys.map(Work::Session));
         }
     }
@@ -67,14 +68,14 @@ impl Conn {
         let now = self.stack.now;
         let Some(claimed) = self.claimed.front_mut() else { return false };
         let (id, key) = (claimed.id, claimed.key);
-        let live = self.lives.get_mut(key).filter(|live| live.is_open() && claimed.send.is_some());
+        let entry = self.table.get_mut(key).filter(|entry| entry.is_open() && claimed.send.is_some());
         let Layers { sessions, mut transport, .. } = self.stack.layers();
-        let opened = match live.and_then(|live| Some((live.id?, live))) {
+        let opened = match entry.and_then(|entry| Some((entry.id?, entry))) {
             None => None,
-            Some((session, live)) => match sessions.open(session, id.dir(), &mut transport) {
+            Some((session, entry)) => match sessions.open(session, id.dir(), &mut transport) {
                 Ok(None) => return false,
                 Ok(Some(stream)) => {
-                    live.claimed[id.dir() as usize] += 1;
+                    entry.claimed[id.dir() as usize] += 1;
                     Some(stream)
                 }
                 Err(_) => None,
@@ -152,9 +153,9 @@ impl Conn {
         }
         // Before the connection's: a session whose own credit was used up must not claim for what it had.
         self.permit_sessions();
-        let asking = |live: &Live| live.request.is_some() && live.id.is_none();
+        let asking = |entry: &SessionEntry| entry.request.is_some() && entry.id.is_none();
         // A request that waits for its stream opens one at any time.
-        let asks = !self.is_server() && self.lives.iter().any(asking);
+        let asks = !self.is_server() && self.table.iter().any(asking);
         for dir in [Dir::Bidi, Dir::Uni] {
             let end = self.stack.quic.stream_limit(self.stack.quic.side(), dir);
             let shown = &mut self.shown[dir as usize];
@@ -168,15 +169,15 @@ impl Conn {
     /// The same of the sessions' own limits.
     fn permit_sessions(&mut self) {
         let flow = self.stack.sessions.flow_control();
-        for live in self.lives.iter_mut().filter(|live| live.is_open()) {
-            let Some(id) = live.id.filter(|_| flow || live.permitted == [0; 2]) else { continue };
+        for entry in self.table.iter_mut().filter(|entry| entry.is_open()) {
+            let Some(id) = entry.id.filter(|_| flow || entry.permitted == [0; 2]) else { continue };
             let most = [Dir::Bidi, Dir::Uni].map(|dir| {
                 let left = self.stack.sessions.streams_left(id, dir).unwrap_or(u64::MAX);
-                live.claimed[dir as usize].saturating_add(left)
+                entry.claimed[dir as usize].saturating_add(left)
             });
-            if live.permitted != most {
-                live.permitted = most;
-                live.shared.permit(most, flow.then_some(&live.held));
+            if entry.permitted != most {
+                entry.permitted = most;
+                entry.shared.permit(most, flow.then_some(&entry.held));
             }
         }
     }
@@ -184,7 +185,7 @@ impl Conn {
     /// The application closes a session: what it finished before is taken in first, so that it counts. Of other streams nothing
     /// is promised, and a Chromium of today crashes at data of a stream that nobody has finished right before the close.
     pub(super) fn catch_up(&mut self) {
-        self.take_news();
+        self.take_pending();
         let finished = |claimed: &Claimed| claimed.send.as_ref().is_some_and(|send| send.is_finished());
         if self.claimed.iter().any(finished) {
             self.open_claimed(&mut { usize::MAX });
@@ -194,7 +195,7 @@ impl Conn {
         }
     }
 
-    /// Streams whose boxes have news, the end among them. What else is to be done stays.
+    /// Streams whose boxes have something new, the end among it. What else is to be done stays.
     fn finished_sends(&mut self) -> Vec<StreamId> {
         let Self { backlog, streams, .. } = self;
         let mut finished = Vec::new();

@@ -9,9 +9,9 @@ use wt_session::{SessionError, SessionId};
 
 use super::state::{
     conn::Conn,
-    live::{Live, Phase},
     patience::last_word,
     stack::Layers,
+    table::{Phase, SessionEntry},
 };
 use crate::{
     close::{CloseInfo, CloseOutcome, ClosedBy},
@@ -31,23 +31,23 @@ impl Conn {
     pub(super) fn close_session(&mut self, key: u32, info: CloseInfo) {
         let now = self.stack.now;
         let (server, shares) = (self.is_server(), self.pooled().is_some());
-        let Some(live) = self.lives.get_mut(key) else { return };
-        if !matches!(live.phase, Phase::Open) {
+        let Some(entry) = self.table.get_mut(key) else { return };
+        if !matches!(entry.phase, Phase::Open) {
             return;
         }
-        if !live.established {
+        if !entry.established {
             if server {
                 return self.finish_close(key, info);
             }
-            if let (Some(request), true) = (live.request, shares) {
+            if let (Some(request), true) = (entry.request, shares) {
                 let Layers { sessions, h3, mut transport } = self.stack.layers();
                 sessions.cancel_connect(request, h3, &mut transport);
             }
             return self.fail_session(key, closed_here(&info));
         }
-        live.shared.refuse_opens(&WebTransportError::session(closed_here(&info)));
-        live.phase = Phase::Holding(info);
-        (live.progressed, live.hold_until) = (now, now + LONGEST_HOLD);
+        entry.shared.refuse_opens(&WebTransportError::session(closed_here(&info)));
+        entry.phase = Phase::Holding(info);
+        (entry.progressed, entry.hold_until) = (now, now + LONGEST_HOLD);
         self.hold(key);
         self.close_when_acknowledged(key);
     }
@@ -55,8 +55,8 @@ impl Conn {
     /// The application closes all sessions that it has accepted: each as its handle does it. What the handles have asked for
     /// before comes first, an answer to the request included.
     pub(super) fn close_sessions(&self, info: &CloseInfo) {
-        let accepted = self.lives.iter().filter(|live| live.shared.established().is_some());
-        accepted.for_each(|live| live.shared.close(info.clone()));
+        let accepted = self.table.iter().filter(|entry| entry.shared.established().is_some());
+        accepted.for_each(|entry| entry.shared.close(info.clone()));
     }
 
     /// The close waits for the peer to acknowledge what was finished, or to give credit for it. False: no longer.
@@ -64,27 +64,27 @@ impl Conn {
         let now = self.stack.now;
         let progress = self.progress(key);
         let cut_off = self.is_cut_off();
-        let Some(live) = self.lives.get_mut(key) else { return false };
-        if progress != live.progress {
-            live.progressed = now;
+        let Some(entry) = self.table.get_mut(key) else { return false };
+        if progress != entry.progress {
+            entry.progressed = now;
         }
-        live.progress = progress;
-        let until = (live.progressed + last_word(&self.stack.quic)).min(live.hold_until);
-        live.alarm = Some(until);
+        entry.progress = progress;
+        let until = (entry.progressed + last_word(&self.stack.quic)).min(entry.hold_until);
+        entry.alarm = Some(until);
         now < until && !cut_off
     }
 
     /// Closes if the application wants it and nothing is on its way any more.
     pub(super) fn close_when_acknowledged(&mut self, key: u32) {
-        let holding = |live: &Live| matches!(live.phase, Phase::Holding(_)) && live.finishing == 0;
-        if self.lives.get(key).is_some_and(holding) {
+        let holding = |entry: &SessionEntry| matches!(entry.phase, Phase::Holding(_)) && entry.finishing == 0;
+        if self.table.get(key).is_some_and(holding) {
             self.send_close(key);
         }
     }
 
     /// A session's alarm rang: the next step is due, whatever the peer does.
     pub(super) fn on_alarm(&mut self, key: u32) {
-        match self.lives.get(key).map(|live| &live.phase) {
+        match self.table.get(key).map(|entry| &entry.phase) {
             Some(Phase::Holding(_)) => {
                 if !self.hold(key) {
                     self.send_close(key);
@@ -92,7 +92,7 @@ impl Conn {
             }
             Some(Phase::Closing(_) | Phase::Closed | Phase::Ended) => {
                 // The connection may go on with other sessions: what this one still holds there ends now.
-                if let Some(id) = self.lives.get(key).and_then(|live| live.id) {
+                if let Some(id) = self.table.get(key).and_then(|entry| entry.id) {
                     let Layers { sessions, h3, mut transport } = self.stack.layers();
                     sessions.give_up(id, h3, &mut transport);
                 }
@@ -104,7 +104,7 @@ impl Conn {
     }
 
     fn send_close(&mut self, key: u32) {
-        if let Some(Phase::Holding(info)) = self.lives.get(key).map(|live| &live.phase) {
+        if let Some(Phase::Holding(info)) = self.table.get(key).map(|entry| &entry.phase) {
             let info = info.clone();
             self.finish_close(key, info);
         }
@@ -112,26 +112,26 @@ impl Conn {
 
     fn finish_close(&mut self, key: u32, info: CloseInfo) {
         let now = self.stack.now;
-        let Some(live) = self.lives.get_mut(key) else { return };
-        live.phase = Phase::Closing(info.clone());
-        live.alarm = Some(now + last_word(&self.stack.quic));
-        let Some(id) = live.id else { return };
+        let Some(entry) = self.table.get_mut(key) else { return };
+        entry.phase = Phase::Closing(info.clone());
+        entry.alarm = Some(now + last_word(&self.stack.quic));
+        let Some(id) = entry.id else { return };
         let Layers { sessions, h3, mut transport } = self.stack.layers();
         let error = WebTransportError::session(closed_here(&info));
         let wire = wt_session::CloseInfo::new(info.close_code, info.reason);
         sessions.close(id, wire, h3, &mut transport);
         self.end_streams(Some(key), &error);
-        let Some(live) = self.lives.get_mut(key) else { return };
+        let Some(entry) = self.table.get_mut(key) else { return };
         // The last counts. The end is told when the peer has answered, or will not.
-        live.shared.set_stats(self.stack.quic.stats(), std::mem::take(&mut live.groups));
+        entry.shared.set_stats(self.stack.quic.stats(), std::mem::take(&mut entry.groups));
     }
 
     /// What became of this side's close is known.
     fn tell_close(&self, key: u32, outcome: CloseOutcome) {
-        if let Some(live) = self.lives.get(key)
-            && let Phase::Closing(info) = &live.phase
+        if let Some(entry) = self.table.get(key)
+            && let Phase::Closing(info) = &entry.phase
         {
-            live.shared.set_closed(info.clone(), outcome);
+            entry.shared.set_closed(info.clone(), outcome);
         }
     }
 
@@ -142,7 +142,7 @@ impl Conn {
         result: Result<wt_session::CloseInfo, SessionError>,
     ) {
         let now = self.stack.now;
-        let Some(key) = self.lives.key_of(session) else { return };
+        let Some(key) = self.table.key_of(session) else { return };
         let (end, error) = match result {
             Ok(info) => {
                 self.drain_streams(Some(key));
@@ -159,23 +159,23 @@ impl Conn {
             }
         };
         self.end_streams(Some(key), &error);
-        let Some(mut live) = self.lives.remove(key) else { return };
+        let Some(mut entry) = self.table.remove(key) else { return };
         let failed = end.is_err();
         // Something of the session stays until the end is agreed upon. The box hears of it now, unless this side has closed.
-        let mut rest = Live::new(std::sync::Arc::clone(&live.shared));
-        rest.id = live.id;
+        let mut rest = SessionEntry::new(std::sync::Arc::clone(&entry.shared));
+        rest.id = entry.id;
         rest.retired = true;
-        let closing = matches!(live.phase, Phase::Closing(_)) && !failed;
+        let closing = matches!(entry.phase, Phase::Closing(_)) && !failed;
         rest.alarm = Some(now + last_word(&self.stack.quic));
         if closing {
-            rest.phase = std::mem::replace(&mut live.phase, Phase::Closed);
-            self.retire_session(&mut live);
+            rest.phase = std::mem::replace(&mut entry.phase, Phase::Closed);
+            self.retire_session(&mut entry);
         } else {
             // Also of one that failed just before this side closed it.
-            (rest.phase, live.phase) = (Phase::Closed, Phase::Closed);
-            self.end_session(live, end);
+            (rest.phase, entry.phase) = (Phase::Closed, Phase::Closed);
+            self.end_session(entry, end);
         }
-        self.lives.replace(key, rest);
+        self.table.replace(key, rest);
         if failed {
             self.let_go(key);
         }
@@ -184,14 +184,14 @@ impl Conn {
     /// The peer has ended its side, too. Whoever closed the session lets go of it; the other side waits until the closer has
     /// its FIN, which a CONNECTION_CLOSE would overtake.
     pub(super) fn on_session_finished(&mut self, session: SessionId) {
-        let Some(key) = self.lives.key_of(session) else { return };
-        let closing = self.lives.get(key).is_some_and(|live| matches!(live.phase, Phase::Closing(_)));
+        let Some(key) = self.table.key_of(session) else { return };
+        let closing = self.table.get(key).is_some_and(|entry| matches!(entry.phase, Phase::Closing(_)));
         self.tell_close(key, CloseOutcome::Acknowledged);
         let arrived = self.has_sent(session);
         if closing || arrived {
             self.let_go(key);
         } else {
-            self.lives.get_mut(key).into_iter().for_each(|live| live.phase = Phase::Ended);
+            self.table.get_mut(key).into_iter().for_each(|entry| entry.phase = Phase::Ended);
         }
     }
 
@@ -202,8 +202,8 @@ impl Conn {
 
     /// The peer has all that this side said on a stream, if that is a CONNECT stream, or wants no more of it.
     pub(super) fn on_connect_sent(&mut self, session: SessionId) {
-        let Some(key) = self.lives.key_of(session) else { return };
-        let ended = self.lives.get(key).is_some_and(|live| matches!(live.phase, Phase::Ended));
+        let Some(key) = self.table.key_of(session) else { return };
+        let ended = self.table.get(key).is_some_and(|entry| matches!(entry.phase, Phase::Ended));
         if ended && self.has_sent(session) {
             self.let_go(key);
         }
@@ -214,7 +214,7 @@ impl Conn {
     /// report a lost connection instead of the code and the reason. Only a server that goes away closes what has become
     /// idle.
     fn let_go(&mut self, key: u32) {
-        self.lives.remove(key);
+        self.table.remove(key);
         if self.is_server() {
             self.close_if_idle();
         } else if self.pooled().is_some() {

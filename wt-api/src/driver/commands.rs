@@ -9,9 +9,9 @@ use wt_session::DatagramError;
 use super::state::{
     KEPT,
     conn::Conn,
-    live::{Live, Phase},
     sending::priority,
     stack::Layers,
+    table::{Phase, SessionEntry},
 };
 use crate::{
     close::{CloseInfo, ClosedBy},
@@ -29,12 +29,12 @@ impl Conn {
     /// Commands of a session's handles, the streams that they want, and its datagrams. What takes longer than a turn
     /// goes on in the next one. How many commands there were.
     pub(super) fn process_commands(&mut self, key: u32) -> usize {
-        let Some(live) = self.lives.get_mut(key) else { return 0 };
-        let mut commands = std::mem::take(&mut live.commands);
-        let (all, wishes) = live.shared.take_commands(&mut commands, COMMAND_TURN);
+        let Some(entry) = self.table.get_mut(key) else { return 0 };
+        let mut commands = std::mem::take(&mut entry.commands);
+        let (all, wishes) = entry.shared.take_commands(&mut commands, COMMAND_TURN);
         // The application's side gave up waiting for the answer, which may be there by now: whoever could close the session
         // has gone.
-        if live.shared.is_over() && matches!(live.phase, Phase::Open) {
+        if entry.shared.is_over() && matches!(entry.phase, Phase::Open) {
             self.close_session(key, CloseInfo::default());
             return commands.len();
         }
@@ -48,8 +48,8 @@ impl Conn {
         for command in commands.drain(..) {
             self.on_command(key, command);
         }
-        if let Some(live) = self.lives.get_mut(key) {
-            live.commands = commands;
+        if let Some(entry) = self.table.get_mut(key) {
+            entry.commands = commands;
         }
         if wishes.anticipate {
             self.anticipate(key);
@@ -65,14 +65,14 @@ impl Conn {
     }
 
     fn announce_drain(&mut self, key: u32) {
-        if let Some(id) = self.lives.get(key).and_then(|live| live.id) {
+        if let Some(id) = self.table.get(key).and_then(|entry| entry.id) {
             let Layers { sessions, h3, mut transport } = self.stack.layers();
             let _ = sessions.drain(id, h3, &mut transport);
         }
     }
 
     fn on_command(&mut self, key: u32, command: Command) {
-        let id = self.lives.get(key).and_then(|live| live.id);
+        let id = self.table.get(key).and_then(|entry| entry.id);
         match command {
             Command::Close(info) => {
                 self.catch_up();
@@ -101,11 +101,11 @@ impl Conn {
             }
             Command::GroupStats(group, reply) => {
                 // Once it is over, the box has the last counts.
-                match self.lives.get(key) {
-                    Some(live) if matches!(live.phase, Phase::Open | Phase::Holding(_)) => {
+                match self.table.get(key) {
+                    Some(entry) if matches!(entry.phase, Phase::Open | Phase::Holding(_)) => {
                         let _ = reply.send(self.group_counts(key, group));
                     }
-                    Some(live) => drop(reply.send(live.shared.last_group_counts(group))),
+                    Some(entry) => drop(reply.send(entry.shared.last_group_counts(group))),
                     None => {}
                 }
             }
@@ -129,8 +129,8 @@ impl Conn {
 
     /// The application does not want a session that was offered.
     fn server_lets_go(&mut self, key: u32) {
-        if let Some(live) = self.lives.remove(key) {
-            self.end_session(live, Err(WebTransportError::closed(ClosedBy::ThisSide, CloseInfo::default())));
+        if let Some(entry) = self.table.remove(key) {
+            self.end_session(entry, Err(WebTransportError::closed(ClosedBy::ThisSide, CloseInfo::default())));
         }
     }
 
@@ -138,15 +138,15 @@ impl Conn {
     /// is all there is; with it, QUIC's has to suffice for all sessions together. It is for HTTP/3's own streams, too.
     pub(super) fn anticipate(&mut self, key: u32) {
         for dir in [Dir::Bidi, Dir::Uni] {
-            let Some(live) = self.lives.get(key) else { return };
-            let (Some(id), Some(streams)) = (live.id, live.shared.anticipated(dir)) else { continue };
+            let Some(entry) = self.table.get(key) else { return };
+            let (Some(id), Some(streams)) = (entry.id, entry.shared.anticipated(dir)) else { continue };
             self.stack.sessions.set_max_streams(id, dir, streams.into());
-            let open = self.lives.iter().filter(|live| matches!(live.phase, Phase::Open));
-            let expected: u64 = open.map(|live| u64::from(live.shared.anticipated(dir).unwrap_or(0))).sum();
+            let open = self.table.iter().filter(|entry| matches!(entry.phase, Phase::Open));
+            let expected: u64 = open.map(|entry| u64::from(entry.shared.anticipated(dir).unwrap_or(0))).sum();
             let own = match dir {
                 Dir::Uni => HTTP3_STREAMS,
                 // The requests for the sessions.
-                Dir::Bidi if self.is_server() => self.lives.len() as u64,
+                Dir::Bidi if self.is_server() => self.table.len() as u64,
                 Dir::Bidi => 0,
             };
             self.stack.quic.set_max_streams(dir, expected + own);
@@ -154,12 +154,12 @@ impl Conn {
     }
 
     fn accept(&mut self, key: u32, status: StatusCode, headers: HeaderMap) {
-        let Some(live) = self.lives.get_mut(key) else { return };
-        let Some(id) = live.id else { return };
+        let Some(entry) = self.table.get_mut(key) else { return };
+        let Some(id) = entry.id else { return };
         let Layers { sessions, h3, mut transport } = self.stack.layers();
         match sessions.accept_with(id, status, headers, h3, &mut transport) {
             Ok(()) => {
-                live.established = true;
+                entry.established = true;
                 self.begin(key);
             }
             Err(error) => {
@@ -167,8 +167,8 @@ impl Conn {
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 sessions.reject(id, status, HeaderMap::new(), h3, &mut transport);
                 let error = WebTransportError::session(ErrorCause::SessionFailed(error.to_string().into()));
-                if let Some(live) = self.lives.remove(key) {
-                    self.end_session(live, Err(error));
+                if let Some(entry) = self.table.remove(key) {
+                    self.end_session(entry, Err(error));
                 }
             }
         }
@@ -176,7 +176,7 @@ impl Conn {
 
     /// Opens a stream; gives the wish back if there is no credit.
     fn try_open(&mut self, key: u32, dir: Dir, open: Open) -> Option<Open> {
-        let Some(id) = self.lives.get(key).and_then(|live| live.id) else { return Some(open) };
+        let Some(id) = self.table.get(key).and_then(|entry| entry.id) else { return Some(open) };
         if open.reply.is_closed() {
             return None;
         }
@@ -223,13 +223,13 @@ impl Conn {
     /// Those who wait for streams get them, in their order, as far as there is credit. Before there is a session all wait;
     /// from then on those are refused who do not want to wait for credit.
     pub(super) fn open_waiting(&mut self, key: u32, dir: Dir) {
-        let waits = |live: &Live| live.established && live.shared.has_opens(dir);
-        if !self.lives.get(key).is_some_and(waits) || !self.withdraw_credit() {
+        let waits = |entry: &SessionEntry| entry.established && entry.shared.has_opens(dir);
+        if !self.table.get(key).is_some_and(waits) || !self.withdraw_credit() {
             return;
         }
         for _ in 0..COMMAND_TURN {
-            let Some(live) = self.lives.get(key).filter(|live| live.established) else { return };
-            let shared = Arc::clone(&live.shared);
+            let Some(entry) = self.table.get(key).filter(|entry| entry.established) else { return };
+            let shared = Arc::clone(&entry.shared);
             let Some((ticket, open)) = shared.take_open(dir) else { return };
             if let Some(open) = self.try_open(key, dir, open) {
                 return shared.put_back(dir, ticket, open);
@@ -241,11 +241,11 @@ impl Conn {
     /// Sends some datagrams of a session. False: it has none left, or the queue below is full.
     pub(super) fn pump_datagrams_of(&mut self, key: u32) -> bool {
         let now = self.stack.now;
-        let Some(live) = self.lives.get_mut(key).filter(|live| live.established) else { return false };
-        let Some(id) = live.id else { return false };
-        let Live { shared, datagrams_out: queue, datagrams_below: below, urgency, .. } = live;
+        let Some(entry) = self.table.get_mut(key).filter(|entry| entry.established) else { return false };
+        let Some(id) = entry.id else { return false };
+        let SessionEntry { shared, datagrams_out: queue, datagrams_below: below, urgency, .. } = entry;
         let max_age = shared.take_datagrams(queue);
-        if std::mem::replace(&mut live.datagram_age, max_age) != max_age {
+        if std::mem::replace(&mut entry.datagram_age, max_age) != max_age {
             self.stack.quic.set_datagrams_max_age(key, max_age);
         }
         let Layers { sessions, h3, mut transport } = self.stack.layers();
@@ -290,12 +290,12 @@ impl Conn {
     /// Tells the senders of datagrams how many QUIC has sent or dropped: those that it holds count against the bound that the
     /// application set.
     pub(super) fn report_datagrams(&mut self) {
-        for (key, live) in self.lives.entries_mut().filter(|(_, live)| live.datagrams_below > 0) {
+        for (key, entry) in self.table.entries_mut().filter(|(_, entry)| entry.datagrams_below > 0) {
             let waiting = self.stack.quic.datagrams_waiting(key);
-            let gone = live.datagrams_below.saturating_sub(waiting);
+            let gone = entry.datagrams_below.saturating_sub(waiting);
             if gone > 0 {
-                live.datagrams_below = waiting;
-                live.shared.datagrams_gone(gone, 0);
+                entry.datagrams_below = waiting;
+                entry.shared.datagrams_gone(gone, 0);
             }
         }
     }

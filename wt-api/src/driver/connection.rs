@@ -15,9 +15,9 @@ use super::{
     panics::contain,
     state::{
         conn::{Conn, Role},
-        live::{Live, Phase},
         patience::Doubt,
         stack::Layers,
+        table::{Phase, SessionEntry},
     },
 };
 use crate::{
@@ -38,7 +38,7 @@ impl Conn {
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let doubt = self.doubts.front().map(Doubt::until);
         let requests = [self.stack.h3.poll_timeout(), self.stack.sessions.poll_timeout()];
-        [self.stack.quic.poll_timeout(), self.lives.alarm(), self.rest_until, self.look_at, doubt]
+        [self.stack.quic.poll_timeout(), self.table.alarm(), self.rest_until, self.look_at, doubt]
             .into_iter()
             .chain(requests)
             .flatten()
@@ -51,7 +51,7 @@ impl Conn {
         let Layers { sessions, h3, mut transport } = self.stack.layers();
         h3.handle_timeout(now, &mut transport);
         sessions.handle_timeout(now, h3, &mut transport);
-        for key in self.lives.ring(now) {
+        for key in self.table.take_due(now) {
             self.on_alarm(key);
         }
         self.look_at = self.look_at.filter(|at| *at > now);
@@ -62,7 +62,7 @@ impl Conn {
         }
     }
 
-    /// Tells and asks all layers until none has news, or others have waited long enough: a peer or an application that
+    /// Tells and asks all layers until none has anything new, or others have waited long enough: a peer or an application that
     /// is never done must not keep them waiting. True: there is more.
     pub(super) fn process(&mut self) -> bool {
         let mut left = TURN;
@@ -109,9 +109,10 @@ impl Conn {
             Role::Server(server) => server.keeps_alive(),
         };
         // As long as a client waits for an answer, its connect timeout says how long that may take.
-        let is_open =
-            |live: &Live| (live.established || live.request.is_some()) && matches!(live.phase, Phase::Open);
-        self.stack.quic.hold_alive(wanted && self.lives.iter().any(is_open));
+        let is_open = |entry: &SessionEntry| {
+            (entry.established || entry.request.is_some()) && matches!(entry.phase, Phase::Open)
+        };
+        self.stack.quic.hold_alive(wanted && self.table.iter().any(is_open));
     }
 
     /// Hands on what the sessions have to tell, at most `left` events, which are counted off.
@@ -136,7 +137,7 @@ impl Conn {
         let boxes = Arc::clone(self.boxes());
         loop {
             let of_sessions: usize =
-                self.lives.iter().map(|live| live.shared.datagram_bytes() + live.fields).sum();
+                self.table.iter().map(|entry| entry.shared.datagram_bytes() + entry.fields).sum();
             let heads = self.http.responses.heads() + self.stack.sessions.heads_waiting();
             let other_bytes = of_sessions + heads;
             let send_bytes = boxes.outbox().bytes() + self.http.responses.held();
@@ -163,11 +164,11 @@ impl Conn {
             return;
         }
         let Layers { sessions, mut transport, .. } = self.stack.layers();
-        for live in self.lives.iter() {
-            let Some(id) = live.id else { continue };
-            live.starved.iter().for_each(|stream| sessions.count_unread(*stream, &mut transport));
-            while let Some(most) = sessions.set_held(id, live.held.bytes() as u64) {
-                if live.held.wake_when_left(usize::try_from(most).unwrap_or(usize::MAX)) {
+        for entry in self.table.iter() {
+            let Some(id) = entry.id else { continue };
+            entry.full.iter().for_each(|stream| sessions.count_unread(*stream, &mut transport));
+            while let Some(most) = sessions.set_held(id, entry.held.bytes() as u64) {
+                if entry.held.wake_when_left(usize::try_from(most).unwrap_or(usize::MAX)) {
                     break;
                 }
             }
@@ -180,7 +181,7 @@ impl Conn {
             quic_core::Event::HandshakeComplete => self.on_handshake_complete(),
             quic_core::Event::Closed(error) => self.on_connection_closed(error),
             quic_core::Event::DatagramSizeChanged => {
-                self.lives.keys().into_iter().for_each(|key| self.update_datagram_size(key));
+                self.table.keys().into_iter().for_each(|key| self.update_datagram_size(key));
             }
             quic_core::Event::DatagramWritable => self.pump_datagrams(),
             // Of HTTP/3: an exchange, or a CONNECT stream.
@@ -335,7 +336,7 @@ impl Conn {
 
     /// What the application's handles put into the boxes, at most `left` of it, which is counted off.
     fn process_boxes(&mut self, left: &mut usize) {
-        self.take_news();
+        self.take_pending();
         self.open_claimed(left);
         while *left > 0
             && let Some(work) = self.backlog.pop_front()
@@ -379,9 +380,9 @@ impl Conn {
     /// A connection that goes away ends when nothing is left on it, or nothing that is waited for.
     pub(super) fn close_if_idle(&mut self) {
         let is_idle = if self.cut_off {
-            !self.lives.iter().any(Live::is_closing)
+            !self.table.iter().any(SessionEntry::is_closing)
         } else {
-            self.lives.is_empty() && self.stack.h3.open_requests() == 0 && self.http.is_idle()
+            self.table.is_empty() && self.stack.h3.open_requests() == 0 && self.http.is_idle()
         };
         if self.going_away && is_idle {
             self.part_for_shutdown();
@@ -394,13 +395,14 @@ impl Conn {
         self.refuse_claims(&error);
         self.end_streams(None, &error);
         let closed = self.is_closed_by_application();
-        for live in self.lives.keys().into_iter().filter_map(|key| self.lives.remove(key)).collect::<Vec<_>>()
+        for entry in
+            self.table.keys().into_iter().filter_map(|key| self.table.remove(key)).collect::<Vec<_>>()
         {
             // The request went to a connection that may have been dead for long: another one may take it.
-            if live.joined && live.request.is_some() && !closed {
-                live.hand_back();
+            if entry.joined && entry.request.is_some() && !closed {
+                entry.hand_back();
             } else {
-                self.end_session(live, Err(error.clone()));
+                self.end_session(entry, Err(error.clone()));
             }
         }
         // An attempt that lost its race says nothing about the one that won.
@@ -448,9 +450,9 @@ impl Conn {
     /// Sessions count from their requests to their last words, and so does a client's connection unless it rests.
     pub(super) fn note_presence(&mut self) {
         let rests = self.is_server() || (self.started && self.pooled().is_some());
-        if self.lives.is_empty() && (self.said_all || rests) {
+        if self.table.is_empty() && (self.said_all || rests) {
             self.presence = None;
-        } else if self.presence.is_none() && !self.lives.is_empty() {
+        } else if self.presence.is_none() && !self.table.is_empty() {
             self.presence = Some(self.runtime.tally().enter());
         }
     }

@@ -91,13 +91,13 @@ impl Conn {
                 quietly(|| receiving.deliver(&mut Vec::new(), Some(end), false));
             }
         }
-        for key in self.lives.keys() {
-            let Some(live) = self.lives.remove(key) else { continue };
-            if let (Role::Server(server), true) = (&self.role, live.counted) {
-                server.session_ended(&live.shared);
+        for key in self.table.keys() {
+            let Some(entry) = self.table.remove(key) else { continue };
+            if let (Role::Server(server), true) = (&self.role, entry.counted) {
+                server.session_ended(&entry.shared);
             }
-            let shared = Arc::clone(&live.shared);
-            quietly(|| live.end(Err(error.clone())));
+            let shared = Arc::clone(&entry.shared);
+            quietly(|| entry.end(Err(error.clone())));
             quietly(|| shared.refuse_opens(&error));
             quietly(|| drop(shared));
         }

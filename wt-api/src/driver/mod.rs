@@ -1,6 +1,6 @@
 //! A shard: one UDP socket, its connections, one task, one ordered set of deadlines.
 //!
-//! Each turn drains the socket, then lets the connections that have news work, then sends what they have to say. There
+//! Each turn drains the socket, then lets the connections with work do it, then sends what they have to say. There
 //! is no channel per datagram and no task per connection.
 //!
 //! Owns the loop. Must never know what a frame or a stream means.
@@ -79,7 +79,7 @@ impl Shard {
         active || !self.unfinished.is_empty()
     }
 
-    /// Puts a connection on the list of those with news.
+    /// Puts a connection on the list of those with work.
     fn touch(&mut self, index: usize) {
         let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { return };
         connection.parked = false;
@@ -107,9 +107,9 @@ impl Shard {
             ShardCommand::Release => self.kept = false,
             ShardCommand::Stats(reply) => self.surveys.ask(reply),
             ShardCommand::Connections(reply) => {
-                let live = self.accepted().filter(|connection| !connection.is_over());
+                let entry = self.accepted().filter(|connection| !connection.is_over());
                 // Whoever gave up waiting is not there to hear it.
-                let _ = reply.send(live.map(Conn::handle).collect());
+                let _ = reply.send(entry.map(Conn::handle).collect());
             }
             ShardCommand::GoAway => {
                 self.going_away = true;
@@ -216,7 +216,7 @@ impl Shard {
         any
     }
 
-    /// Lets the connections with news work.
+    /// Lets the connections with work work.
     fn process(&mut self, now: Timestamp) {
         for position in 0..self.dirty.len() {
             let Some(&index) = self.dirty.get(position) else { break };

@@ -9,7 +9,7 @@ use quic_core::{
 
 use crate::{
     socket::DatagramSocket,
-    udp::{News, Progress, Train, Trains},
+    udp::{Progress, SendTrouble, Train, Trains},
 };
 
 /// Trains that a connection sends before another one has its turn.
@@ -138,26 +138,28 @@ impl Sender {
         quic: &mut Connection,
         socket: &dyn DatagramSocket,
         now: Timestamp,
-    ) -> (Sent, News) {
+    ) -> (Sent, SendTrouble) {
         for _ in 0..TRAINS {
             let (size, remote) = (quic.datagram_size(), quic.remote_address());
             let train = size * self.trains.segments(size, &remote);
             let room = train.max(quic.next_datagram_size(now)).min(self.buffer.len());
             let Some(buffer) = self.buffer.get_mut(..room) else { break };
-            let Some(transmit) = quic.poll_transmit(now, buffer) else { return (Sent::All, News::default()) };
+            let Some(transmit) = quic.poll_transmit(now, buffer) else {
+                return (Sent::All, SendTrouble::default());
+            };
             let mut train = Train::new(transmit);
             let contents = self.buffer.get(..transmit.size).unwrap_or_default();
             match self.trains.send(socket, &mut train, contents).settle(now) {
-                Ok(news) if news.is_none() => {}
-                Ok(news) => return (Sent::Turn, news),
+                Ok(trouble) if trouble.is_none() => {}
+                Ok(trouble) => return (Sent::Turn, trouble),
                 Err(stop) => {
                     let contents = self.buffer.get(..transmit.size).unwrap_or_default().to_vec();
                     self.waiting = Some(Waiting { index, train, contents });
-                    return (Sent::Stopped(stop), News::default());
+                    return (Sent::Stopped(stop), SendTrouble::default());
                 }
             }
         }
-        (Sent::Turn, News::default())
+        (Sent::Turn, SendTrouble::default())
     }
 
     /// Sends what waits and belongs to no connection.
@@ -166,7 +168,7 @@ impl Sender {
             let (size, segment_size) = (bytes.len(), bytes.len());
             let transmit =
                 Transmit { remote: *remote, local_ip: *local_ip, ecn: Ecn::NotEct, size, segment_size };
-            // Nobody waits for news of an answer: who asked asks again.
+            // Nobody waits for trouble of an answer: who asked asks again.
             self.trains.send(socket, &mut Train::new(transmit), bytes).settle(now)?;
             self.responses.pop_front();
         }
@@ -175,9 +177,9 @@ impl Sender {
 }
 
 impl Progress {
-    pub(super) fn settle(self, now: Timestamp) -> Result<News, Stop> {
+    pub(super) fn settle(self, now: Timestamp) -> Result<SendTrouble, Stop> {
         match self {
-            Self::Done(news) => Ok(news),
+            Self::Done(trouble) => Ok(trouble),
             Self::Blocked => Err(Stop::Full),
             Self::Later(wait) => Err(Stop::NoMemory(now + wait)),
         }

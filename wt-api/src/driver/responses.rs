@@ -17,9 +17,9 @@ use quic_core::StreamId;
 
 use super::state::{
     conn::{Conn, Role},
-    live::cost_of,
     responses::{EXCHANGE, Next, Sending, Waiting},
     stack::Layers,
+    table::cost_of,
 };
 use crate::reception::{
     ServerShared,

@@ -13,10 +13,10 @@ use super::{
     shard::Shard,
     state::conn::Conn,
 };
-use crate::udp::News;
+use crate::udp::SendTrouble;
 
 impl Shard {
-    /// Sends what the connections with news have to say. True: there is more, and it can be sent now.
+    /// Sends what the connections with work have to say. True: there is more, and it can be sent now.
     pub(super) fn transmit(&mut self, cx: &mut Context<'_>, now: Timestamp) -> bool {
         if self.sender.again_at.is_some_and(|at| at > now) {
             self.park(now);
@@ -29,7 +29,7 @@ impl Shard {
         if stop.is_some() {
             self.park(now);
         }
-        // A turn that ended with news left over goes on, unless the socket is what it waits for.
+        // A turn that ended with work left over goes on, unless the socket is what it waits for.
         match stop {
             Some(Stop::NoMemory(at)) => {
                 self.sender.again_at = Some(at);
@@ -67,13 +67,13 @@ impl Shard {
         if let Some(mut waiting) = self.sender.waiting.take() {
             let Waiting { index, train, contents } = &mut waiting;
             match self.sender.trains.send(&*self.socket, train, contents).settle(now) {
-                Ok(news) => {
+                Ok(trouble) => {
                     let (index, remote) = (*index, train.transmit().remote);
                     // Its place may be another connection's by now.
                     let same =
                         self.enter(index, now, |connection| connection.quic().remote_address() == remote);
-                    if same == Some(true) && !news.is_none() {
-                        self.on_news(index, news, now);
+                    if same == Some(true) && !trouble.is_none() {
+                        self.on_send_trouble(index, trouble, now);
                     }
                 }
                 Err(stop) => {
@@ -108,10 +108,10 @@ impl Shard {
         };
         let (quic, sender, socket) = (connection.quic(), &mut self.sender, &*self.socket);
         match contain(|| sender.send_trains(index, quic, socket, now)) {
-            Ok((sent, news)) => {
+            Ok((sent, trouble)) => {
                 self.enter(index, now, Conn::report_datagrams);
-                if !news.is_none() {
-                    self.on_news(index, news, now);
+                if !trouble.is_none() {
+                    self.on_send_trouble(index, trouble, now);
                 }
                 // Sending made room for what waits above: that follows at once, and not with the next packet of the peer.
                 let follows = self.enter(index, now, |connection| connection.quic().has_events());
@@ -125,8 +125,8 @@ impl Shard {
     }
 
     /// Not all of a train left.
-    fn on_news(&mut self, index: usize, news: News, now: Timestamp) {
-        let News { too_large, mut failed } = news;
+    fn on_send_trouble(&mut self, index: usize, trouble: SendTrouble, now: Timestamp) {
+        let SendTrouble { too_large, mut failed } = trouble;
         self.surveys.sockets.too_large += u64::from(too_large.is_some());
         self.surveys.sockets.send_errors += u64::from(failed.is_some());
         if let Some(size) = too_large {

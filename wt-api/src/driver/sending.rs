@@ -8,10 +8,10 @@ use wt_session::{Sessions, StreamError};
 
 use super::state::{
     conn::Conn,
-    live::Progress,
     sending::{Sending, priority},
     stack::Layers,
     stream::{DriverStream, Half, error_of, is_open},
+    table::Progress,
 };
 use crate::{
     error::{ErrorCause, WebTransportError},
@@ -29,14 +29,14 @@ impl Conn {
         sending.commit = taken.committed.or(sending.commit);
         if let Some(rank) = taken.rank {
             sending.rank = rank;
-            let urgency = self.lives.get(key).map_or(Priority::default().urgency, |live| live.urgency);
+            let urgency = self.table.get(key).map_or(Priority::default().urgency, |entry| entry.urgency);
             self.stack.quic.set_priority(id, priority(key, urgency, rank));
         }
         if let (Some(code), None) = (taken.reset, sending.reset) {
             sending.give_up(code);
         }
         if taken.finish && sending.reset.is_none() && !std::mem::replace(&mut sending.finishing, true) {
-            self.lives.get_mut(key).into_iter().for_each(|live| live.finishing += 1);
+            self.table.get_mut(key).into_iter().for_each(|entry| entry.finishing += 1);
         }
         if let Some(atomic) = taken.atomic {
             self.admit(id, atomic);
@@ -50,7 +50,7 @@ impl Conn {
                 self.end_send_with(id, SendEnd::Reset, counts);
             }
             Err(error) => {
-                let open = is_open(&self.lives, &self.stack.sessions, key);
+                let open = is_open(&self.table, &self.stack.sessions, key);
                 if let Some(error) = error_of(error, Half::Send, open) {
                     self.end_send(id, SendEnd::Failed(error));
                 }
@@ -114,7 +114,7 @@ impl Conn {
     /// The sums over a group's streams.
     pub(super) fn group_counts(&mut self, key: u32, group: u32) -> StreamCounts {
         let mut sum =
-            self.lives.get(key).and_then(|live| live.groups.get(&group)).copied().unwrap_or_default();
+            self.table.get(key).and_then(|entry| entry.groups.get(&group)).copied().unwrap_or_default();
         let of_group = |stream: &DriverStream| {
             stream.session == key && stream.send.as_ref().is_some_and(|sending| sending.rank.group == group)
         };
@@ -126,8 +126,8 @@ impl Conn {
 
     /// A session's client ranks it anew (RFC 9218 §7).
     pub(super) fn rank_session(&mut self, key: u32, urgency: u8) {
-        let Some(live) = self.lives.get_mut(key) else { return };
-        live.urgency = urgency;
+        let Some(entry) = self.table.get_mut(key) else { return };
+        entry.urgency = urgency;
         for id in self.stream_ids(Some(key)) {
             if let Some(sending) = self.streams.get(&id).and_then(|stream| stream.send.as_ref()) {
                 self.stack.quic.set_priority(id, priority(key, urgency, sending.rank));
@@ -160,11 +160,11 @@ impl Conn {
     fn end_send_with(&mut self, id: StreamId, end: SendEnd, counts: StreamCounts) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let Some(sending) = stream.send.take() else { return };
-        if let Some(live) = self.lives.get_mut(stream.session) {
-            live.finishing = live.finishing.saturating_sub(usize::from(sending.finishing));
+        if let Some(entry) = self.table.get_mut(stream.session) {
+            entry.finishing = entry.finishing.saturating_sub(usize::from(sending.finishing));
             // The group of those that chose none has nobody who could ask.
             if sending.rank.group != 0 {
-                *live.groups.entry(sending.rank.group).or_default() += counts;
+                *entry.groups.entry(sending.rank.group).or_default() += counts;
             }
         }
         if stream.is_over() {

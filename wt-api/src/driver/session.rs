@@ -8,8 +8,8 @@ use wt_session::{ConnectError, Event, Refusal, SessionId, SessionResponse, proto
 
 use super::state::{
     conn::{Conn, Role},
-    live::{Live, cost_of, cost_of_request},
     stack::Layers,
+    table::{SessionEntry, cost_of, cost_of_request},
 };
 use crate::{
     close::CloseInfo,
@@ -27,7 +27,7 @@ impl Conn {
     pub(super) fn on_session_event(&mut self, event: Event) {
         match event {
             Event::Incoming { session, request } => self.on_incoming(session, *request),
-            Event::Requested { request, session } => self.lives.name(request, session),
+            Event::Requested { request, session } => self.table.name(request, session),
             Event::Established { session, response } => {
                 let SessionResponse { mut headers, protocol, dialect, why, .. } = *response;
                 // W3C: `protocol` tells it.
@@ -42,15 +42,15 @@ impl Conn {
                 self.on_established(session, established);
             }
             Event::Refused { request, session, reason } => {
-                let key = request.and_then(|request| self.lives.key_of_request(request));
-                let key = key.or_else(|| session.and_then(|id| self.lives.key_of(id)));
+                let key = request.and_then(|request| self.table.key_of_request(request));
+                let key = key.or_else(|| session.and_then(|id| self.table.key_of(id)));
                 self.on_refusal(key, &reason);
             }
             Event::StreamOpened { session, stream, dir } => {
-                let Some(key) = self.lives.key_of(session) else { return };
+                let Some(key) = self.table.key_of(session) else { return };
                 let new = self.add_stream(stream, key, false);
-                if let Some(live) = self.lives.get(key) {
-                    live.shared.push_incoming(dir, new);
+                if let Some(entry) = self.table.get(key) {
+                    entry.shared.push_incoming(dir, new);
                 }
             }
             Event::Readable { stream } => self.pump_recv(stream),
@@ -58,25 +58,25 @@ impl Conn {
             Event::Stopped { stream, code } => self.on_stopped(stream, code),
             Event::Sent { stream } => self.on_sent(stream),
             Event::StreamsAvailable { session, dir } => {
-                let key = session.and_then(|id| self.lives.key_of(id));
-                let keys = key.map_or_else(|| self.lives.round(), |key| vec![key]);
+                let key = session.and_then(|id| self.table.key_of(id));
+                let keys = key.map_or_else(|| self.table.round(), |key| vec![key]);
                 keys.into_iter().for_each(|key| self.open_waiting(key, dir));
             }
             Event::Datagram { session, payload } => {
-                let Some(live) = self.lives.by_id(session) else { return };
-                live.datagrams_in.push(payload);
-                if live.datagrams_in.len() >= DATAGRAM_BATCH {
-                    live.deliver_datagrams();
+                let Some(entry) = self.table.by_id(session) else { return };
+                entry.datagrams_in.push(payload);
+                if entry.datagrams_in.len() >= DATAGRAM_BATCH {
+                    entry.deliver_datagrams();
                 }
             }
             Event::Ranked { session, priority } => {
-                if let Some(key) = self.lives.key_of(session) {
+                if let Some(key) = self.table.key_of(session) {
                     self.rank_session(key, priority.urgency);
                 }
             }
             Event::Draining { session } => {
-                if let Some(live) = self.lives.by_id(session) {
-                    live.shared.set_draining();
+                if let Some(entry) = self.table.by_id(session) {
+                    entry.shared.set_draining();
                 }
             }
             Event::Closed { session, result } => self.on_session_closed(session, result),
@@ -92,7 +92,7 @@ impl Conn {
         let Role::Server(server) = &self.role else { return };
         let server = Arc::clone(server);
         let fields = cost_of_request(&request);
-        let others: usize = self.lives.iter().map(|live| live.fields).sum();
+        let others: usize = self.table.iter().map(|entry| entry.fields).sum();
         let refusal = if self.going_away || server.is_closed() {
             Some((StatusCode::SERVICE_UNAVAILABLE, Count::RequestShutdown))
         } else if others + fields > self.stack.quic.room_above() {
@@ -112,24 +112,24 @@ impl Conn {
             shared.set_anticipated(dir, server.anticipated(dir));
         }
         self.boxes.about().set_draft(request.dialect.name());
-        let mut live = Live::new(Arc::clone(&shared));
-        live.id = Some(session);
-        (live.urgency, live.fields) = (request.priority.urgency, fields);
+        let mut entry = SessionEntry::new(Arc::clone(&shared));
+        entry.id = Some(session);
+        (entry.urgency, entry.fields) = (request.priority.urgency, fields);
         // First known here, then offered: the application may answer at once.
-        let key = self.lives.add(live);
+        let key = self.table.add(entry);
         shared.attach(Arc::clone(&self.boxes), key);
         self.update_datagram_size(key);
         let (addresses, certificates) = (self.addresses(), self.certificates());
         let offer = Offer::new(request, shared, self.handle(), addresses, certificates);
         if server.offer(offer) {
             server.count(Count::RequestOffered);
-            if let Some(live) = self.lives.get_mut(key) {
-                live.counted = true;
+            if let Some(entry) = self.table.get_mut(key) {
+                entry.counted = true;
             }
         } else {
             // The application does not take requests as fast as they come, or has as many sessions as it wants.
             server.count(Count::RequestBusy);
-            self.lives.remove(key);
+            self.table.remove(key);
             self.turn_down(session, StatusCode::TOO_MANY_REQUESTS);
         }
     }
@@ -154,45 +154,45 @@ impl Conn {
         request: wt_session::ConnectRequest,
         joined: bool,
     ) {
-        let mut live = Live::new(Arc::clone(shared));
-        live.joined = joined;
+        let mut entry = SessionEntry::new(Arc::clone(shared));
+        entry.joined = joined;
         // The request takes the next stream.
         if !self.withdraw_credit() && joined {
-            return live.hand_back();
+            return entry.hand_back();
         }
         let Layers { sessions, h3, mut transport } = self.stack.layers();
         let asked = sessions.connect(request, h3, &mut transport);
         match asked {
             Ok(request) => {
-                live.request = Some(request);
-                let key = self.lives.add(live);
+                entry.request = Some(request);
+                let key = self.table.add(entry);
                 shared.attach(Arc::clone(&self.boxes), key);
                 self.note_presence();
                 self.process_commands(key);
             }
             Err(error) if self.pooled().is_some() => {
-                live.hand_back();
+                entry.hand_back();
                 if matches!(error, ConnectError::GoingAway | ConnectError::ConnectionLost) {
                     self.leave_pool();
                 }
             }
             Err(error) => {
-                let key = self.lives.add(live);
+                let key = self.table.add(entry);
                 self.fail_session(key, ErrorCause::Refused(error.to_string().into()));
             }
         }
     }
 
     fn on_established(&mut self, session: SessionId, established: Established) {
-        let Some(key) = self.lives.key_of(session) else { return };
+        let Some(key) = self.table.key_of(session) else { return };
         // Before anybody hears of the session, who may be on another thread and send a datagram at once.
         self.update_datagram_size(key);
-        if let Some(live) = self.lives.get_mut(key) {
-            live.established = true;
-            live.request = None;
-            live.fields = cost_of(&established.headers);
+        if let Some(entry) = self.table.get_mut(key) {
+            entry.established = true;
+            entry.request = None;
+            entry.fields = cost_of(&established.headers);
             self.boxes.about().set_draft(established.draft);
-            live.shared.set_established(established);
+            entry.shared.set_established(established);
         }
         self.begin(key);
     }
@@ -209,9 +209,9 @@ impl Conn {
     fn on_refusal(&mut self, key: Option<u32>, reason: &Refusal) {
         if self.is_server() {
             tracing::debug!(%reason, "session request refused");
-            if let Some(live) = key.and_then(|key| self.lives.remove(key)) {
+            if let Some(entry) = key.and_then(|key| self.table.remove(key)) {
                 let error = ErrorCause::SessionFailed(reason.to_string().into());
-                self.end_session(live, Err(WebTransportError::session(error)));
+                self.end_session(entry, Err(WebTransportError::session(error)));
             }
             return self.close_if_idle();
         }
@@ -224,8 +224,8 @@ impl Conn {
             _ => false,
         };
         if elsewhere && self.pooled().is_some() {
-            if let Some(live) = self.lives.remove(key) {
-                live.hand_back();
+            if let Some(entry) = self.table.remove(key) {
+                entry.hand_back();
             }
             if matches!(reason, Refusal::GoingAway) {
                 self.leave_pool();
@@ -242,14 +242,14 @@ impl Conn {
 
     /// Whether a session is not the only one that the connection has had.
     fn shares(&self, key: u32) -> bool {
-        self.lives.len() > 1 || self.lives.get(key).is_some_and(|live| live.joined)
+        self.table.len() > 1 || self.table.get(key).is_some_and(|entry| entry.joined)
     }
 
     /// A client's session could not be had. A connection that was made for it has no other use.
     pub(super) fn fail_session(&mut self, key: u32, cause: ErrorCause) {
         if self.pooled().is_some() {
-            if let Some(live) = self.lives.remove(key) {
-                self.end_session(live, Err(WebTransportError::session(cause)));
+            if let Some(entry) = self.table.remove(key) {
+                self.end_session(entry, Err(WebTransportError::session(cause)));
             }
             return self.rest();
         }
@@ -260,7 +260,7 @@ impl Conn {
 
     /// Sends datagrams until the queue below is full, a round of the sessions at a time.
     pub(super) fn pump_datagrams(&mut self) {
-        let mut keys = self.lives.round();
+        let mut keys = self.table.round();
         while !keys.is_empty() {
             keys.retain(|key| self.pump_datagrams_of(*key));
         }
@@ -268,36 +268,36 @@ impl Conn {
 
     /// Hands over what was gathered.
     pub(super) fn deliver_datagrams(&mut self) {
-        self.lives.iter_mut().for_each(Live::deliver_datagrams);
+        self.table.iter_mut().for_each(SessionEntry::deliver_datagrams);
     }
 
     pub(super) fn update_datagram_size(&mut self, key: u32) {
-        if let Some(live) = self.lives.get(key)
-            && let Some(id) = live.id
+        if let Some(entry) = self.table.get(key)
+            && let Some(id) = entry.id
         {
             let Layers { h3, transport, .. } = self.stack.layers();
             // Also of a session that the application has not accepted yet: it may send as soon as it has.
-            live.shared.set_max_datagram_size(h3.max_datagram_size(id.0, &transport));
+            entry.shared.set_max_datagram_size(h3.max_datagram_size(id.0, &transport));
         }
     }
 
     /// The session is over: everybody who waits for it hears how. Where this side has closed it before, that is its end.
-    pub(super) fn end_session(&mut self, mut live: Live, end: Result<CloseInfo, WebTransportError>) {
-        self.retire_session(&mut live);
-        live.end(end);
+    pub(super) fn end_session(&mut self, mut entry: SessionEntry, end: Result<CloseInfo, WebTransportError>) {
+        self.retire_session(&mut entry);
+        entry.end(end);
     }
 
     /// The session counts no more.
-    pub(super) fn retire_session(&mut self, live: &mut Live) {
-        live.deliver_datagrams();
+    pub(super) fn retire_session(&mut self, entry: &mut SessionEntry) {
+        entry.deliver_datagrams();
         // The rest of a session that is over has the same box, and is asked no more.
-        if !std::mem::replace(&mut live.retired, true) {
-            let counts = live.shared.datagram_counts();
+        if !std::mem::replace(&mut entry.retired, true) {
+            let counts = entry.shared.datagram_counts();
             self.datagrams_retired.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
-        live.shared.set_stats(self.stack.quic.stats(), std::mem::take(&mut live.groups));
-        if let (Role::Server(server), true) = (&self.role, live.counted) {
-            server.session_ended(&live.shared);
+        entry.shared.set_stats(self.stack.quic.stats(), std::mem::take(&mut entry.groups));
+        if let (Role::Server(server), true) = (&self.role, entry.counted) {
+            server.session_ended(&entry.shared);
         }
     }
 }

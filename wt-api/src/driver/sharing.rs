@@ -47,19 +47,19 @@ impl Conn {
         {
             if self.stack.quic.stats().packets_received == doubt.packets {
                 self.leave_pool();
-                let asking = self.lives.iter().filter(|live| live.request.is_some());
-                asking.for_each(|live| live.shared.set_unanswered());
+                let asking = self.table.iter().filter(|entry| entry.request.is_some());
+                asking.for_each(|entry| entry.shared.set_unanswered());
             }
         }
     }
 
     /// The session is wanted on another connection, unless the answer has come by now.
     pub(super) fn retract(&mut self, key: u32) {
-        let Some(request) = self.lives.get(key).and_then(|live| live.request) else { return };
+        let Some(request) = self.table.get(key).and_then(|entry| entry.request) else { return };
         let Layers { sessions, h3, mut transport } = self.stack.layers();
         sessions.cancel_connect(request, h3, &mut transport);
-        if let Some(live) = self.lives.remove(key) {
-            live.hand_back();
+        if let Some(entry) = self.table.remove(key) {
+            entry.hand_back();
         }
         self.rest();
     }
@@ -82,14 +82,14 @@ impl Conn {
     /// A connection that sessions share has none left: it waits for the next one.
     pub(super) fn rest(&mut self) {
         let now = self.stack.now;
-        if self.lives.is_empty() {
+        if self.table.is_empty() {
             self.rest_until = Some(now + REST);
         }
     }
 
     /// Nobody came.
     pub(super) fn end_rest(&mut self) {
-        if self.lives.is_empty() {
+        if self.table.is_empty() {
             self.leave_pool();
             self.part_unused();
         }

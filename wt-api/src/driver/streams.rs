@@ -7,10 +7,10 @@ use quic_core::{Dir, Priority, StreamId, StreamMap, error::call::ReadProgress};
 use super::state::{
     KEPT,
     conn::Conn,
-    live::Lives,
     sending::{Sending, priority},
     stack::Layers,
     stream::{DriverStream, Half, error_of, is_open},
+    table::SessionTable,
 };
 use crate::{
     error::WebTransportError,
@@ -26,8 +26,8 @@ impl Conn {
         let boxes = Arc::clone(self.boxes());
         let bidi = id.dir() == Dir::Bidi;
         let send = (bidi || local).then(|| SendBox::new(id, Arc::clone(&boxes)));
-        let held = self.lives.get(session).filter(|_| self.stack.sessions.flow_control());
-        let held = held.map(|live| Arc::clone(&live.held));
+        let held = self.table.get(session).filter(|_| self.stack.sessions.flow_control());
+        let held = held.map(|entry| Arc::clone(&entry.held));
         let recv = (bidi || !local).then(|| RecvBox::new(id, boxes, held));
         let sending = send.as_ref().map(|shared| Sending::new(Arc::clone(shared)));
         let stream = DriverStream { session, send: sending, recv: recv.clone(), ..DriverStream::default() };
@@ -39,7 +39,7 @@ impl Conn {
     pub(super) fn insert_stream(&mut self, id: StreamId, stream: DriverStream) {
         let key = stream.session;
         if let Some(sending) = &stream.send {
-            let urgency = self.lives.get(key).map_or(Priority::default().urgency, |live| live.urgency);
+            let urgency = self.table.get(key).map_or(Priority::default().urgency, |entry| entry.urgency);
             let rank = priority(key, urgency, sending.rank());
             // The first session's streams rank as the connection ranks them anyway, as a rule.
             if rank != Priority::default() {
@@ -60,7 +60,7 @@ impl Conn {
                 let _ = sessions.stop(id, code, &mut transport);
                 self.end_recv(id);
             }
-            Ok(0) => set_starved(&mut self.lives, id, stream, true),
+            Ok(0) => set_full(&mut self.table, id, stream, true),
             Ok(room) => {
                 if self.fill(id, room) {
                     self.end_recv(id);
@@ -78,7 +78,7 @@ impl Conn {
 
     /// Reads up to `room` bytes into the box; true at the end of the stream.
     fn fill(&mut self, id: StreamId, room: usize) -> bool {
-        let Self { streams, stack, lives, chunks, .. } = self;
+        let Self { streams, stack, table, chunks, .. } = self;
         let Some(stream) = streams.get_mut(&id) else { return false };
         let Some(recv) = &stream.recv else { return false };
         let Layers { sessions, mut transport, .. } = stack.layers();
@@ -88,7 +88,7 @@ impl Conn {
             Ok(ReadProgress::Finished) => Some(RecvEnd::Finished),
             Ok(_) => None,
             Err(error) => {
-                let open = is_open(lives, sessions, stream.session);
+                let open = is_open(table, sessions, stream.session);
                 error_of(error, Half::Recv, open).map(RecvEnd::Failed)
             }
         };
@@ -98,13 +98,13 @@ impl Conn {
         if chunks.capacity() > KEPT {
             *chunks = Vec::new();
         }
-        set_starved(lives, id, stream, full);
+        set_full(table, id, stream, full);
         over
     }
 
     fn end_recv(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        set_starved(&mut self.lives, id, stream, false);
+        set_full(&mut self.table, id, stream, false);
         let recv = stream.recv.take();
         if id.initiator() != self.stack.quic.side() {
             recv.iter().for_each(|shared| shared.linger());
@@ -158,14 +158,14 @@ impl Conn {
 }
 
 /// Whether a stream's box has no room for more: its session counts what lies below.
-fn set_starved(lives: &mut Lives, id: StreamId, stream: &mut DriverStream, starved: bool) {
-    if std::mem::replace(&mut stream.starved, starved) == starved {
+fn set_full(table: &mut SessionTable, id: StreamId, stream: &mut DriverStream, full: bool) {
+    if std::mem::replace(&mut stream.full, full) == full {
         return;
     }
-    let Some(live) = lives.get_mut(stream.session) else { return };
-    if starved {
-        live.starved.insert(id);
+    let Some(entry) = table.get_mut(stream.session) else { return };
+    if full {
+        entry.full.insert(id);
     } else {
-        live.starved.remove(&id);
+        entry.full.remove(&id);
     }
 }

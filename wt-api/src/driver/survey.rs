@@ -16,8 +16,8 @@ impl Conn {
     fn traffic(&self) -> TrafficStats {
         let stats: ConnectionStats = self.stack.quic.stats();
         let mut traffic = TrafficStats::from(&stats);
-        let open = self.lives.iter().filter(|live| !live.retired);
-        let waiting = open.map(|live| live.shared.datagram_counts());
+        let open = self.table.iter().filter(|entry| !entry.retired);
+        let waiting = open.map(|entry| entry.shared.datagram_counts());
         for [dropped, expired_in, expired_out] in waiting.chain([self.datagrams_retired]) {
             traffic.datagrams_dropped_incoming += dropped;
             traffic.datagrams_expired_incoming += expired_in;

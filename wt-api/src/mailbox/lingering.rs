@@ -25,7 +25,7 @@ impl Lingering {
 
     /// One was read to its end, or given up. True: the driver wants to know.
     pub(super) fn sub(&self, dir: Dir) -> bool {
-        // Sequentially consistent, as in `Held`: of reader and driver at least one sees what the other wrote.
+        // Sequentially consistent, as in `UnreadBytes`: of reader and driver at least one sees what the other wrote.
         self.counts[dir as usize].fetch_sub(1, Ordering::SeqCst);
         self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst)
     }

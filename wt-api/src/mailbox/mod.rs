@@ -10,13 +10,13 @@ mod about;
 mod chunks;
 mod claims;
 mod datagrams;
-mod held;
 mod lingering;
 mod outbox;
 mod pieces;
 mod recv;
 mod send;
 mod session;
+mod unread;
 mod values;
 
 use std::{
@@ -37,13 +37,13 @@ pub(crate) use about::{About, CloseWish, Wishes as ConnectionWishes};
 pub(crate) use claims::Claimed;
 use claims::Claims;
 pub(crate) use datagrams::{OutgoingDatagram, Rank};
-pub(crate) use held::Held;
 pub(crate) use lingering::Lingering;
 pub(crate) use outbox::Outbox;
 pub(crate) use pieces::Pieces;
 pub(crate) use recv::{RecvBox, RecvEnd};
 pub(crate) use send::{Atomic, SendBox, SendEnd, SendQueue};
 pub(crate) use session::{Open, SessionBox};
+pub(crate) use unread::UnreadBytes;
 pub(crate) use values::{Addresses, Answer, Command, Established, NewStream, SessionQueue, StreamCounts};
 
 /// What a connection's boxes may hold of received data before streams that nobody waits for are left alone, in bytes.
@@ -169,7 +169,7 @@ pub(crate) enum Work {
 
 /// What the driver has not looked at.
 #[derive(Debug, Default)]
-struct News {
+struct Pending {
     dirty: Vec<Work>,
     claims: Claims,
 }
@@ -178,12 +178,12 @@ struct News {
 #[derive(Debug)]
 pub(crate) struct ConnectionBox {
     about: About,
-    news: Mutex<News>,
+    pending: Mutex<Pending>,
     /// The driver was woken and has not looked yet.
     queued: AtomicBool,
     link: OnceLock<(Arc<dyn WakeDriver>, usize)>,
     /// Received bytes in all the boxes.
-    inbox: Held,
+    inbox: UnreadBytes,
     lingering: Lingering,
     /// Written bytes in all the boxes.
     outbox: Outbox,
@@ -200,10 +200,10 @@ impl ConnectionBox {
     pub(crate) fn new(remote: std::net::SocketAddr, congestion: CongestionControl) -> Self {
         Self {
             about: About::new(remote, congestion),
-            news: Mutex::default(),
+            pending: Mutex::default(),
             queued: AtomicBool::default(),
             link: OnceLock::new(),
-            inbox: Held::default(),
+            inbox: UnreadBytes::default(),
             lingering: Lingering::default(),
             outbox: Outbox::default(),
         }
@@ -251,7 +251,7 @@ impl ConnectionBox {
 
     /// There is work for the driver.
     pub(crate) fn mark(&self, work: Work) {
-        lock(&self.news).dirty.push(work);
+        lock(&self.pending).dirty.push(work);
         self.wake();
     }
 
@@ -261,38 +261,38 @@ impl ConnectionBox {
         dir: Dir,
         make: impl FnOnce(StreamId) -> (NewStream, Claimed),
     ) -> Option<NewStream> {
-        let mut news = lock(&self.news);
-        let id = news.claims.next(dir)?;
+        let mut pending = lock(&self.pending);
+        let id = pending.claims.next(dir)?;
         let (stream, claimed) = make(id);
-        news.claims.claimed.push(claimed);
-        drop(news);
+        pending.claims.claimed.push(claimed);
+        drop(pending);
         self.wake();
         Some(stream)
     }
 
     /// The driver's side: from here on, work wakes it again. What was claimed is to be opened before what was done with it.
-    pub(crate) fn take_news(&self, dirty: &mut Vec<Work>, claimed: &mut Vec<Claimed>) {
+    pub(crate) fn take_pending(&self, dirty: &mut Vec<Work>, claimed: &mut Vec<Claimed>) {
         // A read as well as a write: who found the flag set has put in what is taken now.
         self.queued.swap(false, Ordering::AcqRel);
-        let mut news = lock(&self.news);
-        std::mem::swap(&mut news.dirty, dirty);
-        std::mem::swap(&mut news.claims.claimed, claimed);
+        let mut pending = lock(&self.pending);
+        std::mem::swap(&mut pending.dirty, dirty);
+        std::mem::swap(&mut pending.claims.claimed, claimed);
     }
 
     /// The driver's side: streams up to index `end` may be claimed. `next`: the first of them, if none could be before.
     pub(crate) fn show_credit(&self, next: StreamId, end: u64) {
-        lock(&self.news).claims.show(next, end);
+        lock(&self.pending).claims.show(next, end);
     }
 
     /// The driver's side: nothing may be claimed any more, until credit is shown again. What was claimed is taken.
     pub(crate) fn withdraw_credit(&self, claimed: &mut Vec<Claimed>) {
-        let mut news = lock(&self.news);
-        news.claims.withdraw();
-        std::mem::swap(&mut news.claims.claimed, claimed);
+        let mut pending = lock(&self.pending);
+        pending.claims.withdraw();
+        std::mem::swap(&mut pending.claims.claimed, claimed);
     }
 
     /// Received bytes in all the boxes.
-    pub(crate) fn inbox(&self) -> &Held {
+    pub(crate) fn inbox(&self) -> &UnreadBytes {
         &self.inbox
     }
 

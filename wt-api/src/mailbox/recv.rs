@@ -8,7 +8,9 @@ use std::{
 use bytes::Bytes;
 use quic_core::StreamId;
 
-use super::{CONNECTION_INBOX, ConnectionBox, Held, Place, Waited, Waiters, Work, chunks::Chunks, lock};
+use super::{
+    CONNECTION_INBOX, ConnectionBox, Place, UnreadBytes, Waited, Waiters, Work, chunks::Chunks, lock,
+};
 use crate::error::{ErrorCause, WebTransportError};
 
 /// What one box holds at most, in bytes: the rest stays in QUIC's flow-controlled buffers.
@@ -31,7 +33,7 @@ pub(crate) struct RecvBox {
     id: StreamId,
     connection: Arc<ConnectionBox>,
     /// What the boxes of its session hold, if the session has flow control of its own.
-    session: Option<Arc<Held>>,
+    session: Option<Arc<UnreadBytes>>,
     state: Mutex<State>,
 }
 
@@ -46,7 +48,7 @@ struct State {
     lingers: bool,
     reader: Waiters,
     /// The driver left data where it was: it wants to be marked when there is room.
-    starved: bool,
+    wants_mark: bool,
     stop: Option<u32>,
     received: u64,
     /// By the application; what a stop drops is not.
@@ -54,7 +56,11 @@ struct State {
 }
 
 impl RecvBox {
-    pub(crate) fn new(id: StreamId, connection: Arc<ConnectionBox>, session: Option<Arc<Held>>) -> Arc<Self> {
+    pub(crate) fn new(
+        id: StreamId,
+        connection: Arc<ConnectionBox>,
+        session: Option<Arc<UnreadBytes>>,
+    ) -> Arc<Self> {
         Arc::new(Self { id, connection, session, state: Mutex::default() })
     }
 
@@ -86,9 +92,9 @@ impl RecvBox {
         let bytes = taken.as_ref().map_or(0, Bytes::len);
         state.bytes -= bytes;
         state.read += bytes as u64;
-        let refill = state.starved && state.bytes <= LIMIT / 2;
+        let refill = state.wants_mark && state.bytes <= LIMIT / 2;
         if refill {
-            state.starved = false;
+            state.wants_mark = false;
         }
         let polled = match (taken, &state.end) {
             (Some(taken), _) => Poll::Ready(Ok(Some(taken))),
@@ -175,12 +181,12 @@ impl RecvBox {
         if connection < room {
             room = if state.bytes == 0 && !state.reader.is_empty() { RESERVE } else { connection };
         }
-        state.starved = room == 0;
+        state.wants_mark = room == 0;
         Ok(room)
     }
 
-    /// The driver's side: puts data in. `starved`: there is more where it came from.
-    pub(crate) fn deliver(&self, chunks: &mut Vec<Bytes>, end: Option<RecvEnd>, starved: bool) {
+    /// The driver's side: puts data in. `wants_mark`: there is more where it came from.
+    pub(crate) fn deliver(&self, chunks: &mut Vec<Bytes>, end: Option<RecvEnd>, wants_mark: bool) {
         let bytes: usize = chunks.iter().map(Bytes::len).sum();
         let mut state = lock(&self.state);
         if state.stop.is_some() {
@@ -194,7 +200,7 @@ impl RecvBox {
         if state.end.is_none() {
             state.end = end;
         }
-        state.starved = starved && state.end.is_none();
+        state.wants_mark = wants_mark && state.end.is_none();
         // A reader that came while the driver read: it must not wait for a mark that nobody will make.
         let reader = state.reader.take();
         // Before a reader can take them: counts never go below nothing.
@@ -250,10 +256,10 @@ mod tests {
             _ => 0,
         };
         assert_eq!(read(100), 100);
-        connection.take_news(&mut dirty, &mut Vec::new());
+        connection.take_pending(&mut dirty, &mut Vec::new());
         assert!(dirty.is_empty());
         assert_eq!(read(LIMIT / 2), LIMIT / 2);
-        connection.take_news(&mut dirty, &mut Vec::new());
+        connection.take_pending(&mut dirty, &mut Vec::new());
         assert_eq!(dirty, [Work::Recv(stream.id())]);
         assert!(stream.room().unwrap() > 0);
     }
@@ -266,7 +272,7 @@ mod tests {
         assert_eq!(stream.room(), Ok(0));
         assert!(stream.poll_chunk(&cx(), &mut Place::default(), 1).is_pending());
         let mut dirty = Vec::new();
-        connection.take_news(&mut dirty, &mut Vec::new());
+        connection.take_pending(&mut dirty, &mut Vec::new());
         assert_eq!(dirty, [Work::Recv(stream.id())]);
         assert_eq!(stream.room(), Ok(RESERVE));
     }

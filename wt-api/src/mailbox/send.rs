@@ -550,7 +550,7 @@ mod tests {
         assert!(stream.poll_write(&cx(), &mut Place::default(), b"b").is_ready());
         stream.finish().unwrap();
         let mut dirty = Vec::new();
-        connection.take_news(&mut dirty, &mut Vec::new());
+        connection.take_pending(&mut dirty, &mut Vec::new());
         assert_eq!(dirty, [Work::Send(stream.id())]);
         assert!(matches!(stream.poll_write(&cx(), &mut Place::default(), b"c"), Poll::Ready(Err(_))));
         assert!(stream.finish().is_err());

@@ -18,4 +18,4 @@ pub use localhost::loopback;
 pub(crate) use refusal::is_answer_unreachable;
 pub use reports::NetworkReport;
 pub use socket::{SocketOptions, UdpSocket};
-pub use trains::{News, Progress, Train, TrainSocket, Trains};
+pub use trains::{Progress, SendTrouble, Train, TrainSocket, Trains};

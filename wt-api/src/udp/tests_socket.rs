@@ -28,7 +28,7 @@ async fn send(trains: &mut Trains, socket: &UdpSocket, transmit: Transmit, conte
     let mut train = Train::new(transmit);
     loop {
         match trains.send(socket, &mut train, contents) {
-            Progress::Done(news) => return assert!(news.is_none(), "{news:?}"),
+            Progress::Done(trouble) => return assert!(trouble.is_none(), "{trouble:?}"),
             Progress::Blocked => drop(socket.ready(Interest::WRITABLE).await.expect("a runtime")),
             Progress::Later(_) => tokio::task::yield_now().await,
         }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, io, net::SocketAddr, time::Duration};
 use proptest::prelude::*;
 use quic_core::{Transmit, base::Ecn};
 
-use super::{News, Progress, Train, TrainSocket, Trains};
+use super::{Progress, SendTrouble, Train, TrainSocket, Trains};
 
 /// The numbers of errors on Linux.
 mod errno {
@@ -83,16 +83,16 @@ fn bytes(size: usize) -> Vec<u8> {
     (0..size).map(|at| (at % 251) as u8).collect()
 }
 
-/// Sends until the train is done; how often it had to wait, and the news.
+/// Sends until the train is done; how often it had to wait, and the trouble.
 fn drive<F: Fn(Call) -> Option<i32>>(
     trains: &mut Trains,
     socket: &Scripted<F>,
     transmit: Transmit,
-) -> (usize, News) {
+) -> (usize, SendTrouble) {
     let (mut train, contents, mut waits) = (Train::new(transmit), bytes(transmit.size), 0);
     loop {
         match trains.send(socket, &mut train, &contents) {
-            Progress::Done(news) => return (waits, news),
+            Progress::Done(trouble) => return (waits, trouble),
             Progress::Blocked | Progress::Later(_) => waits += 1,
         }
         assert!(waits < 1_000, "no way through");
@@ -130,8 +130,8 @@ fn a_train_too_long_leaves_in_shorter_ones_and_the_next_is_shorter_at_once() {
     let mut trains = Trains::new(64);
     let socket = Scripted::new(|call| (call.bytes > 30_000).then_some(errno::EMSGSIZE));
     let whole = transmit(45 * 1452 - 100, 1452, V4);
-    let (waits, news) = drive(&mut trains, &socket, whole);
-    assert!(waits == 0 && news.is_none(), "{news:?}");
+    let (waits, trouble) = drive(&mut trains, &socket, whole);
+    assert!(waits == 0 && trouble.is_none(), "{trouble:?}");
     expect_all(&socket, &whole);
     // Whatever the system's limit is, it is found after a bounded number of refusals.
     let mut last = u64::MAX;
@@ -159,9 +159,9 @@ fn a_datagram_too_large_is_told_of_and_the_shorter_last_one_leaves() {
             _ => Some(code),
         });
         let mut trains = Trains::new(64);
-        let (_, news) = drive(&mut trains, &socket, transmit(10 * 1452 + 700, 1452, V4));
-        assert_eq!(news.too_large, Some(1452));
-        assert!(news.failed.is_none());
+        let (_, trouble) = drive(&mut trains, &socket, transmit(10 * 1452 + 700, 1452, V4));
+        assert_eq!(trouble.too_large, Some(1452));
+        assert!(trouble.failed.is_none());
         assert_eq!(*socket.taken.borrow(), [bytes(10 * 1452 + 700).split_off(10 * 1452)]);
         assert!(socket.calls() < 16, "not one call for each: {}", socket.calls());
         assert_eq!(trains.segments(1400, &V4.parse().expect("an address")), 46, "offload is not to blame");
@@ -174,8 +174,8 @@ fn an_answer_to_an_earlier_datagram_costs_nothing() {
         let socket = Scripted::new(|call| (call.number == 1).then_some(code));
         let mut trains = Trains::new(64);
         let whole = transmit(45 * 1452, 1452, V4);
-        let (_, news) = drive(&mut trains, &socket, whole);
-        assert!(news.is_none(), "{news:?}");
+        let (_, trouble) = drive(&mut trains, &socket, whole);
+        assert!(trouble.is_none(), "{trouble:?}");
         expect_all(&socket, &whole);
         assert_eq!(socket.calls(), 2);
         assert_eq!(trains.segments(1452, &whole.remote), 45);
@@ -188,8 +188,8 @@ fn offload_that_is_refused_is_left_out_from_then_on() {
         let socket = Scripted::new(|call| (call.segments > 1 && !call.plain).then_some(code));
         let mut trains = Trains::new(64);
         let whole = transmit(20 * 1300, 1300, V4);
-        let (_, news) = drive(&mut trains, &socket, whole);
-        assert!(news.is_none(), "{news:?}");
+        let (_, trouble) = drive(&mut trains, &socket, whole);
+        assert!(trouble.is_none(), "{trouble:?}");
         expect_all(&socket, &whole);
         assert_eq!(socket.calls(), 21, "one refusal");
         assert_eq!(trains.segments(1300, &whole.remote), 1);
@@ -204,8 +204,8 @@ fn marks_that_are_refused_are_left_out_from_then_on() {
         let mut trains = Trains::new(64);
         let whole = transmit(3 * 1300 + 5, 1300, V6);
         for _ in 0..2 {
-            let (_, news) = drive(&mut trains, &socket, whole);
-            assert!(news.is_none(), "{news:?}");
+            let (_, trouble) = drive(&mut trains, &socket, whole);
+            assert!(trouble.is_none(), "{trouble:?}");
             expect_all(&socket, &whole);
             socket.taken.borrow_mut().clear();
         }
@@ -224,8 +224,8 @@ fn a_source_address_that_is_gone_is_left_out_of_its_train_alone() {
     let socket = Scripted::new(|call| call.source.then_some(errno::EINVAL));
     let mut trains = Trains::new(64);
     let whole = transmit(30 * 1300, 1300, V4);
-    let (_, news) = drive(&mut trains, &socket, whole);
-    assert!(news.is_none(), "{news:?}");
+    let (_, trouble) = drive(&mut trains, &socket, whole);
+    assert!(trouble.is_none(), "{trouble:?}");
     expect_all(&socket, &whole);
     assert_eq!(trains.segments(1300, &whole.remote), 50, "neither offload nor marks are to blame");
 }
@@ -239,7 +239,7 @@ fn a_system_without_memory_is_asked_again_ever_more_slowly() {
     loop {
         match trains.send(&socket, &mut train, &contents) {
             Progress::Later(wait) => waits.push(wait),
-            Progress::Done(news) => break assert!(news.is_none(), "{news:?}"),
+            Progress::Done(trouble) => break assert!(trouble.is_none(), "{trouble:?}"),
             Progress::Blocked => panic!("the socket is not full"),
         }
     }
@@ -255,8 +255,8 @@ fn what_no_way_helps_is_the_networks_business_and_told() {
     {
         let socket = Scripted::new(|_| Some(code));
         let mut trains = Trains::new(64);
-        let (_, news) = drive(&mut trains, &socket, transmit(45 * 1452, 1452, V4));
-        assert_eq!(news.failed.and_then(|error| error.raw_os_error()), Some(code));
+        let (_, trouble) = drive(&mut trains, &socket, transmit(45 * 1452, 1452, V4));
+        assert_eq!(trouble.failed.and_then(|error| error.raw_os_error()), Some(code));
         assert!(socket.calls() <= 4, "the rest is not tried: {}", socket.calls());
         assert_eq!(trains.segments(1452, &V4.parse().expect("an address")), 45, "nothing was learnt");
     }
@@ -298,8 +298,8 @@ proptest! {
         let whole = transmit(segments * segment + last, segment, V4);
         let mut trains = Trains::new(64);
         for _ in 0..3 {
-            let (_, news) = drive(&mut trains, &socket, whole);
-            prop_assert!(news.is_none(), "{news:?}");
+            let (_, trouble) = drive(&mut trains, &socket, whole);
+            prop_assert!(trouble.is_none(), "{trouble:?}");
             let expected: Vec<Vec<u8>> = bytes(whole.size).chunks(segment).map(<[u8]>::to_vec).collect();
             prop_assert!(*socket.taken.borrow() == expected, "each datagram once, in order");
             socket.taken.borrow_mut().clear();

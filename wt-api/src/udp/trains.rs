@@ -43,7 +43,7 @@ pub trait TrainSocket {
 /// What is to be known of a train that is done.
 #[derive(Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "for the programs of this workspace alone")]
-pub struct News {
+pub struct SendTrouble {
     /// Datagrams of this many bytes do not leave this host: the first of the train, all of one size, and not its last if
     /// that was smaller.
     pub too_large: Option<usize>,
@@ -51,7 +51,7 @@ pub struct News {
     pub failed: Option<io::Error>,
 }
 
-impl News {
+impl SendTrouble {
     /// All of the train left.
     #[must_use]
     pub fn is_none(&self) -> bool {
@@ -64,7 +64,7 @@ impl News {
 #[expect(clippy::exhaustive_enums, reason = "for the programs of this workspace alone")]
 pub enum Progress {
     /// Nothing of it is left.
-    Done(News),
+    Done(SendTrouble),
     /// The socket tells when it takes more.
     Blocked,
     /// The system had no memory. Nothing tells when it has: to be tried again after this time.
@@ -89,7 +89,7 @@ pub struct Train {
     no_source: bool,
     /// Without control messages, for which it was refused.
     plain: bool,
-    news: News,
+    trouble: SendTrouble,
 }
 
 impl Train {
@@ -105,7 +105,7 @@ impl Train {
             too_long: None,
             no_source: false,
             plain: false,
-            news: News::default(),
+            trouble: SendTrouble::default(),
         }
     }
 
@@ -192,7 +192,7 @@ impl Trains {
     {
         loop {
             let Some(rest) = contents.get(train.done..).filter(|rest| !rest.is_empty()) else {
-                return Progress::Done(std::mem::take(&mut train.news));
+                return Progress::Done(std::mem::take(&mut train.trouble));
             };
             let segment = train.transmit.segment_size.max(1);
             let segments = self.segments(segment, &train.transmit.remote).min(train.segments);
@@ -278,7 +278,7 @@ impl Trains {
             Refusal::Unsupported | Refusal::Network => {
                 tracing::debug!(%error, remote = %train.transmit.remote, "send failed");
                 train.done = train.transmit.size;
-                train.news.failed = Some(error);
+                train.trouble.failed = Some(error);
             }
         }
         None
@@ -295,7 +295,7 @@ impl Trains {
 impl Train {
     /// A datagram of `length` bytes does not leave this host, nor do those behind it that are as long.
     fn give_up_size(&mut self, length: usize) {
-        self.news.too_large.get_or_insert(length);
+        self.trouble.too_large.get_or_insert(length);
         let Transmit { size, segment_size, .. } = self.transmit;
         let last = size - size % segment_size.max(1);
         // The last one may be shorter, and then it is worth a try.

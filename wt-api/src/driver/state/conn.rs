@@ -9,7 +9,9 @@ use bytes::Bytes;
 use quic_core::{Connection, Side, StreamId, StreamMap, base::Timestamp};
 use wt_session::Sessions;
 
-use super::{exchanges::HttpExchanges, live::Lives, patience::Doubt, stack::Stack, stream::DriverStream};
+use super::{
+    exchanges::HttpExchanges, patience::Doubt, stack::Stack, stream::DriverStream, table::SessionTable,
+};
 use crate::{
     congestion::Congestion,
     error::ErrorCause,
@@ -41,7 +43,7 @@ pub(crate) struct Conn {
     pub(crate) runtime: RuntimeHandle,
     /// The socket's address.
     pub(crate) bound: Option<SocketAddr>,
-    pub(crate) lives: Lives,
+    pub(crate) table: SessionTable,
     pub(crate) streams: StreamMap<DriverStream>,
     pub(crate) http: HttpExchanges,
     /// When a connection without sessions, that some may share, has waited long enough.
@@ -139,7 +141,7 @@ impl Conn {
             congestion,
             runtime,
             bound: None,
-            lives: Lives::default(),
+            table: SessionTable::default(),
             streams: StreamMap::default(),
             http: HttpExchanges::default(),
             rest_until: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wt_session::{Sessions, StreamError};
 
-use super::{live::Lives, sending::Sending};
+use super::{sending::Sending, table::SessionTable};
 use crate::{
     error::{ErrorCause, WebTransportError},
     mailbox::RecvBox,
@@ -20,7 +20,7 @@ pub(crate) struct DriverStream {
     /// Bytes handed over to the application.
     pub(crate) delivered: u64,
     /// The box has no room for what is there.
-    pub(crate) starved: bool,
+    pub(crate) full: bool,
 }
 
 /// Which half of a stream.
@@ -46,8 +46,8 @@ pub(crate) fn error_of(error: StreamError, half: Half, session_is_open: bool) ->
 }
 
 /// Whether a session is open, as far as the layer below knows.
-pub(crate) fn is_open(lives: &Lives, sessions: &Sessions, key: u32) -> bool {
-    lives.get(key).and_then(|live| live.id).is_some_and(|id| sessions.is_open(id))
+pub(crate) fn is_open(table: &SessionTable, sessions: &Sessions, key: u32) -> bool {
+    table.get(key).and_then(|entry| entry.id).is_some_and(|id| sessions.is_open(id))
 }
 
 impl DriverStream {

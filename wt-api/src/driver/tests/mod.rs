@@ -347,9 +347,9 @@ impl Rig {
     fn turn_with(&mut self, shared: &mut Option<Arc<ServerShared>>) {
         let mut buffer = vec![0; 64 << 10];
         loop {
-            let mut news = false;
+            let mut progress = false;
             while let Some(sent) = self.client.poll_transmit(self.now, &mut buffer) {
-                news = true;
+                progress = true;
                 for datagram in buffer[..sent.size].chunks(sent.segment_size) {
                     self.deliver_to_server(datagram, shared);
                 }
@@ -367,7 +367,7 @@ impl Rig {
                     conn.stack.quic.poll_transmit(now, &mut buffer)
                 });
                 let Some(sent) = sent else { break };
-                news = true;
+                progress = true;
                 for datagram in buffer[..sent.size].chunks(sent.segment_size) {
                     if self.deaf {
                         self.withheld.push(datagram.into());
@@ -377,7 +377,7 @@ impl Rig {
                 }
             }
             self.process_client();
-            if !news {
+            if !progress {
                 return;
             }
         }

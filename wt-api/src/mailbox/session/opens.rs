@@ -11,7 +11,7 @@ use quic_core::Dir;
 use tokio::sync::oneshot;
 
 use super::{
-    super::{Claimed, Held, Rank, RecvBox, SendBox, lock},
+    super::{Claimed, Rank, RecvBox, SendBox, UnreadBytes, lock},
     NewStream, SessionBox, State, wake,
 };
 use crate::error::{ErrorCause, WebTransportError};
@@ -88,7 +88,7 @@ pub(super) struct Permit {
     /// Streams that handles may have opened by themselves over the session's life, by kind; 0 before it is established.
     most: [u64; 2],
     /// What boxes of a session with flow control count what they hold by.
-    held: Option<Arc<Held>>,
+    held: Option<Arc<UnreadBytes>>,
     /// How many they have.
     claimed: [u64; 2],
 }
@@ -183,7 +183,7 @@ impl SessionBox {
     }
 
     /// Handles may open so many streams by themselves, over the session's life.
-    pub(crate) fn permit(&self, most: [u64; 2], held: Option<&Arc<Held>>) {
+    pub(crate) fn permit(&self, most: [u64; 2], held: Option<&Arc<UnreadBytes>>) {
         let mut state = lock(&self.state);
         state.permit.most = most;
         state.permit.held = held.cloned();

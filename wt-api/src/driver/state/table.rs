@@ -15,12 +15,12 @@ use wt_session::{RequestId, SessionId};
 use crate::{
     close::{CloseInfo, CloseOutcome},
     error::WebTransportError,
-    mailbox::{Command, Held, OutgoingDatagram, SessionBox, StreamCounts},
+    mailbox::{Command, OutgoingDatagram, SessionBox, StreamCounts, UnreadBytes},
 };
 
 /// A session and what waits on it.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct SessionEntry {
     pub(crate) shared: Arc<SessionBox>,
     /// What a client asked for, until it is answered.
     pub(crate) request: Option<RequestId>,
@@ -48,11 +48,11 @@ pub(crate) struct Live {
     pub(crate) progressed: Timestamp,
     pub(crate) hold_until: Timestamp,
     /// Received bytes of streams that the application has not taken; counted with session flow control alone.
-    pub(crate) held: Arc<Held>,
+    pub(crate) held: Arc<UnreadBytes>,
     /// What the peer's fields cost, in bytes: the application can ask for them as long as the session lasts.
     pub(crate) fields: usize,
     /// Streams whose boxes are full: there is more where it came from.
-    pub(crate) starved: BTreeSet<StreamId>,
+    pub(crate) full: BTreeSet<StreamId>,
     pub(crate) datagrams_out: VecDeque<OutgoingDatagram>,
     /// Those that QUIC held when it was last looked at.
     pub(crate) datagrams_below: usize,
@@ -107,7 +107,7 @@ pub(crate) fn cost_of_request(request: &wt_session::SessionRequest) -> usize {
     cost_of(&request.headers) + names + texts
 }
 
-impl Live {
+impl SessionEntry {
     pub(crate) fn new(shared: Arc<SessionBox>) -> Self {
         Self {
             shared,
@@ -128,7 +128,7 @@ impl Live {
             hold_until: Timestamp::ORIGIN,
             held: Arc::default(),
             fields: 0,
-            starved: BTreeSet::new(),
+            full: BTreeSet::new(),
             datagrams_out: VecDeque::new(),
             datagrams_below: 0,
             datagram_age: None,
@@ -172,39 +172,39 @@ impl Live {
 
 /// The sessions of a connection, by key and by name.
 #[derive(Debug, Default)]
-pub(crate) struct Lives {
+pub(crate) struct SessionTable {
     /// Apart from each other: a map has places for eleven where there is one.
-    by_key: BTreeMap<u32, Box<Live>>,
+    by_key: BTreeMap<u32, Box<SessionEntry>>,
     keys: HashMap<SessionId, u32, BuildHasherDefault<StreamIdHasher>>,
     next: u32,
     /// Where the next round over all begins.
     turn: u32,
 }
 
-impl Lives {
+impl SessionTable {
     /// Adds a session; its key. The first one has 0.
-    pub(crate) fn add(&mut self, live: Live) -> u32 {
+    pub(crate) fn add(&mut self, entry: SessionEntry) -> u32 {
         let key = self.next;
         self.next = self.next.wrapping_add(1);
-        if let Some(id) = live.id {
+        if let Some(id) = entry.id {
             self.keys.insert(id, key);
         }
-        self.by_key.insert(key, Box::new(live));
+        self.by_key.insert(key, Box::new(entry));
         key
     }
 
-    pub(crate) fn get(&self, key: u32) -> Option<&Live> {
+    pub(crate) fn get(&self, key: u32) -> Option<&SessionEntry> {
         self.by_key.get(&key).map(Box::as_ref)
     }
 
-    pub(crate) fn get_mut(&mut self, key: u32) -> Option<&mut Live> {
+    pub(crate) fn get_mut(&mut self, key: u32) -> Option<&mut SessionEntry> {
         self.by_key.get_mut(&key).map(Box::as_mut)
     }
 
     /// The session's request has left: it has its name now.
     pub(crate) fn name(&mut self, request: RequestId, id: SessionId) {
-        if let Some((key, live)) = self.by_key.iter_mut().find(|(_, live)| live.request == Some(request)) {
-            live.id = Some(id);
+        if let Some((key, entry)) = self.by_key.iter_mut().find(|(_, entry)| entry.request == Some(request)) {
+            entry.id = Some(id);
             self.keys.insert(id, *key);
         }
     }
@@ -214,26 +214,26 @@ impl Lives {
     }
 
     pub(crate) fn key_of_request(&self, request: RequestId) -> Option<u32> {
-        self.by_key.iter().find(|(_, live)| live.request == Some(request)).map(|(key, _)| *key)
+        self.by_key.iter().find(|(_, entry)| entry.request == Some(request)).map(|(key, _)| *key)
     }
 
-    pub(crate) fn by_id(&mut self, id: SessionId) -> Option<&mut Live> {
+    pub(crate) fn by_id(&mut self, id: SessionId) -> Option<&mut SessionEntry> {
         let key = self.keys.get(&id)?;
         self.by_key.get_mut(key).map(Box::as_mut)
     }
 
     /// What is left of a session takes its place.
-    pub(crate) fn replace(&mut self, key: u32, rest: Live) {
+    pub(crate) fn replace(&mut self, key: u32, rest: SessionEntry) {
         if let Some(id) = rest.id {
             self.keys.insert(id, key);
         }
         self.by_key.insert(key, Box::new(rest));
     }
 
-    pub(crate) fn remove(&mut self, key: u32) -> Option<Live> {
-        let live = self.by_key.remove(&key)?;
-        live.id.map(|id| self.keys.remove(&id));
-        Some(*live)
+    pub(crate) fn remove(&mut self, key: u32) -> Option<SessionEntry> {
+        let entry = self.by_key.remove(&key)?;
+        entry.id.map(|id| self.keys.remove(&id));
+        Some(*entry)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -264,28 +264,28 @@ impl Lives {
         keys
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Live> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &SessionEntry> {
         self.by_key.values().map(Box::as_ref)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Live> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut SessionEntry> {
         self.by_key.values_mut().map(Box::as_mut)
     }
 
-    pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = (u32, &mut Live)> {
-        self.by_key.iter_mut().map(|(key, live)| (*key, live.as_mut()))
+    pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = (u32, &mut SessionEntry)> {
+        self.by_key.iter_mut().map(|(key, entry)| (*key, entry.as_mut()))
     }
 
     /// The next alarm.
     pub(crate) fn alarm(&self) -> Option<Timestamp> {
-        self.by_key.values().filter_map(|live| live.alarm).min()
+        self.by_key.values().filter_map(|entry| entry.alarm).min()
     }
 
     /// The sessions whose alarms ring, which are off then.
-    pub(crate) fn ring(&mut self, now: Timestamp) -> Vec<u32> {
-        let due = self.by_key.iter_mut().filter(|(_, live)| live.alarm.is_some_and(|at| at <= now));
-        due.map(|(key, live)| {
-            live.alarm = None;
+    pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<u32> {
+        let due = self.by_key.iter_mut().filter(|(_, entry)| entry.alarm.is_some_and(|at| at <= now));
+        due.map(|(key, entry)| {
+            entry.alarm = None;
             *key
         })
         .collect()

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Received bytes in some boxes, and how few of them the driver waits for.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct UnreadBytes {
     bytes: AtomicUsize,
     /// The driver is to be woken when fewer than this are left; 0: not at all.
     wake_below: AtomicUsize,
 }
 
-impl Held {
+impl UnreadBytes {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn the_driver_is_woken_once_and_when_few_enough_are_left() {
         for most in [0, 10] {
-            let held = Held::default();
+            let held = UnreadBytes::default();
             held.add(100);
             assert!(!held.sub(10), "nobody waits");
             assert!(held.wake_when_left(most));
