@@ -33,6 +33,15 @@ impl Side {
     }
 }
 
+/// Names a path of a connection, or rather what is known of a way through the network. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PathId(pub(crate) u32);
+
+impl PathId {
+    /// That of the handshake.
+    pub(crate) const FIRST: Self = Self(0);
+}
+
 /// Whether a stream carries data one way or both ways (RFC 9000 §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the two kinds of RFC 9000 §2.1")]

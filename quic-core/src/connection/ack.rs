@@ -114,6 +114,21 @@ macro_rules! owners {
     };
 }
 
+/// Borrows from the path in use what recovery asks of it.
+macro_rules! context {
+    ($connection:expr, $now:expr, $situation:expr) => {{
+        let path = &mut $connection.paths.active;
+        Context {
+            now: $now,
+            path: path.id,
+            rtt: &mut path.rtt,
+            sampler: &mut path.sampler,
+            in_flight: &mut path.in_flight,
+            situation: $situation,
+        }
+    }};
+}
+
 impl Connection {
     /// An ACK frame arrived.
     pub(super) fn on_ack(&mut self, space: Space, ack: &Ack<'_>, now: Timestamp) -> Result<(), Failure> {
@@ -122,28 +137,30 @@ impl Connection {
         let delay = Duration::from_micros(ack.delay.saturating_mul(1 << exponent));
         let situation = self.situation();
         let mut owners = owners!(self);
-        let mut context =
-            Context { now, rtt: &mut self.path.rtt, sampler: &mut self.path.sampler, situation };
+        let mut context = context!(self, now, situation);
         let result =
             self.recovery.on_ack(space, ack.ranges(), delay, &mut context, &mut |receipt, outcome| {
                 owners.settle(receipt, outcome);
             })?;
         // RFC 9000 §13.4.2.1: counts are checked only where the largest acknowledged number rose.
         let marks = AckedMarks { ect0: result.ect0, ect1: result.ect1 };
-        let ce_delta =
-            if result.raised_largest_acked { self.path.on_ecn_counts(now, space, marks, ack.ecn) } else { 0 };
+        let ce_delta = if result.raised_largest_acked {
+            self.paths.active.on_ecn_counts(now, space, marks, ack.ecn)
+        } else {
+            0
+        };
         if result.newly_acked > 0 {
-            self.path.on_marks_settled(space, marks, result.loss.marked);
+            self.paths.active.on_marks_settled(space, marks, result.loss.marked);
         }
+        self.recovery.take_landed_elsewhere(|path, bytes| self.paths.on_landed(path, bytes));
         self.set_send_limit();
         self.charge_buffered();
         self.streams.wake_writers(&mut self.out.events);
         if let Some(spurious) = &result.spurious {
-            self.path.on_spurious_loss(now, spurious);
+            self.paths.active.on_spurious_loss(now, spurious);
         }
-        self.path.on_congestion_event(now, self.recovery.just_lost(), |rtt, sampler| CongestionEvent {
-            ce_delta,
-            ..congestion_event(now, &result, rtt, sampler)
+        self.paths.active.on_congestion_event(now, self.recovery.just_lost(), |rtt, sampler| {
+            CongestionEvent { ce_delta, ..congestion_event(now, &result, rtt, sampler) }
         });
         self.recovery.forget_lost();
         if let (Space::Data, Some(largest)) = (space, result.largest_newly_acked) {
@@ -167,14 +184,14 @@ impl Connection {
     pub(super) fn on_recovery_timeout(&mut self, now: Timestamp) {
         let situation = self.situation();
         let mut owners = owners!(self);
-        let mut context =
-            Context { now, rtt: &mut self.path.rtt, sampler: &mut self.path.sampler, situation };
+        let mut context = context!(self, now, situation);
         let result =
             self.recovery.on_timeout(&mut context, &mut |receipt, outcome| owners.settle(receipt, outcome));
+        self.recovery.take_landed_elsewhere(|path, bytes| self.paths.on_landed(path, bytes));
         if result.loss.packets > 0 {
             self.charge_buffered();
             let lost = self.recovery.just_lost();
-            self.path.on_congestion_event(now, lost, |rtt, _| timeout_event(now, &result, rtt));
+            self.paths.active.on_congestion_event(now, lost, |rtt, _| timeout_event(now, &result, rtt));
             self.recovery.forget_lost();
         }
         let news = SizeNews {
@@ -185,7 +202,7 @@ impl Connection {
         };
         self.on_size_news(now, &news);
         if let Some(probe) = result.probe {
-            self.path.on_probe_timeout();
+            self.paths.active.on_probe_timeout();
             self.prepare_probe(probe.space, probe.count);
         }
         self.trace_recovery(now, u64::from(result.loss.packets), result.loss.bytes);
@@ -204,8 +221,10 @@ impl Connection {
     /// A Retry arrived: what was sent goes out again, and the path starts over (RFC 9002 §6.3).
     pub(super) fn restart_recovery(&mut self, now: Timestamp) {
         let mut owners = owners!(self);
-        self.recovery.on_retry(&mut |receipt, outcome| owners.settle(receipt, outcome));
-        self.path.reset_congestion(&self.config, now, self.entropy.next_u64());
+        let paths = &mut self.paths;
+        let landed = &mut |path, bytes| paths.on_landed(path, bytes);
+        self.recovery.on_retry(landed, &mut |receipt, outcome| owners.settle(receipt, outcome));
+        self.paths.active.reset_congestion(&self.config, now, self.entropy.next_u64());
     }
 
     /// The system of this host did not send a datagram of `size` bytes, for its size: the link that it would have left by
@@ -216,7 +235,7 @@ impl Connection {
     /// What was in it counts as lost when the peer's next acknowledgment shows it; a small packet asks for that at once.
     pub fn handle_datagram_refused(&mut self, now: Timestamp, size: usize) {
         let now = self.clock.read(now);
-        if self.path.on_size_refused(now, size) == SizeChange::Changed {
+        if self.paths.active.on_size_refused(now, size) == SizeChange::Changed {
             self.out.events.push_back(Event::DatagramSizeChanged);
             if self.life.is_open() && self.keyring.has(Level::OneRtt) && self.handshake.is_confirmed() {
                 self.prepare_probe(Space::Data, 1);
@@ -225,7 +244,7 @@ impl Connection {
     }
 
     fn on_size_news(&mut self, now: Timestamp, news: &SizeNews) {
-        match self.path.on_size_news(now, news) {
+        match self.paths.active.on_size_news(now, news) {
             SizeChange::None => {}
             SizeChange::Changed => self.out.events.push_back(Event::DatagramSizeChanged),
             SizeChange::NotViable => self.leave_path(now),
@@ -236,10 +255,10 @@ impl Connection {
         if lost > 0 {
             self.out.trace.emit(now, || TraceEvent::PacketsLost { count: lost, bytes });
         }
-        let (path, recovery) = (&self.path, &self.recovery);
+        let path = &self.paths.active;
         self.out.trace.emit(now, || TraceEvent::Metrics {
             window: path.window(),
-            in_flight: recovery.in_flight(),
+            in_flight: path.in_flight,
             smoothed_rtt: path.rtt.smoothed(),
         });
     }

@@ -45,7 +45,7 @@ impl Connection {
     /// Reads the next bytes of a stream in order, at most `max`, without a copy.
     pub fn read(&mut self, now: Timestamp, id: StreamId, max: usize) -> Result<Read, ReadError> {
         let now = self.clock.read(now);
-        self.streams.read(id, max, &mut self.memory.streams, now, self.path.rtt.smoothed())
+        self.streams.read(id, max, &mut self.memory.streams, now, self.paths.active.rtt.smoothed())
     }
 
     /// As [`Connection::read`], but reads until `max` bytes were, nothing is left, or the stream ends, and appends what it
@@ -316,13 +316,13 @@ impl Connection {
 
     /// The peer's address.
     pub fn remote_address(&self) -> std::net::SocketAddr {
-        self.path.remote
+        self.paths.active.route.remote
     }
 
     /// The address of this host to which the peer's first packet came, where the caller told it
     /// ([`DatagramMeta::local_ip`](crate::DatagramMeta::local_ip)); what is sent leaves from it.
     pub fn local_ip(&self) -> Option<std::net::IpAddr> {
-        self.path.local_ip
+        self.paths.active.route.local_ip
     }
 
     /// Whether the handshake is still going on.
@@ -377,7 +377,7 @@ impl Connection {
 
     /// UDP payload of full datagrams in bytes.
     pub fn datagram_size(&self) -> usize {
-        self.path.datagram_size()
+        self.paths.active.datagram_size()
     }
 
     /// UDP payload of the largest datagram that [`poll_transmit`](Self::poll_transmit) wants to write now: now and then
@@ -385,8 +385,8 @@ impl Connection {
     /// the path is not tried.
     pub fn next_datagram_size(&mut self, now: Timestamp) -> usize {
         let now = self.clock.read(now);
-        let probe = self.path.mtu_probe_due(now).map_or(0, usize::from);
-        probe.max(self.path.datagram_size())
+        let probe = self.paths.active.mtu_probe_due(now).map_or(0, usize::from);
+        probe.max(self.paths.active.datagram_size())
     }
 
     /// Sends something that the peer must acknowledge, to keep the connection alive or measure it.
@@ -409,7 +409,7 @@ impl Connection {
     /// ([`Predecessor`](crate::congestion::Predecessor)), and the built-in ones go on from there.
     pub fn set_congestion(&mut self, now: Timestamp, congestion: CongestionConfig) {
         let now = self.clock.read(now);
-        self.path.set_congestion(&congestion, now, self.entropy.next_u64());
+        self.paths.active.set_congestion(&congestion, now, self.entropy.next_u64());
         Arc::make_mut(&mut self.config).congestion = congestion;
     }
 
@@ -427,7 +427,7 @@ impl Connection {
     pub fn stats(&self) -> ConnectionStats {
         let (recovery, streams, datagrams) =
             (self.recovery.counters(), self.streams.counters(), self.datagrams.counters());
-        let (rtt, controller) = (&self.path.rtt, self.path.controller());
+        let (rtt, controller) = (&self.paths.active.rtt, self.paths.active.controller());
         let estimate = controller.estimate();
         ConnectionStats {
             datagrams_sent: self.counters.datagrams_sent,
@@ -450,15 +450,15 @@ impl Connection {
             rtt_variation: rtt.variation(),
             min_rtt: rtt.first_sample().map(|_| rtt.min()),
             congestion_controller: controller.snapshot().name,
-            congestion_window: self.path.window(),
-            bytes_in_flight: self.recovery.in_flight(),
-            pacing_rate: self.path.pacing_rate(),
+            congestion_window: self.paths.active.window(),
+            bytes_in_flight: self.paths.active.in_flight,
+            pacing_rate: self.paths.active.pacing_rate(),
             estimated_send_rate: estimate.rate,
             at_send_capacity: estimate.at_capacity,
-            ecn: self.path.ecn(),
-            datagram_size: self.path.datagram_size() as u16,
+            ecn: self.paths.active.ecn(),
+            datagram_size: self.paths.active.datagram_size() as u16,
             mtu_probes_lost: recovery.mtu_probes_lost,
-            black_holes: self.path.black_holes(),
+            black_holes: self.paths.active.black_holes(),
             stream_bytes_sent: streams.bytes_sent,
             stream_bytes_retransmitted: streams.bytes_retransmitted,
             stream_bytes_acked: streams.bytes_acked,

@@ -81,7 +81,7 @@ impl Failure {
 impl Connection {
     /// Three probe timeouts: how long closing and draining last, and old keys are kept (RFC 9000 §10.2, RFC 9001 §6.5).
     pub(super) fn three_pto(&self) -> Duration {
-        self.path.rtt.pto_base().saturating_add(self.peer.max_ack_delay).saturating_mul(3)
+        self.paths.active.rtt.pto_base().saturating_add(self.peer.max_ack_delay).saturating_mul(3)
     }
 
     /// Closes because of the peer.

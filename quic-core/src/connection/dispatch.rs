@@ -75,7 +75,7 @@ impl Connection {
             Frame::RetireConnectionId(sequence) => {
                 self.cids.local.on_retire(sequence, &from.dcid, self.entropy.as_mut(), changes)?;
             }
-            Frame::PathChallenge(data) => self.path.on_challenge(data),
+            Frame::PathChallenge(data) => self.paths.active.route.on_challenge(data),
             // RFC 9000 §19.18 permits ignoring answers to challenges that were never sent; none are.
             Frame::PathResponse(_) => {}
             // Tokens for future connections are not kept.

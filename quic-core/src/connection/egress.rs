@@ -45,16 +45,16 @@ impl Connection {
         if let Some(probe) = self.write_mtu_probe(now, buf) {
             return Some(probe);
         }
-        let full = self.path.datagram_size().min(buf.len());
+        let full = self.paths.active.datagram_size().min(buf.len());
         if full < MIN_INITIAL_SIZE {
             return None;
         }
-        let ecn = self.path.ecn();
+        let ecn = self.paths.active.ecn();
         let segment_size = self.write_datagram(now, full, &mut buf[..full], ecn)?;
         let mut size = segment_size;
         // What the pacer has saved up beyond a quantum goes in trains of its own: a train is one burst to the network.
-        let most = usize::try_from(self.path.train()).unwrap_or(usize::MAX);
-        for _ in 1..buf.len() / self.path.datagram_size() {
+        let most = usize::try_from(self.paths.active.train()).unwrap_or(usize::MAX);
+        for _ in 1..buf.len() / self.paths.active.datagram_size() {
             if size + segment_size > most {
                 break;
             }
@@ -86,7 +86,7 @@ impl Connection {
         let only_payload = self.life.is_open()
             && !self.acks[data].has_news()
             && !self.control.wants()
-            && !self.path.wants()
+            && !self.paths.active.route.wants()
             && !self.cids.wants()
             && !self.streams.wants_control();
         quiet
@@ -105,12 +105,18 @@ impl Connection {
     }
 
     pub(super) fn transmit(&self, ecn: Ecn, size: usize, segment_size: usize) -> Transmit {
-        Transmit { remote: self.path.remote, local_ip: self.path.local_ip, ecn, size, segment_size }
+        Transmit {
+            remote: self.paths.active.route.remote,
+            local_ip: self.paths.active.route.local_ip,
+            ecn,
+            size,
+            segment_size,
+        }
     }
 
     /// A datagram of its own that tries whether the path carries more, if one is due and `buf` has room for it.
     fn write_mtu_probe(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
-        let size = usize::from(self.life.is_open().then(|| self.path.mtu_probe_due(now))??);
+        let size = usize::from(self.life.is_open().then(|| self.paths.active.mtu_probe_due(now))??);
         let buf = buf.get_mut(..size)?;
         let interests = Space::ALL.map(|space| self.interest(space, now));
         if !may_probe_mtu(&interests, &self.limits(size, now)) {
@@ -118,9 +124,9 @@ impl Connection {
         }
         let mut contents = [Content::Nothing; 3];
         contents[Space::Data as usize] = Content::MtuProbe;
-        let ecn = self.path.ecn();
+        let ecn = self.paths.active.ecn();
         let size = self.write_planned(&Plan { contents, size, expand: true }, buf, ecn, now)?;
-        self.path.on_mtu_probe_sent();
+        self.paths.active.on_mtu_probe_sent();
         self.count_sent(size);
         Some(self.transmit(ecn, size, size))
     }
@@ -128,14 +134,14 @@ impl Connection {
     fn limits(&mut self, room: usize, now: Timestamp) -> Limits {
         Limits {
             room,
-            amplification: self.path.amplification_credit(),
-            window: self.path.window_room(self.recovery.in_flight()),
-            pacing: self.path.pacing_budget(now),
+            amplification: self.paths.active.route.amplification_credit(),
+            window: self.paths.active.window_room(),
+            pacing: self.paths.active.pacing_budget(now),
         }
     }
 
     fn count_sent(&mut self, size: usize) {
-        self.path.on_datagram_sent(size);
+        self.paths.active.route.on_datagram_sent(size);
         self.counters.datagrams_sent += 1;
         self.counters.bytes_sent += size as u64;
     }
@@ -183,7 +189,10 @@ impl Connection {
         }
         let frames = self.handshake.wants(space)
             || space == Space::Data
-                && (self.control.wants() || self.path.wants() || self.cids.wants() || self.has_data());
+                && (self.control.wants()
+                    || self.paths.active.route.wants()
+                    || self.cids.wants()
+                    || self.has_data());
         Interest {
             has_keys,
             ack_due: self.acks[space as usize].is_due(now),
@@ -205,11 +214,11 @@ impl Connection {
             Blocked::Amplification => LimitedBy::Amplification,
             Blocked::Window => LimitedBy::Window,
             Blocked::Pacing => {
-                self.outgoing.pacing_release = self.path.next_release(now);
+                self.outgoing.pacing_release = self.paths.active.next_release(now);
                 LimitedBy::Pacer
             }
         };
-        self.path.on_stopped(now, by, self.recovery.in_flight());
+        self.paths.active.on_stopped(now, by);
     }
 
     /// Packets of the planned spaces behind each other. A packet is sealed when it is clear whether another one

@@ -35,8 +35,12 @@ impl Connection {
         let error = ConnectionError::Internal("code of the application panicked");
         self.life.close(reason, error, now, Duration::ZERO);
         let interests = Space::ALL.map(|space| self.interest(space, now));
-        let limits =
-            Limits { room: buf.len(), amplification: self.path.amplification_credit(), window: 0, pacing: 0 };
+        let limits = Limits {
+            room: buf.len(),
+            amplification: self.paths.active.route.amplification_credit(),
+            window: 0,
+            pacing: 0,
+        };
         let plan = plan(&interests, &limits, self.side.is_client()).ok()?;
         let (mut last, mut position) = (None, 0);
         self.out.receipts.clear();

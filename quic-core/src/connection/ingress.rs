@@ -33,10 +33,10 @@ impl Connection {
         self.expire(now);
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += data.len() as u64;
-        if meta.remote != self.path.remote {
+        if meta.remote != self.paths.active.route.remote {
             return self.drop_packet(DropReason::UnknownPath, data.len(), now);
         }
-        self.path.on_datagram_received(data.len());
+        self.paths.active.route.on_datagram_received(data.len());
         if !self.life.is_open() {
             self.life.on_received_while_closing();
             return self.drop_packet(DropReason::Closing, data.len(), now);
@@ -205,7 +205,7 @@ impl Connection {
         }
         if long.kind == LongType::Handshake && !self.side.is_client() {
             // RFC 9000 §8.1: only who received our Initial can have sent this; RFC 9001 §4.9.1: no more Initials.
-            self.path.validate();
+            self.paths.active.route.validate();
             self.discard(Space::Initial, now);
         }
     }

@@ -18,7 +18,7 @@ impl Connection {
             let limit = least.min(TIGHT_SEND_LIMIT);
             return self.streams.set_send_limits(limit, limit);
         }
-        let windows = |count: u64| self.path.window().saturating_mul(count).clamp(least, most);
+        let windows = |count: u64| self.paths.active.window().saturating_mul(count).clamp(least, most);
         self.streams.set_send_limits(windows(2), windows(4));
     }
 

@@ -147,7 +147,7 @@ impl Connection {
         let acknowledged = acks.has_news().then(|| acks.write(w, now)).flatten();
         if content == Content::AckOnly {
             // RFC 9002 §7: a PING counts as in flight, so a peer that acknowledges nothing gets no more than fit.
-            let room = self.path.window_room(self.recovery.in_flight()) > 0;
+            let room = self.paths.active.window_room() > 0;
             if space == Space::Data && room && self.wants_proof(now) {
                 let _ = w.frame(&Frame::Ping, Receipt::Nothing);
             }
@@ -156,7 +156,7 @@ impl Connection {
         self.handshake.write(space, w);
         let mut expand = false;
         if space == Space::Data {
-            expand = self.path.write(w);
+            expand = self.paths.active.route.write(w);
             self.control.write(w);
             self.cids.write(w);
             if self.streams.write_control(w) {
@@ -178,7 +178,7 @@ impl Connection {
             let last = self.recovery.last_ack_eliciting(Space::Data);
             last.is_none_or(|last| now.saturating_since(last) > self.three_pto())
         };
-        self.outgoing.is_ping_due() || self.path.ecn() != Ecn::NotEct && long_ago()
+        self.outgoing.is_ping_due() || self.paths.active.ecn() != Ecn::NotEct && long_ago()
     }
 
     /// Stream data and datagrams, as the schedule has it.
@@ -250,7 +250,7 @@ impl Connection {
         // RFC 9287 §3.1: an unpredictable fixed bit, once the peer's parameters permit it. But a peer that has forgotten the
         // connection has forgotten that as well, and answers by a stateless reset only what looks like QUIC: so do probes,
         // and the first packet after all was acknowledged, so that its sender hears of it within a round trip.
-        let asks = packet.probe || (packet.in_flight && self.recovery.in_flight() == 0);
+        let asks = packet.probe || (packet.in_flight && self.paths.active.in_flight == 0);
         if self.peer.grease_quic_bit && !asks && self.outgoing.has_zero_fixed_bit(self.entropy.as_mut()) {
             bytes[0] &= !packet::FIXED_BIT;
         }
@@ -270,12 +270,12 @@ impl Connection {
         now: Timestamp,
     ) {
         let size = self.protect(&mut packet, buf, sealed_end);
-        self.path.on_marked(ecn);
-        let in_flight = self.recovery.in_flight();
+        let path = &mut self.paths.active;
+        path.on_marked(ecn);
         let rate = if packet.in_flight {
-            self.path.on_packet_sent(now, size as u64, in_flight)
+            path.on_packet_sent(now, size as u64)
         } else {
-            self.path.sampler.snapshot(0, in_flight)
+            path.sampler.snapshot(0, path.in_flight)
         };
         let space = packet.level.space();
         let info = SentInfo {
@@ -289,7 +289,7 @@ impl Connection {
             mtu_probe: packet.mtu_probe,
         };
         let number = packet.place.number;
-        self.recovery.on_packet_sent(number, info, &self.out.receipts[packet.receipts]);
+        self.recovery.on_packet_sent(number, info, &self.out.receipts[packet.receipts], path.id);
         if let Some(skipped) = packet.skipped {
             self.recovery.on_packet_number_skipped(space, skipped);
         }
@@ -308,6 +308,6 @@ impl Connection {
     /// What a 1-RTT packet of the current path has for frames.
     pub(super) fn datagram_room(&self) -> usize {
         // First byte, connection ID, packet number of at most four bytes, tag.
-        self.path.datagram_size().saturating_sub(1 + self.cids.remote.current().len() + 4 + TAG_SIZE)
+        self.paths.active.datagram_size().saturating_sub(1 + self.cids.remote.current().len() + 4 + TAG_SIZE)
     }
 }

@@ -40,7 +40,7 @@ impl Connection {
         let limits = peer_limits(&parameters);
         self.streams.set_peer_limits(limits, &mut self.schedule, &mut self.out.events);
         self.datagrams.set_peer_max_frame(parameters.max_datagram_frame_size);
-        self.path.limit_datagram_size(parameters.max_udp_payload_size, now);
+        self.paths.active.limit_datagram_size(parameters.max_udp_payload_size, now);
         let limit = parameters.active_connection_id_limit;
         self.cids.local.set_peer_limit(limit, self.entropy.as_mut(), &mut self.out.cid_changes);
         if let Some(token) = parameters.stateless_reset_token {
@@ -55,7 +55,7 @@ impl Connection {
         if self.handshake.confirm() {
             self.discard(Space::Initial, now);
             self.discard(Space::Handshake, now);
-            self.path.start_mtu_discovery();
+            self.paths.active.start_mtu_discovery();
             self.out.events.push_back(Event::HandshakeConfirmed);
         }
     }
@@ -65,7 +65,8 @@ impl Connection {
         if self.keyring.has(space.level()) {
             self.keyring.discard(space.level());
             self.handshake.discard(space, &mut self.memory.fed);
-            self.recovery.discard_space(space, now);
+            let paths = &mut self.paths;
+            self.recovery.discard_space(space, now, &mut |path, bytes| paths.on_landed(path, bytes));
             self.outgoing.set_probes(space, 0);
         }
     }
@@ -83,7 +84,7 @@ impl Connection {
                 || self.recovery.largest_acked(Space::Handshake).is_some(),
             has_handshake_keys: self.keyring.has(Level::Handshake),
             crypto_waits: [Space::Initial, Space::Handshake].into_iter().find(waits),
-            amplification_limited: !client && self.path.is_amplification_limited(),
+            amplification_limited: !client && self.paths.active.route.is_amplification_limited(),
             scarce_memory: self.is_memory_short(),
         }
     }

@@ -20,11 +20,11 @@ use crate::{
     crypto::{TlsError, TlsSession, initial_secrets},
     datagrams::{Datagrams, DatagramsConfig},
     handshake::{FirstFlight, Handshake},
-    ids::{ConnectionId, Level, Side, Space},
+    ids::{ConnectionId, Level, PathId, Side, Space},
     keyring::Keyring,
     life::{Life, Timeouts},
     params::{TransportParameters, VersionInformation},
-    path::Path,
+    path::{Path, Paths, Route},
     recovery::Recovery,
     schedule::Schedule,
     streams::{Streams, StreamsConfig},
@@ -56,7 +56,7 @@ struct Parts {
     tls: TlsSession,
     local: ConnectionId,
     remote: ConnectionId,
-    path: Path,
+    route: Route,
     keyring: Keyring,
     first_flight: FirstFlight,
 }
@@ -95,7 +95,7 @@ impl Connection {
             tls,
             local,
             remote: destination,
-            path: Path::new(remote, None, &transport, true, now, entropy.next_u64()),
+            route: Route::new(remote, None, true),
             keyring,
             first_flight: FirstFlight::of_client(version, destination),
         };
@@ -139,7 +139,7 @@ impl Connection {
             tls,
             local,
             remote: setup.peer_source,
-            path: Path::new(setup.remote, setup.local_ip, &transport, validated, now, entropy.next_u64()),
+            route: Route::new(setup.remote, setup.local_ip, validated),
             keyring,
             first_flight: FirstFlight::of_server(
                 setup.version,
@@ -172,6 +172,7 @@ impl Connection {
         let mut memory = Charges::new(config.memory_budget, streams.memory_limit(), &endpoint.budget);
         // A server has asked whether there is room; a client's own wish to connect is not refused.
         let _ = memory.fed.charge(CONNECTION_COST);
+        let path = Path::new(PathId::FIRST, parts.route, config, now, entropy.next_u64());
         Self {
             side: parts.side,
             config: Arc::clone(config),
@@ -184,7 +185,7 @@ impl Connection {
                 AckTracker::new(Space::Data, config.max_ack_delay, ACK_DELAY_EXPONENT),
             ],
             recovery: Recovery::new(),
-            path: parts.path,
+            paths: Paths::new(path),
             cids: Cids::new(endpoint.cids.clone(), parts.local, parts.remote),
             schedule: Schedule::default(),
             streams,

@@ -19,7 +19,7 @@ use crate::{
     keyring::Keyring,
     life::Life,
     params::TransportParameters,
-    path::Path,
+    path::Paths,
     recovery::Recovery,
     schedule::Schedule,
     streams::Streams,
@@ -41,7 +41,7 @@ pub struct Connection {
     pub(super) handshake: Handshake,
     pub(super) acks: [AckTracker; 3],
     pub(super) recovery: Recovery<Receipt>,
-    pub(super) path: Path,
+    pub(super) paths: Paths,
     pub(super) cids: Cids,
     /// Who sends next, of streams and datagrams.
     pub(super) schedule: Schedule,
@@ -89,7 +89,7 @@ impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")
             .field("side", &self.side)
-            .field("remote", &self.path.remote)
+            .field("remote", &self.paths.active.route.remote)
             .finish_non_exhaustive()
     }
 }

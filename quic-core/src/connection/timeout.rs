@@ -20,14 +20,14 @@ impl Connection {
             // An acknowledgment that may not be sent needs no clock: the datagram that brings credit sends it.
             .filter(|space| self.keyring.has(space.level()) && !situation.amplification_limited)
             .filter_map(|space| self.acks[space as usize].deadline());
-        let recovery = self.recovery.deadline(&self.path.rtt, &situation).map(|(at, _)| at);
+        let recovery = self.recovery.deadline(&self.paths.active.rtt, &situation).map(|(at, _)| at);
         [
             self.life.deadline(self.is_waiting()),
             recovery,
             self.recovery.tidy_deadline(),
             self.keyring.deadline(),
             self.outgoing.pacing_release,
-            self.path.deadline(),
+            self.paths.active.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -58,12 +58,12 @@ impl Connection {
         if !self.life.is_open() {
             return self.note_end(now);
         }
-        let recovery = self.recovery.deadline(&self.path.rtt, &self.situation());
+        let recovery = self.recovery.deadline(&self.paths.active.rtt, &self.situation());
         if recovery.is_some_and(|(at, _)| at <= now) {
             self.on_recovery_timeout(now);
         }
         self.recovery.tidy(now);
         self.keyring.on_timeout(now);
-        self.path.on_timeout(now);
+        self.paths.active.on_timeout(now);
     }
 }

@@ -1,49 +1,53 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{ecn::EcnValidation, *};
 use crate::{
-    base::Rate,
-    congestion::{Algorithm, CongestionConfig, ControllerFactory, Phase, Snapshot},
-    frame::Frames,
+    base::{Ecn, Rate, Timestamp},
+    config::TransportConfig,
+    congestion::{
+        Algorithm, CongestionConfig, Controller, ControllerFactory, NewPath, Phase, SentPacket, Snapshot,
+    },
+    frame::{EcnCounts, Frame, FrameWriter, Frames},
+    ids::{PathId, Space},
 };
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
 fn path(validated: bool) -> Path {
     let remote = "192.0.2.1:443".parse().expect("an address");
-    Path::new(remote, None, &TransportConfig::default(), validated, NOW, 0)
+    Path::new(PathId::FIRST, Route::new(remote, None, validated), &TransportConfig::default(), NOW, 0)
 }
 
 #[test]
 fn m01_three_times_what_was_received_until_validated() {
     let mut path = path(false);
-    assert!(path.is_amplification_limited());
-    path.on_datagram_received(1200);
+    assert!(path.route.is_amplification_limited());
+    path.route.on_datagram_received(1200);
     for left in [3600, 2400, 1200] {
-        assert_eq!(path.amplification_credit(), left);
-        assert!(!path.is_amplification_limited());
-        path.on_datagram_sent(1200);
+        assert_eq!(path.route.amplification_credit(), left);
+        assert!(!path.route.is_amplification_limited());
+        path.route.on_datagram_sent(1200);
     }
-    assert!(path.is_amplification_limited());
-    path.validate();
-    assert_eq!(path.amplification_credit(), u64::MAX);
+    assert!(path.route.is_amplification_limited());
+    path.route.validate();
+    assert_eq!(path.route.amplification_credit(), u64::MAX);
 }
 
 #[test]
 fn challenges_are_answered_once_and_floods_are_bounded() {
     let mut path = path(true);
     for n in 0..100 {
-        path.on_challenge([n; 8]);
+        path.route.on_challenge([n; 8]);
     }
     let mut payload = [0; 1200];
     let mut receipts = Vec::new();
     let mut w = FrameWriter::new(&mut payload, &mut receipts);
-    assert!(path.write(&mut w));
+    assert!(path.route.write(&mut w));
     let size = w.written();
     let answers: Vec<_> = Frames::new(&payload[..size]).map(|frame| frame.expect("a frame")).collect();
     assert_eq!(answers.len(), 4);
     assert_eq!(answers.last(), Some(&Frame::PathResponse([99; 8])));
-    assert!(!path.wants());
+    assert!(!path.route.wants());
 }
 
 /// What a controller says when it knows no better: whatever that is, something is sent, and time goes on.
@@ -84,9 +88,9 @@ fn no_controller_stops_the_path_or_its_clock() {
         let congestion = CongestionConfig::new(Algorithm::Custom(Arc::new(Factory(rate, window))));
         let config = TransportConfig { congestion, ..TransportConfig::default() };
         let remote = "192.0.2.1:443".parse().expect("an address");
-        let mut path = Path::new(remote, None, &config, true, NOW, 0);
-        path.on_packet_sent(NOW, 1_200, 0);
-        assert_eq!((path.window(), path.window_room(1_200)), (least_window, least_window - 1_200));
+        let mut path = Path::new(PathId::FIRST, Route::new(remote, None, true), &config, NOW, 0);
+        path.on_packet_sent(NOW, 1_200);
+        assert_eq!((path.window(), path.window_room()), (least_window, least_window - 1_200));
         path.pacer.on_control(NOW, &path.controller, &path.rtt, path.mtu.current());
         assert!(path.pacer.rate().bytes_per_second() >= least_rate, "{:?}", path.pacer.rate());
         let (mut now, mut calls) = (NOW, 0);
@@ -129,9 +133,10 @@ fn after_silence_the_pacer_asks_the_controller_for_its_rate() {
     let congestion = CongestionConfig::new(Algorithm::Custom(Arc::new(Factory)));
     let config = TransportConfig { congestion, ..TransportConfig::default() };
     let remote = "192.0.2.1:443".parse().expect("an address");
-    let mut path = Path::new(remote, None, &config, true, NOW, 0);
+    let mut path = Path::new(PathId::FIRST, Route::new(remote, None, true), &config, NOW, 0);
     for (in_flight, expected) in [(0, 1_000_000), (1_200, 1_000_000), (0, 2_000_000)] {
-        path.on_packet_sent(NOW, 1_200, in_flight);
+        path.in_flight = in_flight;
+        path.on_packet_sent(NOW, 1_200);
         assert_eq!(path.pacer.rate().bytes_per_second(), expected, "{in_flight} in flight");
     }
 }

@@ -1,9 +1,9 @@
 //! Loss recovery (RFC 9002 §5-6, §7.6; RFC 9000 §13.1): the ledger of sent packets.
 //!
 //! Owns: what was sent in each packet number space and is not settled, loss detection, the probe timeout, the
-//! memory of losses that may be none, persistent congestion, the bytes in flight of the current path. It must
-//! never know what packets contained (receipts are opaque), nor the round-trip times, controller and pacer,
-//! which belong to the path and come in as arguments; it decides what is lost, never what to do about it.
+//! memory of losses that may be none, persistent congestion. It must never know what packets contained (receipts
+//! are opaque), nor the bytes in flight, round-trip times, controller and pacer, which belong to the path and come
+//! in as arguments; it decides what is lost, never what to do about it.
 //!
 //! A packet is live, then acknowledged or lost; a lost one may still be acknowledged for three probe timeouts.
 //! Everything held is bounded by our own window, except packets that are not in flight, which have a limit of their own,
@@ -12,6 +12,7 @@
 
 mod packet;
 mod ring;
+mod shared;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,8 @@ mod types;
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use space::{Newest, Shared, SpaceLedger};
+use shared::{Newest, Shared};
+use space::SpaceLedger;
 use thresholds::Thresholds;
 pub(crate) use types::{
     AckResult, Context, Counters, LossSummary, Outcome, Probe, SentInfo, Situation, TimeoutResult, Why,
@@ -34,7 +36,7 @@ use crate::{
     base::Timestamp,
     congestion::{CongestionEvent, LostPacket, RateSampler, Rtt},
     error::Violation,
-    ids::Space,
+    ids::{PathId, Space},
 };
 
 /// The probe timeout doubles at most this often; the idle timeout ends the connection long before.
@@ -50,15 +52,14 @@ const KEPT_LOST: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Recovery<R: Copy> {
     spaces: [SpaceLedger<R>; 3],
-    in_flight: u64,
     pto_count: u32,
-    /// The current path among the successive ones.
-    path: u8,
     thresholds: Thresholds,
     /// From when the probe timeout runs if nothing is in flight (RFC 9002 §6.2.2.1).
     idle_since: Option<Timestamp>,
     /// What the last ACK frame or timeout showed to be lost, for the controller.
     lost: Vec<LostPacket>,
+    /// Bytes no longer in flight on paths that are not in use.
+    elsewhere: Vec<(PathId, u64)>,
     counters: Counters,
 }
 
@@ -67,26 +68,22 @@ impl<R: Copy> Recovery<R> {
     pub(crate) fn new() -> Self {
         Self {
             spaces: std::array::from_fn(|_| SpaceLedger::new()),
-            in_flight: 0,
             pto_count: 0,
-            path: 0,
             thresholds: Thresholds::default(),
             idle_since: None,
             lost: Vec::new(),
+            elsewhere: Vec::new(),
             counters: Counters::default(),
         }
     }
 
-    /// A packet left. Numbers of a space rise; `receipts` tell what it carried.
-    pub(crate) fn on_packet_sent(&mut self, pn: u64, info: SentInfo, receipts: &[R]) {
+    /// A packet left on `path`. Numbers of a space rise; `receipts` tell what it carried.
+    pub(crate) fn on_packet_sent(&mut self, pn: u64, info: SentInfo, receipts: &[R], path: PathId) {
         self.counters.packets_sent += 1;
-        if info.in_flight {
-            self.in_flight += u64::from(info.bytes);
-        }
         if info.ack_eliciting {
             self.idle_since = Some(info.time);
         }
-        self.spaces[info.level.space() as usize].on_sent(pn, info, receipts, self.path);
+        self.spaces[info.level.space() as usize].on_sent(pn, info, receipts, path);
     }
 
     /// `pn` will never be sent; a peer that acknowledges it gives itself away (RFC 9000 §21.4).
@@ -110,13 +107,14 @@ impl<R: Copy> Recovery<R> {
         settle: &mut impl FnMut(R, Outcome),
     ) -> Result<AckResult, Violation> {
         self.forget_lost();
-        let mut result = AckResult { prior_in_flight: self.in_flight, ..AckResult::default() };
+        let mut result = AckResult { prior_in_flight: *context.in_flight, ..AckResult::default() };
         let (mut largest, mut newest) = (None, None);
         let ledger = &mut self.spaces[space as usize];
         let mut shared = Shared {
             now: context.now,
-            path: self.path,
-            in_flight: &mut self.in_flight,
+            path: context.path,
+            in_flight: context.in_flight,
+            elsewhere: &mut self.elsewhere,
             sampler: context.sampler,
             counters: &mut self.counters,
             thresholds: &mut self.thresholds,
@@ -135,7 +133,7 @@ impl<R: Copy> Recovery<R> {
         result.largest_newly_acked = newest.map(|newest| newest.pn);
         shared.counters.packets_acked += u64::from(result.newly_acked);
         if newest.is_some() {
-            let sample = sample(newest, largest, &result, context.now, self.path);
+            let sample = sample(newest, largest, &result, context.now, context.path);
             if let Some(latest) = sample {
                 take_sample(latest, ack_delay, space, context);
             }
@@ -146,7 +144,7 @@ impl<R: Copy> Recovery<R> {
             self.on_progress(space, context);
             self.detect_lost(space, context, &mut result.loss, settle);
         }
-        result.in_flight = self.in_flight;
+        result.in_flight = *context.in_flight;
         Ok(result)
     }
 
@@ -170,8 +168,9 @@ impl<R: Copy> Recovery<R> {
         ledger.trim(context.now);
         let mut shared = Shared {
             now: context.now,
-            path: self.path,
-            in_flight: &mut self.in_flight,
+            path: context.path,
+            in_flight: context.in_flight,
+            elsewhere: &mut self.elsewhere,
             sampler: context.sampler,
             counters: &mut self.counters,
             thresholds: &mut self.thresholds,
@@ -193,7 +192,7 @@ impl<R: Copy> Recovery<R> {
         settle: &mut impl FnMut(R, Outcome),
     ) -> TimeoutResult {
         self.forget_lost();
-        let mut result = TimeoutResult { prior_in_flight: self.in_flight, ..TimeoutResult::default() };
+        let mut result = TimeoutResult { prior_in_flight: *context.in_flight, ..TimeoutResult::default() };
         match self.timer(context.rtt, &context.situation) {
             Some((at, Timer::LossTime)) if at <= context.now => {
                 for space in Space::ALL {
@@ -212,7 +211,7 @@ impl<R: Copy> Recovery<R> {
             }
             _ => {}
         }
-        result.in_flight = self.in_flight;
+        result.in_flight = *context.in_flight;
         result
     }
 
@@ -301,22 +300,28 @@ impl<R: Copy> Recovery<R> {
         Some((at, Timer::Pto(Probe { space, count: 1 })))
     }
 
-    /// The keys of `space` are gone: so are its packets, without a word to their owners (RFC 9002 §6.4). Gives the
-    /// bytes that are no longer in flight.
-    pub(crate) fn discard_space(&mut self, space: Space, now: Timestamp) -> u64 {
-        let bytes = self.spaces[space as usize].abandon(self.path, &mut |_, _| {});
-        self.in_flight = self.in_flight.saturating_sub(bytes);
+    /// The keys of `space` are gone: so are its packets, without a word to their owners (RFC 9002 §6.4). Tells `landed` the
+    /// bytes that are no longer in flight on a path.
+    pub(crate) fn discard_space(
+        &mut self,
+        space: Space,
+        now: Timestamp,
+        landed: &mut impl FnMut(PathId, u64),
+    ) {
+        self.spaces[space as usize].abandon(landed, &mut |_, _| {});
         // RFC 9002 §6.2.2: the timers start over.
         self.pto_count = 0;
         self.idle_since = Some(now);
-        bytes
     }
 
     /// Gives up the packets of `space`, each receipt settled as lost but nobody blamed: 0-RTT was rejected.
-    pub(crate) fn abandon(&mut self, space: Space, settle: &mut impl FnMut(R, Outcome)) -> u64 {
-        let bytes = self.spaces[space as usize].abandon(self.path, settle);
-        self.in_flight = self.in_flight.saturating_sub(bytes);
-        bytes
+    pub(crate) fn abandon(
+        &mut self,
+        space: Space,
+        landed: &mut impl FnMut(PathId, u64),
+        settle: &mut impl FnMut(R, Outcome),
+    ) {
+        self.spaces[space as usize].abandon(landed, settle);
     }
 
     /// Gives what the oldest `count` packets of `space` carried to `repeat`, which says whether it sends that again: probes
@@ -327,26 +332,28 @@ impl<R: Copy> Recovery<R> {
 
     /// A Retry came: everything sent so far goes out again (RFC 9002 §6.3). The caller resets the path's
     /// controller and, if it wants, takes the time since the first packet as initial round trip.
-    pub(crate) fn on_retry(&mut self, settle: &mut impl FnMut(R, Outcome)) {
+    pub(crate) fn on_retry(
+        &mut self,
+        landed: &mut impl FnMut(PathId, u64),
+        settle: &mut impl FnMut(R, Outcome),
+    ) {
         for space in Space::ALL {
-            self.abandon(space, settle);
+            self.abandon(space, landed, settle);
         }
         self.pto_count = 0;
     }
 
-    /// From now on packets travel on another path: those of the old one are still settled, but count neither
-    /// for the bytes in flight nor for round-trip times, rates and congestion (RFC 9000 §9.4).
+    /// From now on packets travel on another path: those of the old one are still settled, but count for none of the new
+    /// one's bytes in flight, round-trip times, rates and congestion (RFC 9000 §9.4).
     #[cfg(test)]
     pub(crate) fn on_path_changed(&mut self) {
-        self.path = self.path.wrapping_add(1);
-        self.in_flight = 0;
         self.thresholds = Thresholds::default();
         self.pto_count = 0;
     }
 
-    /// Bytes in flight on the current path.
-    pub(crate) fn in_flight(&self) -> u64 {
-        self.in_flight
+    /// Tells `landed` how many bytes have ceased to be in flight on paths that are not in use, since this was last asked.
+    pub(crate) fn take_landed_elsewhere(&mut self, mut landed: impl FnMut(PathId, u64)) {
+        self.elsewhere.drain(..).for_each(|(path, bytes)| landed(path, bytes));
     }
 
     /// How often the probe timeout fired since an acknowledgment.
@@ -409,7 +416,7 @@ fn sample(
     largest: Option<u64>,
     result: &AckResult,
     now: Timestamp,
-    path: u8,
+    path: PathId,
 ) -> Option<Duration> {
     let newest = newest.filter(|newest| Some(newest.pn) == largest && newest.path == path)?;
     result.newest_ack_eliciting.map(|_| now.saturating_since(newest.time))

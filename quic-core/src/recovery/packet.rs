@@ -1,13 +1,16 @@
 //! Packets as their ledger remembers them.
 
 use super::types::SentInfo;
-use crate::base::{Ecn, Timestamp};
+use crate::{
+    base::{Ecn, Timestamp},
+    ids::PathId,
+};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet {
     pub(super) info: SentInfo,
-    /// Which of the connection's successive paths it was sent on.
-    pub(super) path: u8,
+    /// Which path it was sent on.
+    pub(super) path: PathId,
     /// A packet that is not in the ledger and was sent right before it was acknowledged.
     pub(super) acked_before: bool,
 }
@@ -16,7 +19,7 @@ pub(super) struct Packet {
 pub(super) struct Quiet {
     pub(super) time: Timestamp,
     pub(super) ecn: Ecn,
-    pub(super) path: u8,
+    pub(super) path: PathId,
 }
 
 #[derive(Clone, Copy, Debug)]

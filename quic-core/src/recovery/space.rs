@@ -5,13 +5,14 @@ use std::{collections::VecDeque, time::Duration};
 use super::{
     packet::{LostPacket, Packet, Quiet},
     ring::Ring,
-    thresholds::Thresholds,
-    types::{AckResult, Counters, LossSummary, Outcome, SentInfo},
+    shared::{Newest, Shared},
+    types::{AckResult, LossSummary, Outcome, SentInfo},
 };
 use crate::{
     base::{Ecn, Timestamp},
-    congestion::{LostPacket as Told, RateSampler, Rtt, SpuriousLoss},
+    congestion::{LostPacket as Told, Rtt, SpuriousLoss},
     error::Violation,
+    ids::PathId,
 };
 
 /// Packets that are not in flight (ACKs alone) remembered for their receipts. The peer decides how many we
@@ -26,27 +27,6 @@ const MAX_LOST: usize = 16_384;
 const MAX_SKIPPED: usize = 64;
 /// How long room for a large flight stays unused: far longer than the pauses of a sender that is at work.
 const SPARE_KEPT: Duration = Duration::from_secs(1);
-/// What all spaces share while a frame or timer is handled.
-pub(super) struct Shared<'a> {
-    pub(super) now: Timestamp,
-    pub(super) path: u8,
-    pub(super) in_flight: &'a mut u64,
-    pub(super) sampler: &'a mut RateSampler,
-    pub(super) counters: &'a mut Counters,
-    pub(super) thresholds: &'a mut Thresholds,
-    /// Memory runs short: no more is remembered than is free of charge.
-    pub(super) scarce: bool,
-    /// Packets declared lost that the controller is told of.
-    pub(super) lost: &'a mut Vec<Told>,
-}
-
-/// The newest packet that a frame newly acknowledged.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Newest {
-    pub(super) pn: u64,
-    pub(super) time: Timestamp,
-    pub(super) path: u8,
-}
 
 #[derive(Debug)]
 pub(super) struct SpaceLedger<R> {
@@ -95,7 +75,7 @@ impl<R: Copy> SpaceLedger<R> {
         }
     }
 
-    pub(super) fn on_sent(&mut self, pn: u64, info: SentInfo, receipts: &[R], path: u8) {
+    pub(super) fn on_sent(&mut self, pn: u64, info: SentInfo, receipts: &[R], path: PathId) {
         debug_assert!(pn >= self.next_pn, "packet number {pn} was used before");
         debug_assert!(info.in_flight || !info.ack_eliciting, "ack-eliciting packets are in flight");
         self.next_pn = pn.saturating_add(1);
@@ -175,7 +155,7 @@ impl<R: Copy> SpaceLedger<R> {
         &mut self,
         pn: u64,
         info: &SentInfo,
-        path: u8,
+        path: PathId,
         shared: &mut Shared<'_>,
         result: &mut AckResult,
     ) {
@@ -194,6 +174,8 @@ impl<R: Copy> SpaceLedger<R> {
             result.acked_bytes += bytes;
             *shared.in_flight = shared.in_flight.saturating_sub(bytes);
             shared.sampler.on_acked(shared.now, info.time, bytes, &info.rate);
+        } else {
+            shared.land_elsewhere(path, u64::from(info.bytes));
         }
     }
 
@@ -317,7 +299,7 @@ impl<R: Copy> SpaceLedger<R> {
         at: usize,
         pn: u64,
         packet: &Packet,
-        path: u8,
+        path: PathId,
         rtt: &Rtt,
         period: Duration,
         loss: &mut LossSummary,
@@ -350,6 +332,7 @@ impl<R: Copy> SpaceLedger<R> {
             shared.counters.bytes_lost += bytes;
         }
         if packet.path != shared.path {
+            shared.land_elsewhere(packet.path, bytes);
             return;
         }
         *shared.in_flight = shared.in_flight.saturating_sub(bytes);
@@ -419,12 +402,16 @@ impl<R: Copy> SpaceLedger<R> {
         self.packets.has_spare() || self.quiet.has_spare() || self.lost.has_spare()
     }
 
-    /// Gives up all packets with `settle(Lost)`, which says nothing about congestion. Gives the bytes that were
-    /// in flight on path `path`.
-    pub(super) fn abandon(&mut self, path: u8, settle: &mut impl FnMut(R, Outcome)) -> u64 {
-        let (mut bytes, mut index) = (0, 0);
+    /// Gives up all packets with `settle(Lost)`, which says nothing about congestion. Tells `landed` the bytes that were
+    /// in flight on a path.
+    pub(super) fn abandon(
+        &mut self,
+        landed: &mut impl FnMut(PathId, u64),
+        settle: &mut impl FnMut(R, Outcome),
+    ) {
+        let mut index = 0;
         while let Some((at, _, packet)) = self.packets.next_live(index) {
-            bytes += if packet.path == path { u64::from(packet.info.bytes) } else { 0 };
+            landed(packet.path, u64::from(packet.info.bytes));
             self.packets.receipts(at).for_each(|receipt| settle(receipt, Outcome::Lost));
             index = at + 1;
         }
@@ -436,7 +423,6 @@ impl<R: Copy> SpaceLedger<R> {
         self.last_ack_eliciting = None;
         self.ack_eliciting = 0;
         self.run_start = None;
-        bytes
     }
 
     /// The lowest packet number that is neither acknowledged nor lost.

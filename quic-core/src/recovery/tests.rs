@@ -20,6 +20,8 @@ pub(super) struct Bench {
     pub(super) recovery: Recovery<(Space, u64)>,
     pub(super) rtt: Rtt,
     pub(super) sampler: RateSampler,
+    pub(super) path: PathId,
+    pub(super) in_flight: u64,
     pub(super) situation: Situation,
     pub(super) settled: Vec<(u64, Outcome)>,
 }
@@ -40,6 +42,8 @@ impl Bench {
             recovery: Recovery::new(),
             rtt: Rtt::default(),
             sampler: RateSampler::new(at(0)),
+            path: PathId::FIRST,
+            in_flight: 0,
             situation,
             settled: Vec::new(),
         }
@@ -63,7 +67,7 @@ impl Bench {
     }
 
     pub(super) fn info(&mut self, time: Timestamp) -> SentInfo {
-        let rate: PacketRate = self.sampler.on_sent(time, 1_200, self.recovery.in_flight());
+        let rate: PacketRate = self.sampler.on_sent(time, 1_200, self.in_flight);
         SentInfo {
             level: Level::OneRtt,
             time,
@@ -78,13 +82,14 @@ impl Bench {
 
     pub(super) fn send(&mut self, space: Space, pn: u64, ms: u64) {
         let info = SentInfo { level: space.level(), ..self.info(at(ms)) };
-        self.recovery.on_packet_sent(pn, info, &[(space, pn)]);
+        self.in_flight += u64::from(info.bytes);
+        self.recovery.on_packet_sent(pn, info, &[(space, pn)], self.path);
     }
 
     pub(super) fn send_quiet(&mut self, space: Space, pn: u64, ms: u64) {
         let quiet = SentInfo { ack_eliciting: false, in_flight: false, ..self.info(at(ms)) };
         let info = SentInfo { level: space.level(), ..quiet };
-        self.recovery.on_packet_sent(pn, info, &[(space, pn)]);
+        self.recovery.on_packet_sent(pn, info, &[(space, pn)], self.path);
     }
 
     /// An ACK frame that arrives at `ms`; ranges lowest first, for the eye.
@@ -96,8 +101,10 @@ impl Bench {
     ) -> Result<AckResult, Violation> {
         let mut context = Context {
             now: at(ms),
+            path: self.path,
             rtt: &mut self.rtt,
             sampler: &mut self.sampler,
+            in_flight: &mut self.in_flight,
             situation: self.situation,
         };
         let ranges = ranges.iter().rev().cloned();
@@ -107,8 +114,14 @@ impl Bench {
     }
 
     pub(super) fn timeout(&mut self, now: Timestamp) -> TimeoutResult {
-        let mut context =
-            Context { now, rtt: &mut self.rtt, sampler: &mut self.sampler, situation: self.situation };
+        let mut context = Context {
+            now,
+            path: self.path,
+            rtt: &mut self.rtt,
+            sampler: &mut self.sampler,
+            in_flight: &mut self.in_flight,
+            situation: self.situation,
+        };
         self.recovery.on_timeout(&mut context, &mut |(_, pn), outcome| self.settled.push((pn, outcome)))
     }
 
@@ -129,7 +142,7 @@ fn an_acknowledgment_settles_samples_and_frees_the_flight() {
     for pn in 0..3 {
         bench.send(Data, pn, pn);
     }
-    assert_eq!(bench.recovery.in_flight(), 3_600);
+    assert_eq!(bench.in_flight, 3_600);
     let result = bench.ack(Data, &[0..=1], 50).unwrap();
     assert_eq!((result.newly_acked, result.acked_bytes, result.ect0), (2, 2_400, 2));
     assert_eq!((result.prior_in_flight, result.in_flight), (3_600, 1_200));
@@ -205,7 +218,7 @@ fn a_probe_timeout_loses_nothing_and_doubles() {
     assert_eq!(bench.deadline(), Some((at(200) + pto, Why::Pto)));
     let result = bench.timeout(at(200) + pto);
     assert_eq!(result.probe, Some(Probe { space: Data, count: 2 }));
-    assert_eq!((result.loss.packets, bench.recovery.in_flight()), (0, 1_200));
+    assert_eq!((result.loss.packets, bench.in_flight), (0, 1_200));
     bench.send(Data, 2, 525);
     assert_eq!(bench.deadline(), Some((at(525) + pto * 2, Why::Pto)));
     bench.timeout(at(525) + pto * 2);
@@ -283,8 +296,11 @@ fn discarding_a_space_frees_its_flight_silently() {
     bench.send(Initial, 0, 0);
     bench.send(Handshake, 0, 0);
     bench.timeout(at(999));
-    assert_eq!(bench.recovery.discard_space(Initial, at(1_000)), 1_200);
-    assert_eq!((bench.recovery.in_flight(), bench.recovery.pto_count()), (1_200, 0));
+    let mut landed = 0;
+    bench.recovery.discard_space(Initial, at(1_000), &mut |_, bytes| landed += bytes);
+    assert_eq!(landed, 1_200);
+    bench.in_flight -= landed;
+    assert_eq!((bench.in_flight, bench.recovery.pto_count()), (1_200, 0));
     assert!(bench.settled.is_empty());
     assert!(!bench.recovery.has_ack_eliciting_in_flight(Initial));
     assert!(bench.recovery.has_ack_eliciting_in_flight(Handshake));
@@ -296,9 +312,12 @@ fn a_retry_gives_everything_back_without_blame() {
     bench.send(Initial, 0, 0);
     bench.send(Data, 0, 0);
     let mut lost = Vec::new();
-    bench.recovery.on_retry(&mut |receipt, outcome| lost.push((receipt, outcome)));
+    let in_flight = &mut bench.in_flight;
+    bench
+        .recovery
+        .on_retry(&mut |_, bytes| *in_flight -= bytes, &mut |receipt, outcome| lost.push((receipt, outcome)));
     assert_eq!(lost, [((Initial, 0), Outcome::Lost), ((Data, 0), Outcome::Lost)]);
-    assert_eq!((bench.recovery.in_flight(), bench.recovery.counters().packets_lost), (0, 0));
+    assert_eq!((bench.in_flight, bench.recovery.counters().packets_lost), (0, 0));
     assert!(bench.ack(Data, &[0..=0], 5).is_ok(), "a late acknowledgment of it is no violation");
 }
 
@@ -376,7 +395,8 @@ fn an_mtu_probe_is_lost_without_blame_and_acknowledged_with_its_size() {
     let mut bench = Bench::measured();
     for (pn, mtu_probe) in [(1, true), (2, false), (3, false), (4, false), (5, true)] {
         let info = SentInfo { mtu_probe, bytes: 1_200 + pn as u16, ..bench.info(at(200)) };
-        bench.recovery.on_packet_sent(pn, info, &[(Data, pn)]);
+        bench.in_flight += u64::from(info.bytes);
+        bench.recovery.on_packet_sent(pn, info, &[(Data, pn)], bench.path);
     }
     let result = bench.ack(Data, &[2..=5], 300).unwrap();
     assert_eq!(bench.lost(), [1]);
@@ -434,11 +454,14 @@ fn packets_of_the_old_path_are_settled_but_count_for_nothing() {
         bench.send(Data, pn, 200);
     }
     bench.recovery.on_path_changed();
-    assert_eq!(bench.recovery.in_flight(), 0);
+    (bench.path, bench.in_flight) = (PathId(1), 0);
     bench.rtt = Rtt::default();
     let result = bench.ack(Data, &[5..=5], 300).unwrap();
     assert_eq!((result.acked_bytes, result.rtt_sample, result.loss.packets), (0, None, 0));
     assert_eq!(bench.settled, [(5, Outcome::Acked), (1, Outcome::Lost), (2, Outcome::Lost)]);
+    let mut landed = Vec::new();
+    bench.recovery.take_landed_elsewhere(|path, bytes| landed.push((path, bytes)));
+    assert_eq!((bench.in_flight, landed), (0, vec![(PathId::FIRST, 3 * 1_200)]));
 }
 
 /// A peer that takes our acknowledgments and never acknowledges a thing cannot make the ledger grow.

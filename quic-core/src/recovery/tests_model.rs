@@ -217,7 +217,7 @@ impl Model {
             .map(|(pn, _)| *pn)
             .collect();
         let recovery = &self.bench.recovery;
-        assert_eq!(recovery.in_flight(), live.len() as u64 * 1_200);
+        assert_eq!(self.bench.in_flight, live.len() as u64 * 1_200);
         assert_eq!(recovery.oldest_unacked(SPACE), live.first().copied());
         assert_eq!(recovery.has_ack_eliciting_in_flight(SPACE), !live.is_empty());
         assert_eq!(recovery.largest_acked(SPACE), self.largest_acked);

@@ -26,6 +26,7 @@ struct Sender {
     recovery: Recovery<u32>,
     rtt: Rtt,
     sampler: RateSampler,
+    in_flight: u64,
     controller: AnyController,
     pacer: Pacer,
     next_pn: u64,
@@ -45,6 +46,7 @@ impl Sender {
             recovery: Recovery::new(),
             rtt: Rtt::default(),
             sampler: RateSampler::new(now),
+            in_flight: 0,
             controller: CongestionConfig::new(algorithm).build(&NewPath::new(now, MTU)),
             pacer: Pacer::new(now, MTU),
             next_pn: 0,
@@ -76,8 +78,10 @@ impl Sender {
     ) -> T {
         let mut context = Context {
             now: self.now,
+            path: PathId::FIRST,
             rtt: &mut self.rtt,
             sampler: &mut self.sampler,
+            in_flight: &mut self.in_flight,
             situation: Self::situation(),
         };
         let (acked, wanted, left) = (&mut self.acked, &mut self.wanted, &mut self.left);
@@ -92,7 +96,7 @@ impl Sender {
 
     fn send(&mut self, piece: u32) -> Datagram {
         let bytes = u64::from(MTU);
-        let in_flight = self.recovery.in_flight();
+        let in_flight = self.in_flight;
         self.controller.on_sent(self.now, &SentPacket { bytes, in_flight, limited_by: LimitedBy::Window });
         let rate = self.sampler.on_sent(self.now, bytes, in_flight);
         let info = SentInfo {
@@ -105,7 +109,8 @@ impl Sender {
             ecn: Ecn::NotEct,
             mtu_probe: false,
         };
-        self.recovery.on_packet_sent(self.next_pn, info, &[piece]);
+        self.in_flight += bytes;
+        self.recovery.on_packet_sent(self.next_pn, info, &[piece], PathId::FIRST);
         let mut payload = vec![0; usize::from(MTU)];
         payload[..8].copy_from_slice(&self.next_pn.to_be_bytes());
         self.next_pn += 1;
@@ -156,7 +161,7 @@ impl Endpoint for Sender {
             let piece = self.wanted.pop().unwrap_or(missing);
             return Some(self.send(piece));
         }
-        if self.wanted.is_empty() || self.recovery.in_flight() + bytes > self.controller.window() {
+        if self.wanted.is_empty() || self.in_flight + bytes > self.controller.window() {
             return None;
         }
         if self.pacer.budget(self.now) < bytes {

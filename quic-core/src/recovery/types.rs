@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     base::{Ecn, Timestamp},
     congestion::{PacketRate, RateSampler, Rtt, SpuriousLoss},
-    ids::{Level, Space},
+    ids::{Level, PathId, Space},
 };
 
 /// What recovery keeps of a sent packet.
@@ -65,8 +65,12 @@ pub(crate) struct Situation {
 /// What recovery uses and changes of the path and the connection.
 pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
+    /// The path in use, whose the next three are.
+    pub(crate) path: PathId,
     pub(crate) rtt: &'a mut Rtt,
     pub(crate) sampler: &'a mut RateSampler,
+    /// Bytes in flight on it.
+    pub(crate) in_flight: &'a mut u64,
     pub(crate) situation: Situation,
 }
 

@@ -1,0 +1,273 @@
+//! One path: what is known of a way through the network.
+
+use std::time::Duration;
+
+use super::{
+    ecn::{AckedMarks, EcnValidation},
+    mtu::{MtuDiscovery, SizeChange, SizeNews},
+    route::Route,
+};
+
+use crate::{
+    base::{Ecn, Rate, Timestamp},
+    config::TransportConfig,
+    congestion::{
+        AnyController, CongestionConfig, CongestionEvent, Controller, LimitedBy, LostPacket, NewPath, Pacer,
+        PacketRate, Predecessor, RateSampler, Rtt, SentPacket, SpuriousLoss, minimum_window,
+    },
+    frame::EcnCounts,
+    ids::{PathId, Space},
+};
+
+/// A window of so many datagrams keeps no queue: each is acknowledged before the next round is sent.
+const LEAST_DATAGRAMS: u64 = 4;
+/// From one call of a controller's own clock to the next.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+
+/// One path.
+#[derive(Debug)]
+pub(crate) struct Path {
+    pub(crate) id: PathId,
+    /// Where it leads.
+    pub(crate) route: Route,
+    pub(crate) rtt: Rtt,
+    pub(crate) sampler: RateSampler,
+    /// Bytes in flight.
+    pub(crate) in_flight: u64,
+    pub(super) controller: AnyController,
+    controller_rests_until: Timestamp,
+    pub(super) pacer: Pacer,
+    pub(super) mtu: MtuDiscovery,
+    ecn: EcnValidation,
+    /// What ended sending when it last stopped.
+    limited_by: LimitedBy,
+}
+
+impl Path {
+    /// The path `id` to `route`. `seed` is for its controller.
+    pub(crate) fn new(id: PathId, route: Route, config: &TransportConfig, now: Timestamp, seed: u64) -> Self {
+        let mtu = MtuDiscovery::new(config.datagram_size, config.max_datagram_size);
+        let datagram_size = mtu.current();
+        Self {
+            id,
+            route,
+            rtt: Rtt::default(),
+            sampler: RateSampler::new(now),
+            in_flight: 0,
+            controller: config.congestion.build(&NewPath::new(now, datagram_size).with_seed(seed)),
+            controller_rests_until: now,
+            pacer: Pacer::new(now, datagram_size),
+            mtu,
+            ecn: EcnValidation::new(config.ecn),
+            limited_by: LimitedBy::Application,
+        }
+    }
+
+    /// UDP payload of full datagrams, in bytes.
+    pub(crate) fn datagram_size(&self) -> usize {
+        usize::from(self.mtu.current())
+    }
+
+    /// The peer takes no larger datagrams than this (RFC 9000 §18.2).
+    pub(crate) fn limit_datagram_size(&mut self, limit: u64, now: Timestamp) {
+        let before = self.mtu.current();
+        self.mtu.limit(u16::try_from(limit).unwrap_or(u16::MAX));
+        if self.mtu.current() != before {
+            self.on_mtu_changed(now);
+        }
+    }
+
+    /// The handshake is confirmed: larger datagrams may be tried (RFC 9000 §14.3).
+    pub(crate) fn start_mtu_discovery(&mut self) {
+        self.mtu.start();
+    }
+
+    /// The size of a datagram that tries the path, if one should be sent now.
+    pub(crate) fn mtu_probe_due(&mut self, now: Timestamp) -> Option<u16> {
+        self.mtu.due(now)
+    }
+
+    /// The datagram that was due left.
+    pub(crate) fn on_mtu_probe_sent(&mut self) {
+        self.mtu.on_probe_sent();
+    }
+
+    /// Packets arrived or were lost.
+    pub(crate) fn on_size_news(&mut self, now: Timestamp, news: &SizeNews) -> SizeChange {
+        let change = self.mtu.on_news(now, news);
+        if change == SizeChange::Changed {
+            self.on_mtu_changed(now);
+        }
+        change
+    }
+
+    /// This host refused to send a datagram for its size.
+    pub(crate) fn on_size_refused(&mut self, now: Timestamp, size: usize) -> SizeChange {
+        let change = self.mtu.on_refused(u16::try_from(size).unwrap_or(u16::MAX));
+        if change == SizeChange::Changed {
+            self.on_mtu_changed(now);
+        }
+        change
+    }
+
+    /// How often the path was found to carry less than before.
+    pub(crate) fn black_holes(&self) -> u64 {
+        self.mtu.black_holes()
+    }
+
+    fn on_mtu_changed(&mut self, now: Timestamp) {
+        let size = self.mtu.current();
+        self.controller.on_mtu_changed(size);
+        self.pacer.on_control(now, &self.controller, &self.rtt, size);
+    }
+
+    /// Room in the congestion window.
+    pub(crate) fn window_room(&self) -> u64 {
+        self.window().saturating_sub(self.in_flight)
+    }
+
+    /// The congestion window: whatever a controller says, two datagrams may be under way (RFC 9002 §7.2).
+    pub(crate) fn window(&self) -> u64 {
+        self.controller.window().max(minimum_window(self.mtu.current()))
+    }
+
+    /// Bytes that the pacer releases now.
+    pub(crate) fn pacing_budget(&mut self, now: Timestamp) -> u64 {
+        self.pacer.budget(now)
+    }
+
+    /// Bytes that may leave in one train.
+    pub(crate) fn train(&self) -> u64 {
+        self.pacer.train()
+    }
+
+    /// The rate at which packets leave.
+    pub(crate) fn pacing_rate(&self) -> Rate {
+        self.pacer.rate()
+    }
+
+    /// When the pacer releases a full datagram; `None` if it does now.
+    pub(crate) fn next_release(&self, now: Timestamp) -> Option<Timestamp> {
+        self.pacer.next_release(now, u64::from(self.mtu.current()))
+    }
+
+    /// A packet that counts as in flight was sent. Returns its rate snapshot.
+    pub(crate) fn on_packet_sent(&mut self, now: Timestamp, bytes: u64) -> PacketRate {
+        let in_flight = self.in_flight;
+        self.in_flight += bytes;
+        self.pacer.on_sent(bytes);
+        let limited_by = self.limited_by;
+        self.controller.on_sent(now, &SentPacket { bytes, in_flight, limited_by });
+        if in_flight == 0 {
+            // After silence a controller may begin again at another rate.
+            self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
+        }
+        self.sampler.on_sent(now, bytes, in_flight)
+    }
+
+    /// So many bytes are no longer in flight, and nobody is blamed.
+    pub(crate) fn on_landed(&mut self, bytes: u64) {
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+    }
+
+    /// A packet, in flight or not, leaves in a datagram with this mark: the peer counts it (RFC 9000 §13.4.1).
+    pub(crate) fn on_marked(&mut self, ecn: Ecn) {
+        self.ecn.on_sent(ecn);
+    }
+
+    /// Sending stopped, for want of data or for what `by` tells.
+    pub(crate) fn on_stopped(&mut self, now: Timestamp, by: LimitedBy) {
+        self.pacer.set_waiting(by == LimitedBy::Pacer);
+        let full = self.window_room() < u64::from(self.mtu.current());
+        // Who has used the window up is limited by it, whether there is more to send or not.
+        self.limited_by = if full && by != LimitedBy::Amplification { LimitedBy::Window } else { by };
+        if matches!(self.limited_by, LimitedBy::Application | LimitedBy::FlowControl) {
+            self.sampler.on_app_limited(self.in_flight);
+            self.controller.on_app_limited(now);
+        }
+    }
+
+    /// Checks the ECN counts of an ACK frame that raised the largest acknowledged number and newly acknowledged
+    /// packets with marks. Returns how many more carry CE.
+    pub(crate) fn on_ecn_counts(
+        &mut self,
+        now: Timestamp,
+        space: Space,
+        acked: AckedMarks,
+        counts: Option<EcnCounts>,
+    ) -> u64 {
+        let ce = self.ecn.on_ack(space, acked, counts);
+        let least = self.window() <= LEAST_DATAGRAMS * u64::from(self.mtu.current());
+        if self.ecn.marks_everything(least) {
+            self.controller.on_marks_void(now);
+            return 0;
+        }
+        ce
+    }
+
+    /// Packets of `space` were newly acknowledged; `lost` with marks are gone, and none that was sent after them arrived.
+    pub(crate) fn on_marks_settled(&mut self, space: Space, acked: AckedMarks, lost: u64) {
+        self.ecn.on_progress(space, acked, lost);
+    }
+
+    /// A probe timeout passed: the next packets go without marks, which the path may drop.
+    pub(crate) fn on_probe_timeout(&mut self) {
+        self.ecn.on_probe_timeout();
+    }
+
+    /// Packets declared lost arrived after all.
+    pub(crate) fn on_spurious_loss(&mut self, now: Timestamp, spurious: &SpuriousLoss) {
+        self.controller.on_spurious_loss(now, spurious);
+    }
+
+    /// Tells the controller what an ACK frame or the loss timer brought; `event` makes it of what the path knows.
+    pub(crate) fn on_congestion_event(
+        &mut self,
+        now: Timestamp,
+        lost: &[LostPacket],
+        event: impl for<'a> FnOnce(&'a Rtt, &mut RateSampler) -> CongestionEvent<'a>,
+    ) {
+        let event =
+            CongestionEvent { lost, limited_by: self.limited_by, ..event(&self.rtt, &mut self.sampler) };
+        self.controller.on_congestion_event(&event);
+        self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
+    }
+
+    /// A Retry starts the path over (RFC 9002 §6.3).
+    pub(crate) fn reset_congestion(&mut self, config: &TransportConfig, now: Timestamp, seed: u64) {
+        let path = NewPath::new(now, self.mtu.current()).with_seed(seed);
+        self.controller = config.congestion.build(&path);
+        self.pacer = Pacer::new(now, self.mtu.current());
+        self.sampler = RateSampler::new(now);
+    }
+
+    /// Another controller takes the path over, with what it has in flight.
+    pub(crate) fn set_congestion(&mut self, config: &CongestionConfig, now: Timestamp, seed: u64) {
+        let path = NewPath::new(now, self.mtu.current()).with_seed(seed);
+        let path = path.with_predecessor(Predecessor::of(&self.controller, &self.rtt));
+        self.controller = config.build(&path);
+        self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
+    }
+
+    /// The controller's own clock. It is not called more often than each [`LEAST_WAIT`], whatever it asks for.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.controller.deadline().map(|at| at.max(self.controller_rests_until))
+    }
+
+    pub(crate) fn on_timeout(&mut self, now: Timestamp) {
+        if self.deadline().is_some_and(|at| at <= now) {
+            self.controller_rests_until = now + LEAST_WAIT;
+            self.controller.on_timeout(now);
+            self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
+        }
+    }
+
+    /// The ECN codepoint for the next datagrams.
+    pub(crate) fn ecn(&self) -> Ecn {
+        if self.ecn.may_mark() { self.controller.ecn() } else { Ecn::NotEct }
+    }
+
+    pub(crate) fn controller(&self) -> &AnyController {
+        &self.controller
+    }
+}

@@ -1,0 +1,42 @@
+//! What the ledgers of all spaces use and change.
+
+use super::{thresholds::Thresholds, types::Counters};
+use crate::{
+    base::Timestamp,
+    congestion::{LostPacket as Told, RateSampler},
+    ids::PathId,
+};
+
+/// What all spaces share while a frame or timer is handled.
+pub(super) struct Shared<'a> {
+    pub(super) now: Timestamp,
+    /// The path in use, and the bytes in flight on it.
+    pub(super) path: PathId,
+    pub(super) in_flight: &'a mut u64,
+    /// Bytes no longer in flight on others.
+    pub(super) elsewhere: &'a mut Vec<(PathId, u64)>,
+    pub(super) sampler: &'a mut RateSampler,
+    pub(super) counters: &'a mut Counters,
+    pub(super) thresholds: &'a mut Thresholds,
+    /// Memory runs short: no more is remembered than is free of charge.
+    pub(super) scarce: bool,
+    /// Packets declared lost that the controller is told of.
+    pub(super) lost: &'a mut Vec<Told>,
+}
+
+impl Shared<'_> {
+    pub(super) fn land_elsewhere(&mut self, path: PathId, bytes: u64) {
+        match self.elsewhere.last_mut() {
+            Some((last, sum)) if *last == path => *sum += bytes,
+            _ => self.elsewhere.push((path, bytes)),
+        }
+    }
+}
+
+/// The newest packet that a frame newly acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newest {
+    pub(super) pn: u64,
+    pub(super) time: Timestamp,
+    pub(super) path: PathId,
+}
