@@ -157,6 +157,7 @@ impl World {
         self.app = App::default();
         self.peer.release();
         self.sent = Vec::new();
+        self.sent_to = Vec::new();
         self.stateless = Vec::new();
         self.drops = Vec::new();
         self.scratch = Vec::new();

@@ -39,8 +39,6 @@ pub const PENDING: &[Pending] = &[
         "a second version: a client of one never connects again after Version Negotiation",
     ),
     pending("X13", "storage of tickets", "a ticket store of our own: the TLS library holds a bounded number"),
-    pending("M02", "", "connection migration: packets from other addresses are dropped"),
-    pending("M06", "", "connection migration: packets from other addresses are dropped"),
     pending("H27", "", "0-RTT: settings are not remembered"),
     pending("Q10", "", "a dynamic table: without one no stream can block; a section that needs one is Q07"),
     pending("Q11", "", "a dynamic table: without one no stream can block"),

@@ -91,6 +91,8 @@ pub struct World {
     pub drops: Vec<DropReason>,
     /// Datagrams that the endpoint sent, the last ones last.
     pub sent: Vec<Vec<u8>>,
+    /// Where they went.
+    pub sent_to: Vec<SocketAddr>,
     /// Datagrams that the endpoint's connection has sent in answer to nobody: stateless ones.
     pub stateless: Vec<Vec<u8>>,
     /// Bytes that the endpoint received.
@@ -185,6 +187,7 @@ impl World {
             peer: Peer::new(tls, options.params, options.scid),
             drops: Vec::new(),
             sent: Vec::new(),
+            sent_to: Vec::new(),
             stateless: Vec::new(),
             bytes_in: 0,
             bytes_out: 0,
@@ -328,6 +331,7 @@ impl World {
                 self.bytes_out += segment.len() as u64;
                 if !self.peer.forgets {
                     self.sent.push(segment.to_vec());
+                    self.sent_to.push(transmit.remote);
                 }
                 self.peer.receive(segment);
             }

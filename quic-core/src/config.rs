@@ -1,6 +1,7 @@
 //! Settings of connections, with their defaults.
 
 use std::{
+    net::{IpAddr, SocketAddrV4, SocketAddrV6},
     ops::Range,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -85,6 +86,16 @@ pub struct TransportConfig {
     /// Whether the peer may send packets with a zero fixed bit, so that no network comes to rely on it (RFC 9287). What
     /// is sent has random fixed bits if the peer permits it. Default true.
     pub grease_quic_bit: bool,
+    /// Whether a client may move to another address of its own (RFC 9000 §9); servers only. False tells clients not to
+    /// (`disable_active_migration`, §18.2), as a server has to that is reached through something which tells connections apart by
+    /// address. A client whose address a NAT changes is followed all the same. Default true.
+    pub allows_migration: bool,
+    /// An IPv4 address of the server that clients of that family are asked to move to once they are connected (RFC 9000 §9.6);
+    /// servers only. Its address must not be the one that clients connect to: by it the server knows who has moved, and so the
+    /// caller has to tell where datagrams come to ([`DatagramMeta::local_ip`](crate::DatagramMeta::local_ip)). Default none.
+    pub preferred_v4: Option<SocketAddrV4>,
+    /// The same for IPv6. Default none.
+    pub preferred_v6: Option<SocketAddrV6>,
     /// Memory that the peer can make the connection hold beside that of streams, in bytes, the connection's own state
     /// included, at least 256 KiB. Default 2 MiB.
     ///
@@ -117,6 +128,9 @@ impl Default for TransportConfig {
             congestion: CongestionConfig::default(),
             ecn: true,
             grease_quic_bit: true,
+            allows_migration: true,
+            preferred_v4: None,
+            preferred_v6: None,
             memory_budget: 2 << 20,
         }
     }
@@ -157,6 +171,9 @@ impl TransportConfig {
         max_receive_window: u64,
         send_buffer: usize,
         max_send_memory: usize,
+        allows_migration: bool,
+        preferred_v4: Option<SocketAddrV4>,
+        preferred_v6: Option<SocketAddrV6>,
         max_datagram_frame_size: u64,
         datagram_receive_buffer: usize,
         datagram_send_buffer: usize,
@@ -173,6 +190,13 @@ impl TransportConfig {
     /// The first setting that is not.
     pub fn check(&self) -> Result<(), OutOfRange> {
         self.clone().put_right().map_or(Ok(()), Err)
+    }
+
+    /// Whether clients are asked to move to this address.
+    pub(crate) fn is_preferred(&self, ip: IpAddr) -> bool {
+        let v4 = self.preferred_v4.map(|address| IpAddr::V4(*address.ip()));
+        let v6 = self.preferred_v6.map(|address| IpAddr::V6(*address.ip()));
+        [v4, v6].contains(&Some(ip))
     }
 
     /// These settings with every number in its range; themselves where all are.
@@ -272,6 +296,7 @@ impl EndpointConfig {
         max_connections: usize,
         per_address: AddressLimits,
         siblings: Range<u8>,
+        connects: Arc<AtomicBool>,
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a connection tells its application.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use crate::{
     base::setters,
@@ -44,6 +47,21 @@ pub enum Event {
     DatagramWritable,
     /// The largest datagram payload changed.
     DatagramSizeChanged,
+    /// Packets go to another address of the peer, or from another one of this host: the peer has moved, or this end has
+    /// (RFC 9000 §9). Several in a row are told as one.
+    PathChanged {
+        /// Where packets go.
+        remote: SocketAddr,
+        /// The address of this host that they leave from, if known.
+        local_ip: Option<IpAddr>,
+    },
+    /// A path did not work: the peer did not answer there (RFC 9000 §8.2.4). The connection goes on where it did before.
+    PathFailed {
+        /// Where the path leads.
+        remote: SocketAddr,
+        /// The address of this host that it begins at, if known.
+        local_ip: Option<IpAddr>,
+    },
     /// The connection ended; the last event. What came before it can be read until the next call of
     /// [`Connection::poll_event`](crate::Connection::poll_event).
     Closed(ConnectionError),

@@ -63,6 +63,6 @@ pub use event::{DatagramOptions, Event, HeldAbove, Priority, StreamTag};
 pub use ids::{ConnectionId, Dir, Level, MAX_CID_LENGTH, Side, Space, StreamId, StreamIdHasher, StreamMap};
 pub use packet::offered_versions;
 pub use params::{PreferredAddress, TransportParameters, VersionInformation};
-pub use stats::{ConnectionStats, DropCounts, EndpointStats, RecvStreamStats, SendStreamStats};
+pub use stats::{ConnectionStats, DropCounts, EndpointStats, PathStats, RecvStreamStats, SendStreamStats};
 pub use trace::{Observer, TraceEvent};
 pub use version::Version;

@@ -1,6 +1,9 @@
 //! Statistics: snapshots of the components' counters.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use crate::{
     base::{Ecn, Rate},
@@ -159,6 +162,28 @@ pub struct ConnectionStats {
     pub memory_limit: usize,
     /// The most peer-fed memory held at once, in bytes.
     pub memory_peak: usize,
+}
+
+/// What is known of a path (RFC 9000 §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PathStats {
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// The address of this host, if known.
+    pub local_ip: Option<IpAddr>,
+    /// Whether the peer has proved that it receives there. A client that has not moved asks for no proof.
+    pub validated: bool,
+    /// Smoothed round-trip time.
+    pub smoothed_rtt: Duration,
+    /// Lowest round-trip time; `None` before the first sample.
+    pub min_rtt: Option<Duration>,
+    /// Congestion window in bytes.
+    pub congestion_window: u64,
+    /// Bytes in flight.
+    pub bytes_in_flight: u64,
+    /// UDP payload of full datagrams in bytes.
+    pub datagram_size: u16,
 }
 
 /// Counters of a stream's sending side, each at most the one before. None of them ever falls, whatever a reset or the peer's

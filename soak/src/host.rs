@@ -35,7 +35,7 @@ pub struct Traffic {
     pub received: u64,
     /// Bytes of UDP payload sent.
     pub sent: u64,
-    /// Whether the remote has proved its address by a Retry token.
+    /// Whether the remote has proved its address.
     validated: bool,
     watch: Option<Arc<Watch>>,
     /// The first time that more than thrice the bytes received was sent before the address was validated.
@@ -43,12 +43,21 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    fn on_sent(&mut self, bytes: usize) {
+    /// With a client whose handshake proves nothing.
+    #[cfg(test)]
+    pub(crate) fn of_a_handshake() -> Self {
+        Self { watch: Some(Arc::default()), ..Self::default() }
+    }
+
+    /// `answered` says whether the peer has answered a challenge there, where it did not begin.
+    fn on_sent(&mut self, bytes: usize, answered: impl FnOnce() -> bool) {
         self.sent += bytes as u64;
-        let validated =
-            self.validated || self.watch.as_ref().is_some_and(|watch| watch.saw_handshake_packet());
-        if !validated && self.sent > 3 * self.received {
-            self.amplified.get_or_insert((self.sent, self.received));
+        self.validated |= self.watch.as_ref().is_some_and(|watch| watch.saw_handshake_packet());
+        if !self.validated && self.sent > 3 * self.received {
+            self.validated = self.watch.is_none() && answered();
+            if !self.validated {
+                self.amplified.get_or_insert((self.sent, self.received));
+            }
         }
     }
 }
@@ -258,7 +267,13 @@ impl<P: Party> netsim::Endpoint for Host<P> {
         }
         let datagram = self.out.pop_front()?;
         if self.is_server {
-            self.traffic.entry(datagram.to).or_default().on_sent(datagram.payload.len());
+            let Self { driver, traffic, .. } = self;
+            let is_validated = |peer: &P| {
+                let mut paths = peer.connection().paths();
+                paths.any(|path| path.remote == datagram.to && path.validated)
+            };
+            let answered = || driver.connections.values().any(is_validated);
+            traffic.entry(datagram.to).or_default().on_sent(datagram.payload.len(), answered);
         }
         Some(datagram)
     }

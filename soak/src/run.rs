@@ -256,7 +256,7 @@ mod tests {
         assert!(world.check_amplification().is_ok());
         // As if nothing had been received and nobody validated: whatever is sent now is too much.
         let address = world.client_address;
-        world.server_host().traffic.insert(address, Traffic::default());
+        world.server_host().traffic.insert(address, Traffic::of_a_handshake());
         world.server().connection.ping();
         world.pass(SECOND);
         assert!(matches!(world.check_amplification(), Err(Failure::Amplification { .. })));

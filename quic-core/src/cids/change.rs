@@ -1,5 +1,7 @@
 //! What a connection issues and what the endpoint's table has to follow.
 
+use std::net::SocketAddr;
+
 use crate::{frame::ResetToken, ids::ConnectionId};
 
 /// How many connection IDs each end stores of the other (`active_connection_id_limit`), and how many it issues.
@@ -17,4 +19,6 @@ pub enum CidChange {
     ResetTokenAdded(ResetToken),
     /// That token is not valid any more.
     ResetTokenRemoved(ResetToken),
+    /// The peer's address is another one now: reset tokens count if they come from there.
+    Moved(SocketAddr),
 }

@@ -6,7 +6,7 @@ use super::{ACTIVE_LIMIT, CidChange, CidFactory};
 use crate::{
     base::Entropy,
     error::Violation,
-    frame::{Frame, FrameWriter, Receipt},
+    frame::{Frame, FrameWriter, Receipt, ResetToken},
     ids::ConnectionId,
 };
 
@@ -46,6 +46,16 @@ impl LocalCids {
     /// Length of all connection IDs in bytes.
     pub(crate) fn length(&self) -> usize {
         self.factory.length()
+    }
+
+    /// Issues the ID that goes with the preferred address, sequence number 1 (RFC 9000 §5.1.1, §18.2). To be called before any
+    /// other is issued.
+    pub(crate) fn issue_preferred(&mut self, entropy: &mut dyn Entropy) -> (ConnectionId, ResetToken) {
+        debug_assert_eq!(self.next_sequence, 1, "the second ID");
+        let id = self.factory.generate(entropy);
+        self.issued.push_back(Issued { sequence: self.next_sequence, id, pending: false });
+        self.next_sequence += 1;
+        (id, self.factory.reset_token(&id))
     }
 
     /// The peer stores up to `limit` IDs: issues as many as are useful (RFC 9000 §5.1.1).

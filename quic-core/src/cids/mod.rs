@@ -29,9 +29,9 @@ pub(crate) struct Cids {
 }
 
 impl Cids {
-    /// `local` is the source of this end's first packet, `remote` its destination.
-    pub(crate) fn new(factory: CidFactory, local: ConnectionId, remote: ConnectionId) -> Self {
-        Self { local: LocalCids::new(factory, local), remote: RemoteCids::new(remote) }
+    /// `local` begins with the source of this end's first packet, `remote` is its destination.
+    pub(crate) fn new(local: LocalCids, remote: ConnectionId) -> Self {
+        Self { local, remote: RemoteCids::new(remote) }
     }
 
     /// Whether one of both has frames to send.

@@ -17,6 +17,8 @@ struct Known {
     sequence: u64,
     id: ConnectionId,
     token: Option<ResetToken>,
+    /// Whether packets were sent to it: no second path gets it (RFC 9000 §9.5).
+    used: bool,
 }
 
 #[derive(Debug)]
@@ -28,8 +30,10 @@ struct Retiring {
 /// What this end may address the peer with.
 #[derive(Debug)]
 pub(crate) struct RemoteCids {
-    /// The one in use first.
+    /// The one to send to on the path in use first.
     active: VecDeque<Known>,
+    /// The sequence number of that one, as long as it is not retired.
+    in_use: u64,
     /// Everything below is retired.
     retire_prior_to: u64,
     /// Retirements not acknowledged yet.
@@ -41,13 +45,63 @@ pub(crate) struct RemoteCids {
 impl RemoteCids {
     /// Starts with the ID of the first packets; the handshake may replace it once.
     pub(crate) fn new(first: ConnectionId) -> Self {
-        let active = VecDeque::from([Known { sequence: 0, id: first, token: None }]);
-        Self { active, retire_prior_to: 0, retiring: Vec::new(), announced: None }
+        let active = VecDeque::from([Known { sequence: 0, id: first, token: None, used: true }]);
+        Self { active, in_use: 0, retire_prior_to: 0, retiring: Vec::new(), announced: None }
     }
 
     /// The ID to send to.
     pub(crate) fn current(&self) -> ConnectionId {
         self.active.front().map_or(ConnectionId::EMPTY, |known| known.id)
+    }
+
+    /// The sequence number of the ID to send to.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.active.front().map_or(0, |known| known.sequence)
+    }
+
+    /// The ID with a sequence number, unless it was retired.
+    pub(crate) fn id(&self, sequence: u64) -> Option<ConnectionId> {
+        self.active.iter().find(|known| known.sequence == sequence).map(|known| known.id)
+    }
+
+    /// Whether there is an ID that no path has used. Where the peer is addressed without, there is always none to use.
+    pub(crate) fn has_spare(&self) -> bool {
+        self.active.iter().any(|known| !known.used)
+    }
+
+    /// The sequence number of an ID for another path, which no path has used (RFC 9000 §9.5). A peer that is addressed without
+    /// an ID is so on every path (§5.1.1).
+    pub(crate) fn take_spare(&mut self) -> Option<u64> {
+        if self.current().is_empty() {
+            return Some(self.sequence());
+        }
+        let spare = self.active.iter_mut().find(|known| !known.used)?;
+        spare.used = true;
+        Some(spare.sequence)
+    }
+
+    /// From now on this is the ID to send to.
+    pub(crate) fn set_current(&mut self, sequence: u64, out: &mut Vec<CidChange>) {
+        if let Some(index) = self.active.iter().position(|known| known.sequence == sequence) {
+            self.active.swap(0, index);
+            self.in_use = sequence;
+            self.announce(out);
+        }
+    }
+
+    /// No path uses this ID any more: it is given back (RFC 9000 §5.1.2), unless it is the one to send to.
+    pub(crate) fn give_back(&mut self, sequence: u64) {
+        let index = self.active.iter().position(|known| known.sequence == sequence);
+        if let Some(index) = index.filter(|index| *index > 0)
+            && self.retire(sequence).is_ok()
+        {
+            self.active.remove(index);
+        }
+    }
+
+    /// The server's preferred address came with an ID, whose sequence number is 1 (RFC 9000 §5.1.1).
+    pub(crate) fn add_preferred(&mut self, id: ConnectionId, token: ResetToken) {
+        self.active.push_back(Known { sequence: 1, id, token: Some(token), used: false });
     }
 
     /// The peer chose its ID in its first packet or in a Retry (RFC 9000 §7.2).
@@ -93,7 +147,7 @@ impl RemoteCids {
         if self.current().is_empty() {
             return Err(Violation::CidWhileEmpty);
         }
-        let new = Known { sequence, id, token: Some(token) };
+        let new = Known { sequence, id, token: Some(token), used: false };
         for known in &self.active {
             let same_token = known.token.is_none_or(|known| known == token);
             if known.sequence == sequence && (known.id != id || !same_token) {
@@ -116,8 +170,22 @@ impl RemoteCids {
             return Err(Violation::CidLimit);
         }
         self.active.push_back(new);
+        self.choose_current();
         self.announce(out);
         Ok(())
+    }
+
+    /// Where the ID in use was retired, another one takes its place: one that no path has used, if there is.
+    fn choose_current(&mut self) {
+        if self.active.front().is_some_and(|known| !known.used || known.sequence == self.in_use) {
+            // Nothing was retired, or what comes next is unused.
+        } else if let Some(index) = self.active.iter().position(|known| !known.used) {
+            self.active.swap(0, index);
+        }
+        if let Some(first) = self.active.front_mut() {
+            first.used = true;
+            self.in_use = first.sequence;
+        }
     }
 
     fn retire_below(&mut self, prior_to: u64) -> Result<(), Violation> {

@@ -125,3 +125,56 @@ fn a_new_id_while_zero_length_ones_are_in_use() {
     let mut remote = RemoteCids::new(ConnectionId::EMPTY);
     assert_eq!(remote.on_new(1, 0, cid(1), [1; 16], &mut Vec::new()), Err(Violation::CidWhileEmpty));
 }
+
+/// RFC 9000 §9.5: an ID that a path has used is no other path's.
+#[test]
+fn each_path_takes_an_id_that_was_not_used() {
+    let (mut remote, mut out) = (RemoteCids::new(cid(0)), Vec::new());
+    assert!(!remote.has_spare() && remote.take_spare().is_none());
+    for n in 1..4 {
+        remote.on_new(u64::from(n), 0, cid(n), [n; 16], &mut out).expect("room");
+    }
+    assert_eq!((remote.sequence(), remote.take_spare(), remote.take_spare()), (0, Some(1), Some(2)));
+    remote.set_current(2, &mut out);
+    assert_eq!((remote.current(), remote.id(0), remote.id(1)), (cid(2), Some(cid(0)), Some(cid(1))));
+    assert_eq!(out, [CidChange::ResetTokenAdded([2; 16])]);
+    // The one in use stays, another one is given back and is unknown from then on.
+    remote.give_back(2);
+    remote.give_back(0);
+    assert_eq!((remote.sequence(), remote.id(0)), (2, None));
+    let (payload, _) = written(|w| remote.write(w));
+    assert_eq!(Frames::new(&payload).collect::<Vec<_>>(), [Ok(Frame::RetireConnectionId(0))]);
+    // The peer wants the one in use back: what no path has used takes its place, and not the ID of another path.
+    remote.on_new(4, 3, cid(4), [4; 16], &mut out).expect("room");
+    assert_eq!((remote.sequence(), remote.id(1), remote.take_spare()), (3, None, Some(4)));
+    assert!(!remote.has_spare());
+}
+
+#[test]
+fn a_peer_without_ids_is_addressed_without_on_every_path() {
+    let mut remote = RemoteCids::new(ConnectionId::EMPTY);
+    assert!(!remote.has_spare());
+    assert_eq!(remote.take_spare(), Some(0));
+}
+
+/// RFC 9000 §5.1.1: the ID of the preferred address is the second.
+#[test]
+fn the_preferred_address_has_the_second_id() {
+    let (mut local, mut entropy, mut out) = local();
+    let (id, token) = local.issue_preferred(&mut entropy);
+    assert_eq!(CidFactory::new(8, 0, &[7; 32]).reset_token(&id), token);
+    local.set_peer_limit(4, &mut entropy, &mut out);
+    let (payload, _) = written(|w| local.write(w));
+    let sequences: Vec<u64> = Frames::new(&payload)
+        .map(|frame| match frame {
+            Ok(Frame::NewConnectionId { sequence, .. }) => sequence,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!((sequences, local.active().count()), (vec![2, 3], 4));
+    let mut remote = RemoteCids::new(cid(0));
+    remote.add_preferred(cid(1), [1; 16]);
+    assert_eq!(remote.on_new(1, 0, cid(1), [1; 16], &mut out), Ok(()), "an exact repeat");
+    assert_eq!(remote.on_new(1, 0, cid(2), [1; 16], &mut out), Err(Violation::CidReused));
+    assert_eq!(remote.take_spare(), Some(1));
+}

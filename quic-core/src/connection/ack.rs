@@ -144,12 +144,15 @@ impl Connection {
             })?;
         // RFC 9000 §13.4.2.1: counts are checked only where the largest acknowledged number rose.
         let marks = AckedMarks { ect0: result.ect0, ect1: result.ect1 };
-        let ce_delta = if result.raised_largest_acked {
-            self.paths.active.on_ecn_counts(now, space, marks, ack.ecn)
-        } else {
-            0
+        // They are those of all paths: where others had a part in them, they tell nothing of the one in use.
+        let mixed = result.acked_elsewhere > 0;
+        let path = &mut self.paths.active;
+        let ce_delta = match (result.raised_largest_acked, mixed) {
+            (true, false) => path.on_ecn_counts(now, space, marks, ack.ecn),
+            (true, true) => path.on_mixed_ecn_counts(space, ack.ecn),
+            (false, _) => 0,
         };
-        if result.newly_acked > 0 {
+        if result.newly_acked > 0 && !mixed {
             self.paths.active.on_marks_settled(space, marks, result.loss.marked);
         }
         self.recovery.take_landed_elsewhere(|path, bytes| self.paths.on_landed(path, bytes));

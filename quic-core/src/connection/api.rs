@@ -17,7 +17,7 @@ use crate::{
     event::{DatagramOptions, Event, Priority, StreamTag},
     ids::{ConnectionId, Dir, Level, Side, StreamId},
     params::TransportParameters,
-    stats::{ConnectionStats, RecvStreamStats, SendStreamStats},
+    stats::{ConnectionStats, PathStats, RecvStreamStats, SendStreamStats},
     streams::Within,
     trace::Observer,
 };
@@ -58,7 +58,8 @@ impl Connection {
         chunks: &mut Vec<Bytes>,
     ) -> Result<ReadProgress, ReadError> {
         let now = self.clock.read(now);
-        self.streams.read_chunks(id, max, &mut self.memory.streams, now, self.path.rtt.smoothed(), chunks)
+        let rtt = self.paths.active.rtt.smoothed();
+        self.streams.read_chunks(id, max, &mut self.memory.streams, now, rtt, chunks)
     }
 
     /// Writes as much of `data` as the stream's send buffer takes, off its front, and the connection's: all streams together
@@ -314,12 +315,12 @@ impl Connection {
         self.side
     }
 
-    /// The peer's address.
+    /// The peer's address, until it moves.
     pub fn remote_address(&self) -> std::net::SocketAddr {
         self.paths.active.route.remote
     }
 
-    /// The address of this host to which the peer's first packet came, where the caller told it
+    /// The address of this host to which the peer's packets come, where the caller told it
     /// ([`DatagramMeta::local_ip`](crate::DatagramMeta::local_ip)); what is sent leaves from it.
     pub fn local_ip(&self) -> Option<std::net::IpAddr> {
         self.paths.active.route.local_ip
@@ -423,7 +424,22 @@ impl Connection {
         self.cids.local.active()
     }
 
-    /// A snapshot of the counters.
+    /// What is known of each path, the one in use first. There are others while the peer or this end is about to move, and for
+    /// a while afterwards.
+    pub fn paths(&self) -> impl Iterator<Item = PathStats> + '_ {
+        self.paths.iter().map(|path| PathStats {
+            remote: path.route.remote,
+            local_ip: path.route.local_ip,
+            validated: path.route.is_validated(),
+            smoothed_rtt: path.rtt.smoothed(),
+            min_rtt: path.rtt.first_sample().map(|_| path.rtt.min()),
+            congestion_window: path.window(),
+            bytes_in_flight: path.in_flight,
+            datagram_size: path.datagram_size() as u16,
+        })
+    }
+
+    /// A snapshot of the counters. What they say of a path is of the one in use.
     pub fn stats(&self) -> ConnectionStats {
         let (recovery, streams, datagrams) =
             (self.recovery.counters(), self.streams.counters(), self.datagrams.counters());

@@ -7,7 +7,7 @@ use crate::{
     base::Timestamp,
     error::{CloseReason, TransportErrorCode, Violation},
     frame::Frame,
-    ids::{ConnectionId, Level},
+    ids::{ConnectionId, Level, PathId},
 };
 
 /// The packet that a frame came in.
@@ -18,6 +18,7 @@ pub(super) struct FromPacket<'a> {
     /// The size of the buffer that they keep alive.
     pub(super) allocation: usize,
     pub(super) dcid: ConnectionId,
+    pub(super) path: PathId,
     pub(super) now: Timestamp,
 }
 
@@ -71,13 +72,17 @@ impl Connection {
             }
             Frame::NewConnectionId { sequence, retire_prior_to, id, token } => {
                 self.cids.remote.on_new(sequence, retire_prior_to, id, token, changes)?;
+                self.renew_ids(now);
             }
             Frame::RetireConnectionId(sequence) => {
                 self.cids.local.on_retire(sequence, &from.dcid, self.entropy.as_mut(), changes)?;
             }
-            Frame::PathChallenge(data) => self.paths.active.route.on_challenge(data),
-            // RFC 9000 §19.18 permits ignoring answers to challenges that were never sent; none are.
-            Frame::PathResponse(_) => {}
+            Frame::PathChallenge(data) => {
+                if let Some(path) = self.paths.get_mut(from.path) {
+                    path.route.on_challenge(data);
+                }
+            }
+            Frame::PathResponse(data) => self.on_path_response(data, now),
             // Tokens for future connections are not kept.
             Frame::NewToken(_) => self.expect_server()?,
             Frame::HandshakeDone => {

@@ -42,6 +42,9 @@ impl Connection {
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
         let now = self.clock.read(now);
         self.before_sending(now);
+        if let Some(probe) = self.write_path_probe(now, buf) {
+            return Some(probe);
+        }
         if let Some(probe) = self.write_mtu_probe(now, buf) {
             return Some(probe);
         }
@@ -86,7 +89,6 @@ impl Connection {
         let only_payload = self.life.is_open()
             && !self.acks[data].has_news()
             && !self.control.wants()
-            && !self.paths.active.route.wants()
             && !self.cids.wants()
             && !self.streams.wants_control();
         quiet
@@ -127,6 +129,7 @@ impl Connection {
         let ecn = self.paths.active.ecn();
         let size = self.write_planned(&Plan { contents, size, expand: true }, buf, ecn, now)?;
         self.paths.active.on_mtu_probe_sent();
+        self.paths.active.route.on_datagram_sent(size);
         self.count_sent(size);
         Some(self.transmit(ecn, size, size))
     }
@@ -140,8 +143,7 @@ impl Connection {
         }
     }
 
-    fn count_sent(&mut self, size: usize) {
-        self.paths.active.route.on_datagram_sent(size);
+    pub(super) fn count_sent(&mut self, size: usize) {
         self.counters.datagrams_sent += 1;
         self.counters.bytes_sent += size as u64;
     }
@@ -172,6 +174,7 @@ impl Connection {
             }
         };
         let size = self.write_planned(&plan, buf, ecn, now)?;
+        self.paths.active.route.on_datagram_sent(size);
         self.count_sent(size);
         Some(size)
     }
@@ -188,11 +191,7 @@ impl Connection {
             return Interest { has_keys, close, ..Interest::default() };
         }
         let frames = self.handshake.wants(space)
-            || space == Space::Data
-                && (self.control.wants()
-                    || self.paths.active.route.wants()
-                    || self.cids.wants()
-                    || self.has_data());
+            || space == Space::Data && (self.control.wants() || self.cids.wants() || self.has_data());
         Interest {
             has_keys,
             ack_due: self.acks[space as usize].is_due(now),

@@ -7,13 +7,14 @@ use super::{
     close::Failure,
     dispatch::FromPacket,
     early::{EarlyPacket, PacketHeader},
+    migrate::Origin,
 };
 use crate::{
     base::{DatagramMeta, Ecn, Timestamp},
     crypto::{constant_time_eq, initial_secrets},
     error::{ConnectionError, DropReason, Violation},
     frame::{Frame, Frames},
-    ids::{ConnectionId, Level, Space},
+    ids::{ConnectionId, Level, PathId, Space},
     keyring::{OpenFailure, PacketPlace},
     packet::{
         self, Header, HeaderError, LONG_RESERVED_BITS, LongType, MIN_INITIAL_SIZE, Retry,
@@ -33,30 +34,32 @@ impl Connection {
         self.expire(now);
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += data.len() as u64;
-        if meta.remote != self.paths.active.route.remote {
+        let Some(mut origin) = self.locate(meta, data.len()) else {
             return self.drop_packet(DropReason::UnknownPath, data.len(), now);
-        }
-        self.paths.active.route.on_datagram_received(data.len());
+        };
         if !self.life.is_open() {
             self.life.on_received_while_closing();
             return self.drop_packet(DropReason::Closing, data.len(), now);
         }
         let reset_token = data.last_chunk::<16>().copied().filter(|_| data.len() >= MIN_STATELESS_RESET);
         let opened_before = self.counters.packets_received;
-        self.take_apart(now, meta, data);
+        self.take_apart(now, meta, &mut origin, data);
         let opened = self.counters.packets_received > opened_before;
         // RFC 9000 §10.3.1: a datagram whose packet cannot be opened may be a stateless reset, whatever its first bits say:
         // those of a reset are drawn, but for the two that look like a short header.
+        // The token is that of the connection ID which packets on the path in use go to.
+        let in_use = origin.path == Some(self.paths.active.id);
         if let (false, Some(token), Some(current)) = (opened, reset_token, self.cids.remote.current_token())
+            && in_use
             && constant_time_eq(&token, &current)
         {
             self.on_stateless_reset(now);
         }
-        self.retry_early(now, meta);
+        self.retry_early(now, meta, &mut origin);
     }
 
     /// Coalesced packets, one by one (RFC 9000 §12.2).
-    fn take_apart(&mut self, now: Timestamp, meta: &DatagramMeta, mut rest: BytesMut) {
+    fn take_apart(&mut self, now: Timestamp, meta: &DatagramMeta, origin: &mut Origin, mut rest: BytesMut) {
         let allocation = meta.allocation.max(rest.len());
         // RFC 9000 §14.1: clients pad what Initial packets travel in; no server takes them from smaller datagrams.
         let takes_initial = self.side.is_client() || rest.len() >= MIN_INITIAL_SIZE;
@@ -96,16 +99,16 @@ impl Connection {
                 continue;
             }
             let early = EarlyPacket { header, bytes: packet, ecn: meta.ecn, received: now };
-            self.handle_packet(early, allocation, now);
+            self.handle_packet(early, origin, allocation, now);
         }
     }
 
     /// Packets that waited for their keys get another chance when there are new ones.
-    fn retry_early(&mut self, now: Timestamp, meta: &DatagramMeta) {
+    fn retry_early(&mut self, now: Timestamp, meta: &DatagramMeta, origin: &mut Origin) {
         while !self.early.is_empty() && self.life.is_open() {
             let opened_before = self.counters.packets_received;
             for packet in self.early.take(&mut self.memory.fed) {
-                self.handle_packet(packet, meta.allocation, now);
+                self.handle_packet(packet, origin, meta.allocation, now);
             }
             // A packet that waited may bring the keys for one that came before it.
             if self.counters.packets_received == opened_before {
@@ -119,11 +122,15 @@ impl Connection {
         self.out.trace.emit(now, || TraceEvent::PacketDropped { reason, size });
     }
 
-    fn handle_packet(&mut self, packet: EarlyPacket, allocation: usize, now: Timestamp) {
+    fn handle_packet(&mut self, packet: EarlyPacket, origin: &mut Origin, allocation: usize, now: Timestamp) {
         let size = packet.bytes.len();
         match self.open_packet(packet, now) {
             Ok(Some(opened)) => {
-                if let Err(failure) = self.process(&opened, allocation) {
+                let path = match origin.path {
+                    Some(path) => path,
+                    None => self.meet(origin, opened.dcid, now),
+                };
+                if let Err(failure) = self.process(&opened, path, allocation) {
                     self.fail(failure, now);
                 }
             }
@@ -210,7 +217,7 @@ impl Connection {
         }
     }
 
-    fn process(&mut self, packet: &OpenedPacket, allocation: usize) -> Result<(), Failure> {
+    fn process(&mut self, packet: &OpenedPacket, path: PathId, allocation: usize) -> Result<(), Failure> {
         let now = packet.received;
         self.counters.packets_received += 1;
         let three_pto = self.three_pto();
@@ -224,9 +231,9 @@ impl Connection {
         if packet.payload.is_empty() {
             return Err(Violation::EmptyPayload.into());
         }
-        let from =
-            FromPacket { level: packet.level, payload: &packet.payload, allocation, dcid: packet.dcid, now };
-        let mut ack_eliciting = false;
+        let (level, dcid) = (packet.level, packet.dcid);
+        let from = FromPacket { level, payload: &packet.payload, allocation, dcid, path, now };
+        let (mut ack_eliciting, mut probing) = (false, true);
         let mut frames = Frames::new(&packet.payload);
         while let Some(frame) = frames.next() {
             let frame =
@@ -237,13 +244,22 @@ impl Connection {
                 return Err(Failure::from(Violation::FrameInWrongPacket).in_frame(frames.last_type()));
             }
             ack_eliciting |= frame.is_ack_eliciting();
+            probing &= frame.is_probing();
             self.dispatch(&frame, &from).map_err(|failure| failure.in_frame(frames.last_type()))?;
             if !self.life.is_open() {
                 return Ok(());
             }
         }
         // RFC 9000 §13.1: acknowledged only after its frames were processed.
-        self.acks[packet.level.space() as usize].on_packet(packet.number, ack_eliciting, packet.ecn, now);
+        self.acks[level.space() as usize].on_packet(packet.number, ack_eliciting, packet.ecn, now);
+        if level == Level::OneRtt {
+            if let Some(path) = self.paths.get_mut(path) {
+                path.route.asked = dcid;
+            }
+            if !probing && self.paths.is_newest(packet.number) {
+                self.follow(path, now);
+            }
+        }
         Ok(())
     }
 

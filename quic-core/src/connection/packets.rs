@@ -5,7 +5,7 @@ use crate::{
     base::{Ecn, Timestamp, Writer},
     error::{CloseReason, TransportErrorCode},
     frame::{Frame, FrameWriter, Receipt},
-    ids::{Level, Space},
+    ids::{ConnectionId, Level, PathId, Space},
     keyring::PacketPlace,
     packet::{self, LongHeader, LongType, TAG_SIZE},
     recovery::SentInfo,
@@ -39,6 +39,8 @@ pub(super) struct OpenPacket {
     mtu_probe: bool,
     /// It asks whether the peer is still there.
     probe: bool,
+    /// The path that it is for.
+    path: PathId,
 }
 
 impl OpenPacket {
@@ -61,12 +63,13 @@ impl Connection {
     ) -> Option<OpenPacket> {
         let level = space.level();
         let number = self.outgoing.number(space)?;
+        let (path, dcid) = self.destination(content)?;
         // The Length field of a long header, written when the packet is sealed, has two bytes (RFC 9000 §17.2).
         let limit = if level == Level::OneRtt { limit } else { limit.min(start + packet::MAX_LENGTH) };
         let room_end = limit.checked_sub(TAG_SIZE)?;
         let mut w = Writer::new(buf.get_mut(start..room_end)?);
         let pn_size = packet::packet_number_length(number, self.recovery.largest_acked(space));
-        let length_at = self.write_header(level, &mut w, number, pn_size)?;
+        let length_at = self.write_header(level, &mut w, &dcid, number, pn_size)?;
         let place = PacketPlace { number, header_size: w.position(), pn_size };
         let payload_start = start + place.header_size;
         // The frames' writers borrow the connection: the list of receipts moves out meanwhile.
@@ -101,8 +104,21 @@ impl Connection {
             expand,
             skipped,
             mtu_probe: content == Content::MtuProbe,
-            probe: content == Content::Probe,
+            probe: matches!(content, Content::Probe | Content::PathProbe(_)),
+            path,
         })
+    }
+
+    /// The path that packets of this content take, and the connection ID there.
+    fn destination(&self, content: Content) -> Option<(PathId, ConnectionId)> {
+        let active = &self.paths.active;
+        match content {
+            Content::PathProbe(id) if id != active.id => {
+                let path = self.paths.iter().find(|path| path.id == id)?;
+                Some((id, self.cids.remote.id(path.route.cid?)?))
+            }
+            _ => Some((active.id, self.cids.remote.current())),
+        }
     }
 
     /// Outer `None`: no room. Inner: the place of the Length field.
@@ -110,19 +126,19 @@ impl Connection {
         &self,
         level: Level,
         w: &mut Writer<'_>,
+        dcid: &ConnectionId,
         number: u64,
         pn_size: usize,
     ) -> Option<Option<usize>> {
-        let dcid = self.cids.remote.current();
         let Some(kind) = LongType::of(level) else {
             let phase = self.keyring.key_phase();
             // The spin bit stays off: RFC 9000 §17.4 leaves taking part to each endpoint.
-            return packet::write_short_header(w, &dcid, number, pn_size, phase, false).then_some(None);
+            return packet::write_short_header(w, dcid, number, pn_size, phase, false).then_some(None);
         };
         let scid = self.cids.local.handshake();
         let token = if kind == LongType::Initial { self.first_flight.token() } else { &[] };
         let version = self.first_flight.version();
-        let header = LongHeader { kind, version, dcid: &dcid, scid: &scid, token };
+        let header = LongHeader { kind, version, dcid, scid: &scid, token };
         packet::write_long_header(w, &header, number, pn_size).map(Some)
     }
 
@@ -143,6 +159,10 @@ impl Connection {
             let _ = w.frame(&Frame::Ping, Receipt::Nothing);
             return (None, true);
         }
+        if let Content::PathProbe(id) = content {
+            self.write_path_frames(id, w, now);
+            return (None, true);
+        }
         let acks = &mut self.acks[space as usize];
         let acknowledged = acks.has_news().then(|| acks.write(w, now)).flatten();
         if content == Content::AckOnly {
@@ -154,9 +174,7 @@ impl Connection {
             return (acknowledged, false);
         }
         self.handshake.write(space, w);
-        let mut expand = false;
         if space == Space::Data {
-            expand = self.paths.active.route.write(w);
             self.control.write(w);
             self.cids.write(w);
             if self.streams.write_control(w) {
@@ -167,7 +185,7 @@ impl Connection {
         if content == Content::Probe && !w.is_ack_eliciting() {
             let _ = w.frame(&Frame::Ping, Receipt::Nothing);
         }
-        (acknowledged, expand)
+        (acknowledged, false)
     }
 
     /// Whether an acknowledgment should itself be acknowledged (RFC 9000 §13.2.4). After many in a row; and sooner where
@@ -270,7 +288,8 @@ impl Connection {
         now: Timestamp,
     ) {
         let size = self.protect(&mut packet, buf, sealed_end);
-        let path = &mut self.paths.active;
+        let in_use = self.paths.active.id;
+        let Some(path) = self.paths.get_mut(packet.path) else { return };
         path.on_marked(ecn);
         let rate = if packet.in_flight {
             path.on_packet_sent(now, size as u64)
@@ -289,7 +308,7 @@ impl Connection {
             mtu_probe: packet.mtu_probe,
         };
         let number = packet.place.number;
-        self.recovery.on_packet_sent(number, info, &self.out.receipts[packet.receipts], path.id);
+        self.recovery.on_packet_sent(number, info, &self.out.receipts[packet.receipts], path.id, in_use);
         if let Some(skipped) = packet.skipped {
             self.recovery.on_packet_number_skipped(space, skipped);
         }

@@ -1,6 +1,6 @@
 //! What the next datagram holds: a pure function of interests and limits.
 
-use crate::packet::MIN_INITIAL_SIZE;
+use crate::{ids::PathId, packet::MIN_INITIAL_SIZE};
 
 /// What a packet number space has to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub(super) enum Content {
     Probe,
     /// A PING, padded to the datagram's size, to try the path (RFC 9000 §14.4).
     MtuProbe,
+    /// Challenges and answers for a path (RFC 9000 §8.2). None of the plan's: it goes in a datagram of its own.
+    PathProbe(PathId),
     /// CONNECTION_CLOSE.
     Close,
 }
@@ -83,7 +85,7 @@ pub(super) fn plan(interests: &[Interest; 3], limits: &Limits, is_client: bool) 
     let expand = match initial {
         Content::Nothing => false,
         Content::AckOnly | Content::Close => is_client,
-        Content::Frames | Content::Probe | Content::MtuProbe => true,
+        Content::Frames | Content::Probe | Content::MtuProbe | Content::PathProbe(_) => true,
     };
     let credit = usize::try_from(limits.amplification).unwrap_or(usize::MAX);
     // While the credit counts, datagrams of the least size waste none of it. A probe after a timeout has the least size,

@@ -46,6 +46,9 @@ impl Connection {
         if let Some(token) = parameters.stateless_reset_token {
             self.cids.remote.set_first_token(token, &mut self.out.cid_changes);
         }
+        if let Some(address) = &parameters.preferred_address {
+            self.cids.remote.add_preferred(address.connection_id, address.token);
+        }
         self.peer = parameters;
         Ok(())
     }
@@ -57,6 +60,9 @@ impl Connection {
             self.discard(Space::Handshake, now);
             self.paths.active.start_mtu_discovery();
             self.out.events.push_back(Event::HandshakeConfirmed);
+            if self.side.is_client() {
+                self.prefer_address(now);
+            }
         }
     }
 
@@ -86,6 +92,7 @@ impl Connection {
             crypto_waits: [Space::Initial, Space::Handshake].into_iter().find(waits),
             amplification_limited: !client && self.paths.active.route.is_amplification_limited(),
             scarce_memory: self.is_memory_short(),
+            elsewhere_rtt: self.paths.elsewhere_rtt(),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     acks::AckTracker,
     base::{Clock, Entropy, Place, Timestamp},
-    cids::{ACTIVE_LIMIT, Cids},
+    cids::{ACTIVE_LIMIT, Cids, LocalCids},
     config::{ClientConfig, EndpointConfig, ServerConfig, TransportConfig},
     control::Control,
     crypto::{TlsError, TlsSession, initial_secrets},
@@ -23,7 +23,7 @@ use crate::{
     ids::{ConnectionId, Level, PathId, Side, Space},
     keyring::Keyring,
     life::{Life, Timeouts},
-    params::{TransportParameters, VersionInformation},
+    params::{PreferredAddress, TransportParameters, VersionInformation},
     path::{Path, Paths, Route},
     recovery::Recovery,
     schedule::Schedule,
@@ -54,7 +54,7 @@ pub(crate) struct ServerSetup {
 struct Parts {
     side: Side,
     tls: TlsSession,
-    local: ConnectionId,
+    local: LocalCids,
     remote: ConnectionId,
     route: Route,
     keyring: Keyring,
@@ -93,7 +93,7 @@ impl Connection {
         let parts = Parts {
             side: Side::Client,
             tls,
-            local,
+            local: LocalCids::new(cids.clone(), local),
             remote: destination,
             route: Route::new(remote, None, true),
             keyring,
@@ -121,7 +121,9 @@ impl Connection {
         let cids = &endpoint.cids;
         let local = cids.generate(entropy.as_mut());
         let transport = config.transport.in_range();
+        let mut ids = LocalCids::new(cids.clone(), local);
         let params = TransportParameters {
+            preferred_address: preferred_address(&transport, &mut ids, entropy.as_mut()),
             original_destination_connection_id: Some(setup.original_destination),
             retry_source_connection_id: setup.retry_source,
             stateless_reset_token: Some(cids.reset_token(&local)),
@@ -137,7 +139,7 @@ impl Connection {
         let parts = Parts {
             side: Side::Server,
             tls,
-            local,
+            local: ids,
             remote: setup.peer_source,
             route: Route::new(setup.remote, setup.local_ip, validated),
             keyring,
@@ -186,7 +188,7 @@ impl Connection {
             ],
             recovery: Recovery::new(),
             paths: Paths::new(path),
-            cids: Cids::new(endpoint.cids.clone(), parts.local, parts.remote),
+            cids: Cids::new(parts.local, parts.remote),
             schedule: Schedule::default(),
             streams,
             datagrams: Datagrams::new(datagrams_config(config)),
@@ -204,6 +206,20 @@ impl Connection {
             entropy,
         }
     }
+}
+
+/// Where the server would rather be reached, with a connection ID of its own (RFC 9000 §9.6).
+fn preferred_address(
+    config: &TransportConfig,
+    ids: &mut LocalCids,
+    entropy: &mut dyn Entropy,
+) -> Option<PreferredAddress> {
+    let (v4, v6) = (config.preferred_v4, config.preferred_v6);
+    if v4.is_none() && v6.is_none() {
+        return None;
+    }
+    let (connection_id, token) = ids.issue_preferred(entropy);
+    Some(PreferredAddress { v4, v6, connection_id, token })
 }
 
 impl Timeouts {
@@ -264,8 +280,7 @@ fn local_parameters(
             available: Version::spoken().map(Version::number).chain([reserved]).collect(),
         }),
         max_datagram_frame_size: config.max_datagram_frame_size,
-        // Migration is not supported: the peer should not try it (RFC 9000 §9).
-        disable_active_migration: true,
+        disable_active_migration: !config.allows_migration,
         grease: Some(((random >> 8) as u32, random as u8 % 17)),
         ..TransportParameters::default()
     }

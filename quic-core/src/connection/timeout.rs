@@ -27,7 +27,7 @@ impl Connection {
             self.recovery.tidy_deadline(),
             self.keyring.deadline(),
             self.outgoing.pacing_release,
-            self.paths.active.deadline(),
+            self.paths.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -65,5 +65,6 @@ impl Connection {
         self.recovery.tidy(now);
         self.keyring.on_timeout(now);
         self.paths.active.on_timeout(now);
+        self.expire_paths(now);
     }
 }

@@ -382,6 +382,7 @@ impl Endpoint {
             CidChange::Removed(id) => self.table.remove_cid(handle, &id),
             CidChange::ResetTokenAdded(token) => self.table.add_token(handle, token),
             CidChange::ResetTokenRemoved(token) => self.table.remove_token(handle, &token),
+            CidChange::Moved(remote) => self.table.move_to(handle, remote),
         }
     }
 

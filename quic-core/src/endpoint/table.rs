@@ -101,6 +101,16 @@ impl Table {
         }
     }
 
+    /// The peer's address is another one now.
+    pub(super) fn move_to(&mut self, handle: ConnectionHandle, remote: SocketAddr) {
+        let Some(entry) = self.entries.get_mut(handle.0).and_then(Option::as_mut) else { return };
+        let before = std::mem::replace(&mut entry.remote, remote);
+        for token in &entry.tokens {
+            self.by_token.remove(&(before, *token));
+            self.by_token.insert((remote, *token), handle);
+        }
+    }
+
     pub(super) fn remove(&mut self, handle: ConnectionHandle) {
         let Some(entry) = self.entries.get_mut(handle.0).and_then(Option::take) else { return };
         self.live -= 1;
@@ -155,6 +165,19 @@ mod tests {
             table.remove(handle);
             assert_eq!((table.find(&id), table.find_reset(&remote, &[7; 16]), table.len()), (None, None, 0));
         }
+    }
+
+    #[test]
+    fn tokens_count_from_where_the_peer_is_now() {
+        let mut table = Table::default();
+        let address = |port| SocketAddr::from(([192, 0, 2, 1], port));
+        let handle = table.insert(address(1));
+        table.add_token(handle, [7; 16]);
+        table.move_to(handle, address(2));
+        assert_eq!(table.find_reset(&address(1), &[7; 16]), None);
+        assert_eq!(table.find_reset(&address(2), &[7; 16]), Some(handle));
+        table.remove(handle);
+        assert_eq!(table.find_reset(&address(2), &[7; 16]), None);
     }
 
     #[test]

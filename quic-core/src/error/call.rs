@@ -51,6 +51,24 @@ pub enum ReadProgress {
     Finished,
 }
 
+/// Why a connection was not moved to another address of this host (RFC 9000 §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrateError {
+    /// A server does not move: its clients would not follow.
+    #[error("only a client moves")]
+    NotAClient,
+    /// The handshake is not confirmed yet, or the connection is closed.
+    #[error("the connection is not established")]
+    NotEstablished,
+    /// The server does not permit it (`disable_active_migration`, RFC 9000 §18.2).
+    #[error("the server does not permit clients to move")]
+    Forbidden,
+    /// The server has left no connection ID that was not used before, or uses none at all (RFC 9000 §9.5).
+    #[error("there is no unused connection ID of the server's")]
+    NoConnectionId,
+}
+
 /// Why a datagram could not be sent (RFC 9221).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -38,6 +38,8 @@ pub(super) struct EcnValidation {
     state: State,
     /// Packets sent with ECT(0) and with ECT(1).
     sent: [u64; 2],
+    /// Those sent on other paths.
+    sent_elsewhere: [u64; 2],
     /// The counts last reported, per space.
     last: [EcnCounts; 3],
     /// A probe timeout passed: until an acknowledgment comes, packets go unmarked.
@@ -53,6 +55,7 @@ impl EcnValidation {
         Self {
             state: if enabled { State::Testing } else { State::Failed },
             sent: [0; 2],
+            sent_elsewhere: [0; 2],
             last: [EcnCounts::default(); 3],
             silent: false,
             timeouts: 0,
@@ -76,6 +79,24 @@ impl EcnValidation {
             Ecn::Ect0 => self.sent[0] += 1,
             Ecn::Ect1 => self.sent[1] += 1,
             Ecn::NotEct | Ecn::Ce => {}
+        }
+    }
+
+    fn sent_in_all(&self) -> [u64; 2] {
+        std::array::from_fn(|mark| self.sent[mark] + self.sent_elsewhere[mark])
+    }
+
+    /// From now on marks are sent on this path, and not on `other`: the counts, which are those of all paths, go on.
+    pub(super) fn take_over(&mut self, other: &Self) {
+        self.last = other.last;
+        let all = other.sent_in_all();
+        self.sent_elsewhere = std::array::from_fn(|mark| all[mark].saturating_sub(self.sent[mark]));
+    }
+
+    /// Counts that tell of other paths as well.
+    pub(super) fn on_mixed(&mut self, space: Space, counts: Option<EcnCounts>) {
+        if let Some(counts) = counts {
+            self.last[space as usize] = counts;
         }
     }
 
@@ -158,7 +179,7 @@ impl EcnValidation {
         let changed = acked.ect0.saturating_sub(ect0).saturating_add(acked.ect1.saturating_sub(ect1));
         let total = |count: fn(&EcnCounts) -> u64| self.last.iter().map(count).fold(0, u64::saturating_add);
         let (ect0, ect1, all_ce) = (total(|c| c.ect0), total(|c| c.ect1), total(|c| c.ce));
-        let [sent0, sent1] = self.sent;
+        let [sent0, sent1] = self.sent_in_all();
         let plausible = changed <= ce
             && ect0 <= sent0
             && ect1 <= sent1

@@ -13,9 +13,13 @@ mod single;
 mod tests;
 #[cfg(test)]
 mod tests_mtu;
+#[cfg(test)]
+mod tests_paths;
+mod validation;
 
 pub(crate) use ecn::AckedMarks;
 pub(crate) use mtu::{SizeChange, SizeNews};
-pub(crate) use paths::Paths;
+pub(crate) use paths::{Expired, Paths};
 pub(crate) use route::Route;
 pub(crate) use single::Path;
+pub(crate) use validation::Proof;

@@ -170,6 +170,19 @@ impl Path {
         self.in_flight = self.in_flight.saturating_sub(bytes);
     }
 
+    /// This path is used instead of `other`. The peer's counts of marks are those of the connection (RFC 9000 §13.4.2): the
+    /// path begins with what it has reported so far.
+    pub(super) fn take_over_ecn(&mut self, other: &Self) {
+        self.ecn.take_over(&other.ecn);
+    }
+
+    /// An ACK frame raised the largest acknowledged number, and among what it newly acknowledged are packets of other paths:
+    /// its counts say nothing of this one. Returns that no more packets carry CE.
+    pub(crate) fn on_mixed_ecn_counts(&mut self, space: Space, counts: Option<EcnCounts>) -> u64 {
+        self.ecn.on_mixed(space, counts);
+        0
+    }
+
     /// A packet, in flight or not, leaves in a datagram with this mark: the peer counts it (RFC 9000 §13.4.1).
     pub(crate) fn on_marked(&mut self, ecn: Ecn) {
         self.ecn.on_sent(ecn);

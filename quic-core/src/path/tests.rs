@@ -42,12 +42,12 @@ fn challenges_are_answered_once_and_floods_are_bounded() {
     let mut payload = [0; 1200];
     let mut receipts = Vec::new();
     let mut w = FrameWriter::new(&mut payload, &mut receipts);
-    assert!(path.route.write(&mut w));
+    assert!(path.route.write_responses(&mut w));
     let size = w.written();
     let answers: Vec<_> = Frames::new(&payload[..size]).map(|frame| frame.expect("a frame")).collect();
     assert_eq!(answers.len(), 4);
     assert_eq!(answers.last(), Some(&Frame::PathResponse([99; 8])));
-    assert!(!path.route.wants());
+    assert!(!path.route.wants_response());
 }
 
 /// What a controller says when it knows no better: whatever that is, something is sent, and time goes on.

@@ -11,8 +11,11 @@
 //! acknowledges cannot make the ledger grow.
 
 mod packet;
+mod reached;
 mod ring;
+mod run;
 mod shared;
+mod skipped;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -77,13 +80,22 @@ impl<R: Copy> Recovery<R> {
         }
     }
 
-    /// A packet left on `path`. Numbers of a space rise; `receipts` tell what it carried.
-    pub(crate) fn on_packet_sent(&mut self, pn: u64, info: SentInfo, receipts: &[R], path: PathId) {
+    /// A packet left on `path`. Numbers of a space rise; `receipts` tell what it carried. The probe timeout runs only for
+    /// those of the path in use: probes of other paths have a clock of their own (RFC 9000 §9.4).
+    pub(crate) fn on_packet_sent(
+        &mut self,
+        pn: u64,
+        info: SentInfo,
+        receipts: &[R],
+        path: PathId,
+        in_use: PathId,
+    ) {
         self.counters.packets_sent += 1;
-        if info.ack_eliciting {
+        let timed = path == in_use;
+        if info.ack_eliciting && timed {
             self.idle_since = Some(info.time);
         }
-        self.spaces[info.level.space() as usize].on_sent(pn, info, receipts, path);
+        self.spaces[info.level.space() as usize].on_sent(pn, info, receipts, path, timed);
     }
 
     /// `pn` will never be sent; a peer that acknowledges it gives itself away (RFC 9000 §21.4).
@@ -113,6 +125,8 @@ impl<R: Copy> Recovery<R> {
         let mut shared = Shared {
             now: context.now,
             path: context.path,
+            elsewhere_rtt: context.situation.elsewhere_rtt,
+            newest_here: None,
             in_flight: context.in_flight,
             elsewhere: &mut self.elsewhere,
             sampler: context.sampler,
@@ -128,8 +142,8 @@ impl<R: Copy> Recovery<R> {
             largest = largest.max(Some(high));
             ledger.acknowledge((low, high), &mut shared, &mut result, &mut newest, settle);
         }
-        result.raised_largest_acked = largest > ledger.largest_acked;
-        ledger.largest_acked = ledger.largest_acked.max(largest);
+        let here = shared.newest_here;
+        result.raised_largest_acked = ledger.on_largest(largest, here, result.acked_elsewhere > 0);
         result.largest_newly_acked = newest.map(|newest| newest.pn);
         shared.counters.packets_acked += u64::from(result.newly_acked);
         if newest.is_some() {
@@ -169,6 +183,8 @@ impl<R: Copy> Recovery<R> {
         let mut shared = Shared {
             now: context.now,
             path: context.path,
+            elsewhere_rtt: context.situation.elsewhere_rtt,
+            newest_here: None,
             in_flight: context.in_flight,
             elsewhere: &mut self.elsewhere,
             sampler: context.sampler,
@@ -343,10 +359,10 @@ impl<R: Copy> Recovery<R> {
         self.pto_count = 0;
     }
 
-    /// From now on packets travel on another path: those of the old one are still settled, but count for none of the new
+    /// From now on packets travel on `path`: those of the old one are still settled, but count for none of the new
     /// one's bytes in flight, round-trip times, rates and congestion (RFC 9000 §9.4).
-    #[cfg(test)]
-    pub(crate) fn on_path_changed(&mut self) {
+    pub(crate) fn on_path_changed(&mut self, path: PathId) {
+        self.spaces.iter_mut().for_each(|ledger| ledger.on_path_changed(path));
         self.thresholds = Thresholds::default();
         self.pto_count = 0;
     }

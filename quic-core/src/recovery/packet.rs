@@ -11,6 +11,8 @@ pub(super) struct Packet {
     pub(super) info: SentInfo,
     /// Which path it was sent on.
     pub(super) path: PathId,
+    /// Whether its want of an acknowledgment is timed.
+    pub(super) timed: bool,
     /// A packet that is not in the ledger and was sent right before it was acknowledged.
     pub(super) acked_before: bool,
 }

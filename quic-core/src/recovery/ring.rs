@@ -177,6 +177,11 @@ impl<T, R: Copy> Ring<T, R> {
         self.entries.front().map(|entry| (entry.pn, &entry.value))
     }
 
+    /// The last packet's number.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.entries.back().map(|entry| entry.pn)
+    }
+
     /// Packets that the ring has places for.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {

@@ -1,5 +1,7 @@
 //! What the ledgers of all spaces use and change.
 
+use std::time::Duration;
+
 use super::{thresholds::Thresholds, types::Counters};
 use crate::{
     base::Timestamp,
@@ -20,6 +22,10 @@ pub(super) struct Shared<'a> {
     pub(super) thresholds: &'a mut Thresholds,
     /// Memory runs short: no more is remembered than is free of charge.
     pub(super) scarce: bool,
+    /// The longest round trip of the paths that are not in use.
+    pub(super) elsewhere_rtt: Duration,
+    /// The highest newly acknowledged number that was sent on the path in use.
+    pub(super) newest_here: Option<u64>,
     /// Packets declared lost that the controller is told of.
     pub(super) lost: &'a mut Vec<Told>,
 }

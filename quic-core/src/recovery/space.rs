@@ -1,11 +1,14 @@
 //! The ledger of one packet number space.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use super::{
     packet::{LostPacket, Packet, Quiet},
+    reached::Reached,
     ring::Ring,
+    run::LossRun,
     shared::{Newest, Shared},
+    skipped::Skipped,
     types::{AckResult, LossSummary, Outcome, SentInfo},
 };
 use crate::{
@@ -23,8 +26,6 @@ const FEW_LOST: usize = 1_024;
 /// As many as were in flight at once are remembered, for a route that becomes shorter makes all of these late; but no more
 /// than this.
 const MAX_LOST: usize = 16_384;
-/// Skipped packet numbers remembered.
-const MAX_SKIPPED: usize = 64;
 /// How long room for a large flight stays unused: far longer than the pauses of a sender that is at work.
 const SPARE_KEPT: Duration = Duration::from_secs(1);
 
@@ -35,21 +36,22 @@ pub(super) struct SpaceLedger<R> {
     lost: Ring<LostPacket, R>,
     /// The most packets in flight since no lost ones were remembered.
     flight: usize,
-    skipped: VecDeque<u64>,
+    skipped: Skipped,
     /// One above the highest packet number sent or skipped.
     next_pn: u64,
     pub(super) largest_acked: Option<u64>,
+    reached: Reached,
     pub(super) loss_time: Option<Timestamp>,
     pub(super) last_ack_eliciting: Option<Timestamp>,
     /// Ack-eliciting packets neither acknowledged nor lost.
     pub(super) ack_eliciting: usize,
+    /// Packets neither acknowledged nor lost that were sent on other paths than the one in use.
+    strangers: usize,
     /// The highest number of an acknowledged packet that was sent with an ECN mark.
     marked_acked: Option<u64>,
     /// A quiet packet was acknowledged that is newer than every packet in the ledger.
     quiet_acked: bool,
-    /// The first packet of the current run of losses and when it was sent (RFC 9002 §7.6.1).
-    run_start: Option<(u64, Timestamp)>,
-    last_lost: u64,
+    run: LossRun,
     /// When the room that a large flight has left is given back.
     pub(super) spare_until: Option<Timestamp>,
 }
@@ -61,21 +63,22 @@ impl<R: Copy> SpaceLedger<R> {
             quiet: Ring::new(),
             lost: Ring::new(),
             flight: 0,
-            skipped: VecDeque::new(),
+            skipped: Skipped::default(),
             next_pn: 0,
             largest_acked: None,
+            reached: Reached::default(),
             loss_time: None,
             last_ack_eliciting: None,
             ack_eliciting: 0,
+            strangers: 0,
             marked_acked: None,
             quiet_acked: false,
-            run_start: None,
-            last_lost: 0,
+            run: LossRun::default(),
             spare_until: None,
         }
     }
 
-    pub(super) fn on_sent(&mut self, pn: u64, info: SentInfo, receipts: &[R], path: PathId) {
+    pub(super) fn on_sent(&mut self, pn: u64, info: SentInfo, receipts: &[R], path: PathId, timed: bool) {
         debug_assert!(pn >= self.next_pn, "packet number {pn} was used before");
         debug_assert!(info.in_flight || !info.ack_eliciting, "ack-eliciting packets are in flight");
         self.next_pn = pn.saturating_add(1);
@@ -88,10 +91,12 @@ impl<R: Copy> SpaceLedger<R> {
             return;
         }
         let acked_before = std::mem::take(&mut self.quiet_acked);
-        self.packets.push(pn, Packet { info, path, acked_before }, receipts);
+        self.strangers += usize::from(!timed);
+        let timed = timed && info.ack_eliciting;
+        self.packets.push(pn, Packet { info, path, timed, acked_before }, receipts);
         let before = if self.lost.is_empty() { 0 } else { self.flight };
         self.flight = before.max(self.packets.len());
-        if info.ack_eliciting {
+        if timed {
             self.ack_eliciting += 1;
             self.last_ack_eliciting = Some(info.time);
         }
@@ -99,27 +104,37 @@ impl<R: Copy> SpaceLedger<R> {
 
     pub(super) fn on_skipped(&mut self, pn: u64) {
         debug_assert!(pn >= self.next_pn, "packet number {pn} was used before");
-        if self.skipped.len() >= MAX_SKIPPED {
-            self.skipped.pop_front();
-        }
-        self.skipped.push_back(pn);
+        self.skipped.push(pn);
         self.next_pn = pn.saturating_add(1);
-    }
-
-    /// How many of the remembered skipped numbers are in `low..=high`.
-    fn skipped_in(&self, low: u64, high: u64) -> usize {
-        if self.skipped.is_empty() {
-            return 0;
-        }
-        self.skipped.partition_point(|pn| *pn <= high) - self.skipped.partition_point(|pn| *pn < low)
     }
 
     /// RFC 9000 §13.1: an acknowledgment of a packet that was never sent is a lie.
     pub(super) fn validate(&self, low: u64, high: u64) -> Result<(), Violation> {
-        if high >= self.next_pn || self.skipped_in(low, high) > 0 {
+        if high >= self.next_pn || self.skipped.count_in(low, high) > 0 {
             return Err(Violation::AckOfUnsent);
         }
         Ok(())
+    }
+
+    /// An ACK frame was gone through, with `largest` as its largest number. Says whether none was as large.
+    pub(super) fn on_largest(&mut self, largest: Option<u64>, here: Option<u64>, elsewhere: bool) -> bool {
+        let raised = largest > self.largest_acked;
+        self.largest_acked = self.largest_acked.max(largest);
+        // Of a number that is not remembered any more nobody says that it was sent elsewhere.
+        self.reached.on_here(if raised && !elsewhere { largest } else { here });
+        raised
+    }
+
+    /// From now on `path` is in use: what was acknowledged so far was sent on another.
+    pub(super) fn on_path_changed(&mut self, path: PathId) {
+        self.reached.on_path_changed();
+        self.run.end();
+        self.strangers = 0;
+        let mut index = 0;
+        while let Some((at, _, packet)) = self.packets.next_live(index) {
+            self.strangers += usize::from(packet.path != path);
+            index = at + 1;
+        }
     }
 
     /// Settles what is newly acknowledged in `low..=high`.
@@ -136,15 +151,16 @@ impl<R: Copy> SpaceLedger<R> {
             if pn > high {
                 break;
             }
-            let Packet { info, path, .. } = *packet;
+            let Packet { info, path, timed, .. } = *packet;
+            self.ack_eliciting -= usize::from(timed);
             self.packets.receipts(at).for_each(|receipt| settle(receipt, Outcome::Acked));
             self.packets.settle(at, true);
             self.count_acked(pn, &info, path, shared, result);
-            self.note(newest, result, Newest { pn, time: info.time, path }, info.ecn);
+            self.note(newest, shared, result, Newest { pn, time: info.time, path }, info.ecn);
             index = at + 1;
         }
         if !self.quiet.is_empty() {
-            self.acknowledge_quiet(low, high, result, newest, settle);
+            self.acknowledge_quiet(low, high, shared, result, newest, settle);
         }
         if !self.lost.is_empty() {
             self.acknowledge_lost(low, high, shared, result, settle);
@@ -159,22 +175,21 @@ impl<R: Copy> SpaceLedger<R> {
         shared: &mut Shared<'_>,
         result: &mut AckResult,
     ) {
-        if info.ack_eliciting {
-            self.ack_eliciting -= 1;
-            if result.newest_ack_eliciting.is_none_or(|(newest, _)| newest < pn) {
+        // RFC 9000 §9.4: what was sent on another path tells nothing of this one.
+        if path == shared.path {
+            if info.ack_eliciting && result.newest_ack_eliciting.is_none_or(|(newest, _)| newest < pn) {
                 result.newest_ack_eliciting = Some((pn, info.time));
             }
-        }
-        result.largest_bytes = result.largest_bytes.max(info.bytes);
-        if info.mtu_probe {
-            result.mtu_probe_acked = result.mtu_probe_acked.max(Some(info.bytes));
-        }
-        if path == shared.path {
+            result.largest_bytes = result.largest_bytes.max(info.bytes);
+            if info.mtu_probe {
+                result.mtu_probe_acked = result.mtu_probe_acked.max(Some(info.bytes));
+            }
             let bytes = u64::from(info.bytes);
             result.acked_bytes += bytes;
             *shared.in_flight = shared.in_flight.saturating_sub(bytes);
             shared.sampler.on_acked(shared.now, info.time, bytes, &info.rate);
         } else {
+            self.strangers -= 1;
             shared.land_elsewhere(path, u64::from(info.bytes));
         }
     }
@@ -183,6 +198,7 @@ impl<R: Copy> SpaceLedger<R> {
         &mut self,
         low: u64,
         high: u64,
+        shared: &mut Shared<'_>,
         result: &mut AckResult,
         newest: &mut Option<Newest>,
         settle: &mut impl FnMut(R, Outcome),
@@ -195,7 +211,7 @@ impl<R: Copy> SpaceLedger<R> {
             let Quiet { time, ecn, path } = *quiet;
             self.quiet.receipts(at).for_each(|receipt| settle(receipt, Outcome::Acked));
             self.quiet.settle(at, true);
-            self.note(newest, result, Newest { pn, time, path }, ecn);
+            self.note(newest, shared, result, Newest { pn, time, path }, ecn);
             self.break_run(pn);
             index = at + 1;
         }
@@ -204,10 +220,7 @@ impl<R: Copy> SpaceLedger<R> {
 
     /// The packet `pn` arrived, which is not live in the ledger: it ends a run of losses that began before it.
     fn break_run(&mut self, pn: u64) {
-        if pn <= self.last_lost {
-            if self.run_start.is_some_and(|(first, _)| first <= pn) {
-                self.run_start = None;
-            }
+        if self.run.on_acked(pn) {
             return;
         }
         let next = self.packets.position(pn);
@@ -269,19 +282,35 @@ impl<R: Copy> SpaceLedger<R> {
         // Numbers and times rise together: what follows the first packet that is not lost is not lost.
         while let Some((at, pn, packet)) = self.packets.next_live(index) {
             let packet = *packet;
-            let overdue = packet.info.time + delay;
             if pn >= largest {
                 break;
             }
-            // Numbers that were skipped did not overtake anything.
-            let distance = (largest - pn).saturating_sub(self.skipped_in(pn, largest) as u64);
+            let here = packet.path == shared.path;
+            if here && !self.reached.is_beyond(pn) {
+                // What was acknowledged after it was sent elsewhere, and tells nothing of it.
+                index = at + 1;
+                continue;
+            }
+            let overdue =
+                packet.info.time + if here { delay } else { delay.max(shared.elsewhere_rtt * 9 / 8) };
+            // Numbers that were skipped did not overtake anything, nor did packets of another path.
+            let overtaken = self.reached.distance(pn, (!here).then_some(packet.path));
+            let distance = overtaken.saturating_sub(self.skipped.count_in(pn, largest) as u64);
             let by_time = distance < shared.thresholds.packets;
             if by_time && overdue > shared.now {
-                self.loss_time = Some(overdue);
-                break;
+                self.loss_time = Some(self.loss_time.map_or(overdue, |at| at.min(overdue)));
+                if self.strangers == 0 {
+                    break;
+                }
+                index = at + 1;
+                continue;
             }
-            self.track_run(at, pn, &packet, shared.path, rtt, period, loss);
-            loss.marked += u64::from(packet.info.ecn != Ecn::NotEct && self.marked_acked < Some(pn));
+            let Packet { info, timed: _, path: _, acked_before } = packet;
+            let interrupted = acked_before || self.packets.acked_between(self.run.last_lost(), at);
+            let sampled = rtt.first_sample().is_some_and(|first| info.time > first);
+            let counts = info.ack_eliciting && !info.mtu_probe && here && sampled;
+            loss.persistent |= self.run.on_lost(pn, interrupted, counts.then_some(info.time), period);
+            loss.marked += u64::from(here && packet.info.ecn != Ecn::NotEct && self.marked_acked < Some(pn));
             self.count_lost(&packet, shared, loss);
             self.remember(at, pn, &packet, period, by_time, shared);
             self.packets.receipts(at).for_each(|receipt| settle(receipt, Outcome::Lost));
@@ -291,39 +320,10 @@ impl<R: Copy> SpaceLedger<R> {
         self.trim(shared.now);
     }
 
-    /// Persistent congestion (RFC 9002 §7.6): two ack-eliciting packets lost that were sent further apart than
-    /// `period`, after the first round-trip sample, and nothing between them acknowledged.
-    #[expect(clippy::too_many_arguments, reason = "one step of detect_lost, named")]
-    fn track_run(
-        &mut self,
-        at: usize,
-        pn: u64,
-        packet: &Packet,
-        path: PathId,
-        rtt: &Rtt,
-        period: Duration,
-        loss: &mut LossSummary,
-    ) {
-        if packet.acked_before || self.packets.acked_between(self.last_lost, at) {
-            self.run_start = None;
-        }
-        self.last_lost = pn;
-        let info = &packet.info;
-        let sampled = rtt.first_sample().is_some_and(|first| info.time > first);
-        if !info.ack_eliciting || info.mtu_probe || packet.path != path || !sampled {
-            return;
-        }
-        let (_, start) = *self.run_start.get_or_insert((pn, info.time));
-        if info.time.saturating_since(start) > period {
-            loss.persistent = true;
-            self.run_start = None;
-        }
-    }
-
     fn count_lost(&mut self, packet: &Packet, shared: &mut Shared<'_>, loss: &mut LossSummary) {
         let info = &packet.info;
         let bytes = u64::from(info.bytes);
-        self.ack_eliciting -= usize::from(info.ack_eliciting);
+        self.ack_eliciting -= usize::from(packet.timed);
         // RFC 9000 §14.4: a lost probe is a question answered, not a sign of congestion.
         if info.mtu_probe {
             shared.counters.mtu_probes_lost += 1;
@@ -332,6 +332,7 @@ impl<R: Copy> SpaceLedger<R> {
             shared.counters.bytes_lost += bytes;
         }
         if packet.path != shared.path {
+            self.strangers -= 1;
             shared.land_elsewhere(packet.path, bytes);
             return;
         }
@@ -361,6 +362,10 @@ impl<R: Copy> SpaceLedger<R> {
         let most = if shared.scarce { FEW_LOST } else { self.flight.clamp(FEW_LOST, MAX_LOST) };
         while self.lost.len() >= most {
             self.lost.pop_front();
+        }
+        // One of another path may be given up after others that were sent later; what becomes of it is nobody's concern.
+        if self.lost.last() >= Some(pn) {
+            return;
         }
         let (now, path) = (shared.now, shared.path);
         let lost = LostPacket {
@@ -422,7 +427,8 @@ impl<R: Copy> SpaceLedger<R> {
         self.loss_time = None;
         self.last_ack_eliciting = None;
         self.ack_eliciting = 0;
-        self.run_start = None;
+        self.strangers = 0;
+        self.run.end();
     }
 
     /// The lowest packet number that is neither acknowledged nor lost.
@@ -443,8 +449,21 @@ impl<R: Copy> SpaceLedger<R> {
         self.packets.len() + self.quiet.len() + self.lost.len()
     }
 
-    fn note(&mut self, newest: &mut Option<Newest>, result: &mut AckResult, packet: Newest, ecn: Ecn) {
+    fn note(
+        &mut self,
+        newest: &mut Option<Newest>,
+        shared: &mut Shared<'_>,
+        result: &mut AckResult,
+        packet: Newest,
+        ecn: Ecn,
+    ) {
         result.newly_acked += 1;
+        if packet.path == shared.path {
+            shared.newest_here = shared.newest_here.max(Some(packet.pn));
+        } else {
+            result.acked_elsewhere += 1;
+            self.reached.on_elsewhere(packet.path, packet.pn);
+        }
         match ecn {
             Ecn::Ect0 => result.ect0 += 1,
             Ecn::Ect1 => result.ect1 += 1,

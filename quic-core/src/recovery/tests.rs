@@ -37,6 +37,7 @@ impl Bench {
             crypto_waits: None,
             amplification_limited: false,
             scarce_memory: false,
+            elsewhere_rtt: Duration::ZERO,
         };
         Self {
             recovery: Recovery::new(),
@@ -83,13 +84,13 @@ impl Bench {
     pub(super) fn send(&mut self, space: Space, pn: u64, ms: u64) {
         let info = SentInfo { level: space.level(), ..self.info(at(ms)) };
         self.in_flight += u64::from(info.bytes);
-        self.recovery.on_packet_sent(pn, info, &[(space, pn)], self.path);
+        self.recovery.on_packet_sent(pn, info, &[(space, pn)], self.path, self.path);
     }
 
     pub(super) fn send_quiet(&mut self, space: Space, pn: u64, ms: u64) {
         let quiet = SentInfo { ack_eliciting: false, in_flight: false, ..self.info(at(ms)) };
         let info = SentInfo { level: space.level(), ..quiet };
-        self.recovery.on_packet_sent(pn, info, &[(space, pn)], self.path);
+        self.recovery.on_packet_sent(pn, info, &[(space, pn)], self.path, self.path);
     }
 
     /// An ACK frame that arrives at `ms`; ranges lowest first, for the eye.
@@ -396,7 +397,7 @@ fn an_mtu_probe_is_lost_without_blame_and_acknowledged_with_its_size() {
     for (pn, mtu_probe) in [(1, true), (2, false), (3, false), (4, false), (5, true)] {
         let info = SentInfo { mtu_probe, bytes: 1_200 + pn as u16, ..bench.info(at(200)) };
         bench.in_flight += u64::from(info.bytes);
-        bench.recovery.on_packet_sent(pn, info, &[(Data, pn)], bench.path);
+        bench.recovery.on_packet_sent(pn, info, &[(Data, pn)], bench.path, bench.path);
     }
     let result = bench.ack(Data, &[2..=5], 300).unwrap();
     assert_eq!(bench.lost(), [1]);
@@ -453,7 +454,7 @@ fn packets_of_the_old_path_are_settled_but_count_for_nothing() {
     for pn in 1..=5 {
         bench.send(Data, pn, 200);
     }
-    bench.recovery.on_path_changed();
+    bench.recovery.on_path_changed(PathId(1));
     (bench.path, bench.in_flight) = (PathId(1), 0);
     bench.rtt = Rtt::default();
     let result = bench.ack(Data, &[5..=5], 300).unwrap();

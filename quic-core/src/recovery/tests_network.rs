@@ -68,6 +68,7 @@ impl Sender {
             crypto_waits: None,
             amplification_limited: false,
             scarce_memory: false,
+            elsewhere_rtt: Duration::ZERO,
         }
     }
 
@@ -110,7 +111,7 @@ impl Sender {
             mtu_probe: false,
         };
         self.in_flight += bytes;
-        self.recovery.on_packet_sent(self.next_pn, info, &[piece], PathId::FIRST);
+        self.recovery.on_packet_sent(self.next_pn, info, &[piece], PathId::FIRST, PathId::FIRST);
         let mut payload = vec![0; usize::from(MTU)];
         payload[..8].copy_from_slice(&self.next_pn.to_be_bytes());
         self.next_pn += 1;

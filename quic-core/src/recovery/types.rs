@@ -60,6 +60,8 @@ pub(crate) struct Situation {
     pub(crate) amplification_limited: bool,
     /// Whether the endpoint's memory runs short.
     pub(crate) scarce_memory: bool,
+    /// The longest round trip of the paths that are not in use: what was sent there may take so long.
+    pub(crate) elsewhere_rtt: Duration,
 }
 
 /// What recovery uses and changes of the path and the connection.
@@ -99,6 +101,8 @@ pub(crate) struct LossSummary {
 pub(crate) struct AckResult {
     /// Packets newly acknowledged.
     pub(crate) newly_acked: u32,
+    /// Those of them that were sent on other paths.
+    pub(crate) acked_elsewhere: u32,
     /// Bytes of them that were in flight on the current path.
     pub(crate) acked_bytes: u64,
     /// The largest newly acknowledged packet number.

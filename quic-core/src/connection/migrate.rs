@@ -1,0 +1,266 @@
+//! Which path packets take: the peer that moves, the paths that are asked whether they work, the way back (RFC 9000 §8.2, §9).
+
+use std::time::Duration;
+
+use super::Connection;
+use crate::{
+    base::{DatagramMeta, Timestamp},
+    cids::CidChange,
+    congestion::Rtt,
+    error::ConnectionError,
+    event::Event,
+    ids::{ConnectionId, PathId},
+    path::{Expired, Proof, Route},
+};
+
+/// Where a datagram came from.
+pub(super) struct Origin {
+    /// The path that it came on; `None` until one of its packets proves to be the peer's.
+    pub(super) path: Option<PathId>,
+    meta: DatagramMeta,
+    size: usize,
+}
+
+impl Connection {
+    /// The path that a datagram came on; `None` if none may have: then it is dropped (RFC 9000 §9).
+    pub(super) fn locate(&mut self, meta: &DatagramMeta, size: usize) -> Option<Origin> {
+        let mut origin = Origin { path: None, meta: *meta, size };
+        let active = &mut self.paths.active;
+        if active.route.is(meta.remote, meta.local_ip) {
+            active.route.on_datagram_received(size);
+            origin.path = Some(active.id);
+            return Some(origin);
+        }
+        origin.path = self.paths.find(meta.remote, meta.local_ip).or_else(|| self.beside(meta));
+        match origin.path {
+            Some(id) => self.paths.get_mut(id)?.route.on_datagram_received(size),
+            // Clients discard what comes from addresses that they never sent to, and addresses are to be stable until the
+            // handshake is confirmed.
+            None if self.side.is_client() || !self.handshake.is_confirmed() || !self.life.is_open() => {
+                return None;
+            }
+            None => {}
+        }
+        Some(origin)
+    }
+
+    /// The path in use, for a datagram that came from where it leads to another address of this host than it begins at: whoever
+    /// drives the connection was not told, or does not care. But a server that has a preferred address does.
+    fn beside(&self, meta: &DatagramMeta) -> Option<PathId> {
+        let active = &self.paths.active;
+        let preferred =
+            meta.local_ip.is_some_and(|ip| self.config.is_preferred(ip)) && !self.side.is_client();
+        (meta.remote == active.route.remote && !preferred).then_some(active.id)
+    }
+
+    /// An authentic packet to `dcid` came from a new address: there is another path, on which the peer is asked whether it is
+    /// there (RFC 9000 §9.3).
+    pub(super) fn meet(&mut self, origin: &mut Origin, dcid: ConnectionId, now: Timestamp) -> PathId {
+        let mut route = Route::new(origin.meta.remote, origin.meta.local_ip, false);
+        // RFC 9000 §9.5: who changes its connection ID with its address is not to be recognised by ours. Who does not, behind
+        // a NAT, is not aware of the change.
+        let active = &self.paths.active.route;
+        let bound_anew = dcid == active.asked;
+        route.cid = if bound_anew { active.cid } else { self.cids.remote.take_spare() };
+        route.asked = dcid;
+        route.on_datagram_received(origin.size);
+        let id = self.add_path(route, now);
+        self.ask(id, now);
+        origin.path = Some(id);
+        id
+    }
+
+    pub(super) fn add_path(&mut self, route: Route, now: Timestamp) -> PathId {
+        let (id, gone) = self.paths.add(route, &self.config, now, self.entropy.next_u64());
+        self.forget_route(gone);
+        id
+    }
+
+    /// RFC 9000 §8.2.4: three times the larger of the probe timeouts of the path in use and of one that nothing is known of.
+    fn patience(&self) -> Duration {
+        let known = self.paths.active.rtt.pto_base();
+        known.max(Rtt::default().pto_base()).saturating_add(self.peer.max_ack_delay).saturating_mul(3)
+    }
+
+    /// Begins the validation of a path.
+    pub(super) fn ask(&mut self, id: PathId, now: Timestamp) {
+        let (patience, delay) = (self.patience(), self.peer.max_ack_delay);
+        if let Some(path) = self.paths.get_mut(id) {
+            let period = path.rtt.pto_base().saturating_add(delay);
+            path.route.ask(now, period, patience);
+            path.route.kept_until = now + patience;
+        }
+    }
+
+    /// The newest packet that is more than a probe came on `id`: the peer has moved (RFC 9000 §9.3).
+    pub(super) fn follow(&mut self, id: PathId, now: Timestamp) {
+        let from = self.paths.active.route.local_ip;
+        if self.side.is_client() || id == self.paths.active.id {
+            return;
+        }
+        let Some(path) = self.paths.get_mut(id) else { return };
+        if path.route.cid.is_none() {
+            // RFC 9000 §9.3: nothing can be sent there until the peer provides an ID.
+            return;
+        }
+        // RFC 9000 §9.6.2: from a preferred address a server sends once it has validated the path.
+        let to = path.route.local_ip;
+        if from.is_some() && to.is_some() && to != from && !path.route.is_validated() {
+            path.route.moves = true;
+            return;
+        }
+        self.move_to(id, now);
+    }
+
+    /// Sends on the path `id` from now on. Gives the name of the route that was in use, if it is remembered.
+    pub(super) fn move_to(&mut self, id: PathId, now: Timestamp) -> Option<PathId> {
+        let keeps = self.paths.differs_by_port_only(id);
+        self.change_path(id, keeps, now)
+    }
+
+    /// The same, with nothing of what is known of the way through the network.
+    pub(super) fn move_afresh(&mut self, id: PathId, now: Timestamp) -> Option<PathId> {
+        self.change_path(id, false, now)
+    }
+
+    fn change_path(&mut self, id: PathId, keeps: bool, now: Timestamp) -> Option<PathId> {
+        let patience = self.patience();
+        let before = &self.paths.active;
+        let (remote, size) = (before.route.remote, before.datagram_size());
+        let left = self.paths.activate(id, keeps)?;
+        if !keeps {
+            self.recovery.on_path_changed(self.paths.active.id);
+            self.begin_path(now);
+        }
+        self.outgoing.pacing_release = None;
+        let active = &self.paths.active;
+        if let Some(cid) = active.route.cid {
+            self.cids.remote.set_current(cid, &mut self.out.cid_changes);
+        }
+        if active.route.remote != remote {
+            self.out.cid_changes.push(CidChange::Moved(active.route.remote));
+        }
+        if active.datagram_size() != size {
+            self.out.events.push_back(Event::DatagramSizeChanged);
+        }
+        self.tell_path();
+        self.set_send_limit();
+        self.leave(left, now, patience)
+    }
+
+    /// What is true of every path of this connection.
+    fn begin_path(&mut self, now: Timestamp) {
+        let active = &mut self.paths.active;
+        active.limit_datagram_size(self.peer.max_udp_payload_size, now);
+        active.start_mtu_discovery();
+    }
+
+    /// The path that was in use until now: one that never worked is forgotten. The peer of a server is asked whether it is still
+    /// there, should somebody have sent its packets from elsewhere (RFC 9000 §9.3.3).
+    fn leave(&mut self, id: PathId, now: Timestamp, patience: Duration) -> Option<PathId> {
+        let path = self.paths.get_mut(id)?;
+        path.route.kept_until = now + patience;
+        if !path.route.is_validated() {
+            let gone = self.paths.remove(id);
+            self.forget_route(gone);
+            return None;
+        }
+        if !self.side.is_client() {
+            self.ask(id, now);
+        }
+        Some(id)
+    }
+
+    fn tell_path(&mut self) {
+        let route = &self.paths.active.route;
+        let event = Event::PathChanged { remote: route.remote, local_ip: route.local_ip };
+        // Who moves to and fro makes no more events than somebody reads.
+        match self.out.events.back_mut() {
+            Some(last @ Event::PathChanged { .. }) => *last = event,
+            _ => self.out.events.push_back(event),
+        }
+    }
+
+    /// The connection ID of a path that is given up goes back, unless another path uses it (RFC 9000 §5.1.2).
+    pub(super) fn forget_route(&mut self, route: Option<Route>) {
+        if let Some(cid) = route.and_then(|route| route.cid)
+            && self.paths.iter().all(|path| path.route.cid != Some(cid))
+        {
+            self.cids.remote.give_back(cid);
+        }
+    }
+
+    /// A PATH_RESPONSE came, on whichever path (RFC 9000 §8.2.3).
+    pub(super) fn on_path_response(&mut self, data: [u8; 8], now: Timestamp) {
+        let Some((id, proof)) = self.paths.on_response(data) else { return };
+        if proof == Proof::Address {
+            // The path has yet to carry 1200 bytes.
+            return self.ask(id, now);
+        }
+        let kept_until = now + self.patience();
+        if id == self.paths.active.id {
+            self.paths.others_mut().for_each(|path| path.route.kept_until = kept_until);
+        } else if let Some(path) = self.paths.get_mut(id) {
+            path.route.kept_until = kept_until;
+            if path.route.moves {
+                self.move_to(id, now);
+                self.control.send_ping();
+            }
+        }
+    }
+
+    /// NEW_CONNECTION_ID came, and may have retired IDs: each path has one of its own, as far as there are any.
+    pub(super) fn renew_ids(&mut self, now: Timestamp) {
+        let current = self.cids.remote.sequence();
+        let stolen = self.paths.active.route.cid.replace(current) != Some(current);
+        let mut renewed = Vec::new();
+        for path in self.paths.others_mut() {
+            let known = path.route.cid.and_then(|cid| self.cids.remote.id(cid)).is_some();
+            if !known || stolen && path.route.cid == Some(current) {
+                path.route.cid = self.cids.remote.take_spare();
+                renewed.extend(path.route.cid.map(|_| path.id));
+            }
+        }
+        renewed.into_iter().for_each(|id| self.ask(id, now));
+    }
+
+    /// Looks at the clocks of validations, and at paths that are not needed any more.
+    pub(super) fn expire_paths(&mut self, now: Timestamp) {
+        while let Some(expired) = self.paths.expire(now) {
+            match expired {
+                Expired::Active => {
+                    if !self.go_back(now) {
+                        return;
+                    }
+                }
+                Expired::Attempt(id) | Expired::Spare(id) => {
+                    let gone = self.paths.remove(id);
+                    if let Some(route) = gone.as_ref().filter(|route| route.moves) {
+                        self.tell_failure(route.remote, route.local_ip);
+                    }
+                    self.forget_route(gone);
+                }
+            }
+        }
+    }
+
+    /// The path in use does not work: back to the last one that did (RFC 9000 §9.3.2). Without any the connection ends, and
+    /// nobody can be told. Says whether it goes on.
+    fn go_back(&mut self, now: Timestamp) -> bool {
+        let route = &self.paths.active.route;
+        let (remote, local_ip) = (route.remote, route.local_ip);
+        let Some(fallback) = self.paths.fallback() else {
+            self.abandon(ConnectionError::NoViablePath, now);
+            return false;
+        };
+        self.tell_failure(remote, local_ip);
+        let left = self.move_to(fallback, now);
+        let gone = left.and_then(|left| self.paths.remove(left));
+        self.forget_route(gone);
+        true
+    }
+
+    fn tell_failure(&mut self, remote: std::net::SocketAddr, local_ip: Option<std::net::IpAddr>) {
+        self.out.events.push_back(Event::PathFailed { remote, local_ip });
+    }
+}

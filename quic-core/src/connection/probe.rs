@@ -1,0 +1,57 @@
+//! Datagrams that ask whether a path works, and answer who asks (RFC 9000 §8.2).
+
+use super::{Connection, Transmit, plan::Content};
+use crate::{
+    base::{Ecn, Timestamp},
+    frame::{Frame, FrameWriter, Receipt},
+    ids::{Level, PathId, Space},
+    packet::MIN_INITIAL_SIZE,
+};
+
+/// The least that an address which is not validated must have earned: room for a challenge and an answer.
+const LEAST_PROBE: u64 = 64;
+
+impl Connection {
+    /// A datagram for a path that has challenges or answers to send.
+    pub(super) fn write_path_probe(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
+        if !self.paths.wants() || !self.life.is_open() || !self.keyring.has(Level::OneRtt) {
+            return None;
+        }
+        let id = self.paths.next_probe(LEAST_PROBE)?;
+        let in_use = self.paths.active.id == id;
+        let path = self.paths.get_mut(id)?;
+        // RFC 9000 §8.2.1, §8.2.2: 1200 bytes, unless the address has not earned them.
+        let credit = usize::try_from(path.route.amplification_credit()).unwrap_or(usize::MAX);
+        let size = credit.min(MIN_INITIAL_SIZE);
+        let (remote, local_ip) = (path.route.remote, path.route.local_ip);
+        // Marks are tried on the path in use alone: the peer counts them for all paths together.
+        let ecn = if in_use { path.ecn() } else { Ecn::NotEct };
+        let buf = buf.get_mut(..size)?;
+        self.out.receipts.clear();
+        let packet = self.write_packet(Space::Data, Content::PathProbe(id), buf, 0, size, now)?;
+        self.seal_packet(packet, buf, Some(size), ecn, now);
+        self.paths.get_mut(id)?.route.on_datagram_sent(size);
+        self.count_sent(size);
+        Some(Transmit { remote, local_ip, ecn, size, segment_size: size })
+    }
+
+    /// What such a datagram holds. Only probing frames where the path is not in use; where it is, an answer goes with a frame
+    /// that is none, so that who has moved packets elsewhere is found out (RFC 9000 §9.3.3).
+    pub(super) fn write_path_frames(&mut self, id: PathId, w: &mut FrameWriter<'_>, now: Timestamp) {
+        let mut data = [0; 8];
+        let in_use = self.paths.active.id == id;
+        let Some(path) = self.paths.get_mut(id) else { return };
+        if path.route.wants_challenge() {
+            self.entropy.fill(&mut data);
+            let full = path.route.amplification_credit() >= MIN_INITIAL_SIZE as u64;
+            path.route.write_challenge(w, data, full, now);
+        }
+        let answered = path.route.write_responses(w);
+        if !in_use {
+            // The peer may want an ID for this path.
+            self.cids.local.write(w);
+        } else if answered {
+            let _ = w.frame(&Frame::Ping, Receipt::Nothing);
+        }
+    }
+}

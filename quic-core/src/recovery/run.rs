@@ -1,0 +1,56 @@
+//! Losses in a row that amount to persistent congestion (RFC 9002 §7.6).
+
+use std::time::Duration;
+
+use crate::base::Timestamp;
+
+/// A run of losses with nothing acknowledged between them.
+#[derive(Debug, Default)]
+pub(super) struct LossRun {
+    /// Its first packet and when that was sent (RFC 9002 §7.6.1).
+    start: Option<(u64, Timestamp)>,
+    last_lost: u64,
+}
+
+impl LossRun {
+    /// The highest packet number lost.
+    pub(super) fn last_lost(&self) -> u64 {
+        self.last_lost
+    }
+
+    pub(super) fn end(&mut self) {
+        self.start = None;
+    }
+
+    /// The packet `pn` arrived, which is not live in the ledger. Says whether it was sent before the last one that was lost.
+    pub(super) fn on_acked(&mut self, pn: u64) -> bool {
+        let before = pn <= self.last_lost;
+        if before && self.start.is_some_and(|(first, _)| first <= pn) {
+            self.start = None;
+        }
+        before
+    }
+
+    /// The packet `pn` is lost, after the run was `interrupted` or not. Whether this is persistent congestion: two packets
+    /// lost that were sent further apart than `period`, after the first round-trip sample, and nothing between them
+    /// acknowledged. `sent` is when, for a packet that counts.
+    pub(super) fn on_lost(
+        &mut self,
+        pn: u64,
+        interrupted: bool,
+        sent: Option<Timestamp>,
+        period: Duration,
+    ) -> bool {
+        if interrupted {
+            self.start = None;
+        }
+        self.last_lost = pn;
+        let Some(sent) = sent else { return false };
+        let (_, start) = *self.start.get_or_insert((pn, sent));
+        let persistent = sent.saturating_since(start) > period;
+        if persistent {
+            self.start = None;
+        }
+        persistent
+    }
+}
