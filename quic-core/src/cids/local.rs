@@ -106,10 +106,14 @@ impl LocalCids {
         self.pending > 0
     }
 
+    #[inline]
     pub(crate) fn write(&mut self, w: &mut FrameWriter<'_>) {
-        if self.pending == 0 {
-            return;
+        if self.pending > 0 {
+            self.write_pending(w);
         }
+    }
+
+    fn write_pending(&mut self, w: &mut FrameWriter<'_>) {
         for issued in self.issued.iter_mut().filter(|issued| issued.pending) {
             let frame = Frame::NewConnectionId {
                 sequence: issued.sequence,

@@ -222,7 +222,13 @@ impl Connection {
 
     /// Packets of the planned spaces behind each other. A packet is sealed when it is clear whether another one
     /// follows: the last one takes the padding.
-    fn write_planned(&mut self, plan: &Plan, buf: &mut [u8], ecn: Ecn, now: Timestamp) -> Option<usize> {
+    pub(super) fn write_planned(
+        &mut self,
+        plan: &Plan,
+        buf: &mut [u8],
+        ecn: Ecn,
+        now: Timestamp,
+    ) -> Option<usize> {
         self.out.receipts.clear();
         let mut last = None;
         let mut position = 0;
@@ -236,7 +242,8 @@ impl Connection {
                 continue;
             };
             // The other probe is to be as good as this one, should this one be lost.
-            if self.outgoing.take_probe(space) && !self.handshake.wants(space) {
+            let probes = !matches!(content, Content::PathProbe(_));
+            if probes && self.outgoing.take_probe(space) && !self.handshake.wants(space) {
                 self.fill_probe(space);
             }
             expand |= packet.expand;

@@ -43,7 +43,7 @@ impl Connection {
         }
         let reset_token = data.last_chunk::<16>().copied().filter(|_| data.len() >= MIN_STATELESS_RESET);
         let opened_before = self.counters.packets_received;
-        self.take_apart(now, meta, &mut origin, data);
+        self.take_apart(now, &mut origin, data);
         let opened = self.counters.packets_received > opened_before;
         // RFC 9000 §10.3.1: a datagram whose packet cannot be opened may be a stateless reset, whatever its first bits say:
         // those of a reset are drawn, but for the two that look like a short header.
@@ -55,11 +55,12 @@ impl Connection {
         {
             self.on_stateless_reset(now);
         }
-        self.retry_early(now, meta, &mut origin);
+        self.retry_early(now, &mut origin);
     }
 
     /// Coalesced packets, one by one (RFC 9000 §12.2).
-    fn take_apart(&mut self, now: Timestamp, meta: &DatagramMeta, origin: &mut Origin, mut rest: BytesMut) {
+    fn take_apart(&mut self, now: Timestamp, origin: &mut Origin<'_>, mut rest: BytesMut) {
+        let meta = origin.meta;
         let allocation = meta.allocation.max(rest.len());
         // RFC 9000 §14.1: clients pad what Initial packets travel in; no server takes them from smaller datagrams.
         let takes_initial = self.side.is_client() || rest.len() >= MIN_INITIAL_SIZE;
@@ -104,11 +105,12 @@ impl Connection {
     }
 
     /// Packets that waited for their keys get another chance when there are new ones.
-    fn retry_early(&mut self, now: Timestamp, meta: &DatagramMeta, origin: &mut Origin) {
+    fn retry_early(&mut self, now: Timestamp, origin: &mut Origin<'_>) {
         while !self.early.is_empty() && self.life.is_open() {
             let opened_before = self.counters.packets_received;
             for packet in self.early.take(&mut self.memory.fed) {
-                self.handle_packet(packet, origin, meta.allocation, now);
+                let allocation = origin.meta.allocation;
+                self.handle_packet(packet, origin, allocation, now);
             }
             // A packet that waited may bring the keys for one that came before it.
             if self.counters.packets_received == opened_before {
@@ -122,7 +124,13 @@ impl Connection {
         self.out.trace.emit(now, || TraceEvent::PacketDropped { reason, size });
     }
 
-    fn handle_packet(&mut self, packet: EarlyPacket, origin: &mut Origin, allocation: usize, now: Timestamp) {
+    fn handle_packet(
+        &mut self,
+        packet: EarlyPacket,
+        origin: &mut Origin<'_>,
+        allocation: usize,
+        now: Timestamp,
+    ) {
         let size = packet.bytes.len();
         match self.open_packet(packet, now) {
             Ok(Some(opened)) => {
@@ -233,7 +241,7 @@ impl Connection {
         }
         let (level, dcid) = (packet.level, packet.dcid);
         let from = FromPacket { level, payload: &packet.payload, allocation, dcid, path, now };
-        let (mut ack_eliciting, mut probing) = (false, true);
+        let mut ack_eliciting = false;
         let mut frames = Frames::new(&packet.payload);
         while let Some(frame) = frames.next() {
             let frame =
@@ -244,7 +252,6 @@ impl Connection {
                 return Err(Failure::from(Violation::FrameInWrongPacket).in_frame(frames.last_type()));
             }
             ack_eliciting |= frame.is_ack_eliciting();
-            probing &= frame.is_probing();
             self.dispatch(&frame, &from).map_err(|failure| failure.in_frame(frames.last_type()))?;
             if !self.life.is_open() {
                 return Ok(());
@@ -253,12 +260,7 @@ impl Connection {
         // RFC 9000 §13.1: acknowledged only after its frames were processed.
         self.acks[level.space() as usize].on_packet(packet.number, ack_eliciting, packet.ecn, now);
         if level == Level::OneRtt {
-            if let Some(path) = self.paths.get_mut(path) {
-                path.route.asked = dcid;
-            }
-            if !probing && self.paths.is_newest(packet.number) {
-                self.follow(path, now);
-            }
+            self.on_processed(path, dcid, packet.number, &packet.payload, now);
         }
         Ok(())
     }

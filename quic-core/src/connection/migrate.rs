@@ -9,22 +9,23 @@ use crate::{
     congestion::Rtt,
     error::ConnectionError,
     event::Event,
+    frame::Frames,
     ids::{ConnectionId, PathId},
     path::{Expired, Proof, Route},
 };
 
 /// Where a datagram came from.
-pub(super) struct Origin {
+pub(super) struct Origin<'a> {
     /// The path that it came on; `None` until one of its packets proves to be the peer's.
     pub(super) path: Option<PathId>,
-    meta: DatagramMeta,
+    pub(super) meta: &'a DatagramMeta,
     size: usize,
 }
 
 impl Connection {
     /// The path that a datagram came on; `None` if none may have: then it is dropped (RFC 9000 §9).
-    pub(super) fn locate(&mut self, meta: &DatagramMeta, size: usize) -> Option<Origin> {
-        let mut origin = Origin { path: None, meta: *meta, size };
+    pub(super) fn locate<'a>(&mut self, meta: &'a DatagramMeta, size: usize) -> Option<Origin<'a>> {
+        let mut origin = Origin { path: None, meta, size };
         let active = &mut self.paths.active;
         if active.route.is(meta.remote, meta.local_ip) {
             active.route.on_datagram_received(size);
@@ -55,7 +56,7 @@ impl Connection {
 
     /// An authentic packet to `dcid` came from a new address: there is another path, on which the peer is asked whether it is
     /// there (RFC 9000 §9.3).
-    pub(super) fn meet(&mut self, origin: &mut Origin, dcid: ConnectionId, now: Timestamp) -> PathId {
+    pub(super) fn meet(&mut self, origin: &mut Origin<'_>, dcid: ConnectionId, now: Timestamp) -> PathId {
         let mut route = Route::new(origin.meta.remote, origin.meta.local_ip, false);
         // RFC 9000 §9.5: who changes its connection ID with its address is not to be recognised by ours. Who does not, behind
         // a NAT, is not aware of the change.
@@ -92,10 +93,31 @@ impl Connection {
         }
     }
 
+    /// A 1-RTT packet was processed that came on `id`: looks whether the peer has moved.
+    pub(super) fn on_processed(
+        &mut self,
+        id: PathId,
+        dcid: ConnectionId,
+        number: u64,
+        payload: &[u8],
+        now: Timestamp,
+    ) {
+        if id == self.paths.active.id {
+            self.paths.active.route.asked = dcid;
+            // Probes of this path count as well, which are few: what is older than they are moves nobody.
+            self.paths.is_newest(number);
+        } else if let Some(path) = self.paths.get_mut(id) {
+            path.route.asked = dcid;
+            if !is_probe(payload) && self.paths.is_newest(number) {
+                self.follow(id, now);
+            }
+        }
+    }
+
     /// The newest packet that is more than a probe came on `id`: the peer has moved (RFC 9000 §9.3).
-    pub(super) fn follow(&mut self, id: PathId, now: Timestamp) {
+    fn follow(&mut self, id: PathId, now: Timestamp) {
         let from = self.paths.active.route.local_ip;
-        if self.side.is_client() || id == self.paths.active.id {
+        if self.side.is_client() {
             return;
         }
         let Some(path) = self.paths.get_mut(id) else { return };
@@ -263,4 +285,9 @@ impl Connection {
     fn tell_failure(&mut self, remote: std::net::SocketAddr, local_ip: Option<std::net::IpAddr>) {
         self.out.events.push_back(Event::PathFailed { remote, local_ip });
     }
+}
+
+/// Whether a packet has nothing but probing frames (RFC 9000 §9.1).
+fn is_probe(payload: &[u8]) -> bool {
+    Frames::new(payload).all(|frame| frame.is_ok_and(|frame| frame.is_probing()))
 }

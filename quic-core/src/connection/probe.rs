@@ -1,6 +1,9 @@
 //! Datagrams that ask whether a path works, and answer who asks (RFC 9000 §8.2).
 
-use super::{Connection, Transmit, plan::Content};
+use super::{
+    Connection, Transmit,
+    plan::{Content, Plan},
+};
 use crate::{
     base::{Ecn, Timestamp},
     frame::{Frame, FrameWriter, Receipt},
@@ -26,10 +29,10 @@ impl Connection {
         let (remote, local_ip) = (path.route.remote, path.route.local_ip);
         // Marks are tried on the path in use alone: the peer counts them for all paths together.
         let ecn = if in_use { path.ecn() } else { Ecn::NotEct };
-        let buf = buf.get_mut(..size)?;
-        self.out.receipts.clear();
-        let packet = self.write_packet(Space::Data, Content::PathProbe(id), buf, 0, size, now)?;
-        self.seal_packet(packet, buf, Some(size), ecn, now);
+        let mut contents = [Content::Nothing; 3];
+        contents[Space::Data as usize] = Content::PathProbe(id);
+        let size =
+            self.write_planned(&Plan { contents, size, expand: true }, buf.get_mut(..size)?, ecn, now)?;
         self.paths.get_mut(id)?.route.on_datagram_sent(size);
         self.count_sent(size);
         Some(Transmit { remote, local_ip, ecn, size, segment_size: size })

@@ -71,7 +71,7 @@ impl Route {
 
     /// Whether a datagram from `remote` that came to `local_ip` travelled on this route.
     pub(crate) fn is(&self, remote: SocketAddr, local_ip: Option<IpAddr>) -> bool {
-        self.remote == remote && (self.local_ip == local_ip || self.local_ip.is_none() || local_ip.is_none())
+        self.remote == remote && (self.local_ip.is_none() || local_ip.is_none() || self.local_ip == local_ip)
     }
 
     /// Whether no more than the peer's port is another one, as when a NAT has bound the connection anew (RFC 9000 §9.4).

@@ -263,3 +263,25 @@ fn marks_that_vanish_shrink_or_multiply_fail_validation() {
     ecn.on_ack(Space::Data, ect0(1), counts(2, 2));
     assert!(!ecn.may_mark());
 }
+
+/// RFC 9000 §13.4.2: the peer's counts are of all paths.
+#[test]
+fn counts_of_marks_go_on_with_another_path() {
+    let mut old = sent(10);
+    assert_eq!(old.on_ack(Space::Data, ect0(10), counts(9, 1)), 1);
+    let mut new = EcnValidation::new(true);
+    new.take_over(&old);
+    (0..5).for_each(|_| new.on_sent(Ecn::Ect0));
+    // Packets of both arrived: whose marks were changed, nobody knows.
+    new.on_mixed(Space::Data, counts(11, 3));
+    assert!(new.may_mark());
+    assert_eq!(new.on_ack(Space::Data, ect0(1), counts(12, 3)), 0);
+    assert!(new.may_mark());
+    // Back again: the counts have gone on meanwhile, and what both have sent is the bound.
+    old.take_over(&new);
+    old.on_sent(Ecn::Ect0);
+    assert_eq!(old.on_ack(Space::Data, ect0(1), counts(13, 3)), 0);
+    assert!(old.may_mark());
+    assert_eq!(old.on_ack(Space::Data, ect0(1), counts(14, 3)), 0);
+    assert!(!old.may_mark(), "17 of 16");
+}

@@ -465,6 +465,67 @@ fn packets_of_the_old_path_are_settled_but_count_for_nothing() {
     assert_eq!((bench.in_flight, landed), (0, vec![(PathId::FIRST, 3 * 1_200)]));
 }
 
+/// A packet of another path than the one in use.
+fn send_elsewhere(bench: &mut Bench, pn: u64, ms: u64) {
+    let info = bench.info(at(ms));
+    bench.recovery.on_packet_sent(pn, info, &[(Data, pn)], PathId(7), bench.path);
+}
+
+/// RFC 9000 §9.4: probes of other paths have a clock of their own.
+#[test]
+fn what_is_sent_elsewhere_is_not_timed_and_overtakes_nothing() {
+    let mut bench = Bench::measured();
+    send_elsewhere(&mut bench, 1, 200);
+    assert_eq!(bench.deadline(), None);
+    for pn in 2..=5 {
+        bench.send(Data, pn, 210);
+    }
+    let due = bench.deadline();
+    send_elsewhere(&mut bench, 6, 250);
+    assert_eq!(bench.deadline(), due, "the timer is that of the path in use");
+    // The other path is faster: what comes of it first tells neither of a loss nor of a round trip here.
+    let result = bench.ack(Data, &[6..=6], 270).unwrap();
+    assert_eq!((result.rtt_sample, result.acked_bytes, result.acked_elsewhere), (None, 0, 1));
+    assert_eq!(
+        (result.newest_ack_eliciting, bench.lost()),
+        (None, vec![1]),
+        "5 numbers behind on its own path"
+    );
+    let result = bench.ack(Data, &[5..=6], 310).unwrap();
+    // RFC 9002 §5.1: the largest number is not newly acknowledged.
+    assert_eq!((result.rtt_sample, bench.lost()), (None, vec![1, 2]), "three behind, here");
+    let mut landed = Vec::new();
+    bench.recovery.take_landed_elsewhere(|path, bytes| landed.push((path, bytes)));
+    assert_eq!(landed, [(PathId(7), 2 * 1_200)]);
+    assert_eq!(bench.in_flight, 2 * 1_200);
+}
+
+/// What was sent on a slow path has the time of that one, and does not hold up what is lost here.
+#[test]
+fn packets_of_a_slower_path_are_given_its_time() {
+    let mut bench = Bench::measured();
+    for pn in 1..=2 {
+        bench.send(Data, pn, 200);
+    }
+    bench.recovery.on_path_changed(PathId(1));
+    (bench.path, bench.in_flight) = (PathId(1), 0);
+    bench.situation.elsewhere_rtt = ms(800);
+    for pn in 3..=7 {
+        bench.send(Data, pn, 210);
+    }
+    bench.ack(Data, &[7..=7], 310).unwrap();
+    assert_eq!(bench.lost(), [3, 4]);
+    let due = bench.deadline().map(|(at, _)| at);
+    assert_eq!(due, Some(at(210) + ms(100) * 9 / 8), "the loss timer of what is left here");
+    bench.timeout(due.expect("a time"));
+    assert_eq!(bench.lost(), [3, 4, 5, 6]);
+    let due = bench.deadline().map(|(at, _)| at);
+    assert_eq!(due, Some(at(200) + ms(900)));
+    bench.timeout(due.expect("a time"));
+    assert_eq!(bench.lost(), [3, 4, 5, 6, 1, 2]);
+    assert_eq!(bench.recovery.oldest_unacked(Data), None);
+}
+
 /// A peer that takes our acknowledgments and never acknowledges a thing cannot make the ledger grow.
 #[test]
 fn acknowledgments_alone_are_bounded() {
