@@ -2,7 +2,7 @@
 
 mod moving;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
 use moving::{MILLISECOND, Net, SECOND, address, exchange, ip, path_changes, server};
 use netsim::for_seeds;
@@ -351,4 +351,48 @@ fn a_client_stays_where_the_preferred_address_does_not_answer() {
     assert_eq!((net.remote(0), failures(&net, 0), path_changes(&net, 0)), (server(), 1, 0));
     let now = net.clock();
     assert_eq!(net.connection(0).migrate(now, second()), Err(MigrateError::Forbidden));
+}
+
+/// All of it at drawn times: a NAT that forgets, a client that moves and moves again, to the preferred address as well, copies
+/// from elsewhere, losses and reordering.
+#[test]
+fn everything_arrives_whatever_the_addresses_do() {
+    for_seeds(0..40, |seed| {
+        let keep_alive = Some(Duration::from_millis(500));
+        let client = TransportConfig { keep_alive, ..TransportConfig::default() };
+        let server = if seed % 2 == 0 { preferring() } else { TransportConfig::default() };
+        let mut net = Net::with(seed, client, server);
+        net.establish();
+        with_second(&mut net);
+        (net.loss, net.jitter) = (0.03 * net.random.unit(), net.random.below(20) * MILLISECOND);
+        let (mut next, moves) = (net.now, Cell::new(0));
+        let mut change = |net: &mut Net| {
+            if net.now < next {
+                return;
+            }
+            moves.set(moves.get() + 1);
+            next = net.now + net.random.below(700) * MILLISECOND;
+            let now = net.clock();
+            let local = if net.random.chance(0.5) { net_home() } else { second() };
+            let outside =
+                (std::net::Ipv4Addr::new(203, 0, 113, net.random.below(3) as u8), 1_000 + moves.get());
+            match net.random.below(6) {
+                0 | 1 => net.rebind(local, outside.into()),
+                // What an application would do, whether there is an ID for it or not.
+                2 | 3 => drop(net.connection(0).migrate(now, local)),
+                4 => drop(net.connection(0).rebind(now, Some(local))),
+                _ => net.attacker = net.random.chance(0.5).then_some((address("192.0.2.66:6"), 4)),
+            }
+        };
+        while moves.get() < 25 {
+            exchange(&mut net, 60_000, &mut change);
+        }
+        net.attacker = None;
+        exchange(&mut net, 60_000, |_| {});
+        net.pass(8 * SECOND);
+        for end in [0, 1] {
+            let paths: Vec<_> = net.connection(end).paths().collect();
+            assert_eq!((paths.len(), paths[0].validated), (1, true), "seed {seed}, end {end}: {paths:?}");
+        }
+    });
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::{ACTIVE_LIMIT, CidChange};
 use crate::{
+    buf::RangeSet,
     error::Violation,
     frame::{Frame, FrameWriter, Receipt, ResetToken},
     ids::ConnectionId,
@@ -11,6 +12,10 @@ use crate::{
 
 /// More retirements than this in flight, and the peer is flooding (RFC 9000 §5.1.2 recommends at least twice the limit).
 const MAX_RETIRING: usize = 8 * ACTIVE_LIMIT as usize;
+
+/// Ranges of numbers given back with others between them: peers number their IDs without gaps, and so the others are in use, or
+/// under way. Beyond so many those in the lowest gap count as given back, too.
+const MAX_GAPS: usize = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
@@ -36,6 +41,8 @@ pub(crate) struct RemoteCids {
     in_use: u64,
     /// Everything below is retired.
     retire_prior_to: u64,
+    /// Sequence numbers from there on that were given back: frames with them may come again, late.
+    given_back: RangeSet,
     /// Retirements not acknowledged yet.
     retiring: Vec<Retiring>,
     /// The reset token that the endpoint listens for: that of the ID in use, and no other (RFC 9000 §10.3.1).
@@ -46,7 +53,14 @@ impl RemoteCids {
     /// Starts with the ID of the first packets; the handshake may replace it once.
     pub(crate) fn new(first: ConnectionId) -> Self {
         let active = VecDeque::from([Known { sequence: 0, id: first, token: None, used: true }]);
-        Self { active, in_use: 0, retire_prior_to: 0, retiring: Vec::new(), announced: None }
+        Self {
+            active,
+            in_use: 0,
+            retire_prior_to: 0,
+            given_back: RangeSet::default(),
+            retiring: Vec::new(),
+            announced: None,
+        }
     }
 
     /// The ID to send to.
@@ -96,7 +110,19 @@ impl RemoteCids {
             && self.retire(sequence).is_ok()
         {
             self.active.remove(index);
+            self.given_back.insert_one(sequence);
+            if self.given_back.len() > MAX_GAPS
+                && let (Some(lowest), Some(next)) = (self.given_back.pop_min(), self.given_back.first())
+            {
+                self.given_back.insert(lowest.start..next.end);
+            }
         }
+    }
+
+    /// Ranges of numbers given back, for tests of the bound.
+    #[cfg(test)]
+    pub(super) fn gaps(&self) -> usize {
+        self.given_back.len()
     }
 
     /// The server's preferred address came with an ID, whose sequence number is 1 (RFC 9000 §5.1.1).
@@ -157,7 +183,7 @@ impl RemoteCids {
                 return Err(Violation::CidReused);
             }
         }
-        if self.active.iter().any(|known| known.sequence == sequence) {
+        if self.active.iter().any(|known| known.sequence == sequence) || self.given_back.contains(sequence) {
             return Ok(());
         }
         self.retire_below(retire_prior_to)?;
@@ -198,6 +224,7 @@ impl RemoteCids {
             return Err(Violation::CidRetireBacklog);
         }
         self.retire_prior_to = prior_to;
+        self.given_back.remove(0..prior_to);
         let sequences =
             self.active.iter().map(|known| known.sequence).filter(|sequence| *sequence < prior_to);
         self.retiring.extend(sequences.map(|sequence| Retiring { sequence, pending: true }));

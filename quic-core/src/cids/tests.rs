@@ -150,6 +150,28 @@ fn each_path_takes_an_id_that_was_not_used() {
     assert!(!remote.has_spare());
 }
 
+/// A NEW_CONNECTION_ID frame that was taken for lost comes once more, when its ID has been used and given back.
+#[test]
+fn an_id_that_was_given_back_is_not_taken_again() {
+    let (mut remote, mut out) = (RemoteCids::new(cid(0)), Vec::new());
+    // Numbers with gaps, as no peer has them, are the most that there is to remember.
+    for n in (2..200_u8).step_by(2) {
+        let sequence = u64::from(n);
+        remote.on_new(sequence, 0, cid(n), [n; 16], &mut out).expect("room");
+        assert_eq!(remote.take_spare(), Some(sequence));
+        remote.give_back(sequence);
+        remote.on_acked(sequence);
+        remote.on_new(sequence, 0, cid(n), [n; 16], &mut out).expect("nothing new");
+        assert_eq!((remote.id(sequence), remote.has_spare()), (None, false), "{n}");
+        assert!(remote.gaps() <= 16);
+    }
+    // Those between may be under way, but for the oldest.
+    remote.on_new(197, 0, cid(197), [197; 16], &mut out).expect("room");
+    assert_eq!(remote.take_spare(), Some(197));
+    remote.on_new(200, 200, cid(200), [200; 16], &mut out).expect("room");
+    assert_eq!(remote.gaps(), 0, "Retire Prior To says the same");
+}
+
 #[test]
 fn a_peer_without_ids_is_addressed_without_on_every_path() {
     let mut remote = RemoteCids::new(ConnectionId::EMPTY);
