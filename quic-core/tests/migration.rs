@@ -266,6 +266,24 @@ fn a_connection_without_a_path_that_works_ends_in_silence() {
     assert!(!net.connection(1).is_closed(), "nothing was said");
 }
 
+/// Challenges and answers are lost, but not what else there is.
+#[test]
+fn a_client_that_is_answered_otherwise_asks_again() {
+    let mut net = Net::established(9);
+    with_second(&mut net);
+    net.probes_lost = true;
+    let now = net.clock();
+    net.connection(0).rebind(now, Some(second())).expect("a spare ID");
+    for _ in 0..20 {
+        exchange(&mut net, 1_000, |_| {});
+        net.pass(300 * MILLISECOND);
+    }
+    assert!(!net.connection(0).paths().next().expect("a path").validated);
+    net.probes_lost = false;
+    net.pass(4 * SECOND);
+    assert!(net.connection(0).paths().next().expect("a path").validated);
+}
+
 #[test]
 fn m06_a_client_that_may_not_or_cannot_move_is_told_so() {
     let fixed = TransportConfig::new().allows_migration(false);

@@ -272,6 +272,11 @@ impl Connection {
         let route = &self.paths.active.route;
         let (remote, local_ip) = (route.remote, route.local_ip);
         let Some(fallback) = self.paths.fallback() else {
+            // A client need not protect the address of its server: where datagrams come, it may ask again.
+            if self.side.is_client() && route.was_heard() {
+                self.ask(self.paths.active.id, now);
+                return true;
+            }
             self.abandon(ConnectionError::NoViablePath, now);
             return false;
         };

@@ -37,6 +37,8 @@ pub(crate) struct Route {
     limited: bool,
     received: u64,
     sent: u64,
+    /// What was received when the validation began.
+    received_before: u64,
     validation: Option<Validation>,
     /// Whether the peer answered on the route, but nothing as large as 1200 bytes is known to have passed.
     small: bool,
@@ -57,6 +59,7 @@ impl Route {
             limited: !validated,
             received: 0,
             sent: 0,
+            received_before: 0,
             validation: None,
             small: false,
             responses: Vec::new(),
@@ -122,6 +125,12 @@ impl Route {
     /// is over. A validation that was under way ends.
     pub(crate) fn ask(&mut self, now: Timestamp, period: Duration, patience: Duration) {
         self.validation = Some(Validation::new(now, period, patience));
+        self.received_before = self.received;
+    }
+
+    /// Whether anything came on the route since the peer was asked last.
+    pub(crate) fn was_heard(&self) -> bool {
+        self.received > self.received_before
     }
 
     /// A PATH_RESPONSE came, on whichever path (RFC 9000 §8.2.3). What it proves of this route, if it answers its challenge.

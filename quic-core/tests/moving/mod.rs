@@ -106,6 +106,8 @@ pub(crate) struct Net {
     pub(crate) delay: u64,
     pub(crate) jitter: u64,
     pub(crate) loss: f64,
+    /// The client's datagrams of 1200 bytes, as those with challenges are, get lost.
+    pub(crate) probes_lost: bool,
     /// The address that the client's host sends from where it is not told.
     pub(crate) home: IpAddr,
     /// What the network shows for an address of the client's host.
@@ -155,6 +157,7 @@ impl Net {
             delay: 10 * MILLISECOND,
             jitter: 0,
             loss: 0.0,
+            probes_lost: false,
             home,
             nat: BTreeMap::from([(home, address("203.0.113.1:1000"))]),
             dead: BTreeSet::new(),
@@ -289,7 +292,7 @@ impl Net {
         if !to_server {
             self.check_amplification(to, bytes.len());
         }
-        if self.random.chance(self.loss) {
+        if self.random.chance(self.loss) || self.probes_lost && to_server && bytes.len() == 1_200 {
             return;
         }
         let at = self.now + self.delay + self.random.below(self.jitter + 1);
