@@ -59,10 +59,9 @@ impl Connection {
     pub(super) fn meet(&mut self, origin: &mut Origin<'_>, dcid: ConnectionId, now: Timestamp) -> PathId {
         let mut route = Route::new(origin.meta.remote, origin.meta.local_ip, false);
         // RFC 9000 §9.5: who changes its connection ID with its address is not to be recognised by ours. Who does not, behind
-        // a NAT, is not aware of the change.
-        let active = &self.paths.active.route;
-        let bound_anew = dcid == active.asked;
-        route.cid = if bound_anew { active.cid } else { self.cids.remote.take_spare() };
+        // a NAT, is not aware of the change; nor has an attacker who sends copies any other ID to show.
+        let bound_anew = self.paths.iter().find(|path| path.route.asked == dcid).map(|path| path.route.cid);
+        route.cid = bound_anew.unwrap_or_else(|| self.cids.remote.take_spare());
         route.asked = dcid;
         route.on_datagram_received(origin.size);
         let id = self.add_path(route, now);
