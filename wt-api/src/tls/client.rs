@@ -11,6 +11,9 @@ use super::{
 };
 use crate::{error::ConnectOptionsError, options::Trust, runtime::RuntimeHandle};
 
+/// Tickets that rustls keeps of one host.
+const TICKETS: usize = 8;
+
 /// A client's configuration, and where the reason for refusing a certificate will be.
 pub(crate) fn client_config(
     trust: &Trust,
@@ -34,6 +37,8 @@ pub(crate) fn client_config(
         .with_custom_certificate_verifier(recording)
         .with_no_client_auth();
     config.alpn_protocols = vec![ALPN_H3.to_vec()];
+    // The configuration is for one host: room for the tickets of many takes 7 KB of each session.
+    config.resumption = rustls::client::Resumption::in_memory_sessions(TICKETS);
     if key_log_file {
         config.key_log = Arc::new(rustls::KeyLogFile::new());
     }
