@@ -253,7 +253,8 @@ pub(crate) struct Perf {
     #[arg(long, value_enum, default_value_t = PerfLevel::Quic)]
     pub(crate) level: PerfLevel,
     /// bulk: one stream down; multi: many; upload: one stream up; rr: a stream for each request; datagram: up, as many as
-    /// the stack takes (wt alone)
+    /// the stack takes; handshake: connections, or sessions with theirs, that are made and closed; idle: what those that rest
+    /// cost in memory
     #[arg(long, value_enum, default_value_t = PerfMode::Bulk)]
     pub(crate) mode: PerfMode,
     /// How long to measure, in seconds
@@ -271,6 +272,9 @@ pub(crate) struct Perf {
     /// Requests under way at once (rr)
     #[arg(long, default_value_t = 64, value_parser = up_to::<10_000>)]
     pub(crate) inflight: usize,
+    /// Handshakes under way at once (handshake; default 8), or connections to hold (idle; default 2000)
+    #[arg(long, value_parser = up_to::<100_000>)]
+    pub(crate) conns: Option<usize>,
     /// Congestion control of what each end sends: a kind (default, throughput, low-latency), or a controller by its name, such as
     /// cubic
     #[arg(long, value_name = "NAME", default_value = "default")]
@@ -299,6 +303,11 @@ pub(crate) struct Perf {
 }
 
 impl Perf {
+    /// Connections at once.
+    pub(crate) fn conns(&self) -> usize {
+        self.conns.unwrap_or(if self.mode == PerfMode::Idle { 2_000 } else { 8 })
+    }
+
     /// Where the certificate is.
     pub(crate) fn directory(&self) -> PathBuf {
         self.dir.clone().unwrap_or_else(|| std::env::temp_dir().join("weft-perf"))
@@ -353,6 +362,8 @@ pub(crate) enum PerfMode {
     Upload,
     Rr,
     Datagram,
+    Handshake,
+    Idle,
 }
 
 /// The name on the command line, also in results.

@@ -3,7 +3,7 @@
 //! Owns the loop: receive a batch, expire, let the application work, send trains, wait. On the thread of the caller.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, IoSliceMut},
     net::SocketAddr,
     sync::Arc,
@@ -26,6 +26,8 @@ const BATCH: usize = 4;
 const MESSAGE: usize = 64 << 10;
 /// Receive calls before the application has its turn.
 const RECEIVES: usize = 16;
+/// QUIC datagrams of a connection before it has its turn at once: a quarter of what can wait for it.
+const DATAGRAMS: u64 = 256;
 
 /// An endpoint that cannot go on: what failed, and why.
 #[derive(Debug)]
@@ -55,6 +57,14 @@ impl From<EngineError> for String {
 pub trait Application {
     /// A connection has events to fetch.
     fn on_events(&mut self, now: Timestamp, handle: ConnectionHandle, connection: &mut Connection);
+
+    /// How many further connections to open now, to where the first one went.
+    fn wanted(&mut self) -> usize {
+        0
+    }
+
+    /// One of them is being made.
+    fn on_connecting(&mut self, _handle: ConnectionHandle) {}
 
     /// A connection is gone.
     fn on_closed(&mut self, handle: ConnectionHandle, connection: &Connection);
@@ -92,13 +102,26 @@ pub struct Options {
     pub retry: bool,
 }
 
+/// A connection, and what stands in the set of deadlines.
+struct Driven {
+    connection: Connection,
+    deadline: Option<Timestamp>,
+    /// QUIC datagrams that had come when the application was asked last.
+    datagrams: u64,
+}
+
 /// An endpoint on a socket, and its connections.
 pub struct Engine {
     socket: UdpSocket,
     trains: Trains,
     endpoint: Endpoint,
     retry: bool,
-    connections: BTreeMap<usize, Connection>,
+    connections: BTreeMap<usize, Driven>,
+    /// Connections with news: something came or is due, or the socket did not take all.
+    active: BTreeSet<usize>,
+    deadlines: BTreeSet<(Timestamp, usize)>,
+    /// Where connections are opened to.
+    peer: Option<(ClientConfig, String, SocketAddr)>,
     origin: Instant,
     receive: Vec<BytesMut>,
     send: Vec<u8>,
@@ -146,6 +169,9 @@ impl Engine {
             endpoint: Endpoint::new(config, server, Box::new(entropy)),
             retry: options.retry,
             connections: BTreeMap::new(),
+            active: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            peer: None,
             knocking,
             origin: clock(),
             receive: vec![BytesMut::new(); BATCH],
@@ -174,11 +200,24 @@ impl Engine {
         name: &str,
         remote: SocketAddr,
     ) -> Result<(), EngineError> {
-        let now = self.now();
-        let connected = self.endpoint.connect(now, config, name, remote);
-        let (handle, connection) = connected.map_err(|error| EngineError::new("TLS", error))?;
-        self.connections.insert(handle.0, connection);
+        self.peer = Some((config.clone(), name.to_owned(), remote));
+        self.open()?;
         Ok(())
+    }
+
+    /// Opens a connection to the peer, if there is one.
+    fn open(&mut self) -> Result<Option<ConnectionHandle>, EngineError> {
+        let now = self.now();
+        let Some((config, name, remote)) = &self.peer else { return Ok(None) };
+        let connected = self.endpoint.connect(now, config, name, *remote);
+        let (handle, connection) = connected.map_err(|error| EngineError::new("TLS", error))?;
+        self.insert(handle, connection);
+        Ok(Some(handle))
+    }
+
+    fn insert(&mut self, handle: ConnectionHandle, connection: Connection) {
+        self.connections.insert(handle.0, Driven { connection, deadline: None, datagrams: 0 });
+        self.active.insert(handle.0);
     }
 
     fn now(&self) -> Timestamp {
@@ -191,21 +230,31 @@ impl Engine {
     /// The socket cannot be waited for.
     pub async fn run(&mut self, application: &mut impl Application) -> Result<(), EngineError> {
         loop {
-            if self.receive() {
+            if self.receive(application) {
                 application.on_refused();
             }
             self.expire();
+            if application.deadline().is_some_and(|deadline| deadline <= clock()) {
+                self.active.extend(self.connections.keys());
+            }
             self.work(application);
             if application.deadline().is_some_and(|deadline| deadline <= clock()) {
                 application.on_time();
             }
+            for _ in 0..application.wanted() {
+                self.open()?.into_iter().for_each(|handle| application.on_connecting(handle));
+            }
             if application.is_done() {
                 let (now, code) = (self.now(), application.close_code());
-                self.connections.values_mut().for_each(|connection| connection.close(now, code, b""));
+                self.active.extend(self.connections.keys());
+                self.connections.values_mut().for_each(|driven| driven.connection.close(now, code, b""));
             }
             self.transmit();
             if application.is_done() && self.blocked.is_none() {
                 return Ok(());
+            }
+            if !self.active.is_empty() && self.blocked.is_none() {
+                continue;
             }
             let waited = self.wait(application.deadline()).await;
             waited.map_err(|error| EngineError::new("socket", error))?;
@@ -213,7 +262,7 @@ impl Engine {
     }
 
     async fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
-        let timer = self.connections.values().filter_map(Connection::poll_timeout).min();
+        let timer = self.deadlines.first().map(|(at, _)| *at);
         let timer = timer
             .into_iter()
             .chain(self.again_at)
@@ -241,7 +290,7 @@ impl Engine {
     }
 
     /// Takes what came; whether the network refused a client that has heard nothing yet.
-    fn receive(&mut self) -> bool {
+    fn receive(&mut self, application: &mut impl Application) -> bool {
         let mut metas = [RecvMeta::default(); BATCH];
         for _ in 0..RECEIVES {
             for buffer in &mut self.receive {
@@ -260,7 +309,7 @@ impl Engine {
             let now = self.now();
             for (position, meta) in metas.iter().enumerate().take(count) {
                 let message = self.receive[position].split_to(meta.len);
-                self.on_message(now, meta, message);
+                self.on_message(now, meta, message, application);
             }
         }
         false
@@ -276,7 +325,13 @@ impl Engine {
         self.knocking && refused
     }
 
-    fn on_message(&mut self, now: Timestamp, meta: &RecvMeta, mut message: BytesMut) {
+    fn on_message(
+        &mut self,
+        now: Timestamp,
+        meta: &RecvMeta,
+        mut message: BytesMut,
+        application: &mut impl Application,
+    ) {
         let about = DatagramMeta::new(meta.addr)
             .local_ip(meta.dst_ip)
             .ecn(meta.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8)))
@@ -285,8 +340,14 @@ impl Engine {
             let datagram = message.split_to(meta.stride.clamp(1, message.len()));
             match self.endpoint.handle_datagram(now, &about, datagram) {
                 DatagramEvent::Connection(handle, data) => {
-                    if let Some(connection) = self.connections.get_mut(&handle.0) {
-                        connection.handle_datagram(now, &about, data);
+                    if let Some(driven) = self.connections.get_mut(&handle.0) {
+                        driven.connection.handle_datagram(now, &about, data);
+                        self.active.insert(handle.0);
+                        let came = driven.connection.datagrams_received();
+                        if came - driven.datagrams >= DATAGRAMS {
+                            driven.datagrams = came;
+                            application.on_events(now, handle, &mut driven.connection);
+                        }
                     }
                 }
                 DatagramEvent::Incoming(incoming) if self.retry && !incoming.is_validated() => {
@@ -294,13 +355,14 @@ impl Engine {
                 }
                 DatagramEvent::Incoming(incoming) => {
                     if let Ok((handle, connection)) = self.endpoint.accept(now, incoming) {
-                        self.connections.insert(handle.0, connection);
+                        self.insert(handle, connection);
                     }
                 }
                 DatagramEvent::Respond(response) => self.responses.push(response),
                 DatagramEvent::StatelessReset(handle) => {
-                    if let Some(connection) = self.connections.get_mut(&handle.0) {
-                        connection.handle_stateless_reset(now);
+                    if let Some(driven) = self.connections.get_mut(&handle.0) {
+                        driven.connection.handle_stateless_reset(now);
+                        self.active.insert(handle.0);
                     }
                 }
                 // The engine has one socket.
@@ -312,9 +374,12 @@ impl Engine {
 
     fn expire(&mut self) {
         let now = self.now();
-        for connection in self.connections.values_mut() {
-            if connection.poll_timeout().is_some_and(|at| at <= now) {
-                connection.handle_timeout(now);
+        while let Some((at, index)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(at, index));
+            if let Some(driven) = self.connections.get_mut(&index) {
+                driven.deadline = None;
+                driven.connection.handle_timeout(now);
+                self.active.insert(index);
             }
         }
     }
@@ -322,9 +387,12 @@ impl Engine {
     fn work(&mut self, application: &mut impl Application) {
         let now = self.now();
         let mut gone = Vec::new();
-        for (&index, connection) in &mut self.connections {
+        for &index in &self.active {
+            let Some(driven) = self.connections.get_mut(&index) else { continue };
+            let Driven { connection, datagrams, .. } = driven;
             let handle = ConnectionHandle(index);
             application.on_events(now, handle, connection);
+            *datagrams = connection.datagrams_received();
             while let Some(change) = connection.poll_cid_change() {
                 self.endpoint.handle_cid_change(handle, change);
             }
@@ -335,7 +403,10 @@ impl Engine {
             }
         }
         for index in gone {
-            self.connections.remove(&index);
+            self.active.remove(&index);
+            if let Some(at) = self.connections.remove(&index).and_then(|driven| driven.deadline) {
+                self.deadlines.remove(&(at, index));
+            }
         }
     }
 
@@ -356,19 +427,39 @@ impl Engine {
             // Answers that cost nothing to ask for again.
             let _ = self.trains.send(&self.socket, &mut Train::new(transmit), &bytes);
         }
-        let indices: Vec<usize> = self.connections.keys().copied().collect();
-        for index in indices {
+        let mut again = BTreeSet::new();
+        while let Some(index) = self.active.first().copied() {
             while let Some(train) = self.next_train(index, now) {
                 if !self.send(index, train, now) {
                     return;
                 }
             }
+            self.active.remove(&index);
+            self.schedule(index);
+            // Sending made room for what the application has.
+            if self.connections.get(&index).is_some_and(|driven| driven.connection.has_events()) {
+                again.insert(index);
+            }
+        }
+        self.active = again;
+    }
+
+    /// Puts a connection's deadline into the set.
+    fn schedule(&mut self, index: usize) {
+        let Some(Driven { connection, deadline, .. }) = self.connections.get_mut(&index) else { return };
+        let next = connection.poll_timeout();
+        if next != *deadline {
+            if let Some(at) = *deadline {
+                self.deadlines.remove(&(at, index));
+            }
+            self.deadlines.extend(next.map(|at| (at, index)));
+            *deadline = next;
         }
     }
 
     /// What a connection has to say now, written into the send buffer.
     fn next_train(&mut self, index: usize, now: Timestamp) -> Option<Train> {
-        let connection = self.connections.get_mut(&index)?;
+        let connection = &mut self.connections.get_mut(&index)?.connection;
         let size = connection.datagram_size();
         let train = size * self.trains.segments(size, &connection.remote_address());
         let room = train.max(connection.next_datagram_size(now)).min(self.send.len());
@@ -381,8 +472,8 @@ impl Engine {
         match self.trains.send(&self.socket, &mut train, contents) {
             Progress::Done(news) => {
                 // Everything else is the network's business.
-                if let (Some(size), Some(connection)) = (news.too_large, self.connections.get_mut(&index)) {
-                    connection.handle_datagram_refused(now, size);
+                if let (Some(size), Some(driven)) = (news.too_large, self.connections.get_mut(&index)) {
+                    driven.connection.handle_datagram_refused(now, size);
                 }
                 true
             }

@@ -229,17 +229,44 @@ fn perf_measures_each_mode_at_both_levels() {
     let directory = std::env::temp_dir().join(format!("weft-perf-test-{}", std::process::id()));
     let certificates = directory.to_str().expect("a name in UTF-8");
     for level in ["quic", "wt"] {
-        for mode in ["bulk", "multi", "upload", "rr"] {
-            let arguments =
-                ["perf", "pair", "--level", level, "--mode", mode, "--seconds", "0.3", "--dir", certificates];
+        for mode in ["bulk", "multi", "upload", "rr", "datagram", "handshake", "idle"] {
+            let mut arguments = vec![
+                "perf",
+                "pair",
+                "--level",
+                level,
+                "--mode",
+                mode,
+                "--seconds",
+                "0.3",
+                "--dir",
+                certificates,
+            ];
+            // As many as there are by default take long.
+            arguments.extend(["--conns", "20"].iter().filter(|_| mode == "idle"));
             let ended = output(&arguments, b"");
             let text = String::from_utf8_lossy(&ended.stdout).into_owned();
             let told = String::from_utf8_lossy(&ended.stderr).into_owned();
             assert_eq!(code(&ended), Some(0), "{level} {mode}: {told}");
             let line: serde_json::Value = serde_json::from_str(&text).expect("one line of JSON");
             assert_eq!((&line["level"], &line["mode"]), (&level.into(), &mode.into()));
-            let count = line[if mode == "rr" { "ops" } else { "bytes" }].as_u64().expect("a count");
+            let counted = if matches!(mode, "rr" | "handshake" | "idle") { "ops" } else { "bytes" };
+            let count = line[counted].as_u64().expect("a count");
             assert!(count > 0, "{level} {mode}: {text}");
+            match mode {
+                "handshake" => assert!(line["p50_us"].as_f64() > Some(0.0) && line["conns"] == 8, "{text}"),
+                "idle" => {
+                    assert_eq!((count, &line["conns"]), (20, &20.into()));
+                    for end in ["server_bytes_per_conn", "client_bytes_per_conn"] {
+                        assert!(line[end].is_number(), "{end}: {text}");
+                    }
+                }
+                "datagram" => {
+                    assert!(line["loss"].as_f64() < Some(1.0), "{text}");
+                    assert_eq!(line["bytes"].as_u64(), line["ops"].as_u64().map(|ops| ops * 64));
+                }
+                _ => {}
+            }
             assert!(line["server_rss_kb"].as_u64() > Some(0), "the server was asked: {text}");
         }
     }
@@ -253,7 +280,7 @@ fn perf_says_what_is_wrong_with_its_options() {
         (["perf", "pair", "--cores", "1"], "0,1"),
         (["perf", "pair", "--inflight", "0"], "from 1 to 10000"),
         (["perf", "pair", "--mode", "fast"], "bulk"),
-        (["perf", "pair", "--mode", "datagram"], "add --level wt"),
+        (["perf", "pair", "--conns", "0"], "from 1 to 100000"),
         (["perf", "client", "--seconds", "1"], "--addr IP:PORT"),
     ] {
         let ended = output(&arguments, b"");

@@ -1,10 +1,11 @@
 //! `weft perf`: measures this stack the way the harnesses of other stacks measure theirs, one JSON line per run.
 //!
 //! Lowest first: [`wire`] is the protocol of the measurement, [`terms`] what the levels have in common, [`usage`] what the system
-//! says of a process, [`tls`] the certificate that both ends share, [`report`] the result; [`quic`] and [`wt`] are the two levels,
+//! says of a process, [`growth`] what resting connections add to that, [`tls`] the certificate that both ends share, [`report`] the result; [`quic`] and [`wt`] are the two levels,
 //! each a server and a client, [`ends`] picks one; [`pair`] runs both ends as processes of their own.
 
 mod ends;
+mod growth;
 mod pair;
 mod quic;
 mod report;
@@ -15,7 +16,7 @@ mod wire;
 mod wt;
 
 use crate::{
-    args::{Perf, PerfLevel, PerfMode, PerfRole},
+    args::{Perf, PerfLevel, PerfRole},
     exit::{Ended, Exit},
     output, platform,
 };
@@ -30,7 +31,7 @@ pub(crate) async fn run(options: &Perf) -> Result<Exit, Ended> {
         PerfRole::Server => server(options).await,
         PerfRole::Client => {
             let before = Usage::now()?;
-            let outcome = client(options).await?;
+            let outcome = client(options, &mut || Ok(None)).await?;
             let used = Usage::now()? - before;
             output::say_json(&report::line(options, &outcome, used, None));
             Ok(Exit::Success)
@@ -41,9 +42,6 @@ pub(crate) async fn run(options: &Perf) -> Result<Exit, Ended> {
 /// Options that do not go together.
 fn check(options: &Perf) -> Result<(), Ended> {
     let refuse = |told: &str| Err(Ended::new(Exit::Usage, told));
-    if options.level == PerfLevel::Quic && options.mode == PerfMode::Datagram {
-        return refuse("--mode datagram measures sessions: add --level wt");
-    }
     if options.role == PerfRole::Client && options.addr.port() == 0 {
         return refuse("give the server's address and port: --addr IP:PORT");
     }

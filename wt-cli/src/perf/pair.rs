@@ -22,7 +22,7 @@ pub(super) async fn run(options: &Perf) -> Result<Exit, Ended> {
     platform::pin(options.cores.1);
     let options = Perf { addr: server.address, ..options.clone() };
     let (server_before, before) = (server.usage()?, Usage::now()?);
-    let outcome = client(&options).await?;
+    let outcome = client(&options, &mut || server.usage().map(Some)).await?;
     let (server_used, used) = (server.usage()? - server_before, Usage::now()? - before);
     output::say_json(&report::line(&options, &outcome, used, Some(server_used)));
     Ok(Exit::Success)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::usage::Usage;
+use super::{growth::Growth, usage::Usage};
 use crate::args::{Perf, PerfLevel};
 
 /// What a client measured.
@@ -15,8 +15,12 @@ pub(super) struct Outcome {
     /// Requests answered.
     pub(super) operations: u64,
     pub(super) elapsed: Duration,
-    /// Of each request.
+    /// Of each request, or each handshake.
     pub(super) latencies: Vec<Duration>,
+    /// Datagrams that were sent.
+    pub(super) sent: Option<u64>,
+    /// What each connection that rests costs.
+    pub(super) growth: Option<Growth>,
 }
 
 /// The line. `server`: what the server process used, if it was asked.
@@ -46,6 +50,7 @@ pub(super) fn line(options: &Perf, outcome: &Outcome, client: Usage, server: Opt
         "size": options.size,
         "streams": options.streams,
         "inflight": options.inflight,
+        "conns": options.conns(),
         "congestion": options.congestion.name(),
         "mtu": options.mtu,
         "window": options.window,
@@ -57,6 +62,15 @@ pub(super) fn line(options: &Perf, outcome: &Outcome, client: Usage, server: Opt
             fields.insert("server_sys_s".to_owned(), json!(round(server.system, 3)));
         }
         add_latencies(fields, &outcome.latencies);
+        if let Some(sent) = outcome.sent {
+            let arrived = outcome.operations as f64 / sent.max(1) as f64;
+            fields.insert("loss".to_owned(), json!(round(1.0 - arrived, 4)));
+        }
+        if let Some(growth) = outcome.growth {
+            let server = growth.server.map_or(Value::Null, |bytes| json!(round(bytes, 0)));
+            fields.insert("server_bytes_per_conn".to_owned(), server);
+            fields.insert("client_bytes_per_conn".to_owned(), json!(round(growth.client, 0)));
+        }
     }
     line
 }
@@ -93,6 +107,8 @@ mod tests {
             operations: 1000,
             elapsed: Duration::from_secs(2),
             latencies: (1..=100).rev().map(Duration::from_micros).collect(),
+            sent: Some(1250),
+            growth: Some(Growth { server: None, client: 1234.4 }),
         };
         let usage = Usage { user: 1.0, system: 0.5, resident: 77 };
         let line = line(&options, &outcome, usage, Some(usage));
@@ -101,5 +117,10 @@ mod tests {
         assert_eq!(line["cpu_us_per_op"], 3000.0);
         assert_eq!((&line["p50_us"], &line["p99_us"]), (&json!(50.0), &json!(99.0)));
         assert_eq!(line["server_rss_kb"], 77);
+        assert_eq!((&line["loss"], &line["conns"]), (&json!(0.2), &json!(8)));
+        assert_eq!(
+            (&line["server_bytes_per_conn"], &line["client_bytes_per_conn"]),
+            (&Value::Null, &json!(1234.0))
+        );
     }
 }

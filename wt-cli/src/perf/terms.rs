@@ -1,6 +1,6 @@
 //! What the levels have in common: limits, and how a step fails.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quic_core::TransportConfig;
 
@@ -11,6 +11,12 @@ use crate::{
 
 /// How long a handshake may take.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The time, which a measurement reads.
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+pub(super) fn clock() -> Instant {
+    Instant::now()
+}
 
 /// Limits that are the same at both levels.
 pub(super) fn transport(options: &Perf) -> TransportConfig {
@@ -26,6 +32,15 @@ pub(super) fn transport(options: &Perf) -> TransportConfig {
         .receive_window(options.window * 4)
         .max_receive_window(options.window * 4)
         .congestion(options.congestion.controllers())
+}
+
+/// How long datagrams that are under way have to arrive.
+pub(super) const GRACE: Duration = Duration::from_millis(200);
+
+/// Datagrams of the size that is asked for cannot be sent; `max` bytes can.
+pub(super) fn too_large(options: &Perf, max: usize) -> Ended {
+    let (size, mtu) = (options.size, options.mtu);
+    Ended::new(Exit::Usage, format!("--size {size}: at most {max} bytes fit in a datagram with --mtu {mtu}"))
 }
 
 /// A step of a measurement that failed.

@@ -17,7 +17,7 @@ use wt_cli::engine;
 
 use super::super::{
     report::Outcome,
-    terms::{HANDSHAKE_TIMEOUT, failed},
+    terms::{HANDSHAKE_TIMEOUT, clock, failed},
     wire::Request,
 };
 use crate::{
@@ -47,17 +47,23 @@ pub(super) struct Application {
     unconnected: Option<ErrorCause>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-fn clock() -> Instant {
-    Instant::now()
+/// Why there is no connection to a server, as it is told of sessions.
+pub(super) fn unconnected(error: &ConnectionError, remote: SocketAddr) -> ErrorCause {
+    match error {
+        ConnectionError::HandshakeTimeout => ErrorCause::Timeout {
+            after: HANDSHAKE_TIMEOUT,
+            stage: ConnectStage::Handshake { port: remote.port() },
+        },
+        error => ErrorCause::Connection(error.clone()),
+    }
 }
 
 impl Application {
     pub(super) fn new(options: &Perf) -> Self {
         let parallel = match options.mode {
-            PerfMode::Bulk | PerfMode::Upload | PerfMode::Datagram => 1,
-            PerfMode::Multi => options.streams.max(1),
             PerfMode::Rr => options.inflight.max(1),
+            PerfMode::Multi => options.streams.max(1),
+            _ => 1,
         };
         Self {
             mode: options.mode,
@@ -92,13 +98,7 @@ impl Application {
             self.error = Some(error.to_string());
             return;
         }
-        self.unconnected = Some(match error {
-            ConnectionError::HandshakeTimeout => ErrorCause::Timeout {
-                after: HANDSHAKE_TIMEOUT,
-                stage: ConnectStage::Handshake { port: self.remote.port() },
-            },
-            error => ErrorCause::Connection(error.clone()),
-        });
+        self.unconnected = Some(unconnected(error, self.remote));
     }
 
     fn start(&mut self, connection: &mut Connection) {
@@ -187,11 +187,9 @@ impl Application {
 fn request(options: &Perf, parallel: usize) -> Bytes {
     let size = options.size.max(super::super::wire::HEADER);
     let request = match options.mode {
-        PerfMode::Bulk | PerfMode::Multi | PerfMode::Datagram => {
-            Request::Down(options.bytes / parallel as u64)
-        }
         PerfMode::Upload => Request::Up,
         PerfMode::Rr => Request::Echo { request: size as u64, answer: size as u64 },
+        _ => Request::Down(options.bytes / parallel as u64),
     };
     let mut bytes = request.encode().to_vec();
     if options.mode == PerfMode::Rr {

@@ -2,6 +2,8 @@
 //! caller.
 
 mod client;
+mod connections;
+mod datagrams;
 mod server;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -13,8 +15,11 @@ use quic_core::{
 };
 use wt_cli::engine;
 
-use super::{report::Outcome, terms::transport, tls};
-use crate::{args::Perf, exit::Ended};
+use super::{growth::AskServer, report::Outcome, terms::transport, tls};
+use crate::{
+    args::{Perf, PerfMode},
+    exit::Ended,
+};
 
 /// Serves until the process is ended.
 pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Result<(), Ended> {
@@ -32,7 +37,7 @@ pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Re
 }
 
 /// Measures as the options say.
-pub(super) async fn client(options: &Perf) -> Result<Outcome, Ended> {
+pub(super) async fn client(options: &Perf, ask: AskServer<'_>) -> Result<Outcome, Ended> {
     let config = ClientConfig::new(TlsClientConfig::new(tls::client(&options.directory(), tls::ALPN_BENCH)?))
         .transport(Arc::new(transport(options)));
     let any = if options.addr.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
@@ -40,7 +45,26 @@ pub(super) async fn client(options: &Perf) -> Result<Outcome, Ended> {
     let bound = engine::Options { address, socket_buffer: options.buf, retry: false };
     let mut engine = engine::Engine::bind(bound, None)?;
     engine.connect(&config, "localhost", options.addr)?;
-    let mut application = client::Application::new(options);
-    engine.run(&mut application).await?;
-    application.outcome()
+    match options.mode {
+        PerfMode::Handshake => {
+            let mut application = connections::Handshakes::new(options);
+            engine.run(&mut application).await?;
+            application.outcome()
+        }
+        PerfMode::Idle => {
+            let mut application = connections::Idle::new(options, ask);
+            engine.run(&mut application).await?;
+            application.outcome()
+        }
+        PerfMode::Datagram => {
+            let mut application = datagrams::Datagrams::new(options);
+            engine.run(&mut application).await?;
+            application.outcome()
+        }
+        PerfMode::Bulk | PerfMode::Multi | PerfMode::Upload | PerfMode::Rr => {
+            let mut application = client::Application::new(options);
+            engine.run(&mut application).await?;
+            application.outcome()
+        }
+    }
 }

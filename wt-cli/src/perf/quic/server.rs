@@ -1,4 +1,4 @@
-//! Answers requests on bidirectional streams.
+//! Answers requests on bidirectional streams, and counts datagrams.
 
 use std::collections::HashMap;
 
@@ -24,12 +24,14 @@ struct Served {
 
 pub(super) struct Application {
     streams: HashMap<(usize, StreamId), Served>,
+    /// Datagrams that came, by connection.
+    datagrams: HashMap<usize, u64>,
     data: Bytes,
 }
 
 impl Default for Application {
     fn default() -> Self {
-        Self { streams: HashMap::new(), data: Bytes::from(vec![0x5a; CHUNK]) }
+        Self { streams: HashMap::new(), datagrams: HashMap::new(), data: Bytes::from(vec![0x5a; CHUNK]) }
     }
 }
 
@@ -43,6 +45,12 @@ impl engine::Application for Application {
                 }
                 Event::StreamReadable(id, _) => self.read(now, handle, connection, id),
                 Event::StreamWritable(id, _) => self.write(handle, connection, id),
+                Event::DatagramReadable => {
+                    let count = self.datagrams.entry(handle.0).or_default();
+                    while connection.receive_datagram(now).is_some() {
+                        *count += 1;
+                    }
+                }
                 Event::StreamStopped(id, ..) => {
                     self.streams.remove(&(handle.0, id));
                 }
@@ -53,6 +61,7 @@ impl engine::Application for Application {
 
     fn on_closed(&mut self, handle: ConnectionHandle, _connection: &Connection) {
         self.streams.retain(|(connection, _), _| *connection != handle.0);
+        self.datagrams.remove(&handle.0);
     }
 }
 
@@ -77,12 +86,15 @@ impl Application {
     fn write(&mut self, handle: ConnectionHandle, connection: &mut Connection, id: StreamId) {
         let Some(served) = self.streams.get_mut(&(handle.0, id)) else { return };
         let Some(mut left) = served.left.or_else(|| served.answer_size()) else { return };
-        let count = matches!(served.request, Some(Request::Up));
+        let count = match served.request {
+            Some(Request::Up) => Some(served.received),
+            Some(Request::Count) => Some(self.datagrams.get(&handle.0).copied().unwrap_or_default()),
+            _ => None,
+        };
         while left > 0 {
-            let mut chunk = if count {
-                Bytes::copy_from_slice(&served.received.to_be_bytes())
-            } else {
-                self.data.slice(..usize::try_from(left).unwrap_or(CHUNK).min(CHUNK))
+            let mut chunk = match count {
+                Some(count) => Bytes::copy_from_slice(&count.to_be_bytes()),
+                None => self.data.slice(..usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)),
             };
             match connection.write(id, &mut chunk) {
                 Ok(written) => left -= written as u64,

@@ -1,5 +1,7 @@
 //! The level of WebTransport: sessions over `wt-api`, as applications use them. The answer to `DOWN` comes on a
-//! unidirectional stream of the server.
+//! unidirectional stream of the server. Modes with many sessions are in [`connections`].
+
+mod connections;
 
 use std::{
     net::SocketAddr,
@@ -7,34 +9,30 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use wt_api::{
-    AcceptOptions, BidirectionalStream, SendStreamOptions, Server, WebTransport, WebTransportOptions,
+    AcceptOptions, AddressLimits, BidirectionalStream, Client, SendStreamOptions, Server, WebTransport,
+    WebTransportOptions,
 };
 
 use super::{
+    growth::AskServer,
     report::Outcome,
-    terms::{failed, transport},
+    terms::{GRACE, clock, failed, too_large, transport},
     tls,
     wire::{HEADER, Request},
 };
 use crate::{
     args::{Perf, PerfMode},
-    connect,
-    exit::{Ended, Exit},
+    exit::Ended,
 };
 
 /// What is written at once.
 const CHUNK: usize = 1 << 20;
-
-#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-fn clock() -> Instant {
-    Instant::now()
-}
 
 fn data() -> Bytes {
     Bytes::from(vec![0x5a; CHUNK])
@@ -46,10 +44,14 @@ pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Re
         .rustls_config(tls::server(&options.directory(), tls::ALPN_H3)?)
         .listen(options.addr)
         .transport(transport(options))
+        // All come from one address.
+        .address_limits(AddressLimits::UNLIMITED)
+        .max_connections(usize::MAX)
         .build()
         .map_err(|error| failed("server", error))?;
     ready(server.local_addresses().first().copied().unwrap_or(options.addr));
     let data = data();
+    let counts = !matches!(options.mode, PerfMode::Handshake | PerfMode::Idle);
     while let Some(request) = server.accept().await {
         let data = data.clone();
         tokio::spawn(async move {
@@ -57,11 +59,13 @@ pub(super) async fn server(options: &Perf, ready: impl FnOnce(SocketAddr)) -> Re
             let mut streams = session.incoming_bidirectional_streams();
             let (mut datagrams, count) = (session.datagrams().readable, Arc::new(AtomicU64::new(0)));
             let counted = Arc::clone(&count);
-            tokio::spawn(async move {
-                while datagrams.recv().await.is_ok() {
-                    counted.fetch_add(1, Relaxed);
-                }
-            });
+            if counts {
+                tokio::spawn(async move {
+                    while datagrams.recv().await.is_ok() {
+                        counted.fetch_add(1, Relaxed);
+                    }
+                });
+            }
             while let Some(Ok(stream)) = streams.next().await {
                 // A client that has seen enough goes in the middle.
                 drop(tokio::spawn(serve(session.clone(), stream, data.clone(), Arc::clone(&count))));
@@ -123,29 +127,28 @@ async fn send_down(
 }
 
 /// Measures as the options say.
-pub(super) async fn client(options: &Perf) -> Result<Outcome, Ended> {
+pub(super) async fn client(options: &Perf, ask: AskServer<'_>) -> Result<Outcome, Ended> {
     let wanted = WebTransportOptions::new()
         .rustls_config(tls::client(&options.directory(), tls::ALPN_H3)?)
         .transport(transport(options));
     let url = format!("https://{}/", options.addr);
-    let session = WebTransport::new(&url, wanted).map_err(|error| failed(&url, error))?;
-    session.ready().await.map_err(|error| connect::unconnected(error.cause()))?;
+    let client = Client::builder().options(wanted).build().map_err(|error| failed("client", error))?;
+    match options.mode {
+        PerfMode::Handshake => return connections::handshakes(&client, &url, options).await,
+        PerfMode::Idle => return connections::idle(&client, &url, options, ask).await,
+        _ => {}
+    }
+    let session = connections::session(&client, &url).await?;
     let duration = Duration::from_secs_f64(options.seconds);
     let outcome = match options.mode {
         PerfMode::Bulk => download(&session, 1, options.bytes, duration).await,
         PerfMode::Multi => download(&session, options.streams.max(1), options.bytes, duration).await,
         PerfMode::Upload => upload(&session, duration).await,
         PerfMode::Rr => round_trips(&session, options, duration).await,
-        PerfMode::Datagram => {
+        PerfMode::Datagram | PerfMode::Handshake | PerfMode::Idle => {
             let outcome = datagrams(&session, options.size, duration).await;
             return outcome.map_err(|error| match error {
-                wt_api::DatagramError::TooLarge { size, max } => Ended::new(
-                    Exit::Usage,
-                    format!(
-                        "--size {size}: at most {max} bytes fit in a datagram with --mtu {}",
-                        options.mtu
-                    ),
-                ),
+                wt_api::DatagramError::TooLarge { max, .. } => too_large(options, max),
                 error => failed("datagrams", error),
             });
         }
@@ -202,19 +205,22 @@ async fn datagrams(
 ) -> Result<Outcome, wt_api::DatagramError> {
     let (data, started) = (data().slice(..size.min(CHUNK)), clock());
     let writable = session.datagrams().writable;
+    let mut sent = 0;
     while started.elapsed() < duration {
         for _ in 0..64 {
             writable.send(data.clone()).await?;
         }
+        sent += 64;
     }
     let elapsed = started.elapsed();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(GRACE).await;
     let mut stream = session.create_bidirectional_stream(SendStreamOptions::new()).await?;
     stream.writable.write_chunk(Bytes::copy_from_slice(&Request::Count.encode())).await?;
     stream.writable.finish()?;
     let count = stream.readable.read_to_end(64).await?;
     let operations = count.first_chunk().map_or(0, |chunk| u64::from_be_bytes(*chunk));
-    Ok(Outcome { bytes: operations * size as u64, operations, elapsed, ..Outcome::default() })
+    let bytes = operations * size as u64;
+    Ok(Outcome { bytes, operations, elapsed, sent: Some(sent), ..Outcome::default() })
 }
 
 async fn round_trips(
@@ -257,5 +263,5 @@ async fn round_trips(
     }
     let operations = latencies.len() as u64;
     let bytes = operations * size as u64;
-    Ok(Outcome { bytes, operations, elapsed: started.elapsed(), latencies })
+    Ok(Outcome { bytes, operations, elapsed: started.elapsed(), latencies, ..Outcome::default() })
 }

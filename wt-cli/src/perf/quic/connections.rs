@@ -1,0 +1,219 @@
+//! Makes connections: as many one after the other as the time permits, or as many as are to rest.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use quic_core::{Connection, ConnectionHandle, Event, base::Timestamp, error::ConnectionError};
+use wt_api::ErrorCause;
+use wt_cli::engine;
+
+use super::{
+    super::{
+        growth::{AskServer, REST, Resident, SETTLE, WARM},
+        report::Outcome,
+        terms::clock,
+    },
+    client::unconnected,
+};
+use crate::{args::Perf, connect, exit::Ended};
+
+/// Full handshakes, so many at a time; each connection is closed as soon as it stands.
+pub(super) struct Handshakes {
+    duration: Duration,
+    began: Instant,
+    begun: HashMap<usize, Instant>,
+    wanted: usize,
+    over: bool,
+    outcome: Outcome,
+    remote: SocketAddr,
+    /// Why there is no connection.
+    unconnected: Option<ErrorCause>,
+}
+
+impl Handshakes {
+    /// The first connection is under way.
+    pub(super) fn new(options: &Perf) -> Self {
+        Self {
+            duration: Duration::from_secs_f64(options.seconds),
+            began: clock(),
+            begun: HashMap::new(),
+            wanted: options.conns() - 1,
+            over: false,
+            outcome: Outcome::default(),
+            remote: options.addr,
+            unconnected: None,
+        }
+    }
+
+    pub(super) fn outcome(self) -> Result<Outcome, Ended> {
+        self.unconnected.map_or(Ok(self.outcome), |cause| Err(connect::unconnected(&cause)))
+    }
+}
+
+impl engine::Application for Handshakes {
+    fn on_events(&mut self, now: Timestamp, handle: ConnectionHandle, connection: &mut Connection) {
+        while let Some(event) = connection.poll_event() {
+            match event {
+                Event::HandshakeComplete => {
+                    let begun = self.begun.remove(&handle.0).unwrap_or(self.began);
+                    self.outcome.latencies.push(begun.elapsed());
+                    self.outcome.operations += 1;
+                    connection.close(now, 0, b"");
+                    self.wanted += 1;
+                }
+                Event::Closed(ConnectionError::LocallyClosed) => {}
+                Event::Closed(error) => self.unconnected = Some(unconnected(&error, self.remote)),
+                _ => {}
+            }
+        }
+    }
+
+    fn wanted(&mut self) -> usize {
+        if self.over { 0 } else { std::mem::take(&mut self.wanted) }
+    }
+
+    fn on_connecting(&mut self, handle: ConnectionHandle) {
+        self.begun.insert(handle.0, clock());
+    }
+
+    fn on_closed(&mut self, _handle: ConnectionHandle, _connection: &Connection) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.began + self.duration)
+    }
+
+    fn on_time(&mut self) {
+        (self.over, self.outcome.elapsed) = (true, self.began.elapsed());
+    }
+
+    fn on_refused(&mut self) {
+        self.unconnected = Some(ErrorCause::ConnectionRefused { remote: self.remote });
+    }
+
+    fn is_done(&self) -> bool {
+        self.over || self.unconnected.is_some()
+    }
+}
+
+/// How far the connections that are to rest have come.
+enum Phase {
+    /// The first ones are made, one after the other.
+    Warming,
+    /// They rest until then.
+    Settling(Instant),
+    /// The others are made, one after the other, from then on.
+    Opening(Instant, Resident),
+    /// All rest until then, after this time.
+    Resting(Instant, Duration, Resident),
+    Over,
+}
+
+/// Connections that rest.
+pub(super) struct Idle<'a> {
+    ask: AskServer<'a>,
+    conns: usize,
+    open: usize,
+    wanted: usize,
+    phase: Phase,
+    outcome: Outcome,
+    remote: SocketAddr,
+    failed: Option<Ended>,
+}
+
+impl<'a> Idle<'a> {
+    /// The first connection is under way.
+    pub(super) fn new(options: &Perf, ask: AskServer<'a>) -> Self {
+        Self {
+            ask,
+            conns: options.conns(),
+            open: 0,
+            wanted: 0,
+            phase: Phase::Warming,
+            outcome: Outcome::default(),
+            remote: options.addr,
+            failed: None,
+        }
+    }
+
+    pub(super) fn outcome(self) -> Result<Outcome, Ended> {
+        self.failed.map_or(Ok(self.outcome), Err)
+    }
+
+    fn on_open(&mut self) {
+        self.open += 1;
+        match self.phase {
+            Phase::Warming if self.open == WARM => self.phase = Phase::Settling(clock() + SETTLE),
+            Phase::Opening(began, before) if self.open == WARM + self.conns => {
+                self.phase = Phase::Resting(clock() + REST, began.elapsed(), before);
+            }
+            _ => self.wanted = 1,
+        }
+    }
+
+    /// Looks, and goes on to the next phase.
+    fn look(&mut self) -> Result<(), Ended> {
+        match self.phase {
+            Phase::Settling(_) => {
+                self.phase = Phase::Opening(clock(), Resident::now(self.ask)?);
+                self.wanted = 1;
+            }
+            Phase::Resting(_, elapsed, before) => {
+                let growth = Resident::now(self.ask)?.growth_each(before, self.conns);
+                self.outcome = Outcome {
+                    operations: self.conns as u64,
+                    elapsed,
+                    growth: Some(growth),
+                    ..Outcome::default()
+                };
+                self.phase = Phase::Over;
+            }
+            Phase::Warming | Phase::Opening(..) | Phase::Over => {}
+        }
+        Ok(())
+    }
+}
+
+impl engine::Application for Idle<'_> {
+    fn on_events(&mut self, _now: Timestamp, _handle: ConnectionHandle, connection: &mut Connection) {
+        while let Some(event) = connection.poll_event() {
+            match event {
+                Event::HandshakeComplete => self.on_open(),
+                Event::Closed(error) if !matches!(self.phase, Phase::Over) => {
+                    self.failed = Some(connect::unconnected(&unconnected(&error, self.remote)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn wanted(&mut self) -> usize {
+        std::mem::take(&mut self.wanted)
+    }
+
+    fn on_closed(&mut self, _handle: ConnectionHandle, _connection: &Connection) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Settling(until) | Phase::Resting(until, ..) => Some(until),
+            Phase::Warming | Phase::Opening(..) | Phase::Over => None,
+        }
+    }
+
+    fn on_time(&mut self) {
+        if let Err(ended) = self.look() {
+            self.failed = Some(ended);
+        }
+    }
+
+    fn on_refused(&mut self) {
+        let cause = ErrorCause::ConnectionRefused { remote: self.remote };
+        self.failed = Some(connect::unconnected(&cause));
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Over) || self.failed.is_some()
+    }
+}
