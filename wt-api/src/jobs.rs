@@ -235,3 +235,23 @@ impl Pooled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    /// A driver that ends leaves nobody behind: what came at its last moment is served, or goes elsewhere.
+    #[test]
+    fn an_inbox_closes_while_it_is_empty_and_not_before() {
+        let inbox = Inbox::new();
+        inbox.command(ShardCommand::Release);
+        assert!(!inbox.close_if_idle(), "somebody asked");
+        let cx = Context::from_waker(Waker::noop());
+        let (mut commands, mut woken) = (Vec::new(), Vec::new());
+        inbox.take(&mut commands, &mut woken, &cx);
+        assert!(inbox.close_if_idle());
+        assert!(inbox.try_command(ShardCommand::Release).is_err(), "whoever asks now is told");
+    }
+}
