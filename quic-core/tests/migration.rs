@@ -377,7 +377,7 @@ fn a_client_stays_where_the_preferred_address_does_not_answer() {
 fn everything_arrives_whatever_the_addresses_do() {
     for_seeds(0..12, |seed| {
         let keep_alive = Some(Duration::from_millis(500));
-        let client = TransportConfig { keep_alive, ..TransportConfig::default() };
+        let client = TransportConfig::new().keep_alive(keep_alive);
         let server = if seed % 2 == 0 { preferring() } else { TransportConfig::default() };
         let mut net = Net::with(seed, client, server);
         net.establish();

@@ -157,7 +157,7 @@ fn m02_a_small_challenge_is_followed_by_one_of_1200_bytes() {
 /// A server that tells its clients not to move validates the address of one that seems to, as of one behind a NAT.
 #[test]
 fn m04_address_change_though_migration_is_disabled() {
-    let transport = TransportConfig { allows_migration: false, ..TransportConfig::default() };
+    let transport = TransportConfig::new().allows_migration(false);
     let mut w = World::with(Side::Server, Stage::Confirmed, Options { transport, ..Options::default() });
     for address in elsewhere() {
         let since = w.sent.len();
