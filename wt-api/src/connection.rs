@@ -58,7 +58,7 @@ impl Connection {
         self.about().id()
     }
 
-    /// The peer's address. It stays what it was in the handshake: connections do not migrate here.
+    /// The peer's address. A client's changes when it moves, or when a NAT on its way binds it anew (RFC 9000 §9).
     #[must_use]
     pub fn remote_address(&self) -> SocketAddr {
         self.about().remote()

@@ -457,17 +457,19 @@ impl WebTransport {
         self.asked.path.query()
     }
 
-    /// The peer's address. `None` until ready.
+    /// The peer's address, as [`Connection::remote_address`] has it. `None` until ready.
     #[must_use]
     pub fn remote_address(&self) -> Option<SocketAddr> {
-        self.shared.established().map(|established| established.addresses.remote)
+        self.shared.established()?;
+        Some(self.shared.connection()?.about().remote())
     }
 
     /// The address of this host that the peer's packets come to, as [`Request::local_address`](crate::Request::local_address)
     /// has it. `None` until ready, or if the system would not say. A client's may be that of all interfaces.
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
-        self.shared.established()?.addresses.local
+        self.shared.established()?;
+        self.shared.connection()?.about().local()
     }
 
     /// The connection that carries the session, which may carry others. `None` until a client's is made. A session that may

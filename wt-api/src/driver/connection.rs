@@ -183,6 +183,7 @@ impl Conn {
             quic_core::Event::DatagramSizeChanged => {
                 self.table.keys().into_iter().for_each(|key| self.update_datagram_size(key));
             }
+            quic_core::Event::PathChanged { .. } => self.boxes.about().set_addresses(self.addresses()),
             quic_core::Event::DatagramWritable => self.pump_datagrams(),
             // Of HTTP/3: an exchange, or a CONNECT stream.
             quic_core::Event::StreamSent(id, StreamTag(0))

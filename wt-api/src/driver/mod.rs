@@ -189,7 +189,7 @@ impl Shard {
 
     fn insert(&mut self, index: usize, mut conn: Conn) {
         conn.bound = self.bound;
-        conn.boxes().about().set_local(conn.addresses().local);
+        conn.boxes().about().set_addresses(conn.addresses());
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
         }

@@ -33,7 +33,6 @@ impl Conn {
                 // W3C: `protocol` tells it.
                 headers.remove(WT_PROTOCOL);
                 let established = Established {
-                    addresses: self.addresses(),
                     headers: Arc::new(headers),
                     protocol: protocol.map(Into::into),
                     draft: dialect.name(),

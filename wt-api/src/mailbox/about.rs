@@ -12,7 +12,7 @@ use std::{
 use quic_core::ConnectionStats;
 use tokio::sync::oneshot;
 
-use super::{Place, Waited, Waiters, lock};
+use super::{Addresses, Place, Waited, Waiters, lock};
 use crate::{
     congestion::CongestionControl,
     error::{ConnectionCloser, ErrorCause, WebTransportError},
@@ -43,8 +43,7 @@ pub(crate) struct Wishes {
 #[derive(Debug)]
 pub(crate) struct About {
     id: u64,
-    remote: SocketAddr,
-    local: OnceLock<SocketAddr>,
+    addresses: Mutex<Addresses>,
     parameters: OnceLock<Arc<ConnectionParameters>>,
     draft: OnceLock<&'static str>,
     state: Mutex<State>,
@@ -75,8 +74,7 @@ impl About {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            remote,
-            local: OnceLock::new(),
+            addresses: Mutex::new(Addresses { remote, local: None }),
             parameters: OnceLock::new(),
             draft: OnceLock::new(),
             state: Mutex::new(State {
@@ -99,11 +97,11 @@ impl About {
     }
 
     pub(crate) fn remote(&self) -> SocketAddr {
-        self.remote
+        lock(&self.addresses).remote
     }
 
     pub(crate) fn local(&self) -> Option<SocketAddr> {
-        self.local.get().copied()
+        lock(&self.addresses).local
     }
 
     pub(crate) fn parameters(&self) -> Option<&Arc<ConnectionParameters>> {
@@ -188,10 +186,9 @@ impl About {
 
     // The driver's side.
 
-    pub(crate) fn set_local(&self, local: Option<SocketAddr>) {
-        if let Some(local) = local {
-            let _ = self.local.set(local);
-        }
+    /// The addresses of both ends, which change when one of them moves.
+    pub(crate) fn set_addresses(&self, addresses: Addresses) {
+        *lock(&self.addresses) = addresses;
     }
 
     pub(crate) fn set_parameters(&self, parameters: ConnectionParameters) {

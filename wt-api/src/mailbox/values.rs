@@ -125,7 +125,6 @@ pub(crate) struct Addresses {
 /// How the peer answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Established {
-    pub(crate) addresses: Addresses,
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) protocol: Option<Arc<str>>,
     pub(crate) draft: &'static str,

@@ -222,7 +222,6 @@ impl Request {
         }
         shared.command(Command::Accept(options.status, headers))?;
         shared.set_established(Established {
-            addresses: self.offer.addresses,
             headers: told,
             protocol: protocol.map(Into::into),
             draft: self.offer.request.dialect.name(),
