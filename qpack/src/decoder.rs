@@ -1,8 +1,8 @@
-//! The decoder: an encoded field section to field lines, and what the peer's encoder says on its stream.
+//! The decoder turns encoded field sections into field lines and reads the peer's encoder stream.
 //!
-//! It owns a scratch buffer that is bounded by the caller's limit and shrinks again, and knows how much of the dynamic table there
-//! is: whether a section can be read yet follows from that. It must never know streams. Implements RFC 9204 §4.5 (reading) and §4.3
-//! (reading).
+//! It owns a scratch buffer, which the caller's limit bounds and which shrinks after each section. It also
+//! counts the entries of the dynamic table, which decide whether a section can be read yet. It must never
+//! know streams. Implements RFC 9204 §4.5 (reading) and §4.3 (reading).
 
 use bytes::Bytes;
 
@@ -15,10 +15,10 @@ use crate::{
     table::Inserted,
 };
 
-/// Scratch space kept between sections, in bytes: above it, a section's buffer is given back.
+/// Scratch space kept between sections, in bytes. The decoder frees what a large section needed beyond it.
 const KEPT_SCRATCH: usize = 16 * 1024;
 
-/// Bytes of the dynamic table that is offered (RFC 9204 §5).
+/// The capacity of the dynamic table that the decoder offers, in bytes (RFC 9204 §5).
 const CAPACITY: u64 = 0;
 
 /// Decodes field sections that refer to nothing but the static table.
@@ -26,31 +26,34 @@ const CAPACITY: u64 = 0;
 pub struct Decoder {
     pending: Pending,
     inserted: Inserted,
-    /// Text of the section's literals.
+    /// The bytes of the section's literals.
     text: Vec<u8>,
-    /// Lines of the section, whose literals are still places in `text`.
+    /// The section's lines; their literals are ranges of `text`.
     lines: Vec<Line>,
 }
 
-/// What became of a field section.
+/// The result of decoding a field section.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a caller that overlooks one does the wrong thing")]
+#[expect(clippy::exhaustive_enums, reason = "a caller must handle every variant")]
 pub enum Decoded {
-    /// Its field lines.
+    /// The field lines of the section.
     Fields(Vec<Field>),
-    /// It needs entries of the dynamic table that the peer's encoder stream has not brought yet (RFC 9204 §2.2.1). Once so many
-    /// were inserted, the same section can be decoded; until then its stream is blocked. Not before the decoder offers a table.
+    /// The section refers to entries that the peer's encoder has not inserted yet (RFC 9204 §2.2.1). Its
+    /// stream is blocked until that many entries are inserted; then the same section can be decoded. A
+    /// decoder that offers no table never returns this.
     Blocked {
-        /// Insertions, counted from the beginning of the connection.
+        /// The number of insertions the section needs, counted from the beginning of the connection.
         required_insert_count: u64,
     },
 }
 
 impl Decoded {
-    /// The field lines, for a caller that holds no section back: it offered so by a `SETTINGS_QPACK_BLOCKED_STREAMS` of 0.
+    /// The field lines, for a caller that offered `SETTINGS_QPACK_BLOCKED_STREAMS` 0 and so permits no
+    /// blocked stream.
     ///
     /// # Errors
-    /// [`DecodeError::BlockedStreams`]: the section is blocked, and its stream is one more than offered (RFC 9204 §2.1.2).
+    /// [`DecodeError::BlockedStreams`] if the section is blocked: its stream is one more than offered
+    /// (RFC 9204 §2.1.2).
     pub fn fields(self) -> Result<Vec<Field>, DecodeError> {
         match self {
             Self::Fields(fields) => Ok(fields),
@@ -82,7 +85,8 @@ impl Piece {
 }
 
 impl Decoder {
-    /// A decoder that offers no dynamic table: `SETTINGS_QPACK_MAX_TABLE_CAPACITY` is to be 0 or left out.
+    /// A decoder that offers no dynamic table: the caller sends `SETTINGS_QPACK_MAX_TABLE_CAPACITY` 0 or
+    /// omits it.
     #[must_use]
     pub fn new() -> Self {
         Self { inserted: Inserted::none_of(CAPACITY), ..Self::default() }
@@ -90,8 +94,8 @@ impl Decoder {
 
     /// Decodes one whole encoded field section, or says that it cannot be decoded yet.
     ///
-    /// `max_field_section_size` bounds the sum of name, value and 32 bytes for each line (RFC 9114 §4.2.2). It is
-    /// checked before a line is stored, so that a small section cannot expand beyond it.
+    /// `max_field_section_size` bounds the sum of name, value and 32 bytes for each line (RFC 9114 §4.2.2).
+    /// It is checked before a line is stored, so that a small section cannot expand beyond it.
     pub fn decode(&mut self, section: &[u8], max_field_section_size: u64) -> Result<Decoded, DecodeError> {
         let read = SectionReader {
             rest: section,
@@ -106,7 +110,7 @@ impl Decoder {
             Some(required_insert_count) => Decoded::Blocked { required_insert_count },
             None => Decoded::Fields(self.take_fields()),
         });
-        // A vector shrinks to what is in it, and no further.
+        // `shrink_to` never shrinks below the length, so the vectors are cleared first.
         self.text.clear();
         self.lines.clear();
         self.text.shrink_to(KEPT_SCRATCH);
@@ -129,14 +133,14 @@ impl Decoder {
         self.lines.iter().map(field).collect()
     }
 
-    /// Reads bytes of the peer's encoder stream. An instruction may be split at any byte. How many instructions were read:
-    /// without a table, none of those that are allowed brings anything.
+    /// Reads bytes of the peer's encoder stream. An instruction may be split at any byte. Returns how many
+    /// instructions it read: without a table, no permitted instruction has an effect.
     pub fn on_encoder_stream(&mut self, bytes: &[u8]) -> Result<u64, EncoderStreamError> {
         self.pending.feed(bytes, |bytes| {
             let Some((instruction, length)) = instruction::encoder(bytes)? else { return Ok(None) };
             match instruction {
                 EncoderInstruction::SetCapacity(0) => Ok(Some(length)),
-                // RFC 9204 §4.3.1: not above what the settings offered.
+                // RFC 9204 §4.3.1: the capacity must not exceed what the settings offered.
                 EncoderInstruction::SetCapacity(capacity) => {
                     Err(EncoderStreamError::Capacity { capacity, max: CAPACITY })
                 }
@@ -145,7 +149,7 @@ impl Decoder {
                 {
                     Err(EncoderStreamError::Reference(index))
                 }
-                // RFC 9204 §3.2.2: no entry is smaller than 32 bytes, none fits into a table of 0.
+                // RFC 9204 §3.2.2: every entry has at least 32 bytes, so none fits into a table of 0 bytes.
                 EncoderInstruction::InsertWithNameReference { .. }
                 | EncoderInstruction::InsertWithLiteralName => Err(EncoderStreamError::EntryTooLarge),
                 // RFC 9204 §2.2.3: nothing was ever inserted.
@@ -160,13 +164,14 @@ struct SectionReader<'a> {
     inserted: Inserted,
     text: &'a mut Vec<u8>,
     lines: &'a mut Vec<Line>,
-    /// What the limit leaves for the lines to come, in bytes.
+    /// How much the limit leaves for the remaining lines, in bytes.
     left: u64,
     limit: u64,
 }
 
 impl SectionReader<'_> {
-    /// The Required Insert Count, if it was not reached yet: then the lines are not read.
+    /// Reads the lines. If the table has too few insertions, reads none and returns the Required Insert
+    /// Count.
     fn read(mut self) -> Result<Option<u64>, DecodeError> {
         let required = self.prefix()?;
         if required > self.inserted.count() {
@@ -179,7 +184,7 @@ impl SectionReader<'_> {
         Ok(None)
     }
 
-    /// RFC 9204 §4.5.1: Required Insert Count, which is returned, and Base.
+    /// Reads the Required Insert Count, which it returns, and checks the Base (RFC 9204 §4.5.1).
     fn prefix(&mut self) -> Result<u64, DecodeError> {
         let encoded = self.integer(8)?;
         let required = self.inserted.required(encoded).ok_or(DecodeError::RequiredInsertCount)?;
@@ -189,7 +194,7 @@ impl SectionReader<'_> {
         if sign && delta >= required { Err(DecodeError::NegativeBase) } else { Ok(required) }
     }
 
-    /// One field line; `first` is its first byte, not taken yet.
+    /// Reads one field line; `first` is its first byte, still in `rest`.
     fn line(&mut self, first: u8) -> Result<Line, DecodeError> {
         self.charge(FIELD_OVERHEAD)?;
         match first {
@@ -226,7 +231,7 @@ impl SectionReader<'_> {
     ) -> Result<(&'static [u8], &'static [u8]), DecodeError> {
         let index = self.integer(prefix)?;
         if !is_static {
-            // RFC 9204 §2.2.3: every index is at or beyond a Required Insert Count of zero.
+            // RFC 9204 §2.2.3: with a Required Insert Count of zero, no dynamic index is valid.
             return Err(DecodeError::DynamicReference(index));
         }
         static_table::get(index).ok_or(DecodeError::StaticIndex(index))
@@ -238,11 +243,11 @@ impl SectionReader<'_> {
         Ok(value)
     }
 
-    /// A string literal with the H bit right above the length's prefix (RFC 9204 §4.1.2).
+    /// Reads a string literal; the H bit stands right above the length's prefix (RFC 9204 §4.1.2).
     fn string(&mut self, prefix: u32) -> Result<Piece, DecodeError> {
         let coded = self.rest.first().ok_or(DecodeError::Truncated)? & 1 << prefix != 0;
         let length = self.integer(prefix)?;
-        // The length is compared with what is there before anything is reserved for it.
+        // The length is checked against the bytes that are there before any memory is reserved for it.
         let split = usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length));
         let (bytes, rest) = split.ok_or(DecodeError::Truncated)?;
         self.rest = rest;
@@ -275,7 +280,7 @@ mod tests {
     use super::*;
     use crate::{Encoder, FieldRef};
 
-    /// The largest section of a connection's life, good or not, is not held until the next one.
+    /// The decoder does not keep the memory of a large section, valid or not, until the next one.
     #[test]
     fn a_large_section_leaves_little_behind() {
         let (mut decoder, mut section) = (Decoder::new(), Vec::new());
@@ -290,22 +295,23 @@ mod tests {
         }
     }
 
-    /// A section that refers to entries which are on their way waits, and is no error of its sender.
+    /// A section that refers to entries still in flight is blocked; that is no error of its sender.
     #[test]
     fn a_section_ahead_of_the_table_is_blocked() {
         let mut decoder = Decoder { inserted: Inserted::none_of(256), ..Decoder::default() };
-        // Required Insert Count 3 is sent as 4, the Base is the same, and one line is the entry before it (RFC 9204 §4.5).
+        // Required Insert Count 3 (sent as 4), Base 3, and one line that refers to the last entry
+        // (RFC 9204 §4.5).
         let section = [4, 0, 0x80];
         let blocked = Decoded::Blocked { required_insert_count: 3 };
         assert_eq!(decoder.decode(&section, 1000), Ok(blocked.clone()));
         assert_eq!(blocked.fields(), Err(DecodeError::BlockedStreams));
         assert_eq!(DecodeError::BlockedStreams.code(), Some(0x200));
-        // What needs nothing of the table goes past it.
+        // A later section without dynamic references is decoded at once.
         assert_eq!(
             decoder.decode(&[0, 0, 0xc0 | 25], 1000).and_then(Decoded::fields).map(|f| f.len()),
             Ok(1)
         );
-        // More than the table can hold can be needed by nobody, and so can a Base below zero.
+        // Invalid: a count beyond what the table can hold, and a Base below zero.
         assert_eq!(decoder.decode(&[17, 0], 1000), Err(DecodeError::RequiredInsertCount));
         assert_eq!(decoder.decode(&[4, 0x83], 1000), Err(DecodeError::NegativeBase));
         assert_eq!(Decoder::new().decode(&section, 1000), Err(DecodeError::RequiredInsertCount), "no table");

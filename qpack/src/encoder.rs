@@ -1,7 +1,7 @@
-//! The encoder: field lines to an encoded field section, and what the peer's decoder says about it.
+//! The encoder turns field lines into encoded field sections and reads the peer's decoder stream.
 //!
-//! It owns no table and holds nothing per stream, so nothing that a peer does or leaves undone can make it grow.
-//! Implements RFC 9204 §4.5 (writing) and §4.4 (reading).
+//! It owns no table and keeps no state per stream, so no peer can make it grow. Implements RFC 9204 §4.5
+//! (writing) and §4.4 (reading).
 
 use bytes::BufMut;
 
@@ -27,8 +27,9 @@ impl Encoder {
         Self::default()
     }
 
-    /// Appends the encoded field section of `fields` to `out`. It goes out on the stream with this ID, by which the peer names it
-    /// when it has read it (RFC 9204 §4.4.1) or will not (§4.4.2): not before sections refer to a dynamic table.
+    /// Appends the encoded field section of `fields` to `out`. `_stream` is the ID of the stream that carries
+    /// the section. The peer's decoder acknowledges (RFC 9204 §4.4.1) or cancels (§4.4.2) sections by that
+    /// ID, but no section refers to a dynamic table yet, so the encoder does not use it.
     pub fn encode<'a>(
         &mut self,
         _stream: u64,
@@ -42,15 +43,16 @@ impl Encoder {
         }
     }
 
-    /// Reads bytes of the peer's decoder stream. An instruction may be split at any byte. How many instructions were read:
-    /// without a table, none of those that are allowed brings anything.
+    /// Reads bytes of the peer's decoder stream. An instruction may be split at any byte. Returns how many
+    /// instructions it read: without a table, no permitted instruction has an effect.
     pub fn on_decoder_stream(&mut self, bytes: &[u8]) -> Result<u64, DecoderStreamError> {
         self.pending.feed(bytes, |bytes| {
             let Some((instruction, length)) = instruction::decoder(bytes)? else { return Ok(None) };
             match instruction {
-                // RFC 9204 §4.4.2: nothing is outstanding on any stream, so there is nothing to forget.
+                // RFC 9204 §4.4.2: no stream has an outstanding section, so there is nothing to cancel.
                 DecoderInstruction::StreamCancellation => Ok(Some(length)),
-                // RFC 9204 §4.4.1: only sections with a Required Insert Count are acknowledged; none was sent.
+                // RFC 9204 §4.4.1: only sections with a Required Insert Count are acknowledged; none was
+                // sent.
                 DecoderInstruction::SectionAcknowledgment(stream) => {
                     Err(DecoderStreamError::SectionAcknowledgment(stream))
                 }

@@ -1,4 +1,4 @@
-//! What a peer can do wrong, one enum for each of the three places where it can happen.
+//! The errors a peer can make: one enum each for field sections, the encoder stream and the decoder stream.
 
 /// An integer above 2^62-1, or written with more bytes than such a value can need (RFC 9204 §4.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,8 +10,8 @@ pub struct IntegerTooLarge;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The fields are larger than the limit that the caller gave: no fault of compression, so the connection may
-    /// live on (RFC 9114 §4.2.2).
+    /// The fields are larger than the caller's limit. This is no error of compression, so the connection may
+    /// go on (RFC 9114 §4.2.2).
     #[error("the field section exceeds {limit} bytes (RFC 9114 §4.2.2)")]
     TooLarge {
         /// The limit in bytes.
@@ -23,22 +23,23 @@ pub enum DecodeError {
     /// A static table index above 98.
     #[error("no entry {0} in the static table (RFC 9204 §3.1)")]
     StaticIndex(u64),
-    /// A Required Insert Count beyond what the offered dynamic table can hold; without a table, any but zero.
+    /// A Required Insert Count beyond what the offered dynamic table can hold. Without a table, any count but
+    /// zero.
     #[error("a required insert count beyond the dynamic table (RFC 9204 §4.5.1.1)")]
     RequiredInsertCount,
-    /// More streams wait for the encoder stream than were offered.
+    /// More streams are blocked than `SETTINGS_QPACK_BLOCKED_STREAMS` permits.
     #[error("more blocked streams than offered (RFC 9204 §2.1.2)")]
     BlockedStreams,
     /// The Base is negative.
     #[error("a negative base (RFC 9204 §4.5.1.2)")]
     NegativeBase,
-    /// A reference to a dynamic table entry outside what the Required Insert Count covers.
+    /// A reference to a dynamic table entry at or beyond the Required Insert Count.
     #[error("a reference to dynamic table entry {0}, which does not exist (RFC 9204 §2.2.3)")]
     DynamicReference(u64),
     /// A string with invalid padding or with the end-of-string symbol.
     #[error("an invalid Huffman string (RFC 7541 §5.2)")]
     Huffman,
-    /// An integer that no implementation needs to understand.
+    /// An integer above the limit of RFC 9204 §4.1.1.
     #[error(transparent)]
     Integer(#[from] IntegerTooLarge),
 }
@@ -70,10 +71,10 @@ pub enum EncoderStreamError {
     /// An entry that does not fit into the table.
     #[error("an insertion larger than the dynamic table (RFC 9204 §3.2.2)")]
     EntryTooLarge,
-    /// A reference to an entry that is not in a table.
+    /// A reference to an entry that is in neither table.
     #[error("a reference to table entry {0}, which does not exist (RFC 9204 §2.2.3)")]
     Reference(u64),
-    /// An integer that no implementation needs to understand.
+    /// An integer above the limit of RFC 9204 §4.1.1.
     #[error(transparent)]
     Integer(#[from] IntegerTooLarge),
 }
@@ -93,10 +94,10 @@ pub enum DecoderStreamError {
     /// An acknowledgment for a stream on which no section with dynamic references is outstanding.
     #[error("a section acknowledgment for stream {0}, where none is outstanding (RFC 9204 §4.4.1)")]
     SectionAcknowledgment(u64),
-    /// An increment of zero, or beyond what was inserted.
+    /// An increment of zero, or beyond the number of insertions sent.
     #[error("an insert count increment of {0} (RFC 9204 §4.4.3)")]
     InsertCountIncrement(u64),
-    /// An integer that no implementation needs to understand.
+    /// An integer above the limit of RFC 9204 §4.1.1.
     #[error(transparent)]
     Integer(#[from] IntegerTooLarge),
 }

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
-/// What each field line counts beyond its name and value against a size limit, in bytes (RFC 9114 §4.2.2).
+/// The size that each field line adds to its name and value when it counts against a limit, in bytes
+/// (RFC 9114 §4.2.2).
 pub const FIELD_OVERHEAD: u64 = 32;
 
-/// A decoded field line. The bytes are those of the wire: their characters are not checked here.
+/// A decoded field line. The bytes are those of the wire; this crate does not check their characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Field {
@@ -13,7 +14,8 @@ pub struct Field {
     pub name: Bytes,
     /// The value.
     pub value: Bytes,
-    /// The peer asked that the line never be indexed; whoever encodes it again keeps the mark (RFC 9204 §4.5.4).
+    /// The peer set the N bit: the line must never be indexed, also when it is encoded again
+    /// (RFC 9204 §4.5.4).
     pub never_index: bool,
 }
 
@@ -39,7 +41,7 @@ pub struct FieldRef<'a> {
     pub name: &'a [u8],
     /// The value.
     pub value: &'a [u8],
-    /// Mark the line as sensitive: sent as a literal with the N bit (RFC 9204 §7.1.3).
+    /// Marks the line as sensitive: the encoder sends it as a literal with the N bit (RFC 9204 §7.1.3).
     pub never_index: bool,
 }
 
@@ -56,7 +58,7 @@ impl<'a> FieldRef<'a> {
         Self { never_index, ..self }
     }
 
-    /// What the line counts against a field section size limit, in bytes (RFC 9114 §4.2.2).
+    /// The size of the line as it counts against a field section size limit, in bytes (RFC 9114 §4.2.2).
     #[must_use]
     pub const fn size(self) -> u64 {
         (self.name.len() as u64).saturating_add(self.value.len() as u64).saturating_add(FIELD_OVERHEAD)

@@ -2,8 +2,8 @@
 
 use crate::{error::IntegerTooLarge, integer};
 
-/// An instruction of the peer's encoder. Insertions end with strings; without a table to insert into, the first
-/// bytes decide, so the strings are not read.
+/// An instruction of the peer's encoder. Insertions end with strings, which are not read: without a table
+/// every insertion is an error that its first bytes reveal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EncoderInstruction {
     /// Set Dynamic Table Capacity.
@@ -19,7 +19,7 @@ pub(crate) enum EncoderInstruction {
 /// An instruction of the peer's decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DecoderInstruction {
-    /// Section Acknowledgment, with the stream.
+    /// Section Acknowledgment, with its stream ID.
     SectionAcknowledgment(u64),
     /// Stream Cancellation.
     StreamCancellation,
@@ -29,7 +29,7 @@ pub(crate) enum DecoderInstruction {
 
 type Parsed<T> = Result<Option<(T, usize)>, IntegerTooLarge>;
 
-/// The instruction at the start of `bytes` and the bytes it took; `None` if more bytes are needed.
+/// The instruction at the start of `bytes` and its length in bytes; `None` if more bytes are needed.
 pub(crate) fn encoder(bytes: &[u8]) -> Parsed<EncoderInstruction> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     let (prefix, make): (u32, fn(u64, bool) -> EncoderInstruction) = match first {
@@ -41,7 +41,7 @@ pub(crate) fn encoder(bytes: &[u8]) -> Parsed<EncoderInstruction> {
     Ok(integer::decode(bytes, prefix)?.map(|(value, length)| (make(value, first & 0x40 != 0), length)))
 }
 
-/// The instruction at the start of `bytes` and the bytes it took; `None` if more bytes are needed.
+/// The instruction at the start of `bytes` and its length in bytes; `None` if more bytes are needed.
 pub(crate) fn decoder(bytes: &[u8]) -> Parsed<DecoderInstruction> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     let (prefix, make): (u32, fn(u64) -> DecoderInstruction) = match first {
@@ -52,8 +52,8 @@ pub(crate) fn decoder(bytes: &[u8]) -> Parsed<DecoderInstruction> {
     Ok(integer::decode(bytes, prefix)?.map(|(value, length)| (make(value), length)))
 }
 
-/// The start of an instruction whose end has not come yet. Every instruction that is read is one integer, so it
-/// fits: a longer one is an error before it gets here.
+/// The start of an instruction whose end has not arrived. Every instruction that is read is one integer, so
+/// it fits: a longer one has already failed as an error.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     bytes: [u8; integer::MAX_LENGTH],
@@ -61,8 +61,8 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Runs `step` over what was kept and `bytes`; it says how many bytes an instruction took, or `None` when it
-    /// needs more. How many instructions there were.
+    /// Runs `step` over the kept bytes and then `bytes`. `step` returns how many bytes an instruction took,
+    /// or `None` if it needs more. `feed` returns the number of complete instructions.
     pub(crate) fn feed<E>(
         &mut self,
         mut bytes: &[u8],

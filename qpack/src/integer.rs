@@ -4,15 +4,15 @@ use bytes::BufMut;
 
 use crate::error::IntegerTooLarge;
 
-/// The largest integer that is understood, 2^62-1.
+/// The largest integer that is accepted, 2^62-1.
 pub(crate) const MAX: u64 = (1 << 62) - 1;
 
-/// The longest encoding that is read: the prefix byte and ten more. A complete one never needs so many; the bound
-/// keeps an encoding that is padded with empty continuation bytes from being endless.
+/// The longest encoding that is read, in bytes: the prefix byte and ten more. No valid integer needs as many;
+/// the bound ends an encoding that is padded with empty continuation bytes.
 pub(crate) const MAX_LENGTH: usize = 11;
 
-/// Decodes the integer whose first byte holds its `prefix` low bits (1 to 8): the value and the bytes taken, or
-/// `None` if `bytes` ends too early.
+/// Decodes the integer that starts in the `prefix` low bits (1 to 8) of the first byte. Returns the value and
+/// its length in bytes, or `None` if `bytes` ends too early.
 #[inline]
 pub(crate) fn decode(bytes: &[u8], prefix: u32) -> Result<Option<(u64, usize)>, IntegerTooLarge> {
     let mask = 0xff_u8 >> (8 - prefix);

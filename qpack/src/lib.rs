@@ -1,9 +1,9 @@
 //! QPACK (RFC 9204): field sections and the two instruction streams, bytes in and bytes out.
 //!
 //! The crate knows no transport: the caller carries the bytes of request, encoder and decoder streams. This
-//! encoder and this decoder use the static table, literals and Huffman coding only. The decoder therefore offers
-//! a dynamic table capacity of zero (the default of `SETTINGS_QPACK_MAX_TABLE_CAPACITY`, RFC 9204 §5) and
-//! refuses whatever would need more; until it offers more, no section is [`Decoded::Blocked`].
+//! encoder and this decoder use the static table, literals and Huffman coding only. The decoder therefore
+//! offers a dynamic table capacity of zero (the default of `SETTINGS_QPACK_MAX_TABLE_CAPACITY`, RFC 9204 §5)
+//! and refuses every section that needs one: it never returns [`Decoded::Blocked`].
 //!
 //! ```
 //! use qpack::{Decoder, Encoder, FieldRef};

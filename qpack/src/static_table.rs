@@ -1,4 +1,4 @@
-//! The static table (RFC 9204 §3.1, Appendix A) and the way from a field line to its entry.
+//! The static table (RFC 9204 §3.1, Appendix A) and the look-up of a field line in it.
 
 /// Name and value by index, 0 to 98.
 #[rustfmt::skip]
@@ -107,8 +107,8 @@ pub(crate) const ENTRIES: [(&[u8], &[u8]); 99] = [
 const NONE: u8 = u8::MAX;
 const SLOTS: usize = 256;
 
-/// The way from a name to its entries: an open-addressed table of the first entry of each name, and for each entry
-/// the next one of the same name. Computed at compile time; a look-up compares about one name.
+/// Finds the entries of a name: an open-addressed hash table leads to the first entry of a name, and each
+/// entry to the next one of the same name. It is computed at compile time; a look-up compares about one name.
 struct Index {
     first: [u8; SLOTS],
     next: [u8; 99],
@@ -162,7 +162,7 @@ const fn build() -> Index {
     index
 }
 
-/// What the table has for a field line.
+/// What the static table contains of a field line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Match {
     /// Name and value.
@@ -174,7 +174,7 @@ pub(crate) enum Match {
 /// The best entry for a field line.
 pub(crate) fn find(name: &[u8], value: &[u8]) -> Option<Match> {
     let mut slot = hash(name);
-    // More slots than names: the walk meets an empty one.
+    // There are more slots than names, so the loop reaches an empty one.
     let first = loop {
         match INDEX.first[slot] {
             NONE => return None,

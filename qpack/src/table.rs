@@ -1,6 +1,7 @@
-//! What the decoder knows of its dynamic table: how much it offered and how much was inserted (RFC 9204 §3.2, §4.5.1.1).
+//! What the decoder knows of its dynamic table: the offered capacity and the insert count (RFC 9204 §3.2,
+//! §4.5.1.1).
 //!
-//! Values alone: nothing can be inserted before a table is offered, and none is.
+//! The decoder offers no table, so nothing is ever inserted and no entry is stored here.
 
 /// The smallest entry, in bytes (RFC 9204 §3.2.1).
 const SMALLEST_ENTRY: u64 = 32;
@@ -14,7 +15,7 @@ pub(crate) struct Inserted {
 }
 
 impl Inserted {
-    /// Nothing so far, into a table of at most so many bytes.
+    /// No insertions yet, into a table of at most `capacity` bytes.
     pub(crate) const fn none_of(capacity: u64) -> Self {
         Self { max_entries: capacity / SMALLEST_ENTRY, count: 0 }
     }
@@ -23,8 +24,9 @@ impl Inserted {
         self.count
     }
 
-    /// The Required Insert Count that a section's prefix says (RFC 9204 §4.5.1.1), which travels modulo twice the entries that the
-    /// table can hold; `None` if no encoder would say so.
+    /// Decodes the Required Insert Count of a section's prefix (RFC 9204 §4.5.1.1). It is sent modulo twice
+    /// the number of entries that the table can hold. Returns `None` if no conforming encoder could have sent
+    /// it.
     pub(crate) const fn required(self, encoded: u64) -> Option<u64> {
         if encoded == 0 {
             return Some(0);
@@ -48,12 +50,12 @@ impl Inserted {
 mod tests {
     use super::*;
 
-    /// What an encoder sends (RFC 9204 §4.5.1.1).
+    /// The value that an encoder sends for `required` (RFC 9204 §4.5.1.1).
     fn encoded(required: u64, max_entries: u64) -> u64 {
         if required == 0 { 0 } else { required % (2 * max_entries) + 1 }
     }
 
-    /// An encoder refers to what is in the table, and to at most as much more as fits into it.
+    /// An encoder may refer to the entries in the table, and to as many later ones as fit into it.
     #[test]
     fn counts_come_back_as_they_were_sent() {
         for capacity in [32, 100, 4096] {
@@ -73,12 +75,12 @@ mod tests {
 
     #[test]
     fn what_no_encoder_sends_is_refused() {
-        // RFC 9204 §4.5.1.1: above the range, and zero in other words.
+        // RFC 9204 §4.5.1.1: a value above the range, and a second encoding of zero.
         let inserted = Inserted::none_of(100);
         assert_eq!((inserted.required(7), inserted.required(1)), (None, None));
         // More than the table can hold at once: counts 4 and 5 of a table of 3 entries.
         assert_eq!((inserted.required(5), inserted.required(6)), (None, None));
-        // Without a table every count but zero.
+        // Without a table only zero is valid.
         assert_eq!((Inserted::default().required(0), Inserted::default().required(1)), (Some(0), None));
     }
 }

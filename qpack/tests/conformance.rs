@@ -108,7 +108,7 @@ fn q06_stream_cancellation_for_unknown_streams() {
     let mut encoder = Encoder::new();
     let measure = Measure::start();
     for stream in 0_u32..1_000_000 {
-        // Long and short forms, and each third one split in the middle.
+        // A long and a short form; every third pair is split in the middle.
         let bytes = [0x7f, 0x80 | (stream & 0x7f) as u8, (stream >> 7 & 0x7f) as u8];
         if stream % 3 == 0 {
             encoder.on_decoder_stream(&bytes[..2]).unwrap();
@@ -120,9 +120,9 @@ fn q06_stream_cancellation_for_unknown_streams() {
     assert_eq!(measure.peak_growth(), 0);
 }
 
-/// Without a table there is nothing to acknowledge and nothing to keep.
+/// Without a table there is no section to acknowledge, so the encoder keeps nothing.
 #[test]
-fn q16_sections_that_nobody_acknowledges() {
+fn q16_sections_without_an_acknowledgment() {
     let mut encoder = Encoder::new();
     let mut section = Vec::with_capacity(1000);
     let measure = Measure::start();
@@ -187,7 +187,7 @@ fn q12_integers_beyond_62_bits() {
 
 #[test]
 fn q13_length_far_beyond_the_section() {
-    // 2^30 bytes announced, three there: an error before any room is made for them.
+    // The string announces 2^30 bytes and brings three: it fails before memory is reserved for it.
     for first in [0x27, 0x2f] {
         let section = [0, 0, first, 0xf9, 0xff, 0xff, 0xff, 0x03, b'a', b'b', b'c'];
         let measure = Measure::start();

@@ -31,16 +31,18 @@ proptest! {
     fn decoding_never_panics(mut section in vec(any::<u8>(), 0..200), limit in 0_u64..2000) {
         let mut decoder = Decoder::new();
         let _ = decoder.decode(&section, limit).and_then(Decoded::fields);
-        // With a valid prefix the field lines are reached.
+        // A valid prefix lets the decoder reach the field lines.
         section.splice(0..0, [0, 0]);
         if let Ok(fields) = decoder.decode(&section, limit).and_then(Decoded::fields) {
             prop_assert!(fields.iter().map(|field| FieldRef::from(field).size()).sum::<u64>() <= limit);
         }
     }
 
-    /// How the bytes of an instruction stream are split makes no difference.
+    /// The decoders read an instruction stream the same however its bytes are split.
     #[test]
-    fn instruction_streams_do_not_depend_on_splits(bytes in vec(prop_oneof![Just(0x20), Just(0x7f), any::<u8>()], 0..60)) {
+    fn instruction_streams_do_not_depend_on_splits(
+        bytes in vec(prop_oneof![Just(0x20), Just(0x7f), any::<u8>()], 0..60),
+    ) {
         let (mut whole, mut split) = (Decoder::new(), Decoder::new());
         prop_assert_eq!(
             whole.on_encoder_stream(&bytes),

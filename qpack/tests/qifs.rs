@@ -1,5 +1,5 @@
-//! The offline interoperability corpus: what other implementations encoded without a dynamic table, and their
-//! broken inputs.
+//! The offline interoperability corpus: field sections that other implementations encoded without a dynamic
+//! table, and invalid ones.
 
 use std::{fs, path::PathBuf};
 
@@ -7,7 +7,7 @@ use qpack::{Decoded, Decoder, Encoder, FieldRef};
 
 type Lines = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The corpus, or `None` when it is not there; the automated build must have it.
+/// The folder of the corpus, or `None` if it is missing. The automated build must have it.
 fn corpus() -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/qifs");
     if path.is_dir() {
@@ -87,7 +87,8 @@ fn our_encoding_of_the_lists_is_as_small_as_that_of_others() {
         let fields = Decoder::new().decode(&section, 1 << 20).and_then(Decoded::fields).unwrap();
         assert_eq!(fields.into_iter().map(|f| (f.name.to_vec(), f.value.to_vec())).collect::<Lines>(), list);
     }
-    // 150,484 bytes by the smallest encoder of the corpus; ties between literals of one name may cost a byte or so.
+    // 150,484 bytes by the smallest encoder of the corpus; ties between literals of one name may cost a byte
+    // or so.
     assert!(size <= 150_484 + 150_484 / 200, "{size} bytes");
 }
 

@@ -1,5 +1,5 @@
-//! The Huffman code of RFC 7541 Appendix B: for each byte value the code, aligned to the least significant bit,
-//! and its length in bits. The end-of-string symbol (thirty ones) is entry 256.
+//! The Huffman code of RFC 7541 Appendix B. Each byte value has a code, aligned to the least significant bit,
+//! and a length in bits. The end-of-string symbol (thirty ones) is entry 256.
 
 /// One code: its bits, right-aligned, and how many there are (5 to 30).
 #[rustfmt::skip]

@@ -1,8 +1,8 @@
 //! Huffman coding of string literals (RFC 7541 §5.2, Appendix B).
 //!
-//! Decoding walks a state machine four bits at a time. A state is an inner node of the code tree; the machine is
-//! computed at compile time from the table of codes. The shortest code has five bits, so that a step of four
-//! emits at most one symbol.
+//! Decoding walks a state machine four bits at a time. A state is an inner node of the code tree; the machine
+//! is computed at compile time from the table of codes. The shortest code has five bits, so a step of four
+//! bits emits at most one symbol.
 
 mod codes;
 
@@ -13,7 +13,7 @@ use codes::CODES;
 /// Why a string could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HuffmanError {
-    /// Padding of eight or more bits or of other bits than ones, or the end-of-string symbol.
+    /// Padding that is eight bits or longer or contains a zero, or the end-of-string symbol.
     Invalid,
     /// More output than the caller permits.
     TooLong,
@@ -33,13 +33,13 @@ struct Step {
 struct Machine {
     /// Indexed by `state * 16 + nibble`.
     steps: [Step; 256 * 16],
-    /// States in which a string may end: zero to seven ones since the last symbol.
+    /// The states in which a string may end: zero to seven ones since the last symbol.
     accepts: [bool; 256],
 }
 
 static MACHINE: Machine = build();
 
-/// The code tree as children per inner node: below 256 an inner node, from 256 on a symbol.
+/// The code tree: two children for each inner node. A child below 256 is an inner node, from 256 on a symbol.
 const fn build_tree() -> [[u16; 2]; 256] {
     const ABSENT: u16 = u16::MAX;
     let mut tree = [[ABSENT; 2]; 256];
@@ -61,7 +61,7 @@ const fn build_tree() -> [[u16; 2]; 256] {
         tree[node][(code & 1) as usize] = 256 + symbol as u16;
         symbol += 1;
     }
-    // 257 leaves of a complete binary tree hang on 256 inner nodes.
+    // A complete binary tree with 257 leaves has 256 inner nodes.
     assert!(inner == 256);
     tree
 }
@@ -107,9 +107,9 @@ const fn build() -> Machine {
     Machine { steps, accepts }
 }
 
-/// Appends the string that `bytes` encodes to `out`, at most `limit` bytes of it.
+/// Appends the string that `bytes` encodes to `out`; fails if it is longer than `limit` bytes.
 pub(crate) fn decode(bytes: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), HuffmanError> {
-    // No code is shorter than five bits: a promise of the output's size that costs no more than the input's.
+    // No code is shorter than five bits, which bounds the output by the input's size.
     out.reserve((bytes.len() * 8 / 5).min(limit));
     let end = out.len().saturating_add(limit);
     let mut state = 0_usize;
@@ -131,7 +131,7 @@ pub(crate) fn decode(bytes: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()
     if MACHINE.accepts[state] { Ok(()) } else { Err(HuffmanError::Invalid) }
 }
 
-/// How many bytes the encoding of `bytes` takes.
+/// The length of the encoding of `bytes`, in bytes.
 pub(crate) fn encoded_length(bytes: &[u8]) -> usize {
     let bits: usize = bytes.iter().map(|&byte| usize::from(CODES[usize::from(byte)].1)).sum();
     bits.div_ceil(8)
@@ -139,21 +139,21 @@ pub(crate) fn encoded_length(bytes: &[u8]) -> usize {
 
 /// Appends the encoding of `bytes`.
 pub(crate) fn encode(bytes: &[u8], out: &mut impl BufMut) {
-    // Never more than 7 bits left over plus a code of 30.
-    let mut held = 0_u64;
+    // Holds at most 7 bits left over and a code of 30 bits.
+    let mut buffer = 0_u64;
     let mut bits = 0_u32;
     for &byte in bytes {
         let (code, length) = CODES[usize::from(byte)];
-        held = held << length | u64::from(code);
+        buffer = buffer << length | u64::from(code);
         bits += u32::from(length);
         while bits >= 8 {
             bits -= 8;
-            out.put_u8((held >> bits) as u8);
+            out.put_u8((buffer >> bits) as u8);
         }
     }
     if bits > 0 {
         // Padding is the start of the end-of-string symbol: ones.
-        out.put_u8((held << (8 - bits)) as u8 | 0xff >> bits);
+        out.put_u8((buffer << (8 - bits)) as u8 | 0xff >> bits);
     }
 }
 
@@ -227,7 +227,7 @@ mod tests {
             prop_assert_eq!(decoded(&bytes), Ok(text));
         }
 
-        /// What decodes is the one encoding of its text: no two inputs mean the same string.
+        /// Every valid input is the only encoding of its text: no two inputs decode to the same string.
         #[test]
         fn decoding_is_injective(bytes in proptest::collection::vec(any::<u8>(), 0..50)) {
             if let Ok(text) = decoded(&bytes) {
