@@ -1,19 +1,20 @@
-//! The capsule protocol (RFC 9297 §3): an incremental, bounded reader and the writer.
+//! The capsule protocol (RFC 9297 §3): an incremental, bounded reader and a writer.
 //!
-//! It owns the partial capsule of one stream. It must never know what a capsule means: the caller says which
-//! types it wants and how long each may be; all others are skipped by counting, never buffered (RFC 9297 §3.2).
+//! The reader owns the partial capsule of one stream. It must never know what a capsule means: the caller
+//! says which types it wants and how long each may be. The reader skips all others and buffers none of their
+//! bytes (RFC 9297 §3.2).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quic_core::base::varint;
 
 use crate::frame::HeadReader;
 
-/// What is wrong with a sequence of capsules. All are a malformed message (RFC 9297 §3.3): the stream is reset
-/// with `H3_MESSAGE_ERROR`.
+/// What is wrong with a sequence of capsules. Each error makes the message malformed (RFC 9297 §3.3): the
+/// stream is reset with `H3_MESSAGE_ERROR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CapsuleError {
-    /// A capsule of a known type announces more than its type can have.
+    /// A capsule announces more bytes than its type can have.
     #[error(
         "a capsule of type {kind:#x} with {length} bytes where at most {max} are possible (RFC 9297 §3.3)"
     )]
@@ -22,7 +23,7 @@ pub enum CapsuleError {
         kind: u64,
         /// The announced length in bytes.
         length: u64,
-        /// The longest possible, in bytes.
+        /// The longest value of the type, in bytes.
         max: u64,
     },
     /// The stream ended inside a capsule.
@@ -30,16 +31,16 @@ pub enum CapsuleError {
     Truncated,
 }
 
-/// What to do with capsules of a type.
+/// What the reader does with the capsules of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CapsulePolicy {
-    /// Not known: skipped by counting.
+    /// The type is unknown: its bytes are counted and dropped.
     Skip,
     /// Wanted, with at most this many bytes; a longer one is an error.
     Take(u64),
-    /// Wanted, with at most this many bytes; a longer one is skipped, such as a DATAGRAM capsule that no buffer
-    /// holds (RFC 9297 §3.5).
+    /// Wanted, with at most this many bytes; a longer one is skipped, such as a DATAGRAM capsule larger than
+    /// the buffer (RFC 9297 §3.5).
     TakeOrSkip(u64),
 }
 
@@ -54,7 +55,7 @@ pub struct Capsule {
 }
 
 impl Capsule {
-    /// This value of this type.
+    /// A capsule with this type and value.
     #[must_use]
     pub const fn new(kind: u64, value: Bytes) -> Self {
         Self { kind, value }
@@ -90,8 +91,8 @@ impl CapsuleReader {
         Self::default()
     }
 
-    /// Takes bytes from the front of `data` up to the end of the next wanted capsule. `None`: all of `data` was
-    /// taken and more is needed. `policy` is asked once for each capsule, with its type.
+    /// Takes bytes from the front of `data` up to the end of the next wanted capsule. Returns `None` if it
+    /// took all of `data` and needs more. It calls `policy` once for each capsule, with its type.
     pub fn next(
         &mut self,
         data: &mut Bytes,
@@ -117,7 +118,7 @@ impl CapsuleReader {
                     let part = data.split_to((*left).min(data.len()));
                     *left -= part.len();
                     if *left > 0 {
-                        // Grows with what came, not with what was announced.
+                        // The buffer grows with the bytes received, not with the announced length.
                         value.extend_from_slice(&part);
                         return Ok(None);
                     }
@@ -135,7 +136,7 @@ impl CapsuleReader {
         }
     }
 
-    /// The stream ended: an error inside a capsule.
+    /// The stream ended. This is an error inside a capsule.
     pub fn finish(&self) -> Result<(), CapsuleError> {
         match self.state {
             State::Head if self.head.is_empty() => Ok(()),
@@ -143,7 +144,7 @@ impl CapsuleReader {
         }
     }
 
-    /// How many capsules were skipped, or began to be, since the last call.
+    /// How many capsules the reader began to skip since the last call.
     pub fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
     }
@@ -187,7 +188,7 @@ mod tests {
     use super::*;
     use proptest::{collection::vec, prelude::*};
 
-    /// Types below 10 are wanted with up to 100 bytes, 10 is skipped when longer than 5.
+    /// Types below 10 are wanted up to 100 bytes; type 10 is skipped if longer than 5.
     fn policy(kind: u64) -> CapsulePolicy {
         match kind {
             0..10 => CapsulePolicy::Take(100),
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_capsules_are_counted_not_kept() {
+    fn unknown_capsules_are_skipped() {
         let mut bytes = Vec::new();
         put_capsule(11, &vec![1; 100_000], &mut bytes);
         put_capsule(10, &[1; 6], &mut bytes);
@@ -232,7 +233,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn encode_then_decode(list in vec((0_u64..10, vec(any::<u8>(), 0..100)), 0..8), piece in 1_usize..200) {
+        fn encode_then_decode(
+            list in vec((0_u64..10, vec(any::<u8>(), 0..100)), 0..8),
+            piece in 1_usize..200,
+        ) {
             let mut bytes = Vec::new();
             let mut ends = vec![0];
             for (kind, value) in &list {

@@ -8,7 +8,7 @@ use crate::error::H3Violation;
 /// Splits a received datagram into the request stream it belongs to and its payload, without a copy.
 pub(crate) fn decode(mut datagram: Bytes) -> Result<(StreamId, Bytes), H3Violation> {
     let (quarter, length) = varint::decode(&datagram).ok_or(H3Violation::DatagramMalformed)?;
-    // RFC 9297 §2.1: a quarter stream ID above 2^60-1 is no quarter of a stream ID.
+    // RFC 9297 §2.1: a quarter stream ID is at most 2^60-1.
     let id = quarter.checked_mul(4).and_then(StreamId::from_value).ok_or(H3Violation::DatagramMalformed)?;
     datagram.advance(length);
     Ok((id, datagram))
@@ -22,7 +22,7 @@ pub(crate) fn encode(stream: StreamId, payload: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// Bytes that the quarter stream ID takes from a datagram for `stream`.
+/// The length of the quarter stream ID in a datagram for `stream`, in bytes.
 #[must_use]
 pub fn overhead(stream: StreamId) -> usize {
     varint::size(stream.value() / 4)

@@ -1,6 +1,6 @@
-//! The frame layer (RFC 9114 §7): heads read byte by byte if they come so, payloads left to the caller.
+//! The frame layer (RFC 9114 §7): reads heads in any pieces and leaves payloads to the caller.
 //!
-//! It must never know streams or messages. A payload is never buffered here.
+//! It must never know streams or messages, and it never buffers a payload.
 
 use bytes::{Buf, BufMut, Bytes};
 use quic_core::base::varint;
@@ -14,7 +14,7 @@ pub(crate) mod kind {
     pub(crate) const PUSH_PROMISE: u64 = 0x05;
     pub(crate) const GOAWAY: u64 = 0x07;
     pub(crate) const MAX_PUSH_ID: u64 = 0x0d;
-    /// The signal at the start of a bidirectional WebTransport stream; a frame without a length.
+    /// The signal at the start of a bidirectional WebTransport stream: a frame type without a length.
     pub(crate) const WT_STREAM: u64 = 0x41;
     pub(crate) const PRIORITY_UPDATE_REQUEST: u64 = 0xf0700;
     pub(crate) const PRIORITY_UPDATE_PUSH: u64 = 0xf0701;
@@ -32,7 +32,7 @@ pub(crate) struct FrameHead {
     pub(crate) length: u64,
 }
 
-/// Two varints that may come in any number of pieces: the head of a frame, or a stream's type and session ID.
+/// Reads two varints that may arrive in pieces: the head of a frame, or a stream's type and session ID.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HeadReader {
     bytes: [u8; 16],
@@ -63,7 +63,7 @@ impl HeadReader {
         (first + second).saturating_sub(read.len())
     }
 
-    /// Takes bytes from the front of `data` until both varints are there, and then forgets them.
+    /// Takes bytes from the front of `data` until both varints are complete, returns them and starts anew.
     pub(crate) fn take(&mut self, data: &mut Bytes) -> Option<FrameHead> {
         loop {
             let wanted = self.missing();
@@ -90,7 +90,8 @@ impl HeadReader {
         Some(FrameHead { kind, length })
     }
 
-    /// Takes bytes from the front of `data` until the first varint is there; it stays readable by [`Self::first`].
+    /// Takes bytes from the front of `data` until the first varint is complete; [`Self::first`] still returns
+    /// it.
     pub(crate) fn take_first(&mut self, data: &mut Bytes) -> Option<u64> {
         while self.first().is_none() && !data.is_empty() {
             let slot = self.bytes.get_mut(usize::from(self.length))?;
@@ -113,7 +114,8 @@ pub(crate) fn put_varint_frame(kind: u64, value: u64, out: &mut impl BufMut) {
     varint::put(out, value);
 }
 
-/// True for values of the form 0x1f·N + 0x21: reserved to exercise ignoring (RFC 9114 §7.2.8).
+/// True for values of the form 0x1f·N + 0x21, which are reserved to test that peers ignore them
+/// (RFC 9114 §7.2.8).
 pub(crate) const fn is_grease(value: u64) -> bool {
     value >= 0x21 && (value - 0x21).is_multiple_of(0x1f)
 }
@@ -125,7 +127,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn heads_are_read_in_any_pieces(k in 0..=varint::MAX, length in 0..=varint::MAX, piece in 1_usize..17, tail in 0_usize..5) {
+        fn heads_are_read_in_any_pieces(
+            k in 0..=varint::MAX,
+            length in 0..=varint::MAX,
+            piece in 1_usize..17,
+            tail in 0_usize..5,
+        ) {
             let mut bytes = Vec::new();
             put_head(k, length, &mut bytes);
             let size = bytes.len();
@@ -147,7 +154,9 @@ mod tests {
         }
 
         #[test]
-        fn what_is_missing_never_reaches_beyond_the_head(bytes in proptest::collection::vec(any::<u8>(), 16..20)) {
+        fn missing_bytes_never_extend_beyond_the_head(
+            bytes in proptest::collection::vec(any::<u8>(), 16..20),
+        ) {
             let mut reader = HeadReader::default();
             let mut rest = Bytes::from(bytes.clone());
             let head = loop {

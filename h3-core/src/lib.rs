@@ -1,8 +1,8 @@
 //! HTTP/3 (RFC 9114) with extended CONNECT (RFC 9220), HTTP datagrams and capsules (RFC 9297) and priorities
 //! (RFC 9218), sans-IO, for both roles.
 //!
-//! The crate writes into a [`Transport`] and is never called by it; it learns of QUIC's events through
-//! [`Connection::on_event`] and tells its own through [`Connection::poll_event`].
+//! The crate writes into a [`Transport`], which never calls back. [`Connection::on_event`] takes QUIC's
+//! events, and [`Connection::poll_event`] returns those of HTTP/3.
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 

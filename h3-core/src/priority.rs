@@ -1,14 +1,14 @@
-//! Extensible priorities (RFC 9218): the field value, as the `priority` field and `PRIORITY_UPDATE` carry it.
+//! Extensible priorities (RFC 9218): the value of the `priority` field and of `PRIORITY_UPDATE`.
 
 use quic_core::Priority;
 
-/// Reads a priority field value. Whatever cannot be understood counts as absent (RFC 9218 §4): urgency 3, not
-/// incremental.
+/// Reads a priority field value. Parts that cannot be understood are ignored (RFC 9218 §4). The defaults are
+/// urgency 3 and not incremental.
 #[must_use]
 pub fn parse_priority(value: &[u8]) -> Priority {
     let mut priority = Priority::new().urgency(3).incremental(false);
     for member in value.split(|byte| *byte == b',') {
-        // Parameters after a semicolon carry no meaning here.
+        // Parameters after a semicolon have no meaning here.
         let member = member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         match member {
             [b'u', b'=', digit @ b'0'..=b'7'] => priority.urgency = digit - b'0',

@@ -1,7 +1,7 @@
-//! SETTINGS (RFC 9114 §7.2.4): the known ones as fields, the rest as pairs.
+//! SETTINGS (RFC 9114 §7.2.4): the known settings as fields, the others as pairs.
 //!
-//! The decoder reads a frame of any size piece by piece and keeps a bounded part of what it does not know. What
-//! the WebTransport settings mean is for the layer above.
+//! The decoder reads a frame of any size in pieces and keeps a bounded number of unknown settings. The layer
+//! above interprets the WebTransport settings.
 
 use bytes::BufMut;
 use quic_core::base::varint;
@@ -38,12 +38,12 @@ pub mod id {
     pub const WT_INITIAL_MAX_STREAMS_BIDI: u64 = 0x2b65;
 }
 
-/// How many settings of unknown meaning are kept.
+/// How many unknown settings are kept.
 const MAX_EXTRA: usize = 32;
 /// How many identifiers of unknown settings are remembered to find a duplicate.
 const MAX_SEEN: usize = 64;
 
-/// Methods that set a field each and can be chained.
+/// Defines chainable setters, one for each field.
 macro_rules! setters {
     ($($name:ident: $type:ty,)*) => {$(
         #[doc = concat!("Sets [`", stringify!($name), "`](Self#structfield.", stringify!($name), ").")]
@@ -55,21 +55,22 @@ macro_rules! setters {
     )*};
 }
 
-/// The settings of one side. Zero, false and `None` are the defaults; a setting with its default is not sent.
+/// The settings of one side. The defaults are zero, false and `None`; a setting with its default is not sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Bytes of the QPACK dynamic table. This implementation offers none: only the peer's value may differ from 0.
+    /// The capacity of the QPACK dynamic table, in bytes. This implementation offers none, so only the peer's
+    /// value can differ from 0.
     pub qpack_max_table_capacity: u64,
     /// The largest field section accepted, in bytes as RFC 9114 §4.2.2 counts them; `None` is unlimited.
     pub max_field_section_size: Option<u64>,
-    /// Streams that QPACK may block.
+    /// How many streams QPACK may block.
     pub qpack_blocked_streams: u64,
     /// Extended CONNECT is understood.
     pub enable_connect_protocol: bool,
     /// HTTP datagrams are understood.
     pub h3_datagram: bool,
-    /// HTTP datagrams are understood, said as an old draft said it.
+    /// HTTP datagrams are understood, in the form of an old draft.
     pub h3_datagram_draft04: bool,
     /// WebTransport of draft 15 and later.
     pub wt_enabled: u64,
@@ -85,7 +86,7 @@ pub struct Settings {
     pub wt_initial_max_streams_uni: u64,
     /// Initial limit of bidirectional streams of a session.
     pub wt_initial_max_streams_bidi: u64,
-    /// Other settings, in order, without those that only exercise ignoring; at most 32 of a peer's are kept.
+    /// Other settings, in order, without the reserved ones. At most 32 of the peer's are kept.
     pub extra: Vec<(u64, u64)>,
 }
 
@@ -113,7 +114,7 @@ impl Settings {
         extra: Vec<(u64, u64)>,
     }
 
-    /// True if any setting that enables WebTransport, of whatever draft, is there.
+    /// True if a setting of any draft enables WebTransport.
     #[must_use]
     pub const fn webtransport(&self) -> bool {
         self.wt_enabled
@@ -123,13 +124,14 @@ impl Settings {
             != 0
     }
 
-    /// True if HTTP datagrams are understood, in whichever way it was said.
+    /// True if a setting of any draft enables HTTP datagrams.
     #[must_use]
     pub const fn datagrams(&self) -> bool {
         self.h3_datagram || self.h3_datagram_draft04
     }
 
-    /// Appends the payload of a SETTINGS frame, with one setting in it that peers must ignore; `grease` picks it.
+    /// Appends the payload of a SETTINGS frame, including one reserved setting, which peers must ignore;
+    /// `grease` selects it.
     pub fn encode(&self, grease: u64, out: &mut impl BufMut) {
         let mut put = |id: u64, value: u64| {
             varint::put(out, id);
@@ -154,7 +156,7 @@ impl Settings {
             put(id::MAX_FIELD_SECTION_SIZE, size);
         }
         self.extra.iter().for_each(|(id, value)| put(*id, *value));
-        // RFC 9114 §7.2.4.1: reserved identifiers are sent now and then.
+        // RFC 9114 §7.2.4.1: endpoints should send a reserved identifier.
         put(0x1f * (grease % (1 << 32)) + 0x21, grease & 0xff);
     }
 }
@@ -177,7 +179,7 @@ impl SettingsDecoder {
         Ok(())
     }
 
-    /// The payload is whole.
+    /// Ends the payload.
     pub(crate) fn finish(self) -> Result<Settings, H3Violation> {
         if self.pair.is_empty() { Ok(self.settings) } else { Err(H3Violation::FrameLength) }
     }
@@ -185,7 +187,7 @@ impl SettingsDecoder {
     fn on_setting(&mut self, id: u64, value: u64) -> Result<(), H3Violation> {
         let settings = &mut self.settings;
         let bit = match id {
-            // RFC 9114 §7.2.4.1: what HTTP/2 defined and HTTP/3 did not take over.
+            // RFC 9114 §7.2.4.1: HTTP/2 defined these settings, and HTTP/3 reserves them.
             0x00 | 0x02..=0x05 => return Err(H3Violation::SettingReserved),
             id::QPACK_MAX_TABLE_CAPACITY => set(&mut settings.qpack_max_table_capacity, value, 0),
             id::QPACK_BLOCKED_STREAMS => set(&mut settings.qpack_blocked_streams, value, 1),
@@ -205,7 +207,7 @@ impl SettingsDecoder {
             id::WT_INITIAL_MAX_STREAMS_BIDI => set(&mut settings.wt_initial_max_streams_bidi, value, 12),
             _ => return self.on_unknown(id, value),
         };
-        // RFC 9114 §7.2.4: no identifier twice.
+        // RFC 9114 §7.2.4: an identifier must not occur twice.
         if self.known & 1 << bit != 0 {
             return Err(H3Violation::SettingDuplicate);
         }
@@ -289,7 +291,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn encode_then_decode(n in vec(0..=varint::MAX, 10), flags in vec(any::<bool>(), 4), extra in 0x4000_0000_u64..0x5000_0000, piece in 1_usize..40) {
+        fn encode_then_decode(
+            n in vec(0..=varint::MAX, 10),
+            flags in vec(any::<bool>(), 4),
+            extra in 0x4000_0000_u64..0x5000_0000,
+            piece in 1_usize..40,
+        ) {
             let settings = Settings {
                 qpack_max_table_capacity: n[0],
                 max_field_section_size: flags[0].then_some(n[1]),
@@ -308,7 +315,7 @@ mod tests {
             };
             let mut payload = Vec::new();
             settings.encode(n[1], &mut payload);
-            // The ignored setting may by chance be one that has a meaning; that is rare, and then a duplicate.
+            // In rare cases the reserved setting has the identifier of another one and is a duplicate.
             let decoded = decode(&payload, piece);
             prop_assert!(decoded == Ok(settings) || decoded == Err(H3Violation::SettingDuplicate));
         }

@@ -1,4 +1,4 @@
-//! What the layer above does: requests, responses, content, resets, datagrams, going away.
+//! The calls of the layer above: requests, responses, content, resets, datagrams, shutdown.
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -26,16 +26,16 @@ use crate::{
 };
 
 impl Connection {
-    /// Sends a request (client). `fin`: there is no content.
+    /// Sends a request (client). `fin` says that there is no content.
     ///
-    /// An extended CONNECT needs the peer's offer, so it is refused before SETTINGS arrived (RFC 9220 §3).
+    /// Fails for an extended CONNECT until the peer's SETTINGS have offered it (RFC 9220 §3).
     pub fn send_request(
         &mut self,
         head: &RequestHead,
         fin: bool,
         transport: &mut impl Transport,
     ) -> Result<StreamId, SendError> {
-        // RFC 9114 §5.2: none after GOAWAY.
+        // RFC 9114 §5.2: no new request after GOAWAY.
         if self.failed.is_some() || self.goaway_received.is_some() || !self.side.is_client() {
             return Err(SendError::Unavailable);
         }
@@ -61,13 +61,15 @@ impl Connection {
         Ok(id)
     }
 
-    /// Whether the peer's settings, once here, offer extended CONNECT. Old drafts of WebTransport imply it.
+    /// Whether the peer's SETTINGS have arrived and offer extended CONNECT. Old drafts of WebTransport imply
+    /// it.
     #[must_use]
     pub fn peer_takes_extended_connect(&self) -> bool {
         self.peer_settings.as_ref().is_some_and(|peer| peer.enable_connect_protocol || peer.webtransport())
     }
 
-    /// Sends a response (server), interim (1xx) ones before the final one. `fin`: there is no content.
+    /// Sends a response (server): any number of interim (1xx) ones, then the final one. `fin` says that there
+    /// is no content.
     pub fn send_response(
         &mut self,
         stream: StreamId,
@@ -96,8 +98,9 @@ impl Connection {
         })
     }
 
-    /// Sends a prefix of `data` as content and takes it off `data`: how many bytes. 0 for non-empty `data`:
-    /// earlier content is not taken by the transport yet, [`super::Event::Writable`] follows.
+    /// Sends a prefix of `data` as content, removes it from `data` and returns its length in bytes. It
+    /// returns 0 for non-empty `data` while the transport has not taken earlier content;
+    /// [`super::Event::Writable`] follows.
     pub fn send_data(
         &mut self,
         stream: StreamId,
@@ -117,7 +120,7 @@ impl Connection {
         Ok(taken)
     }
 
-    /// Sends trailers and ends the message. Not after a CONNECT (RFC 9114 §4.4).
+    /// Sends trailers and ends the message. A CONNECT stream has none (RFC 9114 §4.4).
     pub fn send_trailers(
         &mut self,
         stream: StreamId,
@@ -137,7 +140,7 @@ impl Connection {
         })
     }
 
-    /// Ends the message after what was sent.
+    /// Ends the message after the content sent so far.
     pub fn finish(&mut self, stream: StreamId, transport: &mut impl Transport) -> Result<(), SendError> {
         self.send_with(stream, transport, |request| {
             if request.send.stage != Stage::Body {
@@ -148,13 +151,13 @@ impl Connection {
         })
     }
 
-    /// True when everything that was given to a stream is with the transport.
+    /// True when the transport has taken everything that was sent on the stream.
     #[must_use]
     pub fn is_flushed(&self, stream: StreamId) -> bool {
         self.requests.get(&stream).is_none_or(|request| request.send.is_empty())
     }
 
-    /// Gives the sending side up. Nothing happens if it is over.
+    /// Resets the sending side. Does nothing if it is over.
     pub fn reset(&mut self, stream: StreamId, code: u64, transport: &mut impl Transport) {
         if let Some(request) = self.requests.get_mut(&stream)
             && request.send.stage != Stage::Closed
@@ -165,7 +168,7 @@ impl Connection {
         }
     }
 
-    /// Gives the receiving side up; no more events tell of it. Nothing happens if it is over.
+    /// Asks the peer to stop sending; no events of the receiving side follow. Does nothing if it is over.
     pub fn stop(&mut self, stream: StreamId, code: u64, transport: &mut impl Transport) {
         if let Some(request) = self.requests.get_mut(&stream)
             && !request.is_done()
@@ -176,8 +179,8 @@ impl Connection {
         }
     }
 
-    /// Reads content: at most `max` bytes (at least 1), without a copy. Trailers and the end also come as events;
-    /// the end is told here as `Finished` when this call is what finds it.
+    /// Reads content: at most `max` bytes (at least 1), without a copy. Trailers and the end also come as
+    /// events; this call returns `Finished` if it finds the end.
     pub fn read_data(
         &mut self,
         stream: StreamId,
@@ -219,15 +222,16 @@ impl Connection {
         }
     }
 
-    /// Leaves requests unread whose heads are not whole (server), until [`read_held_request`](Self::read_held_request) has read
-    /// the last of them: what the peer sends of them waits in the transport, whose flow control bounds it. For a layer
-    /// that has enough requests for now.
+    /// Leaves requests with incomplete heads unread (server), until
+    /// [`read_held_request`](Self::read_held_request) has read the last of them. Meanwhile their bytes stay
+    /// in the transport, whose flow control bounds them. A layer calls this when it has enough requests for
+    /// now.
     pub fn hold_requests(&mut self) {
         self.held.holding = !self.side.is_client() && self.failed.is_none();
     }
 
-    /// Reads on the oldest request that was held; events follow. Once there is none, further ones are read as they come.
-    /// Whether there was one.
+    /// Resumes reading the oldest held request and returns whether there was one; events follow. When none is
+    /// left, new requests are read as they arrive.
     pub fn read_held_request(&mut self, now: Timestamp, transport: &mut impl Transport) -> bool {
         self.now = now;
         let Some(id) = self.held.streams.pop_first() else {
@@ -238,7 +242,7 @@ impl Connection {
         let read = self.advance_request(id, transport);
         self.held.holding = !self.held.streams.is_empty();
         if self.requests.get(&id).is_some_and(|request| !request.announced) {
-            // It could not say more before.
+            // Its deadline starts anew, because this side did not read it until now.
             self.wait_for_head(id);
         }
         if let Err(error) = read {
@@ -247,14 +251,15 @@ impl Connection {
         true
     }
 
-    /// Ranks a stream (server: over what the client asked for, RFC 9218 §8).
+    /// Sets the priority of a stream. At a server it replaces the client's (RFC 9218 §8).
     pub fn set_priority(&mut self, stream: StreamId, priority: Priority, transport: &mut impl Transport) {
         if self.requests.contains_key(&stream) {
             transport.set_priority(stream, priority);
         }
     }
 
-    /// Sends an HTTP datagram for a request whose sending side is open (RFC 9297 §2), ranked and aged by `options`.
+    /// Sends an HTTP datagram for a request whose sending side is open (RFC 9297 §2). `options` sets its
+    /// priority and maximum age.
     pub fn send_datagram(
         &mut self,
         stream: StreamId,
@@ -262,7 +267,8 @@ impl Connection {
         options: DatagramOptions,
         transport: &mut impl Transport,
     ) -> Result<(), DatagramError> {
-        // RFC 9297 §2.1.1: only after both sides said so, and §2.1 only while the stream is open.
+        // RFC 9297: only after both sides sent the setting (§2.1.1), and only while the stream is open
+        // (§2.1).
         let agreed = self.config.settings.datagrams()
             && self.peer_settings.as_ref().is_some_and(crate::settings::Settings::datagrams);
         let open = self
@@ -281,21 +287,22 @@ impl Connection {
         transport.max_datagram_size()?.checked_sub(datagram::overhead(stream))
     }
 
-    /// Says that no request will be taken soon, while those on their way still are (server, RFC 9114 §5.2).
+    /// Announces that this side will soon accept no requests; it still accepts those in flight (server,
+    /// RFC 9114 §5.2).
     pub fn announce_shutdown(&mut self, transport: &mut impl Transport) {
         let last = StreamId::new(Side::Client, Dir::Bidi, u64::MAX).value();
         self.send_goaway(if self.side.is_client() { 0 } else { last }, transport);
     }
 
-    /// Goes away: a server takes no request beyond those whose streams are open now and rejects later ones; a
-    /// client takes no push.
+    /// Sends GOAWAY: a server accepts the requests whose streams are open now and rejects later ones; a
+    /// client accepts no push.
     pub fn go_away(&mut self, transport: &mut impl Transport) {
         let next = StreamId::new(Side::Client, Dir::Bidi, self.opened).value();
         self.send_goaway(if self.side.is_client() { 0 } else { next }, transport);
     }
 
     fn send_goaway(&mut self, id: u64, transport: &mut impl Transport) {
-        // RFC 9114 §5.2: never above an earlier one; repeating it says nothing.
+        // RFC 9114 §5.2: an identifier never exceeds an earlier one, and repeating one has no effect.
         if self.failed.is_some() || self.goaway_sent.is_some_and(|earlier| id >= earlier) {
             return;
         }
@@ -306,7 +313,7 @@ impl Connection {
         self.flush_critical(transport);
     }
 
-    /// Whether the peer takes a field section of this size (RFC 9114 §4.2.2).
+    /// Fails if the field section exceeds the peer's limit (RFC 9114 §4.2.2).
     fn check_section(&self, lines: &[FieldRef<'_>]) -> Result<(), SendError> {
         let size = message::size(lines);
         let limit = self.peer_settings.as_ref().and_then(|peer| peer.max_field_section_size);
@@ -322,7 +329,7 @@ impl Connection {
         section
     }
 
-    /// Changes what a request sends, hands it over, and forgets the request if it is over.
+    /// Applies `change` to a request, flushes it to the transport, and removes the request if it is over.
     fn send_with(
         &mut self,
         stream: StreamId,

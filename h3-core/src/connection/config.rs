@@ -1,35 +1,36 @@
-//! How a connection behaves, beside the settings it sends.
+//! The configuration of a connection: its settings and local limits.
 
 use std::time::Duration;
 
 use crate::settings::Settings;
 
-/// The limit of field sections when the settings name none, in bytes.
+/// The limit of field sections if the settings have none, in bytes.
 pub(super) const DEFAULT_MAX_FIELD_SECTION_SIZE: u64 = 64 * 1024;
 
-/// How long the head of a request may take, unless the configuration says otherwise.
+/// The default of [`Config::request_timeout`].
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How a connection behaves, beside the settings it sends.
+/// The configuration of a connection: its settings and local limits.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// What is sent in SETTINGS. `max_field_section_size` becomes 64 KiB if it is not set, since what is not
-    /// announced cannot be enforced; the two QPACK settings are taken as 0.
+    /// What is sent in SETTINGS. `max_field_section_size` becomes 64 KiB if it is not set, because a limit
+    /// must be announced to be enforced. The two QPACK settings become 0.
     pub settings: Settings,
-    /// Bytes of unfinished header sections that all streams together may make this side hold. Default 256 KiB.
+    /// How many bytes of unfinished header sections this side buffers for all streams together. Default 256
+    /// KiB.
     pub header_memory: usize,
-    /// Requests in one second that the peer may open and make useless, before the connection is closed with
+    /// How many requests the peer may open and abandon in one second before the connection is closed with
     /// `H3_EXCESSIVE_LOAD` (server). Default 1000.
     pub resets_per_second: u32,
-    /// How long a stream of the peer may take until it is known what it is and, if it is a request, its head is whole (server):
-    /// so long after the first that is heard of it, whatever comes meanwhile. A session's request has the same time to be
-    /// followed by SETTINGS. Beyond it the stream is given up, a request with `H3_REQUEST_INCOMPLETE` (RFC 9114 §4.1). It has
-    /// the same time anew if this side [leaves it unread](crate::Connection::hold_requests) then, or if
-    /// [the application alone](crate::Transport::withholds_credit) leaves the peer no credit: not if the peer has filled
-    /// that itself. Default 30 s; `None` and zero: no limit.
+    /// How long a stream of the peer may take, from its first frame on, until its kind is known and, for a
+    /// request, its head is complete (server). A session's request waits for the peer's SETTINGS as long.
+    /// After that the stream is reset, a request with `H3_REQUEST_INCOMPLETE` (RFC 9114 §4.1). The time
+    /// starts anew if it ends while this side [leaves the request unread](crate::Connection::hold_requests),
+    /// or while [the application alone](crate::Transport::withholds_credit) leaves the peer no credit. It
+    /// does not if the peer itself has used up the credit. Default 30 s; `None` and zero mean no limit.
     pub request_timeout: Option<Duration>,
-    /// Any number: picks the identifiers that are sent only to be ignored (RFC 9114 §7.2.8).
+    /// Any number; it selects the reserved identifiers that are sent to be ignored (RFC 9114 §7.2.8).
     pub grease: u64,
 }
 

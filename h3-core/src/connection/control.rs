@@ -1,6 +1,6 @@
-//! The peer's control stream: its frames, in pieces (RFC 9114 §6.2.1, §7.2).
+//! Reads the frames of the peer's control stream incrementally (RFC 9114 §6.2.1, §7.2).
 //!
-//! Owns the partial frame. What a frame means for requests is not decided here.
+//! It owns the partial frame. It must never know requests.
 
 use bytes::{Buf, Bytes, BytesMut};
 use quic_core::{Side, base::varint};
@@ -11,7 +11,7 @@ use crate::{
     settings::{Settings, SettingsDecoder},
 };
 
-/// The longest `PRIORITY_UPDATE` that is read, in bytes; the known parameters take about ten.
+/// The longest `PRIORITY_UPDATE` that is accepted, in bytes; the known parameters take about ten.
 const MAX_PRIORITY_UPDATE: u64 = 1024;
 
 /// A frame of the control stream.
@@ -50,7 +50,7 @@ pub(super) struct ControlReader {
     head: HeadReader,
     state: State,
     settings_seen: bool,
-    /// Frames that were skipped and not yet counted.
+    /// Skipped frames that [`Self::take_skipped`] has not yet reported.
     skipped: u64,
 }
 
@@ -66,7 +66,7 @@ impl ControlReader {
         }
     }
 
-    /// Takes bytes from `data` up to the end of the next frame; `None`: all taken, more needed.
+    /// Takes bytes from `data` up to the end of the next frame. Returns `None` if it took all and needs more.
     pub(super) fn next(&mut self, data: &mut Bytes) -> Result<Option<ControlFrame>, H3Violation> {
         loop {
             match &mut self.state {
@@ -109,13 +109,14 @@ impl ControlReader {
         }
     }
 
-    /// How many frames of no known type there were since the last call.
+    /// How many frames of unknown type were skipped since the last call.
     pub(super) fn take_skipped(&mut self) -> u64 {
         std::mem::take(&mut self.skipped)
     }
 
     fn begin(&mut self, FrameHead { kind, length }: FrameHead) -> Result<State, H3Violation> {
-        // RFC 9114 §6.2.1: SETTINGS first, before even a frame that would be ignored, and §7.2.4: only once.
+        // RFC 9114: SETTINGS is the first frame, even before one that is ignored (§6.2.1), and comes once
+        // (§7.2.4).
         match (self.settings_seen, kind) {
             (false, kind::SETTINGS) => {
                 self.settings_seen = true;
@@ -162,7 +163,7 @@ fn finish(kind: u64, mut payload: Bytes) -> Result<ControlFrame, H3Violation> {
             value: payload,
         });
     }
-    // RFC 9114 §7.1: the frame ends where its fields end.
+    // RFC 9114 §7.1: a frame ends with its last field.
     if length != payload.len() {
         return Err(H3Violation::FrameLength);
     }
@@ -173,7 +174,8 @@ fn finish(kind: u64, mut payload: Bytes) -> Result<ControlFrame, H3Violation> {
     })
 }
 
-/// Appends the control stream's type, our SETTINGS and one frame that the peer must ignore (RFC 9114 §7.2.8).
+/// Appends the control stream's type, our SETTINGS and one reserved frame, which the peer must ignore
+/// (RFC 9114 §7.2.8).
 pub(super) fn put_preamble(settings: &Settings, grease: u64, out: &mut BytesMut) {
     let mut payload = Vec::with_capacity(128);
     settings.encode(grease, &mut payload);
@@ -201,9 +203,12 @@ mod tests {
     }
 
     proptest! {
-        /// Neither a panic nor a dependence on how the bytes are cut.
+        /// No bytes panic, and the result does not depend on how they are split.
         #[test]
-        fn any_bytes_in_any_pieces(tail in vec(prop_oneof![0_u8..16, any::<u8>()], 0..100), piece in 1_usize..20) {
+        fn any_bytes_in_any_pieces(
+            tail in vec(prop_oneof![0_u8..16, any::<u8>()], 0..100),
+            piece in 1_usize..20,
+        ) {
             let mut bytes = vec![0x04, 0x00];
             bytes.extend(tail);
             for side in [Side::Client, Side::Server] {

@@ -1,10 +1,10 @@
-//! The streams of which each side has exactly one (RFC 9114 §6.2.1, RFC 9204 §4.2).
+//! The critical streams: each side has exactly one of each type (RFC 9114 §6.2.1, RFC 9204 §4.2).
 
 use quic_core::StreamId;
 
 use super::send::Outgoing;
 
-/// The streams of which each side has exactly one.
+/// A type of critical stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Critical {
     Control = 0,
@@ -25,7 +25,7 @@ impl Critical {
     }
 }
 
-/// A critical stream of ours.
+/// A critical stream that this side sends.
 #[derive(Debug)]
 pub(super) struct CriticalOut {
     pub(super) id: Option<StreamId>,

@@ -1,4 +1,4 @@
-//! What an HTTP/3 connection tells the layer above.
+//! The events of an HTTP/3 connection for the layer above.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -20,23 +20,23 @@ pub enum PrefaceKind {
     Uni,
 }
 
-/// What is known of a request stream at a server.
+/// The state of a request stream at a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "before, meanwhile and after")]
+#[expect(clippy::exhaustive_enums, reason = "a stream has no other state")]
 pub enum RequestState {
-    /// Its request may still come.
+    /// A request may still arrive on it.
     Expected,
-    /// `Event::Request` was told, and the stream is not over.
+    /// `Event::Request` was emitted, and the stream is not over.
     Open,
-    /// It is over.
+    /// The stream is over.
     Gone,
 }
 
-/// An event, in the order in which it happened.
+/// An event. Events are queued in the order in which they happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The peer's SETTINGS arrived. Once.
+    /// The peer's SETTINGS arrived; emitted once.
     SettingsReceived(Box<Settings>),
     /// A request (server).
     Request {
@@ -44,7 +44,7 @@ pub enum Event {
         stream: StreamId,
         /// Its head.
         head: Box<RequestHead>,
-        /// The rank that its `priority` field or an earlier `PRIORITY_UPDATE` asks for; already applied.
+        /// The priority that its `priority` field or an earlier `PRIORITY_UPDATE` asks for; already applied.
         priority: Priority,
     },
     /// A response (client).
@@ -53,7 +53,7 @@ pub enum Event {
         stream: StreamId,
         /// Its head.
         head: Box<ResponseHead>,
-        /// An interim response (1xx): the final one is still to come.
+        /// Whether this is an interim response (1xx); the final one follows.
         informational: bool,
     },
     /// Content can be read: call `read_data` until it blocks or ends.
@@ -68,20 +68,21 @@ pub enum Event {
         /// The fields.
         trailers: Box<HeaderMap>,
     },
-    /// No request will come on this stream of the client (server): it is over before one was told, or was rejected by GOAWAY.
-    /// What waits for a request on it waits in vain. So it does on one that turns out to be of another kind, which
-    /// [`StreamPreface`](Event::StreamPreface) tells.
+    /// No request will arrive on this client-initiated stream (server): the stream ended before its request
+    /// was complete, or GOAWAY rejected it. Drop what waits for that request.
+    /// [`StreamPreface`](Event::StreamPreface) means the same for a stream that turns out to be of another
+    /// kind.
     NoRequest {
         /// The stream.
         stream: StreamId,
     },
-    /// The message is whole and valid; nothing more comes on the stream.
+    /// The message is complete and valid; nothing more arrives on the stream.
     Finished {
         /// The stream.
         stream: StreamId,
     },
-    /// The peer's message was malformed or too large. The stream was reset (a request whose fields are too large
-    /// was answered with 431 instead) and is gone.
+    /// The peer's message was malformed or too large. The stream was reset and is gone; a request with too
+    /// large fields was answered with 431 instead.
     StreamError {
         /// The stream.
         stream: StreamId,
@@ -95,52 +96,53 @@ pub enum Event {
         /// The peer's code.
         code: u64,
     },
-    /// The peer asked to stop; this side of the stream was reset.
+    /// The peer sent `STOP_SENDING`; this side of the stream was reset.
     Stopped {
         /// The stream.
         stream: StreamId,
         /// The peer's code.
         code: u64,
     },
-    /// Content that did not find room before can be sent.
+    /// Content can be sent again after `send_data` took none.
     Writable {
         /// The stream.
         stream: StreamId,
     },
-    /// The peer goes away. Client: requests on streams of this ID and above were not and will not be processed.
+    /// The peer sent GOAWAY. At a client: the server has not processed, and will not process, requests on
+    /// streams of this ID and above.
     GoAway {
         /// A stream ID (client) or a push ID (server).
         id: u64,
     },
-    /// The rank of a request changed (server); already applied.
+    /// The priority of a request changed (server); already applied.
     PriorityUpdate {
         /// The stream.
         stream: StreamId,
-        /// The new rank.
+        /// The new priority.
         priority: Priority,
     },
-    /// An HTTP datagram for a request stream that is open or, at a server, may still be opened.
+    /// An HTTP datagram for a request stream that is open or, at a server, may still open.
     Datagram {
         /// The request stream.
         stream: StreamId,
         /// The payload.
         payload: Bytes,
     },
-    /// The peer opened a WebTransport stream. HTTP/3 does not touch it any more: the layer above sets its own tag
-    /// and reads the rest.
+    /// The peer opened a WebTransport stream. HTTP/3 does not touch it any more: the layer above sets its own
+    /// tag and reads the rest.
     StreamPreface {
         /// The stream.
         stream: StreamId,
         /// Its kind.
         kind: PrefaceKind,
-        /// The session: a stream ID that a request can have, of a session known or not.
+        /// The session ID: a valid request stream ID, whether the session is known or not.
         session_id: StreamId,
-        /// The peer has asked to stop before, with this code; this side of the stream was reset.
+        /// The code of a `STOP_SENDING` that arrived before the preface; this side of the stream was reset.
         stopped: Option<u64>,
     },
-    /// HTTP/3 closed the connection; the last event.
+    /// HTTP/3 closed the connection. This is the last event.
     Failed(H3Error),
 }
 
-// Most events are of streams, and each is moved several times: what is large and rare lies behind a pointer.
+// Events are moved several times, and most are small stream events, so the large and rare contents are boxed.
 const _: () = assert!(size_of::<Event>() <= 48);

@@ -1,7 +1,7 @@
-//! Streams of the peer whose kind is not known yet: the first bytes decide (RFC 9114 §6, WebTransport over
+//! The peer's streams whose kind is not known yet: their first bytes decide (RFC 9114 §6, WebTransport over
 //! HTTP/3 §4.2, §4.3).
 //!
-//! Of a stream that turns out to be WebTransport's, not one byte beyond the preface is read here.
+//! For a WebTransport stream, HTTP/3 reads no byte beyond the preface.
 
 use bytes::Bytes;
 use quic_core::{Dir, Side, StreamId, error::call::Read};
@@ -24,8 +24,8 @@ use crate::{
 const WT_UNI: u64 = 0x54;
 /// The type of push streams.
 const PUSH: u64 = 0x01;
-/// The shortest WebTransport preface: two bytes of type, one of session ID. Whatever begins with a shorter type is
-/// for HTTP/3, which keeps what was read beyond.
+/// The length of the shortest WebTransport preface, in bytes: two of type, one of session ID. A stream with a
+/// shorter type belongs to HTTP/3, which keeps the bytes read beyond it.
 const FIRST_READ: usize = 3;
 
 impl Connection {
@@ -57,7 +57,7 @@ impl Connection {
         }
     }
 
-    /// Two varints are there: a preface, or the first frame head of a request.
+    /// Two varints have arrived: a preface, or the first frame head of a request.
     fn on_preface(
         &mut self,
         id: StreamId,
@@ -97,7 +97,7 @@ impl Connection {
         }
         let priority = self.take_early_priority(id);
         let mut request = Request::incoming(priority);
-        // RFC 9114 §5.2: announced as not processed.
+        // RFC 9114 §5.2: our GOAWAY said that this request is not processed.
         if self.goaway_sent.is_some_and(|limit| id.value() >= limit) {
             let _ = transport.reset(id, StreamViolation::RequestRejected.code(), 0);
             let _ = transport.stop_sending(id, StreamViolation::RequestRejected.code());
@@ -124,13 +124,14 @@ impl Connection {
         let critical = Critical::ALL.into_iter().find(|kind| u64::from(kind.stream_type()) == stream_type);
         let Some(kind) = critical else {
             if stream_type == PUSH {
-                // RFC 9114 §6.2.2, §4.6: clients never push, and this client never allowed it.
+                // RFC 9114 §6.2.2, §4.6: a client never pushes, and this client never permits a push.
                 let server = self.side == Side::Server;
                 let of_client =
                     if server { H3Violation::PushStreamOfClient } else { H3Violation::PushStreamUnwanted };
                 return Err(of_client.into());
             }
-            // RFC 9114 §6.2: never a connection error; the credit comes back.
+            // RFC 9114 §6.2: an unknown type is never a connection error. `STOP_SENDING` returns the stream's
+            // credit.
             let _ = transport.stop_sending(id, code::H3_STREAM_CREATION_ERROR);
             return Ok(());
         };
@@ -146,10 +147,10 @@ impl Connection {
         self.read_critical(id, kind, rest, transport)
     }
 
-    /// The stream ended before it was known what it is.
+    /// The stream ended before its kind was known.
     fn on_preface_fin(&mut self, id: StreamId, transport: &mut impl Transport) -> Result<(), H3Error> {
         let Some(Incoming { reader, .. }) = self.forget_incoming(id) else { return Ok(()) };
-        // RFC 9114 §6.2: a unidirectional stream without a whole type is nobody's fault.
+        // RFC 9114 §6.2: a unidirectional stream that ends within its type is no error.
         if id.dir() == Dir::Uni {
             return Ok(());
         }
@@ -165,7 +166,7 @@ impl Connection {
         self.count_useless()
     }
 
-    /// The stream was reset before it was known what it is: forgotten.
+    /// The stream was reset before its kind was known: removes it.
     fn on_preface_reset(
         &mut self,
         id: StreamId,
@@ -182,11 +183,11 @@ impl Connection {
         if code.is_some() { self.count_useless() } else { Ok(()) }
     }
 
-    /// The stream took too long to say what it is.
+    /// The stream's kind did not become known in time: removes the stream.
     pub(super) fn give_up_incoming(&mut self, id: StreamId, transport: &mut impl Transport) {
         self.forget_incoming(id);
         if id.dir() == Dir::Uni {
-            // RFC 9114 §6.2: as one of an unknown type; the credit comes back.
+            // RFC 9114 §6.2: it is treated as one of an unknown type, which returns its credit.
             let _ = transport.stop_sending(id, code::H3_STREAM_CREATION_ERROR);
             return;
         }
@@ -196,14 +197,14 @@ impl Connection {
         let _ = transport.reset(id, StreamViolation::RequestTimeout.code(), 0);
     }
 
-    /// The stream's kind is known, or it is over.
+    /// Removes a stream whose kind is known, or that is over.
     fn forget_incoming(&mut self, id: StreamId) -> Option<Incoming> {
         let incoming = self.incoming.remove(&id);
         slim(&mut self.incoming);
         incoming
     }
 
-    /// A stream that a request could have come on is over, or something else.
+    /// Emits [`Event::NoRequest`] if the stream could have carried a request.
     fn tell_no_request(&mut self, id: StreamId) {
         if id.dir() == Dir::Bidi && id.initiator() == Side::Client {
             self.events.push_back(Event::NoRequest { stream: id });

@@ -1,5 +1,5 @@
-//! Rates beyond which a peer is not served: requests that it opens and makes useless (RFC 9114 §10.5, "rapid reset"), and
-//! frames and capsules that bring nothing.
+//! Rate limits for two kinds of peer behaviour: requests that it opens and abandons ("rapid reset"), and
+//! frames and capsules that have no effect (RFC 9114 §10.5).
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use quic_core::base::Timestamp;
 
 use crate::error::H3Violation;
 
-/// Counts per second of injected time.
+/// Counts abandoned requests per second of injected time.
 #[derive(Debug)]
 pub(super) struct ResetMeter {
     since: Timestamp,
@@ -30,15 +30,15 @@ impl ResetMeter {
     }
 }
 
-/// What one thing without news costs; a millisecond, and a KiB of use, earn as much.
+/// The cost of one frame without effect. A millisecond earns as much, and so does a KiB of useful data.
 const COST: u64 = 1024;
-/// What a small one costs: bursts of two million and 128,000 a second are accepted.
+/// The cost of a small instruction: bursts of two million and 128,000 a second are accepted.
 const SMALL_COST: u64 = 8;
-/// The most that can be saved up.
+/// The highest balance.
 const CAPACITY: u64 = 16_384 * COST;
 
-/// A balance of what brings nothing: bursts of 16,384 frames or capsules and 1000 a second for ever are accepted, as QUIC
-/// accepts its own. What the connection is used for earns more.
+/// A credit balance for frames and capsules without effect. It accepts bursts of 16,384 and 1000 a second
+/// without end, as QUIC does for its frames. Useful data earns more.
 #[derive(Debug)]
 pub struct IdleMeter {
     balance: u64,
@@ -52,27 +52,28 @@ impl Default for IdleMeter {
 }
 
 impl IdleMeter {
-    /// So many bytes were of use, sent or received.
+    /// Earns credit for `bytes` of useful data, sent or received.
     pub fn earn(&mut self, bytes: u64) {
         self.balance = self.balance.saturating_add(bytes).min(CAPACITY);
     }
 
-    /// So many frames or capsules came that bring nothing.
+    /// Spends credit on `things` frames or capsules without effect.
     ///
     /// # Errors
-    /// The peer has sent too many, and the connection is to end.
+    /// The peer has sent too many; the connection must end.
     pub fn count(&mut self, things: u64, now: Timestamp) -> Result<(), H3Violation> {
         self.spend(things.saturating_mul(COST), now)
     }
 
-    /// So many things came that a peer may say for each stream that it gives up, needed or not, and that cost nothing here.
+    /// Spends credit on `things` small instructions. A peer may send one for each stream that it abandons,
+    /// and handling one costs nothing here.
     pub(super) fn count_small(&mut self, things: u64, now: Timestamp) -> Result<(), H3Violation> {
         self.spend(things.saturating_mul(SMALL_COST), now)
     }
 
     fn spend(&mut self, cost: u64, now: Timestamp) -> Result<(), H3Violation> {
         if self.balance < cost {
-            // Time is looked at only when the balance is spent.
+            // The elapsed time is credited only when the balance runs out.
             let earned = now.saturating_since(self.since).as_micros().saturating_mul(u128::from(COST)) / 1000;
             self.earn(u64::try_from(earned).unwrap_or(u64::MAX));
             self.since = now;
@@ -100,6 +101,10 @@ mod tests {
             assert_eq!(meter.count(1, start + Duration::from_millis(n)), Ok(()), "{n}");
         }
         let mut full = IdleMeter::default();
-        assert_eq!(full.count(16_385, start), Err(H3Violation::Flood), "no more is ever saved up");
+        assert_eq!(
+            full.count(16_385, start),
+            Err(H3Violation::Flood),
+            "the balance never exceeds the capacity"
+        );
     }
 }

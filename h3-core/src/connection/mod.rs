@@ -1,9 +1,10 @@
 //! One HTTP/3 connection, client or server (RFC 9114).
 //!
-//! [`Connection`] scripts its parts: the control stream's reader, the QPACK pair, the streams whose kind is not
-//! known yet, the requests. Protocol rules live in the parts. It is told of QUIC's events and of the time, writes
-//! into the transport, and queues events of its own; the caller polls them after each call. `state` has the parts, `requests`
-//! follows the streams of requests, and this file hands events and timers to whom they are for.
+//! [`Connection`] calls its parts in order: the control stream's reader, the QPACK encoder and decoder, the
+//! streams whose kind is not known yet, and the requests. Protocol rules live in the parts. The caller passes
+//! in QUIC's events and the time; the connection writes into the transport and queues its own events, which
+//! the caller polls after each call. `state` holds the parts, `requests` handles request streams, and this
+//! file dispatches events and timers.
 
 mod api;
 mod config;
@@ -11,6 +12,7 @@ mod control;
 mod critical;
 mod ends;
 mod event;
+mod implicit;
 mod incoming;
 mod limits;
 mod peer;
@@ -21,7 +23,6 @@ mod send;
 mod state;
 #[cfg(test)]
 mod tests;
-mod unheard;
 mod unknown;
 mod waiting;
 
@@ -33,11 +34,11 @@ use quic_core::{Dir, Priority, StreamId, StreamMap, StreamTag, base::Timestamp};
 pub use config::Config;
 use critical::Critical;
 pub use event::{Event, PrefaceKind, RequestState};
+use implicit::ImplicitStreams;
 pub use limits::IdleMeter;
 use requests::is_half_open;
 pub use state::Connection;
 use state::HeldRequests;
-use unheard::Unheard;
 use waiting::Waiting;
 
 use crate::{
@@ -47,8 +48,8 @@ use crate::{
 };
 
 impl Connection {
-    /// Opens the control stream and the QPACK streams, and sends SETTINGS; what finds no credit now follows later.
-    /// To be called once, as soon as the transport can open streams.
+    /// Opens the control stream and the QPACK streams, and sends SETTINGS. What the peer's credit does not
+    /// permit now follows later. Call it once, as soon as the transport can open streams.
     pub fn start(&mut self, transport: &mut impl Transport) {
         for kind in Critical::ALL {
             let mut out = BytesMut::with_capacity(160);
@@ -68,13 +69,13 @@ impl Connection {
         self.events.pop_front()
     }
 
-    /// The peer's settings, once they arrived.
+    /// The peer's settings, once they have arrived.
     #[must_use]
     pub fn peer_settings(&self) -> Option<&Settings> {
         self.peer_settings.as_ref()
     }
 
-    /// What this side sent in SETTINGS.
+    /// The settings of this side.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.config.settings
@@ -86,49 +87,51 @@ impl Connection {
         self.failed
     }
 
-    /// The ID from which on this side rejects the peer's requests or pushes, if it said so (RFC 9114 §5.2).
+    /// The ID in the last GOAWAY that this side sent: it rejects the peer's requests or pushes from this ID
+    /// on (RFC 9114 §5.2).
     #[must_use]
     pub fn goaway_sent(&self) -> Option<u64> {
         self.goaway_sent
     }
 
-    /// Whether this side's critical streams are open (RFC 9114 §6.2.1, RFC 9204 §4.2): from then on HTTP/3 opens no stream
-    /// but those of requests.
+    /// Whether this side's critical streams are open (RFC 9114 §6.2.1, RFC 9204 §4.2). From then on HTTP/3
+    /// opens only request streams.
     #[must_use]
     pub fn has_critical_streams(&self) -> bool {
         self.critical_out.iter().all(|critical| critical.id.is_some())
     }
 
-    /// Request streams that are remembered.
+    /// How many request streams are not over.
     #[must_use]
     pub fn open_requests(&self) -> usize {
         self.requests.len()
     }
 
-    /// What is known of the client-initiated bidirectional stream `id` (server).
+    /// The state of the client-initiated bidirectional stream `id` (server).
     #[must_use]
     pub fn request_state(&self, id: StreamId) -> RequestState {
         match self.requests.get(&id) {
             Some(request) if request.announced => RequestState::Open,
             Some(_) => RequestState::Expected,
-            // RFC 9114 §5.2: it would be rejected.
+            // RFC 9114 §5.2: a request on it would be rejected.
             None if self.goaway_sent.is_some_and(|limit| id.value() >= limit) => RequestState::Gone,
             None if self.may_come(id) => RequestState::Expected,
             None => RequestState::Gone,
         }
     }
 
-    /// Whether something came on the client-initiated bidirectional stream `id`, and it is not over (server): what becomes of a
-    /// request on it has a [deadline](Config::request_timeout), or is known. Not so of one that is
-    /// [left unread](Self::hold_requests) now, which can last as long as the peer takes no responses.
+    /// Whether the client-initiated bidirectional stream `id` has received something and is not over
+    /// (server). Then its request has arrived or must arrive before a [deadline](Config::request_timeout).
+    /// False for a stream that is [left unread](Self::hold_requests) now, since it may stay so as long as the
+    /// peer reads no responses.
     #[must_use]
     pub fn has_begun(&self, id: StreamId) -> bool {
         let begun = self.requests.contains_key(&id) || self.incoming.contains_key(&id);
         begun && !self.held.streams.contains(&id)
     }
 
-    /// Handles an event of the transport at the time `now`. False: the event is about a stream that carries
-    /// another layer's tag, or of a kind that HTTP/3 has no use for.
+    /// Handles an event of the transport at the time `now`. Returns false if the event concerns a stream with
+    /// another layer's tag, or is of a kind that HTTP/3 does not use.
     pub fn on_event(
         &mut self,
         event: &quic_core::Event,
@@ -163,13 +166,13 @@ impl Connection {
         true
     }
 
-    /// Closes the connection because the peer broke a rule that the layer above watches over, such as [`H3Violation::Flood`]
-    /// or [`H3Violation::SettingValue`]. `Failed` follows.
+    /// Closes the connection because the peer broke a rule that the layer above checks, such as
+    /// [`H3Violation::Flood`] or [`H3Violation::SettingValue`]. `Failed` follows.
     pub fn close_for(&mut self, violation: H3Violation, transport: &mut impl Transport) {
         self.fail(violation.into(), transport);
     }
 
-    /// Closes the connection and forgets everything, once.
+    /// Closes the connection and drops its state, once.
     fn fail(&mut self, error: H3Error, transport: &mut impl Transport) {
         if self.failed.is_some() {
             return;
@@ -178,7 +181,7 @@ impl Connection {
         transport.close(error.code(), error.to_string().as_bytes());
         self.requests = StreamMap::default();
         self.incoming = StreamMap::default();
-        self.unheard = Unheard::default();
+        self.implicit = ImplicitStreams::default();
         self.held = HeldRequests::default();
         self.waiting = Waiting::default();
         self.early_priorities = VecDeque::new();
@@ -191,17 +194,18 @@ impl Connection {
         self.waiting.deadline()
     }
 
-    /// Gives up the streams whose heads are not whole in their time ([`Config::request_timeout`]); events follow.
+    /// Resets the streams whose heads were not complete in time ([`Config::request_timeout`]); events follow.
     pub fn handle_timeout(&mut self, now: Timestamp, transport: &mut impl Transport) {
         self.now = now;
-        // Asked once: it looks at every stream.
+        // The transport is asked at most once, because the answer looks at every stream.
         let mut withheld = None;
         while let Some((at, id)) = self.waiting.pop_due(now) {
             if !is_half_open(&self.incoming, &self.requests, self.peer_settings.is_some(), at, id) {
                 continue;
             }
-            // Only who may send is late: time counts anew for whom this side did not let say more. Who has itself used up all
-            // credit, with half-open requests or streams that nobody can read, was let.
+            // The peer is late only if it could send. The time starts anew if this side held the stream, or
+            // if the application withholds all credit. A peer that used up the credit itself, with half-open
+            // requests or unidentified streams, is late.
             if self.held.streams.contains(&id)
                 || *withheld.get_or_insert_with(|| transport.withholds_credit())
             {
@@ -217,12 +221,12 @@ impl Connection {
             if critical.id.is_none() && !critical.out.is_empty() {
                 critical.id = transport.open(Dir::Uni);
                 if let Some(id) = critical.id {
-                    // Ahead of everything: settings and table updates unblock the rest.
+                    // These streams go first: settings and table updates unblock the others.
                     transport.set_priority(id, Priority::new().urgency(0));
                 }
             }
             if let Some(id) = critical.id {
-                // A peer that stops these streams is met by its StreamStopped event.
+                // `on_stopped` handles a peer that stops these streams.
                 let _ = critical.out.flush(id, transport);
             }
         }

@@ -1,4 +1,4 @@
-//! What the peer says beside requests: the control stream, the QPACK streams, datagrams.
+//! Handles what the peer sends outside of requests: the control stream, the QPACK streams, datagrams.
 
 use bytes::Bytes;
 use quic_core::{Dir, Priority, Side, StreamId, error::call::Read};
@@ -13,7 +13,8 @@ use crate::{
 
 /// How much of a critical stream is read at once, in bytes.
 const CHUNK: usize = 4096;
-/// `PRIORITY_UPDATE` frames for streams that are not open yet: the oldest gives way.
+/// How many `PRIORITY_UPDATE` frames for streams that are not open yet are kept; a new one replaces the
+/// oldest.
 const MAX_EARLY_PRIORITIES: usize = 64;
 
 impl Connection {
@@ -32,7 +33,7 @@ impl Connection {
                     }
                     self.idle.count(self.control.take_skipped(), self.now)?;
                 }
-                // Without a dynamic table no instruction brings anything (RFC 9204 §4.3.1, §4.4.2).
+                // Without a dynamic table no instruction has an effect (RFC 9204 §4.3.1, §4.4.2).
                 Critical::Encoder => {
                     self.idle.count(self.decoder.on_encoder_stream(&data)?, self.now)?;
                 }
@@ -54,7 +55,7 @@ impl Connection {
         frame: ControlFrame,
         transport: &mut impl Transport,
     ) -> Result<(), H3Error> {
-        // SETTINGS comes once. All else says a value anew, and can do so without end.
+        // SETTINGS comes once. Every other frame replaces a value, and a peer can send it without end.
         if !matches!(frame, ControlFrame::Settings(_)) {
             self.idle.count(1, self.now)?;
         }
@@ -73,7 +74,7 @@ impl Connection {
             }
             // RFC 9114 §7.2.3: no push was ever permitted (client) or promised (server).
             ControlFrame::CancelPush => return Err(H3Violation::CancelPushUnknown.into()),
-            // RFC 9218 §7.2: nothing was promised, so there is no push to rank.
+            // RFC 9218 §7.2: no push was promised, so none can have a priority.
             ControlFrame::PriorityUpdate { push: true, .. } => {
                 return Err(H3Violation::PriorityUpdateId.into());
             }
@@ -91,7 +92,7 @@ impl Connection {
         if self.side.is_client() && !is_request {
             return Err(H3Violation::GoAwayId.into());
         }
-        // RFC 9114 §5.2: it may only fall.
+        // RFC 9114 §5.2: the identifier must not increase.
         if self.goaway_received.is_some_and(|earlier| id > earlier) {
             return Err(H3Violation::GoAwayRaised.into());
         }
@@ -129,7 +130,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What a `PRIORITY_UPDATE` said about a stream before it was open.
+    /// Removes the priority that a `PRIORITY_UPDATE` set before the stream was open.
     pub(super) fn take_early_priority(&mut self, id: StreamId) -> Option<Priority> {
         let at = self.early_priorities.iter().position(|(stream, _)| *stream == id)?;
         self.early_priorities.remove(at).map(|(_, priority)| priority)
@@ -137,7 +138,7 @@ impl Connection {
 
     pub(super) fn on_datagrams(&mut self, transport: &mut impl Transport) -> Result<(), H3Error> {
         while let Some(bytes) = transport.receive_datagram() {
-            // RFC 9297 §2.1.1: without our setting they mean nothing here.
+            // RFC 9297 §2.1.1: without our setting, datagrams have no meaning and are dropped.
             if self.config.settings.datagrams() {
                 self.on_datagram(bytes, transport)?;
             }
@@ -147,13 +148,13 @@ impl Connection {
 
     fn on_datagram(&mut self, bytes: Bytes, transport: &mut impl Transport) -> Result<(), H3Error> {
         let (stream, payload) = datagram::decode(bytes)?;
-        // RFC 9297 §2.1: a stream that the limits forbid.
+        // RFC 9297 §2.1: the stream is beyond the stream limit.
         if stream.index() >= transport.stream_limit(Side::Client, Dir::Bidi) {
             return Err(H3Violation::DatagramStreamLimit.into());
         }
         let wanted = match self.requests.get(&stream) {
             Some(request) => !request.is_done(),
-            // At a server it may overtake its request; what was opened and is gone takes none.
+            // At a server a datagram may overtake its request. A stream that is over accepts none.
             None => !self.side.is_client() && self.may_come(stream),
         };
         if wanted {

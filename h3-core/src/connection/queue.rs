@@ -1,7 +1,8 @@
-//! The events that wait for the layer above.
+//! The queue of events for the layer above.
 //!
-//! Of what says a current value there is one event at most, with the newest, and of GOAWAY two: a peer can say it as often
-//! as its credit lasts. The rest happens once to a stream, or is counted where it comes from. What a burst took is given back.
+//! The queue holds at most one `PriorityUpdate` for each stream, with the newest priority, and at most two
+//! `GoAway`, because a peer can repeat those as often as its credit permits. Every other event happens once
+//! to a stream, or its source counts it. The memory of a burst is freed.
 
 use std::collections::VecDeque;
 
@@ -9,19 +10,20 @@ use quic_core::{Priority, StreamMap};
 
 use super::event::Event;
 
-/// Events that may stay allocated while none waits.
+/// The capacity, in events, that an empty queue keeps.
 const KEPT: usize = 32;
-/// A server goes away in two steps (RFC 9114 §5.2).
+/// A server shuts down with two GOAWAY frames (RFC 9114 §5.2).
 const GOAWAYS: usize = 2;
 
 #[derive(Debug, Default)]
 pub(super) struct Events {
     queue: VecDeque<Event>,
-    /// How many GOAWAYs are queued, and what the newest says, which is told by the last of them.
+    /// How many `GoAway` events are queued.
     goaways: usize,
+    /// The newest identifier; the last queued `GoAway` gets it.
     goaway: u64,
-    /// The newest rank of each request of which a change is queued.
-    ranks: StreamMap<Priority>,
+    /// The newest priority of each request with a queued `PriorityUpdate`.
+    priorities: StreamMap<Priority>,
 }
 
 impl Events {
@@ -33,7 +35,9 @@ impl Events {
                 self.goaways += usize::from(!full);
                 full
             }
-            Event::PriorityUpdate { stream, priority } => self.ranks.insert(*stream, *priority).is_some(),
+            Event::PriorityUpdate { stream, priority } => {
+                self.priorities.insert(*stream, *priority).is_some()
+            }
             _ => false,
         };
         if !queued {
@@ -43,7 +47,7 @@ impl Events {
 
     pub(super) fn pop_front(&mut self) -> Option<Event> {
         let Some(mut event) = self.queue.pop_front() else {
-            if self.queue.capacity() > KEPT || self.ranks.capacity() > KEPT {
+            if self.queue.capacity() > KEPT || self.priorities.capacity() > KEPT {
                 *self = Self::default();
             }
             return None;
@@ -56,7 +60,7 @@ impl Events {
                 }
             }
             Event::PriorityUpdate { stream, priority } => {
-                *priority = self.ranks.remove(stream).unwrap_or(*priority);
+                *priority = self.priorities.remove(stream).unwrap_or(*priority);
             }
             _ => {}
         }
@@ -71,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_has_a_current_value_one_event_waits() {
+    fn repeated_values_share_a_queued_event() {
         let mut events = Events::default();
         let stream = |index| StreamId::new(Side::Client, Dir::Bidi, index);
         for n in 0..1000_u64 {
@@ -90,7 +94,7 @@ mod tests {
         assert_eq!(urgency(events.pop_front()), (1, 7));
         assert!(matches!(events.pop_front(), Some(Event::Data { .. })));
         assert!(events.pop_front().is_none());
-        // Told again when it changes again; and a burst leaves nothing behind.
+        // A later change is queued again, and a burst leaves no memory behind.
         for index in 0..1000 {
             events.push_back(Event::Data { stream: stream(index) });
         }

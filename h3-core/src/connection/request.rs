@@ -1,7 +1,7 @@
 //! One request stream: the receiving state machine (RFC 9114 §4.1) and the sending side beside it.
 //!
-//! Owns the partial frame, the partial header section and the content count. It must never know other streams;
-//! what it learns goes into the caller's queue of events.
+//! It owns the partial frame, the partial header section and the content count. It must never know other
+//! streams; it reports through the caller's queue of events.
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, StatusCode};
@@ -26,13 +26,14 @@ use crate::{
     transport::Transport,
 };
 
-/// How much is read at once where frame heads are expected, in bytes. What is read beyond them is content.
+/// How much is read at once where frame heads are expected, in bytes. The bytes beyond a head are its
+/// payload.
 const READ_AHEAD: usize = 2048;
 
-/// An interim response costs as much as so many frames that bring nothing.
+/// An interim response costs as much as this many frames without effect.
 const INTERIM_COST: u64 = 16;
 
-/// What the stream shares with its connection.
+/// The parts of the connection that a request stream uses.
 pub(super) struct Shared<'a> {
     pub(super) side: Side,
     /// This side offered extended CONNECT.
@@ -47,7 +48,7 @@ pub(super) struct Shared<'a> {
     pub(super) events: &'a mut Events,
 }
 
-/// What is wrong, and how far it reaches.
+/// An error that ends the connection or the stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
     Connection(H3Error),
@@ -66,7 +67,7 @@ impl From<StreamViolation> for Fault {
     }
 }
 
-/// Where reading stands.
+/// The state of reading a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// Content is next.
@@ -77,19 +78,19 @@ pub(super) enum Progress {
     Finished,
     /// The peer reset the stream.
     Reset(u64),
-    /// It ended before.
+    /// The stream ended before this call.
     Closed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Before the (final) header section.
+    /// The header section (at a client: the final one) has not arrived.
     Head,
-    /// After it.
+    /// The header section has arrived.
     Body,
-    /// After the header section of a CONNECT: DATA only.
+    /// The header section of a CONNECT has arrived; only DATA may follow.
     Tunnel,
-    /// After the trailers.
+    /// The trailers have arrived.
     Trailed,
     /// Nothing more is read.
     Done,
@@ -107,8 +108,8 @@ enum Frame {
 pub(super) struct Request {
     phase: Phase,
     frame: Frame,
-    /// Read from the transport and not looked at yet; never more than one chunk.
-    held: Bytes,
+    /// Bytes read from the transport and not parsed yet; at most one chunk.
+    buffered: Bytes,
     /// The declared length of the content.
     declared: Option<u64>,
     /// Content announced by DATA frames so far.
@@ -117,26 +118,27 @@ pub(super) struct Request {
     connect: bool,
     /// The request was a HEAD.
     head_only: bool,
-    /// The layer above knows of the stream.
+    /// The layer above knows the stream.
     pub(super) announced: bool,
-    /// The peer asked to stop before that, with this code.
+    /// The code of a `STOP_SENDING` that arrived before the layer above knew the stream.
     pub(super) stopped: Option<u64>,
-    /// The last deadline that its head was given, if it was given one anew.
+    /// The newest deadline of its head, if one was extended.
     pub(super) until: Timestamp,
-    /// It was counted among the useless ones.
+    /// It was already counted as an abandoned request.
     pub(super) counted: bool,
-    /// What a `PRIORITY_UPDATE` said; it precedes the `priority` field (RFC 9218 §7).
+    /// The priority of a `PRIORITY_UPDATE`; it overrides the `priority` field (RFC 9218 §7).
     pub(super) priority: Option<Priority>,
     pub(super) send: Outgoing,
 }
 
 impl Request {
-    /// A stream whose first frame head, and what came behind it, was read before: the server's view.
+    /// A stream that the peer opened for a request (server). Its first frame head was already read;
+    /// [`Self::begin`] takes it.
     pub(super) fn incoming(priority: Option<Priority>) -> Self {
         Self {
             phase: Phase::Head,
             frame: Frame::Head(HeadReader::default()),
-            held: Bytes::new(),
+            buffered: Bytes::new(),
             declared: None,
             content: 0,
             connect: false,
@@ -150,7 +152,7 @@ impl Request {
         }
     }
 
-    /// A stream on which a request of `method` is sent: the client's view.
+    /// A stream on which this side sends a request of `method` (client).
     pub(super) fn outgoing(method: &Method) -> Self {
         Self {
             connect: method == Method::CONNECT,
@@ -161,7 +163,7 @@ impl Request {
         }
     }
 
-    /// True when nothing is read from the stream any more.
+    /// True when reading the stream is over.
     pub(super) fn is_done(&self) -> bool {
         self.phase == Phase::Done
     }
@@ -171,34 +173,36 @@ impl Request {
         self.connect
     }
 
-    /// True while its head is not whole, or it asks for a session and the peer's `settings` are not there (server).
+    /// True while its head is incomplete, or it asks for a session and the peer's `settings` have not arrived
+    /// (server).
     pub(super) fn is_half_open(&self, settings: bool) -> bool {
         let waits_for_settings = self.connect && !settings && self.send.stage == Stage::Head;
         !self.is_done() && (!self.announced || waits_for_settings)
     }
 
-    /// Stops reading: gives back what was held.
+    /// Stops reading and frees what was buffered.
     pub(super) fn end_receiving(&mut self, budget: &mut Budget) {
         if let Frame::Section { section, .. } = &self.frame {
             budget.release(section.len());
         }
         self.phase = Phase::Done;
         self.frame = Frame::Skip { left: 0 };
-        self.held = Bytes::new();
+        self.buffered = Bytes::new();
     }
 
-    /// The first frame head, read while it was not yet known what the stream is.
+    /// Takes the first frame head, which was read before the stream's kind was known, and the bytes behind
+    /// it.
     pub(super) fn begin(
         &mut self,
         head: FrameHead,
         rest: Bytes,
         shared: &mut Shared<'_>,
     ) -> Result<(), Fault> {
-        self.held = rest;
+        self.buffered = rest;
         self.on_frame_head(head, shared)
     }
 
-    /// Reads frames until content, the end, or a lack of bytes.
+    /// Reads frames until content, the end, or until more bytes are needed.
     pub(super) fn advance(
         &mut self,
         id: StreamId,
@@ -221,9 +225,9 @@ impl Request {
                 Frame::Section { left, .. } => *left,
                 Frame::Skip { left } => usize::try_from(*left).unwrap_or(usize::MAX),
             };
-            if self.held.is_empty() {
+            if self.buffered.is_empty() {
                 match transport.read(id, want) {
-                    Ok(Read::Data(bytes)) => self.held = bytes,
+                    Ok(Read::Data(bytes)) => self.buffered = bytes,
                     Ok(Read::Blocked) => return Ok(Progress::Blocked),
                     Ok(Read::Finished) => return self.on_fin(shared),
                     Err(ReadError::Reset(code)) => {
@@ -236,27 +240,27 @@ impl Request {
                     }
                 }
             }
-            self.take_held(shared)?;
+            self.take_buffered(shared)?;
         }
     }
 
-    /// Moves on with the bytes held.
-    fn take_held(&mut self, shared: &mut Shared<'_>) -> Result<(), Fault> {
+    /// Parses the buffered bytes.
+    fn take_buffered(&mut self, shared: &mut Shared<'_>) -> Result<(), Fault> {
         match &mut self.frame {
             Frame::Head(reader) => {
-                if let Some(head) = reader.take(&mut self.held) {
+                if let Some(head) = reader.take(&mut self.buffered) {
                     self.on_frame_head(head, shared)?;
                 }
             }
             Frame::Section { left, section } => {
-                let part = self.held.split_to((*left).min(self.held.len()));
+                let part = self.buffered.split_to((*left).min(self.buffered.len()));
                 shared.budget.charge(part.len()).map_err(|_| StreamViolation::HeaderMemory)?;
                 section.extend_from_slice(&part);
                 *left -= part.len();
             }
             Frame::Skip { left } => {
-                let taken = self.held.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                self.held.advance(taken);
+                let taken = self.buffered.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                self.buffered.advance(taken);
                 *left -= taken as u64;
             }
             Frame::Data { .. } => {}
@@ -279,7 +283,7 @@ impl Request {
                     shared.idle.count(1, shared.now)?;
                 }
                 self.content = self.content.saturating_add(length);
-                // RFC 9114 §4.1.2, before a byte too many reaches the layer above.
+                // RFC 9114 §4.1.2: checked before an excess byte reaches the layer above.
                 if self.declared.is_some_and(|declared| self.content > declared) {
                     return Err(StreamViolation::ContentLengthMismatch.into());
                 }
@@ -298,7 +302,7 @@ impl Request {
             | kind::PRIORITY_UPDATE_PUSH => return Err(H3Violation::FrameOnRequestStream.into()),
             kind::WT_STREAM if shared.webtransport => return Err(H3Violation::SignalNotFirst.into()),
             kind if kind::is_reserved(kind) => return Err(H3Violation::FrameReserved.into()),
-            // RFC 9114 §9: unknown frames are skipped, here by counting.
+            // RFC 9114 §9: unknown frames are skipped.
             _ => {
                 shared.idle.count(1, shared.now)?;
                 Frame::Skip { left: length }
@@ -313,8 +317,8 @@ impl Request {
             Phase::Trailed => return Err(H3Violation::FrameSequence.into()),
             Phase::Head | Phase::Body | Phase::Done => {}
         }
-        // No sane encoding of a section is larger than what the section counts: each line counts 32 bytes more
-        // than its text. Refused before a byte of it is kept.
+        // A sensible encoding is never longer than the section's size, which counts 32 bytes per line beyond
+        // the text. A longer one is refused before any of it is buffered.
         match usize::try_from(length) {
             Ok(left) if length <= shared.max_section.saturating_add(32) => {
                 Ok(Frame::Section { left, section: BytesMut::new() })
@@ -335,7 +339,7 @@ impl Request {
             return Ok(());
         };
         shared.budget.release(section.len());
-        // `SETTINGS_QPACK_BLOCKED_STREAMS` is 0: no stream may wait for the encoder stream (RFC 9204 §2.1.2).
+        // `SETTINGS_QPACK_BLOCKED_STREAMS` is 0: no stream may be blocked (RFC 9204 §2.1.2).
         let decoded = shared.decoder.decode(&section, shared.max_section).and_then(Decoded::fields);
         let fields = decoded.map_err(|error| match error {
             DecodeError::TooLarge { .. } => Fault::Stream(StreamViolation::FieldSectionTooLarge),
@@ -363,7 +367,7 @@ impl Request {
         let head = parse_request(fields, shared.extended)?;
         self.connect = head.is_connect();
         self.phase = if self.connect { Phase::Tunnel } else { Phase::Body };
-        // RFC 9110 §9.3.6: a CONNECT has no content; what follows is the tunnel.
+        // RFC 9110 §9.3.6: a CONNECT has no content; the tunnel's data follows.
         self.declared = if self.connect { None } else { content_length(&head.headers)? };
         let field = head.headers.get("priority").map(|value| parse_priority(value.as_bytes()));
         let priority = self.priority.or(field).unwrap_or_else(|| parse_priority(b""));
@@ -386,13 +390,13 @@ impl Request {
         let status = head.status;
         let informational = status.is_informational();
         if informational {
-            // There may be any number of them (RFC 9114 §4.1), and each is told.
+            // Any number may come (RFC 9114 §4.1), and each makes an event.
             shared.idle.count(INTERIM_COST, shared.now)?;
         } else {
             self.phase = if self.connect && status.is_success() { Phase::Tunnel } else { Phase::Body };
-            // RFC 9110 §8.6: the length of what an answer to GET would have had; here there is none.
+            // RFC 9110 §8.6: in a response to HEAD, the length is that of the response to a GET.
             let declared = content_length(&head.headers)?;
-            // RFC 9114 §4.1.2: those that never have content may say a length all the same.
+            // RFC 9114 §4.1.2: responses that never have content may still declare a length.
             let never = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
             let empty = self.head_only || never;
             self.declared = match self.phase {
@@ -406,7 +410,7 @@ impl Request {
     }
 
     fn on_fin(&mut self, shared: &mut Shared<'_>) -> Result<Progress, Fault> {
-        // RFC 9114 §7.1: not inside a frame.
+        // RFC 9114 §7.1: a stream must not end inside a frame.
         if !matches!(&self.frame, Frame::Head(reader) if reader.is_empty()) {
             return Err(H3Violation::FrameTruncated.into());
         }
@@ -422,7 +426,8 @@ impl Request {
         Ok(Progress::Finished)
     }
 
-    /// The next piece of content, at most `max` bytes, without a copy. Only while [`Progress::Data`].
+    /// Reads the next piece of content, at most `max` bytes, without a copy. To be called after
+    /// [`Progress::Data`].
     pub(super) fn read_content(
         &mut self,
         id: StreamId,
@@ -432,9 +437,9 @@ impl Request {
     ) -> Result<ContentRead, Fault> {
         let Frame::Data { left } = &mut self.frame else { return Ok(ContentRead::Blocked) };
         let max = max.min(usize::try_from(*left).unwrap_or(usize::MAX));
-        if self.held.is_empty() {
+        if self.buffered.is_empty() {
             match transport.read(id, max) {
-                Ok(Read::Data(bytes)) => self.held = bytes,
+                Ok(Read::Data(bytes)) => self.buffered = bytes,
                 Ok(Read::Blocked) => return Ok(ContentRead::Blocked),
                 Ok(Read::Finished) => return Err(H3Violation::FrameTruncated.into()),
                 Err(error) => {
@@ -446,13 +451,13 @@ impl Request {
                 }
             }
         }
-        let part = self.held.split_to(max.min(self.held.len()));
+        let part = self.buffered.split_to(max.min(self.buffered.len()));
         *left -= part.len() as u64;
         Ok(ContentRead::Data(part))
     }
 }
 
-/// What reading content gave.
+/// The result of reading content.
 #[derive(Debug)]
 pub(super) enum ContentRead {
     Data(Bytes),

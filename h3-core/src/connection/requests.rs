@@ -1,4 +1,4 @@
-//! The life of a request's stream: it opens, something comes or is wanted, it is stopped, reset, given up, and retired.
+//! Handles the streams of requests: opening, reading, writing, stop, reset, timeout, and removal.
 
 use bytes::Bytes;
 use quic_core::{Dir, StreamId, StreamMap, base::Timestamp, error::call::WriteError};
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Connection {
-    /// From now on, what the stream is has to become known in its time.
+    /// Starts the stream's deadline: until then its kind must be known and a request's head complete.
     pub(super) fn wait_for_head(&mut self, id: StreamId) {
         let timeout = self.config.request_timeout.filter(|timeout| !timeout.is_zero());
         let Some(timeout) = timeout.filter(|_| !self.side.is_client()) else { return };
@@ -32,7 +32,7 @@ impl Connection {
         waiting.add(until, id, |at, id| is_half_open(incoming, requests, settings, at, id));
     }
 
-    /// The stream was read on: as a rule it is known now what it is.
+    /// Drops the newest deadline if it is this stream's and no longer needed, as is usual after a read.
     pub(super) fn settle(&mut self, id: StreamId) {
         if self.waiting.is_last(id)
             && !is_half_open(
@@ -47,10 +47,10 @@ impl Connection {
         }
     }
 
-    /// A stream took too long.
+    /// Ends a stream whose deadline has passed.
     pub(super) fn give_up(&mut self, id: StreamId, transport: &mut impl Transport) -> Result<(), H3Error> {
         if let Some(request) = self.requests.get_mut(&id) {
-            // All of a burst are late together: that is no flood.
+            // The streams of a burst time out together; that does not count as abandoned requests.
             request.counted = true;
             return self.stream_error(id, StreamViolation::RequestTimeout, transport);
         }
@@ -58,7 +58,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The parts that a request stream needs, beside the request itself.
+    /// Borrows the requests and, separately, the parts that a request uses.
     pub(super) fn split(&mut self) -> (&mut StreamMap<Request>, Shared<'_>) {
         let settings = &self.config.settings;
         let shared = Shared {
@@ -75,9 +75,9 @@ impl Connection {
         (&mut self.requests, shared)
     }
 
-    /// Whether a request may still come on a stream of the client's (server).
+    /// Whether a request may still arrive on a client-initiated stream (server).
     pub(super) fn may_come(&self, id: StreamId) -> bool {
-        id.index() >= self.opened || self.unheard.holds(id.index()) || self.incoming.contains_key(&id)
+        id.index() >= self.opened || self.implicit.contains(id.index()) || self.incoming.contains_key(&id)
     }
 
     pub(super) fn on_opened(&mut self, id: StreamId) -> Result<(), H3Error> {
@@ -85,13 +85,13 @@ impl Connection {
             return Ok(());
         }
         if id.dir() == Dir::Bidi {
-            // RFC 9114 §6.1: without an extension that has a use for them.
+            // RFC 9114 §6.1: only an extension permits server-initiated bidirectional streams.
             if self.side.is_client() && !self.config.settings.webtransport() {
                 return Err(H3Violation::ServerBidiStream.into());
             }
             if !self.side.is_client() {
-                self.unheard.hear(id.index());
-                self.unheard.skip(self.opened, id.index());
+                self.implicit.remove(id.index());
+                self.implicit.add(self.opened, id.index());
                 self.opened = self.opened.max(id.index() + 1);
             }
         }
@@ -122,7 +122,7 @@ impl Connection {
         transport: &mut impl Transport,
     ) -> Result<(), H3Error> {
         if let Some(request) = self.requests.get_mut(&id) {
-            // A stop that shows up here is told by its own event: the request is kept for that.
+            // The event of the stop is still to come and needs the request.
             if let Err(WriteError::Stopped(_)) = request.send.flush(id, transport) {
                 return Ok(());
             }
@@ -138,12 +138,12 @@ impl Connection {
     }
 
     pub(super) fn on_stopped(&mut self, id: StreamId, code: u64) -> Result<(), H3Error> {
-        // RFC 9114 §6.2.1, RFC 9204 §4.2: ours have to stay open too.
+        // RFC 9114 §6.2.1, RFC 9204 §4.2: our critical streams must stay open too.
         if self.critical_out.iter().any(|critical| critical.id == Some(id)) {
             return Err(H3Violation::CriticalStreamClosed.into());
         }
         if let Some(incoming) = self.incoming.get_mut(&id) {
-            // Told as soon as it is known whom it concerns.
+            // Reported once the stream's kind is known.
             incoming.stopped = Some(code);
             return Ok(());
         }
@@ -163,7 +163,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads a request stream as far as it goes without the layer above.
+    /// Reads a request stream until its content, its end, or until more bytes are needed.
     pub(super) fn advance_request(
         &mut self,
         id: StreamId,
@@ -180,7 +180,7 @@ impl Connection {
         self.after_progress(id, progress, transport).map(|_| ())
     }
 
-    /// What follows from where reading stands; false if the stream failed.
+    /// Acts on the result of reading. Returns the violation if the stream failed.
     pub(super) fn after_progress(
         &mut self,
         id: StreamId,
@@ -205,7 +205,7 @@ impl Connection {
         Ok(None)
     }
 
-    /// The peer gave its side of a request stream up.
+    /// The peer reset its side of a request stream.
     pub(super) fn on_reset(
         &mut self,
         id: StreamId,
@@ -219,7 +219,7 @@ impl Connection {
             self.events.push_back(Event::Reset { stream: id, code });
         } else {
             self.events.push_back(Event::NoRequest { stream: id });
-            // RFC 9114 §4.1: no response to a request that never was whole.
+            // RFC 9114 §4.1: an incomplete request gets no response.
             let _ = transport.reset(id, code::H3_REQUEST_INCOMPLETE, 0);
             request.send.close();
         }
@@ -272,12 +272,12 @@ impl Connection {
         self.retire(id);
     }
 
-    /// RFC 9114 §10.5: requests that cost work and want no answer are counted against a rate (server).
+    /// RFC 9114 §10.5: abandoned requests cost work and count against a rate (server).
     pub(super) fn count_useless(&mut self) -> Result<(), H3Error> {
         if self.side.is_client() { Ok(()) } else { self.resets.count(self.now).map_err(H3Error::from) }
     }
 
-    /// Forgets a request stream when both directions are over.
+    /// Removes a request stream when both directions are over.
     pub(super) fn retire(&mut self, id: StreamId) {
         if self
             .requests
@@ -290,7 +290,7 @@ impl Connection {
     }
 }
 
-/// Whether the deadline `at` of a stream still counts: it is not known what the stream is, or its request is not whole.
+/// Whether the deadline `at` of a stream still applies: its kind is unknown, or its request is incomplete.
 pub(super) fn is_half_open(
     incoming: &StreamMap<Incoming>,
     requests: &StreamMap<Request>,

@@ -1,6 +1,6 @@
-//! The sending side of a stream: what HTTP/3 has written and the transport has not taken yet.
+//! The sending side of a stream: the bytes that HTTP/3 has queued and the transport has not taken yet.
 //!
-//! Holds at most one head and one piece of content per stream; more is refused until it is taken.
+//! It queues at most one head and one piece of content per stream and refuses more until they are taken.
 
 use std::collections::VecDeque;
 
@@ -15,8 +15,8 @@ use crate::{
 /// The most content that one DATA frame takes from the caller, in bytes.
 pub(super) const MAX_DATA_FRAME: usize = 256 * 1024;
 
-/// The content that a DATA frame takes though the transport has no room, in bytes: what HTTP/3 holds of a stream, for one has
-/// to be blocked to hear that there is room again.
+/// The content that a DATA frame takes although the transport has no room, in bytes. The transport reports
+/// new room only after a write was blocked, so some content must be queued.
 const AHEAD: usize = 1024;
 
 /// What may be sent next on a stream.
@@ -26,9 +26,9 @@ pub(super) enum Stage {
     Head,
     /// Content, trailers or the end.
     Body,
-    /// Nothing: the end was sent or is on its way.
+    /// Nothing: the end is queued.
     Ended,
-    /// Nothing: finished and handed over, reset, or stopped.
+    /// Nothing: the transport has the end, or the stream was reset or stopped.
     Closed,
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Stage {
 pub(super) struct Outgoing {
     queue: VecDeque<Bytes>,
     pub(super) stage: Stage,
-    /// The caller met a full queue and wants to hear when it is empty.
+    /// The caller found the queue full; an event follows when it is empty.
     pub(super) waiting: bool,
 }
 
@@ -59,8 +59,9 @@ impl Outgoing {
         self.push(out.freeze());
     }
 
-    /// Queues a DATA frame with a prefix of `data`, if nothing else is queued: how much was taken. No more than the transport
-    /// has `room` for and a little: where many streams wait for a peer that takes nothing, each holds that little.
+    /// Queues a DATA frame with a prefix of `data` if nothing else is queued, and returns how much it took.
+    /// It takes as much as the transport has `room` for, at least [`AHEAD`] and at most [`MAX_DATA_FRAME`]:
+    /// many blocked streams then queue little each.
     pub(super) fn push_data(&mut self, data: &mut Bytes, room: usize) -> usize {
         if !self.queue.is_empty() {
             return 0;
@@ -69,7 +70,7 @@ impl Outgoing {
         let part = if data.len() <= most {
             data.split_to(data.len())
         } else if most == AHEAD {
-            // A copy: a slice would keep all of the caller's piece.
+            // This is a copy, because a slice would keep the caller's whole buffer alive.
             data.split_to(most).to_vec().into()
         } else {
             data.split_to(most)
@@ -88,7 +89,7 @@ impl Outgoing {
         self.queue.is_empty()
     }
 
-    /// Hands over as much as the transport takes, and the end after everything.
+    /// Writes as much as the transport takes, and then the end.
     pub(super) fn flush(&mut self, id: StreamId, transport: &mut impl Transport) -> Result<(), WriteError> {
         while let Some(front) = self.queue.front_mut() {
             let written = transport.write(id, front);
@@ -108,8 +109,8 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Nothing more can be sent. A stop that shows up in a write is told by its own event, which closes, and counts what was
-    /// made useless.
+    /// Drops the queue, since nothing more can be sent. After a stop, the stop's own event closes the stream
+    /// and counts the request.
     fn fail(&mut self, error: WriteError) -> WriteError {
         self.queue = VecDeque::new();
         if !matches!(error, WriteError::Stopped(_)) {

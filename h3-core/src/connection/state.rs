@@ -1,4 +1,4 @@
-//! What a connection owns. The scripts beside this file work on it.
+//! The state of a connection. The other files of this folder implement its methods.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -12,21 +12,21 @@ use super::{
     config::{Config, DEFAULT_MAX_FIELD_SECTION_SIZE},
     control::ControlReader,
     critical::{Critical, CriticalOut},
+    implicit::ImplicitStreams,
     limits::{IdleMeter, ResetMeter},
     queue::Events,
     request::Request,
     send::{Outgoing, Stage},
-    unheard::Unheard,
     unknown::Incoming,
     waiting::Waiting,
 };
 use crate::{error::H3Error, settings::Settings};
 
-/// Requests that are left unread for the time being (server).
+/// Requests that are not read for now (server).
 #[derive(Debug, Default)]
 pub(super) struct HeldRequests {
     pub(super) holding: bool,
-    /// Those of which something came meanwhile.
+    /// The streams that received something meanwhile.
     pub(super) streams: BTreeSet<StreamId>,
 }
 
@@ -41,23 +41,23 @@ pub struct Connection {
     pub(super) control: ControlReader,
     pub(super) critical_in: [Option<StreamId>; 3],
     pub(super) critical_out: [CriticalOut; 3],
-    /// Peer's streams whose kind is not known yet.
+    /// The peer's streams whose kind is not known yet.
     pub(super) incoming: StreamMap<Incoming>,
     pub(super) requests: StreamMap<Request>,
-    /// Client-initiated bidirectional streams that were opened so far.
+    /// How many client-initiated bidirectional streams were opened so far.
     pub(super) opened: u64,
-    /// Those of them that nothing came for (server).
-    pub(super) unheard: Unheard,
+    /// Those that a later stream opened implicitly and that received nothing yet (server).
+    pub(super) implicit: ImplicitStreams,
     pub(super) held: HeldRequests,
-    /// Those whose heads are waited for (server).
+    /// The deadlines of incomplete requests and unidentified streams (server).
     pub(super) waiting: Waiting,
     pub(super) goaway_sent: Option<u64>,
     pub(super) goaway_received: Option<u64>,
     pub(super) max_push_id: Option<u64>,
-    /// `PRIORITY_UPDATE` for streams that are not open yet.
+    /// The priorities from `PRIORITY_UPDATE` for streams that are not open yet.
     pub(super) early_priorities: VecDeque<(StreamId, Priority)>,
     pub(super) resets: ResetMeter,
-    /// Frames that bring nothing.
+    /// Counts frames without effect.
     pub(super) idle: IdleMeter,
     pub(super) budget: Budget,
     pub(super) events: Events,
@@ -86,7 +86,7 @@ impl Connection {
             incoming: StreamMap::default(),
             requests: StreamMap::default(),
             opened: 0,
-            unheard: Unheard::default(),
+            implicit: ImplicitStreams::default(),
             held: HeldRequests::default(),
             waiting: Waiting::default(),
             goaway_sent: None,

@@ -1,5 +1,5 @@
-//! Connections over the in-memory transport. `Rig` sets one connection against a hand-written peer, `Two` sets
-//! two connections against each other.
+//! Tests over the in-memory transport. `Rig` has one connection and a peer played by the test, `Two` has two
+//! connections.
 
 mod exchange;
 mod hostile;
@@ -36,7 +36,7 @@ pub(super) fn plain_settings() -> Settings {
     Settings { h3_datagram: true, max_field_section_size: Some(16 * 1024), ..Settings::default() }
 }
 
-/// Hands an end's events to its connection and collects what that tells.
+/// Passes an end's events to its connection and collects the connection's events.
 pub(super) fn pump(connection: &mut Connection, end: &mut End, now: Timestamp, events: &mut Vec<Event>) {
     while let Some(event) = end.events.pop_front() {
         connection.on_event(&event, now, end);
@@ -81,14 +81,14 @@ pub(super) fn request_head() -> RequestHead {
     RequestHead::new(http::Method::GET, "a.test".parse().unwrap(), "/".parse().unwrap())
 }
 
-/// One connection against a peer that the test plays by hand.
+/// One connection, and a peer that the test plays.
 pub(super) struct Rig {
     pub(super) side: Side,
     pub(super) connection: Connection,
     pub(super) pair: Pair,
     pub(super) events: Vec<Event>,
     pub(super) now: Timestamp,
-    /// At most so many bytes of a stream move at once.
+    /// How many bytes of a stream one delivery moves.
     pub(super) piece: usize,
 }
 
@@ -103,7 +103,7 @@ impl Rig {
         rig
     }
 
-    /// With a peer that sent its settings on its control stream, which is returned.
+    /// A rig whose peer has sent its settings; returns the peer's control stream.
     pub(super) fn ready(side: Side, settings: Settings) -> (Self, StreamId) {
         let mut rig = Self::new(side, settings);
         let control = rig.peer().open(Dir::Uni).unwrap();
@@ -138,7 +138,8 @@ impl Rig {
         self.now += time;
     }
 
-    /// A request stream on which the peer plays its role: at a client, an answer to a request just sent.
+    /// A request stream for the peer to write on. At a client, the request has been sent and the peer
+    /// answers.
     pub(super) fn request(&mut self) -> StreamId {
         match self.side {
             Side::Server => self.peer().open(Dir::Bidi).unwrap(),
@@ -150,7 +151,7 @@ impl Rig {
         }
     }
 
-    /// The header section that begins the peer's part of a request stream.
+    /// The header section with which the peer's part of a request stream begins.
     pub(super) fn first_headers(&self, extra: &[(&str, &str)]) -> Vec<u8> {
         match self.side {
             Side::Server => get_with(extra),
@@ -168,7 +169,7 @@ impl Rig {
         self.run();
     }
 
-    /// Reads a body to where it stops.
+    /// Reads a body until it blocks or ends.
     pub(super) fn read_body(&mut self, id: StreamId) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
@@ -186,7 +187,7 @@ impl Rig {
         body
     }
 
-    /// The connection was closed, once, with this code.
+    /// Asserts that the connection was closed once, with this code.
     #[track_caller]
     pub(super) fn assert_failed(&mut self, code: u64) {
         let end = self.end();
@@ -196,7 +197,7 @@ impl Rig {
         assert_eq!(self.connection.open_requests(), 0);
     }
 
-    /// The stream failed with this code, and the connection lives.
+    /// Asserts that the stream failed with this code and the connection lives on.
     #[track_caller]
     pub(super) fn assert_stream_error(&mut self, id: StreamId, code: u64) {
         self.run();
@@ -209,7 +210,7 @@ impl Rig {
         assert_eq!(self.connection.open_requests(), 0);
     }
 
-    /// Nothing is wrong.
+    /// Asserts that the connection works.
     #[track_caller]
     pub(super) fn assert_alive(&mut self) {
         assert_eq!(self.end().closed, None);
@@ -220,8 +221,8 @@ impl Rig {
         );
     }
 
-    /// Repeats a step. The heap stays flat: at the end within 64 KiB of what it was after a tenth of the rounds, and
-    /// never 1 MiB above; both ends' bookkeeping included.
+    /// Repeats a step and asserts that the heap does not grow. After the last round it is within 64 KiB of
+    /// its size after a tenth of the rounds, and it never exceeds that by 1 MiB. Both ends' memory counts.
     #[track_caller]
     pub(super) fn flood(&mut self, rounds: u64, mut step: impl FnMut(&mut Self, u64)) {
         let mut mark = Measure::start();
@@ -276,7 +277,7 @@ impl Two {
         }
     }
 
-    /// Moves a whole body across; true for the direction from the client.
+    /// Transfers a whole body; `from_client` is the direction.
     pub(super) fn transfer(&mut self, id: StreamId, body: &[u8], from_client: bool) -> Vec<u8> {
         let mut data = Bytes::copy_from_slice(body);
         let mut received = Vec::new();

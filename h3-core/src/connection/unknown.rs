@@ -6,6 +6,6 @@ use crate::frame::HeadReader;
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     pub(super) reader: HeadReader,
-    /// The peer asked to stop, with this code: it matters to the layer that gets the stream.
+    /// The code of a `STOP_SENDING`, for the layer that gets the stream.
     pub(super) stopped: Option<u64>,
 }

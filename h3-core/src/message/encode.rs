@@ -1,4 +1,4 @@
-//! Heads to field lines. What would be malformed is refused before it is sent.
+//! Turns heads into field lines and refuses malformed ones.
 
 use http::{HeaderMap, HeaderValue};
 use qpack::FieldRef;
@@ -55,7 +55,7 @@ fn fields<'a>(headers: &'a HeaderMap, lines: &mut Vec<FieldRef<'a>>) -> Result<(
     Ok(())
 }
 
-/// What the lines count against the peer's limit, in bytes (RFC 9114 §4.2.2).
+/// The size of the lines as it counts against the peer's limit, in bytes (RFC 9114 §4.2.2).
 pub(crate) fn size(lines: &[FieldRef<'_>]) -> u64 {
     lines.iter().map(|line| line.size()).sum()
 }

@@ -1,4 +1,4 @@
-//! Heads of messages as types.
+//! The types of message heads.
 
 use bytes::Bytes;
 use http::{
@@ -21,7 +21,7 @@ impl Protocol {
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ASCII gets in.
+        // `new` accepts only ASCII.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -46,7 +46,7 @@ pub struct RequestHead {
     pub path: Option<PathAndQuery>,
     /// `:protocol`: makes a CONNECT an extended one (RFC 9220).
     pub protocol: Option<Protocol>,
-    /// The fields. A value marked sensitive was, and will be, sent never-indexed.
+    /// The fields. A sensitive value was received, or is sent, as never-indexed.
     pub headers: HeaderMap,
 }
 

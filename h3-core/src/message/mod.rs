@@ -1,6 +1,7 @@
-//! Messages (RFC 9114 §4): heads and trailers as types, what makes them malformed, and their way to field lines.
+//! Messages (RFC 9114 §4): heads and trailers as types, their validation, and their conversion from and to
+//! field lines.
 //!
-//! It knows neither streams nor frames: field lines in, heads out, and back.
+//! It must never know streams or frames.
 
 mod encode;
 mod head;

@@ -1,4 +1,4 @@
-//! Field lines to heads, with every rule that makes a message malformed.
+//! Turns field lines into heads and checks every rule that makes a message malformed.
 
 use bytes::Bytes;
 use http::{
@@ -10,7 +10,7 @@ use qpack::Field;
 use super::{Protocol, RequestHead, ResponseHead};
 use crate::error::StreamViolation as V;
 
-/// Reads a request's header section. `extended`: this side offered extended CONNECT.
+/// Reads a request's header section. `extended` says that this side offered extended CONNECT.
 pub(crate) fn parse_request(fields: Vec<Field>, extended: bool) -> Result<RequestHead, V> {
     let mut pseudo: [Option<Bytes>; 5] = Default::default();
     let headers = split(fields, |name, value| {
@@ -19,7 +19,7 @@ pub(crate) fn parse_request(fields: Vec<Field>, extended: bool) -> Result<Reques
             b":scheme" => 1,
             b":authority" => 2,
             b":path" => 3,
-            // RFC 9114 §4.3: without the offer it is undefined; RFC 9220 §3.
+            // RFC 9114 §4.3, RFC 9220 §3: without the offer this pseudo-header is undefined.
             b":protocol" if extended => 4,
             b":protocol" => return Err(V::ProtocolNotEnabled),
             _ => return Err(V::PseudoHeaderUnknown),
@@ -67,12 +67,12 @@ pub(crate) fn parse_trailers(fields: Vec<Field>) -> Result<HeaderMap, V> {
     Ok(trailers)
 }
 
-/// The declared length of the content. Lines that repeat one number are one; a list is refused.
+/// The declared length of the content. Repeated lines must have the same number; a list is refused.
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, V> {
     let mut declared = None;
     for value in headers.get_all(header::CONTENT_LENGTH) {
         let value = value.as_bytes();
-        // RFC 9110 §8.6: digits and nothing else; `str::parse` would take a sign.
+        // RFC 9110 §8.6: only digits are valid; `str::parse` would accept a sign.
         if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
             return Err(V::ContentLengthInvalid);
         }
@@ -99,7 +99,7 @@ fn set(slot: Option<&mut Option<Bytes>>, value: Bytes) -> Result<(), V> {
     }
 }
 
-/// Hands pseudo-headers to `on_pseudo` and collects the rest.
+/// Passes pseudo-headers to `on_pseudo` and collects the regular fields.
 fn split(
     fields: Vec<Field>,
     mut on_pseudo: impl FnMut(&[u8], Bytes) -> Result<(), V>,
@@ -125,7 +125,8 @@ fn split(
 fn parse_field(field: Field) -> Result<(HeaderName, HeaderValue), V> {
     // RFC 9114 §4.2: names are lower-case tokens.
     let name = HeaderName::from_lowercase(&field.name).map_err(|_| V::FieldName)?;
-    // RFC 9110 §5.5: no space around the value; this refuses what the RFC lets one strip.
+    // RFC 9110 §5.5: a value has no surrounding white space. The RFC lets a recipient strip it; this code
+    // refuses it.
     let outer = [field.value.first(), field.value.last()];
     if outer.into_iter().flatten().any(|byte| matches!(byte, b' ' | b'\t')) {
         return Err(V::FieldValue);
@@ -136,7 +137,7 @@ fn parse_field(field: Field) -> Result<(HeaderName, HeaderValue), V> {
     Ok((name, value))
 }
 
-/// RFC 9114 §4.2: no field that is about a connection; of `te` only "trailers".
+/// RFC 9114 §4.2: no connection-specific field is permitted, and `te` only with "trailers".
 pub(super) fn check_field(name: &HeaderName, value: &HeaderValue) -> Result<(), V> {
     match name.as_str() {
         "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => {
@@ -147,13 +148,13 @@ pub(super) fn check_field(name: &HeaderName, value: &HeaderValue) -> Result<(), 
     }
 }
 
-/// RFC 9114 §4.2: `te` is for the head of a request alone, whatever it says.
+/// RFC 9114 §4.2: only the head of a request may have `te`.
 pub(super) fn check_no_te(headers: &HeaderMap) -> Result<(), V> {
     if headers.contains_key(header::TE) { Err(V::TeField) } else { Ok(()) }
 }
 
 fn parse_scheme(value: &[u8]) -> Result<Scheme, V> {
-    // RFC 3986 §3.1: a letter first.
+    // RFC 3986 §3.1: a scheme starts with a letter.
     if !value.first().is_some_and(u8::is_ascii_alphabetic) {
         return Err(V::PseudoHeaderValue);
     }
@@ -161,7 +162,7 @@ fn parse_scheme(value: &[u8]) -> Result<Scheme, V> {
 }
 
 fn parse_authority(value: Bytes) -> Result<Authority, V> {
-    // RFC 9114 §4.3.1: no user information.
+    // RFC 9114 §4.3.1: an authority has no user information.
     if value.contains(&b'@') {
         return Err(V::PseudoHeaderValue);
     }
@@ -169,7 +170,7 @@ fn parse_authority(value: Bytes) -> Result<Authority, V> {
 }
 
 fn parse_path(value: Bytes) -> Result<PathAndQuery, V> {
-    // RFC 9114 §4.3.1: never empty, and it starts with a slash or is the asterisk; a fragment is not part of it.
+    // RFC 9114 §4.3.1: a path starts with a slash or is the asterisk, and has no fragment.
     let origin_form = value.first() == Some(&b'/') && !value.contains(&b'#');
     if !origin_form && value != b"*"[..] {
         return Err(V::PseudoHeaderValue);
@@ -177,7 +178,7 @@ fn parse_path(value: Bytes) -> Result<PathAndQuery, V> {
     PathAndQuery::from_maybe_shared(value).map_err(|_| V::PseudoHeaderValue)
 }
 
-/// Which pseudo-headers must and must not be there, and whether they agree with the fields.
+/// Checks which pseudo-headers are present, and whether they agree with the fields.
 pub(super) fn check_request(head: &RequestHead) -> Result<(), V> {
     content_length(&head.headers)?;
     let connect = head.is_connect();
@@ -200,7 +201,8 @@ pub(super) fn check_request(head: &RequestHead) -> Result<(), V> {
     check_host(head, *scheme == Scheme::HTTPS || *scheme == Scheme::HTTP)
 }
 
-/// RFC 9114 §4.3.1: `host` and `:authority` agree, and for schemes that need an authority one of them is there.
+/// RFC 9114 §4.3.1: `host` and `:authority` must agree. If the scheme needs an authority, one must be
+/// present.
 fn check_host(head: &RequestHead, required: bool) -> Result<(), V> {
     let mut hosts = head.headers.get_all(header::HOST).iter();
     let host = hosts.next();

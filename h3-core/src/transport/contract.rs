@@ -1,4 +1,4 @@
-//! What HTTP/3 needs of a connection.
+//! The trait through which HTTP/3 uses a QUIC connection.
 
 use bytes::Bytes;
 use quic_core::{
@@ -6,41 +6,42 @@ use quic_core::{
     error::call::{DatagramError, Read, ReadError, WriteError},
 };
 
-/// What HTTP/3 needs of a QUIC connection. Synchronous; it never calls up.
+/// What HTTP/3 needs from a QUIC connection. It is synchronous and never calls back.
 ///
-/// A stream whose [`StreamTag`](quic_core::StreamTag) is 0 belongs to HTTP/3. A layer above that takes a stream over sets
-/// another tag.
+/// A stream whose [`StreamTag`](quic_core::StreamTag) is 0 belongs to HTTP/3. A layer above that takes over a
+/// stream sets another tag.
 pub trait Transport {
-    /// Opens a stream. `None`: no credit now, `Event::StreamsAvailable` follows.
+    /// Opens a stream. Returns `None` if there is no credit now; `Event::StreamsAvailable` follows.
     fn open(&mut self, dir: Dir) -> Option<StreamId>;
-    /// Reads the next bytes of a stream, at most `max` of them. A reset is told once, then the stream is closed. As long as
-    /// the stream has no tag, what came in order before the reset is read first: it may tell whose stream it is.
+    /// Reads the next bytes of a stream, at most `max` of them. It returns a reset once; then the stream is
+    /// closed. As long as the stream has no tag, the bytes that arrived in order before the reset are read
+    /// first, because they may identify the stream.
     fn read(&mut self, id: StreamId, max: usize) -> Result<Read, ReadError>;
-    /// Writes a prefix of `data` and advances it; 0 is blocked, `Event::StreamWritable` follows.
+    /// Writes a prefix of `data` and advances it. 0 means blocked; `Event::StreamWritable` follows.
     fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError>;
-    /// How many bytes [`Transport::write`] would take now; 0 if the stream takes none any more.
+    /// How many bytes [`Transport::write`] would take now; 0 if the sending side is over.
     fn writable(&mut self, id: StreamId) -> usize;
-    /// Ends the sending side after what was written.
+    /// Ends the sending side after the data written so far.
     fn finish(&mut self, id: StreamId) -> Result<(), WriteError>;
-    /// Resets the sending side. The peer still gets the first `reliable_size` bytes if it supports that; 0, and a
-    /// peer without support, make it a plain `RESET_STREAM`.
+    /// Resets the sending side. The peer still gets the first `reliable_size` bytes if it supports
+    /// `RESET_STREAM_AT`. With a size of 0 or without that support, it is a plain `RESET_STREAM`.
     fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError>;
-    /// Asks the peer to stop sending; what is there and what comes is discarded.
+    /// Asks the peer to stop sending; unread and later data is discarded.
     fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError>;
-    /// Ranks a stream's data among others.
+    /// Sets the priority of a stream's data.
     fn set_priority(&mut self, id: StreamId, priority: Priority);
-    /// Whether the peer may send no stream data by the limit of the connection (`MAX_DATA`, RFC 9000 §4.1), and that would be
-    /// so though nothing were held but what the application leaves unread of the streams that were [handed
-    /// over](quic_core::Connection::hand_over) to it. Only then is a peer not late that does not go on.
+    /// Whether the connection's limit (`MAX_DATA`, RFC 9000 §4.1) leaves the peer no credit for stream data,
+    /// and the unread data of the streams [handed over](quic_core::Connection::hand_over) to the application
+    /// alone would be enough for that. Then a peer that sends nothing is not late.
     fn withholds_credit(&self) -> bool;
-    /// How many streams of this kind may be opened over the life of the connection, by the limits known now: the
-    /// last `MAX_STREAMS` sent (peer's streams) or received (own streams).
+    /// How many streams of this kind may be opened in total: the last `MAX_STREAMS` sent (for the peer's
+    /// streams) or received (for own streams).
     fn stream_limit(&self, initiator: Side, dir: Dir) -> u64;
     /// Queues a datagram.
     fn send_datagram(&mut self, data: Bytes, options: DatagramOptions) -> Result<(), DatagramError>;
     /// Takes the next received datagram.
     fn receive_datagram(&mut self) -> Option<Bytes>;
-    /// The largest datagram that can be sent now, in bytes; `None`: the peer takes none.
+    /// The largest datagram that can be sent now, in bytes; `None` if the peer accepts none.
     fn max_datagram_size(&self) -> Option<usize>;
     /// Closes the connection with an application code (`CONNECTION_CLOSE` of type 0x1d).
     fn close(&mut self, code: u64, reason: &[u8]);

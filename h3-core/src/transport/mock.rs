@@ -1,6 +1,6 @@
-//! Two ends of a connection in memory, for tests and fuzzing: ordered streams, credit, resets, datagrams.
+//! A connection with both ends in memory, for tests and fuzzing: ordered streams, credit, resets, datagrams.
 //!
-//! Nothing moves between the ends until [`Pair::deliver`]; nothing is ever lost or reordered.
+//! Only [`Pair::deliver`] moves data between the ends, and nothing is lost or reordered.
 
 mod end;
 
@@ -25,7 +25,7 @@ impl Default for Pair {
 }
 
 impl Pair {
-    /// A connection whose handshake is complete; each end has that event.
+    /// A connection whose handshake is complete; each end has the event of that.
     #[must_use]
     pub fn new() -> Self {
         let mut pair = Self { client: End::new(Side::Client), server: End::new(Side::Server) };
@@ -35,7 +35,7 @@ impl Pair {
         pair
     }
 
-    /// Both ends: the one of `side` first.
+    /// Both ends, that of `side` first.
     pub fn ends(&mut self, side: Side) -> (&mut End, &mut End) {
         match side {
             Side::Client => (&mut self.client, &mut self.server),
@@ -43,7 +43,8 @@ impl Pair {
         }
     }
 
-    /// Carries everything across, at most `max` bytes of each stream, and tells each end. True if anything moved.
+    /// Delivers everything to the other end, at most `max` bytes of each stream, and queues events. True if
+    /// anything moved.
     pub fn deliver(&mut self, max: usize) -> bool {
         let there = carry(&mut self.client, &mut self.server, max);
         let back = carry(&mut self.server, &mut self.client, max);
@@ -133,7 +134,7 @@ fn carry_stop(from: &mut End, to: &mut End, id: StreamId) -> bool {
         && send.stopped.is_none()
     {
         send.stopped = Some(code);
-        // RFC 9000 §3.5: STOP_SENDING is answered by a reset.
+        // RFC 9000 §3.5: a reset answers STOP_SENDING.
         send.queue.clear();
         send.reset.get_or_insert((code, 0));
         send.answering = true;
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_counts_and_after_a_reset_what_will_be() {
+    fn sent_end_counts_sent_bytes_and_after_a_reset_the_final_size() {
         let mut pair = Pair::new();
         let id = pair.client.open(Dir::Uni).unwrap();
         pair.client.push(id, b"abcdef");
@@ -170,13 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_received_counts_until_the_receiving_side_is_gone() {
+    fn received_end_counts_until_the_receiving_side_is_gone() {
         let mut pair = Pair::new();
         let [read, stopped, later] = [0; 3].map(|_| pair.client.open(Dir::Uni).unwrap());
         assert_eq!(received_end(&mut pair, read), None);
         pair.client.push(read, b"four");
         assert_eq!(received_end(&mut pair, read), Some(4));
-        assert_eq!(pair.client.received_end(read), None, "a stream that only sends");
+        assert_eq!(pair.client.received_end(read), None, "the stream has no receiving side here");
         pair.client.finish(read).unwrap();
         assert_eq!(received_end(&mut pair, read), Some(4));
         assert_eq!((pair.server.pull(read), pair.server.received_end(read)), (b"four".to_vec(), None));
@@ -186,9 +187,9 @@ mod tests {
         }
         pair.client.push(stopped, b"more");
         pair.server.stop_sending(stopped, 1).unwrap();
-        assert!(pair.deliver(usize::MAX), "the bytes and then the request to stop");
+        assert!(pair.deliver(usize::MAX), "the bytes and the stop are delivered");
         assert_eq!(pair.server.received_end(stopped), Some(7));
-        assert_eq!(pair.client.sent_end(stopped), Some(7), "the answer has not left");
+        assert_eq!(pair.client.sent_end(stopped), Some(7), "the reset that answers has not left");
         pair.deliver(usize::MAX);
         assert_eq!(received_end(&mut pair, stopped), None, "the answering reset arrived");
         assert_eq!(pair.server.events.pop_back(), Some(Event::StreamDiscarded(stopped, StreamTag(0), 7)));

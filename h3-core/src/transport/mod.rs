@@ -1,4 +1,4 @@
-//! The seam to QUIC: what HTTP/3 calls, and never is called by.
+//! The interface to QUIC: HTTP/3 calls it, and it never calls back.
 
 mod contract;
 #[cfg(any(test, feature = "testing"))]

@@ -1,4 +1,4 @@
-//! [`Transport`] over a QUIC connection of quic-core, at one point in time.
+//! [`Transport`] for a connection of quic-core, at one point in time.
 
 use bytes::Bytes;
 use quic_core::{

@@ -1,4 +1,4 @@
-//! Two connections that keep the rules.
+//! Two connections that obey the rules.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -28,9 +28,10 @@ fn settings_are_exchanged_and_grease_ignored() {
     }
 }
 
-/// What HTTP/3 holds of content that the transport has no room for is a little of each stream, whatever the caller gives.
+/// HTTP/3 queues little of each stream's content while the transport has no room, however much the caller
+/// offers.
 #[test]
-fn content_that_finds_no_room_stays_with_its_owner() {
+fn content_without_room_stays_with_the_caller() {
     let mut two = Two::new(&plain_settings(), usize::MAX);
     let id = two.client.send_request(&request_head(), true, &mut two.pair.client).unwrap();
     two.run();
@@ -101,7 +102,7 @@ fn request_and_response_with_bodies_and_trailers() {
 }
 
 #[test]
-fn head_and_304_may_declare_what_they_do_not_send() {
+fn responses_to_head_and_304_may_declare_a_length() {
     for (method, status) in [(Method::HEAD, 200), (Method::GET, 304)] {
         let mut two = Two::new(&plain_settings(), usize::MAX);
         let head = RequestHead { method, ..request_head() };
@@ -244,7 +245,7 @@ fn streams_wait_for_credit() {
 }
 
 #[test]
-fn a_stop_that_is_met_before_it_is_told_is_told() {
+fn a_stop_found_by_a_write_is_still_reported() {
     let mut rig = Rig::new(Side::Server, plain_settings());
     let id = rig.request();
     rig.end().window = 100;
@@ -255,7 +256,7 @@ fn a_stop_that_is_met_before_it_is_told_is_told() {
     let mut body = Bytes::from(vec![7; 5000]);
     while rig.connection.send_data(id, &mut body, &mut rig.pair.server).unwrap() > 0 {}
     assert!(!body.is_empty(), "the rest waits");
-    // The room for more and the stop come together, and the event of the room is told first.
+    // The new room and the stop arrive together, and the event of the room comes first.
     rig.peer().stop_sending(id, code::H3_REQUEST_CANCELLED).unwrap();
     rig.pair.deliver(usize::MAX);
     rig.end().window = 10_000;

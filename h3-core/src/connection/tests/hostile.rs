@@ -1,4 +1,4 @@
-//! The H rows of the conformance table: what a hostile peer does and what it gets.
+//! The H rows of the conformance table: the actions of a hostile peer and the reaction to each.
 
 use quic_core::base::Budget;
 
@@ -11,7 +11,7 @@ pub(super) fn rig(side: Side) -> (Rig, StreamId) {
     Rig::ready(side, plain_settings())
 }
 
-/// A fresh connection whose peer sends this on a request stream.
+/// A new connection whose peer sends `bytes` on a request stream.
 pub(super) fn on_request(side: Side, bytes: impl Fn(&Rig) -> Vec<u8>) -> (Rig, StreamId) {
     let (mut rig, _) = rig(side);
     let id = rig.request();
@@ -51,7 +51,7 @@ fn h08_fin_before_headers() {
     let id = rig.request();
     rig.fin(id);
     assert_eq!(rig.peer().reset_received(id), Some(code::H3_REQUEST_INCOMPLETE));
-    // Behind a frame that is ignored it is the same.
+    // The same after an ignored frame.
     let id = rig.request();
     rig.push(id, &[0x21, 0x00]);
     rig.fin(id);
@@ -70,7 +70,7 @@ fn h09_connect_rules() {
     let extended = [&GET[1..], &[(":method", "CONNECT"), (":protocol", "x")]].concat();
     let (mut refusing, id) = on_request(Side::Server, |_| headers(&extended));
     refusing.assert_stream_error(id, code::H3_MESSAGE_ERROR);
-    // After a CONNECT only DATA.
+    // After a CONNECT only DATA is permitted.
     let (mut rig, _) = Rig::ready(Side::Server, webtransport_settings());
     let id = rig.request();
     rig.push(id, &headers(&extended));
@@ -259,7 +259,7 @@ fn h21_grease_of_any_size() {
             assert!(matches!(rig.events.last(), Some(Event::Finished { .. })));
         }
         grease_without_end(side);
-        // A SETTINGS frame of a megabyte of settings to ignore.
+        // A SETTINGS frame with a megabyte of reserved settings.
         let mut payload = Vec::new();
         for n in 0..200_000_u64 {
             quic_core::base::varint::put(&mut payload, 0x1f * n + 0x21);
@@ -274,7 +274,7 @@ fn h21_grease_of_any_size() {
     }
 }
 
-/// A grease frame of 64 MiB on the control stream, on a request and on a stream of its own: nothing is buffered.
+/// A reserved frame of 64 MiB on the control stream, on a request and on its own stream: nothing is buffered.
 fn grease_without_end(side: Side) {
     let (mut rig, control) = rig(side);
     let head = [&[0x21][..], &[0x84, 0, 0, 0]].concat();
@@ -304,7 +304,7 @@ fn h22_frames_that_end_wrongly() {
             rig.fin(id);
             rig.assert_failed(code::H3_FRAME_ERROR);
         }
-        // Inside a DATA frame's payload and a skipped frame's.
+        // The end inside the payload of a DATA frame, and of a skipped frame.
         for tail in [&[0x00, 5, b'x'][..], &[0x21, 5, 0], &[0x00]] {
             let (mut rig, id) = on_request(side, |rig| [&rig.first_headers(&[])[..], tail].concat());
             rig.fin(id);
@@ -314,7 +314,7 @@ fn h22_frames_that_end_wrongly() {
         for payload in [&[0x40][..], &[0, 0], &[0x40, 0, 0], b"", &[0; 9]] {
             on_control(side, &frame(7, payload)).assert_failed(code::H3_FRAME_ERROR);
         }
-        // A setting cut in its identifier, behind it, and in its value.
+        // A setting that ends in its identifier, after it, and in its value.
         for payload in [&[0x40][..], &[0x21], &[0x21, 0x40]] {
             let mut rig = Rig::new(side, plain_settings());
             let control = rig.peer().open(Dir::Uni).unwrap();
@@ -370,13 +370,13 @@ fn h24_priority_update() {
         on_request(side, |_| update(0, "u=1")).0.assert_failed(code::H3_FRAME_UNEXPECTED);
     }
     on_control(Side::Client, &update(0, "u=1")).assert_failed(code::H3_FRAME_UNEXPECTED);
-    // Over the limit of 100 streams, and ids that are no requests.
+    // IDs over the limit of 100 streams, and IDs that are no requests.
     for id in [400, 1, 2, 3] {
         on_control(Side::Server, &update(id, "u=1")).assert_failed(code::H3_ID_ERROR);
     }
     on_control(Side::Server, &frame(0xf0701, &[0])).assert_failed(code::H3_ID_ERROR);
     on_control(Side::Server, &frame(0xf0700, b"")).assert_failed(code::H3_FRAME_ERROR);
-    // Before the stream opens (the latest wins), and after.
+    // An update before the stream opens (the latest wins), and one after.
     let mut rig =
         on_control(Side::Server, &[update(0, "u=1"), update(0, "u=2, i"), update(396, "u=0")].concat());
     let id = rig.request();
@@ -399,7 +399,7 @@ fn h24_priority_update() {
 }
 
 #[test]
-fn control_frames_larger_than_any_use_of_them_end_the_connection_at_once() {
+fn too_large_control_frames_end_the_connection_at_once() {
     let mut largest = vec![0];
     largest.resize(1024, b' ');
     on_control(Side::Server, &frame(0xf0700, &largest)).assert_alive();
@@ -408,7 +408,7 @@ fn control_frames_larger_than_any_use_of_them_end_the_connection_at_once() {
         put_head(kind, length, &mut head);
         on_control(side, &head).assert_failed(code::H3_EXCESSIVE_LOAD);
     }
-    // Of SETTINGS, however long, little is kept.
+    // However long SETTINGS is, little of it is kept.
     let mut settings = Vec::new();
     for id in 0..50_000 {
         quic_core::base::varint::put(&mut settings, 0x10_0000 + id);
@@ -437,11 +437,11 @@ fn h25_datagram_without_a_stream() {
 }
 
 #[test]
-fn h26_datagrams_for_streams_that_are_not_there() {
+fn h26_datagrams_for_streams_that_are_not_open() {
     let datagrams =
         |rig: &Rig| rig.events.iter().filter(|event| matches!(event, Event::Datagram { .. })).count();
     for side in BOTH {
-        // Closed: dropped.
+        // The stream is closed: the datagram is dropped.
         let (mut rig, _) = rig(side);
         let id = rig.request();
         let first = rig.first_headers(&[]);
@@ -450,7 +450,7 @@ fn h26_datagrams_for_streams_that_are_not_there() {
         rig.peer().send_datagram(Bytes::from_static(&[0]), Default::default()).unwrap();
         rig.run();
         assert_eq!(datagrams(&rig), 0);
-        // Not open yet: a server hands it on, a client knows that nothing can come of it.
+        // The stream is not open yet: a server passes the datagram on, and a client drops it.
         rig.peer().send_datagram(Bytes::from_static(&[50, 1]), Default::default()).unwrap();
         rig.run();
         assert_eq!(datagrams(&rig), usize::from(side == Side::Server));
@@ -461,7 +461,8 @@ fn h26_datagrams_for_streams_that_are_not_there() {
     }
 }
 
-/// The three ways of H28, and the second one where an answer meets the stop before it is told; each makes `count` requests useless.
+/// The three ways of H28, and a variant of the second in which a write finds the stop before its event. Each
+/// abandons `count` requests.
 fn rapid_resets(way: u8, count: u64, per_second: u64) -> Rig {
     let (mut rig, _) = rig(Side::Server);
     rig.end().grants = [1 << 40, 100];
@@ -508,13 +509,13 @@ fn rapid_resets(way: u8, count: u64, per_second: u64) -> Rig {
         if rig.connection.failure().is_some() {
             return;
         }
-        // The application lets go of what was cancelled.
+        // The application drops the cancelled requests.
         let (end, _) = rig.pair.ends(Side::Server);
         rig.connection.reset(id, code::H3_REQUEST_CANCELLED, end);
         rig.connection.stop(id, code::H3_REQUEST_CANCELLED, end);
         rig.run();
         assert_eq!(rig.connection.open_requests(), 0);
-        // The peer reads how its streams ended, so that the mock may forget them.
+        // The peer reads the ends of its streams, so that the mock can remove them.
         rig.peer().pull(id);
     });
     rig
@@ -538,7 +539,7 @@ fn h28_rapid_stop_sending() {
 }
 
 #[test]
-fn h28_rapid_stop_sending_that_an_answer_meets() {
+fn h28_rapid_stop_sending_found_by_a_write() {
     at_the_limit_and_above(3, 10_000);
 }
 
@@ -553,9 +554,9 @@ fn h28_a_million_of_each() {
     (0..3).for_each(|way| at_the_limit_and_above(way, 1_000_000));
 }
 
-/// The bounds that `docs/security.md` tells.
+/// The bounds stated in `docs/security.md`.
 #[test]
-fn the_bounds_by_default_are_those_that_are_told() {
+fn the_default_bounds_are_those_of_the_documentation() {
     let config = Config::new(Settings::default());
     assert_eq!((config.header_memory, config.resets_per_second), (256 << 10, 1000));
     assert_eq!(config.request_timeout, Some(Duration::from_secs(30)));
@@ -599,7 +600,8 @@ mod any_bytes {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
-        /// No bytes on any stream make either role panic, and how they are cut makes no difference to the end.
+        /// No bytes on any stream make either role panic, and the result does not depend on how they are
+        /// split.
         #[test]
         fn no_panic_and_no_dependence_on_pieces(
             server in any::<bool>(),
@@ -624,7 +626,7 @@ mod any_bytes {
                 rig.push(id, &tail);
                 rig.read_body(id);
                 if fin && kind != 1 {
-                    // It may have been stopped in answer to its bytes.
+                    // The connection may have stopped the stream because of its bytes.
                     let _ = rig.peer().finish(id);
                     rig.run();
                     rig.read_body(id);
@@ -636,10 +638,10 @@ mod any_bytes {
     }
 }
 
-/// A hole in front of them, and all GOAWAY frames that a window holds are read at once. Two events are made of them, and what
-/// a burst took is given back.
+/// A gap delays all GOAWAY frames of a window, which are then read at once. They make two events, and the
+/// memory of the burst is freed.
 #[test]
-fn goaways_without_end_make_two_events() {
+fn many_goaways_make_two_events() {
     for side in BOTH {
         let (mut rig, control) = Rig::ready(side, webtransport_settings());
         let id = rig.request();
@@ -671,7 +673,7 @@ fn goaways_without_end_make_two_events() {
 }
 
 #[test]
-fn ranks_said_anew_make_one_event_for_each_request() {
+fn repeated_priorities_make_one_event_for_each_request() {
     let (mut rig, control) = Rig::ready(Side::Server, webtransport_settings());
     let [one, other] = [0; 2].map(|_| rig.request());
     for id in [one, other] {
@@ -699,9 +701,9 @@ fn ranks_said_anew_make_one_event_for_each_request() {
     assert_eq!(ranks, [(one, 6), (other, 7)]);
 }
 
-/// Frames that bring nothing: a burst and a rate of them are accepted, a flood ends the connection.
+/// Frames without effect: a burst and a rate of them are accepted, a flood ends the connection.
 #[test]
-fn a_flood_of_frames_that_bring_nothing_ends_the_connection() {
+fn a_flood_of_frames_without_effect_ends_the_connection() {
     let unknown: &[u8] = &[0x21, 0];
     for side in BOTH {
         for way in 0..4 {
@@ -740,11 +742,12 @@ fn a_flood_of_frames_that_bring_nothing_ends_the_connection() {
     }
 }
 
-/// Instructions of QPACK that are allowed without a dynamic table and bring nothing, each sort on its stream.
+/// QPACK instructions that are permitted without a dynamic table and have no effect, each kind on its stream.
 #[test]
 fn a_flood_of_qpack_instructions_ends_the_connection() {
     for side in BOTH {
-        // Set Dynamic Table Capacity 0 on the encoder stream; Stream Cancellation, short and long, on the decoder stream.
+        // Set Dynamic Table Capacity 0 on the encoder stream; Stream Cancellation, short and long, on the
+        // decoder stream.
         let sorts: [(u8, &[u8], u64); 3] =
             [(0x02, &[0x20], 1), (0x03, &[0x41], 128), (0x03, &[0x7f, 0xff, 0x01], 128)];
         for (stream_type, instruction, cheap) in sorts {
@@ -757,7 +760,7 @@ fn a_flood_of_qpack_instructions_ends_the_connection() {
                 let mut left = count * cheap;
                 while left > 0 && rig.connection.failure().is_none() {
                     let burst = left.min(per_second).min(10_000);
-                    // Split anywhere.
+                    // The split may be anywhere.
                     let bytes = instruction.repeat(burst as usize);
                     bytes.chunks(7_001).for_each(|piece| rig.push(id, piece));
                     left -= burst;

@@ -1,4 +1,4 @@
-//! Requests that do not begin in their time.
+//! Requests whose heads do not arrive in time.
 
 use super::*;
 use crate::error::code;
@@ -9,7 +9,7 @@ fn rig() -> Rig {
     Rig::ready(Side::Server, webtransport_settings()).0
 }
 
-/// Time passes; whatever is due is told.
+/// Advances the time and handles the timeouts that are due.
 fn pass(rig: &mut Rig, time: Duration) {
     let end = rig.now + time;
     while let Some(at) = rig.connection.poll_timeout().filter(|at| *at <= end) {
@@ -25,7 +25,7 @@ fn large(size: usize) -> Vec<u8> {
     get_with(&[("x-long", &"~".repeat(size))])
 }
 
-/// The peer's part was given up, too.
+/// Asserts that both sides of the stream were given up.
 #[track_caller]
 fn assert_given_up(rig: &mut Rig, id: StreamId) {
     assert_eq!(rig.peer().stop_received(id), Some(code::H3_REQUEST_INCOMPLETE));
@@ -35,8 +35,8 @@ fn assert_given_up(rig: &mut Rig, id: StreamId) {
 }
 
 #[test]
-fn a_head_that_dribbles_is_ended_in_its_time() {
-    // From within the head of the frame, and from within the section.
+fn a_head_that_arrives_in_small_pieces_times_out() {
+    // The pieces end within the frame head, and within the section.
     for first in [1, 2, 40] {
         let mut rig = rig();
         let (id, bytes) = (rig.request(), large(1000));
@@ -50,7 +50,7 @@ fn a_head_that_dribbles_is_ended_in_its_time() {
         assert_eq!(rig.peer().reset_received(id), None);
         pass(&mut rig, Duration::from_millis(1));
         assert_given_up(&mut rig, id);
-        // Others are served.
+        // Other requests are served.
         let id = rig.request();
         rig.push(id, &get_with(&[]));
         assert_eq!((rig.requests_seen(), rig.end().closed.is_none()), (1, true));
@@ -58,7 +58,7 @@ fn a_head_that_dribbles_is_ended_in_its_time() {
 }
 
 #[test]
-fn a_head_that_is_whole_in_its_time_lives() {
+fn a_head_that_is_complete_in_time_is_served() {
     let mut rig = rig();
     let (id, bytes) = (rig.request(), large(29));
     let step = bytes.len().div_ceil(30);
@@ -67,7 +67,7 @@ fn a_head_that_is_whole_in_its_time_lives() {
         pass(&mut rig, SECOND);
     }
     assert_eq!(rig.requests_seen(), 1);
-    // Neither its content nor its end has a deadline here.
+    // Its content and its end have no deadline here.
     rig.push(id, &frame(0, b"con")[..3]);
     pass(&mut rig, 1000 * SECOND);
     rig.assert_alive();
@@ -75,12 +75,13 @@ fn a_head_that_is_whole_in_its_time_lives() {
 }
 
 #[test]
-fn a_thousand_half_open_ones_are_ended_and_leave_nothing() {
+fn a_thousand_half_open_streams_time_out_and_leave_nothing() {
     let mut rig = rig();
     rig.end().grants = [2000; 2];
     rig.run();
     let request = large(150);
-    // One that says nothing at first, half a frame head, unknown frames, half a section, half the signal of a session's stream.
+    // A stream that is silent at first, half a frame head, unknown frames, half a section, half the signal of
+    // a session's stream.
     let beginnings: [&[u8]; 5] =
         [&[0x40], &request[..2], &[0x21, 0x02, 0x00], &request[..100], &[0x40, 0x41]];
     let heap = Measure::start();
@@ -99,7 +100,7 @@ fn a_thousand_half_open_ones_are_ended_and_leave_nothing() {
         assert_eq!(codes, (Some(code::H3_REQUEST_INCOMPLETE), Some(code::H3_REQUEST_INCOMPLETE)), "{id:?}");
         assert_eq!(rig.peer().stop_received(uni), Some(code::H3_STREAM_CREATION_ERROR));
     }
-    assert_eq!(rig.end().closed, None, "late ones are no flood");
+    assert_eq!(rig.end().closed, None, "late requests are no flood");
     let connection = &rig.connection;
     assert_eq!((connection.open_requests(), connection.incoming.len(), connection.budget.used()), (0, 0, 0));
     assert_eq!(connection.poll_timeout(), None);
@@ -112,7 +113,7 @@ fn a_thousand_half_open_ones_are_ended_and_leave_nothing() {
 }
 
 #[test]
-fn requests_that_are_left_unread_have_their_time_when_they_are_read() {
+fn the_deadline_of_a_held_request_starts_when_it_is_read() {
     let mut rig = rig();
     let (id, silent, bytes) = (rig.request(), rig.request(), large(1000));
     rig.push(id, &bytes[..100]);
@@ -124,7 +125,7 @@ fn requests_that_are_left_unread_have_their_time_when_they_are_read() {
     assert_eq!(
         rig.peer().reset_received(silent),
         Some(code::H3_REQUEST_INCOMPLETE),
-        "it was the peer that said nothing more"
+        "the peer sent nothing more"
     );
     rig.events.clear();
     let (now, end) = (rig.now, rig.pair.ends(Side::Server).0);
@@ -138,11 +139,11 @@ fn requests_that_are_left_unread_have_their_time_when_they_are_read() {
 }
 
 #[test]
-fn a_peer_without_credit_is_not_late_while_the_application_keeps_it() {
+fn a_peer_is_not_late_while_the_application_withholds_credit() {
     let mut rig = rig();
     let (id, body, bytes) = (rig.request(), rig.request(), large(100));
     rig.push(id, &bytes[..50]);
-    // Content that the application does not read.
+    // The application does not read this content.
     rig.push(body, &[get_with(&[]), frame(0, &[7; 5000])].concat());
     assert_eq!(rig.requests_seen(), 1);
     let left = rig.end().bytes_read(body).map(|read| rig.end().received_end(body).unwrap() - read).unwrap();
@@ -150,7 +151,7 @@ fn a_peer_without_credit_is_not_late_while_the_application_keeps_it() {
     rig.end().hand_over(body);
     pass(&mut rig, 100 * SECOND);
     rig.assert_alive();
-    // Once some of it is read the peer can go on.
+    // The peer can continue once some of it is read.
     assert!(!rig.read_body(body).is_empty());
     pass(&mut rig, 30 * SECOND);
     assert_eq!(rig.peer().reset_received(id), Some(code::H3_REQUEST_INCOMPLETE));
@@ -160,7 +161,7 @@ fn a_peer_without_credit_is_not_late_while_the_application_keeps_it() {
 #[test]
 fn a_peer_that_has_used_up_its_credit_itself_is_late() {
     let mut rig = rig();
-    // Content of a request that reaches no application, and a stream that says nothing of which anybody knows.
+    // The content of a request that no application gets, and a silent stream of unknown kind.
     let (body, half) = (rig.request(), rig.request());
     rig.push(body, &[get_with(&[]), frame(0, &[7; 5000])].concat());
     rig.push(half, &large(100)[..50]);
@@ -172,9 +173,9 @@ fn a_peer_that_has_used_up_its_credit_itself_is_late() {
     assert_eq!((rig.connection.open_requests(), rig.connection.poll_timeout()), (1, None));
 }
 
-/// What names a request that is left unread waits for nothing that has an end: the peer decides when it takes responses.
+/// A request that is left unread has no deadline: the peer decides when it reads responses.
 #[test]
-fn a_request_that_is_left_unread_has_not_begun() {
+fn a_held_request_has_not_begun() {
     let mut rig = rig();
     let (id, bytes) = (rig.request(), large(100));
     rig.push(id, &bytes[..50]);
@@ -205,7 +206,7 @@ fn a_session_is_not_waited_for_without_settings() {
     pass(&mut rig, SECOND);
     assert_eq!(rig.peer().stop_received(id), Some(code::H3_REQUEST_INCOMPLETE));
     rig.assert_stream_error(id, code::H3_REQUEST_INCOMPLETE);
-    // With them it may stay as long as it likes, answered or not.
+    // With SETTINGS it may stay as long as it likes, answered or not.
     let (mut rig, _) = Rig::ready(Side::Server, webtransport_settings());
     let id = rig.request();
     rig.push(id, &connect);

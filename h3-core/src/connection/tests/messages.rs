@@ -1,13 +1,14 @@
-//! The H rows about single messages, at both ends: what is malformed, and how much of it the application sees.
+//! The H rows about single messages, at both ends: which are malformed, and how much of them the application
+//! sees.
 
 use super::{hostile::*, *};
 
-/// Headers of the peer's part, every line as it is.
+/// A HEADERS frame with exactly these lines.
 fn exactly(lines: &[(&str, &str)]) -> Vec<u8> {
     headers(lines)
 }
 
-/// The message is refused with `H3_MESSAGE_ERROR` on its stream, and the application never hears of it.
+/// Asserts that the message fails with `H3_MESSAGE_ERROR` on its stream and the application never sees it.
 #[track_caller]
 fn malformed(side: Side, bytes: &[u8]) {
     let (mut rig, id) = on_request(side, |_| bytes.to_vec());
@@ -33,7 +34,7 @@ fn h03_each_pseudo_header_twice() {
 }
 
 #[test]
-fn h04_pseudo_headers_of_the_other_role_and_of_nobody() {
+fn h04_pseudo_headers_of_the_other_role_and_undefined_ones() {
     for side in BOTH {
         let undefined = [(":x", "1"), (":", "1"), (":Status", "200"), (":protocol", "x")];
         for line in undefined.iter().chain(first(side.peer())) {
@@ -93,14 +94,14 @@ fn h06_names_and_values() {
 #[test]
 fn h07_content_length_and_content() {
     for side in BOTH {
-        // More than declared: not one byte of the frame that exceeds it is given out.
+        // More than declared: no byte of the excess frame reaches the application.
         let (mut rig, id) = on_request(side, |rig| rig.first_headers(&[("content-length", "3")]));
         rig.push(id, b"\x00\x02ab");
         assert_eq!(rig.read_body(id), b"ab");
         rig.push(id, b"\x00\x02cd");
         rig.assert_stream_error(id, code::H3_MESSAGE_ERROR);
         assert_eq!(rig.read_body(id), b"");
-        // Less than declared, and none at all.
+        // Less than declared, and no content at all.
         for content in [&b"\x00\x02ab"[..], b""] {
             let (mut rig, id) = on_request(side, |rig| rig.first_headers(&[("content-length", "3")]));
             rig.push(id, content);
@@ -118,7 +119,7 @@ fn h07_content_length_and_content() {
     }
 }
 
-/// Numbers that are none, and two that differ.
+/// Values that are no numbers, and two different numbers.
 #[test]
 fn h07_content_lengths_that_are_malformed() {
     for side in BOTH {
@@ -134,7 +135,7 @@ fn h07_content_lengths_that_are_malformed() {
     }
 }
 
-/// RFC 9114 §4.2: `te` is a field of requests, and only of their heads.
+/// RFC 9114 §4.2: only the heads of requests may have `te`.
 #[test]
 fn h06_te_belongs_to_the_head_of_a_request() {
     let te = ("te", "trailers");
@@ -145,15 +146,15 @@ fn h06_te_belongs_to_the_head_of_a_request() {
     }
     let (mut rig, id) = on_request(Side::Server, |_| exactly(&[first(Side::Server), &[te]].concat()));
     rig.assert_alive();
-    // Nor is it sent there.
+    // This side does not send it elsewhere either.
     let mut head = ResponseHead::new(http::StatusCode::OK);
     head.headers.insert("te", "trailers".parse().unwrap());
     let sent = rig.connection.send_response(id, &head, false, &mut rig.pair.server);
     assert_eq!(sent, Err(crate::SendError::Invalid(crate::StreamViolation::TeField)));
 }
 
-/// The length of what a GET would have brought: answers to HEAD, 204 and 304 have no content (RFC 9110 §8.6, RFC 9114
-/// §4.1.2).
+/// Responses to HEAD, 204 and 304 have no content, but may declare the length for a GET (RFC 9110 §8.6,
+/// RFC 9114 §4.1.2).
 #[test]
 fn h07_lengths_without_content() {
     for (method, status) in

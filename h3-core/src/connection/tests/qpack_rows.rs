@@ -1,4 +1,4 @@
-//! The Q rows as a peer plays them, at both ends: which stream, which code, how much memory.
+//! The Q rows played by a peer, at both ends: which stream fails, with which code, with how much memory.
 
 use super::{hostile::*, *};
 
@@ -6,7 +6,7 @@ const DECOMPRESSION_FAILED: u64 = 0x200;
 const ENCODER_STREAM_ERROR: u64 = 0x201;
 const DECODER_STREAM_ERROR: u64 = 0x202;
 
-/// A field section on a request ends the connection; as trailers, too.
+/// Asserts that a field section ends the connection, as a head and as trailers.
 #[track_caller]
 fn section_fails(side: Side, section: &[u8]) {
     on_request(side, |_| frame(1, section)).0.assert_failed(DECOMPRESSION_FAILED);
@@ -14,7 +14,7 @@ fn section_fails(side: Side, section: &[u8]) {
     rig.assert_failed(DECOMPRESSION_FAILED);
 }
 
-/// Bytes on the encoder (2) or the decoder stream (3) of the peer end the connection.
+/// Asserts that bytes on the peer's encoder (2) or decoder stream (3) end the connection.
 #[track_caller]
 fn instruction_fails(side: Side, stream_type: u8, bytes: &[u8], code: u64) {
     for piece in [1, usize::MAX] {
@@ -26,7 +26,7 @@ fn instruction_fails(side: Side, stream_type: u8, bytes: &[u8], code: u64) {
     }
 }
 
-/// An integer whose prefix is full, with a value of 2^62 and more, or without an end.
+/// Integers with a full prefix: one of 2^62 or more, and one without an end.
 fn endless(first: u8) -> [Vec<u8>; 2] {
     [[&[first][..], &[0x80; 10]].concat(), [&[first][..], &[0xff; 8], &[0x7f]].concat()]
 }
@@ -50,10 +50,10 @@ fn q02_to_q04_encoder_instructions() {
             &[0x3f, 0xe1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f],
             ENCODER_STREAM_ERROR,
         );
-        // Insertions, by static name and literally.
+        // Insertions with a static and with a literal name.
         instruction_fails(side, 2, &[0xc0, 0], ENCODER_STREAM_ERROR);
         instruction_fails(side, 2, &[0x41, b'a', 0], ENCODER_STREAM_ERROR);
-        // Duplicate, and a name that was never inserted.
+        // A Duplicate, and a reference to a name that was never inserted.
         instruction_fails(side, 2, &[0x00], ENCODER_STREAM_ERROR);
         instruction_fails(side, 2, &[0x80, 0], ENCODER_STREAM_ERROR);
     }
@@ -70,7 +70,7 @@ fn q05_insert_count_increments() {
         ] {
             instruction_fails(side, 3, bytes, DECODER_STREAM_ERROR);
         }
-        // An acknowledgment of a section that needed none.
+        // An acknowledgment of a section without dynamic references.
         instruction_fails(side, 3, &[0x80], DECODER_STREAM_ERROR);
     }
 }
@@ -110,7 +110,7 @@ fn q07_to_q09_prefixes_and_references() {
         for delta in [0x80, 0xfe] {
             section_fails(side, &[0, delta, 0xc1]);
         }
-        // References to entries, before and behind the Base.
+        // References to entries, before and after the Base.
         for line in [&[0x80][..], &[0x10], &[0x40, 0], &[0x00, 0], &[0x07, 3, 0]] {
             section_fails(side, &[&[0, 3][..], line].concat());
         }
@@ -136,8 +136,8 @@ fn q12_integers_without_end() {
     }
 }
 
-/// 2^30 bytes announced and three there, on a hundred streams: as a literal in a whole frame it ends the connection;
-/// in a frame that never ends it costs what was sent.
+/// A hundred streams announce 2^30 bytes and send three. A literal in a complete frame ends the connection;
+/// an unfinished frame costs only the bytes sent.
 #[test]
 fn q13_lengths_far_beyond_what_is_there() {
     let literal = [0, 0, 0x27, 0xf9, 0xff, 0xff, 0xff, 0x03, b'a', b'b', b'c'];
@@ -166,14 +166,14 @@ fn q14_sections_over_the_limit() {
     assert_eq!(answer, headers(&[(":status", "431")]));
     assert!(server.peer().finish_received(id));
     assert_eq!((server.requests_seen(), server.connection.open_requests()), (0, 0));
-    // Many small lines: the section on the wire is under the limit, what it counts is not.
+    // Many small lines: the encoded section is under the limit, its size is not.
     let (mut server, id) = on_request(Side::Server, |rig| rig.first_headers(&[("accept", "*/*"); 400]));
     assert_eq!(server.peer().pull(id), headers(&[(":status", "431")]));
     let (mut client, id) = on_request(Side::Client, |rig| rig.first_headers(&[("x", &large)]));
     client.assert_stream_error(id, code::H3_EXCESSIVE_LOAD);
 }
 
-/// Without a table the largest line of the static one has to do: 16,000 references of two bytes.
+/// Without a dynamic table, 16,000 references of two bytes to the largest static line expand the most.
 #[test]
 fn q14_expansion_stops_at_the_limit() {
     let section = [&[0, 0][..], &[0xff, 85 - 63].repeat(7000)].concat();
@@ -182,7 +182,7 @@ fn q14_expansion_stops_at_the_limit() {
         let id = rig.request();
         let measure = Measure::start();
         rig.push(id, &frame(1, &section));
-        // Twice the limit of 16 KiB for what is decoded, and the frame itself in transit, three times.
+        // The bound: twice the limit of 16 KiB for the decoded section, and three times the frame in transit.
         assert!(measure.peak_growth() < (32 << 10) + 4 * 16_000, "{}", measure.peak_growth());
         assert_eq!(rig.end().closed, None);
         assert_eq!(rig.connection.open_requests(), 0);
@@ -190,7 +190,7 @@ fn q14_expansion_stops_at_the_limit() {
             Side::Server => assert_eq!(rig.peer().pull(id), headers(&[(":status", "431")])),
             Side::Client => rig.assert_stream_error(id, code::H3_EXCESSIVE_LOAD),
         }
-        // Again in trailers: the answer may have begun, so the stream is reset.
+        // The same in trailers: a response may have begun, so the stream is reset.
         let (mut rig, id) = on_request(side, |rig| [rig.first_headers(&[]), frame(1, &section)].concat());
         rig.run();
         let told = |event: &Event| matches!(event, Event::StreamError { stream, violation } if *stream == id && [code::H3_EXCESSIVE_LOAD, code::H3_MESSAGE_ERROR].contains(&violation.code()));
@@ -210,9 +210,9 @@ fn q15_sections_cut_inside_a_line() {
     }
 }
 
-/// The peer acknowledges nothing, which costs the encoder nothing: it has no table.
+/// The peer acknowledges nothing. That costs the encoder nothing, since it has no table.
 #[test]
-fn q16_sections_that_nobody_acknowledges() {
+fn q16_sections_without_an_acknowledgment() {
     let (mut rig, _) = rig(Side::Server);
     rig.end().grants = [1 << 40, 100];
     rig.run();

@@ -1,4 +1,4 @@
-//! WebTransport prefaces: streams that HTTP/3 recognises and hands over.
+//! WebTransport prefaces: HTTP/3 recognises such streams and hands them over.
 
 use super::*;
 
@@ -87,9 +87,9 @@ fn w21_reset_before_the_session_id() {
     }
 }
 
-/// The stop of a stream overtakes the stream's first bytes: whoever gets the stream hears of it.
+/// A stop overtakes its stream's first bytes: the event of the preface reports it.
 #[test]
-fn a_stop_before_the_preface_is_told_with_it() {
+fn a_stop_before_the_preface_is_reported_with_it() {
     for side in BOTH {
         let (mut rig, _) = Rig::ready(side, webtransport_settings());
         let id = rig.peer().open(Dir::Bidi).unwrap();
@@ -105,7 +105,7 @@ fn a_stop_before_the_preface_is_told_with_it() {
 }
 
 #[test]
-fn a_stop_before_the_request_is_told_after_it() {
+fn a_stop_before_the_request_is_reported_after_it() {
     // Before the kind of the stream is known, and before the head is whole.
     let bytes = get_with(&[]);
     for cut in [1, 4] {

@@ -1,4 +1,4 @@
-//! One end of the connection in memory.
+//! One end of the in-memory connection.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -21,7 +21,7 @@ pub(super) struct Send {
     pub(super) delivered: u64,
     pub(super) end_delivered: bool,
     pub(super) blocked: bool,
-    /// The reset that answers a stop has not left: its end hears of the stop first.
+    /// The reset that answers a stop has not left: this end gets the event of the stop first.
     pub(super) answering: bool,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Recv {
     pub(super) stop: Option<u64>,
     pub(super) stop_delivered: bool,
     pub(super) closed: bool,
-    /// All that the peer will ever say of it arrived after it was closed.
+    /// The stream was closed, and its end or reset has arrived.
     pub(super) over: bool,
 }
 
@@ -55,39 +55,38 @@ pub(super) struct Stream {
 pub struct End {
     pub(super) side: Side,
     pub(super) streams: BTreeMap<StreamId, Stream>,
-    /// Streams whose resets and stops wait, and the streams that they wait for.
+    /// For each stream whose reset and stop are held back, the stream that they wait for.
     pub(super) held: BTreeMap<StreamId, StreamId>,
     pub(super) opened: [u64; 2],
     pub(super) remote_opened: [u64; 2],
-    /// Streams of the peer's that are open, and that nothing came for.
-    pub(super) unheard: BTreeSet<StreamId>,
+    /// Streams of the peer that a later one opened implicitly and that received nothing yet.
+    pub(super) implicit: BTreeSet<StreamId>,
     pub(super) datagrams_out: VecDeque<Bytes>,
     pub(super) datagrams_in: VecDeque<Bytes>,
-    /// Streams that the peer may open, bidirectional and unidirectional.
+    /// How many streams the peer may open: bidirectional, unidirectional.
     pub grants: [u64; 2],
-    /// Streams that this end may open; follows the peer's `grants` at each delivery.
+    /// How many streams this end may open; each delivery copies the peer's `grants`.
     pub(super) limits: [u64; 2],
-    /// Bytes that one stream may have written and not delivered.
+    /// How many written and undelivered bytes one stream may have.
     pub window: u64,
-    /// The peer's limit of each stream: keeps from sending only those who [write within
-    /// it](Transport::write_within_limit). Raised by [`End::raise_stream_limit`].
+    /// The peer's limit of each stream, in bytes. Only [`End::write_within_limit`] obeys it.
     pub stream_limit: u64,
-    /// So many bytes may lie unread on all streams together: [`Transport::withholds_credit`] is true when there are as many
-    /// on those that were handed over. Nothing is held back for it.
+    /// [`Transport::withholds_credit`] is true when the streams that were handed over have this many unread
+    /// bytes together. It limits nothing.
     pub receive_window: u64,
-    /// Streams of which bytes are missing, as it were, though their ends have come.
+    /// Streams that act as if bytes were missing, although their ends have arrived.
     pub holes: BTreeSet<StreamId>,
     /// The largest datagram; `None` refuses them.
     pub max_datagram: Option<usize>,
-    /// How the last datagram was sent.
+    /// The options of the last datagram sent.
     pub datagram_options: Option<DatagramOptions>,
-    /// What the peer says about `RESET_STREAM_AT`.
+    /// Whether the peer supports `RESET_STREAM_AT`.
     pub reset_stream_at: bool,
     /// Events for this end, oldest first.
     pub events: VecDeque<Event>,
-    /// The application close of this end.
+    /// The code and reason with which this end closed the connection.
     pub closed: Option<(u64, Vec<u8>)>,
-    /// Bytes that came for streams that were given up.
+    /// Bytes that arrived for streams after they were closed.
     pub(super) dropped: u64,
     /// How many times [`Transport::close`] was called.
     pub closes: usize,
@@ -101,7 +100,7 @@ impl End {
             held: BTreeMap::new(),
             opened: [0; 2],
             remote_opened: [0; 2],
-            unheard: BTreeSet::new(),
+            implicit: BTreeSet::new(),
             datagrams_out: VecDeque::new(),
             datagrams_in: VecDeque::new(),
             grants: [100; 2],
@@ -147,7 +146,7 @@ impl End {
         self.events.push_back(event(id, tag));
     }
 
-    /// The event that something came for this stream of the peer's for the first time.
+    /// Queues `StreamOpened` when a stream of the peer receives something for the first time.
     pub(super) fn announce(&mut self, id: StreamId) {
         if id.initiator() == self.side {
             return;
@@ -155,16 +154,16 @@ impl End {
         let opened = self.remote_opened[id.dir() as usize];
         if id.index() >= opened {
             let skipped = (opened..id.index()).map(|index| StreamId::new(id.initiator(), id.dir(), index));
-            self.unheard.extend(skipped);
+            self.implicit.extend(skipped);
             self.remote_opened[id.dir() as usize] = id.index() + 1;
-        } else if !self.unheard.remove(&id) {
+        } else if !self.implicit.remove(&id) {
             return;
         }
         self.stream(id);
         self.events.push_back(Event::StreamOpened(id));
     }
 
-    /// The peer permits so many bytes on each stream.
+    /// Sets the peer's limit of each stream, in bytes, and unblocks streams.
     pub fn raise_stream_limit(&mut self, limit: u64) {
         self.stream_limit = limit;
         let room =
@@ -179,17 +178,17 @@ impl End {
         }
     }
 
-    /// Writes bytes and panics if that is not possible: for scripts that play a hostile peer.
+    /// Writes bytes; for scripts that play a hostile peer.
     ///
     /// # Panics
-    /// When the stream does not take all the bytes.
+    /// If the stream does not take all the bytes.
     pub fn push(&mut self, id: StreamId, bytes: &[u8]) {
         let mut data = Bytes::copy_from_slice(bytes);
         self.write(id, &mut data).expect("the script's stream is writable");
         assert!(data.is_empty(), "the script's stream has room");
     }
 
-    /// Reads all that is there, for scripts.
+    /// Reads all available bytes; for scripts.
     pub fn pull(&mut self, id: StreamId) -> Vec<u8> {
         let mut all = Vec::new();
         while let Ok(Read::Data(bytes)) = self.read(id, usize::MAX) {
@@ -198,19 +197,19 @@ impl End {
         all
     }
 
-    /// The code of a reset that came for this stream.
+    /// The code of the peer's reset of this stream.
     #[must_use]
     pub fn reset_received(&self, id: StreamId) -> Option<u64> {
         self.streams.get(&id)?.recv.as_ref()?.reset
     }
 
-    /// The code with which the peer asked to stop.
+    /// The code of the peer's `STOP_SENDING`.
     #[must_use]
     pub fn stop_received(&self, id: StreamId) -> Option<u64> {
         self.streams.get(&id)?.send.as_ref()?.stopped
     }
 
-    /// Whether the peer's end of the stream came, after all its bytes.
+    /// Whether the peer's FIN arrived after all its bytes.
     #[must_use]
     pub fn finish_received(&self, id: StreamId) -> bool {
         self.streams.get(&id).and_then(|stream| stream.recv.as_ref()).is_some_and(|recv| recv.finished)
@@ -222,7 +221,7 @@ impl End {
         self.streams.get(&id)?.priority
     }
 
-    /// Forgets streams on which both sides are done, as a transport does.
+    /// Removes streams whose two sides are done, as a transport does.
     pub fn forget_closed(&mut self) {
         self.streams.retain(|_, stream| {
             let sent = stream.send.as_ref().is_none_or(|send| send.end_delivered);
@@ -232,17 +231,17 @@ impl End {
         });
     }
 
-    /// Streams remembered.
+    /// How many streams this end has.
     #[must_use]
     pub fn open_streams(&self) -> usize {
         self.streams.len()
     }
 }
 
-/// What layers above HTTP/3 need beside [`Transport`].
+/// What the layers above HTTP/3 need beyond [`Transport`].
 impl End {
-    /// As [`Self::read`], but reads until `max` bytes were, nothing is left, or the stream ends, and appends what it
-    /// read to `chunks`: also before an error.
+    /// As [`Self::read`], but reads until it has `max` bytes, nothing is left, or the stream ends, and
+    /// appends what it read to `chunks`.
     pub fn read_chunks(
         &mut self,
         id: StreamId,
@@ -263,8 +262,8 @@ impl End {
         }
     }
 
-    /// As [`Self::write`], but takes nothing that the peer's limit of the stream (`MAX_STREAM_DATA`, RFC 9000 §4.1)
-    /// keeps from being sent. `Event::StreamWritable` follows when it permits more, too.
+    /// As [`Self::write`], but takes only what the peer's limit of the stream (`MAX_STREAM_DATA`,
+    /// RFC 9000 §4.1) permits. `Event::StreamWritable` also follows when the limit rises.
     pub fn write_within_limit(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
         let left = self.stream_limit.saturating_sub(self.bytes_written(id).unwrap_or(0));
         let part = usize::try_from(left).unwrap_or(usize::MAX).min(data.len());
@@ -277,54 +276,54 @@ impl End {
         Ok(taken)
     }
 
-    /// Lets the frames of a later reset or stop of `id` wait until everything written to `until`, and its end, has been
-    /// acknowledged. They take effect here at once; nothing waits if `until` has nothing to send any more.
+    /// Holds back the frames of a later reset or stop of `id` until everything written to `until`, and its
+    /// end, is acknowledged. They take effect here at once. Nothing is held back if `until` has nothing left
+    /// to send.
     pub fn hold_back(&mut self, id: StreamId, until: StreamId) {
         self.held.insert(id, until);
     }
 
-    /// Marks a stream; later events carry the mark.
+    /// Sets the tag of a stream, which its later events carry.
     pub fn set_tag(&mut self, id: StreamId, tag: StreamTag) {
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.tag = tag;
         }
     }
 
-    /// Bytes read of a stream so far; `None` once it is gone.
+    /// How many bytes were read from a stream so far; `None` once it is gone.
     pub fn bytes_read(&mut self, id: StreamId) -> Option<u64> {
         Some(self.streams.get(&id)?.recv.as_ref()?.read)
     }
 
-    /// Bytes written to a stream so far; `None` once its sending side is gone.
+    /// How many bytes were written to a stream so far; `None` once its sending side is gone.
     pub fn bytes_written(&mut self, id: StreamId) -> Option<u64> {
         Some(self.streams.get(&id)?.send.as_ref()?.written)
     }
 
-    /// One past the highest byte sent of a stream, or its final size once it was reset, also in answer to the peer's
-    /// STOP_SENDING: what counts against the peer's flow control. `None` once its sending side is gone.
+    /// How much a stream counts against the peer's flow control, in bytes: the highest offset sent, or the
+    /// final size once it was reset, also in answer to STOP_SENDING. `None` once its sending side is gone.
     pub fn sent_end(&mut self, id: StreamId) -> Option<u64> {
         let send = self.streams.get(&id)?.send.as_ref()?;
-        // What a reset left in the queue is still sent.
+        // The bytes that a reset left in the queue are still sent.
         let rest = if send.reset.is_some() { send.queue.len() as u64 } else { 0 };
         (!send.end_delivered).then_some(send.delivered + rest)
     }
 
-    /// One past the highest byte received of a stream, gaps included, or the final size once that is known: what counts
-    /// against flow control. `None` once its receiving side is gone.
+    /// How much a stream counts against this side's flow control, in bytes: the highest offset received, or
+    /// the final size once that is known. `None` once its receiving side is gone.
     pub fn received_end(&mut self, id: StreamId) -> Option<u64> {
         let recv = self.streams.get(&id)?.recv.as_ref()?;
-        // A stopped stream counts on until its final size is known.
+        // A stopped stream still counts until its final size is known.
         let open = !recv.closed || (recv.stop.is_some() && !recv.over);
         open.then_some(recv.received)
     }
 
-    /// Bytes that have come for streams that were given up, of all of them together.
+    /// How many bytes arrived for closed streams, on all of them together.
     pub fn bytes_dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Hands a stream over to the application: from now on it is up to the application how long what can be read of it stays
-    /// unread.
+    /// Hands a stream over to the application, which from now on decides when its data is read.
     pub fn hand_over(&mut self, id: StreamId) {
         if let Some(stream) = self.streams.get_mut(&id) {
             stream.handed_over = true;
@@ -337,7 +336,8 @@ impl End {
         (recv.finished || recv.reset.is_some()).then_some(recv.received)
     }
 
-    /// Whether all that can be read of a stream has come: every byte and its end, or a reset and what it promises.
+    /// Whether a stream has arrived completely: every byte and its end, or a reset and the bytes that it
+    /// guarantees.
     pub fn is_whole(&mut self, id: StreamId) -> bool {
         !self.holes.contains(&id) && self.final_size(id).is_some()
     }
@@ -349,7 +349,7 @@ impl End {
 
     /// The TLS exporter (RFC 8446 §7.5): fills `out`.
     pub fn export_keying_material(&self, out: &mut [u8], label: &[u8], context: &[u8]) {
-        // Not secret, but equal at both ends and different for different labels and contexts.
+        // The value is not secret. It is equal at both ends and differs with the label and context.
         let seed = label
             .iter()
             .chain(&[0])
