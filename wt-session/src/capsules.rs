@@ -1,4 +1,4 @@
-//! The capsules of WebTransport over HTTP/3 (§4.7, §5.6, §6, §9.6): types, bounds, what one says.
+//! The capsules of WebTransport over HTTP/3 (§4.7, §5.6, §6, §9.6): types, bounds and contents.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use h3_core::capsule::{Capsule, CapsulePolicy, put_capsule, put_varint_capsule};
@@ -7,7 +7,7 @@ use quic_core::{Dir, base::varint};
 use crate::{
     error::SessionError,
     event::CloseInfo,
-    flow::{Limited, Note},
+    flow::{FlowMessage, Limited},
 };
 
 pub(crate) const DATAGRAM: u64 = 0x00;
@@ -24,20 +24,20 @@ const WT_STREAMS_BLOCKED_UNI: u64 = 0x190b_4d44;
 
 /// The longest reason, in bytes (§6).
 const MAX_REASON: usize = 1024;
-/// The longest datagram in a capsule that is kept, in bytes.
+/// The longest datagram in a capsule that is not skipped, in bytes.
 const MAX_DATAGRAM: u64 = 65_535;
 
-/// What a capsule says.
+/// The content of a capsule.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum Content {
     Datagram(Bytes),
     Close(CloseInfo),
     Drain,
-    Flow(Note),
+    Flow(FlowMessage),
 }
 
-/// What to do with capsules of a type. Those of flow control mean nothing, whatever they say, unless it was agreed upon
-/// (§5.1): `flow`.
+/// What to do with capsules of a type. Capsules of flow control are skipped unless flow control is in force
+/// (§5.1), as `flow` says.
 pub(crate) fn policy(kind: u64, flow: bool) -> CapsulePolicy {
     match kind {
         // One varint.
@@ -54,57 +54,57 @@ pub(crate) fn policy(kind: u64, flow: bool) -> CapsulePolicy {
         DATAGRAM => CapsulePolicy::TakeOrSkip(MAX_DATAGRAM),
         WT_CLOSE_SESSION => CapsulePolicy::Take(4 + MAX_REASON as u64),
         WT_DRAIN_SESSION => CapsulePolicy::Take(0),
-        // §5.4: prohibited; two varints would be the longest.
+        // §5.4: these are prohibited; the longest has two varints.
         WT_MAX_STREAM_DATA | WT_STREAM_DATA_BLOCKED => CapsulePolicy::Take(16),
         _ => CapsulePolicy::Skip,
     }
 }
 
-/// Reads a capsule that [`policy`] wanted.
-pub(crate) fn read(Capsule { kind, value, .. }: Capsule) -> Result<Said, SessionError> {
+/// Parses a capsule that [`policy`] accepted.
+pub(crate) fn read(Capsule { kind, value, .. }: Capsule) -> Result<Content, SessionError> {
     match kind {
-        DATAGRAM => Ok(Said::Datagram(value)),
-        WT_DRAIN_SESSION => Ok(Said::Drain),
+        DATAGRAM => Ok(Content::Datagram(value)),
+        WT_DRAIN_SESSION => Ok(Content::Drain),
         WT_CLOSE_SESSION => {
             let (code, reason) = value.split_first_chunk::<4>().ok_or(SessionError::CloseCapsule)?;
             // §6: a reason that is not UTF-8 is malformed.
             let reason = std::str::from_utf8(reason).map_err(|_| SessionError::CloseCapsule)?;
-            Ok(Said::Close(CloseInfo { code: u32::from_be_bytes(*code), reason: reason.to_owned() }))
+            Ok(Content::Close(CloseInfo { code: u32::from_be_bytes(*code), reason: reason.to_owned() }))
         }
         WT_MAX_STREAM_DATA | WT_STREAM_DATA_BLOCKED => Err(SessionError::ProhibitedCapsule(kind)),
         kind => {
-            let note = whole_varint(&value).and_then(|value| note(kind, value));
-            note.map(Said::Flow).ok_or(SessionError::FlowCapsule(kind))
+            let message = whole_varint(&value).and_then(|value| message(kind, value));
+            message.map(Content::Flow).ok_or(SessionError::FlowCapsule(kind))
         }
     }
 }
 
-/// The number, if there is nothing else.
+/// The value of a single varint; `None` if anything else follows or is missing.
 fn whole_varint(value: &[u8]) -> Option<u64> {
     varint::decode(value).filter(|(_, length)| *length == value.len()).map(|(number, _)| number)
 }
 
-fn note(kind: u64, value: u64) -> Option<Note> {
+fn message(kind: u64, value: u64) -> Option<FlowMessage> {
     Some(match kind {
-        WT_MAX_DATA => Note::Max(Limited::Data, value),
-        WT_MAX_STREAMS_BIDI => Note::Max(Limited::Streams(Dir::Bidi), value),
-        WT_MAX_STREAMS_UNI => Note::Max(Limited::Streams(Dir::Uni), value),
-        WT_DATA_BLOCKED => Note::Blocked(Limited::Data, value),
-        WT_STREAMS_BLOCKED_BIDI => Note::Blocked(Limited::Streams(Dir::Bidi), value),
-        WT_STREAMS_BLOCKED_UNI => Note::Blocked(Limited::Streams(Dir::Uni), value),
+        WT_MAX_DATA => FlowMessage::Max(Limited::Data, value),
+        WT_MAX_STREAMS_BIDI => FlowMessage::Max(Limited::Streams(Dir::Bidi), value),
+        WT_MAX_STREAMS_UNI => FlowMessage::Max(Limited::Streams(Dir::Uni), value),
+        WT_DATA_BLOCKED => FlowMessage::Blocked(Limited::Data, value),
+        WT_STREAMS_BLOCKED_BIDI => FlowMessage::Blocked(Limited::Streams(Dir::Bidi), value),
+        WT_STREAMS_BLOCKED_UNI => FlowMessage::Blocked(Limited::Streams(Dir::Uni), value),
         _ => return None,
     })
 }
 
-/// A capsule of flow control.
-pub(crate) fn flow(note: Note) -> Bytes {
-    let (kind, value) = match note {
-        Note::Max(Limited::Data, value) => (WT_MAX_DATA, value),
-        Note::Max(Limited::Streams(Dir::Bidi), value) => (WT_MAX_STREAMS_BIDI, value),
-        Note::Max(Limited::Streams(Dir::Uni), value) => (WT_MAX_STREAMS_UNI, value),
-        Note::Blocked(Limited::Data, value) => (WT_DATA_BLOCKED, value),
-        Note::Blocked(Limited::Streams(Dir::Bidi), value) => (WT_STREAMS_BLOCKED_BIDI, value),
-        Note::Blocked(Limited::Streams(Dir::Uni), value) => (WT_STREAMS_BLOCKED_UNI, value),
+/// The capsule of a flow control message.
+pub(crate) fn flow(message: FlowMessage) -> Bytes {
+    let (kind, value) = match message {
+        FlowMessage::Max(Limited::Data, value) => (WT_MAX_DATA, value),
+        FlowMessage::Max(Limited::Streams(Dir::Bidi), value) => (WT_MAX_STREAMS_BIDI, value),
+        FlowMessage::Max(Limited::Streams(Dir::Uni), value) => (WT_MAX_STREAMS_UNI, value),
+        FlowMessage::Blocked(Limited::Data, value) => (WT_DATA_BLOCKED, value),
+        FlowMessage::Blocked(Limited::Streams(Dir::Bidi), value) => (WT_STREAMS_BLOCKED_BIDI, value),
+        FlowMessage::Blocked(Limited::Streams(Dir::Uni), value) => (WT_STREAMS_BLOCKED_UNI, value),
     };
     let mut out = BytesMut::with_capacity(16);
     put_varint_capsule(kind, value, &mut out);
@@ -128,7 +128,7 @@ pub(crate) fn drain() -> Bytes {
     out.freeze()
 }
 
-/// The longest prefix of whole characters that may travel.
+/// The longest prefix of whole characters that may be sent.
 fn cut(reason: &str) -> &str {
     let mut end = reason.len().min(MAX_REASON);
     while !reason.is_char_boundary(end) {
@@ -143,7 +143,7 @@ mod tests {
     use h3_core::capsule::CapsuleReader;
     use proptest::prelude::*;
 
-    fn parse(mut bytes: Bytes) -> Said {
+    fn parse(mut bytes: Bytes) -> Content {
         let capsule = CapsuleReader::new().next(&mut bytes, |kind| policy(kind, true)).unwrap().unwrap();
         assert!(bytes.is_empty());
         read(capsule).unwrap()
@@ -153,22 +153,22 @@ mod tests {
         #[test]
         fn close_there_and_back(code: u32, reason in ".{0,600}") {
             let info = CloseInfo { code, reason };
-            let Said::Close(back) = parse(close(&info)) else { panic!("a close") };
+            let Content::Close(back) = parse(close(&info)) else { panic!("a close") };
             prop_assert_eq!(back.code, code);
             prop_assert!(info.reason.starts_with(&back.reason));
             prop_assert!(back.reason.len() <= MAX_REASON);
-            // Cut only if needed, and by less than one character.
+            // The reason is cut only if needed, and by less than one character.
             let lost = info.reason.len() - back.reason.len();
             prop_assert!(lost == 0 || back.reason.len() + 4 > MAX_REASON);
         }
     }
 
     #[test]
-    fn notes_of_flow_control_there_and_back() {
+    fn flow_control_messages_there_and_back() {
         for limited in [Limited::Data, Limited::Streams(Dir::Bidi), Limited::Streams(Dir::Uni)] {
             for value in [0, 63, 64, 1 << 60, varint::MAX] {
-                for note in [Note::Max(limited, value), Note::Blocked(limited, value)] {
-                    assert_eq!(parse(flow(note)), Said::Flow(note));
+                for message in [FlowMessage::Max(limited, value), FlowMessage::Blocked(limited, value)] {
+                    assert_eq!(parse(flow(message)), Content::Flow(message));
                 }
             }
         }
@@ -180,6 +180,6 @@ mod tests {
 
     #[test]
     fn drain_there_and_back() {
-        assert_eq!(parse(drain()), Said::Drain);
+        assert_eq!(parse(drain()), Content::Drain);
     }
 }

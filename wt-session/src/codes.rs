@@ -1,13 +1,13 @@
 //! Error codes (WebTransport over HTTP/3 §4.4, §9.5): those of WebTransport itself, and the mapping of the
 //! application's 32-bit codes into HTTP/3's code space and back.
 
-/// A stream that came before its session, and was refused.
+/// A stream arrived before its session and was refused.
 pub const WT_BUFFERED_STREAM_REJECTED: u64 = 0x3994_bd84;
-/// A stream of a session that is over.
+/// The session of the stream is over.
 pub const WT_SESSION_GONE: u64 = 0x170d_7b68;
 /// Session flow control was violated.
 pub const WT_FLOW_CONTROL_ERROR: u64 = 0x045d_4487;
-/// No application protocol could be agreed upon.
+/// The sides could not agree on an application protocol.
 pub const WT_ALPN_ERROR: u64 = 0x0817_b3dd;
 /// Settings or transport parameters that WebTransport requires are missing (connection close).
 pub const WT_REQUIREMENTS_NOT_MET: u64 = 0x212c_0d48;
@@ -24,8 +24,7 @@ pub const fn to_http(code: u32) -> u64 {
     FIRST + code + code / 30
 }
 
-/// The application code of an HTTP/3 code; `None` outside the range and for reserved codepoints (§4.4): never an
-/// invented 0.
+/// The application code of an HTTP/3 code; `None` outside the range and for reserved codepoints (§4.4).
 #[must_use]
 pub const fn to_application(code: u64) -> Option<u32> {
     if code < FIRST || code > LAST || (code - 0x21).is_multiple_of(31) {
@@ -65,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_application_code() {
+    fn other_codes_are_no_application_codes() {
         for code in [
             0,
             0x100,

@@ -1,6 +1,7 @@
-//! Which draft's rules a connection speaks (§7.1), and whether the peer brings what that draft requires (§3.1).
+//! Chooses the draft whose rules a connection follows (§7.1), and checks what that draft requires of the peer
+//! (§3.1).
 //!
-//! Pure functions of settings and transport parameters.
+//! All functions are pure functions of settings and transport parameters.
 
 use h3_core::{Settings, settings::id};
 use http::StatusCode;
@@ -11,23 +12,23 @@ use crate::{
     refusal::Refusal,
 };
 
-/// A draft of WebTransport over HTTP/3 and the rules that are its own. Drafts that cannot be told apart on the wire
-/// are one dialect. Newer ones are greater.
+/// A draft of WebTransport over HTTP/3 with its own rules. Drafts that cannot be told apart on the wire are
+/// one dialect. A newer dialect is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Dialect {
     /// Draft 02, which Chromium and Firefox speak.
     Draft02,
-    /// Draft 07, and those up to 12.
+    /// Drafts 07 to 12.
     Draft07,
     /// Drafts 13 and 14, which Safari speaks.
     Draft14,
-    /// Draft 16, and 15.
+    /// Drafts 15 and 16.
     Draft16,
 }
 
 impl Dialect {
-    /// All of them, the newest first: the order of preference (§7.1).
+    /// All dialects in the order of preference, the newest first (§7.1).
     pub const ALL: [Self; 4] = [Self::Draft16, Self::Draft14, Self::Draft07, Self::Draft02];
 
     /// The value of `:protocol`.
@@ -39,7 +40,8 @@ impl Dialect {
         }
     }
 
-    /// The status with which a server refuses a session at a resource that does not support WebTransport (§3.2).
+    /// The status with which a server refuses a session at a resource that does not support WebTransport
+    /// (§3.2).
     #[must_use]
     pub const fn unsupported_status(self) -> StatusCode {
         match self {
@@ -48,7 +50,7 @@ impl Dialect {
         }
     }
 
-    /// The draft's name as in that of its document, such as `draft-02`.
+    /// The draft's name as in its document's name, such as `draft-02`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -59,7 +61,7 @@ impl Dialect {
         }
     }
 
-    /// The setting that announces it: its name and its identifier.
+    /// The name and identifier of the setting that announces the dialect.
     #[must_use]
     pub const fn setting(self) -> (&'static str, u64) {
         match self {
@@ -70,8 +72,8 @@ impl Dialect {
         }
     }
 
-    /// The value of that setting in these settings; 0: not announced. For drafts 07 to 14 it is the number of sessions
-    /// that one connection may carry at once.
+    /// The value of the dialect's setting; 0 means not announced. For drafts 07 to 14 it is the number of
+    /// sessions that one connection may carry at once.
     pub(crate) const fn announced(self, settings: &Settings) -> u64 {
         match self {
             Self::Draft02 => settings.wt_enabled_draft02,
@@ -81,9 +83,9 @@ impl Dialect {
         }
     }
 
-    /// Whether sessions have flow control of their own between two ends with these settings (§5.1). Draft 13 had it
-    /// for more than one session only, and cannot be told from draft 14; drafts 07 to 11 had none, and their peers send
-    /// none of the settings.
+    /// Whether these settings put session flow control in force (§5.1). Draft 13, which cannot be told from
+    /// draft 14, had it only for more than one session. Drafts 07 to 11 had none, and their peers send none
+    /// of its settings.
     pub(crate) const fn has_flow_control(self, own: &Settings, peer: &Settings) -> bool {
         match self {
             Self::Draft02 => false,
@@ -95,15 +97,15 @@ impl Dialect {
         }
     }
 
-    /// Whether peers take a GOAWAY for what it is: a word to wind sessions up, which go on (§4.7). Draft 02 does not say
-    /// so, and the network process of a released browser that speaks it crashes when a page opens a bidirectional stream
-    /// after GOAWAY. All its sessions are lost then, and of that it tells nobody.
-    pub(crate) const fn bears_goaway(self) -> bool {
+    /// Whether sessions survive a GOAWAY, which only asks to wind them up (§4.7). Draft 02 does not say so. A
+    /// released browser speaks draft 02, and its network process crashes when a page opens a bidirectional
+    /// stream after GOAWAY: all its sessions are lost without an event.
+    pub(crate) const fn survives_goaway(self) -> bool {
         !matches!(self, Self::Draft02)
     }
 
-    /// What a later capsule may say about a limit (§5.6). Draft 15 forbade a decrease only, and cannot be told from
-    /// draft 16.
+    /// How a later capsule may change a limit (§5.6). Draft 15, which cannot be told from draft 16, forbade
+    /// only a decrease.
     pub(crate) const fn raise_rule(self) -> RaiseRule {
         match self {
             Self::Draft02 | Self::Draft07 => RaiseRule::Any,
@@ -113,7 +115,7 @@ impl Dialect {
     }
 }
 
-/// §5.1: any of the three settings asks for flow control.
+/// §5.1: each of the three settings asks for flow control.
 const fn limits_sessions(settings: &Settings) -> bool {
     settings.wt_initial_max_data | settings.wt_initial_max_streams_bidi | settings.wt_initial_max_streams_uni
         != 0
@@ -141,22 +143,23 @@ impl std::fmt::Display for Dialect {
 pub struct Dialects(u8);
 
 impl Dialects {
-    /// Every dialect there is.
+    /// Every dialect.
     pub const ALL: Self = Self(0b1111);
 
-    /// One alone.
+    /// A set of one dialect.
     #[must_use]
     pub const fn only(dialect: Dialect) -> Self {
         Self(1 << dialect as u8)
     }
 
-    /// Whether it holds `dialect`.
+    /// Whether the set contains `dialect`.
     #[must_use]
     pub const fn contains(self, dialect: Dialect) -> bool {
         self.0 & 1 << dialect as u8 != 0
     }
 
-    /// The settings that announce these, with the number of sessions where the draft's setting is a number.
+    /// Sets the settings that announce these dialects. `sessions` is the value where the draft's setting is a
+    /// number of sessions.
     pub(crate) fn announce(self, sessions: u64, settings: &mut Settings) {
         let value = |dialect| u64::from(self.contains(dialect));
         settings.wt_enabled_draft02 = value(Dialect::Draft02);
@@ -168,11 +171,11 @@ impl Dialects {
 
 const TOKEN_OLD: &str = "webtransport";
 const TOKEN_16: &str = "webtransport-h3";
-/// Request field of draft 02 and of no other.
+/// The request field that only draft 02 has.
 pub(crate) const REQUEST_HEADER_02: &str = "sec-webtransport-http3-draft02";
-/// Response field of draft 02 and of no other.
+/// The response field that only draft 02 has.
 pub(crate) const RESPONSE_HEADER_02: &str = "sec-webtransport-http3-draft";
-/// The value of the latter.
+/// The value of [`RESPONSE_HEADER_02`].
 pub(crate) const RESPONSE_VALUE_02: &str = "draft02";
 
 /// True for a `:protocol` that means WebTransport in any dialect.
@@ -180,27 +183,27 @@ pub(crate) fn is_token(token: &str) -> bool {
     token == TOKEN_OLD || token == TOKEN_16
 }
 
-/// What was agreed upon.
+/// The result of the negotiation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Negotiated {
-    /// The rules.
+    /// The dialect whose rules apply.
     pub dialect: Dialect,
-    /// Why these, in words.
+    /// Why this dialect was chosen.
     pub why: String,
 }
 
-/// What the transport says about the peer.
+/// The peer's transport parameters that matter here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameters {
-    /// `max_datagram_frame_size` is not 0.
+    /// Whether `max_datagram_frame_size` is not 0.
     pub(crate) datagrams: bool,
-    /// `reset_stream_at` is there.
+    /// Whether the peer sent `reset_stream_at`.
     pub(crate) reset_stream_at: bool,
 }
 
-/// The dialect that this end, `side`, speaks with a peer of these settings and parameters: the newest that both
-/// announced (§7.1). `strict` also asks for what no browser sends.
+/// Chooses the newest dialect that both sides announced (§7.1). This end is `side`; `strict` also requires
+/// what no browser sends.
 pub(crate) fn negotiate(
     own: &Settings,
     peer: &Settings,
@@ -212,28 +215,29 @@ pub(crate) fn negotiate(
     if !peer.datagrams() {
         return Err(missing("SETTINGS_H3_DATAGRAM", id::H3_DATAGRAM));
     }
-    // Draft 02 alone did not ask for it.
+    // Only draft 02 did not require it.
     if chosen.dialect > Dialect::Draft02 && side.is_client() && !peer.enable_connect_protocol {
         return Err(missing("SETTINGS_ENABLE_CONNECT_PROTOCOL", id::ENABLE_CONNECT_PROTOCOL));
     }
     if !parameters.datagrams {
         return Err(Refusal::MissingParameter { name: "max_datagram_frame_size", id: 0x20 });
     }
-    // §3.1 requires it, but no peer of today sends it: then streams are reset by plain RESET_STREAM.
+    // §3.1 requires it, but no peer sends it today; without it, streams are reset with a plain RESET_STREAM.
     if chosen.dialect == Dialect::Draft16 && strict && !parameters.reset_stream_at {
         return Err(Refusal::MissingParameter { name: "reset_stream_at", id: 0x1d });
     }
     Ok(chosen)
 }
 
-/// A setting of WebTransport with a value that it cannot have. The connection ends, whether a session is asked for or not.
+/// Finds a WebTransport setting with an invalid value. Such a setting ends the connection, whether a session
+/// was requested or not.
 pub(crate) fn impossible(peer: &Settings, side: Side) -> Option<Refusal> {
-    // §3.1: a client refuses values above 1; from clients the setting is not defined.
+    // §3.1: a client refuses values above 1; the setting is not defined for clients.
     if side.is_client() && peer.wt_enabled > 1 {
         let (name, id) = Dialect::Draft16.setting();
         return Some(Refusal::SettingValue { name, id, value: peer.wt_enabled });
     }
-    // There are no more streams than that (§5.6.2).
+    // §5.6.2: a connection cannot have more streams.
     [
         (
             "SETTINGS_WT_INITIAL_MAX_STREAMS_BIDI",
@@ -259,12 +263,12 @@ fn choose(own: &Settings, peer: &Settings, side: Side, strict: bool) -> Result<N
     if let Some(dialect) = Dialect::ALL.into_iter().find(both) {
         return Ok(Negotiated { dialect, why: why(dialect, own) });
     }
-    // Clients of drafts 09 to 12 need not announce anything, and asked by the old token.
+    // Clients of drafts 09 to 12 did not have to announce anything; they use the old token.
     let silent = [Dialect::Draft07, Dialect::Draft02].into_iter().find(|old| old.announced(own) != 0);
     if let Some(dialect) = silent.filter(|_| side == Side::Server && !strict) {
         let why = format!(
-            "{dialect}: the client sent no enabling setting that this server knows, yet asks for a session, as clients \
-             of drafts 09 to 12 did"
+            "{dialect}: the client asks for a session but sent no enabling setting that this server knows, \
+             as clients of drafts 09 to 12 did"
         );
         return Ok(Negotiated { dialect, why });
     }
@@ -273,7 +277,7 @@ fn choose(own: &Settings, peer: &Settings, side: Side, strict: bool) -> Result<N
     Err(missing(name, id))
 }
 
-/// Why `chosen`, and why none that is newer.
+/// Explains why `chosen` was chosen and no newer dialect.
 fn why(chosen: Dialect, own: &Settings) -> String {
     let (name, id) = chosen.setting();
     let mut text = format!("{chosen}: both sides sent {name} ({id:#x})");

@@ -1,7 +1,8 @@
-//! Streams and datagrams that came before their session (§4.6): kept, within bounds, until it is decided.
+//! Keeps streams and datagrams that arrived before their session (§4.6), within bounds, until the session is
+//! decided.
 //!
-//! It owns names of streams and payloads of datagrams. It must never know sessions' states. What is over the bounds
-//! is given back to the caller: a stream to be refused, a datagram to be dropped.
+//! It owns IDs of streams and payloads of datagrams. It must never know the states of sessions. Beyond the
+//! bounds it drops datagrams and tells the caller to refuse streams.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,27 +15,27 @@ use quic_core::{Dir, StreamId, StreamMap, base::Timestamp};
 
 use crate::event::SessionId;
 
-/// Sessions whose refused streams are counted.
+/// For how many sessions refused streams are counted.
 const MAX_REFUSED: usize = 64;
-/// The least between two looks for what has waited too long: each looks at all that waits.
-const LOOK: Duration = Duration::from_secs(1);
+/// The least time between two searches for expired entries, since each search looks at all entries.
+const SEARCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A stream that waited for its session.
+/// A stream that arrived before its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EarlyStream {
     pub(crate) stream: StreamId,
-    /// The peer asked to stop in the meantime, with this code.
+    /// The code of a `STOP_SENDING` that arrived meanwhile.
     pub(crate) stopped: Option<u64>,
 }
 
-/// A stream that waits, and until when.
+/// A stream that waits for its session, and its deadline.
 #[derive(Debug)]
 struct WaitingStream {
     stream: StreamId,
     until: Option<Timestamp>,
 }
 
-/// A datagram that waits, and until when.
+/// A datagram that waits for its session, and its deadline.
 #[derive(Debug)]
 struct WaitingDatagram {
     session: SessionId,
@@ -44,41 +45,41 @@ struct WaitingDatagram {
 
 #[derive(Debug)]
 pub(crate) struct Early {
-    /// By session, in the order in which they came.
+    /// The streams by session, in order of arrival.
     streams: BTreeMap<(SessionId, u64), WaitingStream>,
-    /// The same streams, and with which code the peer asked to stop each, if it did.
+    /// The same streams, each with the code of its `STOP_SENDING`, if one arrived.
     stopped: StreamMap<Option<u64>>,
-    /// Streams that came so far.
-    came: u64,
+    /// How many streams were kept so far.
+    arrived: u64,
     datagrams: VecDeque<WaitingDatagram>,
     bytes: usize,
-    /// When to look for what has waited too long.
-    look_at: Option<Timestamp>,
+    /// When to search for expired entries.
+    search_at: Option<Timestamp>,
     max_streams: usize,
     max_datagrams: usize,
     max_bytes: usize,
-    /// Streams that found no room, by session: the peer counts them among those that it opened.
+    /// Refused streams by session: flow control counts them, since the peer has opened them.
     refused: Vec<Refused>,
 }
 
-/// Streams of a session that found no room.
+/// The refused streams of a session.
 #[derive(Debug)]
 struct Refused {
     session: SessionId,
-    /// How many, by `Dir`.
+    /// How many, indexed by `Dir`.
     streams: [u64; 2],
-    /// The bytes, without prefaces, of those whose final size has come.
+    /// The bytes, without prefaces, of those whose final size is known.
     bytes: u64,
 }
 
-/// What waited for a session.
+/// What arrived before a session.
 #[derive(Debug, Default)]
-pub(crate) struct Waited {
+pub(crate) struct EarlyArrivals {
     pub(crate) streams: Vec<EarlyStream>,
     pub(crate) datagrams: Vec<Bytes>,
-    /// How many more streams were refused, by `Dir`.
+    /// How many further streams were refused, indexed by `Dir`.
     pub(crate) refused: [u64; 2],
-    /// Bytes of these.
+    /// The bytes of the refused streams.
     pub(crate) dropped: u64,
 }
 
@@ -87,10 +88,10 @@ impl Early {
         Self {
             streams: BTreeMap::new(),
             stopped: StreamMap::default(),
-            came: 0,
+            arrived: 0,
             datagrams: VecDeque::new(),
             bytes: 0,
-            look_at: None,
+            search_at: None,
             max_streams,
             max_datagrams,
             max_bytes,
@@ -98,7 +99,7 @@ impl Early {
         }
     }
 
-    /// Keeps a stream, until `until` if its session does not come; false if there is no room.
+    /// Keeps a stream for its session, at most until `until`. Returns false if there is no room.
     pub(crate) fn keep_stream(
         &mut self,
         session: SessionId,
@@ -107,17 +108,17 @@ impl Early {
     ) -> bool {
         let room = self.streams.len() < self.max_streams;
         if room {
-            self.look_no_later(until);
-            self.streams.insert((session, self.came), WaitingStream { stream, until });
+            self.search_no_later(until);
+            self.streams.insert((session, self.arrived), WaitingStream { stream, until });
             self.stopped.insert(stream, None);
-            self.came += 1;
+            self.arrived += 1;
         } else {
             self.count_refused(session, stream.dir());
         }
         room
     }
 
-    /// A stream of this session found no room, or no time.
+    /// Counts a stream of this session that was refused.
     pub(crate) fn count_refused(&mut self, session: SessionId, dir: Dir) {
         let known = self.refused.iter_mut().find(|refused| refused.session == session);
         if let Some(refused) = known {
@@ -129,41 +130,41 @@ impl Early {
         }
     }
 
-    /// The final size of a stream that found no room, in bytes without its preface.
+    /// Counts the final size of a refused stream, in bytes without its preface.
     pub(crate) fn on_discarded(&mut self, session: SessionId, bytes: u64) {
         if let Some(refused) = self.refused.iter_mut().find(|refused| refused.session == session) {
             refused.bytes = refused.bytes.saturating_add(bytes);
         }
     }
 
-    /// Keeps a datagram, until `until` if its session does not come, or drops it if there is no room.
+    /// Keeps a datagram for its session, at most until `until`, or drops it if there is no room.
     pub(crate) fn keep_datagram(&mut self, session: SessionId, payload: Bytes, until: Option<Timestamp>) {
         let room = self.datagrams.len() < self.max_datagrams
             && self.bytes.saturating_add(payload.len()) <= self.max_bytes;
         if room {
             self.bytes += payload.len();
-            self.look_no_later(until);
+            self.search_no_later(until);
             self.datagrams.push_back(WaitingDatagram { session, payload, until });
         }
     }
 
-    fn look_no_later(&mut self, until: Option<Timestamp>) {
-        self.look_at = [self.look_at, until].into_iter().flatten().min();
+    fn search_no_later(&mut self, until: Option<Timestamp>) {
+        self.search_at = [self.search_at, until].into_iter().flatten().min();
     }
 
     /// When [`expire`](Self::expire) is due.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.look_at
+        self.search_at
     }
 
-    /// Takes out the streams whose sessions did not come in their time, with the names of these, and drops datagrams alike.
-    /// Those to whose session `more` gives time stay until then.
+    /// Removes and returns the expired streams with their sessions, and drops the expired datagrams. An entry
+    /// stays if `more` returns a later deadline for its session.
     pub(crate) fn expire(
         &mut self,
         now: Timestamp,
         more: impl Fn(SessionId) -> Option<Timestamp>,
     ) -> Vec<(SessionId, EarlyStream)> {
-        if self.look_at.is_none_or(|at| at > now) {
+        if self.search_at.is_none_or(|at| at > now) {
             return Vec::new();
         }
         let mut next: Option<Timestamp> = None;
@@ -182,43 +183,44 @@ impl Early {
             .filter_map(|(turn, waiting)| (!stays(turn.0, &mut waiting.until)).then_some(*turn))
             .collect();
         self.bytes = self.datagrams.iter().map(|waiting| waiting.payload.len()).sum();
-        self.look_at = next.map(|next| next.max(now + LOOK));
+        self.search_at = next.map(|next| next.max(now + SEARCH_INTERVAL));
         let sessions: Vec<_> = late.iter().map(|turn| turn.0).collect();
         sessions.into_iter().zip(self.remove(&late)).collect()
     }
 
-    /// The streams that wait for `session`, in the order in which they came.
+    /// The streams that wait for `session`, in order of arrival.
     pub(crate) fn streams_of(&self, session: SessionId) -> impl Iterator<Item = StreamId> {
         self.streams.range((session, 0)..=(session, u64::MAX)).map(|(_, waiting)| waiting.stream)
     }
 
-    /// Whether this stream waits here.
+    /// Whether this stream waits for its session.
     pub(crate) fn holds(&self, stream: StreamId) -> bool {
         self.stopped.contains_key(&stream)
     }
 
-    /// The peer asked to stop a stream; nothing if it is not kept here.
+    /// Records the peer's `STOP_SENDING` if the stream is kept here.
     pub(crate) fn on_stopped(&mut self, stream: StreamId, code: u64) {
         if let Some(stopped) = self.stopped.get_mut(&stream) {
             *stopped = Some(code);
         }
     }
 
-    /// Whether nothing waits, and nothing is counted: so it is as a rule.
+    /// Whether nothing waits and nothing is counted, which is the usual case.
     pub(crate) fn is_empty(&self) -> bool {
         self.streams.is_empty() && self.datagrams.is_empty() && self.refused.is_empty()
     }
 
-    /// Takes out what waited for `session`, in the order in which it came.
-    pub(crate) fn take(&mut self, session: SessionId) -> Waited {
+    /// Removes and returns what waits for `session`, in order of arrival.
+    pub(crate) fn take(&mut self, session: SessionId) -> EarlyArrivals {
         let streams = self.take_streams((session, 0)..=(session, u64::MAX));
         let datagrams = self.take_datagrams(|of| of == session);
         let refused = self.refused.extract_if(.., |refused| refused.session == session).next();
         let (refused, dropped) = refused.map_or_else(Default::default, |all| (all.streams, all.bytes));
-        Waited { streams, datagrams, refused, dropped }
+        EarlyArrivals { streams, datagrams, refused, dropped }
     }
 
-    /// Takes out what waits for sessions from this one on, none of which will ever be: the streams.
+    /// Removes what waits for `first` and all later sessions, which will never exist, and returns the
+    /// streams.
     pub(crate) fn take_from(&mut self, first: SessionId) -> Vec<EarlyStream> {
         self.take_datagrams(|of| of >= first);
         self.refused.retain(|refused| refused.session < first);
@@ -239,17 +241,17 @@ impl Early {
             })
             .collect();
         if self.stopped.is_empty() {
-            // After a burst it is to be small again.
+            // This frees the memory of a burst.
             self.stopped = StreamMap::default();
         }
-        self.rest();
+        self.reset_if_empty();
         streams
     }
 
-    /// Nothing waits: there is nothing to look for.
-    fn rest(&mut self) {
+    /// Stops the search and frees memory if nothing waits.
+    fn reset_if_empty(&mut self) {
         if self.streams.is_empty() && self.datagrams.is_empty() {
-            self.look_at = None;
+            self.search_at = None;
             self.datagrams = VecDeque::new();
         }
     }
@@ -264,11 +266,11 @@ impl Early {
             !leaves
         });
         self.bytes -= taken.iter().map(Bytes::len).sum::<usize>();
-        self.rest();
+        self.reset_if_empty();
         taken
     }
 
-    /// Streams and datagrams kept now.
+    /// How many streams and datagrams wait now.
     pub(crate) fn len(&self) -> (usize, usize) {
         (self.streams.len(), self.datagrams.len())
     }
@@ -296,21 +298,21 @@ mod tests {
         for size in [4, 7, 6, 0, 0] {
             early.keep_datagram(session(size as u64 % 2), Bytes::from(vec![0; size]), None);
         }
-        // 4 fits, 7 does not, 6 fills the bytes, one empty one fills the count.
+        // 4 bytes fit, 7 do not, 6 fill the bytes, and an empty datagram fills the count.
         assert_eq!(early.len(), (2, 3));
         early.on_discarded(session(0), 5);
         early.on_discarded(session(1), 6);
         early.on_discarded(session(0), 7);
-        let Waited { streams, datagrams, refused, dropped } = early.take(session(0));
+        let EarlyArrivals { streams, datagrams, refused, dropped } = early.take(session(0));
         assert_eq!((refused, dropped), ([0, 1], 12));
         assert_eq!(streams.iter().map(|early| early.stream).collect::<Vec<_>>(), [stream(1)]);
         assert_eq!(datagrams.iter().map(Bytes::len).collect::<Vec<_>>(), [4, 6, 0]);
         assert_eq!(early.len(), (1, 0));
-        // What was taken out makes room again.
+        // Removal makes room again.
         early.keep_datagram(session(1), Bytes::from(vec![0; 10]), None);
         assert_eq!(early.len(), (1, 1));
         assert!(early.keep_stream(session(0), stream(3), None));
-        // Of refused streams few sessions are known.
+        // Refused streams are counted for a bounded number of sessions.
         for index in 0..1000 {
             assert!(!early.keep_stream(session(index), stream(10 + index), None));
         }
@@ -318,10 +320,11 @@ mod tests {
     }
 
     #[test]
-    fn what_waited_its_time_goes_and_what_has_more_stays() {
+    fn expired_entries_go_and_extended_ones_stay() {
         let at = |seconds| Timestamp::ORIGIN + Duration::from_secs(seconds);
         let mut early = Early::new(10_000, 10_000, 1 << 20);
-        // A hundred a second, every other one of a session that may wait on; one waits without a limit.
+        // A hundred streams a second; every other one is of a session with an extended deadline, and one has
+        // no deadline.
         for n in 0..1000 {
             let until = Some(at(30) + Duration::from_millis(10 * n));
             assert!(early.keep_stream(session(n % 2), stream(n), until));
@@ -330,13 +333,13 @@ mod tests {
         assert!(early.keep_stream(session(2), stream(1000), None));
         let more = |of: SessionId| (of == session(1)).then(|| at(100));
         assert!(early.expire(at(29), more).is_empty());
-        let mut looks = 0;
+        let mut searches = 0;
         let mut gone = Vec::new();
         while let Some(due) = early.deadline().filter(|due| *due < at(100)) {
             gone.extend(early.expire(due, more));
-            looks += 1;
+            searches += 1;
         }
-        assert_eq!(looks, 11, "at 30 s, and at each second from then on");
+        assert_eq!(searches, 11, "at 30 s, and at each second from then on");
         let even: Vec<_> = (0..500).map(|n| (session(0), stream(2 * n))).collect();
         assert_eq!(gone.iter().map(|(of, early)| (*of, early.stream)).collect::<Vec<_>>(), even);
         assert_eq!((early.len(), early.bytes, early.deadline()), ((501, 500), 5_000, Some(at(100))));

@@ -1,4 +1,4 @@
-//! What sessions tell the layer above, and the values that go both ways.
+//! The events of sessions for the layer above, and the types of requests and answers.
 
 use bytes::Bytes;
 use h3_core::error::H3Error;
@@ -15,9 +15,9 @@ use crate::{
     refusal::Refusal,
 };
 
-/// A session: the request stream whose extended CONNECT made it (§2.1).
+/// The ID of a session: the stream of its extended CONNECT (§2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "a name")]
+#[expect(clippy::exhaustive_structs, reason = "an identifier")]
 pub struct SessionId(pub StreamId);
 
 impl std::fmt::Display for SessionId {
@@ -26,8 +26,8 @@ impl std::fmt::Display for SessionId {
     }
 }
 
-/// A session that this client asks for, from [`connect`](crate::sessions::Sessions::connect) on; the session's own name is
-/// known when the CONNECT has left.
+/// The ID of a session request of this client, from [`connect`](crate::sessions::Sessions::connect) on. The
+/// [`SessionId`] is known once the CONNECT was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(crate) u64);
 
@@ -37,24 +37,24 @@ impl std::fmt::Display for RequestId {
     }
 }
 
-/// How a session ended, as its application says it.
+/// The code and reason with which an application closes a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloseInfo {
     /// The application's code.
     pub code: u32,
-    /// The application's reason; at most 1024 bytes travel, cut at a character boundary (§6).
+    /// The application's reason. At most 1024 bytes are sent, cut at a character boundary (§6).
     pub reason: String,
 }
 
 impl CloseInfo {
-    /// This code and this reason.
+    /// A close with this code and reason.
     pub fn new(code: u32, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into() }
     }
 }
 
-/// A session that a client asks for.
+/// A client's request for a session.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectRequest {
@@ -62,14 +62,14 @@ pub struct ConnectRequest {
     pub authority: Authority,
     /// `:path`.
     pub path: PathAndQuery,
-    /// `origin`, which browsers send and others may.
+    /// `origin`; browsers send it, other clients may.
     pub origin: Option<HeaderValue>,
     /// Further fields. Application protocols are offered here: see [`crate::protocols::offer`].
     pub headers: HeaderMap,
 }
 
 impl ConnectRequest {
-    /// Without an origin and further fields.
+    /// A request without an origin and further fields.
     #[must_use]
     pub fn new(authority: Authority, path: PathAndQuery) -> Self {
         Self { authority, path, origin: None, headers: HeaderMap::new() }
@@ -88,7 +88,7 @@ impl ConnectRequest {
     }
 }
 
-/// A session that a client asked this server for.
+/// A session request that this server received.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SessionRequest {
@@ -96,26 +96,28 @@ pub struct SessionRequest {
     pub authority: Authority,
     /// `:path`.
     pub path: PathAndQuery,
-    /// `origin`, if it came and is text. The application verifies it (§3.2).
+    /// `origin`, if the client sent it as text. The application must verify it (§3.2).
     pub origin: Option<String>,
     /// All fields.
     pub headers: HeaderMap,
     /// The application protocols that the client offers, best first (§3.3).
     pub protocols: Vec<String>,
-    /// How the client wrote them.
+    /// The form in which the client wrote them.
     pub protocol_form: Form,
-    /// The rank that the client asks for by a `priority` field or an earlier `PRIORITY_UPDATE` (RFC 9218 §4): `urgency` 0
-    /// (first) to 7 (last) and `incremental`; urgency 3, not incremental if it asks for none. It is meant for the whole
-    /// session, and applied to the CONNECT stream only: streams and datagrams are the caller's to rank.
+    /// The priority from the `priority` field or an earlier `PRIORITY_UPDATE` (RFC 9218 §4): `urgency` 0
+    /// (first) to 7 (last) and `incremental`. The default is urgency 3, not incremental. The client means it
+    /// for the whole session, but it is applied only to the CONNECT stream; the caller sets that of streams
+    /// and datagrams.
     pub priority: Priority,
-    /// The rules that apply.
+    /// The dialect whose rules apply.
     pub dialect: Dialect,
-    /// Why these.
+    /// Why this dialect was chosen.
     pub why: String,
 }
 
 impl SessionRequest {
-    /// The value of `WT-Protocol` that chooses a protocol, written as the client wrote it; `None` if it did not offer it.
+    /// The value of `WT-Protocol` that chooses `protocol`, in the form the client used; `None` if the client
+    /// did not offer it.
     #[must_use]
     pub fn choice(&self, protocol: &str) -> Option<HeaderValue> {
         self.protocols.iter().find(|offered| *offered == protocol)?;
@@ -123,7 +125,7 @@ impl SessionRequest {
     }
 }
 
-/// The server's answer to a client whose session it accepts.
+/// The response with which a server accepts a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionResponse {
@@ -131,46 +133,47 @@ pub struct SessionResponse {
     pub status: StatusCode,
     /// All fields.
     pub headers: HeaderMap,
-    /// The application protocol that the server chose among those offered (§3.3).
+    /// The application protocol that the server chose from the offered ones (§3.3).
     pub protocol: Option<String>,
-    /// The rules that apply.
+    /// The dialect whose rules apply.
     pub dialect: Dialect,
-    /// Why these.
+    /// Why this dialect was chosen.
     pub why: String,
 }
 
-/// An event, in the order in which it happened.
+/// An event. Events are queued in the order in which they happened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A client asks for a session (server): accept or reject it. Told only after the client's SETTINGS (§3.1).
+    /// A client requests a session (server): accept or reject it. It is emitted only after the client's
+    /// SETTINGS (§3.1).
     Incoming {
         /// The session.
         session: SessionId,
-        /// What it asks for.
+        /// The request.
         request: Box<SessionRequest>,
     },
-    /// The CONNECT for a session has left (client). `Established` or `Refused` follows.
+    /// The CONNECT for a session was sent (client). `Established` or `Refused` follows.
     Requested {
-        /// What [`connect`](crate::sessions::Sessions::connect) returned.
+        /// The ID that [`connect`](crate::sessions::Sessions::connect) returned.
         request: RequestId,
         /// The session.
         session: SessionId,
     },
-    /// The server accepted (client). At a server, a successful `accept` is the establishment.
+    /// The server accepted the session (client). At a server, a successful `accept` establishes it.
     Established {
         /// The session.
         session: SessionId,
         /// The server's answer.
         response: Box<SessionResponse>,
     },
-    /// There is no session. Server: a request was refused before the application heard of it.
+    /// A session was not established. At a server, the request was refused before `Incoming`.
     Refused {
-        /// Client: what [`connect`](crate::sessions::Sessions::connect) returned.
+        /// Client: the ID that [`connect`](crate::sessions::Sessions::connect) returned.
         request: Option<RequestId>,
         /// The request's stream; `None` if no CONNECT was sent.
         session: Option<SessionId>,
-        /// The cause, which names the remedy.
+        /// The cause and the remedy.
         reason: Refusal,
     },
     /// The peer opened a stream of a session. `Readable` follows.
@@ -179,7 +182,7 @@ pub enum Event {
         session: SessionId,
         /// The stream.
         stream: StreamId,
-        /// One way or both.
+        /// The direction.
         dir: Dir,
     },
     /// The stream has data, its end or a reset to read.
@@ -187,16 +190,16 @@ pub enum Event {
         /// The stream.
         stream: StreamId,
     },
-    /// A write that was blocked can go on.
+    /// A blocked write can continue.
     Writable {
         /// The stream.
         stream: StreamId,
     },
-    /// The peer asked to stop sending; the stream's sending side was reset.
+    /// The peer sent `STOP_SENDING`; the stream's sending side was reset.
     Stopped {
         /// The stream.
         stream: StreamId,
-        /// The application's code; `None` if it was none (§4.4).
+        /// The application's code; `None` if the code is no application code (§4.4).
         code: Option<u32>,
     },
     /// All data and the end of a finished stream are acknowledged.
@@ -204,11 +207,11 @@ pub enum Event {
         /// The stream.
         stream: StreamId,
     },
-    /// Opening a stream of this kind, refused before, is possible again.
+    /// A stream of this kind can be opened again.
     StreamsAvailable {
-        /// The session whose own limit was raised; `None`: QUIC's was, for all sessions.
+        /// The session whose limit was raised; `None` if QUIC's limit was raised, for all sessions.
         session: Option<SessionId>,
-        /// One way or both.
+        /// The direction.
         dir: Dir,
     },
     /// A datagram.
@@ -218,39 +221,39 @@ pub enum Event {
         /// The payload.
         payload: Bytes,
     },
-    /// The client ranks a session anew (server), as [`SessionRequest::priority`] did first: by `PRIORITY_UPDATE`
-    /// (RFC 9218 §7.2).
+    /// The client changed the priority of a session with `PRIORITY_UPDATE` (server, RFC 9218 §7.2). The first
+    /// priority is [`SessionRequest::priority`].
     Ranked {
-        /// The session: one that the application is to decide on, or an open one.
+        /// The session, which is open or waits for the application's decision.
         session: SessionId,
-        /// The rank.
+        /// The new priority.
         priority: Priority,
     },
-    /// The peer asks to wind the session up; it lives on (§4.7). Once.
+    /// The peer asks to wind up the session, which stays open (§4.7). Emitted once.
     Draining {
         /// The session.
         session: SessionId,
     },
-    /// An established session, or one that the application was still to decide on, ended. Once, also after a close
-    /// by this side. Its streams are gone, except those that had come as a whole before a clean close of the peer: their
-    /// data stays until it is read or stopped.
+    /// A session ended that was established or waited for the application's decision. Emitted once, also
+    /// after a close by this side. Its streams are gone, except those that had arrived completely before a
+    /// clean close by the peer: their data stays until it is read or stopped.
     Closed {
         /// The session.
         session: SessionId,
-        /// What the closing side said, or why it failed.
+        /// The close information of the closing side, or why the session failed.
         result: Result<CloseInfo, SessionError>,
     },
-    /// After `Closed`: the peer has ended its side of the CONNECT stream too, so it has the close information and the
-    /// connection can be closed without loss (§6).
+    /// After `Closed`: the peer has also ended its side of the CONNECT stream. It has the close information,
+    /// so the connection can be closed without loss (§6).
     Finished {
         /// The session.
         session: SessionId,
     },
-    /// An event of HTTP/3 that is about no session, untouched; also its settings and GOAWAY.
+    /// An unchanged event of HTTP/3 that concerns no session; also the settings and GOAWAY.
     Http(h3_core::Event),
-    /// HTTP/3 closed the connection; all sessions were told.
+    /// HTTP/3 closed the connection. The events of all sessions came before.
     ConnectionFailed(H3Error),
 }
 
-// Events of streams are many, and each is moved several times: what is told once a session lies behind a pointer.
+// Events are moved several times, and most are small stream events, so what occurs once per session is boxed.
 const _: () = assert!(size_of::<Event>() <= 80);

@@ -1,9 +1,10 @@
-//! WebTransport over HTTP/3 sessions, sans-IO, client and server: every dialect that is spoken, from draft 02 (the
-//! browsers of 2026) to draft 16, one or several sessions on a connection, with session flow control (§5).
+//! WebTransport over HTTP/3 sessions, sans-IO, for clients and servers: every draft in use, from draft 02
+//! (the browsers of 2026) to draft 16, one or several sessions on a connection, with session flow control
+//! (§5).
 //!
-//! [`Sessions`] stands beside an `h3_core::Connection` and owns neither it nor the transport: it is told of QUIC's
-//! events through [`Sessions::on_event`], hands to HTTP/3 what is HTTP/3's, and tells its own through
-//! [`Sessions::poll_event`]. What it wants to tell the peer about flow control goes out by [`Sessions::flush`].
+//! [`Sessions`] works on an `h3_core::Connection` and owns neither it nor the transport.
+//! [`Sessions::on_event`] takes QUIC's events and forwards HTTP/3's to HTTP/3, and [`Sessions::poll_event`]
+//! returns the events of sessions. [`Sessions::flush`] sends the capsules of flow control.
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_structs, clippy::exhaustive_enums)]
 

@@ -1,5 +1,5 @@
-//! Application protocols (§3.3): lists and items of structured fields (RFC 9651) that hold strings, or tokens in drafts 10
-//! to 12.
+//! Application protocols (§3.3): structured fields (RFC 9651) with strings, or with tokens in drafts 10 to
+//! 12.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{
@@ -7,9 +7,9 @@ use sfv::{
     visitor::{EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor, ParameterVisitor},
 };
 
-/// `WT-Available-Protocols`: what a client offers, best first.
+/// `WT-Available-Protocols`: the protocols that a client offers, best first.
 pub const WT_AVAILABLE_PROTOCOLS: HeaderName = HeaderName::from_static("wt-available-protocols");
-/// `WT-Protocol`: what the server chose.
+/// `WT-Protocol`: the protocol that the server chose.
 pub const WT_PROTOCOL: HeaderName = HeaderName::from_static("wt-protocol");
 
 /// How the names of protocols are written (RFC 9651 §3.3).
@@ -19,7 +19,7 @@ pub enum Form {
     /// As strings, in quotes.
     #[default]
     String,
-    /// As tokens, which drafts 10 to 12 had.
+    /// As tokens, as in drafts 10 to 12.
     Token,
 }
 
@@ -37,7 +37,7 @@ pub fn choice(protocol: &str) -> Option<HeaderValue> {
     choice_in(Form::String, protocol)
 }
 
-/// The same in another form; a token cannot be every name.
+/// As [`choice`], in the given form. Not every name is a valid token.
 pub(crate) fn choice_in(form: Form, protocol: &str) -> Option<HeaderValue> {
     let value = match form {
         Form::String => item(protocol)?,
@@ -50,17 +50,17 @@ fn item(name: &str) -> Option<String> {
     Some(ItemSerializer::new().bare_item(StringRef::from_str(name).ok()?).finish())
 }
 
-/// The protocols that a request offers; empty if it offers none, or in another form than a list of strings.
+/// The protocols that a request offers; empty if it offers none or the field is not a list of strings.
 #[must_use]
 pub fn offered(headers: &HeaderMap) -> Vec<String> {
     offered_in(Form::String, headers)
 }
 
-/// The same, of names in another form.
+/// As [`offered`], for names in the given form.
 pub(crate) fn offered_in(form: Form, headers: &HeaderMap) -> Vec<String> {
     let mut list = List { form, names: Vec::new() };
     for value in headers.get_all(WT_AVAILABLE_PROTOCOLS) {
-        // §3.3: one member of another type, and the whole field is ignored.
+        // §3.3: a member of another type makes the whole field invalid, and it is ignored.
         if Parser::new(value.as_bytes()).parse_list_with_visitor(&mut list).is_err() {
             return Vec::new();
         }
@@ -68,7 +68,7 @@ pub(crate) fn offered_in(form: Form, headers: &HeaderMap) -> Vec<String> {
     list.names
 }
 
-/// The protocol that a response chose; `None` if there is none, or in another form than a string.
+/// The protocol that a response chose; `None` if it chose none or the field is not a string.
 #[must_use]
 pub fn chosen(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(WT_PROTOCOL).iter();
@@ -78,7 +78,7 @@ pub fn chosen(headers: &HeaderMap) -> Option<String> {
     name
 }
 
-/// The field holds something else than names in its form.
+/// The field contains something that is no name in the expected form.
 #[derive(Debug, thiserror::Error)]
 #[error("not a name")]
 struct NotAName;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_strings_and_nothing_else() {
+    fn only_lists_of_strings_are_valid() {
         for (values, expected) in [
             (&[r#""a", "b";q=1"#][..], &["a", "b"][..]),
             (&[r#""a""#, r#""b\"c""#], &["a", "b\"c"]),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_tokens_and_nothing_else() {
+    fn only_lists_of_tokens_are_valid() {
         for (value, expected) in
             [("a, b-1;q=1", &["a", "b-1"][..]), ("a, \"b\"", &[]), ("\"a\"", &[]), ("(a b)", &[])]
         {

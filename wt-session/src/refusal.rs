@@ -1,4 +1,4 @@
-//! Why there is no session, in words that name the cause and the remedy.
+//! Why a session was not established, with a text that names the cause and the remedy.
 
 use h3_core::error::{SendError, code};
 use http::HeaderMap;
@@ -34,19 +34,19 @@ pub enum Refusal {
         /// Its identifier.
         id: u64,
     },
-    /// The request has a `:protocol` that the agreed dialect does not know, or another scheme than https.
+    /// The request has a `:protocol` that the negotiated dialect does not know, or a scheme other than https.
     Header {
         /// The field.
         name: &'static str,
-        /// What it should be.
+        /// The required value.
         expected: &'static str,
     },
-    /// The connection has as many sessions as it may (§5.1, §5.2).
+    /// The connection already has the most sessions that it may (§5.1, §5.2).
     TooManySessions {
-        /// The most at once.
+        /// The most sessions at once.
         max: u64,
     },
-    /// Requests came before the client's SETTINGS, without which none is decided on, and their fields are as much as is kept.
+    /// The requests that wait for the client's SETTINGS take all the memory that is available for them.
     FieldsWaiting,
     /// The server answered with a status that is not 2xx.
     Status {
@@ -57,19 +57,19 @@ pub enum Refusal {
     },
     /// The server chose an application protocol that was not offered (§3.3).
     Protocol(String),
-    /// The server chose no application protocol, or in another form than a string, and this side requires one (§3.3).
+    /// The server chose no application protocol, or not as a string, and this side requires one (§3.3).
     NoProtocol,
     /// The server reset the request with this HTTP/3 code.
     Reset(u64),
     /// The stream ended, or was malformed, before a response.
     NoResponse,
-    /// The server goes away and did not process the request.
+    /// The server sent GOAWAY and did not process the request.
     GoingAway,
     /// The request could not be sent.
     Send(SendError),
-    /// The application gave up.
+    /// The application cancelled the request.
     Cancelled,
-    /// The connection ended before there was an answer.
+    /// The connection ended before the server answered.
     ConnectionLost,
 }
 
@@ -91,22 +91,23 @@ impl std::fmt::Display for Refusal {
                 write!(f, "the request's {name} is not what this session needs: it has to be {expected}")
             }
             Self::FieldsWaiting => f.write_str(
-                "too many fields of requests wait for the client's SETTINGS; send fewer requests before these arrive",
+                "too many fields of requests wait for the client's SETTINGS; send fewer requests before these \
+                 arrive",
             ),
             Self::TooManySessions { max: 1 } => f.write_str(
-                "the connection already carries a session; a second one needs a connection of its own, or session flow \
-                 control on both sides",
+                "the connection already carries a session; a second one needs a connection of its own, or \
+                 session flow control on both sides",
             ),
             Self::TooManySessions { max } => write!(
                 f,
-                "the connection already carries {max} sessions, the most it may; another one needs a connection of its \
-                 own"
+                "the connection already carries {max} sessions, the most it may; another one needs a \
+                 connection of its own"
             ),
             Self::Status { status, .. } => write!(f, "the server answered {status}: {}", status_remedy(*status)),
             Self::Protocol(name) => write!(
                 f,
-                "the server's WT-Protocol header chose \"{name}\", which was not offered; it has to choose one of \
-                 WT-Available-Protocols or send none"
+                "the server's WT-Protocol header chose \"{name}\", which was not offered; it has to choose \
+                 one of WT-Available-Protocols or send none"
             ),
             Self::NoProtocol => f.write_str(
                 "the server chose no application protocol, and this side requires one; it has to name one of \

@@ -1,4 +1,4 @@
-//! What is known of one session, and of one of its streams.
+//! The state of one session and of one of its streams.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +9,7 @@ use quic_core::{Dir, Priority, StreamId, base::varint};
 use crate::{
     dialect::Dialect,
     event::{RequestId, SessionId},
-    flow::{Flow, FlowViolation, Note},
+    flow::{Flow, FlowMessage, FlowViolation},
 };
 
 /// The signal at the start of a bidirectional stream (§4.3).
@@ -19,17 +19,17 @@ const TYPE_UNI: u64 = 0x54;
 
 #[derive(Debug)]
 pub(crate) enum State {
-    /// Server: the request came with this rank, the client's SETTINGS did not (§3.1).
-    Waiting(Box<RequestHead>, Priority),
-    /// Server: the application decides.
-    Asked,
+    /// Server: the request arrived with this priority, the client's SETTINGS have not (§3.1).
+    AwaitingSettings(Box<RequestHead>, Priority),
+    /// Server: the application has yet to decide.
+    Undecided,
     /// Client: the CONNECT was sent.
     Requested,
     /// Established.
     Open,
-    /// Closed was told; the peer's end of the CONNECT stream is still to come.
+    /// `Closed` was emitted; the peer has not ended its side of the CONNECT stream.
     Ended {
-        /// By a capsule of the peer, after which no byte may come (§6).
+        /// A capsule of the peer ended it, after which no byte may follow (§6).
         by_peer: bool,
     },
 }
@@ -40,35 +40,35 @@ pub(crate) struct Session {
     pub(crate) dialect: Dialect,
     pub(crate) why: String,
     pub(crate) reader: CapsuleReader,
-    /// Capsules that HTTP/3 has not taken yet: at most a drain, a close and one of flow control.
+    /// Capsules that HTTP/3 has not taken yet: at most a drain, a close and one flow control capsule.
     pub(crate) out: VecDeque<Bytes>,
-    /// End the CONNECT stream after them.
+    /// Whether to end the CONNECT stream after them.
     pub(crate) fin: bool,
-    /// The peer's reader is gone, with this code.
+    /// The code with which the peer stopped reading the CONNECT stream.
     pub(crate) stopped: Option<u64>,
     pub(crate) drain_sent: bool,
-    pub(crate) drain_told: bool,
-    /// Client: the application protocols it offered.
+    pub(crate) drain_reported: bool,
+    /// Client: the application protocols that it offered.
     pub(crate) offered: Vec<String>,
-    /// Client: by what it was asked for.
+    /// Client: the ID of its request.
     pub(crate) request: Option<RequestId>,
-    /// Its flow control, if that was agreed upon and the session is not over.
+    /// Its flow control, if that is in force and the session is not over.
     pub(crate) flow: Option<Box<Flow>>,
-    /// The peer broke flow control: to be ended.
+    /// The peer broke flow control; the session must be ended.
     pub(crate) fault: Option<FlowViolation>,
-    /// On the list of sessions that have something to tell the peer.
+    /// Whether it is on the list of sessions with something to send.
     pub(crate) dirty: bool,
-    /// Streams that the session's limit of data holds back.
+    /// Streams that the session's data limit blocks.
     pub(crate) waiters: Waiters,
-    /// Streams of the peer that are open.
+    /// How many streams of the peer are open.
     pub(crate) peer_streams: usize,
-    /// The newest rank that the client asked for, if the event of a change waits.
+    /// The newest priority that the client asked for, if an event of the change is queued.
     pub(crate) ranked: Option<Priority>,
-    /// Datagrams of its own among the events.
+    /// How many of its datagrams are in the event queue.
     pub(crate) queued_datagrams: usize,
-    /// Datagrams that found no room there.
+    /// How many of its datagrams found no room there.
     pub(crate) dropped_datagrams: u64,
-    /// What own streams of each direction begin with.
+    /// The prefaces of own streams, indexed by `Dir`.
     prefaces: [Bytes; 2],
 }
 
@@ -83,7 +83,7 @@ impl Session {
             fin: false,
             stopped: None,
             drain_sent: false,
-            drain_told: false,
+            drain_reported: false,
             offered: Vec::new(),
             request: None,
             flow: None,
@@ -111,22 +111,24 @@ impl Session {
         matches!(self.state, State::Ended { .. })
     }
 
-    /// Whether a GOAWAY has to wait until it is over. One that waits for the client's SETTINGS may have to hold it back.
-    pub(crate) fn holds_goaway(&self) -> bool {
-        matches!(self.state, State::Waiting(..)) || !self.dialect.bears_goaway()
+    /// Whether a GOAWAY must wait until the session is over. As long as the client's SETTINGS are missing,
+    /// this is unknown, so it must wait too.
+    pub(crate) fn delays_goaway(&self) -> bool {
+        matches!(self.state, State::AwaitingSettings(..)) || !self.dialect.survives_goaway()
     }
 
-    /// What flow control has to tell the peer next. Only while the session is open.
-    pub(crate) fn take_note(&mut self) -> Option<Note> {
-        if self.is_open() { self.flow.as_mut()?.take_note() } else { None }
+    /// The next flow control message for the peer, while the session is open.
+    pub(crate) fn take_message(&mut self) -> Option<FlowMessage> {
+        if self.is_open() { self.flow.as_mut()?.take_message() } else { None }
     }
 }
 
-/// The place of a stream among those that wait: first those that got nothing last time, each group in the order in
-/// which it came. So all get their turn, however little credit comes at a time.
+/// The place of a stream among the blocked ones: first those that could write nothing last time, then the
+/// others, each group in order of arrival. So every stream gets its turn, however little credit arrives at a
+/// time.
 pub(crate) type Turn = (bool, u64);
 
-/// Streams of one session that its limit of data holds back. Each is woken once.
+/// The streams of one session that its data limit blocks. Each is woken once.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     waiting: BTreeMap<Turn, StreamId>,
@@ -134,7 +136,7 @@ pub(crate) struct Waiters {
 }
 
 impl Waiters {
-    /// A stream waits. `served`: it got something now.
+    /// Adds a stream. `served` says that it could write something now.
     pub(crate) fn add(&mut self, stream: StreamId, served: bool) -> Turn {
         let turn = (served, self.next);
         self.next += 1;
@@ -142,12 +144,12 @@ impl Waiters {
         turn
     }
 
-    /// A stream waits no longer.
+    /// Removes a stream.
     pub(crate) fn remove(&mut self, turn: Turn) {
         self.waiting.remove(&turn);
     }
 
-    /// All of them, in the order of their turns.
+    /// Removes all of them, in the order of their turns.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = StreamId> + use<> {
         std::mem::take(&mut self.waiting).into_values()
     }
@@ -163,32 +165,32 @@ fn preface(kind: u64, id: SessionId) -> Bytes {
 /// The sending side of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Sending {
-    /// What the transport has not taken of the preface yet.
+    /// The part of the preface that the transport has not taken yet.
     pub(crate) preface: Bytes,
-    /// Bytes of the whole preface, which session flow control does not count (§5.3).
+    /// The length of the whole preface in bytes, which session flow control does not count (§5.3).
     pub(crate) header: u64,
-    /// Bytes written that session flow control counts.
+    /// How many written bytes session flow control counts.
     pub(crate) charged: u64,
-    /// Waits for credit of the session.
+    /// Its place while it waits for the session's credit.
     pub(crate) turn: Option<Turn>,
-    /// What must arrive even if the stream is reset, in bytes: the preface (§4.4) and what was committed.
+    /// How many bytes must arrive even if the stream is reset: the preface (§4.4) and committed data.
     pub(crate) reliable: u64,
-    /// Finish it as soon as the preface is out.
+    /// Whether to finish it once the preface is written.
     pub(crate) finishing: bool,
-    /// Finished: the acknowledgment is worth an event.
+    /// Whether it is finished: then its acknowledgment makes an event.
     pub(crate) finished: bool,
 }
 
 /// The receiving side of a stream, as session flow control counts it: in bytes without the preface.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Receiving {
-    /// Bytes of the preface as the peer sent it.
+    /// The length of the preface as the peer sent it, in bytes.
     pub(crate) header: u64,
     pub(crate) received: u64,
     pub(crate) consumed: u64,
 }
 
-/// A stream of a session. Gone when both sides are.
+/// A stream of a session. It is removed when both sides are over.
 #[derive(Debug)]
 pub(crate) struct WtStream {
     pub(crate) session: SessionId,
@@ -197,7 +199,7 @@ pub(crate) struct WtStream {
 }
 
 impl WtStream {
-    /// Both sides are over.
+    /// Whether both sides are over.
     pub(crate) fn is_over(&self) -> bool {
         self.sending.is_none() && self.receiving.is_none()
     }

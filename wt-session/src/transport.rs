@@ -1,4 +1,4 @@
-//! What sessions need of a connection beside what HTTP/3 does.
+//! The trait through which sessions use a QUIC connection.
 
 use bytes::Bytes;
 use h3_core::{Transport, transport::ConnTransport};
@@ -7,48 +7,50 @@ use quic_core::{
     error::call::{ReadError, ReadProgress, WriteError},
 };
 
-/// The TLS exporter is not ready, or cannot give what was asked.
+/// The TLS exporter is not ready, or the requested size is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the TLS exporter cannot give this now")]
+#[error("the TLS exporter is not ready, or a length is invalid")]
 #[expect(clippy::exhaustive_structs, reason = "an error with one cause")]
 pub struct ExportError;
 
-/// What sessions need of a QUIC connection beside what HTTP/3 does. Synchronous; it never calls up.
+/// What sessions need from a QUIC connection in addition to [`Transport`]. It is synchronous and never calls
+/// back.
 pub trait SessionTransport: Transport {
-    /// As [`Transport::read`], but reads until `max` bytes were, nothing is left, or the stream ends, and appends what it
-    /// read to `chunks`: also before an error.
+    /// As [`Transport::read`], but reads until it has `max` bytes, nothing is left, or the stream ends. It
+    /// appends what it read to `chunks`, also if it then fails.
     fn read_chunks(
         &mut self,
         id: StreamId,
         max: usize,
         chunks: &mut Vec<Bytes>,
     ) -> Result<ReadProgress, ReadError>;
-    /// As [`Transport::write`], but takes nothing that the peer's limit of the stream (`MAX_STREAM_DATA`, RFC 9000 §4.1)
-    /// keeps from being sent. `Event::StreamWritable` follows when it permits more, too.
+    /// As [`Transport::write`], but takes only what the peer's limit of the stream (`MAX_STREAM_DATA`,
+    /// RFC 9000 §4.1) permits. `Event::StreamWritable` also follows when the limit rises.
     fn write_within_limit(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError>;
-    /// Lets the frames of a later reset or stop of `id` wait until everything written to `until`, and its end, has been
-    /// acknowledged. They take effect here at once; nothing waits if `until` has nothing to send any more.
+    /// Holds back the frames of a later reset or stop of `id` until everything written to `until`, and its
+    /// end, is acknowledged. The reset or stop takes effect here at once. Nothing is held back if `until` has
+    /// nothing left to send.
     fn hold_back(&mut self, id: StreamId, until: StreamId);
-    /// Marks a stream; later events carry the mark.
+    /// Sets the tag of a stream, which its later events carry.
     fn set_tag(&mut self, id: StreamId, tag: StreamTag);
-    /// Bytes read of a stream so far; `None` once it is gone.
+    /// How many bytes were read from a stream so far; `None` once it is gone.
     fn bytes_read(&mut self, id: StreamId) -> Option<u64>;
-    /// Bytes written to a stream so far; `None` once its sending side is gone.
+    /// How many bytes were written to a stream so far; `None` once its sending side is gone.
     fn bytes_written(&mut self, id: StreamId) -> Option<u64>;
-    /// One past the highest byte sent of a stream, or its final size once it was reset, also in answer to the peer's
-    /// STOP_SENDING: what counts against the peer's flow control. `None` once its sending side is gone.
+    /// How much a stream counts against the peer's flow control, in bytes: the highest offset sent, or the
+    /// final size once it was reset, also in answer to STOP_SENDING. `None` once its sending side is gone.
     fn sent_end(&mut self, id: StreamId) -> Option<u64>;
-    /// One past the highest byte received of a stream, gaps included, or the final size once that is known: what counts
-    /// against flow control. `None` once its receiving side is gone.
+    /// How much a stream counts against this side's flow control, in bytes: the highest offset received, or
+    /// the final size once that is known. `None` once its receiving side is gone.
     fn received_end(&mut self, id: StreamId) -> Option<u64>;
-    /// Bytes that have come for streams that were given up, of all of them together.
+    /// How many bytes arrived for closed streams, on all of them together.
     fn bytes_dropped(&self) -> u64;
-    /// Hands a stream over to the application: from now on it is up to the application how long what can be read of it stays
-    /// unread.
+    /// Hands a stream over to the application, which from now on decides when its data is read.
     fn hand_over(&mut self, id: StreamId);
     /// The final size of a finished or reset stream, if known.
     fn final_size(&mut self, id: StreamId) -> Option<u64>;
-    /// Whether all that can be read of a stream has come: every byte and its end, or a reset and what it promises.
+    /// Whether a stream has arrived completely: every byte and its end, or a reset and the bytes that it
+    /// guarantees.
     fn is_whole(&mut self, id: StreamId) -> bool;
     /// Whether the peer understands `RESET_STREAM_AT`.
     fn peer_supports_reset_stream_at(&self) -> bool;

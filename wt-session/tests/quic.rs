@@ -1,4 +1,4 @@
-//! A session over two real QUIC connections that hand each other datagrams, in virtual time.
+//! Sessions over two real QUIC connections that exchange datagrams in virtual time.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -139,7 +139,7 @@ impl World {
         };
         let (now, remote) = (world.now, world.server.address);
         world.client.driver.connect(now, &connecting, remote).unwrap();
-        // At once: it waits for the server's SETTINGS.
+        // Called at once, so it waits for the server's SETTINGS.
         world.client.with(now, |sessions, h3, t| sessions.connect(request(), h3, t)).unwrap();
         world.run();
         let session = SessionId(StreamId::new(Side::Client, Dir::Bidi, 0));
@@ -184,7 +184,7 @@ fn a_session_from_connect_to_close() {
         assert!(
             server.has(|event| matches!(event, Event::Datagram { payload, .. } if payload == "datagram"))
         );
-        // Reset before any payload: the preface alone tells whose it was.
+        // Reset before any payload: only the preface tells whose it was.
         let opened = |event: &Event| matches!(event, Event::StreamOpened { stream, .. } if *stream == short);
         assert!(server.has(opened));
         assert_eq!(server.read_all(world.now, short), (vec![], Err(StreamError::Reset(Some(4321)))));
@@ -193,7 +193,8 @@ fn a_session_from_connect_to_close() {
         let now = world.now;
         world.server.with(now, |sessions, h3, t| sessions.close(session, info.clone(), h3, t));
         world.run();
-        // The server never ended its side of the stream, so the close reset it; the client may still look.
+        // The server never ended its side of the stream, so the close reset it; the client can still read the
+        // reset.
         assert_eq!(world.client.read_all(world.now, stream), (vec![], Err(StreamError::SessionGone)));
         for peer in [&world.client, &world.server] {
             assert_eq!(peer.sessions.open_streams(), 0);
@@ -206,9 +207,9 @@ fn a_session_from_connect_to_close() {
     }
 }
 
-/// As Firefox does: the capsule, FIN and CONNECTION_CLOSE leave together, and a driver hears of them at once.
+/// Firefox sends the capsule, FIN and CONNECTION_CLOSE together, and a driver handles them at once.
 #[test]
-fn the_close_of_a_session_is_told_before_that_of_its_connection() {
+fn the_close_of_a_session_is_reported_before_that_of_its_connection() {
     let (mut world, session) = World::established(&Config::default(), &Config::default());
     let (now, info) = (world.now, CloseInfo::new(77, "gone"));
     let client = &mut world.client;
@@ -226,10 +227,11 @@ fn the_close_of_a_session_is_told_before_that_of_its_connection() {
     assert!(matches!(ends[..], [Event::Closed { result: Ok(told), .. }] if *told == info), "{ends:?}");
 }
 
-/// A browser that creates a stream and aborts it at once sends its preface and a plain reset together, and a driver hears of
-/// both at once. The application gets the stream, and then its end with the code; the same if the connection ends with it.
+/// A browser that creates a stream and aborts it at once sends its preface and a plain reset together, and a
+/// driver handles both at once. The application gets the stream, and then its end with the code, also if the
+/// connection ends with it.
 #[test]
-fn a_stream_that_ends_in_the_burst_that_brought_it_is_told() {
+fn a_stream_that_ends_in_its_first_burst_is_reported() {
     for (dir, stopped, closed) in [
         (Dir::Uni, false, false),
         (Dir::Uni, false, true),
@@ -287,9 +289,9 @@ fn a_stream_that_ends_in_the_burst_that_brought_it_is_told() {
     }
 }
 
-/// The same of a request: what its stream said before its reset counts, here why a session ended.
+/// The same for a CONNECT stream: the capsules before its reset count, here the close of the session.
 #[test]
-fn the_close_of_a_session_is_told_though_its_stream_is_reset_with_it() {
+fn the_close_of_a_session_is_reported_even_if_its_stream_is_reset_with_it() {
     for from in [Side::Client, Side::Server] {
         let (mut world, session) = World::established(&Config::default(), &Config::default());
         let now = world.now;
@@ -331,7 +333,8 @@ fn two_sessions_share_a_connection_under_small_limits() {
         let now = world.now;
         world.server.with(now, |sessions, h3, t| sessions.accept(second, HeaderMap::new(), h3, t)).unwrap();
         world.run();
-        // Each side sends ten streams of 9000 bytes in each session, two at once at most: many windows.
+        // Each side sends ten streams of 9000 bytes in each session, at most two at once, which takes many
+        // windows.
         let mut loads = Vec::new();
         for session in [first, second] {
             loads.push(Load::new(session, Side::Client));
@@ -346,11 +349,11 @@ fn two_sessions_share_a_connection_under_small_limits() {
             }
             world.short_run();
         }
-        // The last acknowledgments.
+        // The last acknowledgments arrive.
         world.run();
         for load in &loads {
             assert_eq!((load.finished, load.received), (10, 10 * 9000), "{dialect} {:?}", load.session);
-            // A stream is given only when the session's limit has room for it.
+            // A stream opens only if the session's limit has room for it.
             assert!(load.refused > 0);
         }
         for peer in [&world.client, &world.server] {
@@ -361,7 +364,7 @@ fn two_sessions_share_a_connection_under_small_limits() {
     }
 }
 
-/// Streams of one session in one direction, to be moved in steps.
+/// The streams of one session in one direction, transferred in steps.
 struct Load {
     session: SessionId,
     from: Side,
@@ -423,7 +426,7 @@ impl Load {
 }
 
 #[test]
-fn sessions_go_on_after_many_streams_that_one_side_gave_up() {
+fn sessions_continue_after_many_abandoned_streams() {
     let mut flow = FlowControl::default();
     (flow.max_data, flow.max_data_ceiling, flow.max_streams_uni) = (40_000, 40_000, 2);
     let mut config = Config::default();
@@ -435,12 +438,14 @@ fn sessions_go_on_after_many_streams_that_one_side_gave_up() {
             let stream = sessions.open(session, Dir::Uni, t).unwrap().unwrap();
             let mut data = Bytes::from(vec![1; 100_000]);
             let written = sessions.write(stream, &mut data, t).unwrap();
-            // Never starved: the window less what is not worth a capsule yet. And never beyond the window: both ends
-            // count final sizes, whatever was written and not sent, sent and not read.
+            // The credit is at least the window less what does not make a capsule yet, and at most the
+            // window. Both ends count final sizes, whether data was written and not sent, or sent and not
+            // read.
             assert!((20_001..=40_000).contains(&written), "{round}: {written}");
             stream
         });
-        // The first packets have arrived, the rest has not left or is on its way; or all has, and nobody reads.
+        // Either the first packets have arrived and the rest is unsent or in flight, or everything has
+        // arrived and nothing is read.
         world.rounds(2 + round / 4);
         let now = world.now;
         if round % 2 == 0 {
@@ -459,8 +464,8 @@ fn sessions_go_on_after_many_streams_that_one_side_gave_up() {
     assert!(world.client.sessions.is_open(session) && world.server.sessions.is_open(session));
 }
 
-/// Streams that are reset before it is known whose they are: forgotten, their credit comes back, and no session hears of
-/// them. Three times as many as may be open at once, and slower than what counts as a rapid reset.
+/// Streams that are reset before their session is known are removed, their credit returns, and no session
+/// sees them. Three times as many as may be open at once are reset, slower than a rapid reset.
 #[test]
 fn w21_streams_reset_before_the_session_id_return_their_credit() {
     for side in [Side::Client, Side::Server] {

@@ -1,37 +1,37 @@
-//! The limits of one session, what may be said of them, and how a peer breaks them.
+//! The limits of one session, the messages about them, and how a peer breaks them.
 
 use quic_core::{Dir, base::varint};
 
-/// The most streams that a limit may name (§5.6.2): their IDs have 62 bits.
+/// The highest limit of streams (§5.6.2): stream IDs have 62 bits.
 pub(crate) const MAX_STREAMS: u64 = 1 << 60;
 
-/// The limits of one session that one side grants, as SETTINGS carry them.
+/// The limits of one session that one side grants in SETTINGS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Bytes.
     pub(crate) data: u64,
-    /// Streams, by `Dir`.
+    /// Streams, indexed by `Dir`.
     pub(crate) streams: [u64; 2],
 }
 
-/// What a later capsule may say about a limit, by dialect.
+/// How a later capsule may change a limit; it depends on the dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RaiseRule {
-    /// Anything; only what is higher counts.
+    /// To any value; only a higher one has an effect.
     Any,
-    /// Not less than before.
+    /// Not to a lower value.
     NoDecrease,
-    /// More than before.
+    /// Only to a higher value.
     Increase,
 }
 
-/// What of a session is limited.
+/// A limited resource of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limited {
-    /// The bytes of all its streams.
+    /// The bytes of all streams together.
     Data,
-    /// The streams of one kind.
+    /// The number of streams of one kind.
     Streams(Dir),
 }
 
@@ -49,61 +49,61 @@ impl std::fmt::Display for Limited {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlowViolation {
-    /// It sent or opened more than it was granted.
+    /// The peer sent or opened more than it was granted.
     #[error("the limit of {limit} {what} was exceeded")]
     Exceeded {
-        /// Of what.
+        /// The limited resource.
         what: Limited,
-        /// The limit that this side had granted.
+        /// The limit that this side granted.
         limit: u64,
     },
-    /// It granted no more than before, where its draft permits only more.
+    /// The peer did not raise a limit, although its draft permits only that.
     #[error("the limit of {what} went from {before} to {now}")]
     NotRaised {
-        /// Of what.
+        /// The limited resource.
         what: Limited,
-        /// What it had granted before.
+        /// The limit before.
         before: u64,
-        /// What it granted then.
+        /// The limit in the capsule.
         now: u64,
     },
-    /// It named more streams than can exist.
+    /// The peer named more streams than can exist.
     #[error("a limit of {value} {what}, where 2^60 are possible")]
     TooMany {
-        /// Of what.
+        /// The limited resource.
         what: Limited,
-        /// The value it named.
+        /// The limit in the capsule.
         value: u64,
     },
 }
 
-/// What a capsule of flow control says.
+/// A message of flow control; each has its own capsule type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Note {
-    /// The sum may reach so many.
+pub(crate) enum FlowMessage {
+    /// The limit is now this value.
     Max(Limited, u64),
-    /// More is wanted than this limit permits.
+    /// The sender is blocked by this limit.
     Blocked(Limited, u64),
 }
 
-/// What a note of the peer changed.
+/// What a message of the peer changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Raised {
-    /// Nothing that anybody waits for.
+    /// Nothing that this side waits for.
     Nothing,
-    /// Somebody was held back by this limit and can go on.
+    /// This limit was raised, and a stream or the opening of one was blocked by it.
     Awaited(Limited),
 }
 
 /// The largest value that a limit of this kind can have.
-pub(super) fn greatest(what: Limited) -> u64 {
+pub(super) fn max_value(what: Limited) -> u64 {
     if what == Limited::Data { varint::MAX } else { MAX_STREAMS }
 }
 
 pub(super) const ALL: [Limited; 3] = [Limited::Data, Limited::Streams(Dir::Bidi), Limited::Streams(Dir::Uni)];
 
-/// Its place in a table of all three.
-pub(super) fn place(what: Limited) -> usize {
+/// The index in a table of all three.
+pub(super) fn index(what: Limited) -> usize {
     match what {
         Limited::Data => 0,
         Limited::Streams(Dir::Bidi) => 1,

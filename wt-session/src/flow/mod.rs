@@ -1,10 +1,11 @@
-//! Session flow control (§5): how much each end may send in one session, apart from what QUIC permits.
+//! Session flow control (§5): how much each end may send in one session, in addition to QUIC's limits.
 //!
-//! It owns the limits of one session, both ways: what the peer grants (`send`), what this side grants (`receive`). It
-//! must never know streams, capsules' bytes or a transport: counts go in, counts and verdicts come out.
+//! It owns the limits of one session: those that the peer grants (`send`) and those that this side grants
+//! (`receive`). It must never know streams, encoded capsules or a transport: it takes counts and returns
+//! counts and errors.
 //!
-//! What counts: the number of streams opened in the session's life, by direction, and the bytes of all its streams
-//! together without the bytes that name the session (§5.3, §5.4).
+//! It counts the streams opened in the session's life, by direction, and the bytes of all its streams
+//! together without their prefaces (§5.3, §5.4).
 
 mod limits;
 mod receive;
@@ -12,8 +13,8 @@ mod send;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use limits::{FlowMessage, Limits, MAX_STREAMS, RaiseRule, Raised};
 pub use limits::{FlowViolation, Limited};
-pub(crate) use limits::{Limits, MAX_STREAMS, Note, RaiseRule, Raised};
 pub(crate) use receive::ReceiveSide;
 pub(crate) use send::SendSide;
 
@@ -25,34 +26,35 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// `granted` by the peer, `granting` by this side; `ceiling` bounds the window of data that this side grants.
+    /// The peer grants `granted`, and this side grants `granting`. `ceiling` bounds the data window of this
+    /// side.
     pub(crate) fn new(granted: Limits, granting: Limits, ceiling: u64, rule: RaiseRule) -> Self {
         Self { send: SendSide::new(granted, rule), receive: ReceiveSide::new(granting, ceiling) }
     }
 
-    /// The peer said something.
-    pub(crate) fn on_note(&mut self, note: Note) -> Result<Raised, FlowViolation> {
-        let (Note::Max(what, value) | Note::Blocked(what, value)) = note;
+    /// Handles a message of the peer.
+    pub(crate) fn on_flow_message(&mut self, message: FlowMessage) -> Result<Raised, FlowViolation> {
+        let (FlowMessage::Max(what, value) | FlowMessage::Blocked(what, value)) = message;
         // §5.6.2, §5.6.3.
         if matches!(what, Limited::Streams(_)) && value > MAX_STREAMS {
             return Err(FlowViolation::TooMany { what, value });
         }
-        match note {
-            Note::Max(..) => self.send.raise(what, value),
-            Note::Blocked(..) => {
+        match message {
+            FlowMessage::Max(..) => self.send.raise(what, value),
+            FlowMessage::Blocked(..) => {
                 self.receive.on_blocked(what, value);
                 Ok(Raised::Nothing)
             }
         }
     }
 
-    /// Whether [`Flow::take_note`] has something.
-    pub(crate) fn has_notes(&self) -> bool {
+    /// Whether [`Flow::take_message`] has a message.
+    pub(crate) fn has_messages(&self) -> bool {
         self.receive.is_due() || self.send.is_due()
     }
 
-    /// The next thing to tell the peer, with the newest values.
-    pub(crate) fn take_note(&mut self) -> Option<Note> {
-        self.receive.take_note().or_else(|| self.send.take_note())
+    /// The next message for the peer, with the newest values.
+    pub(crate) fn take_message(&mut self) -> Option<FlowMessage> {
+        self.receive.take_message().or_else(|| self.send.take_message())
     }
 }

@@ -1,15 +1,15 @@
-//! What the peer may send: the limits that this side grants, and what of them the peer has used.
+//! The limits that this side grants, and how much of them the peer has used.
 //!
-//! More is granted as data is consumed and streams close (§5.6), without waiting to be asked. The window of data doubles
-//! when the peer was held back although the application has taken all there was: then the window is too small. There is
-//! no clock in this rule. A peer was held back if it came close to the limit, if it says so, or if it stopped exactly
-//! where a limit was that has been raised meanwhile: what nothing holds back passes such a place without a halt. It also
-//! grows for what lies unread, so that streams that are not read hold up no other one. What all the windows of a
-//! connection may be together is the caller's to say.
+//! This side grants more as data is consumed and streams close (§5.6), without waiting to be asked. The data
+//! window doubles when the window blocked the peer although the application had read everything: then it is
+//! too small. This rule needs no clock. The window blocked the peer if the peer came close to the limit, if
+//! it says that it is blocked, or if it stopped exactly at an earlier limit: a peer that is not blocked
+//! passes such an offset without a stop. The window also grows for unread data, so that unread streams do not
+//! block the others. The caller bounds the sum of all windows of a connection.
 
 use quic_core::Dir;
 
-use super::limits::{FlowViolation, Limited, Limits, MAX_STREAMS, Note};
+use super::limits::{FlowMessage, FlowViolation, Limited, Limits, MAX_STREAMS};
 use quic_core::base::varint;
 
 #[derive(Debug)]
@@ -17,29 +17,29 @@ pub(crate) struct Data {
     pub(crate) limit: u64,
     pub(super) window: u64,
     ceiling: u64,
-    /// Bytes that came, or will have come: of a stream that was reset its final size counts.
+    /// Bytes received; a stream that was reset counts with its final size.
     pub(crate) received: u64,
-    /// Bytes of these that were read, or that were dropped.
+    /// How many of these were read or dropped.
     consumed: u64,
-    /// Bytes of these that a layer above holds for the application: no credit is given for them.
+    /// How many of these a layer above holds for the application; they earn no new credit.
     held: u64,
-    /// The window may be what holds the peer back.
-    tight: bool,
-    /// The peer says that this limit leaves it nothing: it counts what it was given to send, and what it cannot send yet
-    /// for a stream's limit lies with it.
+    /// The window may be what blocks the peer.
+    window_limited: bool,
+    /// The peer said that this limit blocks it. It counts all data that it has to send, including data that a
+    /// stream's limit still blocks.
     blocked: bool,
-    /// The limits before this one, of which the peer may not have known better.
-    before: [u64; 4],
+    /// The last limits before this one: the peer may not have received a newer one.
+    earlier_limits: [u64; 4],
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Streams {
     pub(super) limit: u64,
-    /// How many may be open at once.
+    /// How many streams may be open at once.
     window: u64,
     opened: u64,
     closed: u64,
-    /// The window was made wider on purpose: the peer is told, however little it is.
+    /// The caller widened the window: the peer is told, however small the change.
     widened: bool,
 }
 
@@ -61,9 +61,9 @@ impl ReceiveSide {
                 received: 0,
                 consumed: 0,
                 held: 0,
-                tight: false,
+                window_limited: false,
                 blocked: false,
-                before: [0; 4],
+                earlier_limits: [0; 4],
             },
             streams: streams.map(|limit| Streams {
                 limit,
@@ -75,12 +75,12 @@ impl ReceiveSide {
         }
     }
 
-    /// So many more bytes came.
+    /// Counts `bytes` more received bytes.
     pub(crate) fn receive(&mut self, bytes: u64) -> Result<(), FlowViolation> {
         let data = &mut self.data;
         data.received = data.received.saturating_add(bytes);
-        data.tight |= data.received >= data.limit - data.window.min(data.limit) / 4;
-        data.tight |= bytes > 0 && data.before.contains(&data.received);
+        data.window_limited |= data.received >= data.limit - data.window.min(data.limit) / 4;
+        data.window_limited |= bytes > 0 && data.earlier_limits.contains(&data.received);
         if data.received > data.limit {
             // §5.6.4.
             return Err(FlowViolation::Exceeded { what: Limited::Data, limit: data.limit });
@@ -88,46 +88,47 @@ impl ReceiveSide {
         Ok(())
     }
 
-    /// So many of the bytes that came were taken, or dropped.
+    /// Counts received bytes that were read or dropped.
     pub(crate) fn consume(&mut self, bytes: u64) {
         self.data.consumed = self.data.consumed.saturating_add(bytes).min(self.data.received);
     }
 
-    /// So many of the bytes that were taken are held above. `Some(most)`: that is why nothing is granted now, and
-    /// something is when at most so many are held.
+    /// Sets how many of the read bytes a layer above holds. Returns `Some(most)` if only these prevent new
+    /// credit: it can be granted once at most `most` bytes are held.
     pub(crate) fn hold(&mut self, bytes: u64) -> Option<u64> {
         self.data.held = bytes.min(self.data.consumed);
         self.data.most_held().filter(|most| self.data.held > *most)
     }
 
-    /// Whether more than half of the window is taken by what nobody has read.
+    /// Whether unread data takes more than half of a window that can still grow.
     pub(crate) fn is_crowded(&self) -> bool {
         self.data.taken() > self.data.window / 2 && self.data.window < self.data.ceiling
     }
 
-    /// Makes the window twice as wide as what is taken of it, and no wider than `most`: streams that are not read are not
-    /// to hold up the one that is.
+    /// Makes the window twice as wide as what is taken of it, but not wider than `most`: unread streams must
+    /// not block the one that is read.
     pub(crate) fn make_room(&mut self, most: u64) {
         let data = &mut self.data;
         data.window = data.window.max(data.taken().saturating_mul(2).min(most).min(data.ceiling));
     }
 
-    /// How far the limit is ahead of what the application took, in bytes.
+    /// How far the limit may exceed the consumed bytes.
     pub(crate) fn window(&self) -> u64 {
         self.data.window
     }
 
-    /// Whether the window is what holds the peer back, now that more can be granted.
+    /// Whether the window blocks the peer, now that more can be granted.
     pub(crate) fn wants_wider(&self) -> bool {
-        self.data.tight && self.data.next().is_some() && self.data.window < self.data.ceiling
+        self.data.window_limited && self.data.next().is_some() && self.data.window < self.data.ceiling
     }
 
-    /// Makes the window of data at most twice as wide and at most `spare` bytes wider, if the application keeps up.
+    /// Makes the data window at most twice as wide and at most `spare` bytes wider, if the application keeps
+    /// up.
     pub(crate) fn grow(&mut self, spare: u64) {
         self.data.tune(spare);
     }
 
-    /// The peer opened a stream.
+    /// Counts a stream that the peer opened.
     pub(crate) fn open(&mut self, dir: Dir) -> Result<(), FlowViolation> {
         let streams = &mut self.streams[dir as usize];
         // §5.6.2.
@@ -138,7 +139,7 @@ impl ReceiveSide {
         Ok(())
     }
 
-    /// A stream of the peer is over on both sides.
+    /// Counts a stream of the peer that is over on both sides.
     pub(crate) fn close(&mut self, dir: Dir) {
         let streams = &mut self.streams[dir as usize];
         streams.closed = streams.closed.saturating_add(1).min(streams.opened);
@@ -153,12 +154,13 @@ impl ReceiveSide {
         }
     }
 
-    /// The peer wants more than a limit permits. It gets more when it would anyway; but the window may be too small.
+    /// The peer says that a limit blocks it. Credit is granted by the usual rules, but the window may be too
+    /// small.
     pub(super) fn on_blocked(&mut self, what: Limited, limit: u64) {
         let data = &mut self.data;
         if what == Limited::Data {
             data.blocked |= limit >= data.limit;
-            data.tight |= data.blocked || data.before.contains(&limit);
+            data.window_limited |= data.blocked || data.earlier_limits.contains(&limit);
         }
     }
 
@@ -166,64 +168,65 @@ impl ReceiveSide {
         self.data.next().is_some() || self.streams.iter().any(|streams| streams.next().is_some())
     }
 
-    pub(super) fn take_note(&mut self) -> Option<Note> {
+    pub(super) fn take_message(&mut self) -> Option<FlowMessage> {
         if let Some(limit) = self.data.next() {
             self.data.blocked = false;
-            self.data.before.rotate_right(1);
-            self.data.before[0] = std::mem::replace(&mut self.data.limit, limit);
-            return Some(Note::Max(Limited::Data, limit));
+            self.data.earlier_limits.rotate_right(1);
+            self.data.earlier_limits[0] = std::mem::replace(&mut self.data.limit, limit);
+            return Some(FlowMessage::Max(Limited::Data, limit));
         }
         [Dir::Bidi, Dir::Uni].into_iter().find_map(|dir| {
             let streams = &mut self.streams[dir as usize];
             streams.next().map(|limit| {
                 (streams.limit, streams.widened) = (limit, false);
-                Note::Max(Limited::Streams(dir), limit)
+                FlowMessage::Max(Limited::Streams(dir), limit)
             })
         })
     }
 }
 
 impl Data {
-    /// The limit to grant, once enough would come of it.
+    /// The new limit, if the increase is large enough to grant.
     fn next(&self) -> Option<u64> {
         let target = self.target().saturating_sub(self.held).min(varint::MAX);
         (target.saturating_sub(self.limit) >= self.step()).then_some(target)
     }
 
-    /// The limit if nothing is held.
+    /// The limit to grant if nothing is held.
     fn target(&self) -> u64 {
         self.consumed.saturating_add(self.window)
     }
 
-    /// The peer has nothing left.
+    /// Whether the peer has no credit left.
     fn is_used_up(&self) -> bool {
         self.blocked || self.received >= self.limit
     }
 
-    /// Bytes that came and were not taken by the application.
+    /// Bytes that were received and that the application has not taken.
     fn unread(&self) -> u64 {
         self.received.saturating_sub(self.consumed).saturating_add(self.held)
     }
 
-    /// These, and what is as good as sent.
+    /// The unread bytes, and those that a blocked peer has ready to send.
     fn taken(&self) -> u64 {
         let rest = if self.blocked { self.limit.saturating_sub(self.received) } else { 0 };
         self.unread().saturating_add(rest)
     }
 
-    /// The least that is granted: half a window, or little if the peer has nothing left.
+    /// The least increase that is granted: half a window, or a sixteenth if the peer has no credit left.
     fn step(&self) -> u64 {
         let part = if self.is_used_up() { 16 } else { 2 };
         (self.window / part).max(1)
     }
 
-    /// So much may be held while there is something to grant; `None`: there would be nothing anyway.
+    /// The most bytes that may be held for an increase to be granted; `None` if none could be granted even
+    /// without held bytes.
     fn most_held(&self) -> Option<u64> {
         self.target().checked_sub(self.limit.saturating_add(self.step()))
     }
 
     fn tune(&mut self, spare: u64) {
-        if std::mem::take(&mut self.tight) && self.unread() <= self.window / 8 {
+        if std::mem::take(&mut self.window_limited) && self.unread() <= self.window / 8 {
             let wider = self.window.saturating_mul(2).min(self.window.saturating_add(spare));
             self.window = wider.min(self.ceiling);
         }
@@ -231,8 +234,8 @@ impl Data {
 }
 
 impl Streams {
-    /// The limit to grant: when a quarter of a window would come of it, or the peer has none left, as far as is known: it may
-    /// have opened more than has arrived.
+    /// The new limit, if it grants at least a quarter of a window or the peer seems to have no stream left.
+    /// The peer may have opened more streams than have arrived.
     fn next(&self) -> Option<u64> {
         let target = self.closed.saturating_add(self.window).min(MAX_STREAMS);
         let more = target.saturating_sub(self.limit);

@@ -1,4 +1,4 @@
-//! Against naive models.
+//! Checks flow control against naive models.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 use quic_core::{Dir, base::varint};
 
 use super::{
-    limits::{ALL, place},
+    limits::{ALL, index},
     *,
 };
 
@@ -15,38 +15,38 @@ fn limits(data: u64, bidi: u64, uni: u64) -> Limits {
     Limits { data, streams: [bidi, uni] }
 }
 
-fn notes(flow: &mut Flow) -> Vec<Note> {
+fn messages(flow: &mut Flow) -> Vec<FlowMessage> {
     if flow.receive.wants_wider() {
         flow.receive.grow(u64::MAX);
     }
-    std::iter::from_fn(|| flow.take_note()).collect()
+    std::iter::from_fn(|| flow.take_message()).collect()
 }
 
 const BIDI: Limited = Limited::Streams(Dir::Bidi);
 
 #[test]
-fn blocked_is_said_once_for_each_limit() {
+fn blocked_is_sent_once_for_each_limit() {
     let mut flow = Flow::new(limits(10, 1, 0), limits(1, 1, 1), 1, RaiseRule::Increase);
     flow.send.charge(Limited::Data, 10);
     for _ in 0..3 {
         flow.send.block(Limited::Data);
     }
-    assert_eq!(notes(&mut flow), [Note::Blocked(Limited::Data, 10)]);
+    assert_eq!(messages(&mut flow), [FlowMessage::Blocked(Limited::Data, 10)]);
     flow.send.block(Limited::Data);
-    assert!(!flow.has_notes());
-    assert_eq!(flow.on_note(Note::Max(Limited::Data, 12)), Ok(Raised::Awaited(Limited::Data)));
-    // Nobody waits any more.
-    assert_eq!(flow.on_note(Note::Max(Limited::Data, 13)), Ok(Raised::Nothing));
+    assert!(!flow.has_messages());
+    assert_eq!(flow.on_flow_message(FlowMessage::Max(Limited::Data, 12)), Ok(Raised::Awaited(Limited::Data)));
+    // Nothing is blocked any more.
+    assert_eq!(flow.on_flow_message(FlowMessage::Max(Limited::Data, 13)), Ok(Raised::Nothing));
     flow.send.charge(Limited::Data, 3);
     flow.send.block(Limited::Data);
-    assert_eq!(notes(&mut flow), [Note::Blocked(Limited::Data, 13)]);
+    assert_eq!(messages(&mut flow), [FlowMessage::Blocked(Limited::Data, 13)]);
     flow.send.block(Limited::Streams(Dir::Uni));
-    assert_eq!(notes(&mut flow), [Note::Blocked(Limited::Streams(Dir::Uni), 0)]);
+    assert_eq!(messages(&mut flow), [FlowMessage::Blocked(Limited::Streams(Dir::Uni), 0)]);
 }
 
 #[test]
-fn what_a_capsule_may_say_of_a_limit() {
-    // The rule, the capsules after a setting of 10, whether each passes.
+fn each_rule_permits_its_changes_of_a_limit() {
+    // The rule, the capsules after a setting of 10, and whether each is permitted.
     let cases: [(RaiseRule, &[u64], bool); 9] = [
         (RaiseRule::Increase, &[10, 11, 12], true),
         (RaiseRule::Increase, &[9], false),
@@ -60,7 +60,8 @@ fn what_a_capsule_may_say_of_a_limit() {
     ];
     for (rule, values, passes) in cases {
         let mut flow = Flow::new(limits(10, 10, 10), limits(1, 1, 1), 1, rule);
-        let results: Vec<_> = values.iter().map(|value| flow.on_note(Note::Max(BIDI, *value))).collect();
+        let results: Vec<_> =
+            values.iter().map(|value| flow.on_flow_message(FlowMessage::Max(BIDI, *value))).collect();
         let (last, before) = results.split_last().unwrap();
         assert!(before.iter().all(Result::is_ok), "{rule:?} {values:?}");
         assert_eq!(last.is_ok(), passes, "{rule:?} {values:?}");
@@ -71,15 +72,15 @@ fn what_a_capsule_may_say_of_a_limit() {
     }
     let mut flow = Flow::new(limits(1, 1, 1), limits(1, 1, 1), 1, RaiseRule::Any);
     assert_eq!(
-        flow.on_note(Note::Blocked(BIDI, MAX_STREAMS + 1)),
+        flow.on_flow_message(FlowMessage::Blocked(BIDI, MAX_STREAMS + 1)),
         Err(FlowViolation::TooMany { what: BIDI, value: MAX_STREAMS + 1 })
     );
-    assert_eq!(flow.on_note(Note::Blocked(BIDI, MAX_STREAMS)), Ok(Raised::Nothing));
-    assert_eq!(flow.on_note(Note::Max(Limited::Data, varint::MAX)), Ok(Raised::Nothing));
+    assert_eq!(flow.on_flow_message(FlowMessage::Blocked(BIDI, MAX_STREAMS)), Ok(Raised::Nothing));
+    assert_eq!(flow.on_flow_message(FlowMessage::Max(Limited::Data, varint::MAX)), Ok(Raised::Nothing));
 }
 
 #[test]
-fn the_window_grows_for_a_reader_that_keeps_up_and_no_further_than_its_ceiling() {
+fn the_window_grows_to_its_ceiling_for_a_reader_that_keeps_up() {
     let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
     let mut windows = Vec::new();
     for _ in 0..4 {
@@ -88,24 +89,24 @@ fn the_window_grows_for_a_reader_that_keeps_up_and_no_further_than_its_ceiling()
         receive.consume(left);
         assert!(receive.data.window == 3500 || receive.wants_wider());
         receive.grow(u64::MAX);
-        while receive.take_note().is_some() {}
+        while receive.take_message().is_some() {}
         windows.push(receive.data.window);
     }
     assert_eq!(windows, [2000, 3500, 3500, 3500]);
-    // It grows by no more than there is to spare.
+    // It grows by no more than the spare bytes.
     let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
     receive.receive(1000).unwrap();
     receive.consume(1000);
     receive.grow(300);
-    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 2300)));
-    // One that leaves most of it unread gets what it reads, and no more.
+    assert_eq!(receive.take_message(), Some(FlowMessage::Max(Limited::Data, 2300)));
+    // For a reader that leaves most of it unread, the window does not grow.
     let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
     receive.receive(1000).unwrap();
     receive.consume(600);
     receive.grow(u64::MAX);
-    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 1600)));
+    assert_eq!(receive.take_message(), Some(FlowMessage::Max(Limited::Data, 1600)));
     assert_eq!(receive.data.window, 1000);
-    // One whose peer never comes near the limit has a window that is large enough.
+    // If the peer never comes near the limit, the window is large enough.
     let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
     for round in 1..10 {
         for _ in 0..3 {
@@ -113,21 +114,21 @@ fn the_window_grows_for_a_reader_that_keeps_up_and_no_further_than_its_ceiling()
             receive.consume(170);
         }
         assert!(!receive.wants_wider());
-        assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 1000 + round * 510)));
+        assert_eq!(receive.take_message(), Some(FlowMessage::Max(Limited::Data, 1000 + round * 510)));
     }
     assert_eq!(receive.data.window, 1000);
 }
 
 #[test]
-fn a_peer_that_halts_at_an_old_limit_was_held_back() {
+fn a_peer_that_stops_at_an_earlier_limit_was_blocked() {
     for says_so in [false, true] {
         let mut receive = ReceiveSide::new(limits(1000, 1, 1), 3500);
-        // Data comes in small pieces and is taken at once, so that the limit rises long before it is reached; the peer
-        // hears of that a round trip later.
+        // Data arrives in small pieces and is read at once, so the limit rises long before it is reached. The
+        // peer learns that a round trip later.
         let (mut known, mut windows) = (1000, Vec::new());
         for _ in 0..4 {
             let mut raised = known;
-            // A halt of the stream's own is no sign of the window.
+            // A stop for another reason says nothing about the window.
             while receive.data.received + 90 * u64::from(says_so) < known {
                 let bytes = 90.min(known - receive.data.received);
                 receive.receive(bytes).unwrap();
@@ -136,7 +137,9 @@ fn a_peer_that_halts_at_an_old_limit_was_held_back() {
                     if receive.wants_wider() {
                         receive.grow(u64::MAX);
                     }
-                    let Some(Note::Max(Limited::Data, limit)) = receive.take_note() else { panic!() };
+                    let Some(FlowMessage::Max(Limited::Data, limit)) = receive.take_message() else {
+                        panic!()
+                    };
                     raised = limit;
                 }
             }
@@ -151,31 +154,32 @@ fn a_peer_that_halts_at_an_old_limit_was_held_back() {
 }
 
 #[test]
-fn nothing_is_granted_for_what_is_held_above() {
+fn held_bytes_earn_no_credit() {
     let mut receive = ReceiveSide::new(limits(1000, 1, 1), 4000);
     receive.receive(900).unwrap();
     assert_eq!(receive.hold(0), None, "nothing was read");
     receive.consume(900);
     assert_eq!(receive.hold(900), Some(400));
     receive.grow(u64::MAX);
-    assert_eq!(receive.take_note(), None);
+    assert_eq!(receive.take_message(), None);
     assert_eq!(receive.data.window, 1000, "the application does not keep up");
     assert_eq!(receive.hold(401), Some(400));
-    assert_eq!(receive.take_note(), None);
+    assert_eq!(receive.take_message(), None);
     assert_eq!(receive.hold(400), None);
-    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 1500)));
+    assert_eq!(receive.take_message(), Some(FlowMessage::Max(Limited::Data, 1500)));
     assert_eq!(receive.hold(400), None, "the peer has credit");
     receive.receive(500).unwrap();
     receive.consume(500);
     assert_eq!(receive.hold(900), Some(400));
     assert_eq!(receive.hold(0), None);
-    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 2400)));
-    // A peer that has nothing left gets little as well: more may never be taken before it sends more.
+    assert_eq!(receive.take_message(), Some(FlowMessage::Max(Limited::Data, 2400)));
+    // A peer without credit also gets small increases, because the application may need more data before it
+    // reads on.
     receive.receive(1000).unwrap();
     receive.consume(1000);
     assert_eq!(receive.hold(1000), Some(938));
     assert_eq!(receive.hold(938), None);
-    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Data, 2462)));
+    assert_eq!(receive.take_message(), Some(FlowMessage::Max(Limited::Data, 2462)));
 }
 
 #[test]
@@ -186,38 +190,38 @@ fn streams_are_granted_as_they_close() {
     let exceeded = FlowViolation::Exceeded { what: BIDI, limit: 2 };
     assert_eq!(receive.open(Dir::Bidi), Err(exceeded));
     assert_eq!(exceeded.to_string(), "the limit of 2 bidirectional streams was exceeded");
-    assert_eq!(receive.take_note(), None);
+    assert_eq!(receive.take_message(), None);
     receive.close(Dir::Bidi);
-    assert_eq!(receive.take_note(), Some(Note::Max(BIDI, 3)));
+    assert_eq!(receive.take_message(), Some(FlowMessage::Max(BIDI, 3)));
     receive.widen(Dir::Bidi, 10);
     receive.widen(Dir::Bidi, 4);
-    assert_eq!(receive.take_note(), Some(Note::Max(BIDI, 11)));
-    // Little more, and the peer may have opened all that it may without a byte that tells so.
+    assert_eq!(receive.take_message(), Some(FlowMessage::Max(BIDI, 11)));
+    // A small increase is granted: the peer may have opened all its streams without sending a byte on them.
     receive.widen(Dir::Bidi, 11);
-    assert_eq!(receive.take_note(), Some(Note::Max(BIDI, 12)));
-    assert_eq!(receive.take_note(), None);
+    assert_eq!(receive.take_message(), Some(FlowMessage::Max(BIDI, 12)));
+    assert_eq!(receive.take_message(), None);
     receive.widen(Dir::Bidi, u64::MAX);
-    assert_eq!(receive.take_note(), Some(Note::Max(BIDI, MAX_STREAMS)));
+    assert_eq!(receive.take_message(), Some(FlowMessage::Max(BIDI, MAX_STREAMS)));
     for _ in 0..2 {
         receive.open(Dir::Uni).unwrap();
         receive.close(Dir::Uni);
     }
     // Two of eight: a quarter.
-    assert_eq!(receive.take_note(), Some(Note::Max(Limited::Streams(Dir::Uni), 10)));
+    assert_eq!(receive.take_message(), Some(FlowMessage::Max(Limited::Streams(Dir::Uni), 10)));
 }
 
-/// One step of two ends that follow the rules.
+/// One step of two conforming ends.
 #[derive(Clone, Debug)]
 enum Step {
     Open(Dir),
     Send(u64),
     /// A stream is reset before some of its data was sent.
     Refund(u64),
-    /// The receiver hears of what was sent.
+    /// The receiver gets what was sent.
     Arrive,
     Consume(u64),
     Close(Dir),
-    /// Capsules arrive, at most so many.
+    /// Capsules arrive, at most this many.
     Notes(usize),
 }
 
@@ -237,7 +241,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
-/// Plain sums, in the words of §5.
+/// The naive model of §5: plain sums.
 #[derive(Debug, Default)]
 struct Model {
     sent: u64,
@@ -297,32 +301,32 @@ proptest! {
                 }
                 Step::Close(_) => {}
                 Step::Notes(count) => {
-                    wire.extend(notes(&mut receiver));
-                    for note in wire.drain(..count.min(wire.len())) {
-                        if let Note::Max(what, value) = note {
-                            max[place(what)] = value;
+                    wire.extend(messages(&mut receiver));
+                    for message in wire.drain(..count.min(wire.len())) {
+                        if let FlowMessage::Max(what, value) = message {
+                            max[index(what)] = value;
                         }
-                        prop_assert!(sender.on_note(note).is_ok());
+                        prop_assert!(sender.on_flow_message(message).is_ok());
                     }
                 }
             }
             prop_assert_eq!(sender.send.left(Limited::Data), max[0] - model.sent);
-            // Never more unread than the ceiling, never more streams than the window.
+            // Unread bytes never exceed the ceiling, and open streams never exceed the window.
             prop_assert!(receiver.receive.data.limit <= model.consumed + data * growth);
             for dir in [Dir::Bidi, Dir::Uni] {
                 let most = model.closed[dir as usize] + streams;
                 prop_assert!(receiver.receive.streams[dir as usize].limit <= most);
             }
         }
-        // Once all is taken and told there is credit again.
+        // Once everything is read and sent, there is credit again.
         prop_assert_eq!(receiver.receive.receive(model.sent - model.arrived), Ok(()));
         receiver.receive.consume(model.sent - model.consumed);
         for dir in [Dir::Bidi, Dir::Uni] {
             (model.closed[dir as usize]..model.opened[dir as usize]).for_each(|_| receiver.receive.close(dir));
         }
-        wire.extend(notes(&mut receiver));
-        for note in wire {
-            prop_assert!(sender.on_note(note).is_ok());
+        wire.extend(messages(&mut receiver));
+        for message in wire {
+            prop_assert!(sender.on_flow_message(message).is_ok());
         }
         for what in ALL {
             prop_assert!(sender.send.left(what) > 0, "{}", what);
@@ -330,7 +334,7 @@ proptest! {
     }
 
     #[test]
-    fn a_peer_that_overruns_is_found_out(
+    fn a_peer_that_exceeds_a_limit_is_detected(
         amounts in vec(0_u64..400, 1..30),
         limit in 0_u64..3000,
     ) {
@@ -343,10 +347,10 @@ proptest! {
     }
 
     #[test]
-    fn streams_given_up_cost_the_session_what_they_carried(
+    fn stopped_streams_count_with_their_final_size(
         given_up in vec((0_u64..1000, 0_u64..1000), 1..20),
     ) {
-        // Of each stream some bytes are seen, then it is stopped; its final size tells of others.
+        // Each stream is stopped after some bytes, and its final size is larger.
         let mut sum = 0;
         let granted = limits(1000, 1, 1);
         let mut sender = Flow::new(granted, granted, 1000, RaiseRule::Increase);
@@ -361,10 +365,10 @@ proptest! {
             sum += seen + unseen;
             prop_assert_eq!(receiver.receive.receive(unseen), Ok(()));
             receiver.receive.consume(unseen);
-            for note in notes(&mut receiver) {
-                prop_assert!(sender.on_note(note).is_ok());
+            for message in messages(&mut receiver) {
+                prop_assert!(sender.on_flow_message(message).is_ok());
             }
-            // Never starved, and never more than the window.
+            // The peer always has credit, and never more than the window.
             prop_assert!((501..=1000).contains(&sender.send.left(Limited::Data)));
             prop_assert!(receiver.receive.data.limit <= sum + 1000);
         }

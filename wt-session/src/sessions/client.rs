@@ -1,4 +1,5 @@
-//! The client's way to sessions (§3.1, §3.2): wait for SETTINGS, agree, ask, read the answers.
+//! How a client establishes sessions (§3.1, §3.2): wait for SETTINGS, negotiate, send the request, read the
+//! response.
 
 use h3_core::{
     Connection, Protocol, RequestHead, ResponseHead,
@@ -19,11 +20,13 @@ use crate::{
 };
 
 impl Sessions {
-    /// Asks for a session (client). The CONNECT goes out once the server's SETTINGS are there (§3.1) and QUIC grants a
-    /// stream, in the order of the calls: `Requested`, then `Established`; or `Refused`.
+    /// Requests a session (client). The CONNECT is sent once the server's SETTINGS have arrived (§3.1) and
+    /// QUIC grants a stream, in the order of the calls. `Requested` and then `Established` follow, or
+    /// `Refused`.
     ///
-    /// With session flow control there can be several sessions, open or asked for. Before SETTINGS tell whether it
-    /// is in force, as many may be asked for as this side permits; if it is not, all but the first are refused then.
+    /// With session flow control there can be several sessions, open or requested. Until SETTINGS show
+    /// whether it is in force, as many may be requested as this side permits; if it is not, all but the first
+    /// are then refused.
     pub fn connect<T: SessionTransport>(
         &mut self,
         request: ConnectRequest,
@@ -40,7 +43,7 @@ impl Sessions {
         if self.going_away {
             return Err(ConnectError::GoingAway);
         }
-        // §5.1: without flow control, one at a time.
+        // §5.1: without flow control there is one session at a time.
         match self.max_sessions.unwrap_or_else(|| self.config.sessions()) {
             max if self.wanted() < max => {}
             1 => return Err(ConnectError::SessionExists),
@@ -48,13 +51,14 @@ impl Sessions {
         }
         let id = RequestId(self.next_request);
         self.next_request += 1;
-        self.asking.push_back((id, request));
-        self.ask(h3, t);
+        self.pending.push_back((id, request));
+        self.send_pending(h3, t);
         Ok(id)
     }
 
-    /// Whether one more session may share this connection now (client): there is flow control, the server does not go
-    /// away, and there are fewer sessions than both sides permit. False before the server's SETTINGS.
+    /// Whether one more session may share this connection now (client): flow control is in force, the server
+    /// has sent no GOAWAY, and there are fewer sessions than both sides permit. False before the server's
+    /// SETTINGS.
     #[must_use]
     pub fn can_connect(&self) -> bool {
         self.side.is_client()
@@ -64,12 +68,12 @@ impl Sessions {
             && self.max_sessions.is_some_and(|max| self.wanted() < max)
     }
 
-    /// Sessions that are there or asked for.
+    /// How many sessions exist or are requested.
     fn wanted(&self) -> u64 {
-        (self.session_count() + self.asking.len()) as u64
+        (self.session_count() + self.pending.len()) as u64
     }
 
-    /// Gives up a session that was asked for and not answered; `Refused` with `Cancelled` follows. Nothing happens
+    /// Cancels a session request that has no answer yet; `Refused` with `Cancelled` follows. Does nothing
     /// after the answer.
     pub fn cancel_connect<T: SessionTransport>(
         &mut self,
@@ -77,8 +81,8 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) {
-        if let Some(at) = self.asking.iter().position(|(id, _)| *id == request) {
-            self.asking.remove(at);
+        if let Some(at) = self.pending.iter().position(|(id, _)| *id == request) {
+            self.pending.remove(at);
             self.events.push_back(Event::Refused {
                 request: Some(request),
                 session: None,
@@ -92,14 +96,14 @@ impl Sessions {
         }
     }
 
-    /// Sends the CONNECTs for which all that they have to wait for is there.
-    pub(super) fn ask<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
-        while let Some((_, request)) = self.asking.front() {
+    /// Sends the pending CONNECTs, as far as SETTINGS and QUIC's credit permit.
+    pub(super) fn send_pending<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
+        while let Some((_, request)) = self.pending.front() {
             let Some(peer) = h3.peer_settings() else { return };
             let agreed = negotiate(h3.settings(), peer, parameters(t), self.side, self.config.strict);
             let max = self.max_sessions.unwrap_or(1);
             let sent = match agreed {
-                // §5.1: they were asked for before it was known how many there can be.
+                // §5.1: it was requested before the number of sessions was known.
                 Ok(_) if self.session_count() as u64 >= max => Err(Refusal::TooManySessions { max }),
                 Ok(agreed) => match h3.send_request(&head(request, agreed.dialect), false, t) {
                     // Tried again at `StreamsAvailable`.
@@ -110,7 +114,7 @@ impl Sessions {
                 },
                 Err(reason) => Err(reason),
             };
-            let Some((request, _)) = self.asking.pop_front() else { return };
+            let Some((request, _)) = self.pending.pop_front() else { return };
             match sent {
                 Ok((id, agreed, offered)) => self.on_requested(request, id, agreed, offered, h3),
                 Err(reason) => {
@@ -136,9 +140,9 @@ impl Sessions {
         self.events.push_back(Event::Requested { request, session: id });
     }
 
-    /// None of what was still to be asked for will be.
-    pub(super) fn refuse_asking(&mut self, reason: &Refusal) {
-        for (request, _) in std::mem::take(&mut self.asking) {
+    /// Refuses all requests that have not been sent.
+    pub(super) fn refuse_pending(&mut self, reason: &Refusal) {
+        for (request, _) in std::mem::take(&mut self.pending) {
             self.events.push_back(Event::Refused {
                 request: Some(request),
                 session: None,
@@ -147,7 +151,7 @@ impl Sessions {
         }
     }
 
-    /// The final response.
+    /// Handles the final response.
     pub(super) fn on_response<T: SessionTransport>(
         &mut self,
         id: SessionId,
@@ -167,7 +171,8 @@ impl Sessions {
         let answer = protocols::chosen(&head.headers);
         let protocol = answer.clone().filter(|name| session.offered.contains(name));
         let required = self.config.require_protocol && !session.offered.is_empty();
-        // §3.3: either ends the session. Before draft 15 an answer that was not offered is no answer, and there is no code.
+        // §3.3: either ends the session. Before draft 15, an answer that was not offered counts as none, and
+        // there is no code for it.
         let (since_15, reason) = match (session.dialect == Dialect::Draft16, answer) {
             (true, Some(name)) if protocol.is_none() => (true, Some(Refusal::Protocol(name))),
             (since_15, _) => (since_15, (required && protocol.is_none()).then_some(Refusal::NoProtocol)),
@@ -177,7 +182,7 @@ impl Sessions {
             return self.refuse(id, reason, code, h3, t);
         }
         session.state = State::Open;
-        // Nobody asks for these any more.
+        // The offers are no longer needed.
         session.offered = Vec::new();
         let response = SessionResponse {
             status: head.status,
@@ -189,7 +194,7 @@ impl Sessions {
         self.events.push_back(Event::Established { session: id, response: Box::new(response) });
         let stopped = session.stopped;
         if self.going_away {
-            // §4.7: GOAWAY came before the response.
+            // §4.7: GOAWAY arrived before the response.
             self.on_drain(id);
         }
         self.deliver_early(id, t);
@@ -199,7 +204,8 @@ impl Sessions {
         }
     }
 
-    /// There is no session: tells why, resets the CONNECT stream with `code`, and what came early with it.
+    /// Refuses the session: emits the reason and resets the CONNECT stream, with `code`, and the session's
+    /// early streams.
     pub(super) fn refuse<T: SessionTransport>(
         &mut self,
         id: SessionId,
@@ -220,16 +226,16 @@ impl Sessions {
             return;
         }
         self.going_away = true;
-        self.refuse_asking(&Refusal::GoingAway);
+        self.refuse_pending(&Refusal::GoingAway);
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {
             let requested =
                 self.sessions.get(&id).is_some_and(|session| matches!(session.state, State::Requested));
-            // RFC 9114 §5.2: it was not, and will not be, processed.
+            // RFC 9114 §5.2: the server has not processed, and will not process, the request.
             if requested && id.0.value() >= limit {
                 self.refuse(id, Refusal::GoingAway, code::H3_REQUEST_CANCELLED, h3, t);
             } else {
-                // §4.7: a signal to wind up; the session lives on.
+                // §4.7: GOAWAY asks to wind up; the session stays open.
                 self.on_drain(id);
             }
         }

@@ -1,4 +1,4 @@
-//! How sessions behave, and how the peer is told.
+//! The configuration of sessions, and its announcement to the peer.
 
 use std::time::Duration;
 
@@ -7,48 +7,53 @@ use quic_core::base::varint;
 
 use crate::{dialect::Dialects, flow::MAX_STREAMS};
 
-/// How long what came early waits for a session's request, unless the configuration says otherwise.
+/// The default of [`Config::early_timeout`].
 const EARLY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How sessions behave.
+/// The configuration of the sessions of a connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Sessions that the connection may carry at once, at least 1. More than one are announced, and with them session
-    /// flow control (§5.1), without which most dialects permit no second one. A client asks for no more either.
-    /// Default 1.
+    /// How many sessions the connection may carry at once, at least 1. A number above 1 also announces
+    /// session flow control (§5.1), without which most dialects permit one session only. A client requests no
+    /// more than this number either. Default 1.
     pub max_sessions: u64,
-    /// Session flow control (§5): what each session's peer may send at first. `None` asks for it only if there may be
-    /// several sessions, with the defaults; it is in force if the peer asks for it as well. Default `None`.
+    /// Session flow control (§5): the initial limits of the peer in each session. `None` asks for it only if
+    /// there may be several sessions, with the default limits. It is in force if the peer also asks for it.
+    /// Default `None`.
     pub flow_control: Option<FlowControl>,
-    /// Streams of the peer that one session may have open at once. More are refused with
-    /// `WT_BUFFERED_STREAM_REJECTED`, which an honest peer meets as soon as the transport's limit and that of session flow
-    /// control permit more: the peer waits for credit, and is not to be refused what it was given. Default: no bound but
-    /// these two.
+    /// How many streams of the peer one session may have open at once. Further ones are refused with
+    /// `WT_BUFFERED_STREAM_REJECTED`. Do not set it below the limits of the transport and of session flow
+    /// control: then even a conforming peer has streams refused that it has credit for. Default: only those
+    /// two limits apply.
     pub max_open_streams: usize,
-    /// Streams kept before their session is established (§4.6); more are refused. What is kept is a name, the rest is the
-    /// transport's and bounded there: a user whose peer is to lose none sets as many as the transport permits. Default 24.
+    /// How many streams are kept before their session is established (§4.6); further ones are refused. Only
+    /// the stream's ID is kept here; its data stays in the transport and is bounded there. To refuse none,
+    /// set it to the transport's stream limit. Default 24.
     pub max_early_streams: usize,
-    /// Datagrams kept before their session is established (§4.6). Default 64.
+    /// How many datagrams are kept before their session is established (§4.6). Default 64.
     pub max_early_datagrams: usize,
-    /// The same in bytes of payload. Default 64 KiB.
+    /// How many bytes of datagram payload are kept before their session is established. Default 64 KiB.
     pub early_datagram_bytes: usize,
-    /// How long streams and datagrams are kept whose session's request has not come at all (server, §4.6). Beyond it streams
-    /// are refused with `WT_BUFFERED_STREAM_REJECTED`, and datagrams dropped. Once something of the request is there, its own
-    /// deadline counts ([`h3_core::Config::request_timeout`]), then the application's decision. They have the same time anew
-    /// if [the application alone](h3_core::Transport::withholds_credit) leaves the peer no credit then, not if they do
-    /// themselves. Default 30 s; `None` and zero: no limit.
+    /// How long streams and datagrams are kept while nothing of their session's request has arrived (server,
+    /// §4.6). After that streams are refused with `WT_BUFFERED_STREAM_REJECTED`, and datagrams are dropped.
+    /// Once the request has begun, its own deadline applies ([`h3_core::Config::request_timeout`]), and then
+    /// the application decides. The time starts anew if it ends while [the application
+    /// alone](h3_core::Transport::withholds_credit) leaves the peer no credit, but not if these streams
+    /// themselves use it up. Default 30 s; `None` and zero mean no limit.
     pub early_timeout: Option<Duration>,
-    /// Datagrams of one session that may wait for [`Sessions::poll_event`](super::Sessions::poll_event). When there
-    /// are so many, new ones are dropped and counted. Default 1024.
+    /// How many datagrams of one session may wait for [`Sessions::poll_event`](super::Sessions::poll_event).
+    /// Further ones are dropped and counted. Default 1024.
     pub max_queued_datagrams: usize,
-    /// Require all that draft 16 requires, also what today's browsers lack: `reset_stream_at`, an enabling setting
-    /// of every client, and the `:protocol` of the dialect. Default false.
+    /// Whether to require everything that draft 16 requires, also what today's browsers lack:
+    /// `reset_stream_at`, an enabling setting from every client, and the `:protocol` of the dialect. Default
+    /// false.
     pub strict: bool,
-    /// A client's session for which application protocols were offered is refused, with `WT_ALPN_ERROR` from draft 15 on,
-    /// if the server chose none of them (§3.3). Servers refuse by their answer. Default false.
+    /// Whether a client refuses a session if it offered application protocols and the server chose none of
+    /// them (§3.3); the code is `WT_ALPN_ERROR` from draft 15 on. A server refuses with its response instead.
+    /// Default false.
     pub require_protocol: bool,
-    /// The dialects announced. Default all: the newest that the peer announces as well is spoken (§7.1).
+    /// The dialects to announce. The newest one that the peer also announces is used (§7.1). Default: all.
     pub dialects: Dialects,
 }
 
@@ -70,22 +75,22 @@ impl Default for Config {
     }
 }
 
-/// What the peer may send in each session (§5), beside what QUIC permits.
+/// The limits of the peer in each session (§5), in addition to QUIC's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlowControl {
-    /// Bytes of stream data that may be on their way or unread: the first window. Default 512 KiB.
+    /// The first window: how many bytes of stream data may be in flight or unread. Default 512 KiB.
     pub max_data: u64,
-    /// What the window grows to, in bytes, while the application reads as fast as data comes; at least `max_data`.
-    /// Default 16 MiB.
+    /// The largest window, in bytes, to which it grows while the application reads as fast as data arrives;
+    /// at least `max_data`. Default 16 MiB.
     pub max_data_ceiling: u64,
-    /// What the windows of all sessions of the connection grow to together, in bytes; of it the first windows of
-    /// sessions that may still come are kept, up to a half. With no more than the transport's own limit for the
-    /// connection, a session whose application reads nothing holds up no other one. Default 24 MiB.
+    /// The largest sum of the windows of all sessions of the connection, in bytes. Up to half of it is
+    /// reserved for the first windows of further sessions. If it does not exceed the transport's limit for
+    /// the connection, a session whose application reads nothing cannot block another one. Default 24 MiB.
     pub max_data_together: u64,
-    /// Bidirectional streams of the peer that may be open at once, at most 2^60. Default 256.
+    /// How many bidirectional streams of the peer may be open at once, at most 2^60. Default 256.
     pub max_streams_bidi: u64,
-    /// Unidirectional streams of the peer that may be open at once, at most 2^60. Default 256.
+    /// How many unidirectional streams of the peer may be open at once, at most 2^60. Default 256.
     pub max_streams_uni: u64,
 }
 
@@ -107,8 +112,8 @@ impl Config {
         self.max_sessions.clamp(1, varint::MAX)
     }
 
-    /// What is announced of session flow control: a zero would say nothing, and where there are several sessions all
-    /// three must say something (browsers insist).
+    /// The limits to announce. A zero announces nothing, and with several sessions all three must be
+    /// announced (browsers insist).
     pub(super) fn flow(&self) -> Option<FlowControl> {
         let several = self.sessions() > 1;
         let flow = self.flow_control.or_else(|| several.then(FlowControl::default))?;

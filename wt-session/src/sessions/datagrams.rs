@@ -23,8 +23,8 @@ impl Sessions {
         self.send_datagram_with(session, payload, DatagramOptions::default(), h3, t)
     }
 
-    /// The same with a rank and a maximum age.
-    #[expect(clippy::needless_pass_by_value, reason = "a transport may come to take it without a copy")]
+    /// As [`send_datagram`](Self::send_datagram), with a priority and a maximum age.
+    #[expect(clippy::needless_pass_by_value, reason = "a transport may later take it without a copy")]
     pub fn send_datagram_with<T: SessionTransport>(
         &mut self,
         session: SessionId,
@@ -33,7 +33,7 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) -> Result<(), DatagramError> {
-        // §6: none after the session's end.
+        // §6: no datagram is sent after the session's end.
         if !self.is_open(session) {
             return Err(DatagramError::SessionGone);
         }
@@ -46,7 +46,8 @@ impl Sessions {
         })
     }
 
-    /// The largest datagram payload now, in bytes; `None` if the session is not open or the peer takes none.
+    /// The largest datagram payload now, in bytes; `None` if the session is not open or the peer accepts no
+    /// datagrams.
     #[must_use]
     pub fn max_datagram_size<T: SessionTransport>(
         &self,
@@ -57,8 +58,8 @@ impl Sessions {
         if self.is_open(session) { h3.max_datagram_size(session.0, t) } else { None }
     }
 
-    /// Fills `out` with keying material of the session that both ends share. `label` and `context` have at most 255
-    /// bytes each.
+    /// Fills `out` with keying material of the session that both ends share. `label` and `context` have at
+    /// most 255 bytes each.
     pub fn export_keying_material<T: SessionTransport>(
         &self,
         session: SessionId,
@@ -83,23 +84,24 @@ impl Sessions {
     pub(super) fn on_datagram(&mut self, stream: StreamId, payload: Bytes, h3: &Connection) {
         let session = SessionId(stream);
         match self.fate(session, h3) {
-            Fate::Deliver => self.tell_datagram(session, payload),
+            Fate::Deliver => self.queue_datagram(session, payload),
             Fate::Wait => self.early.keep_datagram(session, payload, self.early_until()),
             Fate::Gone => {}
             Fate::Plain => self.events.push_back(Event::Http(h3_core::Event::Datagram { stream, payload })),
         }
     }
 
-    /// Datagrams of a session that came and were dropped because
-    /// [`max_queued_datagrams`](super::Config::max_queued_datagrams) of it were waiting. 0 once the session is forgotten.
+    /// How many received datagrams of a session were dropped because
+    /// [`max_queued_datagrams`](super::Config::max_queued_datagrams) of it were queued. 0 once the session is
+    /// forgotten.
     #[must_use]
     pub fn dropped_datagrams(&self, session: SessionId) -> u64 {
         self.sessions.get(&session).map_or(0, |session| session.dropped_datagrams)
     }
 
-    /// Queues a datagram for the application, or drops it: a peer must not fill memory by small ones, and no session
-    /// takes the room of another.
-    pub(super) fn tell_datagram(&mut self, session: SessionId, payload: Bytes) {
+    /// Queues a datagram for the application, or drops it if the session's queue is full: small datagrams
+    /// must not fill the memory, and a session must not take the room of another.
+    pub(super) fn queue_datagram(&mut self, session: SessionId, payload: Bytes) {
         let Some(entry) = self.sessions.get_mut(&session) else { return };
         if entry.queued_datagrams < self.config.max_queued_datagrams {
             entry.queued_datagrams += 1;

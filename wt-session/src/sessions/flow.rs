@@ -1,4 +1,5 @@
-//! Session flow control among the sessions: what counts, who waits, what is told. The rules are in [`crate::flow`].
+//! Applies session flow control to sessions and streams: counts, wakes blocked streams, sends messages. The
+//! rules are in [`crate::flow`].
 
 use std::collections::BTreeMap;
 
@@ -12,39 +13,40 @@ use crate::{
     dialect::{Dialect, negotiate},
     error::{SessionError, StreamError},
     event::{Event, SessionId},
-    flow::{Flow, FlowViolation, Limited, Limits, Note, Raised},
+    flow::{Flow, FlowMessage, FlowViolation, Limited, Limits, Raised},
     session::{Receiving, Sending, Session, Turn, WtStream},
     transport::SessionTransport,
 };
 
 impl Sessions {
-    /// Whether sessions of this connection have flow control of their own (§5.1). False before the peer's SETTINGS.
+    /// Whether session flow control is in force on this connection (§5.1). False before the peer's SETTINGS.
     #[must_use]
     pub fn flow_control(&self) -> bool {
         self.flow
     }
 
-    /// Sessions that are not over: asked for and sent, to be decided on, or open.
+    /// How many sessions are not over: requested, undecided or open.
     #[must_use]
     pub fn session_count(&self) -> usize {
         self.sessions.values().filter(|session| !session.is_ended()).count()
     }
 
-    /// Bytes that the peer lets be sent on streams of this one's session now (§5.4); `None`: there is no session flow
-    /// control.
+    /// How many bytes the session of `stream` may still send now, on all its streams (§5.4). `None` without
+    /// session flow control.
     #[must_use]
     pub fn data_left(&self, stream: StreamId) -> Option<u64> {
         let session = self.sessions.get(&self.session_of(stream)?)?;
         session.flow.as_ref().map(|flow| flow.send.left(Limited::Data))
     }
 
-    /// Tells how many of the bytes that were [`read`](Self::read) in a session are held above and not taken by the
-    /// application: its window does not move on for them. `Some(most)`: for that reason nothing is granted now; this wants
-    /// to be called again when at most so many bytes are held. [`Sessions::flush`] tells the peer. Nothing happens without
-    /// session flow control; a layer that passes everything on at once need not call this.
+    /// Sets how many of the bytes that were [`read`](Self::read) in a session the layer above still holds for
+    /// the application. Held bytes earn the peer no new credit. Returns `Some(most)` if only these prevent
+    /// new credit: call this again when at most `most` bytes are held. [`Sessions::flush`] sends the credit.
+    /// Does nothing without session flow control. A layer that passes everything on at once need not call
+    /// this.
     ///
-    /// What lies unread takes at most half of the window, as long as that can grow: up to its ceiling, and to this
-    /// session's share of half of what all windows may be together.
+    /// Unread data takes at most half of the window as long as the window can grow: up to its ceiling, and up
+    /// to this session's share of half of the sum of all windows.
     pub fn set_held(&mut self, session: SessionId, bytes: u64) -> Option<u64> {
         let receive = &mut self.sessions.get_mut(&session)?.flow.as_mut()?.receive;
         let mut most = receive.hold(bytes);
@@ -60,13 +62,13 @@ impl Sessions {
         most
     }
 
-    /// Counts what has come on a stream whose data is left with the transport. That is not told by events; a layer that
-    /// uses [`set_held`](Self::set_held) calls this before for each such stream.
+    /// Counts what has arrived on a stream whose data is left in the transport, which makes no events. A
+    /// layer that uses [`set_held`](Self::set_held) first calls this for each such stream.
     pub fn count_unread<T: SessionTransport>(&mut self, stream: StreamId, t: &mut T) {
         self.count_received(stream, t);
     }
 
-    /// A session whose window holds its peer back gets a wider one, if all windows together leave room for it.
+    /// Widens the window of a session if it blocks the peer and the sum of all windows leaves room.
     pub(super) fn grow_window(&mut self, id: SessionId) {
         let wants = |session: &Session| session.flow.as_ref().is_some_and(|flow| flow.receive.wants_wider());
         if self.sessions.get(&id).is_some_and(|session| wants(session)) {
@@ -82,19 +84,19 @@ impl Sessions {
         self.sessions.values().filter_map(|session| session.flow.as_ref()).map(|flow| flow.receive.window())
     }
 
-    /// So many bytes wider may a window become that the windows of all sessions have their bound.
+    /// How many bytes the bound of all windows leaves for widening one.
     fn spare_window(&self) -> u64 {
         let limits = self.config.flow().unwrap_or_default();
         let taken = self.windows().fold(0, u64::saturating_add);
-        // Those that may still come begin with the first window, whatever the others have taken; half of all is kept
-        // for them at most.
+        // The first windows of further sessions are reserved, but at most half of the bound.
         let to_come = self.max_sessions.unwrap_or(1).saturating_sub(self.windows().count() as u64);
         let kept = to_come.saturating_mul(limits.max_data).min(limits.max_data_together / 2);
         limits.max_data_together.saturating_sub(taken).saturating_sub(kept)
     }
 
-    /// Lets the peer have at least `count` streams of a kind open at once in a session, at most 2^60. Nothing happens
-    /// if there is no session flow control, or if more are permitted already. [`Sessions::flush`] tells the peer.
+    /// Lets the peer have at least `count` streams of a kind open at once in a session, at most 2^60. Does
+    /// nothing without session flow control, or if as many are already permitted. [`Sessions::flush`] sends
+    /// the new limit.
     pub fn set_max_streams(&mut self, session: SessionId, dir: Dir, count: u64) {
         if let Some(flow) = self.sessions.get_mut(&session).and_then(|session| session.flow.as_mut()) {
             flow.receive.widen(dir, count);
@@ -102,14 +104,14 @@ impl Sessions {
         }
     }
 
-    /// Tells the peer what session flow control has to say, ends sessions whose peer broke it, and sends the GOAWAY that
-    /// [`go_away`](Self::go_away) had to hold back once it may leave. To be called after
-    /// [`read`](Self::read), [`write`](Self::write), [`open`](Self::open), [`stop`](Self::stop) and
-    /// [`set_max_streams`](Self::set_max_streams), before the transport sends; one call after many of them is best.
-    /// [`on_event`](Self::on_event) does it by itself.
+    /// Sends the messages of session flow control, ends sessions whose peer broke it, and sends a GOAWAY that
+    /// [`go_away`](Self::go_away) delayed, once it may be sent. Call it after [`read`](Self::read),
+    /// [`write`](Self::write), [`open`](Self::open), [`stop`](Self::stop) and
+    /// [`set_max_streams`](Self::set_max_streams), before the transport sends. One call after many of them is
+    /// best. [`on_event`](Self::on_event) calls it itself.
     pub fn flush<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
         self.count_discarding(t);
-        // HTTP/3 may have been asked for something since the last event.
+        // Calls since the last event may have made HTTP/3 events.
         self.take_http_events(h3, t);
         while let Some(id) = self.dirty.pop() {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
@@ -125,7 +127,7 @@ impl Sessions {
         self.release_goaway(h3, t);
     }
 
-    /// Both ends' settings are there: whether there is flow control, and how many sessions there may be.
+    /// Decides from both ends' settings whether flow control is in force, and how many sessions there may be.
     pub(super) fn agree<T: SessionTransport>(&mut self, h3: &Connection, t: &T) {
         let (own, Some(peer)) = (h3.settings(), h3.peer_settings()) else { return };
         let agreed = negotiate(own, peer, parameters(t), self.side, self.config.strict);
@@ -134,8 +136,8 @@ impl Sessions {
         self.max_sessions = Some(self.most_sessions(dialect, peer));
     }
 
-    /// §5.1, §5.2. A client must not have more than one without flow control; a server of the older drafts takes what
-    /// it announced.
+    /// How many sessions there may be (§5.1, §5.2). Without flow control a client must not have more than
+    /// one. A server of the older drafts accepts as many as it announced.
     fn most_sessions(&self, dialect: Dialect, peer: &Settings) -> u64 {
         let own = self.config.sessions();
         match dialect {
@@ -158,12 +160,16 @@ impl Sessions {
         Some(Box::new(Flow::new(limits(peer), limits(h3.settings()), ceiling, dialect.raise_rule())))
     }
 
-    /// A capsule of flow control: who waited for it hears.
-    pub(super) fn on_note(&mut self, id: SessionId, note: Note) -> Result<(), FlowViolation> {
+    /// Handles a flow control capsule and wakes what waited for it.
+    pub(super) fn on_flow_message(
+        &mut self,
+        id: SessionId,
+        message: FlowMessage,
+    ) -> Result<(), FlowViolation> {
         let Some(flow) = self.sessions.get_mut(&id).and_then(|session| session.flow.as_mut()) else {
             return Ok(());
         };
-        match flow.on_note(note)? {
+        match flow.on_flow_message(message)? {
             Raised::Nothing => {}
             Raised::Awaited(Limited::Data) => self.wake(id),
             Raised::Awaited(Limited::Streams(dir)) => {
@@ -173,7 +179,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// There is credit again for those that waited. Only streams of this session that wait are looked at.
+    /// Wakes the streams that waited for the session's credit. It looks at no other stream.
     fn wake(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         for stream in session.waiters.take() {
@@ -184,8 +190,8 @@ impl Sessions {
         }
     }
 
-    /// Writes as much as the session's limit permits (§5.4), and the stream's: what is written takes credit of the
-    /// session, and a stream whose peer reads nothing must take none from the others.
+    /// Writes as much as the limits of the session (§5.4) and of the stream permit. Written data uses the
+    /// session's credit, and a stream that its own limit blocks must not take credit from the others.
     pub(super) fn write_within<T: SessionTransport>(
         &mut self,
         stream: StreamId,
@@ -200,7 +206,7 @@ impl Sessions {
         };
         let room = usize::try_from(flow.send.left(Limited::Data)).unwrap_or(usize::MAX).min(data.len());
         let mut part = data.slice(..room);
-        // Also if there is no room: the stream may be over.
+        // The write is tried even without room, because the stream may be over.
         let taken = match t.write_within_limit(stream, &mut part) {
             Ok(taken) => taken,
             Err(error) => return Err(self.write_error(error)),
@@ -209,7 +215,7 @@ impl Sessions {
         sending.charged = sending.charged.saturating_add(taken as u64);
         flow.send.charge(Limited::Data, taken as u64);
         self.idle.earn(taken as u64);
-        // If QUIC took less, it tells when it takes more.
+        // If QUIC took less, its own event follows.
         if taken == room && !data.is_empty() {
             flow.send.block(Limited::Data);
             if let Some(turn) = sending.turn.take() {
@@ -222,8 +228,8 @@ impl Sessions {
         Ok(taken)
     }
 
-    /// The sending side of a stream is over and its final size, if known, is this: what was written and will not be
-    /// sent is the session's again (§5.4).
+    /// Refunds the session's credit when the sending side of a stream is over: data written beyond the final
+    /// size is never sent (§5.4).
     pub(super) fn settle(&mut self, id: SessionId, sending: &Sending, final_size: Option<u64>) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let (Some(flow), Some(size)) = (&mut session.flow, final_size) else { return };
@@ -233,8 +239,8 @@ impl Sessions {
         }
     }
 
-    /// A stream was reset, and committed bytes of it, up to its final size, have not left. They do not if the peer stops it
-    /// first: then it is to be settled again.
+    /// Remembers a stream that was reset while committed bytes, up to its final size, were not sent. If the
+    /// peer stops it first, they are never sent, and it must be settled again.
     pub(super) fn keep_resetting(
         &mut self,
         stream: StreamId,
@@ -249,14 +255,15 @@ impl Sessions {
         }
     }
 
-    /// A stream that may have waited for credit of its session wants none.
+    /// Removes a stream from those that wait for the session's credit.
     pub(super) fn stop_waiting(&mut self, id: SessionId, turn: Option<Turn>) {
         if let (Some(turn), Some(session)) = (turn, self.sessions.get_mut(&id)) {
             session.waiters.remove(turn);
         }
     }
 
-    /// Counts what came on a stream. False: the session's limit is exceeded, and [`Sessions::flush`] ends the session.
+    /// Counts what arrived on a stream. Returns false if the session's limit is exceeded; [`Sessions::flush`]
+    /// then ends the session.
     pub(super) fn count_received<T: SessionTransport>(&mut self, stream: StreamId, t: &mut T) -> bool {
         let Some(entry) = self.streams.get_mut(&stream) else { return true };
         let Some(receiving) = &mut entry.receiving else { return true };
@@ -277,7 +284,7 @@ impl Sessions {
         true
     }
 
-    /// The application took bytes of a stream; `None`: the rest of it will not be taken.
+    /// Counts bytes that the application took from a stream; `None` if it will not take the rest.
     pub(super) fn count_consumed(&mut self, stream: StreamId, bytes: Option<usize>) {
         let Some(entry) = self.streams.get_mut(&stream) else { return };
         let Some(receiving) = &mut entry.receiving else { return };
@@ -291,7 +298,8 @@ impl Sessions {
         }
     }
 
-    /// The peer opened a stream. False: it was not permitted to, and [`Sessions::flush`] ends the session.
+    /// Counts a stream that the peer opened. Returns false if the limit did not permit it;
+    /// [`Sessions::flush`] then ends the session.
     pub(super) fn count_opened(&mut self, id: SessionId, dir: Dir) -> bool {
         let Some(session) = self.sessions.get_mut(&id) else { return true };
         let Some(flow) = &mut session.flow else { return true };
@@ -303,8 +311,8 @@ impl Sessions {
         opened.is_ok()
     }
 
-    /// Gives a receiving side up. What the peer has sent of it by then counts: when its final size comes, if it is not
-    /// known now.
+    /// Stops reading a stream. What the peer has sent on it still counts, at the latest when its final size
+    /// is known.
     pub(super) fn discard<T: SessionTransport>(
         &mut self,
         stream: StreamId,
@@ -315,7 +323,7 @@ impl Sessions {
     ) -> Result<(), ReadError> {
         let known = t.final_size(stream);
         t.stop_sending(stream, code)?;
-        // Before the peer's SETTINGS there may still be flow control.
+        // Before the peer's SETTINGS, flow control may still come into force.
         if self.flow || self.max_sessions.is_none() {
             self.discarding.insert(stream, (session, receiving));
             if let Some(final_size) = known {
@@ -325,7 +333,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// What came of streams that were given up counts as it comes, not only with their final sizes.
+    /// Counts what arrives on stopped streams as it arrives, not only with their final sizes.
     fn count_discarding<T: SessionTransport>(&mut self, t: &mut T) {
         let dropped = t.bytes_dropped();
         if std::mem::replace(&mut self.dropped, dropped) == dropped || !self.flow {
@@ -334,7 +342,7 @@ impl Sessions {
         let mut more = BTreeMap::<SessionId, u64>::new();
         #[expect(clippy::iter_over_hash_type, reason = "what is summed up is the same in any order")]
         for (stream, (session, receiving)) in &mut self.discarding {
-            // Before there is a session, the final size is what counts.
+            // Before the session exists, the final size counts.
             let Some(end) = t.received_end(*stream).filter(|_| self.sessions.contains_key(session)) else {
                 continue;
             };
@@ -345,7 +353,7 @@ impl Sessions {
         more.into_iter().for_each(|(session, bytes)| self.count_dropped(session, bytes));
     }
 
-    /// The final size of a stream that was given up.
+    /// Handles the final size of a stopped stream.
     pub(super) fn on_discarded(&mut self, stream: StreamId, final_size: u64) {
         let Some((session, receiving)) = self.discarding.remove(&stream) else { return };
         let rest = final_size.saturating_sub(receiving.header).saturating_sub(receiving.received);
@@ -356,7 +364,7 @@ impl Sessions {
         }
     }
 
-    /// So many bytes came, or will have come, that reach no application.
+    /// Counts received bytes that reach no application.
     pub(super) fn count_dropped(&mut self, id: SessionId, bytes: u64) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some(flow) = &mut session.flow else { return };
@@ -367,7 +375,8 @@ impl Sessions {
         self.touch(id);
     }
 
-    /// A stream of the peer was refused: it counts as opened and closed.
+    /// Counts a refused stream of the peer as opened and closed. `known` says that it was already counted as
+    /// opened.
     pub(super) fn count_refused(&mut self, id: SessionId, dir: Dir, known: bool) {
         if !known && !self.count_opened(id, dir) {
             return;
@@ -378,11 +387,11 @@ impl Sessions {
         }
     }
 
-    /// The session may have something to tell its peer, or an end to come to.
+    /// Puts the session on the list for [`Sessions::flush`] if it has something to send or must end.
     pub(super) fn touch(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let news = session.fault.is_some() || session.flow.as_ref().is_some_and(|flow| flow.has_notes());
-        if news && !std::mem::replace(&mut session.dirty, true) {
+        let due = session.fault.is_some() || session.flow.as_ref().is_some_and(|flow| flow.has_messages());
+        if due && !std::mem::replace(&mut session.dirty, true) {
             self.dirty.push(id);
         }
     }

@@ -1,4 +1,4 @@
-//! The life of an established session: capsules (§4.7, §5.6), draining, and every way to its end (§6).
+//! Established sessions: capsules (§4.7, §5.6), draining, and every way to end one (§6).
 
 use bytes::Bytes;
 use h3_core::{
@@ -10,7 +10,7 @@ use quic_core::error::call::Read;
 
 use super::Sessions;
 use crate::{
-    capsules::{self, Said},
+    capsules::{self, Content},
     codes::{WT_FLOW_CONTROL_ERROR, WT_SESSION_GONE},
     error::{SessionError, SessionGone},
     event::{CloseInfo, Event, SessionId},
@@ -19,13 +19,13 @@ use crate::{
     transport::SessionTransport,
 };
 
-/// Bytes of the CONNECT stream looked at in one go.
+/// How much of the CONNECT stream is read at once, in bytes.
 const READ: usize = 16 * 1024;
 
 impl Sessions {
-    /// Closes a session with a code and a reason, which is cut to 1024 bytes at a character boundary. Its streams are
-    /// reset at once, of which the peer hears when it has acknowledged the close: who wants finished data to arrive waits
-    /// for `Sent` first. `Closed` follows, then `Finished`.
+    /// Closes a session with a code and a reason, which is cut to 1024 bytes at a character boundary. Its
+    /// streams are reset at once, but the resets are sent only after the peer has acknowledged the close. To
+    /// make sure that finished data arrives, wait for `Sent` first. `Closed` follows, then `Finished`.
     pub fn close<T: SessionTransport>(
         &mut self,
         session: SessionId,
@@ -37,7 +37,7 @@ impl Sessions {
         match entry.state {
             State::Open => {
                 entry.out.push_back(capsules::close(&info));
-                // §6: the end follows at once.
+                // §6: FIN follows at once.
                 entry.fin = true;
                 self.hold_streams(session, t);
                 self.end(session, Ok(info), false, false, t);
@@ -46,11 +46,11 @@ impl Sessions {
             State::Requested => {
                 self.refuse(session, Refusal::Cancelled, code::H3_REQUEST_CANCELLED, h3, t);
             }
-            State::Asked => {
+            State::Undecided => {
                 self.end(session, Ok(info), false, false, t);
-                self.break_off(session, code::H3_REQUEST_REJECTED, h3, t);
+                self.reset_connect_stream(session, code::H3_REQUEST_REJECTED, h3, t);
             }
-            State::Waiting(..) | State::Ended { .. } => {}
+            State::AwaitingSettings(..) | State::Ended { .. } => {}
         }
         self.take_http_events(h3, t);
     }
@@ -70,7 +70,7 @@ impl Sessions {
         }
     }
 
-    /// Asks the peer to wind the session up (§4.7). Nothing else changes.
+    /// Asks the peer to wind up the session (§4.7). Nothing else changes.
     pub fn drain<T: SessionTransport>(
         &mut self,
         session: SessionId,
@@ -85,38 +85,39 @@ impl Sessions {
         Ok(())
     }
 
-    /// Goes away: a server takes no session beyond those whose requests are here, which live on and are asked to wind up
-    /// (§4.7). GOAWAY says both at once.
+    /// Sends GOAWAY (server): new sessions are rejected, and the peers of existing ones are asked to wind up
+    /// (§4.7).
     ///
-    /// A peer of draft 02 gets `WT_DRAIN_SESSION` for its sessions instead, and GOAWAY when the last of them is over on
-    /// both sides: see [`flush`](Self::flush). Until then requests of all kinds are refused with `H3_REQUEST_REJECTED`, and
-    /// [`Event::Refused`] tells of each.
+    /// A peer of draft 02 gets `WT_DRAIN_SESSION` for its sessions instead, and GOAWAY when the last of them
+    /// is over on both sides: see [`flush`](Self::flush). Until then requests of all kinds are refused with
+    /// `H3_REQUEST_REJECTED` and [`Event::Refused`].
     pub fn go_away<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
-        self.goaway_held = true;
+        self.goaway_delayed = true;
         self.release_goaway(h3, t);
-        if self.goaway_held {
+        if self.goaway_delayed {
             for id in self.sessions.keys().copied().collect::<Vec<_>>() {
-                // One that is not open yet drains when it is.
+                // A session that is not open yet drains when it opens.
                 let _ = self.drain(id, h3, t);
             }
         }
         self.take_http_events(h3, t);
     }
 
-    /// Sends GOAWAY, if one is wanted and no session holds it back.
+    /// Sends a pending GOAWAY if no session delays it.
     pub(super) fn release_goaway<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
-        let holds = |session: &Session| !self.side.is_client() && session.holds_goaway();
-        if !self.goaway_held || self.sessions.values().any(|session| holds(session)) {
+        let holds = |session: &Session| !self.side.is_client() && session.delays_goaway();
+        if !self.goaway_delayed || self.sessions.values().any(|session| holds(session)) {
             return;
         }
-        self.goaway_held = false;
+        self.goaway_delayed = false;
         h3.go_away(t);
         if let Some(limit) = h3.goaway_sent() {
             self.drop_early_from(limit, t);
         }
     }
 
-    /// Reads the CONNECT stream as far as it goes. Before the session is established it stays unread (§3.2).
+    /// Reads all available bytes of the CONNECT stream. It stays unread until the session is established
+    /// (§3.2).
     pub(super) fn read_capsules<T: SessionTransport>(
         &mut self,
         id: SessionId,
@@ -141,16 +142,16 @@ impl Sessions {
             let Some(session) = self.sessions.get_mut(&id) else { return };
             match session.state {
                 State::Open => {}
-                // §6: nothing may follow the capsule that closes.
+                // §6: nothing may follow the close capsule.
                 State::Ended { by_peer: true } if !bytes.is_empty() => {
-                    return self.break_off(id, code::H3_MESSAGE_ERROR, h3, t);
+                    return self.reset_connect_stream(id, code::H3_MESSAGE_ERROR, h3, t);
                 }
                 _ => return,
             }
             let flow = session.flow.is_some();
             let next = session.reader.next(&mut bytes, |kind| capsules::policy(kind, flow));
             let idle = session.reader.take_skipped()
-                + u64::from(matches!(&next, Ok(Some(capsule)) if brings_little(capsule)));
+                + u64::from(matches!(&next, Ok(Some(capsule)) if counts_as_idle(capsule)));
             if let Err(violation) = self.idle.count(idle, self.now) {
                 return h3.close_for(violation, t);
             }
@@ -160,14 +161,14 @@ impl Sessions {
                 Err(error) => Err(error.into()),
             };
             match said {
-                Ok(Said::Datagram(payload)) => self.tell_datagram(id, payload),
-                Ok(Said::Drain) => self.on_drain(id),
-                Ok(Said::Flow(note)) => {
-                    if let Err(error) = self.on_note(id, note) {
+                Ok(Content::Datagram(payload)) => self.queue_datagram(id, payload),
+                Ok(Content::Drain) => self.on_drain(id),
+                Ok(Content::Flow(message)) => {
+                    if let Err(error) = self.on_flow_message(id, message) {
                         self.fail(id, error.into(), WT_FLOW_CONTROL_ERROR, h3, t);
                     }
                 }
-                Ok(Said::Close(info)) => {
+                Ok(Content::Close(info)) => {
                     self.end(id, Ok(info), true, true, t);
                     if bytes.is_empty() {
                         self.answer_with_fin(id, h3, t);
@@ -179,10 +180,10 @@ impl Sessions {
         }
     }
 
-    /// The peer asks to wind up; told once.
+    /// The peer asks to wind up. The event is emitted once.
     pub(super) fn on_drain(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.is_open()) else { return };
-        if !std::mem::replace(&mut session.drain_told, true) {
+        if !std::mem::replace(&mut session.drain_reported, true) {
             self.events.push_back(Event::Draining { session: id });
         }
     }
@@ -192,7 +193,7 @@ impl Sessions {
         let Some(session) = self.sessions.get(&id) else { return };
         match session.state {
             State::Open => match session.reader.finish() {
-                // §6: the same as code 0 without a reason.
+                // §6: this is the same as code 0 without a reason.
                 Ok(()) => {
                     self.end(id, Ok(CloseInfo::default()), true, true, t);
                     self.answer_with_fin(id, h3, t);
@@ -202,9 +203,9 @@ impl Sessions {
             },
             State::Ended { .. } => self.forget(id),
             State::Requested => self.refuse(id, Refusal::NoResponse, code::H3_REQUEST_CANCELLED, h3, t),
-            State::Asked | State::Waiting(..) => {
+            State::Undecided | State::AwaitingSettings(..) => {
                 self.end(id, Ok(CloseInfo::default()), false, true, t);
-                self.break_off(id, code::H3_REQUEST_CANCELLED, h3, t);
+                self.reset_connect_stream(id, code::H3_REQUEST_CANCELLED, h3, t);
             }
         }
     }
@@ -227,7 +228,7 @@ impl Sessions {
         }
     }
 
-    /// The peer reads the CONNECT stream no longer.
+    /// The peer stopped reading the CONNECT stream.
     pub(super) fn on_stopped<T: SessionTransport>(
         &mut self,
         id: SessionId,
@@ -235,16 +236,16 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) {
-        // What was sent before may say more.
+        // Capsules that arrived before may explain it.
         self.read_capsules(id, h3, t);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.stopped = Some(code);
         match session.state {
-            // §6: a peer that closes may stop first; its capsule, its end or its reset is on the way.
+            // §6: a peer that closes may stop first; its capsule, FIN or reset follows.
             State::Open if code == WT_SESSION_GONE => {}
-            // The response is on the way.
+            // A response, or the peer's end, follows.
             State::Requested | State::Ended { .. } => {}
-            State::Open | State::Asked | State::Waiting(..) => {
+            State::Open | State::Undecided | State::AwaitingSettings(..) => {
                 self.fail(id, SessionError::Stopped(code), WT_SESSION_GONE, h3, t);
             }
         }
@@ -272,8 +273,8 @@ impl Sessions {
         }
     }
 
-    /// Hands capsules to HTTP/3, then what flow control has to say now, and the end after them. What HTTP/3 does not
-    /// take is not made: later it may have a newer value.
+    /// Passes capsules to HTTP/3, then the messages of flow control, then FIN. A message is made only when
+    /// HTTP/3 can take it, so that it has the newest value.
     pub(super) fn flush_capsules<T: SessionTransport>(
         &mut self,
         id: SessionId,
@@ -284,8 +285,8 @@ impl Sessions {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         loop {
             if session.out.is_empty() {
-                let note = session.take_note();
-                session.out.extend(note.map(capsules::flow));
+                let message = session.take_message();
+                session.out.extend(message.map(capsules::flow));
             }
             let Some(front) = session.out.front_mut() else { break };
             match h3.send_data(id.0, front, t) {
@@ -312,7 +313,7 @@ impl Sessions {
         }
     }
 
-    /// The session is over: its streams go, and the application is told, once.
+    /// Ends the session: ends its streams and emits `Closed`, once.
     fn end<T: SessionTransport>(
         &mut self,
         id: SessionId,
@@ -323,18 +324,18 @@ impl Sessions {
     ) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.is_ended()) else { return };
         let was = std::mem::replace(&mut session.state, State::Ended { by_peer });
-        // What is still read of its streams counts no more.
+        // Flow control no longer counts what is read from its streams.
         (session.flow, session.fault) = (None, None);
         self.end_streams(id, clean, t);
-        if matches!(was, State::Waiting(..)) {
-            // The application never heard of it.
+        if matches!(was, State::AwaitingSettings(..)) {
+            // The application has not seen it.
             self.sessions.remove(&id);
         } else {
             self.events.push_back(Event::Closed { session: id, result });
         }
     }
 
-    /// The session failed: both sides of its CONNECT stream are reset with `code`.
+    /// Fails the session: resets both sides of its CONNECT stream with `code`.
     pub(super) fn fail<T: SessionTransport>(
         &mut self,
         id: SessionId,
@@ -344,29 +345,35 @@ impl Sessions {
         t: &mut T,
     ) {
         self.end(id, Err(error), false, false, t);
-        self.break_off(id, code, h3, t);
+        self.reset_connect_stream(id, code, h3, t);
     }
 
-    fn break_off<T: SessionTransport>(&mut self, id: SessionId, code: u64, h3: &mut Connection, t: &mut T) {
+    fn reset_connect_stream<T: SessionTransport>(
+        &mut self,
+        id: SessionId,
+        code: u64,
+        h3: &mut Connection,
+        t: &mut T,
+    ) {
         h3.reset(id.0, code, t);
-        // HTTP/3 is done with a side that it finished; the transport may not be.
+        // HTTP/3 does not reset a side that it has finished, but the transport may still have to send.
         let _ = t.reset(id.0, code, 0);
         h3.stop(id.0, code, t);
         self.forget(id);
     }
 
-    /// Waits no longer for the peer's side of a session that was closed, by whichever side: its CONNECT stream is reset, and
-    /// what waited for it goes. So the streams end for a peer that gives no credit for the close, or never answers it.
-    /// `Finished` follows. Nothing happens while the session is open, or after its end.
+    /// Stops waiting for the peer after a session was closed, by either side: resets its CONNECT stream and
+    /// releases what was held back for it. So the streams also end if the peer gives no credit for the close
+    /// or never answers it. `Finished` follows. Does nothing while the session is open, or after its end.
     pub fn give_up<T: SessionTransport>(&mut self, session: SessionId, h3: &mut Connection, t: &mut T) {
         if self.sessions.get(&session).is_some_and(|session| session.is_ended()) {
-            self.break_off(session, WT_SESSION_GONE, h3, t);
+            self.reset_connect_stream(session, WT_SESSION_GONE, h3, t);
             self.take_http_events(h3, t);
             self.release_goaway(h3, t);
         }
     }
 
-    /// Nothing more comes on the CONNECT stream.
+    /// Removes the session, since nothing more arrives on the CONNECT stream.
     fn forget(&mut self, id: SessionId) {
         if self.sessions.remove(&id).is_some() {
             self.events.push_back(Event::Finished { session: id });
@@ -374,8 +381,9 @@ impl Sessions {
     }
 }
 
-/// What a peer could say without end: all but a datagram with content and the close, after which nothing comes.
-fn brings_little(capsule: &Capsule) -> bool {
+/// Whether a capsule counts as one without effect. All do but a datagram with content and the close, which
+/// comes once.
+fn counts_as_idle(capsule: &Capsule) -> bool {
     match capsule.kind {
         capsules::WT_CLOSE_SESSION => false,
         capsules::DATAGRAM => capsule.value.is_empty(),

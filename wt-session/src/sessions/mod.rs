@@ -1,8 +1,8 @@
-//! All sessions of one connection: where events go. What happens to a session is in `client`, `server` and `life`,
-//! what happens to its streams in `streams`, how much they may carry in `flow`.
+//! All sessions of one connection; this file dispatches events. `client`, `server` and `life` handle
+//! sessions, `streams` their streams, and `flow` their flow control.
 //!
-//! [`Sessions`] owns the sessions, the names of their streams and what came early. It must never know packets,
-//! frames or field sections; it reads no byte of a stream that it does not hand to the application.
+//! [`Sessions`] owns the sessions, the IDs of their streams and what arrived early. It must never know
+//! packets, frames or field sections. Every byte that it reads from a stream goes to the application.
 
 mod arriving;
 mod client;
@@ -31,22 +31,22 @@ use crate::{
     transport::SessionTransport,
 };
 
-/// The mark of streams that belong to sessions.
+/// The tag of streams that belong to sessions.
 const TAG: StreamTag = StreamTag(0x5754);
 
-/// Events that may stay allocated while none waits.
+/// The capacity, in events, that an empty queue keeps.
 const KEPT_EVENTS: usize = 32;
 
-/// What happens to a stream or datagram that names a session.
+/// What to do with a stream or datagram that names a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// The session is open.
+    /// Deliver it: the session is open.
     Deliver,
-    /// It may become so.
+    /// Keep it: the session may still open.
     Wait,
-    /// It is over, or never was.
+    /// Refuse it: the session is over, or never existed.
     Gone,
-    /// The request is one of HTTP/3 only.
+    /// Leave it to HTTP/3: the request is no session request.
     Plain,
 }
 
@@ -55,48 +55,49 @@ enum Fate {
 pub struct Sessions {
     config: Config,
     side: Side,
-    /// Apart from each other: a map has places for eleven where there is one.
+    /// The sessions are boxed, because a map node has room for eleven entries even if it has one.
     sessions: BTreeMap<SessionId, Box<Session>>,
-    /// Client: what to ask for once the server's SETTINGS are there and QUIC grants streams, oldest first.
-    asking: VecDeque<(RequestId, ConnectRequest)>,
+    /// Client: the requests that wait for the server's SETTINGS or for a stream, oldest first.
+    pending: VecDeque<(RequestId, ConnectRequest)>,
     next_request: u64,
-    /// Sessions have flow control (§5.1): known from the peer's SETTINGS on.
+    /// Whether session flow control is in force (§5.1); false until the peer's SETTINGS arrive.
     flow: bool,
-    /// The most sessions at once, as both sides permit: known from the peer's SETTINGS on.
+    /// The most sessions at once that both sides permit; `None` until the peer's SETTINGS arrive.
     max_sessions: Option<u64>,
-    /// Sessions that have something to tell their peer.
+    /// The sessions that have something to send or must end.
     dirty: Vec<SessionId>,
     streams: StreamMap<WtStream>,
-    /// Streams that this side stopped and whose final size is to come: their sessions count it.
+    /// Streams that this side stopped and whose final size is not known yet; their sessions will count it.
     discarding: StreamMap<(SessionId, Receiving)>,
-    /// What the transport had dropped of all such streams when they were counted last.
+    /// How many bytes the transport had dropped of all such streams when they were last counted.
     dropped: u64,
-    /// Streams that this side reset while committed bytes had not left, charged for what is to be sent. The peer may still
-    /// stop them before these leave.
+    /// Streams that this side reset while committed bytes were not sent, charged for the bytes still to send.
+    /// The peer may still stop them before that.
     resetting: StreamMap<(SessionId, Sending)>,
-    /// Streams whose preface is not out: while there are none, writing needs no look-up.
+    /// How many streams have an unsent preface. While it is 0, a write needs no look-up.
     unflushed: usize,
     early: Early,
-    /// Capsules that bring nothing.
+    /// Counts capsules without effect.
     idle: IdleMeter,
     /// The time of the event being handled.
     now: Timestamp,
     events: VecDeque<Event>,
-    /// Client: the server's GOAWAY came.
+    /// Client: the server sent GOAWAY.
     going_away: bool,
-    /// Server: GOAWAY is to be sent when no session holds it back any more.
-    goaway_held: bool,
+    /// Server: a GOAWAY is pending until no session delays it.
+    goaway_delayed: bool,
     lost: bool,
 }
 
 impl Sessions {
-    /// No session yet. `h3` of the later calls has to be made with [`Sessions::settings`] of the same `config`.
+    /// A connection without sessions yet. The `h3` of later calls must be made with [`Sessions::settings`] of
+    /// the same `config`.
     #[must_use]
     pub fn new(config: Config, side: Side) -> Self {
         Self {
             side,
             sessions: BTreeMap::new(),
-            asking: VecDeque::new(),
+            pending: VecDeque::new(),
             next_request: 0,
             flow: false,
             max_sessions: None,
@@ -115,14 +116,14 @@ impl Sessions {
             now: Timestamp::ORIGIN,
             events: VecDeque::new(),
             going_away: false,
-            goaway_held: false,
+            goaway_delayed: false,
             lost: false,
             config,
         }
     }
 
-    /// The settings that announce what `config` says: dialects, sessions, and the limits of session flow control if it
-    /// is wanted. The caller may add to them.
+    /// The settings that announce `config`: dialects, number of sessions, and the limits of session flow
+    /// control if it asks for that. The caller may add to them.
     #[must_use]
     pub fn settings(config: &Config) -> Settings {
         let mut settings =
@@ -134,7 +135,7 @@ impl Sessions {
     /// The next event, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
         let Some(mut event) = self.events.pop_front() else {
-            // What a burst took is given back.
+            // This frees the memory of a burst.
             if self.events.capacity() > KEPT_EVENTS {
                 self.events = VecDeque::new();
             }
@@ -167,20 +168,20 @@ impl Sessions {
         self.streams.get(&stream).map(|stream| stream.session)
     }
 
-    /// Streams that are remembered.
+    /// How many streams of sessions are not over.
     #[must_use]
     pub fn open_streams(&self) -> usize {
         self.streams.len()
     }
 
-    /// Streams and datagrams that wait for their session.
+    /// How many streams and datagrams wait for their session.
     #[must_use]
     pub fn early(&self) -> (usize, usize) {
         self.early.len()
     }
 
-    /// Handles an event of the transport at the time `now`, here or by handing it to `h3`. False: it is of a kind
-    /// that neither has a use for, or of one that the caller wants to see as well, such as the connection's end.
+    /// Handles an event of the transport at the time `now`, here or in `h3`. Returns false if neither uses
+    /// the event, or if the caller must also handle it, such as the connection's end.
     pub fn on_event<T: SessionTransport>(
         &mut self,
         event: &quic_core::Event,
@@ -205,7 +206,7 @@ impl Sessions {
         match *event {
             Quic::StreamReadable(stream, TAG) => self.on_readable(stream, t),
             Quic::StreamWritable(stream, TAG) => self.on_writable(stream, t),
-            // The mark is that of the time when the peer's word came, perhaps together with the preface.
+            // The event has the tag of the time when the frame arrived, perhaps together with the preface.
             Quic::StreamStopped(stream, tag, code) if tag == TAG || self.knows(stream) => {
                 self.on_stream_stopped(stream, code, t);
             }
@@ -234,12 +235,12 @@ impl Sessions {
 
     fn on_streams_available<T: SessionTransport>(&mut self, dir: Dir, h3: &mut Connection, t: &mut T) {
         if dir == Dir::Bidi {
-            self.ask(h3, t);
+            self.send_pending(h3, t);
         }
         self.events.push_back(Event::StreamsAvailable { session: None, dir });
     }
 
-    /// Handles what HTTP/3 has to tell; handling it may make more.
+    /// Handles the events of HTTP/3, including those that this makes.
     fn take_http_events<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
         while let Some(event) = h3.poll_event() {
             self.on_http_event(event, h3, t);
@@ -251,7 +252,7 @@ impl Sessions {
         let id = self.session_named(&event);
         match (event, id) {
             (Http::StreamPreface { stream, session_id, stopped, .. }, _) => {
-                // It is no session: who took it for one waits in vain.
+                // This stream is no session, so what waits for it is refused.
                 self.drop_early(SessionId(stream), WT_SESSION_GONE, t);
                 self.on_preface(stream, SessionId(session_id), h3, t);
                 if let Some(code) = stopped {
@@ -260,8 +261,8 @@ impl Sessions {
             }
             (Http::Datagram { stream, payload }, _) => self.on_datagram(stream, payload, h3),
             (Http::NoRequest { stream }, _) => self.drop_early(SessionId(stream), WT_SESSION_GONE, t),
-            // RFC 9114 §5.2: as if the GOAWAY that is held back had come before it.
-            (Http::Request { stream, .. }, _) if self.goaway_held => {
+            // RFC 9114 §5.2: it is rejected as if the delayed GOAWAY had already been sent.
+            (Http::Request { stream, .. }, _) if self.goaway_delayed => {
                 self.refuse(SessionId(stream), Refusal::GoingAway, code::H3_REQUEST_REJECTED, h3, t);
             }
             (Http::Request { stream, head, priority }, _) => {
@@ -289,7 +290,7 @@ impl Sessions {
         }
     }
 
-    /// An event about the CONNECT stream of a session.
+    /// Handles an event of a session's CONNECT stream.
     fn on_session_event<T: SessionTransport>(
         &mut self,
         id: SessionId,
@@ -312,7 +313,7 @@ impl Sessions {
         }
     }
 
-    /// The session whose CONNECT stream an event is about.
+    /// The session whose CONNECT stream an event concerns.
     fn session_named(&self, event: &h3_core::Event) -> Option<SessionId> {
         use h3_core::Event as Http;
         let stream = match event {
@@ -329,13 +330,13 @@ impl Sessions {
         self.sessions.contains_key(&stream).then_some(stream)
     }
 
-    /// The connection's end ends everything.
+    /// Ends everything with the connection.
     fn on_connection_lost(&mut self) {
         use crate::error::SessionError;
         if std::mem::replace(&mut self.lost, true) {
             return;
         }
-        self.refuse_asking(&Refusal::ConnectionLost);
+        self.refuse_pending(&Refusal::ConnectionLost);
         for (id, session) in std::mem::take(&mut self.sessions) {
             match session.state {
                 State::Requested => self.events.push_back(Event::Refused {
@@ -343,10 +344,10 @@ impl Sessions {
                     session: Some(id),
                     reason: Refusal::ConnectionLost,
                 }),
-                State::Open | State::Asked => self
+                State::Open | State::Undecided => self
                     .events
                     .push_back(Event::Closed { session: id, result: Err(SessionError::ConnectionLost) }),
-                State::Waiting(..) | State::Ended { .. } => {}
+                State::AwaitingSettings(..) | State::Ended { .. } => {}
             }
         }
         self.streams = StreamMap::default();
@@ -361,7 +362,7 @@ impl Sessions {
             Some(State::Open) => Fate::Deliver,
             Some(State::Ended { .. }) => Fate::Gone,
             Some(_) => Fate::Wait,
-            // A client knows what it asked for.
+            // A client knows its requests.
             None if self.side.is_client() => Fate::Gone,
             None => match h3.request_state(id.0) {
                 RequestState::Expected => Fate::Wait,

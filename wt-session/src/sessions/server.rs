@@ -1,5 +1,5 @@
-//! The server's way to a session (§3.1, §3.2): hold the request until the client's SETTINGS, agree, let the
-//! application decide.
+//! How a server establishes a session (§3.1, §3.2): hold the request until the client's SETTINGS, negotiate,
+//! let the application decide.
 
 use h3_core::{
     Connection, RequestHead, ResponseHead,
@@ -20,25 +20,25 @@ use crate::{
     transport::SessionTransport,
 };
 
-/// What the heads of requests cost that wait for the client's SETTINGS, in bytes, before further ones are refused. One may
-/// cost more.
+/// The bound, in bytes, for the heads of requests that wait for the client's SETTINGS; further ones are
+/// refused. A single head may exceed it.
 const MAX_HEADS_WAITING: usize = 256 << 10;
-/// What a field costs beside its text, in bytes.
+/// The memory that a field takes in addition to its text, in bytes.
 const FIELD_COST: usize = 256;
 
-/// What it costs to keep a head, in bytes.
+/// The memory that a head takes, in bytes.
 fn cost_of(head: &RequestHead) -> usize {
     let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_COST);
     fields.sum::<usize>() + head.path.as_ref().map_or(0, |path| path.as_str().len()) + FIELD_COST
 }
 
 impl Sessions {
-    /// What the heads of requests cost that wait for the client's SETTINGS (§3.1), in bytes: a client may send these late, or
-    /// never. At most 256 KiB, or one head.
+    /// The memory, in bytes, of the heads of requests that wait for the client's SETTINGS (§3.1), which a
+    /// client may send late or never. At most 256 KiB, or one head.
     #[must_use]
     pub fn heads_waiting(&self) -> usize {
         let waiting = self.sessions.values().map(|session| match &session.state {
-            State::Waiting(head, _) => cost_of(head),
+            State::AwaitingSettings(head, _) => cost_of(head),
             _ => 0,
         });
         waiting.sum()
@@ -53,7 +53,7 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) {
-        // §5.2. Whether even fewer are permitted is known with the client's SETTINGS.
+        // §5.2: the client's SETTINGS may later permit even fewer.
         let max = self.config.sessions();
         if self.session_count() as u64 >= max {
             return self.refuse(id, Refusal::TooManySessions { max }, code::H3_REQUEST_REJECTED, h3, t);
@@ -62,7 +62,7 @@ impl Sessions {
         if waiting > 0 && waiting + cost_of(&head) > MAX_HEADS_WAITING {
             return self.refuse(id, Refusal::FieldsWaiting, code::H3_REQUEST_REJECTED, h3, t);
         }
-        let state = State::Waiting(head, priority);
+        let state = State::AwaitingSettings(head, priority);
         let session = Session::new(id, state, Dialect::Draft16, String::new());
         self.sessions.insert(id, Box::new(session));
         self.decide(id, h3, t);
@@ -70,32 +70,34 @@ impl Sessions {
 
     pub(super) fn on_settings<T: SessionTransport>(&mut self, h3: &mut Connection, t: &mut T) {
         if let Some(reason) = h3.peer_settings().and_then(|peer| impossible(peer, self.side)) {
-            // §3.1, and §5.6.2 for what no number of streams can be. Who asks for a session hears why there is none.
+            // §3.1, §5.6.2: an invalid setting closes the connection. Pending requests still get the reason.
             t.close(code::H3_SETTINGS_ERROR, reason.to_string().as_bytes());
-            return self.ask(h3, t);
+            return self.send_pending(h3, t);
         }
         self.agree(h3, t);
-        self.ask(h3, t);
+        self.send_pending(h3, t);
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {
             self.decide(id, h3, t);
         }
     }
 
-    /// Hands a waiting request to the application, once the client's SETTINGS are there (§3.1).
+    /// Passes a waiting request to the application once the client's SETTINGS have arrived (§3.1).
     fn decide<T: SessionTransport>(&mut self, id: SessionId, h3: &mut Connection, t: &mut T) {
         let Some(peer) = h3.peer_settings() else { return };
-        if !self.sessions.get(&id).is_some_and(|session| matches!(session.state, State::Waiting(..))) {
+        if !self.sessions.get(&id).is_some_and(|session| matches!(session.state, State::AwaitingSettings(..)))
+        {
             return;
         }
-        // §5.1: without flow control one at a time.
+        // §5.1: without flow control there is one session at a time.
         let max = self.max_sessions.unwrap_or(1);
         let states = self.sessions.values().map(|session| &session.state);
-        if states.filter(|state| matches!(state, State::Asked | State::Open)).count() as u64 >= max {
+        if states.filter(|state| matches!(state, State::Undecided | State::Open)).count() as u64 >= max {
             return self.refuse(id, Refusal::TooManySessions { max }, code::H3_REQUEST_REJECTED, h3, t);
         }
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let State::Waiting(head, priority) = std::mem::replace(&mut session.state, State::Asked) else {
+        let State::AwaitingSettings(head, priority) = std::mem::replace(&mut session.state, State::Undecided)
+        else {
             return;
         };
         let agreed = negotiate(h3.settings(), peer, parameters(t), self.side, self.config.strict);
@@ -116,10 +118,10 @@ impl Sessions {
         }
     }
 
-    /// `PRIORITY_UPDATE` for a CONNECT stream, which HTTP/3 has ranked itself. It comes after SETTINGS, on one stream with
-    /// them: the application has heard of the session before, or never does.
+    /// Handles a `PRIORITY_UPDATE` for a CONNECT stream; HTTP/3 has already applied it. It follows SETTINGS
+    /// on the control stream, so the application already knows the session or never will.
     pub(super) fn on_priority(&mut self, id: SessionId, priority: Priority) {
-        let known = |session: &&mut Box<Session>| matches!(session.state, State::Asked | State::Open);
+        let known = |session: &&mut Box<Session>| matches!(session.state, State::Undecided | State::Open);
         if let Some(session) = self.sessions.get_mut(&id).filter(known)
             && session.ranked.replace(priority).is_none()
         {
@@ -127,7 +129,8 @@ impl Sessions {
         }
     }
 
-    /// Accepts a session with status 200 and these fields (server). It is open then; what came early follows.
+    /// Accepts a session with status 200 and these fields (server). Then it is open, and early streams and
+    /// datagrams follow.
     pub fn accept<T: SessionTransport>(
         &mut self,
         session: SessionId,
@@ -138,7 +141,7 @@ impl Sessions {
         self.accept_with(session, StatusCode::OK, headers, h3, t)
     }
 
-    /// The same with another status of 2xx: nothing else accepts a session (§3.2).
+    /// As [`accept`](Self::accept), with another 2xx status; no other status accepts a session (§3.2).
     pub fn accept_with<T: SessionTransport>(
         &mut self,
         session: SessionId,
@@ -150,7 +153,7 @@ impl Sessions {
         if !status.is_success() {
             return Err(AcceptError::Status(status));
         }
-        let asked = self.asked(session).ok_or(AcceptError::Gone)?;
+        let asked = self.undecided(session).ok_or(AcceptError::Gone)?;
         let mut head = ResponseHead::new(status).with_headers(headers);
         if asked.dialect == Dialect::Draft02 {
             let value = HeaderValue::from_static(RESPONSE_VALUE_02);
@@ -158,24 +161,24 @@ impl Sessions {
         }
         match h3.send_response(session.0, &head, false, t) {
             Ok(()) => {}
-            // The client gave up; its event is on the way.
+            // The client cancelled the request; the event of that follows.
             Err(SendError::Closed | SendError::Stopped(_)) => return Err(AcceptError::Gone),
             Err(error) => return Err(error.into()),
         }
         asked.state = State::Open;
-        if self.goaway_held {
+        if self.goaway_delayed {
             let _ = self.drain(session, h3, t);
         }
         self.deliver_early(session, t);
-        // §3.2: capsules are processed only after the 2xx.
+        // §3.2: capsules are processed only after the 2xx response.
         self.read_capsules(session, h3, t);
         self.take_http_events(h3, t);
         self.flush(h3, t);
         Ok(())
     }
 
-    /// Refuses a session with a status that is not 2xx (server), such as 403 or 404. Nothing happens if the request is
-    /// gone.
+    /// Refuses a session with a status that is not 2xx (server), such as 403 or 404. Does nothing if the
+    /// request is gone.
     pub fn reject<T: SessionTransport>(
         &mut self,
         session: SessionId,
@@ -184,11 +187,11 @@ impl Sessions {
         h3: &mut Connection,
         t: &mut T,
     ) {
-        if self.asked(session).is_none() {
+        if self.undecided(session).is_none() {
             return;
         }
         self.sessions.remove(&session);
-        // §3.2: what came before is discarded.
+        // §3.2: what arrived before is discarded.
         self.drop_early(session, codes::WT_SESSION_GONE, t);
         let head = ResponseHead::new(status).with_headers(headers);
         if status.is_success() || h3.send_response(session.0, &head, true, t).is_err() {
@@ -198,13 +201,13 @@ impl Sessions {
         self.take_http_events(h3, t);
     }
 
-    fn asked(&mut self, session: SessionId) -> Option<&mut Session> {
+    fn undecided(&mut self, session: SessionId) -> Option<&mut Session> {
         let session = self.sessions.get_mut(&session)?;
-        matches!(session.state, State::Asked).then_some(session)
+        matches!(session.state, State::Undecided).then_some(session)
     }
 }
 
-/// §3.2: the scheme is https; and in strict mode the token is the dialect's own.
+/// §3.2: the scheme must be https; in strict mode the token must be that of the dialect.
 fn check_head(head: &RequestHead, agreed: Negotiated, strict: bool) -> Result<Negotiated, Refusal> {
     if head.scheme != Some(Scheme::HTTPS) || head.authority.is_none() || head.path.is_none() {
         return Err(Refusal::Header { name: ":scheme", expected: "https" });
@@ -223,7 +226,7 @@ fn session_request(head: RequestHead, priority: Priority, dialect: Dialect, why:
         origin: origin.map(str::to_owned),
         protocols,
         protocol_form,
-        // Both are there: `check_head`.
+        // `check_head` made sure of both.
         authority: head.authority.unwrap_or_else(|| http::uri::Authority::from_static("")),
         path: head.path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/")),
         headers: head.headers,

@@ -16,13 +16,13 @@ use crate::{
     transport::SessionTransport,
 };
 
-/// What a stream of this side earns its peer, as bytes: as much as one capsule costs.
-const STREAM_WORTH: u64 = 1024;
+/// The credit that an own stream earns in the idle meter, in bytes: as much as one capsule costs.
+const STREAM_CREDIT: u64 = 1024;
 
 impl Sessions {
-    /// Opens a stream of an established session; `None`: no credit now, of the session or of QUIC: `StreamsAvailable`
-    /// follows. The peer does not see the stream before something is written or
-    /// [flushed](Self::flush_preface): a user that is to be told of an empty stream flushes at once.
+    /// Opens a stream of an established session. Returns `None` if the session or QUIC gives no credit now;
+    /// `StreamsAvailable` follows. The peer does not see the stream until something is written or
+    /// [flushed](Self::flush_preface); flush at once to announce an empty stream.
     pub fn open<T: SessionTransport>(
         &mut self,
         session: SessionId,
@@ -31,7 +31,7 @@ impl Sessions {
     ) -> Result<Option<StreamId>, SessionGone> {
         let entry = self.sessions.get_mut(&session).filter(|session| session.is_open()).ok_or(SessionGone)?;
         let preface = entry.preface(dir);
-        // §5.3: beside QUIC's own limit.
+        // §5.3: this limit applies in addition to QUIC's.
         let limited = Limited::Streams(dir);
         if let Some(flow) = entry.flow.as_mut().filter(|flow| flow.send.left(limited) == 0) {
             flow.send.block(limited);
@@ -41,8 +41,8 @@ impl Sessions {
         let Some(stream) = t.open(dir) else { return Ok(None) };
         if let Some(flow) = &mut entry.flow {
             flow.send.charge(limited, 1);
-            // Its end may bring a capsule that grants another one.
-            self.idle.earn(STREAM_WORTH);
+            // When it ends, the peer may send a capsule that grants another stream.
+            self.idle.earn(STREAM_CREDIT);
         }
         t.set_tag(stream, TAG);
         let header = preface.len() as u64;
@@ -56,10 +56,11 @@ impl Sessions {
         Ok(Some(stream))
     }
 
-    /// Opens a stream and gives it up at once, for no session: its ID was promised to somebody for whom there is none any
-    /// more, and later ones must not wait for it. `None`: the transport opens none now.
+    /// Opens a stream that belongs to no session and resets it at once. The caller uses this for an ID that
+    /// it promised to a session that is over, so that later IDs need not wait. Returns `None` if the
+    /// transport opens no stream now.
     ///
-    /// The peer learns of a stream without data that was reset, and asks nobody whose it is.
+    /// The peer sees a stream that was reset without data, and assigns it to no session.
     pub fn pass_over<T: SessionTransport>(&mut self, dir: Dir, t: &mut T) -> Option<StreamId> {
         let stream = t.open(dir)?;
         t.set_tag(stream, TAG);
@@ -70,27 +71,29 @@ impl Sessions {
         Some(stream)
     }
 
-    /// Streams that the session's own limit lets this end open now (§5.3); `None`: there is no session flow control.
+    /// How many streams the session's limit lets this end open now (§5.3); `None` without session flow
+    /// control.
     #[must_use]
     pub fn streams_left(&self, session: SessionId, dir: Dir) -> Option<u64> {
         let flow = self.sessions.get(&session)?.flow.as_ref()?;
         Some(flow.send.left(Limited::Streams(dir)))
     }
 
-    /// Whether the transport has not taken the whole preface of some stream.
+    /// Whether a stream has a preface that the transport has not taken completely.
     #[must_use]
     pub fn has_unflushed(&self) -> bool {
         self.unflushed > 0
     }
 
-    /// Reads the next bytes, at most `max`. The end and a reset are told once, then the stream's reading side is gone.
+    /// Reads the next bytes, at most `max`. It returns the end or a reset once; then the receiving side is
+    /// gone.
     pub fn read<T: SessionTransport>(
         &mut self,
         stream: StreamId,
         max: usize,
         t: &mut T,
     ) -> Result<Read, StreamError> {
-        // Before the end is read: then there is nothing left to ask.
+        // Counted first: once the end is read, the transport no longer knows the count.
         if self.flow && !self.count_received(stream, t) {
             return Err(StreamError::SessionGone);
         }
@@ -110,8 +113,8 @@ impl Sessions {
         }
     }
 
-    /// As [`Sessions::read`], but reads until `max` bytes were, nothing is left, or the stream ends, and appends what it read
-    /// to `chunks`: also before an error.
+    /// As [`Sessions::read`], but reads until it has `max` bytes, nothing is left, or the stream ends. It
+    /// appends what it read to `chunks`, also if it then fails.
     pub fn read_chunks<T: SessionTransport>(
         &mut self,
         stream: StreamId,
@@ -119,7 +122,7 @@ impl Sessions {
         chunks: &mut Vec<Bytes>,
         t: &mut T,
     ) -> Result<ReadProgress, StreamError> {
-        // Before the end is read: then there is nothing left to ask.
+        // Counted first: once the end is read, the transport no longer knows the count.
         if self.flow && !self.count_received(stream, t) {
             return Err(StreamError::SessionGone);
         }
@@ -150,8 +153,8 @@ impl Sessions {
         }
     }
 
-    /// Writes a prefix of `data` and takes it off `data`: how many bytes. 0 for data that is not empty is blocked, by
-    /// the session's limit or by QUIC: `Writable` follows.
+    /// Writes a prefix of `data`, removes it from `data` and returns its length in bytes. It returns 0 for
+    /// non-empty `data` if the session's limit or QUIC blocks it; `Writable` follows.
     pub fn write<T: SessionTransport>(
         &mut self,
         stream: StreamId,
@@ -167,7 +170,8 @@ impl Sessions {
         t.write(stream, data).map_err(|error| self.write_error(error))
     }
 
-    /// Makes the stream known to the peer before anything is written. False: blocked, `Writable` follows.
+    /// Makes the stream known to the peer before anything is written. Returns false if it is blocked;
+    /// `Writable` follows.
     pub fn flush_preface<T: SessionTransport>(
         &mut self,
         stream: StreamId,
@@ -193,7 +197,8 @@ impl Sessions {
         }
     }
 
-    /// Ends the stream's sending side after what was written; `Sent` follows when all of it is acknowledged.
+    /// Ends the stream's sending side after the data written so far; `Sent` follows when all of it is
+    /// acknowledged.
     pub fn finish<T: SessionTransport>(&mut self, stream: StreamId, t: &mut T) -> Result<(), StreamError> {
         let flushed = self.unflushed == 0 || self.flush_preface(stream, t)?;
         if flushed {
@@ -210,8 +215,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// Makes sure that what was written so far arrives even if the stream is reset later, with a peer that knows
-    /// `RESET_STREAM_AT`.
+    /// Makes sure that the data written so far arrives even if the stream is reset later, provided that the
+    /// peer supports `RESET_STREAM_AT`.
     pub fn commit<T: SessionTransport>(&mut self, stream: StreamId, t: &mut T) -> Result<(), StreamError> {
         self.flush_preface(stream, t)?;
         let written = t.bytes_written(stream);
@@ -221,20 +226,20 @@ impl Sessions {
         Ok(())
     }
 
-    /// Gives the sending side up with an application code. The preface and what was committed still arrive, if the
-    /// peer knows `RESET_STREAM_AT` (§4.4).
+    /// Resets the sending side with an application code. The preface and committed data still arrive if the
+    /// peer supports `RESET_STREAM_AT` (§4.4).
     pub fn reset<T: SessionTransport>(
         &mut self,
         stream: StreamId,
         code: u32,
         t: &mut T,
     ) -> Result<(), StreamError> {
-        // So that the peer learns whose stream it was.
+        // The preface tells the peer whose stream it was.
         let _ = self.flush_preface(stream, t);
         if self.reset_with(stream, codes::to_http(code), t) { Ok(()) } else { Err(self.closed()) }
     }
 
-    /// Gives the receiving side up with an application code: what is there and what comes is discarded.
+    /// Stops the receiving side with an application code; unread and later data is discarded.
     pub fn stop<T: SessionTransport>(
         &mut self,
         stream: StreamId,
@@ -262,7 +267,8 @@ impl Sessions {
         let sent = t.sent_end(stream);
         let reset = t.reset(stream, code, reliable).is_ok();
         if self.flow {
-            // The final size: what was sent, and what still has to be. Also if the peer's word came first.
+            // The final size is what was sent and what must still be sent, also if the peer's stop arrived
+            // first.
             let size = t.sent_end(stream);
             self.settle(session, &sending, size);
             if sent < size {
@@ -272,16 +278,17 @@ impl Sessions {
         reset
     }
 
-    /// This end closes the session: the peer is to hear of that, and why, before it hears that the streams are gone.
-    /// Chromium can lose the code and the reason else.
+    /// This end closes the session: holds back the resets of its streams until the peer has the close.
+    /// Otherwise Chromium can lose the code and the reason.
     pub(super) fn hold_streams<T: SessionTransport>(&self, session: SessionId, t: &mut T) {
         for (stream, _) in self.streams.iter().filter(|(_, stream)| stream.session == session) {
             t.hold_back(*stream, session.0);
         }
     }
 
-    /// The session is over (§6): its streams go. After a clean close by the peer, those that are whole stay readable. Where
-    /// bytes are missing before the end, nobody would wait for them: the peer has given up what it had not got across.
+    /// Ends the streams of a session that is over (§6). After a clean close by the peer, the streams that
+    /// have arrived completely stay readable. Missing bytes of the others will not arrive, because the peer
+    /// stopped sending them.
     pub(super) fn end_streams<T: SessionTransport>(&mut self, session: SessionId, clean: bool, t: &mut T) {
         let streams: Vec<StreamId> = self
             .streams
@@ -300,7 +307,7 @@ impl Sessions {
     }
 
     pub(super) fn on_readable<T: SessionTransport>(&mut self, stream: StreamId, t: &mut T) {
-        // One that waits for its session is announced as readable later.
+        // A stream that waits for its session is announced as readable later.
         if self.streams.get(&stream).is_some_and(|stream| stream.receiving.is_some()) {
             if self.flow {
                 self.count_received(stream, t);
@@ -314,7 +321,7 @@ impl Sessions {
             return;
         };
         if std::mem::take(&mut sending.finishing) {
-            // The rest of the preface, and the end that waited for it. A stop is told by its own event.
+            // Writes the rest of the preface and the end that waited for it. A stop has its own event.
             let _ = self.finish(stream, t);
         } else if !matches!(self.flush_preface(stream, t), Ok(false)) {
             self.events.push_back(Event::Writable { stream });
@@ -324,12 +331,12 @@ impl Sessions {
     pub(super) fn on_stream_stopped<T: SessionTransport>(&mut self, stream: StreamId, code: u64, t: &mut T) {
         if let Some((session, sending)) = self.take_sending(stream) {
             if self.flow {
-                // QUIC has answered by a reset.
+                // QUIC has answered with a reset.
                 self.settle(session, &sending, t.sent_end(stream));
             }
             self.events.push_back(Event::Stopped { stream, code: codes::to_application(code) });
         } else {
-            // RFC 9000 §3.5: of a reset that has not left, a plain one became.
+            // RFC 9000 §3.5: a plain reset replaces one that was not sent completely.
             if let Some((session, sending)) = self.resetting.remove(&stream) {
                 self.settle(session, &sending, t.sent_end(stream));
             }
@@ -369,7 +376,7 @@ impl Sessions {
         }
     }
 
-    /// Forgets a stream of which both sides are over.
+    /// Removes a stream whose two sides are over.
     fn retire(&mut self, stream: StreamId, session: SessionId) {
         self.streams.remove(&stream);
         slim(&mut self.streams);
@@ -392,7 +399,7 @@ impl Sessions {
         }
     }
 
-    /// Why a stream is not there: it was closed, or everything was.
+    /// The error for a stream that is not there: it is closed, or no session is open.
     fn closed(&self) -> StreamError {
         if self.sessions.values().any(|session| session.is_open()) {
             StreamError::Closed
@@ -402,7 +409,7 @@ impl Sessions {
     }
 }
 
-/// After a burst of streams the table is to be small again: at most eight times as large as what is in it.
+/// Shrinks the table after a burst of streams, so that it has room for at most eight times its entries.
 fn slim(streams: &mut StreamMap<WtStream>) {
     if streams.capacity() > 128 && streams.len() < streams.capacity() / 8 {
         streams.shrink_to(2 * streams.len());

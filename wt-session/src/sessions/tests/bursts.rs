@@ -1,5 +1,5 @@
-//! A stream and its end in one burst: whatever came in order before a reset, a stop or the end, however it was cut, the
-//! application hears of the stream first and of its end after that.
+//! A stream and its end arrive in one burst. However the bytes are split, the application gets the stream
+//! first, and then its reset, stop or end.
 
 use proptest::{option, prelude::*};
 
@@ -15,18 +15,18 @@ enum Ending {
     Reset,
 }
 
-/// When the burst is cut: the peer's words are handed over by steps, the node looks at them now and then.
+/// How the burst is split: its parts arrive in steps, and the node handles events after some of them.
 #[derive(Clone, Debug)]
 struct Cuts {
-    /// Bytes of preface and data that come first.
+    /// How many bytes of preface and data arrive first.
     first: usize,
-    /// Bytes that one delivery carries.
+    /// How many bytes one delivery carries.
     piece: usize,
-    /// After which steps the node is told.
+    /// After which steps the node handles events.
     told: [bool; 4],
 }
 
-/// Everything arrives, in pieces, and the node hears of it if it is its turn.
+/// Delivers everything in pieces; the node handles the events if this is one of its steps.
 fn arrive(rig: &mut Rig, cuts: &Cuts, step: usize) {
     while rig.pair.deliver(cuts.piece) {}
     if cuts.told[step] {
@@ -34,7 +34,7 @@ fn arrive(rig: &mut Rig, cuts: &Cuts, step: usize) {
     }
 }
 
-/// What the application was told of the one stream there is, in order.
+/// The application's events of `stream`, in order.
 fn told(rig: &Rig, stream: StreamId) -> Vec<&'static str> {
     let of_stream = |event: &&Event| match event {
         Event::StreamOpened { stream: of, .. }
@@ -92,7 +92,7 @@ fn play(side: Side, dir: Dir, early: bool, end: Ending, stop_at: Option<usize>, 
 
 proptest! {
     #[test]
-    fn a_stream_is_told_before_its_end(
+    fn a_stream_is_announced_before_its_end(
         server in any::<bool>(),
         bidi in any::<bool>(),
         early in any::<bool>(),

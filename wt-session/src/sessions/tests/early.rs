@@ -1,4 +1,4 @@
-//! What waits for a session while its peer has no credit left: whose doing that is decides how long.
+//! Early streams while the peer has no credit left: who uses it up decides how long they are kept.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 impl Rig {
-    /// Time has come; whatever is due is told, as a driver does it.
+    /// Advances the time and handles the timeouts that are due, as a driver does.
     fn pass(&mut self, now: Timestamp) {
         let Node { sessions, h3, .. } = &mut self.node;
         h3.handle_timeout(now, &mut self.pair.server);
@@ -35,7 +35,7 @@ impl Rig {
 }
 
 #[test]
-fn early_streams_that_use_up_the_credit_have_their_time_beside_a_good_session() {
+fn early_streams_that_use_up_the_credit_expire_next_to_an_open_session() {
     for dialect in DIALECTS {
         let mut rig = Rig::ready(Side::Server, dialect);
         // An idle session, and one whose application reads.
@@ -53,9 +53,9 @@ fn early_streams_that_use_up_the_credit_have_their_time_beside_a_good_session() 
     }
 }
 
-/// The half of a request and the streams that name it do not wait for each other.
+/// Half a request and the streams that name it do not extend each other's time.
 #[test]
-fn half_a_request_does_not_keep_what_names_it() {
+fn half_a_request_does_not_keep_its_early_streams() {
     for with_session in [false, true] {
         let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(Dialect::Draft16));
         if with_session {
@@ -76,9 +76,9 @@ fn half_a_request_does_not_keep_what_names_it() {
 }
 
 #[test]
-fn what_an_application_leaves_unread_gives_the_peer_time() {
+fn unread_data_of_the_application_extends_the_deadline() {
     let mut rig = Rig::ready(Side::Server, Dialect::Draft16);
-    // Streams of the peer's, and one of our own that it answers on.
+    // Streams of the peer, and one of our own on which it answers.
     let own = rig.node.sessions.open(id(0), Dir::Bidi, &mut rig.pair.server).unwrap().unwrap();
     rig.node.sessions.flush_preface(own, &mut rig.pair.server).unwrap();
     rig.run();
@@ -97,7 +97,7 @@ fn what_an_application_leaves_unread_gives_the_peer_time() {
         assert_eq!((rig.node.sessions.early().0, rig.refused(&[begun, silent])), (2, 0), "{round}");
         assert_eq!(rig.peer_end().reset_received(half), None);
     }
-    // One is read on, and the peer could.
+    // One is read, so the peer has credit.
     let (node, end) = (&mut rig.node, &mut rig.pair.server);
     assert_eq!(node.read_all(unread[0], end).0.len(), 300);
     rig.pass(at(TIMEOUT * 10));
@@ -105,12 +105,13 @@ fn what_an_application_leaves_unread_gives_the_peer_time() {
     assert_eq!(rig.peer_end().reset_received(half), Some(h3_core::error::code::H3_REQUEST_INCOMPLETE));
 }
 
-/// Whom the application has been asked for waits for it, and whoever has no credit because of that does.
+/// A request that the application has to decide on has no deadline, nor has anything that lacks credit
+/// because of it.
 #[test]
-fn what_waits_for_the_applications_decision_is_the_applications() {
+fn an_undecided_request_has_no_deadline() {
     for first in [false, true] {
         let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(Dialect::Draft16));
-        // The request comes before its streams, or behind some of them.
+        // The request arrives before its streams, or after some of them.
         let mut undecided = Vec::new();
         if first {
             undecided.extend([0; 5].map(|_| rig.push_stream(Dir::Uni, id(0), &[7; 100])));

@@ -1,10 +1,10 @@
-//! Two ends of ours: the whole life of a session.
+//! Whole sessions between two of our own ends.
 
 use super::*;
 use crate::SessionResponse;
 
 #[test]
-fn newest_dialect_that_both_have() {
+fn the_newest_common_dialect_is_used() {
     for (client, server, expected) in [
         (Config::default(), Config::default(), Dialect::Draft16),
         (config_of(Dialect::Draft07), Config::default(), Dialect::Draft07),
@@ -42,7 +42,7 @@ fn newest_dialect_that_both_have() {
 }
 
 #[test]
-fn a_session_is_accepted_with_any_status_of_2xx_and_no_other() {
+fn only_a_2xx_status_accepts_a_session() {
     let mut duo = Duo::new(&Config::default(), &Config::default());
     duo.connect();
     let (node, end) = (&mut duo.server, &mut duo.pair.server);
@@ -53,7 +53,7 @@ fn a_session_is_accepted_with_any_status_of_2xx_and_no_other() {
     for status in [100, 199, 300, 404, 599] {
         assert_eq!(accept(status), Err(crate::AcceptError::Status(status.try_into().unwrap())));
     }
-    assert_eq!(accept(299), Ok(()), "the request was still there");
+    assert_eq!(accept(299), Ok(()), "the request is still pending");
     duo.run();
     let [Event::Established { response, .. }] = &duo.client.events[..] else {
         panic!("{:?}", duo.client.events)
@@ -106,7 +106,7 @@ fn an_opened_stream_is_invisible_until_something_is_sent() {
 }
 
 #[test]
-fn blocked_prefaces_and_ends_follow() {
+fn blocked_prefaces_and_ends_are_sent_later() {
     let mut duo = Duo::established(Dialect::Draft16);
     duo.pair.client.window = 1;
     let (node, end) = (&mut duo.client, &mut duo.pair.client);
@@ -121,7 +121,7 @@ fn blocked_prefaces_and_ends_follow() {
 }
 
 #[test]
-fn no_credit_and_credit_again() {
+fn streams_open_again_after_new_credit() {
     let mut duo = Duo::established(Dialect::Draft16);
     duo.pair.server.grants = [1, 4];
     duo.run();
@@ -207,7 +207,7 @@ fn a_peer_without_reset_stream_at_gets_plain_resets() {
     node.sessions.write(stream, &mut Bytes::from_static(b"data"), end).unwrap();
     node.sessions.reset(stream, 1, end).unwrap();
     duo.run();
-    // Nothing of it arrived, so nobody can know whose it was.
+    // Nothing of it arrived, so the peer cannot know whose it was.
     assert_eq!(duo.server.opened(), []);
     assert!(duo.server.sessions.is_open(id(0)));
 }
@@ -250,7 +250,7 @@ fn close_carries_code_and_reason() {
             let sent = node.sessions.send_datagram(id(0), Bytes::new(), &mut node.h3, end);
             assert_eq!(sent, Err(crate::DatagramError::SessionGone));
             duo.run();
-            // It went with the session.
+            // It ended with the session.
             let (_, (peer, peer_end)) = duo.ends(side);
             assert_eq!(peer_end.reset_received(lost), Some(GONE));
             assert_eq!(peer.read_all(lost, peer_end).1, Err(StreamError::SessionGone));
@@ -272,9 +272,9 @@ fn close_carries_code_and_reason() {
     }
 }
 
-/// Chromium can lose the code and the reason of a close that comes with resets.
+/// Chromium can lose the code and the reason of a close that arrives with resets.
 #[test]
-fn the_peer_hears_of_a_close_before_it_hears_of_its_streams() {
+fn the_close_is_sent_before_the_resets_of_streams() {
     for side in BOTH {
         let mut duo = Duo::established(Dialect::Draft14);
         let ((node, end), (peer, peer_end)) = duo.ends(side);
@@ -287,7 +287,7 @@ fn the_peer_hears_of_a_close_before_it_hears_of_its_streams() {
         let ((node, end), _) = duo.ends(side);
         node.sessions.close(id(0), CloseInfo::new(7, "because"), &mut node.h3, end);
         let gone = node.sessions.write(ours, &mut Bytes::from_static(b"more"), end);
-        assert_eq!(gone, Err(StreamError::SessionGone), "here it is over at once");
+        assert_eq!(gone, Err(StreamError::SessionGone), "the stream is over at once on this side");
         let mut steps = 0;
         while duo.pair.deliver(1) {
             let (_, (_, peer_end)) = duo.ends(side);
@@ -340,7 +340,7 @@ fn long_reasons_are_cut_between_characters() {
 }
 
 #[test]
-fn w25_draining_and_goaway_let_the_session_live() {
+fn w25_draining_and_goaway_leave_the_session_open() {
     for side in BOTH {
         let mut duo = Duo::established(Dialect::Draft16);
         let ((node, end), _) = duo.ends(side);
@@ -404,7 +404,7 @@ fn keying_material_is_shared_and_bound_to_its_labels() {
 }
 
 #[test]
-fn the_connection_takes_everything_with_it() {
+fn the_end_of_the_connection_ends_everything() {
     let mut duo = Duo::established(Dialect::Draft16);
     let (node, end) = (&mut duo.client, &mut duo.pair.client);
     let stream = node.sessions.open(id(0), Dir::Uni, end).unwrap().unwrap();

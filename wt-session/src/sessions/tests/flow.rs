@@ -1,4 +1,4 @@
-//! Session flow control between two ends of ours: who waits, who is woken, what is granted.
+//! Session flow control between two of our own ends: what is blocked, woken and granted.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn limited(flow: FlowControl) -> Duo {
     limited_of(1, flow)
 }
 
-/// The same, where there may be so many sessions.
+/// As [`limited`], with up to `max_sessions` sessions.
 fn limited_of(max_sessions: u64, flow: FlowControl) -> Duo {
     let config = Config { flow_control: Some(flow), max_sessions, ..config_of(Dialect::Draft16) };
     let mut duo = Duo::new(&config, &config);
@@ -50,13 +50,13 @@ fn writable(node: &Node) -> Vec<StreamId> {
 }
 
 #[test]
-fn data_waits_for_the_sessions_credit_and_is_woken() {
+fn data_waits_for_the_sessions_credit_and_continues() {
     for side in BOTH {
         let mut duo = limited(small());
         let ((node, end), _) = duo.ends(side);
         let [one, two] = [0; 2].map(|_| open(node, end, Dir::Bidi));
         assert_eq!(write(node, end, one, 70), 70);
-        // A part, then nothing; prefaces and ends are free.
+        // A part is written, then nothing. Prefaces and FIN take no credit.
         assert_eq!(write(node, end, two, 70), 30);
         assert_eq!(write(node, end, two, 40), 0);
         assert_eq!(write(node, end, one, 1), 0);
@@ -68,7 +68,7 @@ fn data_waits_for_the_sessions_credit_and_is_woken() {
         let ((node, _), (peer, peer_end)) = duo.ends(side);
         assert_eq!(writable(node), []);
         assert_eq!(peer.opened().len(), 3);
-        // Less than a sixteenth of the window: nothing is said.
+        // Less than a sixteenth of the window: no capsule is sent.
         let read = peer.sessions.read(two, 5, peer_end);
         assert!(matches!(read, Ok(Read::Data(bytes)) if bytes.len() == 5));
         duo.run();
@@ -78,7 +78,7 @@ fn data_waits_for_the_sessions_credit_and_is_woken() {
         assert_eq!(peer.read_all(one, peer_end).0.len(), 70);
         duo.run();
         let ((node, end), _) = duo.ends(side);
-        // Each once, in the order in which they began to wait with nothing.
+        // Each stream is woken once, in the order in which they were blocked.
         assert_eq!(writable(node), [two, one]);
         assert_eq!((write(node, end, two, 40), write(node, end, one, 61)), (40, 60));
     }
@@ -87,7 +87,7 @@ fn data_waits_for_the_sessions_credit_and_is_woken() {
 #[test]
 fn the_windows_of_all_sessions_have_one_bound() {
     let flow = FlowControl { max_data_ceiling: 1000, max_data_together: 450, ..small() };
-    // One alone takes all; else the first windows of others are kept, in half of it.
+    // A single session may take all. Otherwise the first windows of others are reserved, up to half.
     for (sessions, windows) in
         [(1, [200, 400, 450, 450]), (3, [200, 250, 250, 250]), (99, [200, 225, 225, 225])]
     {
@@ -108,7 +108,7 @@ fn the_windows_of_all_sessions_have_one_bound() {
 }
 
 #[test]
-fn what_is_held_above_keeps_the_window() {
+fn held_bytes_keep_the_window() {
     let mut duo = limited(small());
     let ((node, end), _) = duo.ends(Side::Client);
     let stream = open(node, end, Dir::Uni);
@@ -126,13 +126,13 @@ fn what_is_held_above_keeps_the_window() {
     assert_eq!(
         duo.client.sessions.data_left(stream),
         Some(60),
-        "no wider than the application keeps up with"
+        "the application does not keep up, so the window stays"
     );
     assert_eq!(duo.server.sessions.set_held(id(4), 50), None, "no such session");
 }
 
 #[test]
-fn what_is_left_with_the_transport_counts_as_unread() {
+fn data_left_in_the_transport_counts_as_unread() {
     let mut duo = limited(FlowControl { max_data_ceiling: 1000, ..small() });
     let ((node, end), _) = duo.ends(Side::Client);
     let stream = open(node, end, Dir::Uni);
@@ -144,12 +144,12 @@ fn what_is_left_with_the_transport_counts_as_unread() {
     duo.server.sessions.count_unread(stream, &mut duo.pair.server);
     assert_eq!(duo.server.sessions.set_held(id(0), 0), None);
     duo.run();
-    assert_eq!(duo.client.sessions.data_left(stream), Some(100), "twice as wide as what lies unread");
+    assert_eq!(duo.client.sessions.data_left(stream), Some(100), "the window is twice the unread data");
 }
 
 #[test]
-fn what_lies_unread_takes_half_of_a_window_that_can_grow() {
-    // The ceiling, half of what all may have together, and that half shared with a session that may still come.
+fn unread_data_takes_half_of_a_window_that_can_grow() {
+    // The bounds: the ceiling, half of the sum of all windows, and that half shared with a further session.
     for (sessions, together, most) in [(1, 10_000, 1000), (1, 700, 350), (2, 700, 350), (2, 300, 150)] {
         let flow = FlowControl { max_data_ceiling: 1000, max_data_together: together, ..small() };
         let mut duo = limited_of(sessions, flow);
@@ -191,12 +191,12 @@ fn streams_that_wait_take_turns() {
         }
         node.events.clear();
     }
-    // Each grant is one window; six of them came.
+    // Each grant is one window; six arrived.
     assert_eq!(got, [200; 3]);
 }
 
 #[test]
-fn a_stream_that_its_own_limit_holds_back_takes_no_credit_of_the_session() {
+fn a_stream_blocked_by_its_own_limit_takes_no_session_credit() {
     let mut duo = limited(small());
     let ((node, end), _) = duo.ends(Side::Client);
     let (unread, other) = (open(node, end, Dir::Uni), open(node, end, Dir::Uni));
@@ -207,7 +207,7 @@ fn a_stream_that_its_own_limit_holds_back_takes_no_credit_of_the_session() {
     assert_eq!(node.sessions.data_left(other), Some(70));
     assert_eq!((write(node, end, other, 100), node.sessions.data_left(other)), (30, Some(40)));
     duo.run();
-    assert_eq!(writable(&duo.client), [], "nothing is raised, and it is not the session that blocks");
+    assert_eq!(writable(&duo.client), [], "no limit rose, and the session does not block it");
     duo.pair.client.raise_stream_limit(header + 60);
     duo.run();
     assert_eq!(writable(&duo.client), [unread, other]);
@@ -235,7 +235,7 @@ fn opening_waits_for_the_session_and_for_quic() {
             duo.run();
             let ((node, _), (peer, peer_end)) = duo.ends(side);
             assert!(!node.has("available"));
-            // Over on both sides: then there may be another.
+            // Once it is over on both sides, another may be opened.
             assert_eq!(peer.read_all(streams[1], peer_end).1, Err(StreamError::Reset(Some(1))));
             duo.run();
             let ((node, end), _) = duo.ends(side);
@@ -248,7 +248,7 @@ fn opening_waits_for_the_session_and_for_quic() {
             assert_eq!(node.sessions.open(id(0), dir, end), Ok(None));
         }
     }
-    // QUIC's limit is everybody's: HTTP/3 has used up its three streams.
+    // QUIC's limit is shared: HTTP/3 has used three streams.
     let mut duo = limited(small());
     duo.pair.server.grants[1] = 3;
     duo.run();
@@ -279,14 +279,14 @@ fn anticipated_streams_are_granted_at_once() {
 }
 
 #[test]
-fn what_a_reset_took_back_is_the_sessions_again() {
+fn a_reset_refunds_the_sessions_credit() {
     for by_peer in [false, true] {
         let mut duo = limited(small());
         duo.piece = 20;
         let ((node, end), _) = duo.ends(Side::Client);
         let [lost, other] = [0; 2].map(|_| open(node, end, Dir::Uni));
         assert_eq!((write(node, end, lost, 150), write(node, end, other, 50)), (100, 0));
-        // 17 of the 100 bytes leave, after three of preface.
+        // After three bytes of preface, 17 of the 100 bytes are sent.
         duo.client.flush(&mut duo.pair.client);
         duo.pair.deliver(20);
         duo.server.pump(&mut duo.pair.server);
@@ -298,7 +298,7 @@ fn what_a_reset_took_back_is_the_sessions_again() {
             duo.client.sessions.reset(lost, 1, &mut duo.pair.client).unwrap();
             duo.client.poll();
         }
-        // Blocked data never was the stream's; of the rest only what was sent counts.
+        // Blocked data was never charged; of the rest only the bytes sent count.
         let ((node, end), _) = duo.ends(Side::Client);
         assert_eq!(writable(node), [other]);
         assert_eq!(write(node, end, other, 200), 83);
@@ -311,15 +311,15 @@ fn what_a_reset_took_back_is_the_sessions_again() {
         }
         assert_eq!(node.read_all(other, end).0.len(), 83);
         duo.run();
-        // All of the window is there again.
+        // The whole window is available again.
         let ((node, end), _) = duo.ends(Side::Client);
         assert!(write(node, end, other, 1000) >= 100);
     }
 }
 
-/// Committed bytes that a reset left to be sent are the session's again if the peer stops the stream first.
+/// Committed bytes of a reset stream are refunded if the peer stops the stream before they are sent.
 #[test]
-fn what_a_stop_took_back_of_a_reset_is_the_sessions_again() {
+fn a_stop_after_a_reset_refunds_the_sessions_credit() {
     for side in BOTH {
         let mut duo = limited(small());
         let ((node, end), _) = duo.ends(side);
@@ -327,12 +327,12 @@ fn what_a_stop_took_back_of_a_reset_is_the_sessions_again() {
         assert_eq!((write(node, end, lost, 60), write(node, end, other, 10)), (60, 10));
         node.sessions.commit(lost, end).unwrap();
         assert_eq!(write(node, end, lost, 30), 30);
-        // 17 bytes leave, after three of preface.
+        // After three bytes of preface, 17 bytes are sent.
         duo.pair.deliver(20);
         let ((node, end), (peer, peer_end)) = duo.ends(side);
         assert_eq!(node.sessions.data_left(other), Some(0));
         node.sessions.reset(lost, 1, end).unwrap();
-        assert_eq!(node.sessions.data_left(other), Some(30), "what was not committed");
+        assert_eq!(node.sessions.data_left(other), Some(30), "uncommitted bytes are refunded");
         assert_eq!(write(node, end, other, 50), 30);
         peer.pump(peer_end);
         peer.sessions.stop(lost, 2, peer_end).unwrap();
@@ -340,9 +340,9 @@ fn what_a_stop_took_back_of_a_reset_is_the_sessions_again() {
         let ((node, end), _) = duo.ends(side);
         node.pump(end);
         assert_eq!(writable(node), [other], "{side:?}");
-        assert_eq!(node.sessions.data_left(other), Some(43), "what was committed and had not left");
+        assert_eq!(node.sessions.data_left(other), Some(43), "unsent committed bytes are refunded");
         duo.run();
-        // What the peer counts is the same: neither side is wrong about the other.
+        // The peer counts the same.
         let ((node, end), (peer, peer_end)) = duo.ends(side);
         assert_eq!(write(node, end, other, 50), 43);
         assert_eq!(peer.sessions.sessions[&id(0)].flow.as_ref().unwrap().receive.data.received, 57);
@@ -355,9 +355,9 @@ fn what_a_stop_took_back_of_a_reset_is_the_sessions_again() {
     }
 }
 
-/// One that is stopped when all has left, or is not stopped, leaves nothing behind either.
+/// A stream that is stopped after everything was sent, or is not stopped, leaves nothing behind either.
 #[test]
-fn resets_that_were_carried_out_leave_nothing_behind() {
+fn completed_resets_leave_nothing_behind() {
     let mut duo = limited(small());
     for stopped in [false, true] {
         let ((node, end), _) = duo.ends(Side::Client);
@@ -384,7 +384,7 @@ fn resets_that_were_carried_out_leave_nothing_behind() {
 }
 
 #[test]
-fn streams_that_are_stopped_never_starve_the_session() {
+fn stopped_streams_never_use_up_the_sessions_credit() {
     for side in BOTH {
         let mut duo = limited(small());
         for _ in 0..30 {
@@ -403,11 +403,11 @@ fn streams_that_are_stopped_never_starve_the_session() {
     }
 }
 
-/// What came of a stream after it was stopped or refused counts as exactly as what was read.
+/// Bytes that arrive after a stream was stopped or refused count exactly like bytes that were read.
 #[test]
-fn the_final_sizes_of_streams_that_were_given_up_count() {
+fn the_final_sizes_of_stopped_and_refused_streams_count() {
     for side in BOTH {
-        // Stopped; refused for want of room in the session; refused before the session was there.
+        // Stopped, refused without room in the session, and refused before the session existed.
         for case in 0..3 {
             let config = Config {
                 flow_control: Some(FlowControl { max_data: 100, max_data_ceiling: 100, ..small() }),
@@ -425,7 +425,7 @@ fn the_final_sizes_of_streams_that_were_given_up_count() {
             }
             let stream = rig.push_stream(Dir::Uni, id(0), &[1; 20]);
             rig.pair.deliver(usize::MAX);
-            // Towards a server more comes while the stop is on its way; the reset tells of it.
+            // At a server, more arrives while the stop is in flight; the reset has the final size.
             rig.peer_end().push(stream, &[1; 20]);
             let (end, _) = rig.pair.ends(side);
             rig.node.pump(end);
@@ -440,7 +440,7 @@ fn the_final_sizes_of_streams_that_were_given_up_count() {
             if case == 2 {
                 rig.establish();
             }
-            // No more was granted for these: half a window is due at 50.
+            // No credit was granted for these: half a window is due at 50.
             let limited = |rig: &Rig| {
                 let flow = rig.node.sessions.sessions[&id(0)].flow.as_ref().unwrap();
                 (flow.receive.data.received, flow.receive.data.limit)
@@ -449,7 +449,7 @@ fn the_final_sizes_of_streams_that_were_given_up_count() {
             let other = rig.push_stream(Dir::Uni, id(0), &vec![1; 100 - size as usize]);
             rig.run();
             assert!(rig.node.sessions.is_open(id(0)));
-            // The application took none of the rest, unless there was no room for them.
+            // The application read none of the rest, unless there was no room for the streams.
             assert_eq!(limited(&rig).1, if case == 1 { 200 } else { 100 }, "{side:?} {case}");
             if case != 1 {
                 rig.peer_end().push(other, &[1]);
@@ -460,9 +460,9 @@ fn the_final_sizes_of_streams_that_were_given_up_count() {
     }
 }
 
-/// And it counts as it comes: a peer that goes on and says no final size uses the session's credit up all the same.
+/// Bytes count as they arrive: a peer that continues without a final size also uses up the session's credit.
 #[test]
-fn what_comes_on_a_stopped_stream_counts_as_it_comes() {
+fn bytes_on_a_stopped_stream_count_as_they_arrive() {
     for (size, open) in [(80, true), (81, false)] {
         let flow = FlowControl { max_data: 100, max_data_ceiling: 100, ..small() };
         let config = Config { flow_control: Some(flow), ..config_of(Dialect::Draft16) };
@@ -473,7 +473,7 @@ fn what_comes_on_a_stopped_stream_counts_as_it_comes() {
         rig.run();
         rig.node.sessions.stop(stream, 1, &mut rig.pair.server).unwrap();
         rig.peer_end().push(stream, &vec![1; size]);
-        // The stop is on its way, and no reset answers it yet.
+        // The stop is in flight, and no reset has answered it.
         rig.pair.deliver(usize::MAX);
         rig.node.pump(&mut rig.pair.server);
         rig.node.flush(&mut rig.pair.server);
@@ -499,7 +499,7 @@ fn early_streams_count_whether_kept_or_refused() {
     for stream in &streams[2..] {
         assert_eq!(rig.peer_end().stop_received(*stream), Some(crate::codes::WT_BUFFERED_STREAM_REJECTED));
     }
-    // Three are over and granted anew; with the two that are open, five.
+    // Three are over and granted again; with the two open ones that makes five.
     let more = [0; 3].map(|_| rig.push_stream(Dir::Uni, id(0), b"x"));
     rig.run();
     assert!(rig.node.sessions.is_open(id(0)));
@@ -510,7 +510,7 @@ fn early_streams_count_whether_kept_or_refused() {
 }
 
 #[test]
-fn a_session_has_only_so_many_streams_open_without_flow_control() {
+fn open_streams_of_a_session_are_bounded_without_flow_control() {
     let config = Config { max_open_streams: 2, ..config_of(Dialect::Draft07) };
     let mut rig = Rig::new(Side::Server, &config, settings_of(Dialect::Draft07));
     rig.ask("webtransport");

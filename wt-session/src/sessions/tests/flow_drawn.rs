@@ -1,4 +1,5 @@
-//! Drawn transfers under small limits. Writers go on only when they are told to: a wake-up that is lost leaves data behind.
+//! Random transfers under small limits. Writers continue only after an event, so a lost event would leave
+//! data unsent.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +13,9 @@ enum Way {
     Whole,
     /// The writer resets it after its first write.
     Reset,
-    /// The reader stops it when it comes.
+    /// The reader stops it when it arrives.
     Stop,
-    /// Both, and what was written is committed before the reset.
+    /// Both; the written data is committed before the reset.
     Both,
 }
 
@@ -28,10 +29,10 @@ fn ways() -> impl Strategy<Value = Vec<(usize, Way)>> {
 #[derive(Debug)]
 struct Writer {
     session: SessionId,
-    /// To be opened, the next one last.
+    /// The streams to open; the next one is last.
     planned: Vec<(usize, Way)>,
     sending: BTreeMap<StreamId, Bytes>,
-    /// What each stream is to bring.
+    /// The data of each stream.
     expected: BTreeMap<StreamId, (usize, Way)>,
 }
 
@@ -54,7 +55,7 @@ impl Writer {
 
     fn write(&mut self, stream: StreamId, node: &mut Node, end: &mut End) {
         let Some(data) = self.sending.get_mut(&stream) else { return };
-        // Until it is blocked, as the driver does.
+        // Writes until it is blocked, as the driver does.
         while !data.is_empty() {
             match node.sessions.write(stream, data, end) {
                 Ok(0) => return,
@@ -83,7 +84,7 @@ impl Writer {
     }
 }
 
-/// What came, by stream, and whether it is over.
+/// What arrived on each stream, and whether it is over.
 type Arrived = BTreeMap<StreamId, (usize, bool)>;
 
 fn read(events: &[Event], writer: &Writer, arrived: &mut Arrived, node: &mut Node, end: &mut End) {
@@ -101,7 +102,7 @@ fn read(events: &[Event], writer: &Writer, arrived: &mut Arrived, node: &mut Nod
     }
 }
 
-/// Moves all that is planned, two sessions and both sides, until nothing moves any more.
+/// Transfers everything that is planned, in two sessions and both directions, until nothing moves any more.
 fn transfer(
     plans: Vec<Vec<(usize, Way)>>,
     (piece, window): (usize, u64),
@@ -178,7 +179,7 @@ fn a_window_of_one_byte_survives_a_stop() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn everything_arrives_whatever_holds_it_back(
+    fn everything_arrives_whatever_blocks_it(
         plans in vec(ways(), 4),
         piece in 1_usize..150,
         window in 20_u64..300,

@@ -1,4 +1,5 @@
-//! Session flow control by the letter: when there is any, what capsules may say, what breaks it. Rows W10 to W14.
+//! The rules of session flow control: when it is in force, which capsules are valid, what breaks it. Rows W10
+//! to W14.
 
 use super::*;
 use crate::{FlowViolation, Limited, SessionError};
@@ -9,7 +10,7 @@ const DATA_BLOCKED: u64 = 0x190b_4d41;
 const STREAMS_BLOCKED: [u64; 2] = [0x190b_4d43, 0x190b_4d44];
 const FLOW_ERROR: u64 = crate::codes::WT_FLOW_CONTROL_ERROR;
 const DIRS: [Dir; 2] = [Dir::Bidi, Dir::Uni];
-/// Those with session flow control.
+/// The dialects with session flow control.
 const LIMITED: [Dialect; 3] = [Dialect::Draft16, Dialect::Draft14, Dialect::Draft07];
 
 /// One dialect, limits of 100 bytes and 2 streams of each kind.
@@ -24,7 +25,7 @@ fn small(dialect: Dialect) -> Config {
     Config { flow_control: Some(flow), ..config_of(dialect) }
 }
 
-/// An established session of one end with these limits, whose peer announces the same.
+/// An established session with these limits; the peer announces the same.
 fn limited(side: Side, dialect: Dialect) -> Rig {
     let config = small(dialect);
     let mut rig = Rig::new(side, &config, Sessions::settings(&config));
@@ -44,7 +45,8 @@ fn varint_capsule(kind: u64, value: u64) -> Vec<u8> {
     capsule(kind, &bytes)
 }
 
-/// The session ended for this, its CONNECT stream was reset and stopped, and the connection lives.
+/// Asserts that the session ended with this error, its CONNECT stream was reset and stopped, and the
+/// connection is alive.
 #[track_caller]
 fn assert_broken(rig: &mut Rig, expected: FlowViolation) {
     assert_eq!(rig.node.closed(), Some(&Err(SessionError::FlowControl(expected))));
@@ -52,7 +54,7 @@ fn assert_broken(rig: &mut Rig, expected: FlowViolation) {
     assert!(!rig.node.sessions.is_open(id(0)));
 }
 
-/// Whether this end asks for flow control, what the peer announces, what comes of it by dialect.
+/// Whether this end asks for flow control, what the peer announces, and the result for each dialect.
 type Case<'a> = (bool, &'a dyn Fn(&mut Settings), [bool; 4]);
 
 #[test]
@@ -65,7 +67,7 @@ fn each_dialect_has_its_own_rule_for_when_there_is_flow_control() {
     let initial = |settings: &mut Settings| settings.wt_initial_max_streams_uni = 1;
     for side in BOTH {
         for dialect in DIALECTS {
-            // What this end and what the peer announce beside the dialect, by drafts 16, 14, 07, 02.
+            // The announcements of this end and of the peer, and the results for drafts 16, 14, 07, 02.
             let cases: [Case<'_>; 4] = [
                 (true, &initial, [true, true, true, false]),
                 (true, &plain(2), [false, true, false, false]),
@@ -97,7 +99,7 @@ fn settings_announce_sessions_and_limits() {
     let settings = Sessions::settings(&several);
     assert_eq!((settings.wt_max_sessions_draft07, settings.wt_max_sessions_draft13), (7, 7));
     assert_eq!((settings.wt_enabled, settings.wt_enabled_draft02), (1, 1));
-    // A zero would say nothing.
+    // A zero would announce nothing.
     assert_eq!((settings.wt_initial_max_data, settings.wt_initial_max_streams_bidi), (1, 1));
     assert_eq!(settings.wt_initial_max_streams_uni, 1);
     let defaults = Sessions::settings(&Config { max_sessions: 2, ..Config::default() });
@@ -120,7 +122,7 @@ fn w10_huge_capsules_of_flow_control() {
             assert!(matches!(rig.node.closed(), Some(Err(SessionError::Capsule(_)))));
             rig.assert_reset(id(0).0, MESSAGE_ERROR);
         }
-        // Not one number.
+        // The value is not one varint.
         for value in [&[][..], &[0x40], &[1, 2]] {
             let mut rig = limited(Side::Server, Dialect::Draft16);
             rig.send(&capsule(kind, value));
@@ -160,7 +162,7 @@ fn w12_limits_that_do_not_rise() {
     ];
     for side in BOTH {
         for (kind, what, initial) in kinds {
-            // The dialect, a second value beside 200, whether that is an error.
+            // The dialect, a second value after 200, and whether that is an error.
             for (dialect, second, broken) in [
                 (Dialect::Draft16, 201, false),
                 (Dialect::Draft16, 200, true),
@@ -170,7 +172,7 @@ fn w12_limits_that_do_not_rise() {
                 (Dialect::Draft07, 199, false),
             ] {
                 let mut rig = limited(side, dialect);
-                // What SETTINGS said may be said again.
+                // A capsule may repeat the limit of SETTINGS.
                 rig.send(&[varint_capsule(kind, initial), varint_capsule(kind, 200)].concat());
                 rig.run();
                 assert!(rig.node.sessions.is_open(id(0)));
@@ -203,7 +205,7 @@ fn w13_prohibited_capsules_with_flow_control_too() {
 }
 
 #[test]
-fn w14_flow_control_of_one_side_alone_means_nothing() {
+fn w14_flow_control_of_one_side_alone_has_no_effect() {
     for side in BOTH {
         for dialect in DIALECTS {
             let config = small(dialect);
@@ -216,7 +218,7 @@ fn w14_flow_control_of_one_side_alone_means_nothing() {
             rig.node.events.clear();
             rig.send(&[varint_capsule(MAX_DATA, 5), varint_capsule(MAX_DATA, 1)].concat());
             rig.send(&varint_capsule(MAX_STREAMS[0], (1 << 60) + 1));
-            // Neither end is held to a limit.
+            // No limit applies to either end.
             let streams = [0; 3].map(|_| rig.push_stream(Dir::Uni, id(0), &[1; 80]));
             rig.run();
             let end = rig.pair.ends(side).0;
@@ -258,11 +260,11 @@ fn more_streams_than_granted_end_the_session() {
 fn more_data_than_granted_ends_the_session() {
     for side in BOTH {
         for dialect in LIMITED {
-            // The prefaces do not count, however long the peer makes them.
+            // Prefaces do not count, however long the peer encodes them.
             let mut rig = limited(side, dialect);
             let end = rig.peer_end();
             let long = end.open(Dir::Uni).unwrap();
-            // The type in 8 bytes, the session in 4.
+            // The type takes 8 bytes, the session ID 4.
             end.push(long, &[0xc0, 0, 0, 0, 0, 0, 0, 0x54, 0x80, 0, 0, 0]);
             end.push(long, &[1; 60]);
             let other = rig.push_stream(Dir::Bidi, id(0), &[2; 40]);
@@ -286,7 +288,7 @@ fn the_final_size_of_a_reset_stream_counts() {
         let stream = rig.push_stream(Dir::Uni, id(0), &[1; 90]);
         rig.peer_end().reset(stream, 7, 3).unwrap();
         rig.run();
-        // What was not sent does not count: there is room for all of the rest.
+        // Unsent bytes do not count: there is room for all of the rest.
         let kept = rig.pair.ends(side).0.received_end(stream).unwrap();
         assert_eq!(kept, 3);
         let other = rig.push_stream(Dir::Uni, id(0), &[1; 100]);
@@ -298,9 +300,9 @@ fn the_final_size_of_a_reset_stream_counts() {
     }
 }
 
-/// A peer that gives no credit for capsules: however often limits change, the newest of each is what will be said.
+/// The peer gives no credit for capsules: however often limits change, only the newest of each will be sent.
 #[test]
-fn capsules_that_cannot_leave_do_not_pile_up() {
+fn capsules_that_cannot_be_sent_do_not_pile_up() {
     for side in BOTH {
         let flow = FlowControl { max_streams_uni: 10_000, ..FlowControl::default() };
         let config = Config { flow_control: Some(flow), ..config_of(Dialect::Draft16) };

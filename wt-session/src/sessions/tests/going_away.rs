@@ -1,4 +1,4 @@
-//! Servers that go away (§4.7, RFC 9114 §5.2): what clients of each dialect hear, and when.
+//! Servers that shut down (§4.7, RFC 9114 §5.2): what clients of each dialect receive, and when.
 
 use super::{negotiation::encoded_connect, *};
 use crate::{ConnectError, Refusal};
@@ -13,7 +13,7 @@ fn close(node: &mut Node, end: &mut End) {
     node.sessions.close(id(0), CloseInfo::default(), &mut node.h3, end);
 }
 
-/// The identifiers of the GOAWAYs that the peer heard of.
+/// The identifiers of the GOAWAYs that the peer received.
 fn heard(rig: &Rig) -> Vec<u64> {
     let goaway = |event: &h3_core::Event| match event {
         h3_core::Event::GoAway { id } => Some(*id),
@@ -22,7 +22,7 @@ fn heard(rig: &Rig) -> Vec<u64> {
     rig.peer_events.iter().filter_map(goaway).collect()
 }
 
-/// What the peer read on its CONNECT stream.
+/// The bytes that the peer read on its CONNECT stream.
 fn capsules(rig: &mut Rig) -> Vec<u8> {
     let mut all = Vec::new();
     while let Ok(Read::Data(bytes)) = rig.peer.read_data(id(0).0, 100, &mut rig.pair.client) {
@@ -40,7 +40,7 @@ fn get(rig: &mut Rig) -> StreamId {
 }
 
 #[test]
-fn w25_a_session_drains_when_its_server_goes_away_and_lives_on() {
+fn w25_a_session_drains_and_stays_open_when_its_server_goes_away() {
     for dialect in DIALECTS {
         let mut duo = Duo::established(dialect);
         go_away(&mut duo.server, &mut duo.pair.server);
@@ -65,9 +65,9 @@ fn w25_a_session_drains_when_its_server_goes_away_and_lives_on() {
     }
 }
 
-/// Whichever side ends the session, and not before the other side has heard of it.
+/// Either side may end the session, and the other side must have received that.
 #[test]
-fn draft_02_hears_goaway_when_its_session_is_over() {
+fn draft_02_gets_goaway_when_its_session_is_over() {
     for server_closes in [false, true] {
         let mut rig = Rig::ready(Side::Server, Dialect::Draft02);
         go_away(&mut rig.node, &mut rig.pair.server);
@@ -81,14 +81,14 @@ fn draft_02_hears_goaway_when_its_session_is_over() {
         }
         rig.fin();
         rig.run();
-        assert_eq!(heard(&rig), [4], "of one request that there was");
+        assert_eq!(heard(&rig), [4], "one request was accepted");
         rig.alive();
     }
 }
 
-/// Until its GOAWAY may leave, a server that goes away does not process what comes.
+/// While its GOAWAY is delayed, a server rejects new requests.
 #[test]
-fn w25_requests_are_rejected_while_goaway_is_held_back() {
+fn w25_requests_are_rejected_while_goaway_is_delayed() {
     let mut rig = Rig::ready(Side::Server, Dialect::Draft02);
     go_away(&mut rig.node, &mut rig.pair.server);
     rig.run();
@@ -106,20 +106,20 @@ fn w25_requests_are_rejected_while_goaway_is_held_back() {
     assert!(sessions.open(id(0), Dir::Uni, end).unwrap().is_some(), "the session goes on");
     rig.fin();
     rig.run();
-    assert_eq!(heard(&rig), [12], "those that were rejected count");
+    assert_eq!(heard(&rig), [12], "rejected requests count");
 }
 
 #[test]
-fn draft_02_hears_goaway_at_once_without_a_session() {
+fn draft_02_gets_goaway_at_once_without_a_session() {
     let mut rig = Rig::new(Side::Server, &config_of(Dialect::Draft02), settings_of(Dialect::Draft02));
     go_away(&mut rig.node, &mut rig.pair.server);
     rig.run();
     assert_eq!(heard(&rig), [0]);
 }
 
-/// The application may have its mind to make up: one that it accepts drains as soon as it is open.
+/// A session that the application accepts later drains as soon as it is open.
 #[test]
-fn a_request_of_draft_02_that_is_not_answered_holds_goaway_back() {
+fn an_undecided_request_of_draft_02_delays_goaway() {
     for accepted in [false, true] {
         let mut rig = Rig::pending(Side::Server, Dialect::Draft02);
         go_away(&mut rig.node, &mut rig.pair.server);
@@ -138,9 +138,9 @@ fn a_request_of_draft_02_that_is_not_answered_holds_goaway_back() {
     }
 }
 
-/// A request whose client's SETTINGS are still to come may turn out to be one of draft 02.
+/// As long as the client's SETTINGS are missing, a request may be one of draft 02.
 #[test]
-fn a_request_that_waits_for_settings_holds_goaway_back() {
+fn a_request_that_waits_for_settings_delays_goaway() {
     for dialect in DIALECTS {
         let mut pair = Pair::new();
         let mut node = Node::new(Side::Server, &config_of(dialect), &mut pair.server);
@@ -179,7 +179,7 @@ fn a_request_that_waits_for_settings_holds_goaway_back() {
     }
 }
 
-/// The response comes after GOAWAY.
+/// The response arrives after GOAWAY.
 #[test]
 fn w25_a_session_that_opens_after_goaway_drains() {
     for dialect in DIALECTS {

@@ -1,9 +1,9 @@
-//! What a hostile or merely unordered peer does.
+//! Hostile peers, and peers whose data arrives out of order.
 
 use super::*;
 use crate::SessionError;
 
-/// The connection was closed with this code, and the application knows.
+/// Asserts that the connection was closed with this code and the application was told.
 #[track_caller]
 fn assert_connection_closed(rig: &mut Rig, code: u64) {
     let side = rig.node.side;
@@ -32,7 +32,8 @@ fn w01_bad_session_ids_end_the_connection() {
 #[test]
 fn w02_late_signals_end_the_connection() {
     for side in BOTH {
-        // On the CONNECT stream, whose first bytes are long gone; as a frame behind another one; on the control stream.
+        // On the CONNECT stream after its first bytes, as a frame after another one, and on the control
+        // stream.
         let mut rig = Rig::ready(side, Dialect::Draft16);
         rig.peer_end().push(id(0).0, &preface(Dir::Bidi, id(0)));
         rig.run();
@@ -43,8 +44,8 @@ fn w02_late_signals_end_the_connection() {
         rig.run();
         assert_connection_closed(&mut rig, 0x106);
     }
-    // Behind another frame; draft 02 permitted that, and nobody does it. What begins otherwise than with the signal is
-    // no stream that a server may open (RFC 9114 §6.1).
+    // After another frame: draft 02 permitted that, but no peer does it. A server may not open a stream that
+    // does not begin with the signal (RFC 9114 §6.1).
     for (side, code) in [(Side::Server, 0x106), (Side::Client, 0x103)] {
         for dialect in DIALECTS {
             let mut rig = Rig::ready(side, dialect);
@@ -63,7 +64,7 @@ fn w03_floods_before_the_session_are_bounded() {
             Side::Server => Rig::new(side, &Config::default(), settings_of(Dialect::Draft16)),
             Side::Client => Rig::pending(side, Dialect::Draft16),
         };
-        // A million, handed over by the hundred.
+        // A million streams, delivered in hundreds.
         flood(&mut rig, 10_000, |rig, round| {
             for n in 0..100_u64 {
                 let datagram = [&[0][..], &(100 * round + n).to_be_bytes()].concat();
@@ -83,9 +84,9 @@ fn w03_floods_before_the_session_are_bounded() {
     }
 }
 
-/// The bounds that `docs/security.md` tells.
+/// The bounds stated in `docs/security.md`.
 #[test]
-fn the_bounds_by_default_are_those_that_are_told() {
+fn the_default_bounds_are_those_of_the_documentation() {
     let config = Config::default();
     assert_eq!((config.max_sessions, config.max_queued_datagrams), (1, 1024));
     assert_eq!(config.max_early_streams, 24);
@@ -93,9 +94,9 @@ fn the_bounds_by_default_are_those_that_are_told() {
     assert_eq!(config.early_timeout, Some(Duration::from_secs(30)));
 }
 
-/// A capsule may be as long as its kind can be; one that says it is longer ends its session before any of it is kept.
+/// A capsule that announces more bytes than its type can have ends its session before any of it is kept.
 #[test]
-fn capsules_longer_than_their_kind_end_the_session_at_once() {
+fn too_long_capsules_end_the_session_at_once() {
     let head = |kind: u64, length: u64| {
         let mut out = Vec::new();
         varint::put(&mut out, kind);
@@ -105,7 +106,7 @@ fn capsules_longer_than_their_kind_end_the_session_at_once() {
     for side in BOTH {
         for (kind, most) in [(CLOSE, 4 + 1024), (DRAIN, 0)] {
             let mut rig = Rig::ready(side, Dialect::Draft16);
-            // Datagrams are taken up to 65,535 bytes, and longer ones passed over.
+            // Datagrams up to 65,535 bytes are accepted, longer ones skipped.
             rig.send(&capsule(0, &[7; 65_535]));
             rig.send(&capsule(0, &[7; 65_536]));
             rig.run();
@@ -145,7 +146,7 @@ fn w03_tiny_datagram_capsules_do_not_fill_memory() {
 }
 
 #[test]
-fn w04_what_overtakes_its_session_is_delivered_in_order() {
+fn w04_early_streams_and_datagrams_are_delivered_in_order() {
     for side in BOTH {
         for piece in [1, usize::MAX] {
             let mut rig = Rig::new(side, &Config::default(), settings_of(Dialect::Draft16));
@@ -164,7 +165,7 @@ fn w04_what_overtakes_its_session_is_delivered_in_order() {
             if side == Side::Server {
                 rig.ask("webtransport-h3");
             }
-            // A bidirectional stream, between the request and its answer.
+            // A bidirectional stream between the request and its answer.
             let bidi = rig.push_stream(Dir::Bidi, id(0), b"both");
             rig.run();
             rig.establish();
@@ -198,7 +199,7 @@ fn w05_streams_for_a_closed_session() {
             assert_eq!(names(&rig.node.events).iter().filter(|name| **name == "opened").count(), 0);
             assert_eq!(rig.node.datagrams().len(), 0);
             if round == 0 {
-                // Also when the CONNECT stream is over on both sides.
+                // The same once the CONNECT stream is over on both sides.
                 rig.fin();
                 rig.run();
                 assert!(rig.node.has("finished"));
@@ -233,7 +234,7 @@ fn streams_of_plain_requests_are_refused() {
     assert!(rig.node.has("http"));
 }
 
-/// What the peer sends on the CONNECT stream resets it with `H3_MESSAGE_ERROR`, and only that.
+/// Asserts that these bytes on the CONNECT stream reset only it, with `H3_MESSAGE_ERROR`.
 fn assert_malformed(bytes: &[u8], fin: bool) {
     for side in BOTH {
         for dialect in DIALECTS {
@@ -270,7 +271,7 @@ fn w06_w07_bad_close_capsules() {
     assert_malformed(&close_capsule(0, &"\u{20ac}".as_bytes()[..2]), false);
 }
 
-/// What a close capsule of 1025 and of 2^30 bytes makes the session hold: not more than the longest that is allowed.
+/// A close capsule of 1025 or 2^30 bytes makes the session buffer no more than the longest valid one.
 #[test]
 fn w06_long_close_capsules_are_not_buffered() {
     for side in BOTH {
@@ -289,7 +290,7 @@ fn w06_long_close_capsules_are_not_buffered() {
 }
 
 #[test]
-fn w06_the_longest_reason_passes() {
+fn w06_the_longest_reason_is_accepted() {
     for side in BOTH {
         let mut rig = Rig::ready(side, Dialect::Draft16);
         rig.send(&close_capsule(7, &[b'a'; 1024]));
@@ -303,12 +304,12 @@ fn w06_the_longest_reason_passes() {
 #[test]
 fn w08_bytes_after_the_close() {
     for side in BOTH {
-        // Together with the capsule: nothing was answered yet.
+        // The bytes arrive with the capsule: nothing was answered yet.
         let mut rig = Rig::ready(side, Dialect::Draft16);
         rig.send(&[close_capsule(1, b"bye"), vec![0]].concat());
         rig.run();
         rig.assert_reset(id(0).0, MESSAGE_ERROR);
-        // Later: the answer is given, what can still be said is to stop.
+        // They arrive later: the answer was sent, and only STOP_SENDING is left.
         let mut rig = Rig::ready(side, Dialect::Draft16);
         rig.send(&close_capsule(1, b"bye"));
         rig.run();
@@ -368,7 +369,7 @@ fn w13_prohibited_capsules() {
 }
 
 #[test]
-fn w14_flow_control_and_unknown_capsules_mean_nothing() {
+fn w14_flow_control_and_unknown_capsules_are_ignored() {
     for side in BOTH {
         for dialect in DIALECTS {
             let mut rig = Rig::ready(side, dialect);
@@ -388,7 +389,7 @@ fn w14_flow_control_and_unknown_capsules_mean_nothing() {
             assert_eq!(rig.node.datagrams(), [&b"datagram"[..]]);
             rig.fin();
             rig.run();
-            // An end without a capsule is a close with code 0.
+            // FIN without a capsule is a close with code 0.
             assert_eq!(rig.node.closed(), Some(&Ok(CloseInfo::default())));
             assert!(rig.peer_end().finish_received(id(0).0));
         }
@@ -412,7 +413,7 @@ fn resets_and_stops_of_the_connect_stream_end_the_session() {
         rig.peer.stop(id(0).0, 0x78, end);
         rig.run();
         assert_eq!(rig.node.closed(), Some(&Err(SessionError::Stopped(0x78))));
-        // One that closes may stop first: the capsule counts.
+        // A peer that closes may stop first: the capsule counts.
         let mut rig = Rig::ready(side, Dialect::Draft16);
         let end = rig.pair.ends(side).1;
         rig.peer.stop(id(0).0, GONE, end);
@@ -446,7 +447,7 @@ fn w21_plain_resets_before_the_session_id() {
 }
 
 #[test]
-fn codes_that_are_no_applications_codes_are_none() {
+fn other_codes_give_no_application_code() {
     for side in BOTH {
         for code in [0, 0x10c, 0x52e4_a40f_a8f9] {
             let mut rig = Rig::ready(side, Dialect::Draft02);
@@ -463,7 +464,7 @@ fn codes_that_are_no_applications_codes_are_none() {
 }
 
 #[test]
-fn a_stop_that_comes_with_the_preface_is_told() {
+fn a_stop_that_arrives_with_the_preface_is_reported() {
     let code = crate::codes::to_http(7);
     for side in BOTH {
         for early in [false, true] {
@@ -486,7 +487,7 @@ fn a_stop_that_comes_with_the_preface_is_told() {
 }
 
 #[test]
-fn a_stop_that_comes_before_the_preface_is_told() {
+fn a_stop_that_arrives_before_the_preface_is_reported() {
     let code = crate::codes::to_http(7);
     for side in BOTH {
         for early in [false, true] {
@@ -540,7 +541,7 @@ fn w24_nothing_of_a_rejected_session_reaches_the_application() {
     let forbidden = |event: &h3_core::Event| matches!(event, h3_core::Event::Response { head, .. } if head.status == StatusCode::FORBIDDEN);
     assert!(rig.peer_events.iter().any(forbidden));
     assert_eq!(rig.accept(), Err(crate::AcceptError::Gone));
-    // The next one is welcome.
+    // The next session is accepted.
     rig.ask("webtransport-h3");
     assert_eq!(names(&rig.node.events), ["incoming", "incoming"]);
     rig.alive();
@@ -575,16 +576,16 @@ fn a_client_that_gives_up_before_the_answer() {
 #[test]
 fn goaway_below_the_request_refuses_it() {
     let mut rig = Rig::pending(Side::Client, Dialect::Draft16);
-    // GOAWAY 0 on the peer's control stream, its first unidirectional one.
+    // GOAWAY 0 on the peer's control stream, its first unidirectional stream.
     rig.peer_end().push(StreamId::new(Side::Server, Dir::Uni, 0), &[7, 1, 0]);
     rig.run();
     assert_eq!(rig.node.refusal(), Some(&crate::Refusal::GoingAway));
     rig.alive();
 }
 
-/// Streams that wait for a request which ends without one: whoever ends it tells, and they are refused at once.
+/// Streams that wait for a session are refused at once when its stream ends without a request.
 #[test]
-fn what_waits_for_a_session_that_can_never_be_is_refused_at_once() {
+fn streams_for_an_impossible_session_are_refused_at_once() {
     type Ending = fn(&mut Rig, StreamId);
     let ends: [(&str, Ending); 10] = [
         ("reset", |rig, stream| rig.peer_end().reset(stream, 0x10c, 0).unwrap()),
@@ -627,7 +628,7 @@ fn what_waits_for_a_session_that_can_never_be_is_refused_at_once() {
                 rig.run();
             }
             let dirs = [Dir::Uni, Dir::Bidi];
-            // A request whose stream is open when GOAWAY leaves is still taken.
+            // A request whose stream is open when GOAWAY is sent is still accepted.
             let session = if goes_away { id(90) } else { SessionId(request) };
             let streams: Vec<_> = (0..24).map(|n| rig.push_stream(dirs[n % 2], session, b"x")).collect();
             if !early_end {
@@ -650,7 +651,7 @@ fn what_waits_for_a_session_that_can_never_be_is_refused_at_once() {
             if goes_away {
                 continue;
             }
-            // An honest session's early streams find room.
+            // The early streams of a valid session have room.
             let session = SessionId(rig.peer_end().open(Dir::Bidi).unwrap());
             for _ in kept..24 {
                 rig.push_stream(Dir::Uni, session, b"x");
@@ -661,13 +662,13 @@ fn what_waits_for_a_session_that_can_never_be_is_refused_at_once() {
     }
 }
 
-/// Streams and datagrams for a session whose request does not come have their time; one that has begun has a deadline of its
-/// own.
+/// Streams and datagrams for a session whose request does not arrive expire; a request that has begun has its
+/// own deadline.
 #[test]
-fn what_waits_for_a_request_that_does_not_come_is_refused_in_its_time() {
+fn early_streams_without_a_request_expire() {
     let at = |seconds| Timestamp::ORIGIN + Duration::from_secs(seconds);
     let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(Dialect::Draft16));
-    // A request of which nothing comes, and one of which a byte is there.
+    // A request of which nothing has arrived, and one with one byte.
     let [silent, begun] = [0; 2].map(|_| rig.peer_end().open(Dir::Bidi).unwrap());
     rig.peer_end().push(begun, &[0x01]);
     let [late, bidi, waits] =
@@ -693,8 +694,8 @@ fn what_waits_for_a_request_that_does_not_come_is_refused_in_its_time() {
         assert_eq!(rig.peer_end().stop_received(stream), rejected);
     }
     assert_eq!((rig.peer_end().reset_received(bidi), rig.peer_end().stop_received(waits)), (rejected, None));
-    assert_eq!(rig.node.sessions.poll_timeout(), Some(at(60)), "looked at again, while it waits");
-    // The credit that they had is no reason to keep them.
+    assert_eq!(rig.node.sessions.poll_timeout(), Some(at(60)), "checked again, while the stream waits");
+    // Their use of the credit is no reason to keep them.
     let more = rig.push_stream(Dir::Uni, SessionId(silent), b"data");
     rig.run();
     rig.pair.server.receive_window = 4;
@@ -703,16 +704,16 @@ fn what_waits_for_a_request_that_does_not_come_is_refused_in_its_time() {
     assert_eq!(rig.node.sessions.early(), (1, 0));
     pass(&mut rig, at(100));
     assert_eq!((rig.peer_end().stop_received(more), rig.node.sessions.poll_timeout()), (rejected, None));
-    // A client knows what it asked for.
+    // A client knows its requests.
     let mut rig = Rig::pending(Side::Client, Dialect::Draft16);
     rig.push_stream(Dir::Uni, id(0), b"data");
     rig.run();
     assert_eq!((rig.node.sessions.early(), rig.node.sessions.poll_timeout()), ((1, 0), None));
 }
 
-/// A request that comes after its streams were refused: the session counts them, as its peer does.
+/// A request arrives after its streams were refused: the session counts them, as its peer does.
 #[test]
-fn a_session_that_comes_late_counts_the_streams_that_did_not_wait_for_it() {
+fn a_late_session_counts_its_expired_streams() {
     let flow = FlowControl { max_streams_uni: 2, ..FlowControl::default() };
     let config = Config { flow_control: Some(flow), ..config_of(Dialect::Draft16) };
     let mut rig = Rig::new(Side::Server, &config, Sessions::settings(&config));
@@ -726,7 +727,7 @@ fn a_session_that_comes_late_counts_the_streams_that_did_not_wait_for_it() {
     rig.run();
     rig.ask("webtransport-h3");
     rig.establish();
-    // Their ends have come, and give two streams more, and no third.
+    // Their ends have arrived, so two more streams are granted, and no third.
     for _ in 0..2 {
         rig.push_stream(Dir::Uni, id(0), b"data");
     }
@@ -735,11 +736,11 @@ fn a_session_that_comes_late_counts_the_streams_that_did_not_wait_for_it() {
     assert_eq!(rig.node.opened().len(), 2);
     rig.push_stream(Dir::Uni, id(0), b"data");
     rig.run();
-    assert!(!rig.node.sessions.is_open(id(0)), "it was not granted");
+    assert!(!rig.node.sessions.is_open(id(0)), "the third was not granted");
 }
 
 #[test]
-fn a_stream_that_names_a_request_beyond_the_limit_waits_for_nothing() {
+fn a_stream_for_a_request_beyond_the_limit_is_refused_at_once() {
     let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(Dialect::Draft16));
     let [last, beyond] = [99, 100].map(|index| rig.push_stream(Dir::Uni, id(index), b"x"));
     rig.run();
@@ -750,9 +751,10 @@ fn a_stream_that_names_a_request_beyond_the_limit_waits_for_nothing() {
     );
 }
 
-/// The peer ended a stream and closed the session, and bytes of the stream are missing: nobody waits for them.
+/// The peer ended a stream and closed the session, and bytes of the stream are missing: the stream ends
+/// without them.
 #[test]
-fn a_hole_does_not_outlive_the_session() {
+fn an_incomplete_stream_ends_with_the_session() {
     for side in BOTH {
         let mut rig = Rig::ready(side, Dialect::Draft16);
         let [whole, torn] = [0; 2].map(|_| rig.push_stream(Dir::Uni, id(0), b"data"));
@@ -773,9 +775,9 @@ fn a_hole_does_not_outlive_the_session() {
     }
 }
 
-/// A peer that gives no credit for the close of a session: what waits for the close to arrive does not wait for ever.
+/// The peer gives no credit for the close of a session: what waits for the close does not wait for ever.
 #[test]
-fn a_close_that_never_leaves_is_given_up() {
+fn a_close_that_cannot_be_sent_is_given_up() {
     for side in BOTH {
         let mut rig = Rig::ready(side, Dialect::Draft16);
         let stream = rig.push_stream(Dir::Bidi, id(0), b"data");
@@ -803,9 +805,9 @@ fn a_close_that_never_leaves_is_given_up() {
     }
 }
 
-/// Capsules that bring nothing: those that nobody knows, empty datagrams, limits that rise by one.
+/// Capsules without effect: unknown types, empty datagrams, limits that rise by one.
 #[test]
-fn a_flood_of_capsules_that_bring_nothing_ends_the_connection() {
+fn a_flood_of_capsules_without_effect_ends_the_connection() {
     const WT_MAX_DATA: u64 = 0x190b_4d3d;
     for side in BOTH {
         for way in 0..4 {

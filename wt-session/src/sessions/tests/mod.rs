@@ -1,5 +1,5 @@
-//! Sessions over the in-memory transport. `Duo` sets two ends against each other, `Rig` one end against a peer whose
-//! HTTP/3 is real and whose WebTransport the test plays by hand. Names carry the rows of the conformance plan.
+//! Tests over the in-memory transport. `Duo` has two ends; `Rig` has one end and a peer with real HTTP/3,
+//! whose WebTransport the test plays. Test names start with the row of the conformance table.
 
 mod bursts;
 mod early;
@@ -74,7 +74,7 @@ fn preface(dir: Dir, session: SessionId) -> Vec<u8> {
     out
 }
 
-/// Events as one-line texts, to compare their order.
+/// The names of events, to compare their order.
 fn names(events: &[Event]) -> Vec<&'static str> {
     events
         .iter()
@@ -100,13 +100,13 @@ fn names(events: &[Event]) -> Vec<&'static str> {
         .collect()
 }
 
-/// One end: HTTP/3 and sessions, and what they told.
+/// One end: HTTP/3, sessions and their events.
 struct Node {
     side: Side,
     h3: Connection,
     sessions: Sessions,
     events: Vec<Event>,
-    /// What was asked for and sent, apart from the other events.
+    /// The `Requested` events, apart from the others.
     requested: Vec<(RequestId, SessionId)>,
 }
 
@@ -131,7 +131,7 @@ impl Node {
         self.poll();
     }
 
-    /// What a driver does before the transport sends.
+    /// Flushes, as a driver does before the transport sends.
     fn flush(&mut self, end: &mut End) {
         self.sessions.flush(&mut self.h3, end);
         self.poll();
@@ -228,7 +228,7 @@ impl Duo {
         self.run();
     }
 
-    /// An established session of one dialect, events cleared.
+    /// Two ends with an established session of one dialect and no events.
     fn established(dialect: Dialect) -> Self {
         let mut duo = Self::new(&config_of(dialect), &config_of(dialect));
         duo.connect();
@@ -241,7 +241,7 @@ impl Duo {
         duo
     }
 
-    /// The two ends, that of `side` first.
+    /// Both ends, that of `side` first.
     fn ends(&mut self, side: Side) -> ((&mut Node, &mut End), (&mut Node, &mut End)) {
         let client = (&mut self.client, &mut self.pair.client);
         let server = (&mut self.server, &mut self.pair.server);
@@ -249,7 +249,7 @@ impl Duo {
     }
 }
 
-/// One end against a hand-played peer.
+/// One end, and a peer that the test plays.
 struct Rig {
     node: Node,
     pair: Pair,
@@ -270,7 +270,7 @@ impl Rig {
         rig
     }
 
-    /// A session that is asked for and not yet answered: by the peer, if `side` is the client.
+    /// A session that is requested and not answered yet. The peer answers if `side` is the client.
     fn pending(side: Side, dialect: Dialect) -> Self {
         let mut rig = Self::new(side, &config_of(dialect), settings_of(dialect));
         match side {
@@ -282,7 +282,7 @@ impl Rig {
         rig
     }
 
-    /// A session that is established, events cleared.
+    /// An established session and no events.
     fn ready(side: Side, dialect: Dialect) -> Self {
         let mut rig = Self::pending(side, dialect);
         rig.establish();
@@ -310,7 +310,7 @@ impl Rig {
         self.run();
     }
 
-    /// The peer is a client and asks.
+    /// The peer is a client and requests a session.
     fn ask(&mut self, token: &'static str) -> StreamId {
         self.ask_with(token, HeaderMap::new())
     }
@@ -336,7 +336,7 @@ impl Rig {
         self.pair.ends(self.node.side).1
     }
 
-    /// The peer sends bytes on the CONNECT stream, inside DATA frames.
+    /// The peer sends bytes on the CONNECT stream in DATA frames.
     fn send(&mut self, bytes: &[u8]) {
         let mut bytes = Bytes::copy_from_slice(bytes);
         let end = self.pair.ends(self.node.side).1;
@@ -381,7 +381,7 @@ impl Rig {
         assert_eq!(self.peer_end().closed, None);
     }
 
-    /// The CONNECT stream was reset with this code.
+    /// Asserts that the CONNECT stream was reset with this code.
     fn assert_reset(&mut self, stream: StreamId, code: u64) {
         self.alive();
         let end = self.peer_end();
@@ -389,8 +389,8 @@ impl Rig {
     }
 }
 
-/// Repeats a step. The heap stays flat: at the end within 64 KiB of what it was after a tenth of the rounds, and never
-/// 1 MiB above; the mock's bookkeeping included.
+/// Repeats a step and asserts that the heap does not grow. After the last round it is within 64 KiB of its
+/// size after a tenth of the rounds, and it never exceeds that by 1 MiB. The mock's memory counts.
 #[track_caller]
 fn flood<T>(ends: &mut T, rounds: u64, mut step: impl FnMut(&mut T, u64)) {
     let mut mark = Measure::start();

@@ -1,4 +1,4 @@
-//! Settings, parameters, statuses: when there is a session, and what is said when there is none.
+//! Settings, parameters, statuses: when a session is established, and which error is reported otherwise.
 
 use super::*;
 use crate::{Refusal, protocols};
@@ -23,7 +23,7 @@ fn refused(
     (rig, refusal)
 }
 
-/// What the peer's settings lack, what its parameters lack, this end's configuration, what comes of it.
+/// Changes to the peer's settings and parameters, this end's configuration, and the result.
 type Case<'a, T> = (&'a dyn Fn(&mut Settings), &'a dyn Fn(&mut End), &'a Config, T);
 
 fn no_datagrams(settings: &mut Settings) {
@@ -31,7 +31,7 @@ fn no_datagrams(settings: &mut Settings) {
 }
 
 #[test]
-fn w16_what_a_server_may_lack_and_may_not() {
+fn w16_requirements_for_a_server() {
     let (normal, strict) = (Config::default(), Config { strict: true, ..Config::default() });
     let cases: [Case<'_, Option<&str>>; 8] = [
         (&|_| {}, &|_| {}, &normal, None),
@@ -85,12 +85,12 @@ fn a_setting_above_one_ends_the_connection() {
     assert_eq!(rig.pair.client.closed.as_ref().map(|(code, _)| *code), Some(0x109));
 }
 
-/// As it arrives: whether a session is asked for or not.
+/// The connection ends when the setting arrives, whether a session was requested or not.
 #[test]
-fn settings_that_cannot_be_end_the_connection_at_once() {
+fn invalid_settings_end_the_connection_at_once() {
     type Change = fn(&mut Settings);
     let changes: [(Change, [bool; 2]); 3] = [
-        // §3.1 says so of clients; what clients send under this name is not defined.
+        // §3.1 applies to clients; the setting is not defined for what a client sends.
         (|settings| settings.wt_enabled = 2, [true, false]),
         (|settings| settings.wt_initial_max_streams_uni = (1 << 60) + 1, [true, true]),
         (|settings| settings.wt_initial_max_streams_bidi = varint::MAX, [true, true]),
@@ -107,7 +107,7 @@ fn settings_that_cannot_be_end_the_connection_at_once() {
 }
 
 #[test]
-fn w17_what_a_client_may_lack_and_may_not() {
+fn w17_requirements_for_a_client() {
     let (normal, strict) = (Config::default(), Config { strict: true, ..Config::default() });
     let cases: [Case<'_, bool>; 8] = [
         (&|_| {}, &|_| {}, &normal, true),
@@ -134,12 +134,12 @@ fn w17_nothing_before_the_clients_settings() {
     for late in [settings_of(Dialect::Draft16), Settings::new().wt_enabled(1)] {
         let mut pair = Pair::new();
         let mut node = Node::new(Side::Server, &Config::default(), &mut pair.server);
-        // The peer opens its streams but holds its control stream's bytes back.
+        // The peer opens its streams but sends nothing on its control stream.
         let control = pair.client.open(Dir::Uni).unwrap();
         let mut peer = Connection::new(h3_core::Config::new(settings_of(Dialect::Draft16)), Side::Client);
         pair.deliver(usize::MAX);
         pair.client.events.drain(..).for_each(drop);
-        // A CONNECT as a real peer encodes it, taken from another pair.
+        // A CONNECT encoded by a real peer, taken from another pair.
         let connect = encoded_connect(&mut peer, HeaderMap::new());
         let stream = pair.client.open(Dir::Bidi).unwrap();
         pair.client.push(stream, &connect);
@@ -185,13 +185,13 @@ fn heads_that_wait_for_settings_are_bounded() {
         node.pump(&mut pair.server);
         pair.deliver(usize::MAX);
     }
-    // 20 kB each, of 256 KiB.
+    // Each has 20 kB; the bound is 256 KiB.
     assert_eq!(node.sessions.session_count(), 12);
     assert!((240_000..256 << 10).contains(&node.sessions.heads_waiting()));
     let rejected = Some(code::H3_REQUEST_REJECTED);
     let refused = streams.iter().filter(|stream| pair.client.reset_received(**stream) == rejected);
     assert_eq!(refused.count(), 28);
-    // Those that were kept are decided on as soon as that can be.
+    // The waiting requests are decided once SETTINGS arrive.
     let mut payload = Vec::new();
     settings_of(Dialect::Draft16).encode(0, &mut payload);
     let mut frame = vec![0, 4, u8::try_from(payload.len()).unwrap()];
@@ -221,7 +221,7 @@ pub(super) fn encoded_connect(client: &mut Connection, headers: HeaderMap) -> Ve
 }
 
 #[test]
-fn the_server_takes_both_tokens_and_leaves_others_to_the_application() {
+fn the_server_accepts_both_tokens_and_leaves_others_to_the_application() {
     for dialect in DIALECTS {
         for token in ["webtransport", "webtransport-h3"] {
             let mut rig = Rig::new(Side::Server, &Config::default(), settings_of(dialect));
@@ -239,10 +239,10 @@ fn the_server_takes_both_tokens_and_leaves_others_to_the_application() {
     assert!(matches!(rig.node.events[..], [Event::Http(h3_core::Event::Request { .. })]));
 }
 
-/// Of every set of enabling settings that a peer may send, the newest that both ends sent decides (§7.1), and the words
-/// name it and what is missing for a newer one.
+/// For every set of enabling settings, the newest that both ends sent decides (§7.1). The text names it, and
+/// what is missing for a newer one.
 #[test]
-fn the_newest_draft_that_both_announce_is_spoken() {
+fn the_newest_draft_that_both_announce_is_used() {
     for (own, peer) in (1_u8..16).flat_map(|own| (0_u8..16).map(move |peer| (own, peer))) {
         let common = Dialect::ALL.into_iter().find(|dialect| own & peer & 1 << *dialect as u8 != 0);
         let settings_for = |set: u8| {
@@ -278,7 +278,8 @@ fn the_newest_draft_that_both_announce_is_spoken() {
                 other => panic!("{own:b} {peer:b}: {other:?}"),
             }
         }
-        // A client that announced nothing known is taken for one of drafts 09 to 12, if that, or 02, is spoken here.
+        // A client without a known setting is treated as one of drafts 09 to 12 if this server announces
+        // draft 07 or 02.
         if let (None, Ok(agreed)) = (common, agree(Side::Server, false)) {
             let silent =
                 [Dialect::Draft07, Dialect::Draft02].into_iter().find(|old| own & 1 << *old as u8 != 0);
@@ -287,8 +288,8 @@ fn the_newest_draft_that_both_announce_is_spoken() {
     }
 }
 
-/// What a server of several sessions announces, all of it at once: each browser finds what it looks for, and with more
-/// than one session Safari wants the three initial limits.
+/// One announcement of several sessions contains what each browser looks for. With more than one session,
+/// Safari requires the three initial limits.
 #[test]
 fn one_advertisement_fits_all_browsers() {
     let config = Config { max_sessions: 16, ..Config::default() };
@@ -330,7 +331,7 @@ fn extended_connect_is_required_by_all_drafts_but_02() {
     }
 }
 
-/// Drafts before 15 have no `WT_ALPN_ERROR`: an answer that was not offered is no answer.
+/// Drafts before 15 have no `WT_ALPN_ERROR`: an answer that was not offered counts as none.
 #[test]
 fn w18_an_unoffered_protocol_is_ignored_by_older_drafts() {
     for dialect in DIALECTS {
@@ -369,7 +370,7 @@ fn w19_statuses() {
             assert_eq!((*told, &headers["retry-after"]), (status, &http::HeaderValue::from(status)));
             assert!(rig.node.refusal().unwrap().to_string().contains(&status.to_string()));
             assert!(rig.node.sessions.sessions.is_empty());
-            // Not followed: no second request.
+            // The redirect is not followed.
             let requests =
                 rig.peer_events.iter().filter(|event| matches!(event, h3_core::Event::Request { .. }));
             assert_eq!(requests.count(), 1);
@@ -441,7 +442,7 @@ fn w18_application_protocols() {
     }
 }
 
-/// Drafts 10 to 12 wrote tokens: they are answered as they ask, and ignored by all other drafts.
+/// Drafts 10 to 12 wrote tokens: such an offer is answered with a token, and all other drafts ignore it.
 #[test]
 fn w18_protocols_in_the_form_of_tokens() {
     for dialect in DIALECTS {
@@ -463,7 +464,7 @@ fn w18_protocols_in_the_form_of_tokens() {
     }
 }
 
-/// Of one that requires a protocol: no answer, and one that is not a string, end the session as well.
+/// If the client requires a protocol, a missing answer and one that is not a string also end the session.
 #[test]
 fn w18_a_protocol_that_is_required() {
     for dialect in DIALECTS {
@@ -488,12 +489,12 @@ fn w18_a_protocol_that_is_required() {
                 assert_eq!(rig.node.refusal(), Some(&Refusal::NoProtocol));
                 let text = Refusal::NoProtocol.to_string();
                 assert!(text.contains("WT-Protocol"), "{text}");
-                // Drafts before 15 have no code of their own for it.
+                // Drafts before 15 have no code for it.
                 let alpn = dialect == Dialect::Draft16;
                 rig.assert_reset(id(0).0, if alpn { crate::codes::WT_ALPN_ERROR } else { 0x10c });
             }
         }
-        // Who offers nothing requires nothing.
+        // A client that offers no protocol requires none.
         let config = Config { require_protocol: true, ..config_of(dialect) };
         let mut rig = Rig::new(Side::Client, &config, settings_of(dialect));
         rig.connect();
@@ -502,7 +503,7 @@ fn w18_a_protocol_that_is_required() {
 }
 
 #[test]
-fn connect_waits_for_a_stream_and_can_be_given_up() {
+fn connect_waits_for_a_stream_and_can_be_cancelled() {
     let mut rig = Rig::new(Side::Client, &Config::default(), settings_of(Dialect::Draft16));
     rig.pair.server.grants[0] = 0;
     rig.run();

@@ -1,8 +1,8 @@
-//! The rank of a session, as its client asks for it (RFC 9218, §3.4).
+//! The priority that a client asks for its session (RFC 9218, §3.4).
 
 use super::{negotiation::encoded_connect, *};
 
-/// Urgency and whether it is incremental.
+/// The urgency, and whether the priority is incremental.
 type Rank = (u8, bool);
 
 fn rank(priority: quic_core::Priority) -> Rank {
@@ -19,7 +19,7 @@ fn frame(stream: StreamId, value: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Sends it on the client's control stream, the first that it opened.
+/// Sends a `PRIORITY_UPDATE` on the client's control stream, the first that it opened.
 fn update(rig: &mut Rig, stream: StreamId, value: &[u8]) {
     rig.pair.client.push(StreamId::new(Side::Client, Dir::Uni, 0), &frame(stream, value));
     rig.run();
@@ -29,7 +29,7 @@ fn fields(priority: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(http::HeaderName::from_static("priority"), priority.parse().unwrap())])
 }
 
-/// A request with this `priority` field, and what the application hears.
+/// Sends a request with this `priority` field and returns the priority that the application gets.
 fn asked(rig: &mut Rig, field: Option<&'static str>) -> Rank {
     let mut head = RequestHead::new(http::Method::CONNECT, "a.test".parse().unwrap(), "/".parse().unwrap());
     head.protocol = h3_core::Protocol::new(Bytes::from_static(b"webtransport-h3"));
@@ -54,8 +54,8 @@ fn ranked(rig: &Rig) -> Vec<(SessionId, Rank)> {
 }
 
 #[test]
-fn a_request_tells_the_rank_that_its_field_asks_for() {
-    // The first is what Firefox sends.
+fn a_request_has_the_priority_of_its_field() {
+    // Firefox sends the first one.
     for (field, expected) in [
         (Some("u=4"), (4, false)),
         (Some("u=0, i"), (0, true)),
@@ -67,18 +67,18 @@ fn a_request_tells_the_rank_that_its_field_asks_for() {
     }
 }
 
-/// RFC 9218 §7: the frame precedes the field, also if it overtakes the request.
+/// RFC 9218 §7: the frame overrides the field, also if it overtakes the request.
 #[test]
-fn an_update_before_the_request_is_told_with_it() {
+fn an_update_before_the_request_is_reported_with_it() {
     let mut rig = server();
     update(&mut rig, id(0).0, b"u=6, i");
     assert_eq!(asked(&mut rig, Some("u=1")), (6, true));
     assert_eq!(ranked(&rig), []);
 }
 
-/// The request waits for SETTINGS, and the new rank comes in one piece with them.
+/// The request waits for SETTINGS, and the new priority arrives together with them.
 #[test]
-fn an_update_that_comes_with_the_settings_follows_the_request() {
+fn an_update_that_arrives_with_the_settings_follows_the_request() {
     let settings = settings_of(Dialect::Draft16);
     let mut pair = Pair::new();
     let mut node = Node::new(Side::Server, &Config::default(), &mut pair.server);
@@ -103,7 +103,7 @@ fn an_update_that_comes_with_the_settings_follows_the_request() {
 }
 
 #[test]
-fn updates_are_told_while_the_session_lives() {
+fn updates_are_reported_while_the_session_lives() {
     let mut rig = server();
     assert_eq!(asked(&mut rig, Some("u=4")), (4, false));
     update(&mut rig, id(0).0, b"u=2");
@@ -114,7 +114,7 @@ fn updates_are_told_while_the_session_lives() {
     let (node, end) = (&mut rig.node, &mut rig.pair.server);
     node.sessions.close(id(0), CloseInfo::default(), &mut node.h3, end);
     update(&mut rig, id(0).0, b"u=1");
-    assert_eq!(ranked(&rig).len(), 2, "it is over");
+    assert_eq!(ranked(&rig).len(), 2, "the session is over");
     rig.alive();
 }
 

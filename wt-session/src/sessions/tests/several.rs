@@ -1,4 +1,5 @@
-//! Several sessions on one connection: how many, in which order, and that none is in another's way. Rows W15, W24, W25.
+//! Several sessions on one connection: how many, in which order, and that they do not affect each other. Rows
+//! W15, W24, W25.
 
 use super::*;
 use crate::{ConnectError, Refusal, SessionError};
@@ -11,7 +12,7 @@ fn ask(node: &mut Node, end: &mut End) -> Result<RequestId, ConnectError> {
     node.sessions.connect(request(), &mut node.h3, end)
 }
 
-/// So many sessions, established in their order.
+/// Two ends with `count` sessions, established in order.
 fn several(dialect: Dialect, count: u64) -> Duo {
     let config = pooled(dialect, count);
     let mut duo = Duo::new(&config, &config);
@@ -40,7 +41,8 @@ fn refusals(node: &Node) -> Vec<(Option<RequestId>, Option<SessionId>, Refusal)>
 
 #[test]
 fn w15_as_many_sessions_as_were_announced() {
-    // Each dialect with and without flow control at the client: how many a server that announced 3 takes.
+    // For each dialect, with and without flow control at the client: how many sessions a server that
+    // announced 3 accepts.
     for (dialect, with, without) in [
         (Dialect::Draft16, 3, 1),
         (Dialect::Draft14, 3, 3),
@@ -63,7 +65,7 @@ fn w15_as_many_sessions_as_were_announced() {
                 assert_eq!((request, session.is_some()), (None, true));
                 assert!(matches!(reason, Refusal::TooManySessions { max } if max == 3 || max == most));
             }
-            // One that ends makes room.
+            // A session that ends makes room.
             let Node { sessions, h3, .. } = &mut rig.node;
             sessions.reject(id(0), StatusCode::TOO_MANY_REQUESTS, HeaderMap::new(), h3, &mut rig.pair.server);
             rig.run();
@@ -75,7 +77,7 @@ fn w15_as_many_sessions_as_were_announced() {
 }
 
 #[test]
-fn a_client_asks_for_as_many_as_both_permit() {
+fn a_client_requests_as_many_as_both_permit() {
     for (dialect, ours, theirs, most) in [
         (Dialect::Draft16, 3, 9, 3),
         (Dialect::Draft14, 9, 3, 3),
@@ -96,7 +98,7 @@ fn a_client_asks_for_as_many_as_both_permit() {
         let expected =
             if most == 1 { ConnectError::SessionExists } else { ConnectError::TooManySessions { max: most } };
         assert_eq!(refused, Err(expected));
-        // One that is over makes room.
+        // A session that is over makes room.
         let Node { sessions, h3, .. } = &mut rig.node;
         sessions.close(id(0), CloseInfo::default(), h3, &mut rig.pair.client);
         rig.connect();
@@ -111,7 +113,7 @@ fn connects_wait_in_their_order_for_settings_and_for_streams() {
         let peer = if together { config.clone() } else { config_of(Dialect::Draft16) };
         let mut duo = Duo::new(&config, &peer);
         duo.pair.server.grants[0] = 2;
-        // Before SETTINGS came.
+        // Requested before SETTINGS arrived.
         let asked = [0; 4].map(|_| ask(&mut duo.client, &mut duo.pair.client).unwrap());
         let full = ConnectError::TooManySessions { max: 4 };
         assert_eq!(ask(&mut duo.client, &mut duo.pair.client), Err(full));
@@ -129,7 +131,7 @@ fn connects_wait_in_their_order_for_settings_and_for_streams() {
             expected.push((Some(asked[2]), Some(id(1)), Refusal::Cancelled));
             assert_eq!(node.sessions.session_count(), 2);
         } else {
-            // There is no flow control: one at once.
+            // Without flow control there is one at a time.
             assert_eq!(duo.client.requested, [(asked[0], id(0))]);
             let reason = Refusal::TooManySessions { max: 1 };
             expected.extend([2, 3].map(|index: usize| (Some(asked[index]), None, reason.clone())));
@@ -139,10 +141,10 @@ fn connects_wait_in_their_order_for_settings_and_for_streams() {
 }
 
 #[test]
-fn sessions_are_in_nobody_elses_way() {
+fn sessions_do_not_affect_each_other() {
     for dialect in [Dialect::Draft16, Dialect::Draft14, Dialect::Draft07] {
         let mut duo = several(dialect, 3);
-        // Session 0 floods with datagrams, session 1 blocks, session 2 goes on.
+        // Session 0 floods with datagrams, session 1 is blocked, session 2 continues.
         for _ in 0..3 {
             let (node, end) = (&mut duo.client, &mut duo.pair.client);
             for _ in 0..900 {
@@ -160,7 +162,7 @@ fn sessions_are_in_nobody_elses_way() {
         let (node, end) = (&mut duo.client, &mut duo.pair.client);
         node.sessions.send_datagram(id(2), Bytes::from_static(b"mine"), &mut node.h3, end).unwrap();
         let blocked = node.sessions.open(id(1), Dir::Uni, end).unwrap().unwrap();
-        // As much as the session's window, of which nothing is read.
+        // As much as the session's window; nothing of it is read.
         end.window = 4 << 20;
         let mut data = Bytes::from(vec![1; 2 << 20]);
         assert_eq!(node.sessions.write(blocked, &mut data, end), Ok(512 << 10));
@@ -174,7 +176,7 @@ fn sessions_are_in_nobody_elses_way() {
         assert_eq!(duo.server.events.iter().filter(of_two).count(), 1);
         let end = &mut duo.pair.server;
         assert_eq!(duo.server.read_all(free, end), (b"free".to_vec(), Ok(Read::Finished)));
-        // The end of one is the end of its own streams.
+        // The end of a session ends only its own streams.
         let (node, end) = (&mut duo.server, &mut duo.pair.server);
         node.sessions.close(id(1), CloseInfo::new(4, ""), &mut node.h3, end);
         duo.run();
@@ -189,7 +191,7 @@ fn sessions_are_in_nobody_elses_way() {
 #[test]
 fn one_session_that_breaks_its_limits_ends_alone() {
     let mut duo = several(Dialect::Draft16, 2);
-    // The peer's code lifts its own limit, as a hostile one would.
+    // The peer ignores its limit, as a hostile one would.
     let (node, end) = (&mut duo.client, &mut duo.pair.client);
     let stream = node.sessions.open(id(1), Dir::Uni, end).unwrap().unwrap();
     node.sessions.flush_preface(stream, end).unwrap();
@@ -228,7 +230,7 @@ fn w24_a_rejected_session_leaves_the_others_alone() {
 }
 
 #[test]
-fn w25_goaway_refuses_what_waits_and_lets_the_rest_live() {
+fn w25_goaway_refuses_pending_requests_and_leaves_the_rest_open() {
     let config = pooled(Dialect::Draft16, 4);
     let mut duo = Duo::new(&config, &config);
     duo.run();

@@ -1,4 +1,4 @@
-//! The in-memory transport of h3-core under sessions.
+//! Implements [`SessionTransport`] for the in-memory transport of h3-core.
 
 use bytes::Bytes;
 use h3_core::transport::mock::End;
