@@ -11,9 +11,9 @@ pub enum Loss {
     /// None.
     #[default]
     None,
-    /// Each with this probability.
+    /// Each datagram with this probability.
     Bernoulli(f64),
-    /// Two states with their own loss; before each datagram the state may change.
+    /// Two states with different loss; the state may change before each datagram.
     GilbertElliott {
         /// Probability to go from good to bad.
         to_bad: f64,
@@ -24,22 +24,22 @@ pub enum Loss {
         /// Loss in the bad state.
         bad: f64,
     },
-    /// The datagrams with these indexes, counted from 0 in the order in which they were offered to the link.
+    /// The datagrams with these indexes, counted from 0 in the order in which the link was offered them.
     Indexes(Vec<u64>),
 }
 
-/// Datagrams that are overtaken.
+/// Reordering: some datagrams are delayed, so that later ones overtake them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Reorder {
     /// The share of datagrams that are held back.
     pub probability: f64,
-    /// For how long, in nanoseconds.
+    /// How long they are held back, in nanoseconds.
     pub extra_delay: u64,
 }
 
 impl Reorder {
-    /// Holds this share back for so long, in nanoseconds.
+    /// Holds back this share of datagrams for `extra_delay` nanoseconds.
     #[must_use]
     pub const fn new(probability: f64, extra_delay: u64) -> Self {
         Self { probability, extra_delay }
@@ -56,52 +56,53 @@ pub struct Ecn {
     pub mark_all: bool,
     /// Clears the bits of every datagram.
     pub bleach: bool,
-    /// Drops every datagram that has a mark.
+    /// Drops every datagram whose ECN bits are not zero.
     pub drop_marked: bool,
     /// Turns ECT(0) into ECT(1).
     pub remark: bool,
 }
 
-/// How the queue before a link is managed. Where congestion is told, a datagram that is ECN-capable is marked, another one is
-/// dropped.
+/// The management of the queue before a link. To signal congestion it marks an ECN-capable datagram and drops
+/// any other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Discipline {
-    /// First in, first out; what does not fit is dropped.
+    /// First in, first out; a datagram that does not fit is dropped.
     #[default]
     DropTail,
     /// Drop-tail; ECN-capable datagrams that waited longer than this many nanoseconds are marked.
     Step {
-        /// Nanoseconds.
+        /// The delay above which datagrams are marked, in nanoseconds.
         threshold: u64,
     },
     /// `CoDel` (RFC 8289).
     CoDel {
-        /// The delay that may stand, in nanoseconds.
+        /// The standing delay that is acceptable, in nanoseconds.
         target: u64,
-        /// For how long it may, in nanoseconds: about the longest round trip.
+        /// How long the delay may exceed the target, in nanoseconds: about the longest round trip.
         interval: u64,
     },
-    /// A queue for each flow (addresses and ports), served in turn, each under `CoDel` (RFC 8290). What does not fit takes the
-    /// place of the first of the longest queue.
+    /// A queue for each flow (addresses and ports), served in turn, each under `CoDel` (RFC 8290). A datagram
+    /// that does not fit replaces the first of the longest queue.
     FqCoDel {
         /// As with [`Self::CoDel`].
         target: u64,
         /// As with [`Self::CoDel`].
         interval: u64,
-        /// Bytes that a flow may send in its turn.
+        /// How many bytes a flow may send in its turn.
         quantum: u32,
     },
-    /// PI2 (RFC 9332 §2.4): drops with a probability that keeps the delay at a target.
+    /// PI2 (RFC 9332 §2.4): drops or marks with a probability that keeps the delay at a target.
     Pi2 {
-        /// Nanoseconds.
+        /// The target delay, in nanoseconds.
         target: u64,
     },
-    /// `DualPI2` (RFC 9332 appendix A): datagrams with ECT(1) have a queue of their own, coupled to the other one under PI2.
+    /// `DualPI2` (RFC 9332 appendix A): datagrams with ECT(1) have their own queue, coupled to the other one,
+    /// which is under PI2.
     DualPi2 {
-        /// Of the queue for all others, in nanoseconds.
+        /// The target delay of the queue for all others, in nanoseconds.
         target: u64,
-        /// Datagrams of the low-latency queue that waited longer than this many nanoseconds are all marked.
+        /// Every datagram that waited longer than this in the low-latency queue is marked, in nanoseconds.
         step: u64,
     },
 }
@@ -132,18 +133,18 @@ impl Discipline {
     }
 }
 
-/// A token bucket that drops what exceeds it, without a queue.
+/// A token bucket without a queue that drops every datagram it has no tokens for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Policer {
     /// Bits per second, headers included.
     pub rate: u64,
-    /// Bytes that may pass at once.
+    /// The most bytes that may pass at once.
     pub burst: u64,
 }
 
 impl Policer {
-    /// So many bits per second, and so many bytes at once.
+    /// A policer of `rate` bits per second and `burst` bytes at once.
     #[must_use]
     pub const fn new(rate: u64, burst: u64) -> Self {
         Self { rate, burst }
@@ -163,38 +164,40 @@ impl Policer {
 pub struct LinkConfig {
     /// Bits per second, headers included; `None` for no limit.
     pub rate: Option<u64>,
-    /// When bytes may leave, in place of a rate: a recorded radio link.
+    /// A recording of a real link that says when bytes may leave; it replaces the rate.
     pub trace: Option<Arc<Trace>>,
-    /// Drops what comes faster than this, before the queue.
+    /// A policer before the queue.
     pub policer: Option<Policer>,
     /// Propagation delay in nanoseconds.
     pub delay: u64,
     /// A random part of the delay, up to this many nanoseconds; datagrams keep their order.
     pub jitter: u64,
-    /// The mean of a further random delay as on a crowded radio channel, in nanoseconds: mostly about a millisecond, for some
-    /// datagrams a multiple of 7.5 ms (the model of draft-huitema-ccwg-c4-test). Datagrams keep their order.
+    /// The mean of a further random delay, as on a crowded radio channel, in nanoseconds. The delay is mostly
+    /// about a millisecond, and for some datagrams a multiple of 7.5 ms (the model of
+    /// draft-huitema-ccwg-c4-test). Datagrams keep their order.
     pub contention: u64,
-    /// Bytes that may wait. The datagram being sent does not wait.
+    /// The size of the queue in bytes, without the datagram being sent.
     pub queue: u64,
-    /// How the queue is managed.
+    /// The management of the queue.
     pub discipline: Discipline,
-    /// The largest payload that passes, in bytes; larger datagrams vanish.
+    /// The largest payload in bytes; larger datagrams are dropped.
     pub mtu: usize,
     /// Bytes of IP and UDP headers that each datagram takes on the link.
     pub overhead: usize,
-    /// What is lost on the wire.
+    /// Which datagrams are lost on the wire.
     pub loss: Loss,
-    /// What is overtaken.
+    /// Which datagrams are reordered.
     pub reorder: Option<Reorder>,
     /// The share of datagrams that arrive twice.
     pub duplicate: f64,
     /// The share of datagrams that arrive with one bit flipped.
     pub corrupt: f64,
-    /// Times, in nanoseconds, in which the link takes nothing.
+    /// Periods, in nanoseconds, in which the link drops everything that it is offered.
     pub outages: Vec<Range<u64>>,
-    /// Times, in nanoseconds, in which the link sends nothing and what comes waits.
+    /// Periods, in nanoseconds, in which the link sends nothing and queues what it is offered.
     pub suspensions: Vec<Range<u64>>,
-    /// Datagrams arrive together at multiples of this many nanoseconds, as behind a radio that collects frames; 0: each by itself.
+    /// Datagrams arrive together at multiples of this many nanoseconds, as after a radio that aggregates
+    /// frames. With 0 each arrives by itself.
     pub aggregation: u64,
     /// What happens to ECN bits.
     pub ecn: Ecn,
@@ -238,13 +241,13 @@ impl LinkConfig {
         Self { rate: Some(bits_per_second), ..self }
     }
 
-    /// Lets bytes leave as recorded, in place of a rate.
+    /// Lets bytes leave as in the recording, instead of at a rate.
     #[must_use]
     pub fn trace(self, trace: Trace) -> Self {
         Self { trace: Some(Arc::new(trace)), ..self }
     }
 
-    /// Drops what comes faster than `rate` bits per second, but for `burst` bytes at once.
+    /// Drops datagrams that arrive faster than `rate` bits per second, beyond bursts of `burst` bytes.
     #[must_use]
     pub fn policer(self, rate: u64, burst: u64) -> Self {
         Self { policer: Some(Policer { rate, burst }), ..self }
@@ -268,7 +271,7 @@ impl LinkConfig {
         Self { contention: mean, ..self }
     }
 
-    /// Sets how the queue is managed.
+    /// Sets the management of the queue.
     #[must_use]
     pub fn discipline(self, discipline: Discipline) -> Self {
         Self { discipline, ..self }
@@ -280,7 +283,7 @@ impl LinkConfig {
         Self { aggregation: nanos, ..self }
     }
 
-    /// Adds a time, in nanoseconds, in which the link sends nothing and what comes waits.
+    /// Adds a period, in nanoseconds, in which the link sends nothing and queues what it is offered.
     #[must_use]
     pub fn suspension(mut self, when: Range<u64>) -> Self {
         self.suspensions.push(when);
@@ -305,7 +308,7 @@ impl LinkConfig {
         Self { mtu, ..self }
     }
 
-    /// Sets what is lost.
+    /// Sets which datagrams are lost.
     #[must_use]
     pub fn loss(self, loss: Loss) -> Self {
         Self { loss, ..self }
@@ -335,7 +338,7 @@ impl LinkConfig {
         Self { corrupt: probability, ..self }
     }
 
-    /// Adds a time in which the link takes nothing, in nanoseconds.
+    /// Adds a period, in nanoseconds, in which the link drops everything that it is offered.
     #[must_use]
     pub fn outage(mut self, when: Range<u64>) -> Self {
         self.outages.push(when);
@@ -363,21 +366,21 @@ impl LinkConfig {
         self
     }
 
-    /// Drops datagrams that have an ECN mark.
+    /// Drops datagrams whose ECN bits are not zero.
     #[must_use]
     pub fn drop_marked(mut self) -> Self {
         self.ecn.drop_marked = true;
         self
     }
 
-    /// Turns ECT(0) into ECT(1), as a network does that uses the bits for something else.
+    /// Turns ECT(0) into ECT(1), as networks do that use the bits for something else.
     #[must_use]
     pub fn remark(mut self) -> Self {
         self.ecn.remark = true;
         self
     }
 
-    /// Nanoseconds that `bytes` (headers included) take at the link's rate.
+    /// How long `bytes` (headers included) take at the link's rate, in nanoseconds.
     #[must_use]
     pub fn serialization(&self, bytes: u64) -> u64 {
         match self.rate {

@@ -1,10 +1,10 @@
-//! What a simulated host does.
+//! The interface of a simulated host.
 
 use std::net::SocketAddr;
 
 /// A UDP datagram that an endpoint sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "what UDP and IP tell of a datagram")]
+#[expect(clippy::exhaustive_structs, reason = "the fields of a datagram in UDP and IP")]
 pub struct Datagram {
     /// The sender's own address.
     pub from: SocketAddr,
@@ -18,16 +18,16 @@ pub struct Datagram {
 
 /// A protocol stack that does no I/O and reads no clock. `now` is in nanoseconds and never goes back.
 pub trait Endpoint {
-    /// A datagram came in.
+    /// Handles a received datagram.
     fn handle_datagram(&mut self, now: u64, from: SocketAddr, to: SocketAddr, ecn: u8, data: &[u8]);
 
-    /// The time told by [`Self::poll_timeout`] has come.
+    /// Handles the timeout of [`Self::poll_timeout`].
     fn handle_timeout(&mut self, now: u64);
 
-    /// The next datagram to send; called until it gives none.
+    /// The next datagram to send; called until it returns `None`.
     fn poll_transmit(&mut self, now: u64) -> Option<Datagram>;
 
-    /// When to call [`Self::handle_timeout`].
+    /// When to call [`Self::handle_timeout`], in nanoseconds.
     fn poll_timeout(&self) -> Option<u64>;
 }
 

@@ -1,9 +1,9 @@
-//! Counts of values by their size, to tell quantiles of millions of them in little memory.
+//! A histogram that gives quantiles of millions of values in little memory.
 
-/// Buckets to each power of two: values are known to within 1/128.
+/// The binary logarithm of the number of buckets for each power of two: values are known to within 1/128.
 const PARTS: u32 = 7;
 
-/// How often values of which size came, each known to within 0.8 %.
+/// Counts values by size; each is known to within 0.8 %.
 ///
 /// ```
 /// let mut delays = netsim::Histogram::default();
@@ -19,7 +19,7 @@ pub struct Histogram {
     max: u64,
 }
 
-/// Small values have a bucket each; above, each power of two has `2^PARTS`.
+/// The bucket of a value. Each small value has its own; above, each power of two has `2^PARTS` buckets.
 fn bucket(value: u64) -> usize {
     let width = 64 - value.leading_zeros();
     let shift = width.saturating_sub(PARTS + 1);
@@ -44,7 +44,7 @@ impl Histogram {
         self.record_times(value, 1);
     }
 
-    /// Counts a value that came so often.
+    /// Counts a value `times` times.
     pub fn record_times(&mut self, value: u64, times: u64) {
         let at = bucket(value);
         if at >= self.counts.len() {
@@ -56,7 +56,7 @@ impl Histogram {
         self.max = self.max.max(value);
     }
 
-    /// How many values came.
+    /// How many values were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
@@ -68,13 +68,13 @@ impl Histogram {
         self.max
     }
 
-    /// Their mean; 0 if there is none.
+    /// The mean; 0 if there are no values.
     #[must_use]
     pub fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 }
     }
 
-    /// The value that a share of `share` (0 to 1) of all do not exceed; 0 if there is none.
+    /// The value that a share (0 to 1) of all values does not exceed; 0 if there are no values.
     #[must_use]
     pub fn quantile(&self, share: f64) -> u64 {
         let wanted = ((self.count as f64 * share).ceil() as u64).clamp(1, self.count.max(1));
@@ -88,7 +88,7 @@ impl Histogram {
         self.max
     }
 
-    /// Adds all that another one counted.
+    /// Adds the counts of another histogram.
     pub fn merge(&mut self, other: &Self) {
         if other.counts.len() > self.counts.len() {
             self.counts.resize(other.counts.len(), 0);
@@ -107,18 +107,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_is_in_a_bucket_that_tells_it() {
+    fn a_bucket_is_close_to_each_of_its_values() {
         let mut random = crate::random::Random::new(1);
         for _ in 0..100_000 {
             let value = random.next_u64() >> random.below(64);
-            let told = top(bucket(value));
-            assert!(told >= value && told - value <= value >> PARTS, "{value} is told as {told}");
-            assert_eq!(bucket(told), bucket(value));
+            let upper = top(bucket(value));
+            assert!(upper >= value && upper - value <= value >> PARTS, "{value} counts as {upper}");
+            assert_eq!(bucket(upper), bucket(value));
         }
     }
 
     #[test]
-    fn two_together_are_one() {
+    fn a_merged_histogram_has_all_values() {
         let (mut one, mut other, mut all) =
             (Histogram::default(), Histogram::default(), Histogram::default());
         for value in 0..5_000 {

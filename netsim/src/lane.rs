@@ -1,10 +1,11 @@
-//! A link on a clock that somebody else moves: what is offered comes out when it is due, however late it is asked for.
+//! A link on an external clock. Datagrams arrive at the modelled times, even if the caller advances the clock
+//! late.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use crate::{config::LinkConfig, link::Link, random::Random};
 
-/// What is on the wire, the first to arrive first.
+/// A datagram on the wire, ordered by arrival.
 #[derive(Debug)]
 struct OnWire<T> {
     at: u64,
@@ -31,8 +32,8 @@ impl<T> Ord for OnWire<T> {
     }
 }
 
-/// A link with its wire, one way, for real time: times are nanoseconds since any beginning, and never go back. `T` is whatever
-/// travels with a datagram.
+/// A one-way link with its wire, for real time. Times are nanoseconds since any origin and never go back. `T`
+/// is a tag that travels with a datagram.
 ///
 /// ```
 /// use netsim::{Lane, LinkConfig, MILLISECOND};
@@ -58,32 +59,32 @@ impl<T: Clone> Lane<T> {
         Self { link: Link::new(config, Random::new(seed)), wire: BinaryHeap::new(), order: 0, latest: 0 }
     }
 
-    /// The link: what it counted.
+    /// The link, with its statistics.
     #[must_use]
     pub fn link(&self) -> &Link<T> {
         &self.link
     }
 
-    /// How the link behaves, to be changed.
+    /// The link's configuration, for changes.
     pub fn config_mut(&mut self) -> &mut LinkConfig {
         self.link.config_mut()
     }
 
-    /// When something happens next.
+    /// When the next datagram leaves or arrives.
     #[must_use]
     pub fn next(&self) -> Option<u64> {
         let arrival = self.wire.peek().map(|Reverse(first)| first.at);
         [self.link.next_departure(), arrival].into_iter().flatten().min()
     }
 
-    /// The longest time that anything was delivered after it was due, in nanoseconds: how far the link was from its model.
+    /// How late a datagram was delivered at most, in nanoseconds: how far the link was from its model.
     #[must_use]
     pub fn latest(&self) -> u64 {
         self.latest
     }
 
-    /// A datagram of a conversation `flow` comes. How many are dropped for it. `deliver` takes what arrives until now, as with
-    /// [`Self::advance`].
+    /// Offers a datagram of the flow `flow` to the link and returns how many datagrams that drops. `deliver`
+    /// gets what arrives until now, as with [`Self::advance`].
     pub fn offer(
         &mut self,
         now: u64,
@@ -93,14 +94,15 @@ impl<T: Clone> Lane<T> {
         tag: T,
         deliver: impl FnMut(&T, u8, &[u8]),
     ) -> usize {
-        // The link's clock goes forward alone.
+        // The link's clock must not go back.
         self.advance(now, deliver);
         self.link.offer(now, ecn, flow, payload, tag).len()
     }
 
-    /// All that happens until now; `deliver` takes what arrives: what travelled with it, its ECN bits and its contents.
+    /// Advances the clock to `now`. `deliver` gets the tag, the ECN bits and the contents of each datagram
+    /// that arrives.
     pub fn advance(&mut self, now: u64, mut deliver: impl FnMut(&T, u8, &[u8])) {
-        // At the time when it was due: a late timer does not make the link slower.
+        // Each datagram leaves at its modelled time: a late timer does not make the link slower.
         while let Some(at) = self.link.next_departure().filter(|at| *at <= now) {
             for arrival in self.link.depart(at).arrivals {
                 self.order += 1;

@@ -1,8 +1,8 @@
 //! Deterministic simulated networks on virtual time.
 //!
-//! Endpoints that do no I/O and read no clock are joined by links that delay, drop, mark, reorder, duplicate
-//! and damage datagrams. Time is a number of nanoseconds that jumps from event to event, and one seed decides
-//! everything: the same program and seed give the same events, to the last one.
+//! Links that delay, drop, mark, reorder, duplicate and damage datagrams connect endpoints that do no I/O and
+//! read no clock. Time is a number of nanoseconds that jumps from event to event. One seed decides
+//! everything: the same program with the same seed gives exactly the same events.
 //!
 //! ```
 //! use netsim::{Datagram, Endpoint, LinkConfig, MILLISECOND, Simulation};

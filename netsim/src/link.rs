@@ -1,7 +1,7 @@
-//! One link, one way: a queue, a sender of limited rate, and a wire with its faults.
+//! A one-way link: a queue, a sender of limited rate, and a wire with faults.
 //!
-//! A link knows no addresses and no other link. The simulation offers it datagrams, asks when the one being
-//! sent leaves, and takes from it what arrives where and when.
+//! A link knows no addresses and no other link. The simulation offers it datagrams, asks when the current one
+//! leaves, and takes the arrivals from it.
 
 use crate::{
     config::{LinkConfig, Loss},
@@ -14,49 +14,49 @@ use crate::{
     units::MILLISECOND,
 };
 
-/// How long others hold a radio channel at a time.
-const HELD: f64 = 7.5;
-/// How many times in a row, on average, when it is crowded.
-const CROWDED: f64 = 12.0;
+/// How long another station holds the radio channel at a time, in milliseconds.
+const HOLD_TIME: f64 = 7.5;
+/// How many times in a row that happens on average when the channel is crowded.
+const CROWDED_TURNS: f64 = 12.0;
 
 /// A datagram that will arrive at the far end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Arrival<T> {
-    /// When, in nanoseconds.
+    /// The time of arrival, in nanoseconds.
     pub at: u64,
     /// The ECN bits.
     pub ecn: u8,
     /// The contents.
     pub payload: Vec<u8>,
-    /// What was offered with it.
+    /// The tag that was offered with it.
     pub tag: T,
 }
 
-/// What happened when a datagram left: see [`Link::depart`].
+/// The result of [`Link::depart`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Departure<T> {
-    /// What was dropped, and why.
+    /// The dropped datagrams, with the causes.
     pub dropped: Vec<(T, DropCause)>,
-    /// What will arrive, once or twice.
+    /// The arrivals: none, one, or two for a duplicate.
     pub arrivals: Vec<Arrival<T>>,
 }
 
-/// A link's state. `T` is whatever travels with a datagram.
+/// The state of a link. `T` is a tag that travels with a datagram.
 #[derive(Debug)]
 pub struct Link<T> {
     config: LinkConfig,
     random: Random,
     queue: Queue<T>,
-    /// What is being sent, and when its last bit leaves.
+    /// The datagram being sent, and when its last bit leaves.
     sending: Option<(u64, Waiting<T>)>,
     next_index: u64,
     /// The state of [`Loss::GilbertElliott`].
     bad: bool,
     last_arrival: u64,
     playback: Playback,
-    /// What the policer would let through at a time, in bits.
+    /// The policer's tokens: a time and the bits at that time.
     tokens: (u64, u64),
     stats: LinkStats,
     delays: Histogram,
@@ -83,24 +83,25 @@ impl<T: Clone> Link<T> {
         }
     }
 
-    /// How the link behaves.
+    /// The configuration of the link.
     #[must_use]
     pub fn config(&self) -> &LinkConfig {
         &self.config
     }
 
-    /// Changes how the link behaves. A datagram that is being sent leaves at the old rate, and the queue keeps its discipline.
+    /// The configuration, for changes. The datagram being sent leaves at the old rate, and the queue keeps
+    /// its discipline.
     pub fn config_mut(&mut self) -> &mut LinkConfig {
         &mut self.config
     }
 
-    /// What was counted so far.
+    /// The statistics so far.
     #[must_use]
     pub fn stats(&self) -> &LinkStats {
         &self.stats
     }
 
-    /// Bytes that wait now, headers included.
+    /// How many bytes are queued now, headers included.
     #[must_use]
     pub fn waiting_bytes(&self) -> u64 {
         self.queue.bytes()
@@ -112,7 +113,8 @@ impl<T: Clone> Link<T> {
         &self.delays
     }
 
-    /// Takes a datagram of a conversation `flow`, and gives what is dropped for it, and why: often itself.
+    /// Offers the link a datagram of the flow `flow`. Returns the datagrams that this drops, often itself,
+    /// with the causes.
     pub fn offer(&mut self, now: u64, ecn: u8, flow: u64, payload: Vec<u8>, tag: T) -> Vec<(T, DropCause)> {
         let index = self.next_index;
         self.next_index += 1;
@@ -123,7 +125,7 @@ impl<T: Clone> Link<T> {
         let (ecn, bytes) = (self.ecn(ecn), self.size(&payload));
         let waiting = Waiting { index, since: now, ecn, bytes, flow, payload, tag };
         let mut fate = Fate::default();
-        // What is sent at once does not wait.
+        // A datagram that is sent at once does not need room in the queue.
         let limit = if self.sending.is_none() { u64::MAX } else { self.config.queue };
         self.queue.push(now, waiting, limit, &mut fate);
         let mut dropped = Vec::new();
@@ -135,7 +137,7 @@ impl<T: Clone> Link<T> {
         dropped
     }
 
-    /// Why a datagram does not even reach the queue.
+    /// Why a datagram does not reach the queue, if it does not.
     fn refuses(&mut self, now: u64, ecn: u8, length: usize) -> Option<DropCause> {
         let (count, why) = if length > self.config.mtu {
             (&mut self.stats.mtu_drops, DropCause::Mtu)
@@ -161,7 +163,7 @@ impl<T: Clone> Link<T> {
         let bits = u64::try_from(more).unwrap_or(u64::MAX).saturating_add(bits).min(most);
         let need = ((length + self.config.overhead) as u64).saturating_mul(8);
         let passes = need <= bits;
-        // Time that gave no whole token is not lost.
+        // A period too short for a whole token still counts later.
         if more > 0 {
             self.tokens = (now, bits);
         }
@@ -187,7 +189,7 @@ impl<T: Clone> Link<T> {
         self.sending.as_ref().map(|(at, _)| *at)
     }
 
-    /// The datagram being sent leaves now and the next one is begun.
+    /// The datagram being sent leaves now, and the next one starts.
     pub fn depart(&mut self, now: u64) -> Departure<T> {
         let mut departure = Departure { dropped: Vec::new(), arrivals: Vec::new() };
         let Some((_, leaving)) = self.sending.take() else { return departure };
@@ -214,7 +216,7 @@ impl<T: Clone> Link<T> {
     }
 
     fn start(&mut self, now: u64, next: Waiting<T>) {
-        // What ends a suspension ends this one's wait.
+        // A datagram waits until the end of the suspension.
         let begins = self.config.suspensions.iter().filter(|suspension| suspension.contains(&now));
         let begins = begins.map(|suspension| suspension.end).max().unwrap_or(now);
         let waited = begins - next.since;
@@ -292,23 +294,24 @@ impl<T: Clone> Link<T> {
             0 => at,
             nanos => at.div_ceil(nanos).saturating_mul(nanos),
         };
-        // A queue further on keeps the order.
+        // Except for reordering, datagrams keep their order.
         self.last_arrival = self.last_arrival.max(at);
         self.last_arrival
     }
 
-    /// The delay of a crowded radio channel: about a millisecond for each, and for some a number of turns of others.
+    /// The delay of a crowded radio channel: about a millisecond, and for some datagrams the turns of other
+    /// stations.
     fn contention(&mut self) -> u64 {
         if self.config.contention == 0 {
             return 0;
         }
         let mean = self.config.contention as f64 / MILLISECOND as f64;
-        let crowded = ((mean - 1.0) / (HELD * CROWDED)).clamp(0.0, 1.0);
+        let crowded = ((mean - 1.0) / (HOLD_TIME * CROWDED_TURNS)).clamp(0.0, 1.0);
         let mut delay = f64::from(self.random.poisson(1.0));
         if self.random.chance(crowded) {
-            delay += HELD * f64::from(self.random.poisson(CROWDED));
+            delay += HOLD_TIME * f64::from(self.random.poisson(CROWDED_TURNS));
         }
-        // Whole milliseconds would be seen as a clock.
+        // A fraction is subtracted, because delays of whole milliseconds would look like a clock.
         let delay = (delay - self.random.unit()).max(0.0);
         (delay * MILLISECOND as f64) as u64
     }

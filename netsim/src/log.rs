@@ -1,4 +1,4 @@
-//! The log of what happened, for comparing runs and for reading when a test fails.
+//! The log of a simulation, for comparing runs and for reading when a test fails.
 
 use std::net::SocketAddr;
 
@@ -8,23 +8,23 @@ use std::net::SocketAddr;
 pub enum DropCause {
     /// The queue was full.
     Queue,
-    /// It was larger than the link's MTU.
+    /// The datagram was larger than the link's MTU.
     Mtu,
     /// The link was down.
     Outage,
-    /// The link drops what has an ECN mark.
+    /// The link drops datagrams whose ECN bits are not zero.
     Ecn,
     /// It was lost on the wire.
     Wire,
     /// No node has the address, or no link leads to it.
     Unreachable,
-    /// The discipline of a queue dropped it while there was room.
+    /// The queue's discipline dropped it although there was room.
     Managed,
     /// A policer had no token for it.
     Policer,
 }
 
-/// One thing that happened to a datagram.
+/// An event in the life of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Happened {
@@ -40,15 +40,15 @@ pub enum Happened {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Entry {
-    /// When, in nanoseconds.
+    /// The time, in nanoseconds.
     pub at: u64,
-    /// What.
+    /// The event.
     pub happened: Happened,
     /// The sender, as the receiver sees it.
     pub from: SocketAddr,
     /// The receiver, as the sender sees it.
     pub to: SocketAddr,
-    /// Bytes of payload.
+    /// The length of the payload, in bytes.
     pub bytes: usize,
     /// The ECN bits.
     pub ecn: u8,

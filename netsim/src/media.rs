@@ -1,4 +1,4 @@
-//! Frames at a steady pace over UDP, whatever the network does: a call that does not adapt.
+//! A media flow over UDP that does not adapt: it sends frames at a steady pace, whatever the network does.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -7,22 +7,23 @@ use crate::{
     histogram::Histogram,
 };
 
-/// Bytes of a datagram at most.
+/// The largest datagram, in bytes.
 const LARGEST: usize = 1_200;
-/// Each begins with the time when its frame was made, the frame's number and how many datagrams it has.
+/// The length of the header in bytes: the time when the frame was made, the frame's number, and its number of
+/// datagrams.
 const HEADER: usize = 16;
 
-/// What is sent.
+/// The frames that are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MediaConfig {
     /// Nanoseconds from one frame to the next, at least 1.
     pub interval: u64,
-    /// Bytes of a frame.
+    /// The size of a frame, in bytes.
     pub frame: usize,
-    /// Bytes of a frame that others build upon.
+    /// The size of a key frame, in bytes.
     pub key_frame: usize,
-    /// Frames from one of these to the next, at least 1.
+    /// How many frames there are from one key frame to the next, at least 1.
     pub key_every: u32,
 }
 
@@ -33,7 +34,7 @@ impl MediaConfig {
         Self { interval, frame, key_frame: frame, key_every: 1 }
     }
 
-    /// Makes every so many-th frame one of `bytes` that others build upon.
+    /// Makes one of every `every` frames a key frame of `bytes`.
     #[must_use]
     pub const fn key_frames(self, bytes: usize, every: u32) -> Self {
         Self { key_frame: bytes, key_every: every, ..self }
@@ -64,7 +65,7 @@ impl MediaSender {
         self.handle_timeout(now);
     }
 
-    /// Frames that were made.
+    /// How many frames were made.
     #[must_use]
     pub fn frames(&self) -> u32 {
         self.frames
@@ -112,21 +113,21 @@ impl Endpoint for MediaSender {
 pub struct MediaReceiver {
     bytes: u64,
     ages: Histogram,
-    /// Of frames that are not whole yet: the number and the datagrams that came.
+    /// The incomplete frames: number, and how many of its datagrams arrived.
     parts: VecDeque<(u32, u32)>,
 }
 
-/// Frames of which parts may be missing; older ones are given up.
+/// The most incomplete frames; older ones are given up.
 const OPEN: usize = 64;
 
 impl MediaReceiver {
-    /// Bytes that arrived.
+    /// How many bytes arrived.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// From a frame's making to the last of its datagrams, in nanoseconds.
+    /// The time from the making of a frame to the arrival of its last datagram, in nanoseconds.
     #[must_use]
     pub fn ages(&self) -> &Histogram {
         &self.ages

@@ -1,6 +1,6 @@
 //! Random numbers: xoshiro256++, seeded by `SplitMix64`.
 
-/// A generator whose whole output is decided by its seed. Not for secrets.
+/// A generator whose seed decides its whole output. It is not for secrets.
 ///
 /// ```
 /// let (mut a, mut b) = (netsim::Random::new(1), netsim::Random::new(1));
@@ -34,8 +34,8 @@ impl Random {
         Self { state }
     }
 
-    /// The generator of element `id`: each element of a network has its own, so that adding one does not
-    /// change what happens at the others.
+    /// The generator of the element `id` of a network. Each element has its own, so that adding one does not
+    /// change the others.
     #[must_use]
     pub fn derived(seed: u64, id: u64) -> Self {
         Self::new(split_mix(seed).1 ^ split_mix(id.wrapping_mul(0xd129_0dd4_25f1_90a3)).1)
@@ -65,14 +65,14 @@ impl Random {
         (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// A generator of its own for a part of an element, so that what the part draws does not shift the rest.
+    /// A separate generator for a part of an element, so that the part's numbers do not shift the rest.
     #[must_use]
     pub(crate) fn split(&self) -> Self {
-        // Drawn from a copy: the rest must not shift because there is a part.
+        // The seed is drawn from a copy, so that this call does not shift the rest either.
         Self::new(self.clone().next_u64() ^ 0x5851_f42d_4c95_7f2d)
     }
 
-    /// A number of a Poisson distribution with a small mean.
+    /// A number from a Poisson distribution with a small mean.
     pub(crate) fn poisson(&mut self, mean: f64) -> u32 {
         let (limit, mut product, mut count) = ((-mean).exp(), self.unit(), 0);
         while product > limit {
@@ -82,7 +82,8 @@ impl Random {
         count
     }
 
-    /// True with this probability. Draws even for 0 and 1, so that one impairment does not shift another.
+    /// True with this probability. It draws a number even for 0 and 1, so that one impairment does not shift
+    /// another.
     pub fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }

@@ -1,11 +1,11 @@
-//! Running tests over many seeds, and telling the seed when one fails.
+//! Runs tests over many seeds and prints the seed when one fails.
 
-/// The environment variable that holds the one seed to run instead of all: for repeating a failure.
+/// The environment variable with a single seed to run instead of all, to repeat a failure.
 pub const SEED_VARIABLE: &str = "NETSIM_SEED";
 
-struct Told(u64);
+struct PrintSeed(u64);
 
-impl std::ops::Drop for Told {
+impl std::ops::Drop for PrintSeed {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("failed with seed {0}; repeat with {SEED_VARIABLE}={0}", self.0);
@@ -15,7 +15,7 @@ impl std::ops::Drop for Told {
 
 /// Runs `test`; if it panics, the seed is printed.
 pub fn with_seed<T>(seed: u64, test: impl FnOnce(u64) -> T) -> T {
-    let _told = Told(seed);
+    let _print_seed = PrintSeed(seed);
     test(seed)
 }
 

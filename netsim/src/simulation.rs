@@ -17,37 +17,38 @@ use crate::{
     stats::LinkStats,
 };
 
-/// An endpoint that sends so much in one go, or so many events without time passing, is stuck.
+/// How many datagrams an endpoint may send in one go, and how many events may happen at one time, before the
+/// simulation fails.
 const STUCK: u32 = 1_000_000;
 
-/// Names a node.
+/// The ID of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(usize);
 
-/// Names a link.
+/// The ID of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(usize);
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a caller that overlooks one does the wrong thing")]
+#[expect(clippy::exhaustive_enums, reason = "a caller must handle every variant")]
 pub enum Outcome {
     /// The condition held.
     Reached,
-    /// The time limit came first.
+    /// The time limit was reached first.
     TimedOut,
-    /// Nothing is left that could happen.
+    /// No event is left.
     Idle,
 }
 
 struct Node<E> {
     endpoint: E,
     timer: Option<u64>,
-    /// Touched from outside since it was last polled.
+    /// Whether the caller used the endpoint since it was last polled.
     dirty: bool,
 }
 
-/// A datagram under way: its addresses as on the outside of translators, and the hops left.
+/// A datagram in flight: its addresses outside of address translators, and its next hop.
 #[derive(Clone, Debug)]
 struct Travel {
     from: SocketAddr,
@@ -58,7 +59,7 @@ struct Travel {
     ecn: u8,
 }
 
-/// Which conversation a datagram belongs to, as a queue tells them apart: by addresses and ports.
+/// The flow of a datagram: a hash of the addresses and ports.
 fn flow(travel: &Travel) -> u64 {
     let mut hash = std::hash::DefaultHasher::new();
     (travel.from, travel.to).hash(&mut hash);
@@ -92,7 +93,8 @@ impl<E> PartialOrd for Scheduled<E> {
     }
 }
 impl<E> Ord for Scheduled<E> {
-    /// The earliest is the greatest, for the heap; of two at one time, the one scheduled first.
+    /// The earliest event is the greatest, as the heap needs it; of two at one time, the one that was
+    /// scheduled first.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.sequence).cmp(&(self.at, self.sequence))
     }
@@ -107,7 +109,7 @@ pub struct Simulation<E> {
     nodes: Vec<Node<E>>,
     links: Vec<Link<Travel>>,
     paths: BTreeMap<(NodeId, NodeId), Vec<LinkId>>,
-    /// Who owns which address, as seen by others.
+    /// The owner of each address, as others see the address.
     owners: BTreeMap<SocketAddr, NodeId>,
     /// Translated addresses: inside to outside, and back.
     outside: BTreeMap<SocketAddr, SocketAddr>,
@@ -119,7 +121,7 @@ pub struct Simulation<E> {
 }
 
 impl<E: Endpoint> Simulation<E> {
-    /// An empty network at time zero, decided by `seed`.
+    /// An empty network at time zero; `seed` decides everything random.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -157,7 +159,7 @@ impl<E: Endpoint> Simulation<E> {
         assert!(before.is_none_or(|owner| owner == node), "{address} belongs to another node");
     }
 
-    /// Takes an address away from its host, and what a translator shows in its place. What is sent there reaches nobody.
+    /// Removes an address from its host, with its translation. Datagrams to it then reach no host.
     pub fn remove_address(&mut self, address: SocketAddr) {
         let shown = self.outside.remove(&address).unwrap_or(address);
         self.inside.remove(&shown);
@@ -171,12 +173,13 @@ impl<E: Endpoint> Simulation<E> {
         id
     }
 
-    /// Sends everything from one host to another over these links in turn; several paths may share a link.
+    /// Sends everything from one host to another over these links, one after the other. Several paths may
+    /// share a link.
     pub fn set_path(&mut self, from: NodeId, to: NodeId, links: &[LinkId]) {
         self.paths.insert((from, to), links.to_vec());
     }
 
-    /// Joins two hosts by a pair of equal links: there and back.
+    /// Connects two hosts with a pair of equal links, one in each direction.
     pub fn connect(&mut self, a: NodeId, b: NodeId, config: &LinkConfig) -> (LinkId, LinkId) {
         let (there, back) = (self.add_link(config.clone()), self.add_link(config.clone()));
         self.set_path(a, b, &[there]);
@@ -184,13 +187,13 @@ impl<E: Endpoint> Simulation<E> {
         (there, back)
     }
 
-    /// Calls `action` at time `at`: a change of a link, a rebinding, something that the application does.
+    /// Calls `action` at the time `at`, for example to change a link, rebind an address or use an endpoint.
     pub fn at(&mut self, at: u64, action: impl FnOnce(&mut Self) + Send + 'static) {
         self.schedule(at, Event::Action(Box::new(action)));
     }
 
-    /// From now on the network shows `outside` in place of a host's own address `inside`, as a NAT does that
-    /// lost its mapping. What is sent to the address shown before reaches nobody.
+    /// From now on others see `outside` instead of a host's own address `inside`, as after a NAT lost its
+    /// mapping. Datagrams to the address seen before reach no host.
     ///
     /// # Panics
     /// If no host has the address `inside`.
@@ -221,48 +224,48 @@ impl<E: Endpoint> Simulation<E> {
         &self.nodes[node.0].endpoint
     }
 
-    /// A host's endpoint, to be used as its application would; it is polled when the run goes on.
+    /// A host's endpoint, for calls that its application would make; it is polled when the run continues.
     pub fn endpoint_mut(&mut self, node: NodeId) -> &mut E {
         let node = &mut self.nodes[node.0];
         node.dirty = true;
         &mut node.endpoint
     }
 
-    /// Ends the simulation and gives back the endpoints, in the order in which their nodes were added.
+    /// Ends the simulation and returns the endpoints, in the order in which their nodes were added.
     pub fn into_endpoints(self) -> impl Iterator<Item = E> {
         self.nodes.into_iter().map(|node| node.endpoint)
     }
 
-    /// How a link behaves, to be changed.
+    /// The configuration of a link, for changes.
     pub fn link_mut(&mut self, link: LinkId) -> &mut LinkConfig {
         self.links[link.0].config_mut()
     }
 
-    /// What a link counted.
+    /// The statistics of a link.
     #[must_use]
     pub fn link_stats(&self, link: LinkId) -> &LinkStats {
         self.links[link.0].stats()
     }
 
-    /// Bytes that wait at a link now.
+    /// How many bytes are queued at a link now.
     #[must_use]
     pub fn link_queue(&self, link: LinkId) -> u64 {
         self.links[link.0].waiting_bytes()
     }
 
-    /// How long datagrams waited before a link, in nanoseconds.
+    /// How long datagrams waited in a link's queue, in nanoseconds.
     #[must_use]
     pub fn link_delays(&self, link: LinkId) -> &Histogram {
         self.links[link.0].delays()
     }
 
-    /// Datagrams that reached a host.
+    /// How many datagrams reached a host.
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.delivered
     }
 
-    /// Datagrams to addresses that nobody has or no path leads to.
+    /// How many datagrams had an address that no host has or no path leads to.
     #[must_use]
     pub fn unreachable(&self) -> u64 {
         self.unreachable
@@ -273,20 +276,20 @@ impl<E: Endpoint> Simulation<E> {
         self.log.get_or_insert_default();
     }
 
-    /// The log; empty unless it is kept.
+    /// The log; empty if none is kept.
     #[must_use]
     pub fn log(&self) -> &[Entry] {
         self.log.as_deref().unwrap_or_default()
     }
 
-    /// A hash of everything that happened so far: equal for equal runs.
+    /// A hash of all events so far: equal for equal runs.
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.digest
     }
 
-    /// Runs until `condition` holds (it is asked after each event), nothing is left to do, or the time would
-    /// pass `limit`; then the time is `limit`.
+    /// Runs until `condition` holds, which is checked after each event, or no event is left, or the next
+    /// event is after `limit`; then the time is `limit`.
     pub fn run_until(&mut self, mut condition: impl FnMut(&Self) -> bool, limit: u64) -> Outcome {
         let mut standing = 0;
         loop {
@@ -310,8 +313,8 @@ impl<E: Endpoint> Simulation<E> {
         }
     }
 
-    /// Lets time pass until `at` if nothing happens before, for a caller with clocks of its own: a run in which nothing
-    /// is left to do leaves the time at what was done last.
+    /// Advances the time to `at`, but not beyond the next event. For a caller with its own clock: a run
+    /// without further events leaves the time at the last one.
     pub fn advance_to(&mut self, at: u64) {
         let next = self.events.peek().map_or(u64::MAX, |event| event.at);
         self.now = self.now.max(at.min(next));
@@ -320,7 +323,7 @@ impl<E: Endpoint> Simulation<E> {
     /// Runs until `condition` holds.
     ///
     /// # Panics
-    /// With the seed, if `limit` passes first or nothing is left to do.
+    /// If `limit` passes first or no event is left; the message has the seed.
     pub fn expect_until(&mut self, what: &str, condition: impl FnMut(&Self) -> bool, limit: u64) {
         let outcome = self.run_until(condition, limit);
         if outcome != Outcome::Reached {
@@ -349,7 +352,7 @@ impl<E: Endpoint> Simulation<E> {
             Event::Timer(id) => {
                 let now = self.now;
                 let node = &mut self.nodes[id.0];
-                // An older event of a timer that was moved since.
+                // Skip the event of a timer that was changed since.
                 if node.timer == Some(at) {
                     node.timer = None;
                     if node.endpoint.poll_timeout().is_some_and(|due| due <= now) {
@@ -377,7 +380,7 @@ impl<E: Endpoint> Simulation<E> {
         }
     }
 
-    /// Takes all that a node wants to send, and its timer. Only ever done when something happened to it.
+    /// Takes the datagrams and the timer of a node. Called only after something happened to it.
     fn poll(&mut self, id: NodeId) {
         let mut count = 0;
         while let Some(datagram) = self.nodes[id.0].endpoint.poll_transmit(self.now) {
@@ -447,7 +450,8 @@ impl<E: Endpoint> Simulation<E> {
     }
 
     fn deliver(&mut self, travel: &Travel, ecn: u8, payload: &[u8]) {
-        // Who has the address is decided on arrival: it may have been rebound while the datagram was under way.
+        // The owner of the address is looked up on arrival, since it may have changed while the datagram was
+        // in flight.
         let Some(owner) = self.owners.get(&travel.to).copied().filter(|owner| *owner == travel.path.1) else {
             return self.drop_unreachable(travel);
         };

@@ -1,18 +1,18 @@
-//! What a link counted.
+//! The statistics of a link.
 
-/// Datagrams, unless said otherwise, that met each fate on a link.
+/// The statistics of a link; they count datagrams unless stated otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkStats {
     /// Offered to the link.
     pub offered: u64,
-    /// Arrived at the far end, copies included.
+    /// Arrived at the far end, duplicates included.
     pub delivered: u64,
     /// Bytes that arrived, headers included.
     pub delivered_bytes: u64,
     /// Dropped because the queue was full.
     pub queue_drops: u64,
-    /// Dropped by the discipline of the queue while there was room.
+    /// Dropped by the discipline of the queue although there was room.
     pub managed_drops: u64,
     /// Dropped by a policer.
     pub policer_drops: u64,
@@ -20,7 +20,7 @@ pub struct LinkStats {
     pub mtu_drops: u64,
     /// Dropped in an outage.
     pub outage_drops: u64,
-    /// Dropped because they had an ECN mark.
+    /// Dropped because their ECN bits were not zero.
     pub ecn_drops: u64,
     /// Lost on the wire.
     pub lost: u64,
@@ -28,11 +28,11 @@ pub struct LinkStats {
     pub duplicated: u64,
     /// Arrived with a bit flipped.
     pub corrupted: u64,
-    /// Held back so that others overtook them.
+    /// Held back so that others could overtake them.
     pub reordered: u64,
     /// Marked Congestion Experienced.
     pub marked: u64,
-    /// The most bytes that ever waited.
+    /// The most bytes that were ever queued.
     pub max_queue: u64,
     /// The sum of the times that datagrams waited, in nanoseconds.
     pub queue_delay_sum: u64,
@@ -41,7 +41,7 @@ pub struct LinkStats {
 }
 
 impl LinkStats {
-    /// The share of a capacity of `bits_per_second` over `nanos` nanoseconds that was used.
+    /// The share that was used of a capacity of `bits_per_second` over `nanos` nanoseconds.
     #[must_use]
     pub fn utilization(&self, bits_per_second: u64, nanos: u64) -> f64 {
         let capacity = bits_per_second as f64 * nanos as f64 / 8e9;

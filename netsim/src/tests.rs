@@ -1,4 +1,4 @@
-//! Each impairment by itself, and all of them at once in two equal runs.
+//! Each impairment by itself, and all together in two equal runs.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Sends numbered datagrams at fixed intervals, keeps what it gets, answers if told to.
+/// Sends numbered datagrams at fixed intervals and keeps what it receives; it can also answer.
 #[derive(Default)]
 struct Host {
     own: Option<SocketAddr>,
@@ -67,7 +67,7 @@ struct Pair {
     there: LinkId,
 }
 
-/// `count` datagrams of `size` bytes, one each `interval`, over a link; run to the end.
+/// Sends `count` datagrams of `size` bytes over a link, one each `interval`, and runs to the end.
 fn run(seed: u64, config: &LinkConfig, count: u32, size: usize, interval: u64) -> Pair {
     let mut pair = pair(seed, config, count, size, interval);
     assert_eq!(pair.sim.run_until(|_| false, 1_000 * SECOND), Outcome::Idle);
@@ -163,7 +163,7 @@ fn jitter_delays_and_keeps_the_order() {
 }
 
 #[test]
-fn held_back_datagrams_are_overtaken_and_none_is_missing() {
+fn held_back_datagrams_are_overtaken_and_none_is_lost() {
     let config = LinkConfig::new().reorder(0.2, 5 * MILLISECOND + 1);
     let pair = run(1, &config, 1_000, 10, MILLISECOND);
     let mut numbers = pair.numbers();
@@ -174,7 +174,7 @@ fn held_back_datagrams_are_overtaken_and_none_is_missing() {
 }
 
 #[test]
-fn copies_arrive_twice() {
+fn duplicates_arrive_twice() {
     let pair = run(1, &LinkConfig::new().duplicate(0.3), 1_000, 10, MILLISECOND);
     let copies = pair.numbers().len() as u64 - 1_000;
     assert_eq!(copies, pair.stats().duplicated);
@@ -197,31 +197,31 @@ fn damage_is_one_bit() {
 }
 
 #[test]
-fn what_is_too_large_vanishes() {
+fn too_large_datagrams_are_dropped() {
     let config = LinkConfig::new().mtu(1_200);
     assert_eq!(run(1, &config, 5, 1_200, 1).stats().delivered, 5);
     assert_eq!(run(1, &config, 5, 1_201, 1).stats().mtu_drops, 5);
 }
 
 #[test]
-fn an_outage_takes_all_that_is_offered_in_it() {
+fn an_outage_drops_all_that_is_offered_in_it() {
     let config = LinkConfig::new().outage(2 * MILLISECOND..4 * MILLISECOND);
     let pair = run(1, &config, 6, 10, MILLISECOND);
     assert_eq!((pair.numbers(), pair.stats().outage_drops), (vec![0, 1, 4, 5], 2));
 }
 
 #[test]
-fn a_suspended_link_keeps_what_comes() {
+fn a_suspended_link_queues_datagrams() {
     let config = LinkConfig::new().rate(8_000_000).suspension(5 * MILLISECOND..55 * MILLISECOND);
     let pair = run(1, &config, 40, 972, 2 * MILLISECOND);
     assert_eq!(pair.numbers(), (0..40).collect::<Vec<_>>());
     let times: Vec<u64> = pair.got().iter().map(|(at, ..)| *at / MILLISECOND).collect();
-    // What had begun goes on its way; the rest leaves from 55 ms on, a millisecond each.
+    // The datagram being sent still leaves; the rest leaves from 55 ms on, a millisecond each.
     assert_eq!(times[..5], [1, 3, 5, 56, 57], "{times:?}");
 }
 
 #[test]
-fn a_policer_lets_bursts_through_and_no_more_than_its_rate() {
+fn a_policer_passes_bursts_and_its_rate() {
     // 1,000 bytes every millisecond are 8 Mbit/s; 2 pass, after 10,000 bytes.
     let pair = run(1, &LinkConfig::new().policer(2_000_000, 10_000), 1_000, 972, MILLISECOND);
     let passed = pair.numbers();
@@ -250,7 +250,7 @@ fn contention_has_its_mean_and_keeps_the_order() {
 }
 
 #[test]
-fn a_recorded_link_takes_its_time_from_the_recording() {
+fn a_recorded_link_follows_its_recording() {
     let trace = Trace::parse("10\n20\n30\n40\n50\n").unwrap();
     let pair = run(1, &LinkConfig::new().trace(trace), 12, 1_476, MILLISECOND);
     let times: Vec<u64> = pair.got().iter().map(|(at, ..)| *at / MILLISECOND).collect();
@@ -271,7 +271,7 @@ fn a_long_queue_marks_and_bleaching_clears() {
 }
 
 #[test]
-fn a_link_may_drop_what_is_marked_or_change_the_mark() {
+fn a_link_may_drop_marked_datagrams_or_change_the_mark() {
     let drops = run(1, &LinkConfig::new().drop_marked(), 6, 1_000, 0);
     assert_eq!((drops.stats().ecn_drops, drops.stats().delivered), (6, 0));
     let mut unmarked = pair(1, &LinkConfig::new().drop_marked().remark(), 6, 1_000, 0);
@@ -291,7 +291,7 @@ fn datagrams_that_are_not_capable_are_never_marked() {
 }
 
 #[test]
-fn a_rebound_address_is_seen_by_the_peer_and_answers_find_the_way() {
+fn a_rebound_address_is_seen_by_the_peer_and_answers_arrive() {
     let mut pair = pair(1, &LinkConfig::new().delay(10 * MILLISECOND), 10, 10, 10 * MILLISECOND);
     pair.sim.endpoint_mut(pair.right).answers = true;
     let outside = SocketAddr::from(([192, 0, 2, 1], 4_444));
@@ -301,8 +301,8 @@ fn a_rebound_address_is_seen_by_the_peer_and_answers_find_the_way() {
     pair.sim.run_until(|_| false, SECOND);
     let seen: Vec<_> = pair.sim.endpoint(pair.right).got.iter().map(|got| got.1).collect();
     assert_eq!((seen.len(), seen[4], seen[5], seen[9]), (10, address(1), outside, again));
-    // Of the answers, those to an address that was given up while they were under way are gone: sent at
-    // 40 and 50 ms to the first, at 70 and 80 ms to the second.
+    // Answers are lost if their address was replaced while they were in flight: those sent at 40 and 50 ms to
+    // the first, and at 70 and 80 ms to the second.
     let mut answered = pair.sim.endpoint(pair.left).numbers();
     answered.sort_unstable();
     assert_eq!(answered, [0, 1, 2, 5, 8, 9]);
@@ -310,7 +310,7 @@ fn a_rebound_address_is_seen_by_the_peer_and_answers_find_the_way() {
 }
 
 #[test]
-fn an_address_that_is_taken_away_is_nobodys_whatever_it_is_shown_as() {
+fn a_removed_address_reaches_no_host_even_if_translated() {
     for is_rebound in [false, true] {
         let mut pair = pair(1, &LinkConfig::new(), 10, 10, 10 * MILLISECOND);
         let outside = SocketAddr::from(([192, 0, 2, 1], 4_444));
@@ -321,14 +321,14 @@ fn an_address_that_is_taken_away_is_nobodys_whatever_it_is_shown_as() {
         pair.sim.at(45 * MILLISECOND, |sim| sim.remove_address(address(2)));
         pair.sim.run_until(|_| false, SECOND);
         assert_eq!((pair.sim.endpoint(pair.right).got.len(), pair.sim.unreachable()), (5, 5));
-        // It can be given again, to anybody.
+        // Any host can get it again.
         pair.sim.add_address(pair.left, address(2));
         pair.sim.add_address(pair.left, outside);
     }
 }
 
 #[test]
-fn time_advances_to_what_happens_next_and_no_further() {
+fn time_advances_to_the_next_event_and_no_further() {
     let mut pair = pair(1, &LinkConfig::new().delay(30 * MILLISECOND), 1, 10, 0);
     pair.sim.run_until(|sim| sim.now() > 0 || !sim.log().is_empty(), 10 * MILLISECOND);
     pair.sim.advance_to(20 * MILLISECOND);
@@ -386,7 +386,7 @@ fn conditions_and_limits_end_a_run() {
 }
 
 #[test]
-fn a_failure_tells_the_seed() {
+fn a_failure_prints_the_seed() {
     let mut pair = pair(77, &LinkConfig::new(), 1, 10, 0);
     let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         pair.sim.expect_until("the impossible", |_| false, SECOND);
@@ -396,7 +396,7 @@ fn a_failure_tells_the_seed() {
 }
 
 #[test]
-fn one_seed_one_run() {
+fn the_same_seed_gives_the_same_run() {
     let config = LinkConfig::new()
         .rate(5_000_000)
         .delay(7 * MILLISECOND)
@@ -426,9 +426,9 @@ fn one_seed_one_run() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever a link does, each datagram meets one fate, and copies are counted.
+    /// With any configuration, each datagram is counted exactly once, and duplicates are counted.
     #[test]
-    fn nothing_appears_and_nothing_is_forgotten(
+    fn every_datagram_is_accounted_for(
         seed: u64,
         rate in 100_000_u64..100_000_000,
         queue in 0_u64..50_000,
@@ -469,13 +469,13 @@ fn in_a_lane_a_full_buffer_drops_and_a_late_clock_does_not_slow_the_link() {
     };
     let lost = fill(&mut lane, 0);
     assert!((9..=11).contains(&lost), "{lost}");
-    // Looked at once, long after: all that was kept has arrived, in its order.
+    // Advanced once, much later: everything that was queued has arrived, in order.
     let mut arrived = Vec::new();
     lane.advance(SECOND, |number, _, _| arrived.push(*number));
     assert!(arrived.is_sorted() && arrived.len() == 20 - lost, "{arrived:?}");
     assert_eq!(lane.next(), None);
     assert!(lane.latest() > 900 * MILLISECOND, "{}", lane.latest());
-    // What comes late finds the link as it would be by then.
+    // A datagram that is offered late finds the link in the state of that time.
     fill(&mut lane, 2 * SECOND);
     assert_eq!(fill(&mut lane, 3 * SECOND), lost);
     lane.config_mut().rate = None;

@@ -1,15 +1,15 @@
-//! Recorded links: when bytes could leave.
+//! Recordings of real links: when bytes could leave.
 
 use std::{fmt, num::ParseIntError};
 
-/// Bytes of one delivery opportunity, as recordings in Mahimahi's format have them.
+/// The size of one delivery opportunity in Mahimahi's format, in bytes.
 const OPPORTUNITY: u64 = 1_504;
 const MILLISECOND: u64 = crate::units::MILLISECOND;
 
-/// Delivery opportunities of a recorded link; behind the last one the recording begins again.
+/// The delivery opportunities of a recorded link. After the last one the recording starts again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// Milliseconds from the beginning, rising.
+    /// The times in milliseconds from the start, in ascending order.
     times: Vec<u64>,
 }
 
@@ -19,14 +19,14 @@ pub struct Trace {
 pub enum TraceError {
     /// A line is no number.
     Number {
-        /// Counted from 1.
+        /// The number of the line, counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// Why it is no number.
         cause: ParseIntError,
     },
     /// A line is earlier than the one before.
     Order {
-        /// Counted from 1.
+        /// The number of the line, counted from 1.
         line: usize,
     },
     /// There is no opportunity, or all are at time 0.
@@ -43,7 +43,7 @@ impl fmt::Display for TraceError {
                 write!(f, "line {line} of the trace is earlier than the line before; sort the times")
             }
             Self::Empty => {
-                write!(f, "the trace has no opportunity after time 0, so that nothing could ever leave")
+                write!(f, "the trace has no opportunity after time 0, so nothing could ever leave")
             }
         }
     }
@@ -59,7 +59,7 @@ impl std::error::Error for TraceError {
 }
 
 impl Trace {
-    /// Reads Mahimahi's format: a line for each opportunity, which has the milliseconds from the beginning.
+    /// Reads Mahimahi's format: one line for each opportunity, with the milliseconds from the start.
     ///
     /// ```
     /// let trace = netsim::Trace::parse("0\n1\n1\n4\n").unwrap();
@@ -93,29 +93,29 @@ impl Trace {
         self.times.last().copied().unwrap_or(1).saturating_mul(MILLISECOND)
     }
 
-    /// What it lets through, in bits per second.
+    /// The mean rate, in bits per second.
     #[must_use]
     pub fn mean_rate(&self) -> u64 {
         let bits = u128::from(OPPORTUNITY) * 8 * self.times.len() as u128 * 1_000_000_000;
         u64::try_from(bits / u128::from(self.duration())).unwrap_or(u64::MAX)
     }
 
-    /// What it lets through within these times, in bytes.
+    /// How many bytes it lets through between two times in nanoseconds.
     #[must_use]
     pub fn capacity(&self, from: u64, to: u64) -> u64 {
         (self.index_at(to) - self.index_at(from)) * OPPORTUNITY
     }
 
-    /// When the opportunity with this number is.
+    /// The time of the opportunity with this number.
     fn time(&self, index: u64) -> u64 {
         let length = self.times.len() as u64;
         let within = self.times[usize::try_from(index % length).unwrap_or(0)];
         (index / length).saturating_mul(self.duration()).saturating_add(within * MILLISECOND)
     }
 
-    /// How many opportunities are before a time.
+    /// How many opportunities come before a time.
     fn index_at(&self, time: u64) -> u64 {
-        // The end of one round belongs to it.
+        // The end of a round belongs to that round.
         let round = time.saturating_sub(1) / self.duration();
         let rest = time - round * self.duration();
         round * self.times.len() as u64
@@ -123,17 +123,17 @@ impl Trace {
     }
 }
 
-/// Where a link is in its recording.
+/// The position of a link in its recording.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Playback {
     next: u64,
-    /// When the opportunity of which bytes are left was, and how many.
+    /// The time of the last opportunity that was used; `left` bytes of it remain.
     at: u64,
     left: u64,
 }
 
 impl Playback {
-    /// When the last of `bytes` that are ready now leaves. What of an earlier opportunity was not used is lost.
+    /// When the last of `bytes` that are ready now leaves. Unused bytes of earlier opportunities are lost.
     pub(crate) fn leaves(&mut self, trace: &Trace, now: u64, bytes: u64) -> u64 {
         if self.at != now {
             self.left = 0;
@@ -156,21 +156,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_leave_with_opportunities_and_what_is_unused_is_lost() {
+    fn bytes_leave_with_opportunities_and_unused_ones_are_lost() {
         let trace = Trace::parse("1\n2\n2\n10\n").unwrap();
         let mut playback = Playback::default();
         let ms = |time: u64| time * MILLISECOND;
         assert_eq!(playback.leaves(&trace, 0, 1_000), ms(1));
         assert_eq!(playback.leaves(&trace, ms(1), 504), ms(1), "the rest of the same opportunity");
         assert_eq!(playback.leaves(&trace, ms(1), 1_505), ms(2), "one opportunity is not enough");
-        assert_eq!(playback.leaves(&trace, ms(5), 1), ms(10), "what was left is gone");
-        assert_eq!(playback.leaves(&trace, ms(10), 1_504), ms(11), "the recording begins again");
+        assert_eq!(playback.leaves(&trace, ms(5), 1), ms(10), "the rest of the earlier opportunity is lost");
+        assert_eq!(playback.leaves(&trace, ms(10), 1_504), ms(11), "the recording starts again");
         assert_eq!(trace.capacity(0, ms(10)), 3 * OPPORTUNITY);
         assert_eq!(trace.capacity(ms(1), ms(21)), 8 * OPPORTUNITY);
     }
 
     #[test]
-    fn recordings_that_let_nothing_through_are_refused() {
+    fn recordings_without_opportunities_are_refused() {
         assert_eq!(Trace::parse("\n\n"), Err(TraceError::Empty));
         assert_eq!(Trace::parse("0\n0\n"), Err(TraceError::Empty));
         assert_eq!(Trace::parse("5\n4\n"), Err(TraceError::Order { line: 2 }));

@@ -1,4 +1,4 @@
-//! One queue under `CoDel` (RFC 8289), with marks in place of drops for those that can carry one.
+//! One queue under `CoDel` (RFC 8289), which marks ECN-capable datagrams instead of dropping them.
 
 use super::{
     Fate,
@@ -37,7 +37,7 @@ impl<T> CoDelQueue<T> {
         None
     }
 
-    /// Drops from the head, to make room.
+    /// Drops the first datagram, to make room.
     pub(super) fn drop_head(&mut self, fate: &mut Fate<T>) {
         fate.dropped.extend(self.line.pop().map(|waiting| waiting.tag));
     }

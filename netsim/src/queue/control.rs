@@ -1,14 +1,15 @@
-//! The laws by which a queue is managed, free of datagrams: `CoDel`'s (RFC 8289) and that of PI2 (RFC 9332 §2.4 and appendix A).
+//! The control laws of queues, without datagrams: `CoDel` (RFC 8289) and PI2 (RFC 9332 §2.4 and appendix A).
 
-/// The largest datagram on a link, roughly: a queue that holds no more than this is no queue (RFC 8289 §4.1).
+/// The approximate size of the largest datagram, in bytes: `CoDel` ignores a queue that is no larger
+/// (RFC 8289 §4.1).
 const MAX_PACKET: u64 = 1_514;
 
-/// When `CoDel` drops.
+/// Decides when `CoDel` drops.
 #[derive(Clone, Debug)]
 pub(super) struct CoDel {
     target: u64,
     interval: u64,
-    /// When the delay will have been above the target for an interval.
+    /// When the delay will have exceeded the target for an interval.
     first_above: Option<u64>,
     dropping: bool,
     next: u64,
@@ -21,10 +22,10 @@ impl CoDel {
         Self { target, interval, first_above: None, dropping: false, next: 0, count: 0, last_count: 0 }
     }
 
-    /// Told of each datagram at the head of the queue, with how long it waited and how much waits behind it: whether it is
-    /// one too many. To be asked again for what follows a drop; a mark takes the place of one.
+    /// Whether the datagram at the head of the queue must be dropped or marked. It has waited for `delay`,
+    /// and `behind` bytes are queued after it. After a drop it must be called again for the next datagram.
     pub(super) fn drops(&mut self, now: u64, delay: u64, behind: u64) -> bool {
-        let may = self.stands(now, delay, behind);
+        let may = self.is_standing(now, delay, behind);
         if !may {
             self.dropping = false;
             return false;
@@ -38,7 +39,7 @@ impl CoDel {
             return true;
         }
         self.dropping = true;
-        // A queue that comes back soon is met with the rate that ended it before.
+        // If the queue builds up again soon, dropping continues at the rate that worked before.
         let since = self.count.saturating_sub(self.last_count);
         let soon = now.saturating_sub(self.next) < 16 * self.interval;
         self.count = if since > 1 && soon { since } else { 1 };
@@ -47,14 +48,14 @@ impl CoDel {
         true
     }
 
-    /// Nothing waits any more.
+    /// The queue is empty.
     pub(super) fn on_empty(&mut self) {
         self.first_above = None;
         self.dropping = false;
     }
 
-    /// Whether the delay has been above the target for an interval.
-    fn stands(&mut self, now: u64, delay: u64, behind: u64) -> bool {
+    /// Whether the queue is standing: its delay has exceeded the target for an interval.
+    fn is_standing(&mut self, now: u64, delay: u64, behind: u64) -> bool {
         if delay < self.target || behind <= MAX_PACKET {
             self.first_above = None;
             return false;
@@ -69,14 +70,15 @@ impl CoDel {
 
 /// Nanoseconds between two updates of the probability (RFC 9332 appendix A: 16 ms).
 const UPDATE: u64 = 16_000_000;
-/// The largest round trip that the gains are made for, in seconds.
+/// The largest round trip for which the gains are chosen, in seconds.
 const MAX_RTT: f64 = 0.1;
 
-/// The proportional-integral law that keeps a queue at its target: a probability that follows the delay.
+/// A proportional-integral controller that keeps a queue at its target delay: it derives a probability from
+/// the delay.
 #[derive(Clone, Debug)]
 pub(super) struct Pi {
     target: f64,
-    /// What the probability may reach: beyond it the queue's own limit has to help (RFC 9332 §4.2.3).
+    /// The highest probability: beyond it only the queue's limit helps (RFC 9332 §4.2.3).
     most: f64,
     base: f64,
     previous: f64,
@@ -88,7 +90,7 @@ impl Pi {
         Self { target: target as f64 / 1e9, most, base: 0.0, previous: 0.0, next: UPDATE }
     }
 
-    /// Brings the probability up to date with how long the head of the queue has waited.
+    /// Updates the probability with the time that the first datagram has waited.
     pub(super) fn update(&mut self, now: u64, delay: u64) {
         let interval = UPDATE as f64 / 1e9;
         let (alpha, beta) = (0.1 * interval / (MAX_RTT * MAX_RTT), 0.3 / MAX_RTT);
@@ -99,7 +101,7 @@ impl Pi {
             self.base = (self.base + change).clamp(0.0, self.most);
             self.previous = delay;
             if self.base == 0.0 && delay == 0.0 {
-                // Updates that change nothing more are passed over.
+                // Further updates would change nothing, so they are skipped.
                 self.next = self.next.max(now - now % UPDATE + UPDATE);
             }
         }

@@ -1,4 +1,4 @@
-//! PI2, and the coupled pair of queues for low latency: `DualPI2` (RFC 9332 appendix A).
+//! PI2, and `DualPI2` with a coupled low-latency queue (RFC 9332 appendix A).
 
 use super::{
     CE, ECT1, Fate,
@@ -7,9 +7,10 @@ use super::{
 };
 use crate::random::Random;
 
-/// How much more often the low-latency queue is marked than the other, for flows to get equal shares (RFC 9332 §2.1).
+/// The coupling factor: with it, flows of both queues get equal shares (RFC 9332 §2.1).
 const COUPLING: f64 = 2.0;
-/// Turns of the low-latency queue to one of the other, when both have something (appendix A.1: 1/16 for the latter).
+/// How many turns the low-latency queue gets for one of the other, if both have datagrams (appendix A.1: 1/16
+/// for the latter).
 const TURNS: u32 = 15;
 
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(crate) struct DualQueue<T> {
     classic: Fifo<T>,
     low: Fifo<T>,
     law: Pi,
-    /// How long a datagram of the low-latency queue may wait before all are marked; `None`: there is no such queue.
+    /// The delay above which every datagram of the low-latency queue is marked; `None` without such a queue.
     step: Option<u64>,
     turns: u32,
     random: Random,
@@ -30,7 +31,7 @@ impl<T> DualQueue<T> {
         Self { classic, low, law, step: None, turns: 0, random }
     }
 
-    /// Two queues that are coupled.
+    /// Two coupled queues.
     pub(super) fn coupled(target: u64, step: u64, random: Random) -> Self {
         Self { step: Some(step), ..Self::classic(target, random) }
     }
@@ -41,7 +42,7 @@ impl<T> DualQueue<T> {
 
     pub(super) fn push(&mut self, now: u64, waiting: Waiting<T>) {
         self.update(now);
-        // CE says nothing of what it was: those that need low latency are not to wait for it.
+        // A datagram with CE may have had ECT(1), so it goes to the low-latency queue.
         if self.step.is_some() && matches!(waiting.ecn, ECT1 | CE) {
             self.low.push(waiting);
         } else {
@@ -76,7 +77,8 @@ impl<T> DualQueue<T> {
         self.random.chance((COUPLING * self.law.base()).min(1.0)) || above
     }
 
-    /// The law follows the longer delay of the two, so that low-latency traffic alone cannot starve the other queue.
+    /// The probability follows the longer delay of the two, so that low-latency traffic cannot starve the
+    /// other queue.
     fn update(&mut self, now: u64) {
         self.law.update(now, self.classic.delay(now).max(self.low.delay(now)));
     }

@@ -1,4 +1,4 @@
-//! What becomes of a datagram in a queue, and what its ECN bits say (RFC 3168).
+//! What a queue does to datagrams, and the values of the ECN bits (RFC 3168).
 
 use super::fifo::Waiting;
 
@@ -7,10 +7,10 @@ pub(crate) const ECT1: u8 = 0b01;
 pub(crate) const ECT0: u8 = 0b10;
 pub(crate) const CE: u8 = 0b11;
 
-/// What became of a datagram that was not to leave as it came.
+/// The datagrams that a queue dropped or marked.
 #[derive(Debug)]
 pub(crate) struct Fate<T> {
-    /// Dropped on the way out, or out of the longest queue to make room.
+    /// The dropped ones: by the discipline, or to make room.
     pub(crate) dropped: Vec<T>,
     /// How many were marked Congestion Experienced.
     pub(crate) marked: u64,
@@ -23,7 +23,8 @@ impl<T> Default for Fate<T> {
 }
 
 impl<T> Fate<T> {
-    /// Congestion is told to this datagram: by a mark if it can carry one. False if it must be dropped instead.
+    /// Signals congestion with this datagram: marks it, or returns false if it cannot carry a mark and must
+    /// be dropped.
     pub(super) fn mark(&mut self, waiting: &mut Waiting<T>) -> bool {
         match waiting.ecn {
             NOT_ECT => return false,

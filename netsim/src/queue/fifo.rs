@@ -1,23 +1,23 @@
-//! A line of datagrams that knows how many bytes it holds.
+//! A queue of datagrams that counts its bytes.
 
 use std::collections::VecDeque;
 
-/// A datagram that waits.
+/// A queued datagram.
 #[derive(Debug)]
 pub(crate) struct Waiting<T> {
-    /// Its place in the order in which datagrams were offered.
+    /// Its index in the order in which datagrams were offered.
     pub(crate) index: u64,
-    /// When it came.
+    /// When it was queued.
     pub(crate) since: u64,
     /// The ECN bits.
     pub(crate) ecn: u8,
-    /// Bytes on the link, headers included.
+    /// Its size on the link in bytes, headers included.
     pub(crate) bytes: u64,
-    /// Which conversation it belongs to.
+    /// The flow to which it belongs.
     pub(crate) flow: u64,
     /// The contents.
     pub(crate) payload: Vec<u8>,
-    /// What was offered with it.
+    /// The tag that was offered with it.
     pub(crate) tag: T,
 }
 
@@ -50,7 +50,7 @@ impl<T> Fifo<T> {
         Some(waiting)
     }
 
-    /// How long the first one has waited.
+    /// How long the first datagram has waited.
     pub(crate) fn delay(&self, now: u64) -> u64 {
         self.line.front().map_or(0, |first| now - first.since)
     }

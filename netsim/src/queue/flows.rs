@@ -7,17 +7,17 @@ use super::{Fate, codel::CoDelQueue, fifo::Waiting};
 #[derive(Debug)]
 struct Flow<T> {
     queue: CoDelQueue<T>,
-    /// Bytes that it may still send in this turn; negative after a datagram larger than that.
+    /// How many bytes it may still send in this turn; negative after a larger datagram.
     credit: i64,
 }
 
-/// Flows that begin are served before those that go on, so that a flow of few datagrams waits for nobody.
+/// New flows are served before old ones, so that a flow with few datagrams need not wait.
 #[derive(Debug)]
 pub(crate) struct FlowQueue<T> {
     target: u64,
     interval: u64,
     quantum: i64,
-    /// By the flow itself: no two share a queue.
+    /// The key is the flow itself: no two flows share a queue.
     flows: BTreeMap<u64, Flow<T>>,
     new: VecDeque<u64>,
     old: VecDeque<u64>,
@@ -41,7 +41,7 @@ impl<T> FlowQueue<T> {
         self.bytes
     }
 
-    /// Who does not fit takes the place of the first of the longest queue (RFC 8290 §4.1).
+    /// A datagram that does not fit replaces the first of the longest queue (RFC 8290 §4.1).
     pub(super) fn push(&mut self, waiting: Waiting<T>, limit: u64, fate: &mut Fate<T>) {
         let id = waiting.flow;
         self.bytes += waiting.bytes;
@@ -84,8 +84,8 @@ impl<T> FlowQueue<T> {
             }
             turn.pop_front();
             if is_new && !self.old.is_empty() {
-                // It waits for one turn of the others before it is forgotten: else a flow that sends a little at a time
-                // would be new each time.
+                // It stays for one turn of the others before it is removed. Otherwise a flow that sends
+                // little at a time would be new each time.
                 self.old.push_back(id);
             } else {
                 self.flows.remove(&id);

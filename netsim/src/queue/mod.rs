@@ -1,8 +1,8 @@
-//! What waits before a link, in which order it leaves, and what is dropped or marked on the way.
+//! The queue before a link: the order of its datagrams, and which are dropped or marked.
 //!
-//! Lowest first: [`fifo`] is a line of datagrams that knows its bytes; [`control`] has the two laws by which a queue is managed,
-//! `CoDel`'s and PI2's, with no datagram in them; the disciplines are built from both. A discipline sees arrival times, sizes,
-//! flows and ECN bits; it never looks into a datagram.
+//! Lowest first: [`fifo`] is a queue that counts its bytes; [`control`] has the control laws of `CoDel` and
+//! PI2, without datagrams; the disciplines are built from both. A discipline sees arrival times, sizes, flows
+//! and ECN bits, and never the contents of a datagram.
 
 mod codel;
 mod control;
@@ -19,7 +19,7 @@ use {codel::CoDelQueue, dual::DualQueue, fifo::Fifo, flows::FlowQueue};
 
 use crate::{config::Discipline, random::Random};
 
-/// A queue of one of the disciplines.
+/// A queue with one of the disciplines.
 #[derive(Debug)]
 pub(crate) enum Queue<T> {
     DropTail(Fifo<T>),
@@ -45,7 +45,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Bytes that wait.
+    /// How many bytes are queued.
     pub(crate) fn bytes(&self) -> u64 {
         match self {
             Self::DropTail(fifo) | Self::Step(fifo, _) => fifo.bytes(),
@@ -55,8 +55,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Takes a datagram. Together they have at most `limit` bytes: what does not fit is dropped, which is the new one unless
-    /// the discipline says otherwise.
+    /// Queues a datagram. All together have at most `limit` bytes: if the new datagram does not fit, it is
+    /// dropped, unless the discipline drops another one.
     pub(crate) fn push(&mut self, now: u64, waiting: Waiting<T>, limit: u64, fate: &mut Fate<T>) {
         let room = self.bytes().saturating_add(waiting.bytes) <= limit;
         match self {
@@ -75,7 +75,7 @@ impl<T> Queue<T> {
             Self::Step(fifo, threshold) => {
                 let mut waiting = fifo.pop()?;
                 if now - waiting.since > *threshold {
-                    // What cannot be marked is left alone: the queue's own limit ends it.
+                    // A datagram that cannot be marked leaves unchanged: only the queue's limit drops it.
                     let _ = fate.mark(&mut waiting);
                 }
                 Some(waiting)

@@ -1,4 +1,4 @@
-//! What each discipline does to a queue that stands, and to one that does not.
+//! How each discipline treats a standing queue, and one that drains.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ struct Line {
     index: u64,
     dropped: Vec<u64>,
     marked: u64,
-    /// Of each flow: how often it left, and its delays.
+    /// For each flow: how many of its datagrams left, and their delays.
     left: BTreeMap<u64, Vec<u64>>,
 }
 
@@ -51,7 +51,8 @@ impl Line {
         waiting
     }
 
-    /// For so many milliseconds one datagram leaves each; `arrivals` says which flows come in a millisecond.
+    /// Lets one datagram leave in each of `millis` milliseconds; `arrivals` gives the flows that arrive in a
+    /// millisecond.
     fn run(&mut self, millis: u64, ecn: u8, mut arrivals: impl FnMut(u64) -> Vec<u64>) {
         for millisecond in 0..millis {
             for flow in arrivals(millisecond) {
@@ -68,7 +69,7 @@ impl Line {
 }
 
 #[test]
-fn what_is_taken_leaves_or_is_told_as_dropped() {
+fn each_datagram_leaves_or_is_dropped_once() {
     for discipline in [
         Discipline::DropTail,
         Discipline::Step { threshold: MILLISECOND },
@@ -100,17 +101,18 @@ fn what_is_taken_leaves_or_is_told_as_dropped() {
 }
 
 #[test]
-fn a_burst_passes_codel_and_a_queue_that_stands_does_not() {
+fn codel_passes_a_burst_and_drops_from_a_standing_queue() {
     let mut line = Line::new(&Discipline::codel());
-    // 90 at once are gone within the interval of 100 ms.
+    // A burst of 90 has left within the interval of 100 ms.
     (0..90).for_each(|_| line.push(0, NOT_ECT, u64::MAX));
     line.run(95, NOT_ECT, |_| vec![]);
     assert_eq!(line.dropped.len(), 0);
-    // As many come as leave, behind 50 ms of queue.
+    // As many arrive as leave, behind a queue of 50 ms.
     (0..50).for_each(|_| line.push(0, NOT_ECT, u64::MAX));
     line.run(3_000, NOT_ECT, |_| vec![0]);
-    assert!(line.last_delay(0) <= 6, "{} ms stand", line.last_delay(0));
-    // The first 5 drops of a queue that does not give way come after 100 ms, then 100/sqrt(n) each.
+    assert!(line.last_delay(0) <= 6, "a standing delay of {} ms", line.last_delay(0));
+    // In a queue that does not shrink, the first drop comes after 100 ms and each later one after 100/sqrt(n)
+    // ms.
     let mut line = Line::new(&Discipline::codel());
     (0..200).for_each(|_| line.push(0, NOT_ECT, u64::MAX));
     let mut times = Vec::new();
@@ -124,7 +126,7 @@ fn a_burst_passes_codel_and_a_queue_that_stands_does_not() {
 }
 
 #[test]
-fn who_can_carry_a_mark_is_not_dropped() {
+fn ecn_capable_datagrams_are_not_dropped() {
     for (discipline, ecn) in [
         (Discipline::codel(), ECT0),
         (Discipline::fq_codel(), ECT0),
@@ -142,30 +144,30 @@ fn who_can_carry_a_mark_is_not_dropped() {
 }
 
 #[test]
-fn flows_share_and_a_thin_one_waits_for_nobody() {
+fn flows_share_and_a_thin_one_does_not_wait() {
     let mut line = Line::new(&Discipline::fq_codel());
-    // Two that want all there is, and one of a datagram every 20 ms.
+    // Two flows that want the whole link, and one with a datagram every 20 ms.
     line.run(4_000, NOT_ECT, |at| if at % 20 == 0 { vec![1, 1, 2, 2, 2, 3] } else { vec![1, 1, 2, 2, 2] });
     let counts: Vec<usize> = (1..=3).map(|flow| line.left[&flow].len()).collect();
-    assert_eq!(counts[2], 200, "all of the thin one");
+    assert_eq!(counts[2], 200, "all datagrams of the thin flow");
     assert!(counts[0].abs_diff(counts[1]) < 40, "{counts:?}");
-    // The first one comes when the others are new as well.
+    // Its first datagram arrives when the others are new as well.
     let slowest = line.left[&3].iter().skip(1).max().copied().unwrap_or(0);
     assert!(slowest <= 2 * MILLISECOND, "{slowest} ns");
 }
 
 #[test]
-fn who_holds_most_makes_room() {
+fn the_longest_queue_makes_room() {
     let mut line = Line::new(&Discipline::fq_codel());
     (0..9).for_each(|_| line.push(1, NOT_ECT, 10 * BYTES));
     (0..4).for_each(|_| line.push(2, NOT_ECT, 10 * BYTES));
-    assert_eq!(line.dropped, [0, 1, 2], "the first of the longest");
+    assert_eq!(line.dropped, [0, 1, 2], "the first datagrams of the longest queue");
 }
 
 #[test]
-fn pi2_drops_with_the_square_that_keeps_the_target() {
+fn pi2_drops_with_the_squared_probability_and_keeps_the_target() {
     let mut line = Line::new(&Discipline::pi2());
-    // 2 % more than fits: the probability settles where that is dropped.
+    // With 2 % more than fits, the probability settles where that share is dropped.
     let mut more = 0;
     line.run(20_000, NOT_ECT, |_| {
         more += 2;
@@ -186,7 +188,7 @@ fn low_latency_has_its_own_queue_and_is_marked_in_step_with_the_other() {
     let mut line = Line::new(&Discipline::dual_pi2());
     let mut random = Random::new(7);
     for _ in 0..20_000 {
-        // The classic queue is 3 % too full, the other takes a third.
+        // The classic queue gets 3 % too much, the other one a third.
         if random.chance(0.70) {
             line.push(1, NOT_ECT, u64::MAX);
         }
@@ -202,5 +204,5 @@ fn low_latency_has_its_own_queue_and_is_marked_in_step_with_the_other() {
     let dropped = line.dropped.len() as f64 / (line.dropped.len() + line.left[&1].len()) as f64;
     let marked = line.marked as f64 / line.left[&2].len() as f64;
     // p_CL = 2 p', p_C = p'^2 (RFC 9332 §2.1), and the step adds to the marks.
-    assert!(marked >= 2.0 * dropped.sqrt() * 0.8, "{marked} of the one, {dropped} of the other");
+    assert!(marked >= 2.0 * dropped.sqrt() * 0.8, "{marked} marked, {dropped} dropped");
 }

@@ -1,36 +1,37 @@
-//! What a modelled flow has to send.
+//! The data that a modelled flow has to send.
 
 use crate::random::Random;
 
 use super::segment::SEGMENT;
 
-/// The shape of the sizes of bursts: many small ones, few large ones (Pareto).
+/// The shape of the Pareto distribution of burst sizes: many small ones, few large ones.
 const SHAPE: f64 = 1.5;
-/// A burst is at most so many times the smallest.
+/// The largest burst, as a multiple of the smallest.
 const LONGEST: f64 = 100.0;
 
-/// What a flow has to send.
+/// The data that a flow has to send.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Demand {
-    /// More than it ever can.
+    /// More than it can ever send.
     Bulk,
-    /// Bursts with pauses between them, each on a new connection, like pages of a reader.
+    /// Bursts with pauses between them, each on a new connection, as when a user reads web pages.
     Bursts {
-        /// Bytes of a burst on average; sizes are those of a Pareto distribution that is cut off at a hundred times the least.
+        /// The mean size of a burst, in bytes. Sizes follow a Pareto distribution that is cut off at a
+        /// hundred times the smallest.
         mean: u64,
-        /// Nanoseconds from the end of one to the next on average, distributed exponentially.
+        /// The mean pause after a burst, in nanoseconds, distributed exponentially.
         pause: u64,
     },
 }
 
 impl Demand {
-    /// Segments of the next connection, the one that opens it included.
+    /// How many segments the next connection has, including the one that opens it.
     pub(super) fn segments(self, random: &mut Random) -> u64 {
         match self {
             Self::Bulk => u64::MAX,
             Self::Bursts { mean, .. } => {
-                // The mean of the distribution, cut off, in units of the least.
+                // The mean of the truncated distribution, in units of the smallest size.
                 let units = (SHAPE - LONGEST.powf(1.0 - SHAPE)) / (SHAPE - 1.0);
                 let size = (1.0 - random.unit()).powf(-1.0 / SHAPE).min(LONGEST);
                 let bytes = size * mean as f64 / units;
@@ -39,7 +40,7 @@ impl Demand {
         }
     }
 
-    /// Nanoseconds until the next connection.
+    /// The pause before the next connection, in nanoseconds.
     pub(super) fn pause(self, random: &mut Random) -> u64 {
         match self {
             Self::Bulk => 0,

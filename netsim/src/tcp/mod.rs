@@ -1,12 +1,14 @@
-//! Modelled TCP: flows that other transports share a bottleneck with, without a TCP stack.
+//! Modelled TCP: flows that share a bottleneck with other transports, without a TCP stack.
 //!
-//! A model has what decides how a flow treats others: a window that opens and closes as RFC 5681 (Reno) or RFC 9438 (CUBIC, with
-//! the delay part of HyStart) says, the clock of acknowledgments, selective acknowledgments with the loss detection
-//! of RFC 6675 in the order of sending, a proportional reduction after a loss (RFC 9937), a retransmission timer (RFC 6298, at least 200 ms beyond the round trip), and delayed acknowledgments. It has no
-//! pacing, no tail loss probe, no ECN, no undo, and the receiver's window is never full. A segment takes 1,500 bytes as an IP packet
-//! on a link whose overhead is that of IP and UDP, 28 bytes.
+//! The model has what decides how a flow treats others: a congestion window by RFC 5681 (Reno) or RFC 9438
+//! (CUBIC, with the delay part of HyStart), ACK clocking, selective acknowledgments with the loss detection
+//! of RFC 6675 in the order of sending, proportional rate reduction (RFC 9937), a retransmission timer
+//! (RFC 6298, at least 200 ms beyond the round trip), and delayed acknowledgments. It has no pacing, no tail
+//! loss probe, no ECN and no undo, and the receiver's window is never full. A segment is an IP packet of
+//! 1,500 bytes on a link whose overhead is that of IP and UDP, 28 bytes.
 //!
-//! Lowest first: `window` is congestion control, `demand` what there is to send, `wire` what travels, `receiver` and `sender` the ends.
+//! Lowest first: `window` is congestion control, `demand` the data to send, `wire` the encoding of segments,
+//! `receiver` and `sender` the ends.
 
 mod demand;
 mod receiver;

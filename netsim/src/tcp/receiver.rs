@@ -1,4 +1,4 @@
-//! The end that takes segments and acknowledges them.
+//! The receiving end: it acknowledges segments.
 
 use std::net::SocketAddr;
 
@@ -12,9 +12,9 @@ use super::{
     wire::{Ack, BLOCKS, Segment},
 };
 
-/// How long an acknowledgment may be held back for the next segment.
+/// How long an acknowledgment may wait for the next segment.
 const DELAY: u64 = 40 * MILLISECOND;
-/// Segments of a new connection that are each acknowledged at once.
+/// How many segments of a new connection are acknowledged at once, each by itself.
 const QUICK: u64 = 16;
 
 /// The receiving end of modelled TCP flows from one sender.
@@ -23,10 +23,10 @@ pub struct TcpReceiver {
     own: SocketAddr,
     connection: u32,
     next: u64,
-    /// What arrived above, the latest first.
+    /// The ranges that arrived above `next`, the latest first.
     blocks: Vec<(u64, u64)>,
-    /// Since when an acknowledgment is owed, to whom, and the time that it echoes.
-    owed: Option<(u64, SocketAddr, u64)>,
+    /// A delayed acknowledgment: since when, to whom, and the time that it echoes.
+    delayed: Option<(u64, SocketAddr, u64)>,
     ready: Option<(SocketAddr, u64)>,
     bytes: u64,
 }
@@ -35,10 +35,10 @@ impl TcpReceiver {
     /// A receiver at `own`.
     #[must_use]
     pub fn new(own: SocketAddr) -> Self {
-        Self { own, connection: 0, next: 0, blocks: Vec::new(), owed: None, ready: None, bytes: 0 }
+        Self { own, connection: 0, next: 0, blocks: Vec::new(), delayed: None, ready: None, bytes: 0 }
     }
 
-    /// Bytes of data that arrived in order.
+    /// How many bytes of data arrived in order.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -54,9 +54,10 @@ impl TcpReceiver {
         }
         let in_order = segment.number == self.next && self.blocks.is_empty();
         self.store(segment.number);
-        // The earlier of two is echoed, so that a delay here is part of the sender's estimate (RFC 7323 §4.3).
-        match self.owed.take() {
-            None if in_order && segment.number >= QUICK => self.owed = Some((now, from, segment.sent)),
+        // The earlier time of two segments is echoed, so that the sender's estimate includes the delay here
+        // (RFC 7323 §4.3).
+        match self.delayed.take() {
+            None if in_order && segment.number >= QUICK => self.delayed = Some((now, from, segment.sent)),
             Some((.., echo)) if in_order => self.ready = Some((from, echo)),
             _ => self.ready = Some((from, segment.sent)),
         }
@@ -93,7 +94,7 @@ impl Endpoint for TcpReceiver {
     }
 
     fn handle_timeout(&mut self, now: u64) {
-        if let Some((_, to, echo)) = self.owed.take_if(|(since, ..)| *since + DELAY <= now) {
+        if let Some((_, to, echo)) = self.delayed.take_if(|(since, ..)| *since + DELAY <= now) {
             self.ready = Some((to, echo));
         }
     }
@@ -106,6 +107,6 @@ impl Endpoint for TcpReceiver {
     }
 
     fn poll_timeout(&self) -> Option<u64> {
-        self.owed.map(|(since, ..)| since + DELAY)
+        self.delayed.map(|(since, ..)| since + DELAY)
     }
 }

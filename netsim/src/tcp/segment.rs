@@ -1,4 +1,4 @@
-//! What travels is counted in segments.
+//! The size of a segment.
 
 /// Bytes of data in a full segment.
 pub const SEGMENT: u64 = 1_448;

@@ -1,4 +1,4 @@
-//! The end that sends.
+//! The sending end.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -15,25 +15,26 @@ use super::{
     wire::{Ack, Segment},
 };
 
-/// A segment is lost when so many that were sent later have arrived.
+/// A segment is lost when this many that were sent later have arrived.
 const REORDERED: u64 = 3;
-/// The retransmission timer is always so much longer than the round trip (as Linux has it; where round trips hardly vary, a timer of
-/// their length alone would run out while the first loss is mended), and never longer than the other.
+/// The least difference between the retransmission timer and the round trip, as in Linux. Without it, if
+/// round trips hardly vary, the timer would expire during the first recovery.
 const LEAST_TIMER: u64 = 200 * MILLISECOND;
+/// The longest retransmission timer.
 const MOST_TIMER: u64 = 60 * SECOND;
 
-/// What a modelled flow is.
+/// The configuration of a modelled flow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TcpConfig {
-    /// The rules of its window.
+    /// The congestion control algorithm.
     pub flavour: Flavour,
-    /// What it has to send.
+    /// The data to send.
     pub demand: Demand,
 }
 
 impl TcpConfig {
-    /// A flow that follows these rules and has this to send.
+    /// A flow with this congestion control and this data to send.
     #[must_use]
     pub const fn new(flavour: Flavour, demand: Demand) -> Self {
         Self { flavour, demand }
@@ -42,7 +43,7 @@ impl TcpConfig {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Flying,
+    InFlight,
     Lost,
     Arrived,
 }
@@ -50,11 +51,11 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     state: State,
-    /// When it was last sent, counted in segments sent.
+    /// Its position in the order of sending, when it was last sent.
     order: u64,
 }
 
-/// What is known of the round trip, in nanoseconds (RFC 6298).
+/// The estimate of the round trip, in nanoseconds (RFC 6298).
 #[derive(Clone, Copy, Debug, Default)]
 struct RoundTrip {
     smoothed: u64,
@@ -76,28 +77,29 @@ impl RoundTrip {
     }
 }
 
-/// What may be sent after a loss, so that it does not go at once (RFC 9937): proportional to what arrives.
+/// Proportional rate reduction (RFC 9937): limits what may be sent after a loss, in proportion to what
+/// arrives.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reduction {
-    /// Segments that were under way when the loss was found.
+    /// How many segments were in flight when the loss was detected.
     flight: u64,
-    /// Segments that arrived since, and that were sent since.
+    /// How many segments arrived since, and how many were sent since.
     arrived: u64,
     sent: u64,
-    /// Segments that may be sent now.
+    /// How many segments may be sent now.
     allowed: u64,
 }
 
 impl Reduction {
-    fn on_arrived(&mut self, arrived: u64, flying: u64, window: u64) {
+    fn on_arrived(&mut self, arrived: u64, in_flight: u64, window: u64) {
         self.arrived += arrived;
-        self.allowed = if flying > window {
+        self.allowed = if in_flight > window {
             (self.arrived * window).div_ceil(self.flight.max(1)).saturating_sub(self.sent)
         } else {
             let more = self.arrived.saturating_sub(self.sent).max(arrived) + 1;
-            more.min(window - flying)
+            more.min(window - in_flight)
         };
-        // The first loss is mended at once.
+        // The first retransmission is allowed at once.
         if self.sent == 0 {
             self.allowed = self.allowed.max(1);
         }
@@ -110,20 +112,20 @@ struct Connection {
     number: u32,
     began: u64,
     window: Window,
-    /// Segments that it has in all.
+    /// How many segments it has in total.
     total: u64,
-    /// The first that has not been acknowledged, and all from there on that were sent.
+    /// The first segment that is not acknowledged; `flights` has all segments from there on that were sent.
     first: u64,
     flights: VecDeque<Flight>,
-    flying: u64,
+    in_flight: u64,
     lost: u64,
-    /// Segments sent, those sent again included, and the latest of them that arrived.
+    /// How many segments were sent, retransmissions included, and the latest of them that arrived.
     order: u64,
     latest: u64,
-    /// Losses of segments below this have been answered.
+    /// The congestion window already reflects losses of segments below this one.
     recovery: u64,
     reduction: Reduction,
-    /// The window, and nothing else, kept the sender from sending more.
+    /// Whether only the window kept the sender from sending more.
     is_full: bool,
     round_trip: RoundTrip,
     backoff: u32,
@@ -139,7 +141,7 @@ impl Connection {
             total,
             first: 0,
             flights: VecDeque::new(),
-            flying: 0,
+            in_flight: 0,
             lost: 0,
             order: 0,
             latest: 0,
@@ -162,10 +164,10 @@ impl Connection {
 
     /// The number of the segment to send now, if one may be sent.
     fn send(&mut self, now: u64) -> Option<u64> {
-        // Nothing but the first before the other end has answered.
+        // Only the first segment may be sent until the other end has answered.
         let limit = if self.first == 0 { 1 } else { self.window.segments().max(1) };
         let in_recovery = self.first < self.recovery;
-        self.is_full = if in_recovery { self.reduction.allowed == 0 } else { self.flying >= limit };
+        self.is_full = if in_recovery { self.reduction.allowed == 0 } else { self.in_flight >= limit };
         if self.is_full {
             return None;
         }
@@ -180,16 +182,16 @@ impl Connection {
         Some(number)
     }
 
-    /// Notes the next segment as sent: the first that was lost, or a new one.
+    /// Records the next segment as sent: the first lost one, or a new one.
     fn put(&mut self) -> Option<u64> {
         let order = self.order + 1;
-        let flight = Flight { state: State::Flying, order };
+        let flight = Flight { state: State::InFlight, order };
         if self.lost > 0
             && let Some(at) = self.flights.iter().position(|flight| flight.state == State::Lost)
         {
             self.flights[at] = flight;
             self.lost -= 1;
-            self.flying += 1;
+            self.in_flight += 1;
             self.order = order;
             return Some(self.first + at as u64);
         }
@@ -197,7 +199,7 @@ impl Connection {
             return None;
         }
         self.flights.push_back(flight);
-        self.flying += 1;
+        self.in_flight += 1;
         self.order = order;
         Some(self.next() - 1)
     }
@@ -228,51 +230,51 @@ impl Connection {
         if was_full && !in_recovery {
             self.window.on_acked(now, arrived, self.round_trip.smoothed);
         }
-        // Without a gap nothing was overtaken.
+        // Without a gap there is no loss.
         if in_recovery || !ack.blocks.is_empty() {
             self.detect();
         }
         if self.first < self.recovery {
-            self.reduction.on_arrived(arrived, self.flying, self.window.segments());
+            self.reduction.on_arrived(arrived, self.in_flight, self.window.segments());
         }
     }
 
-    /// A segment has arrived; 1 if that is news.
+    /// Records an arrived segment; returns 1 if it was not known to have arrived.
     fn arrive(&mut self, flight: Flight) -> u64 {
         match flight.state {
             State::Arrived => return 0,
-            State::Flying => self.flying -= 1,
+            State::InFlight => self.in_flight -= 1,
             State::Lost => self.lost -= 1,
         }
         self.latest = self.latest.max(flight.order);
         1
     }
 
-    /// Finds what was lost: sent before others that have arrived.
+    /// Detects lost segments: enough segments that were sent later have arrived.
     fn detect(&mut self) {
         let (mut found, latest) = (None, self.latest);
         for (at, flight) in self.flights.iter_mut().enumerate() {
-            if flight.state == State::Flying && flight.order + REORDERED <= latest {
+            if flight.state == State::InFlight && flight.order + REORDERED <= latest {
                 flight.state = State::Lost;
-                self.flying -= 1;
+                self.in_flight -= 1;
                 self.lost += 1;
                 found = Some(self.first + at as u64);
             }
         }
-        // What was sent before the answer to a loss belongs to that loss.
+        // Losses of segments sent before the reduction belong to the same loss event.
         if found.is_some() && self.first >= self.recovery {
             self.recovery = self.next();
-            self.reduction = Reduction { flight: self.flying + self.lost, ..Reduction::default() };
+            self.reduction = Reduction { flight: self.in_flight + self.lost, ..Reduction::default() };
             self.window.on_loss();
         }
     }
 
     fn on_timeout(&mut self, now: u64) {
-        for flight in self.flights.iter_mut().filter(|flight| flight.state == State::Flying) {
+        for flight in self.flights.iter_mut().filter(|flight| flight.state == State::InFlight) {
             flight.state = State::Lost;
         }
-        self.lost += std::mem::take(&mut self.flying);
-        // Slow start goes on from here, though what is sent was sent before.
+        self.lost += std::mem::take(&mut self.in_flight);
+        // Slow start begins here, although the segments were already sent.
         self.recovery = self.first;
         self.window.on_timeout(self.backoff == 0);
         self.backoff = (self.backoff + 1).min(6);
@@ -288,10 +290,10 @@ pub struct TcpSender {
     random: Random,
     peer: Option<SocketAddr>,
     connection: Connection,
-    /// When the next connection begins, between two.
+    /// When the next connection begins, during a pause.
     due: Option<u64>,
     segments: u64,
-    again: u64,
+    retransmitted: u64,
     bursts: Histogram,
 }
 
@@ -301,7 +303,7 @@ impl TcpSender {
     pub fn new(own: SocketAddr, config: TcpConfig, seed: u64) -> Self {
         let connection = Connection::new(0, 0, config.flavour, 0);
         let (random, bursts) = (Random::new(seed), Histogram::default());
-        Self { own, config, random, peer: None, connection, due: None, segments: 0, again: 0, bursts }
+        Self { own, config, random, peer: None, connection, due: None, segments: 0, retransmitted: 0, bursts }
     }
 
     /// Begins to send to a [`TcpReceiver`](super::TcpReceiver) at `peer`.
@@ -310,10 +312,10 @@ impl TcpSender {
         self.open(now);
     }
 
-    /// Segments that may be under way, and those that are.
+    /// How many segments may be in flight, and how many are.
     #[must_use]
     pub fn window(&self) -> (u64, u64) {
-        (self.connection.window.segments(), self.connection.flying)
+        (self.connection.window.segments(), self.connection.in_flight)
     }
 
     /// The smoothed round trip, in nanoseconds; 0 before the first.
@@ -322,13 +324,13 @@ impl TcpSender {
         self.connection.round_trip.smoothed
     }
 
-    /// Segments that were sent, and those of them that had been sent before.
+    /// How many segments were sent, and how many of them were retransmissions.
     #[must_use]
     pub fn segments(&self) -> (u64, u64) {
-        (self.segments, self.again)
+        (self.segments, self.retransmitted)
     }
 
-    /// How long bursts took, from the opening of the connection to the last acknowledgment, in nanoseconds.
+    /// How long bursts took from the opening of the connection to the last acknowledgment, in nanoseconds.
     #[must_use]
     pub fn bursts(&self) -> &Histogram {
         &self.bursts
@@ -367,7 +369,7 @@ impl Endpoint for TcpSender {
         let sent_before = self.connection.next();
         let number = self.connection.send(now)?;
         self.segments += 1;
-        self.again += u64::from(number < sent_before);
+        self.retransmitted += u64::from(number < sent_before);
         let segment = Segment { connection: self.connection.number, number, sent: now };
         Some(Datagram { from: self.own, to, ecn: 0, payload: segment.write() })
     }

@@ -1,4 +1,4 @@
-//! Models are held to what is known of the algorithms that they stand for.
+//! Checks the models against published properties of the algorithms.
 
 use std::net::SocketAddr;
 
@@ -104,20 +104,20 @@ fn bulk(flavour: Flavour) -> TcpConfig {
     TcpConfig { flavour, demand: Demand::Bulk }
 }
 
-/// One packet of so many is lost, at even distances.
+/// Loses one packet of every `every`, at equal distances.
 fn losing(every: u64, delay: u64) -> LinkConfig {
     let lost = (1..3_000).map(|n| n * every).collect();
     LinkConfig::new().rate(1_000_000_000).delay(delay).loss(Loss::Indexes(lost))
 }
 
-/// Bits per second of a window in segments.
+/// The rate of a window, in bits per second.
 fn rate(window: f64, round_trip: u64) -> f64 {
     window * SEGMENT as f64 * 8e9 / round_trip as f64
 }
 
-/// Mathis et al.: 1.22 segments in a round trip, over the root of the share that is lost.
+/// Mathis et al.: 1.22 segments per round trip, divided by the square root of the loss.
 #[test]
-fn renos_rate_follows_from_what_is_lost() {
+fn renos_rate_follows_from_the_loss() {
     for (every, delay) in [(400, 20), (2_000, 20), (1_000, 50)] {
         let mut bench = Bench::new(1, &losing(every, delay * MILLISECOND), &[bulk(Flavour::Reno)]);
         let got = bench.rates(15 * SECOND, 60 * SECOND)[0];
@@ -126,15 +126,15 @@ fn renos_rate_follows_from_what_is_lost() {
     }
 }
 
-/// RFC 9438 §5.2: 1.054 times the root of the fourth degree of the cube of the round trip over the share that is lost.
+/// RFC 9438 §5.2: 1.054 times the fourth root of the cube of (round trip / loss).
 #[test]
-fn cubics_rate_follows_from_what_is_lost_and_is_never_below_renos() {
+fn cubics_rate_follows_from_the_loss_and_is_never_below_renos() {
     let (every, delay) = (20_000, 50);
     let mut bench = Bench::new(1, &losing(every, delay * MILLISECOND), &[bulk(Flavour::Cubic)]);
     let got = bench.rates(60 * SECOND, 200 * SECOND)[0];
     let law = rate(1.054 * (0.1 * every as f64).powf(0.75), 2 * delay * MILLISECOND);
     assert!((0.85..1.15).contains(&(got / law)), "{got} is not {law}");
-    // Where Reno is faster, CUBIC is as fast as it (§4.3).
+    // Where Reno is faster, CUBIC is as fast (§4.3).
     let [reno, cubic] = [Flavour::Reno, Flavour::Cubic].map(|flavour| {
         Bench::new(1, &losing(400, 5 * MILLISECOND), &[bulk(flavour)]).rates(10 * SECOND, 60 * SECOND)[0]
     });
@@ -153,12 +153,12 @@ fn a_flow_fills_a_link_and_two_share_it() {
         let used = alone.sim.link_stats(alone.link).utilization(20_000_000, 60 * SECOND);
         assert!(used > 0.97, "{flavour:?} uses {used}");
         let (sent, again) = alone.sender(0).segments();
-        assert!(again * 100 < sent, "{flavour:?} sent {again} of {sent} again");
-        // What is sent after a loss does not fill a bloated buffer at once.
+        assert!(again * 100 < sent, "{flavour:?} retransmitted {again} of {sent}");
+        // Recovery does not fill a bloated buffer at once.
         let mut bloated = Bench::new(1, &bottleneck().queue(500_000), &[bulk(flavour)]);
         bloated.run(60 * SECOND);
         let (sent, again) = bloated.sender(0).segments();
-        assert!(again * 50 < sent, "{flavour:?} sent {again} of {sent} again");
+        assert!(again * 50 < sent, "{flavour:?} retransmitted {again} of {sent}");
         for seed in 1..=2 {
             let mut both = Bench::new(seed, &bottleneck(), &[bulk(flavour), bulk(flavour)]);
             let rates = both.rates(30 * SECOND, 90 * SECOND);
@@ -169,7 +169,7 @@ fn a_flow_fills_a_link_and_two_share_it() {
     }
 }
 
-/// A link that is gone for a while, and one that loses a packet in ten: the timer, and losses of what was sent again.
+/// A link with an outage, and one that loses a packet in ten: this tests the timer and lost retransmissions.
 #[test]
 fn a_flow_survives_silence_and_heavy_loss() {
     let silent = bottleneck().outage(5 * SECOND..8 * SECOND);
@@ -186,7 +186,7 @@ fn a_flow_survives_silence_and_heavy_loss() {
 }
 
 #[test]
-fn bursts_come_and_go_on_connections_of_their_own() {
+fn each_burst_has_its_own_connection() {
     let demand = Demand::Bursts { mean: 200_000, pause: SECOND };
     let web = TcpConfig { flavour: Flavour::Cubic, demand };
     let mut bench = Bench::new(3, &bottleneck(), &[web]);
@@ -195,13 +195,13 @@ fn bursts_come_and_go_on_connections_of_their_own() {
     let mean = bench.bytes(0) as f64 / bursts.count() as f64;
     assert!((150..300).contains(&bursts.count()), "{}", bursts.count());
     assert!((130_000.0..280_000.0).contains(&mean), "{mean}");
-    // Two round trips at least: one opens the connection, one brings the least.
+    // At least two round trips: one opens the connection, one transfers the smallest burst.
     assert!(bursts.quantile(0.01) >= 80 * MILLISECOND && bursts.quantile(0.5) < SECOND);
     assert!(bench.sender(0).round_trip() >= 40 * MILLISECOND);
 }
 
 #[test]
-fn one_seed_one_run() {
+fn the_same_seed_gives_the_same_run() {
     let digest = |seed| {
         let demand = Demand::Bursts { mean: 100_000, pause: SECOND };
         let flows = [bulk(Flavour::Cubic), TcpConfig { flavour: Flavour::Reno, demand }];
@@ -214,7 +214,7 @@ fn one_seed_one_run() {
 }
 
 #[test]
-fn what_travels_is_read_as_it_was_written_and_nonsense_is_passed_over() {
+fn encoding_round_trips_and_invalid_datagrams_are_ignored() {
     let segment = Segment { connection: 3, number: 70_000, sent: 5 * SECOND };
     assert_eq!(Segment::read(&segment.write()), Some(segment));
     assert_eq!(segment.write().len() + 28, 1_500, "an IP packet");
@@ -224,7 +224,7 @@ fn what_travels_is_read_as_it_was_written_and_nonsense_is_passed_over() {
     for length in 0..ack.write().len() {
         assert_eq!(Ack::read(&ack.write()[..length]), None);
     }
-    // An answer to what was never sent moves nothing that is not there.
+    // An acknowledgment of segments that were never sent has no effect.
     let own = SocketAddr::from(([10, 0, 0, 1], 80));
     let mut sender = TcpSender::new(own, bulk(Flavour::Reno), 1);
     sender.start(0, own);
@@ -234,9 +234,9 @@ fn what_travels_is_read_as_it_was_written_and_nonsense_is_passed_over() {
     assert_eq!(sender.window().1, 0);
 }
 
-/// Acknowledgments are held back for the second segment or 40 ms, but not where something is missing.
+/// Acknowledgments wait for the second segment or 40 ms, but not if a segment is missing.
 #[test]
-fn acknowledgments_are_delayed_in_order_alone() {
+fn acknowledgments_are_delayed_only_in_order() {
     let [own, peer] = [1, 2].map(|host| SocketAddr::from(([10, 0, 0, host], 80)));
     let mut end = TcpReceiver::new(own);
     let take = |end: &mut TcpReceiver, now, number| {
@@ -245,7 +245,11 @@ fn acknowledgments_are_delayed_in_order_alone() {
         end.poll_transmit(now).and_then(|datagram| Ack::read(&datagram.payload))
     };
     for number in 0..16 {
-        assert_eq!(take(&mut end, number, number).map(|ack| ack.next), Some(number + 1), "at once at first");
+        assert_eq!(
+            take(&mut end, number, number).map(|ack| ack.next),
+            Some(number + 1),
+            "the first ones come at once"
+        );
     }
     assert_eq!(take(&mut end, 100, 16), None);
     assert_eq!(take(&mut end, 101, 17).map(|ack| (ack.next, ack.echo)), Some((18, 100)));
@@ -259,6 +263,6 @@ fn acknowledgments_are_delayed_in_order_alone() {
     }
     let ack = take(&mut end, 201, 19).unwrap();
     assert_eq!((ack.next, ack.blocks, end.bytes()), (23, vec![], 22 * SEGMENT));
-    assert_eq!(take(&mut end, 202, 5).map(|ack| ack.next), Some(23), "what is known is acknowledged again");
+    assert_eq!(take(&mut end, 202, 5).map(|ack| ack.next), Some(23), "a duplicate is acknowledged again");
     assert_eq!(end.bytes(), 22 * SEGMENT);
 }

@@ -1,42 +1,43 @@
-//! The window of a modelled flow, in segments.
+//! The congestion window of a modelled flow, in segments.
 
 use crate::units::{MILLISECOND, SECOND};
 
-/// Segments that a connection begins with (RFC 6928).
+/// The initial window, in segments (RFC 6928).
 const INITIAL: f64 = 10.0;
-/// No loss leaves less.
+/// The smallest window after a loss, in segments.
 const LEAST: f64 = 2.0;
-/// How steep CUBIC's curve is (RFC 9438 §5.1).
+/// The constant C of CUBIC (RFC 9438 §5.1).
 const STEEPNESS: f64 = 0.4;
-/// What a loss leaves of CUBIC's window (RFC 9438 §4.6), and of Reno's (RFC 5681).
+/// The share of CUBIC's window that a loss leaves (RFC 9438 §4.6).
 const CUBIC_LEFT: f64 = 0.7;
+/// The share of Reno's window that a loss leaves (RFC 5681).
 const RENO_LEFT: f64 = 0.5;
-/// Samples of a round trip before its least is believed (RFC 9406 §4.2).
+/// How many samples a round needs before its minimum counts (RFC 9406 §4.2).
 const SAMPLES: u32 = 8;
 
-/// Which rules the window follows.
+/// The congestion control algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flavour {
-    /// RFC 5681: a segment more in each round trip, half after a loss.
+    /// RFC 5681: the window grows by a segment in each round trip, and a loss halves it.
     Reno,
     /// RFC 9438.
     Cubic,
 }
 
-/// A cubic curve, from a loss on.
+/// The cubic curve after a loss.
 #[derive(Clone, Copy, Debug)]
 struct Curve {
     from: u64,
-    /// When it reaches the window before the loss, in seconds from its beginning.
+    /// When the curve reaches the window before the loss, in seconds from its start.
     turn: f64,
-    /// What it reaches then.
+    /// The window that it reaches then.
     plateau: f64,
-    /// What Reno would have by now.
+    /// The window that Reno would have now.
     reno: f64,
 }
 
-/// Whether round trips get longer while the window doubles.
+/// One round of HyStart, which checks whether round trips get longer in slow start.
 #[derive(Clone, Copy, Debug, Default)]
 struct Round {
     ends: u64,
@@ -51,7 +52,7 @@ pub(super) struct Window {
     flavour: Flavour,
     size: f64,
     threshold: f64,
-    /// Where the last loss came.
+    /// The window at the last loss.
     most: f64,
     curve: Option<Curve>,
     round: Round,
@@ -63,12 +64,12 @@ impl Window {
         Self { flavour, size: INITIAL, threshold, most, curve: None, round }
     }
 
-    /// Segments that may be under way.
+    /// How many segments may be in flight.
     pub(super) fn segments(&self) -> u64 {
         self.size as u64
     }
 
-    /// So many segments arrived while the window was full; `next` is the number of the next new segment.
+    /// Grows the window: `segments` segments arrived while it was full.
     pub(super) fn on_acked(&mut self, now: u64, segments: u64, smoothed: u64) {
         let mut acked = segments as f64;
         if self.size < self.threshold {
@@ -84,7 +85,7 @@ impl Window {
         }
     }
 
-    /// RFC 9438 §4.2 to §4.5.
+    /// Follows CUBIC's curve (RFC 9438 §4.2 to §4.5).
     fn follow(&mut self, now: u64, acked: f64, smoothed: u64) {
         let (size, most) = (self.size, self.most.max(self.size));
         let curve = self.curve.get_or_insert_with(|| Curve {
@@ -101,7 +102,8 @@ impl Window {
         self.size = (size + (target - size) / size * acked).max(curve.reno);
     }
 
-    /// A sample of the round trip; `newest` is the highest number sent, `acked` what it is an answer to (RFC 9406 §4.2).
+    /// Takes a sample of the round trip (RFC 9406 §4.2). `acked` is the acknowledged number, `newest` the
+    /// next one to send.
     pub(super) fn on_round_trip(&mut self, sample: u64, acked: u64, newest: u64) {
         if self.flavour == Flavour::Reno || self.size >= self.threshold {
             return;
@@ -120,20 +122,20 @@ impl Window {
         }
     }
 
-    /// Something was lost, once in a round trip.
+    /// Reduces the window after a loss, once in a round trip.
     pub(super) fn on_loss(&mut self) {
         let left = match self.flavour {
             Flavour::Reno => RENO_LEFT,
             Flavour::Cubic => CUBIC_LEFT,
         };
-        // Whoever gets less than before makes room for others (RFC 9438 §4.7).
+        // A flow that reached less than before makes room for others (RFC 9438 §4.7).
         self.most = if self.size < self.most { self.size * (1.0 + left) / 2.0 } else { self.size };
         self.size = (self.size * left).max(LEAST);
         self.threshold = self.size;
         self.curve = None;
     }
 
-    /// The retransmission timer ran out, for the first time in a row or again.
+    /// The retransmission timer expired; `is_first` says that it had not expired just before.
     pub(super) fn on_timeout(&mut self, is_first: bool) {
         if is_first {
             self.on_loss();

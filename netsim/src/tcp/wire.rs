@@ -1,16 +1,17 @@
-//! Segments and acknowledgments as contents of datagrams.
+//! The encoding of segments and acknowledgments in datagrams.
 
 use super::segment::SEGMENT;
 
-/// Bytes of a datagram before the data: with the 28 that a link adds, those of IP and of TCP with timestamps.
+/// The length of the header in bytes. With the 28 bytes that a link adds, it is that of IP and TCP with
+/// timestamps.
 const HEADER: usize = 24;
-/// Ranges in an acknowledgment, beside a timestamp.
+/// The most ranges in an acknowledgment that also has a timestamp.
 pub(super) const BLOCKS: usize = 3;
 
 /// A segment; number 0 opens the connection and has no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// Of a sender that makes a new connection for each burst, which.
+    /// The number of the connection; a sender makes a new one for each burst.
     pub(super) connection: u32,
     pub(super) number: u64,
     /// When it was sent, in nanoseconds.
@@ -23,9 +24,9 @@ pub(super) struct Ack {
     pub(super) connection: u32,
     /// All segments below this have arrived.
     pub(super) next: u64,
-    /// When the segment was sent that is answered.
+    /// When the acknowledged segment was sent.
     pub(super) echo: u64,
-    /// What arrived above `next`: first, and the one after the last.
+    /// The ranges that arrived above `next`: the first, and the one after the last.
     pub(super) blocks: Vec<(u64, u64)>,
 }
 
