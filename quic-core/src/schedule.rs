@@ -1,8 +1,9 @@
 //! `Schedule`: who sends next (RFC 9000 §2.3, RFC 9218 §10, W3C send groups and orders).
 //!
-//! Owns queues of senders, streams and queues of datagrams, that can send now. Urgency first; bundles of one urgency
-//! take turns, and so do the groups of a bundle; inside a group a higher order goes first, strictly; equals take turns
-//! if incremental and go by id if not. Must never know what a stream or a datagram is: it keeps names and counts bytes.
+//! Owns queues of the senders that can send now. A sender is a stream or a queue of datagrams. The more
+//! urgent goes first. Bundles of one urgency take turns, and so do the groups of a bundle. Inside a group, a
+//! higher order goes strictly first; senders of equal order take turns if they are incremental, and go by ID
+//! if not. The schedule never knows what a stream or a datagram is: it keeps names and counts bytes.
 
 mod sender;
 #[cfg(test)]
@@ -18,40 +19,46 @@ use self::{
 };
 use crate::event::Priority;
 
-/// Whose turn it is.
+/// The sender whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
     pub(crate) sender: Sender,
-    /// Among the senders of this urgency.
+    /// The urgency at which the sender has its turn.
     pub(crate) urgency: u8,
 }
 
 const LEVELS: usize = 8;
 
-/// Senders of one order of one group.
+/// The senders of one group that have the same order.
 #[derive(Debug)]
 struct Class {
     order: i64,
-    ring: VecDeque<Sender>,
+    incremental: VecDeque<Sender>,
     sequential: BTreeMap<u64, Sender>,
-    /// Sequential senders as a whole take turns with the ring.
+    /// All sequential senders together take turns with the incremental ones, as if they were one of them.
     sequential_turn: bool,
     sent: usize,
 }
 
 impl Class {
     fn new(order: i64) -> Self {
-        Self { order, ring: VecDeque::new(), sequential: BTreeMap::new(), sequential_turn: true, sent: 0 }
+        Self {
+            order,
+            incremental: VecDeque::new(),
+            sequential: BTreeMap::new(),
+            sequential_turn: true,
+            sent: 0,
+        }
     }
 
     fn is_empty(&self) -> bool {
-        self.ring.is_empty() && self.sequential.is_empty()
+        self.incremental.is_empty() && self.sequential.is_empty()
     }
 
     fn peek(&self) -> Option<Sender> {
         let sequential = self.sequential.first_key_value().map(|(_, &sender)| sender);
-        let ring = self.ring.front().copied();
-        if self.sequential_turn { sequential.or(ring) } else { ring.or(sequential) }
+        let incremental = self.incremental.front().copied();
+        if self.sequential_turn { sequential.or(incremental) } else { incremental.or(sequential) }
     }
 
     fn sent(&mut self, bytes: usize) {
@@ -59,9 +66,9 @@ impl Class {
         if self.sent >= QUANTUM {
             self.sent = 0;
             let sequential_was_on =
-                !self.sequential.is_empty() && (self.sequential_turn || self.ring.is_empty());
-            if !sequential_was_on && self.ring.len() > 1 {
-                self.ring.rotate_left(1);
+                !self.sequential.is_empty() && (self.sequential_turn || self.incremental.is_empty());
+            if !sequential_was_on && self.incremental.len() > 1 {
+                self.incremental.rotate_left(1);
             }
             self.sequential_turn = !sequential_was_on;
         }
@@ -87,30 +94,30 @@ impl Group {
         };
         let Some(class) = self.classes.get_mut(at) else { return };
         if priority.incremental {
-            class.ring.push_back(sender);
+            class.incremental.push_back(sender);
         } else {
             class.sequential.insert(id, sender);
         }
         self.senders += 1;
     }
 
-    /// False if it was not there.
+    /// Returns false if the sender was not there.
     fn remove(&mut self, sender: Sender, id: u64, priority: &Priority) -> bool {
         let found = self.classes.binary_search_by(|class| priority.order.cmp(&class.order));
         let Some((at, class)) = found.ok().and_then(|at| Some((at, self.classes.get_mut(at)?))) else {
             return false;
         };
         let removed = if priority.incremental {
-            let at = class.ring.iter().position(|&other| other == sender);
+            let at = class.incremental.iter().position(|&other| other == sender);
             if at == Some(0) {
                 class.sent = 0;
             }
-            at.is_some_and(|at| class.ring.remove(at).is_some())
+            at.is_some_and(|at| class.incremental.remove(at).is_some())
         } else {
             class.sequential.remove(&id).is_some()
         };
         self.senders -= usize::from(removed);
-        // The default order stays, as the default group does.
+        // The class of the default order stays, as the default group does.
         if priority.order != 0 && class.is_empty() {
             self.classes.remove(at);
         }
@@ -118,7 +125,9 @@ impl Group {
     }
 
     fn senders(&self) -> impl Iterator<Item = Sender> {
-        self.classes.iter().flat_map(|class| class.ring.iter().chain(class.sequential.values()).copied())
+        self.classes
+            .iter()
+            .flat_map(|class| class.incremental.iter().chain(class.sequential.values()).copied())
     }
 }
 
@@ -145,7 +154,7 @@ type Level = Turns<Turns<Group>>;
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
     levels: [Level; LEVELS],
-    /// Bit n: level n has senders.
+    /// Bit n is set if level n has senders.
     occupied: u8,
 }
 
@@ -155,7 +164,7 @@ impl Schedule {
         self.occupied == 0
     }
 
-    /// Adds a sender that is not there yet. `id` ranks it if it is not incremental.
+    /// Adds a sender that is not in the schedule yet. `id` is its rank if it is not incremental.
     pub(crate) fn insert(&mut self, sender: Sender, id: u64, priority: &Priority) {
         let urgency = urgency(priority);
         let bundle = self.levels.get_mut(urgency).and_then(|level| level.enter(priority.bundle));
@@ -180,7 +189,7 @@ impl Schedule {
         }
     }
 
-    /// Whose turn it is among the senders that are no more urgent than `from` (0 asks all).
+    /// The sender whose turn it is, among those no more urgent than `from` (0 includes all).
     pub(crate) fn peek(&self, from: u8) -> Option<Turn> {
         let urgency = self.occupied & u8::MAX.checked_shl(u32::from(from)).unwrap_or(0);
         let urgency = urgency.trailing_zeros() as u8;
@@ -188,10 +197,11 @@ impl Schedule {
         Some(Turn { sender, urgency })
     }
 
-    /// The sender that [`Self::peek`] told sent `bytes`. To be called before it is removed.
+    /// The sender that [`Self::peek`] returned sent `bytes`. The caller must report this before it removes
+    /// the sender.
     pub(crate) fn on_sent(&mut self, turn: Turn, bytes: usize) {
         if let Some(level) = self.levels.get_mut(usize::from(turn.urgency)) {
-            // Alone it keeps the turn, and whoever comes next waits for a quantum at most.
+            // A lone sender keeps the turn; another one that joins it waits for at most a quantum.
             if level.senders() > 1 {
                 level.on_sent(bytes);
             }

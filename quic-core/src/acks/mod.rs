@@ -1,7 +1,8 @@
-//! What was received, and when to say so (RFC 9000 §12.3, §13.2, §13.4.1). One tracker per packet number space.
+//! Which packets were received, and when to acknowledge them (RFC 9000 §12.3, §13.2, §13.4.1). There is one
+//! tracker per packet number space.
 //!
-//! Owns received ranges, duplicate detection, ECN counts and the acknowledgment policy. Must never know what the
-//! packets held beyond "elicits an acknowledgment".
+//! Owns received ranges, duplicate detection, ECN counts and the acknowledgment policy. Never knows what a
+//! packet contained, except whether it elicits an acknowledgment.
 
 #[cfg(test)]
 mod tests;
@@ -15,12 +16,14 @@ use crate::{
     ids::Space,
 };
 
-/// Ranges that an ACK frame reports; the oldest are left out first (RFC 9000 §13.2.3).
+/// The most ranges that an ACK frame reports; the oldest are left out first (RFC 9000 §13.2.3).
 const MAX_REPORTED: usize = 64;
-/// Ranges that are remembered, so that the first copy of a packet that comes late is no duplicate: each packet that is
-/// lost or late makes one. The oldest go first, and with them whatever is older still.
+/// The most ranges that are remembered. A lost or late packet leaves a gap between ranges, and only a
+/// remembered gap tells the first copy of a late packet from a duplicate. The oldest ranges are forgotten
+/// first; every packet older than those left counts as a duplicate.
 const MAX_REMEMBERED: usize = 256;
-/// An acknowledgment is sent for every second ack-eliciting packet at the latest (RFC 9000 §13.2.2).
+/// The number of ack-eliciting packets after which an acknowledgment is sent at the latest (RFC 9000
+/// §13.2.2).
 const ELICITING_THRESHOLD: u32 = 2;
 
 /// Received packets of one packet number space.
@@ -28,23 +31,24 @@ const ELICITING_THRESHOLD: u32 = 2;
 pub(crate) struct AckTracker {
     space: Space,
     received: RangeSet,
-    /// Ranges that end below this packet number need no more reporting.
+    /// Ranges that end below this packet number need no further report.
     report_from: u64,
-    /// The lowest packet number that no ACK frame has reported yet, if it is among what was reported before.
+    /// The lowest packet number that arrived late: no ACK frame has reported it yet, although frames have
+    /// reported higher ones.
     unreported_late: Option<u64>,
-    /// Below this packet number everything counts as a duplicate: its range was forgotten.
+    /// Every packet number below this one counts as a duplicate, because its range was forgotten.
     forgotten_below: u64,
     largest: Option<(u64, Timestamp)>,
     /// Ack-eliciting packets since the last ACK frame.
     unacked: u32,
     /// When an ACK frame has to be sent at the latest.
     due: Option<Timestamp>,
-    /// Whether anything arrived that was not reported yet.
+    /// Whether a packet arrived that no ACK frame has reported yet.
     unreported: bool,
     ecn: EcnCounts,
     /// Our `max_ack_delay`; zero in Initial and Handshake, which are acknowledged at once.
     max_delay: Duration,
-    /// The `ack_delay_exponent` of the ACK Delay field; 0 bits shifted in Initial and Handshake.
+    /// The `ack_delay_exponent` that scales the ACK Delay field; 0 in Initial and Handshake.
     delay_exponent: u8,
 }
 
@@ -66,18 +70,18 @@ impl AckTracker {
         }
     }
 
-    /// The next packet number that is expected, to decode truncated ones.
+    /// The next expected packet number, by which truncated ones are decoded.
     pub(crate) fn expected(&self) -> u64 {
         self.largest.map_or(0, |(largest, _)| largest + 1)
     }
 
-    /// Whether the packet was received before (RFC 9000 §12.3). Asked after authentication, before processing.
+    /// Whether the packet was received before (RFC 9000 §12.3). The caller asks after authentication and
+    /// before processing.
     pub(crate) fn is_duplicate(&self, number: u64) -> bool {
         number < self.forgotten_below || self.received.contains(number)
     }
 
-    /// A packet was processed. `last_of_burst` is false while more packets of the same receive burst follow:
-    /// one acknowledgment then answers them all.
+    /// A packet was processed.
     pub(crate) fn on_packet(&mut self, number: u64, ack_eliciting: bool, ecn: Ecn, now: Timestamp) {
         match ecn {
             Ecn::NotEct => {}
@@ -98,7 +102,7 @@ impl AckTracker {
             return;
         }
         self.unacked += 1;
-        // RFC 9000 §13.2.1: at once when packets are missing or out of order, and on CE.
+        // RFC 9000 §13.2.1: acknowledge at once if packets are missing or out of order, and on CE.
         let out_of_order = number != expected;
         let at_once = self.unacked >= ELICITING_THRESHOLD || out_of_order || ecn == Ecn::Ce;
         let due = if at_once { now } else { now + self.max_delay };
@@ -118,8 +122,9 @@ impl AckTracker {
         self.due.is_some_and(|due| due <= now)
     }
 
-    /// Whether an ACK frame would tell the peer something: it then rides along with other frames.
-    pub(crate) fn has_news(&self) -> bool {
+    /// Whether there is a packet that no ACK frame has reported. An ACK frame then goes along with other
+    /// frames.
+    pub(crate) fn has_unreported(&self) -> bool {
         self.unreported
     }
 
@@ -149,9 +154,10 @@ impl AckTracker {
         Some(largest)
     }
 
-    /// The peer acknowledged an ACK frame that reported up to `largest`: what lies below needs no more reporting
-    /// (RFC 9000 §13.2.4), unless it came after the frame was written. It is still remembered: a packet that was held
-    /// back on the way is no duplicate because others of its time were acknowledged.
+    /// The peer acknowledged an ACK frame that reported packets up to `largest`. Lower ranges need no further
+    /// report (RFC 9000 §13.2.4), except packets that arrived after the frame was written. All ranges are
+    /// still remembered: a packet that was delayed on the way is no duplicate just because its neighbours
+    /// were acknowledged.
     pub(crate) fn on_ack_acked(&mut self, largest: u64) {
         let above = self.received.iter().rev().take_while(|range| range.end > largest);
         let from = above.last().map_or(largest, |range| range.start);

@@ -33,14 +33,14 @@ fn every_second_ack_eliciting_packet_or_after_the_delay() {
     acks.on_packet(1, true, Ecn::NotEct, at(5));
     assert!(acks.is_due(at(5)));
     assert_eq!(written(&mut acks, at(7)), Some((vec![0..=1], 2_000)));
-    assert_eq!((acks.deadline(), acks.has_news()), (None, false));
+    assert_eq!((acks.deadline(), acks.has_unreported()), (None, false));
 }
 
 #[test]
 fn packets_that_elicit_nothing_are_reported_only_along_with_others() {
     let mut acks = tracker();
     acks.on_packet(0, false, Ecn::NotEct, at(0));
-    assert!(acks.has_news() && acks.deadline().is_none());
+    assert!(acks.has_unreported() && acks.deadline().is_none());
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn what_comes_late_is_no_duplicate_and_is_reported_though_all_around_it_was_ackn
         acks.on_packet(late, true, Ecn::NotEct, at(2));
         assert!(acks.is_duplicate(late) && acks.is_due(at(2)));
     }
-    // Of an ACK frame that was written before they came: it did not report them.
+    // This acknowledges an ACK frame from before the late packets came, so it did not report them.
     acks.on_ack_acked(100);
     let (ranges, _) = written(&mut acks, at(2)).expect("an ACK");
     assert_eq!(ranges.last(), Some(&(4..=22)));

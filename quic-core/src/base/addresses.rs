@@ -1,10 +1,11 @@
-//! What one address may have at once, so that no host takes the places of all others.
+//! Limits on what one address may have at once, so that no host uses up what the endpoint has for all.
 //!
-//! An address is an IPv4 address, or an IPv6 network of 64 bits, which is what one customer gets. Owns the counts. Must
-//! never know packets or connections: they hold a [`Place`] and give it back by being dropped.
+//! An address is an IPv4 address or an IPv6 network of 64 bits, which is what one customer gets. This module
+//! owns the counts and never knows packets or connections: a connection holds a [`Place`] and returns it on
+//! drop.
 //!
-//! Whoever has not proved an address may be somebody else who forges it: what is counted for an address without proof
-//! never has it refused, only asked for proof (RFC 9000 §8.1.2).
+//! An address that a client has not proved may be forged. What is counted for an unproved address therefore
+//! never makes the endpoint refuse that address; it only makes it ask for proof (RFC 9000 §8.1.2).
 
 use std::{
     collections::HashMap,
@@ -19,11 +20,11 @@ use std::{
 use super::{Timestamp, setters::setters};
 
 const PERIOD: Duration = Duration::from_secs(1);
-/// Entries up to which nobody looks for those without use.
+/// Up to this many entries, nobody searches for unused ones.
 const KEPT: usize = 256;
 
-/// What one address may have at once: an IPv4 address, or an IPv6 network of 64 bits. An address behind which many users
-/// share a network translator needs room for all of them.
+/// What one address may have at once: an IPv4 address or an IPv6 network of 64 bits. If many users share one
+/// address through a network address translator, it needs room for all of them.
 ///
 /// ```
 /// use quic_core::AddressLimits;
@@ -33,13 +34,15 @@ const KEPT: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddressLimits {
-    /// Handshakes that may be pending. From half of it on clients have to prove the address by a Retry (RFC 9000 §8.1.2),
-    /// and those that have are refused beyond it. Default 128.
+    /// Handshakes that may be pending. From half of this number on, the server asks clients to prove the
+    /// address by a Retry (RFC 9000 §8.1.2). From the full number on, it refuses clients that have proved it.
+    /// Default 128.
     pub pending_handshakes: usize,
-    /// Connections whose handshake is complete; further clients are refused. Default 4096.
+    /// Connections whose handshake is complete. At this number the server refuses further clients. Default
+    /// 4096.
     pub connections: usize,
-    /// Connections that may begin in a second. From half of it on clients have to prove the address, and those that have
-    /// are refused beyond it. Default 512.
+    /// Connections that may begin in one second. From half of this number on, the server asks clients to
+    /// prove the address. From the full number on, it refuses clients that have proved it. Default 512.
     pub connections_per_second: usize,
 }
 
@@ -62,48 +65,49 @@ impl AddressLimits {
         connections_per_second: usize,
     }
 
-    /// No limit but those of the endpoint.
+    /// No limits beyond those of the endpoint.
     pub const UNLIMITED: Self =
         Self { pending_handshakes: usize::MAX, connections: usize::MAX, connections_per_second: usize::MAX };
 }
 
-/// What is best done with a client, by [`Endpoint::admission`](crate::Endpoint::admission).
+/// What the server should do with a client, as [`Endpoint::admission`](crate::Endpoint::admission) advises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a caller that overlooks one does the wrong thing")]
 pub enum Admission {
     /// [`Endpoint::accept`](crate::Endpoint::accept) it.
     Accept,
-    /// Let it prove its address by [`Endpoint::retry`](crate::Endpoint::retry): many handshakes are pending, in all or of its
-    /// address.
+    /// Let it prove its address by [`Endpoint::retry`](crate::Endpoint::retry): many handshakes are pending,
+    /// at the endpoint or from this address.
     Retry,
-    /// [`Endpoint::refuse`](crate::Endpoint::refuse) it, for a limit is reached.
+    /// [`Endpoint::refuse`](crate::Endpoint::refuse) it: a limit is reached.
     Refuse(AdmissionLimit),
 }
 
-/// The limit that a client meets.
+/// The limit that a client runs into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AdmissionLimit {
-    /// There are as many connections as the endpoint may have.
+    /// The endpoint has as many connections as it may have.
     Connections,
     /// The endpoint's memory budget is spent.
     Memory,
-    /// Its address has as many connections as one may have.
+    /// The client's address has as many connections as one address may have.
     AddressConnections,
-    /// Its address has as many pending handshakes as one may have.
+    /// The client's address has as many pending handshakes as one address may have.
     AddressHandshakes,
-    /// Of its address as many connections have begun in this second as may.
+    /// As many connections from the client's address have begun in this second as may.
     AddressRate,
 }
 
-/// Of one address, by whether the clients had proved it when they were let in.
+/// The counts of one address. Index 1 counts clients that had proved the address when they were let in, index
+/// 0 the others.
 #[derive(Debug, Default)]
 struct Counts {
     pending: [AtomicUsize; 2],
     connections: AtomicUsize,
 }
 
-/// The place of one connection; its count ends with it.
+/// The place that one connection takes; it is free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     counts: Arc<Counts>,
@@ -135,19 +139,20 @@ impl Drop for Place {
 #[derive(Debug)]
 struct Entry {
     counts: Arc<Counts>,
-    /// The current period, and what began in it, by proof.
+    /// When the current period began, and how many connections began in it, by whether the address was
+    /// proved.
     since: Timestamp,
     begun: [usize; 2],
 }
 
 impl Entry {
     fn begun_at(&self, now: Timestamp) -> [usize; 2] {
-        // A clock that was set back begins a period too.
+        // A clock that was set back also starts a new period.
         if now < self.since || now - self.since >= PERIOD { [0; 2] } else { self.begun }
     }
 }
 
-/// The counts of all addresses that have connections, or had one begin just now.
+/// The counts of all addresses that have connections, or had one begin in the current period.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     entries: HashMap<IpAddr, Entry>,
@@ -170,7 +175,7 @@ impl Addresses {
         now: Timestamp,
     ) -> Admission {
         let Some(entry) = self.entries.get(&network(address)) else {
-            // What permits none.
+            // An address without an entry meets only a limit of zero.
             let AddressLimits { pending_handshakes, connections, connections_per_second } = *all;
             let limits = [
                 (connections, AdmissionLimit::AddressConnections),
@@ -224,7 +229,8 @@ impl Addresses {
     }
 }
 
-/// What is counted together: an IPv4 address, mapped into IPv6 or not, or the first 64 bits of an IPv6 address.
+/// The unit that is counted: an IPv4 address (mapped into IPv6 or not), or the first 64 bits of an IPv6
+/// address.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
@@ -247,7 +253,7 @@ mod tests {
         IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, host])
     }
 
-    /// Lets clients in until one is not; their places, and the answer to that one.
+    /// Lets clients in until one is turned away. Returns their places and the answer to that one.
     fn fill(
         addresses: &mut Addresses,
         proved: bool,
@@ -275,7 +281,7 @@ mod tests {
         let mut addresses = Addresses::default();
         let (unproved, answer) = fill(&mut addresses, false, START, false);
         assert_eq!((unproved.len(), answer), (5, Admission::Retry));
-        // Who forges the address does not take the places of those who have it.
+        // Clients that forge the address do not use up the places of those that have it.
         let (proved, answer) = fill(&mut addresses, true, START, false);
         assert_eq!((proved.len(), answer), (10, Admission::Refuse(AdmissionLimit::AddressHandshakes)));
         assert_eq!(addresses.judge(&LIMITS, v6(2, 1), false, START), Admission::Accept, "another network");

@@ -1,4 +1,4 @@
-//! The library of algorithms: aws-lc-rs with the feature of that name, ring without.
+//! The library of cryptographic algorithms: aws-lc-rs with the feature of that name, ring otherwise.
 
 #[cfg(feature = "aws-lc-rs")]
 pub(crate) use aws_lc_rs::{aead, hkdf, hmac, rand};
@@ -6,6 +6,4 @@ pub(crate) use aws_lc_rs::{aead, hkdf, hmac, rand};
 pub(crate) use ring::{aead, hkdf, hmac, rand};
 
 #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
-compile_error!(
-    "a library of algorithms is missing: turn on the feature `ring`, which is on by default, or `aws-lc-rs`"
-);
+compile_error!("no cryptographic library is chosen: turn on the feature `ring` (the default) or `aws-lc-rs`");

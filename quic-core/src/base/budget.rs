@@ -1,7 +1,7 @@
-//! Budgets: every byte that a peer can make this endpoint hold is charged to one.
+//! Budgets: every byte that a peer can make this endpoint hold is charged to one of them.
 //!
-//! A connection charges its own [`Budget`]; all connections of an endpoint draw on one [`EndpointBudget`], in steps of
-//! [`STEP`] bytes, so that a charge on the data path costs two additions and a comparison.
+//! A connection charges its own [`Budget`]; all connections of an endpoint draw on one [`EndpointBudget`], in
+//! steps of [`STEP`] bytes, so that a charge on the data path costs two additions and a comparison.
 
 use std::{
     net::IpAddr,
@@ -16,23 +16,23 @@ use super::{
     addresses::{AddressLimits, Addresses, Admission, Place},
 };
 
-/// What a connection takes from its endpoint's budget at a time.
+/// How much a connection takes from its endpoint's budget at a time, in bytes.
 const STEP: usize = 4 << 10;
 
 /// The charge would exceed a limit; nothing was charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BudgetExceeded {
-    /// The connection's own.
+    /// The connection's own limit.
     #[error("the connection's memory budget is spent")]
     Connection,
-    /// The endpoint's, by all its connections together.
+    /// The limit of the endpoint, which all its connections share.
     #[error("the endpoint's memory budget is spent")]
     Endpoint,
 }
 
-/// What all connections of an endpoint have together, or those of several that share it: memory, pending handshakes, and the
-/// counts of each client's address. Clones are handles to the same budget.
+/// What all connections of one endpoint, or of several endpoints that share it, have together: memory,
+/// pending handshakes, and the counts of each client's address. Clones are handles to the same budget.
 ///
 /// ```
 /// use quic_core::base::{Budget, EndpointBudget};
@@ -52,7 +52,7 @@ struct Shared {
     limit: usize,
     used: AtomicUsize,
     handshakes: AtomicUsize,
-    /// Asked when a connection begins, not for each packet.
+    /// Locked when a connection begins, not for each packet.
     addresses: Mutex<Addresses>,
 }
 
@@ -64,7 +64,7 @@ impl EndpointBudget {
         Self(Arc::new(Shared { limit, used, handshakes, addresses: Mutex::default() }))
     }
 
-    /// A budget that is never spent, for a connection that stands alone.
+    /// A budget without a limit, for a connection without an endpoint.
     #[must_use]
     pub fn unlimited() -> Self {
         Self::new(usize::MAX)
@@ -88,13 +88,13 @@ impl EndpointBudget {
         self.used().checked_add(bytes).is_some_and(|used| used <= self.0.limit)
     }
 
-    /// Handshakes of clients that are going on.
+    /// Handshakes with clients that are not complete yet.
     #[must_use]
     pub fn pending_handshakes(&self) -> usize {
         self.0.handshakes.load(Relaxed)
     }
 
-    /// Counts a handshake until the slot is dropped.
+    /// Counts a handshake as pending until the slot is dropped.
     #[must_use]
     pub(crate) fn begin_handshake(&self) -> HandshakeSlot {
         self.0.handshakes.fetch_add(1, Relaxed);
@@ -116,13 +116,13 @@ impl EndpointBudget {
         self.addresses().judge(limits, address, proved, now)
     }
 
-    /// A client of this address was let in.
+    /// Counts a client of this address that was let in.
     pub(crate) fn take_place(&self, address: IpAddr, proved: bool, now: Timestamp) -> Place {
         self.addresses().take_place(address, proved, now)
     }
 
     fn reserve(&self, bytes: usize) -> Result<(), BudgetExceeded> {
-        // The figures stand alone: nothing else is published with them, so relaxed ordering is enough.
+        // Nothing else is published along with these figures, so relaxed ordering is enough.
         let limit = self.0.limit;
         self.0
             .used
@@ -146,7 +146,8 @@ impl Drop for HandshakeSlot {
     }
 }
 
-/// Bytes held on behalf of a peer, with a limit. One per connection, passed to each component that stores peer data.
+/// Bytes held on behalf of a peer, with a limit. Each connection has one and passes it to every component
+/// that stores the peer's data.
 #[derive(Debug)]
 pub struct Budget {
     used: usize,
@@ -164,13 +165,13 @@ impl Budget {
         Self { used: 0, peak: 0, limit, endpoint, reserved: 0 }
     }
 
-    /// A budget of `limit` bytes that stands alone, for tests and for components used without an endpoint.
+    /// A budget of `limit` bytes without an endpoint, for tests and for components used alone.
     #[must_use]
     pub fn alone(limit: usize) -> Self {
         Self::new(limit, EndpointBudget::unlimited())
     }
 
-    /// Charges `bytes`, all or nothing.
+    /// Charges all of `bytes`, or nothing.
     pub fn charge(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
         let used = self.used.checked_add(bytes).filter(|used| *used <= self.limit);
         let used = used.ok_or(BudgetExceeded::Connection)?;
@@ -185,7 +186,7 @@ impl Budget {
     fn reserve(&mut self, used: usize) -> Result<(), BudgetExceeded> {
         let missing = used - self.reserved;
         let step = missing.next_multiple_of(STEP);
-        // Near the endpoint's limit a connection gets what it needs and no more.
+        // Near the endpoint's limit, a connection takes only what it needs.
         let taken = self.endpoint.reserve(step).map(|()| step);
         self.reserved += taken.or_else(|_| self.endpoint.reserve(missing).map(|()| missing))?;
         Ok(())
@@ -195,7 +196,8 @@ impl Budget {
     pub fn release(&mut self, bytes: usize) {
         debug_assert!(bytes <= self.used, "released {bytes} of {} charged bytes", self.used);
         self.used = self.used.saturating_sub(bytes);
-        // One step stays in hand, so that a charge and its release do not go to the endpoint each time.
+        // The connection keeps one step in reserve, so that not every charge and release goes to the
+        // endpoint.
         let spare = self.reserved - self.used;
         if spare >= 2 * STEP {
             let returned = spare - STEP;
@@ -204,19 +206,19 @@ impl Budget {
         }
     }
 
-    /// Changes the limit. What is charged already stays charged, even beyond it.
+    /// Changes the limit. Bytes already charged stay charged, even beyond it.
     pub const fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
-    /// Whether more than three quarters of the endpoint's budget are spent.
+    /// Whether more than three quarters of the endpoint's budget is spent.
     #[must_use]
     pub fn is_tight(&self) -> bool {
         let limit = self.endpoint.limit();
         self.endpoint.used() > limit - limit / 4
     }
 
-    /// Whether more than seven eighths of the endpoint's budget are spent.
+    /// Whether more than seven eighths of the endpoint's budget is spent.
     #[must_use]
     pub fn is_nearly_spent(&self) -> bool {
         let limit = self.endpoint.limit();
@@ -290,7 +292,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is charged and released, the reservation covers the charge, wastes at most two steps, and ends at 0.
+        /// For any charges and releases, the reservation covers the charge, wastes at most two steps, and
+        /// ends at 0.
         #[test]
         fn reservations_follow_charges(steps in prop::collection::vec((any::<bool>(), 0..100_000_usize), 1..100)) {
             let endpoint = EndpointBudget::new(1 << 20);

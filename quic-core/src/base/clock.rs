@@ -1,18 +1,20 @@
-//! A time that never goes back, whatever the caller's clock does.
+//! A clock that never goes back, whatever the caller's clock does.
 
 use std::time::Duration;
 
 use super::Timestamp;
 
-/// A clock that is set back by more than this was changed; by less, calls were only told their times out of order.
+/// A step back by more than this means that somebody set the clock back. A smaller one means that the caller
+/// passed times out of order.
 const JUMP: Duration = Duration::from_secs(1);
 
-/// Own time of a connection. Deadlines, round-trip times and credit are all differences of times: a clock that is set
-/// back by an hour would stop every timer for an hour. Own time goes on from where it stood instead.
+/// A connection's own time. Deadlines, round-trip times and credit are all differences of times, so a clock
+/// that is set back by an hour would stop every timer for an hour. The connection's own time goes on from
+/// where it stood instead.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     own: Timestamp,
-    /// How far own time is ahead of the caller's clock.
+    /// How far the connection's own time is ahead of the caller's clock.
     ahead: Duration,
 }
 
@@ -21,7 +23,7 @@ impl Clock {
         Self { own: now, ahead: Duration::ZERO }
     }
 
-    /// Own time, when the caller's clock shows `now`.
+    /// The connection's own time when the caller's clock shows `now`.
     pub(crate) fn read(&mut self, now: Timestamp) -> Timestamp {
         let told = now + self.ahead;
         let back = self.own - told;

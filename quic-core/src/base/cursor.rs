@@ -2,7 +2,7 @@
 
 use super::varint;
 
-/// The bytes ended before the item that was being read did.
+/// The bytes ended inside the item that was being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes end inside the item being read")]
 #[expect(clippy::exhaustive_structs, reason = "an error with one cause")]
@@ -54,12 +54,12 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// Reads `count` bytes, a length that came off the wire.
+    /// Reads `count` bytes, where `count` is a length that came off the wire.
     pub fn bytes_u64(&mut self, count: u64) -> Result<&'a [u8], UnexpectedEnd> {
         self.bytes(usize::try_from(count).map_err(|_| UnexpectedEnd)?)
     }
 
-    /// Reads all that is left.
+    /// Reads all remaining bytes.
     pub fn rest(&mut self) -> &'a [u8] {
         let rest = self.peek();
         self.position = self.bytes.len();
@@ -104,7 +104,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Writes network byte order into a fixed slice. Each method says whether there was room; without room it writes nothing.
+/// Writes network byte order into a fixed slice. Each method returns whether there was room; without room it
+/// writes nothing.
 #[derive(Debug)]
 pub struct Writer<'a> {
     buf: &'a mut [u8],
@@ -136,7 +137,7 @@ impl<'a> Writer<'a> {
         &self.buf[..self.position]
     }
 
-    /// What was written so far, to be changed in place.
+    /// What was written so far, for changes in place.
     pub fn written_mut(&mut self) -> &mut [u8] {
         &mut self.buf[..self.position]
     }
@@ -186,7 +187,8 @@ impl<'a> Writer<'a> {
         self.bytes(&value.to_be_bytes())
     }
 
-    /// Writes the shortest encoding of a variable-length integer; false also for a value above [`varint::MAX`].
+    /// Writes the shortest encoding of a variable-length integer; false also for a value above
+    /// [`varint::MAX`].
     #[must_use]
     #[inline]
     pub fn varint(&mut self, value: u64) -> bool {

@@ -1,4 +1,4 @@
-//! Marks of the network on IP packets.
+//! The marks that the network sets on IP packets.
 
 /// The ECN field of an IP header (RFC 3168 §5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -12,7 +12,7 @@ pub enum Ecn {
     Ect1 = 0b01,
     /// ECN-capable transport, codepoint 0.
     Ect0 = 0b10,
-    /// Congestion experienced: set by the network.
+    /// Congestion experienced; the network sets it.
     Ce = 0b11,
 }
 

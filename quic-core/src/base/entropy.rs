@@ -2,15 +2,16 @@
 
 use super::algorithms::rand::{SecureRandom, SystemRandom};
 
-/// A source of unpredictable bytes: connection IDs, challenges, reset tokens and packet-number gaps come from it.
+/// A source of unpredictable bytes. It supplies connection IDs, challenges, reset tokens and packet-number
+/// gaps.
 pub trait Entropy: Send {
     /// Fills `bytes`.
     fn fill(&mut self, bytes: &mut [u8]);
 
-    /// A source of its own for another owner, as good as this one.
+    /// Makes an independent source of the same quality for another owner.
     fn fork(&mut self) -> Box<dyn Entropy>;
 
-    /// A number below 2^64, all equally likely.
+    /// A number below 2^64; all are equally likely.
     fn next_u64(&mut self) -> u64 {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
@@ -38,8 +39,8 @@ impl Default for SystemEntropy {
 
 impl Entropy for SystemEntropy {
     fn fill(&mut self, bytes: &mut [u8]) {
-        // The generator fails only on a system without a working getrandom; going on with predictable
-        // identifiers would be worse than stopping, and no peer can cause it.
+        // The generator fails only on a system without a working getrandom, and no peer can cause that.
+        // Predictable identifiers would be worse than a panic.
         self.0.fill(bytes).expect("the operating system's random generator works");
     }
 
@@ -53,7 +54,7 @@ impl Entropy for SystemEntropy {
 pub struct SeededEntropy(u64);
 
 impl SeededEntropy {
-    /// A generator whose whole output is decided by `seed`.
+    /// A generator whose output depends on `seed` alone.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
@@ -63,7 +64,7 @@ impl SeededEntropy {
 impl Entropy for SeededEntropy {
     fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
-            // SplitMix64: one addition and a mix per output, every seed gives a full-period sequence.
+            // SplitMix64: one addition and one mix per output; every seed gives a sequence of full period.
             self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mut z = self.0;
             z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

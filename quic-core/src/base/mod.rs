@@ -1,6 +1,7 @@
-//! The lowest layer: integers on the wire, cursors over bytes, time, rates, ECN marks and entropy, where a datagram came from.
+//! The lowest layer: integers on the wire, cursors over bytes, time, rates, ECN marks, entropy, budgets, and
+//! where a datagram came from.
 //!
-//! Nothing here knows QUIC's state; every other module of the crate may use it.
+//! Nothing here knows QUIC's state. Every other module of the crate may use it.
 
 mod addresses;
 pub(crate) mod algorithms;

@@ -1,6 +1,7 @@
-//! Setters of settings, with the names of the fields: settings that may get more fields cannot be written as a literal elsewhere.
+//! Setters of settings, named after the fields. They are needed because a `non_exhaustive` struct cannot be
+//! written as a literal in another crate.
 
-/// Methods that set a field each and can be chained, for `impl` blocks.
+/// Chainable methods for `impl` blocks that set one field each.
 macro_rules! setters {
     ($($name:ident: $type:ty,)*) => {$(
         #[doc = concat!("Sets [`", stringify!($name), "`](Self#structfield.", stringify!($name), ").")]

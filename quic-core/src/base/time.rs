@@ -8,8 +8,8 @@ use std::{
 
 /// A point in time: nanoseconds on a monotonic clock whose origin the caller chose.
 ///
-/// The core crates never read a clock; every call that needs the time is given one. Never zero, so that
-/// `Option<Timestamp>` takes eight bytes. Arithmetic saturates.
+/// The core crates never read a clock; every call that needs the time is given it. A timestamp is never zero,
+/// so that `Option<Timestamp>` takes eight bytes. Arithmetic saturates.
 ///
 /// ```
 /// use quic_core::base::Timestamp;
@@ -40,13 +40,13 @@ impl Timestamp {
         self.0.get()
     }
 
-    /// Time passed since `earlier`, zero if `earlier` is later.
+    /// The time passed since `earlier`, or zero if `earlier` is later.
     #[must_use]
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.as_nanos().saturating_sub(earlier.as_nanos()))
     }
 
-    /// `duration` before this time, at the earliest [`Timestamp::ORIGIN`].
+    /// The time `duration` before this one, at the earliest [`Timestamp::ORIGIN`].
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self::from_nanos(self.as_nanos().saturating_sub(nanos(duration)))
@@ -84,7 +84,7 @@ pub struct Rate(u64);
 impl Rate {
     /// No bytes at all.
     pub const ZERO: Self = Self(0);
-    /// The highest rate that can be told.
+    /// The highest rate that can be expressed.
     pub const MAX: Self = Self(u64::MAX);
 
     /// A rate of `bytes` per second.

@@ -24,7 +24,8 @@ pub const fn length_from_first_byte(first: u8) -> usize {
     1 << (first >> 6)
 }
 
-/// Decodes from the start of `bytes`: the value and how many bytes it took, or `None` if `bytes` ends too early.
+/// Decodes from the start of `bytes`. Returns the value and how many bytes it took, or `None` if `bytes` ends
+/// too early.
 ///
 /// ```
 /// use quic_core::base::varint;
@@ -46,7 +47,7 @@ pub fn decode(bytes: &[u8]) -> Option<(u64, usize)> {
 
 /// Appends the shortest encoding of `value`.
 ///
-/// Values above [`MAX`] cannot be represented; they are clamped to it, which a debug build reports.
+/// Values above [`MAX`] cannot be represented: they are clamped to it, and a debug build panics.
 pub fn put(buf: &mut impl BufMut, value: u64) {
     debug_assert!(value <= MAX, "{value} has no variable-length encoding");
     let value = value.min(MAX);

@@ -1,12 +1,12 @@
 //! `Assembler`: stream data that arrives at any offset, read in order (RFC 9000 §2.2).
 //!
-//! Owns the bytes between what the reader took and the highest offset received. In order, a fragment is kept
-//! as it came, without a copy and without a tree; out of order it is copied into [`Page`]s. Must never know
+//! Owns the bytes between the reader's offset and the highest offset received. A fragment in order is kept as
+//! it came, without a copy and without a tree; a fragment out of order is copied into [`Page`]s. Never knows
 //! flow control, final sizes or streams: the caller checks limits first.
 //!
-//! Memory: whatever the pattern of fragments, the heap held is at most [`cost`] of the highest offset minus the offset
-//! read; a [`Budget`] is charged with it. What is read pins little more than its own size as well. Credit can therefore
-//! be given so that what it may cost fits a budget.
+//! Memory: for any pattern of fragments, the heap held is at most [`cost`] of the highest offset minus the
+//! offset read, and a [`Budget`] is charged with it. Bytes handed to the reader keep little more than their
+//! own size alive. The caller can therefore give credit whose worst cost fits a budget.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,34 +15,35 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::page::{PAGE, PAGE_COST, Page};
 use crate::base::{Budget, BudgetExceeded};
 
-/// Fragments below this are copied: cheaper than a reference count, and merged with their neighbours.
+/// Smaller fragments are copied, which is cheaper than a reference count and merges them with their
+/// neighbours.
 const COPY_BELOW: usize = 1024;
-/// A fragment may pin a buffer that is larger than itself by at most the eighth part.
+/// A fragment may keep a buffer alive that is larger than itself by at most one eighth.
 const PIN_SHARE: usize = 8;
-/// What an entry of the queue costs beside its bytes: its place in a queue that may have grown to twice what it needs, and
-/// the reference count of a buffer.
+/// What an entry of the queue costs besides its bytes: its place in a queue that may have grown to twice its
+/// need, and the reference count of a buffer.
 const ENTRY: usize = 128;
 const TAIL_SMALLEST: usize = 64;
-/// A buffer for small fragments is at most this large, as long as little is unread, and [`TAIL_LARGEST`] else.
+/// The largest buffer for small fragments while little is unread; otherwise [`TAIL_LARGEST`] is the limit.
 const TAIL_SMALL: usize = 1024;
 const TAIL_LARGEST: usize = 4096;
-/// What one stream costs beside a share of its bytes: a page of which one byte is used, a node of the map that holds it,
-/// and the buffers of a beginning.
+/// What one stream costs besides a share of its bytes: a page with one used byte, the map node that holds it,
+/// and the first small buffers.
 const STREAM_SLACK: usize = PAGE_COST + TAIL_SMALL + 12 * ENTRY;
 
-/// The most heap that `span` bytes between what was read and the highest offset received cost on one of `streams` streams,
-/// whatever the pattern of fragments, in bytes.
+/// The most heap, in bytes, that `span` bytes between the offset read and the highest offset received can
+/// cost on `streams` streams, for any pattern of fragments.
 pub(crate) fn cost(span: usize, streams: usize) -> usize {
     span.saturating_add(span / 8 * 3).saturating_add(streams.saturating_mul(STREAM_SLACK))
 }
 
-/// What a call of [`Assembler::insert`] with a fragment as large as a datagram reserves for its duration, in bytes.
+/// What [`Assembler::insert`] reserves while it runs, in bytes, for a fragment as large as a datagram.
 pub(crate) const INSERT_RESERVE: usize = 256 << 10;
 
 #[derive(Debug)]
 struct Chunk {
     bytes: Bytes,
-    /// The size of the buffer that `bytes` pins; counted whole until the chunk is gone.
+    /// The size of the buffer that `bytes` keeps alive; all of it counts until the chunk is gone.
     pinned: usize,
 }
 
@@ -65,7 +66,7 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
-    /// The offset of the next byte to read, which is also how many bytes were read.
+    /// The offset of the next byte to read, which is also the number of bytes read.
     pub(crate) fn bytes_read(&self) -> u64 {
         self.read
     }
@@ -80,8 +81,8 @@ impl Assembler {
         self.contiguous - self.read
     }
 
-    /// Stores `bytes` at `offset`; a byte that is already there keeps its value. `allocation` is the size of the
-    /// buffer that `bytes` would keep alive. Returns how many bytes were new. The caller has checked that
+    /// Stores `bytes` at `offset`; a byte that is already there keeps its value. `allocation` is the size of
+    /// the buffer that `bytes` would keep alive. Returns how many bytes were new. The caller has checked that
     /// `offset + bytes.len()` is at most 2^62-1.
     pub(crate) fn insert(
         &mut self,
@@ -101,7 +102,8 @@ impl Assembler {
                 return self.append(bytes, allocation, budget);
             }
         }
-        // Enough for every page touched, what draining moves, and a new tail; the rest is given back below.
+        // Enough for every page touched, for what `drain` moves, and for a new tail; `settle` gives the rest
+        // back.
         let reserve = (bytes.len() / PAGE + 3) * (PAGE_COST + ENTRY) + 2 * TAIL_LARGEST;
         budget.charge(reserve)?;
         self.charged += reserve;
@@ -119,7 +121,7 @@ impl Assembler {
         let taken = if let Some(front) = self.ready.front_mut() {
             if front.bytes.len() > max {
                 let taken = front.bytes.split_to(max);
-                // The rest keeps the whole buffer only as long as it is most of it.
+                // The rest keeps the whole buffer only while it is most of that buffer.
                 let left = front.bytes.len();
                 if left < front.pinned - front.pinned / 4 {
                     self.ready_pinned -= front.pinned - left;
@@ -136,7 +138,7 @@ impl Assembler {
             return None;
         } else if self.tail.len() <= max {
             let tail = std::mem::take(&mut self.tail);
-            // What the reader keeps must not be more than it was given.
+            // The reader must not keep much more alive than it was given.
             let wasted = tail.capacity() - tail.len() > tail.len() / PIN_SHARE;
             if wasted { Bytes::copy_from_slice(&tail) } else { tail.freeze() }
         } else {
@@ -150,18 +152,18 @@ impl Assembler {
         Some(taken)
     }
 
-    /// Gives the budget back, for the data goes with the assembler next.
+    /// Returns the charge to the budget, because the data is about to be dropped with the assembler.
     pub(crate) fn end(&mut self, budget: &mut Budget) {
         budget.release(std::mem::take(&mut self.charged));
     }
 
-    /// Drops all data and gives the budget back. Offsets stay.
+    /// Drops all data and returns its charge to the budget. Offsets stay.
     pub(crate) fn clear(&mut self, budget: &mut Budget) {
         budget.release(self.charged);
         *self = Self { read: self.read, contiguous: self.read, ..Self::default() };
     }
 
-    /// Appends data that starts at `contiguous` and meets no page.
+    /// Appends data that starts at `contiguous` and overlaps no page.
     fn append(
         &mut self,
         bytes: Bytes,
@@ -170,7 +172,7 @@ impl Assembler {
     ) -> Result<u64, BudgetExceeded> {
         let len = bytes.len();
         let draining = if self.pages.is_empty() { 0 } else { 3 * TAIL_LARGEST };
-        // Where the budget has no room for the whole buffer it may have room for a copy.
+        // A budget without room for the whole buffer may still have room for a copy.
         let pinned = allocation.max(len) + 2 * ENTRY + draining;
         let pin = worth_pinning(len, allocation) && budget.charge(pinned).is_ok();
         let reserve = if pin { pinned } else { len + TAIL_LARGEST + 2 * ENTRY + draining };
@@ -204,7 +206,7 @@ impl Assembler {
         }
     }
 
-    /// Copies behind everything else. Buffers grow with use, so that one small message stays small.
+    /// Copies `data` behind everything else. Buffers grow with use, so that one small message stays small.
     fn copy_to_tail(&mut self, mut data: &[u8]) {
         while !data.is_empty() {
             let mut room = self.tail.capacity() - self.tail.len();
@@ -292,11 +294,11 @@ impl Assembler {
         Some(page)
     }
 
-    /// Brings the charge to what is held. Every caller has reserved at least that much.
+    /// Adjusts the charge to what is held. Every caller has reserved at least that much.
     fn settle(&mut self, budget: &mut Budget) {
         let held = self.ready_pinned + self.ready.len() * ENTRY + self.tail.capacity() + self.page_cost;
         if held > self.charged {
-            // Only by rounding of the allocator; a refusal leaves the old, lower charge.
+            // Only the allocator's rounding leads here; a refusal leaves the old, lower charge.
             if budget.charge(held - self.charged).is_ok() {
                 self.charged = held;
             }

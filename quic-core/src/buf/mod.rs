@@ -1,5 +1,5 @@
-//! Buffers that know bytes and offsets, and nothing of connections: ranges of numbers, reassembly of what
-//! arrives, retention of what was sent. The lowest layer above `base`.
+//! Buffers that know bytes and offsets but nothing of connections: ranges of numbers, reassembly of received
+//! data, retention of sent data. The lowest layer above `base`.
 
 mod assembler;
 mod page;

@@ -1,21 +1,22 @@
-//! `Page`: 1 KiB of a stream with a bit per byte, so that the memory of data that arrived out of order depends
-//! on how far it reaches and never on into how many pieces the peer cut it (RFC 9000 §21.6).
+//! `Page`: 1 KiB of a stream with one bit per byte. Data that arrived out of order costs memory in proportion
+//! to its reach, not to the number of pieces the peer cut it into (RFC 9000 §21.6).
 
 use bytes::Bytes;
 
 /// Bytes of a stream that one page covers.
 pub(super) const PAGE: usize = 1024;
-/// The most that one page costs, map entry included.
+/// The most that one page costs, including its map entry.
 pub(super) const PAGE_COST: usize = PAGE + PAGE / 8 + ENTRY;
-/// An entry of the map: its nodes may be half empty.
+/// What an entry of the map costs; the map's nodes may be half empty.
 const ENTRY: usize = 144;
 const SMALLEST: usize = 64;
 
-/// Data at known offsets inside one page, grown to the highest of them.
+/// Data at known offsets inside one page. It grows to the highest of them.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     data: Vec<u8>,
-    /// Empty once the page is full: a burst behind one lost packet costs what it holds and little more.
+    /// One bit per byte, or empty once the page is full. A burst behind one lost packet then costs little
+    /// more than its bytes.
     have: Vec<u64>,
     filled: usize,
 }
@@ -26,8 +27,8 @@ impl Page {
         self.data.capacity() + self.have.capacity() * 8 + ENTRY
     }
 
-    /// Stores `bytes` at `at` where nothing is yet: what came first stays (RFC 9000 §2.2 forbids a change).
-    /// Returns how many bytes were new. `at + bytes.len()` is at most [`PAGE`].
+    /// Stores `bytes` at `at` where nothing is yet; bytes that came first stay (RFC 9000 §2.2 forbids a
+    /// change). Returns how many bytes were new. `at + bytes.len()` is at most [`PAGE`].
     pub(super) fn insert(&mut self, at: usize, bytes: &[u8]) -> usize {
         let end = at + bytes.len();
         debug_assert!(end <= PAGE);
@@ -54,7 +55,7 @@ impl Page {
         self.filled == PAGE
     }
 
-    /// The end of the data that is there without a gap from `at` on; `at` itself if nothing is.
+    /// The end of the data that continues without a gap from `at`, or `at` itself if there is none.
     pub(super) fn contiguous_from(&self, at: usize) -> usize {
         self.run_end(at, self.data.len(), true)
     }
@@ -65,7 +66,7 @@ impl Page {
         (next < self.data.len()).then_some(next)
     }
 
-    /// The bytes of `range`, which must lie below what [`Self::contiguous_from`] told.
+    /// The bytes from `from` to `to`, which must lie below what [`Self::contiguous_from`] returned.
     pub(super) fn slice(&self, from: usize, to: usize) -> &[u8] {
         self.data.get(from..to).unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! `RangeSet`: a set of u64 kept as sorted ranges. Owns nothing but numbers; used for packet numbers
-//! (RFC 9000 §13.2.3), acknowledged and lost stream ranges (§13.3) and streams not seen yet (§3.2).
+//! `RangeSet`: a set of u64, kept as sorted ranges. It holds packet numbers (RFC 9000 §13.2.3), acknowledged
+//! and lost ranges of streams (§13.3), and streams not seen yet (§3.2).
 
 use std::{collections::VecDeque, ops::Range};
 
@@ -8,13 +8,14 @@ const INLINE: usize = 3;
 
 /// A set of u64 below `u64::MAX`, kept as disjoint, non-adjacent, ascending half-open ranges.
 ///
-/// Growing the last range and appending behind it are O(1); everything else is a binary search and, in the
+/// Growing the last range and appending behind it are O(1). Everything else is a binary search and, in the
 /// worst case, a move of the ranges behind. The first three ranges need no allocation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RangeSet {
     inline: [(u64, u64); INLINE],
     inline_len: u8,
-    /// All ranges, once there were more than fit inline; emptied (and used inline again) when the set empties.
+    /// All ranges, once there are more than fit inline. When the set is empty, it uses the inline ranges
+    /// again.
     spill: VecDeque<(u64, u64)>,
 }
 
@@ -30,7 +31,7 @@ impl RangeSet {
         if self.spill.is_empty() { usize::from(self.inline_len) } else { self.spill.len() }
     }
 
-    /// True without any member.
+    /// True if the set has no member.
     pub(crate) fn is_empty(&self) -> bool {
         self.inline_len == 0 && self.spill.is_empty()
     }
@@ -78,7 +79,7 @@ impl RangeSet {
         }
         let Range { start, end } = range;
         let len = self.len();
-        // In order: behind or at the end of the last range.
+        // The common case, in order: `range` continues the last range.
         if let Some(last) = len.checked_sub(1).and_then(|last| self.get_mut(last))
             && last.1 == start
         {
@@ -118,7 +119,7 @@ impl RangeSet {
         }
         let (first_start, first_end) = self.get(from).unwrap_or_default();
         if first_start < start && end < first_end {
-            // A hole in one range.
+            // The removal leaves a hole in one range.
             if let Some(slot) = self.get_mut(from) {
                 slot.1 = start;
             }
@@ -141,14 +142,14 @@ impl RangeSet {
         removed
     }
 
-    /// Takes the lowest range out.
+    /// Removes the lowest range and returns it.
     pub(crate) fn pop_min(&mut self) -> Option<Range<u64>> {
         let first = self.first()?;
         self.remove_at(0..1);
         Some(first)
     }
 
-    /// Keeps the `count` highest ranges only; returns how many ranges were dropped.
+    /// Keeps only the `count` highest ranges; returns how many ranges were dropped.
     pub(crate) fn limit(&mut self, count: usize) -> usize {
         let excess = self.len().saturating_sub(count);
         self.remove_at(0..excess);

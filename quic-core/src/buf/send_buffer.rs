@@ -1,7 +1,8 @@
-//! `SendBuffer`: what the application wrote to a stream, kept until it is acknowledged (RFC 9000 §2.2, §13.3).
+//! `SendBuffer`: what the application wrote to a stream, kept until it is acknowledged (RFC 9000 §2.2,
+//! §13.3).
 //!
-//! Owns the bytes and the knowledge of which were sent, lost and acknowledged. Must never know frames, flow
-//! control, FIN or priorities.
+//! Owns the bytes and knows which of them were sent, lost and acknowledged. Never knows frames, flow control,
+//! FIN or priorities.
 
 use std::{collections::VecDeque, ops::Range};
 
@@ -9,18 +10,18 @@ use bytes::{Bytes, BytesMut};
 
 use super::RangeSet;
 
-/// Writes below this are copied together; larger ones are kept as they came.
+/// Smaller writes are copied together; larger ones are kept as they came.
 const COPY_BELOW: usize = 512;
 const TAIL: usize = 4096;
-/// Room for the first small writes, which often are a few bytes of a head and a little more.
+/// The capacity for the first small writes, often a few bytes of a header and a little more.
 const FIRST_TAIL: usize = 128;
 
-/// What a buffer holds, in bytes.
+/// How much a buffer holds, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// From the first byte that is not acknowledged to the end.
+    /// All bytes from the first unacknowledged one to the end.
     pub(crate) bytes: u64,
-    /// Those of them that are acknowledged: they wait for what is missing before them.
+    /// The acknowledged ones among `bytes`. They stay until the missing bytes before them are acknowledged.
     pub(crate) early: u64,
 }
 
@@ -31,26 +32,26 @@ pub(crate) struct SendBuffer {
     pieces: VecDeque<(u64, Bytes)>,
     tail: BytesMut,
     tail_start: u64,
-    /// Everything below is acknowledged.
+    /// Everything below this offset is acknowledged.
     acked_to: u64,
     /// The first byte that was never sent.
     next: u64,
-    /// Acknowledged ranges above `acked_to`, and how many bytes they have.
+    /// Acknowledged ranges above `acked_to`, and the number of their bytes.
     acked: RangeSet,
     early: u64,
-    /// Ranges to send again, none of them acknowledged.
+    /// Ranges to send again. None of them is acknowledged.
     lost: RangeSet,
     /// Where the last copy began, an index into `pieces`.
     cursor: usize,
 }
 
 impl SendBuffer {
-    /// The offset behind the last byte written.
+    /// The offset after the last byte written.
     pub(crate) fn end(&self) -> u64 {
         self.tail_start + self.tail.len() as u64
     }
 
-    /// The offset behind the last byte that was ever sent.
+    /// The offset after the last byte that was ever sent.
     pub(crate) fn sent_end(&self) -> u64 {
         self.next
     }
@@ -80,7 +81,7 @@ impl SendBuffer {
         self.next < self.end()
     }
 
-    /// Appends `bytes`; moved, unless so small that merging is cheaper.
+    /// Appends `bytes` without a copy, unless they are so few that merging them is cheaper.
     pub(crate) fn write(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
             return;
@@ -100,8 +101,8 @@ impl SendBuffer {
         }
     }
 
-    /// What to send next, at most `max` bytes: lost data first, then data never sent, which ends at `limit` at
-    /// the latest. Nothing changes until [`Self::on_sent`].
+    /// What to send next, at most `max` bytes: lost data first, then data never sent, which ends at `limit`
+    /// at the latest. Changes nothing; [`Self::on_sent`] does.
     pub(crate) fn peek_transmit(&self, max: usize, limit: u64) -> Option<Range<u64>> {
         let candidate = match self.lost.first() {
             Some(lost) => lost,
@@ -111,7 +112,7 @@ impl SendBuffer {
         (candidate.start < end).then_some(candidate.start..end)
     }
 
-    /// `range`, a prefix of what [`Self::peek_transmit`] told, was sent.
+    /// `range`, a prefix of what [`Self::peek_transmit`] returned, was sent.
     pub(crate) fn on_sent(&mut self, range: Range<u64>) {
         if !self.lost.is_empty() {
             self.lost.remove(range.clone());
@@ -119,7 +120,8 @@ impl SendBuffer {
         self.next = self.next.max(range.end);
     }
 
-    /// Copies the bytes from `offset` on to `to`; they must lie between the first byte not acknowledged and the end.
+    /// Copies the bytes from `offset` on into `to`. They must lie between the first unacknowledged byte and
+    /// the end.
     pub(crate) fn copy_to(&mut self, mut offset: u64, mut to: &mut [u8]) {
         let mut index = self.find(offset);
         self.cursor = index;
@@ -143,7 +145,8 @@ impl SendBuffer {
         }
     }
 
-    /// `range` is acknowledged, also if it was declared lost before. Returns how many bytes were newly so.
+    /// `range` is acknowledged, even if it was declared lost before. Returns how many bytes were newly
+    /// acknowledged.
     pub(crate) fn on_ack(&mut self, range: Range<u64>) -> u64 {
         let start = range.start.max(self.acked_to);
         let end = range.end.min(self.next);
@@ -172,7 +175,7 @@ impl SendBuffer {
         new
     }
 
-    /// `range` was lost: what of it is not acknowledged is sent again.
+    /// `range` was lost: the buffer sends its unacknowledged bytes again.
     pub(crate) fn on_lost(&mut self, range: Range<u64>) {
         let range = range.start.max(self.acked_to)..range.end.min(self.next);
         if range.is_empty() {
@@ -189,7 +192,7 @@ impl SendBuffer {
         }
     }
 
-    /// Gives up all data from `end` on: it is neither sent nor sent again.
+    /// Gives up all data from `end` on; it is not sent any more.
     pub(crate) fn truncate(&mut self, end: u64) {
         let end = end.max(self.acked_to);
         if end >= self.end() {
@@ -220,7 +223,8 @@ impl SendBuffer {
         }
     }
 
-    /// The piece that holds `offset`; data goes out in order, so it is mostly where the last copy was or next to it.
+    /// The piece that holds `offset`. Data leaves in order, so the piece is mostly where the last copy was,
+    /// or next to it.
     fn find(&self, offset: u64) -> usize {
         let holds = |index: usize| {
             self.pieces

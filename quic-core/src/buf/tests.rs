@@ -1,4 +1,4 @@
-//! The three buffers against naive models.
+//! Tests of the three buffers against naive models.
 
 use std::collections::BTreeSet;
 
@@ -65,7 +65,8 @@ proptest! {
         }
     }
 
-    /// Overlaps carry different bytes, so that the model also checks that the first ones win (F22).
+    /// Overlapping fragments carry different bytes, so that the model also checks that the first ones win
+    /// (F22).
     #[test]
     fn an_assembler_reads_what_came_first(
         steps in prop::collection::vec((0u64..20_000, 1usize..6_000, any::<u8>(), 0usize..9_000, any::<bool>()), 1..60)
@@ -130,7 +131,8 @@ proptest! {
                         prop_assert!(wanted_again.is_empty() && !buffer.has_unsent());
                     }
                 }
-                // A flight stays in the list: it may be lost first and acknowledged later, or both twice.
+                // A flight stays in the list: it may be lost first and acknowledged later, or either of them
+                // twice.
                 3 if !flights.is_empty() => {
                     let range = flights[index.index(flights.len())].clone();
                     let new = range.clone().filter(|&at| !std::mem::replace(&mut acked[at as usize], true)).count();
@@ -142,7 +144,7 @@ proptest! {
                     wanted_again.extend(range.clone().filter(|&at| !acked[at as usize]));
                     buffer.on_lost(range);
                 }
-                // Rarely, and a little: what is left shrinks.
+                // Truncation is rare and small, because it shrinks what is left.
                 5 if index.index(20) == 0 => {
                     let end = written.len().saturating_sub(size / 2).max(buffer.acked_to() as usize);
                     buffer.truncate(end as u64);
@@ -164,7 +166,7 @@ proptest! {
     }
 }
 
-/// The heap may be at most twice the reach plus 256 KiB, and the budget says what is held.
+/// The heap may hold at most twice the reach plus 256 KiB, and the budget shows what is held.
 fn fragments(reach: u64, len: usize, step: u64, allocation: usize, descending: bool) -> usize {
     let mut budget = Budget::alone(usize::MAX);
     let mut assembler = Assembler::default();

@@ -1,5 +1,5 @@
-//! What reassembly holds on the heap, whatever the pattern of fragments (RFC 9000 §21.6): at most what their credit is said
-//! to cost, and the budget knows of it.
+//! How much heap reassembly holds, for any pattern of fragments (RFC 9000 §21.6): at most [`cost`] of their
+//! credit, and the budget shows it.
 
 use bytes::{Bytes, BytesMut};
 use heap_meter::Measure;
@@ -7,7 +7,7 @@ use heap_meter::Measure;
 use super::{Assembler, INSERT_RESERVE, cost};
 use crate::base::Budget;
 
-/// Receive buffers as a driver has them: one block that every datagram pins a part of.
+/// Receive buffers as a driver has them: every datagram keeps a part of one block alive.
 struct Blocks {
     size: usize,
     block: BytesMut,
@@ -26,9 +26,9 @@ impl Blocks {
     }
 }
 
-/// Inserts the fragments (offset, length) below `credit`, checking the heap after each.
+/// Inserts the fragments (offset, length) below `credit` and checks the heap after each.
 fn hold(name: &str, credit: usize, block: usize, fragments: impl Iterator<Item = (usize, usize)>) {
-    // Made before the measurement, and gone after it.
+    // The fragments exist before the measurement begins and are freed after it.
     let fragments: Vec<_> = fragments.collect();
     let mut blocks = Blocks::new(block);
     let mut budget = Budget::alone(usize::MAX);
@@ -40,7 +40,7 @@ fn hold(name: &str, credit: usize, block: usize, fragments: impl Iterator<Item =
         assert!(highest <= credit, "the pattern keeps within its credit");
         let bytes = blocks.fragment(len);
         assembler.insert(offset as u64, bytes, block.max(len), &mut budget).expect("no limit");
-        // The driver's own current block is not the peer's.
+        // The driver's current block does not count as the peer's.
         let held = measure.growth() - blocks.size.cast_signed();
         let bound = cost(highest, 1);
         assert!(held <= bound.cast_signed(), "{name}: {held} bytes held for {highest} of credit");
@@ -96,7 +96,8 @@ fn mixed(credit: usize) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// Reads now and then: a page may outlive the bytes before it, and what is read keeps little more than itself.
+/// Reads at random times: a page may outlive the bytes before it, and bytes that were read keep little more
+/// than themselves alive.
 #[test]
 fn what_is_read_pins_little_and_what_is_left_costs_what_it_is_said_to() {
     netsim::for_seeds(0..200, |seed| {
@@ -120,7 +121,7 @@ fn what_is_read_pins_little_and_what_is_left_costs_what_it_is_said_to() {
                 let max = if random.chance(0.5) { usize::MAX } else { 1 + random.below(5_000) as usize };
                 while let Some(bytes) = assembler.read(max, &mut budget) {
                     read += bytes.len() as u64;
-                    // A part of a buffer keeps all of it: whoever wants only that knows.
+                    // A part of a buffer keeps all of it alive, so the test keeps whole chunks only.
                     if max == usize::MAX {
                         kept.push(bytes);
                     } else if random.chance(0.5) {

@@ -8,8 +8,9 @@ use crate::{
     ids::{ConnectionId, MAX_CID_LENGTH},
 };
 
-/// Makes connection IDs of one length, the first byte of which names the shard of the server that issued it, and the
-/// stateless reset tokens that belong to them: both ends of a restart compute the same token from the same key.
+/// Makes connection IDs of one length and the stateless reset tokens that belong to them. The first byte of
+/// an ID names the server's shard that issued it. A restarted process computes the same token from the same
+/// key.
 #[derive(Clone, Debug)]
 pub struct CidFactory {
     length: usize,
@@ -18,10 +19,10 @@ pub struct CidFactory {
 }
 
 impl CidFactory {
-    /// IDs of `length` bytes (4 to 20) for `shard`, with tokens from `reset_key`.
+    /// A factory of IDs of `length` bytes (4 to 20) for `shard`, with tokens from `reset_key`.
     ///
-    /// `reset_key` should survive a restart of the process, so that peers learn that their connections are gone
-    /// (RFC 9000 §10.3.2).
+    /// `reset_key` should survive a restart of the process, so that peers learn that their connections are
+    /// gone (RFC 9000 §10.3.2).
     #[must_use]
     pub fn new(length: usize, shard: u8, reset_key: &[u8; 32]) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, reset_key);
@@ -34,13 +35,13 @@ impl CidFactory {
         self.length
     }
 
-    /// The shard that its connection IDs name.
+    /// The shard that this factory's connection IDs name.
     #[must_use]
     pub fn shard(&self) -> u8 {
         self.shard
     }
 
-    /// The shard that a connection ID names, if it can be one of these factories'.
+    /// The shard that a connection ID names; `None` if no factory of this kind can have made the ID.
     #[must_use]
     pub fn shard_of(&self, id: &ConnectionId) -> Option<u8> {
         id.as_bytes().first().copied().filter(|_| id.len() == self.length)

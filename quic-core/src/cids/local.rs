@@ -1,4 +1,4 @@
-//! Connection IDs that this end issued.
+//! The connection IDs that this end issued.
 
 use std::collections::VecDeque;
 
@@ -24,10 +24,10 @@ pub(crate) struct LocalCids {
     factory: CidFactory,
     handshake: ConnectionId,
     issued: VecDeque<Issued>,
-    /// How many of them are pending: every packet asks.
+    /// How many of them are pending. It is counted because every packet asks.
     pending: usize,
     next_sequence: u64,
-    /// How many the peer stores.
+    /// How many IDs the peer stores.
     peer_limit: u64,
 }
 
@@ -48,8 +48,8 @@ impl LocalCids {
         self.factory.length()
     }
 
-    /// Issues the ID that goes with the preferred address, sequence number 1 (RFC 9000 §5.1.1, §18.2). To be called before any
-    /// other is issued.
+    /// Issues the ID that goes with the preferred address, sequence number 1 (RFC 9000 §5.1.1, §18.2). The
+    /// caller must do this before any other ID is issued.
     pub(crate) fn issue_preferred(&mut self, entropy: &mut dyn Entropy) -> (ConnectionId, ResetToken) {
         debug_assert_eq!(self.next_sequence, 1, "the second ID");
         let id = self.factory.generate(entropy);
@@ -58,7 +58,7 @@ impl LocalCids {
         (id, self.factory.reset_token(&id))
     }
 
-    /// The peer stores up to `limit` IDs: issues as many as are useful (RFC 9000 §5.1.1).
+    /// The peer stores up to `limit` IDs. Issues as many as are useful (RFC 9000 §5.1.1).
     pub(crate) fn set_peer_limit(&mut self, limit: u64, entropy: &mut dyn Entropy, out: &mut Vec<CidChange>) {
         self.peer_limit = limit.min(ACTIVE_LIMIT);
         self.fill(entropy, out);
@@ -82,7 +82,8 @@ impl LocalCids {
         entropy: &mut dyn Entropy,
         out: &mut Vec<CidChange>,
     ) -> Result<(), Violation> {
-        // RFC 9000 §19.16: neither an ID that was never issued nor the one of this very packet.
+        // RFC 9000 §19.16: the peer may retire neither an ID that was never issued nor the one that this
+        // packet was sent to.
         if sequence >= self.next_sequence {
             return Err(Violation::RetireUnissued);
         }
@@ -136,7 +137,7 @@ impl LocalCids {
         }
     }
 
-    /// All active IDs, for the endpoint to forget when the connection is gone.
+    /// All active IDs. The endpoint forgets them when the connection is gone.
     pub(crate) fn active(&self) -> impl Iterator<Item = ConnectionId> + '_ {
         self.issued.iter().map(|issued| issued.id)
     }

@@ -1,7 +1,8 @@
 //! Connection IDs: those issued to the peer and those the peer issued (RFC 9000 §5.1, §19.15, §19.16).
 //!
-//! Two halves that share nothing: [`LocalCids`] names this end, [`RemoteCids`] the other. Neither knows paths nor
-//! the endpoint; new IDs come from a [`CidFactory`] and changes for the endpoint's table go out as [`CidChange`].
+//! The two halves share nothing: [`LocalCids`] holds the IDs of this end, [`RemoteCids`] those of the peer.
+//! Neither knows paths or the endpoint. New IDs come from a [`CidFactory`]; changes for the endpoint's table
+//! leave as [`CidChange`].
 
 mod change;
 mod factory;
@@ -22,19 +23,19 @@ use crate::{frame::FrameWriter, ids::ConnectionId};
 /// The connection IDs of both ends.
 #[derive(Debug)]
 pub(crate) struct Cids {
-    /// Those that name this end.
+    /// The IDs that name this end.
     pub(crate) local: LocalCids,
-    /// Those that name the peer.
+    /// The IDs that name the peer.
     pub(crate) remote: RemoteCids,
 }
 
 impl Cids {
-    /// `local` begins with the source of this end's first packet, `remote` is its destination.
+    /// `local` begins with the source ID of this end's first packet, `remote` with its destination ID.
     pub(crate) fn new(local: LocalCids, remote: ConnectionId) -> Self {
         Self { local, remote: RemoteCids::new(remote) }
     }
 
-    /// Whether one of both has frames to send.
+    /// Whether either half has frames to send.
     pub(crate) fn wants(&self) -> bool {
         self.local.wants() || self.remote.wants()
     }

@@ -1,4 +1,4 @@
-//! Connection IDs that the peer issued.
+//! The connection IDs that the peer issued.
 
 use std::collections::VecDeque;
 
@@ -10,11 +10,13 @@ use crate::{
     ids::ConnectionId,
 };
 
-/// More retirements than this in flight, and the peer is flooding (RFC 9000 §5.1.2 recommends at least twice the limit).
+/// A peer with more retirements than this in flight is flooding (RFC 9000 §5.1.2 recommends at least twice
+/// the limit).
 const MAX_RETIRING: usize = 8 * ACTIVE_LIMIT as usize;
 
-/// Ranges of numbers given back with others between them: peers number their IDs without gaps, and so the others are in use, or
-/// under way. Beyond so many those in the lowest gap count as given back, too.
+/// The most ranges of given-back numbers that are kept apart. Peers number their IDs without gaps, so the
+/// numbers between the ranges are in use or on their way. Beyond this many ranges, the numbers of the lowest
+/// gap count as given back, too.
 const MAX_GAPS: usize = 16;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ struct Known {
     sequence: u64,
     id: ConnectionId,
     token: Option<ResetToken>,
-    /// Whether packets were sent to it: no second path gets it (RFC 9000 §9.5).
+    /// Whether packets were sent to it. If so, no second path gets it (RFC 9000 §9.5).
     used: bool,
 }
 
@@ -32,25 +34,26 @@ struct Retiring {
     pending: bool,
 }
 
-/// What this end may address the peer with.
+/// The IDs by which this end may address the peer.
 #[derive(Debug)]
 pub(crate) struct RemoteCids {
-    /// The one to send to on the path in use first.
+    /// Starts with the ID that the path in use sends to.
     active: VecDeque<Known>,
-    /// The sequence number of that one, as long as it is not retired.
+    /// The sequence number of that ID, until it is retired.
     in_use: u64,
-    /// Everything below is retired.
+    /// Every sequence number below this one is retired.
     retire_prior_to: u64,
-    /// Sequence numbers from there on that were given back: frames with them may come again, late.
+    /// The sequence numbers from `retire_prior_to` on that were given back: frames with them may arrive
+    /// again, late.
     given_back: RangeSet,
-    /// Retirements not acknowledged yet.
+    /// Retirements that the peer has not acknowledged yet.
     retiring: Vec<Retiring>,
-    /// The reset token that the endpoint listens for: that of the ID in use, and no other (RFC 9000 §10.3.1).
+    /// The reset token that the endpoint listens for: that of the ID in use and no other (RFC 9000 §10.3.1).
     announced: Option<ResetToken>,
 }
 
 impl RemoteCids {
-    /// Starts with the ID of the first packets; the handshake may replace it once.
+    /// Starts with the ID of the first packets. The handshake may replace it once.
     pub(crate) fn new(first: ConnectionId) -> Self {
         let active = VecDeque::from([Known { sequence: 0, id: first, token: None, used: true }]);
         Self {
@@ -78,13 +81,13 @@ impl RemoteCids {
         self.active.iter().find(|known| known.sequence == sequence).map(|known| known.id)
     }
 
-    /// Whether there is an ID that no path has used. Where the peer is addressed without, there is always none to use.
+    /// Whether there is an ID that no path has used. A peer with a zero-length ID always has one.
     pub(crate) fn has_spare(&self) -> bool {
         self.active.iter().any(|known| !known.used)
     }
 
-    /// The sequence number of an ID for another path, which no path has used (RFC 9000 §9.5). A peer that is addressed without
-    /// an ID is so on every path (§5.1.1).
+    /// Takes an ID that no path has used, for another path (RFC 9000 §9.5), and returns its sequence number.
+    /// A peer with a zero-length ID has the same ID on every path (§5.1.1).
     pub(crate) fn take_spare(&mut self) -> Option<u64> {
         if self.current().is_empty() {
             return Some(self.sequence());
@@ -94,7 +97,7 @@ impl RemoteCids {
         Some(spare.sequence)
     }
 
-    /// From now on this is the ID to send to.
+    /// Makes this the ID to send to from now on.
     pub(crate) fn set_current(&mut self, sequence: u64, out: &mut Vec<CidChange>) {
         if let Some(index) = self.active.iter().position(|known| known.sequence == sequence) {
             self.active.swap(0, index);
@@ -103,7 +106,7 @@ impl RemoteCids {
         }
     }
 
-    /// No path uses this ID any more: it is given back (RFC 9000 §5.1.2), unless it is the one to send to.
+    /// No path uses this ID any more: it is given back (RFC 9000 §5.1.2), unless it is the ID to send to.
     pub(crate) fn give_back(&mut self, sequence: u64) {
         let index = self.active.iter().position(|known| known.sequence == sequence);
         if let Some(index) = index.filter(|index| *index > 0)
@@ -119,25 +122,25 @@ impl RemoteCids {
         }
     }
 
-    /// Ranges of numbers given back, for tests of the bound.
+    /// The number of ranges of given-back numbers, for tests of the bound.
     #[cfg(test)]
     pub(super) fn gaps(&self) -> usize {
         self.given_back.len()
     }
 
-    /// The server's preferred address came with an ID, whose sequence number is 1 (RFC 9000 §5.1.1).
+    /// The server's preferred address came with an ID of sequence number 1 (RFC 9000 §5.1.1).
     pub(crate) fn add_preferred(&mut self, id: ConnectionId, token: ResetToken) {
         self.active.push_back(Known { sequence: 1, id, token: Some(token), used: false });
     }
 
-    /// The peer chose its ID in its first packet or in a Retry (RFC 9000 §7.2).
+    /// The peer chose its own ID in its first packet or in a Retry (RFC 9000 §7.2).
     pub(crate) fn replace_first(&mut self, id: ConnectionId) {
         if let Some(first) = self.active.front_mut() {
             first.id = id;
         }
     }
 
-    /// The token for the handshake's ID, from the transport parameters (RFC 9000 §18.2).
+    /// The reset token of the handshake's ID arrived in the transport parameters (RFC 9000 §18.2).
     pub(crate) fn set_first_token(&mut self, token: ResetToken, out: &mut Vec<CidChange>) {
         if let Some(first) = self.active.iter_mut().find(|known| known.sequence == 0) {
             first.token = Some(token);
@@ -145,7 +148,7 @@ impl RemoteCids {
         self.announce(out);
     }
 
-    /// Tells the endpoint when the token to listen for changes.
+    /// Tells the endpoint when the token that it listens for has changed.
     fn announce(&mut self, out: &mut Vec<CidChange>) {
         let token = self.current_token();
         if token != self.announced {
@@ -169,7 +172,7 @@ impl RemoteCids {
         token: ResetToken,
         out: &mut Vec<CidChange>,
     ) -> Result<(), Violation> {
-        // RFC 9000 §19.15: not to an endpoint that is addressed without an ID.
+        // RFC 9000 §19.15: an endpoint with a zero-length ID must not receive this frame.
         if self.current().is_empty() {
             return Err(Violation::CidWhileEmpty);
         }
@@ -188,10 +191,10 @@ impl RemoteCids {
         }
         self.retire_below(retire_prior_to)?;
         if sequence < self.retire_prior_to {
-            // RFC 9000 §19.15: an ID that is retired already is given back at once.
+            // RFC 9000 §19.15: an ID that is already retired is given back at once.
             return self.retire(sequence);
         }
-        // RFC 9000 §5.1.1: after retiring, no more than the limit.
+        // RFC 9000 §5.1.1: after retirement there may be no more IDs than the limit.
         if self.active.len() as u64 >= ACTIVE_LIMIT {
             return Err(Violation::CidLimit);
         }
@@ -201,10 +204,10 @@ impl RemoteCids {
         Ok(())
     }
 
-    /// Where the ID in use was retired, another one takes its place: one that no path has used, if there is.
+    /// If the ID in use was retired, another takes its place: preferably one that no path has used.
     fn choose_current(&mut self) {
         if self.active.front().is_some_and(|known| !known.used || known.sequence == self.in_use) {
-            // Nothing was retired, or what comes next is unused.
+            // Nothing was retired, or the next ID is unused.
         } else if let Some(index) = self.active.iter().position(|known| !known.used) {
             self.active.swap(0, index);
         }
@@ -218,7 +221,7 @@ impl RemoteCids {
         if prior_to <= self.retire_prior_to {
             return Ok(());
         }
-        // Nothing changes on the way to a failure: the close has to go to an ID that there still is.
+        // Nothing changes before this may fail: the CONNECTION_CLOSE must still have an ID to go to.
         let leaving = self.active.iter().filter(|known| known.sequence < prior_to).count();
         if self.retiring.len() + leaving > MAX_RETIRING {
             return Err(Violation::CidRetireBacklog);

@@ -79,7 +79,7 @@ fn f28_one_id_more_than_the_limit() {
         assert_eq!(remote.on_new(u64::from(n), 0, cid(n), [n; 16], &mut out), Ok(()));
     }
     let beyond = 4;
-    // With one retired there is room for one more.
+    // With one ID retired there is room for one more.
     assert_eq!(remote.on_new(u64::from(beyond), 1, cid(beyond), [beyond; 16], &mut out), Ok(()));
     assert_eq!(remote.current(), cid(1));
     assert_eq!(out, [CidChange::ResetTokenAdded([1; 16])]);
@@ -126,7 +126,7 @@ fn a_new_id_while_zero_length_ones_are_in_use() {
     assert_eq!(remote.on_new(1, 0, cid(1), [1; 16], &mut Vec::new()), Err(Violation::CidWhileEmpty));
 }
 
-/// RFC 9000 §9.5: an ID that a path has used is no other path's.
+/// RFC 9000 §9.5: no path gets an ID that another path has used.
 #[test]
 fn each_path_takes_an_id_that_was_not_used() {
     let (mut remote, mut out) = (RemoteCids::new(cid(0)), Vec::new());
@@ -138,23 +138,25 @@ fn each_path_takes_an_id_that_was_not_used() {
     remote.set_current(2, &mut out);
     assert_eq!((remote.current(), remote.id(0), remote.id(1)), (cid(2), Some(cid(0)), Some(cid(1))));
     assert_eq!(out, [CidChange::ResetTokenAdded([2; 16])]);
-    // The one in use stays, another one is given back and is unknown from then on.
+    // The ID in use stays. Another ID is given back and is unknown from then on.
     remote.give_back(2);
     remote.give_back(0);
     assert_eq!((remote.sequence(), remote.id(0)), (2, None));
     let (payload, _) = written(|w| remote.write(w));
     assert_eq!(Frames::new(&payload).collect::<Vec<_>>(), [Ok(Frame::RetireConnectionId(0))]);
-    // The peer wants the one in use back: what no path has used takes its place, and not the ID of another path.
+    // The peer retires the ID in use. An ID that no path has used takes its place, not the ID of another
+    // path.
     remote.on_new(4, 3, cid(4), [4; 16], &mut out).expect("room");
     assert_eq!((remote.sequence(), remote.id(1), remote.take_spare()), (3, None, Some(4)));
     assert!(!remote.has_spare());
 }
 
-/// A NEW_CONNECTION_ID frame that was taken for lost comes once more, when its ID has been used and given back.
+/// A NEW_CONNECTION_ID frame was wrongly declared lost. It arrives again after its ID was used and given
+/// back.
 #[test]
 fn an_id_that_was_given_back_is_not_taken_again() {
     let (mut remote, mut out) = (RemoteCids::new(cid(0)), Vec::new());
-    // Numbers with gaps, as no peer has them, are the most that there is to remember.
+    // Numbers with gaps, which no real peer has, need the most memory.
     for n in (2..200_u8).step_by(2) {
         let sequence = u64::from(n);
         remote.on_new(sequence, 0, cid(n), [n; 16], &mut out).expect("room");
@@ -165,7 +167,7 @@ fn an_id_that_was_given_back_is_not_taken_again() {
         assert_eq!((remote.id(sequence), remote.has_spare()), (None, false), "{n}");
         assert!(remote.gaps() <= 16);
     }
-    // Those between may be under way, but for the oldest.
+    // The IDs between may still be on their way, except the oldest.
     remote.on_new(197, 0, cid(197), [197; 16], &mut out).expect("room");
     assert_eq!(remote.take_spare(), Some(197));
     remote.on_new(200, 200, cid(200), [200; 16], &mut out).expect("room");

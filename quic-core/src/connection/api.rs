@@ -29,7 +29,7 @@ impl Connection {
     ///
     /// `TransportConfig::keep_alive` is an interval that holds whatever this says; the shorter of both counts.
     pub fn hold_alive(&mut self, held: bool) {
-        self.life.hold(held);
+        self.life.set_keep_open(held);
     }
 }
 

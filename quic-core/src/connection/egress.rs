@@ -87,7 +87,7 @@ impl Connection {
             settled && !self.outgoing.has_probe(*space) && !self.handshake.wants(*space)
         });
         let only_payload = self.life.is_open()
-            && !self.acks[data].has_news()
+            && !self.acks[data].has_unreported()
             && !self.control.wants()
             && !self.cids.wants()
             && !self.streams.wants_control();

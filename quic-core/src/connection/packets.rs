@@ -164,7 +164,7 @@ impl Connection {
             return (None, true);
         }
         let acks = &mut self.acks[space as usize];
-        let acknowledged = acks.has_news().then(|| acks.write(w, now)).flatten();
+        let acknowledged = acks.has_unreported().then(|| acks.write(w, now)).flatten();
         if content == Content::AckOnly {
             // RFC 9002 §7: a PING counts as in flight, so a peer that acknowledges nothing gets no more than fit.
             let room = self.paths.active.window_room() > 0;

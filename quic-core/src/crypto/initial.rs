@@ -8,7 +8,8 @@ use crate::{
     version::Version,
 };
 
-/// The client's and the server's Initial secret for the destination connection ID of the client's first Initial.
+/// The client's and the server's Initial secret for the destination connection ID of the client's first
+/// Initial.
 #[must_use]
 pub fn initial_secrets(version: Version, dcid: &ConnectionId) -> (Secret, Secret) {
     let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, &version.wire().initial_salt).extract(dcid.as_bytes());
@@ -20,8 +21,8 @@ pub fn initial_secrets(version: Version, dcid: &ConnectionId) -> (Secret, Secret
     (derive(b"client in"), derive(b"server in"))
 }
 
-/// The integrity tag of a Retry packet: `packet` is the packet without its tag, `original_dcid` the destination
-/// connection ID of the Initial that it answers.
+/// The integrity tag of a Retry packet. `packet` is the packet without its tag; `original_dcid` is the
+/// destination connection ID of the Initial that the Retry answers.
 #[must_use]
 pub fn retry_integrity_tag(version: Version, original_dcid: &ConnectionId, packet: &[u8]) -> [u8; TAG_SIZE] {
     let wire = version.wire();

@@ -1,7 +1,7 @@
 //! Packet protection (RFC 9001 §5) and the TLS session (RFC 9001 §4).
 //!
-//! TLS runs in rustls; packets are protected here, by ring or aws-lc-rs, from the secrets that the handshake
-//! yields. One derivation serves all levels, key updates and Initial packets.
+//! TLS runs in rustls. This crate protects packets itself, with ring or aws-lc-rs, from the secrets that the
+//! handshake yields. One derivation serves all levels, key updates and Initial packets.
 
 mod initial;
 mod packet;
@@ -21,7 +21,7 @@ pub use tls::{
     ExportError, KeyChange, TlsClientConfig, TlsError, TlsServerConfig, TlsSession, default_provider,
 };
 
-/// Compares without telling by its duration where the inputs differ. For tokens and tags.
+/// Compares tokens or tags in a time that does not reveal where they differ.
 #[must_use]
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0

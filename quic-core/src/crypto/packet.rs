@@ -6,7 +6,7 @@ use crate::{
     packet::{FORM_LONG, TAG_SIZE},
 };
 
-/// Bytes of ciphertext that header protection samples (RFC 9001 §5.4.2).
+/// How many bytes of ciphertext header protection samples (RFC 9001 §5.4.2).
 pub const SAMPLE_SIZE: usize = 16;
 
 /// Authentication failed, or the packet is too short to have been sealed.
@@ -50,7 +50,8 @@ impl PacketKey {
         aead::Nonce::assume_unique_for_key(nonce)
     }
 
-    /// Seals a packet in place: `packet` is the header of `header_size` bytes, the payload, and room for the tag.
+    /// Seals a packet in place. `packet` is the header of `header_size` bytes, the payload, and room for the
+    /// tag.
     pub fn seal(&self, number: u64, packet: &mut [u8], header_size: usize) {
         debug_assert!(packet.len() >= header_size + TAG_SIZE);
         let (header, body) = packet.split_at_mut(header_size);
@@ -62,8 +63,8 @@ impl PacketKey {
         tag_room.copy_from_slice(tag.as_ref());
     }
 
-    /// Opens a packet in place, its header protection removed. Returns the size of the payload, which then lies
-    /// behind the header.
+    /// Opens a packet in place; the caller has removed its header protection. Returns the size of the
+    /// payload, which then lies after the header.
     pub fn open(&self, number: u64, packet: &mut [u8], header_size: usize) -> Result<usize, OpenError> {
         let (header, body) = packet.split_at_mut_checked(header_size).ok_or(OpenError)?;
         let payload = self
@@ -99,7 +100,7 @@ impl HeaderKey {
     }
 }
 
-/// Bits of the first byte that are protected.
+/// The bits of the first byte that are protected.
 fn protected_bits(first: u8) -> u8 {
     if first & FORM_LONG != 0 { 0x0f } else { 0x1f }
 }
@@ -114,7 +115,7 @@ pub fn protect_header(key: &HeaderKey, packet: &mut [u8], pn_offset: usize, pn_s
     }
 }
 
-/// What lies under header protection.
+/// The header fields that header protection hides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unprotected {
@@ -122,11 +123,12 @@ pub struct Unprotected {
     pub first: u8,
     /// The truncated packet number.
     pub number: u64,
-    /// Its size in bytes, 1 to 4.
+    /// The size of the packet number in bytes, 1 to 4.
     pub pn_size: usize,
 }
 
-/// Removes header protection in place; `None`, and nothing changed, for a packet too short to hold the sample.
+/// Removes header protection in place. Returns `None` and changes nothing if the packet is too short to hold
+/// the sample.
 #[must_use]
 pub fn unprotect_header(key: &HeaderKey, packet: &mut [u8], pn_offset: usize) -> Option<Unprotected> {
     let sample = packet.get(pn_offset + 4..pn_offset + 4 + SAMPLE_SIZE)?;

@@ -1,4 +1,4 @@
-//! Traffic secrets and what is derived from them (RFC 9001 §5.1, §6.1).
+//! Traffic secrets and the keys derived from them (RFC 9001 §5.1, §6.1).
 
 use zeroize::Zeroize;
 
@@ -10,7 +10,7 @@ use crate::{
 
 const MAX_SECRET: usize = 48;
 
-/// A traffic secret. Wiped when dropped; its `Debug` shows nothing of it.
+/// A traffic secret. It is wiped when dropped, and its `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct Secret {
     version: Version,
@@ -56,7 +56,7 @@ impl Secret {
         self.suite
     }
 
-    /// The labels by which keys are derived from it.
+    /// The labels by which keys are derived from this secret.
     pub(super) fn labels(&self) -> &'static Labels {
         &self.version.wire().labels
     }

@@ -29,17 +29,17 @@ impl Suite {
         }
     }
 
-    /// Packets that one key may protect (RFC 9001 §6.6).
+    /// How many packets one key may protect (RFC 9001 §6.6).
     #[must_use]
     pub const fn confidentiality_limit(self) -> u64 {
         match self {
             Self::Aes128Gcm | Self::Aes256Gcm => 1 << 23,
-            // No practical limit: more packets than there are packet numbers.
+            // The limit is no practical one: it is above the largest packet number.
             Self::ChaCha20Poly1305 => u64::MAX,
         }
     }
 
-    /// Forged packets that may be received over the life of a connection (RFC 9001 §6.6).
+    /// How many forged packets may be received over the life of a connection (RFC 9001 §6.6).
     #[must_use]
     pub const fn integrity_limit(self) -> u64 {
         match self {
@@ -71,7 +71,7 @@ impl Suite {
         }
     }
 
-    /// Bytes of a secret: the output size of the suite's hash.
+    /// The size of a secret in bytes, which is the output size of the suite's hash.
     #[must_use]
     pub const fn secret_size(self) -> usize {
         match self {

@@ -48,7 +48,7 @@ const SERVER_PACKET: &str = "cf000000010008f067a5502a4262b5004075c0d95a482cd0991
      cdd93795d77d06edbb7aaf2f58891850abbdca3d20398c276456cbc42158407dd074ee";
 const RETRY_PACKET: &str = "ff000000010008f067a5502a4262b5746f6b656e04a265ba2eff4d829058fb3f0f2496ba";
 
-/// Seals and header-protects; `header` ends with the packet number of `pn_size` bytes.
+/// Seals a packet and protects its header. `header` ends with the packet number of `pn_size` bytes.
 fn protect(secret: &Secret, header: &[u8], pn_size: usize, number: u64, payload: &[u8]) -> Vec<u8> {
     let mut bytes = [header, payload, &[0; packet::TAG_SIZE]].concat();
     PacketKey::new(secret).seal(number, &mut bytes, header.len());

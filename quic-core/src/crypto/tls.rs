@@ -1,7 +1,8 @@
 //! The TLS 1.3 handshake, by rustls. No other file of the crate names rustls.
 //!
-//! rustls hands out traffic secrets through its key log; each session has a tap of its own that takes them,
-//! passes them on to the user's key log (SSLKEYLOGFILE), and wipes them once the packet keys are derived.
+//! rustls hands out traffic secrets through its key log. Each session has its own tap, which takes the
+//! secrets, passes them on to the user's key log (SSLKEYLOGFILE), and wipes them once the packet keys are
+//! derived.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,14 +16,16 @@ use zeroize::Zeroizing;
 use super::{Secret, Suite};
 use crate::version::Version;
 
-/// What rustls needs of the library of algorithms that this crate is built with: aws-lc-rs with the feature `aws-lc-rs`, ring
-/// without. For `rustls::ClientConfig::builder_with_provider` and its like.
+/// The rustls provider for the library of cryptographic algorithms that this crate is built with: aws-lc-rs
+/// with the feature `aws-lc-rs`, otherwise ring. Pass it to `rustls::ClientConfig::builder_with_provider` and
+/// similar functions.
 #[must_use]
 pub fn default_provider() -> rustls::crypto::CryptoProvider {
     algorithms::default_provider()
 }
 
-/// TLS settings of clients: rustls's own configuration, which must allow TLS 1.3 and should name an ALPN protocol.
+/// TLS settings of clients: a rustls configuration, which must allow TLS 1.3 and should name an ALPN
+/// protocol.
 #[derive(Clone, Debug)]
 pub struct TlsClientConfig(Arc<rustls::ClientConfig>);
 
@@ -34,7 +37,8 @@ impl TlsClientConfig {
     }
 }
 
-/// TLS settings of servers: rustls's own configuration, which must allow TLS 1.3 and should name an ALPN protocol.
+/// TLS settings of servers: a rustls configuration, which must allow TLS 1.3 and should name an ALPN
+/// protocol.
 #[derive(Clone, Debug)]
 pub struct TlsServerConfig(Arc<rustls::ServerConfig>);
 
@@ -53,37 +57,39 @@ impl TlsServerConfig {
 pub struct TlsError {
     /// The alert to send in a CONNECTION_CLOSE (RFC 9001 §4.8).
     pub alert: u8,
-    /// What the TLS library said.
+    /// The message of the TLS library.
     pub message: Arc<str>,
-    /// Whether bytes of a message were left over when the level changed: a rule of QUIC, not of TLS (RFC 9001 §4.1.3).
+    /// Whether bytes of a message were left over when the level changed. That breaks a rule of QUIC, not of
+    /// TLS (RFC 9001 §4.1.3).
     pub left_over: bool,
 }
 
 impl TlsError {
-    /// A fault that is not the peer's.
+    /// A fault of this end, not of the peer.
     pub(crate) fn internal(message: impl Into<Arc<str>>) -> Self {
         let alert = u8::from(rustls::AlertDescription::InternalError);
         Self { alert, message: message.into(), left_over: false }
     }
 }
 
-/// Keying material could not be exported: the handshake is not done, or the length asked for is too large.
+/// Keying material could not be exported: the handshake is not complete, or the requested length is too
+/// large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("keying material cannot be exported before the handshake is complete, nor in this length")]
 #[expect(clippy::exhaustive_structs, reason = "an error with one cause")]
 pub struct ExportError;
 
-/// New secrets: from now on handshake bytes of this end belong to the new level.
+/// New secrets. From now on, the handshake bytes of this end belong to the new level.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "the levels after Initial (RFC 9001 §4)")]
 pub enum KeyChange {
-    /// Handshake packets, (local, remote).
+    /// The secrets of Handshake packets: (local, remote).
     Handshake(Secret, Secret),
-    /// 1-RTT packets, (local, remote).
+    /// The secrets of 1-RTT packets: (local, remote).
     OneRtt(Secret, Secret),
 }
 
-/// Secrets that rustls announced and nobody has taken yet.
+/// The secrets that rustls announced and that were not taken yet.
 #[derive(Debug)]
 struct Tap {
     taken: Mutex<[Option<Zeroizing<Vec<u8>>>; 4]>,
@@ -124,13 +130,14 @@ impl rustls::KeyLog for Tap {
     }
 }
 
-/// Of QUIC's versions rustls takes two things: where the transport parameters stand in its messages, which is the same from
-/// version 1 on (RFC 9001 §8.2, RFC 9369 §3), and labels of keys, which it is not asked for.
+/// rustls needs QUIC's version for two things. One is the codepoint of the transport parameters, which is the
+/// same from version 1 on (RFC 9001 §8.2, RFC 9369 §3). The other is the labels of keys, which this crate
+/// derives itself.
 const RULES: quic::Version = quic::Version::V1;
 
 /// One connection's TLS session.
 pub struct TlsSession {
-    /// What the secrets protect packets of.
+    /// The version of the packets that the secrets protect.
     version: Version,
     inner: quic::Connection,
     tap: Arc<Tap>,
@@ -146,7 +153,7 @@ fn setup_error(error: &rustls::Error) -> TlsError {
     TlsError::internal(error.to_string())
 }
 
-/// The alert for an error that the TLS library names none for (RFC 8446 §6.2).
+/// The alert for an error for which the TLS library names none (RFC 8446 §6.2).
 fn alert_for(error: &rustls::Error) -> rustls::AlertDescription {
     match error {
         rustls::Error::InvalidMessage(invalid) => (*invalid).into(),
@@ -157,7 +164,8 @@ fn alert_for(error: &rustls::Error) -> rustls::AlertDescription {
 }
 
 impl TlsSession {
-    /// A client's session towards `server_name` (a DNS name or an IP address) with encoded transport parameters.
+    /// A client's session with `server_name` (a DNS name or an IP address). `params` are the encoded
+    /// transport parameters.
     pub fn client(
         version: Version,
         config: &TlsClientConfig,
@@ -174,7 +182,7 @@ impl TlsSession {
         Ok(Self { version, inner: quic::Connection::Client(inner.map_err(|e| setup_error(&e))?), tap })
     }
 
-    /// A server's session with encoded transport parameters.
+    /// A server's session. `params` are the encoded transport parameters.
     pub fn server(version: Version, config: &TlsServerConfig, params: Vec<u8>) -> Result<Self, TlsError> {
         let mut config = rustls::ServerConfig::clone(&config.0);
         let tap = Tap::new(config.key_log);
@@ -193,8 +201,8 @@ impl TlsSession {
         })
     }
 
-    /// Appends handshake bytes to send. They belong to the level in force before a key change that is returned.
-    /// Call until it returns `None`.
+    /// Appends handshake bytes to send. If a key change is returned, they belong to the level before it. The
+    /// caller repeats the call until it returns `None`.
     pub fn write(&mut self, out: &mut Vec<u8>) -> Result<Option<KeyChange>, TlsError> {
         let Some(change) = self.inner.write_hs(out) else { return Ok(None) };
         let suite = self.suite().ok_or_else(|| self.missing())?;
@@ -238,13 +246,14 @@ impl TlsSession {
         }
     }
 
-    /// The peer's transport parameters, encoded, once they arrived. Authentic only when the handshake is done.
+    /// The peer's encoded transport parameters, once they arrived. They are authentic only when the handshake
+    /// is complete.
     #[must_use]
     pub fn peer_parameters(&self) -> Option<&[u8]> {
         self.inner.quic_transport_parameters()
     }
 
-    /// The ALPN protocol that was agreed upon.
+    /// The ALPN protocol that both ends agreed on.
     #[must_use]
     pub fn alpn_protocol(&self) -> Option<&[u8]> {
         match &self.inner {

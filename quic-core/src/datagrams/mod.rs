@@ -1,7 +1,8 @@
 //! Datagrams (RFC 9221).
 //!
-//! Owns the queues of datagrams that came and that wait to go, with their ages; the schedule tells which of the latter
-//! is next. Must never know packets, congestion or what the payload means. Nothing is sent again: a loss is counted (§5).
+//! Owns the queues of received datagrams and of datagrams to send, with their ages; the schedule decides
+//! which of the latter goes next. Never knows packets, congestion control or what the payload means. A lost
+//! datagram is counted, never sent again (§5).
 
 mod outgoing;
 mod queued;
@@ -22,27 +23,27 @@ use crate::{
 use outgoing::Outgoing;
 use queued::Queued;
 
-/// What a queued datagram costs beside its payload; it bounds a flood of empty ones.
+/// What a queued datagram costs besides its payload, in bytes. It bounds a flood of empty ones.
 const ENTRY: usize = 64;
-/// A datagram may pin a receive buffer of at most this many times its size.
+/// A datagram may keep a receive buffer alive of at most this many times its size.
 const PIN_RATIO: usize = 4;
 
 /// Settings of the datagrams of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DatagramsConfig {
-    /// Our `max_datagram_frame_size` in bytes; 0 means that we take none.
+    /// Our `max_datagram_frame_size` in bytes; 0 means that we accept none.
     pub(crate) max_frame_size: u64,
-    /// Datagrams kept for the application; more push out the oldest.
+    /// How many received datagrams are kept for the application; further ones push out the oldest.
     pub(crate) incoming_count: usize,
-    /// The same in payload bytes.
+    /// The same limit in payload bytes.
     pub(crate) incoming_bytes: usize,
-    /// Datagrams that may wait to be sent.
+    /// How many datagrams may wait to be sent.
     pub(crate) outgoing_count: usize,
-    /// The same in payload bytes.
+    /// The same limit in payload bytes.
     pub(crate) outgoing_bytes: usize,
-    /// Datagrams received longer ago are dropped unread.
+    /// Received datagrams older than this are dropped unread.
     pub(crate) incoming_max_age: Option<Duration>,
-    /// Datagrams that waited longer are dropped unsent.
+    /// Datagrams that have waited longer than this are dropped unsent.
     pub(crate) outgoing_max_age: Option<Duration>,
 }
 
@@ -63,23 +64,23 @@ impl Default for DatagramsConfig {
 /// Plain counts since the connection began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DatagramsCounters {
-    /// Received, dropped ones included.
+    /// Datagrams received, including dropped ones.
     pub(crate) received: u64,
-    /// Written into packets.
+    /// Datagrams written into packets.
     pub(crate) sent: u64,
-    /// Payload bytes of these.
+    /// Payload bytes of the datagrams sent.
     pub(crate) bytes_sent: u64,
     /// Payload bytes acknowledged.
     pub(crate) bytes_acked: u64,
-    /// Received and pushed out of the queue unread.
+    /// Received datagrams that were pushed out of the queue unread.
     pub(crate) dropped_incoming: u64,
-    /// Received and too old before they were read.
+    /// Received datagrams that became too old before they were read.
     pub(crate) expired_incoming: u64,
-    /// Too old before they were sent.
+    /// Datagrams that became too old before they were sent.
     pub(crate) expired_outgoing: u64,
-    /// Larger than any packet, when their turn came: the path had shrunk.
+    /// Datagrams that were larger than any packet when their turn came, because the path had shrunk.
     pub(crate) too_large_outgoing: u64,
-    /// Sent and declared lost; goes down when such a loss proves spurious.
+    /// Datagrams sent and declared lost. It decreases when a loss proves spurious.
     pub(crate) lost_outgoing: u64,
 }
 
@@ -92,15 +93,15 @@ pub(crate) struct Datagrams {
     incoming: VecDeque<Queued>,
     incoming_bytes: usize,
     outgoing: Outgoing,
-    /// The next datagram to arrive is worth an event.
+    /// Whether the next datagram to arrive causes an event.
     notify: bool,
-    /// A send was refused: an event is due when there is room.
+    /// Whether a send was refused: an event follows when there is room.
     blocked: bool,
     counters: DatagramsCounters,
 }
 
 impl Datagrams {
-    /// Empty queues; nothing can be sent before [`Self::set_peer_max_frame`].
+    /// Empty queues. Nothing can be sent before [`Self::set_peer_max_frame`].
     pub(crate) fn new(config: DatagramsConfig) -> Self {
         Self {
             config,
@@ -130,7 +131,8 @@ impl Datagrams {
         self.config.outgoing_max_age = outgoing;
     }
 
-    /// DATAGRAM (RFC 9221 §4). `allocation` is the size of the buffer that `data` keeps alive.
+    /// A DATAGRAM frame arrived (RFC 9221 §4). `allocation` is the size of the buffer that `data` keeps
+    /// alive.
     pub(crate) fn on_datagram(
         &mut self,
         data: Bytes,
@@ -140,7 +142,7 @@ impl Datagrams {
         budget: &mut Budget,
         out: &mut VecDeque<Event>,
     ) -> Result<(), Violation> {
-        // RFC 9221 §3: not offered, or larger than offered; the limit is on the whole frame.
+        // RFC 9221 §3: we accept no datagrams, or none this large; the limit covers the whole frame.
         let length = data.len() as u64;
         let frame = 1 + length + if has_length { varint::size(length) as u64 } else { 0 };
         if frame > self.config.max_frame_size {
@@ -162,7 +164,8 @@ impl Datagrams {
         }
         while budget.charge(charged).is_err() {
             if !self.drop_oldest(budget) {
-                // The budget is spent on other things: datagrams may be dropped, so no reason to close.
+                // Other data has used up the budget. Datagrams may be dropped, so this does not close the
+                // connection.
                 self.counters.dropped_incoming += 1;
                 return Ok(());
             }
@@ -175,7 +178,8 @@ impl Datagrams {
         Ok(())
     }
 
-    /// The oldest datagram that is not too old, with the time it came. After `None` an event tells of the next.
+    /// Takes the oldest datagram that is not too old, with its time of arrival. After `None`, an event
+    /// announces the next.
     pub(crate) fn recv(&mut self, now: Timestamp, budget: &mut Budget) -> Option<(Bytes, Timestamp)> {
         while let Some(next) = self.take_incoming(budget) {
             if next.is_older_than(self.config.incoming_max_age, now) {
@@ -188,8 +192,8 @@ impl Datagrams {
         None
     }
 
-    /// Queues a datagram, and its queue in the schedule. `packet_room` is what a packet of the current path has for
-    /// frames, in bytes.
+    /// Queues a datagram, and adds its queue to the schedule. `packet_room` is how many bytes of frames a
+    /// packet of the current path holds.
     pub(crate) fn send(
         &mut self,
         data: Bytes,
@@ -215,22 +219,22 @@ impl Datagrams {
         Ok(())
     }
 
-    /// How many datagrams of a bundle wait to be sent.
+    /// How many datagrams of a bundle are waiting to be sent.
     pub(crate) fn waiting_of(&self, bundle: u32) -> usize {
         self.outgoing.len_of(bundle)
     }
 
-    /// Changes how old the datagrams of a bundle that wait to be sent may become.
+    /// Changes the maximum age of a bundle's datagrams that are waiting to be sent.
     pub(crate) fn set_max_age_of(&mut self, bundle: u32, max_age: Option<Duration>) {
         self.outgoing.of(bundle).for_each(|datagram| datagram.max_age = max_age);
     }
 
-    /// Whether datagrams wait to be sent. They may prove too old when their turn comes.
+    /// Whether datagrams are waiting to be sent. They may prove too old when their turn comes.
     pub(crate) fn wants(&self) -> bool {
         self.outgoing.len() > 0
     }
 
-    /// Whether the next datagram of a queue fits `room` bytes for frames.
+    /// Whether the next datagram of a queue fits into `room` bytes of frames.
     pub(crate) fn fits(&self, queue: u32, room: usize) -> bool {
         self.outgoing.front(queue).is_some_and(|next| {
             let length = next.data.len();
@@ -239,9 +243,9 @@ impl Datagrams {
         })
     }
 
-    /// Writes the next datagram of the queue whose turn it is, or drops it if it is too old by now, or does not even fit
-    /// a packet of the path with nothing else in it (`packet_room` bytes): then it never will. False if it has to wait
-    /// for a packet with more room than is left in this one.
+    /// Writes the next datagram of the queue whose turn it is. Drops the datagram instead if it is too old,
+    /// or too large even for an empty packet of the path (`packet_room` bytes). Returns false if it has to
+    /// wait for a packet with more room than this one has left.
     pub(crate) fn write(
         &mut self,
         turn: Turn,
@@ -259,7 +263,7 @@ impl Datagrams {
             self.counters.too_large_outgoing += 1;
         } else {
             let before = writer.written();
-            // The one that ends the packet exactly needs no length (RFC 9221 §4).
+            // A datagram that ends the packet exactly needs no length (RFC 9221 §4).
             let has_length = writer.remaining() != 1 + next.data.len();
             let receipt = Receipt::Datagrams { count: 1, bytes: next.data.len() as u32 };
             if !writer.frame(&Frame::Datagram { data: &next.data, has_length }, receipt) {
@@ -267,7 +271,7 @@ impl Datagrams {
             }
             self.counters.sent += 1;
             self.counters.bytes_sent += next.data.len() as u64;
-            // Frames and not payloads are counted: a flood of empty datagrams takes turns, too.
+            // The schedule counts frames, not payloads, so that a flood of empty datagrams takes turns, too.
             schedule.on_sent(turn, writer.written() - before);
         }
         self.outgoing.pop(queue, schedule);
@@ -280,12 +284,13 @@ impl Datagrams {
         true
     }
 
-    /// So many datagrams of a packet were declared lost.
+    /// `count` datagrams of one packet were declared lost.
     pub(crate) fn on_lost(&mut self, count: u32) {
         self.counters.lost_outgoing += u64::from(count);
     }
 
-    /// The peer has so many datagrams of a packet with payloads of `bytes` together, which may have been declared lost before.
+    /// The peer has received `count` datagrams of one packet, with `bytes` of payload together. They may have
+    /// been declared lost before.
     pub(crate) fn on_acked(&mut self, count: u32, bytes: u32, was_lost: bool) {
         self.counters.bytes_acked += u64::from(bytes);
         self.counters.lost_outgoing -= if was_lost { u64::from(count) } else { 0 };
@@ -296,7 +301,7 @@ impl Datagrams {
         self.counters
     }
 
-    /// The connection ends: the queues are emptied and the budget gets everything back.
+    /// The connection has ended: empties the queues and returns their charge to the budget.
     pub(crate) fn clear(&mut self, budget: &mut Budget) {
         while self.take_incoming(budget).is_some() {}
         self.outgoing.clear();
@@ -316,9 +321,9 @@ impl Datagrams {
     }
 }
 
-/// The largest payload that a DATAGRAM frame of at most `peer_max_frame` bytes can carry in `packet_room` bytes;
-/// `None` if the peer takes none, or there is no room for any. Counts a length field, so that whatever else is in
-/// the packet a payload of this size has a way to be written.
+/// The largest payload that a DATAGRAM frame of at most `peer_max_frame` bytes can carry in `packet_room`
+/// bytes. `None` if the peer accepts none, or there is no room for any. It allows for a length field, so that
+/// a payload of this size fits whatever else is in the packet.
 pub(crate) fn max_size(peer_max_frame: u64, packet_room: usize) -> Option<usize> {
     let frame = usize::try_from(peer_max_frame).unwrap_or(usize::MAX).min(packet_room);
     let with_length = frame.checked_sub(1)?;

@@ -1,4 +1,5 @@
-//! The datagrams that wait to go: a queue for each rank in use, each an entry of the schedule while it is not empty.
+//! The datagrams to send. There is one queue for each rank in use, and the schedule has an entry for each
+//! queue that is not empty.
 
 use std::collections::VecDeque;
 
@@ -10,12 +11,13 @@ use crate::{
 
 #[derive(Debug)]
 struct Queue {
-    /// As the schedule knows it.
+    /// The queue's priority in the schedule.
     priority: Priority,
     waiting: VecDeque<Queued>,
 }
 
-/// There are at most as many queues as datagrams have waited at once, which their owner limits.
+/// There are never more queues than datagrams that waited at once, and [`Datagrams`](super::Datagrams) limits
+/// those.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     queues: Vec<Queue>,
@@ -24,17 +26,17 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Datagrams in all queues.
+    /// How many datagrams all queues hold.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Their payload bytes.
+    /// The payload bytes of all queues.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Datagrams of one bundle.
+    /// How many datagrams of one bundle are queued.
     pub(super) fn len_of(&self, bundle: u32) -> usize {
         let queues = self.queues.iter().filter(|queue| queue.priority.bundle == bundle);
         queues.map(|queue| queue.waiting.len()).sum()
@@ -47,7 +49,7 @@ impl Outgoing {
     }
 
     pub(super) fn push(&mut self, datagram: Queued, priority: Priority, schedule: &mut Schedule) {
-        // Datagrams of a rank go in the order in which they came, so that is no part of it.
+        // Datagrams of one rank go in the order of their arrival, so `incremental` is no part of a rank.
         let priority = Priority { incremental: true, ..priority };
         let at = self.queue(priority);
         let Some(queue) = self.queues.get_mut(at) else { return };
@@ -64,7 +66,7 @@ impl Outgoing {
         self.queues.get(queue as usize)?.waiting.front()
     }
 
-    /// Drops the oldest datagram of a queue, which leaves the schedule with its last.
+    /// Drops the oldest datagram of a queue. A queue leaves the schedule with its last datagram.
     pub(super) fn pop(&mut self, queue: u32, schedule: &mut Schedule) {
         let Some(ranked) = self.queues.get_mut(queue as usize) else { return };
         let Some(gone) = ranked.waiting.pop_front() else { return };
@@ -72,7 +74,7 @@ impl Outgoing {
         self.bytes -= gone.data.len();
         if ranked.waiting.is_empty() {
             schedule.remove(Sender::Datagrams(queue), 0, &ranked.priority);
-            // The first queue keeps its memory: mostly it is the only one.
+            // The first queue keeps its memory, because it is mostly the only one.
             if queue > 0 {
                 ranked.waiting = VecDeque::new();
             }
@@ -82,12 +84,12 @@ impl Outgoing {
         }
     }
 
-    /// Forgets all. The schedule is no longer asked.
+    /// Forgets all datagrams. The schedule is not used after this.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// The queue of this rank, or one that is free.
+    /// The queue of this rank, or a free one.
     fn queue(&mut self, priority: Priority) -> usize {
         let of_rank = self.queues.iter().position(|queue| queue.priority == priority);
         let free = || self.queues.iter().position(|queue| queue.waiting.is_empty());

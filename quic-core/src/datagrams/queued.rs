@@ -1,4 +1,4 @@
-//! A datagram that waits.
+//! A datagram that waits to be read or sent.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::base::Timestamp;
 pub(super) struct Queued {
     pub(super) data: Bytes,
     pub(super) at: Timestamp,
-    /// How old it may become, if that is not up to the connection.
+    /// The datagram's own maximum age, if it has one; otherwise the connection's holds.
     pub(super) max_age: Option<Duration>,
-    /// How long it had waited when it came here.
+    /// How long it had waited before it was queued here.
     pub(super) waited: Duration,
-    /// What the budget was charged.
+    /// The bytes that the budget was charged.
     pub(super) charged: usize,
 }
 
 impl Queued {
-    /// `age` is the connection's limit.
+    /// Whether the datagram is too old. `age` is the connection's limit.
     pub(super) fn is_older_than(&self, age: Option<Duration>, now: Timestamp) -> bool {
         self.max_age.or(age).is_some_and(|age| self.waited.saturating_add(now - self.at) > age)
     }

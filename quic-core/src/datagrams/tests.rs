@@ -135,7 +135,8 @@ fn a_full_queue_refuses_and_tells_when_it_has_room() {
     assert!(end.events.is_empty());
     end.packet(110, NOW);
     assert_eq!(end.events, [Event::DatagramWritable]);
-    // The same by bytes; one that is larger than all of it has an empty queue to itself.
+    // The same limit by bytes. A datagram that is larger than the whole limit may have an empty queue to
+    // itself.
     let mut end = End::new(DatagramsConfig { outgoing_bytes: 1_000, ..DatagramsConfig::default() });
     for _ in 0..2 {
         end.send(vec![1; 500], NOW).unwrap();
@@ -180,7 +181,7 @@ fn the_largest_payload_fits_and_one_more_does_not() {
     assert_eq!(end.send(Bytes::new(), NOW), Err(DatagramError::Unsupported));
 }
 
-/// One packet's payloads; each is one byte.
+/// The payloads of one packet, each of one byte.
 fn order(end: &mut End, now: Timestamp) -> Vec<u8> {
     let (payload, _) = end.packet(ROOM, now);
     let data = crate::frame::Frames::new(&payload).map(|frame| match frame.unwrap() {

@@ -1,4 +1,4 @@
-//! ACK frames (RFC 9000 §19.3): ranges stay encoded and are walked in place.
+//! ACK frames (RFC 9000 §19.3). Their ranges stay encoded and are walked in place.
 
 use std::ops::RangeInclusive;
 
@@ -20,7 +20,7 @@ pub struct EcnCounts {
     pub ce: u64,
 }
 
-/// An ACK frame. Its ranges were checked when it was parsed: none falls below packet number zero.
+/// An ACK frame. Parsing has checked its ranges: none falls below packet number zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack<'a> {
     /// The largest packet number acknowledged.
@@ -37,7 +37,8 @@ pub struct Ack<'a> {
 }
 
 impl<'a> Ack<'a> {
-    /// Parses what follows the frame type. Fails on ranges below zero (RFC 9000 §19.3.1) before anything is stored.
+    /// Parses what follows the frame type. Refuses ranges below zero (RFC 9000 §19.3.1) before anything is
+    /// stored.
     pub(super) fn parse(reader: &mut Reader<'a>, with_ecn: bool) -> Result<Self, Violation> {
         let largest = reader.varint()?;
         let delay = reader.varint()?;
@@ -103,9 +104,10 @@ impl Iterator for AckRanges<'_> {
     }
 }
 
-/// Writes an ACK frame of `ranges` (highest first, not touching each other), as many of them as fit, the highest always.
+/// Writes an ACK frame with as many of `ranges` as fit, always including the highest. `ranges` come highest
+/// first and do not touch each other.
 ///
-/// Returns false, and writes nothing, when not even the first range fits or there is none.
+/// Returns false and writes nothing if there is no range, or not even the first fits.
 #[must_use]
 pub fn write_ack(
     writer: &mut Writer<'_>,
@@ -117,7 +119,7 @@ pub fn write_ack(
     let Some(first) = iter.next() else { return false };
     let delay = delay.min(varint::MAX);
     let ecn_size = ecn.map_or(0, |c| varint::size(c.ect0) + varint::size(c.ect1) + varint::size(c.ce));
-    // The range count is at most two bytes: room for 2^14 ranges is more than any datagram holds.
+    // The range count takes at most two bytes: 2^14 ranges are more than any datagram holds.
     let fixed = 1
         + varint::size(*first.end())
         + varint::size(delay)

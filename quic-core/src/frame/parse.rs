@@ -7,11 +7,12 @@ use crate::{
     ids::{ConnectionId, Dir, StreamId},
 };
 
-/// A frame that could not be parsed, with its type for the CONNECTION_CLOSE frame (0 if not even the type was whole).
+/// A frame that could not be parsed, with its type for the CONNECTION_CLOSE frame. The type is 0 if the
+/// packet ends inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FrameError {
-    /// The broken rule.
+    /// The violated rule.
     pub violation: Violation,
     /// The frame type.
     pub frame_type: u64,
@@ -32,7 +33,8 @@ impl<'a> Frames<'a> {
         Self { reader: Reader::new(payload), failed: false, last_type: 0 }
     }
 
-    /// The type of the last frame as it stood on the wire, the flags of STREAM included; 0 before the first.
+    /// The type of the last frame as it stood on the wire, including the flags of STREAM; 0 before the first
+    /// frame.
     #[must_use]
     pub fn last_type(&self) -> u64 {
         self.last_type
@@ -107,7 +109,7 @@ fn prefixed<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], Violation> {
 }
 
 fn stream_id(r: &mut Reader<'_>) -> Result<StreamId, Violation> {
-    // A variable-length integer never exceeds 2^62-1, so the conversion fails on no input.
+    // A variable-length integer never exceeds 2^62-1, so this conversion cannot fail.
     StreamId::from_value(r.varint()?).ok_or(Violation::FrameTruncated)
 }
 
@@ -163,7 +165,7 @@ fn new_connection_id<'a>(r: &mut Reader<'a>) -> Result<Frame<'a>, Violation> {
     let sequence = r.varint()?;
     let retire_prior_to = r.varint()?;
     let length = r.u8()?;
-    // RFC 9000 §19.15: 1 to 20 bytes, and nothing is retired that does not exist yet.
+    // RFC 9000 §19.15: an ID has 1 to 20 bytes, and Retire Prior To never exceeds the sequence number.
     if !(1..=20).contains(&length) {
         return Err(Violation::CidLength);
     }

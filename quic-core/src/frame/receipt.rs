@@ -1,12 +1,14 @@
-//! What a packet carried, in a few bytes: enough to tell the owner of a frame that it arrived or was lost.
+//! What a packet carried, in a few bytes: enough to tell the component that wrote a frame that it arrived or
+//! was lost.
 
 use crate::ids::{Dir, Space};
 
-/// A retransmittable frame that was written into a packet. On loss its owner writes the *current* value again;
-/// no frame contents are kept (RFC 9000 §13.3).
+/// A retransmittable frame that was written into a packet. After a loss its component writes the *current*
+/// value again; frame contents are not kept (RFC 9000 §13.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Receipt {
-    /// An ACK up to this packet number: once it arrived, older ranges need no more reporting (RFC 9000 §13.2.4).
+    /// An ACK up to this packet number. Once it has arrived, older ranges need no more reporting (RFC 9000
+    /// §13.2.4).
     Ack {
         /// The packet number space that it reports on.
         space: Space,
@@ -67,13 +69,13 @@ pub(crate) enum Receipt {
     RetireConnectionId(u64),
     /// HANDSHAKE_DONE.
     HandshakeDone,
-    /// DATAGRAM frames that follow each other in a packet, only counted.
+    /// Consecutive DATAGRAM frames of a packet. They are only counted.
     Datagrams {
         /// How many.
         count: u32,
         /// Payload bytes of all.
         bytes: u32,
     },
-    /// A frame whose loss concerns nobody: PING, PATH_CHALLENGE, PATH_RESPONSE.
+    /// A frame that nobody writes again after a loss: PING, PATH_CHALLENGE, PATH_RESPONSE.
     Nothing,
 }

@@ -89,7 +89,7 @@ proptest! {
         let bytes = encode(&frame);
         prop_assert_eq!(bytes.len(), frame.encoded_size());
         prop_assert_eq!(only(&bytes), Ok(frame.clone()));
-        // A buffer one byte too short takes nothing.
+        // A buffer that is one byte too short takes nothing.
         let mut short = vec![0; bytes.len() - 1];
         let mut writer = Writer::new(&mut short);
         prop_assert!(!frame.write(&mut writer));
@@ -266,8 +266,9 @@ fn frames_are_permitted_as_table_3_says() {
     assert!(app_close.is_permitted_in(ZeroRtt) && Frame::HandshakeDone.is_permitted_in(OneRtt));
 }
 
-/// RFC 9000 §12.4 Table 3 and RFC 9221 §4, a row for each type: the levels of Initial and Handshake, 0-RTT and 1-RTT packets, and
-/// what it says of acknowledgments (N: none is elicited) and of paths (P: it only probes one).
+/// RFC 9000 §12.4 Table 3 and RFC 9221 §4, one row per type. A row lists the packets that may carry the type:
+/// Initial and Handshake (I), 0-RTT (0) and 1-RTT (1). N means that it elicits no acknowledgment, P that it
+/// only probes a path.
 #[test]
 fn every_type_has_its_row() {
     let stream = StreamId::new(Side::Client, Dir::Bidi, 0);
@@ -291,7 +292,7 @@ fn every_type_has_its_row() {
         (Frame::StreamDataBlocked { id: stream, limit: 0 }, "01"),
         (Frame::StreamsBlocked { dir: Dir::Uni, limit: 0 }, "01"),
         (Frame::NewConnectionId { sequence: 1, retire_prior_to: 0, id, token: [0; 16] }, "01P"),
-        // §12.5: no server has given a connection ID that could be retired in 0-RTT.
+        // §12.5: in 0-RTT the server has not yet given a connection ID that could be retired.
         (Frame::RetireConnectionId(0), "1"),
         (Frame::PathChallenge([0; 8]), "01P"),
         (Frame::PathResponse([0; 8]), "1P"),
@@ -311,7 +312,7 @@ fn every_type_has_its_row() {
     }
 }
 
-/// A length field of two bytes ends at 16,383: around there a frame still writes what it has room for.
+/// A length field of two bytes ends at 16,383. Around that size a frame still fills its room.
 #[test]
 fn crypto_frames_fill_packets_of_any_size() {
     for room in (40..80).chain(16_370..16_410) {

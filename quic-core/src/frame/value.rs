@@ -1,4 +1,4 @@
-//! A frame as a value: what it says, where it may stand, what it asks for.
+//! A frame as a value: its content, which packets may carry it, and what it asks of the receiver.
 
 use super::{ack::Ack, types};
 use crate::{
@@ -121,14 +121,14 @@ pub enum Frame<'a> {
         code: u64,
         /// The frame type that caused it, 0 if unknown.
         frame_type: u64,
-        /// Words for people.
+        /// A reason in words, for people.
         reason: &'a [u8],
     },
     /// CONNECTION_CLOSE of the application, type 0x1d (RFC 9000 §19.19).
     ApplicationClose {
         /// The application's error code.
         code: u64,
-        /// Words for people.
+        /// A reason in words, for people.
         reason: &'a [u8],
     },
     /// HANDSHAKE_DONE (RFC 9000 §19.20).
@@ -142,7 +142,7 @@ pub enum Frame<'a> {
     },
 }
 
-/// What RFC 9000 §12.4 Table 3 says of a frame type.
+/// What RFC 9000 §12.4 Table 3 says about a frame type.
 struct Row {
     /// Initial and Handshake packets may carry it.
     in_handshake: bool,
@@ -155,7 +155,7 @@ struct Row {
 }
 
 impl Frame<'_> {
-    /// The frame type on the wire. STREAM tells its lowest type, whatever its flags.
+    /// The frame type on the wire. STREAM returns its lowest type, whatever its flags.
     #[must_use]
     pub fn frame_type(&self) -> u64 {
         match self {
@@ -185,7 +185,8 @@ impl Frame<'_> {
         }
     }
 
-    /// Whether a packet with this frame must be acknowledged (RFC 9000 §13.2): all but ACK, PADDING and CONNECTION_CLOSE.
+    /// Whether a packet with this frame must be acknowledged (RFC 9000 §13.2): all but ACK, PADDING and
+    /// CONNECTION_CLOSE.
     #[must_use]
     pub fn is_ack_eliciting(&self) -> bool {
         self.row().elicits
@@ -207,7 +208,7 @@ impl Frame<'_> {
         }
     }
 
-    /// The frame's row of Table 3: a type that is not in it does not compile.
+    /// The frame's row of Table 3. The match names every type, so a new type without a row does not compile.
     const fn row(&self) -> Row {
         let (in_handshake, in_zero_rtt) = match self {
             Self::Padding(_) | Self::Ping | Self::TransportClose { .. } => (true, true),

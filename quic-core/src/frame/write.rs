@@ -4,7 +4,7 @@ use super::{Frame, types, write_ack};
 use crate::base::{Writer, varint};
 
 impl Frame<'_> {
-    /// Bytes that [`Frame::write`] takes; for ACK an upper bound.
+    /// The bytes that [`Frame::write`] takes; for ACK an upper bound.
     #[must_use]
     pub fn encoded_size(&self) -> usize {
         let v = varint::size;
@@ -47,8 +47,8 @@ impl Frame<'_> {
         }
     }
 
-    /// Writes the frame, whole or not at all. A DATAGRAM without a length field, and nothing else, must be the last
-    /// frame of its packet.
+    /// Writes the whole frame or nothing. A DATAGRAM without a length field must be the last frame of its
+    /// packet; all others carry their length.
     #[must_use]
     pub fn write(&self, w: &mut Writer<'_>) -> bool {
         if let Self::Ack(ack) = self {
@@ -110,7 +110,8 @@ impl Frame<'_> {
     }
 }
 
-/// Writes type, ID, offset and length of a STREAM frame. Without a length the data extends to the end of the packet.
+/// Writes type, ID, offset and length of a STREAM frame. Without a length, the data extends to the end of the
+/// packet.
 #[must_use]
 pub(super) fn write_stream_header(
     w: &mut Writer<'_>,

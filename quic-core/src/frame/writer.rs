@@ -6,16 +6,17 @@ use crate::{
     ids::{Space, StreamId},
 };
 
-/// A STREAM or CRYPTO frame with less data than this is not worth starting when more data waits.
+/// If more data is pending, a STREAM or CRYPTO frame with less data than this is not worth its header.
 const MIN_USEFUL_DATA: usize = 16;
 
-/// The payload of one packet under construction. Each component writes its frames here; the script then knows
-/// whether the packet elicits an acknowledgment and whom to tell when it is acknowledged or lost.
+/// The payload of a packet that is being built. Each component writes its frames here. Afterwards the
+/// connection knows whether the packet elicits an acknowledgment, and which components to tell when it is
+/// acknowledged or lost.
 #[derive(Debug)]
 pub(crate) struct FrameWriter<'a> {
     writer: Writer<'a>,
     receipts: &'a mut Vec<Receipt>,
-    /// Those before are of other packets.
+    /// Receipts before this index belong to other packets.
     first_receipt: usize,
     ack_eliciting: bool,
     in_flight: bool,
@@ -41,7 +42,7 @@ impl<'a> FrameWriter<'a> {
         self.writer.position()
     }
 
-    /// Whether a frame was written that the peer must acknowledge.
+    /// Whether the payload has a frame that the peer must acknowledge.
     #[must_use]
     pub(crate) fn is_ack_eliciting(&self) -> bool {
         self.ack_eliciting
@@ -53,7 +54,7 @@ impl<'a> FrameWriter<'a> {
         self.in_flight
     }
 
-    /// Writes a frame, whole or not at all.
+    /// Writes the whole frame or nothing.
     #[must_use]
     pub(crate) fn frame(&mut self, frame: &Frame<'_>, receipt: Receipt) -> bool {
         if !frame.write(&mut self.writer) {
@@ -67,7 +68,7 @@ impl<'a> FrameWriter<'a> {
         true
     }
 
-    /// Writes an ACK frame about `space`; see [`super::write_ack`].
+    /// Writes an ACK frame for `space`; see [`super::write_ack`].
     #[must_use]
     pub(crate) fn ack(
         &mut self,
@@ -84,9 +85,9 @@ impl<'a> FrameWriter<'a> {
         written
     }
 
-    /// Writes a STREAM frame with as much of `available` bytes as fits; with FIN only if `fin` and all of them fit.
-    /// `fill` gets the place for the data. Returns how many bytes of data were written, `None` if nothing was:
-    /// no room for a useful amount, or neither data nor FIN to write.
+    /// Writes a STREAM frame with as much of `available` bytes as fits, and with FIN only if `fin` is set and
+    /// all of them fit. `fill` fills in the data. Returns how many bytes of data were written. Returns `None`
+    /// if nothing was: there was no room for a useful amount, or neither data nor FIN to write.
     pub(crate) fn stream(
         &mut self,
         slot: u32,
@@ -121,7 +122,7 @@ impl<'a> FrameWriter<'a> {
         fill: impl FnOnce(&mut [u8]),
     ) -> Option<usize> {
         let header = 1 + varint::size(offset);
-        // CRYPTO always carries a length.
+        // A CRYPTO frame always carries a length.
         let room = self.writer.remaining().checked_sub(header)?;
         let room = room.checked_sub(varint::size(room.min(available) as u64))?;
         let length = available.min(room);
@@ -139,8 +140,8 @@ impl<'a> FrameWriter<'a> {
         Some(length)
     }
 
-    /// How much data a STREAM frame with this header can take, and whether it needs a length field: the data that
-    /// fills the packet to its last byte goes without one, which saves two bytes in every full packet.
+    /// How much data a STREAM frame with this header can take, and whether it needs a length field. Data that
+    /// fills the packet to its last byte needs none, which saves two bytes in every full packet.
     fn data_length(&self, header: usize, available: usize) -> Option<(usize, bool)> {
         let room = self.writer.remaining().checked_sub(header)?;
         if available >= room {
@@ -155,7 +156,7 @@ impl<'a> FrameWriter<'a> {
         self.writer.place(length).map(fill).is_some()
     }
 
-    /// Pads the payload to `length` bytes in all (RFC 9000 §19.1); nothing if it is that long already.
+    /// Pads the payload to `length` bytes in all (RFC 9000 §19.1). Does nothing if it is that long already.
     pub(crate) fn pad_to(&mut self, length: usize) {
         let missing = length.saturating_sub(self.written()).min(self.remaining());
         if missing > 0 && self.writer.zeros(missing) {
@@ -172,7 +173,7 @@ impl<'a> FrameWriter<'a> {
         let own = self.receipts.get_mut(self.first_receipt..).unwrap_or_default();
         match (receipt, own.last_mut()) {
             (Receipt::Nothing, _) => {}
-            // Small datagrams come by the dozen: one receipt stands for all that follow each other in a packet.
+            // Small datagrams come by the dozen: one receipt covers consecutive ones in a packet.
             (
                 Receipt::Datagrams { count, bytes },
                 Some(Receipt::Datagrams { count: counted, bytes: sum }),

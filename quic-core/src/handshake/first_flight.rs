@@ -1,8 +1,9 @@
-//! What the first packets of a connection settle: its version, the connection ID that the peer goes by (RFC 9000 §7.2), and what a
-//! Retry (§17.2.5) or a Version Negotiation packet (§6.2) may change about that.
+//! What the first packets of a connection settle: its version and the peer's connection ID (RFC 9000 §7.2),
+//! which a Retry (§17.2.5) or a Version Negotiation packet (§6.2) may change.
 //!
-//! Owns what those packets carried, until the transport parameters confirm it (§7.3). Must never know keys, timers or the path: it
-//! is told packets, and says which of them count and what follows.
+//! Owns the contents of those packets until the transport parameters confirm them (§7.3). Never knows keys,
+//! timers or the path: the caller hands in packets, and this module decides which of them count and what
+//! follows.
 
 use super::ExpectedIds;
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     version::Version,
 };
 
-/// What the first packets carried.
+/// The contents of the first packets.
 #[derive(Debug)]
 pub(crate) struct FirstFlight {
     side: Side,
@@ -29,7 +30,7 @@ pub(crate) struct FirstFlight {
 }
 
 impl FirstFlight {
-    /// Of a client that sends its first Initial to `destination`.
+    /// The state of a client that sends its first Initial to `destination`.
     pub(crate) fn of_client(version: Version, destination: ConnectionId) -> Self {
         Self {
             side: Side::Client,
@@ -41,8 +42,8 @@ impl FirstFlight {
         }
     }
 
-    /// Of a server whose client is at `peer_source`, and sent its first Initial to `original_destination`; after a Retry from
-    /// `retry_source`, if that is known.
+    /// The state of a server whose client has the ID `peer_source` and sent its first Initial to
+    /// `original_destination`. `retry_source` is the source ID of the Retry, if there was one.
     pub(crate) fn of_server(
         version: Version,
         original_destination: ConnectionId,
@@ -64,12 +65,12 @@ impl FirstFlight {
         self.version
     }
 
-    /// What Initial packets carry as their token (RFC 9000 §17.2.2).
+    /// The token that Initial packets carry (RFC 9000 §17.2.2).
     pub(crate) fn token(&self) -> &[u8] {
         &self.token
     }
 
-    /// What the peer's transport parameters have to say of connection IDs (RFC 9000 §7.3).
+    /// The connection IDs that the peer's transport parameters must confirm (RFC 9000 §7.3).
     pub(crate) fn expected_ids(&self) -> ExpectedIds {
         ExpectedIds {
             peer: self.peer_source.unwrap_or(ConnectionId::EMPTY),
@@ -78,12 +79,12 @@ impl FirstFlight {
         }
     }
 
-    /// Whether a packet, its protection not removed yet, may be one of the peer's.
+    /// Checks whether a packet whose protection is still on may come from the peer.
     ///
     /// # Errors
-    /// Why it is to be dropped.
+    /// Why the packet is to be dropped.
     pub(crate) fn check(&self, long: &Long) -> Result<(), DropReason> {
-        // RFC 9000 §7.2: once the peer's connection ID is known it does not change in the handshake.
+        // RFC 9000 §7.2: the peer's connection ID does not change in the handshake once it is known.
         if self.peer_source.is_some_and(|known| known != long.scid) {
             return Err(DropReason::Unsolicited);
         }
@@ -94,8 +95,8 @@ impl FirstFlight {
         Ok(())
     }
 
-    /// A packet from `source` is authentic. `Some` is what to send to from now on: a client takes over the connection ID of
-    /// the first such packet (RFC 9000 §7.2).
+    /// A packet from `source` is authentic. Returns the ID to send to from now on, if it changes: a client
+    /// takes over the connection ID of the first such packet (RFC 9000 §7.2).
     pub(crate) fn on_authentic(&mut self, source: ConnectionId) -> Option<ConnectionId> {
         if self.peer_source.is_some() {
             return None;
@@ -104,11 +105,12 @@ impl FirstFlight {
         Some(source)
     }
 
-    /// A Retry packet of the bytes `packet` (RFC 9000 §17.2.5.2): one per attempt, before anything else, with a valid tag.
-    /// Returns what to send to from now on, and to derive Initial keys from.
+    /// A Retry packet arrived, whose bytes are `packet` (RFC 9000 §17.2.5.2). It counts once per attempt,
+    /// before any other packet, and with a valid tag. Returns the ID to send to from now on; Initial keys are
+    /// derived from it.
     ///
     /// # Errors
-    /// Why it is to be dropped.
+    /// Why the packet is to be dropped.
     pub(crate) fn on_retry(&mut self, retry: &Retry<'_>, packet: &[u8]) -> Result<ConnectionId, DropReason> {
         let (covered, tag) = packet::retry_integrity_split(packet).ok_or(DropReason::Unsolicited)?;
         let current = self.original_destination;
@@ -125,11 +127,12 @@ impl FirstFlight {
         Ok(retry.scid)
     }
 
-    /// A Version Negotiation packet to this end, which sends from `local` (RFC 9000 §6.2): obeyed only as the first answer, and
-    /// only if it leaves no choice. Returns what the server offers: none of it is spoken here, so the connection is over.
+    /// A Version Negotiation packet arrived for this end, whose source ID is `local` (RFC 9000 §6.2). It
+    /// counts only as the first answer, and only if it does not offer our version. Returns the versions that
+    /// the server offers. This end speaks none of them, so the connection is over.
     ///
     /// # Errors
-    /// Why it is to be dropped.
+    /// Why the packet is to be dropped.
     pub(crate) fn on_version_negotiation(
         &self,
         offer: &VersionNegotiation<'_>,
@@ -143,7 +146,7 @@ impl FirstFlight {
         Ok(offer.versions().collect())
     }
 
-    /// Whether this is a client that nothing but its own choice has bound yet: it goes on sending to the ID that it drew.
+    /// Whether this is a client that has accepted no packet yet: it still sends to the ID that it drew.
     fn is_untouched(&self) -> bool {
         self.side.is_client() && self.peer_source.is_none() && self.retry_source.is_none()
     }
@@ -213,7 +216,7 @@ mod tests {
         let again = retry(b"third", b"other", b"elsewhere");
         assert_eq!(hear_retry(&mut flight, &again), Err(DropReason::Unsolicited));
         assert_eq!(flight.token(), b"token");
-        // The server's first Initial may come from an ID of its own again.
+        // The server's first Initial may again come from another ID.
         assert_eq!(flight.check(&initial(b"server", 0..0)), Ok(()));
         assert_eq!(flight.on_authentic(id(b"server")), Some(id(b"server")));
 

@@ -1,4 +1,5 @@
-//! Authentication of connection IDs (RFC 9000 §7.3): what the parameters say must be what the packets said.
+//! Authentication of connection IDs (RFC 9000 §7.3): the transport parameters must confirm the IDs of the
+//! packets.
 
 use crate::{
     error::Violation,
@@ -6,7 +7,7 @@ use crate::{
     params::TransportParameters,
 };
 
-/// What the first packets of the handshake carried.
+/// The connection IDs that the first packets of the handshake carried.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ExpectedIds {
     /// The peer's source connection ID.
@@ -17,7 +18,7 @@ pub(crate) struct ExpectedIds {
     pub(crate) retry_source: Option<ConnectionId>,
 }
 
-/// Compares the parameters that a peer sent to an end on `side` with the packets.
+/// Compares the packets with the parameters that a peer sent to an end on `side`.
 pub(crate) fn check_connection_ids(
     side: Side,
     parameters: &TransportParameters,
@@ -27,7 +28,7 @@ pub(crate) fn check_connection_ids(
     if side.is_client() {
         matches &= parameters.original_destination_connection_id == Some(expected.original_destination)
             && parameters.retry_source_connection_id == expected.retry_source;
-        // RFC 9000 §18.2: no preferred address from a server that uses a zero-length connection ID.
+        // RFC 9000 §18.2: a server with a zero-length connection ID must not send a preferred address.
         matches &= parameters.preferred_address.is_none() || !expected.peer.is_empty();
     }
     if matches { Ok(()) } else { Err(Violation::ParameterConnectionId) }

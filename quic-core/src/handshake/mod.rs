@@ -1,7 +1,8 @@
 //! The handshake: the TLS session and the CRYPTO streams that carry it (RFC 9001 §4, RFC 9000 §7).
 //!
-//! Owns the TLS session, one ordered byte stream per level and direction, and the peer's transport parameters. Must
-//! never know keys in use, packets or the path: secrets go out as [`Progress`], for the keyring.
+//! Owns the TLS session, one ordered byte stream per level and direction, and the peer's transport
+//! parameters. Never knows the keys in use, packets or the path: secrets leave as [`Progress`] for the
+//! keyring.
 
 mod first_flight;
 mod ids;
@@ -28,7 +29,7 @@ use crate::{
     params::TransportParameters,
 };
 
-/// CRYPTO data is taken up to this far ahead of what TLS has read (RFC 9000 §7.5 asks for 4096 bytes at least).
+/// How far CRYPTO data may be ahead of what TLS has read (RFC 9000 §7.5 asks for at least 4096 bytes).
 const MAX_AHEAD: u64 = 64 * 1024;
 
 /// The handshake cannot go on.
@@ -50,18 +51,19 @@ impl From<TlsError> for HandshakeError {
     }
 }
 
-/// What a step of the handshake brought.
+/// The results of one step of the handshake.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// Secrets to install: level, local, remote.
     pub(crate) keys: Vec<(Level, Secret, Secret)>,
-    /// The peer's transport parameters, when they arrive. Authentic once the handshake is complete.
+    /// The peer's transport parameters, in the step in which they arrive. They are authentic once the
+    /// handshake is complete.
     pub(crate) parameters: Option<TransportParameters>,
     /// Whether this step completed the handshake.
     pub(crate) completed: bool,
 }
 
-/// CRYPTO data of one level, both ways.
+/// The CRYPTO data of one level, in both directions.
 #[derive(Debug, Default)]
 struct CryptoStream {
     send: SendBuffer,
@@ -81,7 +83,7 @@ pub(crate) struct Handshake {
     complete: bool,
     confirmed: bool,
     parameters_seen: bool,
-    /// Checks what TLS does not: in the ClientHello at a server, in tickets at a client.
+    /// Checks rules that TLS does not check: in the ClientHello at a server, in tickets at a client.
     scan: Scan,
 }
 
@@ -100,7 +102,7 @@ impl Handshake {
         }
     }
 
-    /// Whether TLS is done (RFC 9001 §4.1.1).
+    /// Whether the TLS handshake is complete (RFC 9001 §4.1.1).
     pub(crate) fn is_complete(&self) -> bool {
         self.complete
     }
@@ -110,7 +112,8 @@ impl Handshake {
         self.confirmed
     }
 
-    /// HANDSHAKE_DONE was received, or the handshake completed at a server. Says whether that was news.
+    /// HANDSHAKE_DONE was received, or the handshake completed at a server. Returns whether the handshake was
+    /// not confirmed before.
     pub(crate) fn confirm(&mut self) -> bool {
         !std::mem::replace(&mut self.confirmed, true)
     }
@@ -132,7 +135,7 @@ impl Handshake {
         let end = offset + data.len() as u64;
         let Some(stream) = &mut self.streams[space as usize] else { return Ok(Progress::default()) };
         if space < self.read_level {
-            // RFC 9001 §4.1.3: nothing new at a level that TLS has left.
+            // RFC 9001 §4.1.3: no new data may arrive at a level that TLS has left.
             if end > stream.receive.contiguous_end() {
                 return Err(Violation::CryptoAfterLevel.into());
             }
@@ -161,7 +164,7 @@ impl Handshake {
         Ok(progress)
     }
 
-    /// Takes what TLS wants to say and what it found out.
+    /// Collects what TLS has to send and what it has learnt.
     fn drive(&mut self) -> Result<Progress, HandshakeError> {
         let mut progress = Progress::default();
         let mut bytes = Vec::new();
@@ -183,8 +186,8 @@ impl Handshake {
                 }
             }
         }
-        // A client that resumes a session has TLS hand out the parameters of the earlier connection until the
-        // server's own arrive (RFC 9000 §7.4.1 lets them serve 0-RTT only, which is not built).
+        // In a client that resumes a session, TLS returns the parameters of the earlier connection until the
+        // server's own arrive. RFC 9000 §7.4.1 allows them for 0-RTT only, which is not built.
         let are_of_this_connection = !self.side.is_client() || !self.tls.is_handshaking();
         if let (true, false, Some(encoded)) =
             (are_of_this_connection, self.parameters_seen, self.tls.peer_parameters())
@@ -230,7 +233,7 @@ impl Handshake {
         }
     }
 
-    /// Sends all unacknowledged data of a level again: after a Retry (RFC 9000 §17.2.5.3), or as a probe.
+    /// Sends all unacknowledged data of a level again, after a Retry (RFC 9000 §17.2.5.3) or as a probe.
     pub(crate) fn resend(&mut self, space: Space) {
         if let Some(stream) = &mut self.streams[space as usize] {
             let range = stream.send.acked_to()..stream.send.sent_end();
@@ -238,21 +241,21 @@ impl Handshake {
         }
     }
 
-    /// The keys of the level are gone, and its data with them.
+    /// The keys of the level were discarded, so its data is, too.
     pub(crate) fn discard(&mut self, space: Space, budget: &mut Budget) {
         if let Some(mut stream) = self.streams[space as usize].take() {
             stream.receive.clear(budget);
         }
     }
 
-    /// The connection ended: nothing that waits to be read will be.
+    /// The connection has ended: no received data will be read any more.
     pub(crate) fn clear(&mut self, budget: &mut Budget) {
         for stream in self.streams.iter_mut().flatten() {
             stream.receive.clear(budget);
         }
     }
 
-    /// The TLS session, for what it knows of the peer.
+    /// The TLS session, to ask what it knows of the peer.
     pub(crate) fn tls(&self) -> &TlsSession {
         &self.tls
     }

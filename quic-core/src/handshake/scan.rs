@@ -1,7 +1,8 @@
-//! Looks into handshake messages for what QUIC demands and the TLS library does not check.
+//! Checks handshake messages for rules of QUIC that the TLS library does not check.
 //!
-//! Owns the rules on the ClientHello's session id and transport parameters (RFC 9001 §8.2, §8.4) and on the early
-//! data of tickets (§4.6.1). Walks the bytes as they come and stores none. What does not parse is left to TLS.
+//! Owns the rules on the session ID and the transport parameters of the ClientHello (RFC 9001 §8.2, §8.4) and
+//! on the early data of tickets (§4.6.1). It walks the bytes as they come and stores none. Messages that do
+//! not parse are left to TLS.
 
 use crate::error::Violation;
 
@@ -13,11 +14,11 @@ const EARLY_DATA: u16 = 42;
 /// The fields of a message before its extensions (RFC 8446 §4.1.2, §4.6.1).
 #[derive(Clone, Copy, Debug)]
 enum Field {
-    /// So many bytes of no interest.
+    /// This many bytes without interest.
     Fixed(usize),
-    /// A vector whose length takes so many bytes.
+    /// A vector whose length field takes this many bytes.
     Vector(usize),
-    /// The same, which must be empty.
+    /// A vector with a length of one byte, which must be empty.
     SessionId,
 }
 
@@ -25,16 +26,16 @@ const CLIENT_HELLO_FIELDS: &[Field] =
     &[Field::Fixed(2 + 32), Field::SessionId, Field::Vector(2), Field::Vector(1)];
 const NEW_SESSION_TICKET_FIELDS: &[Field] = &[Field::Fixed(4 + 4), Field::Vector(1), Field::Vector(2)];
 
-/// What the number that is being read means.
+/// The meaning of the number that is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
-    /// Type and length of a message.
+    /// The type and length of a message.
     Header,
     /// The length of a field.
     FieldLength,
     /// The length of all extensions.
     ExtensionsLength,
-    /// Type and length of an extension.
+    /// The type and length of an extension.
     Extension,
     /// The value of the `early_data` extension.
     MaxEarlyData,
@@ -44,12 +45,12 @@ enum Reading {
 #[derive(Debug)]
 pub(super) struct Scan {
     reading: Reading,
-    /// Bytes of the number still to come, and what came of it.
+    /// How many bytes of the number are still to come.
     digits: usize,
     value: u64,
-    /// Bytes to pass before the number begins.
+    /// How many bytes to skip before the number begins.
     skip: usize,
-    /// Bytes of the message still to come.
+    /// How many bytes of the message are still to come.
     left: usize,
     kind: u8,
     fields: &'static [Field],
@@ -70,7 +71,7 @@ impl Scan {
         }
     }
 
-    /// The next bytes of the level.
+    /// Takes the next bytes of the level.
     pub(super) fn on_bytes(&mut self, mut bytes: &[u8]) -> Result<(), Violation> {
         loop {
             let skipped = self.skip.min(bytes.len());
@@ -92,7 +93,8 @@ impl Scan {
         }
     }
 
-    /// Passes `skip` bytes, then reads a number of `digits` bytes; to the end of the message if it has fewer.
+    /// Skips `skip` bytes, then reads a number of `digits` bytes. Skips to the end of the message if it has
+    /// fewer.
     fn expect(&mut self, skip: usize, reading: Reading, digits: usize) {
         self.reading = reading;
         self.digits = digits;
@@ -108,7 +110,7 @@ impl Scan {
                 self.fields = match self.kind {
                     CLIENT_HELLO => CLIENT_HELLO_FIELDS,
                     NEW_SESSION_TICKET => NEW_SESSION_TICKET_FIELDS,
-                    // Nothing to find in it.
+                    // No rule concerns this kind of message.
                     _ => {
                         self.expect(self.left, Reading::Extension, 4);
                         return Ok(());
@@ -120,7 +122,7 @@ impl Scan {
                 if let Some((Field::SessionId, _)) = self.fields.split_first()
                     && value > 0
                 {
-                    // RFC 9001 §8.4: no compatibility mode.
+                    // RFC 9001 §8.4: compatibility mode is not allowed.
                     return Err(Violation::TlsLegacySessionId);
                 }
                 self.fields = self.fields.get(1..).unwrap_or_default();
@@ -129,7 +131,7 @@ impl Scan {
             Reading::ExtensionsLength => self.expect(0, Reading::Extension, 4),
             Reading::Extension => self.on_extension((value >> 16) as u16, (value & 0xffff) as usize),
             Reading::MaxEarlyData => {
-                // RFC 9001 §4.6.1: the one value that says that QUIC's own limits hold.
+                // RFC 9001 §4.6.1: the only permitted value; it leaves the limits to QUIC.
                 if value != u64::from(u32::MAX) {
                     return Err(Violation::TicketEarlyData);
                 }
@@ -161,7 +163,8 @@ impl Scan {
     }
 
     fn end_message(&mut self) -> Result<(), Violation> {
-        // RFC 9001 §8.2: under this codepoint and no other; the TLS library takes that of the drafts as well.
+        // RFC 9001 §8.2: the parameters must use this codepoint. The TLS library also accepts the codepoint
+        // of the drafts.
         if self.kind == CLIENT_HELLO && !self.has_parameters {
             return Err(Violation::TransportParametersMissing);
         }

@@ -26,7 +26,7 @@ impl End {
         self.completed |= progress.completed;
     }
 
-    /// Writes one packet's CRYPTO frames of a level: (offset, data).
+    /// Writes the CRYPTO frames of a level into one packet and returns them as (offset, data).
     fn frames(&mut self, space: Space, size: usize) -> Vec<(u64, Bytes)> {
         let mut payload = vec![0; size];
         let mut receipts: Vec<Receipt> = Vec::new();
@@ -145,7 +145,7 @@ fn x12_bytes_left_over_when_the_level_changes() {
     deliver(&mut server, Space::Initial, hello).expect("a ClientHello");
     let mut answer = server.frames(Space::Initial, 4096);
     let (_, data) = &mut answer[0];
-    // The beginning of another message behind the ServerHello.
+    // The data ends with the beginning of another message after the ServerHello.
     *data = Bytes::from([&data[..], &[8, 0, 0]].concat());
     let error = HandshakeError::Violation(Violation::CryptoAfterLevel);
     assert_eq!(deliver(&mut client, Space::Initial, answer), Err(error));

@@ -15,14 +15,15 @@ pub(super) struct DataKeys {
     next_remote_secret: Secret,
     local: PacketKey,
     remote: PacketKey,
-    /// Made in advance, so that an update costs the receiver no time that a peer could measure (RFC 9001 §6.3).
+    /// It is derived in advance, so that an update costs the receiver no time that a peer could measure (RFC
+    /// 9001 §6.3).
     next_remote: PacketKey,
     previous_remote: Option<PacketKey>,
-    /// When `previous_remote` goes; not set until a packet with the new keys arrived.
+    /// When `previous_remote` is discarded; unset until a packet with the new keys arrives.
     discard_at: Option<Timestamp>,
     phase: bool,
     updates: u64,
-    /// Packets sealed in this phase.
+    /// How many packets were sealed in this phase.
     sealed: u64,
     /// The lowest packet number opened in this phase.
     first_opened: Option<u64>,
@@ -91,7 +92,7 @@ impl DataKeys {
         self.ack_sent = false;
     }
 
-    /// `Ok(None)` when authentication fails.
+    /// Returns `Ok(None)` if authentication fails.
     pub(super) fn open(
         &mut self,
         number: u64,
@@ -107,15 +108,16 @@ impl DataKeys {
             }
             return Ok(size);
         }
-        // Another phase: an old packet that was reordered, or the peer's update (RFC 9001 §6.3).
+        // The other phase means an old packet that was reordered, or the peer's update (RFC 9001 §6.3).
         let reordered = self.first_opened.is_none_or(|first| number < first);
         if let (Some(previous), true) = (&self.previous_remote, reordered) {
             return Ok(previous.open(number, packet, header_size).ok());
         }
-        // Opening in place destroys a packet that is not authentic, but only a retained previous key needs a second try.
+        // Opening in place destroys a packet that is not authentic. Only a retained previous key needs a
+        // second attempt.
         let backup = self.previous_remote.is_some().then(|| packet.to_vec());
         if let Ok(size) = self.next_remote.open(number, packet, header_size) {
-            // RFC 9001 §6.2: the peer must wait for an acknowledgment of the phase before it leaves it.
+            // RFC 9001 §6.2: the peer must not leave a phase before we have acknowledged a packet of it.
             if self.updates > 0 && !self.ack_sent {
                 return Err(OpenFailure::Violation(Violation::KeyUpdateTooEarly));
             }
@@ -124,7 +126,7 @@ impl DataKeys {
             return Ok(Some(size));
         }
         if let (Some(previous), Some(mut backup)) = (&self.previous_remote, backup) {
-            // RFC 9001 §6.4: old keys on a packet above those of the new keys.
+            // RFC 9001 §6.4: the peer used old keys for a packet number above those of the new keys.
             if previous.open(number, &mut backup, header_size).is_ok() {
                 return Err(OpenFailure::Violation(Violation::KeyUpdateOldKeys));
             }
@@ -150,7 +152,8 @@ impl DataKeys {
     }
 
     pub(super) fn start_update(&mut self) -> bool {
-        // RFC 9001 §6.1: not before a packet of this phase was acknowledged; §6.5: nor while old keys are kept.
+        // RFC 9001 §6.1: no update before a packet of this phase was acknowledged. §6.5: none while old keys
+        // are kept.
         let permitted = self.acked && self.previous_remote.is_none();
         if permitted {
             self.rotate();
@@ -159,7 +162,7 @@ impl DataKeys {
     }
 
     pub(super) fn update_is_due(&self) -> bool {
-        // Early enough that the update completes long before the limit.
+        // This is early enough that the update completes long before the limit.
         self.sealed > self.local_secret.suite().confidentiality_limit() / 8 * 7
     }
 

@@ -5,8 +5,8 @@ use crate::error::{DropReason, Violation};
 /// Why a packet was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenFailure {
-    /// Ignore it.
+    /// The packet is to be ignored.
     Drop(DropReason),
-    /// Close the connection.
+    /// The connection is to be closed.
     Violation(Violation),
 }

@@ -1,6 +1,7 @@
-//! The keys of a connection: packet and header keys per level, key updates, AEAD limits (RFC 9001 §4.9, §5, §6).
+//! The keys of a connection: packet and header keys per level, key updates, AEAD limits (RFC 9001 §4.9, §5,
+//! §6).
 //!
-//! Owns every key. Must never know frames, timers' owners or the path: it is told packet numbers and the time.
+//! Owns every key. Never knows frames, timers or the path: the caller hands in packet numbers and the time.
 
 mod data;
 mod failure;
@@ -18,11 +19,11 @@ use crate::{
     ids::Level,
 };
 
-/// Where a packet's parts lie and what its number is.
+/// Where the parts of a packet lie, and its packet number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PacketPlace {
     pub(crate) number: u64,
-    /// Header bytes, packet number included.
+    /// The bytes of the header, including the packet number.
     pub(crate) header_size: usize,
     pub(crate) pn_size: usize,
 }
@@ -39,23 +40,23 @@ impl Direction {
     }
 }
 
-/// The keys of a level other than 1-RTT: they are never updated.
+/// The keys of a level other than 1-RTT, which are never updated.
 struct FixedKeys {
     local: Direction,
     remote: Direction,
 }
 
-/// Levels with such keys, which come before 1-RTT.
+/// The number of levels with such keys. They come before 1-RTT.
 const FIXED: usize = Level::OneRtt as usize;
 
 /// All keys of a connection.
 pub(crate) struct Keyring {
-    /// By level. 0-RTT has a place like the others; TLS gives no keys for it as yet.
+    /// The keys by level. 0-RTT has a place like the others, but TLS yields no keys for it yet.
     fixed: [Option<Box<FixedKeys>>; FIXED],
     data: Option<Box<DataKeys>>,
-    /// Packets that failed authentication, over the connection's life (RFC 9001 §6.6).
+    /// How many packets failed authentication over the connection's life (RFC 9001 §6.6).
     forged: u64,
-    /// Lowers the integrity limit for tests.
+    /// The integrity limit, which tests may lower.
     integrity_limit: u64,
 }
 
@@ -64,12 +65,12 @@ impl Keyring {
         Self { fixed: [None, None, None], data: None, forged: 0, integrity_limit: u64::MAX }
     }
 
-    /// Caps the AEAD's integrity limit, to be able to test its excess.
+    /// Caps the integrity limit of the AEAD, so that a test can exceed it.
     pub(crate) fn cap_integrity_limit(&mut self, limit: u64) {
         self.integrity_limit = limit;
     }
 
-    /// Installs the keys of a level. Initial keys may be replaced, after a Retry.
+    /// Installs the keys of a level. After a Retry, new Initial keys replace the old ones.
     pub(crate) fn install(&mut self, level: Level, local: &Secret, remote: &Secret) {
         match level {
             Level::OneRtt => {
@@ -83,7 +84,7 @@ impl Keyring {
         }
     }
 
-    /// Forgets the keys of a level (RFC 9001 §4.9).
+    /// Discards the keys of a level (RFC 9001 §4.9).
     pub(crate) fn discard(&mut self, level: Level) {
         match level {
             Level::OneRtt => self.data = None,
@@ -118,10 +119,11 @@ impl Keyring {
         unprotect_header(key, packet, pn_offset).ok_or(DropReason::Decryption)
     }
 
-    /// Authenticates and decrypts a packet in place, its header protection removed. Returns the payload's size.
+    /// Authenticates and decrypts a packet in place; the caller has removed its header protection. Returns
+    /// the payload's size.
     ///
-    /// `key_phase` counts only for 1-RTT packets, as does `old_key_time`: how long after an update the previous keys
-    /// are kept (RFC 9001 §6.5).
+    /// `key_phase` and `old_key_time` count only for 1-RTT packets. `old_key_time` is how long the previous
+    /// keys are kept after an update (RFC 9001 §6.5).
     pub(crate) fn open(
         &mut self,
         level: Level,
@@ -145,7 +147,7 @@ impl Keyring {
 
     fn on_forged(&mut self) -> OpenFailure {
         self.forged += 1;
-        // RFC 9001 §6.6: the limit holds for all packets of the connection together.
+        // RFC 9001 §6.6: the limit applies to all packets of the connection together.
         if self.forged > self.integrity_limit {
             return OpenFailure::Violation(Violation::AeadIntegrityLimit);
         }
@@ -173,18 +175,19 @@ impl Keyring {
         self.data.as_ref().is_some_and(|data| data.phase())
     }
 
-    /// Starts a key update if the protocol permits it now (RFC 9001 §6.1, §6.5); says whether it did.
-    /// The caller has checked that the handshake is confirmed.
+    /// Starts a key update if the protocol permits it now (RFC 9001 §6.1, §6.5). Returns whether it did. The
+    /// caller has checked that the handshake is confirmed.
     pub(crate) fn start_update(&mut self) -> bool {
         self.data.as_mut().is_some_and(|data| data.start_update())
     }
 
-    /// Whether so many packets were sealed that an update is due (RFC 9001 §6.6).
+    /// Whether enough packets were sealed that an update is due (RFC 9001 §6.6).
     pub(crate) fn update_is_due(&self) -> bool {
         self.data.as_ref().is_some_and(|data| data.update_is_due())
     }
 
-    /// Whether the key has protected as many packets as it may; nothing more can be sent with it (RFC 9001 §6.6).
+    /// Whether the key has protected as many packets as it may. It can then send nothing more (RFC 9001
+    /// §6.6).
     pub(crate) fn is_exhausted(&self) -> bool {
         self.data.as_ref().is_some_and(|data| data.is_exhausted())
     }
@@ -203,7 +206,7 @@ impl Keyring {
         }
     }
 
-    /// When the previous keys have to be forgotten.
+    /// When the previous keys must be discarded.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         self.data.as_ref().and_then(|data| data.discard_at())
     }
@@ -214,7 +217,7 @@ impl Keyring {
         }
     }
 
-    /// Key updates so far, of either end.
+    /// How many key updates there were, by either end.
     pub(crate) fn updates(&self) -> u64 {
         self.data.as_ref().map_or(0, |data| data.updates())
     }

@@ -42,7 +42,7 @@ fn opened(keys: &mut Keyring, packet: &[u8]) -> Result<u64, OpenFailure> {
     Ok(header.number)
 }
 
-/// Makes an update of `one` legal: a packet of the phase went both ways and was acknowledged.
+/// Makes an update of `one` legal: a packet of the phase went each way and was acknowledged.
 fn settle(one: &mut Keyring, two: &mut Keyring, number: u64) {
     let packet = sealed(one, number);
     assert_eq!(opened(two, &packet), Ok(number));
@@ -65,7 +65,7 @@ fn updates_of_both_ends_follow_each_other() {
         let updater = if round % 2 == 0 { &mut one } else { &mut two };
         assert!(updater.start_update());
         assert!(!updater.start_update(), "not twice without an acknowledgment");
-        // Where `two` updated, `one` answers on the packet that carries the new phase.
+        // If `two` updated, `one` follows when it opens the packet of the new phase.
         if round % 2 == 1 {
             let packet = sealed(&mut two, 50 + round);
             assert_eq!(opened(&mut one, &packet), Ok(50 + round));

@@ -1,6 +1,6 @@
 //! The life of a connection: its phase, the close frame, the idle timer (RFC 9000 §10).
 //!
-//! Owns whether the connection may still send and why it ended. Must never know streams, keys or the path.
+//! Owns whether the connection may still send, and why it ended. Never knows streams, keys or the path.
 
 #[cfg(test)]
 mod tests;
@@ -16,26 +16,26 @@ use crate::{
 #[derive(Debug)]
 enum Phase {
     Open,
-    /// This end closed: packets are answered with CONNECTION_CLOSE.
+    /// This end has closed: packets are answered with CONNECTION_CLOSE.
     Closing {
         reason: CloseReason,
         until: Timestamp,
     },
-    /// The peer closed: nothing is sent any more.
+    /// The peer has closed: nothing is sent any more.
     Draining {
         until: Timestamp,
     },
     Closed,
 }
 
-/// What time may do to a connection.
+/// The timeouts of a connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Timeouts {
-    /// Ends a connection from whose peer nothing is heard; `None` is no timeout.
+    /// Ends a connection after a silence of the peer this long; `None` means no timeout.
     pub(crate) idle: Option<Duration>,
-    /// Interval of keep-alive PINGs.
+    /// The interval of keep-alive PINGs.
     pub(crate) keep_alive: Option<Duration>,
-    /// Ends a handshake that is not complete, whatever is heard.
+    /// Ends a handshake that is not complete after this time, even if packets arrive.
     pub(crate) handshake: Option<Duration>,
 }
 
@@ -44,31 +44,33 @@ pub(crate) struct Timeouts {
 pub(crate) struct Life {
     phase: Phase,
     error: Option<ConnectionError>,
-    /// What was negotiated; `None` is no timeout.
+    /// The negotiated timeout; `None` means none.
     idle_timeout: Option<Duration>,
     idle_deadline: Option<Timestamp>,
-    /// When the handshake has to be complete, as long as it is not.
+    /// When the handshake has to be complete; `None` once it is.
     handshake_deadline: Option<Timestamp>,
     /// Whether an ack-eliciting packet was sent since the last packet was received (RFC 9000 §10.1).
     sent_since_received: bool,
-    /// Interval of keep-alive PINGs.
+    /// The interval of keep-alive PINGs.
     keep_alive: Option<Duration>,
-    /// The layer above wants the connection to outlive the idle timeout.
-    held: bool,
-    /// When a packet was received or an ack-eliciting one sent, after the first was received.
+    /// Whether the layer above wants the connection to outlive the idle timeout.
+    keep_open: bool,
+    /// When the last packet was received, or the last ack-eliciting one sent; unset before the first packet
+    /// is received.
     last_activity: Option<Timestamp>,
     /// Whether the CONNECTION_CLOSE frame should be sent (again).
     close_due: bool,
-    /// Packets received while closing, and after how many the next answer goes out (RFC 9000 §10.2.1).
+    /// How many packets were received while closing, and after how many the next answer is sent (RFC 9000
+    /// §10.2.1).
     received_while_closing: u32,
     next_answer_at: u32,
 }
 
-/// Keep-alive PINGs are at least this far apart: more of them keep nothing more alive.
+/// The shortest interval between keep-alive PINGs; more of them would be of no use.
 const LEAST_KEEP_ALIVE: Duration = Duration::from_millis(10);
 
 impl Life {
-    /// A duration of zero is none: so has RFC 9000 §18.2 it for the idle timeout.
+    /// A duration of zero means none, as RFC 9000 §18.2 defines it for the idle timeout.
     pub(crate) fn new(timeouts: &Timeouts, now: Timestamp) -> Self {
         let Timeouts { idle, keep_alive, handshake } = *timeouts;
         let [idle, keep_alive, handshake] =
@@ -81,7 +83,7 @@ impl Life {
             handshake_deadline: handshake.map(|timeout| now + timeout),
             sent_since_received: false,
             keep_alive,
-            held: false,
+            keep_open: false,
             last_activity: None,
             close_due: false,
             received_while_closing: 0,
@@ -89,7 +91,7 @@ impl Life {
         }
     }
 
-    /// The lower of both ends' timeouts holds; zero means none (RFC 9000 §10.1).
+    /// The lower of both ends' timeouts applies; zero means none (RFC 9000 §10.1).
     pub(crate) fn negotiate_idle_timeout(&mut self, peer: Duration) {
         let peer = Some(peer).filter(|timeout| !timeout.is_zero());
         self.idle_timeout = match (self.idle_timeout, peer) {
@@ -98,12 +100,12 @@ impl Life {
         };
     }
 
-    /// From now on the idle timeout alone counts.
+    /// From now on only the idle timeout applies.
     pub(crate) fn on_handshake_complete(&mut self) {
         self.handshake_deadline = None;
     }
 
-    /// A packet was processed; `three_pto` is the least that the idle timeout may be (RFC 9000 §10.1).
+    /// A packet was processed. `three_pto` is the shortest idle timeout allowed (RFC 9000 §10.1).
     pub(crate) fn on_received(&mut self, now: Timestamp, three_pto: Duration) {
         self.sent_since_received = false;
         self.restart_idle(now, three_pto);
@@ -119,17 +121,19 @@ impl Life {
         self.last_activity = Some(now);
     }
 
-    /// Whether the connection is to outlive its idle timeout, although no packets are sent.
-    pub(crate) fn hold(&mut self, held: bool) {
-        self.held = held;
+    /// Sets whether the connection outlives its idle timeout when no packets are sent.
+    pub(crate) fn set_keep_open(&mut self, keep_open: bool) {
+        self.keep_open = keep_open;
     }
 
-    /// When the peer has to hear something so that neither end times out: after the interval that the application chose,
-    /// and after half of the idle timeout where somebody waits, so that one more packet fits in before the end.
+    /// When this end has to send something so that neither end times out: after the interval that the
+    /// application chose. If something is waiting or [`Self::keep_open`] is set, half of the idle timeout is
+    /// the default, so that one more packet fits in before the end.
     fn keep_alive_deadline(&self, waiting: bool) -> Option<Timestamp> {
         let half = self.idle_timeout.map(|timeout| timeout / 2);
-        let wanted = self.keep_alive.or(half.filter(|_| waiting || self.held))?;
-        // One that was chosen too long would keep nothing alive: the peer has a say in the timeout.
+        let wanted = self.keep_alive.or(half.filter(|_| waiting || self.keep_open))?;
+        // An interval above half of the timeout would not keep the connection alive, and the peer has a say
+        // in the timeout.
         let interval = half.map_or(wanted, |half| wanted.min(half)).max(LEAST_KEEP_ALIVE);
         self.last_activity.map(|last| last + interval)
     }
@@ -155,7 +159,7 @@ impl Life {
         self.error.as_ref()
     }
 
-    /// This end closes with a CONNECTION_CLOSE frame. Only the first reason counts.
+    /// This end closes with a CONNECTION_CLOSE frame. Later reasons are ignored.
     pub(crate) fn close(
         &mut self,
         reason: CloseReason,
@@ -170,7 +174,7 @@ impl Life {
         }
     }
 
-    /// The peer closed, or lost its state: nothing is sent from now on (RFC 9000 §10.2.2).
+    /// The peer closed or lost its state: nothing is sent from now on (RFC 9000 §10.2.2).
     pub(crate) fn drain(&mut self, error: ConnectionError, now: Timestamp, three_pto: Duration) {
         if matches!(self.phase, Phase::Open | Phase::Closing { .. }) {
             let until = match self.phase {
@@ -183,13 +187,13 @@ impl Life {
         }
     }
 
-    /// The connection is gone at once, without a word to the peer.
+    /// The connection ends at once, without a CONNECTION_CLOSE to the peer.
     pub(crate) fn abandon(&mut self, error: ConnectionError) {
         self.phase = Phase::Closed;
         self.error.get_or_insert(error);
     }
 
-    /// A packet arrived while closing: every now and then it is answered, exponentially less often (RFC 9000 §10.2.1).
+    /// A packet arrived while closing. The answers become exponentially less frequent (RFC 9000 §10.2.1).
     pub(crate) fn on_received_while_closing(&mut self) {
         if self.is_closing() {
             self.received_while_closing += 1;
@@ -213,7 +217,8 @@ impl Life {
         self.close_due = false;
     }
 
-    /// `waiting`: this end has something to send, which the peer's flow control holds back, and nothing under way.
+    /// `waiting` is whether this end has something to send that the peer's flow control blocks, and has
+    /// nothing in flight.
     pub(crate) fn deadline(&self, waiting: bool) -> Option<Timestamp> {
         match self.phase {
             Phase::Open => {
@@ -225,10 +230,11 @@ impl Life {
         }
     }
 
-    /// Ends an open connection whose idle timeout, or time for the handshake, has passed: closed silently, its state
-    /// discarded (RFC 9000 §10.1).
-    /// Also to be asked before a packet is taken or sent: one that comes after the timeout, before the timer was
-    /// looked at, does not bring the connection back to life.
+    /// Ends an open connection whose idle timeout or handshake deadline has passed: silently, and with its
+    /// state discarded (RFC 9000 §10.1).
+    ///
+    /// The caller also calls it before it accepts or sends a packet: a packet that comes after the timeout,
+    /// but before the timer is handled, must not revive the connection.
     pub(crate) fn expire(&mut self, now: Timestamp) {
         let passed = |deadline: Option<Timestamp>| deadline.is_some_and(|at| at <= now);
         let cause = if passed(self.idle_deadline) {
@@ -241,8 +247,8 @@ impl Life {
         }
     }
 
-    /// Says whether something that keeps the connection alive is due, with `waiting` as in [`deadline`](Self::deadline);
-    /// the rest shows in the phase.
+    /// Handles timers, with `waiting` as in [`deadline`](Self::deadline). Returns whether a keep-alive is
+    /// due; other effects show in the phase.
     pub(crate) fn on_timeout(&mut self, now: Timestamp, waiting: bool) -> bool {
         self.expire(now);
         match self.phase {

@@ -135,13 +135,13 @@ fn a_handshake_has_a_deadline_of_its_own_whatever_is_heard() {
 
 #[test]
 fn a_keep_alive_fits_the_timeout_in_force() {
-    let next = |idle: Option<u64>, keep_alive: Option<u64>, peer: u64, held: bool| {
+    let next = |idle: Option<u64>, keep_alive: Option<u64>, peer: u64, keep_open: bool| {
         let millis = |value: Option<u64>| value.map(Duration::from_millis);
         let timeouts = Timeouts { idle: millis(idle), keep_alive: millis(keep_alive), handshake: None };
         let mut life = Life::new(&timeouts, at(0));
         life.negotiate_idle_timeout(Duration::from_millis(peer));
         life.on_received(at(0), Duration::ZERO);
-        life.hold(held);
+        life.set_keep_open(keep_open);
         life.keep_alive_deadline(false).map(|due| due - at(0))
     };
     let millis = |value| Some(Duration::from_millis(value));

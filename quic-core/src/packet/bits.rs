@@ -1,4 +1,4 @@
-//! Bits and sizes that headers are made of.
+//! Bits and sizes of packet headers.
 
 /// The form bit: set in long headers (RFC 8999 §5.1).
 pub const FORM_LONG: u8 = 0x80;
@@ -21,8 +21,9 @@ pub const SHORT_RESERVED_BITS: u8 = 0x18;
 /// The smallest datagram that may carry a client's Initial packet (RFC 9000 §14.1), in bytes of UDP payload.
 pub const MIN_INITIAL_SIZE: usize = 1200;
 
-/// The largest value of a Length field of two bytes (RFC 9000 §16), which bounds a packet with a long header as we write it.
+/// The largest value of a two-byte Length field (RFC 9000 §16). It bounds the packets with long headers that
+/// we write.
 pub const MAX_LENGTH: usize = 0x3fff;
 
-/// Bytes of an authentication tag of every AEAD in use.
+/// The size in bytes of the authentication tag, the same for every AEAD in use.
 pub const TAG_SIZE: usize = 16;

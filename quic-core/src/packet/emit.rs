@@ -1,9 +1,9 @@
-//! From headers to bytes, protection still to be applied.
+//! From headers to bytes; the caller applies protection afterwards.
 
 use super::{FIXED_BIT, FORM_LONG, KEY_PHASE_BIT, LongType, SPIN_BIT};
 use crate::{base::Writer, ids::ConnectionId, version::Version};
 
-/// What a long header with a packet number says.
+/// The content of a long header with a packet number.
 #[derive(Clone, Copy, Debug)]
 pub struct LongHeader<'a> {
     /// The packet type.
@@ -18,8 +18,9 @@ pub struct LongHeader<'a> {
     pub token: &'a [u8],
 }
 
-/// Writes a long header up to and with the packet number of `pn_length` bytes. The Length field takes two bytes and is
-/// left zero; returns its position, to be filled when the packet's size is known, or `None` without room.
+/// Writes a long header up to and including the packet number of `pn_length` bytes. The Length field takes
+/// two bytes and stays zero: returns its position, to be filled in when the packet's size is known. Returns
+/// `None` without room.
 #[must_use]
 pub fn write_long_header(
     w: &mut Writer<'_>,
@@ -67,8 +68,8 @@ fn write_number(w: &mut Writer<'_>, number: u64, length: usize) -> bool {
     w.bytes(&number.to_be_bytes()[8 - length..])
 }
 
-/// Writes a Version Negotiation packet (RFC 9000 §17.2.1) whose connection IDs may have up to 255 bytes.
-/// `random` fills the unused bits; the fixed bit is set as §17.2.1 recommends.
+/// Writes a Version Negotiation packet (RFC 9000 §17.2.1), whose connection IDs may have up to 255 bytes.
+/// `random` fills the unused bits; the fixed bit is set, as §17.2.1 recommends.
 #[must_use]
 pub fn write_version_negotiation(
     w: &mut Writer<'_>,

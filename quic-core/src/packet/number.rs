@@ -2,8 +2,8 @@
 
 use crate::base::varint;
 
-/// Bytes (1 to 4) that `number` needs so that the receiver can tell it apart, given the largest packet number
-/// that the peer acknowledged in this space. Covers more than twice the unacknowledged range.
+/// How many bytes (1 to 4) of `number` the receiver needs to recover it, given the largest packet number that
+/// the peer acknowledged in this space. They cover more than twice the unacknowledged range.
 #[must_use]
 pub fn encoded_length(number: u64, largest_acked: Option<u64>) -> usize {
     let unacked = match largest_acked {
@@ -18,7 +18,8 @@ pub fn encoded_length(number: u64, largest_acked: Option<u64>) -> usize {
     }
 }
 
-/// The full packet number closest to the next expected one whose low `length` bytes are `truncated`.
+/// Among the full packet numbers whose low `length` bytes are `truncated`, the one closest to the next
+/// expected number.
 #[must_use]
 pub fn decode(truncated: u64, length: usize, expected: u64) -> u64 {
     let window = 1u64 << (8 * length.min(4));

@@ -1,4 +1,5 @@
-//! From bytes to headers. Header protection is still on: packet numbers and the low bits of the first byte are unknown.
+//! From bytes to headers. Header protection is still on, so packet numbers and the low bits of the first byte
+//! are unknown.
 
 use std::ops::Range;
 
@@ -42,7 +43,7 @@ impl LongType {
         }
     }
 
-    /// The type that these two bits tell in a version whose types are `types`; `None` for Retry.
+    /// The type that these two bits mean in a version whose types are `types`; `None` for Retry.
     fn from_bits(bits: u8, types: &LongTypes) -> Option<Self> {
         [Self::Initial, Self::ZeroRtt, Self::Handshake].into_iter().find(|kind| kind.bits(types) == bits)
     }
@@ -67,11 +68,11 @@ pub struct Long {
     pub dcid: ConnectionId,
     /// Source connection ID.
     pub scid: ConnectionId,
-    /// Where in the datagram the token lies; empty but for Initial packets.
+    /// Where the token lies in the datagram; empty except in Initial packets.
     pub token: Range<usize>,
     /// Where the protected packet number begins.
     pub pn_offset: usize,
-    /// Where the packet ends; a coalesced one may follow.
+    /// Where the packet ends; a coalesced packet may follow.
     pub end: usize,
 }
 
@@ -147,7 +148,7 @@ pub enum HeaderError {
     /// The fixed bit is zero.
     #[error("the fixed bit of the packet is zero")]
     FixedBit,
-    /// A connection ID of more than 20 bytes, in a version that has none.
+    /// A connection ID has more than 20 bytes, which this version does not allow.
     #[error("a connection ID is longer than 20 bytes")]
     CidTooLong,
 }
@@ -158,8 +159,9 @@ impl From<UnexpectedEnd> for HeaderError {
     }
 }
 
-/// Parses the header of the first packet in `datagram`. `cid_length` is the length of the connection IDs that this
-/// endpoint issues, which short headers do not tell. With `allow_fixed_bit_zero` the peer may grease the fixed bit (RFC 9287).
+/// Parses the header of the first packet in `datagram`. `cid_length` is the length of the connection IDs that
+/// this endpoint issues; short headers do not carry it. With `allow_fixed_bit_zero` the peer may grease the
+/// fixed bit (RFC 9287).
 pub fn parse(
     datagram: &[u8],
     cid_length: usize,
@@ -181,7 +183,7 @@ pub fn parse(
     let scid = r.bytes(usize::from(length))?;
     if version == 0 {
         let versions = r.rest();
-        // RFC 9000 §17.2.1: a list of 32-bit versions fills the rest.
+        // RFC 9000 §17.2.1: a list of 32-bit versions fills the rest of the packet.
         if versions.is_empty() || !versions.len().is_multiple_of(4) {
             return Err(HeaderError::Truncated);
         }
@@ -225,15 +227,15 @@ fn parse_long<'a>(
     Ok(Header::Long(Long { kind, version, dcid, scid, token, pn_offset, end: r.position() }))
 }
 
-/// Splits a Retry packet into what its integrity tag covers and the tag (RFC 9001 §5.8).
+/// Splits a Retry packet into the bytes that its integrity tag covers and the tag (RFC 9001 §5.8).
 #[must_use]
 pub fn retry_integrity_split(packet: &[u8]) -> Option<(&[u8], &[u8; TAG_SIZE])> {
     packet.split_last_chunk()
 }
 
-/// The versions that a server offers, if the datagram is a Version Negotiation packet (RFC 9000 §17.2.1) which answers a packet from
-/// the connection ID `source` to `destination`, as its sender had named them: the answer has them exchanged (§6.2). Versions that
-/// nobody speaks (§15) may be among them.
+/// The versions that a server offers, if `datagram` is a Version Negotiation packet (RFC 9000 §17.2.1) that
+/// answers a packet of ours. `source` and `destination` are the connection IDs of our packet, which the
+/// answer exchanges (§6.2). The list may contain versions that nobody speaks (§15).
 #[must_use]
 pub fn offered_versions(datagram: &[u8], source: &[u8], destination: &[u8]) -> Option<Vec<u32>> {
     match parse(datagram, source.len(), true) {

@@ -38,10 +38,10 @@ mod id {
     pub(super) const RESET_STREAM_AT_LEGACY: u64 = 0x0017_f758_6d2c_b571;
 }
 
-/// Versions of the peer that are remembered, beside the one that it chose: it may name 16,000, and they are kept as long as
-/// the connection lasts.
+/// The most available versions of the peer that are kept, besides the one that it chose. A peer may name
+/// 16,000, and they are kept as long as the connection lasts.
 const MAX_VERSIONS: usize = 32;
-/// More parameters than this in one handshake are not parsed: all that are registered are far fewer.
+/// A handshake with more parameters than this is refused; far fewer are registered.
 const MAX_PARAMETERS: usize = 256;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<TransportParameters, Violation> {
@@ -53,7 +53,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<TransportParameters, Violation> {
         let id = r.varint().map_err(malformed)?;
         let length = r.varint().map_err(malformed)?;
         let mut value = Reader::new(r.bytes_u64(length).map_err(malformed)?);
-        // RFC 9000 §7.4: no parameter more than once, known or not.
+        // RFC 9000 §7.4: no parameter may appear twice, known or not.
         if seen.contains(&id) {
             return Err(Violation::ParameterDuplicate);
         }
@@ -130,7 +130,7 @@ fn preferred_address(v: &mut Reader<'_>) -> Result<PreferredAddress, Violation> 
     let (ip4, port4) = (Ipv4Addr::from(array::<4>(v)?), v.u16().map_err(malformed)?);
     let (ip6, port6) = (Ipv6Addr::from(array::<16>(v)?), v.u16().map_err(malformed)?);
     let length = v.u8().map_err(malformed)?;
-    // RFC 9000 §18.2: a preferred address comes with a connection ID of its own, never an empty one.
+    // RFC 9000 §18.2: a preferred address has its own connection ID, which is never empty.
     if !(1..=20).contains(&length) {
         return Err(Violation::ParameterValue);
     }

@@ -19,14 +19,14 @@ fn has_server_only(params: &TransportParameters) -> bool {
 }
 
 impl TransportParameters {
-    /// Parses the value of the `quic_transport_parameters` TLS extension that a peer on `side` sent, and checks
+    /// Parses the value of the `quic_transport_parameters` TLS extension that a peer on `side` sent. Checks
     /// every rule on single values (RFC 9000 §7.4, §18.2).
     pub fn parse(bytes: &[u8], side: Side) -> Result<Self, crate::error::Violation> {
         let params = codec::parse(bytes)?;
         if side.is_client() && has_server_only(&params) {
             return Err(crate::error::Violation::ParameterOfServer);
         }
-        // RFC 9368 §4: a client lists what it chose; a server need not.
+        // RFC 9368 §4: a client's available versions include the chosen one; a server's need not.
         if let (true, Some(info)) = (side.is_client(), &params.version_information)
             && !info.available.contains(&info.chosen)
         {

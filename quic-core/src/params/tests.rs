@@ -65,7 +65,7 @@ fn all_parameters_survive_the_wire() {
     assert_eq!(TransportParameters::parse(&encode(&greased), Side::Server), Ok(params));
 }
 
-/// Codepoints of reliable-stream-reset: the registered one, and that of the drafts before 08.
+/// The codepoints of reliable-stream-reset: the registered one, and the one of drafts before 08.
 const RESET_STREAM_AT: [u64; 2] = [0x1d, 0x0017_f758_6d2c_b571];
 
 #[test]
@@ -175,7 +175,7 @@ proptest! {
     }
 }
 
-/// A peer may name any number of versions; few are kept, and the chosen one is found wherever it stands.
+/// A peer may name any number of versions. Few are kept, but the chosen one is found wherever it stands.
 #[test]
 fn of_many_versions_few_are_kept() {
     for (at, found) in [(0, true), (40, true), (9_999, true), (20_000, false)] {

@@ -1,4 +1,4 @@
-//! What transport parameters say, and what they are by default.
+//! The contents of transport parameters and their defaults.
 
 use std::{
     net::{SocketAddrV4, SocketAddrV6},
@@ -7,13 +7,13 @@ use std::{
 
 use crate::{base::setters, frame::ResetToken, ids::ConnectionId};
 
-/// The most streams of a kind that a connection can ever have (RFC 9000 §4.6).
+/// The most streams of one kind that a connection can ever have (RFC 9000 §4.6).
 pub(crate) const MAX_STREAMS: u64 = 1 << 60;
 
-/// The longest that an end may say it delays acknowledgments (RFC 9000 §18.2).
+/// The longest delay of acknowledgments that an end may announce (RFC 9000 §18.2).
 pub(crate) const MAX_ACK_DELAY: Duration = Duration::from_millis((1 << 14) - 1);
 
-/// What one end told the other about itself. The defaults are those of an absent parameter.
+/// What one end told the other about itself. The defaults are the values of absent parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransportParameters {
@@ -21,17 +21,19 @@ pub struct TransportParameters {
     pub original_destination_connection_id: Option<ConnectionId>,
     /// Idle timeout; zero means none.
     pub max_idle_timeout: Duration,
-    /// Token of the handshake's connection ID; servers only.
+    /// Stateless reset token of the handshake's connection ID; servers only.
     pub stateless_reset_token: Option<ResetToken>,
-    /// Largest UDP payload that the sender of the parameter takes, at least 1200 bytes.
+    /// The largest UDP payload that the sender of the parameter accepts, at least 1200 bytes.
     pub max_udp_payload_size: u64,
     /// Connection flow-control limit in bytes.
     pub initial_max_data: u64,
-    /// Limit of bidirectional streams opened by the sender of the parameter.
+    /// Stream flow-control limit in bytes, for bidirectional streams that the sender of the parameter opens.
     pub initial_max_stream_data_bidi_local: u64,
-    /// Limit of bidirectional streams opened by the receiver of the parameter.
+    /// Stream flow-control limit in bytes, for bidirectional streams that the receiver of the parameter
+    /// opens.
     pub initial_max_stream_data_bidi_remote: u64,
-    /// Limit of unidirectional streams opened by the receiver of the parameter.
+    /// Stream flow-control limit in bytes, for unidirectional streams that the receiver of the parameter
+    /// opens.
     pub initial_max_stream_data_uni: u64,
     /// Bidirectional streams that the receiver of the parameter may open, at most 2^60.
     pub initial_max_streams_bidi: u64,
@@ -39,7 +41,7 @@ pub struct TransportParameters {
     pub initial_max_streams_uni: u64,
     /// Exponent of the ACK Delay field, at most 20.
     pub ack_delay_exponent: u8,
-    /// The longest that the sender of the parameter delays acknowledgments, below 2^14 ms.
+    /// How long the sender of the parameter delays acknowledgments at most, below 2^14 ms.
     pub max_ack_delay: Duration,
     /// Whether the receiver must not migrate actively.
     pub disable_active_migration: bool,
@@ -53,11 +55,11 @@ pub struct TransportParameters {
     pub retry_source_connection_id: Option<ConnectionId>,
     /// Chosen and available versions (RFC 9368 §3).
     pub version_information: Option<VersionInformation>,
-    /// Whether RESET_STREAM_AT frames are understood (either codepoint).
+    /// Whether the sender of the parameter understands RESET_STREAM_AT frames (under either codepoint).
     pub reset_stream_at: bool,
-    /// Largest DATAGRAM frame in bytes, type and length fields included; 0 means none (RFC 9221 §3).
+    /// The largest DATAGRAM frame in bytes, including the type and length fields; 0 means none (RFC 9221 §3).
     pub max_datagram_frame_size: u64,
-    /// Whether packets with a zero fixed bit are accepted (RFC 9287).
+    /// Whether the sender of the parameter accepts packets with a zero fixed bit (RFC 9287).
     pub grease_quic_bit: bool,
     /// A reserved parameter `31 * N + 27` sent to keep peers tolerant (RFC 9000 §18.1), as (N, value length).
     pub grease: Option<(u32, u8)>,
@@ -125,7 +127,7 @@ impl TransportParameters {
     }
 }
 
-/// An address that the server would rather be reached at (RFC 9000 §9.6, §18.2).
+/// An address where the server prefers to be reached (RFC 9000 §9.6, §18.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "the fields of RFC 9000 §18.2")]
 pub struct PreferredAddress {
@@ -135,7 +137,7 @@ pub struct PreferredAddress {
     pub v6: Option<SocketAddrV6>,
     /// The connection ID with sequence number 1.
     pub connection_id: ConnectionId,
-    /// Its stateless reset token.
+    /// The stateless reset token of that connection ID.
     pub token: ResetToken,
 }
 
@@ -143,8 +145,9 @@ pub struct PreferredAddress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "the fields of RFC 9368 §3")]
 pub struct VersionInformation {
-    /// The version in use as its sender sees it.
+    /// The version in use, as the sender of the parameter sees it.
     pub chosen: u32,
-    /// Versions its sender would accept; of those of a peer the first 32, and the chosen one if it is among them all.
+    /// The versions that the sender of the parameter would accept. Of a peer's, this list keeps the first 32,
+    /// plus the chosen one if the peer named it.
     pub available: Vec<u32>,
 }

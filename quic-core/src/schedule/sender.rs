@@ -1,6 +1,6 @@
-//! Who waits for a turn, and how much one may send in it.
+//! The senders that take turns, and how much one may send in its turn.
 
-/// Who can send, by the name that its component gave it.
+/// A sender, by the name that its component gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
     /// A stream, by its slot.
@@ -9,6 +9,6 @@ pub(crate) enum Sender {
     Datagrams(u32),
 }
 
-/// Bytes that a sender, a group and a bundle send before the turn goes on: a few packets, so that a packet rarely
-/// carries many streams and none waits long.
+/// How many bytes a sender, a group or a bundle sends before its turn ends. It is a few packets: a packet
+/// then rarely carries many streams, and no sender waits long.
 pub(super) const QUANTUM: usize = 4096;

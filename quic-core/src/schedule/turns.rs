@@ -1,19 +1,19 @@
-//! Children that take turns: the groups of a bundle, the bundles of an urgency.
+//! Children that take turns: the groups of a bundle, or the bundles of an urgency.
 
 use super::sender::{QUANTUM, Sender};
 
-/// What can have a turn.
+/// A child that can have a turn.
 pub(super) trait Branch: Default {
     fn is_empty(&self) -> bool;
 
-    /// Who sends when the turn is here.
+    /// The sender that goes next when this child has the turn.
     fn peek(&self) -> Option<Sender>;
 
-    /// That sender sent `bytes`.
+    /// The sender that [`Self::peek`] returned sent `bytes`.
     fn on_sent(&mut self, bytes: usize);
 }
 
-/// Children in the order of their names; the one whose turn it is sends a quantum.
+/// Children in the order of their names. The child whose turn it is sends one quantum.
 #[derive(Debug, Default)]
 pub(super) struct Turns<T> {
     children: Vec<(u32, T)>,
@@ -26,7 +26,7 @@ impl<T: Branch> Turns<T> {
     /// The child whose turn it is; those without senders are skipped.
     fn current(&self) -> Option<usize> {
         let can_send = |(_, child): &(u32, T)| !child.is_empty();
-        // The child whose turn it is goes on with its quantum nearly always.
+        // The common case: the child whose turn it is continues its quantum.
         if self.children.get(self.turn).is_some_and(can_send) {
             return Some(self.turn);
         }
@@ -39,7 +39,7 @@ impl<T: Branch> Turns<T> {
         self.children.get_mut(at).map(|(_, child)| child)
     }
 
-    /// The child, made if need be, that gets one more sender.
+    /// Returns the child, which gets one more sender. Makes the child if there is none.
     pub(super) fn enter(&mut self, id: u32) -> Option<&mut T> {
         let at = match self.children.binary_search_by_key(&id, |(id, _)| *id) {
             Ok(at) => at,
@@ -55,8 +55,8 @@ impl<T: Branch> Turns<T> {
         self.children.get_mut(at).map(|(_, child)| child)
     }
 
-    /// The child has lost a sender. It goes when it has none left, but for the default one: there they come and go all
-    /// the time.
+    /// The child has lost a sender. A child without senders is removed, except the default one, where senders
+    /// come and go all the time.
     pub(super) fn left(&mut self, id: u32) {
         self.senders -= 1;
         let Ok(at) = self.children.binary_search_by_key(&id, |(id, _)| *id) else { return };
@@ -74,7 +74,7 @@ impl<T: Branch> Turns<T> {
         }
     }
 
-    /// How many can send.
+    /// How many senders can send.
     pub(super) fn senders(&self) -> usize {
         self.senders
     }
