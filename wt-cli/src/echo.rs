@@ -18,7 +18,7 @@ use crate::{
 
 /// The path of the echo service.
 pub(crate) const PATH: &str = "/echo";
-/// How that can be asked for which is not WebTransport.
+/// The methods of plain HTTP requests that the service answers.
 const METHODS: [Method; 2] = [Method::GET, Method::HEAD];
 /// `/bytes/N` gives at most this many bytes.
 const MAX_BYTES: u64 = 1 << 40;

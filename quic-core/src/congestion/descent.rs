@@ -40,7 +40,7 @@ impl Descent {
             }
             Self::Landing(landing) => {
                 landing.on_lost(event.bytes_lost);
-                Some(landing.window())
+                Some(landing.window(mtu))
             }
         }
     }
@@ -54,7 +54,7 @@ impl Descent {
             }
             Self::Landing(landing) => {
                 landing.on_acked(event.bytes_acked);
-                Some(landing.window())
+                Some(landing.window(mtu))
             }
         }
     }
@@ -63,7 +63,7 @@ impl Descent {
     pub(crate) fn window(&self, mtu: u16) -> u64 {
         match self {
             Self::Proportional(reduction) => reduction.window(mtu),
-            Self::Landing(landing) => landing.window(),
+            Self::Landing(landing) => landing.window(mtu),
         }
     }
 

@@ -591,3 +591,14 @@ fn cubic_loses_a_fraction_of_what_newreno_loses_at_the_start() {
     let (reno, cubic) = (toy.run(Algorithm::NewReno, first), toy.run(Algorithm::Cubic, first));
     assert!(cubic.drops * 3 < reno.drops, "{cubic:?} {reno:?}");
 }
+
+/// Datagrams grow while the window comes down after a jump: it stays at two of them at least.
+#[test]
+fn a_descent_ends_no_lower_than_two_datagrams_of_now() {
+    let saved = SavedPath::new(96_000, Duration::from_millis(20));
+    for start in [Start::RapidStart, Start::CarefulResume(saved)] {
+        for algorithm in [Algorithm::NewRenoFrom(start), Algorithm::CubicFrom(start)] {
+            kit::check_controller(&algorithm, 3_063_924_762_720_795_125);
+        }
+    }
+}

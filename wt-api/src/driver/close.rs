@@ -1,5 +1,5 @@
 //! The end of a session, in its steps (WebTransport over HTTP/3 §6): data of finished streams is acknowledged, then the
-//! capsule and FIN, then the peer's FIN, then the connection if it was the session's own. Each step waits no longer than three
+//! capsule and FIN, then the FIN of the peer, then the connection if it was made for the session. Each step waits no longer than three
 //! probe timeouts, at least 2 s and at most 6: the first one from the last acknowledgment that brought it on, and no longer than
 //! a minute in all. After that the CONNECT stream is reset, and with it goes what waited for it.
 

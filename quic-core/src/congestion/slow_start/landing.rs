@@ -73,17 +73,18 @@ impl Landing {
         }
     }
 
-    /// Bytes that may be in flight now.
-    pub(crate) fn window(&self) -> u64 {
-        match self {
+    /// Bytes that may be in flight now. Datagrams may have grown since the descent began.
+    pub(crate) fn window(&self, mtu: u16) -> u64 {
+        let window = match self {
             Self::Converging(converging) => converging.window as u64,
             Self::Retreat(retreat) => retreat.window,
-        }
+        };
+        window.max(minimum_window(mtu))
     }
 
     /// A packet arrived that was sent after it had begun.
     pub(crate) fn end(&self, mtu: u16) -> Landed {
-        let window = self.window();
+        let window = self.window(mtu);
         match self {
             // The round trip that others find by doubling would have ended at twice of what the path holds.
             Self::Converging(Converging { beta, .. }) => {
@@ -116,12 +117,12 @@ mod tests {
     /// A flight of `window` bytes of which the path delivers `delivered`, a datagram at a time.
     fn land(window: u64, delivered: u64, beta: f64) -> (u64, Vec<u64>) {
         let mut landing = Landing::converging(window, window, MTU, beta);
-        let mut windows = vec![landing.window()];
+        let mut windows = vec![landing.window(MTU)];
         let lost = (window - delivered) / (delivered / 1_000);
         for _ in 0..delivered / 1_000 {
             landing.on_lost(lost);
             landing.on_acked(1_000);
-            windows.push(landing.window());
+            windows.push(landing.window(MTU));
         }
         (landing.end(MTU).window, windows)
     }
@@ -152,20 +153,20 @@ mod tests {
         assert_eq!(land(900_000, 100_000, 0.7).0, 210_000);
         let mut small = Landing::converging(12_000, 12_000, MTU, 0.5);
         small.on_lost(11_000);
-        assert_eq!(small.window(), 5_000, "half of the initial window");
+        assert_eq!(small.window(MTU), 5_000, "half of the initial window");
         let mut unused = Landing::converging(900_000, 300_000, MTU, 0.5);
         unused.on_acked(300_000);
-        assert_eq!(unused.window(), 150_000, "what was not in flight is not known to fit");
+        assert_eq!(unused.window(MTU), 150_000, "what was not in flight is not known to fit");
     }
 
     #[test]
     fn a_retreat_keeps_half_of_what_had_arrived_and_comes_back_to_half_of_what_arrives() {
         let mut landing = Landing::retreat(40_000, MTU);
-        assert_eq!(landing.window(), 20_000);
+        assert_eq!(landing.window(MTU), 20_000);
         landing.on_lost(100_000);
         landing.on_acked(60_000);
-        assert_eq!(landing.window(), 20_000);
+        assert_eq!(landing.window(MTU), 20_000);
         assert_eq!(landing.end(MTU), Landed { window: 20_000, threshold: 50_000, full: None });
-        assert_eq!(Landing::retreat(1_000, MTU).window(), 2_000);
+        assert_eq!(Landing::retreat(1_000, MTU).window(MTU), 2_000);
     }
 }

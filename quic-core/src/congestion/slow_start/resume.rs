@@ -255,7 +255,7 @@ mod tests {
             resume.on_ack(&acked(&rtt, 170, 70, 16_000, JUMP), JUMP, MTU);
             let event = acked(&rtt, 180, 80, 1_000, JUMP);
             let landing = resume.on_congestion(&event, JUMP, MTU, 0.7).unwrap();
-            assert_eq!(landing.window(), 10_000);
+            assert_eq!(landing.window(MTU), 10_000);
             assert!(resume.on_congestion(&event, JUMP, MTU, 0.7).is_none());
         }
     }
