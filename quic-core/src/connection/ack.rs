@@ -1,4 +1,5 @@
-//! The script of acknowledgments: recovery finds out what arrived and what did not, receipts go home to their owners.
+//! The script of acknowledgments: recovery finds out what arrived and what was lost, and each receipt is
+//! passed to its owner.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -14,20 +15,20 @@ use crate::{
     frame::{Ack, Receipt},
     handshake::Handshake,
     ids::{Level, Space},
-    path::{AckedMarks, SizeChange, SizeNews},
+    path::{AckedMarks, SizeChange, SizeEvidence},
     recovery::{Context, Outcome, congestion_event, timeout_event},
     schedule::Schedule,
     streams::Streams,
     trace::TraceEvent,
 };
 
-/// The exponent of ACK delays before the peer's parameter holds (RFC 9000 §18.2).
+/// The exponent of ACK delays until the peer's parameter applies (RFC 9000 §18.2).
 const DEFAULT_ACK_DELAY_EXPONENT: u8 = 3;
 
-/// Packets whose contents probes repeat; more than a probe has room for waits for the next.
+/// How many packets a probe repeats. Data without room in a probe waits for the next one.
 const REPEATED: usize = 2;
 
-/// Those who wrote the frames that receipts stand for.
+/// The owners of receipts: the components that wrote the frames.
 struct Owners<'a> {
     handshake: &'a mut Handshake,
     acks: &'a mut [AckTracker; 3],
@@ -40,7 +41,8 @@ struct Owners<'a> {
 }
 
 impl Owners<'_> {
-    /// A probe may as well send again what this receipt stands for, which the peer may have: whether its owner does.
+    /// Has the owner of a receipt send its data again in a probe, although the peer may have it. Returns
+    /// whether the owner does.
     fn repeat(&mut self, receipt: Receipt) -> bool {
         let repeated = match receipt {
             Receipt::Nothing | Receipt::Ack { .. } | Receipt::Datagrams { .. } | Receipt::HandshakeDone => {
@@ -98,7 +100,7 @@ impl Owners<'_> {
     }
 }
 
-/// Borrows the owners out of a connection, and recovery and path beside them.
+/// Borrows the owners from a connection, separately from recovery and path.
 macro_rules! owners {
     ($connection:expr) => {
         Owners {
@@ -114,9 +116,9 @@ macro_rules! owners {
     };
 }
 
-/// Borrows from the path in use what recovery asks of it.
+/// Borrows from the path in use what recovery needs.
 macro_rules! context {
-    ($connection:expr, $now:expr, $situation:expr) => {{
+    ($connection:expr, $now:expr, $conditions:expr) => {{
         let path = &mut $connection.paths.active;
         Context {
             now: $now,
@@ -124,7 +126,7 @@ macro_rules! context {
             rtt: &mut path.rtt,
             sampler: &mut path.sampler,
             in_flight: &mut path.in_flight,
-            situation: $situation,
+            conditions: $conditions,
         }
     }};
 }
@@ -135,16 +137,17 @@ impl Connection {
         let exponent =
             if space == Space::Data { self.peer.ack_delay_exponent } else { DEFAULT_ACK_DELAY_EXPONENT };
         let delay = Duration::from_micros(ack.delay.saturating_mul(1 << exponent));
-        let situation = self.situation();
+        let conditions = self.conditions();
         let mut owners = owners!(self);
-        let mut context = context!(self, now, situation);
+        let mut context = context!(self, now, conditions);
         let result =
             self.recovery.on_ack(space, ack.ranges(), delay, &mut context, &mut |receipt, outcome| {
                 owners.settle(receipt, outcome);
             })?;
-        // RFC 9000 §13.4.2.1: counts are checked only where the largest acknowledged number rose.
+        // RFC 9000 §13.4.2.1: the counts are checked only if the largest acknowledged number rose.
         let marks = AckedMarks { ect0: result.ect0, ect1: result.ect1 };
-        // They are those of all paths: where others had a part in them, they tell nothing of the one in use.
+        // The counts cover all paths. If packets of other paths contributed, they tell nothing of the one in
+        // use.
         let mixed = result.acked_elsewhere > 0;
         let path = &mut self.paths.active;
         let ce_delta = match (result.raised_largest_acked, mixed) {
@@ -169,9 +172,9 @@ impl Connection {
         if let (Space::Data, Some(largest)) = (space, result.largest_newly_acked) {
             self.keyring.on_acked(largest);
         }
-        self.on_size_news(
+        self.on_size_evidence(
             now,
-            &SizeNews {
+            &SizeEvidence {
                 probe_acked: result.mtu_probe_acked,
                 probe_lost: result.loss.mtu_probe,
                 acked: result.largest_bytes,
@@ -185,9 +188,9 @@ impl Connection {
 
     /// The recovery timer fired.
     pub(super) fn on_recovery_timeout(&mut self, now: Timestamp) {
-        let situation = self.situation();
+        let conditions = self.conditions();
         let mut owners = owners!(self);
-        let mut context = context!(self, now, situation);
+        let mut context = context!(self, now, conditions);
         let result =
             self.recovery.on_timeout(&mut context, &mut |receipt, outcome| owners.settle(receipt, outcome));
         self.recovery.take_landed_elsewhere(|path, bytes| self.paths.on_landed(path, bytes));
@@ -197,13 +200,13 @@ impl Connection {
             self.paths.active.on_congestion_event(now, lost, |rtt, _| timeout_event(now, &result, rtt));
             self.recovery.forget_lost();
         }
-        let news = SizeNews {
+        let evidence = SizeEvidence {
             probe_lost: result.loss.mtu_probe,
             lost: result.loss.largest_bytes,
             lost_sent: result.loss.last_sent,
-            ..SizeNews::default()
+            ..SizeEvidence::default()
         };
-        self.on_size_news(now, &news);
+        self.on_size_evidence(now, &evidence);
         if let Some(probe) = result.probe {
             self.paths.active.on_probe_timeout();
             self.prepare_probe(probe.space, probe.count);
@@ -211,8 +214,8 @@ impl Connection {
         self.trace_recovery(now, u64::from(result.loss.packets), result.loss.bytes);
     }
 
-    /// Puts 1-RTT data that is not acknowledged into the probes that are due, unless there is other data to send
-    /// (RFC 9002 §6.2.4). A request or an answer that was lost then arrives with the probe, and not a round trip later.
+    /// Puts unacknowledged 1-RTT data into the probes that are due, unless there is other data to send (RFC
+    /// 9002 §6.2.4). A lost request or response then arrives with the probe and not a round trip later.
     pub(super) fn repeat_oldest_data(&mut self) {
         if self.has_data() {
             return;
@@ -221,7 +224,7 @@ impl Connection {
         self.recovery.repeat_oldest(Space::Data, REPEATED, &mut |receipt| owners.repeat(receipt));
     }
 
-    /// A Retry arrived: what was sent goes out again, and the path starts over (RFC 9002 §6.3).
+    /// A Retry arrived: everything is sent again, and the path starts over (RFC 9002 §6.3).
     pub(super) fn restart_recovery(&mut self, now: Timestamp) {
         let mut owners = owners!(self);
         let paths = &mut self.paths;
@@ -230,12 +233,14 @@ impl Connection {
         self.paths.active.reset_congestion(&self.config, now, self.entropy.next_u64());
     }
 
-    /// The system of this host did not send a datagram of `size` bytes, for its size: the link that it would have left by
-    /// carries less (`EMSGSIZE`). A size that was only tried is not tried again for now. One in use shrinks to 1200 bytes,
-    /// and path MTU discovery looks for what passes (RFC 8899 §4.4, RFC 9000 §14.3):
-    /// [`Event::DatagramSizeChanged`] tells. To be called for a datagram that left alone, not for a train.
+    /// The operating system refused to send a datagram of `size` bytes because of its size: the outgoing link
+    /// carries less (`EMSGSIZE`). If the size was only a probe, it is not tried again for now. If the size
+    /// was in use, datagrams shrink to 1200 bytes, and path MTU discovery searches again (RFC 8899 §4.4, RFC
+    /// 9000 §14.3); [`Event::DatagramSizeChanged`] reports this. The caller reports single datagrams only,
+    /// not trains.
     ///
-    /// What was in it counts as lost when the peer's next acknowledgment shows it; a small packet asks for that at once.
+    /// The packets in it count as lost when the peer's next acknowledgment shows it. A small packet asks for
+    /// that acknowledgment at once.
     pub fn handle_datagram_refused(&mut self, now: Timestamp, size: usize) {
         let now = self.clock.read(now);
         if self.paths.active.on_size_refused(now, size) == SizeChange::Changed {
@@ -246,8 +251,8 @@ impl Connection {
         }
     }
 
-    fn on_size_news(&mut self, now: Timestamp, news: &SizeNews) {
-        match self.paths.active.on_size_news(now, news) {
+    fn on_size_evidence(&mut self, now: Timestamp, evidence: &SizeEvidence) {
+        match self.paths.active.on_size_evidence(now, evidence) {
             SizeChange::None => {}
             SizeChange::Changed => self.out.events.push_back(Event::DatagramSizeChanged),
             SizeChange::NotViable => self.leave_path(now),

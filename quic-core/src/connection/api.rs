@@ -1,4 +1,4 @@
-//! What the application calls.
+//! The calls of the application.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,10 +24,10 @@ use crate::{
 
 /// The connection's life (RFC 9000 §10.1).
 impl Connection {
-    /// While `held`, this end sends a PING when half of the idle timeout (the lower of both ends' timeouts) has passed
-    /// without a packet, so that the connection outlives silence. Without an idle timeout nothing is sent.
+    /// Keeps the connection alive while `held`: if half of the idle timeout (the lower of both ends'
+    /// timeouts) passes without a packet, this end sends a PING. Without an idle timeout nothing is sent.
     ///
-    /// `TransportConfig::keep_alive` is an interval that holds whatever this says; the shorter of both counts.
+    /// `TransportConfig::keep_alive` sets an interval independently of this; the shorter of both applies.
     pub fn hold_alive(&mut self, held: bool) {
         self.life.set_keep_open(held);
     }
@@ -35,7 +35,8 @@ impl Connection {
 
 /// Streams (RFC 9000 §2).
 impl Connection {
-    /// Opens a stream; `None` while the peer's limit permits none: then [`Event::StreamsAvailable`] follows.
+    /// Opens a stream. Returns `None` while the peer's limit permits none; [`Event::StreamsAvailable`]
+    /// follows then.
     pub fn open(&mut self, dir: Dir) -> Option<StreamId> {
         let id = if self.life.is_open() { self.streams.open(dir) } else { None };
         self.charge_buffered();
@@ -48,8 +49,8 @@ impl Connection {
         self.streams.read(id, max, &mut self.memory.streams, now, self.paths.active.rtt.smoothed())
     }
 
-    /// As [`Connection::read`], but reads until `max` bytes were, nothing is left, or the stream ends, and appends what it
-    /// read to `chunks`: also before an error.
+    /// Reads like [`Connection::read`], until it has `max` bytes, nothing is left, or the stream ends.
+    /// Appends the bytes to `chunks`, even before an error.
     pub fn read_chunks(
         &mut self,
         now: Timestamp,
@@ -62,10 +63,9 @@ impl Connection {
         self.streams.read_chunks(id, max, &mut self.memory.streams, now, rtt, chunks)
     }
 
-    /// Writes as much of `data` as the stream's send buffer takes, off its front, and the connection's: all streams together
-    /// hold about two congestion windows that are not acknowledged, see
-    /// [`max_send_memory`](crate::TransportConfig::max_send_memory). Less than all means that [`Event::StreamWritable`]
-    /// follows.
+    /// Writes as much of `data` as the buffers of the stream and the connection take
+    /// ([`max_send_memory`](crate::TransportConfig::max_send_memory)), and removes it from the front. If not
+    /// all was taken, [`Event::StreamWritable`] follows.
     pub fn write(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
         if !self.life.is_open() {
             return Err(WriteError::Closed);
@@ -73,16 +73,16 @@ impl Connection {
         self.write_to_stream(id, data, Within::Buffer)
     }
 
-    /// How many bytes [`Connection::write`] would take of a stream now; 0 if it takes none any more. For a layer that says
-    /// how much is to come before it comes.
+    /// How many bytes [`Connection::write`] would take now; 0 if the stream takes no more.
     pub fn writable(&mut self, id: StreamId) -> usize {
         if self.life.is_open() { self.streams.writable(id) } else { 0 }
     }
 
-    /// As [`Connection::write`], but takes nothing that the peer's limit of the stream (`MAX_STREAM_DATA`, RFC 9000 §4.1)
-    /// keeps from being sent. [`Event::StreamWritable`] follows when the limit permits more and there is room.
+    /// Writes like [`Connection::write`], but takes nothing that the peer's `MAX_STREAM_DATA` blocks (RFC
+    /// 9000 §4.1). [`Event::StreamWritable`] follows when that limit permits more and there is room.
     ///
-    /// For a layer that counts what it writes against a limit of its own: a stream that nobody reads takes none of it.
+    /// It is for layers that count written data against their own limit: a stream that the peer does not read
+    /// uses none of that limit.
     pub fn write_within_limit(&mut self, id: StreamId, data: &mut Bytes) -> Result<usize, WriteError> {
         if !self.life.is_open() {
             return Err(WriteError::Closed);
@@ -102,77 +102,77 @@ impl Connection {
         Ok(taken)
     }
 
-    /// Ends a stream after what was written to it.
+    /// Ends a stream after the data written so far.
     pub fn finish(&mut self, id: StreamId) -> Result<(), WriteError> {
         self.streams.finish(id, &mut self.schedule)
     }
 
     /// Resets a stream with an application code. Data below `reliable_size` is still delivered if the peer
-    /// understands RESET_STREAM_AT; else the reset is a plain one.
+    /// understands RESET_STREAM_AT; otherwise a plain reset waits until that data is acknowledged.
     pub fn reset(&mut self, id: StreamId, code: u64, reliable_size: u64) -> Result<(), WriteError> {
         self.streams.reset(id, code, reliable_size, &mut self.schedule)
     }
 
-    /// Asks the peer to stop sending, with an application code (RFC 9000 §3.5). Data that arrives is dropped. The final
-    /// size is either known already ([`Connection::final_size`], asked before this call), or
-    /// [`Event::StreamDiscarded`] tells it when the peer does.
+    /// Asks the peer to stop sending, with an application code (RFC 9000 §3.5). Data that arrives is dropped.
+    /// If the final size is known, [`Connection::final_size`] returns it before this call; otherwise
+    /// [`Event::StreamDiscarded`] reports it when the peer sends it.
     pub fn stop_sending(&mut self, id: StreamId, code: u64) -> Result<(), ReadError> {
         self.streams.stop_sending(id, code, &mut self.memory.streams)
     }
 
-    /// Lets the peer hear of the end of a stream after that of another: a reset or a stop of `id`, made from now on, takes
-    /// effect here at once, but its frame waits until everything written to `until`, and its end, has been acknowledged.
-    /// Nothing waits if `until` has nothing to send any more.
+    /// Delays the end of a stream at the peer until another stream has ended. A later reset or stop of `id`
+    /// takes effect here at once, but its frame waits until all data written to `until`, and its end, are
+    /// acknowledged. Nothing waits if `until` has nothing more to send.
     pub fn hold_back(&mut self, id: StreamId, until: StreamId) {
         self.streams.hold_back(id, until);
     }
 
-    /// Puts a mark on a stream that its events carry. False if the stream is gone.
+    /// Sets the tag that a stream's events carry. Returns false if the stream is gone.
     ///
-    /// A stream without a mark, or with the mark 0, belongs to nobody yet: should the peer reset it, what came in order can
-    /// still be read, for it may tell whose stream it is. The read after it tells the reset. From the first other mark on, a
-    /// reset drops what was not read (RFC 9000 §3.2), up to its reliable size if it has one.
+    /// A stream without a tag, or with tag 0, has no owner yet. If the peer resets it, the data that arrived
+    /// in order can still be read before the reset, because it may tell who owns the stream. With another
+    /// tag, a reset drops unread data (RFC 9000 §3.2) beyond its reliable size.
     pub fn set_tag(&mut self, id: StreamId, tag: StreamTag) -> bool {
         self.streams.set_tag(id, tag)
     }
 
-    /// Ranks a stream's data. False if the stream is gone.
+    /// Sets the priority of a stream's data. Returns false if the stream is gone.
     pub fn set_priority(&mut self, id: StreamId, priority: Priority) -> bool {
         self.streams.set_priority(id, priority, &mut self.schedule)
     }
 
-    /// Whether all that can be read of a receiving side has come: every byte and the end, or a reset and what it promises
-    /// (`RESET_STREAM_AT`). `None` when that side is gone, or there is none.
+    /// Whether everything that can be read of a receiving half has arrived: every byte and the end, or a
+    /// reset and the data that it promises (`RESET_STREAM_AT`). `None` if the half is gone or never existed.
     pub fn is_whole(&mut self, id: StreamId) -> Option<bool> {
         self.streams.is_whole(id)
     }
 
-    /// The final size of a receiving side, from when it is known until its end was read.
+    /// The final size of a receiving half, from when it is known until its end was read.
     pub fn final_size(&mut self, id: StreamId) -> Option<u64> {
         self.streams.final_size(id)
     }
 
-    /// How many streams of a kind may be opened over the life of the connection, by the last MAX_STREAMS sent
-    /// (streams of the peer) or received (own streams) (RFC 9000 §4.6).
+    /// How many streams of a kind may be opened over the life of the connection (RFC 9000 §4.6), by the last
+    /// MAX_STREAMS frame: the one sent, for streams of the peer; the one received, for own streams.
     pub fn stream_limit(&self, initiator: Side, dir: Dir) -> u64 {
         self.streams.stream_limit(initiator, dir)
     }
 
-    /// The ID of the stream that [`Connection::open`] would open next, whether the peer's limit permits that now or not
-    /// (RFC 9000 §2.1: IDs rise by one stream each).
+    /// The ID of the stream that [`Connection::open`] would open next, whether or not the peer's limit
+    /// permits that now (RFC 9000 §2.1: IDs of a kind are consecutive).
     #[must_use]
     pub fn next_stream(&self, dir: Dir) -> StreamId {
         self.streams.next_stream(dir)
     }
 
-    /// Lets the peer have at least `count` streams of a kind open at once, which MAX_STREAMS tells it. At most 60,000 at once,
-    /// and 2^60 over the life of the connection (RFC 9000 §4.6); fewer than before change nothing, for a limit is never
-    /// taken back. At first [`TransportConfig`](crate::TransportConfig) says how many.
+    /// Permits the peer to have at least `count` streams of a kind open at once, at most 60,000, and 2^60
+    /// over the life of the connection (RFC 9000 §4.6). A lower number changes nothing, because a limit
+    /// cannot be taken back. The initial number comes from [`TransportConfig`](crate::TransportConfig).
     pub fn set_max_streams(&mut self, dir: Dir, count: u64) {
         self.streams.set_max_streams(dir, count);
     }
 
-    /// Counters of a sending side, until it is gone.
+    /// The counters of a sending half, until it is gone.
     pub fn send_stream_stats(&mut self, id: StreamId) -> Option<SendStreamStats> {
         self.streams.send_stats(id).map(|stats| SendStreamStats {
             bytes_written: stats.written,
@@ -182,38 +182,36 @@ impl Connection {
         })
     }
 
-    /// How many bytes, written to a stream now, the peer's limits permit to be sent, after all that was written before to
-    /// this and other streams (RFC 9000 §4.1). Congestion control is not asked. `None` once the sending side is gone.
-    ///
-    /// Looks at every stream.
+    /// How many bytes, written to a stream now, could be sent within the peer's limits, after everything
+    /// written before (RFC 9000 §4.1). `None` once the sending half is gone. This looks at every stream.
     pub fn send_capacity(&mut self, id: StreamId) -> Option<u64> {
         if self.life.is_open() { self.streams.send_capacity(id) } else { None }
     }
 
-    /// Bytes that have come, gaps included, for receiving sides that were given up: of all streams, since the connection
-    /// began. Who counts what comes on such a stream looks at it when this has risen.
+    /// Bytes that arrived for receiving halves that were given up, including gaps: of all streams, since the
+    /// connection began. A layer that counts the bytes of such streams checks them when this has risen.
     pub fn bytes_dropped(&self) -> u64 {
         self.streams.counters().bytes_dropped
     }
 
-    /// Hands a stream over to the application: from now on it is up to the application, and not to the peer, how long what
-    /// can be read of it stays unread. For [`withholds_credit`](Self::withholds_credit). False if the stream is gone.
+    /// From now on the application, and not the peer, decides how long the stream's readable data stays
+    /// unread, see [`withholds_credit`](Self::withholds_credit). Returns false if the stream is gone.
     pub fn hand_over(&mut self, id: StreamId) -> bool {
         self.streams.hand_over(id)
     }
 
-    /// Whether the peer may send no stream data by the limit of the connection (`MAX_DATA`, RFC 9000 §4.1), and the
-    /// application alone is the reason: what it leaves unread of the streams that were
-    /// [handed over](Self::hand_over) to it, here and [above](Self::set_held_above), would keep the limit where it is though
-    /// everything else were read or given up.
+    /// Whether the connection's limit (`MAX_DATA`, RFC 9000 §4.1) blocks all stream data of the peer, and the
+    /// application alone is the reason. That is so if the limit would stay where it is even if everything
+    /// were read or given up, except what the application leaves unread of the streams that were [handed
+    /// over](Self::hand_over) to it, here and [above](Self::set_held_above).
     ///
-    /// A peer that fills the limit itself, with streams that nobody can read yet or with what lies behind a hole, has itself
-    /// to thank, and whoever waits for more of it need not wait longer. Looks at every stream when the limit is reached.
+    /// A peer may also fill the limit itself, with streams that nobody can read yet or with data behind a
+    /// gap. Waiting for its data is then of no use. This looks at every stream when the limit is reached.
     pub fn withholds_credit(&self) -> bool {
         self.streams.withholds_credit()
     }
 
-    /// Counters of a receiving side, until it is gone.
+    /// The counters of a receiving half, until it is gone.
     pub fn recv_stream_stats(&mut self, id: StreamId) -> Option<RecvStreamStats> {
         let stats = self.streams.recv_stats(id)?;
         Some(RecvStreamStats {
@@ -226,7 +224,7 @@ impl Connection {
 
 /// Datagrams (RFC 9221).
 impl Connection {
-    /// The largest datagram payload now, in bytes; `None` while or because the peer takes none.
+    /// The largest datagram payload now, in bytes; `None` if the peer accepts none, or has not said so yet.
     pub fn max_datagram_size(&self) -> Option<usize> {
         crate::datagrams::max_size(self.datagrams.peer_max_frame(), self.datagram_room())
     }
@@ -243,46 +241,45 @@ impl Connection {
         self.datagrams.send(data, options, room, now, &mut self.schedule)
     }
 
-    /// Drops datagrams that waited longer than this: received ones unread, outgoing ones without an age
-    /// of their own unsent. `None` is no limit.
+    /// Sets after how long a waiting datagram is dropped: a received one that is unread, and an outgoing one
+    /// without its own maximum age. `None` means no limit.
     pub fn set_datagram_max_ages(&mut self, incoming: Option<Duration>, outgoing: Option<Duration>) {
         self.datagrams.set_max_ages(incoming, outgoing);
     }
 
-    /// Datagrams that came since the connection began, dropped ones included.
+    /// Datagrams received since the connection began, including dropped ones.
     pub fn datagrams_received(&self) -> u64 {
         self.datagrams.counters().received
     }
 
-    /// How many datagrams of a bundle ([`Priority::bundle`]) wait to be sent: a layer that bounds its senders counts these.
+    /// How many datagrams of a bundle ([`Priority::bundle`]) are waiting to be sent.
     pub fn datagrams_waiting(&self, bundle: u32) -> usize {
         self.datagrams.waiting_of(bundle)
     }
 
-    /// Changes how old those datagrams of a bundle may become that wait to be sent, counted from when they were given; `None`
-    /// leaves it to the connection.
+    /// Changes the maximum age of a bundle's datagrams that are waiting to be sent, counted from when they
+    /// were queued. `None` applies the connection's maximum.
     pub fn set_datagrams_max_age(&mut self, bundle: u32, max_age: Option<Duration>) {
         self.datagrams.set_max_age_of(bundle, max_age);
     }
 
-    /// The oldest received datagram. After `None`, [`Event::DatagramReadable`] tells of the next.
+    /// The oldest received datagram. After `None`, [`Event::DatagramReadable`] announces the next.
     pub fn receive_datagram(&mut self, now: Timestamp) -> Option<Bytes> {
         let now = self.clock.read(now);
         self.datagrams.recv(now, &mut self.memory.fed).map(|(data, _)| data)
     }
 }
 
-/// Events that may stay allocated while none waits: a queue that is given back with each burst is made anew, growing, with
-/// each.
+/// How many places for events stay allocated when none is pending, so that bursts do not allocate anew.
 const KEPT_EVENTS: usize = 256;
 
 /// The connection as such.
 impl Connection {
-    /// The next event. After [`Event::Closed`], what was received before can still be read until this is called again.
+    /// The next event. After [`Event::Closed`], data received before can still be read until the next call.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.out.events.pop_front();
         if event.is_none() {
-            // What a burst of events took is given back.
+            // Frees the memory of a burst of events.
             if self.out.events.capacity() > KEPT_EVENTS {
                 self.out.events = std::collections::VecDeque::new();
             }
@@ -293,7 +290,7 @@ impl Connection {
         event
     }
 
-    /// Whether [`poll_event`](Self::poll_event) has an event to tell: sending makes some, too.
+    /// Whether [`poll_event`](Self::poll_event) has an event to return. Sending can cause events, too.
     pub fn has_events(&self) -> bool {
         !self.out.events.is_empty()
     }
@@ -303,9 +300,9 @@ impl Connection {
         if self.out.cid_changes.is_empty() { None } else { Some(self.out.cid_changes.remove(0)) }
     }
 
-    /// Whether streams can be opened and what is written leaves in 1-RTT packets. At a server that is so before the client
-    /// has finished the handshake: what it sends then reaches whoever sent the client's first packet, and nobody has proved
-    /// to be there (RFC 9001 §5.7).
+    /// Whether streams can be opened, and their data leaves in 1-RTT packets. At a server this is true before
+    /// the client has finished the handshake. Data sent then reaches the sender of the client's first packet,
+    /// whose address and identity are not proved yet (RFC 9001 §5.7).
     pub fn can_send(&self) -> bool {
         self.life.is_open() && self.keyring.has(Level::OneRtt) && self.streams.knows_peer()
     }
@@ -315,13 +312,13 @@ impl Connection {
         self.side
     }
 
-    /// The peer's address, until it moves.
+    /// The peer's current address.
     pub fn remote_address(&self) -> std::net::SocketAddr {
         self.paths.active.route.remote
     }
 
-    /// The address of this host to which the peer's packets come, where the caller told it
-    /// ([`DatagramMeta::local_ip`](crate::DatagramMeta::local_ip)); what is sent leaves from it.
+    /// The address of this host to which the peer's packets come, if the caller has reported it
+    /// ([`DatagramMeta::local_ip`](crate::DatagramMeta::local_ip)). Datagrams leave from it.
     pub fn local_ip(&self) -> Option<std::net::IpAddr> {
         self.paths.active.route.local_ip
     }
@@ -331,12 +328,12 @@ impl Connection {
         !self.handshake.is_complete()
     }
 
-    /// Whether the connection was closed, by whomever.
+    /// Whether either end has closed the connection.
     pub fn is_closed(&self) -> bool {
         !self.life.is_open()
     }
 
-    /// Whether nothing will ever happen any more: the connection can be dropped and the endpoint told.
+    /// Whether the connection has completely ended: the caller can drop it and tell the endpoint.
     pub fn is_drained(&self) -> bool {
         self.life.is_closed()
     }
@@ -346,12 +343,13 @@ impl Connection {
         self.life.error()
     }
 
-    /// The peer's transport parameters, authentic once the handshake is complete; defaults before they arrive.
+    /// The peer's transport parameters. They are authentic once the handshake is complete, and defaults
+    /// before they arrive.
     pub fn peer_parameters(&self) -> &TransportParameters {
         &self.peer
     }
 
-    /// The ALPN protocol, once agreed upon.
+    /// The ALPN protocol, once both ends agree on it.
     pub fn alpn_protocol(&self) -> Option<&[u8]> {
         self.handshake.tls().alpn_protocol()
     }
@@ -376,26 +374,26 @@ impl Connection {
         self.handshake.export_keying_material(out, label, context)
     }
 
-    /// UDP payload of full datagrams in bytes.
+    /// The UDP payload of full datagrams, in bytes.
     pub fn datagram_size(&self) -> usize {
         self.paths.active.datagram_size()
     }
 
-    /// UDP payload of the largest datagram that [`poll_transmit`](Self::poll_transmit) wants to write now: now and then
-    /// larger than [`datagram_size`](Self::datagram_size), when the path is to be tried. With less room in the buffer
-    /// the path is not tried.
+    /// The UDP payload of the largest datagram that [`poll_transmit`](Self::poll_transmit) could write now.
+    /// It exceeds [`datagram_size`](Self::datagram_size) when an MTU probe is due, which needs that much
+    /// room.
     pub fn next_datagram_size(&mut self, now: Timestamp) -> usize {
         let now = self.clock.read(now);
         let probe = self.paths.active.mtu_probe_due(now).map_or(0, usize::from);
         probe.max(self.paths.active.datagram_size())
     }
 
-    /// Sends something that the peer must acknowledge, to keep the connection alive or measure it.
+    /// Sends a packet that the peer must acknowledge, to keep the connection alive or to measure it.
     pub fn ping(&mut self) {
         self.control.send_ping();
     }
 
-    /// Starts a key update if the protocol permits one now (RFC 9001 §6); says whether it did.
+    /// Starts a key update if the protocol permits one now (RFC 9001 §6). Returns whether it did.
     pub fn update_keys(&mut self) -> bool {
         self.handshake.is_confirmed() && self.keyring.start_update()
     }
@@ -405,16 +403,16 @@ impl Connection {
         self.keyring.cap_integrity_limit(limit);
     }
 
-    /// Puts other controllers in charge, from the next packet on: of the path in use, and of those to come. What is in flight
-    /// stays so; the new controller of the path hears of the window and the rate that the old one had
-    /// ([`Predecessor`](crate::congestion::Predecessor)), and the built-in ones go on from there.
+    /// Replaces the congestion controllers of the path in use and of later paths, from the next packet on.
+    /// Packets in flight stay in flight. The path's new controller learns the old one's window and rate
+    /// ([`Predecessor`](crate::congestion::Predecessor)); the built-in controllers continue from there.
     pub fn set_congestion(&mut self, now: Timestamp, congestion: CongestionConfig) {
         let now = self.clock.read(now);
         self.paths.active.set_congestion(&congestion, now, self.entropy.next_u64());
         Arc::make_mut(&mut self.config).congestion = congestion;
     }
 
-    /// Tells everything that happens from now on to `observer`.
+    /// Reports everything that happens from now on to `observer`.
     pub fn set_observer(&mut self, observer: Box<dyn Observer>) {
         self.out.trace.set(observer);
     }
@@ -424,8 +422,8 @@ impl Connection {
         self.cids.local.active()
     }
 
-    /// What is known of each path, the one in use first. There are others while the peer or this end is about to move, and for
-    /// a while afterwards.
+    /// The statistics of each path, the one in use first. There are others while the peer or this end is
+    /// about to move, and for a while after the move.
     pub fn paths(&self) -> impl Iterator<Item = PathStats> + '_ {
         self.paths.iter().map(|path| PathStats {
             remote: path.route.remote,
@@ -439,7 +437,7 @@ impl Connection {
         })
     }
 
-    /// A snapshot of the counters. What they say of a path is of the one in use.
+    /// A snapshot of the counters. Figures about a path are those of the path in use.
     pub fn stats(&self) -> ConnectionStats {
         let (recovery, streams, datagrams) =
             (self.recovery.counters(), self.streams.counters(), self.datagrams.counters());

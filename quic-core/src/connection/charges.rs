@@ -1,31 +1,34 @@
-//! The memory that a connection is charged for, an account for each sake that it is held for.
+//! The memory that a connection is charged for, with one account for each purpose.
 //!
-//! Owns three budgets, and how much of what the scripts tell is charged to them. Must never know what holds the bytes.
+//! Owns three budgets, and how much of the reported memory is charged to them. Never knows what holds the
+//! bytes.
 
 use crate::base::{Budget, EndpointBudget};
 
-/// What is buffered is charged in steps of so many bytes.
+/// Buffered data is charged in steps of this many bytes.
 const SEND_STEP: usize = 4 << 10;
 
-/// What layers above cannot take of the memory that the connection needs for itself, in bytes.
+/// How much memory the connection keeps for itself, in bytes; layers above cannot take it.
 const HEADROOM: usize = 128 << 10;
 
-/// What a connection is charged for.
+/// The accounts of a connection.
 #[derive(Debug)]
 pub(super) struct Charges {
-    /// Peer-fed memory, but for that of streams.
+    /// Memory that the peer fills, except that of streams.
     pub(super) fed: Budget,
-    /// Memory of streams and of what layers above hold of them: all that their credit can cost, which nothing else may use.
+    /// Memory of streams and of their data held above. It has room for everything that their credit can cost,
+    /// and no other data may use it.
     pub(super) streams: Budget,
-    /// What was written and is not acknowledged, as far as it is charged; the endpoint's limit alone bounds it.
+    /// Written data that is not acknowledged, as far as it is charged. Only the endpoint's limit bounds it.
     sent: Budget,
     buffered: usize,
-    /// What layers above hold of streams, of other things that came, and of what is to be sent, as far as it is charged.
+    /// What layers above hold, as far as it is charged: data of streams, other received data, and data to be
+    /// sent.
     above: [usize; 3],
 }
 
 impl Charges {
-    /// Nothing is charged yet. `fed` and `streams` are limits in bytes.
+    /// Accounts without charges. `fed` and `streams` are limits in bytes.
     pub(super) fn new(fed: usize, streams: usize, endpoint: &EndpointBudget) -> Self {
         Self {
             fed: Budget::new(fed, endpoint.clone()),
@@ -36,10 +39,11 @@ impl Charges {
         }
     }
 
-    /// So many bytes were written and are not acknowledged. The endpoint counts them; what it has no room for is bounded by the
-    /// limit all the same.
+    /// `bytes` were written and are not acknowledged. The endpoint counts them. If it has no room for all of
+    /// them, the send limit still bounds them.
     pub(super) fn set_buffered(&mut self, bytes: usize) {
-        // Charged is a little more, so that each small write and its acknowledgment need not be.
+        // The charge is a little higher than needed, so that not every small write and acknowledgment changes
+        // it.
         let ahead = self.buffered.checked_sub(bytes).is_some_and(|spare| spare < 2 * SEND_STEP);
         if !ahead || bytes == 0 {
             let rounded = bytes.checked_next_multiple_of(SEND_STEP).unwrap_or(bytes);
@@ -47,7 +51,7 @@ impl Charges {
         }
     }
 
-    /// Layers above hold so many bytes: of streams, of other things that came, of what is to be sent.
+    /// Layers above hold this many bytes: of streams, of other received data, and of data to be sent.
     pub(super) fn set_held_above(&mut self, [of_streams, of_others, to_send]: [usize; 3]) {
         let [streams, others, sending] = &mut self.above;
         charge_held(&mut self.streams, streams, of_streams, 0);
@@ -55,33 +59,33 @@ impl Charges {
         charge_held(&mut self.sent, sending, to_send, 0);
     }
 
-    /// Whether more than three quarters of the endpoint's memory are spent.
+    /// Whether more than three quarters of the endpoint's memory is spent.
     pub(super) fn is_short(&self) -> bool {
         self.sent.is_tight()
     }
 
-    /// Whether more than seven eighths of the endpoint's memory are spent.
+    /// Whether more than seven eighths of the endpoint's memory is spent.
     pub(super) fn is_nearly_spent(&self) -> bool {
         self.sent.is_nearly_spent()
     }
 
-    /// Bytes that the peer makes this end hold now.
+    /// How many bytes the peer makes this end hold now.
     pub(super) fn used(&self) -> usize {
         self.fed.used() + self.streams.used()
     }
 
-    /// Bytes that it can make it hold.
+    /// How many bytes the peer can make this end hold.
     pub(super) fn limit(&self) -> usize {
         self.fed.limit().saturating_add(self.streams.limit())
     }
 
-    /// The most of [`used`](Self::used) so far, each budget by itself.
+    /// The sum of each budget's highest [`used`](Self::used) so far.
     pub(super) fn peak(&self) -> usize {
         self.fed.peak() + self.streams.peak()
     }
 }
 
-/// Brings a charge to `bytes`, if the budget has room for them and for `headroom` more.
+/// Adjusts a charge to `bytes`, if the budget has room for them and for `headroom` more.
 #[inline]
 fn charge_held(budget: &mut Budget, charged: &mut usize, bytes: usize, headroom: usize) {
     if bytes <= *charged {

@@ -1,4 +1,4 @@
-//! The ends of a connection.
+//! The ways in which a connection ends.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,8 @@ pub(super) enum Failure {
     Violation { violation: Violation, frame_type: u64 },
     #[error("{0}")]
     Tls(TlsError),
-    /// The peer sent its application close too early: it is told so, the application hears what the peer meant.
+    /// The peer sent its application close too early. The peer is told so; the application learns what the
+    /// peer meant.
     #[error("{0}")]
     EarlyApplicationClose(CloseReason),
 }
@@ -43,7 +44,7 @@ impl From<HandshakeError> for Failure {
 }
 
 impl Failure {
-    /// Names the frame in which the rule was broken.
+    /// Names the frame that broke the rule.
     pub(super) fn in_frame(self, frame_type: u64) -> Self {
         match self {
             Self::Violation { violation, .. } => Self::Violation { violation, frame_type },
@@ -79,19 +80,20 @@ impl Failure {
 }
 
 impl Connection {
-    /// Three probe timeouts: how long closing and draining last, and old keys are kept (RFC 9000 §10.2, RFC 9001 §6.5).
+    /// Three probe timeouts: how long closing and draining last, and how long old keys are kept (RFC 9000
+    /// §10.2, RFC 9001 §6.5).
     pub(super) fn three_pto(&self) -> Duration {
         self.paths.active.rtt.pto_base().saturating_add(self.peer.max_ack_delay).saturating_mul(3)
     }
 
-    /// Closes because of the peer.
+    /// Closes the connection because of an error of the peer.
     pub(super) fn fail(&mut self, failure: Failure, now: Timestamp) {
         let (reason, error) = failure.into_parts();
         self.end(now, |life, three_pto| life.close(reason, error, now, three_pto));
     }
 
-    /// Closes on behalf of the application with CONNECTION_CLOSE of type 0x1d (RFC 9000 §10.2). `code` is below 2^62.
-    /// Data that was not sent, or not read, yet is lost.
+    /// Closes on behalf of the application with CONNECTION_CLOSE of type 0x1d (RFC 9000 §10.2). `code` is
+    /// below 2^62. Data that is unsent or unread is lost.
     pub fn close(&mut self, now: Timestamp, code: u64, reason: &[u8]) {
         let now = self.clock.read(now);
         let code = code.min(crate::base::varint::MAX);
@@ -100,7 +102,7 @@ impl Connection {
         self.release();
     }
 
-    /// The path carries no datagrams of 1200 bytes any more, and there is no other (RFC 9000 §14).
+    /// The path no longer carries datagrams of 1200 bytes, and there is no other path (RFC 9000 §14).
     pub(super) fn leave_path(&mut self, now: Timestamp) {
         let reason = CloseReason::Transport {
             code: TransportErrorCode::NO_VIABLE_PATH,
@@ -110,12 +112,12 @@ impl Connection {
         self.end(now, |life, three_pto| life.close(reason, ConnectionError::NoViablePath, now, three_pto));
     }
 
-    /// The peer closed.
+    /// The peer has closed the connection.
     pub(super) fn on_peer_close(&mut self, reason: CloseReason, now: Timestamp) {
         self.end(now, |life, three_pto| life.drain(ConnectionError::PeerClosed(reason), now, three_pto));
     }
 
-    /// A stateless reset arrived: the peer has no state any more (RFC 9000 §10.3.1).
+    /// A stateless reset arrived: the peer has lost the state of the connection (RFC 9000 §10.3.1).
     pub fn handle_stateless_reset(&mut self, now: Timestamp) {
         let now = self.clock.read(now);
         self.on_stateless_reset(now);
@@ -130,15 +132,16 @@ impl Connection {
         self.end(now, |life, _| life.abandon(error));
     }
 
-    /// Lets `change` alter the phase; on the way out of the open one, frees what is not needed any more and tells the application.
+    /// Runs `change`, which may end the open phase. If it does, frees what is no longer needed and tells the
+    /// application.
     pub(super) fn end(&mut self, now: Timestamp, change: impl FnOnce(&mut crate::life::Life, Duration)) {
         let three_pto = self.three_pto();
         change(&mut self.life, three_pto);
         self.note_end(now);
     }
 
-    /// Tells the application once that the connection is not open any more. What came before stays readable until it
-    /// has heard that, see [`release`](Self::release).
+    /// Tells the application once that the connection is no longer open. Data received before stays readable
+    /// until the application has seen that, see [`release`](Self::release).
     pub(super) fn note_end(&mut self, now: Timestamp) {
         if self.life.is_open() || self.out.close_told {
             return;
@@ -153,8 +156,8 @@ impl Connection {
         }
     }
 
-    /// Frees what the application might have wanted to read: it knows of the end, and has read what it wanted, or has
-    /// closed by itself.
+    /// Frees the data that the application might have read. The application knows of the end and has read
+    /// what it wanted, or has closed the connection itself.
     pub(super) fn release(&mut self) {
         if self.out.close_told && !std::mem::replace(&mut self.out.released, true) {
             self.streams.clear(&mut self.memory.streams);

@@ -1,8 +1,8 @@
-//! Hands each frame to its owner.
+//! Passes each frame to the component that owns it.
 
 use bytes::Bytes;
 
-use super::{Connection, close::Failure, flood::Worth};
+use super::{Connection, close::Failure, flood::FrameCost};
 use crate::{
     base::Timestamp,
     error::{CloseReason, TransportErrorCode, Violation},
@@ -13,9 +13,9 @@ use crate::{
 /// The packet that a frame came in.
 pub(super) struct FromPacket<'a> {
     pub(super) level: Level,
-    /// What the frames' data are slices of.
+    /// The payload of which the frames' data are slices.
     pub(super) payload: &'a Bytes,
-    /// The size of the buffer that they keep alive.
+    /// The size of the buffer that these slices keep alive.
     pub(super) allocation: usize,
     pub(super) dcid: ConnectionId,
     pub(super) path: PathId,
@@ -23,15 +23,16 @@ pub(super) struct FromPacket<'a> {
 }
 
 impl Connection {
-    /// Has a frame processed by its owner, and judges what it was worth.
+    /// Has a frame processed by its owner, and counts it in the flood guard.
     pub(super) fn dispatch(&mut self, frame: &Frame<'_>, from: &FromPacket<'_>) -> Result<(), Failure> {
-        let news = self.streams.news();
+        let useful_before = self.streams.useful_frames();
         self.give_to_owner(frame, from)?;
-        let news = self.streams.news() != news;
-        Ok(self.flood.on_frame(Worth::of(frame), news, from.now)?)
+        let useful = self.streams.useful_frames() != useful_before;
+        Ok(self.flood.on_frame(FrameCost::of(frame), useful, from.now)?)
     }
 
-    /// Each frame has one owner: a type that has none does not compile.
+    /// Passes a frame to its owner. The match names every type, so a new type without an owner does not
+    /// compile.
     fn give_to_owner(&mut self, frame: &Frame<'_>, from: &FromPacket<'_>) -> Result<(), Failure> {
         let (now, allocation) = (from.now, from.allocation);
         let events = &mut self.out.events;
@@ -83,7 +84,7 @@ impl Connection {
                 }
             }
             Frame::PathResponse(data) => self.on_path_response(data, now),
-            // Tokens for future connections are not kept.
+            // This stack does not keep tokens for future connections.
             Frame::NewToken(_) => self.expect_server()?,
             Frame::HandshakeDone => {
                 self.expect_server()?;
@@ -117,7 +118,8 @@ impl Connection {
         from: &FromPacket<'_>,
     ) -> Result<(), Failure> {
         let reason = CloseReason::Application { code, reason: Bytes::copy_from_slice(reason) };
-        // RFC 9000 §10.2.3, §12.5. Chromium does send it in an Initial: its code must not be lost.
+        // RFC 9000 §10.2.3, §12.5 forbid this, but Chromium sends the frame in an Initial packet: its code
+        // must not be lost.
         if matches!(from.level, Level::Initial | Level::Handshake) {
             return Err(Failure::EarlyApplicationClose(reason));
         }

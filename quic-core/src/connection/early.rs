@@ -1,4 +1,4 @@
-//! Packets that arrive before their keys (RFC 9001 §5.7): a few are kept, the rest is lost like any packet.
+//! Packets that arrive before their keys (RFC 9001 §5.7). A few are kept; the others are lost.
 
 use bytes::BytesMut;
 
@@ -7,10 +7,10 @@ use crate::{
     packet::{Long, Short},
 };
 
-/// Packets kept at most.
+/// The most packets that are kept.
 const MAX_PACKETS: usize = 10;
 
-/// A packet waiting for keys.
+/// A packet that waits for its keys.
 #[derive(Debug)]
 pub(super) struct EarlyPacket {
     pub(super) header: PacketHeader,
@@ -26,14 +26,14 @@ pub(super) enum PacketHeader {
     Short(Short),
 }
 
-/// Packets waiting for keys.
+/// The packets that wait for their keys.
 #[derive(Debug, Default)]
 pub(super) struct EarlyPackets {
     packets: Vec<EarlyPacket>,
 }
 
 impl EarlyPackets {
-    /// Keeps a packet; false if there is no room for it.
+    /// Keeps a packet. Returns false if there is no room for it.
     pub(super) fn push(&mut self, packet: EarlyPacket, budget: &mut Budget) -> bool {
         let keep = self.packets.len() < MAX_PACKETS && budget.charge(packet.bytes.len()).is_ok();
         if keep {
@@ -42,7 +42,7 @@ impl EarlyPackets {
         keep
     }
 
-    /// Takes all packets out, to try them again.
+    /// Removes all packets, so that they can be tried again.
     pub(super) fn take(&mut self, budget: &mut Budget) -> Vec<EarlyPacket> {
         budget.release(self.packets.iter().map(|packet| packet.bytes.len()).sum());
         std::mem::take(&mut self.packets)

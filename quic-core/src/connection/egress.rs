@@ -1,4 +1,4 @@
-//! Fills datagrams: what the plan says, written, coalesced, sealed.
+//! Fills datagrams: writes, coalesces and seals what the plan says.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,30 +15,31 @@ use crate::{
     schedule::Sender,
 };
 
-/// Less room than this behind a packet is not worth a coalesced one.
+/// If less room than this is left after a packet, no other packet is coalesced.
 const MIN_COALESCED_ROOM: usize = 64;
 
-/// A batch of datagrams to send: `size` bytes of the caller's buffer, in segments of `segment_size` bytes of which
-/// only the last may be shorter, as generic segmentation offload wants it.
+/// A batch of datagrams to send: `size` bytes of the caller's buffer, in segments of `segment_size` bytes.
+/// Only the last segment may be shorter, as generic segmentation offload requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "what a datagram to send is: others make some too")]
 pub struct Transmit {
-    /// Where to.
+    /// The destination address.
     pub remote: SocketAddr,
     /// The address to send from, if it matters.
     pub local_ip: Option<IpAddr>,
-    /// The mark of all datagrams.
+    /// The ECN mark of all datagrams.
     pub ecn: Ecn,
-    /// Bytes in all.
+    /// The number of bytes in all.
     pub size: usize,
-    /// Bytes of each datagram but the last; equal to `size` when there is one.
+    /// The number of bytes in each datagram but the last; equal to `size` if there is only one.
     pub segment_size: usize,
 }
 
 impl Connection {
-    /// Fills `buf` with as many datagrams as it holds and limits permit; `None` if there is nothing to send now.
-    /// Call again until then. `buf` should be a multiple of [`datagram_size`](Self::datagram_size) long, at least
-    /// 1200 bytes. No more datagrams are written than it holds of that size, also where they are smaller.
+    /// Fills `buf` with as many datagrams as it holds and the limits permit. Returns `None` if there is
+    /// nothing to send now; the caller repeats the call until then. `buf` should have a multiple of
+    /// [`datagram_size`](Self::datagram_size) bytes, at least 1200. At most as many datagrams are written as
+    /// it holds of that size, even if they are smaller.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
         let now = self.clock.read(now);
         self.before_sending(now);
@@ -55,13 +56,14 @@ impl Connection {
         let ecn = self.paths.active.ecn();
         let segment_size = self.write_datagram(now, full, &mut buf[..full], ecn)?;
         let mut size = segment_size;
-        // What the pacer has saved up beyond a quantum goes in trains of its own: a train is one burst to the network.
+        // Credit of the pacer beyond a quantum leaves in further trains: to the network, a train is one
+        // burst.
         let most = usize::try_from(self.paths.active.train()).unwrap_or(usize::MAX);
         for _ in 1..buf.len() / self.paths.active.datagram_size() {
             if size + segment_size > most {
                 break;
             }
-            // A train of smaller datagrams goes on only with what fits them in the same way.
+            // A train of smaller datagrams continues only with data that fits them in the same way.
             if segment_size < full && !self.is_next_datagram_of(segment_size) {
                 break;
             }
@@ -76,12 +78,12 @@ impl Connection {
         Some(self.transmit(ecn, size, segment_size))
     }
 
-    /// Whether the next packet has nothing to carry but a datagram of the application that fits a packet of `size`
-    /// bytes: then it loses nothing by being no larger. Whatever else waits gets a packet of the path's size: stream data
-    /// is not cut into small pieces, an acknowledgment does not push a datagram out.
+    /// Whether the next packet carries nothing but a datagram of the application that fits into a packet of
+    /// `size` bytes: it then need not be larger. All else gets a packet of the path's size, so that stream
+    /// data is not cut into small pieces and an acknowledgment does not push a datagram out.
     fn is_next_datagram_of(&self, size: usize) -> bool {
         let data = Space::Data as usize;
-        let quiet = Space::ALL.iter().all(|space| {
+        let nothing_urgent = Space::ALL.iter().all(|space| {
             let at = *space as usize;
             let settled = at == data || !self.keyring.has(space.level());
             settled && !self.outgoing.has_probe(*space) && !self.handshake.wants(*space)
@@ -91,7 +93,7 @@ impl Connection {
             && !self.control.wants()
             && !self.cids.wants()
             && !self.streams.wants_control();
-        quiet
+        nothing_urgent
             && only_payload
             && self.schedule.peek(0).is_some_and(|turn| match turn.sender {
                 Sender::Datagrams(queue) => self.datagrams.fits(queue, self.frame_room(size)),
@@ -99,7 +101,7 @@ impl Connection {
             })
     }
 
-    /// What a 1-RTT packet of `size` bytes has for frames.
+    /// How many bytes of frames a 1-RTT packet of `size` bytes holds.
     fn frame_room(&self, size: usize) -> usize {
         let number = self.outgoing.number(Space::Data).unwrap_or(0);
         let number_size = packet::packet_number_length(number, self.recovery.largest_acked(Space::Data));
@@ -116,7 +118,7 @@ impl Connection {
         }
     }
 
-    /// A datagram of its own that tries whether the path carries more, if one is due and `buf` has room for it.
+    /// Writes an MTU probe in its own datagram, if one is due and `buf` has room for it.
     fn write_mtu_probe(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
         let size = usize::from(self.life.is_open().then(|| self.paths.active.mtu_probe_due(now))??);
         let buf = buf.get_mut(..size)?;
@@ -161,8 +163,9 @@ impl Connection {
         }
     }
 
-    /// One datagram into all of `buf`, or `None`. Window and pacer are asked for `full` bytes, of which `buf` may be less:
-    /// how full the datagrams of a train are does not change when they may leave.
+    /// Writes one datagram into all of `buf`, or returns `None`. The window and the pacer are asked for
+    /// `full` bytes, which may exceed `buf`: the size of a train's datagrams does not change when they may
+    /// leave.
     fn write_datagram(&mut self, now: Timestamp, full: usize, buf: &mut [u8], ecn: Ecn) -> Option<usize> {
         let limits = self.limits(full, now);
         let interests = Space::ALL.map(|space| self.interest(space, now));
@@ -185,7 +188,7 @@ impl Connection {
             return Interest::default();
         }
         if !self.life.is_open() {
-            // RFC 9000 §10.2.3: at every level that the peer may be able to read.
+            // RFC 9000 §10.2.3: the frame is sent at every level that the peer may be able to read.
             let close =
                 self.life.close_due().is_some() && (space == Space::Data || !self.handshake.is_confirmed());
             return Interest { has_keys, close, ..Interest::default() };
@@ -201,7 +204,7 @@ impl Connection {
         }
     }
 
-    /// Whether frames of streams or datagrams wait.
+    /// Whether frames of streams or datagrams are pending.
     pub(super) fn has_data(&self) -> bool {
         self.datagrams.wants() || self.streams.wants(&self.schedule).any()
     }
@@ -220,8 +223,8 @@ impl Connection {
         self.paths.active.on_stopped(now, by);
     }
 
-    /// Packets of the planned spaces behind each other. A packet is sealed when it is clear whether another one
-    /// follows: the last one takes the padding.
+    /// Writes the packets of the planned spaces one after the other. A packet is sealed when it is known
+    /// whether another one follows, because the last one takes the padding.
     pub(super) fn write_planned(
         &mut self,
         plan: &Plan,
@@ -241,7 +244,7 @@ impl Connection {
             let Some(packet) = self.write_packet(space, content, buf, position, plan.size, now) else {
                 continue;
             };
-            // The other probe is to be as good as this one, should this one be lost.
+            // The second probe must be as useful as this one, in case this one is lost.
             let probes = !matches!(content, Content::PathProbe(_));
             if probes && self.outgoing.take_probe(space) && !self.handshake.wants(space) {
                 self.fill_probe(space);
@@ -271,20 +274,21 @@ impl Connection {
         now: Timestamp,
     ) {
         self.seal_packet(packet, buf, sealed_end, ecn, now);
-        // RFC 9001 §4.9.1: a client that sends Handshake packets needs no Initial keys any more.
+        // RFC 9001 §4.9.1: a client that sends Handshake packets no longer needs Initial keys.
         if space == Space::Handshake && self.side.is_client() && self.life.is_open() {
             self.discard(Space::Initial, now);
         }
     }
 
-    /// Probes go out at this space, and what is outstanding at the other ones goes with them (RFC 9002 §6.2.4): until the
-    /// handshake is confirmed no timer runs for 1-RTT packets.
+    /// Sends probes in `space`, together with the outstanding data of the other spaces (RFC 9002 §6.2.4).
+    /// Until the handshake is confirmed, no timer covers 1-RTT packets.
     pub(super) fn prepare_probe(&mut self, space: Space, count: u8) {
         self.outgoing.set_probes(space, count);
         self.control.on_probes(count);
         for space in Space::ALL {
-            // What was declared lost waits for the window. The peer may need it before it can acknowledge what fills
-            // the window: a lost ServerHello would never leave behind Handshake packets that nobody can read.
+            // Data that was declared lost waits for the window. The peer may need it to acknowledge what
+            // fills the window: without this, a lost ServerHello would wait forever behind Handshake packets
+            // that the peer cannot read.
             let outstanding = self.recovery.has_ack_eliciting_in_flight(space) || self.handshake.wants(space);
             if self.keyring.has(space.level()) && outstanding {
                 self.fill_probe(space);
@@ -293,7 +297,7 @@ impl Connection {
         }
     }
 
-    /// Gives a probe of `space` something to carry that was sent before and is not acknowledged.
+    /// Gives a probe of `space` data to carry that was sent before and is not acknowledged.
     fn fill_probe(&mut self, space: Space) {
         if space == Space::Data {
             self.repeat_oldest_data();

@@ -1,4 +1,4 @@
-//! The last word of a connection that cannot be used any more.
+//! The last datagram of a connection that cannot be used any more.
 
 use std::time::Duration;
 
@@ -16,14 +16,15 @@ use crate::{
 };
 
 impl Connection {
-    /// For a connection whose state is not to be trusted any more, because code of the application panicked in one of its
-    /// calls, such as a certificate verifier or a congestion controller. Writes a CONNECTION_CLOSE with `INTERNAL_ERROR`
-    /// into `buf`, of at least 1200 bytes, at every level that the peer may be able to read (RFC 9000 §10.2.3). `None` if
-    /// the peer knows of an end already, or may not be told (§8.1), or if `buf` is shorter. Afterwards the connection is to
-    /// be dropped.
+    /// Ends a connection whose state cannot be trusted any more, because code of the application panicked in
+    /// one of its calls, such as a certificate verifier or a congestion controller. Writes a CONNECTION_CLOSE
+    /// with `INTERNAL_ERROR` into `buf`, which must have at least 1200 bytes, at every level that the peer
+    /// may be able to read (RFC 9000 §10.2.3). Returns `None` if the connection has already ended, if the
+    /// peer must not be sent anything (§8.1), or if `buf` is shorter. The caller drops the connection
+    /// afterwards.
     ///
-    /// Asks neither TLS nor the congestion controller. No packet number is used twice, whatever the panic interrupted: a
-    /// number counts as used before its packet is sealed.
+    /// This calls neither TLS nor the congestion controller. It never uses a packet number twice, whatever
+    /// the panic interrupted, because a number counts as used before its packet is sealed.
     pub fn farewell(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
         let buf = buf.get_mut(..MIN_INITIAL_SIZE)?;
         let now = self.clock.read(now);

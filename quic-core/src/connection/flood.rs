@@ -1,45 +1,46 @@
-//! Frames that bring nothing: a few are normal, a flood of them is an attack (RFC 9000 §21.9).
+//! Guards against a flood of useless frames. A few are normal, many are an attack (RFC 9000 §21.9).
 //!
-//! Owns a balance: frames without news spend it, frames with news and time earn it back. Must never know what a frame
-//! is about beyond that.
+//! A frame is useful if it brings something new. Owns a balance: useless frames spend it, useful frames and
+//! time earn it back. Never knows more about a frame than that.
 
 use crate::{base::Timestamp, error::Violation, frame::Frame};
 
-/// What a connection begins with, and the most that time earns it.
+/// The initial balance of a connection, and the most that time alone earns it.
 const CAPACITY: u32 = 1 << 17;
-/// So many bytes of the largest window let one more be saved up by frames with news: a sender that takes a whole flight for
-/// lost, on a route that became shorter, sends it again, and each of its frames then comes once more without news.
+/// Useful frames may raise the balance beyond [`CAPACITY`], by one for this many bytes of the largest window.
+/// On a route that became shorter, a sender may declare a whole flight lost and send it again. Each frame of
+/// that flight then arrives a second time and is useless.
 const WINDOW_SHARE: u64 = 64;
-/// Earned per millisecond.
+/// The balance earned per millisecond.
 const PER_MILLISECOND: u32 = 8;
-/// What a control frame costs that brings nothing. Bursts of 16,384 and 1000 per second for ever are accepted.
+/// The cost of a useless control frame. It permits bursts of 16,384 frames, and 1000 per second without end.
 const CONTROL: u32 = 8;
-/// What the reset of a stream costs: a peer with many streams may give them all up at once.
+/// The cost of resetting a stream. It is low because a peer with many streams may reset them all at once.
 const RESET: u32 = 1;
-/// What a frame with news earns.
-const NEWS: u32 = 8;
+/// The balance that a useful frame earns.
+const REWARD: u32 = 8;
 
-/// What a frame is worth.
+/// The cost of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Worth {
-    /// Counted elsewhere, or free.
+pub(super) enum FrameCost {
+    /// The frame is free, or another component counts it.
     Free,
-    /// Earns if it brings news, and costs if it does not.
-    News,
-    /// Costs this much.
-    Costs(u32),
+    /// A useful frame earns [`REWARD`]; a useless one costs [`CONTROL`].
+    UnlessUseful,
+    /// The frame costs this much.
+    Fixed(u32),
 }
 
-impl Worth {
-    /// Of a frame, before it is processed.
+impl FrameCost {
+    /// The cost of a frame, before it is processed.
     pub(super) fn of(frame: &Frame<'_>) -> Self {
         match frame {
             Frame::Stream { .. }
             | Frame::MaxData(_)
             | Frame::MaxStreamData { .. }
-            | Frame::MaxStreams { .. } => Self::News,
+            | Frame::MaxStreams { .. } => Self::UnlessUseful,
             Frame::ResetStream { .. } | Frame::ResetStreamAt { .. } | Frame::StopSending { .. } => {
-                Self::Costs(RESET)
+                Self::Fixed(RESET)
             }
             Frame::Ping
             | Frame::DataBlocked(_)
@@ -49,8 +50,8 @@ impl Worth {
             | Frame::RetireConnectionId(_)
             | Frame::PathChallenge(_)
             | Frame::PathResponse(_)
-            | Frame::HandshakeDone => Self::Costs(CONTROL),
-            // Limited by their own buffers, or without any effect that costs.
+            | Frame::HandshakeDone => Self::Fixed(CONTROL),
+            // Their own buffers limit these frames, or their effects cost nothing.
             Frame::Padding(_)
             | Frame::Ack(_)
             | Frame::Crypto { .. }
@@ -62,35 +63,40 @@ impl Worth {
     }
 }
 
-/// Guards one connection.
+/// The guard of one connection.
 #[derive(Debug)]
 pub(super) struct FloodGuard {
     balance: u32,
-    /// The most that can be saved up.
+    /// The highest balance.
     capacity: u32,
     since: Timestamp,
 }
 
 impl FloodGuard {
-    /// Of a connection whose window may grow to `window` bytes.
+    /// The guard of a connection whose window may grow to `window` bytes.
     pub(super) fn new(now: Timestamp, window: u64) -> Self {
         let share = u32::try_from(window / WINDOW_SHARE).unwrap_or(u32::MAX);
         Self { balance: CAPACITY, capacity: CAPACITY.saturating_add(share), since: now }
     }
 
-    /// A frame was processed; `news` says whether it brought any.
+    /// A frame was processed; `useful` says whether it brought something new.
     ///
     /// # Errors
-    /// The peer has sent too much that brings nothing.
-    pub(super) fn on_frame(&mut self, worth: Worth, news: bool, now: Timestamp) -> Result<(), Violation> {
-        match worth {
-            Worth::Free => Ok(()),
-            Worth::News if news => {
-                self.balance = self.balance.saturating_add(NEWS).min(self.capacity);
+    /// [`Violation::Flood`] if the peer has sent too many useless frames.
+    pub(super) fn on_frame(
+        &mut self,
+        cost: FrameCost,
+        useful: bool,
+        now: Timestamp,
+    ) -> Result<(), Violation> {
+        match cost {
+            FrameCost::Free => Ok(()),
+            FrameCost::UnlessUseful if useful => {
+                self.balance = self.balance.saturating_add(REWARD).min(self.capacity);
                 Ok(())
             }
-            Worth::News => self.spend(CONTROL, now),
-            Worth::Costs(cost) => self.spend(cost, now),
+            FrameCost::UnlessUseful => self.spend(CONTROL, now),
+            FrameCost::Fixed(cost) => self.spend(cost, now),
         }
     }
 
@@ -102,7 +108,7 @@ impl FloodGuard {
         Ok(())
     }
 
-    /// Time is looked at only when the balance is spent.
+    /// Adds what time has earned. It is computed only when the balance is used up.
     fn refill(&mut self, now: Timestamp) {
         let milliseconds = (now - self.since).as_millis();
         let earned = u32::try_from(milliseconds).unwrap_or(u32::MAX).saturating_mul(PER_MILLISECOND);
@@ -121,20 +127,20 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
-    /// How many frames of a kind are accepted in a row.
-    fn accepted(guard: &mut FloodGuard, worth: Worth, now: Timestamp) -> u32 {
-        (0..).find(|_| guard.on_frame(worth, false, now).is_err()).expect("there is an end")
+    /// How many useless frames of a kind are accepted in a row.
+    fn accepted(guard: &mut FloodGuard, cost: FrameCost, now: Timestamp) -> u32 {
+        (0..).find(|_| guard.on_frame(cost, false, now).is_err()).expect("there is an end")
     }
 
     #[test]
     fn a_burst_is_accepted_and_one_more_is_not() {
-        let ping = Worth::of(&Frame::Ping);
+        let ping = FrameCost::of(&Frame::Ping);
         let mut guard = FloodGuard::new(NOW, 0);
         assert_eq!(accepted(&mut guard, ping, NOW), CAPACITY / CONTROL);
         assert_eq!(guard.on_frame(ping, false, NOW), Err(Violation::Flood));
         assert_eq!(accepted(&mut guard, ping, NOW + Duration::from_millis(100)), 100);
         let mut other = FloodGuard::new(NOW, 0);
-        assert_eq!(accepted(&mut other, Worth::Costs(RESET), NOW), CAPACITY);
+        assert_eq!(accepted(&mut other, FrameCost::Fixed(RESET), NOW), CAPACITY);
     }
 
     #[test]
@@ -142,33 +148,39 @@ mod tests {
         let mut guard = FloodGuard::new(NOW, 0);
         for n in 0..1_000_000_u64 {
             let now = NOW + Duration::from_millis(n);
-            assert_eq!(guard.on_frame(Worth::Costs(CONTROL), false, now), Ok(()), "frame {n}");
+            assert_eq!(guard.on_frame(FrameCost::Fixed(CONTROL), false, now), Ok(()), "frame {n}");
         }
     }
 
     #[test]
-    fn news_pays_for_what_brings_none() {
+    fn useful_frames_pay_for_useless_ones() {
         let mut guard = FloodGuard::new(NOW, 0);
         for _ in 0..CAPACITY {
-            assert_eq!(guard.on_frame(Worth::News, false, NOW), Ok(()));
-            assert_eq!(guard.on_frame(Worth::News, true, NOW), Ok(()));
+            assert_eq!(guard.on_frame(FrameCost::UnlessUseful, false, NOW), Ok(()));
+            assert_eq!(guard.on_frame(FrameCost::UnlessUseful, true, NOW), Ok(()));
         }
-        assert_eq!(accepted(&mut guard, Worth::News, NOW), CAPACITY / CONTROL);
+        assert_eq!(accepted(&mut guard, FrameCost::UnlessUseful, NOW), CAPACITY / CONTROL);
     }
 
-    /// A whole window that comes twice, the second time without news.
+    /// A whole window of data arrives twice; the second time it is useless.
     #[test]
-    fn what_a_window_holds_may_come_twice() {
+    fn the_data_of_a_window_may_come_twice() {
         for window in [1 << 20, 24 << 20, 64 << 20, 1 << 30] {
             let mut guard = FloodGuard::new(NOW, window);
             let frames = window / 1_000;
-            (0..frames).for_each(|_| guard.on_frame(Worth::News, true, NOW).expect("news"));
+            (0..frames).for_each(|_| {
+                guard.on_frame(FrameCost::UnlessUseful, true, NOW).expect("useful frames are free");
+            });
             for frame in 0..frames {
-                assert_eq!(guard.on_frame(Worth::News, false, NOW), Ok(()), "frame {frame} of {frames}");
+                assert_eq!(
+                    guard.on_frame(FrameCost::UnlessUseful, false, NOW),
+                    Ok(()),
+                    "frame {frame} of {frames}"
+                );
             }
-            // Nothing of it is there from the start.
+            // The extra balance is earned; it is not there from the start.
             let mut other = FloodGuard::new(NOW, window);
-            assert_eq!(accepted(&mut other, Worth::News, NOW), CAPACITY / CONTROL);
+            assert_eq!(accepted(&mut other, FrameCost::UnlessUseful, NOW), CAPACITY / CONTROL);
         }
     }
 }

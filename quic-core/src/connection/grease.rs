@@ -1,15 +1,16 @@
-//! Fixed bits that are not fixed (RFC 9287): random ones, a bit a packet, once the peer has said that it takes them.
+//! Random fixed bits (RFC 9287): each packet draws a bit once the peer has said that it accepts both values.
 
 use crate::base::Entropy;
 
-/// Bytes of a draw: the system's generator is asked once in 256 packets, for it costs a system call.
+/// How many bytes one draw takes. The system's generator is then called once in 256 packets, because each
+/// call costs a system call.
 const DRAW: usize = 32;
 
 /// Random bits, one for each packet.
 #[derive(Debug, Default)]
 pub(super) struct FixedBits {
     bits: [u8; DRAW],
-    /// How many of them are left.
+    /// How many bits of the draw are left.
     left: u16,
 }
 

@@ -1,4 +1,4 @@
-//! Takes received datagrams apart: packets, keys, duplicates; then frames, one after the other.
+//! Processes received datagrams: packets, keys and duplicates first, then the frames one after the other.
 
 use bytes::{Bytes, BytesMut};
 
@@ -23,12 +23,12 @@ use crate::{
     trace::TraceEvent,
 };
 
-/// A datagram that may be a stateless reset has at least this many bytes (RFC 9000 §10.3).
+/// The smallest size of a datagram that may be a stateless reset (RFC 9000 §10.3).
 const MIN_STATELESS_RESET: usize = 21;
 
 impl Connection {
-    /// Takes a datagram that the endpoint routed here. Never fails: what cannot be used is dropped and counted, what
-    /// breaks a rule closes the connection.
+    /// Processes a datagram that the endpoint routed here. This never fails: unusable packets are dropped and
+    /// counted, and violations close the connection.
     pub fn handle_datagram(&mut self, now: Timestamp, meta: &DatagramMeta, data: BytesMut) {
         let now = self.clock.read(now);
         self.expire(now);
@@ -45,9 +45,9 @@ impl Connection {
         let opened_before = self.counters.packets_received;
         self.take_apart(now, &mut origin, data);
         let opened = self.counters.packets_received > opened_before;
-        // RFC 9000 §10.3.1: a datagram whose packet cannot be opened may be a stateless reset, whatever its first bits say:
-        // those of a reset are drawn, but for the two that look like a short header.
-        // The token is that of the connection ID which packets on the path in use go to.
+        // RFC 9000 §10.3.1: a datagram whose packet cannot be opened may be a stateless reset, whatever its
+        // first bits are; those of a reset are random, except the two that resemble a short header. Only the
+        // token counts that belongs to the connection ID of packets on the path in use.
         let in_use = origin.path == Some(self.paths.active.id);
         if let (false, Some(token), Some(current)) = (opened, reset_token, self.cids.remote.current_token())
             && in_use
@@ -58,11 +58,12 @@ impl Connection {
         self.retry_early(now, &mut origin);
     }
 
-    /// Coalesced packets, one by one (RFC 9000 §12.2).
+    /// Processes coalesced packets one by one (RFC 9000 §12.2).
     fn take_apart(&mut self, now: Timestamp, origin: &mut Origin<'_>, mut rest: BytesMut) {
         let meta = origin.meta;
         let allocation = meta.allocation.max(rest.len());
-        // RFC 9000 §14.1: clients pad what Initial packets travel in; no server takes them from smaller datagrams.
+        // RFC 9000 §14.1: clients pad datagrams with Initial packets, and servers ignore Initial packets in
+        // smaller ones.
         let takes_initial = self.side.is_client() || rest.len() >= MIN_INITIAL_SIZE;
         let cid_length = self.cids.local.length();
         let mut first_dcid = None;
@@ -89,7 +90,7 @@ impl Connection {
                 PacketHeader::Long(long) => long.dcid,
                 PacketHeader::Short(short) => short.dcid,
             };
-            // RFC 9000 §12.2: packets for somebody else in the same datagram are ignored.
+            // RFC 9000 §12.2: packets in the same datagram with another connection ID are ignored.
             if *first_dcid.get_or_insert(dcid) != dcid {
                 self.drop_packet(DropReason::CoalescedForeign, packet.len(), now);
                 continue;
@@ -104,7 +105,7 @@ impl Connection {
         }
     }
 
-    /// Packets that waited for their keys get another chance when there are new ones.
+    /// Tries packets again that waited for their keys, if there are new keys.
     fn retry_early(&mut self, now: Timestamp, origin: &mut Origin<'_>) {
         while !self.early.is_empty() && self.life.is_open() {
             let opened_before = self.counters.packets_received;
@@ -112,7 +113,7 @@ impl Connection {
                 let allocation = origin.meta.allocation;
                 self.handle_packet(packet, origin, allocation, now);
             }
-            // A packet that waited may bring the keys for one that came before it.
+            // A packet that waited may bring the keys for one that arrived before it.
             if self.counters.packets_received == opened_before {
                 return;
             }
@@ -153,7 +154,7 @@ impl Connection {
         self.keyring.has(level) && (level != Level::OneRtt || self.handshake.is_complete())
     }
 
-    /// Whether keys may still come for a level without them. For 0-RTT, which is not offered, none do.
+    /// Whether keys may still come for a level without them. For 0-RTT, which is not offered, they do not.
     fn may_become_ready(&self, level: Level) -> bool {
         match level {
             Level::Initial | Level::ZeroRtt => false,
@@ -162,7 +163,7 @@ impl Connection {
         }
     }
 
-    /// Removes the protection. `Ok(None)` if the packet was put aside.
+    /// Removes the protection. Returns `Ok(None)` if the packet was kept for later.
     fn open_packet(
         &mut self,
         packet: EarlyPacket,
@@ -194,7 +195,7 @@ impl Connection {
         let (updates, three_pto) = (self.keyring.updates(), self.three_pto());
         let size = self.keyring.open(level, place, &mut bytes, key_phase, now, three_pto)?;
         let reserved = if level == Level::OneRtt { SHORT_RESERVED_BITS } else { LONG_RESERVED_BITS };
-        // RFC 9000 §17.2: checked only once both protections are removed.
+        // RFC 9000 §17.2: these bits are checked only after both protections are removed.
         if protected.first & reserved != 0 {
             return Err(OpenFailure::Violation(Violation::ReservedBits));
         }
@@ -213,13 +214,14 @@ impl Connection {
         Ok(Some(OpenedPacket { level, dcid, number: place.number, payload, wire_size, ecn, received }))
     }
 
-    /// What an authentic Initial or Handshake packet proves.
+    /// Draws the conclusions from an authentic Initial or Handshake packet.
     fn on_authentic_long_packet(&mut self, long: &packet::Long, now: Timestamp) {
         if let Some(destination) = self.first_flight.on_authentic(long.scid) {
             self.cids.remote.replace_first(destination);
         }
         if long.kind == LongType::Handshake && !self.side.is_client() {
-            // RFC 9000 §8.1: only who received our Initial can have sent this; RFC 9001 §4.9.1: no more Initials.
+            // RFC 9000 §8.1: only a peer that received our Initial can have sent this. RFC 9001 §4.9.1:
+            // Initial packets end here.
             self.paths.active.route.validate();
             self.discard(Space::Initial, now);
         }
@@ -235,7 +237,7 @@ impl Connection {
             number: packet.number,
             size: packet.wire_size,
         });
-        // RFC 9000 §12.4: a packet without frames.
+        // RFC 9000 §12.4: a packet must have frames.
         if packet.payload.is_empty() {
             return Err(Violation::EmptyPayload.into());
         }
@@ -257,7 +259,7 @@ impl Connection {
                 return Ok(());
             }
         }
-        // RFC 9000 §13.1: acknowledged only after its frames were processed.
+        // RFC 9000 §13.1: a packet is acknowledged only after its frames were processed.
         self.acks[level.space() as usize].on_packet(packet.number, ack_eliciting, packet.ecn, now);
         if level == Level::OneRtt {
             self.on_processed(path, dcid, packet.number, &packet.payload, now);
@@ -265,7 +267,8 @@ impl Connection {
         Ok(())
     }
 
-    /// A Retry packet of the bytes `packet`: the handshake begins again, towards another connection ID.
+    /// A Retry packet arrived, whose bytes are `packet`: the handshake begins again, with another connection
+    /// ID.
     fn on_retry(&mut self, now: Timestamp, retry: &Retry<'_>, packet: &[u8]) {
         match self.first_flight.on_retry(retry, packet) {
             Ok(destination) => {
@@ -287,7 +290,7 @@ impl Connection {
     }
 }
 
-/// A packet whose protection is removed.
+/// A packet without its protection.
 struct OpenedPacket {
     level: Level,
     dcid: ConnectionId,

@@ -1,8 +1,9 @@
-//! Where the endpoint counts a client's connection: among the handshakes under way, and among those of its address.
+//! The counts of the endpoint that include a client's connection: pending handshakes, and connections of its
+//! address.
 
 use crate::base::{HandshakeSlot, Place};
 
-/// What is given back to the endpoint as the connection goes on, and the rest when it is dropped.
+/// What the connection returns to the endpoint as it goes on; the rest is returned when this is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Membership {
     handshake: Option<HandshakeSlot>,
@@ -10,12 +11,12 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    /// Of a connection that a client asked for: its handshake counts until it is complete.
+    /// For a connection that a client requested: its handshake counts until it is complete.
     pub(super) fn of_handshake(slot: HandshakeSlot) -> Self {
         Self { handshake: Some(slot), place: None }
     }
 
-    /// The connection has a place among those of its client's address.
+    /// Gives the connection a place among those of its client's address.
     pub(super) fn set_place(&mut self, place: Place) {
         self.place = Some(place);
     }
@@ -26,7 +27,7 @@ impl Membership {
         self.place.iter_mut().for_each(Place::on_complete);
     }
 
-    /// The connection ended, perhaps before its handshake did.
+    /// The connection has ended, perhaps before its handshake was complete.
     pub(super) fn on_end(&mut self) {
         self.handshake = None;
     }

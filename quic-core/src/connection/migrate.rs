@@ -1,4 +1,4 @@
-//! Which path packets take: the peer that moves, the paths that are asked whether they work, the way back (RFC 9000 §8.2, §9).
+//! The choice of the path: a peer that moves, validation of paths, and the way back (RFC 9000 §8.2, §9).
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::{
     path::{Expired, Proof, Route},
 };
 
-/// Where a datagram came from.
+/// The origin of a datagram.
 pub(super) struct Origin<'a> {
-    /// The path that it came on; `None` until one of its packets proves to be the peer's.
+    /// The path on which it came; `None` until one of its packets proves to be the peer's.
     pub(super) path: Option<PathId>,
     pub(super) meta: &'a DatagramMeta,
     size: usize,
 }
 
 impl Connection {
-    /// The path that a datagram came on; `None` if none may have: then it is dropped (RFC 9000 §9).
+    /// The origin of a datagram; `None` if no datagram may come from there, and it is dropped (RFC 9000 §9).
     pub(super) fn locate<'a>(&mut self, meta: &'a DatagramMeta, size: usize) -> Option<Origin<'a>> {
         let mut origin = Origin { path: None, meta, size };
         let active = &mut self.paths.active;
@@ -35,8 +35,8 @@ impl Connection {
         origin.path = self.paths.find(meta.remote, meta.local_ip).or_else(|| self.beside(meta));
         match origin.path {
             Some(id) => self.paths.get_mut(id)?.route.on_datagram_received(size),
-            // Clients discard what comes from addresses that they never sent to, and addresses are to be stable until the
-            // handshake is confirmed.
+            // Clients discard datagrams from addresses that they never sent to. Addresses must be stable
+            // until the handshake is confirmed.
             None if self.side.is_client() || !self.handshake.is_confirmed() || !self.life.is_open() => {
                 return None;
             }
@@ -45,8 +45,8 @@ impl Connection {
         Some(origin)
     }
 
-    /// The path in use, for a datagram that came from where it leads to another address of this host than it begins at: whoever
-    /// drives the connection was not told, or does not care. But a server that has a preferred address does.
+    /// The path in use, if a datagram came from its remote address but to another address of this host. The
+    /// driver was not told of that address, or does not care. A server with a preferred address does care.
     fn beside(&self, meta: &DatagramMeta) -> Option<PathId> {
         let active = &self.paths.active;
         let preferred =
@@ -54,12 +54,13 @@ impl Connection {
         (meta.remote == active.route.remote && !preferred).then_some(active.id)
     }
 
-    /// An authentic packet to `dcid` came from a new address: there is another path, on which the peer is asked whether it is
+    /// An authentic packet to `dcid` came from a new address. Adds a path, and asks the peer whether it is
     /// there (RFC 9000 §9.3).
     pub(super) fn meet(&mut self, origin: &mut Origin<'_>, dcid: ConnectionId, now: Timestamp) -> PathId {
         let mut route = Route::new(origin.meta.remote, origin.meta.local_ip, false);
-        // RFC 9000 §9.5: who changes its connection ID with its address is not to be recognised by ours. Who does not, behind
-        // a NAT, is not aware of the change; nor has an attacker who sends copies any other ID to show.
+        // RFC 9000 §9.5: a peer that changes its connection ID along with its address must not be recognised
+        // by ours. A peer behind a NAT keeps its ID because it does not notice the change; an attacker who
+        // sends copies has no other ID to show.
         let bound_anew = self.paths.iter().find(|path| path.route.asked == dcid).map(|path| path.route.cid);
         route.cid = bound_anew.unwrap_or_else(|| self.cids.remote.take_spare());
         route.asked = dcid;
@@ -76,7 +77,8 @@ impl Connection {
         id
     }
 
-    /// RFC 9000 §8.2.4: three times the larger of the probe timeouts of the path in use and of one that nothing is known of.
+    /// RFC 9000 §8.2.4: three times the larger of two probe timeouts: that of the path in use, and that of an
+    /// unknown path.
     fn patience(&self) -> Duration {
         let known = self.paths.active.rtt.pto_base();
         known.max(Rtt::default().pto_base()).saturating_add(self.peer.max_ack_delay).saturating_mul(3)
@@ -92,7 +94,7 @@ impl Connection {
         }
     }
 
-    /// A 1-RTT packet was processed that came on `id`: looks whether the peer has moved.
+    /// A 1-RTT packet that came on `id` was processed. Checks whether the peer has moved.
     pub(super) fn on_processed(
         &mut self,
         id: PathId,
@@ -103,7 +105,7 @@ impl Connection {
     ) {
         if id == self.paths.active.id {
             self.paths.active.route.asked = dcid;
-            // Probes of this path count as well, which are few: what is older than they are moves nobody.
+            // The few probes on this path count, too: a packet older than they are moves nothing.
             self.paths.is_newest(number);
         } else if let Some(path) = self.paths.get_mut(id) {
             path.route.asked = dcid;
@@ -113,7 +115,7 @@ impl Connection {
         }
     }
 
-    /// The newest packet that is more than a probe came on `id`: the peer has moved (RFC 9000 §9.3).
+    /// The newest non-probing packet came on `id`: the peer has moved (RFC 9000 §9.3).
     fn follow(&mut self, id: PathId, now: Timestamp) {
         let from = self.paths.active.route.local_ip;
         if self.side.is_client() {
@@ -121,10 +123,10 @@ impl Connection {
         }
         let Some(path) = self.paths.get_mut(id) else { return };
         if path.route.cid.is_none() {
-            // RFC 9000 §9.3: nothing can be sent there until the peer provides an ID.
+            // RFC 9000 §9.3: nothing can be sent there until the peer provides a connection ID.
             return;
         }
-        // RFC 9000 §9.6.2: from a preferred address a server sends once it has validated the path.
+        // RFC 9000 §9.6.2: a server sends from its preferred address once it has validated the path.
         let to = path.route.local_ip;
         if from.is_some() && to.is_some() && to != from && !path.route.is_validated() {
             path.route.moves = true;
@@ -133,13 +135,13 @@ impl Connection {
         self.move_to(id, now);
     }
 
-    /// Sends on the path `id` from now on. Gives the name of the route that was in use, if it is remembered.
+    /// Uses the path `id` from now on. Returns the ID of the route that was in use, if it is remembered.
     pub(super) fn move_to(&mut self, id: PathId, now: Timestamp) -> Option<PathId> {
         let keeps = self.paths.differs_by_port_only(id);
         self.change_path(id, keeps, now)
     }
 
-    /// The same, with nothing of what is known of the way through the network.
+    /// Uses the path `id` from now on, without what is known of the present way through the network.
     pub(super) fn move_afresh(&mut self, id: PathId, now: Timestamp) -> Option<PathId> {
         self.change_path(id, false, now)
     }
@@ -169,15 +171,15 @@ impl Connection {
         self.leave(left, now, patience)
     }
 
-    /// What is true of every path of this connection.
+    /// Applies to the new path what is true of every path of this connection.
     fn begin_path(&mut self, now: Timestamp) {
         let active = &mut self.paths.active;
         active.limit_datagram_size(self.peer.max_udp_payload_size, now);
         active.start_mtu_discovery();
     }
 
-    /// The path that was in use until now: one that never worked is forgotten. The peer of a server is asked whether it is still
-    /// there, should somebody have sent its packets from elsewhere (RFC 9000 §9.3.3).
+    /// Leaves the path that was in use. If it never worked, it is forgotten. A server asks the peer whether
+    /// it is still there, because an attacker may have forwarded its packets (RFC 9000 §9.3.3).
     fn leave(&mut self, id: PathId, now: Timestamp, patience: Duration) -> Option<PathId> {
         let path = self.paths.get_mut(id)?;
         path.route.kept_until = now + patience;
@@ -195,14 +197,14 @@ impl Connection {
     fn tell_path(&mut self) {
         let route = &self.paths.active.route;
         let event = Event::PathChanged { remote: route.remote, local_ip: route.local_ip };
-        // Who moves to and fro makes no more events than somebody reads.
+        // A peer that moves back and forth causes no more events than the application reads.
         match self.out.events.back_mut() {
             Some(last @ Event::PathChanged { .. }) => *last = event,
             _ => self.out.events.push_back(event),
         }
     }
 
-    /// The connection ID of a path that is given up goes back, unless another path uses it (RFC 9000 §5.1.2).
+    /// The connection ID of an abandoned path is given back, unless another path uses it (RFC 9000 §5.1.2).
     pub(super) fn forget_route(&mut self, route: Option<Route>) {
         if let Some(cid) = route.and_then(|route| route.cid)
             && self.paths.iter().all(|path| path.route.cid != Some(cid))
@@ -211,11 +213,11 @@ impl Connection {
         }
     }
 
-    /// A PATH_RESPONSE came, on whichever path (RFC 9000 §8.2.3).
+    /// A PATH_RESPONSE arrived on any path (RFC 9000 §8.2.3).
     pub(super) fn on_path_response(&mut self, data: [u8; 8], now: Timestamp) {
         let Some((id, proof)) = self.paths.on_response(data) else { return };
         if proof == Proof::Address {
-            // The path has yet to carry 1200 bytes.
+            // It is still open whether the path carries 1200 bytes.
             return self.ask(id, now);
         }
         let kept_until = now + self.patience();
@@ -230,7 +232,7 @@ impl Connection {
         }
     }
 
-    /// NEW_CONNECTION_ID came, and may have retired IDs: each path has one of its own, as far as there are any.
+    /// NEW_CONNECTION_ID arrived, and may have retired IDs. Each path gets its own ID while there are enough.
     pub(super) fn renew_ids(&mut self, now: Timestamp) {
         let current = self.cids.remote.sequence();
         let stolen = self.paths.active.route.cid.replace(current) != Some(current);
@@ -245,7 +247,7 @@ impl Connection {
         renewed.into_iter().for_each(|id| self.ask(id, now));
     }
 
-    /// Looks at the clocks of validations, and at paths that are not needed any more.
+    /// Checks the timers of validations, and paths that are no longer needed.
     pub(super) fn expire_paths(&mut self, now: Timestamp) {
         while let Some(expired) = self.paths.expire(now) {
             match expired {
@@ -265,13 +267,14 @@ impl Connection {
         }
     }
 
-    /// The path in use does not work: back to the last one that did (RFC 9000 §9.3.2). Without any the connection ends, and
-    /// nobody can be told. Says whether it goes on.
+    /// The path in use does not work: goes back to the last one that did (RFC 9000 §9.3.2). Without one, the
+    /// connection ends, and the peer cannot be told. Returns whether the connection goes on.
     fn go_back(&mut self, now: Timestamp) -> bool {
         let route = &self.paths.active.route;
         let (remote, local_ip) = (route.remote, route.local_ip);
         let Some(fallback) = self.paths.fallback() else {
-            // A client need not protect the address of its server: where datagrams come, it may ask again.
+            // A client need not protect its server's address from traffic: while datagrams arrive, it may ask
+            // again.
             if self.side.is_client() && route.was_heard() {
                 self.ask(self.paths.active.id, now);
                 return true;

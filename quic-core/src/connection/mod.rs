@@ -1,9 +1,11 @@
 //! A connection: a dozen components, and the scripts that call them in order.
 //!
-//! No protocol rule lives here; what a frame means is its owner's business. [`state`] has the components; those that only scripts need stand here as well. The scripts: [`ingress`]
-//! takes datagrams apart, [`dispatch`] hands frames to their owners, [`ack`] routes receipts home, [`progress`] follows the
-//! handshake, [`plan`] decides what the next datagram holds, [`egress`] writes it, [`timeout`] looks at the clocks, [`close`] ends
-//! things, [`memory`] charges what is held, [`api`] is what the application calls.
+//! No protocol rule lives here: the component that owns a frame decides what it means. [`state`] lists the
+//! components; parts that only the scripts need are in this folder as well. The scripts: [`ingress`] takes
+//! datagrams apart, [`dispatch`] passes frames to their owners, [`ack`] returns receipts, [`progress`]
+//! follows the handshake, [`plan`] decides what the next datagram carries, [`egress`] writes it, [`timeout`]
+//! handles timers, [`close`] ends connections, [`memory`] charges held data, and [`api`] has the calls of the
+//! application.
 
 mod ack;
 mod api;

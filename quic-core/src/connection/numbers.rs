@@ -1,8 +1,9 @@
-//! Packet numbers to send (RFC 9000 §12.3), with a gap now and then to catch optimistic acknowledgments (§21.4).
+//! Packet numbers to send (RFC 9000 §12.3), with a gap now and then to catch optimistic acknowledgments
+//! (§21.4).
 
 use crate::base::{Entropy, varint};
 
-/// A number is skipped once in this many packets, at a place that the peer cannot predict.
+/// One number is skipped in this many packets, at a place that the peer cannot predict.
 const SKIP_EVERY: u64 = 512;
 
 /// The packet numbers of one space.
@@ -23,12 +24,12 @@ impl PacketNumbers {
         self.skip = self.next + SKIP_EVERY / 4 + entropy.next_u64() % SKIP_EVERY;
     }
 
-    /// The number of the next packet; `None` when they have run out (RFC 9000 §12.3).
+    /// The number of the next packet; `None` if the numbers are used up (RFC 9000 §12.3).
     pub(super) fn peek(&self) -> Option<u64> {
         Some(self.next).filter(|next| *next < varint::MAX - 1)
     }
 
-    /// The number was used. Returns one that is skipped, if it is time for that.
+    /// The number was used. Returns the next number if it is to be skipped.
     pub(super) fn advance(&mut self, entropy: &mut dyn Entropy) -> Option<u64> {
         self.next += 1;
         if self.next < self.skip {

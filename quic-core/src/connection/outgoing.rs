@@ -1,6 +1,7 @@
-//! What the next packets are to be: their numbers, their fixed bits, the probes among them, when the pacer lets them go.
+//! State of the next packets: their numbers, their fixed bits, the probes among them, and when the pacer
+//! releases them.
 //!
-//! Must never know what they carry, nor keys: it counts packets.
+//! Never knows what packets carry, nor keys: it counts packets.
 
 use super::{grease::FixedBits, numbers::PacketNumbers};
 use crate::{
@@ -8,20 +9,20 @@ use crate::{
     ids::Space,
 };
 
-/// One PING among this many packets in a row that elicit nothing, so that the peer acknowledges them at last
-/// (RFC 9000 §13.2.4).
+/// One packet carries a PING after this many consecutive packets that elicit no acknowledgment, so that the
+/// peer acknowledges them in the end (RFC 9000 §13.2.4).
 const PING_AFTER: u32 = 32;
 
-/// The packets to come.
+/// The state of the next packets.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     numbers: [PacketNumbers; 3],
     fixed_bits: FixedBits,
-    /// Probe packets that have to go out regardless of the window, per space (RFC 9002 §6.2.4).
+    /// How many probe packets to send regardless of the window, per space (RFC 9002 §6.2.4).
     probes: [u8; 3],
-    /// Packets in a row that elicited no acknowledgment (RFC 9000 §13.2.4).
+    /// The number of consecutive packets that elicited no acknowledgment (RFC 9000 §13.2.4).
     non_eliciting_run: u32,
-    /// When the pacer releases the next datagram, if it holds one back.
+    /// When the pacer releases the next datagram, if it delays one.
     pub(super) pacing_release: Option<Timestamp>,
 }
 
@@ -36,17 +37,17 @@ impl Outgoing {
         }
     }
 
-    /// The number of the next packet of `space`; `None` when they have run out (RFC 9000 §12.3).
+    /// The number of the next packet of `space`; `None` if the numbers are used up (RFC 9000 §12.3).
     pub(super) fn number(&self, space: Space) -> Option<u64> {
         self.numbers[space as usize].peek()
     }
 
-    /// That number was used. Returns the one behind it, if it is to be skipped.
+    /// That number was used. Returns the next one if it is to be skipped.
     pub(super) fn advance(&mut self, space: Space, entropy: &mut dyn Entropy) -> Option<u64> {
         self.numbers[space as usize].advance(entropy)
     }
 
-    /// Whether the next packet has a zero fixed bit, where the peer takes them (RFC 9287 §3.1).
+    /// Whether the next packet has a zero fixed bit, if the peer accepts that (RFC 9287 §3.1).
     pub(super) fn has_zero_fixed_bit(&mut self, entropy: &mut dyn Entropy) -> bool {
         self.fixed_bits.next_is_zero(entropy)
     }
@@ -56,7 +57,7 @@ impl Outgoing {
         self.probes[space as usize] > 0
     }
 
-    /// So many probes of `space` are due, whatever was before.
+    /// Exactly `count` probes of `space` are due from now on.
     pub(super) fn set_probes(&mut self, space: Space, count: u8) {
         self.probes[space as usize] = count;
     }
@@ -67,7 +68,8 @@ impl Outgoing {
         *probes = (*probes).max(1);
     }
 
-    /// A packet of `space` was written, which counts as a probe if one was due. Says whether another one is.
+    /// A packet of `space` was written; it counts as a probe if one was due. Returns whether another one is
+    /// due.
     pub(super) fn take_probe(&mut self, space: Space) -> bool {
         let probes = &mut self.probes[space as usize];
         *probes = probes.saturating_sub(1);
@@ -79,7 +81,7 @@ impl Outgoing {
         self.non_eliciting_run = if ack_eliciting { 0 } else { self.non_eliciting_run.saturating_add(1) };
     }
 
-    /// Whether so many packets in a row elicited nothing that one should.
+    /// Whether enough consecutive packets elicited no acknowledgment that one now should.
     pub(super) fn is_ping_due(&self) -> bool {
         self.non_eliciting_run >= PING_AFTER
     }

@@ -13,33 +13,34 @@ use crate::{
     trace::TraceEvent,
 };
 
-/// Header protection samples 16 bytes that begin 4 bytes behind the start of the packet number (RFC 9001 §5.4.2).
+/// Header protection samples 16 bytes that begin 4 bytes after the start of the packet number (RFC 9001
+/// §5.4.2).
 const SAMPLE_OFFSET: usize = 4;
 
-/// A packet whose frames are written; it can still be padded, and has to be sealed.
+/// A packet whose frames are written. It can still be padded, and has to be sealed.
 pub(super) struct OpenPacket {
     level: Level,
     place: PacketPlace,
     start: usize,
-    /// Where the Length field of a long header stands.
+    /// Where the Length field of a long header lies.
     length_at: Option<usize>,
-    /// End of the frames.
+    /// The end of the frames.
     pub(super) end: usize,
     ack_eliciting: bool,
     in_flight: bool,
-    /// This packet's part of the receipts.
+    /// The receipts of this packet.
     receipts: std::ops::Range<usize>,
-    /// The largest packet number of the ACK frame in it.
+    /// The largest packet number that its ACK frame reports.
     acknowledged: Option<u64>,
-    /// Whether a frame in it asks for a full-size datagram.
+    /// Whether one of its frames needs a full-size datagram.
     pub(super) expand: bool,
-    /// The packet number behind this one that is never used.
+    /// The next packet number, if it is skipped.
     skipped: Option<u64>,
-    /// It tries the path's size.
+    /// Whether the packet is an MTU probe.
     mtu_probe: bool,
-    /// It asks whether the peer is still there.
+    /// Whether the packet is a probe after a timeout.
     probe: bool,
-    /// The path that it is for.
+    /// The path on which the packet leaves.
     path: PathId,
 }
 
@@ -64,7 +65,8 @@ impl Connection {
         let level = space.level();
         let number = self.outgoing.number(space)?;
         let (path, dcid) = self.destination(content)?;
-        // The Length field of a long header, written when the packet is sealed, has two bytes (RFC 9000 §17.2).
+        // The Length field of a long header has two bytes, which are written when the packet is sealed (RFC
+        // 9000 §17.2).
         let limit = if level == Level::OneRtt { limit } else { limit.min(start + packet::MAX_LENGTH) };
         let room_end = limit.checked_sub(TAG_SIZE)?;
         let mut w = Writer::new(buf.get_mut(start..room_end)?);
@@ -72,14 +74,15 @@ impl Connection {
         let length_at = self.write_header(level, &mut w, &dcid, number, pn_size)?;
         let place = PacketPlace { number, header_size: w.position(), pn_size };
         let payload_start = start + place.header_size;
-        // The frames' writers borrow the connection: the list of receipts moves out meanwhile.
+        // The components that write frames borrow the connection, so the list of receipts is moved out for
+        // that time.
         let mut receipts = std::mem::take(&mut self.out.receipts);
         let first_receipt = receipts.len();
         let mut frames = FrameWriter::new(&mut buf[payload_start..room_end], &mut receipts);
         let (acknowledged, expand) = self.write_frames(space, content, &mut frames, now);
         let empty = frames.written() == 0;
         if !empty {
-            // RFC 9001 §5.4.2: enough bytes for the sample of header protection.
+            // RFC 9001 §5.4.2: header protection needs enough bytes for its sample.
             frames.pad_to(SAMPLE_OFFSET - pn_size);
         }
         let (ack_eliciting, in_flight) = (frames.is_ack_eliciting(), frames.is_in_flight());
@@ -109,7 +112,7 @@ impl Connection {
         })
     }
 
-    /// The path that packets of this content take, and the connection ID there.
+    /// The path of packets with this content, and the connection ID on it.
     fn destination(&self, content: Content) -> Option<(PathId, ConnectionId)> {
         let active = &self.paths.active;
         match content {
@@ -121,7 +124,7 @@ impl Connection {
         }
     }
 
-    /// Outer `None`: no room. Inner: the place of the Length field.
+    /// The outer `None` means no room; the inner value is the position of the Length field.
     fn write_header(
         &self,
         level: Level,
@@ -132,7 +135,7 @@ impl Connection {
     ) -> Option<Option<usize>> {
         let Some(kind) = LongType::of(level) else {
             let phase = self.keyring.key_phase();
-            // The spin bit stays off: RFC 9000 §17.4 leaves taking part to each endpoint.
+            // The spin bit stays off: RFC 9000 §17.4 lets each endpoint decide whether to use it.
             return packet::write_short_header(w, dcid, number, pn_size, phase, false).then_some(None);
         };
         let scid = self.cids.local.handshake();
@@ -142,7 +145,7 @@ impl Connection {
         packet::write_long_header(w, &header, number, pn_size).map(Some)
     }
 
-    /// Returns the largest packet number acknowledged, and whether the datagram is to be expanded.
+    /// Returns the largest packet number acknowledged, and whether the datagram must be expanded.
     fn write_frames(
         &mut self,
         space: Space,
@@ -155,7 +158,8 @@ impl Connection {
             return (None, false);
         }
         if content == Content::MtuProbe {
-            // Nothing that would have to be sent again: most probes of a size too large are lost.
+            // The probe carries nothing that would have to be sent again: most probes of too large a size are
+            // lost.
             let _ = w.frame(&Frame::Ping, Receipt::Nothing);
             return (None, true);
         }
@@ -166,7 +170,8 @@ impl Connection {
         let acks = &mut self.acks[space as usize];
         let acknowledged = acks.has_unreported().then(|| acks.write(w, now)).flatten();
         if content == Content::AckOnly {
-            // RFC 9002 §7: a PING counts as in flight, so a peer that acknowledges nothing gets no more than fit.
+            // RFC 9002 §7: a PING counts as in flight, so a peer that acknowledges nothing gets no more of
+            // them than fit the window.
             let room = self.paths.active.window_room() > 0;
             if space == Space::Data && room && self.wants_proof(now) {
                 let _ = w.frame(&Frame::Ping, Receipt::Nothing);
@@ -188,9 +193,9 @@ impl Connection {
         (acknowledged, false)
     }
 
-    /// Whether an acknowledgment should itself be acknowledged (RFC 9000 §13.2.4). After many in a row; and sooner where
-    /// they carry ECN marks, for a path that begins to drop what is marked would drop them unnoticed, and the peer's
-    /// packets would seem lost for ever.
+    /// Whether an acknowledgment should itself be acknowledged (RFC 9000 §13.2.4). That is so after many in a
+    /// row, and sooner if they carry ECN marks. A path that begins to drop marked packets would otherwise
+    /// drop them unnoticed, and the peer's packets would seem lost forever.
     fn wants_proof(&self, now: Timestamp) -> bool {
         let long_ago = || {
             let last = self.recovery.last_ack_eliciting(Space::Data);
@@ -199,7 +204,7 @@ impl Connection {
         self.outgoing.is_ping_due() || self.paths.active.ecn() != Ecn::NotEct && long_ago()
     }
 
-    /// Stream data and datagrams, as the schedule has it.
+    /// Writes stream data and datagrams in the order of the schedule.
     fn write_by_rank(&mut self, w: &mut FrameWriter<'_>, now: Timestamp) {
         let room = self.datagram_room();
         let mut from = 0;
@@ -213,8 +218,9 @@ impl Connection {
                 Sender::Datagrams(_) => {
                     let schedule = &mut self.schedule;
                     if !self.datagrams.write(turn, w, room, now, schedule, &mut self.out.events) {
-                        // A datagram waits for the next packet. What ranks behind it must not overtake it, but for the
-                        // less urgent: urgency is a hint (RFC 9218 §10), and the packet goes out anyway.
+                        // This datagram waits for the next packet. Senders of its urgency must not overtake
+                        // it. Less urgent ones may: urgency is a hint (RFC 9218 §10), and the packet is sent
+                        // anyway.
                         from = turn.urgency + 1;
                     }
                 }
@@ -225,7 +231,7 @@ impl Connection {
     fn write_close(&mut self, space: Space, w: &mut FrameWriter<'_>) {
         let Some(reason) = self.life.close_due() else { return };
         let frame = match (reason, space) {
-            // RFC 9000 §10.2.3: before 1-RTT nothing of the application may show.
+            // RFC 9000 §10.2.3: before 1-RTT, nothing of the application may be revealed.
             (CloseReason::Application { .. }, Space::Initial | Space::Handshake) => Frame::TransportClose {
                 code: TransportErrorCode::APPLICATION_ERROR.0,
                 frame_type: 0,
@@ -247,7 +253,7 @@ impl Connection {
         let _ = w.frame(&frame, Receipt::Nothing);
     }
 
-    /// Seals a packet, its frames extended with PADDING to reach `sealed_end`; its size.
+    /// Seals a packet, after extending its frames with PADDING up to `sealed_end`. Returns its size.
     pub(super) fn protect(
         &mut self,
         packet: &mut OpenPacket,
@@ -265,9 +271,10 @@ impl Connection {
             buf[at..at + 2].copy_from_slice(&(0x4000 | length as u16).to_be_bytes());
         }
         let bytes = &mut buf[packet.start..packet.end + TAG_SIZE];
-        // RFC 9287 §3.1: an unpredictable fixed bit, once the peer's parameters permit it. But a peer that has forgotten the
-        // connection has forgotten that as well, and answers by a stateless reset only what looks like QUIC: so do probes,
-        // and the first packet after all was acknowledged, so that its sender hears of it within a round trip.
+        // RFC 9287 §3.1: the fixed bit is unpredictable once the peer's parameters permit it. A peer that has
+        // forgotten the connection has forgotten that, too, and sends a stateless reset only for packets that
+        // look like QUIC. Probes, and the first packet after everything was acknowledged, therefore keep the
+        // bit, so that a reset arrives within a round trip.
         let asks = packet.probe || (packet.in_flight && self.paths.active.in_flight == 0);
         if self.peer.grease_quic_bit && !asks && self.outgoing.has_zero_fixed_bit(self.entropy.as_mut()) {
             bytes[0] &= !packet::FIXED_BIT;
@@ -278,7 +285,7 @@ impl Connection {
         size
     }
 
-    /// Seals a packet as [`protect`](Self::protect) does, and notes it as sent.
+    /// Seals a packet as [`protect`](Self::protect) does, and records it as sent.
     pub(super) fn seal_packet(
         &mut self,
         mut packet: OpenPacket,
@@ -324,9 +331,10 @@ impl Connection {
         self.out.trace.emit(now, || TraceEvent::PacketSent { level, number, size, ack_eliciting });
     }
 
-    /// What a 1-RTT packet of the current path has for frames.
+    /// How many bytes of frames a 1-RTT packet of the current path holds.
     pub(super) fn datagram_room(&self) -> usize {
-        // First byte, connection ID, packet number of at most four bytes, tag.
+        // The overhead is the first byte, the connection ID, a packet number of at most four bytes, and the
+        // tag.
         self.paths.active.datagram_size().saturating_sub(1 + self.cids.remote.current().len() + 4 + TAG_SIZE)
     }
 }

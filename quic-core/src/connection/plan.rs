@@ -1,48 +1,49 @@
-//! What the next datagram holds: a pure function of interests and limits.
+//! The content of the next datagram: a pure function of what each space has to send and of the limits.
 
 use crate::{ids::PathId, packet::MIN_INITIAL_SIZE};
 
-/// What a packet number space has to say.
+/// What a packet number space has to send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Interest {
     /// Whether packets can be sealed.
     pub(super) has_keys: bool,
     /// An ACK frame is due.
     pub(super) ack_due: bool,
-    /// Ack-eliciting frames wait.
+    /// Whether ack-eliciting frames are pending.
     pub(super) frames: bool,
-    /// A probe has to be sent whatever the window says.
+    /// Whether a probe has to be sent regardless of the window.
     pub(super) probe: bool,
     /// A CONNECTION_CLOSE frame has to be sent.
     pub(super) close: bool,
 }
 
-/// How much may be sent now.
+/// The limits on what may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Room for the datagram in bytes.
     pub(super) room: usize,
-    /// Bytes permitted before the address is validated.
+    /// How many bytes are permitted before the address is validated.
     pub(super) amplification: u64,
     /// Room in the congestion window.
     pub(super) window: u64,
-    /// What the pacer releases.
+    /// How many bytes the pacer releases.
     pub(super) pacing: u64,
 }
 
-/// What a packet of one space holds.
+/// The content of a packet of one space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Nothing,
-    /// Only what elicits no acknowledgment and counts nowhere.
+    /// Only frames that elicit no acknowledgment and do not count as in flight.
     AckOnly,
-    /// Whatever wants to be sent.
+    /// All frames that are pending.
     Frames,
-    /// The same, but an ack-eliciting frame in any case.
+    /// All frames that are pending, and an ack-eliciting frame in any case.
     Probe,
-    /// A PING, padded to the datagram's size, to try the path (RFC 9000 §14.4).
+    /// A PING, padded to the size that the probe tries (RFC 9000 §14.4).
     MtuProbe,
-    /// Challenges and answers for a path (RFC 9000 §8.2). None of the plan's: it goes in a datagram of its own.
+    /// Challenges and responses for a path (RFC 9000 §8.2). The plan never has these: they leave in their own
+    /// datagram.
     PathProbe(PathId),
     /// CONNECTION_CLOSE.
     Close,
@@ -60,15 +61,16 @@ pub(super) enum Blocked {
 /// The next datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// Per space.
+    /// The content of each space's packet.
     pub(super) contents: [Content; 3],
-    /// The datagram's size at most.
+    /// The largest size of the datagram.
     pub(super) size: usize,
     /// Whether it must have at least 1200 bytes (RFC 9000 §14.1).
     pub(super) expand: bool,
 }
 
-/// Decides. `is_client` because clients expand every datagram with an Initial, servers only ack-eliciting ones.
+/// Makes the plan. It depends on `is_client` because clients expand every datagram with an Initial packet,
+/// and servers only ack-eliciting ones.
 pub(super) fn plan(interests: &[Interest; 3], limits: &Limits, is_client: bool) -> Result<Plan, Blocked> {
     let mut blocked = Blocked::NothingToSend;
     let contents = interests.map(|interest| {
@@ -88,23 +90,25 @@ pub(super) fn plan(interests: &[Interest; 3], limits: &Limits, is_client: bool) 
         Content::Frames | Content::Probe | Content::MtuProbe | Content::PathProbe(_) => true,
     };
     let credit = usize::try_from(limits.amplification).unwrap_or(usize::MAX);
-    // While the credit counts, datagrams of the least size waste none of it. A probe after a timeout has the least size,
-    // too: the path may have shrunk, and then nothing larger tells of it (RFC 8899 §4.3).
+    // While the credit is limited, datagrams of the smallest size waste none of it. Probes after a timeout
+    // have the smallest size, too: the path may have shrunk, and larger ones would not show that (RFC 8899
+    // §4.3).
     let full = if credit == usize::MAX && !contents.contains(&Content::Probe) {
         limits.room
     } else {
         limits.room.min(MIN_INITIAL_SIZE)
     };
     let size = full.min(credit);
-    // RFC 9000 §8.1: nothing that cannot be expanded; and no dribble of tiny packets from what is left.
+    // RFC 9000 §8.1: no datagram that cannot be expanded is sent, and no tiny packets from the rest of the
+    // credit.
     if size < MIN_INITIAL_SIZE && size < full {
         return Err(Blocked::Amplification);
     }
     Ok(Plan { contents, size, expand })
 }
 
-/// Whether a datagram may try the path's size now: only as what congestion control permits, with nothing more urgent
-/// to say (RFC 8899 §3, RFC 9000 §14.4).
+/// Whether an MTU probe may be sent now: only if congestion control permits it and nothing more urgent is
+/// pending (RFC 8899 §3, RFC 9000 §14.4).
 pub(super) fn may_probe_mtu(interests: &[Interest; 3], limits: &Limits) -> bool {
     let [initial, handshake, data] = interests;
     let size = limits.room as u64;
@@ -123,7 +127,7 @@ fn content(interest: &Interest, limits: &Limits) -> (Content, Option<Blocked>) {
     if interest.close {
         return (Content::Close, None);
     }
-    // RFC 9002 §7.5: probes are not held back.
+    // RFC 9002 §7.5: congestion control does not block probes.
     if interest.probe {
         return (Content::Probe, None);
     }

@@ -1,4 +1,4 @@
-//! Datagrams that ask whether a path works, and answer who asks (RFC 9000 §8.2).
+//! Datagrams that validate a path, and responses to the peer's validation (RFC 9000 §8.2).
 
 use super::{
     Connection, Transmit,
@@ -11,11 +11,11 @@ use crate::{
     packet::MIN_INITIAL_SIZE,
 };
 
-/// The least that an address which is not validated must have earned: room for a challenge and an answer.
+/// The least credit that an unvalidated address must have: room for a challenge and a response.
 const LEAST_PROBE: u64 = 64;
 
 impl Connection {
-    /// A datagram for a path that has challenges or answers to send.
+    /// Writes a datagram for a path that has challenges or responses to send.
     pub(super) fn write_path_probe(&mut self, now: Timestamp, buf: &mut [u8]) -> Option<Transmit> {
         if !self.paths.wants() || !self.life.is_open() || !self.keyring.has(Level::OneRtt) {
             return None;
@@ -23,11 +23,11 @@ impl Connection {
         let id = self.paths.next_probe(LEAST_PROBE)?;
         let in_use = self.paths.active.id == id;
         let path = self.paths.get_mut(id)?;
-        // RFC 9000 §8.2.1, §8.2.2: 1200 bytes, unless the address has not earned them.
+        // RFC 9000 §8.2.1, §8.2.2: the datagram has 1200 bytes, unless the address lacks the credit.
         let credit = usize::try_from(path.route.amplification_credit()).unwrap_or(usize::MAX);
         let size = credit.min(MIN_INITIAL_SIZE);
         let (remote, local_ip) = (path.route.remote, path.route.local_ip);
-        // Marks are tried on the path in use alone: the peer counts them for all paths together.
+        // Only the path in use tries marks, because the peer counts them for all paths together.
         let ecn = if in_use { path.ecn() } else { Ecn::NotEct };
         let mut contents = [Content::Nothing; 3];
         contents[Space::Data as usize] = Content::PathProbe(id);
@@ -38,8 +38,9 @@ impl Connection {
         Some(Transmit { remote, local_ip, ecn, size, segment_size: size })
     }
 
-    /// What such a datagram holds. Only probing frames where the path is not in use; where it is, an answer goes with a frame
-    /// that is none, so that who has moved packets elsewhere is found out (RFC 9000 §9.3.3).
+    /// Writes the frames of such a datagram. On a path that is not in use they are probing frames only. On
+    /// the path in use, a non-probing frame goes along with a response, which exposes an attacker that
+    /// forwards packets (RFC 9000 §9.3.3).
     pub(super) fn write_path_frames(&mut self, id: PathId, w: &mut FrameWriter<'_>, now: Timestamp) {
         let mut data = [0; 8];
         let in_use = self.paths.active.id == id;
@@ -51,7 +52,7 @@ impl Connection {
         }
         let answered = path.route.write_responses(w);
         if !in_use {
-            // The peer may want an ID for this path.
+            // The peer may want a connection ID for this path.
             self.cids.local.write(w);
         } else if answered {
             let _ = w.frame(&Frame::Ping, Receipt::Nothing);

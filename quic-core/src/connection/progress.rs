@@ -7,12 +7,12 @@ use crate::{
     handshake::{Progress, check_connection_ids, check_version},
     ids::{Level, Space},
     params::TransportParameters,
-    recovery::Situation,
+    recovery::Conditions,
     streams::PeerLimits,
 };
 
 impl Connection {
-    /// Applies what a step of TLS brought.
+    /// Applies the results of a step of TLS.
     pub(super) fn apply_progress(&mut self, progress: Progress, now: Timestamp) -> Result<(), Failure> {
         for (level, local, remote) in &progress.keys {
             self.keyring.install(*level, local, remote);
@@ -25,7 +25,8 @@ impl Connection {
             self.life.on_handshake_complete();
             self.out.events.push_back(Event::HandshakeComplete);
             if !self.side.is_client() {
-                // RFC 9001 §4.1.2: complete is confirmed at a server, and the client is told at once.
+                // RFC 9001 §4.1.2: at a server, a complete handshake is confirmed, and the client is told at
+                // once.
                 self.control.send_handshake_done();
                 self.confirm(now);
             }
@@ -53,7 +54,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The handshake is confirmed (RFC 9001 §4.1.2): its keys are not needed any more (§4.9.2).
+    /// The handshake is confirmed (RFC 9001 §4.1.2): its keys are no longer needed (§4.9.2).
     pub(super) fn confirm(&mut self, now: Timestamp) {
         if self.handshake.confirm() {
             self.discard(Space::Initial, now);
@@ -77,14 +78,15 @@ impl Connection {
         }
     }
 
-    /// What the recovery timers depend on.
-    pub(super) fn situation(&self) -> Situation {
+    /// The state of the connection that recovery depends on.
+    pub(super) fn conditions(&self) -> Conditions {
         let client = self.side.is_client();
         let waits = |space: &Space| self.keyring.has(space.level()) && self.handshake.wants(*space);
-        Situation {
+        Conditions {
             max_ack_delay: self.peer.max_ack_delay,
             handshake_confirmed: self.handshake.is_confirmed(),
-            // RFC 9002 §6.2.2.1: a client cannot know before it hears of a Handshake packet of its own.
+            // RFC 9002 §6.2.2.1: a client knows this only when a Handshake packet of its own was
+            // acknowledged.
             peer_completed_address_validation: !client
                 || self.handshake.is_confirmed()
                 || self.recovery.largest_acked(Space::Handshake).is_some(),

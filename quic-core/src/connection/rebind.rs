@@ -1,4 +1,5 @@
-//! A client that moves: to another address of its own, or to the server's preferred one (RFC 9000 §9.2, §9.6).
+//! A client that moves: to another of its own addresses, or to the server's preferred address (RFC 9000 §9.2,
+//! §9.6).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,12 +8,14 @@ use crate::{base::Timestamp, error::call::MigrateError, ids::PathId, params::Pre
 
 /// Migration (RFC 9000 §9); clients only.
 impl Connection {
-    /// Tries the path from another address of this host, and moves there when the server answers, which
-    /// [`Event::PathChanged`](crate::Event::PathChanged) tells; [`Event::PathFailed`](crate::Event::PathFailed) tells that it
-    /// did not. Until then the connection goes on as it is (RFC 9000 §9.1). A call ends the attempt of the one before.
+    /// Tries the path from another address of this host, and moves there when the server answers.
+    /// [`Event::PathChanged`](crate::Event::PathChanged) reports the move;
+    /// [`Event::PathFailed`](crate::Event::PathFailed) reports that the server did not answer. Until then the
+    /// connection stays as it is (RFC 9000 §9.1). A new call ends the attempt of the previous one.
     ///
-    /// [`Transmit::local_ip`](crate::Transmit::local_ip) says of each datagram which address it has to leave from, and
-    /// [`DatagramMeta::local_ip`](crate::DatagramMeta::local_ip) has to tell where datagrams come to.
+    /// [`Transmit::local_ip`](crate::Transmit::local_ip) names the address from which each datagram has to
+    /// leave, and the caller has to set [`DatagramMeta::local_ip`](crate::DatagramMeta::local_ip) to the
+    /// address at which datagrams arrive.
     ///
     /// # Errors
     /// The connection stays as it is; see [`MigrateError`].
@@ -28,10 +31,12 @@ impl Connection {
         Ok(())
     }
 
-    /// The address of this host has changed, and datagrams cannot leave from the old one any more: the connection moves at once
-    /// (RFC 9000 §9.2). The server is asked whether it hears; if it does not answer, the connection ends with
-    /// [`ConnectionError::NoViablePath`](crate::error::ConnectionError::NoViablePath). `local_ip` is the new address, if known.
-    /// The round-trip time and the congestion controller begin anew, unless that is what it was, and only the port changed.
+    /// Moves the connection at once, because the address of this host has changed and datagrams can no longer
+    /// leave from the old one (RFC 9000 §9.2). The server is asked whether it receives; if it does not
+    /// answer, the connection ends with
+    /// [`ConnectionError::NoViablePath`](crate::error::ConnectionError::NoViablePath). `local_ip` is the new
+    /// address, if known. The round-trip time and the congestion controller start again, unless only the port
+    /// has changed.
     ///
     /// # Errors
     /// The connection stays as it is; see [`MigrateError`].
@@ -49,11 +54,11 @@ impl Connection {
         } else {
             self.move_afresh(id, now);
         }
-        // There is no way back: all other paths begin at the old address.
+        // There is no way back, because all other paths start at the old address.
         for gone in self.paths.remove_others() {
             self.forget_route(Some(gone));
         }
-        // What is more than a probe tells the server to follow.
+        // A non-probing packet tells the server to follow.
         self.control.send_ping();
         Ok(())
     }
@@ -65,7 +70,7 @@ impl Connection {
         if !self.handshake.is_confirmed() || !self.life.is_open() {
             return Err(MigrateError::NotEstablished);
         }
-        // RFC 9000 §9: what a server forbids holds for the address of the handshake.
+        // RFC 9000 §9: a server's prohibition applies to the address of the handshake.
         if self.peer.disable_active_migration && !self.has_moved_to_preferred() {
             return Err(MigrateError::Forbidden);
         }
@@ -80,7 +85,8 @@ impl Connection {
         })
     }
 
-    /// RFC 9000 §9.5: no path from a new address without an ID of its own; nor with a server that uses none.
+    /// RFC 9000 §9.5: a path from a new address needs its own connection ID, and a server without IDs permits
+    /// no such path.
     fn spare_id(&mut self) -> Result<u64, MigrateError> {
         let spare = if self.cids.remote.has_spare() { self.cids.remote.take_spare() } else { None };
         spare.ok_or(MigrateError::NoConnectionId)
@@ -92,7 +98,7 @@ impl Connection {
         }
     }
 
-    /// Moves to a path as soon as the peer answers there.
+    /// Starts a path to which the connection moves as soon as the peer answers there.
     fn attempt(&mut self, remote: SocketAddr, local_ip: Option<IpAddr>, cid: u64, now: Timestamp) -> PathId {
         let mut route = Route::chosen(remote, local_ip);
         (route.cid, route.moves) = (Some(cid), true);
@@ -101,8 +107,8 @@ impl Connection {
         id
     }
 
-    /// The handshake is confirmed: a client moves to the server's preferred address of the family in use, if it answers there
-    /// (RFC 9000 §9.6.1).
+    /// The handshake is confirmed. A client moves to the server's preferred address of the family in use, if
+    /// the server answers there (RFC 9000 §9.6.1).
     pub(super) fn prefer_address(&mut self, now: Timestamp) {
         let route = &self.paths.active.route;
         let (remote, local_ip) = (route.remote, route.local_ip);
@@ -115,7 +121,7 @@ impl Connection {
     }
 }
 
-/// The address of the family of `remote`, unless it is one that no server on a network has (RFC 9000 §21.5.6).
+/// The address of the family of `remote`, unless no server on a network can have it (RFC 9000 §21.5.6).
 fn address_for(address: &PreferredAddress, remote: SocketAddr) -> Option<SocketAddr> {
     let preferred = match remote {
         SocketAddr::V4(_) => address.v4.map(SocketAddr::V4),

@@ -1,4 +1,4 @@
-//! Making connections.
+//! Creation of connections.
 
 use std::{net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -31,18 +31,18 @@ use crate::{
     version::Version,
 };
 
-/// The `ack_delay_exponent` of this stack: acknowledgment delays are told in units of 8 microseconds.
+/// The `ack_delay_exponent` of this stack: acknowledgment delays are in units of 8 microseconds.
 const ACK_DELAY_EXPONENT: u8 = 3;
 
-/// What a server connection starts from.
+/// The values from which a server connection starts.
 pub(crate) struct ServerSetup {
     pub(crate) remote: SocketAddr,
     pub(crate) local_ip: Option<IpAddr>,
-    /// That of the client's Initial.
+    /// The version of the client's Initial.
     pub(crate) version: Version,
-    /// The destination connection ID of the client's Initial that is answered.
+    /// The destination connection ID of the client's Initial that is being accepted.
     pub(crate) initial_destination: ConnectionId,
-    /// That of its first Initial; differs after a Retry.
+    /// The destination connection ID of the client's first Initial, which differs after a Retry.
     pub(crate) original_destination: ConnectionId,
     /// The source connection ID of the Retry packet.
     pub(crate) retry_source: Option<ConnectionId>,
@@ -50,7 +50,7 @@ pub(crate) struct ServerSetup {
     pub(crate) peer_source: ConnectionId,
 }
 
-/// What both roles have in common.
+/// The values that both roles have in common.
 struct Parts {
     side: Side,
     tls: TlsSession,
@@ -61,8 +61,8 @@ struct Parts {
     first_flight: FirstFlight,
 }
 
-/// What a connection costs before its peer has sent a byte of data: its own state, TLS, keys and first flight, and the
-/// structures of fixed size that a peer can fill (received ranges, connection IDs, losses remembered).
+/// What a connection costs before its peer has sent any data: its own state, TLS, keys and first flight, and
+/// the structures of fixed size that a peer can fill (received ranges, connection IDs, remembered losses).
 pub(crate) const CONNECTION_COST: usize = 32 << 10;
 
 impl Connection {
@@ -77,7 +77,7 @@ impl Connection {
     ) -> Result<Self, TlsError> {
         let cids = &endpoint.cids;
         let local = cids.generate(entropy.as_mut());
-        // RFC 9000 §7.2: at least 8 unpredictable bytes.
+        // RFC 9000 §7.2: the ID has at least 8 unpredictable bytes.
         let mut destination = [0; 16];
         entropy.fill(&mut destination);
         let destination = ConnectionId::new(&destination).expect("16 bytes");
@@ -110,7 +110,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Accepts a connection; its first datagram is to be handled next.
+    /// Accepts a connection. The caller then passes it its first datagram.
     pub(crate) fn server(
         now: Timestamp,
         config: &ServerConfig,
@@ -154,7 +154,7 @@ impl Connection {
         Ok(Self { membership, ..Self::assemble(parts, &transport, endpoint, entropy, now) })
     }
 
-    /// The connection has a place among those of its client's address, until it is dropped.
+    /// Gives the connection a place among those of its client's address, until it is dropped.
     pub(crate) fn set_place(&mut self, mut place: Place) {
         if self.handshake.is_complete() {
             place.on_complete();
@@ -172,7 +172,7 @@ impl Connection {
         let at_once = |space| AckTracker::new(space, Duration::ZERO, 0);
         let streams = Streams::new(streams_config(parts.side, config));
         let mut memory = Charges::new(config.memory_budget, streams.memory_limit(), &endpoint.budget);
-        // A server has asked whether there is room; a client's own wish to connect is not refused.
+        // A server has checked for room before; a connection that this client wants is not refused.
         let _ = memory.fed.charge(CONNECTION_COST);
         let path = Path::new(PathId::FIRST, parts.route, config, now, entropy.next_u64());
         Self {
@@ -208,7 +208,7 @@ impl Connection {
     }
 }
 
-/// Where the server would rather be reached, with a connection ID of its own (RFC 9000 §9.6).
+/// The address where the server prefers to be reached, with its own connection ID (RFC 9000 §9.6).
 fn preferred_address(
     config: &TransportConfig,
     ids: &mut LocalCids,
@@ -258,7 +258,7 @@ fn local_parameters(
     entropy: &mut dyn Entropy,
 ) -> TransportParameters {
     let random = entropy.next_u64();
-    // RFC 9368 §3: keeps peers used to versions that they do not know.
+    // RFC 9368 §3: a reserved version keeps peers used to versions that they do not know.
     let reserved = Version::reserved((random >> 32) as u32);
     TransportParameters {
         max_idle_timeout: config.idle_timeout.unwrap_or(Duration::ZERO),

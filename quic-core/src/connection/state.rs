@@ -1,4 +1,5 @@
-//! What a connection owns: its components, and what belongs to none of them. The scripts beside this file work on it.
+//! The state of a connection: its components, and what belongs to none of them. The scripts in this folder
+//! work on it.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -26,15 +27,15 @@ use crate::{
     trace::Trace,
 };
 
-/// A QUIC connection, client or server, driven by five verbs: [`handle_datagram`](Self::handle_datagram),
-/// [`handle_timeout`](Self::handle_timeout), [`poll_transmit`](Self::poll_transmit), [`poll_timeout`](Self::poll_timeout),
-/// [`poll_event`](Self::poll_event). After any of the first two, and after calls of the application, the three others
-/// are to be asked until they have nothing more to say. Should the caller's clock be set back, time inside goes on from
-/// where it stood.
+/// A QUIC connection, client or server, driven by five calls: [`handle_datagram`](Self::handle_datagram),
+/// [`handle_timeout`](Self::handle_timeout), [`poll_transmit`](Self::poll_transmit),
+/// [`poll_timeout`](Self::poll_timeout), [`poll_event`](Self::poll_event). After either of the first two, and
+/// after calls of the application, the caller calls the other three until they return nothing more. If the
+/// caller's clock is set back, the connection's own time goes on from where it stood.
 pub struct Connection {
     pub(super) side: Side,
     pub(super) config: Arc<TransportConfig>,
-    /// Every call that is told the time reads it here first.
+    /// Every call that is given the time reads it through this clock first.
     pub(super) clock: Clock,
     pub(super) entropy: Box<dyn Entropy>,
     pub(super) keyring: Keyring,
@@ -43,7 +44,7 @@ pub struct Connection {
     pub(super) recovery: Recovery<Receipt>,
     pub(super) paths: Paths,
     pub(super) cids: Cids,
-    /// Who sends next, of streams and datagrams.
+    /// Decides which stream or datagram queue sends next.
     pub(super) schedule: Schedule,
     pub(super) streams: Streams,
     pub(super) datagrams: Datagrams,
@@ -61,16 +62,16 @@ pub struct Connection {
     pub(super) out: Out,
 }
 
-/// What waits to be fetched by the driver.
+/// Output that waits for the driver.
 #[derive(Debug, Default)]
 pub(super) struct Out {
     pub(super) events: VecDeque<Event>,
     pub(super) cid_changes: Vec<CidChange>,
     pub(super) receipts: Vec<Receipt>,
     pub(super) trace: Trace,
-    /// Whether [`Event::Closed`] was told.
+    /// Whether [`Event::Closed`] was reported.
     pub(super) close_told: bool,
-    /// The application knows of the end; nothing is kept for it any more.
+    /// Whether the application knows of the end, so that nothing is kept for it any more.
     pub(super) released: bool,
 }
 

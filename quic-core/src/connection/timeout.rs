@@ -1,4 +1,4 @@
-//! Looks at the clocks.
+//! The timers of a connection.
 
 use super::Connection;
 use crate::{base::Timestamp, ids::Space};
@@ -9,18 +9,19 @@ impl Connection {
         self.deadline().map(|at| self.clock.show(at))
     }
 
-    /// The earliest of all clocks, in own time.
+    /// The earliest deadline of all timers, in the connection's own time.
     fn deadline(&self) -> Option<Timestamp> {
         if !self.life.is_open() {
             return self.life.deadline(false);
         }
-        let situation = self.situation();
+        let conditions = self.conditions();
         let acks = Space::ALL
             .into_iter()
-            // An acknowledgment that may not be sent needs no clock: the datagram that brings credit sends it.
-            .filter(|space| self.keyring.has(space.level()) && !situation.amplification_limited)
+            // An acknowledgment that may not be sent needs no timer: the datagram that brings credit sends
+            // it.
+            .filter(|space| self.keyring.has(space.level()) && !conditions.amplification_limited)
             .filter_map(|space| self.acks[space as usize].deadline());
-        let recovery = self.recovery.deadline(&self.paths.active.rtt, &situation).map(|(at, _)| at);
+        let recovery = self.recovery.deadline(&self.paths.active.rtt, &conditions).map(|(at, _)| at);
         [
             self.life.deadline(self.is_waiting()),
             recovery,
@@ -35,13 +36,13 @@ impl Connection {
         .min()
     }
 
-    /// Whether the peer's flow control holds everything back and no packet is under way (RFC 9000 §4.1): a reader that
-    /// pauses must not end the connection of the writer who waits for it.
+    /// Whether the peer's flow control blocks all data and no packet is in flight (RFC 9000 §4.1). A reader
+    /// that pauses must not end the connection of the writer that waits for it.
     fn is_waiting(&self) -> bool {
         self.streams.is_blocked(&self.schedule) && !self.recovery.has_ack_eliciting_in_flight(Space::Data)
     }
 
-    /// Before a datagram is taken or sent: the idle timeout may have passed unnoticed.
+    /// Called before a datagram is accepted or sent: the idle timeout may have passed unnoticed.
     pub(super) fn expire(&mut self, now: Timestamp) {
         if self.life.is_open() {
             self.life.expire(now);
@@ -49,7 +50,8 @@ impl Connection {
         }
     }
 
-    /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Too early a call does no harm.
+    /// Handles the timers at the time that [`poll_timeout`](Self::poll_timeout) returned. A call that comes
+    /// too early does no harm.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let now = self.clock.read(now);
         if self.life.on_timeout(now, self.is_waiting()) && !self.streams.repeat_blocked(&self.schedule) {
@@ -58,7 +60,7 @@ impl Connection {
         if !self.life.is_open() {
             return self.note_end(now);
         }
-        let recovery = self.recovery.deadline(&self.paths.active.rtt, &self.situation());
+        let recovery = self.recovery.deadline(&self.paths.active.rtt, &self.conditions());
         if recovery.is_some_and(|(at, _)| at <= now) {
             self.on_recovery_timeout(now);
         }

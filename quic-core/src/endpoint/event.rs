@@ -1,4 +1,5 @@
-//! What an endpoint says of a datagram: whose it is, who asks for a connection, what is answered without one.
+//! What an endpoint makes of a datagram: it belongs to a connection, requests one, or is answered without
+//! one.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,11 +12,11 @@ use crate::{base::DatagramMeta, crypto::TlsError, error::DropReason, ids::Connec
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "what a datagram to send is: others make some too")]
 pub struct Response {
-    /// Where to.
+    /// The destination address.
     pub remote: SocketAddr,
     /// The address to send from, if known.
     pub local_ip: Option<IpAddr>,
-    /// UDP payload.
+    /// The UDP payload.
     pub bytes: Vec<u8>,
 }
 
@@ -23,20 +24,21 @@ pub struct Response {
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a caller that overlooks one does the wrong thing")]
 pub enum DatagramEvent {
-    /// To be handed to [`Connection::handle_datagram`](crate::Connection::handle_datagram).
+    /// Pass it to [`Connection::handle_datagram`](crate::Connection::handle_datagram).
     Connection(ConnectionHandle, BytesMut),
-    /// The connection ID names another of the [endpoints that share the address](crate::EndpointConfig::siblings), by its
-    /// shard: that one's [`handle_datagram`](crate::Endpoint::handle_datagram) knows the connection. Where that endpoint is
-    /// gone, see [`Endpoint::handle_orphan`](crate::Endpoint::handle_orphan).
+    /// The connection ID names a sibling, one of the [endpoints that share the
+    /// address](crate::EndpointConfig::siblings), by its shard. Pass the datagram to that endpoint's
+    /// [`handle_datagram`](crate::Endpoint::handle_datagram). If that endpoint is gone, call
+    /// [`Endpoint::handle_orphan`](crate::Endpoint::handle_orphan).
     Sibling(u8, BytesMut),
-    /// To be told to [`Connection::handle_stateless_reset`](crate::Connection::handle_stateless_reset).
+    /// Call [`Connection::handle_stateless_reset`](crate::Connection::handle_stateless_reset).
     StatelessReset(ConnectionHandle),
-    /// A client asks for a connection: [`accept`](crate::Endpoint::accept), [`retry`](crate::Endpoint::retry) or
-    /// [`refuse`](crate::Endpoint::refuse) it, or drop it.
+    /// A client requests a connection: [`accept`](crate::Endpoint::accept), [`retry`](crate::Endpoint::retry)
+    /// or [`refuse`](crate::Endpoint::refuse) it, or drop it.
     Incoming(Incoming),
-    /// To be sent.
+    /// Send this response.
     Respond(Response),
-    /// Nothing.
+    /// Do nothing.
     Dropped(DropReason),
 }
 
@@ -48,7 +50,7 @@ pub struct Incoming {
     pub(super) version: Version,
     pub(super) dcid: ConnectionId,
     pub(super) scid: ConnectionId,
-    /// The connection ID before a Retry, if the client brought a valid token.
+    /// The original destination connection ID from before a Retry, if the client presented a valid token.
     pub(super) before_retry: Option<ConnectionId>,
 }
 
@@ -59,21 +61,21 @@ impl Incoming {
         self.meta.remote
     }
 
-    /// The address of this host that it asked, if the caller of
-    /// [`Endpoint::handle_datagram`](crate::Endpoint::handle_datagram) told it.
+    /// The address of this host that the client sent to, if the caller of
+    /// [`Endpoint::handle_datagram`](crate::Endpoint::handle_datagram) gave it.
     #[must_use]
     pub fn local_ip(&self) -> Option<IpAddr> {
         self.meta.local_ip
     }
 
-    /// The server name (SNI) in small letters, if the first datagram holds it, which nothing has to: a ClientHello may be
-    /// larger than one. Decrypts the datagram, and changes nothing.
+    /// The server name (SNI) in lower case, if the first datagram contains it. It need not: a ClientHello may
+    /// be larger than one datagram. Decrypts the datagram and changes nothing.
     #[must_use]
     pub fn server_name(&self) -> Option<String> {
         peek::server_name(&self.data, &self.dcid)
     }
 
-    /// Who asks.
+    /// The sender of the datagram.
     #[must_use]
     pub fn caller(&self) -> Caller {
         Caller { meta: self.meta, version: self.version, dcid: self.dcid, scid: self.scid }
@@ -86,7 +88,7 @@ impl Incoming {
     }
 }
 
-/// Who sent a client's first datagram: what an answer needs when the [`Incoming`] itself is gone.
+/// The sender of a client's first datagram: what a response needs when the [`Incoming`] itself is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub(super) meta: DatagramMeta,

@@ -1,4 +1,4 @@
-//! Limits answers that cost a stranger nothing (RFC 9000 §6.1, §10.3.3).
+//! Limits responses that a stranger can trigger at no cost (RFC 9000 §6.1, §10.3.3).
 
 use std::{
     collections::HashMap,
@@ -9,16 +9,18 @@ use std::{
 
 use crate::base::Timestamp;
 
-/// Answers to one address and port per period: two endpoints that reset each other fall silent.
+/// How many responses one address and port gets per period. Two endpoints that reset each other then fall
+/// silent.
 const PER_PORT: u32 = 4;
-/// What one address may have of all answers of a period: an eighth. Behind an address there may be many clients, all of
-/// which are to hear that their server has started again; others are to have their part, too.
+/// The share of a period's responses that one address may have: an eighth. Many clients may be behind an
+/// address, and all of them are to learn that their server has restarted; other addresses need their part,
+/// too.
 const SHARE: u32 = 8;
-/// Addresses that are told apart, and as many with their ports; beyond, only the total counts.
+/// How many addresses are told apart, and as many with their ports. Beyond that, only the total counts.
 const MAX_ADDRESSES: usize = 1024;
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Counts answers per second: in all, per address, and per address and port.
+/// Counts responses per second: in all, per address, and per address and port.
 #[derive(Debug)]
 pub(super) struct Limiter {
     total: u32,
@@ -39,19 +41,21 @@ impl Limiter {
         }
     }
 
-    /// Whether one more answer to `remote` may be sent; counts it if so.
+    /// Whether one more response to `remote` may be sent. Counts it if so.
     pub(super) fn permits(&mut self, remote: SocketAddr, now: Timestamp) -> bool {
         self.permits_one(remote, now, true)
     }
 
-    /// The same for an answer to what cannot be such an answer itself, and so goes on to nothing: many connections may have
-    /// one port, whose peers are all to hear.
+    /// Whether one more response to `remote` may be sent, if it answers a packet that cannot itself be such a
+    /// response, so that no exchange can follow. The port does not count: it may have many connections, whose
+    /// peers must all learn of it.
     pub(super) fn permits_last(&mut self, remote: SocketAddr, now: Timestamp) -> bool {
         self.permits_one(remote, now, false)
     }
 
     fn permits_one(&mut self, remote: SocketAddr, now: Timestamp, by_port: bool) -> bool {
-        // A clock that was set back begins a period too, or nothing would be answered until it has caught up.
+        // A clock that was set back also starts a new period. Otherwise nothing would be answered until it
+        // has caught up.
         if self.since.is_none_or(|since| now < since || now - since >= PERIOD) {
             self.since = Some(now);
             self.sent = 0;
@@ -66,7 +70,8 @@ impl Limiter {
     }
 }
 
-/// Counts one more of `key`, if it has less than `most`; one that finds no room is not told apart.
+/// Counts one more for `key`, if it has less than `most`. A key without room in the map is not limited on its
+/// own.
 fn take<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: K, most: u32) -> bool {
     if counts.len() >= MAX_ADDRESSES && !counts.contains_key(&key) {
         return true;
@@ -100,7 +105,7 @@ mod tests {
         assert_eq!(permitted(&mut limiter, remote(1, 1), START), 4, "the clock was set back");
     }
 
-    /// Many clients behind one address: each hears, and others do as well.
+    /// Many clients are behind one address: each gets its responses, and so do others.
     #[test]
     fn an_address_has_an_eighth_and_each_of_its_ports_a_few() {
         let mut limiter = Limiter::new(4_096);
@@ -114,7 +119,7 @@ mod tests {
         assert_eq!(permitted(&mut limiter, remote(1, 7), START + PERIOD), 4);
     }
 
-    /// Many connections of one socket: their peers hear as those of many sockets do.
+    /// One socket has many connections: their peers get responses like those of many sockets.
     #[test]
     fn one_port_has_what_its_address_has_of_answers_that_nothing_answers() {
         let mut limiter = Limiter::new(4_096);

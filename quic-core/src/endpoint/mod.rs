@@ -1,7 +1,7 @@
-//! One or many connections behind a socket: who gets a datagram, and answers that need no connection (RFC 9000 §5.2,
-//! §6, §8.1.2, §10.3).
+//! One or many connections behind a socket: the routing of datagrams, and responses that need no connection
+//! (RFC 9000 §5.2, §6, §8.1.2, §10.3).
 //!
-//! Owns the table of connection IDs and reset tokens. Must never know what happens inside a connection.
+//! Owns the table of connection IDs and reset tokens. Never knows what happens inside a connection.
 
 mod event;
 mod limiter;
@@ -36,10 +36,10 @@ use crate::{
     stats::EndpointStats,
 };
 
-/// The client's first destination connection ID has at least this many bytes (RFC 9000 §7.2).
+/// The smallest size of a client's first destination connection ID, in bytes (RFC 9000 §7.2).
 const MIN_INITIAL_DCID: usize = 8;
 
-/// Demultiplexes datagrams to connections and makes new ones.
+/// Routes datagrams to connections, and makes new connections.
 #[derive(Debug)]
 pub struct Endpoint {
     config: EndpointConfig,
@@ -60,10 +60,11 @@ impl std::fmt::Debug for EntropySource {
 }
 
 impl Endpoint {
-    /// Memory that has to be free for a further client to be admitted, in bytes: a budget below it admits none.
+    /// How much memory must be free for another client to be admitted, in bytes. A budget below this admits
+    /// none.
     pub const LEAST_MEMORY: usize = 2 * CONNECTION_COST;
 
-    /// An endpoint; with `server` it accepts connections.
+    /// An endpoint. With `server` it accepts connections.
     #[must_use]
     pub fn new(config: EndpointConfig, server: Option<Arc<ServerConfig>>, entropy: Box<dyn Entropy>) -> Self {
         let limiter = Limiter::new(config.stateless_packets_per_second);
@@ -87,25 +88,25 @@ impl Endpoint {
         });
     }
 
-    /// Connections that were not forgotten.
+    /// How many connections were not forgotten yet.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.table.len()
     }
 
-    /// What the connections draw on, and those of other endpoints that share it.
+    /// The budget that the endpoint's connections draw on, with those of other endpoints that share it.
     #[must_use]
     pub fn budget(&self) -> &EndpointBudget {
         &self.config.budget
     }
 
-    /// What was done for datagrams that belong to no connection.
+    /// Counts of what was done with datagrams that belong to no connection.
     #[must_use]
     pub fn stats(&self) -> EndpointStats {
         self.stats
     }
 
-    /// Finds out whom a datagram is for.
+    /// Finds out what a datagram is for.
     pub fn handle_datagram(&mut self, now: Timestamp, meta: &DatagramMeta, data: BytesMut) -> DatagramEvent {
         let event = self.judge_datagram(now, meta, data);
         if let DatagramEvent::Dropped(reason) = &event {
@@ -119,13 +120,14 @@ impl Endpoint {
         if let Some(handle) = header.as_ref().ok().and_then(destination).and_then(|id| self.table.find(&id)) {
             return DatagramEvent::Connection(handle, data);
         }
-        // RFC 9000 §10.3.1: whatever cannot be attributed may be a stateless reset, whichever form its first bits have.
+        // RFC 9000 §10.3.1: any datagram that belongs to no connection may be a stateless reset, whatever
+        // form its first bits have.
         if let Some(token) = data.last_chunk::<16>().filter(|_| data.len() >= stateless::MIN_RESET)
             && let Some(handle) = self.table.find_reset(&meta.remote, token)
         {
             return DatagramEvent::StatelessReset(handle);
         }
-        // Before the fixed bit is looked at: what its connection agreed to, the sibling knows.
+        // This comes before the check of the fixed bit: the sibling knows what its connection agreed to.
         if let Some(shard) = header.as_ref().ok().and_then(|header| self.sibling_for(header)) {
             return DatagramEvent::Sibling(shard, data);
         }
@@ -152,9 +154,10 @@ impl Endpoint {
 
     /// The sibling whose connection a packet is for.
     ///
-    /// An Initial packet may be the first of a client, whose choice of a connection ID is random and names nobody. Once siblings
-    /// open connections it may be a server's answer as well: a client that is taken for a server then comes to a sibling that
-    /// serves it as well. Retry and Version Negotiation packets are for clients alone.
+    /// An Initial packet may be the first of a client, whose connection ID is random and names no shard.
+    /// Siblings that open connections may also get a server's Initial. A client's packet that is mistaken for
+    /// one reaches a sibling that can serve it, too. Retry and Version Negotiation packets are for clients
+    /// alone.
     fn sibling_for(&self, header: &Header<'_>) -> Option<u8> {
         let is_issued = match header {
             Header::Long(long) => long.kind != LongType::Initial,
@@ -166,14 +169,14 @@ impl Endpoint {
         destination(header).filter(|_| asked).and_then(|id| self.sibling_of(&id))
     }
 
-    /// The sibling that a connection ID names, if one of them has issued it.
+    /// The sibling that a connection ID names, if one of them has issued the ID.
     fn sibling_of(&self, id: &ConnectionId) -> Option<u8> {
         let shard = self.config.cids.shard_of(id)?;
         (shard != self.config.cids.shard() && self.config.siblings.contains(&shard)).then_some(shard)
     }
 
-    /// A datagram for a [sibling](DatagramEvent::Sibling) that is gone: its peer gets a stateless reset, if one is due, as from
-    /// a server that was started again (RFC 9000 §10.3).
+    /// Handles a datagram for a [sibling](DatagramEvent::Sibling) that is gone. Its peer gets a stateless
+    /// reset, if one is due, as from a server that has restarted (RFC 9000 §10.3).
     pub fn handle_orphan(&mut self, now: Timestamp, meta: &DatagramMeta, data: &[u8]) -> DatagramEvent {
         let event = match packet::parse(data, self.config.cids.length(), true) {
             Ok(Header::Short(short)) => self.on_unknown_short(now, meta, &short.dcid, data),
@@ -185,7 +188,7 @@ impl Endpoint {
         event
     }
 
-    /// An Initial that belongs to no connection.
+    /// Handles an Initial packet that belongs to no connection.
     fn on_initial(
         &mut self,
         now: Timestamp,
@@ -224,7 +227,7 @@ impl Endpoint {
         })
     }
 
-    /// A short header with an unknown connection ID: a stateless reset is due from us (RFC 9000 §10.3).
+    /// Handles a short header with an unknown connection ID: a stateless reset is due (RFC 9000 §10.3).
     fn on_unknown_short(
         &mut self,
         now: Timestamp,
@@ -234,7 +237,8 @@ impl Endpoint {
     ) -> DatagramEvent {
         let token = self.config.cids.reset_token(dcid);
         let reset = stateless::reset(&token, data.len(), self.entropy.0.as_mut());
-        // What is larger than any reset of ours is none, and begins no exchange of resets.
+        // A datagram larger than any of our resets is no reset, so answering it cannot start an exchange of
+        // resets.
         let is_none = data.len() > stateless::TYPICAL_RESET;
         let limiter = &mut self.limiter;
         let mut permits = || {
@@ -249,7 +253,8 @@ impl Endpoint {
         }
     }
 
-    /// RFC 9000 §5.2.2, §6.1: Version Negotiation, if the datagram could have started a connection.
+    /// RFC 9000 §5.2.2, §6.1: answers with Version Negotiation if the datagram could have started a
+    /// connection.
     fn on_unknown_version(
         &mut self,
         now: Timestamp,
@@ -283,11 +288,12 @@ impl Endpoint {
         Ok((handle, connection))
     }
 
-    /// What the limits of the endpoint, and those of its address, say of a client: pending handshakes, connections, memory.
+    /// What the limits of the endpoint and of the client's address advise: pending handshakes, connections,
+    /// memory.
     #[must_use]
     pub fn admission(&self, now: Timestamp, incoming: &Incoming) -> Admission {
         let budget = &self.config.budget;
-        // What the handshake needs on top must not be the first thing that is refused.
+        // The extra memory of a handshake must not be the first that is refused.
         let has_memory = budget.has_room_for(Self::LEAST_MEMORY);
         if self.table.len() >= self.config.max_connections {
             Admission::Refuse(AdmissionLimit::Connections)
@@ -303,7 +309,7 @@ impl Endpoint {
 
     /// Accepts a connection and lets it process the client's first datagram.
     ///
-    /// [`admission`](Self::admission) is advice; this holds to the memory budget alone.
+    /// [`admission`](Self::admission) is only advice; this enforces the memory budget alone.
     ///
     /// # Errors
     /// The datagram was not authentic after all, TLS could not be set up, or the memory budget is spent.
@@ -334,7 +340,7 @@ impl Endpoint {
         let proved = incoming.before_retry.is_some();
         connection.set_place(self.config.budget.take_place(incoming.meta.remote.ip(), proved, now));
         let handle = self.table.insert(incoming.meta.remote);
-        // The client goes on using the connection ID that it chose until it hears ours.
+        // The client uses the connection ID that it chose until it learns ours.
         self.table.add_cid(handle, incoming.dcid);
         for id in connection.local_ids() {
             self.table.add_cid(handle, id);
@@ -342,8 +348,8 @@ impl Endpoint {
         Ok((handle, connection))
     }
 
-    /// Answers with a Retry packet: the client has to prove its address before anything is kept (RFC 9000 §8.1.2).
-    /// `None` if it has done so, or there is no server.
+    /// Answers with a Retry packet: the client has to prove its address before anything is kept (RFC 9000
+    /// §8.1.2). Returns `None` if the client has done so, or if the endpoint is no server.
     pub fn retry(&mut self, now: Timestamp, incoming: &Incoming) -> Option<Response> {
         let (_, token_key) = self.server.as_ref().filter(|_| !incoming.is_validated())?;
         let entropy = self.entropy.0.as_mut();
@@ -366,8 +372,8 @@ impl Endpoint {
         Response { remote: incoming.meta.remote, local_ip: incoming.meta.local_ip, bytes }
     }
 
-    /// Answers with `INTERNAL_ERROR` (RFC 9000 §20.1) a client whose connection came to nothing, because code of the
-    /// application panicked in [`accept`](Self::accept). Of such a call the endpoint keeps nothing.
+    /// Answers with `INTERNAL_ERROR` (RFC 9000 §20.1) a client whose connection failed because code of the
+    /// application panicked in [`accept`](Self::accept). The endpoint keeps nothing of such a call.
     #[must_use]
     pub fn fail(&mut self, caller: &Caller) -> Response {
         let bytes =
@@ -375,7 +381,7 @@ impl Endpoint {
         Response { remote: caller.meta.remote, local_ip: caller.meta.local_ip, bytes }
     }
 
-    /// Takes what [`Connection::poll_cid_change`] told.
+    /// Applies a change that [`Connection::poll_cid_change`] returned.
     pub fn handle_cid_change(&mut self, handle: ConnectionHandle, change: CidChange) {
         match change {
             CidChange::Added(id) => self.table.add_cid(handle, id),
@@ -386,24 +392,25 @@ impl Endpoint {
         }
     }
 
-    /// The connection is drained: nothing is routed to it any more.
+    /// The connection is drained: no datagram is routed to it any more.
     pub fn forget(&mut self, handle: ConnectionHandle) {
         self.table.remove(handle);
     }
 
-    /// Which roles the endpoint plays: a server can also open connections.
+    /// The role of the endpoint. A server can also open connections.
     #[must_use]
     pub fn side(&self) -> Side {
         if self.server.is_some() { Side::Server } else { Side::Client }
     }
 }
 
-/// Whether there is a zero where our versions have a one (RFC 9000 §17.2, §17.3.1).
+/// Whether the bit is zero that is one in our versions (RFC 9000 §17.2, §17.3.1).
 fn has_zero_fixed_bit(data: &[u8]) -> bool {
     data.first().is_some_and(|first| first & packet::FIXED_BIT == 0)
 }
 
-/// The connection ID by which a packet of a version that we speak, or a Version Negotiation packet, finds its connection.
+/// The connection ID by which a packet finds its connection, if we speak its version or it is a Version
+/// Negotiation packet.
 fn destination(header: &Header<'_>) -> Option<ConnectionId> {
     match header {
         Header::Long(long) => Some(long.dcid),

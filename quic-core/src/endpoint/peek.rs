@@ -1,7 +1,7 @@
-//! The server name in a client's first datagram, before there is a connection.
+//! Reads the server name from a client's first datagram, before there is a connection.
 //!
-//! Owns a reading of the ClientHello as far as it came. Must never wait, and never judge: what does not parse has no name here,
-//! and TLS tells the client what is wrong with it.
+//! Reads as much of the ClientHello as has arrived. Never waits and never judges: a ClientHello that does not
+//! parse has no name here, and TLS reports its fault to the client.
 
 use crate::{
     base::{Reader, UnexpectedEnd},
@@ -15,11 +15,11 @@ const CLIENT_HELLO: u8 = 1;
 /// RFC 6066 §3.
 const SERVER_NAME: u16 = 0;
 const HOST_NAME: u8 = 0;
-/// The longest name of DNS, in bytes (RFC 1035 §2.3.4).
+/// The longest DNS name, in bytes (RFC 1035 §2.3.4).
 const MAX_NAME: usize = 253;
 
-/// The name in the first packet of `datagram`, which was sent to `dcid`. `None` if there is none in the part of the
-/// ClientHello that it holds, or the packet is not authentic.
+/// The server name in the first packet of `datagram`, which was sent to `dcid`. `None` if the packet's part
+/// of the ClientHello has no name, or the packet is not authentic.
 pub(super) fn server_name(datagram: &[u8], dcid: &ConnectionId) -> Option<String> {
     let Ok(Header::Long(long)) = packet::parse(datagram, 0, true) else { return None };
     let mut bytes = datagram.get(..long.end)?.to_vec();
@@ -31,7 +31,7 @@ pub(super) fn server_name(datagram: &[u8], dcid: &ConnectionId) -> Option<String
     name_in(&hello(bytes.get(header_size..header_size + size)?)).ok().flatten()
 }
 
-/// The beginning of the handshake without a gap. Clients may cut it into pieces in any order.
+/// The beginning of the handshake data up to the first gap. Clients may cut it into pieces in any order.
 fn hello(payload: &[u8]) -> Vec<u8> {
     let mut pieces: Vec<(usize, &[u8])> = Frames::new(payload)
         .map_while(Result::ok)
@@ -55,7 +55,7 @@ fn name_in(hello: &[u8]) -> Result<Option<String>, UnexpectedEnd> {
     if reader.u8()? != CLIENT_HELLO {
         return Ok(None);
     }
-    // Length, version, random.
+    // The length, the version and the random value.
     reader.bytes(3 + 2 + 32)?;
     let session_id = reader.u8()?;
     reader.bytes(session_id.into())?;
@@ -73,7 +73,7 @@ fn name_in(hello: &[u8]) -> Result<Option<String>, UnexpectedEnd> {
     }
 }
 
-/// The first name of the list: a client may send one alone.
+/// The first name of the list; a client may send only one.
 fn host_name(extension: &[u8]) -> Result<Option<String>, UnexpectedEnd> {
     let mut reader = Reader::new(extension);
     reader.u16()?;
@@ -117,7 +117,7 @@ mod tests {
         let before = extension(43, &[2, 3, 4]);
         let hello = message(&[before.clone(), named(b"Example.org"), extension(51, &[0; 900])].concat());
         assert_eq!(found(&hello).as_deref(), Some("example.org"));
-        // What lies behind the name has not come.
+        // The bytes after the name have not arrived.
         assert_eq!(found(&hello[..hello.len() - 500]).as_deref(), Some("example.org"));
         assert_eq!(found(&hello[..60]), None);
         assert_eq!(found(&message(&before)), None);

@@ -1,4 +1,4 @@
-//! Packets that are sent without keeping any state.
+//! Packets that are sent without keeping state.
 
 use crate::{
     base::{Entropy, Writer},
@@ -15,12 +15,14 @@ use crate::{
 
 /// The smallest stateless reset (RFC 9000 §10.3).
 pub(super) const MIN_RESET: usize = 21;
-/// Larger triggers are answered with this size: it looks like a small packet.
+/// The size of a reset for larger triggers: it looks like a small packet.
 pub(super) const TYPICAL_RESET: usize = 42;
 
-/// A stateless reset in answer to a datagram of `trigger` bytes; `None` if it would not be smaller than that.
+/// A stateless reset in response to a datagram of `trigger` bytes; `None` if it would not be smaller than
+/// that datagram.
 pub(super) fn reset(token: &ResetToken, trigger: usize, entropy: &mut dyn Entropy) -> Option<Vec<u8>> {
-    // RFC 9000 §10.3.3: always smaller than what it answers, so that two endpoints cannot go on forever.
+    // RFC 9000 §10.3.3: a reset is smaller than its trigger, so that two endpoints cannot answer each other
+    // forever.
     let size = trigger.checked_sub(1)?.min(TYPICAL_RESET);
     if size < MIN_RESET {
         return None;
@@ -32,8 +34,8 @@ pub(super) fn reset(token: &ResetToken, trigger: usize, entropy: &mut dyn Entrop
     Some(bytes)
 }
 
-/// A Version Negotiation packet that echoes both connection IDs (RFC 9000 §17.2.1), with a reserved version among the
-/// offered ones (§6.3).
+/// A Version Negotiation packet that echoes both connection IDs (RFC 9000 §17.2.1), with a reserved version
+/// among the offered ones (§6.3).
 pub(super) fn version_negotiation(dcid: &[u8], scid: &[u8], entropy: &mut dyn Entropy) -> Vec<u8> {
     let random = entropy.next_u64();
     let versions: Vec<u32> =
@@ -47,7 +49,8 @@ pub(super) fn version_negotiation(dcid: &[u8], scid: &[u8], entropy: &mut dyn En
     bytes
 }
 
-/// A Retry packet of `version` from `scid` to the client at `client_scid`, in answer to its Initial to `dcid`.
+/// A Retry packet of `version` from `scid` to the client at `client_scid`, in answer to its Initial to
+/// `dcid`.
 pub(super) fn retry(
     version: Version,
     dcid: &ConnectionId,
@@ -73,7 +76,8 @@ pub(super) fn retry(
     Some(bytes)
 }
 
-/// An Initial of `version` with nothing but a CONNECTION_CLOSE, in answer to an Initial to `dcid` from `client_scid`.
+/// An Initial of `version` with nothing but a CONNECTION_CLOSE, in answer to an Initial to `dcid` from
+/// `client_scid`.
 pub(super) fn close(
     version: Version,
     dcid: &ConnectionId,
@@ -88,7 +92,7 @@ pub(super) fn close(
     let header = LongHeader { kind: LongType::Initial, version, dcid: client_scid, scid: dcid, token: &[] };
     let length_at = write_long_header(&mut w, &header, 0, 1);
     let header_size = w.position();
-    // Three bytes of padding let header protection find its sample whatever the code's length.
+    // Three bytes of padding give header protection its sample, whatever the length of the code.
     let written =
         Frame::TransportClose { code: code.0, frame_type: 0, reason: b"" }.write(&mut w) && w.zeros(3);
     debug_assert!(written, "the headers and the frame are far below 128 bytes");

@@ -1,4 +1,4 @@
-//! Which connection a datagram belongs to.
+//! The table that finds the connection of a datagram.
 
 use std::{collections::HashMap, net::SocketAddr};
 
@@ -9,7 +9,7 @@ use crate::{frame::ResetToken, ids::ConnectionId};
 #[expect(clippy::exhaustive_structs, reason = "a name")]
 pub struct ConnectionHandle(pub usize);
 
-/// Places that may stay allocated for nobody.
+/// How many unused entries may stay allocated.
 const KEPT: usize = 64;
 
 #[derive(Debug)]
@@ -23,11 +23,11 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     entries: Vec<Option<Entry>>,
-    /// Places between them that may be free: one beyond the last, or taken since, is passed over.
+    /// Entries that may be free. An entry is skipped if it lies beyond the last one or was taken since.
     free: Vec<usize>,
     live: usize,
     by_cid: HashMap<ConnectionId, ConnectionHandle>,
-    /// What was found last: the datagrams of a train are for one connection.
+    /// The result of the last look-up, because the datagrams of a train are for one connection.
     last: Option<(ConnectionId, ConnectionHandle)>,
     by_token: HashMap<(SocketAddr, ResetToken), ConnectionHandle>,
 }
@@ -101,7 +101,7 @@ impl Table {
         }
     }
 
-    /// The peer's address is another one now.
+    /// The peer's address has changed.
     pub(super) fn move_to(&mut self, handle: ConnectionHandle, remote: SocketAddr) {
         let Some(entry) = self.entries.get_mut(handle.0).and_then(Option::as_mut) else { return };
         let before = std::mem::replace(&mut entry.remote, remote);
@@ -125,8 +125,8 @@ impl Table {
         self.slim();
     }
 
-    /// After a burst of connections the table is to be small again: what lies behind the last connection goes, and of the
-    /// rest at most eight times as much stays as is in use.
+    /// Makes the table small again after a burst of connections. Entries after the last connection are
+    /// removed; at most eight times as much memory as is in use stays for the rest.
     fn slim(&mut self) {
         while self.entries.pop_if(|entry| entry.is_none()).is_some() {}
         let last = self.entries.len();
@@ -217,7 +217,7 @@ mod tests {
             distinct.sort_unstable();
             distinct.dedup();
             assert_eq!(distinct.len(), 10_000, "no handle is given twice");
-            // Those that came first last, and some from between do for a while.
+            // The first connections last, and some from between last for a while.
             handles[10..]
                 .iter()
                 .filter(|handle| handle.0 % 100 != 0)

@@ -1,4 +1,5 @@
-//! Retry tokens (RFC 9000 §8.1.2, §8.1.4): sealed, bound to address, port and connection ID, short-lived.
+//! Retry tokens (RFC 9000 §8.1.2, §8.1.4): they are sealed, bound to address, port and connection ID, and
+//! short-lived.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -8,19 +9,21 @@ use crate::{
 };
 
 const NONCE: usize = aead::NONCE_LEN;
-/// A Retry is answered within a round trip; where much is lost a client repeats its answer until its own handshake times out.
+/// A client answers a Retry within a round trip. On a lossy path it repeats the answer until its own
+/// handshake times out.
 const RETRY_LIFETIME: Duration = Duration::from_secs(30);
-/// The first byte of the sealed content tells tokens of Retry packets from others (RFC 9000 §8.1.1).
+/// The first byte of the sealed content marks tokens of Retry packets (RFC 9000 §8.1.1).
 const KIND_RETRY: u8 = 1;
 
-/// What a token presented by a client turned out to be.
+/// The verdict on a token that a client presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Its address is validated; this was the destination connection ID of the first Initial.
+    /// The client's address is validated; the value is the destination connection ID of the first Initial.
     Valid(ConnectionId),
-    /// One of ours, but expired or presented by somebody else: the connection is refused (RFC 9000 §8.1.2).
+    /// The token is ours, but expired or presented by another client: the connection is refused (RFC 9000
+    /// §8.1.2).
     Invalid,
-    /// Not one of ours: as if there were none.
+    /// The token is not ours, and counts as absent.
     Unknown,
 }
 
@@ -75,7 +78,7 @@ impl TokenKey {
         [&nonce[..], &content].concat()
     }
 
-    /// Judges a token in an Initial from `remote` to `dcid`.
+    /// Judges a token of an Initial from `remote` to `dcid`.
     pub(super) fn open(
         &self,
         token: &[u8],
@@ -93,7 +96,7 @@ impl TokenKey {
     }
 }
 
-/// Only reached with content that this endpoint sealed itself.
+/// Judges the content of a token that this endpoint sealed itself.
 fn judge(content: &[u8], remote: &SocketAddr, dcid: &ConnectionId, now: Timestamp) -> Verdict {
     let mut r = Reader::new(content);
     let mut expected = Vec::new();
@@ -105,7 +108,8 @@ fn judge(content: &[u8], remote: &SocketAddr, dcid: &ConnectionId, now: Timestam
     let Some((KIND_RETRY, address, expires, original)) = fields else { return Verdict::Unknown };
     let bound_to_this = address == expected && r.rest() == dcid.as_bytes();
     let expires = Timestamp::from_nanos(expires);
-    // A key may outlive its process, whose clock does not: what that seems to have sealed in the future is too old to tell.
+    // A key may outlive its process, whose clock does not. A token that seems to come from the future is too
+    // old to judge.
     if bound_to_this && now <= expires && expires <= now + RETRY_LIFETIME {
         Verdict::Valid(original)
     } else {

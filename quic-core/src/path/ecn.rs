@@ -1,15 +1,17 @@
-//! Whether a path carries ECN marks (RFC 9000 §13.4.2, Appendix A.4).
+//! ECN validation: whether a path carries ECN marks (RFC 9000 §13.4.2, Appendix A.4).
 
 use crate::{base::Ecn, frame::EcnCounts, ids::Space};
 
-/// Packets that are marked before the first of them is acknowledged.
+/// How many packets are marked before one of them is acknowledged.
 const TESTING_PACKETS: u64 = 10;
-/// Marked packets lost in a row, and none that was sent later acknowledged: the path drops what is marked.
+/// After this many consecutive losses of marked packets, with none of a later one acknowledged, the path is
+/// taken to drop marked packets.
 const MAX_LOST: u64 = 10;
-/// Probe timeouts in a row that an unmarked packet ended, and no marked one acknowledged between them.
+/// After this many consecutive probe timeouts that an unmarked packet ended, with no marked one acknowledged
+/// between them, validation fails.
 const MAX_TIMEOUTS: u32 = 3;
-/// Packets in a row that came back marked with CE while the window was next to nothing: marks that do not cease then do not
-/// tell of a queue that this sender could make shorter.
+/// After this many consecutive packets with CE while the window is minimal, validation fails: such marks do
+/// not tell of a queue that this sender could shorten.
 const MAX_MARKED: u64 = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +40,15 @@ pub(super) struct EcnValidation {
     state: State,
     /// Packets sent with ECT(0) and with ECT(1).
     sent: [u64; 2],
-    /// Those sent on other paths.
+    /// Packets with these marks that were sent on other paths.
     sent_elsewhere: [u64; 2],
-    /// The counts last reported, per space.
+    /// The last counts that the peer reported, per space.
     last: [EcnCounts; 3],
-    /// A probe timeout passed: until an acknowledgment comes, packets go unmarked.
+    /// Whether a probe timeout has fired. Packets stay unmarked until an acknowledgment arrives.
     silent: bool,
     timeouts: u32,
     lost: u64,
-    /// Packets with CE in a row, counted while the window is next to nothing.
+    /// Consecutive packets with CE, counted while the window is minimal.
     marked: u64,
 }
 
@@ -64,7 +66,7 @@ impl EcnValidation {
         }
     }
 
-    /// Whether packets are marked.
+    /// Whether packets are to be marked.
     pub(super) fn may_mark(&self) -> bool {
         match self.state {
             _ if self.silent => false,
@@ -86,34 +88,36 @@ impl EcnValidation {
         std::array::from_fn(|mark| self.sent[mark] + self.sent_elsewhere[mark])
     }
 
-    /// From now on marks are sent on this path, and not on `other`: the counts, which are those of all paths, go on.
+    /// Marks are sent on this path from now on, and no longer on `other`. The peer's counts cover all paths,
+    /// so they go on.
     pub(super) fn take_over(&mut self, other: &Self) {
         self.last = other.last;
         let all = other.sent_in_all();
         self.sent_elsewhere = std::array::from_fn(|mark| all[mark].saturating_sub(self.sent[mark]));
     }
 
-    /// Counts that tell of other paths as well.
+    /// The peer's counts changed, but packets of other paths contributed to them.
     pub(super) fn on_mixed(&mut self, space: Space, counts: Option<EcnCounts>) {
         if let Some(counts) = counts {
             self.last[space as usize] = counts;
         }
     }
 
-    /// A probe timeout passed. Marks may be why nothing comes back: the probes show it.
+    /// A probe timeout fired. Marks may be why nothing comes back, so the probes go without.
     pub(super) fn on_probe_timeout(&mut self) {
         self.silent = true;
     }
 
-    /// An ACK frame newly acknowledged packets of `space`, with or without marks; `lost` marked ones were declared lost
-    /// that were sent after all marked ones that arrived. RFC 9000 §13.4.2: a path that drops marked packets gets none.
+    /// An ACK frame newly acknowledged packets of `space`, with or without marks. `lost` marked packets were
+    /// declared lost that were sent after every marked packet that arrived. A path that drops marked packets
+    /// gets no more of them (RFC 9000 §13.4.2).
     pub(super) fn on_progress(&mut self, space: Space, acked: AckedMarks, lost: u64) {
         if acked.any() {
             self.silent = false;
             self.timeouts = 0;
             self.lost = 0;
         } else if self.silent && (self.state == State::Capable || space == Space::Data) {
-            // What is left of the test waits for the end of the handshake, which it would hold up.
+            // The rest of the test waits for the end of the handshake, because it would delay the handshake.
             self.silent = false;
             self.timeouts += 1;
         }
@@ -123,12 +127,12 @@ impl EcnValidation {
         }
     }
 
-    /// An ACK frame that raised the largest acknowledged number and newly acknowledged marked packets, `acked`.
-    /// Returns how many more were marked with CE, 0 when validation failed.
+    /// An ACK frame raised the largest acknowledged number and newly acknowledged the marked packets `acked`.
+    /// Returns how many more packets carry CE, or 0 if validation fails.
     pub(super) fn on_ack(&mut self, space: Space, acked: AckedMarks, counts: Option<EcnCounts>) -> u64 {
         let last = self.last[space as usize];
         let Some(counts) = counts else {
-            // Marks that are not reported back: the path or the peer removes them.
+            // The marks are not reported back: the path or the peer removes them.
             if acked.any() {
                 self.state = State::Failed;
             }
@@ -156,8 +160,9 @@ impl EcnValidation {
         }
     }
 
-    /// After [`on_ack`](Self::on_ack): whether every packet is marked, with a window of next to nothing (`least`) as well.
-    /// True once; the path is used without marks from then on, so that what it drops, or does not, tells of congestion.
+    /// The caller asks after [`on_ack`](Self::on_ack): whether every packet is marked even though the window
+    /// is minimal (`least`). Returns true only once. The path is then used without marks, so that losses tell
+    /// of congestion.
     pub(super) fn marks_everything(&mut self, least: bool) -> bool {
         if !least {
             self.marked = 0;
@@ -169,13 +174,14 @@ impl EcnValidation {
         void
     }
 
-    /// RFC 9000 §13.4.2.1: counts do not fall; every packet that was sent with a mark shows up with that mark or with CE;
-    /// and of no mark more are reported than were sent. Returns how many more carry CE; `None` if a rule is broken.
+    /// Checks the rules of RFC 9000 §13.4.2.1: counts do not decrease; every packet sent with a mark is
+    /// reported with that mark or with CE; no mark is reported more often than it was sent. Returns how many
+    /// more packets carry CE, or `None` if a rule is broken.
     fn check(&self, acked: AckedMarks, last: EcnCounts, counts: EcnCounts) -> Option<u64> {
         let ect0 = counts.ect0.checked_sub(last.ect0)?;
         let ect1 = counts.ect1.checked_sub(last.ect1)?;
         let ce = counts.ce.checked_sub(last.ce)?;
-        // A packet with CE stands for one of either mark, but not for one of each.
+        // A packet with CE accounts for one packet of either mark, but not for one of each.
         let changed = acked.ect0.saturating_sub(ect0).saturating_add(acked.ect1.saturating_sub(ect1));
         let total = |count: fn(&EcnCounts) -> u64| self.last.iter().map(count).fold(0, u64::saturating_add);
         let (ect0, ect1, all_ce) = (total(|c| c.ect0), total(|c| c.ect1), total(|c| c.ce));

@@ -1,10 +1,10 @@
-//! One path: what is known of a way through the network.
+//! One path: what is known of one way through the network.
 
 use std::time::Duration;
 
 use super::{
     ecn::{AckedMarks, EcnValidation},
-    mtu::{MtuDiscovery, SizeChange, SizeNews},
+    mtu::{MtuDiscovery, SizeChange, SizeEvidence},
     route::Route,
 };
 
@@ -19,16 +19,16 @@ use crate::{
     ids::{PathId, Space},
 };
 
-/// A window of so many datagrams keeps no queue: each is acknowledged before the next round is sent.
+/// A window of this many datagrams keeps no queue: each is acknowledged before the next round is sent.
 const LEAST_DATAGRAMS: u64 = 4;
-/// From one call of a controller's own clock to the next.
+/// The shortest time between two calls of a controller's own timer.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 
 /// One path.
 #[derive(Debug)]
 pub(crate) struct Path {
     pub(crate) id: PathId,
-    /// Where it leads.
+    /// The addresses of the path.
     pub(crate) route: Route,
     pub(crate) rtt: Rtt,
     pub(crate) sampler: RateSampler,
@@ -39,12 +39,12 @@ pub(crate) struct Path {
     pub(super) pacer: Pacer,
     pub(super) mtu: MtuDiscovery,
     ecn: EcnValidation,
-    /// What ended sending when it last stopped.
+    /// What stopped sending last.
     limited_by: LimitedBy,
 }
 
 impl Path {
-    /// The path `id` to `route`. `seed` is for its controller.
+    /// The path `id` on `route`. `seed` is for its controller.
     pub(crate) fn new(id: PathId, route: Route, config: &TransportConfig, now: Timestamp, seed: u64) -> Self {
         let mtu = MtuDiscovery::new(config.datagram_size, config.max_datagram_size);
         let datagram_size = mtu.current();
@@ -63,12 +63,12 @@ impl Path {
         }
     }
 
-    /// UDP payload of full datagrams, in bytes.
+    /// The UDP payload of full datagrams, in bytes.
     pub(crate) fn datagram_size(&self) -> usize {
         usize::from(self.mtu.current())
     }
 
-    /// The peer takes no larger datagrams than this (RFC 9000 §18.2).
+    /// The peer accepts no larger datagrams than this (RFC 9000 §18.2).
     pub(crate) fn limit_datagram_size(&mut self, limit: u64, now: Timestamp) {
         let before = self.mtu.current();
         self.mtu.limit(u16::try_from(limit).unwrap_or(u16::MAX));
@@ -82,26 +82,26 @@ impl Path {
         self.mtu.start();
     }
 
-    /// The size of a datagram that tries the path, if one should be sent now.
+    /// The size of an MTU probe, if one should be sent now.
     pub(crate) fn mtu_probe_due(&mut self, now: Timestamp) -> Option<u16> {
         self.mtu.due(now)
     }
 
-    /// The datagram that was due left.
+    /// The due MTU probe was sent.
     pub(crate) fn on_mtu_probe_sent(&mut self) {
         self.mtu.on_probe_sent();
     }
 
-    /// Packets arrived or were lost.
-    pub(crate) fn on_size_news(&mut self, now: Timestamp, news: &SizeNews) -> SizeChange {
-        let change = self.mtu.on_news(now, news);
+    /// Packets of certain sizes arrived or were lost.
+    pub(crate) fn on_size_evidence(&mut self, now: Timestamp, evidence: &SizeEvidence) -> SizeChange {
+        let change = self.mtu.on_evidence(now, evidence);
         if change == SizeChange::Changed {
             self.on_mtu_changed(now);
         }
         change
     }
 
-    /// This host refused to send a datagram for its size.
+    /// This host refused to send a datagram because of its size.
     pub(crate) fn on_size_refused(&mut self, now: Timestamp, size: usize) -> SizeChange {
         let change = self.mtu.on_refused(u16::try_from(size).unwrap_or(u16::MAX));
         if change == SizeChange::Changed {
@@ -121,32 +121,33 @@ impl Path {
         self.pacer.on_control(now, &self.controller, &self.rtt, size);
     }
 
-    /// Room in the congestion window.
+    /// How many bytes the congestion window has room for.
     pub(crate) fn window_room(&self) -> u64 {
         self.window().saturating_sub(self.in_flight)
     }
 
-    /// The congestion window: whatever a controller says, two datagrams may be under way (RFC 9002 §7.2).
+    /// The congestion window. Two datagrams may always be in flight, whatever the controller says (RFC 9002
+    /// §7.2).
     pub(crate) fn window(&self) -> u64 {
         self.controller.window().max(minimum_window(self.mtu.current()))
     }
 
-    /// Bytes that the pacer releases now.
+    /// How many bytes the pacer releases now.
     pub(crate) fn pacing_budget(&mut self, now: Timestamp) -> u64 {
         self.pacer.budget(now)
     }
 
-    /// Bytes that may leave in one train.
+    /// How many bytes may leave in one train.
     pub(crate) fn train(&self) -> u64 {
         self.pacer.train()
     }
 
-    /// The rate at which packets leave.
+    /// The rate at which the pacer releases packets.
     pub(crate) fn pacing_rate(&self) -> Rate {
         self.pacer.rate()
     }
 
-    /// When the pacer releases a full datagram; `None` if it does now.
+    /// When the pacer releases a full datagram; `None` if it does so now.
     pub(crate) fn next_release(&self, now: Timestamp) -> Option<Timestamp> {
         self.pacer.next_release(now, u64::from(self.mtu.current()))
     }
@@ -159,40 +160,42 @@ impl Path {
         let limited_by = self.limited_by;
         self.controller.on_sent(now, &SentPacket { bytes, in_flight, limited_by });
         if in_flight == 0 {
-            // After silence a controller may begin again at another rate.
+            // After a silence, a controller may start again at another rate.
             self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
         }
         self.sampler.on_sent(now, bytes, in_flight)
     }
 
-    /// So many bytes are no longer in flight, and nobody is blamed.
+    /// `bytes` are no longer in flight, without a sign of congestion.
     pub(crate) fn on_landed(&mut self, bytes: u64) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
     }
 
-    /// This path is used instead of `other`. The peer's counts of marks are those of the connection (RFC 9000 §13.4.2): the
-    /// path begins with what it has reported so far.
+    /// This path is used instead of `other`. The peer counts marks for the whole connection (RFC 9000
+    /// §13.4.2), so this path starts with the counts reported so far.
     pub(super) fn take_over_ecn(&mut self, other: &Self) {
         self.ecn.take_over(&other.ecn);
     }
 
-    /// An ACK frame raised the largest acknowledged number, and among what it newly acknowledged are packets of other paths:
-    /// its counts say nothing of this one. Returns that no more packets carry CE.
+    /// An ACK frame raised the largest acknowledged number, and it newly acknowledged packets of other paths,
+    /// too. Its counts therefore tell nothing of this path. Returns 0 as the number of additional packets
+    /// with CE.
     pub(crate) fn on_mixed_ecn_counts(&mut self, space: Space, counts: Option<EcnCounts>) -> u64 {
         self.ecn.on_mixed(space, counts);
         0
     }
 
-    /// A packet, in flight or not, leaves in a datagram with this mark: the peer counts it (RFC 9000 §13.4.1).
+    /// A packet, in flight or not, leaves in a datagram with this mark: the peer counts it (RFC 9000
+    /// §13.4.1).
     pub(crate) fn on_marked(&mut self, ecn: Ecn) {
         self.ecn.on_sent(ecn);
     }
 
-    /// Sending stopped, for want of data or for what `by` tells.
+    /// Sending stopped, for want of data or for the reason `by`.
     pub(crate) fn on_stopped(&mut self, now: Timestamp, by: LimitedBy) {
         self.pacer.set_waiting(by == LimitedBy::Pacer);
         let full = self.window_room() < u64::from(self.mtu.current());
-        // Who has used the window up is limited by it, whether there is more to send or not.
+        // A sender that has used up the window is limited by it, whether or not it has more to send.
         self.limited_by = if full && by != LimitedBy::Amplification { LimitedBy::Window } else { by };
         if matches!(self.limited_by, LimitedBy::Application | LimitedBy::FlowControl) {
             self.sampler.on_app_limited(self.in_flight);
@@ -200,8 +203,8 @@ impl Path {
         }
     }
 
-    /// Checks the ECN counts of an ACK frame that raised the largest acknowledged number and newly acknowledged
-    /// packets with marks. Returns how many more carry CE.
+    /// Checks the ECN counts of an ACK frame that raised the largest acknowledged number and newly
+    /// acknowledged packets with marks. Returns how many more packets carry CE.
     pub(crate) fn on_ecn_counts(
         &mut self,
         now: Timestamp,
@@ -218,22 +221,24 @@ impl Path {
         ce
     }
 
-    /// Packets of `space` were newly acknowledged; `lost` with marks are gone, and none that was sent after them arrived.
+    /// Packets of `space` were newly acknowledged. `lost` marked packets were lost, and none that was sent
+    /// after them arrived.
     pub(crate) fn on_marks_settled(&mut self, space: Space, acked: AckedMarks, lost: u64) {
         self.ecn.on_progress(space, acked, lost);
     }
 
-    /// A probe timeout passed: the next packets go without marks, which the path may drop.
+    /// A probe timeout fired: the next packets go without marks, because the path may drop marked ones.
     pub(crate) fn on_probe_timeout(&mut self) {
         self.ecn.on_probe_timeout();
     }
 
-    /// Packets declared lost arrived after all.
+    /// Packets that were declared lost have arrived.
     pub(crate) fn on_spurious_loss(&mut self, now: Timestamp, spurious: &SpuriousLoss) {
         self.controller.on_spurious_loss(now, spurious);
     }
 
-    /// Tells the controller what an ACK frame or the loss timer brought; `event` makes it of what the path knows.
+    /// Reports an ACK frame or the loss timer to the controller. `event` makes the event from what the path
+    /// knows.
     pub(crate) fn on_congestion_event(
         &mut self,
         now: Timestamp,
@@ -254,7 +259,7 @@ impl Path {
         self.sampler = RateSampler::new(now);
     }
 
-    /// Another controller takes the path over, with what it has in flight.
+    /// Another controller takes over the path, with its packets in flight.
     pub(crate) fn set_congestion(&mut self, config: &CongestionConfig, now: Timestamp, seed: u64) {
         let path = NewPath::new(now, self.mtu.current()).with_seed(seed);
         let path = path.with_predecessor(Predecessor::of(&self.controller, &self.rtt));
@@ -262,7 +267,8 @@ impl Path {
         self.pacer.on_control(now, &self.controller, &self.rtt, self.mtu.current());
     }
 
-    /// The controller's own clock. It is not called more often than each [`LEAST_WAIT`], whatever it asks for.
+    /// When the controller's own timer is due. The controller is called at most once in [`LEAST_WAIT`],
+    /// whatever it asks for.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         self.controller.deadline().map(|at| at.max(self.controller_rests_until))
     }

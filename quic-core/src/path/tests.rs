@@ -50,7 +50,7 @@ fn challenges_are_answered_once_and_floods_are_bounded() {
     assert!(!path.route.wants_response());
 }
 
-/// What a controller says when it knows no better: whatever that is, something is sent, and time goes on.
+/// Whatever a controller says, however absurd, packets are sent and time goes on.
 #[test]
 fn no_controller_stops_the_path_or_its_clock() {
     #[derive(Debug)]
@@ -68,7 +68,7 @@ fn no_controller_stops_the_path_or_its_clock() {
             Some(Timestamp::from_nanos(1))
         }
         fn snapshot(&self) -> Snapshot {
-            // Statistics may be as wrong as they like.
+            // Its statistics may be as wrong as they like.
             Snapshot::new("absurd", 1, Phase::CongestionAvoidance)
         }
     }
@@ -81,7 +81,7 @@ fn no_controller_stops_the_path_or_its_clock() {
     }
     for (rate, window, least_window, least_rate) in [
         (Some(Rate::from_bytes_per_second(0)), 0, 2_400, 1_200),
-        // The rate of a window is that of the one which is granted.
+        // The rate of a window is the rate of the window that is granted.
         (None, 1, 2_400, 9_000),
         (None, 60_000, 60_000, 200_000),
     ] {
@@ -103,7 +103,7 @@ fn no_controller_stops_the_path_or_its_clock() {
     }
 }
 
-/// A controller that begins again after silence at the rate of the path is heard before the next packet leaves.
+/// A controller that restarts after silence at the path's rate is heard before the next packet leaves.
 #[test]
 fn after_silence_the_pacer_asks_the_controller_for_its_rate() {
     #[derive(Debug)]
@@ -167,7 +167,7 @@ fn marks_are_used_when_they_are_reported_back() {
     assert_eq!(ecn.on_ack(Space::Data, ect0(2), counts(5, 1)), 0);
 }
 
-/// Also with a window that keeps no queue.
+/// Such marks end validation even if the window keeps no queue.
 #[test]
 fn a_path_that_marks_every_packet_gets_no_marks_any_more() {
     let run = |pattern: &[u64], least: bool| {
@@ -191,7 +191,8 @@ fn a_path_that_marks_every_packet_gets_no_marks_any_more() {
     assert_eq!(run(&[1, 1, 1, 1, 1, 0], true), None);
 }
 
-/// RFC 9000 §13.4.2.1: each packet shows up with its own mark or with CE, and no mark is reported more often than sent.
+/// RFC 9000 §13.4.2.1: each packet is reported with its own mark or with CE, and no mark is reported more
+/// often than sent.
 #[test]
 fn marks_that_are_changed_fail_validation() {
     let report = |ect0, ect1, ce| Some(EcnCounts { ect0, ect1, ce });
@@ -264,7 +265,7 @@ fn marks_that_vanish_shrink_or_multiply_fail_validation() {
     assert!(!ecn.may_mark());
 }
 
-/// RFC 9000 §13.4.2: the peer's counts are of all paths.
+/// RFC 9000 §13.4.2: the peer's counts cover all paths.
 #[test]
 fn counts_of_marks_go_on_with_another_path() {
     let mut old = sent(10);
@@ -272,12 +273,12 @@ fn counts_of_marks_go_on_with_another_path() {
     let mut new = EcnValidation::new(true);
     new.take_over(&old);
     (0..5).for_each(|_| new.on_sent(Ecn::Ect0));
-    // Packets of both arrived: whose marks were changed, nobody knows.
+    // Packets of both paths arrived, so it is unknown whose marks were changed.
     new.on_mixed(Space::Data, counts(11, 3));
     assert!(new.may_mark());
     assert_eq!(new.on_ack(Space::Data, ect0(1), counts(12, 3)), 0);
     assert!(new.may_mark());
-    // Back again: the counts have gone on meanwhile, and what both have sent is the bound.
+    // The connection moves back. The counts have gone on meanwhile, and both paths' packets are the bound.
     old.take_over(&new);
     old.on_sent(Ecn::Ect0);
     assert_eq!(old.on_ack(Space::Data, ect0(1), counts(13, 3)), 0);

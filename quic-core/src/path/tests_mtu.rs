@@ -1,26 +1,26 @@
-//! The search for the path's size, with values in and out.
+//! The search for the path's size, with plain values.
 
 use std::time::Duration;
 
-use super::mtu::{BASE, MtuDiscovery, SizeChange, SizeNews};
+use super::mtu::{BASE, MtuDiscovery, SizeChange, SizeEvidence};
 use crate::base::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
-/// Plays the search over a path that carries `carries` bytes; gives the probes sent.
+/// Runs the search over a path that carries `carries` bytes. Returns the probes sent.
 fn search(mtu: &mut MtuDiscovery, carries: u16, now: Timestamp) -> Vec<u16> {
     let mut sent = Vec::new();
     while let Some(size) = mtu.due(now) {
         mtu.on_probe_sent();
         assert_eq!(mtu.due(now), None, "one probe is under way");
         sent.push(size);
-        let news = if size <= carries {
-            SizeNews { probe_acked: Some(size), acked: size, ..SizeNews::default() }
+        let evidence = if size <= carries {
+            SizeEvidence { probe_acked: Some(size), acked: size, ..SizeEvidence::default() }
         } else {
-            SizeNews { probe_lost: Some(size), ..SizeNews::default() }
+            SizeEvidence { probe_lost: Some(size), ..SizeEvidence::default() }
         };
         let expected = if size <= carries { SizeChange::Changed } else { SizeChange::None };
-        assert_eq!(mtu.on_news(now, &news), expected);
+        assert_eq!(mtu.on_evidence(now, &evidence), expected);
         assert!(sent.len() < 200, "{sent:?}");
     }
     sent
@@ -49,7 +49,7 @@ fn any_size_is_found_to_within_eight_bytes() {
         search(&mut mtu, carries, NOW);
         let found = mtu.current();
         assert!(found <= carries, "{found} of {carries}");
-        // Between the sizes of Ethernet under IPv6 and IPv4 nothing is looked for.
+        // The search looks for no size between those of Ethernet under IPv6 and IPv4.
         assert!(carries - found <= 8 || (1452..1472).contains(&carries), "{found} of {carries}");
     }
     for carries in (1472..=9000).step_by(37).chain([8952, 8972, 65_507]) {
@@ -80,7 +80,7 @@ fn a_size_survives_two_losses_by_chance() {
     for _ in 0..2 {
         assert_eq!(mtu.due(NOW), Some(1452));
         mtu.on_probe_sent();
-        assert!(quiet(&mut mtu, SizeNews { probe_lost: Some(1452), ..SizeNews::default() }));
+        assert!(quiet(&mut mtu, SizeEvidence { probe_lost: Some(1452), ..SizeEvidence::default() }));
     }
     assert_eq!(search(&mut mtu, 1452, NOW), [1452]);
     assert_eq!(mtu.current(), 1452);
@@ -96,26 +96,26 @@ fn a_finished_search_is_repeated_after_ten_minutes() {
     assert_eq!(mtu.due(later + Duration::from_secs(6000)), None, "the largest size is in use");
 }
 
-/// A loss of a packet that was sent after all those before.
-fn lost(size: u16) -> SizeNews {
+/// The loss of a packet that was sent after all packets before it.
+fn lost(size: u16) -> SizeEvidence {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
     static LATER: AtomicU32 = AtomicU32::new(1);
     let sent = NOW + Duration::from_secs(2) * LATER.fetch_add(1, Relaxed);
-    SizeNews { lost: size, lost_sent: Some(sent), ..SizeNews::default() }
+    SizeEvidence { lost: size, lost_sent: Some(sent), ..SizeEvidence::default() }
 }
 
-/// Whether news changed nothing.
-fn quiet(mtu: &mut MtuDiscovery, news: SizeNews) -> bool {
-    tell(mtu, news) == SizeChange::None
+/// Whether the evidence changed nothing.
+fn quiet(mtu: &mut MtuDiscovery, evidence: SizeEvidence) -> bool {
+    tell(mtu, evidence) == SizeChange::None
 }
 
-/// Tells news, of a loss at the moment when the lost packet was sent.
-fn tell(mtu: &mut MtuDiscovery, news: SizeNews) -> SizeChange {
-    mtu.on_news(news.lost_sent.unwrap_or(NOW), &news)
+/// Reports evidence. A loss is reported at the time when the lost packet was sent.
+fn tell(mtu: &mut MtuDiscovery, evidence: SizeEvidence) -> SizeChange {
+    mtu.on_evidence(evidence.lost_sent.unwrap_or(NOW), &evidence)
 }
 
-fn acked(size: u16) -> SizeNews {
-    SizeNews { acked: size, ..SizeNews::default() }
+fn acked(size: u16) -> SizeEvidence {
+    SizeEvidence { acked: size, ..SizeEvidence::default() }
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn losses_by_congestion_are_no_black_hole() {
     search(&mut mtu, 1472, NOW);
     for _ in 0..100 {
         assert!(quiet(&mut mtu, lost(1472)));
-        assert!(quiet(&mut mtu, SizeNews { acked: 1472, ..lost(1472) }));
+        assert!(quiet(&mut mtu, SizeEvidence { acked: 1472, ..lost(1472) }));
         assert!(quiet(&mut mtu, lost(1472)));
         assert!(quiet(&mut mtu, acked(1472)));
         assert!(quiet(&mut mtu, lost(1200)), "every path carries this");
@@ -149,7 +149,10 @@ fn an_answer_to_a_probe_given_up_changes_nothing() {
     let mut mtu = discovery(1472);
     assert_eq!(mtu.due(NOW), Some(1452));
     mtu.on_probe_sent();
-    assert!(quiet(&mut mtu, SizeNews { probe_acked: Some(1472), acked: 1472, ..SizeNews::default() }));
+    assert!(quiet(
+        &mut mtu,
+        SizeEvidence { probe_acked: Some(1472), acked: 1472, ..SizeEvidence::default() }
+    ));
     assert_eq!(mtu.current(), BASE);
 }
 
@@ -171,7 +174,7 @@ fn a_path_that_lets_only_small_packets_pass_is_given_up() {
     }
 }
 
-/// With a window of next to nothing only probes leave, which have the least size (RFC 9002 §6.2.4).
+/// With a minimal window only probes leave, which have the smallest size (RFC 9002 §6.2.4).
 #[test]
 fn probes_of_the_least_size_that_vanish_tell_of_a_path_that_shrank_below_it() {
     let mut mtu = discovery(1472);
@@ -193,8 +196,8 @@ fn a_burst_that_comes_to_light_packet_by_packet_counts_once() {
     let burst = lost(1472);
     let found = burst.lost_sent.expect("a time") + Duration::from_secs(1);
     for n in 0..100 {
-        let news = SizeNews { acked: 60, ..burst };
-        assert_eq!(mtu.on_news(found + Duration::from_millis(n), &news), SizeChange::None);
+        let evidence = SizeEvidence { acked: 60, ..burst };
+        assert_eq!(mtu.on_evidence(found + Duration::from_millis(n), &evidence), SizeChange::None);
     }
     assert_eq!((mtu.current(), mtu.black_holes()), (1472, 0));
 }
@@ -210,10 +213,13 @@ fn a_size_that_this_host_refuses_is_tried_once() {
             if size > carries {
                 refused += 1;
                 assert_eq!(mtu.on_refused(size), SizeChange::None);
-                // Its loss is found out later and says nothing new.
-                assert!(quiet(&mut mtu, SizeNews { probe_lost: Some(size), ..SizeNews::default() }));
+                // The loss is detected later and adds nothing.
+                assert!(quiet(&mut mtu, SizeEvidence { probe_lost: Some(size), ..SizeEvidence::default() }));
             } else {
-                mtu.on_news(NOW, &SizeNews { probe_acked: Some(size), acked: size, ..SizeNews::default() });
+                mtu.on_evidence(
+                    NOW,
+                    &SizeEvidence { probe_acked: Some(size), acked: size, ..SizeEvidence::default() },
+                );
             }
         }
         let found = mtu.current();
@@ -231,13 +237,13 @@ fn a_size_in_use_that_this_host_refuses_begins_the_search_anew() {
     search(&mut mtu, 1472, NOW);
     assert_eq!(mtu.on_refused(1472), SizeChange::Changed);
     assert_eq!(mtu.current(), BASE);
-    // The rest of the burst is as large, and smaller ones are of the size in use by now.
+    // The rest of the burst is just as large; by now, smaller datagrams have the size in use.
     assert_eq!(mtu.on_refused(1472), SizeChange::None);
     assert_eq!(mtu.on_refused(BASE), SizeChange::None);
     let sent = search(&mut mtu, 1400, NOW);
     assert!(sent.iter().all(|size| *size < 1472), "{sent:?}");
     assert!((1392..=1400).contains(&mtu.current()), "{}", mtu.current());
-    // Before the handshake is confirmed nothing is looked for.
+    // The search does not start before the handshake is confirmed.
     let mut early = MtuDiscovery::new(1400, 1472);
     assert_eq!(early.on_refused(1400), SizeChange::Changed);
     assert_eq!((early.current(), early.due(NOW)), (BASE, None));

@@ -1,4 +1,4 @@
-//! Validation, routes and the paths of a connection, with values in and out.
+//! Validation, routes and the paths of a connection, with plain values.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -28,7 +28,7 @@ fn add(paths: &mut Paths, remote: SocketAddr) -> (PathId, Option<SocketAddr>) {
     (id, gone.map(|route| route.remote))
 }
 
-/// Sends the challenge that is due, if one is; its data.
+/// Sends the due challenge with `data`. Returns whether one was due.
 fn challenge(route: &mut Route, data: [u8; 8], full: bool, now: Timestamp) -> bool {
     let (mut payload, mut receipts) = ([0; 100], Vec::new());
     let mut w = FrameWriter::new(&mut payload, &mut receipts);
@@ -56,7 +56,7 @@ fn challenges_are_repeated_ever_later_until_patience_is_over() {
     assert_eq!(now, NOW + PATIENCE);
 }
 
-/// RFC 9000 §8.2.3: whichever challenge is answered; a small one proves the address alone.
+/// RFC 9000 §8.2.3: any challenge may be answered, and a small one proves the address alone.
 #[test]
 fn an_answer_proves_what_its_challenge_asked() {
     let mut route = Route::new(address(1, 1), None, false);
@@ -68,14 +68,14 @@ fn an_answer_proves_what_its_challenge_asked() {
     assert!(!route.is_validated());
     assert_eq!(route.on_response([1; 8]), Some(Proof::Address));
     assert_eq!((route.is_validated(), route.on_response([1; 8])), (true, None), "told once");
-    // Nothing of 1200 bytes passes.
+    // No datagram of 1200 bytes passes.
     route.ask(NOW, PERIOD, PATIENCE);
     assert!(challenge(&mut route, [4; 8], true, NOW));
     assert!(route.gave_up(NOW + PATIENCE) && !route.gave_up(NOW + PATIENCE));
     route.ask(NOW, PERIOD, PATIENCE);
     assert!(challenge(&mut route, [5; 8], true, NOW));
     assert_eq!(route.on_response([5; 8]), Some(Proof::Path));
-    // Who was proved once is not given up because of a silence later.
+    // An address that was validated once is not given up because of a later silence.
     route.ask(NOW, PERIOD, PATIENCE);
     assert!(!route.gave_up(NOW + PATIENCE) && !route.is_asked());
 }
@@ -99,7 +99,7 @@ fn a_few_paths_are_remembered_and_those_that_never_worked_go_first() {
     assert_eq!(paths.find(address(3, 0), None), None, "forgotten");
 }
 
-/// Another port takes the flight along, another host does not; the way back has what it had.
+/// A move to another port keeps the flight; a move to another host does not. The way back has what it had.
 #[test]
 fn what_is_known_of_a_path_goes_along_with_a_port() {
     let mut paths = paths();
@@ -128,7 +128,7 @@ fn paths_end_in_time_but_for_the_one_to_go_back_to() {
     let (id, _) = add(&mut paths, address(2, 2));
     paths.get_mut(id).expect("just made").route.ask(NOW, PERIOD, PATIENCE);
     assert_eq!(paths.activate(id, false), Some(PathId::FIRST));
-    // The old one is not needed any more, but there is no other.
+    // The old path is no longer needed, but there is no other.
     assert_eq!(paths.expire(NOW + PERIOD), None);
     assert!(challenge(&mut paths.active.route, [1; 8], true, NOW));
     let proof = paths.on_response([1; 8]);
@@ -136,7 +136,7 @@ fn paths_end_in_time_but_for_the_one_to_go_back_to() {
     assert_eq!(paths.deadline(), Some(NOW));
     assert_eq!(paths.expire(NOW + PERIOD), Some(Expired::Spare(PathId::FIRST)));
     assert!(paths.remove(PathId::FIRST).is_some() && paths.expire(NOW + PERIOD).is_none());
-    // Attempts fail, and so does the path in use where it was never validated.
+    // Attempts fail, and so does the path in use if it was never validated.
     let (attempt, _) = add(&mut paths, address(3, 3));
     paths.get_mut(attempt).expect("just made").route.ask(NOW, PERIOD, PATIENCE);
     assert_eq!(paths.expire(NOW + PATIENCE), Some(Expired::Attempt(attempt)));
@@ -145,7 +145,7 @@ fn paths_end_in_time_but_for_the_one_to_go_back_to() {
     assert_eq!(paths.expire(NOW + PATIENCE), Some(Expired::Active));
 }
 
-/// RFC 9000 §9.3: reordering moves nobody back.
+/// RFC 9000 §9.3: reordered packets do not move the connection back.
 #[test]
 fn only_the_newest_number_counts() {
     let mut paths = paths();

@@ -1,38 +1,40 @@
-//! Whether datagrams reach the peer on a path, and it answers (RFC 9000 §8.2).
+//! Path validation: whether datagrams reach the peer on a path, and it answers (RFC 9000 §8.2).
 
 use std::time::Duration;
 
 use crate::base::Timestamp;
 
-/// Challenges of one validation whose answers are recognised; there are hardly more until it is given up.
+/// How many challenges of one validation can be answered. There are hardly more before it is given up.
 const MAX_CHALLENGES: usize = 16;
-/// Challenges that are sent when none was answered in time: one of them may be lost, as with a probe timeout.
+/// How many challenges are sent when none was answered in time: as with a probe timeout, one of them may be
+/// lost.
 const AGAIN: u8 = 2;
 
-/// What an answer proves.
+/// What a PATH_RESPONSE proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// The peer receives at its address. That the path carries 1200 bytes remains to be seen (RFC 9000 §8.2.3).
+    /// The peer receives at its address. Whether the path carries 1200 bytes is still open (RFC 9000 §8.2.3).
     Address,
     /// The path carries QUIC.
     Path,
 }
 
-/// A validation under way: challenges, each with data of its own, until one is answered or time is up.
+/// A validation in progress: challenges, each with its own data, until one is answered or time is up.
 #[derive(Debug)]
 pub(super) struct Validation {
-    /// The data sent, and whether the datagram had 1200 bytes.
+    /// The data of each challenge, and whether its datagram had 1200 bytes.
     sent: Vec<([u8; 8], bool)>,
-    /// Challenges to send now.
+    /// How many challenges to send now.
     due: u8,
-    /// When more are, once those have left.
+    /// When more challenges are due, once those have left.
     again: Option<Timestamp>,
     period: Duration,
     until: Timestamp,
 }
 
 impl Validation {
-    /// Challenges go out once in `period`, then in twice that time, and so on, until `patience` is over (RFC 9000 §8.2.4).
+    /// Sends challenges after `period`, then after twice that time, and so on, until `patience` is over (RFC
+    /// 9000 §8.2.4).
     pub(super) fn new(now: Timestamp, period: Duration, patience: Duration) -> Self {
         Self { sent: Vec::new(), due: 1, again: None, period, until: now + patience }
     }
@@ -42,7 +44,7 @@ impl Validation {
         self.due > 0
     }
 
-    /// A challenge left, in a datagram that had 1200 bytes or (`full` false) could not have.
+    /// A challenge was sent. `full` is whether its datagram had 1200 bytes.
     pub(super) fn on_sent(&mut self, now: Timestamp, data: [u8; 8], full: bool) {
         if self.sent.len() == MAX_CHALLENGES {
             self.sent.remove(0);
@@ -55,13 +57,13 @@ impl Validation {
         }
     }
 
-    /// A PATH_RESPONSE with this data came; `None` if it answers none of these challenges.
+    /// A PATH_RESPONSE with this data arrived. Returns `None` if it answers none of these challenges.
     pub(super) fn on_response(&self, data: [u8; 8]) -> Option<Proof> {
         let (_, full) = self.sent.iter().find(|(sent, _)| *sent == data)?;
         Some(if *full { Proof::Path } else { Proof::Address })
     }
 
-    /// Looks at the clock; false when time is up.
+    /// Checks the timer. Returns false when time is up.
     pub(super) fn on_timeout(&mut self, now: Timestamp) -> bool {
         if self.again.is_some_and(|at| at <= now) {
             self.again = None;

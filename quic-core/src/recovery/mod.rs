@@ -1,18 +1,19 @@
 //! Loss recovery (RFC 9002 §5-6, §7.6; RFC 9000 §13.1): the ledger of sent packets.
 //!
-//! Owns: what was sent in each packet number space and is not settled, loss detection, the probe timeout, the
-//! memory of losses that may be none, persistent congestion. It must never know what packets contained (receipts
-//! are opaque), nor the bytes in flight, round-trip times, controller and pacer, which belong to the path and come
-//! in as arguments; it decides what is lost, never what to do about it.
+//! Owns the packets of each packet number space that are not settled yet, loss detection, the probe timeout,
+//! the memory of losses that may prove spurious, and persistent congestion. It never knows what packets
+//! contained (receipts are opaque). Bytes in flight, round-trip times, the controller and the pacer belong to
+//! the path and come in as arguments. Recovery decides what is lost, never how to react.
 //!
-//! A packet is live, then acknowledged or lost; a lost one may still be acknowledged for three probe timeouts.
-//! Everything held is bounded by our own window, except packets that are not in flight, which have a limit of their own,
-//! and losses, of which as many are remembered as were in flight, up to a limit, and charged beyond a few: a peer that never
-//! acknowledges cannot make the ledger grow.
+//! A packet is outstanding until it is acknowledged or declared lost. For three probe timeouts after that, a
+//! lost packet may still be acknowledged. Our own window bounds everything that is kept, with two exceptions.
+//! Packets that are not in flight have a limit of their own. As many losses are remembered as packets were in
+//! flight, up to a limit, and beyond a few their memory is charged. A peer that never acknowledges therefore
+//! cannot make the ledger grow.
 
 mod packet;
+mod queue;
 mod reached;
-mod ring;
 mod run;
 mod shared;
 mod skipped;
@@ -32,7 +33,7 @@ use shared::{Newest, Shared};
 use space::SpaceLedger;
 use thresholds::Thresholds;
 pub(crate) use types::{
-    AckResult, Context, Counters, LossSummary, Outcome, Probe, SentInfo, Situation, TimeoutResult, Why,
+    AckResult, Conditions, Context, Counters, LossSummary, Outcome, Probe, SentInfo, TimeoutResult, TimerKind,
 };
 
 use crate::{
@@ -42,13 +43,13 @@ use crate::{
     ids::{PathId, Space},
 };
 
-/// The probe timeout doubles at most this often; the idle timeout ends the connection long before.
+/// How often the probe timeout may double. The idle timeout ends the connection long before.
 const MAX_BACKOFF: u32 = 20;
-/// Probes are no further apart than this, or than twice the probe timeout where that is more: two packets in so many
-/// seconds burden no network, and a connection whose network comes back after minutes goes on within this time.
+/// The longest period between probes, unless twice the probe timeout is longer. Two packets in this time
+/// burden no network, and a connection whose network returns after minutes resumes within it.
 const MAX_PROBE_PERIOD: Duration = Duration::from_secs(3);
 
-/// Places for packets that are lost together that stay.
+/// How much room for packets that are lost together is kept.
 const KEPT_LOST: usize = 32;
 
 /// The ledger of sent packets of a connection, with receipts `R`.
@@ -57,11 +58,11 @@ pub(crate) struct Recovery<R: Copy> {
     spaces: [SpaceLedger<R>; 3],
     pto_count: u32,
     thresholds: Thresholds,
-    /// From when the probe timeout runs if nothing is in flight (RFC 9002 §6.2.2.1).
+    /// When the probe timeout starts if nothing is in flight (RFC 9002 §6.2.2.1).
     idle_since: Option<Timestamp>,
-    /// What the last ACK frame or timeout showed to be lost, for the controller.
+    /// The packets that the last ACK frame or timeout showed to be lost, for the controller.
     lost: Vec<LostPacket>,
-    /// Bytes no longer in flight on paths that are not in use.
+    /// The bytes that are no longer in flight on paths that are not in use.
     elsewhere: Vec<(PathId, u64)>,
     counters: Counters,
 }
@@ -80,8 +81,9 @@ impl<R: Copy> Recovery<R> {
         }
     }
 
-    /// A packet left on `path`. Numbers of a space rise; `receipts` tell what it carried. The probe timeout runs only for
-    /// those of the path in use: probes of other paths have a clock of their own (RFC 9000 §9.4).
+    /// A packet was sent on `path`. Numbers of a space increase; `receipts` tell what the packet carried. The
+    /// probe timeout covers only packets of the path in use: probes of other paths have their own timer (RFC
+    /// 9000 §9.4).
     pub(crate) fn on_packet_sent(
         &mut self,
         pn: u64,
@@ -98,18 +100,19 @@ impl<R: Copy> Recovery<R> {
         self.spaces[info.level.space() as usize].on_sent(pn, info, receipts, path, timed);
     }
 
-    /// `pn` will never be sent; a peer that acknowledges it gives itself away (RFC 9000 §21.4).
+    /// `pn` will never be sent. A peer that acknowledges it is caught cheating (RFC 9000 §21.4).
     pub(crate) fn on_packet_number_skipped(&mut self, space: Space, pn: u64) {
         self.spaces[space as usize].on_skipped(pn);
     }
 
-    /// An ACK frame: `ranges` highest first, as in the frame.
+    /// An ACK frame arrived. `ranges` come highest first, as in the frame.
     ///
-    /// Settles what is newly acknowledged, takes a round-trip sample and feeds the rate sampler, then declares
-    /// losses. The caller ends the rate sample and tells the controller.
+    /// Settles what is newly acknowledged, takes a round-trip sample, feeds the rate sampler and then
+    /// declares losses. The caller ends the rate sample and tells the controller.
     ///
     /// # Errors
-    /// [`Violation::AckOfUnsent`] for a number that was never sent, also inside a range.
+    /// [`Violation::AckOfUnsent`] if the frame acknowledges a number that was never sent, even inside a
+    /// range.
     pub(crate) fn on_ack(
         &mut self,
         space: Space,
@@ -125,14 +128,14 @@ impl<R: Copy> Recovery<R> {
         let mut shared = Shared {
             now: context.now,
             path: context.path,
-            elsewhere_rtt: context.situation.elsewhere_rtt,
+            elsewhere_rtt: context.conditions.elsewhere_rtt,
             newest_here: None,
             in_flight: context.in_flight,
             elsewhere: &mut self.elsewhere,
             sampler: context.sampler,
             counters: &mut self.counters,
             thresholds: &mut self.thresholds,
-            scarce: context.situation.scarce_memory,
+            scarce: context.conditions.scarce_memory,
             lost: &mut self.lost,
         };
         let spurious_before = shared.counters.spurious_losses;
@@ -162,10 +165,10 @@ impl<R: Copy> Recovery<R> {
         Ok(result)
     }
 
-    /// The peer is alive: the probe timeout starts over, except at a client that only knows that its Initial
-    /// packets arrive (RFC 9002 §6.2.1).
+    /// The peer has answered, so the backoff of the probe timeout starts over. A client that only knows that
+    /// its Initial packets arrive is the exception (RFC 9002 §6.2.1).
     fn on_progress(&mut self, space: Space, context: &Context<'_>) {
-        if context.situation.peer_completed_address_validation || space != Space::Initial {
+        if context.conditions.peer_completed_address_validation || space != Space::Initial {
             self.pto_count = 0;
         }
         self.idle_since = Some(context.now);
@@ -183,25 +186,26 @@ impl<R: Copy> Recovery<R> {
         let mut shared = Shared {
             now: context.now,
             path: context.path,
-            elsewhere_rtt: context.situation.elsewhere_rtt,
+            elsewhere_rtt: context.conditions.elsewhere_rtt,
             newest_here: None,
             in_flight: context.in_flight,
             elsewhere: &mut self.elsewhere,
             sampler: context.sampler,
             counters: &mut self.counters,
             thresholds: &mut self.thresholds,
-            scarce: context.situation.scarce_memory,
+            scarce: context.conditions.scarce_memory,
             lost: &mut self.lost,
         };
         let before = loss.persistent;
-        ledger.detect_lost(&mut shared, context.rtt, context.situation.max_ack_delay, loss, settle);
+        ledger.detect_lost(&mut shared, context.rtt, context.conditions.max_ack_delay, loss, settle);
         if loss.persistent && !before {
             self.counters.persistent_congestions += 1;
             context.rtt.on_persistent_congestion();
         }
     }
 
-    /// [`Self::deadline`] has come: packets are lost, or probes must be sent. Called early, nothing happens.
+    /// Handles [`Self::deadline`]: declares packets lost, or returns probes to send. Does nothing if called
+    /// early.
     pub(crate) fn on_timeout(
         &mut self,
         context: &mut Context<'_>,
@@ -209,7 +213,7 @@ impl<R: Copy> Recovery<R> {
     ) -> TimeoutResult {
         self.forget_lost();
         let mut result = TimeoutResult { prior_in_flight: *context.in_flight, ..TimeoutResult::default() };
-        match self.timer(context.rtt, &context.situation) {
+        match self.timer(context.rtt, &context.conditions) {
             Some((at, Timer::LossTime)) if at <= context.now => {
                 for space in Space::ALL {
                     let due = self.spaces[space as usize].loss_time;
@@ -219,7 +223,7 @@ impl<R: Copy> Recovery<R> {
                 }
             }
             Some((at, Timer::Pto(probe))) if at <= context.now => {
-                // RFC 9002 §6.2.1: nothing is marked lost, and the next period is twice as long.
+                // RFC 9002 §6.2.1: no packet is declared lost, and the next period is twice as long.
                 self.pto_count = self.pto_count.saturating_add(1);
                 self.counters.probe_timeouts += 1;
                 self.idle_since = Some(context.now);
@@ -232,10 +236,10 @@ impl<R: Copy> Recovery<R> {
     }
 
     /// When [`Self::on_timeout`] is due, and which timer it is (RFC 9002 §6.2, appendix A.8).
-    pub(crate) fn deadline(&self, rtt: &Rtt, situation: &Situation) -> Option<(Timestamp, Why)> {
-        self.timer(rtt, situation).map(|(at, timer)| match timer {
-            Timer::LossTime => (at, Why::LossTime),
-            Timer::Pto(_) => (at, Why::Pto),
+    pub(crate) fn deadline(&self, rtt: &Rtt, conditions: &Conditions) -> Option<(Timestamp, TimerKind)> {
+        self.timer(rtt, conditions).map(|(at, timer)| match timer {
+            Timer::LossTime => (at, TimerKind::LossTime),
+            Timer::Pto(_) => (at, TimerKind::Pto),
         })
     }
 
@@ -244,13 +248,13 @@ impl<R: Copy> Recovery<R> {
         self.spaces.iter().filter_map(|ledger| ledger.spare_until).min()
     }
 
-    /// Packets that could be held without asking for memory, for tests of the bounds.
+    /// How many packets fit without further allocation, for tests of the bounds.
     #[cfg(test)]
     fn room(&self) -> usize {
         self.spaces.iter().map(SpaceLedger::room).sum()
     }
 
-    /// Gives back the room of large flights that were long ago.
+    /// Frees the room of large flights that ended long ago.
     pub(crate) fn tidy(&mut self, now: Timestamp) {
         for ledger in &mut self.spaces {
             if ledger.spare_until.is_some_and(|at| at <= now) {
@@ -259,28 +263,28 @@ impl<R: Copy> Recovery<R> {
         }
     }
 
-    fn timer(&self, rtt: &Rtt, situation: &Situation) -> Option<(Timestamp, Timer)> {
+    fn timer(&self, rtt: &Rtt, conditions: &Conditions) -> Option<(Timestamp, Timer)> {
         // RFC 9002 §6.2.1: no probe timeout while a loss time is set.
         if let Some(at) = self.spaces.iter().filter_map(|ledger| ledger.loss_time).min() {
             return Some((at, Timer::LossTime));
         }
-        // RFC 9002 §6.2.2.1: a server that may send nothing has nothing to time.
-        if situation.amplification_limited {
+        // RFC 9002 §6.2.2.1: a server that may send nothing needs no timer.
+        if conditions.amplification_limited {
             return None;
         }
-        self.pto_in_flight(rtt, situation).or_else(|| self.pto_anti_deadlock(rtt, situation))
+        self.pto_in_flight(rtt, conditions).or_else(|| self.pto_anti_deadlock(rtt, conditions))
     }
 
-    fn pto_in_flight(&self, rtt: &Rtt, situation: &Situation) -> Option<(Timestamp, Timer)> {
+    fn pto_in_flight(&self, rtt: &Rtt, conditions: &Conditions) -> Option<(Timestamp, Timer)> {
         let mut earliest: Option<(Timestamp, Space)> = None;
         for space in Space::ALL {
             // RFC 9002 §6.2.1: before confirmation the peer may be unable to acknowledge 1-RTT packets.
-            if space == Space::Data && !situation.handshake_confirmed {
+            if space == Space::Data && !conditions.handshake_confirmed {
                 continue;
             }
             let ledger = &self.spaces[space as usize];
             let Some(last) = ledger.last_ack_eliciting.filter(|_| ledger.ack_eliciting > 0) else { continue };
-            let delay = if space == Space::Data { situation.max_ack_delay } else { Duration::ZERO };
+            let delay = if space == Space::Data { conditions.max_ack_delay } else { Duration::ZERO };
             let at = last + self.back_off(rtt.pto_base().saturating_add(delay));
             if earliest.is_none_or(|(first, _)| at < first) {
                 earliest = Some((at, space));
@@ -289,21 +293,22 @@ impl<R: Copy> Recovery<R> {
         earliest.map(|(at, space)| (at, Timer::Pto(Probe { space, count: 2 })))
     }
 
-    /// The period of probes: twice as long after each without an answer (RFC 9002 §6.2.1), up to a limit.
+    /// The period of probes. It doubles after each probe without an answer (RFC 9002 §6.2.1), up to a limit.
     fn back_off(&self, probe_timeout: Duration) -> Duration {
         let doubled = probe_timeout.saturating_mul(1 << self.pto_count.min(MAX_BACKOFF));
         doubled.min(MAX_PROBE_PERIOD.max(probe_timeout.saturating_mul(2)))
     }
 
-    /// Probes with nothing in flight that could be timed, because somebody would wait for ever without them.
+    /// The timer for probes when nothing in flight is timed, which prevents two deadlocks.
     ///
-    /// A client must keep the server going until it knows that its address is validated (RFC 9002 §6.2.2.1). And at
-    /// either end handshake data that was declared lost may wait for the window while what fills the window is 1-RTT
-    /// packets, which are not timed before confirmation and which the peer may be unable to read without that data.
-    fn pto_anti_deadlock(&self, rtt: &Rtt, situation: &Situation) -> Option<(Timestamp, Timer)> {
-        let space = match situation.crypto_waits {
-            _ if !situation.peer_completed_address_validation => {
-                if situation.has_handshake_keys {
+    /// A client must keep the server sending until it knows that its address is validated (RFC 9002
+    /// §6.2.2.1). At either end, handshake data that was declared lost may be blocked by a window full of
+    /// 1-RTT packets. Those are not timed before confirmation, and without that data the peer may be unable
+    /// to read them.
+    fn pto_anti_deadlock(&self, rtt: &Rtt, conditions: &Conditions) -> Option<(Timestamp, Timer)> {
+        let space = match conditions.crypto_waits {
+            _ if !conditions.peer_completed_address_validation => {
+                if conditions.has_handshake_keys {
                     Space::Handshake
                 } else {
                     Space::Initial
@@ -316,8 +321,8 @@ impl<R: Copy> Recovery<R> {
         Some((at, Timer::Pto(Probe { space, count: 1 })))
     }
 
-    /// The keys of `space` are gone: so are its packets, without a word to their owners (RFC 9002 §6.4). Tells `landed` the
-    /// bytes that are no longer in flight on a path.
+    /// The keys of `space` were discarded, so its packets are forgotten, and no receipt is settled (RFC 9002
+    /// §6.4). Calls `landed` with the path and size of packets that are no longer in flight.
     pub(crate) fn discard_space(
         &mut self,
         space: Space,
@@ -330,7 +335,8 @@ impl<R: Copy> Recovery<R> {
         self.idle_since = Some(now);
     }
 
-    /// Gives up the packets of `space`, each receipt settled as lost but nobody blamed: 0-RTT was rejected.
+    /// Gives up the packets of `space` because 0-RTT was rejected. Each receipt is settled as lost, but this
+    /// is no sign of congestion.
     pub(crate) fn abandon(
         &mut self,
         space: Space,
@@ -340,14 +346,15 @@ impl<R: Copy> Recovery<R> {
         self.spaces[space as usize].abandon(landed, settle);
     }
 
-    /// Gives what the oldest `count` packets of `space` carried to `repeat`, which says whether it sends that again: probes
-    /// repeat data rather than being mere PINGs (RFC 9002 §6.2.4). The packets stay in flight.
+    /// Passes the receipts of the oldest `count` packets of `space` to `repeat`, which returns whether it
+    /// sends their data again. Probes repeat data rather than being mere PINGs (RFC 9002 §6.2.4). The packets
+    /// stay in flight.
     pub(crate) fn repeat_oldest(&mut self, space: Space, count: usize, repeat: &mut impl FnMut(R) -> bool) {
         self.spaces[space as usize].repeat_oldest(count, repeat);
     }
 
-    /// A Retry came: everything sent so far goes out again (RFC 9002 §6.3). The caller resets the path's
-    /// controller and, if it wants, takes the time since the first packet as initial round trip.
+    /// A Retry arrived: everything sent so far is sent again (RFC 9002 §6.3). The caller resets the path's
+    /// controller and may take the time since the first packet as the initial round-trip time.
     pub(crate) fn on_retry(
         &mut self,
         landed: &mut impl FnMut(PathId, u64),
@@ -359,20 +366,21 @@ impl<R: Copy> Recovery<R> {
         self.pto_count = 0;
     }
 
-    /// From now on packets travel on `path`: those of the old one are still settled, but count for none of the new
-    /// one's bytes in flight, round-trip times, rates and congestion (RFC 9000 §9.4).
+    /// Packets are sent on `path` from now on. Packets of the old path are still settled, but do not count
+    /// for the new path's bytes in flight, round-trip times, rates and congestion (RFC 9000 §9.4).
     pub(crate) fn on_path_changed(&mut self, path: PathId) {
         self.spaces.iter_mut().for_each(|ledger| ledger.on_path_changed(path));
         self.thresholds = Thresholds::default();
         self.pto_count = 0;
     }
 
-    /// Tells `landed` how many bytes have ceased to be in flight on paths that are not in use, since this was last asked.
+    /// Calls `landed` with the bytes that have left the flight on paths that are not in use, since the last
+    /// call.
     pub(crate) fn take_landed_elsewhere(&mut self, mut landed: impl FnMut(PathId, u64)) {
         self.elsewhere.drain(..).for_each(|(path, bytes)| landed(path, bytes));
     }
 
-    /// How often the probe timeout fired since an acknowledgment.
+    /// How often the probe timeout fired since the last acknowledgment.
     #[cfg(test)]
     pub(crate) fn pto_count(&self) -> u32 {
         self.pto_count
@@ -399,23 +407,25 @@ impl<R: Copy> Recovery<R> {
         self.spaces[space as usize].last_ack_eliciting
     }
 
-    /// The packets that the last call of [`Self::on_ack`] or [`Self::on_timeout`] declared lost: those of the summary.
+    /// The packets that the last call of [`Self::on_ack`] or [`Self::on_timeout`] declared lost; its summary
+    /// counts them.
     pub(crate) fn just_lost(&self) -> &[LostPacket] {
         &self.lost
     }
 
-    /// The controller has been told: a whole flight that was lost is not held until the next event.
+    /// Forgets the losses once the controller has been told, so that a whole lost flight is not kept until
+    /// the next event.
     pub(crate) fn forget_lost(&mut self) {
         self.lost.clear();
         self.lost.shrink_to(KEPT_LOST);
     }
 
-    /// Bytes to charge for the memory of losses, which may prove to be none.
+    /// How many bytes to charge for the memory of losses that may prove spurious.
     pub(crate) fn loss_memory(&self) -> usize {
         self.spaces.iter().map(SpaceLedger::loss_memory).sum()
     }
 
-    /// Totals.
+    /// Totals over the connection.
     pub(crate) fn counters(&self) -> Counters {
         self.counters
     }
@@ -426,7 +436,8 @@ enum Timer {
     Pto(Probe),
 }
 
-/// RFC 9002 §5.1: only if the largest acknowledged packet is news and an ack-eliciting one is among the news.
+/// RFC 9002 §5.1: a sample needs the largest acknowledged packet and an ack-eliciting one to be newly
+/// acknowledged.
 fn sample(
     newest: Option<Newest>,
     largest: Option<u64>,
@@ -439,13 +450,13 @@ fn sample(
 }
 
 fn take_sample(latest: Duration, ack_delay: Duration, space: Space, context: &mut Context<'_>) {
-    // RFC 9002 §5.3: Initial packets are acknowledged at once, whatever the peer says.
+    // RFC 9002 §5.3: Initial packets are acknowledged at once, so the reported delay is ignored.
     let ack_delay = if space == Space::Initial { Duration::ZERO } else { ack_delay };
-    let Situation { handshake_confirmed, max_ack_delay, .. } = context.situation;
+    let Conditions { handshake_confirmed, max_ack_delay, .. } = context.conditions;
     context.rtt.on_sample(latest, ack_delay, handshake_confirmed, max_ack_delay, context.now);
 }
 
-/// What a controller is told of an ACK frame, but for ECN and the application limit, which the path adds.
+/// The event that tells a controller of an ACK frame. The path adds ECN and the application limit.
 pub(crate) fn congestion_event<'a>(
     now: Timestamp,
     result: &AckResult,
@@ -469,7 +480,7 @@ pub(crate) fn congestion_event<'a>(
     }
 }
 
-/// What a controller is told when the loss timer fired and packets were lost.
+/// The event that tells a controller that the loss timer fired and packets were lost.
 pub(crate) fn timeout_event<'a>(now: Timestamp, result: &TimeoutResult, rtt: &'a Rtt) -> CongestionEvent<'a> {
     CongestionEvent {
         bytes_lost: result.loss.bytes,

@@ -1,4 +1,4 @@
-//! Packets as their ledger remembers them.
+//! Packets as the ledger remembers them.
 
 use super::types::SentInfo;
 use crate::{
@@ -9,16 +9,16 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet {
     pub(super) info: SentInfo,
-    /// Which path it was sent on.
+    /// The path that it was sent on.
     pub(super) path: PathId,
-    /// Whether its want of an acknowledgment is timed.
+    /// Whether the probe timeout covers it.
     pub(super) timed: bool,
-    /// A packet that is not in the ledger and was sent right before it was acknowledged.
+    /// Whether a packet that is no longer in the ledger was acknowledged and was sent right before this one.
     pub(super) acked_before: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Quiet {
+pub(super) struct AckOnly {
     pub(super) time: Timestamp,
     pub(super) ecn: Ecn,
     pub(super) path: PathId,
@@ -31,6 +31,6 @@ pub(super) struct LostPacket {
     pub(super) bytes: u16,
     /// Whether the controller was told of the loss.
     pub(super) counted: bool,
-    /// Declared lost by the time threshold, not by the packet threshold.
+    /// Whether the time threshold, and not the packet threshold, declared it lost.
     pub(super) by_time: bool,
 }

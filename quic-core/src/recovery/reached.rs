@@ -1,13 +1,13 @@
-//! How far the peer's acknowledgments have come on each path.
+//! The highest acknowledged packet number on each path.
 
 use crate::ids::PathId;
 
 /// The highest packet numbers that were acknowledged.
 #[derive(Debug, Default)]
 pub(super) struct Reached {
-    /// But for those known to have been sent on other paths than the one in use.
+    /// The highest of the packets not known to have been sent on another path than the one in use.
     here: Option<u64>,
-    /// Of another path, the last one of which any was.
+    /// The highest of another path, for the last such path of which a packet was acknowledged.
     elsewhere: Option<(PathId, u64)>,
 }
 
@@ -23,17 +23,18 @@ impl Reached {
         };
     }
 
-    /// What was acknowledged so far was sent on another path than the one in use.
+    /// The path in use has changed: everything acknowledged so far was sent on another path.
     pub(super) fn on_path_changed(&mut self) {
         self.here = None;
     }
 
-    /// Whether a packet above `pn` was acknowledged that was sent on the path in use.
+    /// Whether a packet above `pn` was acknowledged on the path in use.
     pub(super) fn is_beyond(&self, pn: u64) -> bool {
         self.here > Some(pn)
     }
 
-    /// How many numbers above `pn` that is, where the packet was sent; `other` if that was not the path in use.
+    /// How far the highest acknowledged number on the packet's own path is above `pn`. `other` is that path,
+    /// if it is not the path in use.
     pub(super) fn distance(&self, pn: u64, other: Option<PathId>) -> u64 {
         let largest = match (other, self.elsewhere) {
             (None, _) => self.here,

@@ -1,4 +1,4 @@
-//! Losses in a row that amount to persistent congestion (RFC 9002 §7.6).
+//! Consecutive losses that amount to persistent congestion (RFC 9002 §7.6).
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::base::Timestamp;
 /// A run of losses with nothing acknowledged between them.
 #[derive(Debug, Default)]
 pub(super) struct LossRun {
-    /// Its first packet and when that was sent (RFC 9002 §7.6.1).
+    /// The first packet of the run and its send time (RFC 9002 §7.6.1).
     start: Option<(u64, Timestamp)>,
     last_lost: u64,
 }
@@ -22,7 +22,8 @@ impl LossRun {
         self.start = None;
     }
 
-    /// The packet `pn` arrived, which is not live in the ledger. Says whether it was sent before the last one that was lost.
+    /// The packet `pn` was acknowledged when it was not outstanding. Returns whether it was sent before the
+    /// last lost one.
     pub(super) fn on_acked(&mut self, pn: u64) -> bool {
         let before = pn <= self.last_lost;
         if before && self.start.is_some_and(|(first, _)| first <= pn) {
@@ -31,9 +32,10 @@ impl LossRun {
         before
     }
 
-    /// The packet `pn` is lost, after the run was `interrupted` or not. Whether this is persistent congestion: two packets
-    /// lost that were sent further apart than `period`, after the first round-trip sample, and nothing between them
-    /// acknowledged. `sent` is when, for a packet that counts.
+    /// The packet `pn` is lost. `interrupted` is whether a packet since the previous loss was acknowledged.
+    /// `sent` is the send time, if the packet counts. Returns whether this is persistent congestion: two
+    /// packets were lost that were sent further apart than `period`, after the first round-trip sample, and
+    /// nothing between them was acknowledged.
     pub(super) fn on_lost(
         &mut self,
         pn: u64,

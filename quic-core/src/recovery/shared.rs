@@ -1,4 +1,4 @@
-//! What the ledgers of all spaces use and change.
+//! State that the ledgers of all spaces use and change.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use crate::{
     ids::PathId,
 };
 
-/// What all spaces share while a frame or timer is handled.
+/// State that all spaces share while a frame or timer is handled.
 pub(super) struct Shared<'a> {
     pub(super) now: Timestamp,
     /// The path in use, and the bytes in flight on it.
     pub(super) path: PathId,
     pub(super) in_flight: &'a mut u64,
-    /// Bytes no longer in flight on others.
+    /// Bytes that are no longer in flight on other paths.
     pub(super) elsewhere: &'a mut Vec<(PathId, u64)>,
     pub(super) sampler: &'a mut RateSampler,
     pub(super) counters: &'a mut Counters,
     pub(super) thresholds: &'a mut Thresholds,
-    /// Memory runs short: no more is remembered than is free of charge.
+    /// Whether the endpoint's memory runs short: then only losses that are free of charge are remembered.
     pub(super) scarce: bool,
     /// The longest round trip of the paths that are not in use.
     pub(super) elsewhere_rtt: Duration,
     /// The highest newly acknowledged number that was sent on the path in use.
     pub(super) newest_here: Option<u64>,
-    /// Packets declared lost that the controller is told of.
+    /// The lost packets that the controller is told of.
     pub(super) lost: &'a mut Vec<Told>,
 }
 
@@ -39,7 +39,7 @@ impl Shared<'_> {
     }
 }
 
-/// The newest packet that a frame newly acknowledged.
+/// The newest packet that an ACK frame newly acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Newest {
     pub(super) pn: u64,

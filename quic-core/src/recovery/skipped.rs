@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-/// Skipped packet numbers remembered.
+/// How many skipped packet numbers are remembered.
 const MAX_SKIPPED: usize = 64;
 
-/// The last skipped numbers of a space, lowest first.
+/// The latest skipped numbers of a space, lowest first.
 #[derive(Debug, Default)]
 pub(super) struct Skipped(VecDeque<u64>);
 
@@ -17,7 +17,7 @@ impl Skipped {
         self.0.push_back(pn);
     }
 
-    /// How many of them are in `low..=high`.
+    /// How many skipped numbers lie in `low..=high`.
     pub(super) fn count_in(&self, low: u64, high: u64) -> usize {
         if self.0.is_empty() {
             return 0;

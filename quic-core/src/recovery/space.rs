@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    packet::{LostPacket, Packet, Quiet},
+    packet::{AckOnly, LostPacket, Packet},
+    queue::PacketQueue,
     reached::Reached,
-    ring::Ring,
     run::LossRun,
     shared::{Newest, Shared},
     skipped::Skipped,
@@ -18,23 +18,24 @@ use crate::{
     ids::PathId,
 };
 
-/// Packets that are not in flight (ACKs alone) remembered for their receipts. The peer decides how many we
-/// send and may never acknowledge one, so the oldest are forgotten.
-const MAX_QUIET: usize = 256;
-/// Lost packets remembered in case they arrive late, whatever the window. Beyond, they are charged.
+/// How many packets that are not in flight (ACKs alone) are remembered for their receipts. The peer decides
+/// how many we send and may never acknowledge one, so the oldest are forgotten.
+const MAX_ACK_ONLY: usize = 256;
+/// How many lost packets are remembered for any window, in case they arrive late. The memory of further ones
+/// is charged.
 const FEW_LOST: usize = 1_024;
-/// As many as were in flight at once are remembered, for a route that becomes shorter makes all of these late; but no more
-/// than this.
+/// The most lost packets that are remembered. Up to here, as many are remembered as were in flight at once,
+/// because a route that becomes shorter makes all of them late.
 const MAX_LOST: usize = 16_384;
-/// How long room for a large flight stays unused: far longer than the pauses of a sender that is at work.
+/// How long unused room for a large flight is kept: far longer than the pauses of an active sender.
 const SPARE_KEPT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct SpaceLedger<R> {
-    packets: Ring<Packet, R>,
-    quiet: Ring<Quiet, R>,
-    lost: Ring<LostPacket, R>,
-    /// The most packets in flight since no lost ones were remembered.
+    packets: PacketQueue<Packet, R>,
+    ack_only: PacketQueue<AckOnly, R>,
+    lost: PacketQueue<LostPacket, R>,
+    /// The most packets in flight since the ledger last remembered no losses.
     flight: usize,
     skipped: Skipped,
     /// One above the highest packet number sent or skipped.
@@ -45,23 +46,23 @@ pub(super) struct SpaceLedger<R> {
     pub(super) last_ack_eliciting: Option<Timestamp>,
     /// Ack-eliciting packets neither acknowledged nor lost.
     pub(super) ack_eliciting: usize,
-    /// Packets neither acknowledged nor lost that were sent on other paths than the one in use.
-    strangers: usize,
+    /// How many packets are outstanding that were sent on other paths than the one in use.
+    on_other_paths: usize,
     /// The highest number of an acknowledged packet that was sent with an ECN mark.
     marked_acked: Option<u64>,
-    /// A quiet packet was acknowledged that is newer than every packet in the ledger.
-    quiet_acked: bool,
+    /// Whether an ACK-only packet was acknowledged that is newer than every packet in flight.
+    ack_only_acked: bool,
     run: LossRun,
-    /// When the room that a large flight has left is given back.
+    /// When the room that a large flight has left is freed.
     pub(super) spare_until: Option<Timestamp>,
 }
 
 impl<R: Copy> SpaceLedger<R> {
     pub(super) fn new() -> Self {
         Self {
-            packets: Ring::new(),
-            quiet: Ring::new(),
-            lost: Ring::new(),
+            packets: PacketQueue::new(),
+            ack_only: PacketQueue::new(),
+            lost: PacketQueue::new(),
             flight: 0,
             skipped: Skipped::default(),
             next_pn: 0,
@@ -70,9 +71,9 @@ impl<R: Copy> SpaceLedger<R> {
             loss_time: None,
             last_ack_eliciting: None,
             ack_eliciting: 0,
-            strangers: 0,
+            on_other_paths: 0,
             marked_acked: None,
-            quiet_acked: false,
+            ack_only_acked: false,
             run: LossRun::default(),
             spare_until: None,
         }
@@ -84,14 +85,14 @@ impl<R: Copy> SpaceLedger<R> {
         self.next_pn = pn.saturating_add(1);
         let receipts = receipts.iter().copied();
         if !info.in_flight {
-            if self.quiet.len() >= MAX_QUIET {
-                self.quiet.pop_front();
+            if self.ack_only.len() >= MAX_ACK_ONLY {
+                self.ack_only.pop_front();
             }
-            self.quiet.push(pn, Quiet { time: info.time, ecn: info.ecn, path }, receipts);
+            self.ack_only.push(pn, AckOnly { time: info.time, ecn: info.ecn, path }, receipts);
             return;
         }
-        let acked_before = std::mem::take(&mut self.quiet_acked);
-        self.strangers += usize::from(!timed);
+        let acked_before = std::mem::take(&mut self.ack_only_acked);
+        self.on_other_paths += usize::from(!timed);
         let timed = timed && info.ack_eliciting;
         self.packets.push(pn, Packet { info, path, timed, acked_before }, receipts);
         let before = if self.lost.is_empty() { 0 } else { self.flight };
@@ -108,7 +109,7 @@ impl<R: Copy> SpaceLedger<R> {
         self.next_pn = pn.saturating_add(1);
     }
 
-    /// RFC 9000 §13.1: an acknowledgment of a packet that was never sent is a lie.
+    /// RFC 9000 §13.1: a peer must not acknowledge a packet that was never sent.
     pub(super) fn validate(&self, low: u64, high: u64) -> Result<(), Violation> {
         if high >= self.next_pn || self.skipped.count_in(low, high) > 0 {
             return Err(Violation::AckOfUnsent);
@@ -116,23 +117,24 @@ impl<R: Copy> SpaceLedger<R> {
         Ok(())
     }
 
-    /// An ACK frame was gone through, with `largest` as its largest number. Says whether none was as large.
+    /// An ACK frame was processed, whose largest number is `largest`. Returns whether it raised the largest
+    /// acknowledged number.
     pub(super) fn on_largest(&mut self, largest: Option<u64>, here: Option<u64>, elsewhere: bool) -> bool {
         let raised = largest > self.largest_acked;
         self.largest_acked = self.largest_acked.max(largest);
-        // Of a number that is not remembered any more nobody says that it was sent elsewhere.
+        // A number that is no longer remembered is not known to have been sent elsewhere.
         self.reached.on_here(if raised && !elsewhere { largest } else { here });
         raised
     }
 
-    /// From now on `path` is in use: what was acknowledged so far was sent on another.
+    /// `path` is in use from now on: everything acknowledged so far was sent on another path.
     pub(super) fn on_path_changed(&mut self, path: PathId) {
         self.reached.on_path_changed();
         self.run.end();
-        self.strangers = 0;
+        self.on_other_paths = 0;
         let mut index = 0;
-        while let Some((at, _, packet)) = self.packets.next_live(index) {
-            self.strangers += usize::from(packet.path != path);
+        while let Some((at, _, packet)) = self.packets.next_outstanding(index) {
+            self.on_other_paths += usize::from(packet.path != path);
             index = at + 1;
         }
     }
@@ -147,7 +149,7 @@ impl<R: Copy> SpaceLedger<R> {
         settle: &mut impl FnMut(R, Outcome),
     ) {
         let mut index = self.packets.position(low);
-        while let Some((at, pn, packet)) = self.packets.next_live(index) {
+        while let Some((at, pn, packet)) = self.packets.next_outstanding(index) {
             if pn > high {
                 break;
             }
@@ -159,8 +161,8 @@ impl<R: Copy> SpaceLedger<R> {
             self.note(newest, shared, result, Newest { pn, time: info.time, path }, info.ecn);
             index = at + 1;
         }
-        if !self.quiet.is_empty() {
-            self.acknowledge_quiet(low, high, shared, result, newest, settle);
+        if !self.ack_only.is_empty() {
+            self.acknowledge_ack_only(low, high, shared, result, newest, settle);
         }
         if !self.lost.is_empty() {
             self.acknowledge_lost(low, high, shared, result, settle);
@@ -175,7 +177,7 @@ impl<R: Copy> SpaceLedger<R> {
         shared: &mut Shared<'_>,
         result: &mut AckResult,
     ) {
-        // RFC 9000 §9.4: what was sent on another path tells nothing of this one.
+        // RFC 9000 §9.4: a packet of another path tells nothing about this one.
         if path == shared.path {
             if info.ack_eliciting && result.newest_ack_eliciting.is_none_or(|(newest, _)| newest < pn) {
                 result.newest_ack_eliciting = Some((pn, info.time));
@@ -189,12 +191,12 @@ impl<R: Copy> SpaceLedger<R> {
             *shared.in_flight = shared.in_flight.saturating_sub(bytes);
             shared.sampler.on_acked(shared.now, info.time, bytes, &info.rate);
         } else {
-            self.strangers -= 1;
+            self.on_other_paths -= 1;
             shared.land_elsewhere(path, u64::from(info.bytes));
         }
     }
 
-    fn acknowledge_quiet(
+    fn acknowledge_ack_only(
         &mut self,
         low: u64,
         high: u64,
@@ -203,22 +205,23 @@ impl<R: Copy> SpaceLedger<R> {
         newest: &mut Option<Newest>,
         settle: &mut impl FnMut(R, Outcome),
     ) {
-        let mut index = self.quiet.position(low);
-        while let Some((at, pn, quiet)) = self.quiet.next_live(index) {
+        let mut index = self.ack_only.position(low);
+        while let Some((at, pn, ack_only)) = self.ack_only.next_outstanding(index) {
             if pn > high {
                 break;
             }
-            let Quiet { time, ecn, path } = *quiet;
-            self.quiet.receipts(at).for_each(|receipt| settle(receipt, Outcome::Acked));
-            self.quiet.settle(at, true);
+            let AckOnly { time, ecn, path } = *ack_only;
+            self.ack_only.receipts(at).for_each(|receipt| settle(receipt, Outcome::Acked));
+            self.ack_only.settle(at, true);
             self.note(newest, shared, result, Newest { pn, time, path }, ecn);
             self.break_run(pn);
             index = at + 1;
         }
-        self.quiet.trim();
+        self.ack_only.trim();
     }
 
-    /// The packet `pn` arrived, which is not live in the ledger: it ends a run of losses that began before it.
+    /// The packet `pn` was acknowledged when it was not outstanding. It ends a run of losses that began
+    /// before it.
     fn break_run(&mut self, pn: u64) {
         if self.run.on_acked(pn) {
             return;
@@ -226,7 +229,7 @@ impl<R: Copy> SpaceLedger<R> {
         let next = self.packets.position(pn);
         match self.packets.value_mut(next) {
             Some(packet) => packet.acked_before = true,
-            None => self.quiet_acked = true,
+            None => self.ack_only_acked = true,
         }
     }
 
@@ -239,7 +242,7 @@ impl<R: Copy> SpaceLedger<R> {
         settle: &mut impl FnMut(R, Outcome),
     ) {
         let mut index = self.lost.position(low);
-        while let Some((at, pn, lost)) = self.lost.next_live(index) {
+        while let Some((at, pn, lost)) = self.lost.next_outstanding(index) {
             if pn > high {
                 break;
             }
@@ -265,7 +268,7 @@ impl<R: Copy> SpaceLedger<R> {
         self.lost.trim();
     }
 
-    /// Declares lost what the thresholds say (RFC 9002 §6.1) and sets the loss time for the rest.
+    /// Declares packets lost by the thresholds (RFC 9002 §6.1), and sets the loss time for the rest.
     pub(super) fn detect_lost(
         &mut self,
         shared: &mut Shared<'_>,
@@ -279,27 +282,27 @@ impl<R: Copy> SpaceLedger<R> {
         let delay = shared.thresholds.loss_delay(rtt);
         let period = rtt.pto_base().saturating_add(max_ack_delay).saturating_mul(3);
         let mut index = 0;
-        // Numbers and times rise together: what follows the first packet that is not lost is not lost.
-        while let Some((at, pn, packet)) = self.packets.next_live(index) {
+        // Numbers and times increase together, so no packet after the first one that is not lost is lost.
+        while let Some((at, pn, packet)) = self.packets.next_outstanding(index) {
             let packet = *packet;
             if pn >= largest {
                 break;
             }
             let here = packet.path == shared.path;
             if here && !self.reached.is_beyond(pn) {
-                // What was acknowledged after it was sent elsewhere, and tells nothing of it.
+                // All acknowledged packets after this one used other paths, so they tell nothing about it.
                 index = at + 1;
                 continue;
             }
             let overdue =
                 packet.info.time + if here { delay } else { delay.max(shared.elsewhere_rtt * 9 / 8) };
-            // Numbers that were skipped did not overtake anything, nor did packets of another path.
+            // Neither skipped numbers nor packets of another path have overtaken this packet.
             let overtaken = self.reached.distance(pn, (!here).then_some(packet.path));
             let distance = overtaken.saturating_sub(self.skipped.count_in(pn, largest) as u64);
             let by_time = distance < shared.thresholds.packets;
             if by_time && overdue > shared.now {
                 self.loss_time = Some(self.loss_time.map_or(overdue, |at| at.min(overdue)));
-                if self.strangers == 0 {
+                if self.on_other_paths == 0 {
                     break;
                 }
                 index = at + 1;
@@ -324,7 +327,7 @@ impl<R: Copy> SpaceLedger<R> {
         let info = &packet.info;
         let bytes = u64::from(info.bytes);
         self.ack_eliciting -= usize::from(packet.timed);
-        // RFC 9000 §14.4: a lost probe is a question answered, not a sign of congestion.
+        // RFC 9000 §14.4: a lost probe answers its question; it is no sign of congestion.
         if info.mtu_probe {
             shared.counters.mtu_probes_lost += 1;
         } else {
@@ -332,7 +335,7 @@ impl<R: Copy> SpaceLedger<R> {
             shared.counters.bytes_lost += bytes;
         }
         if packet.path != shared.path {
-            self.strangers -= 1;
+            self.on_other_paths -= 1;
             shared.land_elsewhere(packet.path, bytes);
             return;
         }
@@ -363,7 +366,8 @@ impl<R: Copy> SpaceLedger<R> {
         while self.lost.len() >= most {
             self.lost.pop_front();
         }
-        // One of another path may be given up after others that were sent later; what becomes of it is nobody's concern.
+        // A packet of another path may be declared lost after packets that were sent later. Whether it still
+        // arrives does not matter.
         if self.lost.last() >= Some(pn) {
             return;
         }
@@ -378,14 +382,15 @@ impl<R: Copy> SpaceLedger<R> {
         self.lost.push(pn, lost, self.packets.receipts(at));
     }
 
-    /// What is to be charged for the memory of losses, in bytes.
+    /// How many bytes to charge for the memory of losses.
     pub(super) fn loss_memory(&self) -> usize {
         let beyond = self.lost.len().saturating_sub(FEW_LOST);
         if beyond == 0 { 0 } else { self.lost.memory() / self.lost.len() * beyond }
     }
 
-    /// Lets go what was settled, and losses too old to be doubted. A sender that empties and fills its flight many times a
-    /// second keeps the room for it; one that has not needed it for [`SPARE_KEPT`] gives it back.
+    /// Removes settled packets, and losses too old to prove spurious. A sender that empties and fills its
+    /// flight many times a second keeps the room for it. One that has not needed it for [`SPARE_KEPT`] frees
+    /// it.
     pub(super) fn trim(&mut self, now: Timestamp) {
         if !self.has_spare() {
             self.spare_until = None;
@@ -397,37 +402,37 @@ impl<R: Copy> SpaceLedger<R> {
         self.lost.trim();
         if self.has_spare() && *self.spare_until.get_or_insert(now + SPARE_KEPT) <= now {
             self.packets.release_spare();
-            self.quiet.release_spare();
+            self.ack_only.release_spare();
             self.lost.release_spare();
             self.spare_until = None;
         }
     }
 
     fn has_spare(&self) -> bool {
-        self.packets.has_spare() || self.quiet.has_spare() || self.lost.has_spare()
+        self.packets.has_spare() || self.ack_only.has_spare() || self.lost.has_spare()
     }
 
-    /// Gives up all packets with `settle(Lost)`, which says nothing about congestion. Tells `landed` the bytes that were
-    /// in flight on a path.
+    /// Gives up all packets with `settle(Lost)`, which says nothing about congestion. Calls `landed` with the
+    /// path and size of each packet that was in flight.
     pub(super) fn abandon(
         &mut self,
         landed: &mut impl FnMut(PathId, u64),
         settle: &mut impl FnMut(R, Outcome),
     ) {
         let mut index = 0;
-        while let Some((at, _, packet)) = self.packets.next_live(index) {
+        while let Some((at, _, packet)) = self.packets.next_outstanding(index) {
             landed(packet.path, u64::from(packet.info.bytes));
             self.packets.receipts(at).for_each(|receipt| settle(receipt, Outcome::Lost));
             index = at + 1;
         }
         self.packets.clear();
-        self.quiet.clear();
+        self.ack_only.clear();
         self.lost.clear();
         self.spare_until = None;
         self.loss_time = None;
         self.last_ack_eliciting = None;
         self.ack_eliciting = 0;
-        self.strangers = 0;
+        self.on_other_paths = 0;
         self.run.end();
     }
 
@@ -437,16 +442,16 @@ impl<R: Copy> SpaceLedger<R> {
         self.packets.front().map(|(pn, _)| pn)
     }
 
-    /// Packets that could be held without asking for memory, for tests of the bounds.
+    /// How many packets fit without further allocation, for tests of the bounds.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        self.packets.room() + self.quiet.room() + self.lost.room()
+        self.packets.room() + self.ack_only.room() + self.lost.room()
     }
 
-    /// Packets held in any state, for tests of the bounds.
+    /// How many packets are remembered in any state, for tests of the bounds.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
-        self.packets.len() + self.quiet.len() + self.lost.len()
+        self.packets.len() + self.ack_only.len() + self.lost.len()
     }
 
     fn note(
@@ -477,12 +482,12 @@ impl<R: Copy> SpaceLedger<R> {
         }
     }
 
-    /// Gives the receipts of the oldest packets in flight to `repeat` until `count` packets held something of which that
-    /// says that it is sent again. Nothing is settled.
+    /// Passes the receipts of the oldest packets in flight to `repeat`, until `count` packets held data that
+    /// `repeat` sends again. Settles nothing.
     pub(super) fn repeat_oldest(&mut self, count: usize, repeat: &mut impl FnMut(R) -> bool) {
         let (mut found, mut index) = (0, 0);
         while found < count
-            && let Some((at, _, _)) = self.packets.next_live(index)
+            && let Some((at, _, _)) = self.packets.next_outstanding(index)
         {
             let again = self.packets.receipts(at).fold(false, |again, receipt| repeat(receipt) | again);
             found += usize::from(again);

@@ -1,4 +1,4 @@
-//! The scenarios of RFC 9002 by hand, in virtual time.
+//! The scenarios of RFC 9002, written by hand in virtual time.
 
 use super::*;
 use crate::base::Ecn;
@@ -15,21 +15,21 @@ pub(super) fn at(ms: u64) -> Timestamp {
     Timestamp::from_nanos(1_000_000_000 + ms * 1_000_000)
 }
 
-/// A connection's worth of state around the ledger. Receipts are (space, packet number).
+/// The state of a connection that surrounds the ledger. Receipts are (space, packet number).
 pub(super) struct Bench {
     pub(super) recovery: Recovery<(Space, u64)>,
     pub(super) rtt: Rtt,
     pub(super) sampler: RateSampler,
     pub(super) path: PathId,
     pub(super) in_flight: u64,
-    pub(super) situation: Situation,
+    pub(super) conditions: Conditions,
     pub(super) settled: Vec<(u64, Outcome)>,
 }
 
 impl Bench {
     /// A server with a confirmed handshake.
     pub(super) fn new() -> Self {
-        let situation = Situation {
+        let conditions = Conditions {
             max_ack_delay: MAX_ACK_DELAY,
             handshake_confirmed: true,
             peer_completed_address_validation: true,
@@ -45,12 +45,12 @@ impl Bench {
             sampler: RateSampler::new(at(0)),
             path: PathId::FIRST,
             in_flight: 0,
-            situation,
+            conditions,
             settled: Vec::new(),
         }
     }
 
-    /// The same with a round-trip time of 100 ms, measured with packet 0 at 0 ms.
+    /// A server with a round-trip time of 100 ms, measured with packet 0 at 0 ms.
     fn measured() -> Self {
         let mut bench = Self::new();
         bench.send(Space::Data, 0, 0);
@@ -61,9 +61,9 @@ impl Bench {
 
     fn client() -> Self {
         let mut bench = Self::new();
-        bench.situation.handshake_confirmed = false;
-        bench.situation.peer_completed_address_validation = false;
-        bench.situation.has_handshake_keys = false;
+        bench.conditions.handshake_confirmed = false;
+        bench.conditions.peer_completed_address_validation = false;
+        bench.conditions.has_handshake_keys = false;
         bench
     }
 
@@ -87,13 +87,13 @@ impl Bench {
         self.recovery.on_packet_sent(pn, info, &[(space, pn)], self.path, self.path);
     }
 
-    pub(super) fn send_quiet(&mut self, space: Space, pn: u64, ms: u64) {
-        let quiet = SentInfo { ack_eliciting: false, in_flight: false, ..self.info(at(ms)) };
-        let info = SentInfo { level: space.level(), ..quiet };
+    pub(super) fn send_ack_only(&mut self, space: Space, pn: u64, ms: u64) {
+        let ack_only = SentInfo { ack_eliciting: false, in_flight: false, ..self.info(at(ms)) };
+        let info = SentInfo { level: space.level(), ..ack_only };
         self.recovery.on_packet_sent(pn, info, &[(space, pn)], self.path, self.path);
     }
 
-    /// An ACK frame that arrives at `ms`; ranges lowest first, for the eye.
+    /// An ACK frame arrives at `ms`. Ranges come lowest first, which is easier to read.
     pub(super) fn ack(
         &mut self,
         space: Space,
@@ -106,7 +106,7 @@ impl Bench {
             rtt: &mut self.rtt,
             sampler: &mut self.sampler,
             in_flight: &mut self.in_flight,
-            situation: self.situation,
+            conditions: self.conditions,
         };
         let ranges = ranges.iter().rev().cloned();
         self.recovery.on_ack(space, ranges, Duration::ZERO, &mut context, &mut |(_, pn), outcome| {
@@ -121,13 +121,13 @@ impl Bench {
             rtt: &mut self.rtt,
             sampler: &mut self.sampler,
             in_flight: &mut self.in_flight,
-            situation: self.situation,
+            conditions: self.conditions,
         };
         self.recovery.on_timeout(&mut context, &mut |(_, pn), outcome| self.settled.push((pn, outcome)))
     }
 
-    pub(super) fn deadline(&self) -> Option<(Timestamp, Why)> {
-        self.recovery.deadline(&self.rtt, &self.situation)
+    pub(super) fn deadline(&self) -> Option<(Timestamp, TimerKind)> {
+        self.recovery.deadline(&self.rtt, &self.conditions)
     }
 
     fn lost(&self) -> Vec<u64> {
@@ -160,11 +160,19 @@ fn an_acknowledgment_settles_samples_and_frees_the_flight() {
 fn a_sample_needs_the_largest_and_an_ack_eliciting_packet() {
     let mut bench = Bench::new();
     bench.send(Data, 0, 0);
-    bench.send_quiet(Data, 1, 10);
-    assert_eq!(bench.ack(Data, &[1..=1], 50).unwrap().rtt_sample, None, "nothing ack-eliciting is news");
-    assert_eq!(bench.ack(Data, &[0..=1], 60).unwrap().rtt_sample, None, "the largest is no news");
+    bench.send_ack_only(Data, 1, 10);
+    assert_eq!(
+        bench.ack(Data, &[1..=1], 50).unwrap().rtt_sample,
+        None,
+        "nothing ack-eliciting is newly acknowledged"
+    );
+    assert_eq!(
+        bench.ack(Data, &[0..=1], 60).unwrap().rtt_sample,
+        None,
+        "the largest was acknowledged before"
+    );
     bench.send(Data, 2, 70);
-    bench.send_quiet(Data, 3, 80);
+    bench.send_ack_only(Data, 3, 80);
     assert_eq!(bench.ack(Data, &[2..=3], 100).unwrap().rtt_sample, Some(ms(20)));
 }
 
@@ -191,8 +199,8 @@ fn three_packets_later_is_lost() {
     assert_eq!(bench.lost(), [1]);
     assert_eq!((result.loss.packets, result.loss.bytes), (1, 1_200));
     assert_eq!((result.loss.first_sent, result.loss.last_sent), (Some(at(200)), Some(at(200))));
-    // 2 and 3 wait for 9/8 of the round trip.
-    assert_eq!(bench.deadline(), Some((at(200) + bench.rtt.smoothed() * 9 / 8, Why::LossTime)));
+    // Packets 2 and 3 wait for 9/8 of the round-trip time.
+    assert_eq!(bench.deadline(), Some((at(200) + bench.rtt.smoothed() * 9 / 8, TimerKind::LossTime)));
 }
 
 #[test]
@@ -202,7 +210,7 @@ fn the_loss_timer_takes_what_has_waited_nine_eighths_of_a_round_trip() {
     bench.send(Data, 2, 210);
     bench.ack(Data, &[2..=2], 310).unwrap();
     let (at_time, why) = bench.deadline().unwrap();
-    assert_eq!((at_time, why), (at(200) + Duration::from_micros(112_500), Why::LossTime));
+    assert_eq!((at_time, why), (at(200) + Duration::from_micros(112_500), TimerKind::LossTime));
     let early = bench.timeout(at(312));
     assert_eq!((early.loss.packets, early.probe), (0, None));
     let result = bench.timeout(at_time);
@@ -216,12 +224,12 @@ fn a_probe_timeout_loses_nothing_and_doubles() {
     let mut bench = Bench::measured();
     bench.send(Data, 1, 200);
     let pto = ms(100 + 200) + MAX_ACK_DELAY;
-    assert_eq!(bench.deadline(), Some((at(200) + pto, Why::Pto)));
+    assert_eq!(bench.deadline(), Some((at(200) + pto, TimerKind::Pto)));
     let result = bench.timeout(at(200) + pto);
     assert_eq!(result.probe, Some(Probe { space: Data, count: 2 }));
     assert_eq!((result.loss.packets, bench.in_flight), (0, 1_200));
     bench.send(Data, 2, 525);
-    assert_eq!(bench.deadline(), Some((at(525) + pto * 2, Why::Pto)));
+    assert_eq!(bench.deadline(), Some((at(525) + pto * 2, TimerKind::Pto)));
     bench.timeout(at(525) + pto * 2);
     assert_eq!(bench.recovery.pto_count(), 2);
     bench.ack(Data, &[2..=2], 1_200).unwrap();
@@ -242,14 +250,14 @@ fn the_backoff_saturates() {
 #[test]
 fn the_data_space_waits_for_confirmation_and_handshake_packets_do_not() {
     let mut bench = Bench::new();
-    bench.situation.handshake_confirmed = false;
+    bench.conditions.handshake_confirmed = false;
     bench.send(Data, 0, 0);
     assert_eq!(bench.deadline(), None);
     bench.send(Handshake, 0, 5);
     bench.send(Initial, 0, 10);
-    assert_eq!(bench.deadline(), Some((at(5) + ms(999), Why::Pto)));
+    assert_eq!(bench.deadline(), Some((at(5) + ms(999), TimerKind::Pto)));
     assert_eq!(bench.timeout(at(5) + ms(999)).probe.map(|probe| probe.space), Some(Handshake));
-    bench.situation.amplification_limited = true;
+    bench.conditions.amplification_limited = true;
     assert_eq!(bench.deadline(), None);
 }
 
@@ -264,29 +272,29 @@ fn a_client_keeps_probing_until_the_server_has_validated_it() {
     let (due, _) = bench.deadline().unwrap();
     assert_eq!(due, at(1_100) + bench.rtt.pto_base() * 2);
     assert_eq!(bench.timeout(due).probe, Some(Probe { space: Initial, count: 1 }));
-    bench.situation.has_handshake_keys = true;
+    bench.conditions.has_handshake_keys = true;
     let (due, _) = bench.deadline().unwrap();
     assert_eq!(bench.timeout(due).probe, Some(Probe { space: Handshake, count: 1 }));
     bench.send(Handshake, 0, 9_000);
     bench.ack(Handshake, &[0..=0], 9_100).unwrap();
-    bench.situation.peer_completed_address_validation = true;
+    bench.conditions.peer_completed_address_validation = true;
     assert_eq!((bench.recovery.pto_count(), bench.deadline()), (0, None));
 }
 
 #[test]
 fn lost_handshake_data_that_waits_behind_1_rtt_packets_is_probed_for() {
     let mut bench = Bench::client();
-    bench.situation.peer_completed_address_validation = true;
-    bench.situation.has_handshake_keys = true;
+    bench.conditions.peer_completed_address_validation = true;
+    bench.conditions.has_handshake_keys = true;
     bench.send(Space::Handshake, 0, 0);
     bench.send(Space::Data, 0, 0);
     bench.send(Space::Handshake, 1, 100);
     bench.ack(Space::Handshake, &[1..=1], 200).unwrap();
     assert_eq!(bench.settled.last(), Some(&(0, Outcome::Lost)), "by time");
     assert_eq!(bench.deadline(), None, "1-RTT packets are not timed before confirmation");
-    bench.situation.crypto_waits = Some(Space::Handshake);
+    bench.conditions.crypto_waits = Some(Space::Handshake);
     let (due, why) = bench.deadline().expect("a probe");
-    assert_eq!((due, why), (at(200) + bench.rtt.pto_base(), Why::Pto));
+    assert_eq!((due, why), (at(200) + bench.rtt.pto_base(), TimerKind::Pto));
     let probe = bench.timeout(due).probe.expect("due");
     assert_eq!((probe.space, probe.count), (Space::Handshake, 1));
 }
@@ -334,10 +342,14 @@ fn a_late_acknowledgment_is_spurious_and_settles_as_recovered() {
     let result = bench.ack(Data, &[1..=5], 310).unwrap();
     let spurious = result.spurious.unwrap();
     assert_eq!((spurious.packets, spurious.bytes, spurious.oldest_lost_at), (2, 2_400, at(300)));
-    assert_eq!((result.newly_acked, result.acked_bytes), (0, 0), "they left the flight when they were lost");
+    assert_eq!(
+        (result.newly_acked, result.acked_bytes),
+        (0, 0),
+        "they left the flight when they were declared lost"
+    );
     assert_eq!(bench.settled, [(1, Outcome::Recovered), (2, Outcome::Recovered)]);
     assert_eq!(bench.ack(Data, &[1..=5], 311).unwrap().spurious, None);
-    // The path reorders by four: the next four-packet gap is no loss, a five-packet gap is.
+    // The path reorders by four packets: the next gap of four is no loss, a gap of five is.
     bench.settled.clear();
     for pn in 6..=12 {
         bench.send(Data, pn, 400);
@@ -471,7 +483,7 @@ fn send_elsewhere(bench: &mut Bench, pn: u64, ms: u64) {
     bench.recovery.on_packet_sent(pn, info, &[(Data, pn)], PathId(7), bench.path);
 }
 
-/// RFC 9000 §9.4: probes of other paths have a clock of their own.
+/// RFC 9000 §9.4: probes of other paths have their own timer.
 #[test]
 fn what_is_sent_elsewhere_is_not_timed_and_overtakes_nothing() {
     let mut bench = Bench::measured();
@@ -483,7 +495,8 @@ fn what_is_sent_elsewhere_is_not_timed_and_overtakes_nothing() {
     let due = bench.deadline();
     send_elsewhere(&mut bench, 6, 250);
     assert_eq!(bench.deadline(), due, "the timer is that of the path in use");
-    // The other path is faster: what comes of it first tells neither of a loss nor of a round trip here.
+    // The other path is faster: packets that arrive there first show neither a loss nor a round-trip time
+    // here.
     let result = bench.ack(Data, &[6..=6], 270).unwrap();
     assert_eq!((result.rtt_sample, result.acked_bytes, result.acked_elsewhere), (None, 0, 1));
     assert_eq!(
@@ -492,7 +505,7 @@ fn what_is_sent_elsewhere_is_not_timed_and_overtakes_nothing() {
         "5 numbers behind on its own path"
     );
     let result = bench.ack(Data, &[5..=6], 310).unwrap();
-    // RFC 9002 §5.1: the largest number is not newly acknowledged.
+    // RFC 9002 §5.1: no sample, because the largest number is not newly acknowledged.
     assert_eq!((result.rtt_sample, bench.lost()), (None, vec![1, 2]), "three behind, here");
     let mut landed = Vec::new();
     bench.recovery.take_landed_elsewhere(|path, bytes| landed.push((path, bytes)));
@@ -500,7 +513,7 @@ fn what_is_sent_elsewhere_is_not_timed_and_overtakes_nothing() {
     assert_eq!(bench.in_flight, 2 * 1_200);
 }
 
-/// What was sent on a slow path has the time of that one, and does not hold up what is lost here.
+/// Packets of a slower path get the time of that path, and do not delay losses here.
 #[test]
 fn packets_of_a_slower_path_are_given_its_time() {
     let mut bench = Bench::measured();
@@ -509,7 +522,7 @@ fn packets_of_a_slower_path_are_given_its_time() {
     }
     bench.recovery.on_path_changed(PathId(1));
     (bench.path, bench.in_flight) = (PathId(1), 0);
-    bench.situation.elsewhere_rtt = ms(800);
+    bench.conditions.elsewhere_rtt = ms(800);
     for pn in 3..=7 {
         bench.send(Data, pn, 210);
     }
@@ -526,13 +539,13 @@ fn packets_of_a_slower_path_are_given_its_time() {
     assert_eq!(bench.recovery.oldest_unacked(Data), None);
 }
 
-/// A peer that takes our acknowledgments and never acknowledges a thing cannot make the ledger grow.
+/// A peer that receives our acknowledgments and never acknowledges anything cannot make the ledger grow.
 #[test]
 fn acknowledgments_alone_are_bounded() {
     let mut bench = Bench::new();
     bench.send(Data, 0, 0);
     for pn in 1..10_000 {
-        bench.send_quiet(Data, pn, pn);
+        bench.send_ack_only(Data, pn, pn);
     }
     assert_eq!(bench.recovery.spaces[2].held(), 1 + 256);
     let result = bench.ack(Data, &[0..=9_999], 10_000).unwrap();
@@ -540,7 +553,7 @@ fn acknowledgments_alone_are_bounded() {
     assert_eq!(bench.recovery.spaces[2].held(), 0);
 }
 
-/// Of a hundred numbers that were skipped, the last 64 are known: an acknowledgment of one of them ends the connection.
+/// Of a hundred skipped numbers, the last 64 are remembered: acknowledging one of them ends the connection.
 #[test]
 fn the_memory_of_skipped_numbers_is_bounded() {
     for (acknowledged, known) in [(71, false), (73, true), (199, true)] {
@@ -554,7 +567,8 @@ fn the_memory_of_skipped_numbers_is_bounded() {
     }
 }
 
-/// As many as were in flight are remembered, up to a limit; few where memory runs short. What is beyond few is charged.
+/// As many losses are remembered as packets were in flight, up to a limit; only a few if memory runs short.
+/// The memory of more than a few is charged.
 #[test]
 fn the_memory_of_losses_follows_the_flight_and_is_bounded() {
     for (flight, scarce, remembered) in [
@@ -565,11 +579,11 @@ fn the_memory_of_losses_follows_the_flight_and_is_bounded() {
         (5_000, true, 1_024),
     ] {
         let mut bench = Bench::measured();
-        bench.situation.scarce_memory = scarce;
+        bench.conditions.scarce_memory = scarce;
         for pn in 1..=flight {
             bench.send(Data, pn, 200);
         }
-        // In two steps: what is left in flight by then is less.
+        // The acknowledgments come in two steps, so that less is in flight at the second.
         bench.ack(Data, &[flight / 2..=flight / 2], 240).unwrap();
         bench.ack(Data, &[flight..=flight], 250).unwrap();
         let seen = u64::from(flight / 2 > 3);
@@ -584,7 +598,8 @@ fn the_memory_of_losses_follows_the_flight_and_is_bounded() {
     }
 }
 
-/// A controller learns of each lost packet what was in flight and delivered when it was sent; of MTU probes nothing.
+/// For each lost packet, a controller learns what was in flight and delivered when it was sent. It learns
+/// nothing of MTU probes.
 #[test]
 fn each_lost_packet_is_told_with_its_state_when_it_was_sent() {
     let mut bench = Bench::measured();
@@ -604,9 +619,9 @@ fn each_lost_packet_is_told_with_its_state_when_it_was_sent() {
     assert!(bench.recovery.just_lost().is_empty(), "told once");
 }
 
-/// A sender on a fast, short path empties its flight and fills it again many times a second. The ledger keeps the room for
-/// it, for giving it back and asking for it again costs more than the packets do; a second after the last flight it goes,
-/// also with nobody sending.
+/// A sender on a fast, short path empties and fills its flight many times a second. The ledger keeps the room
+/// for it, because freeing and allocating it again costs more than the packets do. A second after the last
+/// flight the room is freed, even if nothing is sent.
 #[test]
 fn room_for_a_flight_stays_while_it_is_in_use_and_goes_a_second_later() {
     let mut bench = Bench::new();

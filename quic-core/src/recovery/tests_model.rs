@@ -1,4 +1,4 @@
-//! The ledger against a naive one that keeps everything in a map and looks at all of it each time.
+//! The ledger against a naive model that keeps everything in a map and looks at all of it each time.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ const SPACE: Space = Space::Data;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Live,
+    Outstanding,
     Acked,
     Lost,
     Late,
@@ -20,17 +20,17 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     time: Timestamp,
-    quiet: bool,
+    ack_only: bool,
     state: State,
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Send(u8),
-    SendQuiet,
+    SendAckOnly,
     Skip,
     Wait(u16),
-    /// Acknowledges those of the last 24 packets whose bits are set.
+    /// Acknowledges those of the last 24 packets whose bit is set.
     Ack(u32),
     Timer,
 }
@@ -38,7 +38,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (1_u8..6).prop_map(Step::Send),
-        1 => Just(Step::SendQuiet),
+        1 => Just(Step::SendAckOnly),
         1 => Just(Step::Skip),
         3 => (1_u16..400).prop_map(Step::Wait),
         5 => any::<u32>().prop_map(Step::Ack),
@@ -52,7 +52,7 @@ struct Model {
     next: u64,
     now: u64,
     largest_acked: Option<u64>,
-    /// Losses below this number are no part of a run any more.
+    /// Losses below this number no longer belong to a run.
     run_floor: u64,
 }
 
@@ -71,7 +71,7 @@ impl Model {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Send(count) => (0..count).for_each(|_| self.send(false)),
-            Step::SendQuiet => self.send(true),
+            Step::SendAckOnly => self.send(true),
             Step::Skip => {
                 self.bench.recovery.on_packet_number_skipped(SPACE, self.next);
                 self.next += 1;
@@ -83,12 +83,12 @@ impl Model {
         self.compare();
     }
 
-    fn send(&mut self, quiet: bool) {
-        match quiet {
-            true => self.bench.send_quiet(SPACE, self.next, self.now),
+    fn send(&mut self, ack_only: bool) {
+        match ack_only {
+            true => self.bench.send_ack_only(SPACE, self.next, self.now),
             false => self.bench.send(SPACE, self.next, self.now),
         }
-        self.packets.insert(self.next, Entry { time: at(self.now), quiet, state: State::Live });
+        self.packets.insert(self.next, Entry { time: at(self.now), ack_only, state: State::Outstanding });
         self.next += 1;
     }
 
@@ -113,13 +113,13 @@ impl Model {
         for pn in ranges.into_iter().flatten() {
             let entry = self.packets.get_mut(&pn).unwrap();
             match entry.state {
-                State::Live => {
+                State::Outstanding => {
                     entry.state = State::Acked;
                     newly += 1;
-                    breaks |= entry.quiet && run.is_some_and(|(first, last)| first < pn && pn < last);
+                    breaks |= entry.ack_only && run.is_some_and(|(first, last)| first < pn && pn < last);
                     expected.push((pn, Outcome::Acked));
                 }
-                // How long a loss is remembered is a matter of its own test.
+                // How long a loss is remembered has its own test.
                 State::Lost if self.bench.settled.contains(&(pn, Outcome::Recovered)) => {
                     entry.state = State::Late;
                     late += 1;
@@ -130,7 +130,7 @@ impl Model {
             }
         }
         if breaks {
-            // What was lost after the packet that arrived could still begin a run; the ledger starts anew.
+            // The losses after the packet that arrived could still begin a run; the ledger starts a new one.
             self.run_floor = self.last_lost().map_or(0, |pn| pn + 1);
         }
         let mut persistent = false;
@@ -150,11 +150,11 @@ impl Model {
         let result = self.bench.timeout(at(self.now));
         let mut expected = Vec::new();
         match why {
-            Why::LossTime => {
+            TimerKind::LossTime => {
                 assert_eq!(result.loss.persistent, self.detect(&mut expected));
                 assert!(result.loss.packets > 0 && result.probe.is_none());
             }
-            Why::Pto => assert_eq!(result.probe, Some(Probe { space: SPACE, count: 2 })),
+            TimerKind::Pto => assert_eq!(result.probe, Some(Probe { space: SPACE, count: 2 })),
         }
         self.check_settled(expected);
     }
@@ -164,7 +164,7 @@ impl Model {
         self.packets.iter().rev().find(|(_, entry)| lost(entry)).map(|(pn, _)| *pn)
     }
 
-    /// Declares losses as the text says, and tells whether they are persistent congestion.
+    /// Declares losses as RFC 9002 says, and returns whether they are persistent congestion.
     fn detect(&mut self, expected: &mut Vec<(u64, Outcome)>) -> bool {
         let rtt = &self.bench.rtt;
         let thresholds = self.bench.recovery.thresholds;
@@ -173,9 +173,9 @@ impl Model {
         let largest = self.largest_acked.unwrap();
         let mut persistent = false;
         for pn in self.packets.range(..largest).map(|(pn, _)| *pn).collect::<Vec<_>>() {
-            let Entry { time, quiet, state } = self.packets[&pn];
+            let Entry { time, ack_only, state } = self.packets[&pn];
             let overtaken = self.packets.range(pn + 1..=largest).count() as u64 >= thresholds.packets;
-            if quiet || state != State::Live || !(overtaken || time + delay <= at(self.now)) {
+            if ack_only || state != State::Outstanding || !(overtaken || time + delay <= at(self.now)) {
                 continue;
             }
             self.packets.get_mut(&pn).unwrap().state = State::Lost;
@@ -188,7 +188,7 @@ impl Model {
         persistent
     }
 
-    /// The oldest packet of the run of losses that ends with `pn`, and when it was sent.
+    /// The oldest packet of the run of losses that ends with `pn`, and its send time.
     fn run_before(&self, pn: u64) -> Option<(u64, Timestamp)> {
         let first_sample = self.bench.rtt.first_sample().filter(|_| self.run_floor <= pn)?;
         let mut start = None;
@@ -196,7 +196,7 @@ impl Model {
             match entry.state {
                 State::Acked | State::Late => break,
                 State::Lost if entry.time > first_sample => start = Some((*pn, entry.time)),
-                State::Lost | State::Live => {}
+                State::Lost | State::Outstanding => {}
             }
         }
         start
@@ -210,18 +210,18 @@ impl Model {
     }
 
     fn compare(&self) {
-        let live: Vec<_> = self
+        let outstanding: Vec<_> = self
             .packets
             .iter()
-            .filter(|(_, entry)| entry.state == State::Live && !entry.quiet)
+            .filter(|(_, entry)| entry.state == State::Outstanding && !entry.ack_only)
             .map(|(pn, _)| *pn)
             .collect();
         let recovery = &self.bench.recovery;
-        assert_eq!(self.bench.in_flight, live.len() as u64 * 1_200);
-        assert_eq!(recovery.oldest_unacked(SPACE), live.first().copied());
-        assert_eq!(recovery.has_ack_eliciting_in_flight(SPACE), !live.is_empty());
+        assert_eq!(self.bench.in_flight, outstanding.len() as u64 * 1_200);
+        assert_eq!(recovery.oldest_unacked(SPACE), outstanding.first().copied());
+        assert_eq!(recovery.has_ack_eliciting_in_flight(SPACE), !outstanding.is_empty());
         assert_eq!(recovery.largest_acked(SPACE), self.largest_acked);
-        assert_eq!(self.bench.deadline().is_some(), !live.is_empty());
+        assert_eq!(self.bench.deadline().is_some(), !outstanding.is_empty());
     }
 }
 
@@ -237,9 +237,9 @@ proptest! {
     }
 }
 
-/// A late acknowledgment of something sent before a run of losses does not end the run.
+/// A late acknowledgment of a packet from before a run of losses does not end the run.
 #[test]
-fn news_older_than_a_run_leaves_it_alone() {
+fn an_acknowledgment_from_before_a_run_does_not_end_it() {
     let mut model = Model::new();
     let ack = |pns: &[u64], next: u64| Step::Ack(pns.iter().map(|pn| 1 << (next - 1 - pn)).sum());
     let steps = [
@@ -247,7 +247,7 @@ fn news_older_than_a_run_leaves_it_alone() {
         ack(&[0], 1),
         Step::Send(1),
         Step::Timer,
-        Step::SendQuiet,
+        Step::SendAckOnly,
         Step::Send(5),
         ack(&[4, 6], 8),
         Step::Skip,

@@ -1,5 +1,5 @@
-//! Recovery, a controller and the pacer over simulated links: does a transfer end, in good time, and is what
-//! was settled true?
+//! Recovery, a controller and the pacer over simulated links: transfers must end in good time, and everything
+//! settled as acknowledged must have arrived.
 
 use std::net::SocketAddr;
 
@@ -30,7 +30,7 @@ struct Sender {
     controller: AnyController,
     pacer: Pacer,
     next_pn: u64,
-    /// Pieces to send, the next one last.
+    /// The pieces to send; the next one is last.
     wanted: Vec<u32>,
     acked: Vec<bool>,
     left: usize,
@@ -59,8 +59,8 @@ impl Sender {
         }
     }
 
-    fn situation() -> Situation {
-        Situation {
+    fn conditions() -> Conditions {
+        Conditions {
             max_ack_delay: MAX_ACK_DELAY,
             handshake_confirmed: true,
             peer_completed_address_validation: true,
@@ -72,7 +72,7 @@ impl Sender {
         }
     }
 
-    /// Calls `call` with the ledger, a context and the settling of pieces.
+    /// Runs `call` with the ledger, a context and the settling of pieces.
     fn with<T>(
         &mut self,
         call: impl FnOnce(&mut Recovery<u32>, &mut Context<'_>, &mut dyn FnMut(u32, Outcome)) -> T,
@@ -83,7 +83,7 @@ impl Sender {
             rtt: &mut self.rtt,
             sampler: &mut self.sampler,
             in_flight: &mut self.in_flight,
-            situation: Self::situation(),
+            conditions: Self::conditions(),
         };
         let (acked, wanted, left) = (&mut self.acked, &mut self.wanted, &mut self.left);
         call(&mut self.recovery, &mut context, &mut |piece, outcome| match outcome {
@@ -120,7 +120,7 @@ impl Sender {
 }
 
 impl Endpoint for Sender {
-    /// An ACK frame: pairs of bounds, highest range first.
+    /// An ACK frame: pairs of bounds, the highest range first.
     fn handle_datagram(&mut self, now: u64, _from: SocketAddr, _to: SocketAddr, _ecn: u8, data: &[u8]) {
         self.now = Timestamp::from_nanos(now);
         let bounds: Vec<u64> =
@@ -157,7 +157,7 @@ impl Endpoint for Sender {
         }
         if self.probes > 0 {
             self.probes -= 1;
-            // New data first, else whatever is not acknowledged.
+            // New data goes first, then whatever is not acknowledged.
             let missing = self.acked.iter().position(|acked| !acked).unwrap_or(0) as u32;
             let piece = self.wanted.pop().unwrap_or(missing);
             return Some(self.send(piece));
@@ -175,7 +175,7 @@ impl Endpoint for Sender {
     }
 
     fn poll_timeout(&self) -> Option<u64> {
-        let timer = self.recovery.deadline(&self.rtt, &Self::situation()).map(|(at, _)| at);
+        let timer = self.recovery.deadline(&self.rtt, &Self::conditions()).map(|(at, _)| at);
         let next = timer.into_iter().chain(self.release).min();
         next.filter(|_| self.left > 0).map(Timestamp::as_nanos)
     }
@@ -184,7 +184,7 @@ impl Endpoint for Sender {
 /// Acknowledges every packet at once, with up to 32 ranges.
 #[derive(Default)]
 struct Receiver {
-    /// Ranges got, lowest first.
+    /// The received ranges, lowest first.
     got: Vec<(u64, u64)>,
     answer: Option<Datagram>,
 }
@@ -252,7 +252,7 @@ fn sender(sim: &Simulation<Host>, node: NodeId) -> &Sender {
     }
 }
 
-/// Moves `total` pieces over `config`; gives the time it took and the totals.
+/// Moves `total` pieces over `config`. Returns the time it took and the totals.
 fn transfer(seed: u64, algorithm: Algorithm, config: &LinkConfig, total: u32, limit: u64) -> (u64, Counters) {
     let mut sim = Simulation::new(seed);
     let left = sim.add_node(Host::Sender(Sender::new(algorithm, total)), address(1));
@@ -271,7 +271,7 @@ fn both(mut test: impl FnMut(Algorithm)) {
 
 #[test]
 fn a_clean_link_is_filled() {
-    // 1228 bytes a piece: 4000 pieces take 3.93 s at 10 Mbit/s.
+    // A piece takes 1228 bytes: 4000 pieces take 3.93 s at 10 Mbit/s.
     let config = LinkConfig::new().rate(10_000_000).delay(20 * MILLISECOND).queue(50_000);
     both(|algorithm| {
         let (time, counters) = transfer(1, algorithm.clone(), &config, 4_000, 10 * SECOND);
@@ -299,7 +299,7 @@ fn reordering_costs_little_once_it_is_learnt() {
     for_seeds(0..5, |seed| {
         both(|algorithm| {
             let (time, counters) = transfer(seed, algorithm.clone(), &config, 4_000, 60 * SECOND);
-            // 80 packets are overtaken by about 12 each.
+            // 80 packets are each overtaken by about 12 others.
             assert!(counters.spurious_losses > 0, "{counters:?}");
             assert!(counters.spurious_losses < 40, "{counters:?}");
             assert!(time < 2_900 * MILLISECOND, "{} {time} {counters:?}", algorithm.name());

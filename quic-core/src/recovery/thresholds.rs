@@ -1,19 +1,21 @@
-//! How far behind, and how long, a packet is lost (RFC 9002 §6.1), and what spurious losses teach of that.
+//! The distance and the time after which a packet is lost (RFC 9002 §6.1), and what spurious losses teach
+//! about them.
 
 use std::time::Duration;
 
 use super::packet::LostPacket;
 use crate::congestion::{GRANULARITY, Rtt};
 
-/// RFC 9002 §6.1.1. Spurious losses raise it as far as they were apart, without a bound: what a path reorders further
-/// than this is told from losses by time alone (§6.1.2), which has a bound.
+/// RFC 9002 §6.1.1. Spurious losses raise it to their distance, without a bound. On a path that reorders
+/// further than this, only the time threshold (§6.1.2) tells losses from reordering, and that one has a
+/// bound.
 const PACKET_THRESHOLD: u64 = 3;
 
-/// RFC 9002 §6.1.2 in eighths of a round trip, and how far spurious losses may raise it.
+/// RFC 9002 §6.1.2, in eighths of a round-trip time, and the most to which spurious losses may raise it.
 const TIME_THRESHOLD: u32 = 9;
 const MAX_TIME_THRESHOLD: u32 = 16;
 
-/// How much reordering the path is believed to do: learnt from losses that were none (RFC 9002 §6.1).
+/// How much reordering the path is believed to do, learnt from spurious losses (RFC 9002 §6.1).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Thresholds {
     pub(super) packets: u64,

@@ -1,4 +1,4 @@
-//! What the application asks of streams.
+//! The calls of the application on streams.
 
 use std::time::Duration;
 
@@ -20,28 +20,28 @@ use crate::{
     schedule::{Schedule, Sender},
 };
 
-/// Streams of this end's own that a layer above opens on every connection, and a few more.
+/// How many streams of this end a layer above opens on every connection, with a few to spare.
 const USUAL_STREAMS: usize = 8;
 
-/// Counts of a receiving part, in bytes.
+/// The counts of a receiving half, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecvStats {
-    /// Received without a gap from the start.
+    /// Bytes received without a gap from the start.
     pub(crate) received: u64,
-    /// Read by the application.
+    /// Bytes read by the application.
     pub(crate) read: u64,
     /// One past the highest byte received, or the final size.
     pub(crate) highest: u64,
 }
 
 impl Streams {
-    /// Lets the peer have at least `count` streams of a kind open at once.
+    /// Permits the peer to have at least `count` streams of a kind open at once.
     pub(crate) fn set_max_streams(&mut self, dir: Dir, count: u64) {
         self.limits.remote(dir).widen(count);
         self.limit_changed = true;
     }
 
-    /// Opens a stream; `None` while the peer's limit permits none: then `StreamsAvailable` follows.
+    /// Opens a stream. `None` while the peer's limit permits none; a `StreamsAvailable` event follows then.
     pub(crate) fn open(&mut self, dir: Dir) -> Option<StreamId> {
         let known = self.peer.is_some();
         let index = self.limits.local(dir).next(known)?;
@@ -55,7 +55,7 @@ impl Streams {
         Some(id)
     }
 
-    /// Reads the next bytes in order, at most `max`. `rtt` is the smoothed round trip, for auto-tuning.
+    /// Reads the next bytes in order, at most `max`. `rtt` is the smoothed round-trip time, for auto-tuning.
     pub(crate) fn read(
         &mut self,
         id: StreamId,
@@ -79,7 +79,7 @@ impl Streams {
         }
     }
 
-    /// Reads until `max` bytes were, nothing is left, or the stream ends; what was read is appended to `chunks`.
+    /// Reads until it has `max` bytes, nothing is left, or the stream ends. Appends the bytes to `chunks`.
     pub(crate) fn read_chunks(
         &mut self,
         id: StreamId,
@@ -104,7 +104,7 @@ impl Streams {
         })
     }
 
-    /// Lets `read` read from a stream, and gives credit back for what it took.
+    /// Reads from a stream by `read`, and gives credit back for the bytes taken.
     #[inline]
     fn read_from(
         &mut self,
@@ -137,19 +137,19 @@ impl Streams {
         read
     }
 
-    /// What a layer above holds costs, in bytes: as much as it cost here.
+    /// What the data held above costs, in bytes: as much as it cost here.
     pub(crate) fn cost_above(held: &HeldAbove) -> usize {
         let streams = held.streams.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
         let streams = usize::try_from(streams).unwrap_or(usize::MAX).saturating_mul(HELD_STREAM_COST);
         cost(held.stream_bytes, 0).saturating_add(streams)
     }
 
-    /// A layer above holds this much of what was read: the connection's window does not move for its bytes, nor the limit
-    /// of streams for those that are read to their end. What is returned is how many bytes it may hold at most for the
-    /// window to move on, if it has stopped for that.
+    /// A layer above holds this much of what was read. The connection's window does not move for these bytes,
+    /// nor does the stream limit for held streams that were read to their end. If the window has stopped for
+    /// that reason, returns how many bytes may be held at most for it to move on.
     ///
-    /// What lies unread, above or here, takes at most half of the window, as long as the window can grow: streams that
-    /// nobody reads must not hold up the others.
+    /// Unread data, above or here, may take at most half of the window while the window can grow, so that
+    /// streams without a reader do not block the others.
     pub(crate) fn set_held_above(&mut self, held: &HeldAbove) -> Option<u64> {
         let bytes = held.stream_bytes as u64;
         self.receive_window.hold(bytes);
@@ -162,36 +162,37 @@ impl Streams {
         self.receive_window.most_held().filter(|most| bytes > *most)
     }
 
-    /// From now on it is up to the application what becomes of what comes on this stream. False if the stream is gone.
+    /// From now on, the application decides how long the stream's data stays unread. Returns false if the
+    /// stream is gone.
     pub(crate) fn hand_over(&mut self, id: StreamId) -> bool {
         let Some(stream) = self.slot(id).and_then(|slot| self.table.get_mut(slot)) else { return false };
         stream.handed_over = true;
         true
     }
 
-    /// Bytes that the application leaves unread: what a layer above holds for it, and what it could read of the streams that
-    /// were handed over to it. What lies behind a hole is the peer's doing, and what lies on other streams. Looks at
-    /// every stream.
+    /// How many bytes the application leaves unread: those that a layer above holds for it, and those it
+    /// could read of streams that were handed over to it. Data behind a gap does not count, nor does data of
+    /// other streams: the peer is responsible for those. This looks at every stream.
     fn unread_by_application(&self) -> u64 {
         let handed_over = self.table.streams().filter(|stream| stream.handed_over);
         let here = handed_over.filter_map(|stream| stream.recv.as_ref()).map(RecvHalf::readable);
         here.fold(self.receive_window.held(), u64::saturating_add)
     }
 
-    /// Whether the peer may send nothing by the connection's limit, and that would be so though nothing else were held but
-    /// what the application leaves unread.
+    /// Whether the connection's limit blocks the peer, and would do so even if nothing were held but what the
+    /// application leaves unread.
     pub(crate) fn withholds_credit(&self) -> bool {
         self.received >= self.receive_window.advertised()
             && self.receive_window.is_filled_by(self.unread_by_application())
     }
 
-    /// Whether streams that are held above keep a limit from being raised now.
+    /// Whether streams held above keep a stream limit from being raised now.
     pub(crate) fn withholds_streams(&self) -> bool {
         self.limits.remote.iter().any(super::limits::RemoteStreams::withholds)
     }
 
-    /// Writes as much of `bytes` as there is room for, taking it off their front. 0, or less than all, means that a
-    /// `StreamWritable` event follows.
+    /// Writes as much of `bytes` as there is room for and removes it from their front. If not all was taken,
+    /// a `StreamWritable` event follows.
     pub(crate) fn write_chunk(
         &mut self,
         id: StreamId,
@@ -209,15 +210,15 @@ impl Streams {
             self.buffered.wait(slot, |slot| table.get(slot).is_some());
         }
         self.buffered.add(taken as u64);
-        // Also if it took nothing: the peer is told that its limit holds the stream up. What has something to send already is
-        // where it belongs.
+        // A write that took nothing counts, too: the peer is then told that its limit blocks the stream. A
+        // stream that already has something to send is in the right place.
         if if taken > 0 { !scheduled } else { within == Within::PeerLimit } {
             self.activate(slot, schedule);
         }
         Ok(taken)
     }
 
-    /// Bytes that a write would take now; 0 for a stream that takes none any more.
+    /// How many bytes a write would take now; 0 for a stream that takes no more data.
     pub(crate) fn writable(&mut self, id: StreamId) -> usize {
         let Ok(slot) = self.slot_to_send(id) else { return 0 };
         let Ok(held) = self.send_half(slot).map(|send| send.buffer.held()) else { return 0 };
@@ -225,34 +226,35 @@ impl Streams {
         self.send_half(slot).map_or(0, |send| send.writable(limit.min(room), Within::Buffer))
     }
 
-    /// What one stream may hold, which holds so much: for itself, and as far as the connection has room.
+    /// How much a stream may hold that now holds `held`: by its own limit, and by the room of the connection.
     pub(super) fn room_of_one(buffered: &Buffered, send_buffer: usize, held: Held) -> (usize, usize) {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let limit = send_buffer.max(size(buffered.most_of_one(held.early)));
         (limit, size(buffered.room(held.bytes).saturating_add(held.bytes)))
     }
 
-    /// Bytes that all streams together may hold, beside a small share for each: `limit` that are not acknowledged, sent or not,
-    /// and `most` with those that are and lie behind others which are not.
+    /// Sets how many bytes all streams together may hold, besides a small share for each. `limit` counts
+    /// unacknowledged bytes, sent or not. `most` also counts acknowledged bytes that follow an unacknowledged
+    /// one.
     pub(crate) fn set_send_limits(&mut self, limit: u64, most: u64) {
         self.buffered.set_limits(limit, most);
     }
 
-    /// Bytes that are held of all streams.
+    /// How many bytes are held for all streams.
     pub(crate) fn buffered(&self) -> u64 {
         self.buffered.bytes()
     }
 
-    /// What it costs that the peer does not acknowledge what this end sends, in bytes: what was written to all streams, and
-    /// the streams of this end's own that are not over for it.
+    /// The memory, in bytes, that this end needs because the peer has not acknowledged its data: the data
+    /// written to all streams, and this end's streams that are not over.
     pub(crate) fn send_memory(&self) -> usize {
         let written = usize::try_from(self.buffered.bytes()).unwrap_or(usize::MAX);
-        // Those that every connection has are in what it is charged anyway.
+        // The charge of every connection already includes the streams that each connection has.
         let streams = self.local.saturating_sub(USUAL_STREAMS);
         written.saturating_add(streams * (STREAM_COST + HELD_STREAM_COST))
     }
 
-    /// Tells writers that waited for room on the connection, as far as there is some.
+    /// Notifies writers that waited for room on the connection, as far as there is room.
     pub(crate) fn wake_writers(&mut self, out: &mut std::collections::VecDeque<Event>) {
         let mut woken = 0;
         while let Some(slot) = self.buffered.next_to_wake(woken) {
@@ -264,7 +266,7 @@ impl Streams {
         }
     }
 
-    /// Ends the stream after what was written.
+    /// Ends the stream after the data written so far.
     pub(crate) fn finish(&mut self, id: StreamId, schedule: &mut Schedule) -> Result<(), WriteError> {
         let slot = self.slot_to_send(id)?;
         self.send_half(slot)?.finish()?;
@@ -272,9 +274,9 @@ impl Streams {
         Ok(())
     }
 
-    /// Resets the stream with an application code. Data below `reliable_size` still arrives: with `RESET_STREAM_AT`, or, for a
-    /// peer that does not know that, by a plain reset that waits until this data is acknowledged, and is counted. A second
-    /// reset can lower the reliable size.
+    /// Resets the stream with an application code. Data below `reliable_size` still arrives by
+    /// `RESET_STREAM_AT`. For a peer without that frame, a plain reset waits until this data is acknowledged,
+    /// and `reset_fallbacks` counts it. A second reset can lower the reliable size.
     pub(crate) fn reset(
         &mut self,
         id: StreamId,
@@ -299,8 +301,9 @@ impl Streams {
         Ok(())
     }
 
-    /// Asks the peer to stop (RFC 9000 §3.5). What it has sent, and still sends, is dropped. `StreamDiscarded` follows when
-    /// the final size comes, unless it is known: then the half is gone at once.
+    /// Asks the peer to stop sending (RFC 9000 §3.5). Data that it has sent, or still sends, is dropped.
+    /// `StreamDiscarded` follows when the final size arrives; if the final size is already known, the half is
+    /// gone at once.
     pub(crate) fn stop_sending(
         &mut self,
         id: StreamId,
@@ -323,19 +326,20 @@ impl Streams {
         Ok(())
     }
 
-    /// RESET_STREAM and STOP_SENDING of a stream wait until the sending part of `until` is done: all that was written to it,
-    /// and its end, have arrived. What they are about happens at once. Nothing is held for a part that is done.
+    /// Delays the RESET_STREAM and STOP_SENDING frames of a stream until the sending half of `until` is done,
+    /// that is, all its data and its end have arrived. Their local effects are immediate. A half that is done
+    /// delays nothing.
     pub(crate) fn hold_back(&mut self, id: StreamId, until: StreamId) {
         let (Some(slot), Some(by)) = (self.slot(id), self.slot(until)) else { return };
         let Some(holding) = self.table.get_mut(by).filter(|stream| stream.send.is_some()) else { return };
-        holding.holds = true;
+        holding.is_awaited = true;
         if let Some(stream) = self.table.get_mut(slot) {
-            stream.held_by = Some(by);
+            stream.waits_for = Some(by);
         }
     }
 
-    /// Puts a mark on the stream, which its events carry. False if the stream is gone. With a mark other than 0 it is
-    /// known whose stream it is: of one that was reset, nothing more is read.
+    /// Sets the tag that the stream's events carry. Returns false if the stream is gone. A tag other than 0
+    /// claims the stream for an owner: if the stream was reset, nothing more is read of it.
     pub(crate) fn set_tag(&mut self, id: StreamId, tag: StreamTag) -> bool {
         let Some(slot) = self.slot(id) else { return false };
         let Some(stream) = self.table.get_mut(slot) else { return false };
@@ -346,7 +350,7 @@ impl Streams {
         true
     }
 
-    /// Ranks the stream's data. False if the stream is gone.
+    /// Sets the priority of the stream's data. Returns false if the stream is gone.
     pub(crate) fn set_priority(&mut self, id: StreamId, priority: Priority, schedule: &mut Schedule) -> bool {
         let Some(slot) = self.slot(id) else { return false };
         let Some(stream) = self.table.get_mut(slot) else { return false };
@@ -358,22 +362,24 @@ impl Streams {
         true
     }
 
-    /// The final size of the receiving part, once known and until the read that tells the end of the stream.
+    /// The final size of the receiving half, from when it is known until the read that returns the stream's
+    /// end.
     pub(crate) fn final_size(&mut self, id: StreamId) -> Option<u64> {
         self.existing(id)?.recv.as_ref()?.final_size()
     }
 
-    /// Whether all that can be read of the receiving part is here, its end or reset included; `None` when it is gone.
+    /// Whether everything that can be read of the receiving half has arrived, including its end or reset;
+    /// `None` if the half is gone.
     pub(crate) fn is_whole(&mut self, id: StreamId) -> Option<bool> {
         Some(!self.existing(id)?.recv.as_ref()?.awaits_data())
     }
 
-    /// Counts of the sending part, until it is gone.
+    /// The counts of the sending half, until it is gone.
     pub(crate) fn send_stats(&mut self, id: StreamId) -> Option<SendStats> {
         Some(self.existing(id)?.send.as_ref()?.stats())
     }
 
-    /// What the limits of stream and connection leave for bytes written now.
+    /// How many bytes written now could be sent within the limits of the stream and the connection.
     pub(crate) fn send_capacity(&mut self, id: StreamId) -> Option<u64> {
         let room = self.existing(id)?.send.as_ref()?.room();
         let halves = self.table.slots().into_iter().filter_map(|slot| self.table.get(slot)?.send.as_ref());
@@ -381,7 +387,7 @@ impl Streams {
         Some(room.min(self.credit.available().saturating_sub(unsent)))
     }
 
-    /// Counts of the receiving part, until it is gone.
+    /// The counts of the receiving half, until it is gone.
     pub(crate) fn recv_stats(&mut self, id: StreamId) -> Option<RecvStats> {
         let recv = self.existing(id)?.recv.as_ref()?;
         Some(RecvStats { received: recv.contiguous_end(), read: recv.bytes_read(), highest: recv.highest() })
@@ -401,8 +407,8 @@ impl Streams {
         StreamId::new(self.config.side, dir, self.limits.local[dir as usize].opened)
     }
 
-    /// The connection ends: all streams go, and the budget gets everything back. The schedule, which still names them, is not to
-    /// be used any more.
+    /// The connection has ended: removes all streams and returns their charge to the budget. The schedule
+    /// still names them and must not be used any more.
     pub(crate) fn clear(&mut self, budget: &mut Budget) {
         self.balance(budget);
         for slot in self.table.slots() {
@@ -428,7 +434,7 @@ impl Streams {
     fn tune_connection(&mut self, grown: Option<u64>, now: Timestamp, rtt: Duration) {
         self.receive_window.tune(now, rtt, self.received);
         if let Some(stream) = grown {
-            // One stream alone must not be held back by the connection's window.
+            // The connection's window must not limit a stream that is alone.
             self.receive_window.grow_to(stream.saturating_add(stream / 2));
         }
         self.max_data_wanted |= self.receive_window.update_due();
@@ -447,7 +453,7 @@ impl Streams {
         self.balance(budget);
     }
 
-    /// The slot of an open stream; one that the peer opened only implicitly gets its entry here.
+    /// The slot of an open stream. A stream that the peer opened only implicitly gets its entry here.
     fn slot(&mut self, id: StreamId) -> Option<u32> {
         if let Some(slot) = self.table.find(id) {
             return Some(slot);

@@ -1,17 +1,19 @@
-//! What the application wrote and the peer has not acknowledged, on all streams of a connection together.
+//! The unacknowledged data that the application wrote to all streams of a connection together.
 //!
-//! Owns the sum, its limits, and who waits for room. A peer that acknowledges nothing, or takes nothing, makes this end hold
-//! no more than the limit and a share for each stream, however many streams there are. What is acknowledged behind a packet that
-//! is missing has to be held as well, and does not count against the limit, up to another one: a writer that waited for the
-//! missing packet would leave the path idle. Must never know what streams send.
+//! Owns the sum, its limits, and the streams that wait for room. If a peer acknowledges or accepts nothing,
+//! this end holds at most the limit and a share for each stream, however many streams there are. Acknowledged
+//! data that follows a missing packet must be held as well. It does not count against the limit, but has a
+//! limit of its own: otherwise a writer would wait for the missing packet and leave the path idle. Never
+//! knows what streams send.
 
 use std::collections::VecDeque;
 
 use crate::buf::Held;
 
-/// What a stream may hold however full the connection is, in bytes: enough for a packet or two, so that none starves.
+/// What a stream may hold even if the connection is full, in bytes: a packet or two, so that every stream
+/// makes progress.
 const SHARE: u64 = 4 << 10;
-/// Entries that are too few to look through.
+/// Fewer entries than this are not worth a search.
 pub(super) const FEW: usize = 64;
 /// What a stream that waited is expected to write, in bytes.
 const QUANTUM: u64 = 64 << 10;
@@ -21,11 +23,11 @@ const QUANTUM: u64 = 64 << 10;
 pub(super) struct Buffered {
     held: Held,
     limit: u64,
-    /// Of all that is held.
+    /// The limit on everything that is held.
     most: u64,
-    /// Slots of streams that found no room, in the order in which they came.
+    /// The slots of streams that found no room, in the order of their requests.
     waiting: VecDeque<u32>,
-    /// Entries from which on those of streams that are gone are looked for.
+    /// From this many entries on, entries of closed streams are removed.
     look_at: usize,
 }
 
@@ -43,23 +45,23 @@ impl Buffered {
         self.waiting.len()
     }
 
-    /// `limit` for what is not acknowledged, `most` with what is acknowledged early.
+    /// `limit` counts unacknowledged data; `most` also counts data that was acknowledged early.
     pub(super) fn set_limits(&mut self, limit: u64, most: u64) {
         (self.limit, self.most) = (limit, most.max(limit));
     }
 
-    /// What may be held now.
+    /// How much may be held now.
     fn limit(&self) -> u64 {
         self.limit.saturating_add(self.held.early).min(self.most)
     }
 
-    /// What a stream that holds `own` bytes may add.
+    /// How much a stream that holds `own` bytes may add.
     pub(super) fn room(&self, own: u64) -> u64 {
         self.limit().saturating_sub(self.held.bytes).max(SHARE.saturating_sub(own))
     }
 
-    /// What one stream may hold, `early` of it acknowledged: enough to fill the window alone while more is written, and room is
-    /// left for others.
+    /// How much one stream may hold, of which `early` is acknowledged. It is enough to fill the window alone
+    /// while more is written, and leaves room for others.
     pub(super) fn most_of_one(&self, early: u64) -> u64 {
         let part = |all: u64| all - all / 4;
         part(self.limit).saturating_add(early).min(part(self.most))
@@ -69,7 +71,7 @@ impl Buffered {
         self.held.bytes += bytes;
     }
 
-    /// What a stream holds has changed.
+    /// The amount that a stream holds has changed.
     pub(super) fn change(&mut self, before: Held, after: Held) {
         let change = |sum: u64, before: u64, after: u64| {
             debug_assert!(before <= sum);
@@ -79,19 +81,21 @@ impl Buffered {
         self.held.early = change(self.held.early, before.early, after.early);
     }
 
-    /// A stream found no room here. To be told once, until it was [woken](Self::next_to_wake). `lives` tells which streams are
-    /// not gone: while one holds all the room, any number may come and go.
-    pub(super) fn wait(&mut self, slot: u32, lives: impl Fn(u32) -> bool) {
+    /// A stream found no room. The caller reports this once, until the stream was
+    /// [woken](Self::next_to_wake). `exists` tells whether a stream is still open: while one stream holds all
+    /// the room, any number of others may come and go.
+    pub(super) fn wait(&mut self, slot: u32, exists: impl Fn(u32) -> bool) {
         if self.waiting.len() >= self.look_at {
-            self.waiting.retain(|slot| lives(*slot));
+            self.waiting.retain(|slot| exists(*slot));
             self.look_at = 2 * self.waiting.len() + FEW;
             self.waiting.shrink_to(self.look_at);
         }
         self.waiting.push_back(slot);
     }
 
-    /// The next stream that may go on, `woken` of them having been told. As many as are expected to fill a quarter of the
-    /// limit, so that they take turns; all once little is held, for those that were told may write nothing.
+    /// The next stream to wake, after `woken` were woken. It wakes as many as are expected to fill a quarter
+    /// of the limit, so that streams take turns. Once little is held, it wakes all, because those that were
+    /// woken may write nothing.
     pub(super) fn next_to_wake(&mut self, woken: u64) -> Option<u32> {
         let free = self.limit().saturating_sub(self.held.bytes);
         let all = self.held.bytes <= self.limit / 4;

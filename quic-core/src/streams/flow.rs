@@ -9,16 +9,16 @@ use crate::base::{Timestamp, varint};
 pub(super) struct ReceiveWindow {
     advertised: u64,
     consumed: u64,
-    /// Consumed bytes that a layer above has not passed on yet: no credit is given for them.
+    /// Consumed bytes that a layer above still holds: no credit is given for them.
     held: u64,
     size: u64,
     max: u64,
-    /// The running round trip, as tuning counts them.
+    /// The current round trip, as auto-tuning measures it.
     round: Option<Round>,
 }
 
-/// What had been counted when a round trip began: the low halves of the counts, for every stream has these, and a round trip
-/// in which more than 4 GiB come is only taken for a slower one.
+/// The counts at the beginning of a round trip. Only their low halves are kept, because every stream has
+/// these. A round trip that brings more than 4 GiB merely looks slower.
 #[derive(Clone, Copy, Debug)]
 struct Round {
     since: Timestamp,
@@ -26,9 +26,9 @@ struct Round {
     received: u32,
 }
 
-/// A window is as large as what is read in so many round trips. A sender that doubles its rate each round trip sends
-/// twice what was read in the last one before an update that leaves now can reach it; an update leaves when the limit moves
-/// by a quarter of the window; and the round that is measured may be the one before.
+/// How many round trips of data a window holds. A sender that doubles its rate each round trip sends twice
+/// what was read in the last one before an update that leaves now reaches it. An update leaves when the limit
+/// moves by a quarter of the window. The measured round trip may be the one before.
 const LEAD: u64 = 4;
 
 impl ReceiveWindow {
@@ -44,51 +44,52 @@ impl ReceiveWindow {
         }
     }
 
-    /// The limit the peer knows (or will, once the update is sent).
+    /// The limit that the peer knows, or will know once the update is sent.
     pub(super) fn advertised(&self) -> u64 {
         self.advertised
     }
 
-    /// What the window may grow to.
+    /// The largest size of the window.
     pub(super) fn max(&self) -> u64 {
         self.max
     }
 
-    /// How far the limit is ahead of what was consumed.
+    /// How far the limit is ahead of the consumed bytes.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// `bytes` were read by the application, or dropped for it.
+    /// `bytes` were read by the application or dropped on its behalf.
     pub(super) fn consume(&mut self, bytes: u64) {
         self.consumed = self.consumed.saturating_add(bytes);
     }
 
-    /// Of what was consumed, so much is still held by a layer above.
+    /// Sets how many of the consumed bytes a layer above still holds.
     pub(super) fn hold(&mut self, bytes: u64) {
         self.held = bytes;
     }
 
-    /// Of so many bytes that came, those that no reader has taken yet.
+    /// How many of the `received` bytes no reader has taken yet.
     pub(super) fn unread(&self, received: u64) -> u64 {
         received.saturating_sub(self.consumed).saturating_add(self.held)
     }
 
-    /// What a layer above still holds of what was consumed.
+    /// How many of the consumed bytes a layer above still holds.
     pub(super) fn held(&self) -> u64 {
         self.held
     }
 
-    /// Whether so many unread bytes alone keep the limit from being raised, however soon all others are consumed, once it is
-    /// reached.
+    /// Whether `unread` bytes alone keep the limit from being raised once it is reached, even if all other
+    /// bytes are consumed at once.
     pub(super) fn is_filled_by(&self, unread: u64) -> bool {
         self.size.saturating_sub(unread) < self.update_step()
     }
 
-    /// After something was read, of `received` bytes that came in all: makes the window [`LEAD`] times what both came and was
-    /// read in a round trip, so that the peer never waits for it (RFC 9000 §4.2). It grows before it is used up: the sender
-    /// of a slow start would have stood still until then. What had come long ago counts for nothing, so that a reader that
-    /// rests and then reads a window at once widens none. True if it grew.
+    /// Adjusts the window after a read; `received` bytes have arrived in all. The window becomes [`LEAD`]
+    /// times the bytes that both arrived and were read in a round trip, so that the peer never waits for it
+    /// (RFC 9000 §4.2). It grows before it is used up; otherwise a sender in slow start would have stopped by
+    /// then. Bytes that arrived long ago do not count, so a reader that pauses and then reads a whole window
+    /// at once does not widen it. Returns whether the window grew.
     pub(super) fn tune(&mut self, now: Timestamp, rtt: Duration, received: u64) -> bool {
         let fresh = Round { since: now, consumed: self.consumed as u32, received: received as u32 };
         let round = *self.round.get_or_insert(fresh);
@@ -97,14 +98,15 @@ impl ReceiveWindow {
         let elapsed = now.saturating_since(round.since);
         let mut in_round = u128::from(bytes);
         if elapsed > rtt {
-            // Read less often than once in a round trip: its share of what came.
+            // Reads are less frequent than round trips, so only a part of these bytes belongs to one round
+            // trip.
             in_round = in_round * rtt.as_nanos() / elapsed.as_nanos().max(1);
             self.round = Some(fresh);
         }
         self.grow_to(u64::try_from(in_round).unwrap_or(u64::MAX).saturating_mul(LEAD))
     }
 
-    /// With so many bytes held, an update would be due; `None`: not even with none.
+    /// The most bytes that may be held for an update to be due; `None` if none is due even with nothing held.
     pub(super) fn most_held(&self) -> Option<u64> {
         self.consumed
             .saturating_add(self.size)
@@ -115,14 +117,15 @@ impl ReceiveWindow {
         (self.size / 4).max(1)
     }
 
-    /// Makes the window at least `size`, as far as its maximum allows. True if it grew.
+    /// Makes the window at least `size`, up to its maximum. Returns whether it grew.
     pub(super) fn grow_to(&mut self, size: u64) -> bool {
         let old = self.size;
         self.size = self.size.max(size.min(self.max));
         self.size > old
     }
 
-    /// Whether an update moves the limit by a quarter of the window: early enough to lose one and not block.
+    /// Whether an update would move the limit by a quarter of the window. That is early enough to lose one
+    /// update without blocking the peer.
     pub(super) fn update_due(&self) -> bool {
         self.next_limit().saturating_sub(self.advertised) >= self.update_step()
     }
@@ -138,12 +141,12 @@ impl ReceiveWindow {
     }
 }
 
-/// The connection's limit that the peer advertised.
+/// The connection's limit that the peer advertised, and how much of it is used.
 #[derive(Debug, Default)]
 pub(super) struct SendCredit {
     limit: u64,
     used: u64,
-    /// The limit at which `DATA_BLOCKED` was asked for last.
+    /// The limit at which `DATA_BLOCKED` was last requested.
     blocked_at: Option<u64>,
 }
 
@@ -162,19 +165,19 @@ impl SendCredit {
         self.used = self.used.saturating_add(bytes);
     }
 
-    /// True if that raised the limit (RFC 9000 §4.1: a limit that does not is ignored).
+    /// Returns whether this raised the limit. A lower or equal limit is ignored (RFC 9000 §4.1).
     pub(super) fn raise(&mut self, limit: u64) -> bool {
         let raised = limit > self.limit;
         self.limit = self.limit.max(limit);
         raised
     }
 
-    /// True the first time at this limit.
+    /// Returns true the first time at this limit.
     pub(super) fn note_blocked(&mut self) -> bool {
         self.blocked_at.replace(self.limit) != Some(self.limit)
     }
 
-    /// Whether a `DATA_BLOCKED` that was sent still tells the truth.
+    /// Whether a `DATA_BLOCKED` frame that was sent is still true.
     pub(super) fn is_blocked(&self) -> bool {
         self.available() == 0 && self.blocked_at == Some(self.limit)
     }
@@ -186,7 +189,7 @@ mod tests {
 
     const RTT: Duration = Duration::from_millis(100);
 
-    /// At most `size` bytes come in pieces and are read at once, the next piece after `gap`; gives the sum.
+    /// Pieces of at most `size` bytes arrive and are read at once, one every `gap`. Returns their sum.
     fn flow(
         window: &mut ReceiveWindow,
         now: &mut Timestamp,
@@ -213,7 +216,7 @@ mod tests {
         let mut window = ReceiveWindow::new(256 << 10, 1 << 30);
         for round in 0..14 {
             let piece = 1_000 << round;
-            // What comes in the next round trip left while these were on their way.
+            // The data of the next round trip left while these updates were on their way.
             flow(&mut window, &mut now, &mut received, 12, piece, RTT / 12);
             assert!(window.advertised() - received >= 24 * piece, "{round}: {window:?}");
         }
@@ -239,7 +242,7 @@ mod tests {
         assert!(window.size() <= 100_000, "{window:?}");
     }
 
-    /// Drivers may read less often than once in a round trip of a local network.
+    /// A driver may read less often than once in a round trip of a local network.
     #[test]
     fn a_reader_that_comes_less_often_than_a_round_trip_is_no_slow_one() {
         let (mut now, mut received) = (Timestamp::from_nanos(1), 0);

@@ -1,5 +1,5 @@
-//! Frames of the peer about streams. Each either is applied, or ignored because its stream is forgotten, or
-//! breaks a rule and ends the connection.
+//! The peer's frames about streams. A frame is applied, or ignored because its stream is forgotten, or breaks
+//! a rule and ends the connection.
 
 use std::collections::VecDeque;
 
@@ -39,7 +39,7 @@ impl Streams {
             return Ok(());
         };
         let increase = recv.check_data(offset, data.len() as u64, fin)?;
-        // RFC 9000 §4.1: the sum over all streams.
+        // RFC 9000 §4.1: the limit applies to the sum over all streams.
         if increase > self.receive_window.advertised().saturating_sub(self.received) {
             return Err(Violation::ConnectionFlowControl);
         }
@@ -48,13 +48,14 @@ impl Streams {
         let is_new = recv.on_data(offset, data, fin, allocation, budget);
         let is_new = is_new.map_err(|spent| Violation::of_budget(spent, Violation::ReassemblyBudget))?;
         self.counters.bytes_dropped += dropped;
-        // What a stopped stream still receives is not the peer's fault.
-        self.news += u64::from(is_new || increase > 0);
+        // The peer is not to blame for data that arrives on a stopped stream.
+        self.useful_frames += u64::from(is_new || increase > 0);
         self.after_receiving(slot, budget, out);
         Ok(())
     }
 
-    /// `RESET_STREAM` (RFC 9000 §19.4) with `reliable_size` 0, or `RESET_STREAM_AT` (reliable-stream-reset §4).
+    /// `RESET_STREAM` (RFC 9000 §19.4) with `reliable_size` 0, or `RESET_STREAM_AT` (reliable-stream-reset
+    /// §4).
     pub(crate) fn on_reset_stream(
         &mut self,
         id: StreamId,
@@ -64,7 +65,7 @@ impl Streams {
         budget: &mut Budget,
         out: &mut Out,
     ) -> Result<(), Violation> {
-        // Wrong whatever became of the stream.
+        // This breaks a rule whatever the state of the stream.
         if reliable_size > final_size {
             return Err(Violation::ReliableSize);
         }
@@ -83,7 +84,7 @@ impl Streams {
         Ok(())
     }
 
-    /// `STOP_SENDING` (RFC 9000 §19.5): answered by `RESET_STREAM` with the same code (§3.5).
+    /// `STOP_SENDING` (RFC 9000 §19.5); it is answered by `RESET_STREAM` with the same code (§3.5).
     pub(crate) fn on_stop_sending(
         &mut self,
         id: StreamId,
@@ -107,15 +108,15 @@ impl Streams {
         Ok(())
     }
 
-    /// `MAX_DATA` (RFC 9000 §19.9); one that does not raise the limit is ignored.
+    /// `MAX_DATA` (RFC 9000 §19.9); ignored if it does not raise the limit.
     pub(crate) fn on_max_data(&mut self, limit: u64, schedule: &mut Schedule) {
         if self.credit.raise(limit) {
-            self.news += 1;
+            self.useful_frames += 1;
             self.unblock(schedule);
         }
     }
 
-    /// `MAX_STREAM_DATA` (RFC 9000 §19.10); one that does not raise the limit is ignored.
+    /// `MAX_STREAM_DATA` (RFC 9000 §19.10); ignored if it does not raise the limit.
     pub(crate) fn on_max_stream_data(
         &mut self,
         id: StreamId,
@@ -128,31 +129,32 @@ impl Streams {
         if let Some(send) = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut())
             && send.raise(limit)
         {
-            self.news += 1;
+            self.useful_frames += 1;
             self.activate(slot, schedule);
             self.after_sending(slot, schedule, out);
         }
         Ok(())
     }
 
-    /// `MAX_STREAMS` (RFC 9000 §19.11); one that does not raise the limit is ignored (§4.6).
+    /// `MAX_STREAMS` (RFC 9000 §19.11); ignored if it does not raise the limit (§4.6).
     pub(crate) fn on_max_streams(&mut self, dir: Dir, limit: u64, out: &mut Out) -> Result<(), Violation> {
         if limit > MAX_STREAMS {
             return Err(Violation::MaxStreamsTooLarge);
         }
-        self.news += u64::from(limit > self.limits.local(dir).limit);
+        self.useful_frames += u64::from(limit > self.limits.local(dir).limit);
         if self.limits.local(dir).raise(limit) {
             out.push_back(Event::StreamsAvailable(dir));
         }
         Ok(())
     }
 
-    /// `DATA_BLOCKED` (RFC 9000 §19.12). A hint: credit is given as data is read, never because it is asked for.
+    /// `DATA_BLOCKED` (RFC 9000 §19.12). It is only a hint: credit is given as data is read, never on
+    /// request.
     pub(crate) fn on_data_blocked(&mut self) {
         self.counters.blocked_received += 1;
     }
 
-    /// `STREAM_DATA_BLOCKED` (RFC 9000 §19.13); a hint as well, though it opens the stream.
+    /// `STREAM_DATA_BLOCKED` (RFC 9000 §19.13). It is only a hint, too, although it opens the stream.
     pub(crate) fn on_stream_data_blocked(
         &mut self,
         id: StreamId,
@@ -174,7 +176,7 @@ impl Streams {
         Ok(())
     }
 
-    /// The stream of a frame that only its sender sends (RFC 9000 §19.4, §19.8, §19.13).
+    /// The stream of a frame that only the stream's sender sends (RFC 9000 §19.4, §19.8, §19.13).
     fn for_receiving(
         &mut self,
         id: StreamId,
@@ -187,7 +189,7 @@ impl Streams {
         self.arrive(id, budget, out)
     }
 
-    /// The stream of a frame that only its receiver sends (RFC 9000 §19.5, §19.10).
+    /// The stream of a frame that only the stream's receiver sends (RFC 9000 §19.5, §19.10).
     fn for_sending(
         &mut self,
         id: StreamId,
@@ -200,8 +202,8 @@ impl Streams {
         self.arrive(id, budget, out)
     }
 
-    /// Finds the stream, opening it and all lower ones of its kind if it is new (RFC 9000 §3.2). `None` if it is
-    /// closed and forgotten.
+    /// Finds the stream. If it is new, opens it and all lower ones of its kind (RFC 9000 §3.2). `None` if it
+    /// is closed and forgotten.
     fn arrive(&mut self, id: StreamId, budget: &mut Budget, out: &mut Out) -> Result<Option<u32>, Violation> {
         self.balance(budget);
         if let Some(slot) = self.table.find(id) {
@@ -220,8 +222,9 @@ impl Streams {
                 if let Arrival::Opens { first_new } = arrival {
                     self.counters.opened_remote += id.index() + 1 - first_new;
                 }
-                self.news += 1;
-                // One event for each stream that something came for: one frame can open all that the limit permits.
+                self.useful_frames += 1;
+                // Only a stream that a frame names causes an event, because one frame can open all that the
+                // limit permits.
                 out.push_back(Event::StreamOpened(id));
                 self.add_remote(id, budget).map(Some)
             }
@@ -232,7 +235,7 @@ impl Streams {
         }
     }
 
-    /// An entry for a stream of the peer.
+    /// Makes an entry for a stream of the peer.
     fn add_remote(&mut self, id: StreamId, budget: &mut Budget) -> Result<u32, Violation> {
         budget
             .charge(table::STREAM_COST)

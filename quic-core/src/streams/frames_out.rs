@@ -1,4 +1,4 @@
-//! Frames about streams that go out, and what becomes of them.
+//! The frames about streams that this end sends, and what becomes of them.
 
 use std::collections::VecDeque;
 
@@ -15,12 +15,12 @@ use crate::{
     schedule::{Schedule, Sender, Turn},
 };
 
-/// What this component would write if it were asked.
+/// What this component would write now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interest {
     /// Frames other than STREAM.
     pub(crate) control: bool,
-    /// STREAM frames, or what else is in the schedule.
+    /// STREAM frames, and other senders of the schedule.
     pub(crate) data: bool,
 }
 
@@ -31,13 +31,13 @@ impl Interest {
     }
 }
 
-/// Whether stream data waits, and for whom.
+/// Whether stream data is pending, and what it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg(test)]
 pub(crate) enum SendState {
-    /// Everything written was sent: the application limits the rate.
+    /// All data was sent: the application limits the rate.
     Nothing,
-    /// Data waits for the peer's flow control alone.
+    /// Only the peer's flow control blocks data.
     Blocked,
     /// Data can be sent now.
     Ready,
@@ -58,7 +58,7 @@ impl Streams {
             || self.limits.local.iter().any(|local| local.blocked_wanted)
     }
 
-    /// Whether stream data waits, for the detection of phases limited by the application.
+    /// Whether stream data is pending, to detect phases limited by the application.
     #[cfg(test)]
     pub(crate) fn send_state(&self, schedule: &Schedule) -> SendState {
         if !schedule.is_empty() {
@@ -70,13 +70,13 @@ impl Streams {
         }
     }
 
-    /// Whether stream data waits for the peer's flow control alone.
+    /// Whether only the peer's flow control blocks stream data.
     pub(crate) fn is_blocked(&self, schedule: &Schedule) -> bool {
         self.waiting > 0 && schedule.is_empty()
     }
 
-    /// Tells the peer once more what holds data back, if anything does: it must not take the silence for an idle connection
-    /// (RFC 9000 §4.1). False if nothing is held back.
+    /// Tells the peer once more which limit blocks data, if one does: the peer must not mistake the silence
+    /// for an idle connection (RFC 9000 §4.1). Returns false if no limit blocks data.
     pub(crate) fn repeat_blocked(&mut self, schedule: &Schedule) -> bool {
         if !self.is_blocked(schedule) {
             return false;
@@ -92,8 +92,8 @@ impl Streams {
         self.wants_control()
     }
 
-    /// Writes frames other than STREAM. Again after the data: what that ran into, `DATA_BLOCKED` and
-    /// `STREAM_DATA_BLOCKED`. False if the room did not suffice.
+    /// Writes frames other than STREAM. The caller repeats this after the data, to write `DATA_BLOCKED` and
+    /// `STREAM_DATA_BLOCKED` for limits that the data reached. Returns false if there was too little room.
     pub(crate) fn write_control(&mut self, writer: &mut FrameWriter<'_>) -> bool {
         !self.wants_control() || self.write_control_frames(writer)
     }
@@ -143,7 +143,8 @@ impl Streams {
         true
     }
 
-    /// The control frames of one stream; each that was written, or is no longer wanted, is struck off.
+    /// Writes the control frames of one stream. A frame that was written, or is no longer needed, is no
+    /// longer pending.
     fn write_stream_control(&mut self, slot: u32, writer: &mut FrameWriter<'_>) -> bool {
         let Some(stream) = self.table.get_mut(slot) else { return true };
         let id = stream.id;
@@ -163,7 +164,7 @@ impl Streams {
                     send.on_reset_sent();
                 }
             }
-            // If it has to wait for data, sending the data asks again, or its acknowledgment.
+            // If the reset has to wait for data, sending that data or its acknowledgment requests it again.
             stream.pending &= !pending::RESET;
         }
         if stream.may_send(pending::STOP) {
@@ -199,7 +200,7 @@ impl Streams {
         true
     }
 
-    /// Writes data of the stream whose turn it is. False if there is no room for any.
+    /// Writes data of the stream whose turn it is. Returns false if there is no room for any.
     pub(crate) fn write_data(
         &mut self,
         slot: u32,
@@ -233,7 +234,8 @@ impl Streams {
         true
     }
 
-    /// Puts a stream where it belongs: into the schedule if it can send, into the list of blocked ones, or nowhere.
+    /// Puts a stream where it belongs: into the schedule if it can send, into the list of blocked streams, or
+    /// into neither.
     pub(super) fn activate(&mut self, slot: u32, schedule: &mut Schedule) {
         let Some(stream) = self.table.get_mut(slot) else { return };
         let offer = stream.send.as_ref().map_or(Offer::Nothing, |send| send.offer(self.credit.available()));
@@ -252,7 +254,7 @@ impl Streams {
             self.waiting = if waits { self.waiting + 1 } else { self.waiting.saturating_sub(1) };
         }
         match offer {
-            // RFC 9000 §4.1: told once for each limit.
+            // RFC 9000 §4.1: the frame is sent once for each limit.
             Offer::StreamBlocked
                 if self.peer.is_some() && stream.send.as_mut().is_some_and(SendHalf::note_blocked) =>
             {
@@ -270,8 +272,9 @@ impl Streams {
         }
     }
 
-    /// The stream waits for credit of the connection. A peer that gives none must not make the list grow by streams that come
-    /// and go: the places of those that are gone are looked for when they may outnumber the others.
+    /// Lists a stream that waits for the connection's credit. A peer that gives no credit must not make the
+    /// list grow by streams that come and go. Entries of closed streams are therefore removed when they may
+    /// outnumber the others.
     fn list_blocked(&mut self, slot: u32) {
         if self.blocked.len() >= self.look_at_blocked {
             let table = &self.table;
@@ -282,7 +285,7 @@ impl Streams {
         self.blocked.push(slot);
     }
 
-    /// The connection's credit is spent: streams with new data only leave the schedule.
+    /// The connection's credit is used up: streams that have only new data leave the schedule.
     fn sweep(&mut self, schedule: &mut Schedule) {
         let senders: Vec<Sender> = schedule.senders().collect();
         for sender in senders {
@@ -302,8 +305,8 @@ impl Streams {
         }
     }
 
-    /// A packet with this receipt was acknowledged or lost. A receipt may come as lost first and as acknowledged
-    /// later; one of a forgotten stream is ignored, and so is one that is not of a stream frame.
+    /// A packet with this receipt was acknowledged or lost. A receipt may first be reported lost and later
+    /// acknowledged. Receipts of forgotten streams and of frames that are not about streams are ignored.
     pub(crate) fn settle(
         &mut self,
         receipt: Receipt,
@@ -328,8 +331,8 @@ impl Streams {
                 }
                 self.after_sending(slot, schedule, out);
             }
-            // From here on: acknowledged means nothing to do; lost means the current value again, which writing
-            // drops if it is no longer wanted (RFC 9000 §13.3).
+            // For the remaining frames, an acknowledgment needs no action. After a loss the current value is
+            // sent again, unless it is no longer needed when it is written (RFC 9000 §13.3).
             _ if acked => {}
             Receipt::StopSending { slot } => self.want(slot, pending::STOP),
             Receipt::MaxStreamData { slot } => self.want(slot, pending::MAX_DATA),
@@ -348,7 +351,7 @@ impl Streams {
         }
     }
 
-    /// Data arrived.
+    /// Data of a stream was acknowledged.
     fn on_data_acked(
         &mut self,
         slot: u32,
@@ -366,7 +369,7 @@ impl Streams {
         self.buffered.change(held, send.buffer.held());
         self.counters.bytes_acked += send.acked() - before;
         if had_lost || fin {
-            // What was to be sent again may have arrived after all.
+            // Data that was to be sent again may have arrived after all.
             self.activate(slot, schedule);
         }
         if released {
@@ -375,27 +378,27 @@ impl Streams {
         self.after_sending(slot, schedule, out);
     }
 
-    /// Data has to be sent again.
+    /// Data of a stream was lost and has to be sent again.
     fn on_data_lost(&mut self, slot: u32, offset: u64, length: u32, fin: bool, schedule: &mut Schedule) {
         let Some(send) = self.table.get_mut(slot).and_then(|stream| stream.send.as_mut()) else { return };
         send.on_lost(offset, length, fin);
         self.activate(slot, schedule);
     }
 
-    /// All of a stream has arrived, for which others were held back.
-    fn release_held(&mut self, by: u32) {
+    /// All data of a stream has arrived, so the streams that waited for it may send their frames.
+    fn release_waiting(&mut self, by: u32) {
         for slot in self.table.slots() {
             if let Some(stream) = self.table.get_mut(slot)
-                && stream.held_by == Some(by)
+                && stream.waits_for == Some(by)
             {
-                stream.held_by = None;
+                stream.waits_for = None;
                 let pending = stream.pending;
                 self.want(slot, pending);
             }
         }
     }
 
-    /// Events of a sending part, and its end.
+    /// Reports the events of a sending half, and its end.
     pub(super) fn after_sending(&mut self, slot: u32, schedule: &mut Schedule, out: &mut VecDeque<Event>) {
         let Some(stream) = self.table.get_mut(slot) else { return };
         let Some(send) = &mut stream.send else { return };
@@ -403,8 +406,8 @@ impl Streams {
         if send.is_done() {
             stream.send = None;
             out.push_back(Event::StreamSent(stream.id, stream.tag));
-            if std::mem::take(&mut stream.holds) {
-                self.release_held(slot);
+            if std::mem::take(&mut stream.is_awaited) {
+                self.release_waiting(slot);
             }
             self.activate(slot, schedule);
             self.retire(slot);

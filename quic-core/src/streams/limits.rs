@@ -2,13 +2,13 @@
 
 use crate::{buf::RangeSet, error::Violation, ids::Dir};
 
-/// The largest stream limit there can be.
+/// The largest stream limit that is possible.
 pub(super) const MAX_STREAMS: u64 = 1 << 60;
 
-/// The most streams of one direction that a peer may have open at once, whatever the configuration says.
+/// The most streams of one direction that a peer may have open at once; no configuration exceeds it.
 pub(super) const MAX_CONCURRENT: u64 = 60_000;
 
-/// Up to this window an idle peer gets back every stream at once, and not only in batches.
+/// Up to this window, an idle peer gets every stream back at once and not only in batches.
 const EXACT_WINDOW: u64 = 256;
 
 /// Streams of one direction that this endpoint opens.
@@ -16,14 +16,15 @@ const EXACT_WINDOW: u64 = 256;
 pub(super) struct LocalStreams {
     pub(super) opened: u64,
     pub(super) limit: u64,
-    /// An `open` was refused since the limit rose last.
+    /// Whether an `open` was refused since the limit last rose.
     pub(super) refused: bool,
     blocked_at: Option<u64>,
     pub(super) blocked_wanted: bool,
 }
 
 impl LocalStreams {
-    /// The index of the next stream, `None` (and `STREAMS_BLOCKED` wanted, once per limit) at the limit.
+    /// The index of the next stream. At the limit it returns `None` and requests `STREAMS_BLOCKED`, once per
+    /// limit.
     pub(super) fn next(&mut self, limit_known: bool) -> Option<u64> {
         if self.opened < self.limit {
             return Some(self.opened);
@@ -35,7 +36,7 @@ impl LocalStreams {
         None
     }
 
-    /// True if that raised the limit and an `open` had been refused.
+    /// Returns true if this raised the limit and an `open` had been refused.
     pub(super) fn raise(&mut self, limit: u64) -> bool {
         if limit <= self.limit {
             return false;
@@ -45,7 +46,7 @@ impl LocalStreams {
         std::mem::take(&mut self.refused)
     }
 
-    /// `STREAMS_BLOCKED` was lost: again, if still true.
+    /// `STREAMS_BLOCKED` was lost: requests it again if it is still true.
     pub(super) fn on_blocked_lost(&mut self) {
         self.blocked_wanted |= self.refused && self.blocked_at == Some(self.limit);
     }
@@ -56,26 +57,26 @@ impl LocalStreams {
 pub(super) struct RemoteStreams {
     pub(super) opened: u64,
     closed: u64,
-    /// Of those closed, streams that a layer above still holds: none may be opened for them.
+    /// Closed streams that a layer above still holds: the peer may not open others in their place.
     held: u64,
     pub(super) advertised: u64,
     window: u64,
-    /// Opened implicitly by a higher id (RFC 9000 §3.2) with no frame of their own yet: these have no entry in
-    /// the table, so that one frame cannot cost us a table full of streams.
+    /// Streams that a higher ID opened implicitly (RFC 9000 §3.2) and that had no frame of their own yet.
+    /// They have no entry in the table, so that one frame cannot cost us a table full of streams.
     unseen: RangeSet,
     update_lost: bool,
     asked: bool,
-    /// The window was raised, and the peer has not been told.
+    /// Whether the window was raised and the peer does not know it yet.
     widened: bool,
-    /// Whether `MAX_STREAMS` is to be sent, as it follows from the rest: every packet asks.
+    /// Whether `MAX_STREAMS` is to be sent. It follows from the other fields, but every packet asks for it.
     due: bool,
 }
 
-/// What the arrival of a frame for a stream of the peer means.
+/// What the arrival of a frame means for its stream, which the peer opens.
 pub(super) enum Arrival {
-    /// The frame is the first for this stream: it and all from `first_new` on are opened by it.
+    /// The frame opens this stream and all from `first_new` on.
     Opens { first_new: u64 },
-    /// The stream was opened implicitly before and needs an entry now.
+    /// The stream was opened implicitly before, and needs an entry now.
     FirstSeen,
     /// The table has the stream, or it is closed and forgotten.
     Known,
@@ -87,7 +88,7 @@ impl RemoteStreams {
         Self { advertised: window, window, ..Self::default() }
     }
 
-    /// A layer above holds so many streams that are closed here.
+    /// Sets how many streams that are closed here a layer above still holds.
     pub(super) fn hold(&mut self, count: u64) {
         self.held = count;
         self.consider();
@@ -113,8 +114,8 @@ impl RemoteStreams {
         Ok(if self.see(index) { Arrival::FirstSeen } else { Arrival::Known })
     }
 
-    /// Raises the window, which the peer is told at once: the application says that it expects more. Never lowers it, for
-    /// a limit once told stands (RFC 9000 §4.6).
+    /// Raises the window because the application expects more streams; the peer is told at once. Never lowers
+    /// it, because an advertised limit cannot be taken back (RFC 9000 §4.6).
     pub(super) fn widen(&mut self, window: u64) {
         let window = window.min(MAX_CONCURRENT);
         if window > self.window {
@@ -124,12 +125,12 @@ impl RemoteStreams {
         }
     }
 
-    /// True if the stream is open, has no entry yet and needs one from now on.
+    /// Returns true if the stream is open, has no entry yet, and needs one from now on.
     pub(super) fn see(&mut self, index: u64) -> bool {
         !self.unseen.is_empty() && self.unseen.remove(index..index + 1) == 1
     }
 
-    /// The connection ended: a stream without an entry gets none any more, whoever asks for it.
+    /// The connection has ended: a stream without an entry gets none any more.
     pub(super) fn forget_unseen(&mut self) {
         self.unseen = RangeSet::default();
     }
@@ -139,13 +140,14 @@ impl RemoteStreams {
         self.consider();
     }
 
-    /// `MAX_STREAMS` was lost: again, with what is due by then.
+    /// `MAX_STREAMS` was lost: it is sent again, with the limit of that time.
     pub(super) fn on_update_lost(&mut self) {
         self.update_lost = true;
         self.consider();
     }
 
-    /// The peer says that it is blocked. A hint only: what is due anyway goes out at once.
+    /// The peer says that it is blocked. This is only a hint: a raise that is possible anyway is sent at
+    /// once.
     pub(super) fn on_blocked(&mut self) {
         self.asked = true;
         self.consider();
@@ -157,19 +159,20 @@ impl RemoteStreams {
         self.due
     }
 
-    /// Works out again whether `MAX_STREAMS` is due. Each method that changes a count, the window or a flag calls it.
+    /// Updates whether `MAX_STREAMS` is due. Every method that changes a count, the window or a flag calls
+    /// it.
     fn consider(&mut self) {
         self.due = self.is_due(self.next_limit());
     }
 
-    /// Whether it would be sent if a layer above held no streams.
+    /// Whether `MAX_STREAMS` would be sent if a layer above held no streams.
     pub(super) fn withholds(&self) -> bool {
         self.held > 0 && !self.update_due() && self.is_due(self.closed.saturating_add(self.window))
     }
 
-    /// In batches of an eighth of the window, but at once when the peer could run out: less than half of the window left to
-    /// open, or it said that it is blocked. With a small window also when all its streams are closed, for a peer may need
-    /// the whole of it at once.
+    /// Raises come in batches of an eighth of the window. They come at once if the peer could run out: it has
+    /// less than half of the window left, or said that it is blocked. With a small window they also come at
+    /// once when all its streams are closed, because a peer may need all of it at once.
     fn is_due(&self, limit: u64) -> bool {
         let gain = limit.saturating_sub(self.advertised);
         let left = self.advertised - self.opened.min(self.advertised);
@@ -196,7 +199,7 @@ impl RemoteStreams {
     }
 }
 
-/// The counts of one connection.
+/// The stream counts of one connection.
 #[derive(Debug)]
 pub(super) struct Limits {
     pub(super) local: [LocalStreams; 2],

@@ -1,12 +1,13 @@
 //! Streams (RFC 9000 §2-§4, §19.4-§19.14; reliable-stream-reset).
 //!
-//! Owns the stream table, the sending and receiving parts, flow control of streams and connection with
-//! auto-tuning and stream limits. Must never know packets, packet numbers, congestion, TLS or what the data means:
-//! frames come in as values, frames go out through a [`FrameWriter`](crate::frame::FrameWriter), receipts come home by
-//! slot. The connection's schedule, which datagrams use as well, comes as an argument where a stream may enter or leave it.
+//! Owns the stream table, the sending and receiving halves, flow control of streams and connection with
+//! auto-tuning, and stream limits. Never knows packets, packet numbers, congestion control, TLS or what the
+//! data means. Frames come in as values and leave through a [`FrameWriter`](crate::frame::FrameWriter);
+//! receipts return by slot. The connection's schedule, which datagrams share, is an argument where a stream
+//! may enter or leave it.
 //!
-//! Closed streams are forgotten: a later frame on one is ignored, whatever it says. RFC 9000 §4.5 would have a
-//! changed final size of a closed stream reported, which is a SHOULD and would cost memory without end.
+//! A closed stream is forgotten, and later frames on it are ignored. RFC 9000 §4.5 says that a changed final
+//! size of a closed stream SHOULD be reported, but that would cost unbounded memory.
 
 mod api;
 mod buffered;
@@ -46,28 +47,29 @@ use table::Table;
 pub(crate) struct StreamsConfig {
     /// Which end this is.
     pub(crate) side: Side,
-    /// The receive window of a stream at first; our three `initial_max_stream_data` parameters.
+    /// The initial receive window of a stream; our three `initial_max_stream_data` parameters.
     pub(crate) stream_receive_window: u64,
-    /// The most that auto-tuning makes of it.
+    /// The largest window of a stream that auto-tuning chooses.
     pub(crate) stream_receive_window_max: u64,
-    /// The receive window of the connection at first; our `initial_max_data`.
+    /// The initial receive window of the connection; our `initial_max_data`.
     pub(crate) connection_receive_window: u64,
-    /// The most that auto-tuning makes of it.
+    /// The largest window of the connection that auto-tuning chooses.
     pub(crate) connection_receive_window_max: u64,
     /// Bidirectional streams that the peer may have open at once, at most 60,000.
     pub(crate) max_bidi: u64,
     /// Unidirectional streams that the peer may have open at once, at most 60,000.
     pub(crate) max_uni: u64,
-    /// Bytes of one stream that a writer can have unacknowledged before it is blocked, while the window is small.
+    /// How many unacknowledged bytes of one stream block its writer while the window is small.
     pub(crate) send_buffer: usize,
-    /// A stream belongs to nobody before it has a tag, and until then a reset drops nothing that came in order.
+    /// Whether a stream has no owner until it has a tag. Until then, a reset drops nothing that arrived in
+    /// order.
     pub(crate) tags_claim: bool,
 }
 
-/// What a stream of the peer may cost in a layer above that holds what was read of it, beside the bytes.
+/// What a stream of the peer may cost in a layer above that holds its data, besides the bytes.
 pub(crate) const HELD_STREAM_COST: usize = 1024;
-/// Receiving halves of own streams are counted in steps of so many, for the limit of the budget: it need not be reckoned
-/// anew with each request.
+/// The receiving halves of this end's streams are counted in steps of this many for the budget's limit, so
+/// that the limit need not be computed anew for each request.
 const RECEIVERS: usize = 8;
 
 impl StreamsConfig {
@@ -103,7 +105,7 @@ pub(crate) struct PeerLimits {
     pub(crate) max_streams_bidi: u64,
     /// `initial_max_streams_uni`.
     pub(crate) max_streams_uni: u64,
-    /// The peer accepts `RESET_STREAM_AT`.
+    /// Whether the peer accepts `RESET_STREAM_AT`.
     pub(crate) reset_stream_at: bool,
 }
 
@@ -122,13 +124,14 @@ pub(crate) struct StreamsCounters {
     pub(crate) bytes_acked: u64,
     /// Bytes read by the application.
     pub(crate) bytes_read: u64,
-    /// Bytes that came for streams after they were stopped, gaps included.
+    /// Bytes that arrived for streams after they were stopped, including gaps.
     pub(crate) bytes_dropped: u64,
-    /// Resets with a reliable size sent as plain resets, because the peer does not know the other.
+    /// Resets with a reliable size that were sent as plain resets, because the peer does not know
+    /// `RESET_STREAM_AT`.
     pub(crate) reset_fallbacks: u64,
     /// `DATA_BLOCKED`, `STREAM_DATA_BLOCKED` and `STREAMS_BLOCKED` frames received.
     pub(crate) blocked_received: u64,
-    /// The same, sent.
+    /// `DATA_BLOCKED`, `STREAM_DATA_BLOCKED` and `STREAMS_BLOCKED` frames sent.
     pub(crate) blocked_sent: u64,
     /// Frames ignored because their stream is closed and forgotten.
     pub(crate) frames_after_close: u64,
@@ -141,34 +144,34 @@ pub(crate) struct Streams {
     peer: Option<PeerLimits>,
     table: Table,
     limits: Limits,
-    /// The connection's receive window, and what was received against it.
+    /// The connection's receive window, and the bytes received against it.
     receive_window: ReceiveWindow,
     received: u64,
     credit: SendCredit,
-    /// What was written and is not acknowledged, of all streams.
+    /// The unacknowledged data of all streams.
     buffered: Buffered,
     /// Slots with control frames to send.
     control: VecDeque<u32>,
-    /// Slots whose new data waits for connection credit.
+    /// Slots of streams whose new data waits for the connection's credit.
     blocked: Vec<u32>,
-    /// So many of them, from which on those of streams that are gone are looked for.
+    /// From this many entries of `blocked` on, entries of closed streams are removed.
     look_at_blocked: usize,
     max_data_wanted: bool,
     data_blocked_wanted: bool,
     /// Streams that wait for credit.
     waiting: usize,
-    /// Budget of removed streams, given back by the next call that has the budget at hand, and of streams that
-    /// the application touched before their first frame, charged then.
+    /// Bytes that the budget has yet to learn of: the charge of removed streams, and of streams that the
+    /// application touched before their first frame. The next call that has the budget settles them.
     owed: usize,
     uncharged: usize,
-    /// Streams that this end opened and whose receiving half is not over.
+    /// How many streams this end opened whose receiving half is not over.
     local_receivers: usize,
-    /// Streams of this end's own that are not over: the peer decides when they are.
+    /// How many of this end's streams are not over; the peer decides when they are.
     local: usize,
-    /// What the peer may make this end hold changed since the budget was told.
+    /// Whether the amount that the peer may make this end hold has changed since the budget was told.
     limit_changed: bool,
-    /// Rises with each frame that brought something new.
-    news: u64,
+    /// How many frames have brought something new.
+    useful_frames: u64,
     counters: StreamsCounters,
 }
 
@@ -203,12 +206,13 @@ impl Streams {
             local_receivers: 0,
             local: 0,
             limit_changed: true,
-            news: 0,
+            useful_frames: 0,
             counters: StreamsCounters::default(),
         }
     }
 
-    /// The peer's limits are known: remembered ones for 0-RTT, then those of the handshake. Limits only rise.
+    /// The peer's limits are known: first the remembered ones for 0-RTT, then those of the handshake. Limits
+    /// only rise.
     pub(crate) fn set_peer_limits(
         &mut self,
         peer: PeerLimits,
@@ -240,9 +244,9 @@ impl Streams {
         self.peer.is_some()
     }
 
-    /// A number that rises when a frame brings something new: data, the end of a stream, a stream, a higher limit.
-    pub(crate) fn news(&self) -> u64 {
-        self.news
+    /// How many frames have brought something new: data, the end of a stream, a stream, or a higher limit.
+    pub(crate) fn useful_frames(&self) -> u64 {
+        self.useful_frames
     }
 
     /// Counts since the connection began.
@@ -256,25 +260,26 @@ impl Streams {
         self.table.len()
     }
 
-    /// Entries of streams that wait for credit of the connection, and for room.
+    /// How many entries of streams wait for the connection's credit, and how many for room.
     #[cfg(test)]
     pub(crate) fn waiting_entries(&self) -> (usize, usize) {
         (self.blocked.len(), self.buffered.waiting())
     }
 
-    /// Makes an entry for a stream; `None` when the table is full.
+    /// Makes an entry for a stream; `None` if the table is full.
     fn enter(&mut self, id: StreamId) -> Option<u32> {
         let (config, peer) = (&self.config, self.peer.as_ref());
         self.table.insert(id, || halves(config, peer, id))
     }
 
-    /// Wants a control frame of this stream sent.
+    /// Requests a control frame of this stream.
     fn want(&mut self, slot: u32, bit: u8) {
         if let Some(stream) = self.table.get_mut(slot) {
             stream.pending |= bit;
             if !stream.in_control_queue {
                 stream.in_control_queue = true;
-                // Entries of streams forgotten since would pile up if nothing else were ever written.
+                // Entries of streams that were forgotten since would pile up if no control frame were ever
+                // written.
                 while self.control.front().is_some_and(|&front| self.table.get(front).is_none()) {
                     self.control.pop_front();
                 }
@@ -283,9 +288,9 @@ impl Streams {
         }
     }
 
-    /// What all credit can cost that the peer can have at one time, in bytes: the whole window, as the memory of reassembly
-    /// and of layers above that hold what was read, and every stream that it may open or this end has opened. A budget
-    /// with this limit is never spent by a peer that keeps to its credit.
+    /// The most memory, in bytes, that all the credit the peer can have at one time may cost: the whole
+    /// window, in reassembly and in layers above that hold data, and every stream that the peer may open or
+    /// this end has opened. A peer that keeps to its credit never exceeds a budget with this limit.
     pub(crate) fn memory_limit(&self) -> usize {
         let window = usize::try_from(self.receive_window.max()).unwrap_or(usize::MAX);
         let remote: u64 = self.limits.remote.iter().map(limits::RemoteStreams::window).sum();
@@ -295,7 +300,7 @@ impl Streams {
         cost(window, streams).saturating_add(each).saturating_add(INSERT_RESERVE)
     }
 
-    /// Settles what calls without the budget at hand left open.
+    /// Settles what calls without the budget left open.
     fn balance(&mut self, budget: &mut Budget) {
         if std::mem::take(&mut self.limit_changed) {
             budget.set_limit(self.memory_limit());
@@ -315,7 +320,7 @@ impl Streams {
         self.limit_changed |= local && self.local_receivers.is_multiple_of(RECEIVERS);
     }
 
-    /// Gives credit of the connection back.
+    /// Gives credit of the connection back for `bytes`.
     fn consume(&mut self, bytes: u64) {
         if bytes > 0 {
             self.receive_window.consume(bytes);
@@ -323,7 +328,7 @@ impl Streams {
         }
     }
 
-    /// Drops halves that are done, and the stream with its last half.
+    /// Drops the halves that are done; the stream goes with its last half.
     fn retire(&mut self, slot: u32) {
         let Some(stream) = self.table.get_mut(slot) else { return };
         if stream.send.is_some() || stream.recv.is_some() {
@@ -340,7 +345,7 @@ impl Streams {
     }
 }
 
-/// The halves that a stream of this id has at this end.
+/// The halves that a stream of this ID has at this end.
 #[inline]
 fn halves(
     config: &StreamsConfig,

@@ -1,10 +1,12 @@
-//! The receiving part of a stream (RFC 9000 §3.2; reliable-stream-reset §5).
+//! The receiving half of a stream (RFC 9000 §3.2; reliable-stream-reset §5).
 //!
-//! States: Recv (no `final_size`), Size Known (`final_size`), Data Recvd (all of it here), Reset Recvd
-//! (`reset`); Data Read and Reset Read end the half, and so does knowing the final size of a stopped stream.
+//! States: Recv (no `final_size`), Size Known (`final_size`), Data Recvd (all data has arrived), Reset Recvd
+//! (`reset`). The half ends with Data Read and Reset Read, and when the final size of a stopped stream is
+//! known.
 //!
-//! A reset drops what was not read (§3.2 permits it), but not before somebody has put a tag on the stream: what came in
-//! order, also in one burst with the reset, says whose stream it is. Until then it is read first, and the reset after it.
+//! A reset drops unread data, as §3.2 permits, but only once the stream has a tag. The data that arrived in
+//! order, even in one burst with the reset, tells who owns the stream. Until there is a tag, that data is
+//! read first and the reset after it.
 
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ use crate::{
     },
 };
 
-/// What a read gave, before the stream table acts on it.
+/// The result of a read, before the stream table acts on it.
 #[derive(Debug)]
 pub(super) enum Taken {
     Data(Bytes),
@@ -30,7 +32,7 @@ pub(super) enum Taken {
 }
 
 impl Taken {
-    /// What it means for a read that goes on no further.
+    /// What this result means for a read that goes no further.
     pub(super) fn progress(self) -> Result<ReadProgress, ReadError> {
         match self {
             Self::Data(_) => Ok(ReadProgress::Full),
@@ -45,21 +47,22 @@ impl Taken {
 pub(super) struct RecvHalf {
     assembler: Assembler,
     pub(super) window: ReceiveWindow,
-    /// The highest offset received, or the final size: what counts against flow control (RFC 9000 §4.1, §4.5).
+    /// The highest offset received, or the final size: what counts against flow control (RFC 9000 §4.1,
+    /// §4.5).
     highest: u64,
-    /// Connection credit was given back for everything below.
+    /// Credit of the connection was given back for all bytes below this offset.
     credited: u64,
     final_size: Option<u64>,
     reset: Option<(u64, u64)>,
     stopped: Option<u64>,
-    /// Nobody has said whose stream it is: a reset drops nothing that came in order.
+    /// Whether the stream has no owner yet: a reset drops nothing that arrived in order.
     unclaimed: bool,
-    /// The next time there is something to read, an event is due.
+    /// Whether an event is due the next time there is something to read.
     notify: bool,
 }
 
 impl RecvHalf {
-    /// `claimed`: it is known from the start whose stream it is.
+    /// `claimed` is whether the stream has an owner from the start.
     pub(super) fn new(initial_window: u64, max_window: u64, claimed: bool) -> Self {
         Self {
             assembler: Assembler::default(),
@@ -95,7 +98,7 @@ impl RecvHalf {
         self.assembler.contiguous_end()
     }
 
-    /// Bytes that a reader could take now.
+    /// How many bytes a reader could take now.
     pub(super) fn readable(&self) -> u64 {
         if self.discards() {
             0
@@ -104,8 +107,8 @@ impl RecvHalf {
         }
     }
 
-    /// Checks a STREAM frame against the final size (RFC 9000 §4.5) and the stream's limit (§4.1). Returns by how
-    /// much it raises what counts against the connection's limit. Changes nothing.
+    /// Checks a STREAM frame against the final size (RFC 9000 §4.5) and the stream's limit (§4.1). Returns
+    /// how many more bytes count against the connection's limit. Changes nothing.
     pub(super) fn check_data(&self, offset: u64, length: u64, fin: bool) -> Result<u64, Violation> {
         let end =
             offset.checked_add(length).filter(|end| *end <= varint::MAX).ok_or(Violation::StreamOffset)?;
@@ -118,7 +121,7 @@ impl RecvHalf {
         self.check_limit(end)
     }
 
-    /// The same for `RESET_STREAM` and `RESET_STREAM_AT`; `reliable_size` is 0 for the former.
+    /// Checks `RESET_STREAM` and `RESET_STREAM_AT` in the same way; `reliable_size` is 0 for the former.
     pub(super) fn check_reset(
         &self,
         code: u64,
@@ -146,7 +149,8 @@ impl RecvHalf {
         Ok(end.saturating_sub(self.highest))
     }
 
-    /// Takes checked data. True if there was any news in it: bytes that had not arrived before, or the end.
+    /// Takes checked data. Returns whether it brought anything new: bytes that had not arrived before, or the
+    /// end.
     pub(super) fn on_data(
         &mut self,
         offset: u64,
@@ -167,9 +171,9 @@ impl RecvHalf {
         Ok(self.assembler.insert(offset, data, allocation, budget)? > 0 || first_end)
     }
 
-    /// Takes a checked reset. Data below the reliable size stays readable, and what came in order as long as nobody has
-    /// [claimed](Self::claim) the stream; a reset after all data has arrived
-    /// changes nothing (RFC 9000 §3.2, Data Recvd).
+    /// Takes a checked reset. Data below the reliable size stays readable. Data that arrived in order does,
+    /// too, while nobody has [claimed](Self::claim) the stream. A reset after all data has arrived changes
+    /// nothing (RFC 9000 §3.2, Data Recvd).
     pub(super) fn on_reset(&mut self, code: u64, final_size: u64, reliable_size: u64, budget: &mut Budget) {
         let complete = self.final_size == Some(self.assembler.contiguous_end()) && self.reset.is_none();
         self.highest = self.highest.max(final_size);
@@ -177,7 +181,7 @@ impl RecvHalf {
         if complete {
             return;
         }
-        // Only ever lowered (reliable-stream-reset §5.2).
+        // A reset can only lower the size (reliable-stream-reset §5.2).
         let reliable_size = self.reset.map_or(reliable_size, |(_, known)| known.min(reliable_size));
         self.reset = Some((code, reliable_size));
         if self.discards() {
@@ -185,13 +189,14 @@ impl RecvHalf {
         }
     }
 
-    /// It is known whose stream this is: after a reset nothing more is read, and the next call that has the budget at hand
-    /// gives back what is unread.
+    /// The stream has an owner: after a reset nothing more is read. The next call that has the budget
+    /// releases the unread data.
     pub(super) fn claim(&mut self) {
         self.unclaimed = false;
     }
 
-    /// Whether bytes are missing that a reader would wait for: the end is not known, or there is a hole before it.
+    /// Whether bytes are missing that a reader would wait for: the end is unknown, or there is a gap before
+    /// it.
     pub(super) fn awaits_data(&self) -> bool {
         let end = match (self.reset, self.final_size) {
             (Some((_, reliable_size)), _) => Some(reliable_size),
@@ -200,7 +205,8 @@ impl RecvHalf {
         end.is_none_or(|end| self.contiguous_end() < end)
     }
 
-    /// The application wants no more. True if the peer is to be told: not when it has said all it will.
+    /// The application wants no more data. Returns whether to tell the peer, which is not needed once it has
+    /// sent everything.
     pub(super) fn stop(&mut self, code: u64, budget: &mut Budget) -> Result<bool, ReadError> {
         if self.stopped.is_some() {
             return Err(ReadError::Closed);
@@ -223,7 +229,7 @@ impl RecvHalf {
         }
         if let Some((code, reliable_size)) = self.reset {
             if self.bytes_read() >= reliable_size {
-                // Told now: for all that is left the credit comes back.
+                // The reset is being reported, so the credit for all that is left is given back.
                 self.claim();
                 self.assembler.clear(budget);
                 return Taken::Failed(ReadError::Reset(code));
@@ -237,7 +243,8 @@ impl RecvHalf {
         Taken::Blocked
     }
 
-    /// Connection credit to give back now: for what was read, or for all that came once nobody will read it.
+    /// The credit of the connection to give back now: for bytes that were read, or for all that arrived once
+    /// nobody will read them.
     pub(super) fn take_credit(&mut self) -> u64 {
         let to = if self.discards() { self.highest } else { self.bytes_read() };
         let credit = to.saturating_sub(self.credited);
@@ -245,7 +252,7 @@ impl RecvHalf {
         credit
     }
 
-    /// Auto-tuning after a read. The new window if it grew.
+    /// Auto-tunes the window after a read. Returns the new window if it grew.
     pub(super) fn tune(&mut self, now: Timestamp, rtt: Duration) -> Option<u64> {
         (self.wants_data() && self.window.tune(now, rtt, self.highest)).then(|| self.window.size())
     }
@@ -255,19 +262,19 @@ impl RecvHalf {
         self.final_size.is_none() && self.stopped.is_none()
     }
 
-    /// Whether a readable event is due; once until a read finds nothing.
+    /// Whether a readable event is due. It is due only once until a read finds nothing.
     pub(super) fn take_readable(&mut self) -> bool {
         let due = self.notify && self.stopped.is_none() && self.is_readable();
         self.notify &= !due;
         due
     }
 
-    /// The final size when nothing more will come of this half: stopped, and the size known.
+    /// The final size, if the stream is stopped and the size is known: nothing more comes of this half.
     pub(super) fn discarded(&self) -> Option<u64> {
         self.final_size.filter(|_| self.stopped.is_some())
     }
 
-    /// Gives all memory back, before the half is dropped.
+    /// Returns all charges to the budget before the half is dropped.
     pub(super) fn clear(&mut self, budget: &mut Budget) {
         self.assembler.end(budget);
     }
@@ -279,7 +286,7 @@ impl RecvHalf {
             || self.reset.is_some_and(|(_, reliable_size)| read >= reliable_size)
     }
 
-    /// Nobody will read what arrives from now on.
+    /// Whether nobody will read data that arrives from now on.
     fn discards(&self) -> bool {
         self.stopped.is_some()
             || self.effective_reset().is_some_and(|(_, reliable_size)| self.bytes_read() >= reliable_size)
@@ -290,8 +297,8 @@ impl RecvHalf {
         self.effective_reset().map_or(u64::MAX, |(_, reliable_size)| reliable_size)
     }
 
-    /// A reset that drops what it may. A plain one on an unclaimed stream is only told, after what came in order; one
-    /// with a reliable size says itself what is to be read.
+    /// The reset, if it drops data. On an unclaimed stream, a plain reset is only reported, after the data
+    /// that arrived in order; a reset with a reliable size says itself what is to be read.
     fn effective_reset(&self) -> Option<(u64, u64)> {
         self.reset.filter(|(_, reliable_size)| *reliable_size > 0 || !self.unclaimed)
     }

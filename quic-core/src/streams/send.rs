@@ -1,7 +1,8 @@
-//! The sending part of a stream (RFC 9000 §3.1; reliable-stream-reset §5).
+//! The sending half of a stream (RFC 9000 §3.1; reliable-stream-reset §5).
 //!
-//! States, as the fields tell them: Ready/Send (`fin` is `Open` or `Queued`, no `reset`), Data Sent (`fin`
-//! `InFlight`), Reset Sent (`reset`), and Data Recvd/Reset Recvd ([`SendHalf::is_done`], after which it is gone).
+//! The fields encode the states. Ready/Send: `fin` is `Open` or `Queued`, and there is no `reset`. Data Sent:
+//! `fin` is `InFlight`. Reset Sent: `reset`. Data Recvd/Reset Recvd: [`SendHalf::is_done`], after which the
+//! half is gone.
 
 use bytes::Bytes;
 
@@ -15,16 +16,17 @@ enum Fin {
     Acked,
 }
 
-/// Counts of a sending part, in bytes. None ever falls, whatever a reset cuts off, and each is at most the one before.
+/// The counts of a sending half, in bytes. None ever decreases, whatever a reset cuts off, and each is at
+/// most the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SendStats {
-    /// Written by the application.
+    /// Bytes written by the application.
     pub(crate) written: u64,
-    /// Sent at least once.
+    /// Bytes sent at least once.
     pub(crate) sent: u64,
-    /// Acknowledged without a gap from the start.
+    /// Bytes acknowledged without a gap from the start.
     pub(crate) acked: u64,
-    /// Of a stream that was reset: how large it is to the peer (RFC 9000 §4.5).
+    /// The final size that the peer knows, if the stream was reset (RFC 9000 §4.5).
     pub(crate) final_size: Option<u64>,
 }
 
@@ -33,20 +35,23 @@ pub(crate) struct SendStats {
 pub(super) struct Reset {
     pub(super) code: u64,
     pub(super) final_size: u64,
-    /// What is still to arrive; 0: nothing.
+    /// How many bytes from the start still have to arrive; 0 means none.
     pub(super) reliable_size: u64,
-    /// The peer does not know `RESET_STREAM_AT`: the frame is a `RESET_STREAM`, and waits until what is to arrive has.
+    /// Whether the peer does not know `RESET_STREAM_AT`. The frame is then a `RESET_STREAM`, which waits
+    /// until the reliable data has arrived.
     pub(super) plain: bool,
-    /// What had been written when the stream was reset.
+    /// How many bytes had been written when the stream was reset.
     written: u64,
-    /// What had been sent when the stream was reset, or when a later reset cut more off; the final size is never below.
+    /// How many bytes had been sent when the stream was reset, or when a later reset cut off more. The final
+    /// size is never below.
     sent: u64,
-    /// A frame with the final size has gone out, which must not change any more.
+    /// Whether a frame with the final size was sent; the size must not change after that.
     announced: bool,
-    /// Frames sent and not acknowledged.
+    /// How many reset frames were sent and not acknowledged.
     unacked: u32,
-    /// Acknowledgments until one of them must be for the current reliable size: receipts do not tell which
-    /// size they carried, so after lowering it one more is needed than older frames can bring.
+    /// How many acknowledgments are needed until one of them must be for the current reliable size. Receipts
+    /// do not tell which size they carried. After the size was lowered, one more acknowledgment is needed
+    /// than the older frames can bring.
     acks_needed: u32,
 }
 
@@ -54,9 +59,9 @@ pub(super) struct Reset {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
     Nothing,
-    /// The stream's limit holds new data back.
+    /// The stream's limit blocks new data.
     StreamBlocked,
-    /// The connection's limit holds new data back.
+    /// The connection's limit blocks new data.
     ConnectionBlocked,
     Data {
         offset: u64,
@@ -65,17 +70,17 @@ pub(super) enum Offer {
     },
 }
 
-/// What bounds a write.
+/// The limits that bound a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Within {
-    /// The send buffer alone: what is beyond the peer's limit waits in it.
+    /// Only the send buffer bounds the write; data beyond the peer's limit waits in the buffer.
     Buffer,
-    /// The send buffer, and the peer's limit of the stream (RFC 9000 §4.1).
+    /// The send buffer and the peer's limit of the stream bound the write (RFC 9000 §4.1).
     PeerLimit,
 }
 
-/// What is taken beyond the peer's limit of a stream, in bytes: what it does not let out must not fill the connection's
-/// memory, and a little has to wait for the peer to hear that more would come.
+/// How many bytes beyond the peer's limit of a stream are accepted. Data that the limit blocks must not fill
+/// the connection's memory, but a little must be pending so that the peer hears that more would come.
 const BEYOND_LIMIT: u64 = 16 << 10;
 /// The most data that one frame can carry, whatever the packet.
 const MAX_FRAME: usize = 65_535;
@@ -87,11 +92,11 @@ pub(super) struct SendHalf {
     fin: Fin,
     reset: Option<Reset>,
     stopped: Option<u64>,
-    /// A write took less than it was given: an event is due when there is room.
+    /// Whether a write took less than it was given: an event is due when there is room.
     write_blocked: bool,
-    /// The connection had no room for that write, and wakes the stream when it has.
+    /// Whether the connection had no room for that write; it wakes the stream when it has.
     pub(super) waits_for_room: bool,
-    /// That write was one that keeps to the peer's limit: there is room only if that leaves some.
+    /// Whether that write keeps to the peer's limit: there is room only if that limit leaves some.
     within_limit: bool,
     blocked_at: Option<u64>,
     acked: u64,
@@ -129,25 +134,25 @@ impl SendHalf {
         SendStats { written, sent, acked: self.buffer.acked_to(), final_size }
     }
 
-    /// True if that raised the limit.
+    /// Returns whether this raised the limit.
     pub(super) fn raise(&mut self, limit: u64) -> bool {
         let raised = limit > self.max_data;
         self.max_data = self.max_data.max(limit);
         raised
     }
 
-    /// What the peer's limit leaves after all that was written.
+    /// How many more bytes may be written within the peer's limit.
     pub(super) fn room(&self) -> u64 {
         self.max_data.saturating_sub(self.buffer.end())
     }
 
-    /// What is taken of a writer that does not keep to the peer's limit.
+    /// How many more bytes a writer may write that does not keep to the peer's limit.
     fn room_beyond(&self) -> u64 {
         self.max_data.saturating_add(BEYOND_LIMIT).saturating_sub(self.buffer.end())
     }
 
-    /// Takes as much of `bytes` as `limit` leaves room for in the buffer; no more than the peer's limit leaves, if `within`
-    /// says so, and little more if not.
+    /// Takes as much of `bytes` as `limit` leaves room for in the buffer. With [`Within::PeerLimit`] it takes
+    /// no more than the peer's limit permits; otherwise it takes little more.
     pub(super) fn write(
         &mut self,
         bytes: &mut Bytes,
@@ -165,7 +170,7 @@ impl SendHalf {
         Ok(taken)
     }
 
-    /// Bytes that a write would take, where the stream may hold `limit`.
+    /// How many bytes a write would take if the stream may hold `limit` bytes.
     pub(super) fn writable(&self, limit: usize, within: Within) -> usize {
         if self.check_open().is_err() {
             return 0;
@@ -193,8 +198,9 @@ impl SendHalf {
         }
     }
 
-    /// Resets the stream, or lowers the reliable size of a reset under way (which keeps its code and its final
-    /// size, reliable-stream-reset §5.2). `plain`: the peer does not know `RESET_STREAM_AT`. True if a frame is to be sent.
+    /// Resets the stream, or lowers the reliable size of a reset in progress, which keeps its code and its
+    /// final size (reliable-stream-reset §5.2). `plain` is whether the peer does not know `RESET_STREAM_AT`.
+    /// Returns whether a frame is to be sent.
     pub(super) fn reset(&mut self, code: u64, reliable_size: u64, plain: bool) -> Result<bool, WriteError> {
         if let Some(code) = self.stopped {
             return Err(WriteError::Stopped(code));
@@ -202,8 +208,9 @@ impl SendHalf {
         Ok(self.start_reset(code, reliable_size, plain))
     }
 
-    /// `STOP_SENDING` arrived: answered by a plain reset with the same code (RFC 9000 §3.5), unless all was sent
-    /// and acknowledged. `None` if it was known before, else whether a frame is to be sent.
+    /// `STOP_SENDING` arrived. It is answered by a plain reset with the same code (RFC 9000 §3.5), unless all
+    /// data was sent and acknowledged. Returns `None` if one arrived before, else whether a frame is to be
+    /// sent.
     pub(super) fn stop(&mut self, code: u64) -> Option<bool> {
         if self.stopped.is_some() {
             return None;
@@ -244,9 +251,10 @@ impl SendHalf {
         true
     }
 
-    /// The reset to send now. Waits until all data up to the reliable size was sent once, for the final size must
-    /// be within the limits of flow control (reliable-stream-reset §4). A plain one waits until that data is acknowledged:
-    /// a receiver that has a RESET_STREAM may drop what comes later, and what it has not read (RFC 9000 §3.2).
+    /// The reset to send now. It waits until all data up to the reliable size was sent once, because the
+    /// final size must be within the limits of flow control (reliable-stream-reset §4). A plain reset waits
+    /// until that data is acknowledged, because a receiver of RESET_STREAM may drop data that arrives later
+    /// or is unread (RFC 9000 §3.2).
     pub(super) fn reset_to_send(&self) -> Option<Reset> {
         let due = |reset: &Reset| {
             let size = reset.reliable_size.min(self.buffer.end());
@@ -255,7 +263,7 @@ impl SendHalf {
         self.reset.filter(due)
     }
 
-    /// A reset that waited for acknowledgments need not wait any more, and has not been sent.
+    /// Whether a reset that waited for acknowledgments need not wait any more, and has not been sent.
     pub(super) fn is_reset_released(&self) -> bool {
         self.reset_to_send().is_some_and(|reset| reset.plain && reset.reliable_size > 0 && !reset.announced)
     }
@@ -267,7 +275,7 @@ impl SendHalf {
         }
     }
 
-    /// A reset frame was acknowledged. True if it must be sent again.
+    /// A reset frame was acknowledged. Returns whether it must be sent again.
     pub(super) fn on_reset_acked(&mut self) -> bool {
         let Some(reset) = &mut self.reset else { return false };
         reset.unacked = reset.unacked.saturating_sub(1);
@@ -275,12 +283,12 @@ impl SendHalf {
         reset.acks_needed > 0
     }
 
-    /// A reset frame was lost. True if it must be sent again.
+    /// A reset frame was lost. Returns whether it must be sent again.
     pub(super) fn on_reset_lost(&mut self) -> bool {
         self.reset.is_some_and(|reset| reset.acks_needed > 0)
     }
 
-    /// What to send next, with `credit` bytes of new data allowed by the connection.
+    /// What to send next, if the connection permits `credit` bytes of new data.
     pub(super) fn offer(&self, credit: u64) -> Offer {
         let sent = self.buffer.sent_end();
         let limit = self.max_data.min(sent.saturating_add(credit));
@@ -297,7 +305,7 @@ impl SendHalf {
         Offer::Nothing
     }
 
-    /// Data was written into a packet. Returns how many of the bytes are new, which spends credit.
+    /// Data was written into a packet. Returns how many of its bytes are new, which uses credit.
     pub(super) fn on_sent(&mut self, offset: u64, length: usize, fin: bool) -> u64 {
         let before = self.buffer.sent_end();
         self.buffer.on_sent(offset..offset + length as u64);
@@ -321,12 +329,12 @@ impl SendHalf {
         }
     }
 
-    /// Whether a writer that keeps to the peer's limit waits for more of it.
+    /// Whether a writer that keeps to the peer's limit waits for it to rise.
     fn awaits_limit(&self) -> bool {
         self.write_blocked && self.within_limit && self.room() == 0
     }
 
-    /// Whether an event is due because a blocked writer has a quarter of the limit free again.
+    /// Whether an event is due, because a quarter of the limit is free again for a blocked writer.
     pub(super) fn take_writable(&mut self, limit: usize) -> bool {
         let free = self.buffer.held().bytes <= (limit - limit / 4) as u64;
         let due = self.write_blocked && free && self.room_beyond() > 0 && !self.awaits_limit();
@@ -334,7 +342,7 @@ impl SendHalf {
         due
     }
 
-    /// The connection has room again: true if a blocked writer is to be told.
+    /// The connection has room again. Returns whether to notify a blocked writer.
     pub(super) fn take_room(&mut self) -> bool {
         self.waits_for_room = false;
         let due = self.write_blocked && self.room_beyond() > 0 && !self.awaits_limit();
@@ -342,12 +350,12 @@ impl SendHalf {
         due
     }
 
-    /// True the first time that the stream is blocked at this limit.
+    /// Returns true the first time that the stream is blocked at this limit.
     pub(super) fn note_blocked(&mut self) -> bool {
         self.blocked_at.replace(self.max_data) != Some(self.max_data)
     }
 
-    /// The limit to tell in `STREAM_DATA_BLOCKED`, if the stream is still blocked.
+    /// The limit to report in `STREAM_DATA_BLOCKED`, if the stream is still blocked.
     pub(super) fn blocked_limit(&self) -> Option<u64> {
         let wants = self.buffer.has_unsent() || self.awaits_limit();
         (wants && self.max_data <= self.buffer.sent_end() && self.reset.is_none()).then_some(self.max_data)

@@ -1,7 +1,7 @@
-//! The stream table: a slab of streams and the look-up by id.
+//! The stream table: a slab of streams, and a look-up by ID.
 //!
-//! A slot on the outside is an index and a generation. A stream is forgotten as soon as both halves are done,
-//! however many receipts still name its slot: their generation no longer matches, and they are ignored. Closed
+//! To callers, a slot is an index and a generation. A stream is forgotten as soon as both halves are done,
+//! even if receipts still name its slot: their generation no longer matches, so they are ignored. Closed
 //! streams therefore cost nothing.
 
 use std::collections::VecDeque;
@@ -17,14 +17,15 @@ const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
 const GENERATION_MASK: u32 = u32::MAX >> INDEX_BITS;
 /// Entries that stay allocated while few streams are open.
 const KEPT: usize = 64;
-/// So few streams are open on an idle connection: those of the layers above that last, and a session or two.
+/// An idle connection has no more open streams than this: the lasting ones of the layers above, and a session
+/// or two.
 const FEW: usize = 24;
 /// Streams that can be open at once on a connection.
 pub(super) const CAPACITY: usize = 1 << INDEX_BITS;
-/// Free slots that rest before one is used again: with 15 bits of generation an old receipt would have to
-/// outlive more than 100,000 closed streams to be mistaken.
+/// How many free slots wait before one is used again. With a generation of 15 bits, an old receipt would have
+/// to outlive more than 100,000 closed streams to be mistaken for a new one.
 const RESTING: usize = 4;
-/// What a stream costs beside the data it holds.
+/// What a stream costs besides the data it holds, in bytes.
 pub(super) const STREAM_COST: usize = size_of::<Entry>() + 32;
 
 /// Control frames that a stream wants to send, as bits.
@@ -35,7 +36,7 @@ pub(super) mod pending {
     pub(in crate::streams) const BLOCKED: u8 = 8;
 }
 
-/// One stream; a half that is done, or that the kind of stream does not have, is `None`.
+/// One stream. A half is `None` if it is done, or if this kind of stream does not have it.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) id: StreamId,
@@ -45,19 +46,20 @@ pub(super) struct Stream {
     pub(super) recv: Option<RecvHalf>,
     /// Bits of [`pending`].
     pub(super) pending: u8,
-    /// The slot of the stream before whose end no RESET and no STOP of this one is sent.
-    pub(super) held_by: Option<u32>,
-    /// Other streams are held by this one.
-    pub(super) holds: bool,
-    /// The slot is in the queue of control frames.
+    /// The slot of the stream that this one waits for: it sends no RESET_STREAM or STOP_SENDING before the
+    /// end of that one.
+    pub(super) waits_for: Option<u32>,
+    /// Whether other streams wait for this one.
+    pub(super) is_awaited: bool,
+    /// Whether the slot is in the queue of control frames.
     pub(super) in_control_queue: bool,
-    /// The slot is in the schedule.
+    /// Whether the slot is in the schedule.
     pub(super) scheduled: bool,
-    /// New data waits for the limit of the stream or of the connection, and nothing else can be sent.
+    /// Whether the limit of the stream or the connection blocks new data, and nothing else can be sent.
     pub(super) waits_for_credit: bool,
-    /// The slot is in the list of streams that wait for connection credit.
+    /// Whether the slot is in the list of streams that wait for the connection's credit.
     pub(super) in_blocked_list: bool,
-    /// It is up to the application what becomes of what comes on it.
+    /// Whether the application decides how long the stream's data stays unread.
     pub(super) handed_over: bool,
 }
 
@@ -70,8 +72,8 @@ impl Stream {
             send,
             recv,
             pending: 0,
-            held_by: None,
-            holds: false,
+            waits_for: None,
+            is_awaited: false,
             in_control_queue: false,
             scheduled: false,
             waits_for_credit: false,
@@ -80,13 +82,13 @@ impl Stream {
         }
     }
 
-    /// Whether a frame is pending, and not held back.
+    /// Whether a frame is pending and does not wait for another stream.
     pub(super) fn may_send(&self, bit: u8) -> bool {
-        let held = self.held_by.is_some() && bit & (pending::RESET | pending::STOP) != 0;
+        let held = self.waits_for.is_some() && bit & (pending::RESET | pending::STOP) != 0;
         self.pending & bit != 0 && !held
     }
 
-    /// Whether a pending frame would still be written: time may have overtaken it.
+    /// Whether a pending frame would still be written: it may no longer be needed.
     pub(super) fn wants_control(&self) -> bool {
         let (send, recv) = (self.send.as_ref(), self.recv.as_ref());
         let due = |bit, is_due: bool| self.may_send(bit) && is_due;
@@ -107,10 +109,10 @@ struct Entry {
 pub(super) struct Table {
     entries: Vec<Entry>,
     free: VecDeque<u32>,
-    /// The generation of new entries: above all of those that were given up.
+    /// The generation of new entries. It is above those of all entries that were freed.
     first_generation: u32,
     by_id: StreamMap<u32>,
-    /// The last look-up: frames of one stream come in bursts.
+    /// The result of the last look-up, because frames of one stream come in bursts.
     last: Option<(StreamId, u32)>,
 }
 
@@ -142,7 +144,7 @@ impl Table {
         if entry.generation == slot >> INDEX_BITS { entry.stream.as_mut() } else { None }
     }
 
-    /// Adds a stream with the halves that `halves` makes; `None` when the table is full.
+    /// Adds a stream with the halves that `halves` makes; `None` if the table is full.
     #[inline]
     pub(super) fn insert(
         &mut self,
@@ -164,7 +166,7 @@ impl Table {
         Some(slot)
     }
 
-    /// Forgets a stream, if it is still there.
+    /// Removes a stream, if it is still there.
     pub(super) fn remove(&mut self, slot: u32) {
         let index = slot & INDEX_MASK;
         let Some(entry) = self.entries.get_mut(index as usize) else { return };
@@ -172,7 +174,7 @@ impl Table {
             return;
         }
         let Some(id) = entry.stream.as_ref().map(|stream| stream.id) else { return };
-        // Dropped where it lies: a stream is large, and moving it out costs more than all the rest.
+        // The stream is dropped in place: it is large, and moving it out costs more than everything else.
         entry.stream = None;
         entry.generation = (entry.generation + 1) & GENERATION_MASK;
         self.free.push_back(index);
@@ -184,8 +186,9 @@ impl Table {
         }
     }
 
-    /// After a burst of streams: an idle connection is to be small again. Streams that live as long as the connection do not
-    /// hinder that, for they came first; one that came late keeps the entries before it.
+    /// Frees memory after a burst of streams, so that an idle connection is small again. Streams that live as
+    /// long as the connection do not prevent this, because they came first; a lasting stream that came late
+    /// keeps the entries before it.
     fn give_up_memory(&mut self) {
         let unused = self.entries.iter().rev().take_while(|entry| entry.stream.is_none()).count();
         let used = self.entries.len() - unused;
@@ -202,7 +205,7 @@ impl Table {
         self.by_id.shrink_to_fit();
     }
 
-    /// All live streams, in no order that means anything.
+    /// All open streams, in no particular order.
     pub(super) fn streams(&self) -> impl Iterator<Item = &Stream> {
         self.entries.iter().filter_map(|entry| entry.stream.as_ref())
     }
@@ -222,7 +225,8 @@ mod tests {
         StreamId::new(Side::Client, Dir::Uni, index)
     }
 
-    /// HTTP/3's own streams never end: what came with a burst goes all the same, and old slots are not mistaken for new.
+    /// HTTP/3's own streams never end. The entries of a burst are freed all the same, and old slots are not
+    /// mistaken for new ones.
     #[test]
     fn a_burst_leaves_little_though_some_streams_last() {
         let mut table = Table::default();

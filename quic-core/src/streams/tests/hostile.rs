@@ -1,4 +1,4 @@
-//! Any frames and any calls in any order: no panic, and in the end nothing is held.
+//! Any frames and calls in any order: no panic, and nothing is held in the end.
 
 use proptest::prelude::*;
 
@@ -88,7 +88,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Frame { kind, id, a, b, fin } => {
-                    // A broken rule would end the connection; going on is the harder test.
+                    // A violation would end the connection; going on is the harder test.
                     let _ = frame(&mut end, kind, StreamId::from_value(id).unwrap(), a, b, fin);
                 }
                 Step::Call { kind, id, size } => call(&mut end, kind, StreamId::from_value(id).unwrap(), size),

@@ -1,4 +1,4 @@
-//! Limits of streams that are raised while the connection goes on.
+//! Stream limits that are raised during the connection.
 
 use super::*;
 use crate::error::TransportErrorCode as Code;
@@ -14,7 +14,7 @@ fn open_and_close(server: &mut End, index: u64) {
 
 #[test]
 fn a_raised_limit_is_told_at_once_and_holds_for_what_is_open_at_the_same_time() {
-    // A window so large that ten more streams would not be worth a frame by themselves.
+    // The window is so large that ten more streams alone would not cause a frame.
     let mut server = server_with(1_000);
     assert!(server.stream(client_uni(1_000), 0, b"", false).is_err());
     server.streams.set_max_streams(Dir::Uni, 1_010);
@@ -24,10 +24,10 @@ fn a_raised_limit_is_told_at_once_and_holds_for_what_is_open_at_the_same_time() 
     assert_eq!(server.stream(client_uni(1_009), 0, b"", false), Ok(()));
     let beyond = server.stream(client_uni(1_010), 0, b"", false);
     assert_eq!(beyond.unwrap_err().code(), Code::STREAM_LIMIT_ERROR);
-    // Lost, it is told again.
+    // The frame is lost and sent again.
     server.settle(&receipts, false);
     assert_eq!(frames(&server.packet(1_200).0), [Frame::MaxStreams { dir: Dir::Uni, limit: 1_010 }]);
-    // What is closed makes room for as many as the new limit says.
+    // Closed streams make room for as many as the new limit permits.
     for index in 0..1_010 {
         open_and_close(&mut server, index);
     }
@@ -46,7 +46,7 @@ fn a_limit_is_never_taken_back() {
     server.streams.set_max_streams(Dir::Uni, 150);
     server.streams.set_max_streams(Dir::Uni, 120);
     assert_eq!(frames(&server.packet(1_200).0), [Frame::MaxStreams { dir: Dir::Uni, limit: 150 }]);
-    // Also one that permitted nothing at first.
+    // A limit that permitted nothing at first can also be raised.
     let mut server = server_with(0);
     server.streams.set_max_streams(Dir::Uni, 1);
     assert_eq!(frames(&server.packet(1_200).0), [Frame::MaxStreams { dir: Dir::Uni, limit: 1 }]);
@@ -62,7 +62,8 @@ fn streams_at_the_same_time_are_bounded_whatever_is_asked_for() {
     }
 }
 
-/// What was read to its end and is held above, by an application that does not take it, permits no other stream.
+/// A stream that was read to its end permits no other while it is held above because the application does not
+/// take it.
 #[test]
 fn streams_that_a_layer_above_holds_permit_no_others() {
     let mut server = server_with(8);

@@ -1,4 +1,4 @@
-//! Streams: rules one by one, the schedule, and pairs over a link that loses and reorders.
+//! Tests of streams: single rules, the schedule, and pairs over a link that loses and reorders.
 
 mod hostile;
 mod limits;
@@ -29,7 +29,7 @@ use crate::{
 const NOW: Timestamp = Timestamp::ORIGIN;
 const RTT: Duration = Duration::from_millis(50);
 
-/// One end with what surrounds it.
+/// One end with its surroundings.
 struct End {
     streams: Streams,
     schedule: Schedule,
@@ -93,7 +93,7 @@ impl End {
         self.streams.read(id, max, &mut self.budget, self.now, RTT)
     }
 
-    /// Reads all there is; the bytes and what ended the reading.
+    /// Reads everything; returns the bytes and how the reading ended.
     fn drain(&mut self, id: StreamId) -> (Vec<u8>, Result<Read, ReadError>) {
         let mut all = Vec::new();
         loop {
@@ -116,7 +116,7 @@ impl End {
             .unwrap()
     }
 
-    /// One packet of `room` bytes: payload and receipts.
+    /// One packet of `room` bytes: its payload and receipts.
     fn packet(&mut self, room: usize) -> (Vec<u8>, Vec<Receipt>) {
         let (mut payload, mut receipts) = (vec![0; room], Vec::new());
         let mut writer = FrameWriter::new(&mut payload, &mut receipts);

@@ -1,4 +1,4 @@
-//! Two ends over a link with loss, reordering and spurious loss: every byte arrives, once, in order.
+//! Two ends over a link with loss, reordering and spurious loss: every byte arrives once and in order.
 
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ struct Packet {
 struct Link {
     ends: [End; 2],
     flying: Vec<Packet>,
-    /// Declared lost, though perhaps delivered: may still be acknowledged.
+    /// Packets that were declared lost but may have arrived: they may still be acknowledged.
     doubted: Vec<(usize, Vec<Receipt>)>,
     dice: Dice,
     loss: u64,
@@ -151,8 +151,8 @@ proptest! {
         prop_assert_eq!(link.ends[1].streams.counters().bytes_read, total as u64);
     }
 
-    /// Streams that are reset, reliably or not, or stopped leave no credit behind: one after the other, each
-    /// larger than a quarter of the connection's window.
+    /// Streams that are stopped or reset, reliably or not, do not leak credit: they come one after the other,
+    /// each larger than a quarter of the connection's window.
     #[test]
     fn credit_comes_back_from_streams_that_end_early(seed: u64, loss in 0u64..20, reliable in 0u64..2_500) {
         let mut link = Link::new(small(Side::Client), seed, loss);
@@ -183,7 +183,7 @@ proptest! {
                     prop_assert!(at >= reliable, "{} of {} reliable bytes", at, reliable);
                 }
                 if link.ends[0].streams.live() == 0 && link.ends[1].streams.live() == 0 { break; }
-                // A stream that the peer never saw data of can still be stopped once it is there.
+                // A stream can be stopped as soon as it exists, even if no data of it arrived.
                 if stop && ended.is_none() {
                     let server = &mut link.ends[1];
                     let _ = server.streams.stop_sending(id, 5, &mut server.budget);

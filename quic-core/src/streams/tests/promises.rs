@@ -4,8 +4,8 @@ use netsim::{Random, for_seeds};
 
 use super::*;
 
-/// Frames of the worst kinds within all limits: a byte here and there, ends of pages first, in as many streams as there may
-/// be, read now and then; and in the end every limit is used up.
+/// Frames of the worst kinds within all limits: a byte here and there, ends of pages first, in as many
+/// streams as there may be, read now and then; and in the end every limit is used up.
 #[test]
 fn whatever_keeps_to_its_credit_is_taken() {
     for_seeds(0..60, |seed| {

@@ -235,7 +235,8 @@ fn lower_streams_open_with_a_higher_one_and_can_be_used_before_their_first_frame
     assert_eq!((server.streams.live(), server.budget.used()), (3, 3 * super::table::STREAM_COST + 1 + 63));
 }
 
-/// One frame opens as many streams as the limit permits, and makes one event; each of them has its own when it is heard of.
+/// One frame opens as many streams as the limit permits, and causes one event. Each other stream has its own
+/// event when its first frame arrives.
 #[test]
 fn a_frame_that_opens_many_streams_makes_one_event() {
     let mut server = End::server();
@@ -286,7 +287,8 @@ fn a_reset_discards_unread_data_and_gives_the_connection_its_credit_back() {
     let (payload, _) = server.packet(1_200);
     assert_eq!(frames(&payload), [Frame::MaxData(1_600)]);
     assert_eq!(server.drain(client_uni(0)), (vec![], Err(ReadError::Reset(3))));
-    // After stop_sending what arrives is dropped, counted and credited; the end closes the stream.
+    // After stop_sending, arriving data is dropped, counted and credited. The end of the data closes the
+    // stream.
     server.stream(client_uni(1), 0, &[1; 100], false).unwrap();
     server.streams.stop_sending(client_uni(1), 8, &mut server.budget).unwrap();
     server.stream(client_uni(1), 100, &[1; 400], false).unwrap();
@@ -301,8 +303,9 @@ fn a_reset_discards_unread_data_and_gives_the_connection_its_credit_back() {
     assert_eq!(server.budget.used(), 0);
 }
 
-/// RFC 9000 §3.2 permits to drop data at a reset. What says whose stream it is must not go so: it is read before the reset
-/// as long as the stream has no tag, however the bytes and the reset came. With the tag the rest goes.
+/// RFC 9000 §3.2 permits an end to drop data at a reset. The data that tells who owns the stream must
+/// survive: it is read before the reset while the stream has no tag, in whatever order the bytes and the
+/// reset came. With the tag, the rest is dropped.
 #[test]
 fn a_reset_of_an_unclaimed_stream_is_told_after_what_came_in_order() {
     type Frames = fn(&mut End, StreamId);
@@ -315,7 +318,7 @@ fn a_reset_of_an_unclaimed_stream_is_told_after_what_came_in_order() {
             },
             b"preface",
         ),
-        // A packet late, but in one burst with the others.
+        // A packet arrives late, but in one burst with the others.
         (
             |server, id| {
                 server.stream(id, 3, b"face", false).unwrap();
@@ -324,7 +327,7 @@ fn a_reset_of_an_unclaimed_stream_is_told_after_what_came_in_order() {
             },
             b"preface",
         ),
-        // With a hole: up to there.
+        // The data has a gap: it is read up to there.
         (
             |server, id| {
                 server.stream(id, 0, b"pre", false).unwrap();
@@ -333,7 +336,7 @@ fn a_reset_of_an_unclaimed_stream_is_told_after_what_came_in_order() {
             },
             b"pre",
         ),
-        // The end was known, and bytes of it are missing.
+        // The end was known, and bytes before it are missing.
         (
             |server, id| {
                 server.stream(id, 599, b"!", true).unwrap();
@@ -342,7 +345,7 @@ fn a_reset_of_an_unclaimed_stream_is_told_after_what_came_in_order() {
             },
             b"preface",
         ),
-        // A reliable size says what is to be read.
+        // The reliable size determines what is read.
         (
             |server, id| {
                 server.stream(id, 0, b"preface", false).unwrap();
@@ -388,7 +391,7 @@ fn the_final_size_of_a_stopped_stream_is_told_once() {
     let ends: [(End1, u64); 3] = [
         (|server, id| server.reset(id, 8, 900, 0), 900),
         (|server, id| server.reset(id, 8, 900, 700), 900),
-        // Bytes are missing, but nobody waits for them.
+        // Bytes are missing, but no reader waits for them.
         (|server, id| server.stream(id, 300, &[1; 50], true), 350),
     ];
     for (end, final_size) in ends {
@@ -400,7 +403,7 @@ fn the_final_size_of_a_stopped_stream_is_told_once() {
         }
         end(&mut server, early).unwrap();
         server.events.clear();
-        // The caller can ask before it stops.
+        // The caller can ask before it stops the stream.
         assert_eq!(server.streams.final_size(early), Some(final_size));
         for id in [early, late] {
             server.streams.stop_sending(id, 8, &mut server.budget).unwrap();
@@ -451,7 +454,7 @@ fn receipts_of_a_forgotten_stream_touch_no_other() {
 #[test]
 fn memory_is_charged_and_one_stream_too_many_ends_the_connection() {
     let mut server = End::server();
-    // That of the endpoint: a connection's own suffices for all credit.
+    // The endpoint's budget is the limit here; a connection's own budget suffices for all credit.
     let endpoint = |bytes| Budget::new(usize::MAX, EndpointBudget::new(bytes));
     let cost = super::table::STREAM_COST;
     assert!(cost <= 752, "{cost} bytes each");
@@ -545,7 +548,7 @@ fn what_lies_unread_takes_half_of_a_window_that_can_grow() {
         ..StreamsConfig::new(Side::Server)
     };
     let mut server = End::ready(config);
-    // One stream lies in the layer above, one here.
+    // One stream is held in the layer above, another one here.
     let before = server.streams.receive_window.next_limit();
     server.stream(client_uni(0), 0, &[7; 40_000], false).expect("within the window");
     assert_eq!(server.drain(client_uni(0)).0.len(), 40_000);
@@ -571,8 +574,8 @@ fn held(stream_bytes: usize) -> HeldAbove {
     HeldAbove { stream_bytes, ..HeldAbove::default() }
 }
 
-/// Whatever the peer says how often, and whatever is lost: of each kind of frame one waits for each stream, and one for the
-/// connection.
+/// However often the peer repeats itself, and whatever is lost, one frame of each kind is pending for each
+/// stream, and one for the connection.
 #[test]
 fn frames_that_are_wanted_again_and_again_wait_once() {
     let config = StreamsConfig {
@@ -585,7 +588,7 @@ fn frames_that_are_wanted_again_and_again_wait_once() {
     for id in &ids {
         server.stream(*id, 0, &[7; 1_000], false).unwrap();
         assert_eq!(server.drain(*id).0.len(), 1_000);
-        // More than the peer's limit of the stream lets out.
+        // This is more than the peer's stream limit permits to be sent.
         server.write(*id, &[7; 5_000]);
     }
     let (_, first) = server.packet(60_000);

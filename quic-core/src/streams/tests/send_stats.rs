@@ -1,4 +1,4 @@
-//! The counts of a sending part over its whole life, resets and stops included.
+//! The counts of a sending half over its whole life, including resets and stops.
 
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the frames on the wire say of the stream: how far its data went, and its final sizes.
+/// What the frames on the wire tell about the stream: how far its data went, and its final sizes.
 #[derive(Default)]
 struct Seen {
     end: u64,
@@ -50,8 +50,8 @@ impl Seen {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// No count ever falls (the W3C API demands it of `getStats`), they keep their order, and they are what the peer
-    /// could count: bytes on the wire and, in resets, the final size.
+    /// No count ever decreases (the W3C API demands this of `getStats`). The counts keep their order and are
+    /// what the peer could count: bytes on the wire and, in resets, the final size.
     #[test]
     fn counts_never_fall(steps in prop::collection::vec(step(), 1..60)) {
         let mut client = End::client();

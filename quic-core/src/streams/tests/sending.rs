@@ -1,4 +1,4 @@
-//! The sending side: what holds it up, what the peer and the writer are told of it, and how it is given up.
+//! The sending side: what blocks it, what the peer and the writer learn, and how streams are given up.
 
 use super::*;
 use crate::{error::call::WriteError, event::StreamTag};
@@ -152,7 +152,7 @@ fn what_is_held_back_goes_when_the_other_stream_has_arrived() {
     assert_eq!(sent, resets);
     client.settle(&receipts, false);
     assert_eq!(frames(&client.packet(1_200).0).len(), 3, "those that were lost wait for nothing");
-    // The stream to wait for has arrived, or is unknown: nothing is held.
+    // The stream to wait for has arrived or is unknown, so nothing waits.
     let other = client.streams.open(Dir::Uni).unwrap();
     client.streams.hold_back(other, last_word);
     client.streams.hold_back(other, done);
@@ -205,7 +205,7 @@ fn lowering_the_reliable_size_needs_an_acknowledgment_of_its_own() {
     assert_eq!(client.events, [Event::StreamSent(id, StreamTag(0))]);
 }
 
-/// A client whose peer does not know RESET_STREAM_AT, and a stream with five bytes.
+/// A client whose peer does not know RESET_STREAM_AT, with a stream of five bytes.
 fn without_reset_stream_at() -> (End, StreamId) {
     let config = StreamsConfig::new(Side::Client);
     let mut client = End::new(config);
@@ -220,14 +220,14 @@ fn without_reset_stream_at_a_reliable_reset_falls_back_and_is_counted() {
     let (mut client, id) = without_reset_stream_at();
     client.streams.reset(id, 4, 3, &mut client.schedule).unwrap();
     assert_eq!(client.streams.counters().reset_fallbacks, 1);
-    // What is to arrive, and no more.
+    // The client sends the reliable data and no more.
     let (payload, first) = client.packet(1_200);
     let [Frame::Stream { offset: 0, fin: false, data, .. }] = frames(&payload)[..] else {
         panic!("{payload:?}")
     };
     assert_eq!(data, b"hel");
     assert!(!client.streams.wants(&client.schedule).any(), "the reset waits");
-    // Lost: it goes out again, alone.
+    // That data is lost: it is sent again, alone.
     client.settle(&first, false);
     let (payload, second) = client.packet(1_200);
     assert!(matches!(frames(&payload)[..], [Frame::Stream { offset: 0, .. }]));
@@ -235,7 +235,7 @@ fn without_reset_stream_at_a_reliable_reset_falls_back_and_is_counted() {
     client.settle(&second, true);
     let (payload, reset) = client.packet(1_200);
     assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 3 }]);
-    // A reset that is lost waits for nothing any more.
+    // A lost reset waits for nothing any more.
     client.settle(&reset, false);
     let (payload, reset) = client.packet(1_200);
     assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 3 }]);
@@ -246,7 +246,7 @@ fn without_reset_stream_at_a_reliable_reset_falls_back_and_is_counted() {
 
 #[test]
 fn a_plain_reset_waits_no_longer_than_it_has_to() {
-    // The peer has asked for it, or what was to arrive is given up.
+    // The peer has asked for the reset, or the reliable data is given up.
     for stopped in [true, false] {
         let (mut client, id) = without_reset_stream_at();
         client.streams.reset(id, 4, 3, &mut client.schedule).unwrap();
@@ -258,21 +258,21 @@ fn a_plain_reset_waits_no_longer_than_it_has_to() {
         let (payload, _) = client.packet(1_200);
         assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 0 }]);
     }
-    // It has arrived before.
+    // The reliable data has arrived before.
     let (mut client, id) = without_reset_stream_at();
     let (_, data) = client.packet(1_200);
     client.settle(&data, true);
     client.streams.reset(id, 4, 3, &mut client.schedule).unwrap();
     let (payload, _) = client.packet(1_200);
     assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 5 }]);
-    // There is nothing that is to arrive.
+    // There is no reliable data.
     let (mut client, id) = without_reset_stream_at();
     client.streams.reset(id, 4, 0, &mut client.schedule).unwrap();
     let (payload, _) = client.packet(1_200);
     assert_eq!(frames(&payload), [Frame::ResetStream { id, code: 4, final_size: 0 }]);
 }
 
-/// Ten streams, of which the peer takes nothing, and then all of one.
+/// There are ten streams. The peer acknowledges nothing, and then all data of one stream.
 #[test]
 fn all_streams_together_hold_what_the_connection_may_and_take_turns() {
     let config = StreamsConfig {
@@ -288,7 +288,7 @@ fn all_streams_together_hold_what_the_connection_may_and_take_turns() {
     assert_eq!(client.streams.buffered(), 130_000 + 8 * 4_096);
     client.streams.wake_writers(&mut client.events);
     assert!(client.events.is_empty(), "there is no room");
-    // What is given up is held no longer.
+    // Data that is given up is no longer held.
     client.streams.reset(ids[0], 1, 0, &mut client.schedule).unwrap();
     client.streams.wake_writers(&mut client.events);
     let writable = |client: &mut End| {
@@ -313,7 +313,8 @@ fn all_streams_together_hold_what_the_connection_may_and_take_turns() {
     assert_eq!(told, ids[1..], "all of them, once nothing is held");
 }
 
-/// One stream alone can fill the congestion window, of which all streams together may hold two; others find room beside it.
+/// One stream alone can fill the congestion window. All streams together may hold two windows, so that others
+/// find room beside it.
 #[test]
 fn a_stream_holds_more_than_its_buffer_where_the_window_is_large() {
     let config = StreamsConfig {
@@ -334,7 +335,7 @@ fn a_stream_holds_more_than_its_buffer_where_the_window_is_large() {
     assert_eq!(client.streams.writable(one), 0);
 }
 
-/// A packet that is missing holds up what came behind it, and not the writer: up to a bound for all that is held.
+/// A missing packet delays the data behind it, but not the writer, up to a bound for all that is held.
 #[test]
 fn what_is_acknowledged_behind_a_hole_makes_room() {
     let config = StreamsConfig {
@@ -348,7 +349,7 @@ fn what_is_acknowledged_behind_a_hole_makes_room() {
     assert_eq!(client.write(id, &[7; 100_000]), 15_000);
     let (_, missing) = client.packet(1_200);
     let mut held = 15_000;
-    // Of a stream alone, three quarters of either limit.
+    // A single stream may hold three quarters of either limit.
     while held < 30_000 {
         let (_, receipts) = client.packet(1_200);
         client.settle(&receipts, true);
@@ -362,12 +363,13 @@ fn what_is_acknowledged_behind_a_hole_makes_room() {
     assert_eq!((held, client.streams.writable(id)), (30_000, 0));
     client.settle(&missing, true);
     assert!(client.streams.writable(id) > 0);
-    // All that is given up is given back.
+    // Giving up the data releases all of it.
     client.streams.reset(id, 1, 0, &mut client.schedule).unwrap();
     assert_eq!(client.streams.buffered(), 0);
 }
 
-/// What a peer does not take of one stream is not held for it without end, nor at the cost of others.
+/// Data of one stream that the peer does not accept is not held without end, nor at the cost of other
+/// streams.
 #[test]
 fn a_stream_takes_little_that_the_peer_does_not_let_out() {
     let config = StreamsConfig { stream_receive_window: 1_000, ..StreamsConfig::new(Side::Client) };
@@ -381,7 +383,8 @@ fn a_stream_takes_little_that_the_peer_does_not_let_out() {
     assert_eq!(client.write(id, &[7; 100_000]), 4_000);
 }
 
-/// A peer that gives no credit, and one stream that holds all the room: streams that wait in vain and are given up leave nothing.
+/// The peer gives no credit, and one stream holds all the room. Streams that wait in vain and are given up
+/// leave nothing behind.
 #[test]
 fn streams_that_come_and_go_while_nothing_can_leave_leave_no_entries() {
     for credit in [0, 1 << 30] {
@@ -394,7 +397,7 @@ fn streams_that_come_and_go_while_nothing_can_leave_leave_no_entries() {
         client.streams.set_send_limits(10_000, 10_000);
         let first = client.streams.open(Dir::Uni).unwrap();
         assert_eq!(client.write(first, &[7; 10_000]), 10_000);
-        // Never acknowledged.
+        // These packets are never acknowledged.
         client.packet(20_000);
         for round in 1..20_000 {
             let End { streams, events, .. } = &mut client;

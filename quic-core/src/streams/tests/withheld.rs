@@ -1,11 +1,11 @@
-//! Who holds the credit of the connection: the application, or its peer.
+//! Tests of which side holds the connection's credit: the application or its peer.
 
 use super::*;
 use crate::event::StreamTag;
 
 const WINDOW: u64 = 100_000;
 
-/// A server whose window does not grow. No stream holds it up.
+/// A server whose window does not grow and whose streams all wait for nothing.
 fn server() -> End {
     End::ready(StreamsConfig {
         connection_receive_window: WINDOW,
@@ -20,7 +20,8 @@ fn uni(index: u64) -> StreamId {
     StreamId::new(Side::Client, Dir::Uni, index)
 }
 
-/// A server that has received so many bytes on a stream of the application's, and the rest of the window on another one.
+/// A server that received `of_application` bytes on a stream of the application, and the rest of the window
+/// on another one.
 fn shared(of_application: usize) -> End {
     let mut server = server();
     server.stream(uni(0), 0, &vec![7; of_application], false).expect("within the window");
@@ -35,7 +36,8 @@ fn hold(server: &mut End, stream_bytes: usize) {
 
 #[test]
 fn credit_is_withheld_by_what_the_application_leaves_unread_alone() {
-    // An update is a quarter of the window. With a quarter free but for what the application leaves, the peer is to blame.
+    // An update is due at a quarter of the window. If a quarter is free except for what the application
+    // leaves unread, the peer is responsible.
     for (of_application, withheld) in [
         (0, false),
         (1_000, false),
@@ -53,11 +55,11 @@ fn credit_is_withheld_by_what_the_application_leaves_unread_alone() {
 #[test]
 fn a_layer_above_and_quic_hold_together_what_the_application_leaves() {
     let mut server = shared(80_000);
-    // Half of it moves up: it is the application's as before.
+    // Half of the data moves up, and is the application's as before.
     assert!(matches!(server.read(uni(0), 40_000), Ok(Read::Data(_))));
     hold(&mut server, 40_000);
     assert!(server.streams.withholds_credit());
-    // What it takes, there or here, is not.
+    // Data that the application takes, there or here, no longer counts.
     hold(&mut server, 34_000);
     assert!(!server.streams.withholds_credit());
     hold(&mut server, 40_000);
@@ -74,7 +76,7 @@ fn nothing_is_withheld_as_long_as_there_is_credit() {
     assert!(!server.streams.withholds_credit(), "a byte is left");
     server.stream(uni(0), 99_999, &[7], false).expect("the last one");
     assert!(server.streams.withholds_credit());
-    // More of it than fits: what is held above may be beyond the window.
+    // The amount held exceeds the window, which is possible above.
     hold(&mut server, usize::MAX);
     assert!(server.streams.withholds_credit());
 }
@@ -95,7 +97,7 @@ fn what_is_given_up_is_nobodys() {
     let End { streams, budget, .. } = &mut stopped;
     streams.stop_sending(uni(0), 1, budget).expect("it is there");
     assert!(!stopped.streams.withholds_credit());
-    // A reset says how much is to be read: of the rest nobody reads anything.
+    // The reset says how much is to be read; nobody reads the rest.
     let mut reset = shared(100_000);
     assert!(reset.streams.set_tag(uni(0), StreamTag(7)));
     reset.reset(uni(0), 1, 100_000, 80_000).expect("valid");

@@ -1,14 +1,15 @@
-//! The ring behind the ledgers: packets in order of their numbers, each with its receipts.
+//! The queue behind the ledger: packets in the order of their numbers, each with its receipts.
 //!
-//! Finding a packet number is a binary search, once per ACK range; within a range the walk is linear in the
-//! packets that are still live, because settled stretches are remembered and jumped. Nothing is allocated per
-//! packet once both rings have grown to the size of a flight; the owner says when that room is given back.
+//! Finding a packet number is a binary search, once per ACK range. Within a range, the walk is linear in the
+//! outstanding packets, because it remembers stretches of settled packets and skips them. Nothing is
+//! allocated per packet once the queue has grown to the size of a flight; the owner decides when that room is
+//! freed.
 
 use std::collections::VecDeque;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Live,
+    Outstanding,
     Acked,
     Lost,
 }
@@ -17,29 +18,29 @@ enum State {
 struct Entry<T> {
     pn: u64,
     value: T,
-    /// Where its receipts begin, counted (modulo 2^32) from the first receipt ever.
+    /// Where the packet's receipts begin, counted (modulo 2^32) from the first receipt ever.
     receipts_at: u32,
     receipts: u16,
     state: State,
-    /// For a settled packet: how many entries from here on are known to be settled, at least itself.
+    /// For a settled packet: how many entries from this one on are known to be settled, at least one.
     settled: u32,
 }
 
-/// Packets with values `T` and receipts `R`; settled ones leave as soon as all before them are settled.
+/// Packets with values `T` and receipts `R`. A settled packet leaves as soon as all before it are settled.
 #[derive(Debug)]
-pub(super) struct Ring<T, R> {
+pub(super) struct PacketQueue<T, R> {
     entries: VecDeque<Entry<T>>,
     receipts: VecDeque<R>,
-    /// The position of the first receipt held.
+    /// The position of the first receipt in the queue.
     receipts_base: u32,
-    /// The highest acknowledged packet number among those that have left.
+    /// The highest acknowledged packet number among the packets that have left.
     acked_gone: Option<u64>,
 }
 
-/// Places that stay whatever is in them: a flight as most connections have it.
+/// Room that is never freed, enough for the flight of most connections.
 const KEPT: usize = 128;
 
-/// Whether the queue has room for far more than is in it.
+/// Whether the queue has room for far more than it holds.
 fn has_spare<T>(queue: &VecDeque<T>) -> bool {
     queue.capacity() > KEPT && queue.len() < queue.capacity() / 8
 }
@@ -50,16 +51,16 @@ fn release_spare<T>(queue: &mut VecDeque<T>) {
     }
 }
 
-impl<T, R: Copy> Ring<T, R> {
+impl<T, R: Copy> PacketQueue<T, R> {
     pub(super) fn new() -> Self {
         Self { entries: VecDeque::new(), receipts: VecDeque::new(), receipts_base: 0, acked_gone: None }
     }
 
-    /// Appends a packet; `pn` must be above all before it.
+    /// Appends a packet. `pn` must be above all numbers before it.
     pub(super) fn push(&mut self, pn: u64, value: T, receipts: impl IntoIterator<Item = R>) {
         debug_assert!(self.entries.back().is_none_or(|last| last.pn < pn), "packet number {pn} out of order");
         let before = self.receipts.len();
-        // One or two, as a rule.
+        // Most packets have one or two receipts.
         for receipt in receipts.into_iter().take(usize::from(u16::MAX)) {
             self.receipts.push_back(receipt);
         }
@@ -68,7 +69,7 @@ impl<T, R: Copy> Ring<T, R> {
             value,
             receipts_at: self.receipts_base.wrapping_add(before as u32),
             receipts: (self.receipts.len() - before) as u16,
-            state: State::Live,
+            state: State::Outstanding,
             settled: 0,
         });
     }
@@ -77,7 +78,7 @@ impl<T, R: Copy> Ring<T, R> {
         self.entries.len()
     }
 
-    /// What the packets held and their receipts take, in bytes.
+    /// The memory that the packets and their receipts take, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.entries.len() * size_of::<Entry<T>>() + self.receipts.len() * size_of::<R>()
     }
@@ -94,18 +95,18 @@ impl<T, R: Copy> Ring<T, R> {
         }
     }
 
-    /// The index, number and value of the first live packet at `index` or after it.
-    pub(super) fn next_live(&mut self, index: usize) -> Option<(usize, u64, &mut T)> {
+    /// The index, number and value of the first outstanding packet at `index` or after it.
+    pub(super) fn next_outstanding(&mut self, index: usize) -> Option<(usize, u64, &mut T)> {
         let (mut at, mut hops) = (index, 0);
         while let Some(entry) = self.entries.get(at) {
-            if entry.state == State::Live {
+            if entry.state == State::Outstanding {
                 break;
             }
             at += entry.settled.max(1) as usize;
             hops += 1;
         }
         if hops > 1 {
-            // The next walk takes this stretch in one step.
+            // The next walk skips this stretch in one step.
             if let Some(first) = self.entries.get_mut(index) {
                 first.settled = u32::try_from(at - index).unwrap_or(1);
             }
@@ -134,8 +135,9 @@ impl<T, R: Copy> Ring<T, R> {
         self.receipts.iter().skip(start).take(count).copied()
     }
 
-    /// Whether a packet numbered above `after` and right before the one at `index` was acknowledged. All below
-    /// `index` must be settled, and none lost that is numbered above `after`.
+    /// Whether a packet numbered above `after` that was sent right before the one at `index` was
+    /// acknowledged. All packets below `index` must be settled, and none of them lost that is numbered above
+    /// `after`.
     pub(super) fn acked_between(&self, after: u64, index: usize) -> bool {
         let before = match index.checked_sub(1) {
             Some(before) => self.entries.get(before).filter(|e| e.state == State::Acked).map(|e| e.pn),
@@ -144,25 +146,25 @@ impl<T, R: Copy> Ring<T, R> {
         before.is_some_and(|pn| pn > after)
     }
 
-    /// Lets the settled packets at the front go.
+    /// Removes the settled packets at the front.
     pub(super) fn trim(&mut self) {
-        while self.entries.front().is_some_and(|front| front.state != State::Live) {
+        while self.entries.front().is_some_and(|front| front.state != State::Outstanding) {
             self.pop_front();
         }
     }
 
-    /// Whether a large flight has left room for far more packets than are held.
+    /// Whether a large flight has left room for far more packets than the queue holds.
     pub(super) fn has_spare(&self) -> bool {
         has_spare(&self.entries) || has_spare(&self.receipts)
     }
 
-    /// Gives that room back. What is left may move, so this is for a flight that does not come back soon.
+    /// Frees that room. The packets left may move, so this is for flights that do not come back soon.
     pub(super) fn release_spare(&mut self) {
         release_spare(&mut self.entries);
         release_spare(&mut self.receipts);
     }
 
-    /// Lets the first packet go, settled or not.
+    /// Removes the first packet, settled or not.
     pub(super) fn pop_front(&mut self) {
         let Some(entry) = self.entries.pop_front() else { return };
         if entry.state == State::Acked {
@@ -182,7 +184,7 @@ impl<T, R: Copy> Ring<T, R> {
         self.entries.back().map(|entry| entry.pn)
     }
 
-    /// Packets that the ring has places for.
+    /// How many packets the queue has room for.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
         self.entries.capacity()
@@ -200,84 +202,84 @@ impl<T, R: Copy> Ring<T, R> {
 mod tests {
     use super::*;
 
-    fn filled(count: u64) -> Ring<(), u64> {
-        let mut ring = Ring::new();
+    fn filled(count: u64) -> PacketQueue<(), u64> {
+        let mut queue = PacketQueue::new();
         for pn in 0..count {
-            ring.push(pn, (), [pn * 10, pn * 10 + 1]);
+            queue.push(pn, (), [pn * 10, pn * 10 + 1]);
         }
-        ring
+        queue
     }
 
     #[test]
     fn receipts_stay_with_their_packets_while_others_leave() {
-        let mut ring = filled(5);
-        ring.receipts_base = 0;
-        ring.settle(1, true);
-        ring.trim();
-        assert_eq!(ring.len(), 5, "the first packet is still live");
-        ring.settle(0, true);
-        ring.trim();
-        assert_eq!(ring.front().map(|(pn, ())| pn), Some(2));
-        assert_eq!(ring.receipts(1).collect::<Vec<_>>(), [30, 31]);
-        assert_eq!(ring.receipts(9).count(), 0);
+        let mut queue = filled(5);
+        queue.receipts_base = 0;
+        queue.settle(1, true);
+        queue.trim();
+        assert_eq!(queue.len(), 5, "the first packet is still outstanding");
+        queue.settle(0, true);
+        queue.trim();
+        assert_eq!(queue.front().map(|(pn, ())| pn), Some(2));
+        assert_eq!(queue.receipts(1).collect::<Vec<_>>(), [30, 31]);
+        assert_eq!(queue.receipts(9).count(), 0);
     }
 
     #[test]
     fn the_room_of_a_large_flight_is_given_back_when_asked_for() {
-        let mut ring = filled(10_000);
+        let mut queue = filled(10_000);
         for _ in 0..9_900 {
-            assert!(!ring.has_spare() || ring.len() < ring.entries.capacity() / 8);
-            ring.settle(0, true);
-            ring.trim();
+            assert!(!queue.has_spare() || queue.len() < queue.entries.capacity() / 8);
+            queue.settle(0, true);
+            queue.trim();
         }
-        assert!(ring.has_spare() && ring.entries.capacity() >= 10_000, "until it is asked for");
-        ring.release_spare();
-        assert!(!ring.has_spare() && ring.entries.capacity() <= 200 && ring.receipts.capacity() <= 400);
+        assert!(queue.has_spare() && queue.entries.capacity() >= 10_000, "until it is asked for");
+        queue.release_spare();
+        assert!(!queue.has_spare() && queue.entries.capacity() <= 200 && queue.receipts.capacity() <= 400);
         assert_eq!(
-            ring.receipts(0).collect::<Vec<_>>(),
+            queue.receipts(0).collect::<Vec<_>>(),
             [99_000, 99_001],
             "receipts stay with their packets"
         );
-        ring.clear();
-        assert_eq!((ring.entries.capacity(), ring.receipts.capacity()), (0, 0));
+        queue.clear();
+        assert_eq!((queue.entries.capacity(), queue.receipts.capacity()), (0, 0));
     }
 
     #[test]
     fn settled_stretches_are_jumped() {
-        let mut ring = filled(1_000);
+        let mut queue = filled(1_000);
         for index in 1..999 {
-            ring.settle(index, true);
+            queue.settle(index, true);
         }
-        assert_eq!(ring.next_live(1).map(|(index, ..)| index), Some(999));
-        assert_eq!(ring.entries[1].settled, 998);
-        ring.settle(999, true);
-        assert_eq!(ring.next_live(1).map(|(index, ..)| index), None);
-        assert_eq!(ring.entries[1].settled, 999);
+        assert_eq!(queue.next_outstanding(1).map(|(index, ..)| index), Some(999));
+        assert_eq!(queue.entries[1].settled, 998);
+        queue.settle(999, true);
+        assert_eq!(queue.next_outstanding(1).map(|(index, ..)| index), None);
+        assert_eq!(queue.entries[1].settled, 999);
     }
 
     #[test]
     fn an_acknowledgment_between_is_seen_even_after_it_left() {
-        let mut ring = filled(6);
-        ring.settle(0, false);
-        ring.settle(1, true);
-        assert!(ring.acked_between(0, 2));
-        ring.trim();
-        assert!(ring.acked_between(0, 0) && !ring.acked_between(1, 0));
-        ring.settle(0, false);
-        assert!(!ring.acked_between(2, 1));
+        let mut queue = filled(6);
+        queue.settle(0, false);
+        queue.settle(1, true);
+        assert!(queue.acked_between(0, 2));
+        queue.trim();
+        assert!(queue.acked_between(0, 0) && !queue.acked_between(1, 0));
+        queue.settle(0, false);
+        assert!(!queue.acked_between(2, 1));
     }
 
     #[test]
     fn positions_survive_the_wrap_of_the_receipt_count() {
-        let mut ring: Ring<(), u64> = Ring::new();
-        ring.receipts_base = u32::MAX - 1;
+        let mut queue: PacketQueue<(), u64> = PacketQueue::new();
+        queue.receipts_base = u32::MAX - 1;
         for pn in 0..4 {
-            ring.push(pn, (), [pn * 10, pn * 10 + 1]);
+            queue.push(pn, (), [pn * 10, pn * 10 + 1]);
         }
-        assert_eq!(ring.receipts(2).collect::<Vec<_>>(), [20, 21]);
-        ring.settle(0, true);
-        ring.settle(1, true);
-        ring.trim();
-        assert_eq!(ring.receipts(1).collect::<Vec<_>>(), [30, 31]);
+        assert_eq!(queue.receipts(2).collect::<Vec<_>>(), [20, 21]);
+        queue.settle(0, true);
+        queue.settle(1, true);
+        queue.trim();
+        assert_eq!(queue.receipts(1).collect::<Vec<_>>(), [30, 31]);
     }
 }
