@@ -1,4 +1,5 @@
-//! Budgets of whole endpoints: what peers can make a connection and an endpoint hold, measured on the heap.
+//! Budgets of whole endpoints: how much peers can make a connection and an endpoint hold, measured on the
+//! heap.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -30,7 +31,7 @@ fn meta(from: SocketAddr, size: usize) -> DatagramMeta {
     DatagramMeta::new(from).allocation(size)
 }
 
-/// A server endpoint with settings of a test's own, and what a client needs to reach it.
+/// A server endpoint with a test's own settings, and the configuration of clients that reach it.
 struct Server {
     driver: Driver,
     client: ClientConfig,
@@ -55,7 +56,7 @@ impl Server {
         client
     }
 
-    /// The first datagram of a client that never says more.
+    /// The first datagram of a client that sends nothing more.
     fn first_flight(&self, seed: u64) -> BytesMut {
         let mut flight = None;
         self.connect(seed).transmit(NOW, |_, datagram| {
@@ -71,7 +72,8 @@ impl Server {
         }
     }
 
-    /// Takes a client's first datagram as the endpoint advises; what was done.
+    /// Does with a client's first datagram what the endpoint advises. Returns the advice, and the response if
+    /// there is one.
     fn admit(&mut self, from: SocketAddr, data: BytesMut) -> (Admission, Option<Vec<u8>>) {
         let incoming = self.incoming(from, data);
         self.judge(incoming)
@@ -90,7 +92,8 @@ impl Server {
         (admission, answer)
     }
 
-    /// Lets a client finish its handshake with the server, answering a Retry if it is asked to; whether it did.
+    /// Lets a client finish its handshake with the server, and answers a Retry. Returns whether the client
+    /// succeeded.
     fn serve(&mut self, from: SocketAddr, client: &mut Driver) -> bool {
         for _ in 0..10 {
             let mut answers = Vec::new();
@@ -149,7 +152,7 @@ fn an_idle_connection_costs_less_than_it_is_charged() {
 fn a_pending_handshake_costs_less_than_it_is_charged() {
     let mut server = Server::new(|_| {});
     let flights: Vec<_> = (0..50).map(|n| server.first_flight(n)).collect();
-    // The driver makes its buffer for the first connection that it asks for datagrams.
+    // The driver allocates its buffer when it first asks a connection for datagrams.
     let first = server.first_flight(50);
     server.admit(address(51), first);
     server.driver.transmit(NOW, |_, _| {});
@@ -157,7 +160,7 @@ fn a_pending_handshake_costs_less_than_it_is_charged() {
     for (n, flight) in flights.into_iter().enumerate() {
         let from = address(n + 1);
         assert_eq!(server.admit(from, flight).0, Admission::Accept);
-        // Its first flight is written and waits for credit or an acknowledgment.
+        // The connection's first flight is written and waits for credit or an acknowledgment.
         server.driver.transmit(NOW, |_, _| {});
     }
     let each = measure.growth().cast_unsigned() / 50;
@@ -169,12 +172,13 @@ fn a_pending_handshake_costs_less_than_it_is_charged() {
 fn under_a_flood_of_initials_clients_prove_their_address_and_good_ones_connect() {
     const FLOOD: usize = 20_000;
     let mut server = Server::new(|config| config.retry_threshold = 64);
-    // A few distinct first flights from ever new addresses: whoever spoofs does not read answers.
+    // The flood sends a few distinct first flights from ever new addresses. A sender of forged addresses
+    // reads no responses.
     let flights: Vec<_> = (0..FLOOD.min(200)).map(|n| server.first_flight(n as u64)).collect();
     let mut accepted = 0;
     let mut measure = Measure::start();
     for n in 0..FLOOD {
-        // A connection ID of its own each, or the endpoint would take it for the same client.
+        // Each flight has its own connection ID; otherwise the endpoint would take it for the same client.
         let mut flight = flights[n % flights.len()].clone();
         if n >= flights.len() {
             flight[6..10].copy_from_slice(&(n as u32).to_be_bytes());
@@ -213,7 +217,7 @@ fn the_memory_of_an_endpoint_is_filled_and_one_connection_beyond_is_refused() {
         }
         accepted += 1;
     }
-    // Connections keep up to two steps in hand, and the last one has room for its handshake.
+    // Connections keep up to two steps in reserve, and the last one has room for its handshake.
     assert!((7..=9).contains(&accepted), "{accepted}");
     assert!(budget.used() <= budget.limit() && budget.limit() - budget.used() < 2 * CONNECTION_COST);
     assert_eq!(budget.pending_handshakes(), accepted as usize);
@@ -221,7 +225,7 @@ fn the_memory_of_an_endpoint_is_filled_and_one_connection_beyond_is_refused() {
     let (admission, close) = server.admit(address(99), flight);
     assert_eq!(admission, Admission::Refuse(AdmissionLimit::Memory));
     assert!(close.is_some(), "the client is told");
-    // Who accepts against the advice comes to the hard end.
+    // A caller that accepts against the advice runs into the hard limit.
     let refused = (100..103).find_map(|n| {
         let flight = server.first_flight(n);
         let incoming = server.incoming(address(n as usize), flight);
@@ -256,7 +260,7 @@ fn a_handshake_is_pending_until_it_is_complete() {
 }
 
 #[test]
-fn what_applications_leave_unread_is_charged_and_given_back() {
+fn data_that_applications_leave_unread_is_charged_and_released() {
     let mut world = World::new(9, &lan());
     world.server_host().idle = true;
     world.establish();
@@ -281,9 +285,10 @@ fn what_applications_leave_unread_is_charged_and_given_back() {
     assert_eq!(stats.memory_used, idle, "the end gives everything back but the connection itself");
 }
 
-/// One address is asked for proof, then refused, while others are let in; one that falls silent gives its places back.
+/// One address is asked for proof and then refused, while others are admitted. Its places become free when it
+/// falls silent.
 #[test]
-fn one_address_takes_no_places_of_others() {
+fn one_address_does_not_use_up_the_places_of_others() {
     let limits = AddressLimits::new().pending_handshakes(8).connections(20).connections_per_second(1_000);
     let mut server = Server::new(|config| config.per_address = limits);
     let host = |port: usize| SocketAddr::from(([198, 18, 0, 1], 1_000 + port as u16));
@@ -297,7 +302,7 @@ fn one_address_takes_no_places_of_others() {
     assert_eq!(answers[4..], [Admission::Retry; 6]);
     let flight = server.first_flight(100);
     assert_eq!(server.admit(address(500), flight).0, Admission::Accept, "another address");
-    // Who proves the address is let in, up to as many connections as it may have.
+    // Clients that prove the address are admitted, up to as many connections as it may have.
     for n in 0..20 {
         let mut good = server.connect(200 + n);
         assert!(server.serve(host(100 + n as usize), &mut good), "{n}");
@@ -309,7 +314,7 @@ fn one_address_takes_no_places_of_others() {
     assert_eq!(server.admit(host(301), flight).0, Admission::Accept);
 }
 
-/// Whatever it sends: nobody keeps a handshake open for longer than its time, also without an idle timeout.
+/// No client keeps a handshake open beyond its time, whatever it sends, and even without an idle timeout.
 #[test]
 fn a_handshake_that_does_not_end_is_ended() {
     let patient = TransportConfig::new().idle_timeout(None);
@@ -319,7 +324,7 @@ fn a_handshake_that_does_not_end_is_ended() {
     world.sim.link_mut(back).mtu = 0;
     let start = world.sim.now();
     world.connect();
-    // The client hears nothing and goes on asking.
+    // The client receives nothing and keeps retransmitting.
     world.wait("the server's end", 11 * SECOND, |_, server| !server.gone.is_empty());
     assert!(world.sim.now() - start >= 10 * SECOND);
     world.wait("the client's end", SECOND, |client, _| client.driver.connections.is_empty());
@@ -329,7 +334,8 @@ fn a_handshake_that_does_not_end_is_ended() {
     }
 }
 
-/// Streams that this end opened and the peer does not acknowledge are charged to the endpoint, though little was written.
+/// Streams that this end opened and the peer does not acknowledge are charged to the endpoint, even if little
+/// was written.
 #[test]
 fn own_streams_that_the_peer_keeps_open_are_charged_and_given_back() {
     const STREAMS: usize = 90;
@@ -350,13 +356,13 @@ fn own_streams_that_the_peer_keeps_open_are_charged_and_given_back() {
     assert!(charged >= (STREAMS - 8) * 1024, "{charged} bytes are charged");
     assert!(heap <= 3 * charged as isize, "{heap} bytes of heap for {charged}");
     server.serve(address(1), &mut client);
-    // The last acknowledgment may have waited.
+    // The last acknowledgment may have been delayed.
     client.handle_timeouts(client.next_timeout().expect("it waits"));
     server.serve(address(1), &mut client);
     assert!(budget.used() <= before + (8 << 10), "{} bytes are charged, and {before} before", budget.used());
 }
 
-/// A window of this many bytes.
+/// A controller whose window has this many bytes.
 #[derive(Debug)]
 struct Window(u64);
 
@@ -378,7 +384,8 @@ impl ControllerFactory for Window {
     }
 }
 
-/// What a connection takes of its application that writes without end, on so many streams, while nothing is acknowledged.
+/// How much a connection takes from an application that writes without end on `streams` streams, while
+/// nothing is acknowledged.
 fn taken(connection: &mut Connection, streams: usize) -> usize {
     let data = Bytes::from(vec![7; 1 << 20]);
     (0..streams)
@@ -389,9 +396,10 @@ fn taken(connection: &mut Connection, streams: usize) -> usize {
         .sum()
 }
 
-/// What is written and not acknowledged: two congestion windows, within bounds, and little where memory is short.
+/// Unacknowledged data is limited to two congestion windows within bounds, and to little if memory runs
+/// short.
 #[test]
-fn what_is_written_is_bounded_by_the_congestion_window_and_by_what_is_left() {
+fn unacknowledged_data_is_bounded_by_the_congestion_window_and_by_memory() {
     const STREAMS: usize = 200;
     let within = |taken: usize, bound: usize| (bound..=bound + STREAMS * (4 << 10)).contains(&taken);
     for (window, bound) in [(12_000, 1 << 20), (3 << 20, 6 << 20), (1 << 40, 16 << 20)] {
@@ -404,7 +412,7 @@ fn what_is_written_is_bounded_by_the_congestion_window_and_by_what_is_left() {
         let taken = taken(client.first_mut(), STREAMS);
         assert!(within(taken, bound), "{taken} bytes with a window of {window}");
     }
-    // Three quarters of the endpoint's memory are spent by others.
+    // Other connections have used three quarters of the endpoint's memory.
     for (others, bound) in [(700 << 20, 1 << 20), (769 << 20, 64 << 10)] {
         let budget = EndpointBudget::new(1 << 30);
         let shared = budget.clone();

@@ -1,4 +1,4 @@
-//! What congestion control does to whole endpoints: windows, rates and times on simulated links.
+//! Congestion control of whole endpoints: windows, rates and times on simulated links.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ fn both(test: impl Fn(Algorithm)) {
     [Algorithm::NewReno, Algorithm::Cubic].into_iter().for_each(test);
 }
 
-/// The client's window, and the most that was in flight at the times looked at.
+/// The client's window. Updates the most that was in flight when this was called.
 fn window_and_peak(world: &mut World, peak: &mut u64) -> u64 {
     let stats = world.client().connection.stats();
     *peak = (*peak).max(stats.bytes_in_flight);
     stats.congestion_window
 }
 
-/// 3,600 bytes every 50 ms: the third packet waits for the pacer each time.
+/// The client sends 3,600 bytes every 50 ms, and the third packet waits for the pacer each time.
 #[test]
 fn a_window_does_not_grow_unused_when_the_pacer_holds_packets_back() {
     both(|algorithm| {
@@ -44,12 +44,12 @@ fn a_window_does_not_grow_unused_when_the_pacer_holds_packets_back() {
         }
         let window = window_and_peak(&mut world, &mut peak);
         assert!(peak < 15_000, "{peak}");
-        // Twice the initial window, which counts as used.
+        // Up to twice the initial window counts as used.
         assert!(window <= 2 * 14_720, "{}: {window}", algorithm.name());
     });
 }
 
-/// The peer's flow control leaves 1 MiB in flight.
+/// The peer's flow control permits 1 MiB in flight.
 #[test]
 fn a_window_does_not_grow_unused_when_flow_control_holds_data_back() {
     both(|algorithm| {
@@ -73,7 +73,7 @@ fn a_window_does_not_grow_unused_when_flow_control_holds_data_back() {
     });
 }
 
-/// Sends for `seconds` and gives the share of `rate` bits per second that reached the server's application.
+/// Sends for `seconds`. Returns the share of `rate` bits per second that reached the server's application.
 fn goodput(world: &mut World, rate: u64, seconds: u64) -> f64 {
     let before = world.server().connection.stats().stream_bytes_read;
     world.pass(seconds * SECOND);
@@ -81,7 +81,7 @@ fn goodput(world: &mut World, rate: u64, seconds: u64) -> f64 {
     (bytes * 8) as f64 / (rate * seconds) as f64
 }
 
-/// Marks that come whatever is sent say nothing about congestion.
+/// A path that marks every packet says nothing about congestion by its marks.
 #[test]
 fn a_path_that_marks_every_packet_is_used_without_marks() {
     both(|algorithm| {
@@ -98,7 +98,7 @@ fn a_path_that_marks_every_packet_is_used_without_marks() {
     });
 }
 
-/// How long `size` bytes take to the server, in microseconds.
+/// How long `size` bytes take to reach the server, in microseconds.
 fn transfer_time(seed: u64, link: &LinkConfig, config: &TransportConfig, size: usize) -> u64 {
     let setup = Setup { client: config.clone(), server: config.clone(), back: None };
     let mut world = World::with(seed, link, &setup);
@@ -110,13 +110,13 @@ fn transfer_time(seed: u64, link: &LinkConfig, config: &TransportConfig, size: u
     (world.sim.now() - start) / 1_000
 }
 
-/// Windows that are tuned lead the sender by a round trip: it never waits for them.
+/// Auto-tuned windows lead the sender by a round trip, so it never waits for them.
 #[test]
 fn flow_control_does_not_slow_slow_start() {
-    // One stream, and a sender whose memory is bounded as by default: 30 MiB fit a part at a time.
+    // There is one stream, and the sender's memory has its default bound: 30 MiB fit only in parts.
     let link = LinkConfig::new().delay(50 * MILLISECOND);
     let usual = transfer_time(4, &link, &TransportConfig::default(), 30 << 20);
-    // A sender whose own memory holds nothing up.
+    // This sender's own memory does not slow it.
     let narrow = TransportConfig::new().send_buffer(64 << 20).max_send_memory(64 << 20);
     let wide = narrow
         .clone()
@@ -141,7 +141,7 @@ fn flow_control_does_not_slow_slow_start() {
     }
 }
 
-/// A route becomes longer and shorter again: more than a thousand packets come late, and none is lost.
+/// A route becomes longer and then shorter again: more than a thousand packets come late, and none is lost.
 #[test]
 fn a_reduction_is_undone_when_more_than_a_thousand_packets_come_late() {
     both(|algorithm| {
@@ -172,7 +172,8 @@ fn a_reduction_is_undone_when_more_than_a_thousand_packets_come_late() {
     });
 }
 
-/// One packet of a steady flow is lost: the flight comes down over a round trip, without a pause and without a burst.
+/// One packet of a steady flow is lost. The flight then shrinks over a round trip, without a pause and
+/// without a burst.
 #[test]
 fn after_a_loss_the_flight_comes_down_over_a_round_trip() {
     both(|algorithm| {
@@ -181,7 +182,7 @@ fn after_a_loss_the_flight_comes_down_over_a_round_trip() {
         world.establish();
         let id = world.client().connection.open(Dir::Uni).expect("credit");
         world.client().send(id, pattern(10 << 20), false);
-        // The window is larger than what the path holds: each acknowledgment lets packets go.
+        // The window is larger than what the path holds, so each acknowledgment releases packets.
         world.wait("a full window", 10 * SECOND, |client, _| {
             client.peer().connection.stats().congestion_window > 700_000
         });
@@ -191,27 +192,28 @@ fn after_a_loss_the_flight_comes_down_over_a_round_trip() {
         world.wait("a loss", SECOND, |client, _| client.peer().connection.stats().packets_lost > 0);
         let mut sent = Vec::new();
         let mut before = world.client().connection.stats().packets_sent;
-        // While half of the flight before the loss is acknowledged.
+        // This covers the time in which half of the flight before the loss is acknowledged.
         for _ in 0..8 {
             world.pass(6 * MILLISECOND);
             let stats = world.client().connection.stats();
             assert!(stats.packets_lost < 4, "{stats:?}");
             sent.push(stats.packets_sent - std::mem::replace(&mut before, stats.packets_sent));
         }
-        // About 25 packets are acknowledged in 6 ms, and half of them or seven tenths go out, from the first on.
+        // About 25 packets are acknowledged in 6 ms. From the first on, half of that number (or seven tenths)
+        // are sent.
         let share = if matches!(algorithm, Algorithm::NewReno) { 8..=17 } else { 13..=22 };
         assert!(sent.iter().all(|count| share.contains(count)), "{}: {sent:?}", algorithm.name());
     });
 }
 
-/// A datagram is put into a packet when the pacer lets the packet go, and not before: what has become too old by then is
-/// not sent, and what has come meanwhile and is more urgent goes first.
+/// A datagram is put into a packet only when the pacer releases that packet. A datagram that has become too
+/// old by then is not sent, and a more urgent one that was queued meanwhile goes first.
 #[test]
 fn datagrams_that_wait_for_the_pacer_are_ranked_and_age_until_it_lets_them_go() {
     let link = LinkConfig::new().rate(20_000_000).delay(50 * MILLISECOND);
     let mut world = World::new(7, &link);
     world.establish();
-    // The initial burst is used up, and the window has room for what follows.
+    // The initial burst is used up, and the window has room for the following datagrams.
     let id = world.client().connection.open(Dir::Uni).expect("credit");
     world.client().send(id, pattern(60_000), true);
     world.pass(2 * SECOND);
@@ -222,7 +224,7 @@ fn datagrams_that_wait_for_the_pacer_are_ranked_and_age_until_it_lets_them_go() 
         let now = soak::time(world.sim.now());
         world.client().connection.send_datagram(now, Bytes::from(vec![tag; 1_100]), options).expect("room");
     };
-    // The window takes all of them, the pacer lets about one go in a millisecond.
+    // The window has room for all of them; the pacer releases about one per millisecond.
     for tag in 0..40 {
         send(&mut world, tag, 0, Some(if tag < 34 { 1_000 } else { 15 }));
     }
@@ -239,14 +241,14 @@ fn datagrams_that_wait_for_the_pacer_are_ranked_and_age_until_it_lets_them_go() 
     assert_eq!(order.len(), 35, "{order:?}");
 }
 
-/// Each controller takes over from each other in the midst of a transfer, and while nothing is sent.
+/// Each controller takes over from each other one, in the middle of a transfer and while nothing is sent.
 #[test]
 fn another_controller_takes_over_without_a_pause() {
     let all: Vec<Algorithm> = Algorithm::names().map(|name| name.parse().expect("its name")).collect();
     let pairs = all.iter().flat_map(|first| all.iter().map(move |second| (first, second)));
     for (first, second) in pairs.filter(|(first, second)| first.name() != second.name()) {
         let link = LinkConfig::new().rate(20_000_000).delay(20 * MILLISECOND);
-        // What the server echoes does not hold acknowledgments up.
+        // The echoes of the server do not delay acknowledgments.
         let back = Some(link.clone().rate(1_000_000_000));
         let setup = Setup { back, ..with(first, &TransportConfig::default()) };
         let mut world = World::with(7, &link, &setup);
@@ -264,7 +266,8 @@ fn another_controller_takes_over_without_a_pause() {
             assert_eq!(after.bytes_in_flight, before.bytes_in_flight);
             world.pass(SECOND);
             let sent = world.client().connection.stats().stream_bytes_acked - before.stream_bytes_acked;
-            // Four fifths of 20 Mbit/s: it may happen in the midst of a probe or a drain, whose window is what is left.
+            // The bound is four fifths of 20 Mbit/s: the change may happen during a probe or a drain, whose
+            // window stays.
             assert!(sent > 2_000_000, "{} to {}: {sent}", before.congestion_controller, algorithm.name());
         }
     }

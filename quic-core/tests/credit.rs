@@ -1,10 +1,11 @@
-//! Credit is a promise: whatever a peer sends within it, whoever reads it when, nobody is closed for want of memory.
+//! Credit is a promise: if a peer keeps to it, the connection is never closed for want of memory, whatever
+//! the peer sends and whenever it is read.
 
 use netsim::{LinkConfig, MILLISECOND, Random, SECOND, for_seeds};
 use quic_core::{Dir, TransportConfig};
 use soak::{Setup, World, content};
 
-/// What one end sends: streams of drawn sizes, opened as credit permits.
+/// What one end sends: streams of random sizes, opened as credit permits.
 struct Sender {
     random: Random,
     dir: Option<Dir>,
@@ -30,7 +31,7 @@ impl Sender {
             let Some(id) = peer.connection.open(dir) else { return };
             self.left -= 1;
             let size = 1 + self.random.below(self.largest) as usize;
-            // In pieces, so that packets hold frames of many streams.
+            // The data is written in pieces, so that packets carry frames of many streams.
             let data = content(self.random.next_u64(), size);
             let at = self.random.below(size as u64) as usize;
             peer.send(id, data.slice(..at), false);
@@ -52,7 +53,7 @@ fn settings(random: &mut Random) -> TransportConfig {
 }
 
 #[test]
-fn nobody_is_closed_for_what_its_credit_permitted() {
+fn no_connection_is_closed_for_data_that_its_credit_permitted() {
     for_seeds(0..60, |seed| {
         let mut random = Random::new(seed ^ 0xc4ed17);
         let link = LinkConfig::new()
@@ -66,7 +67,7 @@ fn nobody_is_closed_for_what_its_credit_permitted() {
         world.establish();
         let mut senders = [Sender::draw(&mut random), Sender::draw(&mut random)];
         for _ in 0..40 {
-            // Either end's application may look away for a while, and go on sending.
+            // The application of either end may stop reading for a while, and still send.
             world.client_host().idle = random.chance(0.6);
             world.server_host().idle = random.chance(0.6);
             let [client, server] = &mut senders;

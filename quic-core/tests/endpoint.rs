@@ -1,4 +1,4 @@
-//! Answers of an endpoint to datagrams that belong to no connection.
+//! Responses of an endpoint to datagrams that belong to no connection.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -92,7 +92,7 @@ fn p18_unknown_connections_are_reset_with_less_than_they_sent_or_not_at_all() {
     for size in 1..=64usize {
         let mut datagram = vec![0x41; size];
         datagram[size - 1] = size as u8;
-        // One per second, so that only the sizes decide.
+        // There is one datagram per second, so that only the sizes decide.
         match answer(&mut host, size as u64 * SECOND, &datagram) {
             Some(reset) => assert!(reset.payload.len() < size && reset.payload.len() >= 21, "{size}"),
             None => assert!(size <= 21, "{size}"),

@@ -1,4 +1,5 @@
-//! Beginnings and ends: Retry, refusal, version negotiation, close, idle timeout, stateless reset, key updates.
+//! The beginning and end of connections: Retry, refusal, version negotiation, close, idle timeout, stateless
+//! reset, key updates.
 
 use std::time::Duration;
 
@@ -55,9 +56,9 @@ fn an_application_close_arrives_with_code_and_reason() {
     });
 }
 
-/// A driver that takes several datagrams from its socket hears of the data and of the close at once.
+/// A driver that takes several datagrams from its socket learns of the data and of the close at once.
 #[test]
-fn what_came_right_before_a_close_is_read_until_the_close_was_polled() {
+fn data_right_before_a_close_is_readable_until_the_close_was_polled() {
     let mut world = World::new(10, &lan());
     world.establish();
     let now = soak::time(world.sim.now());
@@ -94,12 +95,12 @@ fn what_came_right_before_a_close_is_read_until_the_close_was_polled() {
     assert!(server.stats().memory_used <= held);
 }
 
-/// Of a datagram that comes from where the peer is.
+/// The meta data of a datagram from the peer's address.
 fn from_peer(connection: &Connection) -> DatagramMeta {
     DatagramMeta::new(connection.remote_address()).allocation(0)
 }
 
-/// All that a host's connections want to send now.
+/// All datagrams that a host's connections send now.
 fn drain(host: &mut Host, now: Timestamp) -> Vec<BytesMut> {
     let mut datagrams = Vec::new();
     host.driver.transmit(now, |_, datagram| datagrams.push(BytesMut::from(datagram)));
@@ -125,9 +126,10 @@ fn a_close_during_the_handshake_hides_what_the_application_said() {
     }
 }
 
-/// In the handshake and after it: the peer hears it, at whatever level it has come to, and nothing follows.
+/// During and after the handshake, the peer receives the farewell at the level that it has reached, and
+/// nothing follows.
 #[test]
-fn a_farewell_is_heard_and_is_the_last_word() {
+fn a_farewell_arrives_and_nothing_follows() {
     for established in [false, true] {
         let mut world = World::new(6, &LinkConfig::new().delay(50 * MILLISECOND));
         if established {
@@ -144,7 +146,7 @@ fn a_farewell_is_heard_and_is_the_last_word() {
         for room in [0, 1, 1_199] {
             assert_eq!(server.farewell(now, &mut buffer[..room]), None, "with room for {room}");
         }
-        let size = server.farewell(now, &mut buffer).expect("a word").size;
+        let size = server.farewell(now, &mut buffer).expect("a farewell").size;
         assert_eq!(server.farewell(now, &mut [0; 1_500]), None, "once");
         let said = BytesMut::from(&buffer[..size]);
         let client = &mut world.client().connection;
@@ -204,11 +206,11 @@ fn a_server_that_lost_its_state_resets_the_connection() {
     assert_eq!(world.client().error, Some(ConnectionError::StatelessReset));
 }
 
-/// RFC 9000 §10.3.1: whatever the header looks like, the last 16 bytes decide; also where the datagram names a connection
-/// that lives.
+/// RFC 9000 §10.3.1: the last 16 bytes decide, whatever the header looks like, even if the datagram names a
+/// connection that exists.
 #[test]
 fn a_stateless_reset_counts_whichever_form_its_header_has() {
-    // A fixed bit that is drawn would have the packet of an unknown connection dropped.
+    // With a random fixed bit, the packet of an unknown connection might be dropped.
     let plain = TransportConfig::new().grease_quic_bit(false);
     let setup = Setup { client: plain.clone(), server: plain, back: None };
     for to_connection in [false, true] {
@@ -217,7 +219,7 @@ fn a_stateless_reset_counts_whichever_form_its_header_has() {
             world.establish();
             world.pass(SECOND);
             let now = soak::time(world.sim.now());
-            // What a server that has forgotten everything answers to a packet.
+            // This is the response of a server that has forgotten everything.
             let client = &mut world.client().connection;
             client.send_datagram(now, pattern(100), DatagramOptions::default()).expect("room");
             let packet = drain(world.client_host(), now).pop().expect("a packet");
@@ -248,8 +250,8 @@ fn a_stateless_reset_counts_whichever_form_its_header_has() {
     }
 }
 
-/// A server that has forgotten the connection answers what looks like QUIC by a reset, and has forgotten that it permitted
-/// zero fixed bits (RFC 9287).
+/// A server that has forgotten the connection sends a reset for packets that look like QUIC. It has also
+/// forgotten that it permitted zero fixed bits (RFC 9287).
 #[test]
 fn probes_look_like_quic() {
     let mut world = World::new(13, &lan());
@@ -281,7 +283,7 @@ fn keys_are_updated_by_both_ends_while_data_flows() {
         let id = client.connection.open(Dir::Bidi).expect("credit");
         client.send(id, pattern(100_000), true);
         world.wait("an echo", 10 * SECOND, |client, _| client.peer().finished.contains(&id));
-        // Old keys are kept for three probe timeouts, and no update starts before they are gone.
+        // Old keys are kept for three probe timeouts, and no update starts before they are discarded.
         let later = world.sim.now() + SECOND;
         world.sim.run_until(|_| false, later);
         let updater = if round % 2 == 0 { world.client() } else { world.server() };
@@ -352,7 +354,7 @@ fn a_resumed_session_takes_the_parameters_of_its_own_connection() {
     for round in 0..3 {
         world.establish();
         assert_eq!(world.client().error, None, "round {round}");
-        // Tickets come after the handshake.
+        // Tickets arrive after the handshake.
         let later = world.sim.now() + SECOND;
         world.sim.run_until(|_| false, later);
         let now = soak::time(later);

@@ -1,4 +1,4 @@
-//! Peers that change their addresses, and networks that do it for them (RFC 9000 §9).
+//! Peers that change their addresses, and networks that change them (RFC 9000 §9).
 
 mod moving;
 
@@ -11,7 +11,7 @@ use quic_core::{
     error::{ConnectionError, DropReason, call::MigrateError},
 };
 
-/// The client's host has a second address.
+/// The second address of the client's host.
 fn second() -> std::net::IpAddr {
     ip("198.51.100.77")
 }
@@ -24,8 +24,8 @@ fn failures(net: &Net, end: usize) -> usize {
     net.events(end, |event| matches!(event, Event::PathFailed { .. }))
 }
 
-/// At drawn times, to drawn ports and hosts, while packets are lost and overtake each other. A client that has nothing to send
-/// would not be found: this one keeps its connection alive.
+/// A NAT rebinds the client at random times to random ports and hosts, while packets are lost and reordered.
+/// The server could not find a client that sends nothing, so this one keeps its connection alive.
 #[test]
 fn a_client_behind_a_nat_that_forgets_is_followed() {
     for_seeds(0..12, |seed| {
@@ -57,7 +57,8 @@ fn a_client_behind_a_nat_that_forgets_is_followed() {
     });
 }
 
-/// RFC 9000 §9.3: an idle client whose packet is small gets a challenge that it has earned, and later one of 1200 bytes.
+/// RFC 9000 §9.3: an idle client with a small packet gets a challenge within its credit, and later one of
+/// 1200 bytes.
 #[test]
 fn m02_a_new_address_gets_three_times_what_it_sent_and_a_challenge_first() {
     let mut net = Net::established(3);
@@ -73,7 +74,7 @@ fn m02_a_new_address_gets_three_times_what_it_sent_and_a_challenge_first() {
     let path = net.connection(1).paths().next().expect("a path");
     assert!(path.validated && path.remote == outside);
     assert!(net.sizes[&outside].contains(&1_200), "{:?}: the path's size is asked for as well", net.sizes);
-    // With a full datagram to begin with, the first challenge is one.
+    // If the client starts with a full datagram, the first challenge has full size.
     let again = address("203.0.113.10:999");
     net.rebind(net.home, again);
     net.sizes.clear();
@@ -82,7 +83,7 @@ fn m02_a_new_address_gets_three_times_what_it_sent_and_a_challenge_first() {
     assert_eq!(net.sizes[&again].first(), Some(&1_200));
 }
 
-/// RFC 9000 §9.4, and DPLPMTUD.
+/// RFC 9000 §9.4, and DPLPMTUD (RFC 8899).
 #[test]
 fn another_host_begins_anew_and_another_port_does_not() {
     let mut net = Net::established(4);
@@ -108,7 +109,7 @@ fn another_host_begins_anew_and_another_port_does_not() {
     exchange(&mut net, 100_000, |_| {});
 }
 
-/// RFC 9000 §9.3.2: the address in the copy does not answer.
+/// RFC 9000 §9.3.2: the address of the copy does not answer.
 #[test]
 fn copies_from_elsewhere_do_not_take_the_connection_away() {
     for_seeds(0..12, |seed| {
@@ -127,7 +128,8 @@ fn copies_from_elsewhere_do_not_take_the_connection_away() {
     });
 }
 
-/// RFC 9000 §9.3.3: who forwards both ways is asked about, too, and the client's answer comes from where it is.
+/// RFC 9000 §9.3.3: an attacker that forwards in both directions is found out, because the client answers
+/// from its own address.
 #[test]
 fn a_forwarder_keeps_the_connection_no_longer_than_it_is_faster() {
     for_seeds(0..8, |seed| {
@@ -144,7 +146,7 @@ fn a_forwarder_keeps_the_connection_no_longer_than_it_is_faster() {
     });
 }
 
-/// A copy that comes last, from a silent client: it goes back by itself.
+/// A copy of a silent client's last packet moves the path; the server goes back by itself.
 #[test]
 fn a_spurious_move_of_an_idle_client_is_undone() {
     let mut net = Net::established(7);
@@ -156,7 +158,7 @@ fn a_spurious_move_of_an_idle_client_is_undone() {
     net.attacker = None;
     net.pass(60 * MILLISECOND);
     assert_eq!(net.remote(1), home, "the answer to the challenge on the old path brings it back");
-    // And where that answer is lost.
+    // The same happens if that answer is lost.
     net.attacker = Some((address("192.0.2.67:6"), 1));
     net.connection(0).ping();
     net.pass(6 * MILLISECOND);
@@ -196,7 +198,7 @@ fn a_client_moves_when_the_new_path_works_and_nobody_can_link_it() {
             assert!(shared.is_empty(), "seed {seed}, end {end}: {shared:?}");
             assert_eq!(net.connection(end).paths().count(), 1, "the old path is forgotten");
         }
-        // Several times, each with an ID that the server has issued meanwhile.
+        // The client moves several times, each time with an ID that the server has issued meanwhile.
         for round in 0..6 {
             let to = if round % 2 == 0 { net.home } else { second() };
             let now = net.clock();
@@ -219,7 +221,7 @@ fn a_client_stays_where_the_new_path_does_not_work() {
     net.pass(5 * SECOND);
     assert_eq!((path_changes(&net, 0), failures(&net, 0)), (0, 1));
     assert_eq!(net.connection(0).paths().count(), 1);
-    // The ID that went with it is given back, and replaced: the next try has one.
+    // The ID of the failed path is given back and replaced, so the next attempt has one.
     net.dead.clear();
     let now = net.clock();
     net.connection(0).migrate(now, second()).expect("a spare ID");
@@ -250,7 +252,7 @@ fn a_client_whose_address_is_gone_moves_at_once() {
     });
 }
 
-/// RFC 9000 §8.2.4, §9.3.2: there is no way to tell the peer, and none is tried.
+/// RFC 9000 §8.2.4, §9.3.2: the peer cannot be told, and no attempt is made.
 #[test]
 fn a_connection_without_a_path_that_works_ends_in_silence() {
     let mut net = Net::established(5);
@@ -266,9 +268,9 @@ fn a_connection_without_a_path_that_works_ends_in_silence() {
     assert!(!net.connection(1).is_closed(), "nothing was said");
 }
 
-/// Challenges and answers are lost, but not what else there is.
+/// Challenges and responses are lost, but no other packets.
 #[test]
-fn a_client_that_is_answered_otherwise_asks_again() {
+fn a_client_that_receives_other_packets_repeats_its_challenge() {
     let mut net = Net::established(9);
     with_second(&mut net);
     net.probes_lost = true;
@@ -295,7 +297,7 @@ fn m06_a_client_that_may_not_or_cannot_move_is_told_so() {
     assert_eq!(net.connection(0).migrate(now, second()), Err(MigrateError::Forbidden));
     assert_eq!(net.connection(0).rebind(now, None), Err(MigrateError::Forbidden));
     assert_eq!(net.connection(1).migrate(now, second()), Err(MigrateError::NotAClient));
-    // What a NAT does is not the client's doing.
+    // The client is not responsible for what a NAT does.
     let outside = address("203.0.113.3:3");
     net.rebind(net.home, outside);
     exchange(&mut net, 20_000, |_| {});
@@ -303,7 +305,7 @@ fn m06_a_client_that_may_not_or_cannot_move_is_told_so() {
 
     let mut net = Net::established(2);
     with_second(&mut net);
-    // The server's answers are lost, and so are its new IDs.
+    // The server's responses are lost, and so are its new IDs.
     net.loss = 1.0;
     for _ in 0..3 {
         let now = net.clock();
@@ -318,7 +320,8 @@ fn net_home() -> std::net::IpAddr {
     ip("198.51.100.1")
 }
 
-/// RFC 9000 §9: only a client's address changes. What the server sends from elsewhere is authentic, and dropped.
+/// RFC 9000 §9: only a client's address may change. Packets of the server from elsewhere are authentic, but
+/// dropped.
 #[test]
 fn m03_a_client_does_not_follow_a_server() {
     let mut net = Net::established(6);
@@ -371,8 +374,8 @@ fn a_client_stays_where_the_preferred_address_does_not_answer() {
     assert_eq!(net.connection(0).migrate(now, second()), Err(MigrateError::Forbidden));
 }
 
-/// All of it at drawn times: a NAT that forgets, a client that moves and moves again, to the preferred address as well, copies
-/// from elsewhere, losses and reordering.
+/// Everything happens at random times: a NAT rebinds, a client moves repeatedly, also to the preferred
+/// address, an attacker sends copies, and packets are lost and reordered.
 #[test]
 fn everything_arrives_whatever_the_addresses_do() {
     for_seeds(0..12, |seed| {
@@ -389,7 +392,7 @@ fn everything_arrives_whatever_the_addresses_do() {
                 return;
             }
             moves.set(moves.get() + 1);
-            // More than a few moves in the time that paths are remembered would use up all IDs (RFC 9000 §9.5).
+            // More than a few moves while paths are remembered would use up all IDs (RFC 9000 §9.5).
             next = net.now + (700 + net.random.below(1_500)) * MILLISECOND;
             let now = net.clock();
             let local = if net.random.chance(0.5) { net_home() } else { second() };
@@ -397,7 +400,7 @@ fn everything_arrives_whatever_the_addresses_do() {
                 (std::net::Ipv4Addr::new(203, 0, 113, net.random.below(3) as u8), 1_000 + moves.get());
             match net.random.below(6) {
                 0 | 1 => net.rebind(local, outside.into()),
-                // What an application would do, whether there is an ID for it or not.
+                // An application would do this whether or not there is an ID for it.
                 2 | 3 => drop(net.connection(0).migrate(now, local)),
                 4 => drop(net.connection(0).rebind(now, Some(local))),
                 _ => net.attacker = net.random.chance(0.5).then_some((address("192.0.2.66:6"), 4)),

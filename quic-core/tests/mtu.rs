@@ -129,7 +129,7 @@ fn heavy_loss_is_not_taken_for_a_path_that_shrank_for_long() {
 #[test]
 fn a_path_that_carries_no_quic_any_more_ends_the_connection() {
     for_seeds(0..10, |seed| {
-        // Keep-alives are small: without a look at sizes they would hold a dead connection for ever.
+        // Keep-alives are small: without a check of sizes they would keep a dead connection open forever.
         let config = TransportConfig::new().keep_alive(Some(std::time::Duration::from_secs(5)));
         let link = LinkConfig::new().rate(20_000_000).delay(10 * MILLISECOND).mtu(1472);
         let mut world =

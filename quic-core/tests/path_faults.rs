@@ -1,4 +1,4 @@
-//! Paths that hold packets back, drop or change ECN marks, or go away for minutes; and readers that pause.
+//! Paths that delay packets, drop or change ECN marks, or fail for minutes; and readers that pause.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use netsim::{LinkConfig, Loss, MILLISECOND, SECOND, for_seeds};
 use quic_core::{Dir, TransportConfig, base::Ecn};
 use soak::{Setup, World, pattern};
 
-/// 50 Mbit/s, 20 ms round trip.
+/// 50 Mbit/s and a round trip of 20 ms.
 fn rtt_20() -> LinkConfig {
     LinkConfig::new().rate(50_000_000).delay(10 * MILLISECOND).queue(1_000_000)
 }
 
-/// Sends a request of `size` bytes and returns when its echo is there, in nanoseconds from now.
+/// Sends a request of `size` bytes. Returns how long its echo took, in nanoseconds.
 fn echo(world: &mut World, size: usize, limit: u64) -> u64 {
     let client = world.client();
     let id = client.connection.open(Dir::Bidi).expect("credit");
@@ -23,9 +23,10 @@ fn echo(world: &mut World, size: usize, limit: u64) -> u64 {
     world.sim.now() - start
 }
 
-/// Packets that are 1.5 round trips late are no duplicates: all around them was acknowledged, and that was acknowledged.
+/// Packets that are 1.5 round trips late are no duplicates, even if their neighbours were acknowledged and
+/// the peer knows it.
 #[test]
-fn datagrams_that_come_late_come() {
+fn late_datagrams_are_delivered() {
     for_seeds(0..10, |seed| {
         let mut world = World::new(seed, &rtt_20().reorder(0.02, 30 * MILLISECOND));
         world.establish();
@@ -59,7 +60,8 @@ fn a_transfer_is_not_slowed_by_packets_that_come_late() {
     assert!(late < in_order * 2, "{late} ns against {in_order}");
 }
 
-/// RFC 9000 §13.4.2: a path that drops marked packets is used without marks, from the first packet on or later.
+/// RFC 9000 §13.4.2: a path that drops marked packets is used without marks, whether it drops them from the
+/// start or later.
 #[test]
 fn a_path_that_drops_marked_packets_carries_the_connection() {
     for_seeds(0..4, |seed| {
@@ -77,7 +79,8 @@ fn a_path_that_drops_marked_packets_carries_the_connection() {
     });
 }
 
-/// The hole opens in the middle of a transfer whose receiver sends acknowledgments alone, or of one up.
+/// The path begins to drop marked packets in the middle of a transfer, whose receiver sends acknowledgments
+/// alone or data, too.
 #[test]
 fn a_path_that_begins_to_drop_marked_packets_goes_on_without_marks() {
     for_seeds(0..4, |seed| {
@@ -112,7 +115,7 @@ fn a_path_that_changes_marks_gets_none() {
     assert_eq!(world.server().connection.stats().ecn, Ecn::NotEct);
 }
 
-/// RFC 9002 §6.2.4: probes repeat what was lost, both of them. Without, the answer comes a round trip later.
+/// RFC 9002 §6.2.4: both probes repeat lost data. Otherwise the response would come a round trip later.
 #[test]
 fn a_lost_request_comes_with_a_probe() {
     for lost in 0..=2 {
@@ -136,9 +139,9 @@ fn a_lost_request_comes_with_a_probe() {
     }
 }
 
-/// Probes are never more than three seconds apart here, however long nothing came back.
+/// Here, probes are never more than three seconds apart, however long the silence lasted.
 #[test]
-fn life_returns_in_seconds_after_a_long_outage() {
+fn a_connection_recovers_within_seconds_of_a_long_outage() {
     for outage in [20, 200, 1_000] {
         let patient = TransportConfig::new().idle_timeout(None);
         let setup = Setup { client: patient.clone(), server: patient, back: None };
@@ -152,7 +155,8 @@ fn life_returns_in_seconds_after_a_long_outage() {
     }
 }
 
-/// RFC 9000 §4.1: who waits for a reader tells so every now and then, and neither end takes the silence for the end.
+/// RFC 9000 §4.1: a writer that waits for a reader reports that repeatedly, so neither end takes the silence
+/// for the end.
 #[test]
 fn a_writer_whose_reader_pauses_waits_with_it() {
     for blocked_by_connection in [false, true] {
@@ -174,9 +178,9 @@ fn a_writer_whose_reader_pauses_waits_with_it() {
     }
 }
 
-/// Nothing waits and nothing is held: the idle timeout ends the connection as before.
+/// A connection that nobody keeps open and that waits for nothing ends by the idle timeout as before.
 #[test]
-fn a_connection_that_is_held_outlives_the_idle_timeout_and_no_other_does() {
+fn only_a_connection_that_is_kept_alive_outlives_the_idle_timeout() {
     for held in [true, false] {
         let client = TransportConfig::new().idle_timeout(Some(Duration::from_secs(8)));
         let mut world = World::with(1, &rtt_20(), &Setup { client, ..Setup::default() });
@@ -194,7 +198,8 @@ fn a_connection_that_is_held_outlives_the_idle_timeout_and_no_other_does() {
     }
 }
 
-/// Datagrams of any size that UDP has: CRYPTO frames, the Length of long headers, certificates of several datagrams.
+/// Datagrams of any size that UDP permits: CRYPTO frames, the Length of long headers, certificates of several
+/// datagrams.
 #[test]
 fn large_datagrams_carry_handshakes_and_data() {
     for size in [1_200, 9_000, 16_383, 16_384, 16_420, 16_421, 16_460, 17_000, 40_000, 65_507, u16::MAX] {

@@ -9,8 +9,8 @@ use soak::{Setup, World, pattern, time};
 
 const SIZE: usize = 1_000;
 
-/// 4 Mbit/s and a round trip of 100 ms: whatever is sent waits for the window. The way back carries echoes and
-/// acknowledgments with ease.
+/// 4 Mbit/s and a round trip of 100 ms, so that all data waits for the window. The way back carries echoes
+/// and acknowledgments with ease.
 fn slow() -> World {
     let link = |rate: u64| LinkConfig::new().rate(rate).delay(50 * MILLISECOND);
     let setup = Setup { back: Some(link(100_000_000)), ..Setup::default() };
@@ -31,7 +31,7 @@ fn stream(world: &mut World, priority: Priority, size: usize) -> StreamId {
     id
 }
 
-/// Queues as many datagrams as there is room for, at most `count`.
+/// Queues as many datagrams as there is room for, at most `count`. Returns how many.
 fn datagrams(world: &mut World, options: DatagramOptions, count: usize) -> usize {
     let now = time(world.sim.now());
     let connection = &mut world.client().connection;
@@ -43,7 +43,7 @@ fn stats(world: &mut World) -> ConnectionStats {
     world.client().connection.stats()
 }
 
-/// Millisecond by millisecond until `done`.
+/// Lets time pass in steps of a millisecond until `done`.
 fn watch(world: &mut World, mut done: impl FnMut(&ConnectionStats) -> bool) {
     for _ in 0..20_000 {
         if done(&stats(world)) {
@@ -95,7 +95,7 @@ fn datagrams_of_the_default_rank_go_before_streams_of_the_default_rank() {
         most = most.max(if stats.dgrams_sent < 200 { stats.stream_bytes_sent } else { 0 });
         stats.stream_bytes_sent == 200_000
     });
-    // What the datagrams leave of their packets is not wasted, and no more than that goes to streams.
+    // The room that datagrams leave in their packets is not wasted, and streams get no more than that.
     assert!(most > 0 && most < 200 * 500, "{most}");
 }
 
@@ -130,7 +130,7 @@ fn datagrams_that_wait_for_the_window_expire_when_their_turn_comes() {
     assert_eq!(datagrams(&mut world, options, 100), 100);
     let other = DatagramOptions::default().with_max_age(Some(Duration::from_secs(60)));
     assert_eq!(datagrams(&mut world, other, 1), 1);
-    // The first flight is under way, the rest too old by now, and the window closed.
+    // The first flight is in flight, the rest is too old by now, and the window is full.
     world.pass(90 * MILLISECOND);
     let blocked = stats(&mut world);
     assert!(blocked.dgrams_sent > 5 && blocked.dgrams_sent < 90, "{blocked:?}");

@@ -1,4 +1,4 @@
-//! Endpoints that share an address: whose a datagram is, by its connection ID.
+//! Endpoints that share an address: the connection ID tells which of them owns a datagram.
 
 use bytes::BytesMut;
 use quic_core::{
@@ -50,7 +50,7 @@ fn a_datagram_of_a_sibling_is_handed_on_and_no_other_is() {
     for shard in 0..=255 {
         let (id, is_sibling) = (id_of(shard), [2, 4].contains(&shard));
         for packet in [short(&id), long(1, &id), long(2, &id)] {
-            // RFC 9287: the connection may have agreed to a zero fixed bit, of which only its endpoint knows.
+            // RFC 9287: the connection may have agreed to a zero fixed bit, which only its endpoint knows.
             let mut greased = packet.clone();
             greased[0] &= !0x40;
             match endpoint.handle_datagram(NOW, &meta(), greased) {
@@ -66,7 +66,7 @@ fn a_datagram_of_a_sibling_is_handed_on_and_no_other_is() {
                 other => panic!("{shard}: {other:?}"),
             }
         }
-        // A client's first choice is random.
+        // The first connection ID of a client is random.
         let event = endpoint.handle_datagram(NOW, &meta(), long(0, &id));
         assert!(!matches!(event, DatagramEvent::Sibling(..)), "{shard}");
     }
@@ -83,9 +83,9 @@ fn for_clients(version: u32, id: &ConnectionId) -> BytesMut {
     packet
 }
 
-/// What answers a connection that one of them has opened begins with Initial and Retry packets.
+/// The responses to a connection that a sibling has opened begin with Initial and Retry packets.
 #[test]
-fn siblings_of_an_endpoint_that_connects_hand_on_what_answers_it() {
+fn siblings_of_an_endpoint_that_connects_hand_on_the_responses() {
     let settings = EndpointConfig::new(CidFactory::new(8, 0, &KEY)).siblings(0..3);
     let [mut one, mut other] = [0, 1].map(|shard| {
         let mut config = settings.clone();
@@ -99,7 +99,7 @@ fn siblings_of_an_endpoint_that_connects_hand_on_what_answers_it() {
         other => panic!("{other:?}"),
     };
     for packet in packets(&id_of(1)) {
-        assert_eq!(handed_on(&mut one, packet), None, "nobody has asked for it");
+        assert_eq!(handed_on(&mut one, packet), None, "no sibling has opened a connection");
     }
     let (_, certificate) = testing::tls_server_config(b"test");
     let config = ClientConfig::new(testing::tls_client_config(&certificate, b"test"));
@@ -120,9 +120,9 @@ fn an_endpoint_without_siblings_hands_nothing_on() {
     }
 }
 
-/// RFC 9000 §10.3: its peer hears of it at once, and not after its idle timeout.
+/// RFC 9000 §10.3: the peer of the sibling learns of it at once, and not after its idle timeout.
 #[test]
-fn what_was_for_a_sibling_that_is_gone_is_answered_with_its_reset() {
+fn a_datagram_for_a_sibling_that_is_gone_gets_its_reset() {
     let mut endpoint = endpoint(0, 0..2);
     let id = id_of(1);
     let DatagramEvent::Respond(answer) = endpoint.handle_orphan(NOW, &meta(), &short(&id)) else {

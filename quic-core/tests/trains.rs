@@ -1,4 +1,5 @@
-//! Trains: what `poll_transmit` puts into one batch (UDP segmentation offload takes equal datagrams, and a shorter last one).
+//! Trains: the batches that `poll_transmit` returns. UDP segmentation offload accepts equal datagrams and a
+//! shorter last one.
 
 use std::time::Duration;
 
@@ -7,24 +8,24 @@ use proptest::prelude::*;
 use quic_core::{Connection, DatagramMeta, DatagramOptions, Dir, Transmit, base::Timestamp};
 use soak::{World, lan, pattern, time};
 
-/// Packets that window and pacer release at once, at first.
+/// How many packets window and pacer release at once at first.
 const BURST: usize = 4;
-/// Datagrams of the path's size that the buffer holds.
+/// How many datagrams of the path's size the buffer holds.
 const HOLDS: usize = 45;
 
-/// Both ends of an established connection whose datagrams are handed over here, not by the network.
+/// Both ends of an established connection. The test passes their datagrams on, not a network.
 ///
-/// The connections are driven by hand and not with `testing::Driver`: these tests are about what a single call of
-/// `poll_transmit` returns.
+/// The test drives the connections directly and not with `testing::Driver`, because it is about the result of
+/// a single call of `poll_transmit`.
 struct Hands {
     world: World,
     now: Timestamp,
     buffer: Vec<u8>,
-    /// What the client sent at once, since it was looked at.
+    /// The trains that the client has sent since this was last read.
     trains: Vec<Transmit>,
 }
 
-/// Everything that one end sends now, train by train, each cut into its datagrams.
+/// All datagrams that one end sends now, train by train.
 fn take(from: &mut Connection, now: Timestamp, buffer: &mut [u8]) -> Vec<(Transmit, Vec<BytesMut>)> {
     let mut trains = Vec::new();
     while let Some(train) = from.poll_transmit(now, buffer) {
@@ -50,12 +51,13 @@ impl Hands {
     fn new() -> Self {
         let mut world = World::new(1, &lan());
         world.establish();
-        // Path MTU discovery comes to rest, all acknowledgments arrive.
+        // Path MTU discovery finishes, and all acknowledgments arrive.
         world.pass(netsim::SECOND);
         let size = world.client().connection.datagram_size();
         let now = time(world.sim.now());
         let mut hands = Self { world, now, buffer: vec![0; size * HOLDS], trains: Vec::new() };
-        // What came last is acknowledged with the first packet, which would be larger than the next for that.
+        // The last packets are acknowledged in the first packet, which would therefore be larger than the
+        // next.
         assert!(hands.send(1));
         hands.pass();
         assert_eq!(hands.receive(), [1]);
@@ -63,7 +65,7 @@ impl Hands {
         hands
     }
 
-    /// What the client sends now; how many datagrams that was.
+    /// Passes on what the client sends now. Returns the number of its datagrams.
     fn pass(&mut self) -> usize {
         let trains = take(&mut self.world.client().connection, self.now, &mut self.buffer);
         self.trains = trains.iter().map(|(train, _)| *train).collect();
@@ -71,7 +73,7 @@ impl Hands {
         self.trains.iter().map(|train| train.size.div_ceil(train.segment_size)).sum()
     }
 
-    /// Lets half a second pass; how many datagrams the client sent meanwhile.
+    /// Lets half a second pass. Returns how many datagrams the client sent meanwhile.
     fn settle(&mut self) -> usize {
         let mut count = 0;
         for _ in 0..50 {
@@ -106,7 +108,7 @@ impl Hands {
 fn equal_datagrams_smaller_than_the_path_leave_as_one_train() {
     for size in [300, 600, 1000, 1300] {
         let mut hands = Hands::new();
-        // Whole packets, as many as leave at once.
+        // The datagrams fill whole packets, as many as leave at once.
         let per_packet = hands.world.client().connection.datagram_size() / (size + 8);
         let count = BURST * per_packet;
         assert!((0..count).all(|_| hands.send(size)));
@@ -143,10 +145,10 @@ fn stream_data_behind_small_datagrams_goes_in_full_packets() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many datagrams of one size.
+    /// This many datagrams of one size.
     Datagrams(usize, usize),
     Stream(usize),
-    /// Sends all that there is, then lets the network carry acknowledgments.
+    /// Sends everything, then lets the network carry acknowledgments.
     Pass,
 }
 
@@ -162,7 +164,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A train that is cut at its segment size holds whole packets, whatever waits: the peer opens each one of them.
+    /// A train that is cut at its segment size holds whole packets, whatever is queued: the peer opens each
+    /// of them.
     #[test]
     fn every_segment_is_a_packet(steps in steps()) {
         let mut hands = Hands::new();
@@ -195,9 +198,10 @@ proptest! {
     }
 }
 
-/// A timer that is late by milliseconds: what was missed is made up for, up to as much again, and in trains of a quantum.
+/// If a timer is late by milliseconds, the pacer makes up for the lost time, up to as much again, in trains
+/// of a quantum.
 #[test]
-fn what_a_late_timer_missed_goes_in_trains_of_a_quantum() {
+fn a_late_timer_makes_up_for_lost_time_in_trains_of_a_quantum() {
     let mut hands = Hands::new();
     let client = hands.world.client();
     let id = client.connection.open(Dir::Uni).expect("credit");
@@ -211,13 +215,13 @@ fn what_a_late_timer_missed_goes_in_trains_of_a_quantum() {
         give(&mut hands.world.client().connection, now, acks);
         hands.world.client().connection.handle_timeout(now);
         hands.world.server().connection.handle_timeout(now);
-        // What may leave now has left, and the pacer holds back what the window permits.
+        // All packets that may leave now have left, and the pacer delays what the window permits.
         hands.pass();
         let connection = &mut hands.world.client().connection;
         let release = connection.poll_timeout().expect("a clock");
         let stats = connection.stats();
         let room = stats.congestion_window.saturating_sub(stats.bytes_in_flight);
-        // In slow start packets leave at twice the rate of the window.
+        // In slow start, packets leave at twice the rate of the window.
         let quantum =
             stats.estimated_send_rate.expect("a rate").scaled(2, 1).bytes_in(Duration::from_millis(1));
         let quantum = quantum.clamp(2 * 1_472, 64 << 10);

@@ -5,7 +5,8 @@ use netsim::{LinkConfig, MILLISECOND, SECOND, for_seeds};
 use quic_core::{Dir, Event, TransportConfig};
 use soak::{Setup, World, lan, pattern};
 
-/// Echoes `size` bytes on a bidirectional stream, a unidirectional one each way, and some datagrams.
+/// Echoes `size` bytes on a bidirectional stream, on a unidirectional stream in each direction, and some
+/// datagrams.
 fn exchange(world: &mut World, size: usize) {
     world.establish();
     let data = pattern(size);
@@ -186,12 +187,12 @@ fn the_same_seed_gives_the_same_run() {
         exchange(&mut world, 100_000);
         (world.sim.digest(), world.sim.now())
     };
-    // Ciphertext differs from run to run, for TLS draws randomness of its own: times are compared.
+    // Ciphertext differs from run to run, because TLS draws its own randomness: times are compared.
     assert_eq!(run(8).1, run(8).1);
 }
 
 #[test]
-fn the_send_capacity_is_what_the_limits_of_stream_and_connection_leave() {
+fn the_send_capacity_is_what_both_limits_leave() {
     let transport = TransportConfig::new().stream_receive_window(10_000).receive_window(15_000);
     let mut world =
         World::with(77, &lan(), &Setup { server: transport.clone(), client: transport, ..Setup::default() });

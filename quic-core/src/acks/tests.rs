@@ -26,7 +26,7 @@ fn written(tracker: &mut AckTracker, now: Timestamp) -> Option<(Vec<std::ops::Ra
 }
 
 #[test]
-fn every_second_ack_eliciting_packet_or_after_the_delay() {
+fn acknowledges_every_second_ack_eliciting_packet_or_after_the_delay() {
     let mut acks = tracker();
     acks.on_packet(0, true, Ecn::NotEct, at(0));
     assert!(!acks.is_due(at(24)) && acks.is_due(at(25)));
@@ -44,7 +44,7 @@ fn packets_that_elicit_nothing_are_reported_only_along_with_others() {
 }
 
 #[test]
-fn at_once_on_gaps_reordering_and_congestion_marks() {
+fn acknowledges_at_once_on_gaps_reordering_and_congestion_marks() {
     for (numbers, mark) in [(&[0, 2][..], Ecn::NotEct), (&[1, 0], Ecn::NotEct), (&[0], Ecn::Ce)] {
         let mut acks = tracker();
         for number in numbers {
@@ -59,7 +59,7 @@ fn at_once_on_gaps_reordering_and_congestion_marks() {
 }
 
 #[test]
-fn p16_duplicates_are_told_even_when_their_range_is_forgotten() {
+fn p16_duplicates_are_recognised_even_if_their_range_is_forgotten() {
     let mut acks = tracker();
     let last = 4 * 256;
     for number in (0..=last).step_by(2) {
@@ -74,7 +74,7 @@ fn p16_duplicates_are_told_even_when_their_range_is_forgotten() {
     assert_eq!((ranges.len(), ranges[0].clone()), (64, last..=last));
     let remembered = last - 2 * 256;
     assert!(!acks.is_duplicate(last - 1) && !acks.is_duplicate(remembered + 3));
-    assert!(acks.is_duplicate(remembered + 1), "below the memory everything is a duplicate");
+    assert!(acks.is_duplicate(remembered + 1), "everything below the remembered ranges is a duplicate");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn acknowledged_acknowledgments_shorten_the_next() {
 }
 
 #[test]
-fn what_comes_late_is_no_duplicate_and_is_reported_though_all_around_it_was_acknowledged() {
+fn a_late_packet_is_no_duplicate_and_is_reported_after_its_neighbours() {
     let mut acks = tracker();
     for number in (0..100).filter(|number| number % 10 != 3) {
         acks.on_packet(number, true, Ecn::NotEct, at(0));

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_and_beginnings_have_limits_that_time_and_ends_lift() {
+    fn limits_on_connections_and_their_rate_are_lifted_by_closing_and_by_time() {
         let mut addresses = Addresses::default();
         let (first, answer) = fill(&mut addresses, true, START, true);
         assert_eq!(
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_mapped_is_the_same_and_those_without_use_are_forgotten() {
+    fn a_mapped_address_is_the_same_address_and_unused_ones_are_forgotten() {
         let mut addresses = Addresses::default();
         let plain: IpAddr = [192, 0, 2, 1].into();
         let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped());
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_none_lets_nobody_in_and_no_limit_everybody() {
+    fn a_limit_of_zero_admits_nobody_and_unlimited_admits_everybody() {
         let none = AddressLimits { connections: 0, ..LIMITS };
         assert_eq!(
             Addresses::default().judge(&none, v6(1, 1), true, START),

@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filled_and_one_beyond() {
+    fn a_full_budget_refuses_one_byte_more() {
         let mut budget = Budget::alone(10);
         assert_eq!(budget.charge(10), Ok(()));
         assert_eq!(budget.charge(1), Err(BudgetExceeded::Connection));

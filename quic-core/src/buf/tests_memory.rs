@@ -57,7 +57,7 @@ fn hold(name: &str, credit: usize, block: usize, fragments: impl Iterator<Item =
 }
 
 #[test]
-fn gapped_fragments_hold_no_more_than_their_credit_is_said_to_cost() {
+fn gapped_fragments_hold_no_more_than_the_cost_of_their_credit() {
     let mib = 1 << 20;
     for block in [1500, 64 << 10, 256 << 10] {
         hold("every second byte", mib / 8, block, (0..mib / 16).map(|n| (2 * n + 1, 1)));
@@ -99,7 +99,7 @@ fn mixed(credit: usize) -> Vec<(usize, usize)> {
 /// Reads at random times: a page may outlive the bytes before it, and bytes that were read keep little more
 /// than themselves alive.
 #[test]
-fn what_is_read_pins_little_and_what_is_left_costs_what_it_is_said_to() {
+fn bytes_read_pin_little_and_bytes_left_stay_within_their_cost() {
     netsim::for_seeds(0..200, |seed| {
         let mut random = netsim::Random::new(seed);
         let mut blocks = Blocks::new([1_500, 256 << 10][random.below(2) as usize]);
@@ -144,7 +144,7 @@ fn what_is_read_pins_little_and_what_is_left_costs_what_it_is_said_to() {
 }
 
 #[test]
-fn a_full_window_behind_one_lost_packet_fits_what_it_is_said_to_cost() {
+fn a_full_window_behind_one_lost_packet_fits_its_cost() {
     let window = 24 << 20;
     let mut budget = Budget::alone(cost(window, 1) + INSERT_RESERVE);
     let mut assembler = Assembler::default();

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_buffered_is_charged_in_steps() {
+    fn buffered_data_is_charged_in_steps() {
         let mut charges = charges();
         for (bytes, charged) in
             [(1, 1), (SEND_STEP, 1), (SEND_STEP + 1, 2), (2, 2), (3 * SEND_STEP, 3), (2, 1), (0, 0)]

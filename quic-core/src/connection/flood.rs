@@ -129,7 +129,7 @@ mod tests {
 
     /// How many useless frames of a kind are accepted in a row.
     fn accepted(guard: &mut FloodGuard, cost: FrameCost, now: Timestamp) -> u32 {
-        (0..).find(|_| guard.on_frame(cost, false, now).is_err()).expect("there is an end")
+        (0..).find(|_| guard.on_frame(cost, false, now).is_err()).expect("the guard refuses in the end")
     }
 
     #[test]

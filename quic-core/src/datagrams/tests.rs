@@ -147,7 +147,7 @@ fn a_full_queue_refuses_and_tells_when_it_has_room() {
 }
 
 #[test]
-fn old_datagrams_and_those_too_large_by_now_are_dropped_when_their_turn_comes() {
+fn datagrams_too_old_or_too_large_are_dropped_when_their_turn_comes() {
     let age = Some(Duration::from_millis(10));
     let mut end =
         End::new(DatagramsConfig { outgoing_max_age: age, incoming_max_age: age, ..Default::default() });
@@ -232,7 +232,7 @@ fn groups_of_datagrams_share_by_bytes_of_frames() {
 }
 
 #[test]
-fn a_datagram_without_room_waits_and_so_does_what_comes_behind_it() {
+fn a_datagram_without_room_waits_and_so_do_those_behind_it() {
     let mut end = End::new(DatagramsConfig::default());
     end.send_with(vec![1; 600], ranked(3, 0, 0), NOW).unwrap();
     end.send_with(vec![2; 700], ranked(3, 0, 0), NOW).unwrap();
@@ -241,7 +241,7 @@ fn a_datagram_without_room_waits_and_so_does_what_comes_behind_it() {
 }
 
 #[test]
-fn an_age_of_its_own_stands_before_that_of_the_connection() {
+fn a_datagrams_own_maximum_age_overrides_the_connections() {
     let ms = Duration::from_millis;
     let mut end = End::new(DatagramsConfig { outgoing_max_age: Some(ms(10)), ..DatagramsConfig::default() });
     for (name, age) in [(1, None), (2, Some(ms(5))), (3, Some(ms(50)))] {

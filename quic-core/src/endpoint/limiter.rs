@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn both_limits_hold_and_time_lifts_them() {
+    fn both_limits_apply_and_time_lifts_them() {
         let mut limiter = Limiter::new(6);
         assert_eq!(permitted(&mut limiter, remote(1, 1), START), 4);
         assert_eq!(permitted(&mut limiter, remote(2, 1), START), 2);
@@ -115,31 +115,35 @@ mod tests {
         for host in 0..8 {
             assert_eq!(of(&mut limiter, host), 512);
         }
-        assert_eq!(of(&mut limiter, 8), 0, "that is all");
+        assert_eq!(of(&mut limiter, 8), 0, "the address has used up its share");
         assert_eq!(permitted(&mut limiter, remote(1, 7), START + PERIOD), 4);
     }
 
     /// One socket has many connections: their peers get responses like those of many sockets.
     #[test]
-    fn one_port_has_what_its_address_has_of_answers_that_nothing_answers() {
+    fn responses_that_cannot_be_answered_are_limited_by_address_not_by_port() {
         let mut limiter = Limiter::new(4_096);
         let last =
             |limiter: &mut Limiter| (0..600).filter(|_| limiter.permits_last(remote(1, 1), START)).count();
         assert_eq!(permitted(&mut limiter, remote(1, 1), START), 4);
-        assert_eq!(last(&mut limiter), 508, "an eighth, with the four");
+        assert_eq!(last(&mut limiter), 508, "an eighth, including the first four");
         assert_eq!(permitted(&mut limiter, remote(1, 2), START), 0);
         assert_eq!(permitted(&mut limiter, remote(2, 1), START), 4);
     }
 
     #[test]
-    fn so_many_addresses_are_told_apart_and_no_more() {
+    fn a_bounded_number_of_addresses_is_told_apart() {
         let remote = |n: u32| SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 443));
         let mut limiter = Limiter::new(u32::MAX);
         for n in 0..3_000 {
             assert!(limiter.permits(remote(n), START));
         }
         assert_eq!((limiter.per_address.len(), limiter.per_port.len()), (1_024, 1_024));
-        assert_eq!(permitted(&mut limiter, remote(0), START), 3, "one that is known has its own limit");
-        assert_eq!(permitted(&mut limiter, remote(2_048), START), 100, "others have that of all together");
+        assert_eq!(permitted(&mut limiter, remote(0), START), 3, "a known address has its own limit");
+        assert_eq!(
+            permitted(&mut limiter, remote(2_048), START),
+            100,
+            "other addresses share the total limit"
+        );
     }
 }

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_count_from_where_the_peer_is_now() {
+    fn reset_tokens_count_from_the_peers_current_address() {
         let mut table = Table::default();
         let address = |port| SocketAddr::from(([192, 0, 2, 1], port));
         let handle = table.insert(address(1));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_last_is_forgotten_with_its_name() {
+    fn the_cached_look_up_is_forgotten_with_its_connection_id() {
         let mut table = Table::default();
         let remote: SocketAddr = "192.0.2.1:443".parse().expect("an address");
         let id = ConnectionId::new(b"identify").expect("short");
@@ -193,7 +193,7 @@ mod tests {
         table.add_cid(one, id);
         assert_eq!(table.find(&id), Some(one));
         table.add_cid(two, id);
-        assert_eq!(table.find(&id), Some(two), "whoever has the name now");
+        assert_eq!(table.find(&id), Some(two), "the connection that has the ID now");
         table.remove(two);
         assert_eq!(table.find(&id), None);
     }

@@ -196,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rules_hold_however_the_bytes_are_cut(size in 1usize..80) {
+        fn rules_apply_however_the_bytes_are_split(size in 1usize..80) {
             let scan = |bytes: &[u8]| {
                 let mut scan = Scan::new();
                 bytes.chunks(size).try_for_each(|chunk| scan.on_bytes(chunk))

@@ -104,7 +104,7 @@ fn a_draining_end_sends_nothing_and_the_first_error_stays() {
 }
 
 #[test]
-fn what_comes_after_the_timeout_but_before_the_timer_revives_nothing() {
+fn a_packet_after_the_timeout_but_before_the_timer_revives_nothing() {
     let mut life = life();
     life.expire(at(29_999));
     assert!(life.is_open());
@@ -114,7 +114,7 @@ fn what_comes_after_the_timeout_but_before_the_timer_revives_nothing() {
 }
 
 #[test]
-fn a_handshake_has_a_deadline_of_its_own_whatever_is_heard() {
+fn packets_do_not_extend_the_deadline_of_a_handshake() {
     for idle in [None, Some(IDLE)] {
         for complete in [false, true] {
             let handshake = Some(Duration::from_secs(10));
@@ -150,7 +150,11 @@ fn a_keep_alive_fits_the_timeout_in_force() {
     assert_eq!(next(Some(30_000), None, 8_000, true), millis(4_000), "the smaller of both ends' counts");
     assert_eq!(next(None, None, 0, true), None, "nothing to keep alive");
     assert_eq!(next(Some(30_000), Some(1_000), 0, true), millis(1_000));
-    assert_eq!(next(Some(30_000), Some(40_000), 8_000, false), millis(4_000), "too late is as good as none");
+    assert_eq!(
+        next(Some(30_000), Some(40_000), 8_000, false),
+        millis(4_000),
+        "a longer interval has no effect"
+    );
     assert_eq!(next(None, Some(40_000), 0, false), millis(40_000));
     assert_eq!(next(Some(30_000), Some(0), 0, false), None);
     assert_eq!(next(Some(0), Some(1), 0, false), millis(10), "no flood");

@@ -177,7 +177,7 @@ proptest! {
 
 /// A peer may name any number of versions. Few are kept, but the chosen one is found wherever it stands.
 #[test]
-fn of_many_versions_few_are_kept() {
+fn few_of_many_versions_are_kept() {
     for (at, found) in [(0, true), (40, true), (9_999, true), (20_000, false)] {
         let others = (0..10_000_u32).map(|n| if n == at { 1 } else { 0x1000 + n });
         let versions: Vec<u8> = std::iter::once(1).chain(others).flat_map(u32::to_be_bytes).collect();

@@ -227,7 +227,7 @@ fn marks_stop_when_ten_are_lost_and_none_behind_them_arrives() {
 }
 
 #[test]
-fn after_a_probe_timeout_nothing_is_marked_until_an_answer_comes_and_three_in_a_row_end_it() {
+fn a_probe_timeout_suspends_marks_and_three_in_a_row_end_them() {
     let mut ecn = sent(2);
     ecn.on_probe_timeout();
     assert!(!ecn.may_mark());

@@ -190,7 +190,7 @@ fn probes_of_the_least_size_that_vanish_tell_of_a_path_that_shrank_below_it() {
 }
 
 #[test]
-fn a_burst_that_comes_to_light_packet_by_packet_counts_once() {
+fn a_burst_whose_losses_are_found_one_by_one_counts_once() {
     let mut mtu = discovery(1472);
     search(&mut mtu, 1472, NOW);
     let burst = lost(1472);

@@ -38,7 +38,7 @@ fn challenge(route: &mut Route, data: [u8; 8], full: bool, now: Timestamp) -> bo
 }
 
 #[test]
-fn challenges_are_repeated_ever_later_until_patience_is_over() {
+fn challenges_are_repeated_at_growing_intervals_until_patience_is_over() {
     let mut validation = Validation::new(NOW, PERIOD, PATIENCE);
     let mut sent = Vec::new();
     let mut now = NOW;
@@ -101,7 +101,7 @@ fn a_few_paths_are_remembered_and_those_that_never_worked_go_first() {
 
 /// A move to another port keeps the flight; a move to another host does not. The way back has what it had.
 #[test]
-fn what_is_known_of_a_path_goes_along_with_a_port() {
+fn a_move_to_another_port_keeps_what_is_known_of_the_path() {
     let mut paths = paths();
     paths.active.in_flight = 5_000;
     let (port, _) = add(&mut paths, address(1, 9));
@@ -122,7 +122,7 @@ fn what_is_known_of_a_path_goes_along_with_a_port() {
 }
 
 #[test]
-fn paths_end_in_time_but_for_the_one_to_go_back_to() {
+fn paths_expire_except_the_fallback() {
     let mut paths = paths();
     paths.active.route.kept_until = NOW;
     let (id, _) = add(&mut paths, address(2, 2));

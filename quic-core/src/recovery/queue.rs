@@ -232,7 +232,7 @@ mod tests {
             queue.settle(0, true);
             queue.trim();
         }
-        assert!(queue.has_spare() && queue.entries.capacity() >= 10_000, "until it is asked for");
+        assert!(queue.has_spare() && queue.entries.capacity() >= 10_000, "the room stays until it is freed");
         queue.release_spare();
         assert!(!queue.has_spare() && queue.entries.capacity() <= 200 && queue.receipts.capacity() <= 400);
         assert_eq!(

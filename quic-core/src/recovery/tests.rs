@@ -316,7 +316,7 @@ fn discarding_a_space_frees_its_flight_silently() {
 }
 
 #[test]
-fn a_retry_gives_everything_back_without_blame() {
+fn a_retry_settles_everything_as_lost_without_congestion() {
     let mut bench = Bench::client();
     bench.send(Initial, 0, 0);
     bench.send(Data, 0, 0);
@@ -404,7 +404,7 @@ fn skipped_numbers_overtake_nothing() {
 }
 
 #[test]
-fn an_mtu_probe_is_lost_without_blame_and_acknowledged_with_its_size() {
+fn a_lost_mtu_probe_is_no_congestion_and_an_acknowledged_one_tells_its_size() {
     let mut bench = Bench::measured();
     for (pn, mtu_probe) in [(1, true), (2, false), (3, false), (4, false), (5, true)] {
         let info = SentInfo { mtu_probe, bytes: 1_200 + pn as u16, ..bench.info(at(200)) };
@@ -485,7 +485,7 @@ fn send_elsewhere(bench: &mut Bench, pn: u64, ms: u64) {
 
 /// RFC 9000 §9.4: probes of other paths have their own timer.
 #[test]
-fn what_is_sent_elsewhere_is_not_timed_and_overtakes_nothing() {
+fn packets_of_other_paths_are_not_timed_and_overtake_nothing() {
     let mut bench = Bench::measured();
     send_elsewhere(&mut bench, 1, 200);
     assert_eq!(bench.deadline(), None);
@@ -601,7 +601,7 @@ fn the_memory_of_losses_follows_the_flight_and_is_bounded() {
 /// For each lost packet, a controller learns what was in flight and delivered when it was sent. It learns
 /// nothing of MTU probes.
 #[test]
-fn each_lost_packet_is_told_with_its_state_when_it_was_sent() {
+fn each_lost_packet_is_reported_with_its_state_when_it_was_sent() {
     let mut bench = Bench::measured();
     for pn in 1..=9 {
         bench.send(Data, pn, 200 + pn);

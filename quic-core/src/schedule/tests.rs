@@ -94,7 +94,7 @@ fn streams_and_datagrams_of_one_rank_take_turns_and_others_rank_by_order() {
 }
 
 #[test]
-fn the_less_urgent_can_be_asked_for_and_have_turns_of_their_own() {
+fn less_urgent_senders_can_be_peeked_and_take_their_own_turns() {
     let mut schedule = Schedule::default();
     for (name, urgency) in [(1, 0), (2, 5), (3, 5), (4, 7)] {
         schedule.insert(Sender::Stream(name), u64::from(name), &rank(urgency, 0, 0));

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_rests_and_then_reads_a_window_at_once_widens_none() {
+    fn a_reader_that_pauses_and_then_reads_a_whole_window_does_not_widen_it() {
         let mut now = Timestamp::from_nanos(1);
         let mut window = ReceiveWindow::new(100_000, 1 << 30);
         for _ in 0..20 {
@@ -244,7 +244,7 @@ mod tests {
 
     /// A driver may read less often than once in a round trip of a local network.
     #[test]
-    fn a_reader_that_comes_less_often_than_a_round_trip_is_no_slow_one() {
+    fn a_reader_slower_than_a_round_trip_still_widens_the_window() {
         let (mut now, mut received) = (Timestamp::from_nanos(1), 0);
         let mut window = ReceiveWindow::new(1_000_000, 1 << 30);
         for _ in 0..20 {

@@ -1,4 +1,5 @@
-//! A client and a server in memory, on a network where addresses change: NATs, hosts that move, and somebody who sends copies.
+//! A client and a server in memory, on a network where addresses change: NATs, hosts that move, and an
+//! attacker that sends copies.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,7 @@ use quic_core::{
 
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000 * MILLISECOND;
-/// All connection IDs here have so many bytes.
+/// The length of all connection IDs here, in bytes.
 const CID: usize = 8;
 
 pub(crate) fn address(text: &str) -> SocketAddr {
@@ -34,7 +35,7 @@ pub(crate) fn server() -> SocketAddr {
     address("192.0.2.2:443")
 }
 
-/// Bytes that tell their offset.
+/// Bytes that depend on their offset.
 pub(crate) fn pattern(size: usize) -> Vec<u8> {
     (0..size).map(|i| (i % 251) as u8 ^ (i >> 8) as u8).collect()
 }
@@ -42,13 +43,13 @@ pub(crate) fn pattern(size: usize) -> Vec<u8> {
 #[derive(Clone, Debug)]
 struct Datagram {
     to_server: bool,
-    /// As the network shows them to the receiver.
+    /// The sender's address as the network shows it to the receiver.
     from: SocketAddr,
     to: SocketAddr,
     bytes: Vec<u8>,
 }
 
-/// What an end sends and has read.
+/// What an application sends and has read.
 #[derive(Debug, Default)]
 pub(crate) struct App {
     stream: Option<StreamId>,
@@ -85,10 +86,10 @@ impl App {
     }
 }
 
-/// Connection IDs, by the two addresses of the path.
+/// Connection IDs, by the two addresses of their path.
 type Ids = BTreeMap<(SocketAddr, SocketAddr), BTreeSet<Vec<u8>>>;
 
-/// Bytes that a server exchanged with an address.
+/// The bytes that a server exchanged with an address.
 #[derive(Debug, Default)]
 struct Traffic {
     received: u64,
@@ -96,35 +97,35 @@ struct Traffic {
     validated: bool,
 }
 
-/// The network and both ends: the client first.
+/// The network and both ends; the client is the first.
 pub(crate) struct Net {
     pub(crate) now: u64,
     pub(crate) ends: [Driver; 2],
     pub(crate) apps: [App; 2],
     pub(crate) random: Random,
-    /// One way, in nanoseconds; and how much more it may be.
+    /// The delay in one direction, in nanoseconds, and its largest random increase.
     pub(crate) delay: u64,
     pub(crate) jitter: u64,
     pub(crate) loss: f64,
-    /// The client's datagrams of 1200 bytes, as those with challenges are, get lost.
+    /// Whether the client's datagrams of 1200 bytes are lost, as those with challenges are.
     pub(crate) probes_lost: bool,
-    /// The address that the client's host sends from where it is not told.
+    /// The address from which the client's host sends if no address is given.
     pub(crate) home: IpAddr,
-    /// What the network shows for an address of the client's host.
+    /// The outside address that the network shows for an address of the client's host.
     pub(crate) nat: BTreeMap<IpAddr, SocketAddr>,
-    /// Addresses, as the network shows them, that nothing reaches or leaves any more.
+    /// Outside addresses that no datagram reaches or leaves any more.
     pub(crate) dead: BTreeSet<SocketAddr>,
-    /// What the server sends seems to come from here.
+    /// The address from which the server's datagrams seem to come.
     pub(crate) server_from: Option<SocketAddr>,
     /// Addresses of servers that nothing reaches.
     pub(crate) unreachable: BTreeSet<SocketAddr>,
-    /// An attacker sends a copy of one in so many datagrams of the client from this address, ahead of the original, and passes on
-    /// what comes back if `forwards`.
+    /// An attacker copies one in this many of the client's datagrams and sends the copy from this address,
+    /// ahead of the original. If `forwards` is set, it passes on the responses.
     pub(crate) attacker: Option<(SocketAddr, u64)>,
     pub(crate) forwards: bool,
-    /// The connection IDs in the short headers of each end.
+    /// The connection IDs in the short headers that each end sends.
     pub(crate) ids: [Ids; 2],
-    /// What the server sent to each address since it was last looked at.
+    /// The sizes of datagrams that the server sent to each address since this was last read.
     pub(crate) sizes: BTreeMap<SocketAddr, Vec<usize>>,
     traffic: BTreeMap<SocketAddr, Traffic>,
     under_way: BTreeMap<(u64, u64), Datagram>,
@@ -174,7 +175,7 @@ impl Net {
         }
     }
 
-    /// With a confirmed handshake, and connection IDs at both ends.
+    /// A network whose ends have a confirmed handshake and each other's connection IDs.
     pub(crate) fn established(seed: u64) -> Self {
         let mut net = Self::new(seed);
         net.establish();
@@ -196,12 +197,12 @@ impl Net {
         self.ends[end].first_mut()
     }
 
-    /// Where the end sends now.
+    /// The address to which the end sends now.
     pub(crate) fn remote(&mut self, end: usize) -> SocketAddr {
         self.connection(end).remote_address()
     }
 
-    /// Has an end send so many bytes on a stream of its own.
+    /// Has an end send `size` bytes on a new stream.
     pub(crate) fn send(&mut self, end: usize, size: usize) {
         let sender = &mut self.apps[end];
         (sender.stream, sender.to_send, sender.ended) = (None, pattern(size).into(), false);
@@ -209,14 +210,14 @@ impl Net {
         (receiver.received, receiver.finished) = (Vec::new(), false);
     }
 
-    /// Whether an end has read all that the other was told to send.
+    /// Whether an end has read everything that the other end was told to send.
     pub(crate) fn has(&self, end: usize, size: usize) -> bool {
         let app = &self.apps[end];
         assert!(app.received[..] == pattern(app.received.len())[..], "seed {}: other bytes", self.seed);
         app.finished && app.received.len() == size
     }
 
-    /// Runs until `done`, for two minutes at most.
+    /// Runs until `done`, for at most two minutes.
     pub(crate) fn wait(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         let end = self.now + 120 * SECOND;
         while !done(self) {
@@ -232,7 +233,7 @@ impl Net {
         }
     }
 
-    /// What the address of the client's host looks like from outside, from now on; what goes to the one before reaches nobody.
+    /// Gives an address of the client's host a new outside address. Datagrams to the previous one are lost.
     pub(crate) fn rebind(&mut self, inside: IpAddr, outside: SocketAddr) {
         if let Some(before) = self.nat.insert(inside, outside) {
             self.dead.insert(before);
@@ -240,7 +241,7 @@ impl Net {
         self.dead.remove(&outside);
     }
 
-    /// How many events of an end are of a kind.
+    /// How many events of an end are of the wanted kind.
     pub(crate) fn events(&self, end: usize, wanted: impl Fn(&Event) -> bool) -> usize {
         self.apps[end].events.iter().filter(|event| wanted(event)).count()
     }
@@ -314,7 +315,8 @@ impl Net {
         self.under_way.insert((at, self.count), datagram);
     }
 
-    /// RFC 9000 §8: what the server sends to an address that has not proved itself is three times what came from there at most.
+    /// RFC 9000 §8: to an address that is not validated, the server sends at most three times the bytes
+    /// received from it.
     fn check_amplification(&mut self, to: SocketAddr, size: usize) {
         self.sizes.entry(to).or_default().push(size);
         let connection = self.ends[1].first_mut();
@@ -348,7 +350,7 @@ impl Net {
         self.hand(end, datagram.from, local_ip, &datagram.bytes);
     }
 
-    /// A datagram reaches an end.
+    /// Delivers a datagram to an end.
     pub(crate) fn hand(&mut self, end: usize, from: SocketAddr, local_ip: IpAddr, bytes: &[u8]) {
         let now = self.clock();
         let meta = DatagramMeta::new(from).allocation(bytes.len()).local_ip(Some(local_ip)).ecn(Ecn::Ect0);
@@ -359,7 +361,7 @@ impl Net {
     }
 }
 
-/// Both ends send `size` bytes each, and while they do the network changes.
+/// Both ends send `size` bytes each, while `change` alters the network.
 pub(crate) fn exchange(net: &mut Net, size: usize, mut change: impl FnMut(&mut Net)) {
     for end in [0, 1] {
         net.send(end, size);

@@ -13,7 +13,7 @@ fn open_and_close(server: &mut End, index: u64) {
 }
 
 #[test]
-fn a_raised_limit_is_told_at_once_and_holds_for_what_is_open_at_the_same_time() {
+fn a_raised_limit_is_sent_at_once_and_limits_concurrent_streams() {
     // The window is so large that ten more streams alone would not cause a frame.
     let mut server = server_with(1_000);
     assert!(server.stream(client_uni(1_000), 0, b"", false).is_err());
@@ -54,7 +54,7 @@ fn a_limit_is_never_taken_back() {
 }
 
 #[test]
-fn streams_at_the_same_time_are_bounded_whatever_is_asked_for() {
+fn concurrent_streams_are_bounded_whatever_is_requested() {
     for count in [60_000, 60_001, 1 << 60, (1 << 60) + 1, u64::MAX] {
         let mut server = server_with(10);
         server.streams.set_max_streams(Dir::Uni, count);

@@ -513,7 +513,7 @@ fn spent_credit_leaves_no_interest_in_data_that_needs_it() {
 }
 
 #[test]
-fn what_a_layer_above_holds_keeps_the_connections_window() {
+fn data_held_above_keeps_the_connections_window_where_it_is() {
     let config = StreamsConfig {
         connection_receive_window: 100_000,
         connection_receive_window_max: 100_000,
@@ -577,7 +577,7 @@ fn held(stream_bytes: usize) -> HeldAbove {
 /// However often the peer repeats itself, and whatever is lost, one frame of each kind is pending for each
 /// stream, and one for the connection.
 #[test]
-fn frames_that_are_wanted_again_and_again_wait_once() {
+fn a_frame_that_is_requested_repeatedly_is_pending_once() {
     let config = StreamsConfig {
         connection_receive_window: 100_000,
         stream_receive_window: 1_000,

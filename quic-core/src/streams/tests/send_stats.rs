@@ -94,7 +94,7 @@ proptest! {
 }
 
 #[test]
-fn what_a_stop_cut_off_was_sent_all_the_same() {
+fn a_stop_does_not_reduce_the_count_of_sent_bytes() {
     let mut client = End::client();
     let id = client.streams.open(Dir::Uni).unwrap();
     client.write(id, &[1; 3_000]);
@@ -116,7 +116,7 @@ fn what_a_stop_cut_off_was_sent_all_the_same() {
 }
 
 #[test]
-fn a_second_reset_that_cuts_more_off_takes_no_count_back() {
+fn a_second_reset_that_cuts_off_more_reduces_no_count() {
     let mut client = End::client();
     let id = client.streams.open(Dir::Uni).unwrap();
     client.write(id, &[1; 3_000]);

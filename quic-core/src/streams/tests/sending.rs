@@ -45,7 +45,7 @@ fn blocked_is_told_once_for_each_limit_and_again_when_lost() {
         frames(&payload)
             .iter()
             .all(|frame| matches!(frame, Frame::Stream { .. } | Frame::StreamsBlocked { .. })),
-        "what no longer holds is not told again: {:?}",
+        "a limit that no longer blocks is not reported again: {:?}",
         frames(&payload)
     );
 }
@@ -108,7 +108,7 @@ fn raise(end: &mut End, id: StreamId, limit: u64) {
 }
 
 #[test]
-fn what_is_held_back_goes_when_the_other_stream_has_arrived() {
+fn delayed_frames_leave_when_the_other_stream_has_arrived() {
     let mut client = End::client();
     let [last_word, both, uni, done] =
         [Dir::Bidi, Dir::Bidi, Dir::Uni, Dir::Uni].map(|dir| client.streams.open(dir).unwrap());
@@ -131,9 +131,9 @@ fn what_is_held_back_goes_when_the_other_stream_has_arrived() {
     assert_eq!(
         client.streams.finish(uni, &mut client.schedule),
         Err(WriteError::Closed),
-        "here it holds at once"
+        "locally it takes effect at once"
     );
-    assert!(!client.streams.wants(&client.schedule).any(), "nor is what was written sent any more");
+    assert!(!client.streams.wants(&client.schedule).any(), "and the written data is no longer sent");
     client.streams.finish(last_word, &mut client.schedule).unwrap();
     let (payload, lost) = client.packet(1_200);
     assert!(matches!(frames(&payload)[..], [Frame::Stream { fin: true, .. }]), "{:?}", frames(&payload));
@@ -337,7 +337,7 @@ fn a_stream_holds_more_than_its_buffer_where_the_window_is_large() {
 
 /// A missing packet delays the data behind it, but not the writer, up to a bound for all that is held.
 #[test]
-fn what_is_acknowledged_behind_a_hole_makes_room() {
+fn data_acknowledged_behind_a_gap_makes_room() {
     let config = StreamsConfig {
         send_buffer: 10_000,
         stream_receive_window: 1 << 20,
@@ -371,7 +371,7 @@ fn what_is_acknowledged_behind_a_hole_makes_room() {
 /// Data of one stream that the peer does not accept is not held without end, nor at the cost of other
 /// streams.
 #[test]
-fn a_stream_takes_little_that_the_peer_does_not_let_out() {
+fn a_stream_takes_little_data_beyond_the_peers_limit() {
     let config = StreamsConfig { stream_receive_window: 1_000, ..StreamsConfig::new(Side::Client) };
     let mut client = End::ready(config);
     let id = client.streams.open(Dir::Uni).unwrap();
@@ -386,7 +386,7 @@ fn a_stream_takes_little_that_the_peer_does_not_let_out() {
 /// The peer gives no credit, and one stream holds all the room. Streams that wait in vain and are given up
 /// leave nothing behind.
 #[test]
-fn streams_that_come_and_go_while_nothing_can_leave_leave_no_entries() {
+fn streams_that_come_and_go_while_all_are_blocked_leave_no_entries() {
     for credit in [0, 1 << 30] {
         let config = StreamsConfig {
             connection_receive_window: credit,

@@ -53,7 +53,7 @@ fn credit_is_withheld_by_what_the_application_leaves_unread_alone() {
 }
 
 #[test]
-fn a_layer_above_and_quic_hold_together_what_the_application_leaves() {
+fn unread_data_counts_here_and_above_together() {
     let mut server = shared(80_000);
     // Half of the data moves up, and is the application's as before.
     assert!(matches!(server.read(uni(0), 40_000), Ok(Read::Data(_))));
@@ -69,7 +69,7 @@ fn a_layer_above_and_quic_hold_together_what_the_application_leaves() {
 }
 
 #[test]
-fn nothing_is_withheld_as_long_as_there_is_credit() {
+fn nothing_is_withheld_while_there_is_credit() {
     let mut server = server();
     server.stream(uni(0), 0, &[7; 99_999], false).expect("within the window");
     assert!(server.streams.hand_over(uni(0)));
@@ -82,7 +82,7 @@ fn nothing_is_withheld_as_long_as_there_is_credit() {
 }
 
 #[test]
-fn what_lies_behind_a_hole_is_the_peers_doing() {
+fn data_behind_a_gap_is_not_withheld_by_the_application() {
     let mut server = server();
     server.stream(uni(0), 1, &[7; 99_999], false).expect("within the window");
     assert!(server.streams.set_tag(uni(0), StreamTag(7)) && server.streams.hand_over(uni(0)));
@@ -92,7 +92,7 @@ fn what_lies_behind_a_hole_is_the_peers_doing() {
 }
 
 #[test]
-fn what_is_given_up_is_nobodys() {
+fn data_given_up_is_not_withheld() {
     let mut stopped = shared(100_000);
     let End { streams, budget, .. } = &mut stopped;
     streams.stop_sending(uni(0), 1, budget).expect("it is there");
