@@ -15,15 +15,17 @@ use crate::{
     params::{MAX_ACK_DELAY, MAX_STREAMS},
 };
 
-/// The largest number that the wire carries (RFC 9000 §16).
+/// The largest number that fits on the wire (RFC 9000 §16).
 const MAX_VARINT: u64 = (1 << 62) - 1;
-/// A stream that takes less from its application than a few packets hold would send one and wait for its acknowledgment, which
-/// the peer delays for a packet alone.
+/// The smallest send buffer. A stream that takes less than a few packets' worth from its application would
+/// send one packet and wait for its acknowledgment, which the peer delays for a lone packet.
 const LEAST_SEND_BUFFER: usize = 8 << 10;
-/// The connection's own state, and the handshake data of a peer that keeps to what it may send ahead.
+/// The smallest memory budget: the connection's own state, and the handshake data that an honest peer may
+/// send ahead.
 const LEAST_MEMORY: usize = 256 << 10;
 
-/// How a connection behaves, client or server. A number beyond the range that is told of it counts as the range's end.
+/// How a connection behaves, client or server. A number outside its documented range counts as the nearest
+/// end of the range.
 ///
 /// ```
 /// use quic_core::TransportConfig;
@@ -34,20 +36,22 @@ const LEAST_MEMORY: usize = 256 << 10;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TransportConfig {
-    /// The connection ends when nothing is heard from the peer for this long; `None` or zero: only the peer's timeout counts.
-    /// Default 30 s.
+    /// The connection ends when nothing arrives from the peer for this long. With `None` or zero, only the
+    /// peer's timeout applies. Default 30 s.
     pub idle_timeout: Option<Duration>,
-    /// The connection ends when the handshake is not complete after this long, whatever is heard: nobody holds a place with
-    /// half a handshake. `None` or zero: only the idle timeout counts. Default 10 s.
+    /// The connection ends when the handshake is not complete after this long, even if packets arrive, so
+    /// that nobody occupies a place with an incomplete handshake. With `None` or zero, only the idle timeout
+    /// applies. Default 10 s.
     pub handshake_timeout: Option<Duration>,
-    /// A PING is sent when nothing else was for this long, at most half of the idle timeout in force, which is the smaller of
-    /// both ends', and at least 10 ms. Zero is none. Default: none.
+    /// A PING is sent when nothing else was sent for this long. The interval is at most half of the idle
+    /// timeout in force (the smaller of both ends' timeouts), and at least 10 ms. `None` or zero sends no
+    /// PING. Default none.
     pub keep_alive: Option<Duration>,
-    /// UDP payload of the datagrams sent at first, in bytes, from 1200 to 65,527 (RFC 9000 §18.2); what lies
-    /// beyond counts as the bound. Default 1200.
+    /// UDP payload of the first datagrams, in bytes, from 1200 to 65,527 (RFC 9000 §18.2). Default 1200.
     pub datagram_size: u16,
-    /// UDP payload that path MTU discovery may grow datagrams to, in bytes (RFC 9000 §14.3); up to `datagram_size`
-    /// turns it off. At most 65,527. Default 1472, what an Ethernet carries under IPv4.
+    /// The largest UDP payload to which path MTU discovery may raise datagrams, in bytes (RFC 9000 §14.3), at
+    /// most 65,527. A value up to `datagram_size` turns the discovery off. Default 1472, which an Ethernet
+    /// carries under IPv4.
     pub max_datagram_size: u16,
     /// The largest UDP payload that is accepted, in bytes, from 1200 to 65,527. Default 65,527.
     pub max_udp_payload_size: u16,
@@ -55,52 +59,59 @@ pub struct TransportConfig {
     pub max_streams_bidi: u64,
     /// Unidirectional streams that the peer may have open at once, up to 2^60. Default 1000.
     pub max_streams_uni: u64,
-    /// Flow-control window of a stream at first, in bytes, from 1 to 2^62 - 1. Default 256 KiB.
+    /// Initial flow-control window of a stream, in bytes, from 1 to 2^62 - 1. Default 256 KiB.
     pub stream_receive_window: u64,
-    /// What the window of a stream may grow to on a fast path, in bytes, up to 2^62 - 1. Default 16 MiB.
+    /// The size to which the window of a stream may grow on a fast path, in bytes, up to 2^62 - 1. Default 16
+    /// MiB.
     pub max_stream_receive_window: u64,
-    /// Flow-control window of the connection at first, in bytes, from 1 to 2^62 - 1. Default 1 MiB.
+    /// Initial flow-control window of the connection, in bytes, from 1 to 2^62 - 1. Default 1 MiB.
     pub receive_window: u64,
-    /// What the window of the connection may grow to, in bytes, up to 2^62 - 1. Default 24 MiB.
+    /// The size to which the window of the connection may grow, in bytes, up to 2^62 - 1. Default 24 MiB.
     pub max_receive_window: u64,
-    /// Unacknowledged data that a stream accepts from the application, in bytes, at least 8 KiB; where the congestion window
-    /// is large, up to three quarters of what all streams together accept, so that one alone can fill it. Default 1 MiB.
+    /// Unacknowledged data that a stream accepts from the application, in bytes, at least 8 KiB. If the
+    /// congestion window is large, a stream accepts up to three quarters of what all streams together accept,
+    /// so that it can fill the window alone. Default 1 MiB.
     pub send_buffer: usize,
-    /// Unacknowledged data that all streams together accept, in bytes: two congestion windows, but at least `send_buffer`
-    /// and at most this. Beyond, each stream still takes a few KiB. What is acknowledged and lies behind a packet that is missing
-    /// is held beside that, all together four windows and this at most. Default 16 MiB.
+    /// Unacknowledged data that all streams together accept, in bytes: two congestion windows, but at least
+    /// `send_buffer` and at most this. Beyond that, each stream still accepts a few KiB. Acknowledged data
+    /// that follows a missing packet is held in addition; with it, the limit is four windows and at most
+    /// this. Default 16 MiB.
     pub max_send_memory: usize,
-    /// Whether, and up to which frame size in bytes, datagrams are accepted (RFC 9221 §3), up to 2^62 - 1; 0 refuses them.
-    /// Default 65,535.
+    /// The largest DATAGRAM frame that is accepted (RFC 9221 §3), in bytes, up to 2^62 - 1; 0 refuses
+    /// datagrams. Default 65,535.
     pub max_datagram_frame_size: u64,
-    /// Bytes of received datagrams that wait for the application; the oldest go first. Default 256 KiB.
+    /// Bytes of received datagrams that may wait for the application; the oldest are dropped first. Default
+    /// 256 KiB.
     pub datagram_receive_buffer: usize,
-    /// Bytes of datagrams that wait to be sent. Default 1 MiB.
+    /// Bytes of datagrams that may wait to be sent. Default 1 MiB.
     pub datagram_send_buffer: usize,
-    /// The longest that acknowledgments are delayed, below 2^14 ms (RFC 9000 §18.2). Default 25 ms.
+    /// How long acknowledgments are delayed at most, below 2^14 ms (RFC 9000 §18.2). Default 25 ms.
     pub max_ack_delay: Duration,
     /// Congestion control.
     pub congestion: CongestionConfig,
-    /// Whether packets are marked for ECN where the path carries the marks. Default true.
+    /// Whether packets are marked for ECN if the path carries the marks. Default true.
     pub ecn: bool,
-    /// Whether the peer may send packets with a zero fixed bit, so that no network comes to rely on it (RFC 9287). What
-    /// is sent has random fixed bits if the peer permits it. Default true.
+    /// Whether the peer may send packets with a zero fixed bit, so that no network comes to rely on the bit
+    /// (RFC 9287). This end's packets have random fixed bits if the peer permits it. Default true.
     pub grease_quic_bit: bool,
-    /// Whether a client may move to another address of its own (RFC 9000 §9); servers only. False tells clients not to
-    /// (`disable_active_migration`, §18.2), as a server has to that is reached through something which tells connections apart by
-    /// address. A client whose address a NAT changes is followed all the same. Default true.
+    /// Whether a client may move to another of its addresses (RFC 9000 §9); servers only. False tells clients
+    /// not to (`disable_active_migration`, §18.2), which a server must do if a device in front of it tells
+    /// connections apart by address. A client whose address a NAT changes is followed in any case. Default
+    /// true.
     pub allows_migration: bool,
-    /// An IPv4 address of the server that clients of that family are asked to move to once they are connected (RFC 9000 §9.6);
-    /// servers only. Its address must not be the one that clients connect to: by it the server knows who has moved, and so the
-    /// caller has to tell where datagrams come to ([`DatagramMeta::local_ip`](crate::DatagramMeta::local_ip)). Default none.
+    /// The server's preferred IPv4 address: clients of that family are asked to move there once they are
+    /// connected (RFC 9000 §9.6); servers only. It must not be the address that clients connect to, because
+    /// the server knows by it which clients have moved. The caller therefore has to report the local address
+    /// of each datagram ([`DatagramMeta::local_ip`](crate::DatagramMeta::local_ip)). Default none.
     pub preferred_v4: Option<SocketAddrV4>,
-    /// The same for IPv6. Default none.
+    /// The server's preferred IPv6 address. Default none.
     pub preferred_v6: Option<SocketAddrV6>,
-    /// Memory that the peer can make the connection hold beside that of streams, in bytes, the connection's own state
-    /// included, at least 256 KiB. Default 2 MiB.
+    /// Memory that the peer can make the connection hold besides that of streams, in bytes, including the
+    /// connection's own state; at least 256 KiB. Default 2 MiB.
     ///
-    /// Streams have a budget of their own, which follows from the limits above: eleven eighths of `max_receive_window`, and
-    /// about 5 KiB for each stream that may be open at once. A peer that keeps to its credit never spends it.
+    /// Streams have their own budget, which follows from the limits above: eleven eighths of
+    /// `max_receive_window`, and about 5 KiB for each stream that may be open at once. A peer that keeps to
+    /// its credit never exceeds it.
     pub memory_budget: usize,
 }
 
@@ -136,16 +147,16 @@ impl Default for TransportConfig {
     }
 }
 
-/// A setting beyond its range, which would count as the range's end.
+/// A setting outside its range, which would count as the nearest end of the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} is at least {least} and at most {most}")]
 #[non_exhaustive]
 pub struct OutOfRange {
     /// The name of the field.
     pub setting: &'static str,
-    /// The smallest number that means itself; of a time, in milliseconds.
+    /// The smallest valid number; for a time, in milliseconds.
     pub least: u64,
-    /// The largest one.
+    /// The largest valid number.
     pub most: u64,
 }
 
@@ -184,10 +195,10 @@ impl TransportConfig {
         memory_budget: usize,
     }
 
-    /// Whether every number is in its range, for programs that would rather say so than run with the range's end.
+    /// Checks whether every number is in its range, for programs that prefer an error to a corrected value.
     ///
     /// # Errors
-    /// The first setting that is not.
+    /// The first setting that is outside its range.
     pub fn check(&self) -> Result<(), OutOfRange> {
         self.clone().put_right().map_or(Ok(()), Err)
     }
@@ -199,13 +210,13 @@ impl TransportConfig {
         [v4, v6].contains(&Some(ip))
     }
 
-    /// These settings with every number in its range; themselves where all are.
+    /// These settings with every number moved into its range; the same settings if all are in range.
     pub(crate) fn in_range(self: &Arc<Self>) -> Arc<Self> {
         let mut config = Self::clone(self);
         if config.put_right().is_some() { Arc::new(config) } else { Arc::clone(self) }
     }
 
-    /// The first number that was beyond its range.
+    /// Moves every number into its range. Returns the first that was outside.
     fn put_right(&mut self) -> Option<OutOfRange> {
         let mut first = None;
         macro_rules! ranges {
@@ -236,7 +247,7 @@ impl TransportConfig {
     }
 }
 
-/// Moves a setting into its range; true if it was outside.
+/// Moves a setting into its range. Returns whether it was outside.
 fn fit<T: Ord + Copy>(value: &mut T, least: T, most: T) -> bool {
     let given = std::mem::replace(value, (*value).clamp(least, most));
     given != *value
@@ -248,32 +259,35 @@ fn fit<T: Ord + Copy>(value: &mut T, least: T, most: T) -> bool {
 pub struct EndpointConfig {
     /// Makes the endpoint's connection IDs and their reset tokens.
     pub cids: CidFactory,
-    /// Stateless resets and Version Negotiation packets per second that are sent at most; an eighth of them to one address, for
-    /// after a restart of the server all clients behind it are to hear of it within seconds. To each of its ports four, but for
-    /// resets in answer to what is too large to be one.
-    /// Default 4096.
+    /// How many stateless resets and Version Negotiation packets are sent per second at most. One address
+    /// gets an eighth of them, because all clients behind it are to learn of a server's restart within
+    /// seconds. Each of its ports gets four, not counting resets for packets that are too large to be resets
+    /// themselves. Default 4096.
     pub stateless_packets_per_second: u32,
-    /// Memory of all connections together, their pending handshakes, and what each address has; several endpoints may share one.
-    /// Default 1 GiB, for this endpoint alone.
+    /// The memory of all connections together, their pending handshakes, and the counts of each address.
+    /// Several endpoints may share a budget. Default 1 GiB, for this endpoint alone.
     pub budget: EndpointBudget,
-    /// Handshakes that may be pending before clients have to prove their address by a Retry (RFC 9000 §8.1.2);
-    /// 0 asks every client. Default 256.
+    /// How many handshakes may be pending before clients have to prove their address by a Retry (RFC 9000
+    /// §8.1.2); 0 asks every client. Default 256.
     pub retry_threshold: usize,
-    /// Connections at once; further clients are refused (RFC 9000 §5.2.2). Default 100,000.
+    /// How many connections may exist at once; further clients are refused (RFC 9000 §5.2.2). Default
+    /// 100,000.
     pub max_connections: usize,
-    /// What one address may have of these, at all endpoints together that share `budget`.
+    /// The limits of one address, over all endpoints that share `budget`.
     pub per_address: AddressLimits,
-    /// The shards of all endpoints that listen on the same address, such as by `SO_REUSEPORT`, this one's included: what comes
-    /// here for a connection of another one is told as [`DatagramEvent::Sibling`](crate::DatagramEvent::Sibling). Their
-    /// [`CidFactory`]s differ in the shard alone. Default none.
+    /// The shards of all endpoints that listen on the same address, for example by `SO_REUSEPORT`, including
+    /// this one. A datagram for a connection of another shard is reported as
+    /// [`DatagramEvent::Sibling`](crate::DatagramEvent::Sibling). The endpoints' [`CidFactory`]s differ only
+    /// in the shard. Default none.
     pub siblings: Range<u8>,
-    /// Whether an endpoint with these settings, or with a clone of them, has [opened](crate::Endpoint::connect) a connection:
-    /// the answers of its server may come to any of the siblings. Default false.
+    /// Whether an endpoint with these settings, or with a clone of them, has
+    /// [opened](crate::Endpoint::connect) a connection. If so, the server's responses may arrive at any of
+    /// the siblings. Default false.
     pub connects: Arc<AtomicBool>,
 }
 
 impl EndpointConfig {
-    /// Settings around a connection ID factory.
+    /// Settings with this connection ID factory.
     #[must_use]
     pub fn new(cids: CidFactory) -> Self {
         Self {
@@ -304,11 +318,11 @@ impl EndpointConfig {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    /// TLS.
+    /// The TLS configuration.
     pub tls: TlsServerConfig,
-    /// Connections.
+    /// The settings of connections.
     pub transport: Arc<TransportConfig>,
-    /// Seals Retry tokens; the same on all servers that a client may reach.
+    /// The key that seals Retry tokens. It must be the same on all servers that a client may reach.
     pub token_key: [u8; 32],
 }
 
@@ -328,9 +342,9 @@ impl ServerConfig {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientConfig {
-    /// TLS.
+    /// The TLS configuration.
     pub tls: TlsClientConfig,
-    /// Connections.
+    /// The settings of connections.
     pub transport: Arc<TransportConfig>,
 }
 
@@ -361,9 +375,9 @@ mod tests {
         assert_eq!(late.check().unwrap_err().to_string(), "max_ack_delay is at least 0 and at most 16383");
     }
 
-    /// The bounds that `docs/security.md` tells.
+    /// The bounds that `docs/security.md` states.
     #[test]
-    fn the_bounds_by_default_are_those_that_are_told() {
+    fn the_default_bounds_are_those_of_the_documentation() {
         let config = TransportConfig::default();
         assert_eq!((config.max_streams_bidi, config.max_streams_uni), (1_000, 1_000));
         assert_eq!((config.receive_window, config.max_receive_window), (1 << 20, 24 << 20));

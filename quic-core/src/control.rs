@@ -1,24 +1,24 @@
-//! Frames without a home of their own: HANDSHAKE_DONE and PING (RFC 9000 §19.2, §19.20).
+//! Frames that belong to no other component: HANDSHAKE_DONE and PING (RFC 9000 §19.2, §19.20).
 
 use crate::frame::{Frame, FrameWriter, Receipt};
 
-/// Wishes to send small frames.
+/// Requests for small frames.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
-    /// Packets that HANDSHAKE_DONE is to be put into.
+    /// How many packets are to carry HANDSHAKE_DONE.
     handshake_done: u8,
-    /// Whether HANDSHAKE_DONE was sent and nothing is known of its fate.
+    /// Whether HANDSHAKE_DONE was sent and neither acknowledged nor lost.
     handshake_done_unacked: bool,
     ping: bool,
 }
 
 impl Control {
-    /// The handshake is confirmed at the server, and the client has to hear it.
+    /// The handshake is confirmed at the server, and the client has to learn of it.
     pub(crate) fn send_handshake_done(&mut self) {
         self.handshake_done = 1;
     }
 
-    /// Something that the peer must acknowledge.
+    /// Requests a frame that the peer must acknowledge.
     pub(crate) fn send_ping(&mut self) {
         self.ping = true;
     }
@@ -48,8 +48,8 @@ impl Control {
         self.handshake_done_unacked = false;
     }
 
-    /// So many probes go out: until the client hears of the confirmation it cannot take part in much else, so each of
-    /// them repeats it rather than being a mere PING (RFC 9002 §6.2.4).
+    /// `count` probes are sent. Until the client learns of the confirmation it can do little else, so each
+    /// probe repeats HANDSHAKE_DONE rather than being a mere PING (RFC 9002 §6.2.4).
     pub(crate) fn on_probes(&mut self, count: u8) {
         if self.handshake_done_unacked {
             self.handshake_done = self.handshake_done.max(count);
@@ -84,9 +84,9 @@ mod tests {
         assert!(!control.wants());
     }
 
-    /// Whatever happens meanwhile: of each kind one waits.
+    /// Whatever happens meanwhile, one frame of each kind is pending.
     #[test]
-    fn what_is_wanted_again_and_again_is_one_frame_of_each_kind() {
+    fn repeated_requests_make_one_frame_of_each_kind() {
         let mut control = Control::default();
         for _ in 0..10_000 {
             control.send_ping();

@@ -1,4 +1,5 @@
-//! Names of things on a connection: connection IDs, stream IDs, directions, sides, packet number spaces, encryption levels.
+//! Identifiers and kinds: connection IDs, stream IDs, directions, sides, packet number spaces, encryption
+//! levels.
 
 use std::{
     collections::HashMap,
@@ -33,12 +34,13 @@ impl Side {
     }
 }
 
-/// Names a path of a connection, or rather what is known of a way through the network. Never used twice.
+/// Names a path of a connection, or rather what is known of a way through the network. A name is never
+/// reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PathId(pub(crate) u32);
 
 impl PathId {
-    /// That of the handshake.
+    /// The path of the handshake.
     pub(crate) const FIRST: Self = Self(0);
 }
 
@@ -52,7 +54,7 @@ pub enum Dir {
     Uni = 1,
 }
 
-/// A stream identifier (RFC 9000 §2.1): bit 0 tells who opened the stream, bit 1 its direction.
+/// A stream identifier (RFC 9000 §2.1). Bit 0 tells which end opened the stream, bit 1 its direction.
 ///
 /// ```
 /// use quic_core::{Dir, Side, StreamId};
@@ -63,7 +65,8 @@ pub enum Dir {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(u64);
 
-/// A table of streams. Their IDs are not secret, and few are there at once: one multiplication spreads them well enough.
+/// A table of streams. Stream IDs are not secret, and few exist at once, so one multiplication spreads them
+/// well enough.
 pub type StreamMap<V> = HashMap<StreamId, V, BuildHasherDefault<StreamIdHasher>>;
 
 /// The hasher of [`StreamMap`].
@@ -82,7 +85,7 @@ impl Hasher for StreamIdHasher {
     }
 
     fn write_u64(&mut self, value: u64) {
-        // 64 by 64 bits: the product of the largest stream ID fits as well.
+        // The product of 64 by 64 bits is kept whole, so that the largest stream ID fits.
         let wide = u128::from(self.0 ^ value ^ 0x9e37_79b9) * 0x9e37_79b9_7f4a_7c15;
         self.0 = (wide >> 64) as u64 ^ wide as u64;
     }
@@ -95,7 +98,7 @@ impl StreamId {
         if value <= crate::base::varint::MAX { Some(Self(value)) } else { None }
     }
 
-    /// The `index`-th stream (from 0) of its kind; the index is cut to 60 bits.
+    /// The `index`-th stream (from 0) of its kind. The index is truncated to 60 bits.
     #[must_use]
     pub const fn new(initiator: Side, dir: Dir, index: u64) -> Self {
         let low = (dir as u64) << 1 | matches!(initiator, Side::Server) as u64;
@@ -108,19 +111,19 @@ impl StreamId {
         self.0
     }
 
-    /// Who opened the stream.
+    /// The end that opened the stream.
     #[must_use]
     pub const fn initiator(self) -> Side {
         if self.0 & 1 == 0 { Side::Client } else { Side::Server }
     }
 
-    /// One way or both ways.
+    /// Unidirectional or bidirectional.
     #[must_use]
     pub const fn dir(self) -> Dir {
         if self.0 & 2 == 0 { Dir::Bidi } else { Dir::Uni }
     }
 
-    /// How many streams of its kind came before it.
+    /// How many streams of its kind come before it.
     #[must_use]
     pub const fn index(self) -> u64 {
         self.0 >> 2
@@ -152,7 +155,7 @@ pub struct ConnectionId {
 }
 
 impl ConnectionId {
-    /// The connection ID without any byte.
+    /// The empty connection ID.
     pub const EMPTY: Self = Self { length: 0, bytes: [0; MAX_CID_LENGTH] };
 
     /// A connection ID with these bytes; `None` for more than 20.
@@ -169,7 +172,7 @@ impl ConnectionId {
         &self.bytes[..usize::from(self.length)]
     }
 
-    /// How many bytes, 0 to 20.
+    /// The length in bytes, 0 to 20.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.length as usize
@@ -210,8 +213,8 @@ impl Space {
     /// All spaces, lowest first.
     pub const ALL: [Self; 3] = [Self::Initial, Self::Handshake, Self::Data];
 
-    /// The level at which this end sends the packets of the space. The last space belongs to 0-RTT packets as well, but this
-    /// stack sends none.
+    /// The level at which this end sends the packets of the space. The last space also has 0-RTT packets, but
+    /// this stack sends none.
     pub(crate) const fn level(self) -> Level {
         match self {
             Self::Initial => Level::Initial,
@@ -221,7 +224,8 @@ impl Space {
     }
 }
 
-/// An encryption level: which keys protect a packet (RFC 9001 §2.1, §5), and which frames it may carry (RFC 9000 §12.4).
+/// An encryption level: it determines which keys protect a packet (RFC 9001 §2.1, §5), and which frames the
+/// packet may carry (RFC 9000 §12.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the four of RFC 9001 §4")]
 pub enum Level {
@@ -236,7 +240,8 @@ pub enum Level {
 }
 
 impl Level {
-    /// The space that packets of the level are numbered in: 0-RTT and 1-RTT packets share one (RFC 9000 §12.3).
+    /// The space in which packets of the level are numbered. 0-RTT and 1-RTT packets share one (RFC 9000
+    /// §12.3).
     #[must_use]
     pub const fn space(self) -> Space {
         match self {

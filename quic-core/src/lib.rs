@@ -10,7 +10,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-/// Tests ask how much memory a peer can make us hold.
+/// The tests measure how much memory a peer can make us hold.
 #[cfg(test)]
 #[global_allocator]
 static HEAP: heap_meter::HeapMeter = heap_meter::HeapMeter;

@@ -159,7 +159,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// True when nobody can send.
+    /// True if there is no sender.
     pub(crate) fn is_empty(&self) -> bool {
         self.occupied == 0
     }

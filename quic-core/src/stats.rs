@@ -15,13 +15,13 @@ use crate::{
 pub struct DropCounts([u64; DropReason::ALL.len()]);
 
 impl DropCounts {
-    /// How many for this reason.
+    /// How many were ignored for this reason.
     #[must_use]
     pub const fn of(&self, reason: DropReason) -> u64 {
         self.0[reason as usize]
     }
 
-    /// How many in all.
+    /// How many were ignored in all.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
@@ -39,17 +39,18 @@ impl std::ops::AddAssign for DropCounts {
     }
 }
 
-/// What an endpoint has done for datagrams that belong to no connection, since it was made.
+/// What an endpoint has done with datagrams that belong to no connection, since it was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndpointStats {
-    /// Retry packets made (RFC 9000 §8.1.2).
+    /// Retry packets sent (RFC 9000 §8.1.2).
     pub retries: u64,
-    /// Version Negotiation packets made (RFC 9000 §6).
+    /// Version Negotiation packets sent (RFC 9000 §6).
     pub version_negotiations: u64,
-    /// Stateless resets made (RFC 9000 §10.3).
+    /// Stateless resets sent (RFC 9000 §10.3).
     pub stateless_resets: u64,
-    /// Clients whose Retry token was of this server and not theirs, or too old; each was told `INVALID_TOKEN`.
+    /// Clients with a Retry token of this server that was issued to another client or has expired; each was
+    /// sent `INVALID_TOKEN`.
     pub invalid_tokens: u64,
     /// Datagrams that were ignored.
     pub dropped: DropCounts,
@@ -83,7 +84,7 @@ pub struct ConnectionStats {
     pub packets_received: u64,
     /// Packets or datagrams ignored.
     pub packets_dropped: u64,
-    /// The same by reason.
+    /// Packets or datagrams ignored, by reason.
     pub dropped: DropCounts,
     /// Packets acknowledged by the peer.
     pub packets_acked: u64,
@@ -91,13 +92,13 @@ pub struct ConnectionStats {
     pub packets_lost: u64,
     /// Bytes declared lost.
     pub bytes_lost: u64,
-    /// Packets declared lost that arrived after all.
+    /// Packets that arrived after they were declared lost.
     pub spurious_losses: u64,
-    /// Bytes in these.
+    /// Bytes in these packets.
     pub spurious_bytes: u64,
     /// Probe timeouts.
     pub probe_timeouts: u64,
-    /// Key updates, of either end.
+    /// Key updates, by either end.
     pub key_updates: u64,
     /// Latest round-trip time.
     pub latest_rtt: Duration,
@@ -113,9 +114,9 @@ pub struct ConnectionStats {
     pub congestion_window: u64,
     /// Bytes in flight.
     pub bytes_in_flight: u64,
-    /// The rate at which packets leave, bursts of a quantum aside (RFC 9002 §7.7).
+    /// The rate at which packets leave, not counting bursts of a quantum (RFC 9002 §7.7).
     pub pacing_rate: Rate,
-    /// What the controller believes it can send, if it believes anything yet.
+    /// The rate that the controller believes it can send at; `None` before it has an estimate.
     pub estimated_send_rate: Option<Rate>,
     /// Whether the connection sends as much as the path carries.
     pub at_send_capacity: bool,
@@ -123,7 +124,7 @@ pub struct ConnectionStats {
     pub ecn: Ecn,
     /// UDP payload of full datagrams in bytes.
     pub datagram_size: u16,
-    /// Datagrams lost that tried whether the path carries more; not among `packets_lost`.
+    /// MTU probes lost; `packets_lost` does not include them.
     pub mtu_probes_lost: u64,
     /// How often the path was found to carry less than before.
     pub black_holes: u64,
@@ -151,20 +152,21 @@ pub struct ConnectionStats {
     pub dgrams_expired_incoming: u64,
     /// DATAGRAM payloads that were too old before they could be sent.
     pub dgrams_expired_outgoing: u64,
-    /// DATAGRAM frames declared lost; goes down when a loss proves spurious.
+    /// DATAGRAM frames declared lost. It decreases when a loss proves spurious.
     pub dgrams_lost_outgoing: u64,
-    /// Resets with a reliable size that were sent as plain ones because the peer knows no others.
+    /// Resets with a reliable size that were sent as plain resets, because the peer does not know
+    /// `RESET_STREAM_AT`.
     pub reset_fallbacks: u64,
-    /// Peer-fed memory held now, in bytes.
+    /// Memory held on behalf of the peer now, in bytes.
     pub memory_used: usize,
-    /// The most that may be held, in bytes: `memory_budget`, and what the largest window of the connection and all streams
-    /// that may be open at once can cost.
+    /// The most that may be held on behalf of the peer, in bytes: `memory_budget`, plus the most that the
+    /// largest window of the connection and all streams that may be open at once can cost.
     pub memory_limit: usize,
-    /// The most peer-fed memory held at once, in bytes.
+    /// The most memory held on behalf of the peer at once, in bytes.
     pub memory_peak: usize,
 }
 
-/// What is known of a path (RFC 9000 §9).
+/// The statistics of a path (RFC 9000 §9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathStats {
@@ -186,8 +188,8 @@ pub struct PathStats {
     pub datagram_size: u16,
 }
 
-/// Counters of a stream's sending side, each at most the one before. None of them ever falls, whatever a reset or the peer's
-/// STOP_SENDING cut off.
+/// Counters of a stream's sending half, each at most the one before it. None of them ever decreases, whatever
+/// a reset or the peer's STOP_SENDING cuts off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SendStreamStats {
@@ -197,12 +199,13 @@ pub struct SendStreamStats {
     pub bytes_sent: u64,
     /// Bytes acknowledged without a gap from the start.
     pub bytes_acknowledged: u64,
-    /// Of a stream that was reset, also in answer to STOP_SENDING: how large it is to the peer, in bytes, and so what it
-    /// uses of flow control (RFC 9000 §4.5). Later resets with a smaller reliable size may lower it until it was sent.
+    /// The final size that the peer knows, in bytes, if the stream was reset, even in response to
+    /// STOP_SENDING. It is what the stream uses of flow control (RFC 9000 §4.5). Later resets with a smaller
+    /// reliable size may lower it until it was sent.
     pub final_size: Option<u64>,
 }
 
-/// Counters of a stream's receiving side.
+/// Counters of a stream's receiving half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecvStreamStats {
@@ -210,6 +213,6 @@ pub struct RecvStreamStats {
     pub bytes_received: u64,
     /// Bytes read by the application.
     pub bytes_read: u64,
-    /// One past the highest byte received, gaps included; the final size once that is known.
+    /// One past the highest byte received, including gaps; the final size once that is known.
     pub highest_offset: u64,
 }

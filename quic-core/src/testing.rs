@@ -1,5 +1,5 @@
-//! What tests, simulations and benches share: an endpoint driven in memory ([`Driver`]), and TLS configurations. These have
-//! Ed25519 keys, so that a handshake has the same size in every run.
+//! What tests, simulations and benches share: an endpoint driven in memory ([`Driver`]), and TLS
+//! configurations. Their keys are Ed25519, so that a handshake has the same size in every run.
 
 mod driver;
 
@@ -20,7 +20,7 @@ pub fn tls_server_config(alpn: &[u8]) -> (TlsServerConfig, Vec<u8>) {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
     let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
         .and_then(|mut params| {
-            // A serial number drawn from the key is a byte shorter now and then.
+            // A serial number derived from the key is sometimes a byte shorter.
             params.serial_number = Some(rcgen::SerialNumber::from(1_u64));
             params.self_signed(&key)
         })
@@ -42,7 +42,7 @@ pub fn tls_server_config(alpn: &[u8]) -> (TlsServerConfig, Vec<u8>) {
 /// A client configuration that trusts `certificate`.
 ///
 /// # Panics
-/// If `certificate` is none.
+/// If `certificate` is not a certificate.
 #[must_use]
 pub fn tls_client_config(certificate: &[u8], alpn: &[u8]) -> TlsClientConfig {
     let mut roots = rustls::RootCertStore::empty();

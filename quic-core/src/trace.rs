@@ -1,4 +1,4 @@
-//! Tracing: an observer hears what happens inside a connection. Without one it costs nothing.
+//! Tracing: an observer sees what happens inside a connection. Without an observer it costs nothing.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use crate::{
     ids::Level,
 };
 
-/// Something that happened, borrowed from where it did.
+/// An event that happened, with borrowed data.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum TraceEvent<'a> {
     /// A packet was sealed.
     PacketSent {
-        /// Its level, which tells its packet number space ([`Level::space`]).
+        /// The packet's level, which determines its packet number space ([`Level::space`]).
         level: Level,
         /// Its packet number.
         number: u64,
@@ -26,7 +26,7 @@ pub enum TraceEvent<'a> {
     },
     /// A packet was authenticated.
     PacketReceived {
-        /// Its level, which tells its packet number space ([`Level::space`]).
+        /// The packet's level, which determines its packet number space ([`Level::space`]).
         level: Level,
         /// Its packet number.
         number: u64,
@@ -42,14 +42,14 @@ pub enum TraceEvent<'a> {
     },
     /// A packet, or the rest of a datagram, was ignored.
     PacketDropped {
-        /// Why.
+        /// The reason.
         reason: DropReason,
-        /// Bytes.
+        /// The size in bytes.
         size: usize,
     },
     /// Packets were declared lost.
     PacketsLost {
-        /// How many.
+        /// The number of packets.
         count: u64,
         /// Their size in bytes.
         bytes: u64,
@@ -72,7 +72,7 @@ pub enum TraceEvent<'a> {
     Closed(&'a ConnectionError),
 }
 
-/// Listens to a connection. qlog and `tracing` are observers.
+/// Observes a connection. qlog and `tracing` are observers.
 pub trait Observer: Send {
     /// Called for each event, in order, from inside the connection's calls.
     fn on_event(&mut self, now: Timestamp, event: &TraceEvent<'_>);

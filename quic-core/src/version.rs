@@ -1,7 +1,8 @@
-//! The QUIC versions that this stack speaks, and all that a version decides about the bytes of packets.
+//! The QUIC versions that this stack speaks, and everything in the bytes of packets that depends on the
+//! version.
 //!
-//! Owns one entry for each version: its number, its salt and labels, the types of its long headers, its Retry key. Another version
-//! is another variant and another entry; no other module names one.
+//! Owns one entry for each version: its number, its salt and labels, the types of its long headers, its Retry
+//! key. A new version is a new variant and a new entry; no other module names a version.
 
 /// A QUIC version that this stack speaks.
 ///
@@ -18,22 +19,22 @@ pub enum Version {
     V1,
 }
 
-/// What differs on the wire from version to version.
+/// What differs on the wire between versions.
 #[derive(Debug)]
 pub(crate) struct Wire {
     version: Version,
     /// The Version field of long headers (RFC 9000 §15).
     number: u32,
-    /// What Initial secrets are extracted with (RFC 9001 §5.2).
+    /// The salt of Initial secrets (RFC 9001 §5.2).
     pub(crate) initial_salt: [u8; 20],
     pub(crate) labels: Labels,
     pub(crate) long_types: LongTypes,
-    /// What the tag of a Retry packet is made with (RFC 9001 §5.8).
+    /// The key of the integrity tag of Retry packets (RFC 9001 §5.8).
     pub(crate) retry_key: [u8; 16],
     pub(crate) retry_nonce: [u8; 12],
 }
 
-/// What HKDF derives from a traffic secret, by the labels it takes for it (RFC 9001 §5.1, §5.4, §6.1).
+/// The HKDF labels by which keys are derived from a traffic secret (RFC 9001 §5.1, §5.4, §6.1).
 #[derive(Debug)]
 pub(crate) struct Labels {
     /// The AEAD key.
@@ -46,7 +47,8 @@ pub(crate) struct Labels {
     pub(crate) key_update: &'static [u8],
 }
 
-/// The two bits of a long header's first byte that tell its type (RFC 9000 §17.2 Table 5), as a number from 0 to 3.
+/// The two bits of a long header's first byte that tell its type (RFC 9000 §17.2 Table 5), as a number from 0
+/// to 3.
 #[derive(Debug)]
 pub(crate) struct LongTypes {
     pub(crate) initial: u8,
@@ -55,7 +57,7 @@ pub(crate) struct LongTypes {
     pub(crate) retry: u8,
 }
 
-/// An entry for each version at the place of its variant, the most preferred first.
+/// An entry for each version at the index of its variant; the most preferred version comes first.
 static TABLE: [Wire; 1] = [Wire {
     version: Version::V1,
     number: 0x0000_0001,
@@ -77,7 +79,7 @@ static TABLE: [Wire; 1] = [Wire {
 }];
 
 impl Version {
-    /// The version that a client opens connections with.
+    /// The version with which a client opens connections.
     pub const PREFERRED: Self = Self::V1;
 
     /// The versions that are offered and accepted, the most preferred first.
@@ -85,13 +87,14 @@ impl Version {
         TABLE.iter().map(|wire| wire.version)
     }
 
-    /// The version with this number in the Version field of long headers; `None` if this stack does not speak it.
+    /// The version with this number in the Version field of long headers; `None` if this stack does not speak
+    /// it.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
         Self::spoken().find(|version| version.number() == number)
     }
 
-    /// Its number in the Version field of long headers (RFC 9000 §15).
+    /// The number of the version in the Version field of long headers (RFC 9000 §15).
     #[must_use]
     pub fn number(self) -> u32 {
         self.wire().number
@@ -108,7 +111,7 @@ impl Version {
         random & 0xf0f0_f0f0 | 0x0a0a_0a0a
     }
 
-    /// What the version decides.
+    /// The properties of the version on the wire.
     pub(crate) fn wire(self) -> &'static Wire {
         &TABLE[self as usize]
     }
@@ -119,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_entry_stands_at_the_place_of_its_version_and_is_told_from_all_others() {
+    fn each_entry_is_at_the_index_of_its_version_and_is_unique() {
         assert_eq!(Version::spoken().next(), Some(Version::PREFERRED));
         for (at, wire) in TABLE.iter().enumerate() {
             assert_eq!(wire.version as usize, at);

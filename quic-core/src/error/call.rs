@@ -1,13 +1,14 @@
 //! Small errors of single calls.
 
-/// Why a read gave no data.
+/// Why a read returned no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
     /// The peer reset the stream with this application code (RFC 9000 §19.4).
     #[error("the peer reset the stream with code {0:#x}")]
     Reset(u64),
-    /// The stream is not there: never opened, finished and read to its end, stopped, or send-only.
+    /// The stream has no receiving half: it was never opened, was read to its end, was stopped, or is
+    /// send-only.
     #[error("the stream has no readable side any more")]
     Closed,
 }
@@ -16,15 +17,15 @@ pub enum ReadError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The peer asked to stop with this application code (RFC 9000 §19.5); the stream was reset in answer.
+    /// The peer asked to stop with this application code (RFC 9000 §19.5); the stream was reset in response.
     #[error("the peer stopped reading with code {0:#x}")]
     Stopped(u64),
-    /// The stream is not there: never opened, finished, reset, or receive-only.
+    /// The stream has no sending half: it was never opened, is finished or reset, or is receive-only.
     #[error("the stream has no writable side any more")]
     Closed,
 }
 
-/// What a read gave.
+/// The result of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a caller that overlooks one does the wrong thing")]
 pub enum Read {
@@ -32,20 +33,20 @@ pub enum Read {
     Data(bytes::Bytes),
     /// All data was read and the stream is finished.
     Finished,
-    /// Nothing now; a readable event follows.
+    /// There is no data now; a readable event follows.
     Blocked,
 }
 
-/// How far a read of many chunks came.
+/// How far a read of many chunks got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a read ends in one of these ways, and a reader has to handle each"
 )]
 pub enum ReadProgress {
-    /// As many bytes as were asked for; there may be more.
+    /// As many bytes as requested; there may be more.
     Full,
-    /// All that is there now; a readable event follows.
+    /// All data that is there now; a readable event follows.
     Blocked,
     /// All data was read and the stream is finished.
     Finished,
@@ -55,7 +56,7 @@ pub enum ReadProgress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
-    /// A server does not move: its clients would not follow.
+    /// A server does not move, because its clients would not follow.
     #[error("only a client moves")]
     NotAClient,
     /// The handshake is not confirmed yet, or the connection is closed.
@@ -64,8 +65,9 @@ pub enum MigrateError {
     /// The server does not permit it (`disable_active_migration`, RFC 9000 §18.2).
     #[error("the server does not permit clients to move")]
     Forbidden,
-    /// The server has left no connection ID that was not used before, or uses none at all (RFC 9000 §9.5).
-    #[error("there is no unused connection ID of the server's")]
+    /// Every connection ID that the server has issued was used before, or the server uses none at all (RFC
+    /// 9000 §9.5).
+    #[error("the server has issued no connection ID that is still unused")]
     NoConnectionId,
 }
 
@@ -73,10 +75,10 @@ pub enum MigrateError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatagramError {
-    /// The peer does not take datagrams.
+    /// The peer does not accept datagrams.
     #[error("the peer does not accept datagrams")]
     Unsupported,
-    /// Larger than the path and the peer allow.
+    /// The datagram is larger than the path or the peer permits.
     #[error("the datagram exceeds the current maximum of {max} bytes")]
     TooLarge {
         /// The largest payload now, in bytes.

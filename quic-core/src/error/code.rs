@@ -28,7 +28,7 @@ macro_rules! codes {
 codes! {
     /// Closed without an error.
     NO_ERROR = 0x0;
-    /// The endpoint met a fault of its own.
+    /// The endpoint has a fault of its own.
     INTERNAL_ERROR = 0x1;
     /// The server refused to accept a new connection.
     CONNECTION_REFUSED = 0x2;

@@ -50,7 +50,7 @@ impl std::fmt::Display for CloseReason {
     }
 }
 
-/// Whose doing it is that a connection was closed for this.
+/// Which end is responsible for a connection that was closed for this reason.
 const fn blamed(violation: Violation) -> &'static str {
     if violation.is_own_limit() {
         "this endpoint closed the connection at a limit of its own"
@@ -59,20 +59,20 @@ const fn blamed(violation: Violation) -> &'static str {
     }
 }
 
-/// Why a connection ended. Cheap to clone: every waiter gets one.
+/// Why a connection ended. It is cheap to clone, because every waiting call gets one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
     /// This endpoint's application closed it.
     #[error("closed by this application")]
     LocallyClosed,
-    /// The peer broke a rule and this endpoint closed the connection; or it met a limit of this endpoint's own
-    /// ([`Violation::is_own_limit`]).
+    /// This endpoint closed the connection because the peer broke a rule, or because a limit of this endpoint
+    /// was reached ([`Violation::is_own_limit`]).
     #[error("{}: {violation}", blamed(*.violation))]
     Violation {
-        /// The rule.
+        /// The rule or limit.
         violation: Violation,
-        /// The frame type in which it was broken, 0 if none.
+        /// The type of the frame that broke it, 0 if none.
         frame_type: u64,
     },
     /// The handshake failed in TLS; the text is the TLS library's.
@@ -80,7 +80,7 @@ pub enum ConnectionError {
     Tls {
         /// The alert that was sent.
         alert: u8,
-        /// What the TLS library said.
+        /// The message of the TLS library.
         message: Arc<str>,
     },
     /// The peer closed the connection.
@@ -89,27 +89,27 @@ pub enum ConnectionError {
     /// The peer lost its state and reset the connection (RFC 9000 §10.3).
     #[error("the peer lost the connection's state and sent a stateless reset")]
     StatelessReset,
-    /// Nothing was heard from the peer for the idle timeout (RFC 9000 §10.1).
-    #[error("nothing was heard from the peer for the idle timeout")]
+    /// Nothing arrived from the peer for the idle timeout (RFC 9000 §10.1).
+    #[error("nothing arrived from the peer for the idle timeout")]
     IdleTimeout,
-    /// The handshake was not complete in its time (`TransportConfig::handshake_timeout`).
+    /// The handshake was not complete in time (`TransportConfig::handshake_timeout`).
     #[error("the handshake was not complete within the handshake timeout")]
     HandshakeTimeout,
-    /// The path lets small datagrams pass and none of 1200 bytes, which QUIC needs (RFC 9000 §14).
+    /// The path carries small datagrams, but none of 1200 bytes, which QUIC needs (RFC 9000 §14).
     #[error(
         "the network path carries no datagrams of 1200 bytes any more; look for a tunnel or link with a smaller MTU"
     )]
     NoViablePath,
-    /// The peer speaks no version in common; these are the versions it offered (RFC 9000 §6).
+    /// The peer speaks none of this endpoint's versions; these are the versions that it offers (RFC 9000 §6).
     #[error("the peer speaks no common QUIC version; it offers {0:x?}")]
     VersionMismatch(Arc<[u32]>),
-    /// A fault of this library or a limit that cannot be kept, such as packet numbers running out.
+    /// A fault of this library, or a limit that it cannot avoid, such as the end of the packet numbers.
     #[error("the connection cannot go on: {0}")]
     Internal(&'static str),
 }
 
 impl ConnectionError {
-    /// The limit of this endpoint's own that ended the connection of a peer which kept to the rules
+    /// The limit of this endpoint that ended the connection, although the peer kept to the rules
     /// ([`Violation::is_own_limit`]).
     #[must_use]
     pub const fn own_limit(&self) -> Option<Violation> {

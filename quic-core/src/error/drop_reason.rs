@@ -18,13 +18,13 @@ pub enum DropReason {
     UnknownConnection,
     /// A coalesced packet for another connection ID than the first (RFC 9000 §12.2).
     CoalescedForeign,
-    /// The keys for this packet are not there yet or not any more.
+    /// The keys for this packet are not there yet, or were discarded.
     KeysUnavailable,
     /// Authentication failed (RFC 9001 §5.3).
     Decryption,
     /// The packet was received before (RFC 9000 §12.3).
     Duplicate,
-    /// A server address that was never validated (RFC 9000 §9).
+    /// The address of a server that the client never validated (RFC 9000 §9).
     UnknownPath,
     /// A Retry or Version Negotiation packet that does not fit the attempt (RFC 9000 §6.2, §17.2.5.2).
     Unsolicited,

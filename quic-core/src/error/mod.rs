@@ -1,5 +1,5 @@
 //! The four families of errors: a peer broke a rule ([`Violation`]), a packet was ignored ([`DropReason`]),
-//! the connection ended ([`ConnectionError`]), one call failed (the small enums of [`call`]).
+//! the connection ended ([`ConnectionError`]), or one call failed (the small enums of [`call`]).
 
 pub mod call;
 mod code;

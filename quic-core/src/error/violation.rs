@@ -1,4 +1,4 @@
-//! Every rule of the protocol that a peer can break, in one table: wire code, section, words.
+//! Every rule of the protocol that a peer can break, in one table: wire code, section and text.
 
 use super::TransportErrorCode as Code;
 use crate::base::BudgetExceeded;
@@ -90,7 +90,7 @@ violations! {
     CidReused, PROTOCOL_VIOLATION, "RFC 9000 §19.15", "a connection ID or sequence number issued twice with different content";
     CidLimit, CONNECTION_ID_LIMIT_ERROR, "RFC 9000 §5.1.1", "more active connection IDs than the limit";
     CidRetireBacklog, CONNECTION_ID_LIMIT_ERROR, "RFC 9000 §5.1.2", "more retired connection IDs than were acknowledged in time";
-    CidWhileEmpty, PROTOCOL_VIOLATION, "RFC 9000 §19.15", "a new connection ID though zero-length ones are in use";
+    CidWhileEmpty, PROTOCOL_VIOLATION, "RFC 9000 §19.15", "a new connection ID although zero-length ones are in use";
     RetireUnissued, PROTOCOL_VIOLATION, "RFC 9000 §19.16", "retirement of a connection ID that was never issued";
     RetireCurrent, PROTOCOL_VIOLATION, "RFC 9000 §19.16", "retirement of the connection ID that the packet was sent to";
     TokenEmpty, FRAME_ENCODING_ERROR, "RFC 9000 §19.7", "an empty token";
@@ -106,14 +106,15 @@ impl std::fmt::Display for Violation {
 impl std::error::Error for Violation {}
 
 impl Violation {
-    /// Whether it is no misdeed of the peer's: it kept to what it was granted, and met a limit of this endpoint's memory.
+    /// Whether the peer is not responsible: it kept to what it was granted, but reached a limit of this
+    /// endpoint's memory.
     #[must_use]
     pub const fn is_own_limit(self) -> bool {
         matches!(self, Self::EndpointMemory | Self::StreamMemory)
     }
 
-    /// What a refused charge means: `own` if the peer has spent its connection's budget; if others have spent the
-    /// endpoint's, that is not this peer's misdeed.
+    /// What a refused charge means: `own` if the peer has used up its connection's budget. If all connections
+    /// have used up the endpoint's budget, the peer is not responsible.
     pub(crate) fn of_budget(exceeded: BudgetExceeded, own: Self) -> Self {
         match exceeded {
             BudgetExceeded::Connection => own,

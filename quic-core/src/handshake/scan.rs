@@ -18,7 +18,7 @@ enum Field {
     Fixed(usize),
     /// A vector whose length field takes this many bytes.
     Vector(usize),
-    /// A vector with a length of one byte, which must be empty.
+    /// A vector whose length field takes one byte, and which must be empty.
     SessionId,
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct SentInfo {
     pub(crate) mtu_probe: bool,
 }
 
-/// What became of a packet. Each of its receipts is told.
+/// What became of a packet, reported for each of its receipts.
 ///
 /// A receipt hears `Acked` at most once, and that is final. It hears `Lost` at most once; `Recovered` may
 /// follow if the packet arrived late, and the component can then drop what it wants to send again.

@@ -1,7 +1,8 @@
 //! An endpoint and its connections, driven in memory.
 //!
-//! Owns the endpoint, the table of its connections and the buffer that they write into. Must never know what carries the
-//! datagrams, what time it is, or what an application does with a connection: callers bring all three.
+//! Owns the endpoint, the table of its connections and the buffer that they write into. Never knows what
+//! carries the datagrams, what time it is, or what an application does with a connection: callers bring all
+//! three.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use crate::{
     error::DropReason,
 };
 
-/// Bytes that a connection may fill at once. A socket with segmentation offload takes about as many.
+/// How many bytes a connection may fill at once, about as many as a socket with segmentation offload takes.
 const BUFFER: usize = 64 << 10;
 
 /// A connection, or what an application keeps beside its connection.
@@ -66,8 +67,8 @@ pub enum Received {
     Incoming(Incoming),
     /// The endpoint answers a datagram that belongs to no connection. The caller sends the answer.
     Response(Response),
-    /// The datagram is for another of the [endpoints that share the address](crate::EndpointConfig::siblings): the caller takes
-    /// it to the driver of that shard.
+    /// The datagram is for another of the [endpoints that share the
+    /// address](crate::EndpointConfig::siblings): the caller takes it to the driver of that shard.
     Sibling(u8, BytesMut),
     /// The endpoint dropped the datagram.
     Dropped(DropReason),
@@ -75,10 +76,11 @@ pub enum Received {
 
 /// An endpoint with its connections, driven in memory: the caller carries the datagrams and moves the clock.
 ///
-/// Each step of a simulation is: [`receive`](Self::receive) what arrives now, [`handle_timeouts`](Self::handle_timeouts), let the
-/// application read and write, [`transmit`](Self::transmit), [`forget_drained`](Self::forget_drained); then the clock moves to the
-/// next arrival or to [`next_timeout`](Self::next_timeout), whichever comes first. Pacing is among the timers: what a connection
-/// holds back leaves with a later step.
+/// Each step of a simulation is: [`receive`](Self::receive) what arrives now,
+/// [`handle_timeouts`](Self::handle_timeouts), let the application read and write,
+/// [`transmit`](Self::transmit), [`forget_drained`](Self::forget_drained); then the clock moves to the next
+/// arrival or to [`next_timeout`](Self::next_timeout), whichever comes first. Pacing is among the timers:
+/// what a connection holds back leaves with a later step.
 ///
 /// ```
 /// use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -138,24 +140,25 @@ pub enum Received {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// `C` is what the table holds of each connection. Connections alone are boxed, because a map leaves room for several more
-/// behind the first.
+/// `C` is what the table holds of each connection. Connections alone are boxed, because a map leaves room for
+/// several more behind the first.
 #[derive(Debug)]
 pub struct Driver<C = Box<Connection>> {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// The connections. The driver adds those that [`connect`](Self::connect) and [`accept`](Self::accept) make, and
-    /// removes drained ones when [`forget_drained`](Self::forget_drained) is called. The caller may add and remove others.
+    /// The connections. The driver adds those that [`connect`](Self::connect) and [`accept`](Self::accept)
+    /// make, and removes drained ones when [`forget_drained`](Self::forget_drained) is called. The caller may
+    /// add and remove others.
     pub connections: BTreeMap<ConnectionHandle, C>,
     buffer: Vec<u8>,
     longest_train: usize,
 }
 
-// The driver is inlined or generic, so that callers compile it and this crate does not. Its code among that of connections
-// changed what the compiler inlined there, and benches measured the difference.
+// The driver is inlined or generic, so that callers compile it and this crate does not. Its code among that
+// of connections changed what the compiler inlined there, and benches measured the difference.
 impl Driver {
-    /// Opens a connection to `localhost` at `remote`. [`tls_server_config`](super::tls_server_config) makes certificates for
-    /// that name.
+    /// Opens a connection to `localhost` at `remote`. [`tls_server_config`](super::tls_server_config) makes
+    /// certificates for that name.
     ///
     /// # Errors
     /// TLS refuses its configuration.
@@ -190,7 +193,8 @@ impl<C: HasConnection> Driver<C> {
         Self { endpoint, connections: BTreeMap::new(), buffer: vec![0; BUFFER], longest_train: usize::MAX }
     }
 
-    /// Lets a connection write at most `datagrams` datagrams at once, at least one. Without this, 64 KiB are the limit.
+    /// Lets a connection write at most `datagrams` datagrams at once, at least one. Without this, 64 KiB are
+    /// the limit.
     #[must_use]
     pub fn with_longest_train(mut self, datagrams: usize) -> Self {
         self.longest_train = datagrams.max(1);
@@ -239,8 +243,9 @@ impl<C: HasConnection> Driver<C> {
         }
     }
 
-    /// Gives `send` every datagram that the connections want to send now, connection by connection in the order of their
-    /// handles. [`Transmit`] describes the train of which the datagram is a part. Returns whether there was any.
+    /// Gives `send` every datagram that the connections want to send now, connection by connection in the
+    /// order of their handles. [`Transmit`] describes the train of which the datagram is a part. Returns
+    /// whether there was any.
     pub fn transmit(&mut self, now: Timestamp, mut send: impl FnMut(&Transmit, &[u8])) -> bool {
         let mut any = false;
         for (handle, entry) in &mut self.connections {
@@ -279,7 +284,8 @@ impl<C: HasConnection> Driver<C> {
         }
     }
 
-    /// Removes the drained connections, makes the endpoint forget them, and returns them in the order of their handles.
+    /// Removes the drained connections, makes the endpoint forget them, and returns them in the order of
+    /// their handles.
     pub fn forget_drained(&mut self) -> Vec<C> {
         let mut drained = Vec::new();
         for (handle, entry) in &mut self.connections {
@@ -296,8 +302,8 @@ impl<C: HasConnection> Driver<C> {
     }
 }
 
-/// Tells the endpoint which connection IDs and reset tokens are the connection's. The driver does so after each call, so
-/// that the endpoint knows an ID before the peer can use it.
+/// Tells the endpoint which connection IDs and reset tokens are the connection's. The driver does so after
+/// each call, so that the endpoint knows an ID before the peer can use it.
 fn tell_ids(endpoint: &mut Endpoint, handle: ConnectionHandle, entry: &mut impl HasConnection) {
     while let Some(change) = entry.connection_mut().poll_cid_change() {
         endpoint.handle_cid_change(handle, change);

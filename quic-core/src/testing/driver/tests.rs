@@ -179,7 +179,7 @@ fn the_caller_sends_answers_that_belong_to_no_connection() {
     let (now, mut datagrams) = (world.now, Vec::new());
     world.client.transmit(now, |_, datagram| datagrams.push(BytesMut::from(datagram)));
     let datagram = datagrams.pop().expect("a ping");
-    // Greasing may have cleared the bit without which no endpoint takes a datagram of nobody's for QUIC.
+    // Greasing may have cleared the fixed bit; without it, an endpoint ignores a datagram without a connection.
     let mut datagram = datagram;
     datagram[0] |= 0x40;
     let response = match world.server.receive(now, &meta(address(1), &datagram), datagram) {
