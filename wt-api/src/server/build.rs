@@ -247,7 +247,7 @@ mod tests {
 
     /// The bounds that `docs/security.md` tells.
     #[test]
-    fn the_bounds_by_default_are_those_that_are_told() {
+    fn the_default_bounds_are_those_of_the_documentation() {
         let builder = ServerBuilder::new();
         assert_eq!((builder.max_connections, builder.memory), (10_000, 1 << 30));
         assert_eq!((builder.retry_threshold, builder.per_address), (256, AddressLimits::default()));
