@@ -38,7 +38,7 @@ fn varints(c: &mut Criterion) {
     group.finish();
 }
 
-/// A packet as a busy receiver gets it: an ACK of 10 ranges, credit, and a full STREAM frame.
+/// A packet of a busy connection: an ACK of 10 ranges, credit, and a full STREAM frame.
 fn packet() -> Vec<u8> {
     let mut buffer = [0; 1160];
     let mut writer = Writer::new(&mut buffer);

@@ -1,4 +1,4 @@
-//! What each controller costs: an ACK of two packets, and a loss.
+//! The cost of each controller: an ACK of two packets, and a loss.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use quic_core::{
 
 const MTU: u16 = 1_452;
 const STEP: Duration = Duration::from_micros(100);
-/// Controllers whose names need more than [`Algorithm::names`] has.
+/// Controllers whose names [`Algorithm::names`] does not list.
 const MORE: [&str; 7] = [
     "newreno+hystart",
     "newreno+rapid-start",
@@ -49,7 +49,7 @@ fn controllers(c: &mut Criterion) {
             event.newest_lost_sent =
                 (bytes_lost > 0).then_some(now.saturating_sub(Duration::from_millis(41)));
             event.largest_acked = Some(number);
-            // What a link of 29 MB/s delivers, of packets that were sent a round trip before.
+            // A link of 29 MB/s delivers packets that were sent a round trip before.
             let flight = 400 * 2 * u64::from(MTU);
             let round_trip = Duration::from_millis(40);
             let packet = PacketRate::new(now)

@@ -1,4 +1,4 @@
-//! Packet protection: what sealing and opening a full packet costs, header protection included.
+//! The cost of sealing and opening a full packet, header protection included.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use quic_core::{
     crypto::{HeaderKey, PacketKey, Secret, Suite, protect_header, unprotect_header},
 };
 
-/// A packet of 1-RTT: a first byte, 8 bytes of connection ID, 2 bytes of packet number.
+/// The length of a 1-RTT header: a first byte, 8 bytes of connection ID, 2 bytes of packet number.
 const SIZE: usize = 1452;
 const PN_OFFSET: usize = 9;
 const HEADER: usize = 11;

@@ -1,4 +1,4 @@
-//! A congestion controller of your own in the laboratory: beside CUBIC, with a table and pictures.
+//! Your own congestion controller in the laboratory, compared with CUBIC in a table and pictures.
 //!
 //! `cargo run --release -p benches --example own_controller` writes `own_controller.html`.
 
@@ -13,12 +13,12 @@ use quic_core::{
     },
 };
 
-/// Adds a packet each round trip, and takes a tenth away when something is lost.
+/// Adds a packet each round trip, and reduces the window by a tenth after a loss.
 #[derive(Debug)]
 struct Gentle {
     window: u64,
     mtu: u16,
-    /// When the window was last reduced: losses of earlier packets say nothing new.
+    /// When the window was last reduced; losses of packets sent before do not reduce it again.
     reduced: Timestamp,
     /// How much of the window was in flight.
     peak: FlightPeak,
@@ -37,7 +37,7 @@ impl Controller for Gentle {
     }
 
     fn on_ack(&mut self, event: &CongestionEvent<'_>) {
-        // No further than what is used of it.
+        // The window grows only as far as it is used.
         let grown = self.window + u64::from(self.mtu) * event.bytes_acked / self.window;
         self.window = self.window.max(grown.min(self.peak.avoidance_limit(self.mtu)));
     }
@@ -67,7 +67,7 @@ impl ControllerFactory for Factory {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // What every controller has to keep to.
+    // Checks the rules that apply to every controller.
     kit::check_controller(&Factory, 1);
     let mut scenarios = catalog::built_in()?;
     scenarios.retain(|scenario| ["B1", "B6a", "B8a"].contains(&scenario.id.as_str()));

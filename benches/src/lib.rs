@@ -1,7 +1,7 @@
-//! What the benches share: two connections that exchange datagrams in memory, on a clock that only moves when
+//! Shared by the benches: two connections that exchange datagrams in memory, on a clock that moves only when
 //! nothing is left to do.
 //!
-//! It measures quic-core alone: no sockets, no runtime, no network, no losses.
+//! It measures only quic-core, without sockets, runtime, network and losses.
 #![deny(unsafe_code)]
 
 pub mod lab;
@@ -18,9 +18,9 @@ use quic_core::{
 };
 
 const ALPN: &[u8] = b"bench";
-/// Time that a datagram takes from one end to the other.
+/// The time that a datagram takes from one end to the other.
 const DELAY: Duration = Duration::from_micros(50);
-/// Datagrams that are written at once, as a socket with segmentation offload would take them.
+/// How many datagrams are written at once, as for a socket with segmentation offload.
 const BATCH: usize = 32;
 
 /// An endpoint with one connection.
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Pair {
     }
 }
 
-/// Certificates and settings, made once for many pairs.
+/// Certificates and settings, shared by many pairs.
 #[derive(Clone, Debug)]
 pub struct Setup {
     client: ClientConfig,
@@ -69,7 +69,7 @@ impl Peer {
         Self { driver: Driver::new(endpoint).with_longest_train(BATCH), address }
     }
 
-    /// Sends what there is to `other`. True if anything was sent.
+    /// Sends everything pending to `other`. True if anything was sent.
     fn send_to(&mut self, other: &mut Self, now: Timestamp) -> bool {
         let (remote, arrival) = (self.address, now + DELAY);
         self.driver.transmit(now, |train, datagram| {
@@ -90,7 +90,7 @@ impl Peer {
 }
 
 impl Pair {
-    /// Two ends, connected, the handshake confirmed on both.
+    /// Two connected ends whose handshake is confirmed on both.
     ///
     /// # Panics
     /// If the handshake fails.
@@ -112,7 +112,7 @@ impl Pair {
         panic!("the handshake ends in a hundred rounds");
     }
 
-    /// Everything that both ends have to send now is sent and received; otherwise the clock goes on.
+    /// Sends and receives everything that both ends have pending; if there is nothing, advances the clock.
     fn round(&mut self) {
         let there = self.client.send_to(&mut self.server, self.now);
         self.now += DELAY;
@@ -127,7 +127,8 @@ impl Pair {
         self.server.driver.handle_timeouts(self.now);
     }
 
-    /// The client sends `size` bytes on one stream; the server reads them to their end. Returns how many it read.
+    /// The client sends `size` bytes on one stream; the server reads them to their end. Returns how many it
+    /// read.
     ///
     /// # Panics
     /// If the stream does not end.
@@ -145,7 +146,7 @@ impl Pair {
         panic!("the transfer ends");
     }
 
-    /// Writes what the send buffer takes, and the end behind the last byte.
+    /// Writes as much as the send buffer takes, and FIN after the last byte.
     fn write(&mut self, stream: StreamId, chunk: &Bytes, left: usize) -> usize {
         let connection = self.client.driver.first_mut();
         let mut written = 0;
@@ -164,7 +165,7 @@ impl Pair {
         written
     }
 
-    /// Reads what is there; true at the end of the stream.
+    /// Reads all available bytes; true at the end of the stream.
     fn read(&mut self, stream: StreamId, read: &mut usize) -> bool {
         let now = self.now;
         let connection = self.server.driver.first_mut();

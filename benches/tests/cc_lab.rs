@@ -1,4 +1,4 @@
-//! The command `cc-lab`, as people run it.
+//! Tests of the command `cc-lab`.
 
 use std::{
     fs::{self, OpenOptions},
@@ -20,7 +20,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A directory that is empty at first.
+/// A new empty directory.
 fn directory(name: &str) -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&directory);
@@ -28,9 +28,9 @@ fn directory(name: &str) -> PathBuf {
     directory
 }
 
-/// Whoever waits for hours does not want to hear then that there is no such directory.
+/// Output files are checked before hours of running.
 #[test]
-fn what_cannot_be_written_is_told_before_anything_runs() {
+fn unwritable_files_are_reported_before_anything_runs() {
     let directory = directory("cc-lab-places");
     let (file, kept) = (directory.join("file"), directory.join("kept.json"));
     fs::write(&file, "").expect("written");
@@ -56,7 +56,7 @@ fn a_scenario_that_is_named_twice_runs_once() {
     let told: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(report).expect("there")).expect("JSON");
     assert_eq!(told["runs"].as_array().map(Vec::len), Some(1));
-    // Two that only have the name in common.
+    // Two scenarios that share only the name.
     let files = ["a.toml", "b.toml"].map(|name| directory.join(name).to_str().expect("text").to_owned());
     for file in &files {
         fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lab/scenarios/B9a.toml"), file).expect("copied");
@@ -71,7 +71,7 @@ fn a_scenario_that_is_named_twice_runs_once() {
 }
 
 #[test]
-fn reports_with_nothing_in_common_are_no_comparison() {
+fn reports_with_nothing_in_common_are_not_compared() {
     let directory = directory("cc-lab-compare");
     let report = directory.join("none.json");
     fs::write(&report, r#"{ "command": "", "runs": [] }"#).expect("written");
@@ -82,7 +82,7 @@ fn reports_with_nothing_in_common_are_no_comparison() {
 }
 
 #[test]
-fn a_reader_may_leave_and_a_full_disk_is_told() {
+fn a_closed_pipe_is_no_error_and_a_full_disk_is() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let out = lab(&["list"]).stdout(writer).stderr(Stdio::piped()).output().expect("it ends");
@@ -95,13 +95,13 @@ fn a_reader_may_leave_and_a_full_disk_is_told() {
     }
 }
 
-/// What a machine does not permit has a status of its own, and one line.
+/// A machine that does not permit the run gives its own exit status and one line.
 #[test]
 fn in_real_time_it_runs_or_says_what_is_missing() {
     let directory = directory("cc-lab-real");
     let report = directory.join("real.json");
     let report = report.to_str().expect("text");
-    // The kernel's TCP beside ours, and ours beside the kernel's.
+    // The kernel's TCP next to ours, and ours next to the kernel's.
     for (scenario, controller, expected) in [
         ("B8c", "cubic", ["bulk cubic", "kernel-cubic"]),
         ("B8a", "kernel-cubic", ["bulk kernel-cubic", "bulk cubic"]),
@@ -130,7 +130,7 @@ fn in_real_time_it_runs_or_says_what_is_missing() {
 }
 
 #[test]
-fn what_cannot_be_had_in_real_time_is_refused() {
+fn scenarios_that_cannot_run_in_real_time_are_refused() {
     let mut cases = vec![(vec!["real", "B7c"], 2, "`rtt` of its own")];
     if cfg!(target_os = "linux") {
         cases.push((vec!["real", "B1", "--controller", "kernel-none"], 3, "the kernel offers no none"));

@@ -19,7 +19,8 @@ use benches::lab::{
 use clap::{Parser, Subcommand};
 use quic_core::congestion::Algorithm;
 
-/// Congestion controllers on simulated bottlenecks: whole endpoints in virtual time, the same for the same seed
+/// Congestion controllers on simulated bottlenecks: whole endpoints in virtual time, the same for the same
+/// seed
 #[derive(Parser)]
 #[command(name = "cc-lab", arg_required_else_help = true)]
 struct Arguments {
@@ -93,7 +94,7 @@ struct RealArguments {
     traces: PathBuf,
 }
 
-/// This machine does not permit what was asked for.
+/// This machine does not permit the requested run.
 const EXIT_MISSING: u8 = 3;
 
 fn main() -> ExitCode {
@@ -127,7 +128,7 @@ impl std::error::Error for Missing {}
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// Writes to standard output. Whoever reads it may stop; a disk that is full is another matter.
+/// Writes to standard output. A closed pipe is no error; a full disk is.
 fn say(text: &str) -> Outcome<()> {
     let mut output = io::stdout();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -145,7 +146,7 @@ fn list() -> Outcome<()> {
     say(&format!("{lines}\ncontrollers: {}\n", Algorithm::help()))
 }
 
-/// No report is longer, in bytes.
+/// The longest report, in bytes.
 const LONGEST: u64 = 256 << 20;
 
 fn read(path: &Path) -> Outcome<Report> {
@@ -167,7 +168,8 @@ fn compare(before: &Path, after: &Path) -> Outcome<()> {
     say(&told.ok_or("the reports have no scenario and controller in common: there is nothing to compare")?)
 }
 
-/// Recordings do not come with the laboratory: what is not there is left out, unless it was named.
+/// Removes scenarios whose recording is missing, unless they were named: recordings do not come with the
+/// laboratory.
 fn skip_without_trace(scenarios: &mut Vec<Scenario>, arguments: &RunArguments) -> Outcome<()> {
     scenarios.retain(|scenario| {
         let missing = |trace: &String| !arguments.traces.join(trace).is_file();
@@ -210,7 +212,8 @@ fn execute(arguments: &RunArguments) -> Outcome<()> {
     Ok(())
 }
 
-/// The name of a run's picture: a controller may have a value, and in it what no file's name may have.
+/// The file name of a run's picture. It replaces characters of the controller's name that no file name may
+/// have.
 fn picture(run: &Run) -> String {
     let is_common = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '=');
     let controller: String = run.controller.chars().map(|c| if is_common(c) { c } else { '-' }).collect();
@@ -231,13 +234,13 @@ fn real(arguments: &RealArguments) -> Outcome<()> {
         scenario.shorten(arguments.seconds)?;
     }
     let rivals = rivals(&arguments.controller)?;
-    // Nobody wants to hear of it when half of it has run.
+    // Errors are reported before anything runs.
     let pairs = scenarios.iter().flat_map(|scenario| rivals.iter().map(move |rival| (scenario, rival)));
     let mut fitting = Vec::new();
     for (scenario, rival) in pairs {
         match check(scenario, rival) {
             Ok(()) => fitting.push((scenario, rival)),
-            // The kernel's were not asked for.
+            // The kernel's controllers were not named.
             Err(why) if arguments.controller.is_empty() && matches!(rival, Rival::Kernel(_)) => {
                 eprintln!("{} {}: left out; {why}", scenario.id, rival.name());
             }
@@ -253,7 +256,7 @@ fn real(arguments: &RealArguments) -> Outcome<()> {
         let (run, latest) = match run(scenario, rival, 1, &arguments.traces) {
             Ok(done) => done,
             Err(RealError::Missing(what)) => return Err(Missing(what).into()),
-            // What has run is told before.
+            // The results so far are printed first.
             Err(error) => {
                 failed = Some(format!("{} {}: {error}", scenario.id, rival.name()));
                 break;
@@ -272,7 +275,7 @@ fn real(arguments: &RealArguments) -> Outcome<()> {
     failed.map_or(Ok(()), |why| Err(why.into()))
 }
 
-/// What is tried in real time, by name.
+/// The contenders in real time, by name.
 #[cfg(target_os = "linux")]
 fn rivals(names: &[String]) -> Outcome<Vec<benches::lab::real::Rival>> {
     use benches::lab::{real::Rival, weft::Weft};
@@ -295,8 +298,7 @@ fn rivals(names: &[String]) -> Outcome<Vec<benches::lab::real::Rival>> {
     names.iter().map(rival).collect()
 }
 
-/// Whether there can be a place for what will be written: nobody wants to hear of it after hours of running. Files that are there
-/// stay as they are until then.
+/// Checks that the files can be written before hours of running. It does not change existing files.
 fn prepare(arguments: &RunArguments) -> Outcome<()> {
     let place = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut taken: Vec<PathBuf> = arguments.scenarios.iter().map(|name| place(name.as_ref())).collect();
@@ -325,14 +327,14 @@ fn openable(path: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Writes a file whole or leaves what was there: half a report would look like one.
+/// Writes a file completely or leaves the old one, because half a report would look like a whole one.
 fn write(path: &Path, contents: impl AsRef<[u8]>) -> Outcome<()> {
     let failed = |error: io::Error| format!("{}: {error}", path.display());
-    // A device or a pipe has no other place.
+    // A device or a pipe is written in place.
     if path.exists() && !path.is_file() {
         return Ok(fs::write(path, contents).map_err(failed)?);
     }
-    // Where a link leads to, which stays one.
+    // A symbolic link stays; its target is replaced.
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut part = place.clone().into_os_string();
     part.push(".part");
@@ -340,7 +342,7 @@ fn write(path: &Path, contents: impl AsRef<[u8]>) -> Outcome<()> {
     Ok(written.inspect_err(|_| drop(fs::remove_file(&part))).map_err(failed)?)
 }
 
-/// A line that is written over, for people who wait.
+/// A progress line that overwrites itself.
 fn progress(done: usize, all: usize) {
     let mut out = io::stderr();
     if out.is_terminal() {

@@ -1,4 +1,4 @@
-//! Applications of the laboratory: one end sends, the other one takes and notes when.
+//! The applications of the laboratory: one end sends, the other one receives and records when.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,25 +17,25 @@ use super::{
     packets::PacketLog,
 };
 
-/// Bytes that are written at once.
+/// How many bytes are written at once.
 const CHUNK: usize = 64 << 10;
-/// Each stream begins with its kind and the time from which it counts.
+/// The length of a stream's header in bytes: its kind, and the time from which its age counts.
 const HEADER: usize = 9;
-/// A datagram begins with the time when it was made.
+/// The length of a datagram's header in bytes: the time when it was made.
 const DATAGRAM_HEADER: usize = 8;
-/// What goes first has the higher one.
+/// The priorities: a stream with a higher one is sent first.
 const AUDIO_ORDER: i64 = 2;
 const FRAME_ORDER: i64 = 1;
 const BYTES_ORDER: i64 = 0;
 
-/// What a stream carries.
+/// The contents of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cargo {
     Bytes = 0,
     Frame = 1,
 }
 
-/// What a connection is for.
+/// The role of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Role {
     /// To send.
@@ -44,7 +44,7 @@ pub(super) enum Role {
     Receive,
 }
 
-/// A stream that is written.
+/// A stream being written.
 #[derive(Debug)]
 struct Outgoing {
     head: Bytes,
@@ -59,7 +59,7 @@ pub(super) struct Agent {
     role: Role,
     ready: bool,
     sending: BTreeMap<StreamId, Outgoing>,
-    /// Frames for which there is no stream yet: when they were made, and their bytes.
+    /// Frames that wait for a stream: when they were made, and their size in bytes.
     waiting: VecDeque<(Timestamp, usize)>,
     next_frame: Option<Timestamp>,
     frames: u32,
@@ -68,7 +68,7 @@ pub(super) struct Agent {
     refused: u64,
     heads: BTreeMap<StreamId, BytesMut>,
     pub(super) taken: Taken,
-    /// Why it ended, if it did.
+    /// Why the connection ended, if it did.
     pub(super) ended: Option<String>,
     filler: Bytes,
 }
@@ -138,17 +138,17 @@ impl Party for Agent {
 }
 
 impl Agent {
-    /// Frames that were made.
+    /// How many frames were made.
     pub(super) fn frames(&self) -> u32 {
         self.frames
     }
 
-    /// Datagrams that were made.
+    /// How many datagrams were made.
     pub(super) fn datagrams(&self) -> u64 {
         self.datagrams
     }
 
-    /// Datagrams that found no room.
+    /// How many datagrams found no room.
     pub(super) fn refused(&self) -> u64 {
         self.refused
     }
@@ -158,7 +158,7 @@ impl Agent {
         if std::mem::replace(&mut self.ready, true) {
             return;
         }
-        // Before the bytes, so that the first frame does not wait behind them.
+        // Frames start before the bytes, so that the first frame does not wait behind them.
         self.next_frame = media.map(|_| now);
         self.next_datagram = audio.map(|_| now);
         if let Some(bytes) = bytes {
@@ -279,7 +279,7 @@ impl Agent {
     }
 }
 
-/// Nanoseconds from one time to another.
+/// The nanoseconds from one time to another.
 fn nanos(to: Timestamp, from: Timestamp) -> u64 {
     u64::try_from(to.saturating_since(from).as_nanos()).unwrap_or(u64::MAX)
 }

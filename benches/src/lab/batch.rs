@@ -20,11 +20,11 @@ use super::{
     weft::Weft,
 };
 
-/// What is tried, one after the other.
+/// The runs to do, one after the other.
 pub type Stacks<'a> = Vec<&'a (dyn Stack + Sync)>;
 
-/// Runs each scenario with each of our controllers and the seeds from 1 to `seeds`, on all processors. `progress` is told how many
-/// runs of how many are done, from any thread.
+/// Runs each scenario with each of our controllers and the seeds from 1 to `seeds`, on all processors. Calls
+/// `progress`, from any thread, with the number of finished runs and of all runs.
 ///
 /// # Errors
 /// [`RunError`] of the first run, in the order of the report, that could not begin.
@@ -40,7 +40,7 @@ pub fn run_all(
     run_stacks(scenarios, &stacks, seeds, traces, progress)
 }
 
-/// The same with any implementations of a transport.
+/// As [`run_all`], with any implementations of a transport.
 ///
 /// # Errors
 /// As [`run_all`].

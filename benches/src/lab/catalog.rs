@@ -1,4 +1,4 @@
-//! The scenarios that come with the laboratory, and which of them are meant.
+//! The scenarios that come with the laboratory, and their selection by name.
 
 use super::scenario::{Scenario, ScenarioError};
 
@@ -19,15 +19,15 @@ const BUILT_IN: &[(&str, &str)] = &built_in![
 /// All scenarios that come with the laboratory.
 ///
 /// # Errors
-/// One of them is broken, which a test excludes.
+/// If one of them is invalid, which a test excludes.
 pub fn built_in() -> Result<Vec<Scenario>, ScenarioError> {
     BUILT_IN.iter().map(|(name, text)| Scenario::parse(name, text)).collect()
 }
 
-/// The scenarios that are meant, each once: `all`, the beginning of a name like B3, or a file.
+/// The selected scenarios, each once. A selection is `all`, the beginning of a name like B3, or a file.
 ///
 /// # Errors
-/// [`ScenarioError`] where a name is that of none, a file is no scenario, or two have the same name.
+/// [`ScenarioError`] if a name matches no scenario, a file is no scenario, or two have the same name.
 pub fn select(names: &[String]) -> Result<Vec<Scenario>, ScenarioError> {
     let all = built_in()?;
     let mut selected: Vec<Scenario> = Vec::new();
@@ -40,7 +40,7 @@ pub fn select(names: &[String]) -> Result<Vec<Scenario>, ScenarioError> {
             selected.push(scenario);
             continue;
         }
-        // B1 is not the beginning of B10.
+        // B1 does not select B10.
         let is_meant = |scenario: &&Scenario| {
             let rest = scenario.id.as_str().strip_prefix(name.as_str()).filter(|_| !name.is_empty());
             name == "all" || rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))

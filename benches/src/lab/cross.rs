@@ -1,4 +1,4 @@
-//! Cross traffic: netsim's models as ends that the laboratory measures.
+//! Cross traffic: netsim's models as ends of flows that the laboratory measures.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use netsim::{
 
 use super::node::{Ends, Media, Node, Place, Sent, Taken};
 
-/// A model, and how it is asked.
+/// A model, with the interface that the laboratory uses.
 struct Modelled<E> {
     end: E,
     start: fn(&mut E, u64, SocketAddr),

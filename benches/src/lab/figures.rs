@@ -1,4 +1,4 @@
-//! The figures of a run: what its link and its flows counted, as shares, times and rates.
+//! The figures of a run, as shares, times and rates: computed from the counters of its link and flows.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{
 
 type Figures = BTreeMap<String, f64>;
 
-/// All figures of a world that has come to its end, by name.
+/// All figures of a finished world, by name.
 pub(super) fn of(world: &World<'_>, flows: &[FlowRun]) -> Figures {
     let mut figures = Figures::new();
     put_link(world, &mut figures);
@@ -36,14 +36,14 @@ fn put(figures: &mut Figures, name: &str, value: f64) {
     figures.insert(name.to_owned(), value);
 }
 
-/// Milliseconds below which these shares of a histogram of nanoseconds are.
+/// Adds quantiles of a histogram of nanoseconds, in milliseconds.
 fn put_times(figures: &mut Figures, times: &Histogram, names: &[(&str, f64)]) {
     for (name, share) in names {
         put(figures, name, times.quantile(*share) as f64 / 1e6);
     }
 }
 
-/// The ages of frames that came, and of those that had not come at the end: as old as they were then, at least. They are taken for
+/// The ages of frames. Frames that had not arrived at the end count with their age then; they are taken for
 /// the last ones that were made.
 pub(super) fn ages_at_the_end(came: &Histogram, made: u64, interval: u64) -> Histogram {
     let mut ages = came.clone();
@@ -56,7 +56,7 @@ fn put_link(world: &World<'_>, figures: &mut Figures) {
     figures.extend(of_link(world.scenario, world.trace.as_ref(), world.sim.now(), stats, delays));
 }
 
-/// What the bottleneck counted in the first `nanos` nanoseconds, simulated or not.
+/// The figures of the bottleneck in the first `nanos` nanoseconds, in virtual or real time.
 pub(super) fn of_link(
     scenario: &Scenario,
     trace: Option<&Trace>,
@@ -73,7 +73,7 @@ pub(super) fn of_link(
     figures
 }
 
-/// What the connections count; models are not among them.
+/// The figures of connections; models have none.
 fn put_connections(world: &World<'_>, figures: &mut Figures) {
     let (mut sent, mut again, mut spurious, mut lost, mut packets, mut broken) = (0, 0, 0, 0, 0, 0);
     for member in world.members.iter().filter(|member| !member.flow.kind.is_modelled()) {
@@ -91,7 +91,7 @@ fn put_connections(world: &World<'_>, figures: &mut Figures) {
     put(figures, "broken", broken as f64);
 }
 
-/// How those that want all that there is share it.
+/// How greedy flows share the link.
 fn put_shares(world: &World<'_>, figures: &mut Figures) {
     let greedy: Vec<_> = world.members.iter().filter(|member| member.flow.kind.is_greedy()).collect();
     let last = |member: &Member<'_>| member.series.last().map_or(0, |sample| sample.bytes);
@@ -104,8 +104,8 @@ fn put_shares(world: &World<'_>, figures: &mut Figures) {
     }
 }
 
-/// How evenly these bytes are shared; with each, whether its flow is under test. There is no share of those that are where
-/// none is.
+/// How evenly the greedy flows share the link. Each entry is a flow's bytes and whether it is under test;
+/// without a flow under test there is no share.
 pub(super) fn of_shares(all: &[(f64, bool)]) -> Figures {
     let mut figures = Figures::new();
     let bytes = || all.iter().map(|(bytes, _)| *bytes);
@@ -138,7 +138,8 @@ fn put_frames(world: &World<'_>, figures: &mut Figures) {
     }
 }
 
-/// How old datagrams were when they came; which became too old before they were sent, and which are missing for that or otherwise.
+/// The ages of datagrams at arrival, the share that expired before it was sent, and the share that is missing
+/// for any reason.
 fn put_datagrams(world: &World<'_>, figures: &mut Figures) {
     let (mut ages, mut made, mut expired) = (Histogram::default(), 0, 0);
     for member in world.members.iter().filter(|member| member.flow.audio.is_some()) {
@@ -158,7 +159,7 @@ fn put_datagrams(world: &World<'_>, figures: &mut Figures) {
     }
 }
 
-/// What others had of it: pages, and calls that do not adapt.
+/// The figures of cross traffic: pages, and calls that do not adapt.
 fn put_cross_traffic(world: &World<'_>, figures: &mut Figures) {
     for (kind, names) in [
         (Kind::Web, [("page_p50", 0.5), ("page_p99", 0.99)]),

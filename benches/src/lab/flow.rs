@@ -1,4 +1,4 @@
-//! Who sends, as a scenario file says.
+//! The flows of a scenario file.
 
 use netsim::{
     MILLISECOND, SECOND,
@@ -12,10 +12,10 @@ use super::{
     units::{Size, Time},
 };
 
-/// What may be under way on one flow, in bytes.
+/// The permitted range of a flow's `memory`, in bytes.
 const MEMORY: std::ops::RangeInclusive<u64> = 64 << 10..=4_000_000_000;
 
-/// A controller that there is, by its name.
+/// The name of an existing controller.
 #[derive(Clone, Debug)]
 pub struct Chosen(pub Algorithm);
 
@@ -25,44 +25,44 @@ impl<'de> Deserialize<'de> for Chosen {
     }
 }
 
-/// Who sends.
+/// A flow, or several equal ones.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Flow {
-    /// What is sent.
+    /// The kind of traffic.
     pub kind: Kind,
-    /// How many of it, each on a connection of its own.
+    /// How many equal flows, each on its own connection.
     #[serde(default = "one")]
     pub count: u32,
-    /// The controller; the one under test unless it is given.
+    /// The controller. Default: the one under test.
     pub controller: Option<Chosen>,
-    /// When it begins; before the end.
+    /// When it begins, before the end of the scenario.
     #[serde(default)]
     pub start: Time,
     /// The round trip without a queue, if it is longer than the bottleneck's.
     pub rtt: Option<Time>,
-    /// What a transfer has.
+    /// The size of a transfer.
     pub bytes: Option<Size>,
-    /// What flow control and the sender's memory let be under way, from the beginning on; what they are by default unless it is
-    /// given, which may hold back a controller that would fill a long and fast path.
+    /// How much flow control and the sender's buffer permit in flight, from the beginning on. The defaults
+    /// may limit a controller on a long and fast path.
     pub memory: Option<Size>,
-    /// Frames each second of a medium; 30 unless given.
+    /// Frames of media in each second. Default 30.
     #[serde(default = "thirty")]
     pub fps: u32,
-    /// A frame of a medium.
+    /// The size of a frame.
     #[serde(default = "frame")]
     pub frame: Size,
-    /// A frame that others build upon.
+    /// The size of a key frame.
     #[serde(default = "key_frame")]
     pub key_frame: Size,
     /// Frames from one key frame to the next.
     #[serde(default = "thirty")]
     pub key_every: u32,
-    /// Datagrams on the same connection, before all else.
+    /// Datagrams on the same connection, sent before everything else.
     pub audio: Option<Voice>,
-    /// A page of `kind = "web"` on average; 300 kB unless given.
+    /// The mean size of a page of `kind = "web"`. Default 300 kB.
     pub page: Option<Size>,
-    /// The time between two pages on average; 1 s unless given.
+    /// The mean time between two pages. Default 1 s.
     pub pause: Option<Time>,
 }
 
@@ -80,7 +80,7 @@ fn key_frame() -> Size {
 }
 
 impl Flow {
-    /// What it is as a model of TCP, if it is one.
+    /// Its configuration as a model of TCP, if it is one.
     #[must_use]
     pub fn tcp(&self) -> Option<TcpConfig> {
         let demand = match self.kind {
@@ -98,7 +98,7 @@ impl Flow {
         Some(TcpConfig::new(flavour, demand))
     }
 
-    /// Its frames, if it has any.
+    /// Its frames, if it has some.
     #[must_use]
     pub fn frames(&self) -> Option<Media> {
         let size = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
@@ -110,13 +110,13 @@ impl Flow {
         })
     }
 
-    /// Whether its frames are those of what is tried.
+    /// Whether its frames belong to a connection under test.
     #[must_use]
     pub fn has_frames(&self) -> bool {
         matches!(self.kind, Kind::Media | Kind::MediaAndBulk)
     }
 
-    /// What no single line shows; `rtt` is the link's.
+    /// Checks the rules that concern several fields; `rtt` is the link's.
     pub(super) fn check(&self, rtt: Time) -> Result<(), String> {
         if (self.kind == Kind::Transfer) != self.bytes.is_some() {
             return Err("`bytes` and `kind = \"transfer\"` need each other".to_owned());
@@ -137,7 +137,7 @@ impl Flow {
         check_audio(self)
     }
 
-    /// Whether the controller under test is its own.
+    /// Whether it uses the controller under test.
     #[must_use]
     pub fn is_tested(&self) -> bool {
         self.controller.is_none() && !self.kind.is_modelled()
@@ -148,16 +148,16 @@ impl Flow {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Voice {
-    /// From one to the next; at least 1 ms.
+    /// The time from one to the next; at least 1 ms.
     pub every: Time,
-    /// Of each: 8 to 1,000 bytes.
+    /// The size of each: 8 to 1,000 bytes.
     pub size: Size,
-    /// One that has waited longer is dropped unsent.
+    /// A datagram that has waited longer is dropped unsent.
     pub max_age: Option<Time>,
 }
 
 impl Voice {
-    /// As an endpoint has it.
+    /// The same as an endpoint's configuration.
     #[must_use]
     pub fn load(&self) -> Audio {
         let size = usize::try_from(self.size.0).unwrap_or(usize::MAX);
@@ -165,21 +165,21 @@ impl Voice {
     }
 }
 
-/// What a flow sends.
+/// The kind of traffic of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// All that it can.
+    /// As much as it can.
     Bulk,
-    /// So many bytes.
+    /// A fixed number of bytes.
     Transfer,
-    /// Frames, a stream for each.
+    /// Frames, each on its own stream.
     Media,
-    /// Frames, and behind them all that it can, on one connection.
+    /// Frames, and with lower priority as much as it can, on one connection.
     MediaAndBulk,
-    /// All that TCP with CUBIC can, as a model.
+    /// As much as modelled TCP with CUBIC can.
     TcpCubic,
-    /// All that TCP with Reno's window can, as a model.
+    /// As much as modelled TCP with Reno can.
     TcpReno,
     /// Pages with pauses between them, over modelled TCP with CUBIC.
     Web,
@@ -188,7 +188,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The name that it has in files.
+    /// Its name in scenario files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -203,20 +203,20 @@ impl Kind {
         }
     }
 
-    /// Whether it is a model and no connection of an endpoint that has a controller of ours.
+    /// Whether it is a model, without a connection and a controller of ours.
     #[must_use]
     pub const fn is_modelled(self) -> bool {
         matches!(self, Self::TcpCubic | Self::TcpReno | Self::Web | Self::UdpMedia)
     }
 
-    /// Whether it wants all that there is.
+    /// Whether it is greedy: it sends as much as it can.
     #[must_use]
     pub const fn is_greedy(self) -> bool {
         matches!(self, Self::Bulk | Self::MediaAndBulk | Self::TcpCubic | Self::TcpReno)
     }
 }
 
-/// What a model cannot have, and what it alone has.
+/// Checks the fields that a model cannot have, and those that only a model has.
 fn check_cross_traffic(flow: &Flow) -> Result<(), String> {
     let kind = flow.kind.name();
     if flow.kind.is_modelled() && (flow.controller.is_some() || flow.audio.is_some() || flow.memory.is_some())

@@ -1,4 +1,4 @@
-//! All of a report in one file that a browser shows without a network.
+//! A whole report in one file that a browser shows without a network.
 
 use std::fmt::Write as _;
 
@@ -35,7 +35,7 @@ fn escaped(text: &str) -> String {
 /// The report with its tables, and the pictures of the first seed of each scenario and controller.
 ///
 /// # Errors
-/// A picture could not be drawn.
+/// If a picture could not be drawn.
 pub fn html(report: &Report, scenarios: &[Scenario]) -> Result<String, PlotError> {
     let mut text = HEAD.to_owned();
     let _ = write!(text, "<h1>Congestion control</h1>\n<p><code>{}</code></p>\n", escaped(&report.command));

@@ -1,4 +1,4 @@
-//! The links of a scenario as the simulator has them.
+//! The links of a scenario, as configurations of the simulator.
 
 use netsim::{Discipline, LinkConfig, Loss, Trace};
 
@@ -7,19 +7,19 @@ use super::{
     units::Buffer,
 };
 
-/// The smallest buffer in bytes: a packet of full size.
+/// The smallest buffer, in bytes: a packet of full size.
 const LEAST_BUFFER: u64 = 1_500;
 
 impl Scenario {
-    /// Bits per second that the bottleneck carries, on average if it is recorded.
+    /// The rate of the bottleneck in bits per second; the mean if it is recorded.
     #[must_use]
     pub fn rate(&self, trace: Option<&Trace>) -> u64 {
         let rate = self.link.rate.map(|rate| rate.0).or_else(|| trace.map(Trace::mean_rate)).unwrap_or(1);
         self.link.policer.map_or(rate, |bucket| rate.min(bucket.rate.0))
     }
 
-    /// Bytes that could have left the bottleneck in the first `nanos` nanoseconds, while its rate was changed; at least 1: a
-    /// recorded link may have had no moment to send in.
+    /// How many bytes could have left the bottleneck in the first `nanos` nanoseconds, with all changes of
+    /// its rate. At least 1, because a recorded link may have had no opportunity.
     #[must_use]
     pub fn capacity(&self, trace: Option<&Trace>, nanos: u64) -> f64 {
         if let Some(trace) = trace {
@@ -35,7 +35,7 @@ impl Scenario {
         bytes.max(1.0)
     }
 
-    /// The bottleneck as the simulation has it.
+    /// The simulator's configuration of the bottleneck.
     #[must_use]
     pub fn there(&self, trace: Option<Trace>) -> LinkConfig {
         let link = &self.link;
@@ -70,7 +70,7 @@ impl Scenario {
         config
     }
 
-    /// The way back as the simulation has it.
+    /// The simulator's configuration of the way back.
     #[must_use]
     pub fn back(&self) -> LinkConfig {
         let mut config =
@@ -90,7 +90,8 @@ impl Scenario {
         }
     }
 
-    /// A packet finds room in any buffer: one that none fits into would drop the second of any two, whoever sends them.
+    /// Every buffer has room for a packet: a smaller one would drop the second of any two packets, with every
+    /// controller.
     pub(super) fn buffer_bytes(&self, bits: u64) -> u64 {
         let in_time = |nanos: f64| (bits as f64 / 8.0 * nanos / 1e9) as u64;
         let bytes = match self.link.buffer {

@@ -1,10 +1,12 @@
-//! The laboratory of congestion control: scenarios, whole endpoints on simulated bottlenecks, figures and pictures.
+//! The laboratory of congestion control: scenarios, whole endpoints on simulated bottlenecks, figures and
+//! pictures.
 //!
-//! Lowest first: [`units`] reads quantities, [`node`] is what the laboratory knows of any endpoint, `flow` and [`scenario`] read
-//! files, [`catalog`] has those that come with it. `agent` is what
-//! connections of ours do, [`packets`] logs what they send, [`weft`] makes endpoints of them, `cross` of netsim's models. `link` and
-//! `world` make a world of a scenario, `figures` measures it, [`run`] lets it run, [`batch`] runs many, [`report`] tells what they gave, [`plots`] and [`html`] show it.
-//! `real` does on devices of the system what [`run`] does in virtual time.
+//! Lowest first: [`units`] reads quantities, [`node`] is the interface of endpoints, `flow` and [`scenario`]
+//! read scenario files, [`catalog`] has those that come with the laboratory. `agent` is the application of
+//! our connections, [`packets`] logs what they send, [`weft`] makes endpoints of them, and `cross` makes
+//! endpoints of netsim's models. `link` and `world` build a scenario, `figures` measures it, [`run`] runs it,
+//! [`batch`] runs many, [`report`] summarizes the results, [`plots`] and [`html`] show them. `real` runs
+//! scenarios on devices of the system, as [`run`] does in virtual time.
 
 mod agent;
 pub mod batch;

@@ -1,60 +1,60 @@
-//! What the laboratory knows of the ends of a flow, whatever transport they have.
+//! The interface between the laboratory and the ends of a flow, for any transport.
 
 use std::net::SocketAddr;
 
 use netsim::{Endpoint, Histogram};
 
-/// Frames at a steady pace, each on a stream of its own.
+/// Frames at a steady pace, each on its own stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Media {
-    /// Nanoseconds from one frame to the next.
+    /// The time from one frame to the next, in nanoseconds.
     pub interval: u64,
-    /// Bytes of a frame.
+    /// The size of a frame, in bytes.
     pub frame: usize,
-    /// Bytes of a frame that others build upon.
+    /// The size of a key frame, in bytes.
     pub key_frame: usize,
-    /// Frames from one of these to the next.
+    /// How many frames there are from one key frame to the next.
     pub key_every: u32,
 }
 
-/// Datagrams at a steady pace, as for a voice.
+/// Datagrams at a steady pace, like audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Audio {
-    /// Nanoseconds from one to the next.
+    /// The time from one to the next, in nanoseconds.
     pub interval: u64,
-    /// Bytes of each.
+    /// The size of each, in bytes.
     pub size: usize,
-    /// Nanoseconds that one may wait to be sent.
+    /// How long one may wait to be sent, in nanoseconds.
     pub max_age: Option<u64>,
 }
 
-/// What a connection sends: audio before frames, and those before bytes.
+/// What a connection sends: audio first, then frames, then bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// So many bytes on one stream.
+    /// The number of bytes to send on one stream.
     pub bytes: Option<u64>,
     /// Frames.
     pub media: Option<Media>,
     /// Datagrams.
     pub audio: Option<Audio>,
-    /// Bytes that flow control and the sender's memory let be under way, from the beginning on.
+    /// How many bytes flow control and the sender's buffer permit in flight, from the beginning on.
     pub memory: Option<u64>,
 }
 
-/// What came to a receiver, and when.
+/// What arrived at a receiver, and when.
 #[derive(Clone, Debug, Default)]
 pub struct Taken {
-    /// Bytes of the application.
+    /// How many bytes of the application arrived.
     pub bytes: u64,
-    /// From a frame's making to its end, in nanoseconds.
+    /// The time from a frame's making to its end, in nanoseconds.
     pub frames: Histogram,
-    /// From a datagram's making to its arrival, in nanoseconds.
+    /// The time from a datagram's making to its arrival, in nanoseconds.
     pub datagrams: Histogram,
-    /// How long the stream that is no frame took, from the first packet of the handshake to its last byte, in nanoseconds.
+    /// The duration of the transfer, from the first packet of the handshake to its last byte, in nanoseconds.
     pub whole: Option<u64>,
 }
 
-/// What a sender counts, and how it stands now.
+/// The counters of a sender and its current state.
 #[derive(Clone, Debug, Default)]
 pub struct Sent {
     /// The congestion window in bytes.
@@ -63,62 +63,63 @@ pub struct Sent {
     pub in_flight: u64,
     /// The smoothed round trip in milliseconds; 0 before the first sample.
     pub rtt: f64,
-    /// The rate at which packets leave, in bits per second; 0 if the stack does not tell.
+    /// The pacing rate, in bits per second; 0 if unknown.
     pub pacing_rate: u64,
-    /// What the controller believes it can send, in bits per second; 0 if it does not tell.
+    /// The controller's estimate of the bandwidth, in bits per second; 0 if unknown.
     pub rate: u64,
     /// Packets.
     pub packets: u64,
-    /// Packets that were found lost.
+    /// Packets declared lost.
     pub lost: u64,
-    /// Packets that were found lost and came after all.
+    /// Packets declared lost that arrived after all.
     pub spurious: u64,
-    /// Bytes of streams.
+    /// Stream bytes sent.
     pub stream_bytes: u64,
-    /// Those of them that had been sent before.
+    /// Stream bytes that were retransmitted.
     pub again: u64,
     /// Frames that were made.
     pub frames: u32,
     /// Datagrams that were made.
     pub datagrams: u64,
-    /// Those of them that became too old, or found no room, before they were sent.
+    /// Datagrams that expired or found no room before they were sent.
     pub expired: u64,
-    /// The connection has ended by an error.
+    /// Whether the connection ended with an error.
     pub is_broken: bool,
 }
 
 /// One end of a flow.
 pub trait Node: Endpoint {
-    /// A sender begins, to the receiver at `remote`.
+    /// Starts a sender, which sends to the receiver at `remote`.
     fn start(&mut self, now: u64, remote: SocketAddr);
 
-    /// What came to a receiver; `None` while it has no connection.
+    /// What arrived at a receiver; `None` while it has no connection.
     fn taken(&self) -> Option<&Taken>;
 
-    /// How a sender stands; `None` while it has no connection.
+    /// The state of a sender; `None` while it has no connection.
     fn sent(&self) -> Option<Sent>;
 
-    /// Of an end of cross traffic that measures them: how long its pages, or the frames of its call, took, in nanoseconds.
+    /// For cross traffic that measures it: how long its pages, or the frames of its call, took, in
+    /// nanoseconds.
     fn times(&self) -> Option<&Histogram> {
         None
     }
 }
 
-/// Where a flow is, and what decides everything random in it.
+/// The addresses and the seed of a flow.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// The sender's address.
     pub sender: SocketAddr,
     /// The receiver's address.
     pub receiver: SocketAddr,
-    /// Another one for each flow of a run.
+    /// The seed; each flow of a run has another one.
     pub seed: u64,
 }
 
 /// A sender and its receiver.
 pub type Ends = (Box<dyn Node>, Box<dyn Node>);
 
-/// An implementation of a transport with a congestion controller: what is tried.
+/// An implementation of a transport with a congestion controller: the subject of a run.
 pub trait Stack {
     /// The controller's name in tables.
     fn name(&self) -> &str;

@@ -1,4 +1,4 @@
-//! What connections of ours sent and received, packet by packet, for comparing runs.
+//! A log of the packets that our connections sent and received, for comparing runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,24 +7,24 @@ use quic_core::{Observer, TraceEvent, base::Timestamp};
 /// One line of a log; `at` is nanoseconds on the endpoints' clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Logged {
-    /// A packet of so many bytes was sent.
+    /// A packet was sent.
     Sent {
-        /// When.
+        /// The time, in nanoseconds.
         at: u64,
-        /// Bytes on the wire.
+        /// The size on the wire, in bytes.
         size: usize,
     },
-    /// A frame came.
+    /// A frame was received.
     Frame {
-        /// When.
+        /// The time, in nanoseconds.
         at: u64,
         /// Its type (RFC 9000 §12.4).
         kind: u64,
     },
 }
 
-/// A log that connections of one run write to. Contents differ between two runs of a seed, for TLS draws its keys; times, sizes and types do
-/// not.
+/// A log to which the connections of one run write. It has times, sizes and types, which are equal in two
+/// runs of a seed; contents are not, because TLS draws its keys.
 #[derive(Clone, Debug, Default)]
 pub struct PacketLog(Arc<Mutex<Vec<Logged>>>);
 

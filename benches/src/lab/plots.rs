@@ -1,4 +1,4 @@
-//! Pictures of a run: what was sent, waited and arrived over time, as SVG.
+//! Pictures of a run as SVG: what was sent, queued and received over time.
 
 use plotters::{
     coord::Shift,
@@ -13,9 +13,9 @@ use super::run::{FlowRun, Run, Sample};
 
 const WIDTH: u32 = 860;
 const PANEL: u32 = 190;
-/// Points of a line; more than can be told apart would only make the file larger.
+/// The most points of a line; more cannot be distinguished and would only make the file larger.
 const POINTS: usize = 600;
-/// Samples over which a goodput is told: what arrives comes in bursts.
+/// How many samples a value of goodput averages, because data arrives in bursts.
 const SMOOTH: usize = 20;
 const COLOURS: [RGBColor; 6] = [
     RGBColor(31, 119, 180),
@@ -28,7 +28,7 @@ const COLOURS: [RGBColor; 6] = [
 
 /// A line of a panel.
 struct Line {
-    /// Whose it is.
+    /// The name of the flow.
     name: String,
     colour: RGBColor,
     /// A second figure of the same flow.
@@ -48,11 +48,11 @@ impl std::fmt::Display for PlotError {
 
 impl std::error::Error for PlotError {}
 
-/// The picture of a run: goodput, window and bytes in flight, pacing rate and the controller's estimate, round trips, and
-/// the queue.
+/// The picture of a run: goodput, window and bytes in flight, pacing rate and the controller's estimate,
+/// round trips, and the queue.
 ///
 /// # Errors
-/// [`PlotError`], which a run without samples gives.
+/// [`PlotError`], for example for a run without samples.
 pub fn svg(run: &Run) -> Result<String, PlotError> {
     let mut text = String::new();
     draw(run, &mut text).map_err(|error| PlotError(error.to_string()))?;
@@ -101,7 +101,7 @@ fn panel(
         .y_label_area_size(52)
         .build_cartesian_2d(0.0..end, 0.0..top)?;
     chart.configure_mesh().light_line_style(BLACK.mix(0.04)).bold_line_style(BLACK.mix(0.10)).draw()?;
-    // A line that is alone needs no name.
+    // A single line needs no name.
     let names = lines.iter().filter(|line| !line.thin).count();
     for Line { name, colour, thin, points } in lines {
         let style = if *thin { colour.mix(0.5).stroke_width(1) } else { colour.stroke_width(2) };

@@ -1,4 +1,4 @@
-//! What many runs gave: tables, JSON, a comparison.
+//! The results of many runs: tables, JSON, a comparison.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,10 +12,10 @@ use super::{
     scenario::{Bound, Scenario},
 };
 
-/// All runs of one call, as `--json` writes them.
+/// All runs of one command, as `--json` writes them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
-    /// The command that made it.
+    /// The command that made the report.
     pub command: String,
     /// Its runs.
     pub runs: Vec<Run>,
@@ -26,7 +26,7 @@ pub struct Report {
 pub struct Spread {
     /// The smallest.
     pub min: f64,
-    /// The one in the middle.
+    /// The median.
     pub median: f64,
     /// The largest.
     pub max: f64,
@@ -39,14 +39,14 @@ impl Spread {
         Some(Self { min: values[0], median, max: *values.last()? })
     }
 
-    /// The worst for a bound: that is what is judged.
+    /// The worst value for a bound, which the target is judged by.
     #[must_use]
     pub fn worst(&self, bound: &Bound) -> f64 {
         if bound.min.is_some_and(|min| self.min < min) || bound.max.is_none() { self.min } else { self.max }
     }
 }
 
-/// The figures that tables show, with the heading and how to write them.
+/// The figures in tables, with their headings and formats.
 const COLUMNS: &[(&str, &str, Style)] = &[
     ("utilization", "used", Style::Share),
     ("goodput", "goodput", Style::Rate),
@@ -121,7 +121,7 @@ impl Report {
         markdown(&self.rows(scenarios))
     }
 
-    /// The same as rows of cells, the headings first.
+    /// The table as rows of cells, the headings first.
     #[must_use]
     pub fn rows(&self, scenarios: &[Scenario]) -> Vec<Vec<String>> {
         let spreads = self.spreads();
@@ -143,9 +143,9 @@ impl Report {
         rows
     }
 
-    /// How the figures of another report differ: `other` against this one, medians; changes of less than 0.05 % are counted
-    /// alone. Above that, which were not run with the same seeds, and below, what only one of them has; `None` if they have
-    /// nothing in common.
+    /// Compares the medians of `other` with those of this report. Changes below 0.05 % are only counted. A
+    /// note before the table says which runs had other seeds, and one after it what only one report has.
+    /// `None` if they have nothing in common.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Option<String> {
         let (ours, theirs) = (self.seeds(), other.seeds());
@@ -170,7 +170,7 @@ impl Report {
         Some(if seeds.is_empty() { table } else { format!("{seeds}\n{table}") })
     }
 
-    /// The seeds that each scenario and controller was run with.
+    /// The seeds of each scenario and controller.
     fn seeds(&self) -> Seeds<'_> {
         let mut all: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
         for run in &self.runs {
@@ -179,7 +179,7 @@ impl Report {
         all
     }
 
-    /// The figures that changed, as rows of cells, the headings first; and how many did by less than 0.05 %.
+    /// The changed figures as rows of cells, the headings first, and how many changed by less than 0.05 %.
     fn changes(&self, other: &Self) -> (Vec<Vec<String>>, usize) {
         let mut rows = vec![
             ["scenario", "controller", "figure", "before", "after", "change"].map(str::to_owned).to_vec(),
@@ -216,7 +216,8 @@ impl Report {
 /// The seeds of scenarios and controllers.
 type Seeds<'a> = BTreeMap<(&'a str, &'a str), BTreeSet<u64>>;
 
-/// What both have and did not run with the same seeds, once for all that have as many; nothing if there is none.
+/// A note about the runs of both reports with other seeds, one line for all with equal numbers of seeds;
+/// empty if there are none.
 fn other_seeds(ours: &Seeds<'_>, theirs: &Seeds<'_>) -> String {
     let common = || ours.iter().filter_map(|(of, seeds)| Some((of, seeds, theirs.get(of)?)));
     let mut groups: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
@@ -240,7 +241,7 @@ fn verdict(scenarios: &[Scenario], id: &str, controller: &str, figures: &BTreeMa
     let missed: Vec<String> = targets
         .iter()
         .filter_map(|(name, bound)| {
-            // A transfer that did not end has no time.
+            // A transfer that did not end has no duration.
             let Some(spread) = figures.get(name.as_str()) else {
                 return Some(format!("no {name}, not {bound}"));
             };
@@ -251,7 +252,7 @@ fn verdict(scenarios: &[Scenario], id: &str, controller: &str, figures: &BTreeMa
     if missed.is_empty() { "met".to_owned() } else { format!("MISSED: {}", missed.join("; ")) }
 }
 
-/// Of which mode a controller is the algorithm.
+/// The mode of which a controller is the algorithm.
 fn mode(controller: &str) -> &str {
     match controller {
         "cubic" => "default",
@@ -260,7 +261,7 @@ fn mode(controller: &str) -> &str {
     }
 }
 
-/// Rows as a table of Markdown, in columns that line up.
+/// Formats rows as a Markdown table with aligned columns.
 fn markdown(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width =

@@ -1,4 +1,4 @@
-//! One run of a scenario: whole endpoints on a simulated bottleneck, and what they did.
+//! One run of a scenario: whole endpoints on a simulated bottleneck, and the results.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -15,24 +15,24 @@ use super::{
     world::{Member, SAMPLE, World},
 };
 
-/// What one run of a scenario gave.
+/// The result of one run of a scenario.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
     /// The scenario's short name.
     pub scenario: String,
     /// The controller under test.
     pub controller: String,
-    /// What decided everything random.
+    /// The seed, which decided everything random.
     pub seed: u64,
     /// Figures by name: times in milliseconds, shares from 0 to 1.
     pub figures: BTreeMap<String, f64>,
-    /// Packets that were delivered, over both ways.
+    /// How many packets were delivered, in both directions.
     pub packets: u64,
-    /// A hash of all that happened: equal for equal runs.
+    /// A hash of all events: equal for equal runs.
     pub digest: u64,
-    /// Each flow by itself.
+    /// The results of each flow.
     pub flows: Vec<FlowRun>,
-    /// What waited before the bottleneck, in milliseconds, at each sample.
+    /// The queue before the bottleneck at each sample, in milliseconds.
     #[serde(skip)]
     pub queue: Vec<f64>,
 }
@@ -62,32 +62,32 @@ impl std::fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// What is tried.
+/// The parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Trial<'a> {
     /// The name of the controller under test.
     pub name: &'a str,
     /// The controller under test.
     pub controller: &'a Algorithm,
-    /// What decides everything random.
+    /// The seed, which decides everything random.
     pub seed: u64,
-    /// Where recorded links are.
+    /// The directory of recorded links.
     pub traces: &'a Path,
 }
 
 /// Runs a scenario once, with a controller of ours.
 ///
 /// # Errors
-/// [`RunError`], before anything ran.
+/// [`RunError`], before anything runs.
 pub fn run(scenario: &Scenario, trial: &Trial<'_>) -> Result<Run, RunError> {
     run_on(scenario, &Weft::new(trial.name, trial.controller), trial.seed, trial.traces)
 }
 
-/// Runs a scenario once, with any implementation of a transport. `seed` decides everything random; `traces` is where recorded links
-/// are.
+/// Runs a scenario once, with any implementation of a transport. `seed` decides everything random; `traces`
+/// is the directory of recorded links.
 ///
 /// # Errors
-/// [`RunError`], before anything ran.
+/// [`RunError`], before anything runs.
 pub fn run_on(scenario: &Scenario, stack: &dyn Stack, seed: u64, traces: &Path) -> Result<Run, RunError> {
     let trace = scenario.link.trace.as_ref().map(|name| read_trace(traces, name)).transpose()?;
     let mut world = World::new(scenario, stack, seed, trace);

@@ -1,4 +1,4 @@
-//! What a scenario file says: a bottleneck, the flows that share it, what is aimed at.
+//! Scenario files: a bottleneck, the flows that share it, and targets.
 
 use std::{borrow::Borrow, collections::BTreeMap, fmt, fs::File, io::Read as _, path::Path};
 
@@ -11,11 +11,11 @@ use super::{
     units::{BitRate, Buffer, Share, Size, Time},
 };
 
-/// The longest file of a scenario, in bytes.
+/// The longest scenario file, in bytes.
 const LONGEST: u64 = 1 << 20;
-/// What targets are set for, beside controllers: the modes that an application chooses among.
+/// The modes that an application can choose. Targets are set for modes and for controllers.
 const MODES: [&str; 3] = ["default", "throughput", "low-latency"];
-/// The figures that runs give.
+/// The names of the figures of runs.
 pub const FIGURES: [&str; 28] = [
     "broken",
     "call_p50",
@@ -47,28 +47,29 @@ pub const FIGURES: [&str; 28] = [
     "utilization",
 ];
 
-/// A scenario, as its file has it.
+/// A scenario, with the fields of its file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Scenario {
-    /// Its short name, like `B1`: letters, digits, `-`, `_` and `.` between them, for files are named after it.
+    /// Its short name, like `B1`. Files are named after it, so it has only letters, digits, and `-`, `_` and
+    /// `.` between them.
     pub id: Id,
-    /// What it is about, in a line.
+    /// Its subject, in one line.
     pub title: String,
     /// How long it runs.
     pub duration: Time,
     /// The bottleneck, from senders to receivers.
     pub link: Bottleneck,
-    /// The way back; without a limit unless it is given.
+    /// The way back. Default: without a limit.
     #[serde(default)]
     pub back: Back,
-    /// Who sends.
+    /// The flows.
     #[serde(rename = "flow")]
     pub flows: Vec<Flow>,
-    /// What happens to the bottleneck later.
+    /// Later changes of the bottleneck.
     #[serde(default, rename = "change")]
     pub changes: Vec<Change>,
-    /// What is aimed at: by controller, or by the mode that it is the algorithm of, the figures and their bounds.
+    /// The targets: bounds of figures, for a controller or for the mode of which it is the algorithm.
     #[serde(default)]
     pub target: BTreeMap<Aimer, BTreeMap<Figure, Bound>>,
 }
@@ -112,14 +113,14 @@ macro_rules! names {
 names! {
     /// The short name of a scenario.
     Id: is_file_name, "short name: 1 to 40 letters, digits, '-', '_' and '.', the first a letter or digit";
-    /// Whom a target is set for: a mode or a controller.
+    /// The subject of a target: a mode or a controller.
     Aimer: |name| MODES.contains(&name) || name.parse::<Algorithm>().is_ok(),
         format!("mode ({}), and no congestion controller; there are: {}", MODES.join(", "), Algorithm::help());
-    /// A figure that runs give.
+    /// The name of a figure.
     Figure: |name| FIGURES.contains(&name), format!("figure; there are: {}", FIGURES.join(", "));
 }
 
-/// Also in the name of a file, whatever the system.
+/// Whether the text can be part of a file name on every system.
 fn is_file_name(name: &str) -> bool {
     name.len() <= 40
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -130,18 +131,18 @@ fn is_file_name(name: &str) -> bool {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Bottleneck {
-    /// What leaves it; not needed with a trace.
+    /// Its rate; not needed with a trace.
     pub rate: Option<BitRate>,
-    /// A file of Mahimahi's format, beside the directory given with `--traces`.
+    /// A file in Mahimahi's format, in the directory of `--traces`.
     pub trace: Option<String>,
     /// The round trip without a queue.
     pub rtt: Time,
-    /// What may wait; a packet of full size always may.
+    /// The size of the buffer; a packet of full size always fits.
     pub buffer: Buffer,
-    /// How the queue is managed.
+    /// The management of the queue.
     #[serde(default)]
     pub discipline: Managed,
-    /// Marks what waited longer (with `discipline = "step"`).
+    /// Packets that waited longer are marked (with `discipline = "step"`).
     pub step: Option<Time>,
     /// The share that is lost on the wire.
     #[serde(default)]
@@ -154,23 +155,23 @@ pub struct Bottleneck {
     /// The mean of the delays of a crowded radio channel.
     #[serde(default)]
     pub contention: Time,
-    /// The share that is held back so that others overtake it, by a quarter of a round trip.
+    /// The share of packets that are delayed by a quarter of a round trip, so that others overtake them.
     #[serde(default)]
     pub reorder: Share,
     /// A token bucket before the queue.
     pub policer: Option<Bucket>,
-    /// The link sends nothing for a while, again and again.
+    /// Recurring periods in which the link sends nothing.
     pub suspended: Option<Suspended>,
 }
 
-/// A queue's management, by name.
+/// The management of a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Managed {
-    /// What does not fit is dropped.
+    /// Drops packets that do not fit.
     #[default]
     Droptail,
-    /// Marks what waited longer than `step`.
+    /// Marks packets that waited longer than `step`.
     Step,
     /// RFC 8289.
     Codel,
@@ -182,13 +183,13 @@ pub enum Managed {
     Dualpi2,
 }
 
-/// Losses in two states.
+/// Losses with two states (Gilbert-Elliott).
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Bursts {
-    /// From good to bad, before each packet.
+    /// The probability to go from good to bad, before each packet.
     pub to_bad: Share,
-    /// From bad to good.
+    /// The probability to go from bad to good, before each packet.
     pub to_good: Share,
     /// Loss in the bad state.
     pub loss: Share,
@@ -198,19 +199,19 @@ pub struct Bursts {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bucket {
-    /// What passes for ever.
+    /// The rate that passes in the long run.
     pub rate: BitRate,
-    /// What passes at once.
+    /// The most bytes that pass at once.
     pub burst: Size,
 }
 
-/// Times in which nothing is sent.
+/// Recurring periods in which nothing is sent.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Suspended {
-    /// From the beginning of one to that of the next.
+    /// The time from the beginning of one period to that of the next.
     pub every: Time,
-    /// How long one takes.
+    /// The length of a period.
     pub lasts: Time,
 }
 
@@ -218,9 +219,9 @@ pub struct Suspended {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Back {
-    /// What leaves it.
+    /// Its rate.
     pub rate: Option<BitRate>,
-    /// The share that is lost.
+    /// The share of packets that are lost.
     #[serde(default)]
     pub loss: Share,
     /// Packets arrive together at multiples of this.
@@ -228,22 +229,22 @@ pub struct Back {
     pub aggregation: Time,
 }
 
-/// A change of the bottleneck, of at least one of these.
+/// A change of at least one property of the bottleneck.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Change {
-    /// When; before the end.
+    /// The time of the change, before the end of the scenario.
     pub at: Time,
     /// The rate from then on.
     pub rate: Option<BitRate>,
     /// The round trip from then on.
     pub rtt: Option<Time>,
-    /// What is lost from then on.
+    /// The share of packets that are lost from then on.
     pub loss: Option<Share>,
 }
 
 impl Change {
-    /// Makes it: to the bottleneck, and to the way back.
+    /// Applies the change to the bottleneck and to the way back.
     pub(super) fn apply(&self, there: &mut LinkConfig, back: &mut LinkConfig) {
         there.rate = self.rate.map(|rate| rate.0).or(there.rate);
         if let Some(loss) = self.loss {
@@ -256,17 +257,17 @@ impl Change {
     }
 }
 
-/// What a figure should be: at least one of both.
+/// The bounds of a figure, at least one of both.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "Limits")]
 pub struct Bound {
-    /// At least.
+    /// The smallest permitted value.
     pub min: Option<f64>,
-    /// At most.
+    /// The largest permitted value.
     pub max: Option<f64>,
 }
 
-/// A bound as it is written.
+/// The text of a bound.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Limits {
@@ -286,7 +287,7 @@ impl TryFrom<Limits> for Bound {
 }
 
 impl Bound {
-    /// Whether a figure is within it.
+    /// Whether a figure is within the bounds.
     #[must_use]
     pub fn holds(&self, value: f64) -> bool {
         self.min.is_none_or(|min| value >= min) && self.max.is_none_or(|max| value <= max)
@@ -304,7 +305,7 @@ impl fmt::Display for Bound {
     }
 }
 
-/// A part of a scenario's file: how its first line begins, and how many such come before.
+/// A part of a scenario file: how its first line begins, and how many equal lines come before it.
 struct Part(String, usize);
 
 impl Part {
@@ -312,7 +313,7 @@ impl Part {
         Self(beginning.to_owned(), 0)
     }
 
-    /// The file's name, and the line where the part begins, if it is written as files usually are.
+    /// The file's name and the line where the part begins, if the line can be found.
     fn within(&self, name: &str, text: &str) -> String {
         let is_it = |line: &str| line.trim_start().starts_with(self.0.as_str());
         let line = text.lines().enumerate().filter(|(_, line)| is_it(line)).nth(self.1);
@@ -328,11 +329,11 @@ pub enum ScenarioError {
     File(String, std::io::Error),
     /// It is no scenario; the text has line and column.
     Text(String, Box<toml::de::Error>),
-    /// It contradicts itself.
+    /// The scenario contradicts itself.
     Rule(String, String),
     /// No scenario that comes with the laboratory has such a name.
     Unknown(String),
-    /// Another one has its short name.
+    /// Another scenario has the same short name.
     Taken(String, Id),
 }
 
@@ -382,10 +383,10 @@ impl Scenario {
         Self::parse(&name, &text)
     }
 
-    /// Ends it after so many seconds, if it is longer.
+    /// Shortens the scenario to this many seconds, if it is longer.
     ///
     /// # Errors
-    /// [`ScenarioError::Rule`]: something of it would begin after the end.
+    /// [`ScenarioError::Rule`] if a part of it would begin after the end.
     pub fn shorten(&mut self, seconds: u64) -> Result<(), ScenarioError> {
         let begins =
             self.flows.iter().map(|flow| flow.start).chain(self.changes.iter().map(|change| change.at));
@@ -403,7 +404,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// What no value shows by itself.
+    /// Checks the rules that concern several values.
     fn check(&self) -> Result<(), (Part, String)> {
         self.check_link().map_err(|rule| (Part::of("[link]"), rule))?;
         self.check_flows()?;

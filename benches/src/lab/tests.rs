@@ -1,4 +1,4 @@
-//! Scenario files are read with care, and a run is what its seed says.
+//! Scenario files are checked with care, and a seed decides a run.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -72,9 +72,9 @@ fn one_seed_one_run() {
     );
 }
 
-/// Not what netsim sees alone: every packet, when and how large, and every frame that came.
+/// Compares the time and size of every packet and every received frame, not only what netsim sees.
 #[test]
-fn one_seed_one_log_of_packets() {
+fn the_same_seed_gives_the_same_packet_log() {
     let text = SMALL.replacen("count = 2", "audio = { every = \"20 ms\", size = \"160 B\" }", 1);
     let scenario = Scenario::parse("small", &text).unwrap();
     for controller in [Algorithm::Cubic, Algorithm::Bbr3, Algorithm::LowLatency] {
@@ -100,7 +100,7 @@ fn one_seed_one_log_of_packets() {
 }
 
 #[test]
-fn what_is_wrong_in_a_file_is_told_with_its_line_and_what_may_stand_there() {
+fn errors_in_a_file_name_the_line_and_the_permitted_values() {
     for (from, to, told) in [
         ("rate = \"10 Mbit/s\"", "rate = \"10 MBit\"", "rate like \"20 Mbit/s\""),
         ("rtt = ", "rrt = ", "unknown field `rrt`"),
@@ -151,9 +151,9 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_what_may_stand_there() {
     assert!(error.contains("line 7"), "{error}");
 }
 
-/// A name that nothing has would be passed over without a word, or be told without the file that has it.
+/// An unknown name must not be ignored, or be reported without its file.
 #[test]
-fn names_that_nothing_has_are_told_with_their_line() {
+fn unknown_names_are_reported_with_their_line() {
     let target = |text: &str| format!("{SMALL}[target.{text} }}\n");
     for (text, line, told) in [
         (
@@ -179,9 +179,9 @@ fn names_that_nothing_has_are_told_with_their_line() {
     }
 }
 
-/// A contradiction is told with the line where the part begins that it is of.
+/// A contradiction is reported with the line where its part begins.
 #[test]
-fn what_no_value_shows_by_itself_is_told_with_a_line() {
+fn contradictions_are_reported_with_a_line() {
     let change =
         |text: &str| format!("{SMALL}[[change]]\nat = \"100 ms\"\nrate = \"1 Mbit/s\"\n[[change]]\n{text}\n");
     let lines = |text: &str| text.lines().count();
@@ -199,9 +199,9 @@ fn what_no_value_shows_by_itself_is_told_with_a_line() {
     }
 }
 
-/// Whatever the order in the file, changes come in the order of time, and the capacity is that which there was.
+/// Changes are applied in the order of time, whatever their order in the file, and the capacity follows them.
 #[test]
-fn changes_come_in_the_order_of_time() {
+fn changes_are_applied_in_the_order_of_time() {
     let (early, late) = (
         "[[change]]\nat = \"300 ms\"\nrate = \"5 Mbit/s\"\n",
         "[[change]]\nat = \"600 ms\"\nrate = \"20 Mbit/s\"\n",
@@ -212,9 +212,9 @@ fn changes_come_in_the_order_of_time() {
     assert_eq!(figures(format!("{early}{late}")), figures(format!("{late}{early}")));
 }
 
-/// Frames that never come are no fast ones: they are as old as they are at the end.
+/// Frames that never arrive count with their age at the end.
 #[test]
-fn frames_that_do_not_come_count_with_their_age_at_the_end() {
+fn frames_that_do_not_arrive_count_with_their_age_at_the_end() {
     let mut came = netsim::Histogram::default();
     (1..=60).for_each(|ms| came.record(ms * 1_000_000));
     let (second, none) = (1_000_000_000, netsim::Histogram::default());
@@ -224,7 +224,7 @@ fn frames_that_do_not_come_count_with_their_age_at_the_end() {
     assert_eq!((ages(&none, 100).count(), ages(&none, 100).max()), (100, 99_500_000_000));
 }
 
-/// Shortened to less than its last beginning, a scenario says how long it has to be.
+/// A scenario that is cut off before its last flow begins says how long it must be.
 #[test]
 fn a_scenario_is_not_cut_off_before_its_last_flow_begins() {
     let text = SMALL.replacen("duration = \"1 s\"", "duration = \"9 s\"", 1).replacen(
@@ -239,7 +239,7 @@ fn a_scenario_is_not_cut_off_before_its_last_flow_begins() {
     assert_eq!(scenario.duration.0, 3_000_000_000);
 }
 
-/// A target for the controller itself is judged, and before one of its mode.
+/// A target for the controller takes precedence over one for its mode.
 #[test]
 fn a_target_is_that_of_the_controller_or_of_its_mode() {
     for (targets, judged) in [
@@ -270,7 +270,7 @@ fn every_figure_of_a_run_can_be_aimed_at_and_read_again() {
     serde_json::from_str::<Report>(&text).unwrap();
 }
 
-/// What is in one report alone, or rests on other seeds, is no comparison.
+/// A comparison names what only one report has and what has other seeds.
 #[test]
 fn a_comparison_says_what_it_leaves_out() {
     let scenario = Scenario::parse("small", SMALL).unwrap();
@@ -290,9 +290,9 @@ fn a_comparison_says_what_it_leaves_out() {
     }
 }
 
-/// One line says it of a hundred scenarios, before the figures that rest on it.
+/// One line before the figures says it for all scenarios.
 #[test]
-fn a_comparison_says_once_that_the_seeds_are_others_and_leaves_out_what_hardly_changed() {
+fn a_comparison_mentions_other_seeds_once_and_omits_slight_changes() {
     let scenario = Scenario::parse("small", SMALL).unwrap();
     let one = run(&scenario, &trial(1)).unwrap();
     let report = |seeds: u64, goodput: f64| {
@@ -320,9 +320,10 @@ fn a_comparison_says_once_that_the_seeds_are_others_and_leaves_out_what_hardly_c
     assert!(!told.contains("0.0 % |\n| b") && !told.contains("goodput") && !told.contains("seeds"), "{told}");
 }
 
-/// A link whose rate is changed is as full as what left it, of what could have: in virtual time and in real time.
+/// The utilization of a link with a changed rate is what left it divided by what could have, in virtual and
+/// in real time.
 #[test]
-fn a_link_is_used_by_its_share_of_the_rates_that_it_had() {
+fn utilization_follows_the_changes_of_the_rate() {
     let change = "[[change]]\nat = \"250 ms\"\nrate = \"2 Mbit/s\"\n";
     let scenario = Scenario::parse("small", &format!("{SMALL}{change}")).unwrap();
     // A quarter of a second at 10 Mbit/s, three at 2.
@@ -335,21 +336,21 @@ fn a_link_is_used_by_its_share_of_the_rates_that_it_had() {
     }
 }
 
-/// Nobody who is under test has no share, which is not a share of nothing.
+/// Without a greedy flow under test there is no share, rather than a share of zero.
 #[test]
 fn there_is_no_share_where_no_greedy_flow_is_under_test() {
     assert_eq!(of_shares(&[(3.0, false), (1.0, false)]).get("share"), None);
     assert_eq!(of_shares(&[(3.0, false), (1.0, true)])["share"], 0.25);
     assert_eq!(of_shares(&[(3.0, false), (0.0, true)])["share"], 0.0);
     assert!(of_shares(&[(3.0, true)]).is_empty() && of_shares(&[(0.0, true), (0.0, false)]).is_empty());
-    // Models are all that wants what there is.
+    // Only models are greedy here.
     let models = SMALL.replacen("kind = \"bulk\"", "kind = \"tcp-cubic\"", 1);
     let models = models.replacen("media-and-bulk", "udp-media", 1);
     let figures = run(&Scenario::parse("small", &models).unwrap(), &trial(1)).unwrap().figures;
     assert!(figures.contains_key("jain") && !figures.contains_key("share"), "{figures:?}");
 }
 
-/// Read to its end, `/dev/zero` would take all memory.
+/// Reading `/dev/zero` to its end would take all memory.
 #[test]
 fn a_file_that_is_no_scenario_is_not_read_to_its_end() {
     let directory = std::env::temp_dir().join(format!("cc-lab-{}", std::process::id()));
@@ -373,12 +374,12 @@ fn a_transfer_alone_ends_the_run() {
     let text = text.split("[[flow]]\nkind = \"media").next().unwrap_or_default();
     let result = run(&Scenario::parse("small", text).unwrap(), &trial(1)).unwrap();
     let completion = result.figures["completion"];
-    // The handshake, the bytes at the link's rate, and the way.
+    // The duration: the handshake, the bytes at the link's rate, and the propagation delay.
     assert!((110.0..400.0).contains(&completion), "{completion} ms");
     assert_eq!((result.figures["unfinished"], result.flows[0].bytes), (0.0, 100_009));
 }
 
-/// The `memory` of a flow is what may be under way on it, at both ends.
+/// The `memory` of a flow bounds what is in flight, at both ends.
 #[test]
 fn a_flow_has_the_memory_that_it_is_given() {
     let goodput = |memory: &str| {
@@ -399,7 +400,7 @@ fn short(all: &[Scenario], id: &str) -> Scenario {
     scenario
 }
 
-/// Figures of a reduced scenario with a seed: where they should be, with room for change.
+/// Expected ranges of figures of a shortened scenario with a seed.
 fn stand(name: &str, controller: &Algorithm, seeds: u64, bounds: &[(&str, &str, f64, f64)]) {
     let all = built_in().unwrap();
     for (id, figure, least, most) in bounds {
@@ -431,7 +432,8 @@ fn figures_of_cubic_are_where_they_should_be() {
     );
 }
 
-/// What `throughput` is for: the link is used, chance losses are no congestion, and queues are short for most of the time.
+/// The purpose of `throughput`: the link is used, random losses are no congestion, and queues are mostly
+/// short.
 #[test]
 fn figures_of_bbr3_are_where_they_should_be() {
     stand(
@@ -451,7 +453,7 @@ fn figures_of_bbr3_are_where_they_should_be() {
     );
 }
 
-/// What `low-latency` is for: frames beside bulk in one connection, short queues, no starvation.
+/// The purpose of `low-latency`: frames next to bulk in one connection, short queues, no starvation.
 #[test]
 fn figures_of_low_latency_are_where_they_should_be() {
     stand(
@@ -480,7 +482,7 @@ fn figures_of_low_latency_are_where_they_should_be() {
     stand("low-latency", &Algorithm::LowLatency, 3, &jittered);
 }
 
-/// Models share with connections, and are told by themselves.
+/// Models share the link with connections, and have their own figures.
 #[test]
 fn modelled_flows_take_part_and_are_measured() {
     let text = SMALL.replacen("1 s", "20 s", 1).replacen("loss = \"1 %\"", "", 1).replacen(
@@ -506,7 +508,7 @@ fn modelled_flows_take_part_and_are_measured() {
     assert_ne!(run(&scenario, &trial(2)).unwrap().digest, result.digest);
 }
 
-/// Datagrams go before frames and bulk, and what has waited too long does not go at all.
+/// Datagrams are sent before frames and bulk, and those that waited too long are not sent.
 #[test]
 fn datagrams_beside_bulk_are_young_and_those_that_waited_too_long_are_dropped() {
     let with = |audio: &str, changes: &str| {
@@ -530,7 +532,7 @@ audio = {{ every = "20 ms", size = "160 B"{audio} }}
     assert!((10.0..60.0).contains(&figures["datagram_p50"]), "{figures:?}");
     assert!(figures["datagram_p99"] < 100.0 && figures["expired"] == 0.0, "{figures:?}");
     assert!(figures["datagrams_missing"] < 0.02, "{figures:?}");
-    // A second of silence: nothing leaves, and what waits gets old.
+    // The link is almost stopped: nothing leaves, and datagrams expire.
     let silence =
         "[[change]]\nat = \"4 s\"\nrate = \"1 kbit/s\"\n[[change]]\nat = \"6 s\"\nrate = \"10 Mbit/s\"";
     let figures = with(", max-age = \"100 ms\"", silence);
@@ -538,7 +540,7 @@ audio = {{ every = "20 ms", size = "160 B"{audio} }}
     assert_eq!(with("", silence)["expired"], 0.0);
 }
 
-/// Controllers for experiments do what they are known for; with room for change.
+/// Expected ranges of figures of experimental controllers.
 #[test]
 fn figures_of_controllers_for_experiments_are_where_they_should_be() {
     let all = built_in().unwrap();
@@ -563,10 +565,10 @@ fn figures_of_controllers_for_experiments_are_where_they_should_be() {
     }
 }
 
-/// Of a short path or a slow one a bandwidth-delay product is less than a packet. A buffer that holds none drops the second of
-/// any two, and what it does to a controller says nothing of it.
+/// On a short or slow path, a bandwidth-delay product is less than a packet. A buffer without room for one
+/// drops the second of any two packets, which says nothing about a controller.
 #[test]
-fn a_packet_finds_room_in_any_buffer() {
+fn every_buffer_has_room_for_a_packet() {
     for buffer in ["1 BDP", "100 B", "1 us"] {
         let text = format!(
             r#"

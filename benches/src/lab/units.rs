@@ -21,18 +21,18 @@ pub struct Share(pub f64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size(pub u64);
 
-/// The size of a buffer: of each kind the most that it may be elsewhere, and 10,000 round trips.
+/// The size of a buffer; at most 10,000 bandwidth-delay products, or the largest size or time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Buffer {
     /// Bytes.
     Bytes(u64),
-    /// What arrives at the link's rate in this many round trips.
+    /// A number of bandwidth-delay products.
     Products(f64),
-    /// What leaves at the link's rate in this time.
+    /// The bytes that leave at the link's rate in this time.
     Time(u64),
 }
 
-/// What was read is no quantity of this kind.
+/// The text is no quantity of this kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitError {
     text: String,
@@ -47,7 +47,7 @@ impl fmt::Display for UnitError {
 
 impl std::error::Error for UnitError {}
 
-/// A number that is not negative, and its unit.
+/// Splits a text into a number that is not negative and its unit.
 fn split(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -61,7 +61,8 @@ fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     Some(number * factor)
 }
 
-/// The most that a scenario may say: sums of such values are far from what the simulation's clock and counters hold.
+/// The largest values of a scenario: their sums stay far below the limits of the simulation's clock and
+/// counters.
 const MOST_TIME: f64 = 3_600.0 * SECOND as f64;
 const MOST_RATE: f64 = 1e12;
 const MOST_BYTES: f64 = 1e12;
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity_is_refused_with_an_example() {
+    fn invalid_quantities_are_refused_with_an_example() {
         for text in ["", "ms", "40", "-1 ms", "4 0 ms", "1e9 ms"] {
             let error = text.parse::<Time>().unwrap_err().to_string();
             assert!(error.contains("like \"40 ms\""), "{text}: {error}");
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_simulation_can_reckon_with_is_refused() {
+    fn too_large_and_too_small_quantities_are_refused() {
         assert_eq!("60 min".parse(), Ok(Time(3_600 * SECOND)));
         assert_eq!("1000 Gbit/s".parse(), Ok(BitRate(1_000_000_000_000)));
         assert_eq!("1000000 MB".parse(), Ok(Size(1_000_000_000_000)));

@@ -1,4 +1,4 @@
-//! Our own endpoints as a stack that is tried.
+//! Our own endpoints as the subject of a run.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -16,7 +16,7 @@ use super::{
     packets::PacketLog,
 };
 
-/// Endpoints of ours with a controller.
+/// Our endpoints with a controller.
 #[derive(Clone, Debug)]
 pub struct Weft {
     name: String,
@@ -26,7 +26,7 @@ pub struct Weft {
 }
 
 impl Weft {
-    /// With this controller, which tables call `name`.
+    /// Our endpoints with this controller, named `name` in tables.
     #[must_use]
     pub fn new(name: &str, controller: &Algorithm) -> Self {
         let (tls, certificate) = testing::tls_server_config(ALPN);
@@ -37,7 +37,7 @@ impl Weft {
         Self { name: name.to_owned(), client, server, log: None }
     }
 
-    /// The same, telling `log` what its connections send and receive: for one run.
+    /// The same; for one run, its connections also write to `log`.
     #[must_use]
     pub fn logging(self, log: &PacketLog) -> Self {
         Self { log: Some(log.clone()), ..self }

@@ -1,4 +1,4 @@
-//! A world in which a scenario is run: its links, its endpoints, and what is noted of them meanwhile.
+//! The world of a running scenario: its links, its endpoints, and their samples.
 
 use std::net::SocketAddr;
 
@@ -13,16 +13,16 @@ use super::{
     weft::Weft,
 };
 
-/// IP packets on the links are no larger than this.
+/// The largest IP packet on the links, in bytes.
 const MTU: usize = 1_500;
-/// Bytes of IPv4 and UDP headers.
+/// The length of IPv4 and UDP headers, in bytes.
 const HEADERS: usize = 28;
-/// From one sample of a time series to the next.
+/// The time from one sample to the next.
 pub(super) const SAMPLE: u64 = 10 * MILLISECOND;
-/// What happens before is the beginning, which fairness is not judged by.
+/// The time before this is the start-up, which does not count for fairness.
 const SETTLED: u64 = 15_000 * MILLISECOND;
 
-/// What one flow did.
+/// The result of one flow.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FlowRun {
     /// Its kind and controller.
@@ -33,7 +33,7 @@ pub struct FlowRun {
     pub completion: Option<f64>,
     /// Frames made and arrived.
     pub frames: Option<(u32, u64)>,
-    /// How it went on.
+    /// Its samples over time.
     #[serde(skip)]
     pub series: Vec<Sample>,
 }
@@ -49,9 +49,9 @@ pub struct Sample {
     pub in_flight: u64,
     /// The smoothed round trip in milliseconds.
     pub rtt: f64,
-    /// The rate at which packets leave, in bits per second.
+    /// The pacing rate, in bits per second.
     pub pacing_rate: u64,
-    /// What the controller believes it can send, in bits per second.
+    /// The controller's estimate of the bandwidth, in bits per second.
     pub rate: u64,
 }
 
@@ -62,14 +62,14 @@ pub(super) struct Member<'a> {
     pub(super) sender: NodeId,
     pub(super) receiver: NodeId,
     pub(super) series: Vec<Sample>,
-    /// Bytes that had arrived when the beginning was over.
+    /// How many bytes had arrived at the end of the start-up.
     pub(super) settled: u64,
 }
 
 pub(super) struct World<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) stack: &'a dyn Stack,
-    /// Of flows that have a controller of ours whatever is tried.
+    /// Our endpoints, for flows with a fixed controller.
     pub(super) ours: Option<Weft>,
     pub(super) trace: Option<Trace>,
     pub(super) sim: Simulation<Box<dyn Node>>,
@@ -121,13 +121,14 @@ impl<'a> World<'a> {
         } else {
             self.sim.set_path(receiver, sender, &[back]);
         }
-        // No two begin in the same instant: what is decided by order alone would be decided for all.
+        // No two flows begin at the same instant, since the order of events would then decide between them
+        // every time.
         let start = flow.start.0 + u64::from(number) * MILLISECOND / 7;
         self.sim.at(start, move |sim| sim.endpoint_mut(sender).start(start, place.receiver));
         self.members.push(Member { flow, name, sender, receiver, series: Vec::new(), settled: 0 });
     }
 
-    /// The ends of a flow, and what tables call it.
+    /// The ends of a flow, and its name in tables.
     pub(super) fn ends(&self, flow: &Flow, place: &Place) -> (String, Ends) {
         let kind = flow.kind.name();
         if let Some(config) = flow.tcp() {
@@ -161,7 +162,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Whether all that has an end has come to it, and nothing else is there.
+    /// Whether all transfers are complete and there are no other flows.
     pub(super) fn is_over(&self) -> bool {
         let is_whole = |member| self.taken(member).is_some_and(|taken| taken.whole.is_some());
         self.members.iter().all(|member| member.flow.kind == Kind::Transfer && is_whole(member))
@@ -180,12 +181,12 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What came to a flow's receiver, if it has a connection.
+    /// What arrived at a flow's receiver, if it has a connection.
     pub(super) fn taken(&self, member: &Member<'_>) -> Option<&Taken> {
         self.sim.endpoint(member.receiver).taken()
     }
 
-    /// How a flow's sender stands, if it has a connection.
+    /// The state of a flow's sender, if it has a connection.
     pub(super) fn sent(&self, member: &Member<'_>) -> Option<Sent> {
         self.sim.endpoint(member.sender).sent()
     }
@@ -197,7 +198,7 @@ impl<'a> World<'a> {
 }
 
 impl Flow {
-    /// What it sends, if it is a connection of a stack that is tried.
+    /// What it sends, if it is a connection and no model.
     pub(super) fn load(&self) -> Load {
         let bytes = match self.kind {
             Kind::Transfer => self.bytes.map(|bytes| bytes.0),

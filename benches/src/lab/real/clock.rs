@@ -1,4 +1,4 @@
-//! The time of a run in real time.
+//! The clock of a run in real time.
 
 use std::time::Instant;
 

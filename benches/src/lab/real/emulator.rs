@@ -1,4 +1,4 @@
-//! Passes IP packets from one device to another, through a link each way.
+//! Passes IP packets between two devices, through one link in each direction.
 
 use std::{
     fs::File,
@@ -13,18 +13,18 @@ use netsim::Lane;
 
 use super::{super::scenario::Change, clock::Clock, kernel};
 
-/// Larger than any packet of the devices.
+/// A buffer size in bytes that is larger than any packet of the devices.
 const BUFFER: usize = 2_048;
-/// The longest time between two looks at whether it is over.
+/// The longest time between two checks whether the run is over.
 const LOOK: Duration = Duration::from_millis(20);
 /// Bits of the type of service that are ECN's.
 const ECN: u8 = 0b11;
 
-/// Two devices and the links between them: there and back.
+/// Two devices and the links between them, one in each direction.
 pub(super) struct Emulator {
     pub(super) devices: [File; 2],
     pub(super) lanes: [Lane<()>; 2],
-    /// What happens to the first, and its round trip; in the order of time.
+    /// The changes of the first link and of the round trip, in the order of time.
     pub(super) changes: Vec<Change>,
 }
 
@@ -46,7 +46,7 @@ impl Emulator {
         Ok(self)
     }
 
-    /// All that waits at a device goes into its link.
+    /// Passes all packets that wait at a device into its link.
     fn take(&mut self, side: usize, clock: Clock, buffer: &mut [u8]) -> io::Result<()> {
         loop {
             let length = match self.devices[side].read(buffer) {
@@ -55,7 +55,7 @@ impl Emulator {
                 Err(error) => return Err(error),
             };
             let packet = &buffer[..length];
-            // Whatever is no IPv4 is the system's own, such as a search for routers.
+            // Packets other than IPv4 are the system's own, such as router solicitations.
             if let (Some(0x4), Some(service)) = (packet.first().map(|first| first >> 4), packet.get(1)) {
                 let (ecn, flow, now) = (service & ECN, conversation(packet), clock.now());
                 let out = &mut self.devices[1 - side];
@@ -75,14 +75,14 @@ impl Emulator {
     }
 }
 
-/// Which conversation a packet belongs to: its addresses and ports.
+/// The flow of a packet: its addresses and ports.
 fn conversation(packet: &[u8]) -> u64 {
     let mut hash = std::hash::DefaultHasher::new();
     packet.get(12..24).hash(&mut hash);
     hash.finish()
 }
 
-/// What does not leave at once is lost, as on any link.
+/// A packet that the device does not take at once is lost, as on any link.
 fn pass(device: &mut File, ecn: u8, packet: &[u8]) {
     let mut packet = packet.to_vec();
     if packet[1] & ECN != ecn {
@@ -91,7 +91,7 @@ fn pass(device: &mut File, ecn: u8, packet: &[u8]) {
     let _ = device.write(&packet);
 }
 
-/// Writes the ECN bits of a header, and its checksum (RFC 1624: the difference is enough).
+/// Writes the ECN bits of a header, and updates its checksum by the difference (RFC 1624).
 fn mark(packet: &mut [u8], ecn: u8) {
     let word = |packet: &[u8], at: usize| u32::from(u16::from_be_bytes([packet[at], packet[at + 1]]));
     let Some(true) = packet.get(..20).map(|header| header.len() == 20) else { return };

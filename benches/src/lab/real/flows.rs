@@ -21,11 +21,11 @@ use super::{
     place::Place,
 };
 
-/// The longest time that anything waits before it looks whether it is over.
+/// The longest time between two checks whether the run is over.
 const LOOK: Duration = Duration::from_millis(20);
-/// What the system may put together for one call: datagrams of one sender.
+/// The most bytes that the system may coalesce for one call, from datagrams of one sender.
 const BUFFER: usize = 65_536;
-/// Bytes that are written to a kernel's flow at once, and read from it.
+/// How many bytes are written to or read from a kernel's flow at once.
 const CHUNK: usize = 64 << 10;
 
 /// A UDP socket in a namespace, with room for a burst.
@@ -34,15 +34,15 @@ pub(super) fn udp(place: &Place, port: u16) -> io::Result<UdpSocket> {
     place.with(move || {
         let socket = UdpSocket::bind(address)?;
         for set in [Socket::set_recv_buffer_size, Socket::set_send_buffer_size] {
-            // The system gives what it permits.
+            // The system may grant less.
             let _ = set(&SockRef::from(&socket), 4 << 20);
         }
         Ok(socket)
     })
 }
 
-/// Drives an end over a socket until `over`; it begins at `start` if there is one: the time and the remote end. What it counts, and what
-/// came; bytes that came are told to `bytes` all the while.
+/// Drives an end over a socket until `over`; it begins at `start` if there is one: the time and the remote
+/// end. What it counts, and what came; bytes that came are told to `bytes` all the while.
 pub(super) fn drive(
     node: &mut dyn Node,
     socket: &UdpSocket,
@@ -81,7 +81,7 @@ fn send(node: &mut dyn Node, socket: &UdpSocket, state: &UdpSocketState, clock: 
             src_ip: None,
         };
         match state.try_send(UdpSockRef::from(socket), &transmit) {
-            // What finds no room is lost, as on any link.
+            // A datagram without room is lost, as on any link.
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             _ => {}
         }
@@ -114,7 +114,7 @@ fn receive(
     }
 }
 
-/// The kernel's TCP takes what comes until `over`.
+/// The kernel's TCP receives until `over`.
 pub(super) fn take_tcp(listener: &TcpListener, over: &AtomicBool, bytes: &AtomicU64) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let mut stream = loop {
@@ -149,7 +149,7 @@ pub(super) fn listen(place: &Place, port: u16) -> io::Result<TcpListener> {
     place.with(move || TcpListener::bind(address))
 }
 
-/// The kernel's TCP with this controller sends all that it can, from `start` on until `over`.
+/// The kernel's TCP sends as much as it can with this controller, from `start` until `over`.
 pub(super) fn send_tcp(
     place: &Place,
     controller: &'static str,

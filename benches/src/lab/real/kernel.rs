@@ -1,4 +1,4 @@
-//! What the system is asked for that the standard library has no words for. The only unsafe code of this crate.
+//! System calls that the standard library does not have. This is the only unsafe code of this crate.
 #![allow(unsafe_code, reason = "three system calls")]
 
 use std::{
@@ -11,16 +11,16 @@ use std::{
     time::Duration,
 };
 
-/// Where TUN devices are made.
+/// The device that creates TUN devices.
 pub(super) const TUN: &str = "/dev/net/tun";
 
-/// Gives the calling thread, and what it makes from now on, a network of its own.
+/// Gives the calling thread, and the threads and sockets that it creates from now on, its own network.
 pub(super) fn enter_new_network() -> io::Result<()> {
     // SAFETY: takes a flag and touches no memory of ours.
     checked(unsafe { libc::unshare(libc::CLONE_NEWNET) })
 }
 
-/// A new TUN device in the network of the calling thread; reading and writing does not wait.
+/// A new TUN device in the network of the calling thread; reads and writes do not block.
 pub(super) fn open_tun(name: &str) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(TUN)?;
     // SAFETY: all zeroes is a value of this structure of integers and addresses.
@@ -31,12 +31,13 @@ pub(super) fn open_tun(name: &str) -> io::Result<File> {
         *to = from as libc::c_char;
     }
     request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
-    // SAFETY: the descriptor is open, and TUNSETIFF reads and writes one such structure, which outlives the call.
+    // SAFETY: the descriptor is open, and TUNSETIFF reads and writes one such structure, which outlives the
+    // call.
     checked(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;
     Ok(file)
 }
 
-/// Waits until one of these can be read, or the time is over.
+/// Waits until one of these can be read, or the time has passed.
 pub(super) fn wait(files: &[BorrowedFd<'_>], time: Duration) -> io::Result<()> {
     let poll =
         |file: &BorrowedFd<'_>| libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };

@@ -1,9 +1,10 @@
-//! The same scenarios on real endpoints of the kernel's network: a user-space link between two TUN devices in two network
+//! The same scenarios over the kernel's network: a user-space link between two TUN devices in two network
 //! namespaces.
 //!
-//! Lowest first: `kernel` is what the system is asked for, `place` makes a namespace with its device, `emulator` passes packets
-//! between two devices through netsim's links, `flows` are our endpoints over UDP and the kernel's TCP, and [`run`] does it.
-//! The namespaces have no name: they are gone with the process, however it ends.
+//! Lowest first: `kernel` has system calls, `place` makes a namespace with its device, `emulator` passes
+//! packets between two devices through netsim's links, `flows` runs our endpoints over UDP and the kernel's
+//! TCP, and [`run`] runs a scenario. The namespaces have no name, so they end with the process, however it
+//! ends.
 
 mod clock;
 mod emulator;

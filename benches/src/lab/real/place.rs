@@ -1,4 +1,4 @@
-//! One end of the link: a network namespace with a TUN device, and what is made in it.
+//! One end of the link: a network namespace with a TUN device, and the sockets made in it.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use super::kernel;
 
 type Task = Box<dyn FnOnce() + Send>;
 
-/// A namespace: it lives while this does, or a socket of it.
+/// A namespace. It lives as long as this value or a socket in it.
 pub(super) struct Place {
     pub(super) address: Ipv4Addr,
     tasks: Sender<Task>,
@@ -25,7 +25,7 @@ impl Place {
         let (tasks, waiting): (Sender<Task>, Receiver<Task>) = channel();
         let (made, result) = channel();
         thread::Builder::new().name(format!("namespace {address}")).spawn(move || {
-            // Whoever asked is gone if nobody listens.
+            // If nobody receives the result, the caller is gone.
             let _ = made.send(make(address, peer));
             for task in waiting {
                 task();
@@ -35,7 +35,7 @@ impl Place {
         Ok((Self { address, tasks }, device))
     }
 
-    /// Does something in the namespace, such as making a socket.
+    /// Runs a task in the namespace, such as making a socket.
     pub(super) fn with<R: Send + 'static>(
         &self,
         act: impl FnOnce() -> io::Result<R> + Send + 'static,
@@ -52,7 +52,7 @@ fn make(address: Ipv4Addr, peer: Ipv4Addr) -> io::Result<File> {
     let device = kernel::open_tun("lab")?;
     let (address, peer) = (address.to_string(), peer.to_string());
     ip(&["addr", "add", &address, "peer", &peer, "dev", "lab"])?;
-    // A queue that never drops: that of the link is the only one.
+    // This queue never drops, so that the link's queue is the only one that does.
     ip(&["link", "set", "lab", "up", "mtu", "1500", "txqueuelen", "100000"])?;
     Ok(device)
 }

@@ -1,4 +1,4 @@
-//! A scenario in real time: places, the link between them, the flows, and what was measured.
+//! Runs a scenario in real time: namespaces, the link between them, the flows, and the measurements.
 
 use std::{
     collections::BTreeMap,
@@ -32,25 +32,25 @@ use super::{
     place::Place,
 };
 
-/// Where the two ends are.
+/// The addresses of the two ends.
 const ENDS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 191, 0, 1), Ipv4Addr::new(10, 191, 0, 2)];
-/// Ports of senders and receivers begin here.
+/// The first ports of senders and receivers.
 const PORTS: [u16; 2] = [5_000, 7_000];
-/// Bytes of the largest IP packet.
+/// The size of the largest IP packet, in bytes.
 const MTU: usize = 1_500;
-/// What happens before is the beginning, which fairness is not judged by.
+/// The time before this is the start-up, which does not count for fairness.
 const SETTLED: u64 = 15_000 * MILLISECOND;
-/// A flow that had this much time and delivered nothing did not work.
+/// A flow that had at least this time and delivered nothing has failed.
 const LEAST_TIME: u64 = 2_000 * MILLISECOND;
-/// From one look at the flows to the next.
+/// The time from one sample of the flows to the next.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What is tried.
+/// The subject of a run in real time.
 #[derive(Clone, Debug)]
 pub enum Rival {
-    /// Endpoints of ours.
+    /// Our endpoints.
     Ours(Weft),
-    /// The kernel's TCP, with the controller that it calls so.
+    /// The kernel's TCP, with the kernel's controller of this name.
     Kernel(&'static str),
 }
 
@@ -64,7 +64,7 @@ impl Rival {
         }
     }
 
-    /// The controllers that the kernel offers, of those that are rivals.
+    /// The rivals among the controllers that the kernel offers.
     #[must_use]
     pub fn of_kernel() -> Vec<&'static str> {
         let list = "/proc/sys/net/ipv4/tcp_available_congestion_control";
@@ -80,11 +80,11 @@ impl Rival {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RealError {
-    /// This machine does not permit it; the text says what is missing and how to get it.
+    /// This machine does not permit it. The text says what is missing and how to get it.
     Missing(String),
-    /// Not this scenario.
+    /// This scenario cannot run in real time.
     Scenario(String),
-    /// The system refused something on the way.
+    /// A system call failed during the run.
     System(&'static str, io::Error),
 }
 
@@ -107,18 +107,18 @@ struct Lap<'a> {
     settled: AtomicU64,
 }
 
-/// What the threads gave.
+/// The results of the threads.
 #[derive(Default)]
 struct Outcome {
     sent: Option<Sent>,
     taken: Option<Taken>,
 }
 
-/// Runs a scenario once, in real time: for as long as it says. The second value is the longest time in nanoseconds that the link was
-/// behind its model; figures of a run where it is more than 10 ms say little.
+/// Runs a scenario once in real time, for its full duration. The second value is how late the link was at
+/// most, in nanoseconds. If that is more than 10 ms, the figures say little.
 ///
 /// # Errors
-/// [`RealError`]; [`RealError::Missing`] where the machine is not made for it.
+/// [`RealError`]; [`RealError::Missing`] if the machine does not permit it.
 pub fn run(scenario: &Scenario, rival: &Rival, seed: u64, traces: &Path) -> Result<(Run, u64), RealError> {
     check(scenario, rival)?;
     let trace = scenario.link.trace.as_ref().map(|name| read_trace(traces, name)).transpose();
@@ -159,7 +159,7 @@ pub fn run(scenario: &Scenario, rival: &Rival, seed: u64, traces: &Path) -> Resu
         failure: Mutex::default(),
     };
     let (emulator, outcomes) = rig.go(emulator)?;
-    // A figure of who was alone on the link would be taken for one of who was not.
+    // Otherwise the figures of a flow that was alone would look like those of one that shared the link.
     let late = |lap: &&Lap<'_>| lap.flow.start.0 + LEAST_TIME > scenario.duration.0;
     if let Some(lap) = rig.laps.iter().filter(|lap| !late(lap)).find(|lap| lap.bytes.load(Relaxed) == 0) {
         let nothing = io::Error::other(format!("nothing of \"{}\" arrived", lap.name));
@@ -180,10 +180,10 @@ fn name(flow: &Flow, rival: &Rival) -> String {
     }
 }
 
-/// Whether there is a real thing for all of a scenario.
+/// Checks that a scenario can run in real time.
 ///
 /// # Errors
-/// [`RealError::Scenario`] says for what there is none.
+/// [`RealError::Scenario`] names what cannot.
 pub fn check(scenario: &Scenario, rival: &Rival) -> Result<(), RealError> {
     let refuse = |why: &str| Err(RealError::Scenario(format!("{}: {why}", scenario.id)));
     if scenario.flows.iter().any(|flow| flow.rtt.is_some()) {
@@ -200,7 +200,7 @@ pub fn check(scenario: &Scenario, rival: &Rival) -> Result<(), RealError> {
     Ok(())
 }
 
-/// Both places with their devices, or what is missing.
+/// Makes both namespaces with their devices, or says what is missing.
 fn places() -> Result<[(Place, std::fs::File); 2], RealError> {
     if !Path::new(kernel::TUN).exists() {
         let how = "load the module (modprobe tun), or give the container the device (--device /dev/net/tun)";
@@ -223,7 +223,7 @@ struct Rig<'a> {
     scenario: &'a Scenario,
     trace: Option<Trace>,
     rival: &'a Rival,
-    /// Endpoints of ours: those that are tried, or those beside the kernel's TCP. Both ends know its certificate.
+    /// Our endpoints: those under test, or those next to the kernel's TCP. Both ends have the certificate.
     ours: Weft,
     seed: u64,
     from: Place,
@@ -231,7 +231,7 @@ struct Rig<'a> {
     laps: Vec<Lap<'a>>,
     clock: Clock,
     over: Arc<AtomicBool>,
-    /// What went wrong first: it ends the rest, which then fails as well.
+    /// The first error. It ends the other threads, which then fail as well.
     failure: Mutex<Option<io::Error>>,
 }
 
@@ -268,7 +268,7 @@ impl Rig<'_> {
         })
     }
 
-    /// Whatever fails ends it all.
+    /// Any failure ends the whole run.
     fn ending<R>(&self, act: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         act().map_err(|error| {
             self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -284,7 +284,7 @@ impl Rig<'_> {
         let wanted = |lap: &Lap<'_>| lap.flow.bytes.map(|bytes| bytes.0);
         let is_whole = |lap: &Lap<'_>| wanted(lap).is_some_and(|bytes| lap.bytes.load(Relaxed) > bytes);
         while self.clock.now() < end && !self.over.load(Relaxed) && !self.laps.iter().all(is_whole) {
-            // Nothing to wait for but time; a wait that fails is a short one.
+            // This only waits for time to pass; a failed wait is just shorter.
             let _ = kernel::wait(&[], LOOK);
             if self.clock.now() <= settled {
                 for lap in &self.laps {
@@ -298,7 +298,7 @@ impl Rig<'_> {
         (ENDS[side], PORTS[side] + number as u16).into()
     }
 
-    /// The kernel's controller of a flow that is its TCP.
+    /// The kernel's controller, for a flow over the kernel's TCP.
     fn of_kernel(&self, flow: &Flow) -> Option<&'static str> {
         match (flow.kind, self.rival) {
             (Kind::TcpCubic, _) => Some("cubic"),
@@ -308,7 +308,7 @@ impl Rig<'_> {
         }
     }
 
-    /// Both ends of a flow that is not the kernel's: each thread keeps its own.
+    /// Both ends of a flow that is not the kernel's; each thread owns one.
     fn ends(&self, number: usize) -> io::Result<Ends> {
         let (sender, receiver) = (self.address(0, number), self.address(1, number));
         let place = node::Place { sender, receiver, seed: self.seed ^ ((number as u64) << 32) };
@@ -316,7 +316,7 @@ impl Rig<'_> {
         if let (Kind::UdpMedia, Some(frames)) = (flow.kind, flow.frames()) {
             return Ok(cross::call(&place, frames));
         }
-        // Pages are modelled here as well.
+        // Pages are modelled in real time as well.
         if let Some(config) = flow.tcp() {
             return Ok(cross::tcp(&place, config));
         }
@@ -379,7 +379,7 @@ impl Rig<'_> {
         }
     }
 
-    /// Those of the simulation that can be had: what the link counted, what came, and what our senders count.
+    /// The figures that are available in real time: those of the link, of what arrived, and of our senders.
     fn figures(&self, emulator: &Emulator, outcomes: &[Outcome]) -> BTreeMap<String, f64> {
         let (link, nanos) = (emulator.lanes[0].link(), self.clock.now().max(1));
         let mut figures = of_link(self.scenario, self.trace.as_ref(), nanos, link.stats(), link.delays());
