@@ -1,22 +1,22 @@
-//! What may not happen in a simulated run.
+//! The invariants of a simulated run.
 
 use std::fmt;
 
 use quic_core::error::{CloseReason, ConnectionError, TransportErrorCode};
 
-/// Which runs a seed is one of.
+/// The kind of run that a seed belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A drawn transfer.
+    /// A random transfer.
     Transfer,
-    /// A handshake under 30 % loss each way.
+    /// A handshake with 30 % loss in each direction.
     Handshake,
-    /// A handshake that loses given datagrams; the seed is the number of the pattern.
+    /// A handshake that loses given datagrams; the seed is the index of the pattern.
     Pattern,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Transfer, Self::Handshake, Self::Pattern];
 
     /// Its name on the command line.
@@ -36,32 +36,32 @@ impl Kind {
     }
 }
 
-/// How the two ends of a connection ended; `None` for one that there never was or that did not end.
+/// How the two ends of a connection ended; `None` for an end that never existed or did not end.
 pub type Ends = [Option<ConnectionError>; 2];
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The virtual time passed the limit of the scenario, or nothing was left that could happen.
+    /// The virtual time passed the limit of the scenario, or no event was left.
     Hang {
         /// What was waited for.
         waiting_for: &'static str,
         /// The virtual time, in milliseconds.
         at: u64,
-        /// What both connections know.
+        /// The state of both connections.
         state: String,
     },
-    /// A stream or a datagram brought other bytes than were sent.
+    /// A stream or a datagram delivered other bytes than were sent.
     WrongBytes(String),
-    /// The connection ended otherwise than by its application or by the idle timeout.
+    /// The connection ended for a reason other than its application or the idle timeout.
     UncleanEnd(Ends),
-    /// An end went silent before its idle timeout, in milliseconds since it last heard its peer.
+    /// An end timed out before its idle timeout had passed.
     EarlySilence {
-        /// Milliseconds of silence.
+        /// The time since its last packet from the peer, in milliseconds.
         silence: u64,
     },
-    /// The connection ended by the idle timeout though the network lost nothing.
+    /// The connection ended by the idle timeout although the network lost nothing.
     NeedlessSilence(Ends),
     /// More than three times the bytes received went to an address that was not validated.
     Amplification {
@@ -70,9 +70,9 @@ pub enum Failure {
         /// Bytes received from it.
         received: u64,
     },
-    /// Endpoints without connections hold more heap than new ones, in bytes.
+    /// Endpoints without connections hold this many bytes of heap, which is too much.
     EndpointsKeepMemory(isize),
-    /// The heap is not what it was before the run, in bytes.
+    /// The heap differs by this many bytes from its size before the run.
     Leak(isize),
     /// Code panicked, with this message.
     Panic(String),
@@ -109,8 +109,8 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Whether both ends know of no other end than silence: at least one ran into its idle timeout, and the other did too,
-/// or was told by a stateless reset afterwards, or never existed.
+/// Whether both ends ended in silence: at least one by its idle timeout, and the other also, or by a later
+/// stateless reset, or it never existed.
 #[must_use]
 pub fn is_silent_end(ends: &Ends) -> bool {
     let idle = |end: &Option<ConnectionError>| matches!(end, Some(ConnectionError::IdleTimeout));
@@ -120,15 +120,15 @@ pub fn is_silent_end(ends: &Ends) -> bool {
     ends.iter().any(idle) && ends.iter().all(silent)
 }
 
-/// Whether the server refused the client's Retry token before there was a connection, as it has to if the token is of
-/// another address (RFC 9000 §8.1.3).
+/// Whether the server refused the client's Retry token before it made a connection, as it must if the token
+/// belongs to another address (RFC 9000 §8.1.3).
 #[must_use]
 pub fn is_token_refused(ends: &Ends) -> bool {
     let refused = |reason: &CloseReason| matches!(reason, CloseReason::Transport { code, .. } if *code == TransportErrorCode::INVALID_TOKEN);
     matches!(ends, [Some(ConnectionError::PeerClosed(reason)), None] if refused(reason))
 }
 
-/// Whether the client closed with `code`, and the server heard of it or only fell silent.
+/// Whether the client closed with `code`, and the server received the close or timed out.
 #[must_use]
 pub fn is_closed_by_client(ends: &Ends, code: u64) -> bool {
     let [client, server] = ends;
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_are_told_apart() {
+    fn ends_are_distinguished() {
         let idle = || Some(ConnectionError::IdleTimeout);
         let reset = || Some(ConnectionError::StatelessReset);
         assert!(is_silent_end(&[idle(), idle()]) && is_silent_end(&[idle(), None]));

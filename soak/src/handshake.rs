@@ -11,23 +11,24 @@ use crate::{
     world::{Setup, World, content},
 };
 
-/// A handshake is done in this time, or it counts as failed.
+/// The time limit of a handshake; a longer one counts as failed.
 pub const HANDSHAKE_LIMIT: u64 = 60 * SECOND;
 /// The loss of the handshakes' links, each way.
 pub const HANDSHAKE_LOSS: f64 = 0.3;
-/// So many datagrams of each direction may be lost in patterns.
+/// Patterns lose datagrams among this many first ones of each direction.
 const PATTERN_DATAGRAMS: u64 = 12;
 /// The one-way delay of patterns.
 const PATTERN_DELAY: u64 = 20 * MILLISECOND;
-/// What is echoed after a pattern's handshake, so that there are twelve datagrams each way.
+/// How many bytes are echoed after a pattern's handshake, so that each direction has twelve datagrams.
 const PATTERN_BYTES: usize = 20_000;
 /// The generator that draws delays; the links' generators have small numbers.
 const DRAW: u64 = 0x4a_d544;
 
-/// Runs the handshake of `seed` under heavy loss. [`Ending::Silent`] if it was not confirmed in a minute.
+/// Runs the handshake of `seed` under heavy loss. Returns [`Ending::Silent`] if it was not confirmed in a
+/// minute.
 ///
 /// # Errors
-/// The invariant that did not hold.
+/// The invariant that was violated.
 pub fn handshake(seed: u64) -> Result<Report, Failure> {
     guarded(|| {
         let measure = Measure::start();
@@ -36,7 +37,7 @@ pub fn handshake(seed: u64) -> Result<Report, Failure> {
         let mut world = World::with(seed, &link, &patient());
         world.connect();
         let ending = match world.until("confirmed handshake", HANDSHAKE_LIMIT, is_confirmed) {
-            // What is late is counted, not a broken invariant by itself.
+            // A late handshake is counted; it violates no invariant.
             Err(Failure::Hang { .. }) => Ending::Silent,
             other => other?,
         };
@@ -49,13 +50,13 @@ pub fn handshake(seed: u64) -> Result<Report, Failure> {
     })
 }
 
-/// Ends that give a handshake the time that it takes: what is asked here is how long that is.
+/// Settings without a limit on the duration of a handshake, which is measured here.
 fn patient() -> Setup {
     let transport = TransportConfig::new().handshake_timeout(None);
     Setup { client: transport.clone(), server: transport, back: None }
 }
 
-/// The datagrams lost in a pattern: indexes there, indexes back.
+/// The indexes of the datagrams that a pattern loses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     /// From the client to the server.
@@ -64,8 +65,8 @@ pub struct Pattern {
     pub back: Vec<u64>,
 }
 
-/// Every choice of one or two datagrams among the first twelve of each direction: whatever the order in which both
-/// ends send, each choice among the first twelve of the connection is one of these.
+/// Every choice of one or two datagrams among the first twelve of each direction. They include each choice
+/// among the first twelve of the connection, in whatever order the ends send.
 #[must_use]
 pub fn patterns() -> Vec<Pattern> {
     let all: Vec<_> = (0..2 * PATTERN_DATAGRAMS).collect();
@@ -81,7 +82,7 @@ pub fn patterns() -> Vec<Pattern> {
 /// Runs a handshake and a small echo without the datagrams of the pattern numbered `index`.
 ///
 /// # Errors
-/// The invariant that did not hold.
+/// The invariant that was violated.
 pub fn losing(index: u64) -> Result<Report, Failure> {
     let Some(pattern) = patterns().into_iter().nth(index as usize) else {
         return Err(Failure::Panic(format!("there is no pattern {index}")));
@@ -92,8 +93,8 @@ pub fn losing(index: u64) -> Result<Report, Failure> {
         let setup = Setup { back: Some(link(&pattern.back)), ..Setup::default() };
         let mut world = World::with(index, &link(&pattern.there), &setup);
         world.connect();
-        // Not confirmed yet: the client fills its window with packets that the server cannot read before it has the
-        // client's last handshake message.
+        // The handshake is not confirmed yet: the client fills its window with packets that the server cannot
+        // read until it has the client's last handshake message.
         world.until("complete handshake", HANDSHAKE_LIMIT, is_complete)?;
         let data = content(index, PATTERN_BYTES);
         let stream = world.client_host().last_peer_mut().and_then(|peer| {
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_patterns_of_one_and_two_are_there_once() {
+    fn each_pattern_of_one_and_two_occurs_once() {
         let all = patterns();
         assert_eq!(all.len(), 24 + 24 * 23 / 2);
         assert!(all.iter().enumerate().all(|(at, one)| !all[..at].contains(one)));

@@ -62,7 +62,8 @@ impl Traffic {
     }
 }
 
-/// An endpoint with its connections, as a node of a simulated network. `P` is what a connection's application does.
+/// An endpoint with its connections, as a node of a simulated network. `P` is what a connection's application
+/// does.
 #[derive(Debug)]
 pub struct Host<P: Party = Peer> {
     /// The endpoint, and the connections that live.

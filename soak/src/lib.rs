@@ -1,12 +1,12 @@
 //! Whole endpoints on simulated networks.
 //!
-//! Owns the one adapter from quic-core's endpoints to netsim ([`Host`], [`Peer`], [`World`]), what a seed means
-//! ([`Scenario`]), the runs ([`transfer()`], [`handshake()`], [`losing`]) and what must hold in each of them ([`Failure`]).
-//! For tests only: no product crate depends on it. The heap is watched only in programs that install
-//! `heap_meter::HeapMeter`.
+//! The crate owns the only adapter from quic-core's endpoints to netsim ([`Host`], [`Peer`], [`World`]), the
+//! meaning of a seed ([`Scenario`]), the runs ([`transfer()`], [`handshake()`], [`losing`]) and their
+//! invariants ([`Failure`]). It is for tests only: no product crate depends on it. The heap is measured only
+//! in programs that install `heap_meter::HeapMeter`.
 #![forbid(unsafe_code)]
 
-/// The tests of this crate watch the heap as its programs do.
+/// The tests of this crate measure the heap, as its programs do.
 #[cfg(test)]
 #[global_allocator]
 static HEAP: heap_meter::HeapMeter = heap_meter::HeapMeter;

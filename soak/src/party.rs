@@ -1,4 +1,4 @@
-//! What a host knows of the application behind a connection.
+//! The interface between a host and the application of a connection.
 
 use std::sync::Arc;
 
@@ -8,21 +8,21 @@ use crate::watch::Watch;
 
 /// A connection and its application.
 pub trait Party: HasConnection + Sized {
-    /// What connections of a host have in common.
+    /// What the connections of a host share.
     type Role;
 
-    /// The application of a connection that was made now.
+    /// The application of a new connection.
     fn new(connection: Connection, now: Timestamp, role: &Self::Role) -> Self;
 
-    /// What the application does after each of the connection's calls, and at its deadline.
+    /// Runs the application; called after each call of the connection, and at its deadline.
     fn work(&mut self, now: Timestamp);
 
-    /// When the application wants to work although nothing came.
+    /// When the application wants to run although nothing arrived.
     fn deadline(&self) -> Option<Timestamp> {
         None
     }
 
-    /// Who watches the connection, if anybody does.
+    /// The observer of the connection, if there is one.
     #[doc(hidden)]
     fn watch(&self) -> Option<Arc<Watch>> {
         None

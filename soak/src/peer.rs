@@ -1,4 +1,4 @@
-//! One connection and what its application does: a client that sends and collects, a server that echoes.
+//! A connection with its application: a client that sends and collects, or a server that echoes.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -21,14 +21,14 @@ use crate::{
     watch::{TELL, Watch, Watcher},
 };
 
-/// One connection and what its application knows.
+/// A connection and the state of its application.
 #[derive(Debug)]
 pub struct Peer {
     /// The connection.
     pub connection: Connection,
     /// All events so far.
     pub events: Vec<Event>,
-    /// What was read from each stream; servers keep nothing, they echo it.
+    /// The bytes read from each stream; servers echo them and keep none.
     pub received: BTreeMap<StreamId, Vec<u8>>,
     /// Streams that were read to their end.
     pub finished: BTreeSet<StreamId>,
@@ -38,13 +38,14 @@ pub struct Peer {
     pub datagrams: Vec<Bytes>,
     /// Why the connection ended.
     pub error: Option<ConnectionError>,
-    /// When the application heard of the end, on the endpoint's clock.
+    /// When the application got the event of the end, on the endpoint's clock.
     pub ended: Option<Timestamp>,
     watch: Arc<Watch>,
     sending: BTreeMap<StreamId, (VecDeque<Bytes>, bool)>,
-    /// Unidirectional streams that are answered, and on which stream.
+    /// Unidirectional streams with the streams on which they are answered.
     answers: BTreeMap<StreamId, StreamId>,
-    /// Those for whose answers there is no credit yet, with what is to be answered and whether that is all.
+    /// Unidirectional streams whose answers wait for credit, with the bytes to answer and whether they are
+    /// complete.
     unanswered: BTreeMap<StreamId, (Vec<Bytes>, bool)>,
     echo: bool,
 }
@@ -109,7 +110,7 @@ impl Party for Peer {
 }
 
 impl Peer {
-    /// When the connection last authenticated a packet, on the endpoint's clock; its making, if it never did.
+    /// When the connection last authenticated a packet, on the endpoint's clock; if never, when it was made.
     #[must_use]
     pub fn heard(&self) -> Timestamp {
         Timestamp::from_nanos(self.watch.heard.load(Ordering::Relaxed))
@@ -188,7 +189,7 @@ impl Peer {
         self.open_answers();
     }
 
-    /// Opens the streams on which unidirectional ones are answered, as many as the peer permits.
+    /// Opens the streams for answers to unidirectional ones, as many as the peer permits.
     fn open_answers(&mut self) {
         while let Some(id) = self.unanswered.keys().next().copied() {
             let Some(on) = self.connection.open(Dir::Uni) else { return };

@@ -1,5 +1,5 @@
-//! Runs of a client and a server from the first datagram until both have forgotten each other, with what must hold in
-//! all of them.
+//! Runs of a client and a server from the first datagram until both have forgotten the connection, and the
+//! invariants of all runs.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,23 +17,24 @@ use crate::{
     world::World,
 };
 
-/// With this code the client closes when it is done.
+/// The code with which the client closes when it is done.
 pub(crate) const DONE: u64 = 0x600d;
-/// What the tables of two endpoints without connections may keep for the next ones, in bytes.
+/// The most heap that the tables of two endpoints without connections may keep, in bytes.
 const EMPTY_ENDPOINTS: isize = 8 << 10;
 /// Closing takes three probe timeouts; if the close is lost, the other end takes its idle timeout.
 const CLOSING: u64 = 60 * SECOND;
 
-/// How a run ended well.
+/// How a successful run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Everything was done.
+    /// The client completed its work.
     Done,
-    /// The connection ended by its idle timeout before that; or its client, rebound after a Retry, was turned away.
+    /// The connection ended by its idle timeout before that, or the server refused a client that was rebound
+    /// after a Retry.
     Silent,
 }
 
-/// How a run may end other than by being done.
+/// Which other endings of a run are permitted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Permits {
     /// By the idle timeout.
@@ -42,12 +43,12 @@ pub(crate) struct Permits {
     pub(crate) refused_token: bool,
 }
 
-/// What a run tells.
+/// The report of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// How it ended.
     pub ending: Ending,
-    /// The virtual time at which everything was done or the connection ended, in nanoseconds.
+    /// The virtual time at which the work was done or the connection ended, in nanoseconds.
     pub took: u64,
     /// A hash of the times, sizes and fates of all datagrams.
     pub digest: u64,
@@ -55,7 +56,7 @@ pub struct Report {
     pub delivered: u64,
 }
 
-/// Runs `body` and holds the heap and panics against it.
+/// Runs `body` and turns leaks and panics into failures.
 pub(crate) fn guarded(body: impl FnOnce() -> Result<Report, Failure>) -> Result<Report, Failure> {
     let measure = Measure::start();
     let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
@@ -75,7 +76,7 @@ fn client_ended(host: &Host) -> bool {
 }
 
 impl World {
-    /// Runs until the client's connection satisfies `condition` or has ended; says which.
+    /// Runs until the client's connection satisfies `condition` or has ended, and returns which.
     pub(crate) fn until(
         &mut self,
         waiting_for: &'static str,
@@ -100,7 +101,7 @@ impl World {
         Failure::Hang { waiting_for, at: self.sim.now() / MILLISECOND, state: format!("{state:?}") }
     }
 
-    /// The client closes, if it has not ended; then both ends have to forget the connection.
+    /// Closes the client, if it has not ended, and waits until both ends have forgotten the connection.
     pub(crate) fn close(&mut self) -> Result<(), Failure> {
         let now = self.sim.now();
         let host = self.client_host();
@@ -177,14 +178,14 @@ impl World {
         }
     }
 
-    /// Drops everything but the two endpoints, which have no connections any more: what they hold now is what they
-    /// would keep in a process that lives on. `measure` was started before the world was made.
+    /// Drops everything but the two endpoints, which have no connections any more, and measures what they
+    /// would keep in a longer process. `measure` was started before the world was made.
     pub(crate) fn check_memory(self, measure: &Measure) -> Result<(), Failure> {
         let Self { sim, client_config, server_config, .. } = self;
         drop((client_config, server_config));
         let endpoints = sim.into_endpoints().map(|host| {
             let mut endpoint = host.driver.endpoint;
-            // The TLS configuration keeps tickets: it belongs to the application.
+            // The TLS configuration belongs to the application and keeps tickets, so it does not count.
             endpoint.set_server(None);
             endpoint
         });
@@ -238,11 +239,11 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_are_not_let_go_are_noticed() {
+    fn connections_that_are_not_dropped_are_noticed() {
         let measure = Measure::start();
         let mut world = World::with(1, &lan(), &Setup::default());
         world.establish();
-        // The server forgets to drop the connection: it is moved where nobody looks.
+        // The server does not drop the connection: the test moves it elsewhere.
         let peers = std::mem::take(&mut world.server_host().driver.connections);
         let kept: Vec<_> = peers.into_values().collect();
         assert!(matches!(world.check_memory(&measure), Err(Failure::EndpointsKeepMemory(_))));
@@ -254,7 +255,8 @@ mod tests {
         let mut world = World::with(1, &lan(), &Setup::default());
         world.establish();
         assert!(world.check_amplification().is_ok());
-        // As if nothing had been received and nobody validated: whatever is sent now is too much.
+        // As if nothing had been received and the address were not validated: everything sent now is too
+        // much.
         let address = world.client_address;
         world.server_host().traffic.insert(address, Traffic::of_a_handshake());
         world.server().connection.ping();

@@ -1,4 +1,4 @@
-//! What a seed means: links, settings of both ends, and what the application does.
+//! The scenario of a seed: links, settings of both ends, and the application's work.
 
 use netsim::{LinkConfig, Loss, MILLISECOND, Random, SECOND};
 use quic_core::{
@@ -8,15 +8,15 @@ use quic_core::{
 
 use crate::host::Policy;
 
-/// Bytes of the stream that goes both ways.
+/// The size of the bidirectional stream, in bytes.
 pub const BULK: usize = 1 << 20;
-/// Small streams, opened with it.
+/// How many small streams are opened with it.
 pub const SMALL_STREAMS: usize = 100;
-/// Datagrams that the client sends while the streams go on.
+/// How many datagrams the client sends during the streams.
 pub const DATAGRAMS: usize = 500;
 /// Datagrams that are sent in one go.
 const DATAGRAM_BURST: usize = 10;
-/// No link passes less than this payload: QUIC asks for it (RFC 9000 §14).
+/// The smallest payload that every link passes, as QUIC requires (RFC 9000 §14).
 const LEAST_MTU: usize = 1200;
 /// The payload that fits an Ethernet frame with IPv4 and UDP.
 const ETHERNET: usize = 1472;
@@ -26,7 +26,7 @@ const DRAW: u64 = 0x5ce_a210;
 /// A change of the network at a time, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Both links pass payloads of up to this many bytes from now on, and nothing tells the ends.
+    /// From now on both links pass payloads of up to this many bytes, and the ends are not told.
     Mtu(usize),
     /// The client's address, as the server sees it, changes.
     Rebind,
@@ -34,23 +34,24 @@ pub enum Change {
     UpdateKeys,
 }
 
-/// What the application does once the handshake is complete.
+/// The application's work once the handshake is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// Bytes of the stream that goes both ways.
+    /// The size of the bidirectional stream, in bytes.
     pub bulk: usize,
-    /// Further streams: whether they go both ways themselves or are answered by another one, and their bytes.
+    /// Further streams: whether they are bidirectional or answered on another stream, and their sizes in
+    /// bytes.
     pub small: Vec<(Dir, usize)>,
     /// Sizes of datagrams, all at least eight bytes.
     pub datagrams: Vec<usize>,
     /// Datagrams that are sent in one go.
     pub burst: usize,
-    /// Time between two bursts, in nanoseconds.
+    /// The time between two bursts, in nanoseconds.
     pub interval: u64,
 }
 
 impl Workload {
-    /// Bytes that both ends send, if nothing is lost.
+    /// How many bytes both ends send if nothing is lost.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let streams = self.bulk + self.small.iter().map(|(_, size)| size).sum::<usize>();
@@ -58,7 +59,7 @@ impl Workload {
     }
 }
 
-/// Everything about a run but the randomness of its links.
+/// Everything about a run except the randomness of its links.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// From the client to the server.
@@ -69,16 +70,16 @@ pub struct Scenario {
     pub client: TransportConfig,
     /// The server's settings.
     pub server: TransportConfig,
-    /// Whether the client has to prove its address first.
+    /// Whether the client must validate its address first.
     pub policy: Policy,
-    /// What changes on the way, and when.
+    /// The changes during the run, and their times.
     pub changes: Vec<(u64, Change)>,
-    /// What the application does.
+    /// The application's work.
     pub workload: Workload,
 }
 
 impl Scenario {
-    /// The transfer that `seed` stands for.
+    /// The scenario of the transfer `seed`.
     #[must_use]
     pub fn draw(seed: u64) -> Self {
         let mut draw = Draw(Random::derived(seed, DRAW));
@@ -119,7 +120,7 @@ impl Scenario {
         1.0 - passing(&self.there) * passing(&self.back)
     }
 
-    /// Whether the network does anything after which an end may hear nothing until its idle timeout.
+    /// Whether the network may cause an end to receive nothing until its idle timeout.
     #[must_use]
     pub fn may_fall_silent(&self) -> bool {
         let down = |link: &LinkConfig| !link.outages.is_empty();
@@ -132,8 +133,8 @@ impl Scenario {
         self.changes.iter().any(|(_, change)| *change == Change::Rebind)
     }
 
-    /// The virtual time after which the transfer hangs: a minute, and ten times what the bytes take at the lower of
-    /// the links' rates and of two packets per round trip that survive.
+    /// The virtual time after which the transfer counts as hung: a minute, and ten times the duration at the
+    /// lower of the links' rates and of two surviving packets per round trip.
     #[must_use]
     pub fn time_limit(&self) -> u64 {
         let round_trip = |link: &LinkConfig| link.delay + link.jitter;
@@ -145,7 +146,7 @@ impl Scenario {
     }
 }
 
-/// The share of datagrams that pass a link unharmed, in the long run.
+/// The share of datagrams that pass a link undamaged, in the long run.
 fn passing(link: &LinkConfig) -> f64 {
     let lost = match &link.loss {
         Loss::None => 0.0,
@@ -154,14 +155,14 @@ fn passing(link: &LinkConfig) -> f64 {
             let share = to_bad / (to_bad + to_good);
             share * bad + (1.0 - share) * good
         }
-        // A handful of thousands; they count as a percent.
+        // A few in thousands; they count as one percent.
         Loss::Indexes(_) => 0.01,
         other => unreachable!("no scenario draws {other:?}"),
     };
     (1.0 - lost) * (1.0 - link.corrupt)
 }
 
-/// The dice of a scenario.
+/// The random numbers of a scenario.
 struct Draw(Random);
 
 impl Draw {
@@ -214,10 +215,10 @@ impl Draw {
             0 => Loss::None,
             1 => Loss::Bernoulli(self.between(0.0, 0.3)),
             2 => {
-                // A state lasts for a number of datagrams, not for a time: a long bad one would swallow probes that
-                // are sent exponentially less often, and be an outage of minutes.
+                // A state lasts for a number of datagrams, not for a time. A long bad state would lose
+                // probes, which are sent exponentially less often, and be an outage of minutes.
                 let (bad, to_good) = (self.between(0.2, 1.0), self.between(0.5, 0.9));
-                // At most 30 % in all, and at most half of the time bad.
+                // The total loss is at most 30 %, and the bad state lasts at most half of the time.
                 let share = self.between(0.0, (0.3 / bad).min(0.5));
                 Loss::GilbertElliott { to_bad: to_good * share / (1.0 - share), to_good, good: 0.0, bad }
             }
@@ -228,7 +229,7 @@ impl Draw {
         }
     }
 
-    /// One or two times in which one or both links are down.
+    /// One or two periods in which one or both links are down.
     fn outages(&mut self, there: &mut LinkConfig, back: &mut LinkConfig) {
         if !self.maybe(0.15) {
             return;
@@ -246,7 +247,7 @@ impl Draw {
         }
     }
 
-    /// Steps of the largest payload, downwards or up again.
+    /// Changes of the largest payload, down or up again.
     fn mtu(&mut self, there: &mut LinkConfig, back: &mut LinkConfig, changes: &mut Vec<(u64, Change)>) {
         if !self.maybe(0.3) {
             return;
@@ -264,10 +265,10 @@ impl Draw {
         let mut config = TransportConfig::new()
             .congestion(CongestionConfig::new(algorithm))
             .ecn(self.maybe(0.8))
-            // These networks may need longer than any server should wait.
+            // These networks may need longer than a server should usually wait.
             .handshake_timeout(None);
         if self.maybe(0.2) {
-            // Credit that has to be renewed all the time.
+            // Small windows, so that credit must be renewed all the time.
             config.stream_receive_window = self.logarithmic(4 << 10, 64 << 10);
             config.receive_window = 2 * config.stream_receive_window;
             config.max_streams_bidi = 4 + self.below(100);
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_trouble_is_drawn() {
+    fn every_kind_of_impairment_is_drawn() {
         let all: Vec<_> = (0..300).map(Scenario::draw).collect();
         let any = |what: &dyn Fn(&Scenario) -> bool| all.iter().any(what);
         assert!(any(&|s| s.rebinds()) && any(&|s| s.policy == Policy::Retry));

@@ -1,4 +1,4 @@
-//! Many seeds on several threads, and what came of them.
+//! Runs many seeds on several threads and summarizes the results.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use crate::{
     transfer::transfer,
 };
 
-/// More failures than this are counted, not told.
+/// The most failures that are printed; further ones are only counted.
 const TOLD: usize = 20;
 
 /// Runs one seed of a kind.
@@ -33,28 +33,28 @@ pub fn run(kind: Kind, seed: u64) -> Result<Report, Failure> {
     }
 }
 
-/// What came of a range of seeds.
+/// The result of a range of seeds.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Which runs they were.
+    /// The kind of the runs.
     pub kind: Kind,
     /// The seeds.
     pub seeds: Range<u64>,
-    /// Invariants that did not hold, the first few by seed.
+    /// The first few violated invariants, by seed.
     pub failures: BTreeMap<u64, Failure>,
-    /// How many there were in all.
+    /// How many invariants were violated in total.
     pub failed: u64,
-    /// Connections that ended by the idle timeout, or handshakes that were not done.
+    /// How many connections ended by the idle timeout, or handshakes were not done.
     pub silent: u64,
-    /// Those among them whose client was rebound.
+    /// How many of them had a rebound client.
     pub rebound: u64,
-    /// Seeds of the others.
+    /// The seeds of the others.
     pub silent_seeds: Vec<u64>,
     /// The longest run in virtual milliseconds, and its seed.
     pub longest: (u64, u64),
     /// Datagrams delivered in all runs.
     pub delivered: u64,
-    /// All digests, folded in no order.
+    /// All digests, combined independently of their order.
     pub digest: u64,
 }
 
@@ -103,7 +103,7 @@ impl Summary {
     pub fn is_good(&self) -> bool {
         let runs = self.seeds.end - self.seeds.start;
         let permitted = match self.kind {
-            // Loss at its worst may swallow all probes of half a minute; 99.9 % of handshakes are done.
+            // Heavy loss may lose all probes of half a minute; 99.9 % of handshakes are done.
             Kind::Transfer | Kind::Handshake => (runs / 1000).max(1),
             Kind::Pattern => 0,
         };
@@ -132,7 +132,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Runs all `seeds` of a kind on so many threads. Failures are told as they come.
+/// Runs all `seeds` of a kind on `threads` threads. Failures are printed as they happen.
 #[must_use]
 pub fn sweep(kind: Kind, seeds: Range<u64>, threads: usize) -> Summary {
     let next = AtomicU64::new(seeds.start);

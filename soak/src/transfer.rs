@@ -1,4 +1,4 @@
-//! A drawn transfer: streams both ways and datagrams, echoed, while the network does its worst.
+//! A random transfer over a bad network: bidirectional and unidirectional streams and datagrams, echoed.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
     world::{Setup, World, content},
 };
 
-/// Where the client is seen after a rebinding.
+/// The client's address after a rebinding, as the server sees it.
 const REBOUND: &str = "198.51.100.7:61000";
 /// Keys of the contents: streams count from zero, datagrams from here.
 const DATAGRAM_KEYS: u64 = 1 << 32;
@@ -28,7 +28,7 @@ pub fn transfer(seed: u64) -> Result<Report, Failure> {
     guarded(|| play(seed, &Scenario::draw(seed)))
 }
 
-/// Runs a scenario with the dice of `seed`.
+/// Runs a scenario with the random numbers of `seed`.
 ///
 /// # Errors
 /// The invariant that did not hold.
@@ -46,7 +46,7 @@ pub fn play(seed: u64, scenario: &Scenario) -> Result<Report, Failure> {
     world.close()?;
     let permits = Permits {
         silence: scenario.may_fall_silent(),
-        // The token tells the address from before the rebinding.
+        // The token has the address from before the rebinding.
         refused_token: scenario.rebinds() && scenario.policy == Policy::Retry,
     };
     world.check_end(ending, permits)?;
@@ -82,10 +82,10 @@ fn build(seed: u64, scenario: &Scenario) -> World {
     world
 }
 
-/// What the client sent.
+/// The data that the client sent.
 #[derive(Default)]
 struct Sent {
-    /// Contents of streams by the identity of the client's stream, as keys and sizes.
+    /// The contents of streams, as keys and sizes, by the client's stream ID.
     streams: BTreeMap<StreamId, (u64, usize)>,
 }
 
@@ -109,14 +109,14 @@ impl Sent {
         }
         let ending = world.until("echo of all streams", limit, |peer| peer.finished.len() == total)?;
         if ending == Ending::Done && world.sim.now() < last {
-            // The rest of the datagrams; the connection may end meanwhile.
+            // Wait for the remaining datagrams; the connection may end meanwhile.
             let _ = world.sim.run_until(|_| false, last);
         }
         let ended = world.client_host().last_peer_mut().is_none_or(|peer| peer.error.is_some());
         Ok(if ended { Ending::Silent } else { ending })
     }
 
-    /// Opens streams from the one numbered `next` on, as many as the peer permits.
+    /// Opens streams, beginning with the index `next`, as many as the peer permits.
     fn open(&mut self, peer: Option<&mut Peer>, workload: &Workload, next: usize) {
         let Some(peer) = peer else { return };
         let all = std::iter::once((Dir::Bidi, workload.bulk)).chain(workload.small.iter().copied());
@@ -127,7 +127,7 @@ impl Sent {
         }
     }
 
-    /// Everything that arrived is what was sent, and all of it if the run was done.
+    /// Checks that everything that arrived is what was sent, and that all of it arrived if the run was done.
     fn check(&self, client: &Peer, workload: &Workload, ending: Ending) -> Result<(), Failure> {
         let complete = ending == Ending::Done;
         let mut answers = Vec::new();
@@ -138,7 +138,7 @@ impl Sent {
                 Dir::Uni => answers.push(expected),
             }
         }
-        // Which answer belongs to which stream only its bytes tell.
+        // Only its bytes show to which stream an answer belongs.
         let wrong =
             |id: &StreamId, bytes: &[u8]| Err(Failure::WrongBytes(format!("{} bytes on {id}", bytes.len())));
         let of_server = || client.received.iter().filter(|(id, _)| id.dir() == Dir::Uni);
@@ -172,7 +172,7 @@ fn check_stream(client: &Peer, id: StreamId, expected: &[u8], complete: bool) ->
     Err(Failure::WrongBytes(format!("{got} of {all} bytes on stream {id}, the first wrong one: {at:?}")))
 }
 
-/// Each datagram arrives once or not at all, as it was.
+/// Checks that each datagram arrived unchanged and at most once.
 fn check_datagrams(client: &Peer, workload: &Workload) -> Result<(), Failure> {
     let mut seen = vec![false; workload.datagrams.len()];
     for data in &client.datagrams {
@@ -188,7 +188,7 @@ fn check_datagrams(client: &Peer, workload: &Workload) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The datagram numbered `index`: its number, then bytes that tell it.
+/// The datagram `index`: its number, then bytes that depend on it.
 fn datagram(index: usize, size: usize) -> bytes::Bytes {
     let mut data = (index as u64).to_be_bytes().to_vec();
     data.extend(content(DATAGRAM_KEYS + index as u64, size.saturating_sub(8)));
@@ -208,7 +208,8 @@ fn schedule_datagrams(sim: &mut Simulation<Host>, client: netsim::NodeId, worklo
             let clock: Timestamp = host.clock(now);
             for peer in host.driver.connections.values_mut() {
                 for (index, size) in &burst {
-                    // What does not fit the queue or the path is dropped: datagrams promise nothing.
+                    // A datagram that does not fit the queue or the path is dropped; datagrams are
+                    // unreliable.
                     let _ = peer.connection.send_datagram(clock, datagram(*index, *size), Default::default());
                 }
             }

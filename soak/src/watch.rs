@@ -1,4 +1,4 @@
-//! What an observer sees of a connection.
+//! An observer of a connection.
 
 use std::sync::{
     Arc,
@@ -9,10 +9,11 @@ use quic_core::{Observer, TraceEvent, base::Timestamp};
 
 use crate::clock::time;
 
-/// What an observer saw of a connection that no statistic tells.
+/// What the observer saw of a connection, as far as no statistic has it.
 #[derive(Debug, Default)]
 pub struct Watch {
-    /// Whether a Handshake packet was authenticated: at a server, the client's address is proved (RFC 9000 §8.1).
+    /// Whether a Handshake packet was authenticated, which validates the client's address at a server
+    /// (RFC 9000 §8.1).
     pub(crate) handshake_packet: AtomicBool,
     /// When a packet was authenticated last, in nanoseconds of the endpoint's clock.
     pub(crate) heard: AtomicU64,
@@ -20,14 +21,14 @@ pub struct Watch {
 
 pub(crate) struct Watcher {
     pub(crate) watch: Arc<Watch>,
-    /// Who prints what happens, if it is to be told.
+    /// The name under which events are printed, if they are.
     pub(crate) tell: Option<&'static str>,
 }
 
-/// Whether new connections print what happens to them.
+/// Whether new connections print their events.
 pub(crate) static TELL: AtomicBool = AtomicBool::new(false);
 
-/// From now on new connections print all that happens to them, for reading a run that failed.
+/// From now on new connections print all their events, for reading a failed run.
 pub fn tell_everything() {
     TELL.store(true, Ordering::Relaxed);
 }

@@ -21,13 +21,13 @@ pub struct World {
     pub server: NodeId,
     /// From the client to the server, and back.
     pub links: [LinkId; 2],
-    /// For new connections.
+    /// The client's configuration for new connections.
     pub client_config: ClientConfig,
-    /// The server's, for a server that starts again.
+    /// The server's configuration, for a server that restarts.
     pub server_config: Arc<ServerConfig>,
-    /// Where the client is, before any address translation.
+    /// The client's address, before any address translation.
     pub client_address: SocketAddr,
-    /// Where the server is.
+    /// The server's address.
     pub server_address: SocketAddr,
 }
 
@@ -37,14 +37,14 @@ impl std::fmt::Debug for World {
     }
 }
 
-/// How a world differs from the default.
+/// The differences of a world from the default.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     /// The client's transport settings.
     pub client: TransportConfig,
     /// The server's transport settings.
     pub server: TransportConfig,
-    /// The link from the server to the client, if it is not like the one there.
+    /// The link from the server to the client, if it differs from the other direction.
     pub back: Option<LinkConfig>,
 }
 
@@ -131,7 +131,7 @@ impl World {
     /// Connects and waits for the confirmed handshake.
     ///
     /// # Panics
-    /// If that takes more than a minute.
+    /// If it takes more than a minute.
     pub fn establish(&mut self) {
         self.connect();
         let client = self.client;
@@ -142,7 +142,7 @@ impl World {
     /// Runs until `condition` holds for client and server.
     ///
     /// # Panics
-    /// If it does not within `limit` nanoseconds.
+    /// If it does not hold within `limit` nanoseconds.
     pub fn wait(&mut self, what: &str, limit: u64, condition: impl Fn(&Host, &Host) -> bool) {
         let (client, server) = (self.client, self.server);
         let limit = self.sim.now() + limit;
@@ -156,13 +156,13 @@ impl World {
     }
 }
 
-/// Bytes that tell their offset.
+/// Bytes that depend on their offset.
 #[must_use]
 pub fn pattern(size: usize) -> Bytes {
     (0..size).map(|i| (i % 251) as u8 ^ (i >> 8) as u8).collect::<Vec<u8>>().into()
 }
 
-/// Bytes that tell their stream and their offset: the output of a generator seeded by `key`.
+/// Bytes that depend on their stream and offset: the output of a generator seeded by `key`.
 #[must_use]
 pub fn content(key: u64, size: usize) -> Bytes {
     let mut random = Random::new(key);

@@ -1,4 +1,4 @@
-//! Named scenarios: what networks and hosts do to connections that are under way.
+//! Named scenarios: changes of networks and hosts during a connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,9 +9,9 @@ use soak::{Ending, Host, Setup, World, content, is_silent_end};
 #[global_allocator]
 static HEAP: heap_meter::HeapMeter = heap_meter::HeapMeter;
 
-/// Whether connections find out how large datagrams may be. Until they do, they stay at the least size.
+/// Tests of path MTU discovery run only if connections have it; otherwise datagrams keep the smallest size.
 const DISCOVERS_SIZE: bool = true;
-/// What is echoed: long enough to be under way when something happens.
+/// How many bytes are echoed: enough for the echo to be in progress when something happens.
 const BYTES: usize = 2_000_000;
 
 /// 8 Mbit/s, 40 ms round trip.
@@ -43,7 +43,7 @@ fn expect_echo(world: &mut World, id: StreamId, limit: u64) {
     assert!(world.client().received[&id] == content(1, BYTES), "seed {}", world.sim.seed());
 }
 
-/// Waits until the echo is there, or both ends fell silent at their idle timeout.
+/// Waits until the echo has arrived, or both ends have timed out.
 fn echo_or_silence(world: &mut World, id: StreamId, limit: u64) -> Ending {
     world.wait("an echo or both ends", limit, |client, server| {
         is_echoed(client, id) || [client, server].iter().all(|host| host.driver.connections.is_empty())
@@ -60,7 +60,7 @@ fn echo_or_silence(world: &mut World, id: StreamId, limit: u64) -> Ending {
     Ending::Silent
 }
 
-/// Nothing passes from half a second on, for `nanos` nanoseconds, in both directions.
+/// Drops everything in both directions for `nanos` nanoseconds, from half a second on.
 fn black_hole(nanos: u64) -> LinkConfig {
     network().outage(SECOND / 2..SECOND / 2 + nanos)
 }
@@ -70,7 +70,7 @@ fn a_black_hole_of_five_seconds_is_survived() {
     for_seeds(0..20, |seed| {
         let (mut world, id) = established(seed, &black_hole(5 * SECOND));
         expect_echo(&mut world, id, 60 * SECOND);
-        assert!(world.sim.now() > 5 * SECOND, "the echo was under way");
+        assert!(world.sim.now() > 5 * SECOND, "the echo was in progress");
     });
 }
 
@@ -92,7 +92,7 @@ fn a_black_hole_longer_than_the_idle_timeout_ends_both_ends() {
     });
 }
 
-/// The size that both ends use after the path's was found out: within twenty bytes of it, and never above.
+/// Asserts that both ends use the path's size: within twenty bytes of it, and never above.
 fn expect_size(world: &mut World, path: u16) {
     for host in [world.client, world.server] {
         let size = world.sim.endpoint(host).peer().connection.stats().datagram_size;
@@ -114,7 +114,7 @@ fn a_path_whose_mtu_falls_from_1500_to_1280_without_icmp_is_survived() {
         world.pass(SECOND - MILLISECOND);
         expect_size(&mut world, 1472);
         expect_echo(&mut world, id, 60 * SECOND);
-        assert!(world.sim.now() > fall, "the echo was under way");
+        assert!(world.sim.now() > fall, "the echo was in progress");
         expect_size(&mut world, 1252);
     });
 }
@@ -138,7 +138,7 @@ fn jump(seed: u64, client: i64, server: i64) -> (World, StreamId) {
         sim.endpoint_mut(b).skew += server;
     });
     world.pass(SECOND);
-    assert!(!is_echoed(world.sim.endpoint(a), id), "the echo is under way");
+    assert!(!is_echoed(world.sim.endpoint(a), id), "the echo is in progress");
     (world, id)
 }
 
@@ -170,7 +170,7 @@ fn clocks_that_jump_backward_change_nothing() {
 }
 
 #[test]
-fn timers_go_on_after_a_clock_jumped_backward() {
+fn timers_continue_after_a_clock_jumped_backward() {
     let (mut world, id) = jump(1, -HOUR, -HOUR);
     expect_echo(&mut world, id, 60 * SECOND);
     let before = world.sim.now();
@@ -182,14 +182,14 @@ fn timers_go_on_after_a_clock_jumped_backward() {
 }
 
 #[test]
-fn a_peer_that_is_gone_and_back_with_the_same_reset_key_resets_what_it_forgot() {
+fn a_restarted_peer_with_the_same_reset_key_resets_old_connections() {
     for_seeds(0..10, |seed| {
         let (mut world, _) = established(seed, &network());
         world.pass(SECOND);
         let (address, config) = (world.server_address, Arc::clone(&world.server_config));
         let key = CidFactory::new(8, 0, &[(seed ^ 2) as u8; 32]);
         *world.server_host() = Host::with_cids(seed ^ 99, address, Some(config), key);
-        // It is a round trip and an acknowledgment away, not an idle timeout.
+        // The reset takes a round trip and an acknowledgment, not an idle timeout.
         world.wait("the reset", SECOND, |client, _| {
             client.driver.connections.values().all(|peer| peer.error.is_some())
         });
@@ -202,7 +202,7 @@ fn a_peer_that_is_gone_and_back_with_the_same_reset_key_resets_what_it_forgot() 
 }
 
 #[test]
-fn a_rebinding_under_way_ends_in_silence_at_both_ends_or_is_survived() {
+fn a_rebinding_ends_in_silence_at_both_ends_or_is_survived() {
     for_seeds(0..10, |seed| {
         let (mut world, id) = established(seed, &network());
         let inside = world.client_address;
@@ -212,7 +212,7 @@ fn a_rebinding_under_way_ends_in_silence_at_both_ends_or_is_survived() {
     });
 }
 
-/// Whichever of two probes arrives, it carries what the handshake waits for.
+/// Whichever of two probes arrives, it has the data that the handshake needs.
 #[test]
 fn the_second_probe_is_as_good_as_the_first() {
     for (there, back) in [(vec![0, 1], vec![]), (vec![], vec![0, 1, 2]), (vec![1, 2], vec![])] {
@@ -222,7 +222,7 @@ fn the_second_probe_is_as_good_as_the_first() {
         let setup = Setup { back: Some(link(&back)), ..Setup::default() };
         let mut world = World::with(1, &link(&there), &setup);
         world.establish();
-        // One probe timeout of a second, not two: the next would come at three seconds.
+        // One probe timeout of a second, not two: the next probe would be sent at three seconds.
         let took = world.sim.now() / MILLISECOND;
         assert!(took < 1500, "{took} ms without {there:?} and {back:?}");
     }
@@ -259,8 +259,8 @@ fn fifty_connections_leave_no_more_in_their_endpoints_than_five() {
         world.server_host().gone.clear();
         held.push(measure.growth());
     }
-    // Sessions are remembered by the TLS configuration, up to its own limit; they are all that grows, by a few
-    // hundred bytes a connection. A connection that is not let go holds tens of kilobytes.
+    // The TLS configuration keeps sessions, up to its limit, so the heap grows by a few hundred bytes per
+    // connection. A connection that is not dropped holds tens of kilobytes.
     let per_connection = (held[49] - held[4]) / 45;
     assert!(per_connection < 2048, "{per_connection} bytes each: {held:?}");
 }

@@ -1,4 +1,4 @@
-//! The sweeps in small, and that they can fail.
+//! Small sweeps, and tests that sweeps can fail.
 
 use netsim::{LinkConfig, for_seeds};
 use soak::{Ending, Failure, Kind, Policy, Scenario, losing, patterns, play, sweep, transfer};
@@ -20,7 +20,7 @@ fn handshakes_under_heavy_loss_are_done() {
     assert!(summary.is_good(), "{summary}");
 }
 
-/// All of them in the optimised sweep; here every seventh.
+/// The optimised sweep runs all patterns; this test runs every seventh.
 #[test]
 fn no_two_lost_datagrams_stop_a_connection() {
     for index in (0..patterns().len() as u64).step_by(7) {
@@ -29,20 +29,20 @@ fn no_two_lost_datagrams_stop_a_connection() {
     }
 }
 
-/// Seeds that ended in silence, or hung, before what they showed was mended.
+/// Seeds that once ended in silence or hung, before a bug was fixed.
 #[test]
 fn seeds_that_failed_once_hold() {
-    // The client's last handshake message was lost, and waited for ever behind 1-RTT data that filled the window; and
-    // from 838 on: losses of large packets beside small ones that passed were taken for a path without QUIC. The last
-    // two outlived the ten seconds that a Retry token was good for.
+    // The client's last handshake message was lost and waited for ever behind 1-RTT data that filled the
+    // window. From 838 on: if large packets were lost and small ones passed, the path was taken for one
+    // without QUIC. The last two lasted longer than the ten seconds for which a Retry token was valid.
     for seed in [286, 532, 533, 568, 765, 777, 838, 1995, 33_625, 35_290, 67_620, 86_036] {
         let report = transfer(seed).unwrap_or_else(|why| panic!("{why}; {}", Kind::Transfer.replay(seed)));
         assert_eq!(report.ending, Ending::Done, "{}", Kind::Transfer.replay(seed));
     }
     // The same with two lost datagrams.
     assert!(losing(56).is_ok());
-    // HANDSHAKE_DONE was lost, and the server's probes were mere PINGs; or only the second of two probes arrived, and
-    // was nothing but a PING.
+    // HANDSHAKE_DONE was lost and the server's probes had only PING, or only the second of two probes arrived
+    // and had only PING.
     for seed in [136, 923, 2099, 3471, 5230, 5417, 8319, 9992] {
         let report = soak::handshake(seed).expect("no invariant is broken");
         assert_eq!(report.ending, Ending::Done, "{}", Kind::Handshake.replay(seed));
@@ -50,13 +50,14 @@ fn seeds_that_failed_once_hold() {
 }
 
 #[test]
-fn a_client_rebound_after_a_retry_is_turned_away() {
+fn a_client_rebound_after_a_retry_is_refused() {
     assert_eq!(transfer(5282).expect("the token is of another address").ending, Ending::Silent);
 }
 
 #[test]
-fn a_run_is_repeated_by_its_seed() {
-    // Without damaged datagrams: what a flipped bit of ciphertext does depends on TLS's own randomness.
+fn a_seed_repeats_a_run() {
+    // These seeds damage no datagrams, because the effect of a flipped bit of ciphertext depends on TLS's own
+    // randomness.
     let seeds = (0..40).filter(|seed| {
         let scenario = Scenario::draw(*seed);
         scenario.there.corrupt == 0.0 && scenario.back.corrupt == 0.0
@@ -67,7 +68,7 @@ fn a_run_is_repeated_by_its_seed() {
     }
 }
 
-/// A scenario without any trouble.
+/// A scenario without impairments.
 fn quiet() -> Scenario {
     let mut scenario = Scenario::draw(0);
     let link = LinkConfig::new().delay(1_000_000).mtu(1472);
@@ -78,18 +79,18 @@ fn quiet() -> Scenario {
 }
 
 #[test]
-fn a_quiet_network_is_done_and_silence_on_it_is_a_failure() {
+fn silence_on_a_quiet_network_is_a_failure() {
     assert_eq!(play(1, &quiet()).expect("it holds").ending, Ending::Done);
-    // A link that passes nothing, but claims no loss.
+    // A link that passes nothing but is configured without loss.
     let mut dead = quiet();
     dead.there.mtu = 100;
     assert!(matches!(play(1, &dead), Err(Failure::NeedlessSilence(_))));
 }
 
 #[test]
-fn what_takes_too_long_hangs() {
+fn a_run_that_takes_too_long_counts_as_hung() {
     let mut slow = quiet();
-    // Nothing ends a connection without an idle timeout on a dead link.
+    // On a dead link, a connection without an idle timeout never ends.
     slow.there.mtu = 100;
     slow.client.idle_timeout = None;
     assert!(matches!(play(1, &slow), Err(Failure::Hang { .. })));
