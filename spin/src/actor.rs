@@ -1,6 +1,6 @@
-//! A task at an end of a session, and the four ways in which it treats a future.
+//! A task at an end of a session, and the ways in which it treats a future.
 //!
-//! Must never know which function is called.
+//! It must never know which function is called.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,21 +15,21 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{end::End, pair::Phase};
 
-/// What becomes of a future.
+/// What the task does with a future.
 enum Fate {
-    /// Awaited until it settles.
+    /// Awaits it until it settles.
     Awaited,
-    /// Polled so many times, then dropped.
+    /// Polls it this many times, then drops it.
     Polled(u64),
-    /// Dropped unless it settles in time.
+    /// Drops it unless it settles in time.
     Raced(Duration),
 }
 
-/// A task with a generator of its own.
+/// A task with its own random generator.
 pub(crate) struct Actor {
     pub(crate) end: Arc<End>,
     pub(crate) random: Random,
-    /// It leaves when its end is in this phase.
+    /// The task ends when its end of the session is in this phase.
     leaves_at: Phase,
     phase: watch::Receiver<Phase>,
 }
@@ -40,7 +40,7 @@ impl Actor {
         Self { end: Arc::clone(end), random, leaves_at, phase }
     }
 
-    /// It is time to go.
+    /// Whether the task must end.
     pub(crate) fn leaves(&self) -> bool {
         *self.phase.borrow() >= self.leaves_at
     }
@@ -50,7 +50,7 @@ impl Actor {
         self.end.spin.book.count(name);
     }
 
-    /// Notes what does not hold.
+    /// Records a violated invariant.
     pub(crate) fn check(&self, result: Result<(), String>) {
         if let Err(fact) = result {
             self.end.spin.book.fail(format!("at end {}: {fact}", self.end.number));
@@ -64,7 +64,7 @@ impl Actor {
         tokio::select! { () = sleep => {}, _ = until => {} }
     }
 
-    /// Drives a call as chance has it; `None` if it was given up.
+    /// Drives a call in a random way; `None` if it was given up.
     pub(crate) async fn drive<T>(&mut self, name: &'static str, work: impl Future<Output = T>) -> Option<T> {
         let fate = match self.random.below(8) {
             0 => Fate::Polled(1 + self.random.below(4)),
@@ -74,7 +74,7 @@ impl Actor {
         self.drive_so(name, work, fate).await
     }
 
-    /// Drives a call that ends with the session only.
+    /// Drives a call that may last until the session ends.
     pub(crate) async fn drive_long<T>(
         &mut self,
         name: &'static str,

@@ -1,10 +1,10 @@
-//! What an error tells of itself, and whether that fits together.
+//! Calls all functions of an error and checks that the answers agree.
 
 use wt_api::{WebTransportError, WebTransportErrorSource};
 
 use crate::actor::Actor;
 
-/// Asks an error what it is.
+/// Calls all functions of an error.
 pub(crate) fn ask(actor: &Actor, error: &WebTransportError) {
     actor.did("WebTransportError::error_source");
     actor.did("WebTransportError::stream_error_code");

@@ -1,6 +1,6 @@
-//! Which calls were made, which have not settled, which tasks are not over, and what went wrong.
+//! The register of a run: calls made, calls pending, tasks running, and failures.
 //!
-//! Must never know what is called.
+//! It must never know what is called.
 
 use std::{
     collections::BTreeMap,
@@ -15,14 +15,14 @@ use std::{
 /// How often each function was called.
 pub type Calls = BTreeMap<&'static str, u64>;
 
-/// What did not hold, and in which run.
+/// The violated invariants of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The run's seed.
     pub seed: u64,
     /// The line that repeats the run.
     pub replay: String,
-    /// What did not hold, one fact a line.
+    /// The violated invariants, one in each line.
     pub facts: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Clone, Copy, Debug)]
 struct Open {
     name: &'static str,
-    /// The end of a session whose call it is; `None` for those of servers and clients themselves.
+    /// The end of a session to which the call belongs; `None` for calls of servers and clients.
     end: Option<u64>,
     since: Duration,
 }
@@ -51,7 +51,7 @@ struct State {
     calls: Calls,
     open: BTreeMap<u64, Open>,
     next: u64,
-    /// When the ends of sessions heard that they are closed.
+    /// When each end of a session was told that it is closed.
     closed: BTreeMap<u64, Duration>,
     facts: Vec<String>,
 }
@@ -63,7 +63,7 @@ pub(crate) struct Book {
     tasks: AtomicUsize,
 }
 
-/// A call is not over while this lives.
+/// A call is pending while this value lives.
 #[derive(Debug)]
 pub(crate) struct Ticket<'a>(&'a Book, u64);
 
@@ -73,7 +73,7 @@ impl Drop for Ticket<'_> {
     }
 }
 
-/// A task is not over while this lives.
+/// A task is running while this value lives.
 #[derive(Debug)]
 pub(crate) struct Running(Arc<Book>);
 
@@ -83,7 +83,7 @@ impl Drop for Running {
     }
 }
 
-/// Facts beyond these are more of the same.
+/// The most failures that are kept; further ones are similar.
 const MAX_FACTS: usize = 20;
 
 impl Book {
@@ -111,7 +111,7 @@ impl Book {
         self.tasks.load(Ordering::Acquire)
     }
 
-    /// Notes what did not hold.
+    /// Records a violated invariant.
     pub(crate) fn fail(&self, fact: impl Into<String>) {
         let mut state = lock(&self.state);
         if state.facts.len() < MAX_FACTS {
@@ -119,12 +119,12 @@ impl Book {
         }
     }
 
-    /// An end of a session has heard that it is closed.
+    /// An end of a session was told that it is closed.
     pub(crate) fn closed(&self, end: u64, now: Duration) {
         lock(&self.state).closed.entry(end).or_insert(now);
     }
 
-    /// The calls of ends that were closed longer than `grace` ago.
+    /// The pending calls of ends that were closed longer than `grace` ago.
     pub(crate) fn overdue(&self, now: Duration, grace: Duration) -> Vec<String> {
         let state = lock(&self.state);
         let late = |open: &&Open| {
@@ -134,13 +134,13 @@ impl Book {
         state.open.values().filter(late).map(|open| told(open, &state, now)).collect()
     }
 
-    /// All calls that have not settled.
+    /// All pending calls.
     pub(crate) fn outstanding(&self, now: Duration) -> Vec<String> {
         let state = lock(&self.state);
         state.open.values().map(|open| told(open, &state, now)).collect()
     }
 
-    /// What was counted and what did not hold.
+    /// The counts and the failures.
     pub(crate) fn conclude(&self) -> (Calls, Vec<String>) {
         let mut state = lock(&self.state);
         (std::mem::take(&mut state.calls), std::mem::take(&mut state.facts))

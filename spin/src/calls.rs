@@ -1,6 +1,8 @@
-//! What is called. A test holds the list against the source of `wt-api`, and a run of some seeds against the list.
+//! The functions that are called. A test compares the list with the source of `wt-api`, and a run of some
+//! seeds with the list.
 
-/// Every public function of `wt-api`, and the traits that its types are, but for those in [`NOT_CALLED`].
+/// Every public function of `wt-api` and every trait that its types implement, except those in
+/// [`NOT_CALLED`].
 pub const CALLS: &[&str] = &[
     "AcceptOptions::anticipated_concurrent_incoming_bidirectional_streams",
     "AcceptOptions::anticipated_concurrent_incoming_unidirectional_streams",
@@ -238,8 +240,8 @@ pub const CALLS: &[&str] = &[
     "SendStream as tokio::io::AsyncWrite",
 ];
 
-/// Public functions that are not called, for they only take other forms of what others take: files, DER, a rustls
-/// configuration.
+/// Public functions that are not called: most only take another form of what other functions take, such as
+/// files, DER or a rustls configuration.
 pub const NOT_CALLED: &[&str] = &[
     "WebTransportOptions::rustls_config",
     "ServerBuilder::rustls_config",
@@ -256,7 +258,8 @@ pub const NOT_CALLED: &[&str] = &[
     // They end sessions whose ends are others' to say, at both ends: `virtual_connection.rs` of wt-api does.
     "Connection::close",
     "Connection::closed",
-    // A socket and a resolver of the application's, and a server's sockets: `client.rs` and `virtual_client.rs` of wt-api.
+    // A socket and a resolver of the application's, and a server's sockets: `client.rs` and
+    // `virtual_client.rs` of wt-api.
     "ClientBuilder::resolver",
     "ClientBuilder::socket",
     "Server::client",
@@ -265,7 +268,7 @@ pub const NOT_CALLED: &[&str] = &[
     "Client::get",
     // What options and builders do by themselves.
     "check_origin",
-    // One at a time what the handles of streams and datagrams take and give, which are called.
+    // These do single steps of the handles of streams and datagrams, whose functions are called.
     "WebTransport::accept_bidirectional_stream",
     "WebTransport::accept_unidirectional_stream",
     "WebTransport::receive_datagram",
@@ -275,11 +278,11 @@ pub const NOT_CALLED: &[&str] = &[
     "IncomingBidirectionalStreams::poll_accept",
     "IncomingUnidirectionalStreams::poll_accept",
     "ReceiveStream::poll_read_chunk",
-    // Fields of what is called.
+    // Fields of values that are covered.
     "BidirectionalStream::split_mut",
     "BidirectionalStream::id",
     "CloseInfo::new",
-    // For adapters that make errors of their own.
+    // For adapters that make their own errors.
     "WebTransportError::new",
     "ServerBuilder::idle_timeout",
     "ServerBuilder::keep_alive",

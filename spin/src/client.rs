@@ -1,4 +1,4 @@
-//! A client: the sessions and the pages that it asks for.
+//! A client, which requests sessions and pages.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     spin::Spin,
 };
 
-/// Asks for sessions and pages, one after the other.
+/// Requests sessions and pages, one after the other.
 pub(crate) async fn ask(spin: Arc<Spin>, place: Place) {
     let mut random = spin.random();
     let client = constructors::client(&spin, &mut random);

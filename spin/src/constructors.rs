@@ -1,4 +1,4 @@
-//! What is configured before anything is connected: all options of both sides, and identities.
+//! The configuration before a connection: all options of both sides, and identities.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     spin::{Spin, fields},
 };
 
-/// A draft to insist on, or none.
+/// A required draft, or none.
 fn dialect(random: &mut Random) -> Option<wt_session::Dialect> {
     let all = wt_session::Dialect::ALL;
     random.chance(0.2).then(|| all[random.below(all.len() as u64) as usize])
@@ -76,7 +76,7 @@ pub(crate) fn options(
     }
 }
 
-/// A client with sockets of its own, or none: then what it would make is made by those that all on a host share.
+/// A client with its own sockets, or `None`: then the host's shared client is used.
 pub(crate) fn client(spin: &Spin, random: &mut Random) -> Option<Client> {
     if random.chance(0.4) {
         return None;
@@ -108,7 +108,7 @@ fn count(book: &Book, of: &str, name: &str) {
     calls.for_each(|call| book.count(call));
 }
 
-/// A server that is not built yet.
+/// A builder of a server.
 pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
     let streams = random.chance(0.2).then(|| random.below(6) as u16);
     let mut transport = spin.plan.server.clone();
@@ -169,7 +169,7 @@ pub(crate) fn builder(spin: &Spin, random: &mut Random) -> ServerBuilder {
     builder
 }
 
-/// The pages that plain requests find.
+/// The pages for plain requests.
 fn answer(request: &HttpRequest) -> HttpResponse {
     match request.path.as_str() {
         "/page" => HttpResponse::new(StatusCode::OK).with_body(vec![b'p'; PAGE]),
@@ -185,13 +185,13 @@ fn answer(request: &HttpRequest) -> HttpResponse {
 pub(crate) const PAGE: usize = 100_000;
 const PIECES: usize = 10;
 
-/// A kind of congestion control.
+/// A random congestion control algorithm.
 pub(crate) fn kind(random: &mut Random) -> CongestionControl {
     let kinds = [CongestionControl::Default, CongestionControl::Throughput, CongestionControl::LowLatency];
     kinds[random.below(3) as usize]
 }
 
-/// How a request is accepted.
+/// Random options for accepting a request.
 pub(crate) fn accept_options(spin: &Spin, random: &mut Random) -> AcceptOptions {
     for name in ["new", "headers", "protocol", "status"] {
         count(&spin.book, "AcceptOptions::", name);
@@ -214,7 +214,7 @@ pub(crate) fn accept_options(spin: &Spin, random: &mut Random) -> AcceptOptions 
         .anticipated_concurrent_incoming_unidirectional_streams(Some(4))
 }
 
-/// Certificates, which need no network: once a run.
+/// Calls the functions of certificates, which need no network, once in a run.
 pub(crate) fn identities(book: &Book) -> Result<(), Box<dyn std::error::Error>> {
     let made = Identity::self_signed(["spin.example"])?;
     let read =

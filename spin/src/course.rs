@@ -1,4 +1,4 @@
-//! How one end of a session goes: it starts its tasks, stays a while, reckons up, and leaves.
+//! The course of one end of a session: it starts its tasks, waits, checks the balance, and leaves.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,21 +14,21 @@ use crate::{
     session,
 };
 
-/// Streams that are opened at once for the sake of counting.
+/// The most streams that are opened at once to count the credit.
 const MOST: usize = 24;
-/// A slow link with full queues takes so many times that.
+/// A slow link with full queues takes at most this many times [`SETTLED`].
 const TRIES: usize = 6;
-/// Nothing is under way any more after this long on a network that loses nothing.
+/// After this time nothing is in flight any more on a network without loss.
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// How an end leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
-    /// It closes, and all its calls are awaited.
+    /// It closes, and awaits all its calls.
     Closes,
-    /// All its handles are dropped.
+    /// It drops all its handles.
     Drops,
-    /// It waits for the other end to leave, which must be heard of.
+    /// It waits for the other end to leave, which must be reported.
     Waits,
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn run(end: Arc<End>, session: WebTransport) {
     leave(&end, session, &mut random).await;
 }
 
-/// What is shared by sessions cannot be reckoned up for one.
+/// Credit that sessions share cannot be checked for one of them.
 fn can_be_reckoned(end: &End) -> bool {
     end.spin.plan.healthy && !end.pair.pooled && end.place.is_virtual()
 }
@@ -69,7 +69,7 @@ async fn live(end: &Arc<End>, random: &mut Random) {
     }
 }
 
-/// How many streams of each kind can be opened now, and why not more. They are reset.
+/// Counts how many streams of each kind can be opened now, and why not more. It resets them.
 async fn count_streams(session: &WebTransport) -> ([usize; 2], Vec<ErrorCause>) {
     let options = || SendStreamOptions::new().wait_until_available(false);
     let (mut bidi, mut uni, mut why) = (Vec::new(), Vec::new(), Vec::new());
@@ -94,7 +94,8 @@ async fn count_streams(session: &WebTransport) -> ([usize; 2], Vec<ErrorCause>) 
     ([bidi.len(), uni.len()], why)
 }
 
-/// On a network that loses nothing: the credit is what it was at first, and all datagrams are accounted for.
+/// Checks on a network without loss that the credit is what it was at first, and that all datagrams are
+/// accounted for.
 async fn reckon(end: &Arc<End>, session: &WebTransport, could: [usize; 2]) {
     let patience = end.spin.plan.patience();
     end.pair.wind_up();
@@ -124,7 +125,7 @@ async fn reckon(end: &Arc<End>, session: &WebTransport, could: [usize; 2]) {
             end.spin.book.fail(fact);
         }
     }
-    // A client that gave up before it heard of its session has closed it.
+    // A client that gave up before its session was established has closed it.
     if let Some(problem) = problem
         && end.pair.both_established()
     {
@@ -132,11 +133,11 @@ async fn reckon(end: &Arc<End>, session: &WebTransport, could: [usize; 2]) {
     }
 }
 
-/// Whether fewer streams can be opened than at first, though all that was under way had time to arrive.
+/// Whether fewer streams can be opened than at first, although everything in flight had time to arrive.
 async fn missing_credit(end: &Arc<End>, session: &WebTransport, could: [usize; 2]) -> Option<String> {
     let plan = &end.spin.plan;
     let peer = if end.role == Role::Client { &plan.server } else { &plan.client };
-    // Credit comes back in portions of an eighth of the limit (RFC 9000 §4.6 leaves that open).
+    // Credit returns in steps of an eighth of the limit (RFC 9000 §4.6 leaves that open).
     let held = [peer.max_streams_bidi, peer.max_streams_uni].map(|limit| (limit / 8) as usize);
     let mut problem = None;
     for _ in 0..TRIES {
@@ -155,7 +156,7 @@ async fn missing_credit(end: &Arc<End>, session: &WebTransport, could: [usize; 2
 }
 
 async fn leave(end: &Arc<End>, session: WebTransport, random: &mut Random) {
-    // One of the two has to go first.
+    // One of the two ends must leave first.
     let first = end.pair.number.is_multiple_of(2) == (end.role == Role::Client);
     let ending = match random.below(3) {
         0 if !first => Ending::Waits,

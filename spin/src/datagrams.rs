@@ -1,4 +1,4 @@
-//! Tasks that send and take datagrams.
+//! Tasks that send and receive datagrams.
 
 use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use wt_api::{
 
 use crate::{actor::Actor, end::End, pair::Phase};
 
-/// Starts a task that sends, and one that takes.
+/// Starts a task that sends, and one that receives.
 pub(crate) fn start(end: &Arc<End>, session: &WebTransport) {
     let shared = session.clone();
     end.start(|end| sends(end, shared));
@@ -31,7 +31,7 @@ async fn sends(end: Arc<End>, session: WebTransport) {
     }
 }
 
-/// Sends a few, in a way of its own or not.
+/// Sends some datagrams, with its own options or without.
 async fn send_some(actor: &mut Actor, session: &WebTransport, datagrams: &Datagrams) {
     let mut writable = datagrams.writable.clone();
     if actor.random.chance(0.3) {
@@ -89,7 +89,7 @@ async fn send(actor: &mut Actor, writable: &DatagramsWritable) {
         }
         Some(result)
     } else {
-        // Noted in the same poll: given up after that, it is on its way.
+        // It is recorded in the same poll: if the call is dropped after that, the datagram is sent anyway.
         let work = async move {
             let result = way.send(payload).await;
             if result.is_ok() {
@@ -139,7 +139,7 @@ fn look(actor: &Actor, datagrams: &Datagrams) {
     let _ = datagrams.incoming_max_buffered_datagrams().max(datagrams.outgoing_max_buffered_datagrams());
 }
 
-/// Takes all that come, until the session or its end is over.
+/// Receives all datagrams until the session or its end is over.
 async fn takes(end: Arc<End>, session: WebTransport) {
     let mut actor = Actor::new(&end, Phase::Leaving);
     loop {
@@ -170,7 +170,7 @@ async fn take(actor: &mut Actor, readable: &mut DatagramsReadable) -> Taken {
             one(Some(taken.map(|payload| payload.map(|payload| payload.to_vec())).map_err(drop)))
         }
         1 | 2 => {
-            // Too small for many.
+            // This size is too small for many datagrams.
             let mut buffer = vec![0; actor.random.below(2_000) as usize];
             let size = actor.drive("DatagramsReadable::recv_into", readable.recv_into(&mut buffer)).await;
             match size {

@@ -1,4 +1,4 @@
-//! One end of a session: who it is, how far it is, and its tasks.
+//! One end of a session: its identity, its phase, and its tasks.
 
 use std::{
     future::Future,
@@ -39,7 +39,7 @@ impl End {
         self.phase.subscribe()
     }
 
-    /// The name of a new stream, which no other stream of the run has.
+    /// A new stream name, unique in the run.
     pub(crate) fn salt(&self) -> u64 {
         (self.number << 32) | self.salts.fetch_add(1, Ordering::Relaxed)
     }

@@ -1,7 +1,7 @@
-//! What was written and sent, so that what arrives can be held against it.
+//! A record of what was written and sent, with which arrivals are compared.
 //!
-//! A stream begins with a number of its own, its salt; every byte after it follows from the salt and its offset. Must never
-//! know sessions.
+//! A stream begins with its own number, the salt; every later byte follows from the salt and the offset. The
+//! ledger must never know sessions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::book::lock;
 
-/// Bytes of the salt at a stream's beginning.
+/// The length of the salt, in bytes.
 const HEAD: u64 = 8;
 
 /// The bytes of the stream `salt` from `offset` on.
@@ -27,18 +27,18 @@ fn byte(salt: u64, at: u64) -> u8 {
     }
 }
 
-/// What its writer has said of a stream.
+/// The writer's record of a stream.
 #[derive(Clone, Copy, Debug, Default)]
 struct Written {
-    /// All that may have been written, in bytes.
+    /// The most bytes that may have been written.
     at_most: u64,
-    /// What must arrive, also if the stream is reset.
+    /// How many bytes must arrive even if the stream is reset.
     committed: u64,
-    /// It was ended, after this many bytes at least.
+    /// The least length at which the stream was finished, if it was.
     finished: Option<u64>,
 }
 
-/// All streams of a session, both ends'.
+/// All streams of a session, of both ends.
 #[derive(Debug, Default)]
 pub(crate) struct Streams(Mutex<BTreeMap<u64, Written>>);
 
@@ -62,7 +62,7 @@ impl Streams {
     }
 }
 
-/// What a reader has seen of a stream.
+/// The reader's record of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     head: [u8; HEAD as usize],
@@ -74,7 +74,7 @@ impl Seen {
         self.offset
     }
 
-    /// Bytes that were read next.
+    /// Checks the next bytes that were read.
     pub(crate) fn take(&mut self, data: &[u8], streams: &Streams) -> Result<(), String> {
         for value in data {
             let at = self.offset;
@@ -95,7 +95,7 @@ impl Seen {
         }
     }
 
-    /// The stream's end was told.
+    /// Checks the end of the stream.
     pub(crate) fn end(&self, streams: &Streams) -> Result<(), String> {
         let Some(salt) = self.salt() else { return Ok(()) };
         match streams.get(salt) {
@@ -110,7 +110,7 @@ impl Seen {
         }
     }
 
-    /// The stream's reset was told.
+    /// Checks the reset of the stream.
     pub(crate) fn reset(&self, streams: &Streams) -> Result<(), String> {
         let Some(salt) = self.salt() else { return Ok(()) };
         match streams.get(salt) {
@@ -127,7 +127,7 @@ impl Seen {
     }
 }
 
-/// The datagrams of a session, one way.
+/// The datagrams of a session in one direction.
 #[derive(Debug, Default)]
 pub(crate) struct Datagrams(Mutex<Way>);
 
@@ -136,7 +136,7 @@ struct Way {
     next: u64,
     accepted: BTreeSet<u64>,
     received: BTreeSet<u64>,
-    /// Too short for a number.
+    /// Datagrams that are too short for a number.
     short_accepted: u64,
     short_received: u64,
 }
@@ -157,7 +157,7 @@ impl Datagrams {
         (payload.into(), Some(number))
     }
 
-    /// It will be sent.
+    /// Records that a datagram will be sent.
     pub(crate) fn accepted(&self, number: Option<u64>) {
         let mut way = lock(&self.0);
         match number {
@@ -166,7 +166,7 @@ impl Datagrams {
         }
     }
 
-    /// It came, at the session `session`.
+    /// Checks a datagram that arrived in the session `session`.
     pub(crate) fn received(&self, session: u64, payload: &[u8]) -> Result<(), String> {
         let mut way = lock(&self.0);
         let Some((of, rest)) = payload.split_first_chunk::<8>().filter(|(_, rest)| rest.len() >= 8) else {
@@ -184,13 +184,13 @@ impl Datagrams {
         Ok(())
     }
 
-    /// How many were accepted and received.
+    /// How many datagrams were accepted and received.
     pub(crate) fn counts(&self) -> [u64; 2] {
         let way = lock(&self.0);
         [way.accepted.len() as u64 + way.short_accepted, way.received.len() as u64 + way.short_received]
     }
 
-    /// Once nothing is sent any more: nothing came that was not sent.
+    /// Checks, once nothing more is sent, that every datagram that arrived was sent.
     pub(crate) fn check(&self) -> Result<(), String> {
         let way = lock(&self.0);
         if let Some(number) = way.received.difference(&way.accepted).next() {

@@ -1,18 +1,19 @@
-//! Every public function of `wt-api`, called at random by many tasks at once.
+//! Calls every public function of `wt-api` at random from many concurrent tasks.
 //!
-//! A run is a server and some clients on one network. Each end of each session has tasks that call whatever can be called
-//! there, in any order, with futures that are awaited, polled a few times and dropped, raced against a timer, or moved to
-//! another task half-way. Limits are small, servers shut down and start again, hosts lose power, links lose datagrams.
+//! A run has a server and some clients on one network. At each end of each session, tasks call whatever can
+//! be called there in any order. They await a future, poll it a few times and drop it, race it against a
+//! timer, or move it to another task half-way. Limits are small, servers restart, hosts lose power, and links
+//! lose datagrams.
 //!
-//! What must hold: once both ends have left, every call settles, within a bound of time that follows from the time-outs in
-//! force; what is read is what was written; a stream that was given up gives its credit back; datagrams come once, in the
-//! right session, and only those that `send` said yes to; at last the heap is what it was before.
+//! The invariants: once both ends have left, every call settles within a time that follows from the timeouts
+//! in force. Readers get what was written. An abandoned stream returns its credit. Datagrams arrive once, in
+//! the right session, and only if `send` accepted them. At the end the heap is what it was before.
 //!
-//! On the virtual network ([`virtual_run`]) a seed repeats its run, but for the bytes of keys. On tokio ([`real_run`]) it
-//! decides what is drawn, not in which order the threads come to it.
+//! On the virtual network ([`virtual_run`]) a seed repeats its run, except for the bytes of keys. On tokio
+//! ([`real_run`]) it decides the random choices, but not the order of threads.
 //!
-//! For tests only: no product crate depends on it. The heap is watched only in programs that install
-//! `heap_meter::HeapMeter`.
+//! The crate is for tests only: no product crate depends on it. The heap is measured only in programs that
+//! install `heap_meter::HeapMeter`.
 #![forbid(unsafe_code)]
 
 mod actor;

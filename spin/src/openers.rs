@@ -1,4 +1,4 @@
-//! Streams that this end opens.
+//! The streams that this end opens.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use wt_api::{BidirectionalStream, SendStreamOptions, WebTransport};
 
 use crate::{actor::Actor, ask::ask, end::End, pair::Phase, reader, writer};
 
-/// Tasks that open streams.
+/// How many tasks open streams.
 const OPENERS: u64 = 3;
 
 /// Starts the tasks that open streams one after the other.
@@ -66,7 +66,7 @@ async fn open_one(actor: &mut Actor, session: &WebTransport) {
     }
 }
 
-/// Opens a stream and gives it up, mostly before it is there.
+/// Opens a stream and drops the call, mostly before it settles.
 pub(crate) async fn try_one(actor: &mut Actor, session: &WebTransport) {
     if *actor.end.phase().borrow() != Phase::Live {
         return;

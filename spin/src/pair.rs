@@ -1,4 +1,4 @@
-//! What the two ends of a session share in this process, beside the session.
+//! The state that the two ends of a session share in this process.
 
 use std::sync::{
     Mutex,
@@ -13,21 +13,21 @@ use crate::{
     ledger::{Datagrams, Streams},
 };
 
-/// Which end.
+/// An end of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Client,
     Server,
 }
 
-/// How far a session is.
+/// The phase of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// Everybody does as they like.
+    /// All tasks run.
     Live,
-    /// Streams and senders of datagrams leave; those who take what comes stay.
+    /// Tasks with streams and senders of datagrams end; receivers stay.
     Winding,
-    /// The end leaves whose phase this is.
+    /// This end leaves.
     Leaving,
 }
 
@@ -37,16 +37,16 @@ pub(crate) struct Pair {
     pub(crate) number: u64,
     pub(crate) pooled: bool,
     pub(crate) streams: Streams,
-    /// From the client, from the server.
+    /// The datagrams from the client, and from the server.
     datagrams: [Datagrams; 2],
     winding: watch::Sender<bool>,
-    /// Tasks of both ends that have streams.
+    /// How many tasks of both ends have streams.
     busy: AtomicUsize,
-    /// Both ends were established.
+    /// How many ends were established.
     ends: AtomicUsize,
-    /// What each end says of its datagrams at the end.
+    /// The final datagram statistics of each end.
     told: Mutex<[Option<DatagramStats>; 2]>,
-    /// Ends that have reckoned up.
+    /// How many ends have checked the balance.
     reckoned: watch::Sender<usize>,
 }
 
@@ -70,7 +70,7 @@ impl Pair {
         &self.datagrams[role as usize]
     }
 
-    /// Those that it receives.
+    /// The datagrams that this end receives.
     pub(crate) fn sent_to(&self, role: Role) -> &Datagrams {
         &self.datagrams[1 - role as usize]
     }
@@ -112,13 +112,14 @@ impl Pair {
         self.reckoned.send_modify(|ends| *ends += 1);
     }
 
-    /// Waits until both ends have reckoned up.
+    /// Waits until both ends have checked the balance.
     pub(crate) async fn until_reckoned(&self) {
         let mut ends = self.reckoned.subscribe();
         let _ = ends.wait_for(|ends| *ends >= 2).await;
     }
 
-    /// Where nothing is lost, and all was sent and taken: what was accepted has come, or was dropped and counted.
+    /// Checks, if nothing is lost and everything was sent and received, that each accepted datagram arrived
+    /// or was counted as dropped.
     pub(crate) fn check_counts(&self) -> Result<(), String> {
         let told = lock(&self.told);
         let [Some(client), Some(server)] = &*told else { return Ok(()) };
@@ -136,7 +137,7 @@ impl Pair {
         Ok(())
     }
 
-    /// What must hold when both ends are gone, however they went.
+    /// Checks the invariants after both ends have left, in whatever way.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.datagrams.iter().try_for_each(Datagrams::check)
     }

@@ -1,4 +1,4 @@
-//! Where tasks run: a host of the virtual network, or tokio.
+//! The environment of tasks: a host of the virtual network, or tokio.
 
 use std::{
     future::Future,
@@ -7,7 +7,7 @@ use std::{
 
 use wt_api::testing::{Host, Network};
 
-/// A machine. Clones name the same one.
+/// A machine. Clones refer to the same one.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
     Virtual { network: Network, host: Host },
@@ -15,7 +15,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// The machine that the process runs on.
+    /// The real machine.
     #[allow(clippy::disallowed_methods, reason = "a program's own clock")]
     pub(crate) fn real() -> Self {
         Self::Real { start: Instant::now() }
@@ -25,7 +25,7 @@ impl Place {
         matches!(self, Self::Virtual { .. })
     }
 
-    /// Time since the run began.
+    /// The time since the run began.
     pub(crate) fn now(&self) -> Duration {
         match self {
             Self::Virtual { network, .. } => network.now(),
@@ -41,7 +41,7 @@ impl Place {
         }
     }
 
-    /// Waits.
+    /// Sleeps for a duration.
     pub(crate) async fn sleep(&self, duration: Duration) {
         match self {
             Self::Virtual { network, .. } => network.sleep(duration).await,

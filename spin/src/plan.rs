@@ -1,20 +1,20 @@
-//! What a run is like: drawn from its seed.
+//! The plan of a run, drawn from its seed.
 
 use std::time::Duration;
 
 use netsim::{LinkConfig, MILLISECOND, Random};
 use wt_api::TransportConfig;
 
-/// What happens to a host or a link in a run.
+/// A mishap of a host or a link in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mishap {
     /// Nothing.
     None,
-    /// The link of a client takes nothing for a while.
+    /// The link of a client has an outage.
     Outage(Duration),
     /// A client loses power.
     ClientVanishes,
-    /// The server loses power, and starts again if the bool says so.
+    /// The server loses power, and restarts if the bool is true.
     ServerVanishes(bool),
     /// The address of a client changes.
     Rebinding,
@@ -23,22 +23,22 @@ pub(crate) enum Mishap {
 /// How a server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServerEnd {
-    /// It takes clients until all have left.
+    /// It accepts clients until all have left.
     Stays,
-    /// It shuts down with this deadline, and starts again if the bool says so.
+    /// It shuts down with this deadline, and restarts if the bool is true.
     ShutsDown(Duration, bool),
     /// Its handle is dropped.
     Dropped,
 }
 
-/// A run.
+/// The plan of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) clients: u64,
-    /// Sessions that each client asks for, one after the other, overlapping.
+    /// How many sessions each client requests, one after the other, overlapping.
     pub(crate) sessions: u64,
-    /// How long tasks go on.
+    /// How long tasks run.
     pub(crate) length: Duration,
     pub(crate) server: TransportConfig,
     pub(crate) client: TransportConfig,
@@ -47,19 +47,20 @@ pub(crate) struct Plan {
     pub(crate) link: LinkConfig,
     pub(crate) mishap: Mishap,
     pub(crate) server_end: ServerEnd,
-    /// When mishap and the server's end come.
+    /// When the mishap and the server's end happen.
     pub(crate) when: Duration,
-    /// Nothing is lost and nobody goes: streams, datagrams and credit can be reckoned up.
+    /// Whether nothing is lost and no host fails, so that streams, datagrams and credit can be checked
+    /// exactly.
     pub(crate) healthy: bool,
     /// The share of requests that are not accepted.
     pub(crate) refused: f64,
 }
 
-/// Generators of plans, apart from those of tasks.
+/// Separates the random generators of plans from those of tasks.
 const PLANS: u64 = 1 << 40;
 
 impl Plan {
-    /// The run of a seed.
+    /// The plan of a seed.
     pub(crate) fn draw(seed: u64) -> Self {
         let random = &mut Random::derived(seed, PLANS);
         let healthy = random.chance(0.4);
@@ -84,7 +85,7 @@ impl Plan {
         }
     }
 
-    /// The same where time is not virtual: no links to draw, no power to lose.
+    /// The plan of a seed in real time, without links and power failures.
     pub(crate) fn real(mut self) -> Self {
         self.mishap = Mishap::None;
         self.healthy = false;
@@ -92,11 +93,11 @@ impl Plan {
         self
     }
 
-    /// After this long, whoever waits for a peer that is gone has heard of it.
+    /// The time after which every end knows that its peer is gone.
     pub(crate) fn patience(&self) -> Duration {
         let idle = |config: &TransportConfig| config.idle_timeout.unwrap_or_default();
-        // The idle timeout counts anew from the first packet that is sent after one was heard, and lasts three probe
-        // timeouts at least, which back off while there is an outage.
+        // The idle timeout restarts with the first packet that is sent after one was received. It lasts at
+        // least three probe timeouts, which back off during an outage.
         3 * idle(&self.server).max(idle(&self.client)) + self.connect_timeout + Duration::from_secs(60)
     }
 }

@@ -1,4 +1,4 @@
-//! A task that reads a stream, in all ways.
+//! A task that reads a stream in every possible way.
 
 use std::{future::poll_fn, pin::Pin, sync::Arc};
 
@@ -8,16 +8,16 @@ use wt_api::{ErrorCause, ReceiveStream, WebTransportError};
 
 use crate::{actor::Actor, ask::ask, end::End, ledger::Seen, pair::Phase, writer::Busy};
 
-/// What a call of reading gave.
+/// The result of a read.
 enum Read {
     Data(Bytes),
     End,
     Failed(WebTransportError),
-    /// By a trait that does not tell which.
+    /// An error of a trait that does not say which.
     FailedUnseen,
-    /// The call was given up; nothing was taken.
+    /// The call was dropped; nothing was read.
     Nothing,
-    /// It was given up, and what it had taken is lost.
+    /// The call was dropped, and the bytes it had read are lost.
     Lost,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn start(end: &Arc<End>, stream: ReceiveStream) {
 
 impl Reader {
     async fn run(mut self) {
-        // Most read to the end.
+        // Most tasks read to the end.
         let steps = if self.actor.random.chance(0.7) { u64::MAX } else { self.actor.random.below(6) };
         for _ in 0..steps {
             if self.actor.leaves() || !self.step().await {
@@ -123,7 +123,7 @@ impl Reader {
                         self.judge(Read::Data(data));
                         Read::End
                     }
-                    // It had taken some.
+                    // It had read some bytes.
                     Some(Err(error)) => {
                         ask(&self.actor, &error);
                         Read::Lost

@@ -16,13 +16,13 @@ use crate::{
 
 /// Threads of the runtime.
 const THREADS: usize = 4;
-/// Whoever has not settled after this long never will.
+/// The time after which a call counts as hung.
 const WATCHDOG: Duration = Duration::from_secs(150);
 
-/// One run of a few seconds on a runtime of its own: what was called, or what did not hold.
+/// Runs for a few seconds on its own runtime, and returns the counts of calls.
 ///
 /// # Errors
-/// Something did not hold.
+/// If an invariant was violated.
 pub fn real_run(seed: u64) -> Result<Calls, Failure> {
     let failure = |facts| {
         let replay = format!("cargo run --release -p spin -- real --minutes 1 --seed {seed}");

@@ -1,4 +1,4 @@
-//! The server: who is accepted, how it ends, how it begins again.
+//! The server: it accepts requests, ends, and restarts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     spin::{Address, Spin, fields},
 };
 
-/// Tasks that accept.
+/// How many tasks accept.
 const ACCEPTORS: usize = 2;
 
 /// Serves until the time is up, or as the plan says.
@@ -42,7 +42,7 @@ pub(crate) async fn serve(spin: Arc<Spin>, place: Place) {
         match std::mem::replace(&mut ends, ServerEnd::Stays) {
             ServerEnd::ShutsDown(deadline, again) => {
                 if random.chance(0.3) {
-                    // Given up and asked again.
+                    // The call is dropped and made again.
                     let given_up = server.shutdown(deadline);
                     let _ = place.within(Duration::from_millis(50), given_up).await;
                 }
@@ -55,7 +55,7 @@ pub(crate) async fn serve(spin: Arc<Spin>, place: Place) {
                     return;
                 }
             }
-            // The last of its acceptors drops it.
+            // The last acceptor drops the server.
             ServerEnd::Dropped | ServerEnd::Stays => {
                 dropped.send_replace(true);
                 return;
@@ -64,7 +64,7 @@ pub(crate) async fn serve(spin: Arc<Spin>, place: Place) {
     }
 }
 
-/// Looks at a client before its handshake, and asks every other one for proof of its address.
+/// Checks a client before its handshake, and asks every other one to validate its address.
 fn admit(spin: &Spin, attempt: &ConnectionAttempt<'_>) -> Admission {
     let names = [
         "ConnectionAttempt::is_validated",
@@ -93,7 +93,7 @@ fn task(spin: &Arc<Spin>, place: &Place, work: impl Future<Output = ()> + Send +
     });
 }
 
-/// A server, where the one before was.
+/// A server at the address of the one before.
 async fn build(spin: &Arc<Spin>, place: &Place, random: &mut Random) -> Option<Server> {
     for _ in 0..50 {
         let builder = builder(spin, random);
@@ -114,7 +114,7 @@ async fn build(spin: &Arc<Spin>, place: &Place, random: &mut Random) -> Option<S
                 spin.serve_at(Address { base, hash: spin.identity.certificate_hash() });
                 return Some(server);
             }
-            // The one before may still say its last words.
+            // The one before may still be closing.
             Err(_) => place.sleep(Duration::from_millis(100)).await,
         }
     }
@@ -163,7 +163,7 @@ async fn accepts(spin: Arc<Spin>, place: Place, server: Arc<Server>, mut dropped
             tokio::select! {
                 biased;
                 request = server.accept() => request,
-                // Only if it was sent: the sender may be gone, and the server goes on.
+                // Only if a value was sent: if the sender is gone, the server continues.
                 Ok(_) = dropped.wait_for(|dropped| *dropped) => return,
             }
         };
@@ -216,7 +216,7 @@ async fn answer(spin: Arc<Spin>, place: Place, request: Request) {
     }
 }
 
-/// What a connection tells, which may be over.
+/// Checks the functions of a connection, which may be over.
 async fn watch(spin: &Spin, place: &Place, connection: &Connection, wanted: CongestionControl) {
     let names = [
         "Connection::id",
@@ -243,7 +243,7 @@ async fn watch(spin: &Spin, place: &Place, connection: &Connection, wanted: Cong
     }
 }
 
-/// What the server counts, over all that there are.
+/// Checks the server's statistics.
 async fn survey(spin: &Spin, place: &Place, server: &Server) {
     let ticket = spin.book.enter("Server::connections", None, place.now());
     let connections = server.connections().await;

@@ -1,4 +1,4 @@
-//! What can be asked of a session itself, and the tasks that wait for what it tells.
+//! Calls the functions of a session, and starts the tasks that wait for its events.
 
 use std::{future::poll_fn, pin::Pin, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
     reader,
 };
 
-/// Starts the tasks that every session has from the first.
+/// Starts the tasks that every session has from the beginning.
 pub(crate) fn start(end: &Arc<End>, session: &WebTransport) {
     let shared = session.clone();
     end.start(|end| waits(end, shared));
@@ -26,7 +26,7 @@ pub(crate) fn start(end: &Arc<End>, session: &WebTransport) {
     end.start(|end| takes_uni(end, shared));
 }
 
-/// Waits for all that a session tells of itself, to the end.
+/// Waits for all events of a session, until its end.
 async fn waits(end: Arc<End>, session: WebTransport) {
     let mut actor = Actor::new(&end, Phase::Leaving);
     let _ = actor.wait("WebTransport::ready", session.ready()).await;
@@ -53,7 +53,7 @@ async fn waits(end: Arc<End>, session: WebTransport) {
     }
 }
 
-/// Asks for this and that.
+/// Calls various functions.
 async fn asks(end: Arc<End>, session: WebTransport) {
     let mut actor = Actor::new(&end, Phase::Leaving);
     while !actor.leaves() && !end.spin.stopped() {
@@ -80,10 +80,10 @@ async fn ask_once(actor: &mut Actor, session: &WebTransport) {
             session.drain();
         }
         8 => anticipate(actor, session),
-        // Whoever asks may be one of those who are waited for.
+        // This task may itself be one that is waited for.
         9 => drop(actor.drive_long("wait_idle", wait_idle()).await),
         10 => look(actor, session),
-        // The last calls of a session that is closed early.
+        // The last calls on a session that is closed early.
         11 if actor.random.chance(0.05) && actor.end.pair.pooled => {
             actor.did("WebTransport::close");
             session.close(wt_api::CloseInfo::default());
@@ -114,7 +114,7 @@ async fn group(actor: &mut Actor, session: &WebTransport) {
     }
 }
 
-/// Small numbers, so that streams are wanted.
+/// Small numbers, so that streams must wait.
 fn anticipate(actor: &mut Actor, session: &WebTransport) {
     let streams = [None, Some(actor.random.below(8) as u16)][actor.random.below(2) as usize];
     if actor.random.chance(0.5) {

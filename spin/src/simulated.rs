@@ -21,28 +21,28 @@ use crate::{
     spin::Spin,
 };
 
-/// After `closed` has told the end of a session, its other calls settle within this time.
+/// After `closed` of a session has settled, its other calls settle within this time.
 const GRACE: Duration = Duration::from_secs(10);
-/// What may be left of the heap: what libraries keep for the thread, in bytes.
+/// How many bytes of heap may be left, which libraries keep for the thread.
 const LEFT: isize = 4 << 10;
 
 thread_local! {
     static WARM: Once = const { Once::new() };
 }
 
-/// One run: what was called, or what did not hold.
+/// Does one run, and returns the counts of calls.
 ///
 /// # Errors
-/// Something did not hold.
+/// If an invariant was violated.
 ///
 /// # Panics
-/// If the network stands still, with the seed.
+/// If the network makes no progress; the message has the seed.
 pub fn virtual_run(seed: u64) -> Result<Calls, Failure> {
-    // What is made once in a process, or a thread, is no leak.
+    // Memory that is allocated once per process or thread is no leak.
     WARM.with(|warm| warm.call_once(|| drop(play(u64::MAX))));
     let heap = Measure::start();
     let (calls, mut facts) = play(seed);
-    // The counters are the caller's from here on.
+    // From here on the counters belong to the caller.
     let kept: isize = calls.len() as isize * 64;
     if facts.is_empty() && heap.growth() > LEFT + kept {
         facts.push(format!("{} bytes of heap are left when all is gone", heap.growth()));
@@ -133,7 +133,7 @@ impl Run {
         }
     }
 
-    /// Lets time pass, and looks for calls that ought to have settled.
+    /// Advances the time, and looks for calls that should have settled.
     async fn watch(&self, duration: Duration) {
         let until = self.network.now() + duration;
         while self.network.now() < until {
@@ -148,7 +148,7 @@ impl Run {
         overdue.into_iter().for_each(|call| self.spin.book.fail(call));
     }
 
-    /// Waits until all tasks are over: each call settles within the patience of the plan.
+    /// Waits until all tasks are over; each call must settle within the plan's time.
     async fn settle(&self) {
         let book = &self.spin.book;
         let until = self.network.now() + 4 * self.spin.plan.patience();

@@ -1,4 +1,4 @@
-//! What all tasks of a run share.
+//! The state that all tasks of a run share.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use crate::{
     plan::Plan,
 };
 
-/// Where the server is.
+/// The address of the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
     /// Scheme, host and port.
@@ -30,7 +30,7 @@ pub(crate) struct Spin {
     pub(crate) plan: Plan,
     pub(crate) book: Arc<Book>,
     pub(crate) identity: Identity,
-    /// The time is up: everybody leaves.
+    /// Whether the time is up, so that all tasks end.
     stop: watch::Sender<bool>,
     address: watch::Sender<Option<Address>>,
     pairs: Mutex<BTreeMap<u64, Arc<Pair>>>,
@@ -50,7 +50,7 @@ impl Spin {
         })
     }
 
-    /// A generator that no other task has.
+    /// A new generator for one task.
     pub(crate) fn random(&self) -> Random {
         let mut next = lock(&self.generators);
         *next += 1;
@@ -76,13 +76,13 @@ impl Spin {
         self.address.send_replace(Some(address));
     }
 
-    /// Where the server is, once there is one.
+    /// The address of the server, once there is one.
     pub(crate) async fn address(&self) -> Option<Address> {
         let mut address = self.address.subscribe();
         address.wait_for(Option::is_some).await.ok().and_then(|address| address.clone())
     }
 
-    /// A session that is about to be asked for.
+    /// A new session that is about to be requested.
     pub(crate) fn new_pair(&self, pooled: bool) -> Arc<Pair> {
         let mut pairs = lock(&self.pairs);
         let pair = Arc::new(Pair::new(pairs.len() as u64, pooled));
@@ -90,7 +90,7 @@ impl Spin {
         pair
     }
 
-    /// The session that a request's path names.
+    /// The session that the path of a request names.
     pub(crate) fn pair_of(&self, path: &str) -> Option<Arc<Pair>> {
         let number = path.strip_prefix("/s/")?.parse().ok()?;
         lock(&self.pairs).get(&number).cloned()
@@ -101,7 +101,7 @@ impl Spin {
     }
 }
 
-/// Some fields.
+/// Random fields.
 pub(crate) fn fields(random: &mut Random) -> HeaderMap {
     let mut fields = HeaderMap::new();
     for n in 0..random.below(4) {

@@ -1,4 +1,4 @@
-//! A task that writes a stream, in all ways, and ends it in one of them.
+//! A task that writes a stream in every possible way, and ends it in one of several.
 
 use std::{future::poll_fn, pin::Pin, sync::Arc};
 
@@ -8,12 +8,12 @@ use wt_api::{ErrorCause, SendStream};
 
 use crate::{actor::Actor, ask::ask, calls::CALLS, end::End, ledger::content, pair::Phase};
 
-/// What may be written next.
+/// What the task may write next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// The next bytes of the content.
     Open,
-    /// Nothing: a write was given up of which nobody knows whether it was made.
+    /// Nothing: a write was dropped, and it is unknown whether it was made.
     Unknown,
     /// Nothing: the stream is over.
     Over,
@@ -38,7 +38,7 @@ pub(crate) fn start(end: &Arc<End>, stream: SendStream) {
     });
 }
 
-/// A task that has a stream.
+/// A task with a stream.
 pub(crate) struct Busy(pub(crate) Arc<End>);
 
 impl Drop for Busy {
@@ -84,7 +84,7 @@ impl Writer {
         }
     }
 
-    /// The next bytes, and what is noted before they are written.
+    /// The next bytes; records them before they are written.
     fn next(&mut self) -> Bytes {
         self.actor.did("SendStream::bytes_written");
         let (offset, size) = (self.stream.bytes_written(), 1 << self.actor.random.below(16));

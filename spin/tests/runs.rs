@@ -1,4 +1,4 @@
-//! Some seeds, and the list of what is called against the source.
+//! Runs some seeds, and compares the list of calls with the source.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use wt_api::testing::for_seeds;
 #[global_allocator]
 static HEAP: heap_meter::HeapMeter = heap_meter::HeapMeter;
 
-/// Enough for every function to be called.
+/// This is enough for every function to be called.
 const SEEDS: u64 = 80;
 
 #[test]
@@ -29,7 +29,7 @@ fn some_seeds_call_everything_and_everything_settles() {
     }
 }
 
-/// Files of `wt-api` whose public functions an application can name.
+/// The files of `wt-api` whose public functions an application can name.
 const FILES: &[&str] = &[
     "session",
     "connection",
@@ -81,7 +81,7 @@ fn the_list_names_every_public_function() {
     assert!(missing.is_empty(), "spin does not call {missing:?}: call them, and name them in CALLS");
 }
 
-/// `Type::function`, for functions of a type; the path as users write it for others.
+/// The names of functions: `Type::function` for those of a type, and the path as users write it for others.
 fn functions(file: &str, text: &str) -> Vec<String> {
     let (mut found, mut of) = (Vec::new(), None);
     for line in text.lines() {
