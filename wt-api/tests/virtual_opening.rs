@@ -5,8 +5,12 @@ mod virtual_common;
 
 use std::{
     future::Future,
+    io,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
@@ -19,11 +23,16 @@ use wt_api::{
 };
 
 /// Polls once and gives up.
-fn now<T>(work: impl Future<Output = Result<T, WebTransportError>>) -> Option<T> {
+fn once<T>(work: impl Future<Output = T>) -> Option<T> {
     match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => Some(result.expect("the session is open")),
+        Poll::Ready(result) => Some(result),
         Poll::Pending => None,
     }
+}
+
+/// The same, where the session is open.
+fn now<T>(work: impl Future<Output = Result<T, WebTransportError>>) -> Option<T> {
+    once(work).map(|result| result.expect("the session is open"))
 }
 
 fn bidi(session: &WebTransport) -> Option<BidirectionalStream> {
@@ -323,4 +332,42 @@ fn handshakes_in_pieces_leave_the_order_of_streams_as_it_is() {
             }
         });
     }
+}
+
+#[test]
+fn who_takes_streams_sees_the_first_of_a_burst_before_the_last_is_taken_in() {
+    const BURST: usize = 300;
+    let Pair { network, client, server, server_host, .. } = testing::pair(7);
+    let deaf = Arc::new(AtomicBool::new(false));
+    let is_deaf = Arc::clone(&deaf);
+    server_host.answer_receives(move |_| match is_deaf.load(Ordering::Relaxed) {
+        true => Err(io::ErrorKind::OutOfMemory.into()),
+        false => Ok(()),
+    });
+    network.run(async {
+        network.sleep(seconds(1)).await;
+        deaf.store(true, Ordering::Relaxed);
+        let mut burst = Vec::new();
+        for _ in 0..BURST {
+            let mut stream = uni(&client).expect("there is credit");
+            assert_eq!(now(stream.write(&[7; 20])), Some(20));
+            stream.finish().unwrap();
+            burst.push(stream);
+        }
+        // All of it waits in the server's socket.
+        network.sleep(seconds(1) / 20).await;
+        deaf.store(false, Ordering::Relaxed);
+        let mut incoming = server.incoming_unidirectional_streams();
+        let (mut rounds, mut came) = (Vec::new(), Vec::new());
+        while came.len() < BURST {
+            let before = came.len();
+            came.push(incoming.next().await.expect("the session is open").expect("no error"));
+            came.extend(
+                std::iter::from_fn(|| once(incoming.next())?).map(|stream| stream.expect("no error")),
+            );
+            rounds.push(came.len() - before);
+        }
+        // A datagram holds some fifty of them, and the driver ends its turn with each.
+        assert!(rounds.iter().all(|streams| *streams < 64), "{rounds:?}");
+    });
 }

@@ -344,9 +344,15 @@ impl Engine {
                         driven.connection.handle_datagram(now, &about, data);
                         self.active.insert(handle.0);
                         let came = driven.connection.datagrams_received();
-                        if came - driven.datagrams >= DATAGRAMS {
+                        let many_events = driven.connection.should_poll_events();
+                        if many_events || came - driven.datagrams >= DATAGRAMS {
                             driven.datagrams = came;
                             application.on_events(now, handle, &mut driven.connection);
+                        }
+                        if many_events {
+                            // The peer goes on with these while the rest is taken in.
+                            self.transmit();
+                            self.active.insert(handle.0);
                         }
                     }
                 }

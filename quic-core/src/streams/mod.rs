@@ -255,7 +255,6 @@ impl Streams {
     }
 
     /// Streams with an entry in the table.
-    #[cfg(test)]
     pub(crate) fn live(&self) -> usize {
         self.table.len()
     }

@@ -117,7 +117,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    #[cfg(test)]
+    /// How many streams are alive.
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }

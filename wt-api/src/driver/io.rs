@@ -121,13 +121,17 @@ impl Shard {
         match self.endpoint.handle_datagram(now, meta, data) {
             DatagramEvent::Connection(ConnectionHandle(index), data) => {
                 let size = data.len();
-                let datagrams = self.enter(index, now, |connection| {
+                let came = self.enter(index, now, |connection| {
                     connection.on_hearing();
-                    let before = connection.quic().datagrams_received();
-                    connection.quic().handle_datagram(now, meta, data);
-                    connection.quic().datagrams_received() - before
+                    let quic = connection.quic();
+                    let before = quic.datagrams_received();
+                    quic.handle_datagram(now, meta, data);
+                    (quic.datagrams_received() - before, quic.should_poll_events())
                 });
-                self.receiver.count(datagrams.unwrap_or(0), size);
+                if let Some((datagrams, has_many_events)) = came {
+                    self.receiver.count(datagrams, size);
+                    self.receiver.has_many_events |= has_many_events;
+                }
                 self.touch(index);
             }
             DatagramEvent::Sibling(shard, data) => self.forward(shard, meta, &data, now),

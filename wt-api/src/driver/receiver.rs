@@ -41,6 +41,8 @@ pub(super) struct Receiver {
     /// Datagrams of applications that this poll took.
     pub(super) datagrams: u64,
     pub(super) datagram_bytes: usize,
+    /// A connection has so many events that the tasks which wait for them are to run first.
+    pub(super) has_many_events: bool,
     /// Failures since anything came, or nothing was there; when that began.
     pub(super) failures: u32,
     pub(super) failing_since: Option<Timestamp>,
@@ -74,12 +76,12 @@ impl Receiver {
 
     /// The shard is polled: applications may have read since.
     pub(super) fn begin(&mut self) {
-        (self.datagrams, self.datagram_bytes) = (0, 0);
+        (self.datagrams, self.datagram_bytes, self.has_many_events) = (0, 0, false);
     }
 
     /// Applications are to read first.
     pub(super) fn is_sated(&self) -> bool {
-        self.datagrams >= DATAGRAMS || self.datagram_bytes >= DATAGRAM_BYTES
+        self.datagrams >= DATAGRAMS || self.datagram_bytes >= DATAGRAM_BYTES || self.has_many_events
     }
 
     /// When the shard has to have a turn, for it is not woken.
@@ -101,6 +103,7 @@ impl Receiver {
         true
     }
 
+    /// A datagram of this many bytes came, with so many datagrams of the application.
     pub(super) fn count(&mut self, datagrams: u64, bytes: usize) {
         if datagrams > 0 {
             self.datagrams += datagrams;
