@@ -14,6 +14,7 @@ mod close;
 mod dispatch;
 mod early;
 mod egress;
+mod events;
 mod farewell;
 mod flood;
 mod grease;
