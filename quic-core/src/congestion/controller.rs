@@ -1,24 +1,24 @@
-//! The seam between a path and the algorithm that decides how much it may send.
+//! The interface between a path and the algorithm that decides how much the path may send.
 
 use std::{fmt, time::Duration};
 
 use super::{LimitedBy, PacketRate, RateSample, Rtt};
 use crate::base::{Ecn, Rate, Timestamp};
 
-/// A packet that left, as a controller sees it.
+/// A packet that was sent, as a controller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SentPacket {
     /// Bytes of the packet.
     pub bytes: u64,
-    /// Bytes in flight before it.
+    /// Bytes that were in flight before it.
     pub in_flight: u64,
     /// What kept the path from sending more when it last stopped.
     pub limited_by: LimitedBy,
 }
 
 impl SentPacket {
-    /// A packet of so many bytes behind so many in flight.
+    /// A packet of `bytes` bytes, sent when `in_flight` bytes were in flight.
     #[must_use]
     pub const fn new(bytes: u64, in_flight: u64, limited_by: LimitedBy) -> Self {
         Self { bytes, in_flight, limited_by }
@@ -33,7 +33,8 @@ pub struct LostPacket {
     pub bytes: u64,
     /// When it was sent.
     pub sent: Timestamp,
-    /// The delivery state when it was sent, with what was in flight then and whether the application limited the path.
+    /// The delivery state when it was sent: what was in flight then, and whether the application limited the
+    /// path.
     pub rate: PacketRate,
 }
 
@@ -45,23 +46,24 @@ impl LostPacket {
     }
 }
 
-/// What the controller that a path had so far leaves to the one that takes its place
+/// What a path's previous controller passes on to the next one
 /// ([`Connection::set_congestion`](crate::Connection::set_congestion)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Predecessor {
-    /// Its window in bytes, which the path may have in flight.
+    /// Its window in bytes. The path may have this much in flight.
     pub window: u64,
-    /// What it believed the path to carry, if it believed anything.
+    /// Its estimate of the path's rate, if it had one.
     pub rate: Option<Rate>,
-    /// Whether it was still looking for the path's capacity, and doubled its window each round trip or the like.
+    /// Whether it was still searching for the path's capacity, for example by doubling its window each round
+    /// trip.
     pub in_slow_start: bool,
-    /// The lowest round trip that the path had so far; `None` before the first sample.
+    /// The lowest round-trip time of the path so far; `None` before the first sample.
     pub min_rtt: Option<Duration>,
 }
 
 impl Predecessor {
-    /// What `controller` leaves on a path with these round trips.
+    /// What `controller` passes on, on a path with these round-trip times.
     #[must_use]
     pub fn of(controller: &(impl Controller + ?Sized), rtt: &Rtt) -> Self {
         let phase = controller.snapshot().phase;
@@ -80,13 +82,13 @@ impl Predecessor {
 pub struct NewPath {
     /// The time now.
     pub now: Timestamp,
-    /// Datagrams have up to this many bytes.
+    /// The most bytes in a datagram.
     pub mtu: u16,
-    /// For all that the controller wants to do at random: nothing else gives it randomness, and the same seed and the same
-    /// calls give the same answers.
+    /// The controller's only source of randomness: the same seed and the same calls give the same answers.
     pub seed: u64,
-    /// Of a path in use: what the controller before knew. The path stays as full as it is if the new one begins with that
-    /// window; one that begins with the initial window sends less until it has grown.
+    /// On a path that is in use, what the previous controller knew. The path stays as full as it is if the
+    /// new controller starts with that window. With the initial window it sends less until the window has
+    /// grown.
     pub predecessor: Option<Predecessor>,
 }
 
@@ -97,13 +99,13 @@ impl NewPath {
         Self { now, mtu, seed: 0, predecessor: None }
     }
 
-    /// With this seed.
+    /// The same path with this seed.
     #[must_use]
     pub const fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// A path in use, which another controller leaves.
+    /// The same path, which `predecessor` has controlled so far.
     #[must_use]
     pub const fn with_predecessor(self, predecessor: Predecessor) -> Self {
         Self { predecessor: Some(predecessor), ..self }
@@ -112,8 +114,8 @@ impl NewPath {
 
 /// All that one ACK frame, or one firing of the loss timer, tells about a path.
 ///
-/// Acknowledged and lost packets come together because they are one observation. Made with [`Self::new`], so
-/// that later signals do not break those who build events.
+/// Acknowledged and lost packets come together because they are one observation. Build one with
+/// [`Self::new`]: later versions may add signals.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CongestionEvent<'a> {
@@ -121,16 +123,16 @@ pub struct CongestionEvent<'a> {
     pub now: Timestamp,
     /// Round-trip times, this event's sample included.
     pub rtt: &'a Rtt,
-    /// The round-trip sample that this event gave, if it gave one.
+    /// The round-trip sample of this event, if it gave one.
     pub rtt_sample: Option<Duration>,
     /// Bytes newly acknowledged, of packets that were in flight.
     pub bytes_acked: u64,
     /// Bytes newly declared lost; probes for a larger MTU never count (RFC 9000 §14.4).
     pub bytes_lost: u64,
-    /// Packets behind `bytes_lost`.
+    /// The number of packets that `bytes_lost` counts.
     pub packets_lost: u32,
-    /// These packets, in the order in which they were sent within a packet number space. Who drives a controller by hand may
-    /// leave it empty.
+    /// These packets, in the order in which they were sent within a packet number space. Code that drives a
+    /// controller by hand may leave it empty.
     pub lost: &'a [LostPacket],
     /// When the newest of the newly acknowledged packets was sent.
     pub newest_acked_sent: Option<Timestamp>,
@@ -140,23 +142,26 @@ pub struct CongestionEvent<'a> {
     pub largest_acked: Option<u64>,
     /// The delivery rate over the newly acknowledged packets.
     pub rate: Option<RateSample>,
-    /// By how many packets the peer's count of Congestion Experienced marks rose, after ECN validation.
+    /// By how many packets the peer's count of Congestion Experienced marks rose, if the counts pass ECN
+    /// validation.
     pub ce_delta: u64,
-    /// Newly acknowledged packets that had been sent with an ECN mark: those of which `ce_delta` tells the marked ones.
+    /// How many newly acknowledged packets were sent with an ECN codepoint. `ce_delta` says how many of them
+    /// were marked.
     pub ecn_acked: u64,
     /// Bytes in flight before the event.
     pub prior_in_flight: u64,
     /// Bytes in flight after it.
     pub in_flight: u64,
-    /// What kept the path from sending more when it last stopped. Whatever it was, a window must not grow much beyond
-    /// what is used of it (RFC 9002 §7.8): [`FlightPeak`](super::FlightPeak) tells how far it may.
+    /// What kept the path from sending more when it last stopped. In any case a window must not grow much
+    /// beyond what is used of it (RFC 9002 §7.8). [`FlightPeak`](super::FlightPeak) tells how far it may
+    /// grow.
     pub limited_by: LimitedBy,
-    /// True if the losses amount to persistent congestion (RFC 9002 §7.6).
+    /// Whether the losses amount to persistent congestion (RFC 9002 §7.6).
     pub persistent: bool,
 }
 
 impl<'a> CongestionEvent<'a> {
-    /// An event in which nothing happened yet.
+    /// An event with nothing acknowledged, lost or marked.
     #[must_use]
     pub fn new(now: Timestamp, rtt: &'a Rtt) -> Self {
         Self {
@@ -185,34 +190,34 @@ impl<'a> CongestionEvent<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpuriousLoss {
-    /// How many.
+    /// How many packets.
     pub packets: u32,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
     /// When the first of them was declared lost.
     pub oldest_lost_at: Timestamp,
 }
 
 impl SpuriousLoss {
-    /// So many packets with so many bytes, the first of them declared lost then.
+    /// `packets` packets of `bytes` bytes in total. The first of them was declared lost at `oldest_lost_at`.
     #[must_use]
     pub const fn new(packets: u32, bytes: u64, oldest_lost_at: Timestamp) -> Self {
         Self { packets, bytes, oldest_lost_at }
     }
 }
 
-/// What a controller believes the path can carry.
+/// A controller's estimate of what the path can carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Estimate {
-    /// The rate at which it would send now; `None` before the first round trip.
+    /// The rate at which the controller would send now; `None` before the first round trip.
     pub rate: Option<Rate>,
-    /// False while the application sends less than it might, so that the rate is not put to the test.
+    /// False while the application sends less than it may, because then the rate is not tested.
     pub at_capacity: bool,
 }
 
 impl Estimate {
-    /// This rate, put to the test or not.
+    /// An estimate of `rate`; `at_capacity` tells whether sending tests it.
     #[must_use]
     pub const fn new(rate: Option<Rate>, at_capacity: bool) -> Self {
         Self { rate, at_capacity }
@@ -223,17 +228,19 @@ impl Estimate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Doubling every round trip (RFC 9002 §7.3.1), or its like.
+    /// The window doubles every round trip (RFC 9002 §7.3.1), or grows in a similar way.
     SlowStart,
-    /// Growing carefully because the delay rises (RFC 9406).
+    /// The window grows carefully because the delay rises (RFC 9406).
     ConservativeSlowStart,
-    /// Waiting for the end of the round trip in which the window was reduced (RFC 9002 §7.3.2).
+    /// The controller waits for the end of the round trip in which the window was reduced (RFC 9002 §7.3.2).
     Recovery,
-    /// Probing slowly for more (RFC 9002 §7.3.3), or its like.
+    /// The controller probes slowly for more (RFC 9002 §7.3.3), or in a similar way.
     CongestionAvoidance,
-    /// Sending less than the path delivers, until the queue of the beginning is gone (draft-ietf-ccwg-bbr §5.3.2).
+    /// The controller sends less than the path delivers until the queue of startup is empty
+    /// (draft-ietf-ccwg-bbr §5.3.2).
     Drain,
-    /// Sending little for a moment, to see the round trip of a path without a queue (draft-ietf-ccwg-bbr §5.3.4).
+    /// The controller sends little for a moment to measure the round-trip time without a queue
+    /// (draft-ietf-ccwg-bbr §5.3.4).
     ProbeRtt,
 }
 
@@ -247,11 +254,11 @@ pub struct Snapshot {
     pub window: u64,
     /// The slow start threshold in bytes; `None` if there is none (yet).
     pub ssthresh: Option<u64>,
-    /// What it is doing.
+    /// What the controller is doing.
     pub phase: Phase,
     /// How often the window was reduced.
     pub reductions: u64,
-    /// How many of the reductions were taken back.
+    /// How many of the reductions were undone.
     pub undone: u64,
 }
 
@@ -265,21 +272,22 @@ impl Snapshot {
 
 /// Decides how many bytes may be in flight on one path, and how fast they leave.
 ///
-/// The path owns what is in flight, the MTU, ECN validation, round-trip times and samples; a controller is a
-/// function of the numbers it is given. It sees no clock but `now`, and everything it does must follow from
-/// its calls. [`super::kit`] holds a controller to the invariants.
+/// The path owns the bytes in flight, the MTU, ECN validation, round-trip times and rate samples. A
+/// controller is a function of the numbers it is given. It sees no clock but `now`, and everything it does
+/// must follow from its calls. [`super::kit`] checks that a controller keeps the invariants.
 ///
-/// A panic leaves the connection unusable: who drives it may catch the panic, call
-/// [`Connection::farewell`](crate::Connection::farewell) and drop it. The driver of `wt-api` does so.
+/// A panic leaves the connection unusable. The caller may catch the panic, call
+/// [`Connection::farewell`](crate::Connection::farewell) and drop the connection. The driver of `wt-api` does
+/// so.
 pub trait Controller: Send + fmt::Debug {
-    /// A packet left.
+    /// A packet was sent.
     fn on_sent(&mut self, now: Timestamp, packet: &SentPacket) {
         let _ = (now, packet);
     }
 
-    /// One ACK frame, or one firing of the loss timer. The default body calls [`Self::on_loss`],
-    /// [`Self::on_ecn_ce`] and [`Self::on_ack`], in this order, as far as they apply: where marks and losses come
-    /// together, what a loss asks for is done, and no less.
+    /// Handles one ACK frame, or one firing of the loss timer. The default body calls [`Self::on_loss`],
+    /// [`Self::on_ecn_ce`] and [`Self::on_ack`], in this order, as far as they apply. Where marks and losses
+    /// come together, the controller must react at least as strongly as to the loss alone.
     fn on_congestion_event(&mut self, event: &CongestionEvent<'_>) {
         if event.bytes_lost > 0 || event.persistent {
             self.on_loss(event);
@@ -298,8 +306,8 @@ pub trait Controller: Send + fmt::Debug {
         let _ = event;
     }
 
-    /// The path turned out to mark every packet, also where so little is sent that nobody else could send less: what marks
-    /// told was no congestion, and none come any more.
+    /// The path turned out to mark every packet, even when so little is sent that it cannot cause congestion.
+    /// The marks so far were no congestion, and no more will be reported.
     fn on_marks_void(&mut self, now: Timestamp) {
         let _ = now;
     }
@@ -324,49 +332,51 @@ pub trait Controller: Send + fmt::Debug {
         let _ = now;
     }
 
-    /// Datagrams may now have up to `mtu` bytes. A larger MTU must not enlarge a grown window.
+    /// Datagrams may have up to `mtu` bytes from now on. A larger MTU must not enlarge a window that has
+    /// grown.
     fn on_mtu_changed(&mut self, mtu: u16);
 
-    /// [`Self::deadline`] has come.
+    /// The time [`Self::deadline`] has come.
     fn on_timeout(&mut self, now: Timestamp) {
         let _ = now;
     }
 
-    /// Bytes that may be in flight. The path grants two datagrams whatever this says (RFC 9002 §7.2).
+    /// How many bytes may be in flight. The path grants at least two datagrams (RFC 9002 §7.2).
     fn window(&self) -> u64;
 
-    /// The rate at which packets should leave, of which the pacer makes a datagram a second at least; `None` lets the pacer derive
-    /// it from the window.
+    /// The rate at which packets should leave; the pacer raises it to at least one datagram a second. With
+    /// `None` the pacer derives the rate from the window.
     fn pacing_rate(&self) -> Option<Rate> {
         None
     }
 
-    /// Bytes that may leave at once; `None` lets the pacer derive it from the rate.
+    /// How many bytes may leave at once; with `None` the pacer derives it from the rate.
     fn send_quantum(&self) -> Option<u64> {
         None
     }
 
-    /// The codepoint that packets should carry as long as ECN works on the path.
+    /// The ECN codepoint that packets carry while ECN works on the path.
     fn ecn(&self) -> Ecn {
         Ecn::Ect0
     }
 
-    /// What the path is believed to carry.
+    /// The controller's estimate of what the path can carry.
     fn estimate(&self) -> Estimate {
         Estimate::default()
     }
 
-    /// When the controller wants [`Self::on_timeout`], which it gets once a millisecond at most.
+    /// When the controller wants [`Self::on_timeout`] to be called. The path calls it at most once a
+    /// millisecond.
     fn deadline(&self) -> Option<Timestamp> {
         None
     }
 
-    /// The state for statistics.
+    /// The state for statistics and qlog.
     fn snapshot(&self) -> Snapshot;
 }
 
-/// Makes controllers, one per path. A user's controller comes into a connection through this. A panic counts as one of a
-/// [`Controller`].
+/// Makes controllers, one for each path. This is how a user's controller gets into a connection. A panic in
+/// it is treated like a panic in a [`Controller`].
 pub trait ControllerFactory: Send + Sync + fmt::Debug {
     /// A controller for a new path.
     fn build(&self, path: &NewPath) -> Box<dyn Controller>;

@@ -1,15 +1,16 @@
 //! Copa (Arun and Balakrishnan, NSDI 2018), with the competitive mode of the paper.
 //!
-//! The rate aimed at is a datagram for each `delta` times the delay of queues; the window moves towards it, by a datagram for each `delta`
-//! in a round trip at first, and faster each time while it goes on in one direction. A queue that is not nearly empty once in five round
-//! trips has others in it that fill it: `delta` falls, by adding to its inverse in each round trip without a loss and halving that
-//! with one.
+//! The target rate is one datagram per `delta` times the queueing delay. The window moves towards it, at
+//! first by one datagram per `delta` in a round trip, and faster while it keeps its direction. If the queue
+//! is not nearly empty at least once in five round trips, other flows fill it. Then `delta` falls: its
+//! inverse grows by one in each round trip without a loss, and is halved by a loss.
 //!
-//! Where we depart from the paper: the window moves by an eighth of itself in a round trip at most, since what a step does is seen one and
-//! a half round trips later, and steps that double until then go as far beyond the aim as they came from; against the direction of the
-//! last round trip it is slow at once. A round trip that loses more than a sixteenth takes three tenths of the window: where a queue is short or
-//! a policer drops, the delay never tells. Persistent congestion counts as RFC 9002 §7.6 has it, marks are not asked for, and a window grows
-//! no further than what is used of it lets it.
+//! Where we depart from the paper: the window moves by at most an eighth of itself in a round trip. The
+//! effect of a step shows one and a half round trips later, and steps that double until then would overshoot
+//! as far as they had to go. Against the direction of the last round trip it moves slowly at once. A round
+//! trip that loses more than a sixteenth reduces the window by three tenths, because delay shows neither
+//! short queues nor policers. Persistent congestion counts as in RFC 9002 §7.6, packets are not ECN-capable,
+//! and the window grows no further than what is used of it permits.
 
 use std::time::Duration;
 
@@ -19,44 +20,44 @@ use super::{
 };
 use crate::base::{Ecn, Rate, Timestamp};
 
-/// The inverse of `delta` where nobody else fills the queue.
+/// The inverse of `delta` if nobody else fills the queue.
 const CALM: f64 = 2.0;
-/// And the most: a queue of a thousand datagrams is nobody's fair share.
+/// The largest inverse of `delta`. A queue of a thousand datagrams is nobody's fair share.
 const MOST: f64 = 1_024.0;
-/// The shortest round trip is that of ten seconds, in parts of this.
+/// The shortest round-trip time is taken over ten seconds, in periods of this length.
 const BASE_PART: Duration = Duration::from_secs(2);
 const BASE_PARTS: usize = 5;
-/// The standing round trip is the shortest of half a smoothed one, in so many parts.
+/// The standing round-trip time is the shortest within half a smoothed one, in this many periods.
 const STANDING_PARTS: usize = 4;
-/// A queue is nearly empty below a tenth of how far it varied in four round trips.
+/// A queue is nearly empty below a tenth of its range over four round trips.
 const MOST_PARTS: usize = 4;
 const NEARLY_EMPTY: u32 = 10;
-/// One that was not in so many round trips has others in it.
+/// Other flows fill the queue if it was not nearly empty for this many round trips.
 const CROWDED: u32 = 5;
-/// The window moves faster once it went in one direction for so many round trips.
+/// After how many round trips in one direction the window moves faster.
 const STEADY: u32 = 3;
-/// And at most by this share of itself in a round trip.
+/// The most that the window moves in a round trip, as a share of itself.
 const FASTEST: f64 = 1.0 / 8.0;
-/// More losses than this share of what is sent are none of chance,
+/// A larger share of losses is not due to chance,
 const MOST_LOST: f64 = 1.0 / 16.0;
-/// and leave this much of the window.
+/// and leaves this share of the window.
 const LEFT: f64 = 0.7;
-/// A round trip of nothing would make a rate without bound.
+/// The shortest round-trip time, because zero would give an unbounded rate.
 const MIN_RTT: Duration = Duration::from_micros(10);
 
-/// Which way the window goes, and how fast.
+/// The direction in which the window moves, and how fast.
 #[derive(Clone, Copy, Debug)]
 struct Velocity {
     factor: f64,
     up: bool,
-    /// Round trips in this direction.
+    /// How many round trips it has moved in this direction.
     rounds: u32,
     /// The window when the round trip began.
     from: f64,
 }
 
 impl Velocity {
-    /// A round trip is over, with this window, which may move by `most` steps in the next one.
+    /// A round trip is over, with this window. In the next one it may move by `most` steps.
     fn on_round(&mut self, window: f64, most: f64) {
         let up = window > self.from;
         if up == self.up {
@@ -70,7 +71,7 @@ impl Velocity {
         (self.up, self.from) = (up, window);
     }
 
-    /// The next step goes up, or down: against the direction of the round trip the window does not go fast.
+    /// Takes a step up or down. A step against the direction of the round trip is slow.
     fn on_step(&mut self, up: bool, window: f64) {
         if up != self.up && self.factor > 1.0 {
             *self = Self { factor: 1.0, up, rounds: 0, from: window };
@@ -78,7 +79,7 @@ impl Velocity {
     }
 }
 
-/// The controller of Copa.
+/// The Copa controller.
 #[derive(Clone, Debug)]
 pub struct Copa {
     mtu: u16,
@@ -91,13 +92,14 @@ pub struct Copa {
     base: Recent<BASE_PARTS>,
     standing: Recent<STANDING_PARTS>,
     most: Recent<MOST_PARTS>,
-    /// When the running round trip began, how many there were, and in which the queue was nearly empty last.
+    /// When the running round trip began, how many there were, and in which one the queue was last nearly
+    /// empty.
     round: Timestamp,
     rounds: u32,
     emptied: u32,
-    /// A loss of a packet sent before halves nothing again.
+    /// Losses of packets sent before this time do not halve again.
     halved: Timestamp,
-    /// What of this round trip was lost, and what arrived, in bytes.
+    /// How many bytes of this round trip were lost, and how many arrived.
     lost: u64,
     arrived: u64,
     peak: FlightPeak,
@@ -106,7 +108,7 @@ pub struct Copa {
 }
 
 impl Copa {
-    /// A controller for `path`, which goes on with the window of the one that the path had before.
+    /// A controller for `path`. If another controller had the path, this one continues with its window.
     #[must_use]
     pub fn new(path: &NewPath) -> Self {
         let (now, window) = (path.now, initial_window(path.mtu));
@@ -143,7 +145,7 @@ impl Copa {
         new
     }
 
-    /// Whether others fill the queue.
+    /// Whether other flows fill the queue.
     fn is_crowded(&self) -> bool {
         self.rounds.saturating_sub(self.emptied) > CROWDED
     }
@@ -158,7 +160,7 @@ impl Copa {
         }
     }
 
-    /// Takes a round trip into account. Gives the standing one and what of it is queue.
+    /// Takes a sample into account. Returns the standing round-trip time and the queueing delay in it.
     fn look(&mut self, event: &CongestionEvent<'_>) -> Option<(Duration, Duration)> {
         let (now, smoothed) = (event.now, event.rtt.smoothed().max(MIN_RTT));
         if let Some(sample) = event.rtt_sample {
@@ -191,11 +193,11 @@ impl Copa {
         }
     }
 
-    /// One step towards the rate aimed at.
+    /// Takes one step towards the target rate.
     fn steer(&mut self, event: &CongestionEvent<'_>, standing: Duration, queue: Duration) {
         let (mtu, acked) = (f64::from(self.mtu), event.bytes_acked as f64);
         let (standing, queue) = (standing.max(MIN_RTT).as_secs_f64(), queue.as_secs_f64());
-        // In datagrams: what the window sends, and a datagram for each delta of the queue's delay.
+        // Compares, in datagrams, what the window sends with one datagram per `delta` of the queueing delay.
         let below = self.window / mtu * queue <= self.greed * standing;
         if self.slow_start {
             if below {
@@ -260,7 +262,7 @@ impl Controller for Copa {
         self.window as u64
     }
 
-    /// Twice what the window sends, so that it alone decides.
+    /// Twice what the window sends, so that only the window limits.
     fn pacing_rate(&self) -> Option<Rate> {
         let standing = self.standing.least()?;
         let rate = Rate::from_bytes_in(self.window(), standing.max(MIN_RTT)).scaled(2, 1);
@@ -289,18 +291,19 @@ mod tests {
     use crate::congestion::{LimitedBy, Rtt};
 
     const MTU: u16 = 1_200;
-    /// What the link carries: a datagram in half a millisecond, 40 ms without a queue; its window is 80 datagrams.
+    /// The link sends a datagram every half millisecond, and a round trip takes 40 ms without a queue. So it
+    /// holds 80 datagrams.
     const STEP: Duration = Duration::from_micros(500);
     const BASE: Duration = Duration::from_millis(40);
 
-    /// A link whose queue is what of the window it does not hold, and what others put there.
+    /// A link whose queue is the part of the window that it does not hold, and what other flows put there.
     struct Link {
         copa: Copa,
         rtt: Rtt,
         now: Timestamp,
-        /// How long packets waited for our own, at each datagram of the last call.
+        /// How long packets waited in our own queue, for each datagram of the last call.
         queues: Vec<Duration>,
-        /// The same of those whose acknowledgments are on their way.
+        /// The same for datagrams whose acknowledgments are on their way.
         on_the_way: VecDeque<Duration>,
     }
 
@@ -311,7 +314,7 @@ mod tests {
             Self { copa, rtt: Rtt::default(), now, queues: Vec::new(), on_the_way: VecDeque::new() }
         }
 
-        /// Runs for `ms`, beside a queue of others.
+        /// Runs for `ms`, with a queue of other flows.
         fn run(&mut self, ms: u64, others: impl Fn(u64) -> Duration) {
             self.queues.clear();
             let begin = self.now;
@@ -320,7 +323,8 @@ mod tests {
                 let packet =
                     SentPacket { bytes: MTU.into(), in_flight: window, limited_by: LimitedBy::Window };
                 self.copa.on_sent(self.now, &packet);
-                // Of a window that the link holds, a part arrives in each step, and waits for nothing.
+                // Each step delivers a part of the window that the link holds, and that part waits for
+                // nothing.
                 let full = 80 * u64::from(MTU);
                 let queue = STEP.mul_f64(window.saturating_sub(full) as f64 / f64::from(MTU));
                 self.queues.push(queue);
@@ -365,7 +369,7 @@ mod tests {
     fn beside_a_queue_that_never_drains_it_takes_more_until_something_is_lost() {
         let mut link = Link::new();
         link.run(2_000, |_| Duration::ZERO);
-        // Others fill the queue, and yield and come back as those do that go by losses.
+        // Other loss-based flows fill the queue, yield and come back.
         let others = |ms: u64| Duration::from_millis(40 + ms % 1_000 / 25);
         link.run(3_000, others);
         assert!(link.copa.is_crowded() && link.copa.greed > 10.0, "{}", link.copa.greed);
@@ -379,7 +383,7 @@ mod tests {
         link.copa.on_congestion_event(&lost);
         assert_eq!(link.copa.greed, greed / 2.0);
         link.copa.on_congestion_event(&lost);
-        assert_eq!(link.copa.greed, greed / 2.0, "of one round trip one loss");
+        assert_eq!(link.copa.greed, greed / 2.0, "one loss in one round trip");
         link.run(2_000, |_| Duration::ZERO);
         assert_eq!((link.copa.is_crowded(), link.copa.greed), (false, CALM), "the others are gone");
     }
@@ -398,7 +402,7 @@ mod tests {
         assert_eq!((velocity.factor, velocity.up), (1.0, true));
     }
 
-    /// Also where no delay tells that there is too much.
+    /// This also holds where no delay shows the congestion.
     #[test]
     fn a_round_trip_with_many_losses_takes_a_part_of_the_window_once() {
         let mut link = Link::new();

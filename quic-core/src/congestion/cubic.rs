@@ -1,7 +1,8 @@
-//! CUBIC (RFC 9438) with `HyStart++` (RFC 9406), the default controller; or with another slow start (`slow_start/`).
+//! CUBIC (RFC 9438) with `HyStart++` (RFC 9406), the default controller. Another slow start can be chosen
+//! (`slow_start/`).
 //!
-//! Marks reduce by less than losses in congestion avoidance (RFC 8511): an AQM that marks keeps its queue short, so that the window
-//! that fills the path is closer to the one that was marked.
+//! In congestion avoidance, marks reduce the window by less than losses do (RFC 8511): an AQM that marks
+//! keeps its queue short, so the window that fills the path is closer to the one that was marked.
 
 use std::time::Duration;
 
@@ -25,26 +26,26 @@ const C: f64 = 0.4;
 /// The curve that the window follows, and what was known at the last reduction. Windows are in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Curve {
-    /// What the window is, or, while it comes down, what it comes to.
+    /// The window, or during recovery the window that it will be at the end.
     window: f64,
     ssthresh: Option<f64>,
     /// The window before the last reduction.
     prior: f64,
-    /// The window at which the path was full; zero for unknown.
+    /// The window at which the path was full; zero if unknown.
     w_max: f64,
     epoch: Option<Epoch>,
-    /// What of the window was used since the last reduction.
+    /// The most of the window that was used since the last reduction.
     peak: FlightPeak,
 }
 
 /// One stage of congestion avoidance.
 #[derive(Clone, Copy, Debug)]
 struct Epoch {
-    /// When it began, moved later by the time in which the window was not used.
+    /// When it began. Time in which the window was not used moves this later.
     start: Timestamp,
-    /// Seconds from its start until the window is back at `w_max`.
+    /// How many seconds after the start the window is back at `w_max`.
     k: f64,
-    /// What `NewReno` would have by now (RFC 9438 §4.3).
+    /// The window that `NewReno` would have by now (RFC 9438 §4.3).
     w_est: f64,
 }
 
@@ -56,11 +57,11 @@ pub struct Cubic {
     curve: Curve,
     /// The slow start that finds the first threshold.
     start: AnyStart,
-    /// Nothing has changed the window yet, so a new MTU makes a new initial window.
+    /// Whether nothing has changed the window yet, so that a new MTU gives a new initial window.
     untouched: bool,
     /// The recovery period, as long as acknowledged packets belong to it.
     descent: Option<Descent>,
-    /// Since when no time passes for the curve because most of the window is not used.
+    /// Since when the curve stands still because most of the window is not used.
     limited_since: Option<Timestamp>,
     episode: Episode<Curve>,
     meter: Meter,
@@ -92,8 +93,8 @@ impl Curve {
         C * (t.as_secs_f64() - k).powi(3) * mtu + self.w_max
     }
 
-    /// How far the window may grow: as far as a round trip of what was in flight would take it, which is to `target` on the
-    /// curve, and not slower than `NewReno` (draft-ietf-ccwg-ratelimited-increase §3).
+    /// How far the window may grow: to `target` on the curve, but only as far as one round trip of what was
+    /// in flight would take it, and not slower than `NewReno` (draft-ietf-ccwg-ratelimited-increase §3).
     fn limit(&self, target: f64, mtu: f64) -> f64 {
         let used = self.peak.bytes() as f64;
         target.min(used * 1.5).max(used + mtu)
@@ -103,10 +104,10 @@ impl Curve {
     fn avoid(&mut self, now: Timestamp, rtt: Duration, acked: f64, mtu: f64) {
         let mut epoch = self.epoch.unwrap_or_else(|| self.begin(now, mtu));
         let t = now.saturating_since(epoch.start);
-        // RFC 9438 §4.2: not slower than standing still, and slower than slow start.
+        // RFC 9438 §4.2: the window does not shrink, and grows slower than in slow start.
         let target = self.cubic(epoch.k, t + rtt, mtu).clamp(self.window, self.window * 1.5);
-        // RFC 9438 §4.3: with this factor the mean window equals that of NewReno; once the old window is
-        // reached again, grow as fast as NewReno.
+        // RFC 9438 §4.3: with this factor the mean window equals that of NewReno. Once the old window is
+        // reached again, it grows as fast as NewReno.
         let alpha = if epoch.w_est >= self.prior { 1.0 } else { 3.0 * (1.0 - BETA) / (1.0 + BETA) };
         let acked = acked.min(self.window);
         let used = self.peak.bytes() as f64;
@@ -151,13 +152,13 @@ impl Cubic {
         }
     }
 
-    /// A controller for `path`, which goes on with the window of the one that the path had before.
+    /// A controller for `path`. If another controller had the path, this one continues with its window.
     #[must_use]
     pub fn for_path(path: &NewPath) -> Self {
         Self::starting(path, Start::HyStart)
     }
 
-    /// As [`Self::for_path`], with another slow start.
+    /// Like [`Self::for_path`], with another slow start.
     #[must_use]
     pub fn starting(path: &NewPath, start: Start) -> Self {
         let name = start.named("cubic");
@@ -173,14 +174,16 @@ impl Cubic {
         new
     }
 
-    /// A controller that takes over from another one: `window` bytes now, by slow start up to `threshold`, `peak` of it used.
+    /// A controller that takes over from another one. It starts at `window` bytes and uses slow start up to
+    /// `threshold`; `peak` of the window was used.
     pub(crate) fn resuming(mtu: u16, window: f64, threshold: f64, peak: FlightPeak) -> Self {
         let new = Self::new(mtu);
         let curve = Curve { window, ssthresh: Some(threshold.max(window)), peak, ..new.curve };
         Self { curve, untouched: false, ..new }
     }
 
-    /// Yields for a round trip: down to `window`, and by slow start back to where it was. The curve goes on from there.
+    /// Yields for a round trip: goes down to `window`, and by slow start back to where it was. The curve
+    /// continues there.
     pub(crate) fn dip(&mut self, window: f64) {
         let curve = &mut self.curve;
         if window < curve.window && self.descent.is_none() {
@@ -195,10 +198,10 @@ impl Cubic {
         minimum_window(self.mtu) as f64
     }
 
-    /// Returns to what was before a reduction that was none of congestion.
+    /// Restores the state from before a reduction that was wrong.
     fn restore(&mut self, saved: Curve) {
         self.descent = None;
-        // RFC 9438 §4.9.2: not if the window has outgrown the old one already.
+        // RFC 9438 §4.9.2: unless the window has already outgrown the old one.
         if self.curve.window < saved.window {
             let (floor, peak) = (self.floor(), self.curve.peak);
             self.curve = saved;
@@ -208,7 +211,7 @@ impl Cubic {
         }
     }
 
-    /// Reduces by `beta`, once per round trip, which the caller has seen to.
+    /// Reduces the window by `beta`. The caller ensures that this happens once per round trip.
     fn reduce(&mut self, event: &CongestionEvent<'_>, beta: f64) {
         let window = self.settled_window();
         let curve = &mut self.curve;
@@ -217,7 +220,7 @@ impl Cubic {
             Some(_) => None,
         };
         curve.prior = curve.window;
-        // Fast convergence (RFC 9438 §4.7): the limit came earlier than last time, so others need room.
+        // Fast convergence (RFC 9438 §4.7): the limit was lower than last time, so other flows need room.
         curve.w_max =
             if curve.window < curve.w_max { curve.window * (1.0 + beta) / 2.0 } else { curve.window };
         let floor = minimum_window(self.mtu) as f64;
@@ -252,14 +255,14 @@ impl Cubic {
         if let Some(Landed { window, threshold, full }) =
             self.descent.take().and_then(|descent| descent.end(self.mtu))
         {
-            // Without a window that filled the path, the curve begins at the one that slow start comes to (RFC 9438 §4.8).
+            // Without a window that filled the path, the curve begins where slow start ends (RFC 9438 §4.8).
             let full = full.unwrap_or_default() as f64;
             let (window, ssthresh) = (window as f64, Some(threshold as f64));
             self.curve = Curve { window, ssthresh, prior: full, w_max: full, epoch: None, ..self.curve };
         }
     }
 
-    /// The window without regard to a reduction that is under way.
+    /// The window, or during recovery the window that it will be at the end.
     fn settled_window(&self) -> u64 {
         (self.curve.window as u64).clamp(minimum_window(self.mtu), MAX_WINDOW)
     }
@@ -267,7 +270,7 @@ impl Cubic {
     fn slow_start(&mut self, event: &CongestionEvent<'_>) {
         let window = self.settled_window();
         let curve = &mut self.curve;
-        // RFC 9406 §4.3: what finds the first threshold is for the first slow start.
+        // RFC 9406 §4.3: only the first slow start searches for a threshold.
         let (step, limit) = match curve.ssthresh {
             None => (self.start.on_ack(event, window, self.mtu), self.start.limit(curve.peak) as f64),
             Some(ssthresh) => {
@@ -283,7 +286,7 @@ impl Cubic {
                 curve.window = window.clamp(minimum_window(self.mtu), MAX_WINDOW) as f64;
             }
             Step::Exit => {
-                // RFC 9438 §4.10: no loss told the limit, so this window is taken for it.
+                // RFC 9438 §4.10: no loss showed the limit, so this window counts as the limit.
                 curve.ssthresh = Some(curve.window);
                 curve.prior = curve.window;
                 curve.w_max = curve.window;
@@ -292,12 +295,12 @@ impl Cubic {
         }
     }
 
-    /// Whether so many bytes in flight leave most of the window unused.
+    /// Whether most of the window is unused with `in_flight` bytes in flight.
     fn is_unused(&self, in_flight: u64) -> bool {
         in_flight.saturating_mul(2) <= self.settled_window()
     }
 
-    /// Takes the time in which the window was not used out of the epoch (RFC 9438 §4.2, §5.8).
+    /// Removes the time in which the window was not used from the epoch (RFC 9438 §4.2, §5.8).
     fn resume(&mut self, now: Timestamp) {
         if let (Some(since), Some(epoch)) = (self.limited_since.take(), &mut self.curve.epoch) {
             epoch.start += now.saturating_since(since.max(epoch.start));
@@ -317,11 +320,11 @@ impl Controller for Cubic {
     }
 
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
-        // Marks of the newest acknowledged packet's round trip: once per round trip (RFC 9002 §7.1).
+        // A mark of the newest acknowledged packet's round trip counts once per round trip (RFC 9002 §7.1).
         if self.episode.covers(event.newest_acked_sent.or(Some(event.now))) {
             return self.episode.forbid_undo();
         }
-        // RFC 8511 §3: in slow start a mark asks for as much as a loss.
+        // RFC 8511 §3: in slow start a mark reduces by as much as a loss.
         let beta = if self.curve.in_slow_start() { BETA } else { BETA_ECN };
         self.episode.begin_marked(event.now, self.curve);
         self.reduce(event, beta);
@@ -343,8 +346,8 @@ impl Controller for Cubic {
         }
         self.episode.on_lost(event.packets_lost);
         if event.persistent {
-            // RFC 9002 §7.6.2, RFC 9438 §4.8: from the minimum up to the threshold by slow start, and from
-            // there a new curve that knows no old limit.
+            // RFC 9002 §7.6.2, RFC 9438 §4.8: slow start from the minimum up to the threshold, and from there
+            // a new curve without an old limit.
             self.curve.window = self.floor();
             self.curve.w_max = 0.0;
             self.curve.epoch = None;
@@ -373,7 +376,7 @@ impl Controller for Cubic {
             self.slow_start(event);
             return;
         }
-        // Whoever held back what would fill half of it, the window was not used.
+        // Less than half of the window was used, whatever limited the sender.
         if self.is_unused(event.prior_in_flight) {
             self.limited_since.get_or_insert(event.now);
             return;

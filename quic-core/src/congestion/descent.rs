@@ -1,7 +1,7 @@
-//! How the window comes down in a recovery period: in proportion to what arrives, as after any loss (RFC 9937), or as the slow start
-//! wants that overshot.
+//! How the window decreases in a recovery period: in proportion to what arrives, as after any loss (RFC
+//! 9937), or in the way that a slow start prescribes after it has overshot.
 //!
-//! Owns the running descent. Must never know which controller it is for.
+//! Owns the running descent. It must never know which controller it works for.
 
 use super::{
     CongestionEvent,
@@ -9,17 +9,17 @@ use super::{
     slow_start::{Landed, Landing},
 };
 
-/// The descent that is under way.
+/// The descent in progress.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Descent {
-    /// To a window that the controller knows.
+    /// The window decreases to a size that the controller knows.
     Proportional(Reduction),
-    /// To one that is found on the way.
+    /// The window decreases to a size that is found on the way.
     Landing(Landing),
 }
 
 impl Descent {
-    /// The period begins with this event, before anything of it was counted.
+    /// Starts with the event that begins the period, before anything of it was counted.
     pub(crate) fn new(event: &CongestionEvent<'_>, landing: Option<Landing>) -> Self {
         landing.map_or_else(|| Self::Proportional(Reduction::new(event)), Self::Landing)
     }
@@ -30,8 +30,8 @@ impl Descent {
         }
     }
 
-    /// Packets were declared lost, as told by `event`, or marked; the controller's window is to be `target`. Gives the window
-    /// that it is to be instead.
+    /// Packets were declared lost, as told by `event`, or marked. The controller's window is to become
+    /// `target`. Returns another window if it is to become that instead.
     pub(crate) fn on_loss(&mut self, event: &CongestionEvent<'_>, target: u64, mtu: u16) -> Option<u64> {
         match self {
             Self::Proportional(reduction) => {
@@ -45,7 +45,7 @@ impl Descent {
         }
     }
 
-    /// Packets arrived, as told by `event`; otherwise as [`Self::on_loss`].
+    /// Packets arrived, as told by `event`. Otherwise like [`Self::on_loss`].
     pub(crate) fn on_ack(&mut self, event: &CongestionEvent<'_>, target: u64, mtu: u16) -> Option<u64> {
         match self {
             Self::Proportional(reduction) => {
@@ -59,7 +59,7 @@ impl Descent {
         }
     }
 
-    /// Bytes that may be in flight now.
+    /// How many bytes may be in flight now.
     pub(crate) fn window(&self, mtu: u16) -> u64 {
         match self {
             Self::Proportional(reduction) => reduction.window(mtu),
@@ -67,7 +67,7 @@ impl Descent {
         }
     }
 
-    /// The period is over: where a landing ended.
+    /// The period is over. Returns where a landing ended.
     pub(crate) fn end(&self, mtu: u16) -> Option<Landed> {
         match self {
             Self::Proportional(_) => None,

@@ -1,6 +1,6 @@
-//! Numbers that look random and follow from a seed alone (`SplitMix64`).
+//! Pseudorandom numbers that follow from a seed alone (`SplitMix64`).
 
-/// A stream of them.
+/// A pseudorandom number generator.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dice(u64);
 
@@ -17,12 +17,12 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// A number below `end`; 0 if that is 0.
+    /// A number below `end`, or 0 if `end` is 0.
     pub(super) fn below(&mut self, end: u64) -> u64 {
         self.roll() % end.max(1)
     }
 
-    /// From 0 to below 1.
+    /// A number from 0 up to, but not including, 1.
     pub(super) fn unit(&mut self) -> f64 {
         (self.roll() >> 11) as f64 / (1_u64 << 53) as f64
     }

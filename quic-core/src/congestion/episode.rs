@@ -1,13 +1,13 @@
-//! What the loss-based controllers share: the recovery period and the memory of what began it.
+//! What the loss-based controllers share: the recovery period, and the state from before it.
 
 use super::{CongestionEvent, Estimate, SpuriousLoss};
 use crate::base::{Rate, Timestamp};
 
-/// The congestion episode that reduced the window last, with the state `S` from before the reduction.
+/// The congestion episode that last reduced the window, with the state `S` from before the reduction.
 ///
-/// An episode starts when a packet is lost (or marked) that was sent after the previous one started
-/// (RFC 9002 §7.3.2). If every packet lost in it turns out to have arrived, the reduction was wrong and the
-/// state can be taken back (RFC 9438 §4.9.2).
+/// An episode starts when a packet is lost or marked that was sent after the previous episode started (RFC
+/// 9002 §7.3.2). If every packet that was lost in it turns out to have arrived, the reduction was wrong and
+/// the state can be restored (RFC 9438 §4.9.2).
 #[derive(Clone, Debug)]
 pub(crate) struct Episode<S> {
     start: Option<Timestamp>,
@@ -30,13 +30,13 @@ impl<S> Episode<S> {
         matches!((self.start, sent), (Some(start), Some(sent)) if sent <= start)
     }
 
-    /// Starts an episode caused by loss, with what to return to.
+    /// Starts an episode because of losses; `undo` is the state to restore if they were wrong.
     pub(crate) fn begin(&mut self, now: Timestamp, undo: S) {
         *self =
             Self { start: Some(now), undo: Some(undo), reductions: self.reductions + 1, ..Self::kept(self) };
     }
 
-    /// Starts an episode caused by marks, which no late acknowledgment takes back.
+    /// Starts an episode because of marks, which no late acknowledgment undoes.
     pub(crate) fn begin_marked(&mut self, now: Timestamp, before: S) {
         let unmarked = self.unmarked.take().unwrap_or(before);
         *self = Self {
@@ -47,12 +47,12 @@ impl<S> Episode<S> {
         };
     }
 
-    /// Makes the running episode final: a mark is no mistake of loss detection.
+    /// Makes the running episode final, because a mark cannot be a mistake of loss detection.
     pub(crate) fn forbid_undo(&mut self) {
         self.undo = None;
     }
 
-    /// What marks told is void: gives the state to return to, if they alone led away from it.
+    /// Marks turned out to mean nothing. Returns the state to restore, if marks alone led away from it.
     pub(crate) fn on_marks_void(&mut self) -> Option<S> {
         let state = self.unmarked.take()?;
         self.undone += 1;
@@ -60,7 +60,7 @@ impl<S> Episode<S> {
         Some(state)
     }
 
-    /// What would be returned to.
+    /// The state that would be restored.
     pub(crate) fn saved_mut(&mut self) -> Option<&mut S> {
         self.undo.as_mut()
     }
@@ -79,7 +79,7 @@ impl<S> Episode<S> {
         self.lost = self.lost.saturating_add(packets);
     }
 
-    /// Counts late acknowledgments: gives the state to return to once all losses of the episode were wrong.
+    /// Counts late acknowledgments. Returns the state to restore once all losses of the episode were wrong.
     pub(crate) fn on_spurious(&mut self, spurious: &SpuriousLoss) -> Option<S> {
         let start = self.start?;
         if spurious.oldest_lost_at < start {
@@ -104,7 +104,7 @@ impl<S> Episode<S> {
     }
 }
 
-/// What a window-based controller can tell about the path's capacity.
+/// What a window-based controller knows about the path's capacity.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Meter {
     smoothed: Option<std::time::Duration>,
@@ -121,7 +121,7 @@ impl Meter {
         self.app_limited = true;
     }
 
-    /// The smoothed round trip; `None` before the first sample.
+    /// The smoothed round-trip time; `None` before the first sample.
     pub(crate) fn smoothed(&self) -> Option<std::time::Duration> {
         self.smoothed
     }

@@ -1,7 +1,7 @@
-//! Controllers that control nothing: a rate or a window that stays what it is, whatever the network says.
+//! Controllers with a constant rate or window, whatever the network signals.
 //!
-//! For experiments on networks of one's own: to find out what a path does at a given load, or as traffic that yields to nobody. They do
-//! not yield to congestion, so that on a network that others use they may take all of it.
+//! They are for experiments on your own network: to find out what a path does at a given load, or as traffic
+//! that yields to nobody. They ignore congestion, so on a shared network they may take all of it.
 
 use std::time::Duration;
 
@@ -11,17 +11,18 @@ use super::{
 };
 use crate::base::{Rate, Timestamp};
 
-/// A rate that stays the same may have what it sends in this time in flight: a path that is gone is not sent to for ever.
+/// With a constant rate, as many bytes may be in flight as it sends in this time, so that a dead path is not
+/// sent to for ever.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// What stays the same.
+/// The constant.
 #[derive(Clone, Copy, Debug)]
 enum Load {
     Rate(Rate),
     Window(u64),
 }
 
-/// A controller whose rate or window stays what it is.
+/// A controller with a constant rate or window.
 #[derive(Clone, Debug)]
 pub struct Fixed {
     load: Load,
@@ -30,14 +31,15 @@ pub struct Fixed {
 }
 
 impl Fixed {
-    /// Sends at `rate`, a byte per second at least, with up to what that is in two seconds in flight.
+    /// Sends at `rate`, but at least a byte per second. As many bytes may be in flight as that is in two
+    /// seconds.
     #[must_use]
     pub fn rate(rate: Rate, mtu: u16) -> Self {
         let load = Load::Rate(rate.max(Rate::from_bytes_per_second(1)));
         Self { load, mtu, meter: Meter::default() }
     }
 
-    /// Keeps `window` bytes in flight, but two datagrams at least.
+    /// Keeps `window` bytes in flight, but at least two datagrams.
     #[must_use]
     pub fn window(window: u64, mtu: u16) -> Self {
         Self { load: Load::Window(window), mtu, meter: Meter::default() }

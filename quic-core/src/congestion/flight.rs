@@ -2,9 +2,9 @@
 
 use super::controller::SentPacket;
 
-/// The most that was in flight since the window was last reduced (`maxFS` of the draft): the part of the window that the
-/// path has proved. A window grows no further than one round trip of that amount would take it, whatever it is that holds
-/// the sender back: application, flow control or pacer.
+/// The most bytes in flight since the window was last reduced (`maxFS` of the draft): the part of the window
+/// that the path has proved to carry. A window grows only as far as one round trip of that amount would take
+/// it. This holds for any limit on the sender: application, flow control or pacer.
 ///
 /// ```
 /// use quic_core::congestion::{FlightPeak, LimitedBy, SentPacket};
@@ -18,23 +18,24 @@ use super::controller::SentPacket;
 pub struct FlightPeak(u64);
 
 impl FlightPeak {
-    /// For a controller that starts with a window of `initial` bytes.
+    /// The peak of a controller that starts with a window of `initial` bytes.
     #[must_use]
     pub const fn new(initial: u64) -> Self {
         Self(initial)
     }
 
-    /// A packet left.
+    /// A packet was sent.
     pub fn on_sent(&mut self, packet: &SentPacket) {
         self.raise(packet.in_flight.saturating_add(packet.bytes));
     }
 
-    /// So many bytes count as having been in flight: a new initial window, or what an undone reduction had forgotten.
+    /// Counts `bytes` as having been in flight: a new initial window, or the peak from before a reduction
+    /// that was undone.
     pub fn raise(&mut self, bytes: u64) {
         self.0 = self.0.max(bytes);
     }
 
-    /// The window was reduced: what was in flight before says nothing any more.
+    /// The window was reduced, so what was in flight before proves nothing any more.
     pub fn on_reduced(&mut self) {
         self.0 = 0;
     }
@@ -45,13 +46,13 @@ impl FlightPeak {
         self.0
     }
 
-    /// How far a window that doubles each round trip may grow.
+    /// How far a window may grow that doubles each round trip, in bytes.
     #[must_use]
     pub const fn slow_start_limit(self) -> u64 {
         self.0.saturating_mul(2)
     }
 
-    /// How far a window may grow that gains one datagram of `mtu` bytes each round trip.
+    /// How far a window may grow that gains one datagram of `mtu` bytes each round trip, in bytes.
     #[must_use]
     pub fn avoidance_limit(self, mtu: u16) -> u64 {
         self.0.saturating_add(u64::from(mtu))

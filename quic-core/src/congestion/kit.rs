@@ -1,7 +1,7 @@
-//! The conformance kit: holds any [`Controller`] to the invariants that a path relies on.
+//! The conformance kit: checks that a [`Controller`] keeps the invariants on which a path relies.
 //!
-//! It drives a controller through thousands of random events that a path could produce, from one seed, and
-//! panics with that seed at the first broken invariant. For the tests of those who write controllers.
+//! It drives a controller through thousands of random events that a path could produce, from one seed. At the
+//! first broken invariant it panics with that seed. Use it to test a controller of your own.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -17,15 +17,16 @@ const STEPS: u32 = 3_000;
 /// Checks what must hold for every controller.
 ///
 /// - The window is at least two datagrams and at most [`MAX_WINDOW`].
-/// - A pacing rate, a quantum and a deadline, if given, are above zero, above zero and in no distant past.
-/// - A window that is not filled does not grow beyond four times what was ever in flight and a quantum, whatever held the
-///   sender back; losses do not make the window grow. (Twice the path's volume, acknowledgments that come in heaps, and a probe
-///   may come to that. A model of the path outlives what reduces the window for a while, so that what was in flight before
-///   counts on; [`check_loss_based_controller`] is stricter.)
+/// - A pacing rate and a quantum, if given, are above zero. A deadline, if given, does not stay in the past.
+/// - A window that is not filled does not grow beyond four times the most that was ever in flight, plus a
+///   quantum, for any limit on the sender. Losses do not enlarge the window. (The factor allows for twice the
+///   path's volume, bunched acknowledgments, and a probe. A model of the path outlives a reduction of the
+///   window for a while, so what was in flight earlier still counts; [`check_loss_based_controller`] is
+///   stricter.)
 /// - The same calls give the same answers.
 ///
 /// # Panics
-/// If the controller breaks one of these.
+/// If the controller breaks one of these invariants.
 ///
 /// ```
 /// use quic_core::congestion::{Algorithm, kit};
@@ -37,14 +38,15 @@ pub fn check_controller(factory: &dyn ControllerFactory, seed: u64) {
     assert_eq!(first, second, "seed {seed}: two runs with the same calls differ");
 }
 
-/// Checks [`check_controller`] and what holds for controllers that take loss for congestion: the first loss of
-/// a round trip reduces the window, further losses of the same round trip do not reduce it again, and
-/// persistent congestion brings it to the minimum (RFC 9002 §7.3.2, §7.6.2). In recovery what counts is the threshold
-/// that the window comes to (RFC 9937), and not the window on its way there. And a window that is not filled does not grow beyond
-/// twice what was in flight since it was last reduced (draft-ietf-ccwg-ratelimited-increase).
+/// Checks what [`check_controller`] does, and what holds for controllers that treat loss as congestion. The
+/// first loss of a round trip reduces the window, further losses of the same round trip do not reduce it
+/// again, and persistent congestion brings it to the minimum (RFC 9002 §7.3.2, §7.6.2). In recovery the check
+/// looks at the threshold that the window is to reach (RFC 9937), not at the window on its way there. A
+/// window that is not filled does not grow beyond twice what was in flight since it was last reduced
+/// (draft-ietf-ccwg-ratelimited-increase).
 ///
 /// # Panics
-/// If the controller breaks one of these.
+/// If the controller breaks one of these invariants.
 pub fn check_loss_based_controller(factory: &dyn ControllerFactory, seed: u64) {
     check_controller(factory, seed);
     Drive::new(factory, seed, true).run();
@@ -68,9 +70,9 @@ struct Drive {
     sampler: RateSampler,
     flight: VecDeque<Packet>,
     in_flight: u64,
-    /// Since the window was last reduced.
+    /// The most in flight since the window was last reduced.
     peak: FlightPeak,
-    /// Since the beginning.
+    /// The most that was ever in flight.
     ever: FlightPeak,
     limited_by: LimitedBy,
     next: u64,
@@ -140,7 +142,8 @@ impl Drive {
         }
     }
 
-    /// Takes packets from the front as lost, then packets as acknowledged, and tells both at once.
+    /// Takes packets from the front as lost, then further ones as acknowledged, and reports both in one
+    /// event.
     fn acknowledge(&mut self) {
         if self.flight.is_empty() {
             return;
@@ -216,7 +219,7 @@ impl Drive {
         }
     }
 
-    /// The window, or what it comes to when the recovery that is under way is over.
+    /// The window, or during recovery the window that it will be at the end.
     fn level(&self) -> u64 {
         let snapshot = self.controller.snapshot();
         snapshot.ssthresh.filter(|_| snapshot.phase == Phase::Recovery).unwrap_or(snapshot.window)
@@ -237,8 +240,9 @@ impl Drive {
         let bytes = u64::from(packets) * 1_000;
         self.controller.on_spurious_loss(self.now, &SpuriousLoss { packets, bytes, oldest_lost_at });
         let after = self.level();
-        assert!(after >= before, "seed {}: a loss that was none reduced {before} to {after}", self.seed);
-        // Undone, also where the window has outgrown the old one by then: the next loss is news, whenever it was sent.
+        assert!(after >= before, "seed {}: a spurious loss reduced {before} to {after}", self.seed);
+        // This also counts as undone where the window has outgrown the old one. The next loss is then a new
+        // one, whenever the packet was sent.
         if after > before || self.controller.snapshot().undone > undone {
             self.reduced = None;
             self.peak.raise(after);
@@ -274,7 +278,7 @@ impl Drive {
         assert_ne!(self.controller.pacing_rate(), Some(Rate::ZERO), "seed {seed}: nothing would ever leave");
         assert_ne!(self.controller.send_quantum(), Some(0), "seed {seed}: nothing would ever leave");
         let snapshot = self.controller.snapshot();
-        assert_eq!(snapshot.window, window, "seed {seed}: the snapshot tells another window");
+        assert_eq!(snapshot.window, window, "seed {seed}: the snapshot has another window");
         let rate = self.controller.pacing_rate().map_or(0, Rate::bytes_per_second);
         for value in [window, rate, snapshot.reductions] {
             self.digest = Dice::new(self.digest ^ value).roll();
@@ -282,18 +286,18 @@ impl Drive {
     }
 }
 
-/// What holds for every controller across one event.
+/// Checks what holds for every controller during one event.
 fn check_event(event: &CongestionEvent<'_>, (before, after): (u64, u64), most: u64, seed: u64) {
     assert!(
         after <= before.max(most),
-        "seed {seed}: an unused window grew from {before} to {after}, and what was used permits {most}"
+        "seed {seed}: an unused window grew from {before} to {after}, beyond the limit {most}"
     );
     if event.bytes_lost > 0 && event.bytes_acked == 0 {
         assert!(after <= before, "seed {seed}: losses raised the window from {before} to {after}");
     }
 }
 
-/// What holds for a loss-based controller across one event; gives when it was last reduced.
+/// Checks what holds for a loss-based controller during one event. Returns when it was last reduced.
 fn check_loss(
     event: &CongestionEvent<'_>,
     reduced: Option<Timestamp>,

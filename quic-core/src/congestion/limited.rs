@@ -18,7 +18,8 @@ pub enum LimitedBy {
 }
 
 impl LimitedBy {
-    /// Whether the path would carry more than it is given: neither window nor pacer hold anything back.
+    /// Whether the path would carry more than it is given: neither the window nor the pacer holds anything
+    /// back.
     #[must_use]
     pub const fn is_application(self) -> bool {
         matches!(self, Self::Application | Self::FlowControl | Self::Amplification)

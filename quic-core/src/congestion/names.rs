@@ -1,7 +1,7 @@
 //! Controllers by name, for command lines and scenario files.
 //!
-//! A name is that of a controller; one that needs a value has it behind `=`; one of a loss-based controller may go on with
-//! `+` and a slow start that is not its own. One parser reads all of them, and one error tells what there is.
+//! A name is that of a controller. A controller that needs a value has it after `=`. A loss-based controller
+//! may be followed by `+` and another slow start. One parser reads all names, and its error lists them.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -19,19 +19,19 @@ pub(super) const NAMES: [(&str, Algorithm); 7] = [
     ("c4", Algorithm::C4),
 ];
 
-/// What may follow, with examples of values.
-const MORE: &str = "fixed-rate=20mbit, fixed-window=100kB, cubic+rapid-start, which is cubic or newreno with a slow start that is not its own \
-                    (classic, hystart, rapid-start, or careful-resume with the window and the round trip that are known, as in \
+/// The other names, with examples of values.
+const MORE: &str = "fixed-rate=20mbit, fixed-window=100kB, cubic+rapid-start, which is cubic or newreno with another slow start \
+                    (classic, hystart, rapid-start, or careful-resume with the known window and round-trip time of the path, as in \
                     cubic+careful-resume=7500kB/600ms)";
 
 const RATES: [(&str, f64); 4] = [("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9), ("bit", 1.0)];
-/// No rate is higher, in bits per second.
+/// The highest rate, in bits per second.
 const FASTEST: f64 = 1e12;
 const SIZES: [(&str, f64); 3] = [("kB", 1e3), ("MB", 1e6), ("B", 1.0)];
 const TIMES: [(&str, f64); 2] = [("ms", 1e-3), ("s", 1.0)];
-/// No round trip is longer, in seconds.
+/// The longest round-trip time, in seconds.
 const LONGEST: f64 = 3_600.0;
-/// What values are wanted, in words.
+/// The values that are expected, for messages.
 const RATE: &str = "a rate from 8bit to 1000gbit (a second), such as 20mbit";
 const WINDOW: &str = "a size from 1B to 1099511MB, such as 100kB";
 const SAVED: &str =
@@ -45,19 +45,19 @@ impl FromStr for Algorithm {
     }
 }
 
-/// What is wrong with a name.
+/// Why a name cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Problem {
-    /// It is that of nothing.
+    /// No controller has this name.
     Unknown,
-    /// The value behind it, in words.
+    /// The value after it is wrong; the text says how.
     Value(String),
 }
 
 impl Problem {
     fn value(of: &str, given: Option<&str>, wanted: &str) -> Self {
         Self::Value(match given {
-            Some(given) => format!("{given:?} is no value for {of}: give {wanted}"),
+            Some(given) => format!("{given:?} is not a value for {of}: give {wanted}"),
             None => format!("{of} needs a value: give {wanted}"),
         })
     }
@@ -91,7 +91,7 @@ fn parse(text: &str) -> Result<Algorithm, Problem> {
         ("cubic", Start::HyStart) => Ok(Algorithm::Cubic),
         ("cubic", start) => Ok(Algorithm::CubicFrom(start)),
         _ => Err(Problem::Value(format!(
-            "{base} begins in its own way; cubic and newreno take another slow start"
+            "{base} has its own way to start; only cubic and newreno take another slow start"
         ))),
     }
 }
@@ -106,28 +106,28 @@ fn start_named(text: &str) -> Result<Start, Problem> {
                 given.and_then(saved_path).ok_or_else(|| Problem::value("careful-resume", given, SAVED))?;
             Ok(Start::CarefulResume(saved))
         }
-        _ => Err(Problem::Value(format!("{text:?} is no slow start"))),
+        _ => Err(Problem::Value(format!("{text:?} is not a slow start"))),
     }
 }
 
-/// A window and a round trip.
+/// Reads a window and a round-trip time.
 fn saved_path(text: &str) -> Option<SavedPath> {
     let (window, min_rtt) = text.split_once('/')?;
     let seconds = quantity(min_rtt, &TIMES).filter(|seconds| *seconds <= LONGEST)?;
     Some(SavedPath::new(bytes(window)?, Duration::from_secs_f64(seconds)))
 }
 
-/// A name and what is behind its `=`.
+/// A name and the text after its `=`.
 fn valued(text: &str) -> (&str, Option<&str>) {
     text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)))
 }
 
-/// Bytes that a window may have.
+/// A window's size in bytes.
 fn bytes(text: &str) -> Option<u64> {
     quantity(text, &SIZES).filter(|bytes| (1.0..=MAX_WINDOW as f64).contains(bytes)).map(|bytes| bytes as u64)
 }
 
-/// A number above zero and its unit, in capitals or not.
+/// A number above zero and its unit, in upper or lower case.
 fn quantity(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, unit) = text.split_at(end);
@@ -136,12 +136,12 @@ fn quantity(text: &str, units: &[(&str, f64)]) -> Option<f64> {
 }
 
 impl Algorithm {
-    /// The names that [`FromStr`] knows and that need no value behind them.
+    /// The names that [`FromStr`] knows and that need no value.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|(name, _)| *name)
     }
 
-    /// All that [`FromStr`] takes, for people.
+    /// A listing of everything that [`FromStr`] takes, for people.
     #[must_use]
     pub fn help() -> String {
         let names: Vec<_> = Self::names().collect();
@@ -159,13 +159,14 @@ impl Start {
             ("cubic", Self::Classic) => "cubic+classic",
             ("cubic", Self::RapidStart) => "cubic+rapid-start",
             ("cubic", Self::CarefulResume(_)) => "cubic+careful-resume",
-            // Its own.
+            // Its own slow start.
             _ => base,
         }
     }
 }
 
-/// No built-in congestion controller is called so, or the value behind its name is none; the message lists those that exist.
+/// No built-in congestion controller has this name, or the value after the name is wrong. The message lists
+/// the names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownAlgorithm {
     name: Box<str>,
@@ -177,7 +178,7 @@ impl fmt::Display for UnknownAlgorithm {
         match &self.problem {
             Problem::Unknown => write!(f, "no congestion controller is named {:?}", self.name)?,
             Problem::Value(problem) => {
-                write!(f, "the congestion controller {:?} cannot be had: {problem}", self.name)?;
+                write!(f, "the congestion controller {:?} cannot be used: {problem}", self.name)?;
             }
         }
         write!(f, "; there are: {}", Algorithm::help())
@@ -191,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_name_is_read_and_told_again() {
+    fn each_name_survives_a_round_trip() {
         for (text, name) in [
             ("newreno", "newreno"),
             ("newreno+classic", "newreno"),
@@ -219,23 +220,23 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_is_called_is_refused_with_all_that_there_is() {
+    fn unknown_names_and_wrong_values_are_refused_with_a_list() {
         for (text, problem) in [
             ("", "no congestion controller is named"),
             ("reno", "no congestion controller is named"),
             ("reno+classic", "no congestion controller is named"),
-            ("fixed-window=100kB+classic", "\"100kB+classic\" is no value for fixed-window"),
-            ("bbr3+classic", "bbr3 begins in its own way"),
-            ("cubic+", "\"\" is no slow start"),
-            ("cubic+fast", "\"fast\" is no slow start"),
-            ("cubic+classic+hystart", "\"classic+hystart\" is no slow start"),
-            ("cubic+rapid-start=1", "\"rapid-start=1\" is no slow start"),
+            ("fixed-window=100kB+classic", "\"100kB+classic\" is not a value for fixed-window"),
+            ("bbr3+classic", "bbr3 has its own way to start"),
+            ("cubic+", "\"\" is not a slow start"),
+            ("cubic+fast", "\"fast\" is not a slow start"),
+            ("cubic+classic+hystart", "\"classic+hystart\" is not a slow start"),
+            ("cubic+rapid-start=1", "\"rapid-start=1\" is not a slow start"),
             ("cubic+careful-resume", "careful-resume needs a value"),
-            ("cubic+careful-resume=1MB", "\"1MB\" is no value for careful-resume"),
-            ("cubic+careful-resume=1MB/1", "\"1MB/1\" is no value for careful-resume"),
-            ("cubic+careful-resume=0MB/1s", "is no value for careful-resume"),
-            ("cubic+careful-resume=-1MB/1s", "is no value for careful-resume"),
-            ("cubic+careful-resume=2000000MB/1s", "is no value for careful-resume"),
+            ("cubic+careful-resume=1MB", "\"1MB\" is not a value for careful-resume"),
+            ("cubic+careful-resume=1MB/1", "\"1MB/1\" is not a value for careful-resume"),
+            ("cubic+careful-resume=0MB/1s", "is not a value for careful-resume"),
+            ("cubic+careful-resume=-1MB/1s", "is not a value for careful-resume"),
+            ("cubic+careful-resume=2000000MB/1s", "is not a value for careful-resume"),
             ("cubic+careful-resume=1MB/3601s", "a round trip is an hour at most"),
             ("fixed-rate", "fixed-rate needs a value"),
             ("fixed-rate=20", "a rate from 8bit to 1000gbit"),
@@ -254,7 +255,7 @@ mod tests {
                 assert!(error.contains(part), "{part} of {error}");
             }
         }
-        // The largest that the message tells is the largest that there is.
+        // The largest window in the message is the largest that is accepted.
         assert!("fixed-window=1099511MB".parse::<Algorithm>().is_ok());
         assert!("fixed-window=1099512MB".parse::<Algorithm>().is_err());
     }

@@ -1,6 +1,6 @@
-//! `NewReno`, the controller of RFC 9002 §7: the reference that others are compared with.
+//! `NewReno`, the controller of RFC 9002 §7, which serves as the reference for others.
 //!
-//! Its slow start is the classic one, unless it is made with another (`slow_start/`).
+//! Its slow start is the classic one, unless another is chosen (`slow_start/`).
 
 use super::{
     CongestionEvent, Controller, Estimate, FlightPeak, MAX_WINDOW, NewPath, Phase, SentPacket, Snapshot,
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::base::{Rate, Timestamp};
 
-/// What is left of the window after a loss, in tenths.
+/// The share of the window that is left after a loss, in tenths.
 const BETA: u64 = 5;
-/// And after a mark in congestion avoidance (RFC 8511 §3.1): a queue that is marked is short, so that the window that fills
-/// the path is closer to the one that was marked.
+/// The same after a mark in congestion avoidance (RFC 8511 §3.1). A queue that marks is short, so the window
+/// that fills the path is closer to the one that was marked.
 const BETA_ECN: u64 = 8;
 
 /// The `NewReno` controller.
@@ -23,14 +23,14 @@ const BETA_ECN: u64 = 8;
 pub struct NewReno {
     name: &'static str,
     mtu: u16,
-    /// What the window is, or, while it comes down, what it comes to.
+    /// The window, or during recovery the window that it will be at the end.
     window: u64,
     ssthresh: Option<u64>,
     /// The slow start that finds the first threshold.
     start: AnyStart,
     /// Bytes acknowledged in congestion avoidance since the window last grew.
     acked: u64,
-    /// Nothing has changed the window yet, so a new MTU makes a new initial window.
+    /// Whether nothing has changed the window yet, so that a new MTU gives a new initial window.
     untouched: bool,
     /// The recovery period, as long as acknowledged packets belong to it.
     descent: Option<Descent>,
@@ -39,7 +39,7 @@ pub struct NewReno {
     meter: Meter,
 }
 
-/// What a reduction that was none of congestion is taken back to.
+/// The state to restore after a reduction that was wrong.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Saved {
     window: u64,
@@ -70,13 +70,13 @@ impl NewReno {
         }
     }
 
-    /// A controller for `path`, which goes on with the window of the one that the path had before.
+    /// A controller for `path`. If another controller had the path, this one continues with its window.
     #[must_use]
     pub fn for_path(path: &NewPath) -> Self {
         Self::starting(path, Start::Classic)
     }
 
-    /// As [`Self::for_path`], with another slow start.
+    /// Like [`Self::for_path`], with another slow start.
     #[must_use]
     pub fn starting(path: &NewPath, start: Start) -> Self {
         let name = start.named("newreno");
@@ -95,7 +95,7 @@ impl NewReno {
         self.ssthresh.is_none_or(|ssthresh| self.window < ssthresh)
     }
 
-    /// Grows by `bytes`, no further than to `limit`, which an unused window may be beyond already.
+    /// Grows by `bytes`, but no further than `limit`. An unused window may already be beyond that.
     fn grow(&mut self, bytes: u64, limit: u64) {
         let grown = self.window.saturating_add(bytes).min(limit).min(MAX_WINDOW);
         self.window = self.window.max(grown);
@@ -106,7 +106,7 @@ impl NewReno {
         Saved { window, ssthresh, peak }
     }
 
-    /// Returns to what was before a reduction that was none of congestion.
+    /// Restores the state from before a reduction that was wrong.
     pub(super) fn restore(&mut self, saved: &Saved) {
         self.descent = None;
         if self.window < saved.window {
@@ -116,7 +116,7 @@ impl NewReno {
         }
     }
 
-    /// What the first slow start wants done, if this ends it.
+    /// The landing that the first slow start wants, if this event ends it.
     fn land(&mut self, event: &CongestionEvent<'_>, beta: u64) -> Option<Landing> {
         if self.ssthresh.is_some() {
             return None;
@@ -124,8 +124,8 @@ impl NewReno {
         self.start.on_congestion(event, self.window, self.mtu, beta as f64 / 10.0)
     }
 
-    /// Leaves `beta` tenths of the window, once per round trip: losses of packets sent before the last reduction tell
-    /// nothing new (RFC 9002 §7.3.2), which the caller has seen to.
+    /// Leaves `beta` tenths of the window. The caller ensures that this happens once per round trip: losses
+    /// of packets sent before the last reduction are no new sign of congestion (RFC 9002 §7.3.2).
     fn reduce(&mut self, event: &CongestionEvent<'_>, beta: u64) {
         let landing = self.land(event, beta);
         self.window = (self.window * beta / 10).max(minimum_window(self.mtu));
@@ -137,10 +137,11 @@ impl NewReno {
         self.come_down(event);
     }
 
-    /// A mark of a queue for low latency, the first of its round trip: leaves the share `left` of the window at once. Gives what to
-    /// return to if it turns out to be void; `None` if a loss was answered in the same round trip.
+    /// Handles the first mark of a round trip from a low-latency queue: leaves the share `left` of the window
+    /// at once. Returns the state to restore if the mark turns out to be void; `None` if the same round trip
+    /// already had a reduction for a loss.
     pub(super) fn on_scalable_mark(&mut self, event: &CongestionEvent<'_>, left: f64) -> Option<Saved> {
-        // A mark is no mistake of loss detection: what an earlier loss took stays taken.
+        // A mark cannot be a mistake of loss detection, so an earlier reduction for a loss becomes final.
         self.episode.forbid_undo();
         if self.episode.covers(event.newest_acked_sent.or(Some(event.now))) {
             return None;
@@ -153,7 +154,8 @@ impl NewReno {
         Some(saved)
     }
 
-    /// Grows for `bytes` that arrived in congestion avoidance: by at most one datagram for each window (RFC 9002 §7.3.3).
+    /// Grows for `bytes` that arrived in congestion avoidance, by at most one datagram per window (RFC 9002
+    /// §7.3.3).
     pub(super) fn avoid(&mut self, bytes: u64) {
         self.acked = self.acked.saturating_add(bytes);
         if self.acked >= self.window {
@@ -216,7 +218,7 @@ impl Controller for NewReno {
         if self.episode.covers(event.newest_acked_sent.or(Some(event.now))) {
             return self.episode.forbid_undo();
         }
-        // RFC 8511 §3: in slow start a mark asks for as much as a loss.
+        // RFC 8511 §3: in slow start a mark reduces by as much as a loss.
         let beta = if self.in_slow_start() { BETA } else { BETA_ECN };
         self.episode.begin_marked(event.now, self.saved());
         self.reduce(event, beta);

@@ -1,20 +1,21 @@
 //! The pacer (RFC 9002 §7.7): a token bucket that spreads what the window permits over the round trip.
 //!
-//! It lets packets go in trains of at most one quantum, so that one GSO send carries a train; only the initial
-//! window may leave as a larger burst. It owns no packet and no queue: the path asks how many bytes may leave.
+//! It releases packets in trains of at most one quantum, so that one GSO send carries a train. Only the
+//! initial window may leave as a larger burst. The pacer owns no packet and no queue: the path asks how many
+//! bytes may leave.
 
 use std::time::Duration;
 
 use super::{Controller, Phase, Rtt, initial_window, minimum_window};
 use crate::base::{Rate, Timestamp};
 
-/// A train takes this long at the pacing rate.
+/// How long a train takes at the pacing rate.
 const TRAIN: Duration = Duration::from_millis(1);
-/// No train is longer than one GSO send can be.
+/// The longest train: no GSO send can be longer.
 const MAX_QUANTUM: u64 = 64 * 1024;
-/// How late a timer may be without that costing anything: many count milliseconds and round up.
+/// How late a timer may fire without a loss of rate. Many timers count milliseconds and round up.
 const LATE: Duration = Duration::from_millis(1);
-/// A round trip of nothing would make a rate without bound.
+/// The shortest round-trip time, because zero would give an unbounded rate.
 const MIN_RTT: Duration = Duration::from_micros(10);
 const NANOS: u128 = 1_000_000_000;
 
@@ -24,10 +25,10 @@ pub struct Pacer {
     rate: Rate,
     quantum: u64,
     credit: u64,
-    /// What the rate has earned beyond `credit`, in billionths of a byte.
+    /// What has accrued beyond `credit`, in billionths of a byte.
     fraction: u64,
     updated: Timestamp,
-    /// Data waits for the pacer alone: what a late timer misses is made up for.
+    /// Whether data waits for the pacer alone. Then what a late timer misses is made up for.
     waiting: bool,
 }
 
@@ -40,7 +41,8 @@ impl Pacer {
         Self { rate, quantum: quantum(rate, mtu), credit: burst, fraction: 0, updated: now, waiting: false }
     }
 
-    /// Takes over what `controller` decided; to be called after each of its events and when the MTU changes.
+    /// Takes over the decisions of `controller`. Call it after each event of the controller and when the MTU
+    /// changes.
     pub fn on_control<C: Controller + ?Sized>(
         &mut self,
         now: Timestamp,
@@ -49,7 +51,7 @@ impl Pacer {
         mtu: u16,
     ) {
         let rate = controller.pacing_rate().unwrap_or_else(|| window_rate(controller, rtt, mtu));
-        // A datagram a second, whatever a controller says: nothing stops for ever.
+        // At least a datagram a second, whatever a controller says, so that nothing stops for ever.
         let rate = rate.max(Rate::from_bytes_per_second(mtu.into()));
         let quantum = match controller.send_quantum() {
             Some(quantum) => quantum.clamp(u64::from(mtu), MAX_QUANTUM),
@@ -58,37 +60,39 @@ impl Pacer {
         self.set(now, rate, quantum);
     }
 
-    /// Sets rate and quantum directly; what was earned at the old rate is kept.
+    /// Sets rate and quantum directly. Credit from the old rate is kept.
     pub fn set(&mut self, now: Timestamp, rate: Rate, quantum: u64) {
         self.refill(now);
         self.rate = rate;
         self.quantum = quantum.max(1);
     }
 
-    /// Bytes that may leave now.
+    /// How many bytes may leave now.
     pub fn budget(&mut self, now: Timestamp) -> u64 {
         self.refill(now);
         self.credit
     }
 
-    /// Takes `bytes` that left from the credit. Packets that were not paced (probes, acknowledgments) are not told.
+    /// Takes `bytes` that were sent from the credit. Packets that are not paced (probes, acknowledgments) are
+    /// not counted.
     pub fn on_sent(&mut self, bytes: u64) {
         self.credit = self.credit.saturating_sub(bytes);
     }
 
-    /// When `bytes` (at most a quantum counts) may leave; `None` if they may leave now.
+    /// When `bytes` may leave (at most a quantum counts); `None` if they may leave now.
     #[must_use]
     pub fn next_release(&self, now: Timestamp, bytes: u64) -> Option<Timestamp> {
         let missing = u128::from(bytes.min(self.quantum).checked_sub(self.credit).filter(|need| *need > 0)?);
         let rate = u128::from(self.rate.bytes_per_second().max(1));
-        // Rounded up: waking a nanosecond early would find the credit a byte short.
+        // Rounded up, because a wake-up a nanosecond early would find the credit a byte short.
         let nanos = (missing * NANOS - u128::from(self.fraction)).div_ceil(rate);
         let release = self.updated + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         (release > now).then_some(release)
     }
 
-    /// Whether data waits for the pacer and for nothing else. Then up to a millisecond is made up for if the time that
-    /// [`next_release`](Self::next_release) told passes unused; else nothing is saved up beyond a quantum.
+    /// Sets whether data waits for the pacer and for nothing else. While it does, up to a millisecond is made
+    /// up for if the time that [`next_release`](Self::next_release) returned passes unused. Otherwise no more
+    /// than a quantum is saved up.
     pub fn set_waiting(&mut self, waiting: bool) {
         if std::mem::replace(&mut self.waiting, waiting) && !waiting {
             self.credit = self.credit.min(self.quantum);
@@ -107,8 +111,8 @@ impl Pacer {
         self.quantum
     }
 
-    /// Bytes that may leave in one train now: a quantum, also where more was missed and is made up for; the initial burst
-    /// is one train.
+    /// How many bytes may leave in one train now: a quantum, even while more is made up for. The initial
+    /// burst is one train.
     #[must_use]
     pub fn train(&self) -> u64 {
         if self.waiting { self.quantum } else { self.quantum.max(self.credit) }
@@ -120,7 +124,7 @@ impl Pacer {
         let late = if self.waiting { self.rate.bytes_in(LATE) } else { 0 };
         let most = self.quantum.saturating_add(late);
         if self.credit >= most {
-            // The initial burst, or a full bucket: time earns nothing.
+            // With the initial burst or a full bucket, time adds no credit.
             self.fraction = 0;
             return;
         }
@@ -137,9 +141,10 @@ impl Pacer {
     }
 }
 
-/// N · window / srtt: twice the window in slow start, where it doubles in each round trip, and a quarter more
-/// than the window else, so that pacing is not what limits the path (RFC 9002 §7.7). In recovery the window follows what
-/// is in flight: the rate is that of the window which that comes to. The window that paths grant at least counts here too.
+/// The pacing rate that follows from the window: N · window / srtt. N is 2 in slow start, where the window
+/// doubles each round trip, and 1.25 otherwise, so that pacing does not limit the path (RFC 9002 §7.7). In
+/// recovery the window follows the bytes in flight, so the window at the end of recovery counts. The minimum
+/// window that paths grant counts here too.
 fn window_rate<C: Controller + ?Sized>(controller: &C, rtt: &Rtt, mtu: u16) -> Rate {
     let (snapshot, window) = (controller.snapshot(), controller.window());
     let bytes = match snapshot.phase {
@@ -175,25 +180,25 @@ mod tests {
         assert_eq!((pacer.budget(at(0)), pacer.train()), (12_000, 12_000));
         pacer.on_sent(12_000);
         assert_eq!(pacer.budget(at(0)), 0);
-        // 1.2 MB/s and a train of two datagrams: 2 ms.
+        // 1.2 MB/s, and a train of two datagrams takes 2 ms.
         pacer.set(at(0), Rate::from_bytes_per_second(1_200_000), 2_400);
         assert_eq!(pacer.next_release(at(0), 1_200), Some(at(1_000)));
         assert_eq!(pacer.next_release(at(0), 100_000), Some(at(2_000)));
         assert_eq!(pacer.budget(at(1_500)), 1_800);
         assert_eq!(pacer.next_release(at(1_500), 1_200), None);
-        assert_eq!(pacer.budget(at(1_000_000)), 2_400, "idle time earns one train, not more");
+        assert_eq!(pacer.budget(at(1_000_000)), 2_400, "idle time adds one train, not more");
     }
 
     #[test]
     fn a_timer_that_is_late_by_a_millisecond_costs_nothing_while_data_waits() {
-        // 1 Gbit/s: a full train is earned in half a millisecond.
+        // 1 Gbit/s: a full train accrues in half a millisecond.
         let rate = Rate::from_bytes_per_second(125_000_000);
         let mut pacer = Pacer::new(at(0), MTU);
         pacer.on_sent(12_000);
         pacer.set(at(0), rate, quantum(rate, MTU));
         pacer.set_waiting(true);
         assert!(pacer.next_release(at(0), 1_200).is_some());
-        assert_eq!(pacer.budget(at(1_000)), 125_000, "what a millisecond earns, not one train");
+        assert_eq!(pacer.budget(at(1_000)), 125_000, "what accrues in a millisecond, not one train");
         assert_eq!(pacer.budget(at(900_000)), 65_536 + 125_000, "and no more, however late");
         assert_eq!(pacer.train(), 65_536, "in trains of a quantum");
         pacer.set_waiting(false);
@@ -222,8 +227,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Whatever the instants at which it is asked, what leaves follows the rate and exceeds it by at most
-        /// one quantum; and waking at the promised time always finds the promised credit.
+        /// At whatever instants the pacer is asked, what leaves follows the rate and exceeds it by at most
+        /// one quantum. A wake-up at the promised time always finds the promised credit.
         #[test]
         fn what_leaves_follows_the_rate(
             rate in 1_000_u64..1_000_000_000,

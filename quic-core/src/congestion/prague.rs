@@ -1,11 +1,14 @@
-//! Prague (draft-briscoe-iccrg-prague-congestion-control-04): a scalable answer to marks of queues for low latency (RFC 9331).
+//! Prague (draft-briscoe-iccrg-prague-congestion-control-04): a scalable reaction to marks of low-latency
+//! queues (RFC 9331).
 //!
-//! Packets are ECT(1). The share of them that is marked is smoothed over sixteen virtual round trips, and once in one of these half of
-//! that share is taken off the window. A virtual round trip is 25 ms at least, and the window grows and shrinks as if it were one, so that
-//! short round trips get no more than others. A loss is answered as `NewReno` does, which is what this is without marks.
+//! Packets carry ECT(1). The share of marked packets is smoothed over sixteen virtual round trips, and once
+//! in each of them the window is reduced by half of that share. A virtual round trip lasts at least 25 ms,
+//! and the window grows and shrinks at that pace, so that short round trips get no advantage. A loss is
+//! handled as in `NewReno`, and so is everything without marks.
 //!
-//! Where we depart from the draft: no attempt is made to tell marks of classic queues from others, which the draft leaves to research; on a
-//! path with such a queue this takes more than its share. `low-latency` does tell them.
+//! Where we depart from the draft: this controller does not try to tell marks of classic queues from others,
+//! which the draft leaves to research. On a path with a classic queue it takes more than its share.
+//! `low-latency` does distinguish them.
 
 use std::time::Duration;
 
@@ -15,37 +18,38 @@ use super::{
 };
 use crate::base::{Ecn, Rate, Timestamp};
 
-/// The share of marks is smoothed over so many virtual round trips.
+/// The share of marks is smoothed over this many virtual round trips.
 const GAIN: f64 = 1.0 / 16.0;
-/// No virtual round trip is shorter.
+/// The shortest virtual round trip.
 const LEAST_RTT: Duration = Duration::from_millis(25);
-/// Trains take no longer than this at the pacing rate (RFC 9331 §4.3: a mark comes for what is longer).
+/// The longest train at the pacing rate. Longer trains get marks (RFC 9331 §4.3).
 const TRAIN: Duration = Duration::from_micros(250);
 const MAX_TRAIN: u64 = 64 * 1024;
-/// A round trip of nothing would make a rate without bound.
+/// The shortest round-trip time, because zero would give an unbounded rate.
 const MIN_RTT: Duration = Duration::from_micros(10);
 
-/// The controller of Prague.
+/// The Prague controller.
 #[derive(Clone, Debug)]
 pub struct Prague {
     reno: NewReno,
     mtu: u16,
-    /// The smoothed share of marked packets; all of them until something is known.
+    /// The smoothed share of marked packets; 1 until something is known.
     alpha: f64,
-    /// Of the running virtual round trip, which began then: packets that had a mark to get, and those that got one.
+    /// When the running virtual round trip began, how many of its packets were sent with an ECN codepoint,
+    /// and how many were marked.
     began: Timestamp,
     packets: u64,
     marked: u64,
     meter: Meter,
-    /// Marks of packets sent before were answered.
+    /// Marks of packets sent before this time have had their reduction.
     answered: Option<Timestamp>,
-    /// What was before the first of the marks since the last loss.
+    /// The state from before the first of the marks since the last loss.
     unmarked: Option<Saved>,
     reductions: u64,
 }
 
 impl Prague {
-    /// A controller for `path`, which goes on with the window of the one that the path had before.
+    /// A controller for `path`. If another controller had the path, this one continues with its window.
     #[must_use]
     pub fn new(path: &NewPath) -> Self {
         Self {
@@ -62,7 +66,7 @@ impl Prague {
         }
     }
 
-    /// Counts marks, and takes them into the share when a virtual round trip is over.
+    /// Counts marks, and updates the share when a virtual round trip is over.
     fn count(&mut self, event: &CongestionEvent<'_>) {
         let smoothed = event.rtt.smoothed();
         self.meter.on_event(event);
@@ -71,7 +75,7 @@ impl Prague {
         if self.packets == 0 || event.now.saturating_since(self.began) < smoothed.max(LEAST_RTT) {
             return;
         }
-        // Before the first mark there is no share to smooth: that mark is answered as a loss is.
+        // Before the first mark there is no share to smooth. That mark is handled like a loss.
         if self.alpha < 1.0 || self.marked > 0 {
             let share = (self.marked as f64 / self.packets as f64).min(1.0);
             self.alpha += GAIN * (share - self.alpha);
@@ -79,7 +83,8 @@ impl Prague {
         (self.began, self.packets, self.marked) = (event.now, 0, 0);
     }
 
-    /// How much of an acknowledgment counts for growth: what was not marked, as in a virtual round trip.
+    /// The share of an acknowledgment that counts for growth: the unmarked part, scaled to a virtual round
+    /// trip.
     fn share_of_growth(&self, event: &CongestionEvent<'_>) -> f64 {
         let packets = event.ecn_acked.max(event.ce_delta).max(1);
         let unmarked = 1.0 - event.ce_delta as f64 / packets as f64;
@@ -109,7 +114,7 @@ impl Controller for Prague {
 
     fn on_ecn_ce(&mut self, event: &CongestionEvent<'_>) {
         let sent = event.newest_acked_sent.unwrap_or(event.now);
-        // Of packets sent before, or in the same virtual round trip.
+        // Marks of packets sent before, or in the same virtual round trip.
         let recent = |answered| sent <= answered || event.now.saturating_since(answered) < LEAST_RTT;
         if self.answered.is_some_and(recent) {
             return;
@@ -132,7 +137,7 @@ impl Controller for Prague {
         if self.reno.snapshot().phase != Phase::CongestionAvoidance {
             return self.reno.on_ack(event);
         }
-        // Also in the round trip of a mark: what is taken off is small, and comes often.
+        // The window also grows in the round trip of a mark, because the reductions are small and frequent.
         self.reno.avoid((event.bytes_acked as f64 * self.share_of_growth(event)) as u64);
     }
 
@@ -153,7 +158,7 @@ impl Controller for Prague {
         self.reno.window()
     }
 
-    /// What the window sends, and a little more, so that it alone decides; twice that in slow start.
+    /// A little more than what the window sends, so that only the window limits; twice that in slow start.
     fn pacing_rate(&self) -> Option<Rate> {
         let base = Rate::from_bytes_in(self.window(), self.meter.smoothed()?.max(MIN_RTT));
         let rate = match self.reno.snapshot().phase {
@@ -197,7 +202,7 @@ mod tests {
     }
 
     impl Path {
-        /// A path with round trips of `ms`, whose slow start a loss has ended with a window of `window`.
+        /// A path with round trips of `ms`, on which a loss ended slow start with a window of `window`.
         fn new(ms: u64, window: u64) -> Self {
             let (now, delay) = (Timestamp::from_nanos(1_000_000_000), Duration::from_millis(ms));
             let mut rtt = Rtt::default();
@@ -211,7 +216,7 @@ mod tests {
             path
         }
 
-        /// A datagram is lost.
+        /// Loses a datagram.
         fn lose(&mut self) {
             let window = self.prague.window();
             let lost = CongestionEvent {
@@ -225,7 +230,8 @@ mod tests {
             self.prague.on_congestion_event(&lost);
         }
 
-        /// A round trip in which the window arrives, in heaps of ten datagrams, `marked` of each heap with a mark.
+        /// Passes a round trip in which the window arrives in bunches of ten datagrams, `marked` of which are
+        /// marked.
         fn round(&mut self, marked: u64) {
             let sent = self.now + Duration::from_nanos(1);
             self.now += self.delay;
@@ -255,7 +261,7 @@ mod tests {
         let before = path.prague.window();
         path.round(2);
         let taken = 1.0 - path.prague.window() as f64 / before as f64;
-        // The round trip before had no marks, which takes a sixteenth off the share.
+        // The round trip before had no marks, which reduces the share by a sixteenth.
         assert!((0.093..0.095).contains(&taken), "{taken}");
         for _ in 0..200 {
             path.round(2);
@@ -310,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_makes_the_loss_before_it_final_and_void_marks_are_taken_back() {
+    fn a_mark_makes_the_loss_before_it_final_and_void_marks_are_undone() {
         let mut path = Path::new(50, 100_000);
         path.lose();
         path.round(0);

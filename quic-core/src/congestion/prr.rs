@@ -1,29 +1,30 @@
-//! Proportional Rate Reduction (RFC 9937): how much may be in flight between a reduction of the window and the end of its
-//! recovery period.
+//! Proportional Rate Reduction (RFC 9937): how much may be in flight between a reduction of the window and
+//! the end of its recovery period.
 //!
-//! Set to its new size at once, the window would let nothing go until enough of the flight is acknowledged, and then a
-//! burst. Instead each acknowledgment lets go a share of what it tells to have arrived, so that the flight comes down to the
-//! new window over one round trip; and where losses have left less in flight than that, about as much as arrives.
+//! A window that took its new size at once would block all packets until enough of the flight is
+//! acknowledged, and then release a burst. Instead, each acknowledgment releases a share of the bytes that it
+//! reports, so that the flight shrinks to the new window over one round trip. Where losses have left less in
+//! flight than the new window, about as much is released as arrives.
 //!
-//! Owns the counts of one recovery period. Must never know why the window was reduced, nor to what.
+//! Owns the counts of one recovery period. It must never know why the window was reduced, nor to what.
 
 use super::{CongestionEvent, minimum_window};
 
 /// The running recovery period.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reduction {
-    /// Bytes in flight when it began (`RecoverFS`).
+    /// Bytes in flight when the period began (`RecoverFS`).
     flight: u64,
-    /// Bytes delivered since.
+    /// Bytes delivered since then.
     delivered: u64,
-    /// Bytes sent since.
+    /// Bytes sent since then.
     sent: u64,
     /// Bytes that may be in flight.
     window: u64,
 }
 
 impl Reduction {
-    /// The period begins with this event, before anything of it was counted.
+    /// Starts with the event that begins the period, before anything of it was counted.
     pub(crate) fn new(event: &CongestionEvent<'_>) -> Self {
         Self { flight: event.prior_in_flight.max(1), delivered: 0, sent: 0, window: event.in_flight }
     }
@@ -32,7 +33,7 @@ impl Reduction {
         self.sent = self.sent.saturating_add(bytes);
     }
 
-    /// Packets were declared lost, as told by `event`, or marked; the window is to come to `target` bytes.
+    /// Packets were declared lost, as told by `event`, or marked. The window is to become `target` bytes.
     pub(crate) fn on_loss(&mut self, event: &CongestionEvent<'_>, target: u64, mtu: u16) {
         self.update(event, 0, target, mtu);
     }
@@ -52,7 +53,7 @@ impl Reduction {
             let share = share.div_ceil(u128::from(self.flight));
             u64::try_from(share).unwrap_or(u64::MAX).saturating_sub(self.sent)
         } else {
-            // As much as arrives; and a datagram more each time where nothing shows that this is too much.
+            // As much as arrives, and one datagram more each time where nothing shows that this is too much.
             let safe = event.bytes_lost == 0 && event.ce_delta == 0 && delivered > 0;
             let arrives = self.delivered.saturating_sub(self.sent).max(delivered);
             (target - in_flight).min(arrives.saturating_add(if safe { datagram } else { 0 }))
@@ -64,7 +65,7 @@ impl Reduction {
         self.window = in_flight.saturating_add(more);
     }
 
-    /// Bytes that may be in flight now.
+    /// How many bytes may be in flight now.
     pub(crate) fn window(&self, mtu: u16) -> u64 {
         self.window.max(minimum_window(mtu))
     }
@@ -82,12 +83,13 @@ mod tests {
         in_flight: u64,
         target: u64,
         reduction: Reduction,
-        /// Datagrams sent after each acknowledgment.
+        /// How many datagrams were sent after each acknowledgment.
         sent: Vec<u64>,
     }
 
     impl Flow {
-        /// Of `flight` datagrams `lost` are declared lost with the first acknowledgment, of one datagram.
+        /// Starts with `flight` datagrams. The first acknowledgment, of one datagram, declares `lost` of them
+        /// lost.
         fn begin(flight: u64, lost: u64, target: u64) -> Self {
             let rtt = Rtt::default();
             let event = CongestionEvent {
@@ -157,11 +159,11 @@ mod tests {
         assert!(flow.sent.iter().all(|count| *count <= 1), "{:?}", flow.sent);
     }
 
-    /// Fifteen of twenty are gone: what is lost is not made up for by a burst.
+    /// Fifteen of twenty datagrams are lost. No burst makes up for them.
     #[test]
     fn many_losses_are_followed_by_slow_start_to_the_new_window() {
         let mut flow = Flow::begin(20, 15, 10);
-        assert_eq!(flow.in_flight, 5 * DATAGRAM, "what arrived, and no more while losses are told");
+        assert_eq!(flow.in_flight, 5 * DATAGRAM, "what arrived, and no more while losses are reported");
         for _ in 0..4 {
             flow.ack(0);
         }
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_that_go_on_let_go_what_arrives() {
+    fn continued_losses_release_as_much_as_arrives() {
         let mut flow = Flow::begin(20, 12, 10);
         flow.ack(2);
         flow.ack(2);

@@ -1,13 +1,14 @@
-//! The least and the greatest of what was seen lately.
+//! The least and the greatest of recent durations.
 
 use std::time::Duration;
 
 use crate::base::Timestamp;
 
-/// Times that were seen in the last `N` parts, the running one included. A part may last longer from one call to the next.
+/// The durations of the latest `N` periods, the running one included. The length of a period may change from
+/// call to call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recent<const N: usize> {
-    /// The least and the greatest of each part, the running one first.
+    /// The least and the greatest of each period, the running one first.
     parts: [Option<(Duration, Duration)>; N],
     since: Timestamp,
 }
@@ -17,7 +18,7 @@ impl<const N: usize> Recent<N> {
         Self { parts: [None; N], since: now }
     }
 
-    /// Takes a value; each part is `length` long.
+    /// Adds a value; each period has the length `length`.
     pub(super) fn push(&mut self, now: Timestamp, value: Duration, length: Duration) {
         for _ in 0..N {
             if now.saturating_since(self.since) < length {
@@ -28,7 +29,7 @@ impl<const N: usize> Recent<N> {
             self.parts[0] = None;
         }
         if now.saturating_since(self.since) >= length {
-            // Nothing was seen for longer than all parts.
+            // Nothing was added for longer than all periods.
             self.since = now;
         }
         let (least, most) = self.parts[0].unwrap_or((value, value));
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_older_than_all_parts_is_forgotten() {
+    fn values_older_than_all_periods_are_forgotten() {
         let at = |ms: u64| Timestamp::from_nanos(1 + ms * 1_000_000);
         let ms = Duration::from_millis;
         let mut recent: Recent<3> = Recent::new(at(0));

@@ -7,10 +7,10 @@ use crate::base::Timestamp;
 /// The round-trip time that a path starts with (RFC 9002 §6.2.2).
 pub const INITIAL_RTT: Duration = Duration::from_millis(333);
 
-/// The timer granularity that recovery reckons with (RFC 9002 §6.1.2).
+/// The timer granularity that recovery assumes (RFC 9002 §6.1.2).
 pub const GRANULARITY: Duration = Duration::from_millis(1);
 
-/// No sample counts as longer than this: an estimate fed with garbage stays usable in sums.
+/// The longest sample that counts. It keeps sums with the estimate in range, whatever samples come.
 const MAX_SAMPLE: Duration = Duration::from_secs(600);
 
 /// The round-trip time of one path: latest, smoothed, mean deviation and minimum.
@@ -30,7 +30,7 @@ impl Default for Rtt {
 }
 
 impl Rtt {
-    /// An estimate without samples; `initial` is 333 ms unless something better is known.
+    /// An estimate without samples; `initial` is 333 ms unless a better value is known.
     #[must_use]
     pub fn new(initial: Duration) -> Self {
         let initial = initial.clamp(GRANULARITY, MAX_SAMPLE);
@@ -39,7 +39,8 @@ impl Rtt {
 
     /// Takes a sample: `latest` from sending the largest newly acknowledged packet to its acknowledgment.
     ///
-    /// `ack_delay` is what the peer says it waited; pass zero for Initial packets, whose peer must not wait.
+    /// `ack_delay` is how long the peer says that it waited. Pass zero for Initial packets, which a peer must
+    /// not delay.
     pub fn on_sample(
         &mut self,
         latest: Duration,
@@ -105,7 +106,7 @@ impl Rtt {
         self.smoothed + (self.variation * 4).max(GRANULARITY)
     }
 
-    /// Forgets the minimum in favour of the newest sample: persistent congestion may mean another path
+    /// Replaces the minimum by the newest sample, because persistent congestion may mean another network path
     /// (RFC 9002 §5.2).
     pub fn on_persistent_congestion(&mut self) {
         self.min = self.latest;

@@ -1,13 +1,13 @@
 //! Delivery-rate samples (draft-ietf-ccwg-bbr §4.1): how fast the network delivered what the path sent.
 //!
-//! Each packet takes a snapshot of the path's delivery state when it is sent; when it is acknowledged the
-//! difference to the state of that moment is a sample. The sampler owns that state and no packet.
+//! Each packet takes a snapshot of the path's delivery state when it is sent. When it is acknowledged, the
+//! difference from the current state is a sample. The sampler owns that state and no packet.
 
 use std::time::Duration;
 
 use crate::base::{Rate, Timestamp, setters};
 
-/// The delivery state when a packet was sent; travels with the packet.
+/// The delivery state when a packet was sent. It travels with the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PacketRate {
@@ -15,7 +15,7 @@ pub struct PacketRate {
     pub delivered: u64,
     /// When that count last changed.
     pub delivered_time: Timestamp,
-    /// When the packet was sent that began the sampling interval.
+    /// When the packet that began the sampling interval was sent.
     pub first_sent_time: Timestamp,
     /// Bytes declared lost on the path when the packet was sent.
     pub lost: u64,
@@ -26,7 +26,7 @@ pub struct PacketRate {
 }
 
 impl PacketRate {
-    /// The state of a path where nothing was delivered or lost yet, at this time.
+    /// The state at `now` of a path that has delivered and lost nothing yet.
     #[must_use]
     pub const fn new(now: Timestamp) -> Self {
         Self {
@@ -53,27 +53,27 @@ impl PacketRate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateSample {
-    /// The rate, at most the rate of sending. `None` if the interval is shorter than the least round trip, and hence cannot
-    /// be true; the rest of the sample holds all the same.
+    /// The rate, at most the sending rate. `None` if the interval is shorter than the minimum round-trip
+    /// time, which cannot be true. The other fields are valid all the same.
     pub rate: Option<Rate>,
     /// Bytes delivered in the interval.
     pub delivered: u64,
-    /// The interval: the longer of sending and acknowledging.
+    /// The interval: the longer of the sending and the acknowledging interval.
     pub interval: Duration,
     /// Bytes declared lost between sending the newest acknowledged packet and its acknowledgment.
     pub lost: u64,
-    /// Bytes delivered in all when the newest acknowledged packet was sent: a round trip has passed when this
-    /// reaches what was delivered in all at the start of the round.
+    /// The total of bytes delivered when the newest acknowledged packet was sent. A round trip has passed
+    /// when this reaches the total at the start of the round.
     pub prior_delivered: u64,
     /// Bytes in flight when the newest acknowledged packet was sent.
     pub in_flight: u64,
-    /// True if the rate says more about the application than about the network.
+    /// Whether the rate is limited by the application rather than by the network.
     pub is_app_limited: bool,
 }
 
 impl RateSample {
-    /// So many bytes delivered in an interval, at the rate that follows, by packets that left when nothing was delivered, lost or
-    /// in flight.
+    /// A sample of `delivered` bytes in `interval`, with the rate that follows. Its packets were sent when
+    /// nothing was delivered, lost or in flight.
     #[must_use]
     pub fn new(delivered: u64, interval: Duration) -> Self {
         Self {
@@ -128,10 +128,11 @@ impl RateSampler {
         }
     }
 
-    /// Takes the snapshot for a packet of `bytes` sent now, with `in_flight` bytes in flight before it.
+    /// Takes the snapshot for a packet of `bytes` that is sent now, when `in_flight` bytes are in flight
+    /// before it.
     pub fn on_sent(&mut self, now: Timestamp, bytes: u64, in_flight: u64) -> PacketRate {
         if in_flight == 0 {
-            // Idle time is no time of delivery: the interval starts with this packet.
+            // Idle time does not count as time of delivery: the interval starts with this packet.
             self.first_sent_time = now;
             self.delivered_time = now;
         }
@@ -166,13 +167,14 @@ impl RateSampler {
         self.lost = self.lost.saturating_add(bytes);
     }
 
-    /// Tells that the application has nothing to send although the window is open: until what is in flight
-    /// now is delivered, samples are marked.
+    /// Notes that the application has nothing to send although the window is open. Until everything that is
+    /// in flight now is delivered, samples count as application-limited.
     pub fn on_app_limited(&mut self, in_flight: u64) {
         self.app_limited_until = self.delivered.saturating_add(in_flight).max(1);
     }
 
-    /// Ends one ACK frame: the sample over the packets told to [`Self::on_acked`] since the last call.
+    /// Ends one ACK frame. Returns the sample over the packets passed to [`Self::on_acked`] since the last
+    /// call.
     ///
     /// `None` if there were none.
     pub fn finish(&mut self, min_rtt: Duration) -> Option<RateSample> {
@@ -196,13 +198,13 @@ impl RateSampler {
         })
     }
 
-    /// Bytes delivered in all.
+    /// The total of bytes delivered.
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.delivered
     }
 
-    /// Bytes declared lost in all.
+    /// The total of bytes declared lost.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
@@ -243,8 +245,8 @@ mod tests {
         assert!(!last.is_app_limited);
     }
 
-    /// A burst sent at once and acknowledged in a bunch is not infinitely fast: sending bounds it, and an
-    /// interval below the minimum gives no sample.
+    /// A burst that is sent at once and acknowledged in a bunch is not infinitely fast: the sending interval
+    /// bounds it, and an interval below the minimum gives no rate.
     #[test]
     fn compressed_acknowledgments_do_not_inflate_the_rate() {
         let mut sampler = RateSampler::new(at(0));
@@ -262,7 +264,7 @@ mod tests {
         assert_eq!(
             (third.rate, third.delivered, third.in_flight),
             (None, 1_000, 1_000),
-            "no rate, but the rest"
+            "no rate, but the other fields"
         );
         assert_eq!(sampler.finish(Duration::ZERO), None, "told once");
     }

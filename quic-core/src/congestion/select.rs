@@ -1,4 +1,4 @@
-//! Choosing a controller: a built-in one, or a user's own.
+//! The choice of a controller: a built-in one, or a user's own.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub enum Algorithm {
     CubicFrom(Start),
     /// `BBRv3` (draft-ietf-ccwg-bbr), for throughput.
     Bbr3,
-    /// Our own, for media: a queue of a few milliseconds, and what is known of the path outlives silence.
+    /// Our own, for media: it keeps the queue at a few milliseconds, and remembers the path during silence.
     LowLatency,
     /// Copa (NSDI 2018), with its competitive mode.
     Copa,
@@ -39,12 +39,12 @@ pub enum Algorithm {
     Prague,
     /// C4 (draft-huitema-ccwg-c4-spec).
     C4,
-    /// This rate whatever the network says, with what it sends in two seconds in flight at most: for experiments on a network of one's
-    /// own, since it yields to nobody.
+    /// A constant rate, whatever the network signals, with at most two seconds of it in flight. It is for
+    /// experiments on your own network, since it yields to nobody.
     FixedRate(Rate),
-    /// So many bytes in flight whatever the network says, for the same.
+    /// A constant number of bytes in flight, whatever the network signals, for the same purpose.
     FixedWindow(u64),
-    /// Whatever the factory makes.
+    /// The controller that the factory makes.
     Custom(Arc<dyn ControllerFactory>),
 }
 
@@ -69,7 +69,7 @@ impl Algorithm {
     }
 }
 
-/// How the paths of a connection are controlled.
+/// The congestion control of a connection's paths.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CongestionConfig {
@@ -78,7 +78,7 @@ pub struct CongestionConfig {
 }
 
 impl CongestionConfig {
-    /// Paths controlled by `algorithm`.
+    /// Paths that `algorithm` controls.
     #[must_use]
     pub fn new(algorithm: Algorithm) -> Self {
         Self { algorithm }
@@ -104,8 +104,8 @@ impl CongestionConfig {
     }
 }
 
-/// Any controller: the built-in ones without indirection, except the one that is three times as large as the others; a user's
-/// behind a pointer.
+/// Any controller. The built-in ones are stored inline, except one that is three times as large as the
+/// others. A user's controller is behind a pointer.
 #[derive(Debug)]
 #[non_exhaustive]
 #[allow(clippy::large_enum_variant, reason = "one per path, and the large variant is the common one")]
@@ -116,15 +116,15 @@ pub enum AnyController {
     Cubic(Cubic),
     /// draft-ietf-ccwg-bbr.
     Bbr3(Bbr3),
-    /// For low latency.
+    /// Our own, for low latency.
     LowLatency(Box<LowLatency>),
-    /// NSDI 2018.
+    /// Copa (NSDI 2018).
     Copa(Copa),
     /// draft-briscoe-iccrg-prague-congestion-control.
     Prague(Prague),
     /// draft-huitema-ccwg-c4-spec.
     C4(C4),
-    /// Whatever the network says.
+    /// A constant rate or window.
     Fixed(Fixed),
     /// A user's own.
     Custom(Box<dyn Controller>),

@@ -1,4 +1,4 @@
-//! Controllers under the kit, by hand, and in a closed loop with one bottleneck.
+//! Controllers under the conformance kit, with single events, and in a closed loop with one bottleneck.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ fn measured(ms: u64) -> Rtt {
     rtt
 }
 
-/// `bytes` acknowledged at `now` ms, of packets sent at `sent` ms, all that is in flight.
+/// `bytes` are acknowledged at `now` ms. They were sent at `sent` ms and are all that was in flight.
 fn acked<'a>(rtt: &'a Rtt, now: u64, sent: u64, bytes: u64) -> CongestionEvent<'a> {
     CongestionEvent {
         bytes_acked: bytes,
@@ -29,7 +29,7 @@ fn acked<'a>(rtt: &'a Rtt, now: u64, sent: u64, bytes: u64) -> CongestionEvent<'
     }
 }
 
-/// One packet lost at `now` ms that was sent at `sent` ms.
+/// One packet is lost at `now` ms that was sent at `sent` ms.
 fn lost<'a>(rtt: &'a Rtt, now: u64, sent: u64) -> CongestionEvent<'a> {
     CongestionEvent {
         bytes_lost: u64::from(MTU),
@@ -39,7 +39,7 @@ fn lost<'a>(rtt: &'a Rtt, now: u64, sent: u64) -> CongestionEvent<'a> {
     }
 }
 
-/// `bytes` are in flight.
+/// Puts `bytes` in flight.
 fn in_flight(controller: &mut impl Controller, bytes: u64) {
     let packet = SentPacket {
         bytes: u64::from(MTU),
@@ -49,7 +49,7 @@ fn in_flight(controller: &mut impl Controller, bytes: u64) {
     controller.on_sent(at(0), &packet);
 }
 
-/// The window, or what it comes to in recovery.
+/// The window, or during recovery the window that it will be at the end.
 fn level(controller: &impl Controller) -> u64 {
     let snapshot = controller.snapshot();
     snapshot.ssthresh.filter(|_| snapshot.phase == Phase::Recovery).unwrap_or(snapshot.window)
@@ -66,7 +66,7 @@ fn initial_windows() {
         let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(at(0), MTU));
         assert_eq!(level(&controller), 12_000);
         controller.on_mtu_changed(1_400);
-        assert_eq!(level(&controller), 14_000, "nothing was learnt yet");
+        assert_eq!(level(&controller), 14_000, "nothing is known yet");
         let rtt = measured(40);
         controller.on_congestion_event(&acked(&rtt, 40, 0, 1_000));
         controller.on_mtu_changed(1_500);
@@ -116,9 +116,9 @@ fn a_mark_reduces_once_per_round_trip_in_slow_start_like_a_loss_and_then_by_less
     }
 }
 
-/// One ACK frame brings both: what a loss asks for is done, once.
+/// One ACK frame brings both. The reduction for the loss is made, once.
 #[test]
-fn a_mark_and_a_loss_together_reduce_by_what_the_loss_asks_for() {
+fn a_mark_and_a_loss_together_reduce_like_the_loss() {
     let rtt = measured(40);
     for (algorithm, beta) in [(Algorithm::NewReno, 0.5), (Algorithm::Cubic, 0.7)] {
         let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(at(0), MTU));
@@ -133,7 +133,7 @@ fn a_mark_and_a_loss_together_reduce_by_what_the_loss_asks_for() {
         assert_eq!((level(&controller), controller.snapshot().reductions), (reduced, 2));
         controller.on_spurious_loss(at(70), &spurious(1, 60));
         assert_eq!(level(&controller), reduced, "the mark stands");
-        // A loss that tells nothing new beside a mark that does.
+        // The loss belongs to the running recovery period, and the mark does not.
         let window = level(&controller);
         let late = CongestionEvent { ce_delta: 1, ..acked(&rtt, 110, 65, 1_200) };
         let late =
@@ -147,7 +147,7 @@ fn a_mark_and_a_loss_together_reduce_by_what_the_loss_asks_for() {
 }
 
 #[test]
-fn void_marks_are_taken_back_up_to_the_last_loss() {
+fn void_marks_are_undone_up_to_the_last_loss() {
     let rtt = measured(40);
     for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
         let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(at(0), MTU));
@@ -185,7 +185,7 @@ fn cubic_reduces_to_seven_tenths_and_comes_back_after_k_seconds() {
     assert_eq!(level(&cubic), 120_000);
     cubic.on_congestion_event(&lost(&rtt, 10, 5));
     assert_eq!(level(&cubic), 84_000);
-    // K = cbrt(30 datagrams / 0.4) = 4.217 s; the window is flat around it, near 100 datagrams.
+    // K = cbrt(30 datagrams / 0.4) = 4.217 s. The window is flat around it, near 100 datagrams.
     let mut seen = Vec::new();
     for ms in (110..10_000).step_by(100) {
         let window = level(&cubic);
@@ -209,7 +209,7 @@ fn cubic_gives_way_when_the_limit_falls() {
     cubic.on_congestion_event(&lost(&rtt, 10, 5));
     cubic.on_congestion_event(&lost(&rtt, 20, 11));
     assert_eq!(level(&cubic), 588_000);
-    // Fast convergence: the plateau is at 840000 * 0.85 = 714000, K = cbrt(105 / 0.4) = 6.4 s.
+    // Fast convergence: the plateau is at 840000 * 0.85 = 714000, and K = cbrt(105 / 0.4) = 6.4 s.
     for ms in (120..6_600).step_by(100) {
         let window = level(&cubic);
         in_flight(&mut cubic, window);
@@ -218,7 +218,7 @@ fn cubic_gives_way_when_the_limit_falls() {
     assert!((710_000..=718_000).contains(&level(&cubic)), "{}", level(&cubic));
 }
 
-/// A window too small for the cubic curve grows as fast as `NewReno`'s mean window.
+/// Where the window is too small for the cubic curve, it grows as fast as `NewReno`'s mean window.
 #[test]
 fn cubic_is_not_slower_than_newreno_on_short_paths() {
     let rtt = measured(5);
@@ -230,7 +230,7 @@ fn cubic_is_not_slower_than_newreno_on_short_paths() {
         in_flight(&mut cubic, window);
         cubic.on_congestion_event(&acked(&rtt, ms, ms - 5, window));
     }
-    // 50 round trips: 0.53 datagrams each up to the old window (7 round trips), one each from there.
+    // 50 round trips: 0.53 datagrams each up to the old window (7 round trips), and one each from there.
     let grown = (level(&cubic) - start) / u64::from(MTU);
     assert!((40..=50).contains(&grown), "{grown}");
 }
@@ -248,7 +248,7 @@ fn time_limited_by_the_application_does_not_count_for_cubic() {
             in_flight(&mut cubic, window);
             cubic.on_congestion_event(&acked(&rtt, 110 + step * 100, 11 + step * 100, window));
         }
-        // The last burst is over, or only a part of it is known to be.
+        // The last burst is over, completely or partly.
         for rest in [0, 50_000] {
             let mut limited = acked(&rtt, 2_010, 2_005, 50_000);
             limited.limited_by = LimitedBy::Application;
@@ -263,9 +263,9 @@ fn time_limited_by_the_application_does_not_count_for_cubic() {
     assert!(short.abs_diff(long) < 100, "{short} {long}");
 }
 
-/// A window grows for what was in flight, whoever kept the rest of it from being used, and not further.
+/// A window grows with what was in flight, and not further, whatever kept the rest from being used.
 #[test]
-fn a_window_grows_no_further_than_a_round_trip_of_what_was_used_would_take_it() {
+fn a_window_grows_no_further_than_a_round_trip_of_its_use_permits() {
     use LimitedBy::{Application, FlowControl, Pacer, Window};
     let rtt = measured(100);
     for (algorithm, limited_by) in [Algorithm::NewReno, Algorithm::Cubic]
@@ -304,7 +304,7 @@ fn a_window_grows_no_further_than_a_round_trip_of_what_was_used_would_take_it() 
 }
 
 #[test]
-fn a_reduction_is_taken_back_only_when_all_its_losses_were_wrong() {
+fn a_reduction_is_undone_only_when_all_its_losses_were_wrong() {
     let rtt = measured(40);
     for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
         let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(at(0), MTU));
@@ -345,7 +345,7 @@ fn the_built_in_controllers_pass_the_kit() {
     }
 }
 
-/// What does not take each loss for congestion.
+/// Checks controllers that do not treat every loss as congestion.
 fn check_others(seed: u64) {
     let rate = Rate::from_bytes_per_second(1_000_000);
     for algorithm in [
@@ -360,11 +360,11 @@ fn check_others(seed: u64) {
     }
 }
 
-/// Those that keep to RFC 9002 are held to it; those that come down in another way to what holds for all.
+/// Checks slow starts that follow RFC 9002 against its rules, and the others against the general ones.
 fn check_slow_starts(seed: u64) {
     kit::check_loss_based_controller(&Algorithm::NewRenoFrom(Start::HyStart), seed);
     kit::check_loss_based_controller(&Algorithm::CubicFrom(Start::Classic), seed);
-    // Twice the most that a controller may have unused, of which it takes half.
+    // Twice the most that a controller may leave unused, because the jump takes half.
     let saved = SavedPath::new(96_000, Duration::from_millis(20));
     for start in [Start::RapidStart, Start::CarefulResume(saved)] {
         kit::check_controller(&Algorithm::NewRenoFrom(start), seed);
@@ -372,7 +372,7 @@ fn check_slow_starts(seed: u64) {
     }
 }
 
-/// A controller that ignores everything must not pass, or the kit tells nothing.
+/// A controller that ignores everything must not pass, or the kit proves nothing.
 #[test]
 fn the_kit_finds_a_controller_that_grows_unused() {
     #[derive(Debug)]
@@ -411,16 +411,16 @@ proptest! {
     }
 }
 
-/// Losses of a reduction turn out to be none when the window has outgrown the old one already, and stays; then one more
-/// packet of before is lost.
+/// The losses of a reduction prove spurious after the window has outgrown the old one, so the window stays.
+/// Then another earlier packet is lost.
 #[test]
-fn a_loss_behind_an_undone_reduction_is_news() {
+fn a_loss_after_an_undone_reduction_reduces_again() {
     for algorithm in [Algorithm::NewReno, Algorithm::Cubic] {
         kit::check_loss_based_controller(&algorithm, 3_034_615_599_365_538_287);
     }
 }
 
-/// Half of a tripled window is lost: the share that is left is one of what arrived, and not of the window.
+/// Half of a tripled window is lost. The remaining window is a share of what arrived, not of the window.
 #[test]
 fn rapid_start_comes_down_to_a_share_of_what_was_delivered() {
     let rtt = measured(40);
@@ -442,14 +442,14 @@ fn rapid_start_comes_down_to_a_share_of_what_was_delivered() {
         controller.on_congestion_event(&acked(&rtt, 121, 81, 1));
         assert!(controller.window().abs_diff(left) < 10, "{controller:?}");
         assert_eq!(controller.snapshot().phase, Phase::CongestionAvoidance);
-        // Losses that were none take it back to where it was.
+        // Spurious losses restore the window.
         controller.on_congestion_event(&again);
         controller.on_spurious_loss(at(170), &spurious(1, 160));
         assert!(controller.window().abs_diff(left) < 10, "{controller:?}");
     }
 }
 
-/// A jump that loses something is followed by half of what had arrived, and slow start to half of what arrives.
+/// A jump that loses packets is followed by half of what had arrived, and slow start to half of what arrives.
 #[test]
 fn careful_resume_jumps_and_retreats() {
     let rtt = measured(40);
@@ -479,7 +479,7 @@ fn careful_resume_jumps_and_retreats() {
     }
 }
 
-/// One bottleneck with a drop-tail queue, one greedy flow, an acknowledgment for every second packet.
+/// One bottleneck with a drop-tail queue and one greedy flow. Every second packet is acknowledged.
 struct Toy {
     rate: Rate,
     delay: Duration,
@@ -488,7 +488,7 @@ struct Toy {
 
 #[derive(Debug)]
 struct Outcome {
-    /// Bytes delivered over what the link could carry.
+    /// Delivered bytes as a share of what the link could carry.
     utilization: f64,
     drops: u64,
     sent: u64,
@@ -500,13 +500,13 @@ impl Toy {
         let mut controller = CongestionConfig::new(algorithm).build(&NewPath::new(start, MTU));
         let (mut rtt, mut sampler) = (Rtt::default(), RateSampler::new(start));
         let mut pacer = Pacer::new(start, MTU);
-        // (number, sent, arrival of its acknowledgment or None if dropped, rate)
+        // (sent, arrival of its acknowledgment or None if dropped, rate)
         let mut flight: VecDeque<(Timestamp, Option<Timestamp>, PacketRate)> = VecDeque::new();
         let bytes = u64::from(MTU);
         let (mut now, mut link_free) = (start, start);
         let (mut delivered, mut drops, mut sent) = (0, 0, 0);
         while now < start + duration {
-            // Everything whose acknowledgment has arrived, with the holes before it as losses.
+            // Packets whose acknowledgment has arrived; the holes before them are losses.
             let arrived = flight.iter().rposition(|packet| packet.1.is_some_and(|ack| ack <= now));
             if let Some(last) = arrived {
                 let prior = flight.len() as u64 * bytes;
@@ -560,7 +560,7 @@ impl Toy {
             }
             let next_ack = flight.iter().find_map(|packet| packet.1);
             let next = [release, next_ack].into_iter().flatten().filter(|time| *time > now).min();
-            // Only holes in flight: the probe timeout would fire.
+            // Only holes are in flight: the probe timeout would fire.
             now = next.unwrap_or(now + Duration::from_millis(100));
         }
         let capacity = self.rate.bytes_in(duration) as f64;
@@ -581,7 +581,7 @@ fn both_controllers_fill_ten_megabit_at_forty_milliseconds() {
     }
 }
 
-/// `HyStart++` sees the queue grow and slows down; `NewReno` runs into its end.
+/// `HyStart++` sees the queue grow and slows down. `NewReno` fills it to its end.
 #[test]
 fn cubic_loses_a_fraction_of_what_newreno_loses_at_the_start() {
     let rate = Rate::from_bytes_per_second(2_500_000);
@@ -592,9 +592,9 @@ fn cubic_loses_a_fraction_of_what_newreno_loses_at_the_start() {
     assert!(cubic.drops * 3 < reno.drops, "{cubic:?} {reno:?}");
 }
 
-/// Datagrams grow while the window comes down after a jump: it stays at two of them at least.
+/// Datagrams grow while the window decreases after a jump. The window stays at two datagrams or more.
 #[test]
-fn a_descent_ends_no_lower_than_two_datagrams_of_now() {
+fn a_descent_stays_at_two_datagrams_of_the_present_size() {
     let saved = SavedPath::new(96_000, Duration::from_millis(20));
     for start in [Start::RapidStart, Start::CarefulResume(saved)] {
         for algorithm in [Algorithm::NewRenoFrom(start), Algorithm::CubicFrom(start)] {

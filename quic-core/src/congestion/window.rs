@@ -1,6 +1,6 @@
-//! The windows that no controller leaves, and the one that it begins with.
+//! The initial, the smallest and the largest congestion window.
 
-/// No controller's window goes above this many bytes, so that sums with it cannot overflow.
+/// The largest window of any controller, in bytes, so that sums with it cannot overflow.
 pub const MAX_WINDOW: u64 = 1 << 40;
 
 /// The initial window in bytes for datagrams of up to `mtu` bytes (RFC 9002 §7.2).

@@ -1,9 +1,9 @@
-//! Acknowledgments that come in heaps (draft §5.5.9): how much more than expected arrives at once, and is hence missing in flight
-//! until the next heap.
+//! Aggregation of acknowledgments (draft §5.5.9): how much more than expected arrives at once. That much must
+//! be in flight in addition, to keep the path full until the next bunch of acknowledgments.
 
 use super::{model::Sample, state::Bbr3};
 
-/// For so many round trips a heap is remembered; in `Startup`, where the rate grows, for one.
+/// How many round trips a bunch is remembered. In `Startup`, where the rate grows, it is one.
 const ROUNDS: u64 = 10;
 
 impl Bbr3 {
@@ -17,8 +17,8 @@ impl Bbr3 {
         let delivered = self.aggregation.delivered.saturating_add(sample.newly_acked);
         self.aggregation.delivered = delivered;
         self.aggregation.peak = self.aggregation.peak.max(sample.prior_in_flight);
-        // What arrives at once was in flight, which the draft does not ask for: it bounds this by the window alone, which then
-        // grows by what it is bounded by.
+        // Bytes that arrive at once were in flight, so the peak in flight bounds them. The draft uses the
+        // window alone as a bound, and the window then grows by the value that it bounds.
         let most = self.control.window.min(self.aggregation.peak);
         let extra = delivered.saturating_sub(expected).min(most);
         let window = if self.full_pipe.reached { ROUNDS } else { 1 };

@@ -1,7 +1,8 @@
-//! What losses and marks say about the path (draft §5.5.10): how much in flight was too much for a probe, and what the path bears
-//! until the next one.
+//! What losses and marks say about the path (draft §5.5.10): how much in flight was too much for a probe, and
+//! how much the path carries until the next one.
 //!
-//! A mark counts as the loss of a packet: the draft leaves the answer to ECN open but for that it must be taken for congestion.
+//! A mark counts as the loss of a packet. The draft leaves the reaction to ECN open, but a mark must count as
+//! congestion.
 
 use super::{
     memory::LossyRound,
@@ -15,19 +16,21 @@ use crate::{
 
 /// The share of what was in flight that may be lost within a round trip.
 pub(super) const LOSS_THRESHOLD: f64 = 0.02;
-/// Standard deviations beyond which a probe has lost too much: the next one tells whether that was so.
+/// The standard deviations beyond which a probe counts as having lost too much. The next probe corrects a
+/// mistake.
 const LIKELY: f64 = 2.0;
-/// Standard deviations beyond which losses are taken for congestion where the answer lasts.
+/// The standard deviations beyond which losses count as congestion where the reaction lasts.
 pub(super) const CERTAIN: f64 = 3.0;
-/// What losses within the threshold leave of the rate that was measured.
+/// The share of the measured rate that remains after losses within the threshold.
 const TOLERANT: f64 = 0.99;
-/// No answer is stronger than this in one round.
+/// The least share that one round's reaction leaves.
 const BETA: f64 = 0.7;
-/// A queue takes no more of the rate until the next probe: it may be a longer way, for which the window is too small.
+/// The least share of the rate that a queue leaves until the next probe. The queue may in fact be a longer
+/// route, for which the window is too small.
 const YIELDED: f64 = 0.6;
 
 impl Bbr3 {
-    /// The first losses of a round trip, and each packet as it was when it was sent.
+    /// Handles losses: begins a recovery, and checks each packet against the state when it was sent.
     pub(super) fn on_losses(&mut self, event: &CongestionEvent<'_>) {
         self.begin_recovery(event);
         self.note_loss();
@@ -51,7 +54,8 @@ impl Bbr3 {
     }
 
     fn on_lost_packet(&mut self, now: Timestamp, packet: &LostPacket) {
-        // The path has counted what was lost before the packet was sent, also before this controller was there.
+        // The path has counted what was lost before the packet was sent, even before this controller was
+        // there.
         self.loss.lost = self.loss.lost.max(packet.rate.lost).saturating_add(packet.bytes);
         if !self.cycle.is_probe_sample {
             return;
@@ -63,7 +67,8 @@ impl Bbr3 {
         }
     }
 
-    /// Marks have no time of sending: they are judged with the acknowledgment that brought them. True if the state changed.
+    /// Checks marks of a probe. Marks have no send time, so they are judged with the acknowledgment that
+    /// brought them. Returns whether the state changed.
     pub(super) fn on_probe_marks(&mut self, sample: &Sample) -> bool {
         if self.loss.marked == 0 || !self.cycle.is_probe_sample {
             return false;
@@ -73,14 +78,14 @@ impl Bbr3 {
         self.state != before
     }
 
-    /// Whether more than the threshold of what was in flight was lost or marked.
+    /// Whether more than the threshold of the bytes in flight was lost or marked.
     pub(super) fn is_too_high(&self, lost: u64, in_flight: u64) -> bool {
-        // Beside a queue losses are no chance.
+        // With a standing queue, losses are not due to chance.
         let deviations = if self.has_queue() { 0.0 } else { LIKELY };
         exceeds(lost.saturating_add(self.loss.marked), in_flight, self.mtu, deviations)
     }
 
-    /// A probe went too far; told once of each.
+    /// Reacts once to each probe that went too far.
     fn on_too_high(&mut self, now: Timestamp, in_flight: u64, is_app_limited: bool) {
         self.undo.reductions += 1;
         self.cycle.too_high = true;
@@ -111,7 +116,7 @@ impl Bbr3 {
         }
     }
 
-    /// At the end of a round trip: answers what was lost in it. Gives what that was, if it was something.
+    /// At the end of a round trip, reacts to what was lost in it. Returns its losses, if there were any.
     pub(super) fn update_congestion(&mut self, sample: &Sample) -> Option<LossyRound> {
         if !self.loss.started {
             return None;
@@ -127,13 +132,14 @@ impl Bbr3 {
         lossy.then_some(round)
     }
 
-    /// Comes down to what is delivered, and by no more than [`BETA`]. Losses that the path may have for ever lower the rate a
-    /// little, and not the volume: else each round would take its share of what the round before has left.
+    /// Lowers the model to what is delivered, but by no more than [`BETA`]. Losses at a level that the path
+    /// may have permanently lower the rate a little, and not the volume. Otherwise each round would take its
+    /// share of what the round before has left.
     fn lower_shortterm(&mut self, sample: &Sample, marked: u64) {
         self.undo.reductions += 1;
         let max = self.rates.max.get();
         let (rate, volume) = (self.rates.shortterm.min(max), self.volumes.shortterm.min(self.control.window));
-        // What the sender held back itself is not the path's doing.
+        // What the sender held back itself says nothing about the path.
         let gain = self.control.sent_gain();
         let (mut least_rate, mut least_volume) =
             ((self.rates.latest / gain).max(rate * BETA), (self.volumes.latest as f64 / gain) as u64);
@@ -147,8 +153,9 @@ impl Bbr3 {
         self.volumes.shortterm = least_volume.min(volume);
     }
 
-    /// A queue that stands while nothing is probed is shared with others, and what leaves faster than it arrives only makes it
-    /// longer. Comes down to what is delivered, by no more than [`BETA`].
+    /// Yields to a queue that stands while nothing is probed. Such a queue is shared with others, and sending
+    /// faster than packets arrive only makes it longer. Lowers the model to what is delivered, but by no more
+    /// than [`BETA`].
     fn yield_to_queue(&mut self, sample: &Sample) {
         let probes = !self.state.is_probe_bw() || self.state.accelerates();
         if probes || sample.is_app_limited || !self.has_queue() {
@@ -174,7 +181,7 @@ impl Bbr3 {
         self.volumes.shortterm = UNBOUNDED;
     }
 
-    /// The marks that told of congestion were none.
+    /// The marks that signalled congestion turned out to be void.
     pub(super) fn forget_congestion(&mut self) {
         self.reset_shortterm();
         self.volumes.longterm = UNBOUNDED;
@@ -184,8 +191,8 @@ impl Bbr3 {
     }
 }
 
-/// How much was in flight when the losses reached the threshold, of which a packet of `size` bytes is the last: it may have
-/// been in the middle of it.
+/// How much was in flight when the losses reached the threshold. A packet of `size` bytes is the last loss;
+/// the threshold may have been crossed in the middle of it.
 fn inflight_at_loss(in_flight: u64, lost: u64, size: u64) -> u64 {
     let before = in_flight.saturating_sub(size) as f64;
     let lost_before = lost.saturating_sub(size) as f64;
@@ -193,9 +200,9 @@ fn inflight_at_loss(in_flight: u64, lost: u64, size: u64) -> u64 {
     (before + prefix.max(0.0)) as u64
 }
 
-/// Whether so much of what was in flight was lost that it is more than the threshold, and by so many standard deviations not by
-/// chance: of a hundred packets two are the threshold, and three are no rarity where two in a hundred are lost. Twice the
-/// threshold is never chance.
+/// Whether the lost share of the bytes in flight is above the threshold, and by `deviations` standard
+/// deviations more than chance explains. Of a hundred packets, two are the threshold, and three are not rare
+/// where two in a hundred are lost. Twice the threshold is never chance.
 pub(super) fn exceeds(lost: u64, in_flight: u64, mtu: u16, deviations: f64) -> bool {
     let mean = in_flight as f64 * LOSS_THRESHOLD;
     let chance = deviations * (mean * f64::from(mtu)).sqrt();

@@ -1,4 +1,4 @@
-//! What the model comes to (draft §5.6): the rate of sending, how much may leave at once, and how much may be in flight.
+//! What follows from the model (draft §5.6): the pacing rate, the send quantum and the congestion window.
 
 use super::model::State;
 use crate::{
@@ -6,15 +6,15 @@ use crate::{
     congestion::{Rtt, SentPacket, initial_window, minimum_window},
 };
 
-/// Before the first round trip is measured, the initial window is taken to be delivered in so many seconds.
+/// The assumed round-trip time before the first sample, in seconds: the initial window is delivered in it.
 const NOMINAL_RTT: f64 = 0.001;
-/// A quantum takes so many seconds at the rate of sending.
+/// How long a quantum takes at the pacing rate, in seconds.
 const QUANTUM: f64 = 0.001;
 const MAX_QUANTUM: u64 = 64 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Control {
     pub(super) window: u64,
-    /// The last window that neither recovery nor `ProbeRTT` had cut.
+    /// The last window that neither recovery nor `ProbeRTT` had reduced.
     prior: u64,
     /// Bytes per second.
     pub(super) rate: f64,
@@ -43,7 +43,8 @@ impl Control {
         }
     }
 
-    /// A datagram a second at least: whatever the path once was, it is asked again.
+    /// The pacing rate, but at least a datagram a second, so that a path whose estimate was low is tried
+    /// again.
     pub(super) fn pacing_rate(&self) -> Rate {
         Rate::from_bytes_per_second((self.rate as u64).max(self.initial / 10))
     }
@@ -58,7 +59,7 @@ impl Control {
         self.gains = [1.0, self.gains[0]];
     }
 
-    /// The gain at which what arrives now was sent, at most 1.
+    /// The gain at which the packets were sent that arrive now, at most 1.
     pub(super) fn sent_gain(&self) -> f64 {
         self.gains[0].min(self.gains[1])
     }
@@ -68,7 +69,8 @@ impl Control {
         self.limited[0] || self.limited[1]
     }
 
-    /// With the first sample the initial rate is that of the initial window (draft §5.6.2).
+    /// Sets the initial rate with the first sample: the initial window in that round-trip time (draft
+    /// §5.6.2).
     pub(super) fn on_rtt(&mut self, rtt: &Rtt, mtu: u16) {
         if self.has_rtt || rtt.first_sample().is_none() {
             return;
@@ -77,7 +79,7 @@ impl Control {
         self.start_at(State::Startup.pacing_gain() * self.initial as f64 / seconds, mtu);
     }
 
-    /// A rate is known before the first sample.
+    /// Starts at a rate that is known before the first sample.
     pub(super) fn start_at(&mut self, rate: f64, mtu: u16) {
         self.has_rtt = true;
         self.rate = rate;
@@ -99,7 +101,7 @@ impl Control {
         self.window = self.window.max(self.prior);
     }
 
-    /// Room for one more packet than is in flight.
+    /// Reduces the window to one packet more than is in flight.
     pub(super) fn collapse(&mut self, in_flight: u64, mtu: u16) {
         let least = in_flight.saturating_add(mtu.into()).max(minimum_window(mtu));
         self.window = self.window.min(least);

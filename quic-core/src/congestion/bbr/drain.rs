@@ -1,11 +1,12 @@
-//! `Drain` (draft §5.3.2): half the path's rate, until what is in flight is what the path itself holds.
+//! `Drain` (draft §5.3.2): sends at half the path's rate until only as much is in flight as the path itself
+//! holds.
 
 use super::{
     model::{Sample, State},
     state::Bbr3,
 };
 
-/// After so many rounds the estimate of `Startup` is what is wrong, and not the queue.
+/// After this many rounds the estimate of `Startup` must be wrong, and not the queue too long.
 const MAX_ROUNDS: u64 = 3;
 
 impl Bbr3 {

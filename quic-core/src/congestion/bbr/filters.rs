@@ -1,6 +1,6 @@
 //! Maxima over windows of virtual time, in a few words of memory.
 
-/// The most that was seen in this cycle of probing and in the one before (draft §5.5.3, `max_bw_filter`).
+/// The maximum of the current and the previous cycle of probing (draft §5.5.3, `max_bw_filter`).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CycleMax {
     before: f64,
@@ -12,7 +12,7 @@ impl CycleMax {
         self.now = self.now.max(value);
     }
 
-    /// A new cycle begins; what was seen before the last one is forgotten. A cycle that saw nothing is none.
+    /// Begins a new cycle and forgets values from before the last one. A cycle without values does not count.
     pub(super) fn advance(&mut self) {
         if self.now > 0.0 {
             self.before = std::mem::take(&mut self.now);
@@ -24,8 +24,8 @@ impl CycleMax {
     }
 }
 
-/// The most that was seen in a window of round trips (draft §5.5.9, `extra_acked_filter`), in two halves: what is older than the
-/// window is forgotten, and what is younger than half of it is not.
+/// The maximum over a window of round trips (draft §5.5.9, `extra_acked_filter`), kept in two halves. Values
+/// older than the window are forgotten, and values younger than half of it are kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WindowMax {
     now: u64,
@@ -35,7 +35,7 @@ pub(super) struct WindowMax {
 }
 
 impl WindowMax {
-    /// Takes `value`, seen in round `round`, and gives the largest of the last `window` rounds.
+    /// Adds `value` of round `round`, and returns the largest of the last `window` rounds.
     pub(super) fn update(&mut self, value: u64, round: u64, window: u64) -> u64 {
         let half = (window / 2).max(1);
         let age = round.saturating_sub(self.since);
@@ -70,7 +70,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against all that was seen: at most the true maximum of the window, at least that of its younger half.
+        /// Compares with all values: the result is at most the true maximum of the window, and at least that
+        /// of its younger half.
         #[test]
         fn the_window_is_that_of_all_that_was_seen(
             values in proptest::collection::vec((0_u64..1_000, 0_u64..4), 1..200),

@@ -1,5 +1,5 @@
-//! What the mechanisms remember from one acknowledgment to the next, each for itself: none of these knows the controller, which
-//! owns them all.
+//! What each mechanism remembers from one acknowledgment to the next. None of these values knows the
+//! controller, which owns them all.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{base::Timestamp, congestion::episode::Episode};
 
-/// A round whose least round trip is so many times that of the path had a queue all the time.
+/// A round had a queue all the time if its least round-trip time is this many times the path's.
 const STANDING: f64 = 1.2;
 
-/// The least round trips of this round and of the last one, in seconds; infinite where there was none.
+/// The least round-trip times of this round and of the last one, in seconds; infinite if there was none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Queue {
     pub(super) now: f64,
@@ -38,12 +38,14 @@ impl Queue {
     }
 }
 
-/// How much arrived since the last heap began, and how much more than expected that was at most.
+/// How much arrived since the last bunch of acknowledgments began, and by how much the largest bunch exceeded
+/// what was expected.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Aggregation {
     pub(super) start: Timestamp,
     pub(super) delivered: u64,
-    /// The most bytes in flight before an acknowledgment since then: those of a heap come one by one, and each finds less.
+    /// The most bytes in flight before an acknowledgment since then. The acknowledgments of a bunch come one
+    /// by one, and each finds fewer bytes.
     pub(super) peak: u64,
     pub(super) filter: WindowMax,
     /// Bytes beyond what was expected.
@@ -55,14 +57,14 @@ impl Aggregation {
         Self { start: now, delivered: 0, peak: 0, filter: WindowMax::default(), extra_acked: 0 }
     }
 
-    /// What comes from now on is expected from now on.
+    /// Starts the expectation anew at `now`.
     pub(super) fn restart(&mut self, now: Timestamp) {
         self.start = now;
         (self.delivered, self.peak) = (0, 0);
     }
 }
 
-/// The round trip whose losses are counted: it begins anew with its first loss.
+/// The round trip whose losses are counted. It starts anew with its first loss.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LossRound {
     pub(super) end: u64,
@@ -72,37 +74,39 @@ pub(super) struct LossRound {
     pub(super) events: u32,
     /// Bytes of packets that were marked in it.
     pub(super) marked: u64,
-    /// Bytes lost on the path in all.
+    /// The total of bytes lost on the path.
     pub(super) lost: u64,
 }
 
-/// What a round with losses or marks had of them.
+/// The losses and marks of a round that had some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LossyRound {
-    /// Acknowledgments that brought losses or marks: places at which packets were lost.
+    /// How many acknowledgments brought losses or marks, which is the number of places at which packets were
+    /// lost.
     pub(super) events: u32,
     /// Bytes of packets that were marked.
     pub(super) marked: u64,
 }
 
-/// What counts as growth from one round to the next.
+/// The factor from one round to the next that counts as growth.
 const GROWTH: f64 = 1.25;
-/// So many rounds without growth fill the pipe: a window of the receiver that grows may hold one back.
+/// How many rounds without growth fill the pipe. It is several because a growing receive window may hold one
+/// round back.
 const FLAT_ROUNDS: u32 = 3;
 
-/// Looks for the plateau of the delivery rate that tells that the path is full (draft §5.3.1.2).
+/// Searches for the plateau of the delivery rate, which shows that the path is full (draft §5.3.1.2).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FullPipe {
     pub(super) baseline: f64,
     pub(super) flat_rounds: u32,
-    /// Full since the search began.
+    /// Whether the pipe was full since the search began.
     pub(super) now: bool,
-    /// Full once in the life of the path.
+    /// Whether the pipe was ever full on this path.
     pub(super) reached: bool,
 }
 
 impl FullPipe {
-    /// The search begins again, from `baseline` bytes per second.
+    /// Starts the search anew, from `baseline` bytes per second.
     pub(super) fn restart(&mut self, baseline: f64) {
         *self = Self { baseline, reached: self.reached, ..Self::default() };
     }
@@ -131,11 +135,12 @@ impl FullPipe {
     }
 }
 
-/// The least time from one probe to the next; up to [`WAIT_SPREAD`] more is drawn, so that flows do not probe together.
+/// The least time between two probes. Up to [`WAIT_SPREAD`] nanoseconds more are drawn, so that flows do not
+/// probe together.
 const WAIT: Duration = Duration::from_secs(2);
 const WAIT_SPREAD: u64 = 1_000_000_000;
 
-/// What acknowledgments are about, with regard to probes.
+/// Which packets acknowledgments are about, with regard to probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AckPhase {
     Init,
@@ -145,7 +150,7 @@ pub(super) enum AckPhase {
     ProbeStopping,
 }
 
-/// Where the cycle of probes stands.
+/// The progress of the probing cycle.
 #[derive(Clone, Debug)]
 pub(super) struct Cycle {
     pub(super) ack_phase: AckPhase,
@@ -157,9 +162,9 @@ pub(super) struct Cycle {
     pub(super) up_acked: u64,
     pub(super) up_acked_per_step: u64,
     pub(super) up_rounds: u32,
-    /// The last probe lost too much.
+    /// Whether the last probe lost too much.
     pub(super) too_high: bool,
-    /// The last probe ended where the one before it had lost too much.
+    /// Whether the last probe ended where the one before had lost too much.
     pub(super) precautionary: bool,
     pub(super) dice: u64,
 }
@@ -181,7 +186,7 @@ impl Cycle {
         }
     }
 
-    /// The seed's next number: a Weyl sequence, mixed by multiplications.
+    /// The next pseudorandom number: a Weyl sequence, mixed by multiplications.
     pub(super) fn roll(&mut self) -> u64 {
         self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.dice ^ (self.dice >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
@@ -194,10 +199,10 @@ impl Cycle {
     }
 }
 
-/// From one look to the next. All flows use the same, so that they look together.
+/// The time between two measurements. All flows use the same, so that they measure together.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long the least round trip counts.
+/// How long the least round-trip time counts.
 const FILTER: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug)]
@@ -212,7 +217,7 @@ impl Least {
     }
 }
 
-/// The least round trips of the last five and of the last ten seconds.
+/// The least round-trip times of the last five and of the last ten seconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MinRtt {
     pub(super) short: Least,
@@ -226,7 +231,7 @@ impl MinRtt {
         Self { short: least, long: least, seconds: 0.0 }
     }
 
-    /// The path had this round trip before the controller was made, whenever that was.
+    /// The path had this round-trip time before the controller was made, at an unknown time.
     pub(super) fn know(&mut self, rtt: Duration) {
         for least in [&mut self.short, &mut self.long] {
             least.rtt = Some(rtt);
@@ -234,12 +239,13 @@ impl MinRtt {
         self.seconds = rtt.as_secs_f64();
     }
 
-    /// Takes the event's sample; true if none of the last five seconds was as low as what is known.
+    /// Adds the event's sample. Returns whether no sample of the last five seconds was as low as the known
+    /// minimum.
     pub(super) fn on_ack(&mut self, sample: &Sample) -> bool {
         let now = sample.now;
         let expired = now.saturating_since(self.short.at) > INTERVAL;
         let latest = Least { rtt: sample.rtt, at: now };
-        // The same once more is as good a look at a path without a queue as the first one.
+        // An equal sample shows a path without a queue as well as the first one did.
         if sample.rtt.is_some() && (expired || !self.short.is_below(latest)) {
             self.short = latest;
         }
@@ -250,12 +256,12 @@ impl MinRtt {
         expired
     }
 
-    /// In seconds; `None` before the first sample.
+    /// The value in seconds; `None` before the first sample.
     pub(super) fn seconds(&self) -> Option<f64> {
         self.long.rtt.map(|_| self.seconds)
     }
 
-    /// The least round trip was seen again.
+    /// Acts as if the least round-trip time was seen again.
     #[cfg(test)]
     pub(super) fn refresh(&mut self, now: Timestamp) {
         self.short.at = now;
@@ -267,21 +273,22 @@ impl MinRtt {
     }
 }
 
-/// A look at the empty path that is under way.
+/// A measurement of the drained path that is in progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ProbeRtt {
-    /// When it is over, once so little is in flight.
+    /// When it ends, once little enough is in flight.
     pub(super) done_at: Option<Timestamp>,
     pub(super) round_done: bool,
-    /// What was delivered in the round trip before it, in bytes per second. Where the path's rate varies, half of what it
-    /// delivered at its best would be a queue still, whose delay would then be taken for the path's.
+    /// The rate delivered in the round trip before, in bytes per second. Where the path's rate varies, half
+    /// of its best rate would still keep a queue, whose delay would then be mistaken for the path's.
     pub(super) rate: f64,
-    /// What was delivered when the window was first and last held back: packets sent between tell of that, and not of the path.
+    /// The delivered totals when the window was first and last held back. Packets sent between them show that
+    /// limit, and not the path.
     pub(super) held_back: Option<(u64, u64)>,
 }
 
 impl ProbeRtt {
-    /// Whether a packet that was sent when so much was delivered was sent with the window held back.
+    /// Whether a packet was sent with the window held back, given the delivered total when it was sent.
     pub(super) fn held_back(&self, prior_delivered: u64) -> bool {
         self.held_back.is_some_and(|(from, until)| (from..=until).contains(&prior_delivered))
     }
@@ -293,7 +300,7 @@ pub(super) struct Saved {
     pub(super) bw_shortterm: f64,
     pub(super) inflight_shortterm: u64,
     pub(super) inflight_longterm: u64,
-    /// The state that was left because of them.
+    /// The state that was left because of the losses.
     pub(super) left: Option<State>,
 }
 
@@ -321,7 +328,7 @@ impl Undo {
         }
     }
 
-    /// Marks are no mistake of loss detection.
+    /// Forbids undoing, because a mark cannot be a mistake of loss detection.
     pub(super) fn forbid(&mut self) {
         self.episode.forbid_undo();
     }

@@ -1,16 +1,19 @@
 //! `BBRv3` (draft-ietf-ccwg-bbr-06), for throughput: a model of the path instead of a window that follows losses.
 //!
-//! The model is two rates and two volumes: what the path delivered at most over the last two cycles of probing (`max_bw`) and
-//! how much in flight it bore then (`inflight_longterm`), and what it has delivered since congestion was seen in this cycle
-//! (`bw_shortterm`, `inflight_shortterm`). A state machine of seven states feeds the model with experiments: it sends faster
-//! for a while, then slower, then as fast as was measured, and drains the path each five seconds to measure its round trip.
+//! The model is two rates and two volumes. Over the last two probing cycles, `max_bw` is the most that the
+//! path delivered, and `inflight_longterm` is how much in flight it carried then. Since congestion was seen
+//! in this cycle, `bw_shortterm` and `inflight_shortterm` are what it has delivered. A state machine of seven
+//! states feeds the model with experiments. It sends faster for a while, then slower, then as fast as was
+//! measured, and drains the path every five seconds to measure its round-trip time.
 //!
-//! `model` and `memory` are values, `filters` and `rounds` measure, and `state` owns them all. Above it one file per mechanism:
-//! `queue` looks for queues, `startup`, `drain`, `probe_bw` and `probe_rtt` are the states, `bounds` answers losses and marks, `undo`
-//! takes that back, `idle` begins again, `takeover` follows another controller, `aggregation` knows of acknowledgments that come in
-//! heaps, `window` makes window, rate and quantum of it all (`control`). This file has the order of the steps.
+//! `model` and `memory` are values, `filters` and `rounds` measure, and `state` owns them all. Above it, one
+//! file implements each mechanism. `queue` looks for queues. `startup`, `drain`, `probe_bw` and `probe_rtt`
+//! are the states. `bounds` reacts to losses and marks, and `undo` reverts that. `idle` restarts after idle
+//! time, and `takeover` follows another controller. `aggregation` handles bunched acknowledgments. `window`
+//! derives window, rate and quantum (`control`). This file has the order of the steps.
 //!
-//! Where the draft leaves a choice, and where we depart from it, `docs/congestion.md` tells what was chosen and why.
+//! `docs/congestion.md` tells what we chose where the draft leaves a choice, where we depart from it, and
+//! why.
 
 mod aggregation;
 mod bounds;
@@ -44,7 +47,8 @@ use super::{CongestionEvent, Controller, Estimate, NewPath, Phase, SentPacket, S
 use crate::base::{Rate, Timestamp};
 
 impl Bbr3 {
-    /// A controller for a path, a new one or one that another controller leaves. Its seed decides when the path is probed.
+    /// A controller for a new path, or for a path that another controller leaves. Its seed decides when the
+    /// path is probed.
     #[must_use]
     pub fn new(path: &NewPath) -> Self {
         let mut new = Self {
@@ -89,7 +93,7 @@ impl Bbr3 {
         })
     }
 
-    /// Model and state after an acknowledgment (draft §5.2.3), in the draft's order.
+    /// Updates model and state after an acknowledgment, in the draft's order (draft §5.2.3).
     fn update_model(&mut self, sample: &Sample) {
         self.update_latest_delivery(sample);
         self.update_rounds(sample);

@@ -1,12 +1,12 @@
-//! What is known of the path, what one acknowledgment adds to it, and the states of the sender: values that every mechanism
-//! reads, and no step of any.
+//! Values that every mechanism reads: what is known of the path, what one acknowledgment adds to it, and the
+//! states of the sender.
 
 use std::time::Duration;
 
 use super::filters::CycleMax;
 use crate::base::Timestamp;
 
-/// A volume of which nothing is known: no bound.
+/// An unknown volume, which is no bound.
 pub(super) const UNBOUNDED: u64 = u64::MAX;
 
 /// What the sender does (draft §5.1.1).
@@ -14,7 +14,7 @@ pub(super) const UNBOUNDED: u64 = u64::MAX;
 pub(super) enum State {
     /// Doubles its rate each round trip, until the path is full.
     Startup,
-    /// Takes the queue away that `Startup` has built.
+    /// Drains the queue that `Startup` has built.
     Drain,
     /// Sends less than the path delivers.
     Down,
@@ -24,7 +24,7 @@ pub(super) enum State {
     Refill,
     /// Sends more than the path delivered so far.
     Up,
-    /// Leaves the path half empty, to see its round trip without a queue.
+    /// Leaves the path half empty to measure its round-trip time without a queue.
     ProbeRtt,
 }
 
@@ -33,12 +33,13 @@ impl State {
         matches!(self, Self::Down | Self::Cruise | Self::Refill | Self::Up)
     }
 
-    /// Whether losses are expected, as what tells where the limit is.
+    /// Whether losses are expected, because they show where the limit is.
     pub(super) const fn accelerates(self) -> bool {
         matches!(self, Self::Startup | Self::Refill | Self::Up)
     }
 
-    /// The rate over the path's rate (draft §5.6.1). In `Startup` 4 ln 2, with which the rate doubles in each round trip.
+    /// The pacing rate over the path's rate (draft §5.6.1). In `Startup` it is 4 ln 2, which doubles the rate
+    /// each round trip.
     pub(super) const fn pacing_gain(self) -> f64 {
         match self {
             Self::Startup => 2.77,
@@ -59,12 +60,12 @@ impl State {
     }
 }
 
-/// What one ACK frame tells: the draft's rate sample `RS`, and what is in flight.
+/// The content of one ACK frame: the draft's rate sample `RS`, and the bytes in flight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
     pub(super) now: Timestamp,
     pub(super) newly_acked: u64,
-    /// Bytes per second; zero where the sample has no rate.
+    /// Bytes per second; zero if the sample has no rate.
     pub(super) rate: f64,
     pub(super) delivered: u64,
     pub(super) prior_delivered: u64,
@@ -80,22 +81,22 @@ pub(super) struct Sample {
 #[derive(Clone, Debug)]
 pub(super) struct Rates {
     pub(super) max: CycleMax,
-    /// Infinite as long as no congestion was seen in this cycle.
+    /// Infinite until congestion is seen in this cycle.
     pub(super) shortterm: f64,
     /// The most that was delivered in this round trip.
     pub(super) latest: f64,
-    /// The lesser of the first two.
+    /// The lesser of `max` and `shortterm`.
     pub(super) bw: f64,
 }
 
 /// How much may be in flight, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Volumes {
-    /// What probes have shown to be the most.
+    /// The most that probes have shown to be safe.
     pub(super) longterm: u64,
-    /// What congestion has left of it in this cycle.
+    /// What congestion has left of that in this cycle.
     pub(super) shortterm: u64,
-    /// The most that was delivered in one round trip, in this one.
+    /// The most that was delivered within this round trip.
     pub(super) latest: u64,
 }
 

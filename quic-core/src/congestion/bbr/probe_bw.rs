@@ -1,4 +1,4 @@
-//! `ProbeBW` (draft §5.3.3): down, cruise, refill, up, and again. Most of a long transfer happens here.
+//! `ProbeBW` (draft §5.3.3): the cycle of down, cruise, refill and up. Most of a long transfer happens here.
 
 use super::{
     memory::AckPhase,
@@ -7,9 +7,10 @@ use super::{
 };
 use crate::base::Timestamp;
 
-/// On short paths the next probe comes after as many rounds as `NewReno` would need for its sawtooth, at most so many.
+/// On short paths the next probe comes after as many rounds as `NewReno` needs for one sawtooth, but at most
+/// this many.
 const MAX_RENO_ROUNDS: u64 = 63;
-/// This share of `inflight_longterm` is left to others while nothing is probed.
+/// The share of `inflight_longterm` that is left to others while nothing is probed.
 const HEADROOM: f64 = 0.15;
 const MAX_UP_ROUNDS: u32 = 30;
 
@@ -47,7 +48,7 @@ impl Bbr3 {
         self.raise_slope();
     }
 
-    /// The state machine (draft §5.3.3.9), on each acknowledgment.
+    /// Runs the state machine on each acknowledgment (draft §5.3.3.9).
     pub(super) fn update_cycle(&mut self, sample: &Sample) {
         if !self.full_pipe.reached || self.adapt_longterm(sample) {
             return;
@@ -77,14 +78,15 @@ impl Bbr3 {
     }
 
     fn is_time_to_go_down(&mut self, sample: &Sample) -> bool {
-        // Before the acknowledgment, and to within a datagram: the window keeps what is in flight from going beyond.
+        // Checked before the acknowledgment, and to within a datagram, because the window keeps the bytes in
+        // flight from going beyond.
         let reached = sample.prior_in_flight.saturating_add(u64::from(self.mtu)) > self.volumes.longterm;
         if self.cycle.too_high && reached {
             self.cycle.precautionary = true;
             return true;
         }
         if self.is_held_by_longterm() {
-            // The path may deliver more than the bound lets out: no plateau of the path.
+            // The path may deliver more than the bound permits, so a flat rate is not a plateau of the path.
             self.full_pipe.restart(sample.rate);
             return false;
         }
@@ -95,7 +97,7 @@ impl Bbr3 {
         self.control.is_limited() && self.control.window >= self.volumes.longterm
     }
 
-    /// The volume to be at while nothing is probed: room is left in the buffer for others.
+    /// The volume to keep while nothing is probed. It leaves room in the buffer for others.
     pub(super) fn inflight_with_headroom(&self) -> u64 {
         if self.volumes.longterm == UNBOUNDED {
             return UNBOUNDED;
@@ -104,12 +106,12 @@ impl Bbr3 {
         self.volumes.longterm.saturating_sub(headroom).max(self.least_window())
     }
 
-    /// What should be in flight: the path's volume, unless congestion cut the window below.
+    /// How much should be in flight: the path's volume, unless congestion reduced the window below it.
     pub(super) fn target_inflight(&self) -> u64 {
         self.bdp().min(self.control.window)
     }
 
-    /// From round to round twice as many datagrams are added to `inflight_longterm`.
+    /// Doubles, from round to round, how many datagrams are added to `inflight_longterm`.
     fn raise_slope(&mut self) {
         let steps = 1_u64 << self.cycle.up_rounds;
         self.cycle.up_rounds = (self.cycle.up_rounds + 1).min(MAX_UP_ROUNDS);
@@ -131,7 +133,8 @@ impl Bbr3 {
         }
     }
 
-    /// Follows the acknowledgments of a probe, and raises what it showed to be safe. True if the state changed.
+    /// Follows the acknowledgments of a probe, and raises the bound that it showed to be safe. Returns
+    /// whether the state changed.
     fn adapt_longterm(&mut self, sample: &Sample) -> bool {
         let started = self.rounds.started;
         if self.cycle.ack_phase == AckPhase::ProbeStarting && started {

@@ -1,5 +1,5 @@
-//! `ProbeRTT` (draft §5.3.4): the least round trip of the last ten seconds, and a look at the path without a queue where none came
-//! by itself in five.
+//! `ProbeRTT` (draft §5.3.4): the least round-trip time of the last ten seconds. If no sample came near it
+//! for five seconds, the path is drained to measure it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::base::Timestamp;
 
-/// How long the path is left half empty, at least.
+/// The least time for which the path is left half empty.
 const DURATION: Duration = Duration::from_millis(200);
 impl Bbr3 {
     pub(super) fn check_probe_rtt(&mut self, sample: &Sample, expired: bool) {
@@ -56,7 +56,7 @@ impl Bbr3 {
         self.min_rtt.short.at = now;
         self.probe_rtt.done_at = None;
         self.restore_window();
-        // What was seen with the path half empty says nothing of it.
+        // What was measured with the path half empty says nothing about it.
         self.reset_shortterm();
         if self.full_pipe.reached {
             self.start_down(now);

@@ -1,5 +1,5 @@
-//! Whether a queue stands on the path: no round trip of a whole round came near the least one. Jitter, unlike a queue, leaves some
-//! packets alone.
+//! Whether a queue stands on the path: no sample of a whole round came near the least round-trip time.
+//! Jitter, unlike a queue, does not delay all packets.
 
 use super::{model::Sample, state::Bbr3};
 
@@ -8,7 +8,7 @@ impl Bbr3 {
         self.queue.on_ack(sample.rtt, self.rounds.started);
     }
 
-    /// Whether packets waited throughout the last round.
+    /// Whether all packets of the last round waited in a queue.
     pub(super) fn has_queue(&self) -> bool {
         self.min_rtt.seconds().is_some_and(|least| self.queue.stands(least))
     }
@@ -30,7 +30,7 @@ mod tests {
             queue.on_ack(None, true);
             queue.stands(0.040)
         };
-        assert!(!round(&[]), "nothing is known");
+        assert!(!round(&[]), "no round is known");
         assert!(round(&[70, 55, 60]));
         assert!(!round(&[70, 41, 60]));
     }

@@ -1,16 +1,17 @@
-//! Round trips counted by packets (draft §5.5.1): one is over when a packet is acknowledged that was sent after its start.
+//! Round trips counted by packets (draft §5.5.1): a round ends when a packet is acknowledged that was sent
+//! after its start.
 
 use super::model::Sample;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rounds {
-    /// Bytes delivered in all.
+    /// The total of bytes delivered.
     pub(super) delivered: u64,
-    /// The round ends with a packet that was sent when so much was delivered.
+    /// The round ends with a packet that was sent when this much was delivered.
     end: u64,
-    /// Rounds that are over.
+    /// How many rounds have ended.
     pub(super) count: u64,
-    /// Whether this acknowledgment ended a round, and so began one.
+    /// Whether this acknowledgment ended a round, and so began the next one.
     pub(super) started: bool,
 }
 
@@ -24,7 +25,7 @@ impl Rounds {
         }
     }
 
-    /// A round begins now, whatever of the last one is under way.
+    /// Begins a round now, whatever is left of the running one.
     pub(super) fn begin(&mut self) {
         self.end = self.delivered;
     }

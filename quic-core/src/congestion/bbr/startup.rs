@@ -1,4 +1,4 @@
-//! `Startup` (draft §5.3.1): the rate doubles until the path does not deliver more, or loses too much.
+//! `Startup` (draft §5.3.1): the rate doubles until the path delivers no more, or loses too much.
 
 use super::{
     bounds::{CERTAIN, exceeds},
@@ -7,7 +7,7 @@ use super::{
     state::Bbr3,
 };
 
-/// Losses of a round must be scattered over so many places: a single burst says little about the path.
+/// In how many places of a round losses must occur. A single burst of losses says little about the path.
 const LOSS_EVENTS: u32 = 6;
 
 impl Bbr3 {
@@ -15,7 +15,7 @@ impl Bbr3 {
         self.state = State::Startup;
     }
 
-    /// `lossy_round`: a round that had losses has ended with this acknowledgment.
+    /// `lossy_round` is the round that this acknowledgment has ended, if it had losses.
     pub(super) fn check_startup_done(&mut self, sample: &Sample, lossy_round: Option<LossyRound>) {
         if self.state != State::Startup {
             return;
@@ -28,7 +28,7 @@ impl Bbr3 {
         }
     }
 
-    /// Draft §5.3.1.3. What arrived within the round trip is a volume that the path bears.
+    /// Draft §5.3.1.3. The path has carried the volume that arrived within the round trip.
     fn check_startup_loss(&mut self, sample: &Sample, round: LossyRound) {
         let lost = sample.lost.saturating_add(round.marked);
         if round.events < LOSS_EVENTS || !exceeds(lost, sample.tx_in_flight, self.mtu, CERTAIN) {

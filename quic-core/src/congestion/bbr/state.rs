@@ -1,5 +1,5 @@
-//! The controller's state: the model of the path, and what each mechanism remembers. Its steps are in the files above, one for each
-//! mechanism; none of them has state of its own.
+//! The controller's state: the model of the path, and what each mechanism remembers. The files above contain
+//! its steps, one file for each mechanism, and have no state of their own.
 
 use super::{
     control::Control,
@@ -26,13 +26,14 @@ pub struct Bbr3 {
     pub(super) aggregation: Aggregation,
     pub(super) control: Control,
     pub(super) undo: Undo,
-    /// The application was silent, and the first packets after that are not acknowledged yet.
+    /// Whether the path was idle, and the first packets after that are not acknowledged yet.
     pub(super) idle_restart: bool,
     pub(super) app_limited: bool,
 }
 
 impl Bbr3 {
-    /// The rate that the model gives now: the lesser of what the path has delivered and what congestion has left of it.
+    /// Sets the rate that the model gives now: the lesser of what the path has delivered and what congestion
+    /// has left of it.
     pub(super) fn bound_bw(&mut self) {
         self.rates.bw = self.rates.max.get().min(self.rates.shortterm);
     }

@@ -1,11 +1,11 @@
-//! The path in use had another controller before.
+//! Takes over a path in use from another controller.
 
 use super::{control::Control, state::Bbr3};
 use crate::congestion::{MAX_WINDOW, Predecessor, minimum_window};
 
 impl Bbr3 {
-    /// What is in flight stays so. Where the other one had found what the path carries, there is nothing to start up: the queue
-    /// that it kept is drained, and then the path is probed from its rate.
+    /// Keeps the bytes in flight. If the other controller had found the path's capacity, `Startup` is
+    /// skipped: its queue is drained, and then the path is probed from its rate.
     pub(super) fn take_over(&mut self, before: &Predecessor) {
         let rate = before.rate.map(|rate| rate.bytes_per_second() as f64).filter(|rate| *rate > 0.0);
         self.control.take_over(before.window, rate, self.mtu);

@@ -1,10 +1,11 @@
-//! Recovery, and what to return to when it was for nothing (draft §5.5.11, §5.6.4.4).
+//! Recovery, and the state to restore when it was wrong (draft §5.5.11, §5.6.4.4).
 
 use super::{memory::Saved, model::State, state::Bbr3};
 use crate::congestion::{CongestionEvent, SpuriousLoss};
 
 impl Bbr3 {
-    /// Packets were lost: a recovery begins, unless they were sent before the last one began (RFC 9002 §7.3.2).
+    /// Packets were lost. A recovery begins unless they were sent before the last one began (RFC 9002
+    /// §7.3.2).
     pub(super) fn begin_recovery(&mut self, event: &CongestionEvent<'_>) {
         if !self.undo.episode.covers(event.newest_lost_sent) {
             self.save_window();
@@ -20,7 +21,7 @@ impl Bbr3 {
         self.undo.episode.on_lost(event.packets_lost);
     }
 
-    /// A packet that was sent in recovery has arrived: what was lost is made up for.
+    /// A packet that was sent in recovery has arrived, so the losses are repaired and recovery ends.
     pub(super) fn end_recovery(&mut self, event: &CongestionEvent<'_>) {
         let covered = self.undo.episode.covers(event.newest_acked_sent);
         if self.undo.in_recovery && !covered && event.newest_acked_sent.is_some() {
@@ -29,8 +30,8 @@ impl Bbr3 {
         }
     }
 
-    /// Nothing arrived for so long that little is certain (RFC 9002 §7.6): from what is in flight one packet more at a time, up
-    /// to where the window was.
+    /// Nothing arrived for so long that the model is uncertain (RFC 9002 §7.6). The window starts at one
+    /// packet more than is in flight, and grows again to where it was.
     pub(super) fn on_persistent_congestion(&mut self, event: &CongestionEvent<'_>) {
         self.undo.reductions += 1;
         self.save_window();
@@ -47,7 +48,7 @@ impl Bbr3 {
         self.control.restore();
     }
 
-    /// Packets that were declared lost have arrived: once all of the last recovery have, it was for nothing.
+    /// Packets that were declared lost have arrived. Once all losses of the last recovery have, it is undone.
     pub(super) fn on_late(&mut self, spurious: &SpuriousLoss) {
         let Some(saved) = self.undo.episode.on_spurious(spurious) else { return };
         self.undo.in_recovery = false;
@@ -68,7 +69,7 @@ impl Bbr3 {
             _ => {}
         }
         self.bound_bw();
-        // The window is bounded again with the next acknowledgment.
+        // The next acknowledgment bounds the window again.
         self.set_pacing_rate(self.state.pacing_gain());
     }
 }

@@ -1,4 +1,4 @@
-//! How much may be in flight, and how fast it leaves, as the model and the state have it (draft §5.6).
+//! How much may be in flight and how fast it leaves, derived from the model and the state (draft §5.6).
 
 use super::{
     control::quantum,
@@ -7,9 +7,9 @@ use super::{
 };
 use crate::congestion::MAX_WINDOW;
 
-/// One percent below the path's rate on average, so that queues become shorter.
+/// One percent below the path's rate on average, so that queues shrink.
 const MARGIN: f64 = 0.99;
-/// So many datagrams may always be in flight: two, and acknowledgments of two.
+/// The least datagrams in flight: two, and two more whose acknowledgments are on their way.
 const LEAST_DATAGRAMS: u64 = 4;
 
 impl Bbr3 {
@@ -17,7 +17,7 @@ impl Bbr3 {
         LEAST_DATAGRAMS * u64::from(self.mtu)
     }
 
-    /// The path's rate times its round trip; the initial window as long as nothing is known.
+    /// The path's rate times its round-trip time; the initial window as long as nothing is known.
     pub(super) fn bdp(&self) -> u64 {
         self.bdp_multiple(self.rates.bw, 1.0)
     }
@@ -26,7 +26,7 @@ impl Bbr3 {
         self.min_rtt.seconds().map_or(self.control.initial, |seconds| (gain * bw * seconds) as u64)
     }
 
-    /// With room for what offloads and the least window need.
+    /// The volume with the extra that offloading and the least window need.
     pub(super) fn quantized(&self, volume: u64) -> u64 {
         let volume = volume.max(self.control.quantum).max(self.least_window());
         if self.state == State::Up { volume.saturating_add(2 * u64::from(self.mtu)) } else { volume }
@@ -36,7 +36,7 @@ impl Bbr3 {
         self.quantized(self.bdp_multiple(bw, gain))
     }
 
-    /// Rate, quantum and window after an event in which so many bytes were acknowledged.
+    /// Updates rate, quantum and window after an event that acknowledged `newly_acked` bytes.
     pub(super) fn update_control(&mut self, newly_acked: u64) {
         self.set_pacing_rate(self.state.pacing_gain());
         self.control.quantum = quantum(self.control.rate, self.mtu);
@@ -46,7 +46,8 @@ impl Bbr3 {
         self.bound_window();
     }
 
-    /// Until the path was full once, the rate only rises: samples of an application that sends little do not slow it down.
+    /// Sets the pacing rate. Until the path was full once, the rate only rises: samples of an application
+    /// that sends little do not lower it.
     pub(super) fn set_pacing_rate(&mut self, gain: f64) {
         self.control.gains[0] = self.control.gains[0].min(gain);
         let rate = gain * self.rates.bw * MARGIN;
@@ -55,7 +56,7 @@ impl Bbr3 {
         }
     }
 
-    /// Towards what the model wants in flight, by no more than was acknowledged.
+    /// Grows towards what the model wants in flight, by no more than was acknowledged.
     pub(super) fn grow_window(&mut self, newly_acked: u64) {
         let gain = self.state.window_gain();
         let wanted = self.bdp_multiple(self.rates.bw, gain).saturating_add(self.aggregation.extra_acked);

@@ -1,17 +1,20 @@
-//! C4 (draft-huitema-ccwg-c4-design-02 and -spec-02): a rate that is raised by what was delivered and lowered by congestion alone, and the
-//! longest round trip that the path has without a queue of ours.
+//! C4 (draft-huitema-ccwg-c4-design-02 and -spec-02). It keeps a nominal rate, which deliveries raise and
+//! only congestion lowers, and the longest round-trip time that the path has without our own queue.
 //!
 //! | state | rate | until |
 //! |---|---|---|
-//! | initial | twice the nominal one | that did not grow in three round trips, or congestion |
-//! | recovery | 15/16 of it | what was sent in it arrives |
-//! | cruising | the nominal one | four round trips, or congestion, which lowers it |
-//! | pushing | 17/16 or 5/4 of it | a round trip, or congestion, which does not count |
+//! | initial | twice the nominal rate | it did not grow for three round trips, or congestion |
+//! | recovery | 15/16 of the nominal rate | a packet that was sent in this state arrives |
+//! | cruising | the nominal rate | four round trips have passed, or congestion, which lowers the rate |
+//! | pushing | 17/16 or 5/4 of the nominal rate | a round trip has passed, or congestion, which does not
+//! count |
 //!
-//! Where we depart from the drafts: the initial window, and the rate that sends it in half a round trip, are floors in the initial state.
-//! In that state growth is a sixteenth more, and marks count as losses do, after twenty packets: those of the first burst tell nothing. The
-//! share of marks is looked at each sixteen packets. A push is by a datagram at least, and 5/4 where nothing is marked, as the table of
-//! states has it. The window is at most twice what ever was in flight. Persistent congestion begins anew (RFC 9002 §7.6).
+//! Where we depart from the drafts: in the initial state, the initial window and the rate that sends it in
+//! half a round trip are minima. In that state growth means at least a sixteenth more, and marks count like
+//! losses, but only after twenty packets, because the first burst says nothing. The share of marks is
+//! evaluated every sixteen packets. A push is by at least a datagram, and by 5/4 where nothing is marked, as
+//! in the drafts' table of states. The window is at most twice the most that was ever in flight. Persistent
+//! congestion restarts the controller (RFC 9002 §7.6).
 
 mod signals;
 #[cfg(test)]
@@ -26,30 +29,31 @@ use super::{
 use crate::base::{Ecn, Rate, Timestamp};
 use signals::{Signal, Signals};
 
-/// No jitter is longer.
+/// The longest jitter that counts.
 const MAX_JITTER: Duration = Duration::from_millis(250);
-/// Round trips without growth that end the initial state; with a delay that is too long, fewer.
+/// How many round trips without growth end the initial state. With too long a delay it takes fewer.
 const FLAT_ERAS: u32 = 3;
 const FLAT_ERAS_DELAYED: u32 = 2;
-/// Packets that must have arrived before a loss ends it.
+/// How many packets must have arrived before a loss ends the initial state.
 const LEAST_ARRIVED: u64 = 20;
-/// Round trips of cruising.
+/// How many round trips cruising lasts.
 const CRUISE_ERAS: u32 = 4;
-/// Pushes in a row that found more: there is much more.
+/// After this many successful pushes in a row, the path has much more capacity.
 const RAPID: u32 = 3;
-/// A train takes this long at the pacing rate.
+/// How long a train takes at the pacing rate.
 const TRAIN: Duration = Duration::from_millis(4);
 const MAX_TRAIN: u64 = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    /// So many round trips brought no growth.
+    /// `flat` counts round trips without growth.
     Initial { flat: u32 },
-    /// Whether congestion led here, or came meanwhile: what arrives then was sent too fast to tell the rate.
+    /// `congested` tells whether congestion led here, or came meanwhile. What arrives then was sent too fast
+    /// to measure the rate.
     Recovery { congested: bool },
-    /// So many round trips.
+    /// `eras` counts round trips.
     Cruising { eras: u32 },
-    /// This share of the rate.
+    /// `alpha` is the factor on the rate.
     Pushing { alpha: f64 },
 }
 
@@ -64,19 +68,19 @@ impl State {
     }
 }
 
-/// One round trip, and the one before.
+/// One round trip.
 #[derive(Clone, Copy, Debug)]
 struct Era {
     began: Timestamp,
-    /// At which share of the rate the packets went that arrive in this one.
+    /// The factor on the rate at which the packets were sent that arrive in this round trip.
     alpha: f64,
-    /// The shortest and the longest round trip in it.
+    /// The least and the greatest sample of the round trip.
     samples: Option<(Duration, Duration)>,
-    /// The nominal rate when it began.
+    /// The nominal rate when the round trip began.
     rate: Rate,
 }
 
-/// The controller of C4.
+/// The C4 controller.
 #[derive(Clone, Debug)]
 pub struct C4 {
     mtu: u16,
@@ -85,28 +89,28 @@ pub struct C4 {
     state: State,
     /// The nominal rate; zero before the first estimate.
     rate: Rate,
-    /// The longest round trip without a queue (`nominal_max_rtt`), and about the shortest.
+    /// The longest round-trip time without a queue (`nominal_max_rtt`), and a smoothed shortest one.
     longest: Option<Duration>,
     shortest: Duration,
     era: Era,
     signals: Signals,
-    /// The push that the running recovery is of: its share, and the rate before.
+    /// The push before the running recovery: its factor, and the rate before it.
     push: Option<(f64, Rate)>,
-    /// Pushes in a row that found more.
+    /// How many pushes in a row were successful.
     found: u32,
-    /// The initial state was begun anew for jitter once.
+    /// Whether the initial state was restarted once because of jitter.
     restarted: bool,
-    /// Least window in the initial state.
+    /// The least window in the initial state.
     floor: u64,
     arrived: u64,
-    /// The most that ever was in flight.
+    /// The most that was ever in flight.
     peak: FlightPeak,
     app_limited: bool,
     reductions: u64,
 }
 
 impl C4 {
-    /// A controller for `path`, which goes on with the window of the one that the path had before.
+    /// A controller for `path`. If another controller had the path, this one continues with its window.
     #[must_use]
     pub fn new(path: &NewPath) -> Self {
         let window = initial_window(path.mtu);
@@ -141,7 +145,7 @@ impl C4 {
         new
     }
 
-    /// Of a path in use: its rate, and the round trip that its window makes.
+    /// Takes over a path in use: its rate, and the round-trip time that follows from its window.
     fn take_over(&mut self, window: u64, min_rtt: Duration, rate: Option<Rate>, in_slow_start: bool) {
         let rate = rate.unwrap_or_else(|| Rate::from_bytes_in(window, min_rtt));
         (self.rate, self.era.rate) = (rate, rate);
@@ -152,7 +156,7 @@ impl C4 {
         }
     }
 
-    /// Takes what was delivered into the rate, which it raises.
+    /// Raises the rate to what was delivered.
     fn measure(&mut self, event: &CongestionEvent<'_>) {
         let Some(sample) = &event.rate else { return };
         let interval = sample.interval.max(event.rtt_sample.unwrap_or_default());
@@ -171,7 +175,7 @@ impl C4 {
         self.era.samples = Some((least.min(sample), most.max(sample)));
     }
 
-    /// The round trips of a round trip that is over, whose packets went no faster than the nominal rate.
+    /// Learns from the samples of a round trip whose packets left no faster than the nominal rate.
     fn learn(&mut self) {
         let (Some((least, most)), Some(longest)) = (self.era.samples, self.longest) else { return };
         self.shortest = if least < self.shortest { least } else { (self.shortest * 7 + least) / 8 };
@@ -218,11 +222,11 @@ impl C4 {
         State::Pushing { alpha }
     }
 
-    /// The recovery is over: what comes next, by what the push before it found.
+    /// The recovery is over. Returns the next state, which depends on the result of the push before it.
     fn recovered(&mut self, congested: bool) -> State {
         self.signals.on_answered();
         if let Some((alpha, before)) = self.push.take() {
-            // Any growth after a small push, and a quarter of what was tried after a larger one.
+            // A small push needs any growth, and a larger one a quarter of what was tried.
             let wanted = if alpha <= 17.0 / 16.0 { 1.0 } else { 1.0 + (alpha - 1.0) / 4.0 };
             let rate = self.rate.bytes_per_second() as f64;
             let found = !congested && rate > before.bytes_per_second() as f64 * wanted;
@@ -269,7 +273,7 @@ impl C4 {
         self.era.rate = Rate::ZERO;
     }
 
-    /// Nominal rate times nominal round trip, times what the state has of it.
+    /// Sets the window: nominal rate times nominal round-trip time, times the state's factor.
     fn resize(&mut self) {
         let Some(longest) = self.longest.filter(|_| self.rate > Rate::ZERO) else {
             self.window = self.floor;
@@ -337,11 +341,11 @@ impl Controller for C4 {
     fn pacing_rate(&self) -> Option<Rate> {
         let longest = self.longest.filter(|_| self.rate > Rate::ZERO)?;
         let least = match self.state {
-            // What the initial window needs.
+            // The rate that the initial window needs.
             State::Initial { .. } => {
                 Rate::from_bytes_in(self.floor, self.shortest.max(Duration::from_micros(10)))
             }
-            // A push by a datagram, where that is more than a share.
+            // The rate for a push by a datagram, where that is more than the factor.
             State::Pushing { .. } => Rate::from_bytes_in(self.window, longest),
             _ => Rate::from_bytes_per_second(1),
         };

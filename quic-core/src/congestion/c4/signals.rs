@@ -1,27 +1,28 @@
-//! What counts as congestion, and how much is to be taken off for it (draft-huitema-ccwg-c4-spec-02 §5).
+//! What counts as congestion, and by how much it lowers the rate (draft-huitema-ccwg-c4-spec-02 §5).
 //!
-//! Who sends much reacts to less, so that those who share a bottleneck end up with like rates. Owns the smoothed shares of losses and
-//! marks. Must never know the states.
+//! Flows with a higher rate react to less, so that flows that share a bottleneck come to similar rates. Owns
+//! the smoothed shares of losses and marks. It must never know the states.
 
 use std::time::Duration;
 
 use crate::{base::Rate, congestion::CongestionEvent};
 
-/// The most that is taken off at once.
+/// The largest reduction at once.
 const MOST: f64 = 0.25;
-/// Losses are smoothed over so many packets, marks over so many looks at them.
+/// Over how many packets losses are smoothed, and over how many evaluations marks are.
 const SMOOTHING: f64 = 1.0 / 16.0;
-/// Packets that one look is at. The draft looks at each ACK frame, for senders to whom one tells of a good part of a round trip; of the two
-/// that one tells of here, half are marked as soon as one is.
+/// How many packets one evaluation of marks covers. The draft evaluates each ACK frame, for senders whose ACK
+/// frames cover a good part of a round trip. Here an ACK frame covers two packets, and a single mark would be
+/// half of them.
 const LOOK: u64 = 16;
 const MOST_DELAY: Duration = Duration::from_millis(25);
 
-/// Congestion, and the share of the rate that is to be taken off.
+/// Congestion, and the share of the rate to take off.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Signal {
-    /// A round trip that is longer than the path's longest.
+    /// A round-trip time longer than the path's longest.
     Delay(f64),
-    /// More losses than chance has.
+    /// More losses than chance explains.
     Loss(f64),
     /// Marks.
     Marks(f64),
@@ -35,25 +36,26 @@ impl Signal {
     }
 }
 
-/// How much a flow of this rate is to react, from 0 to 1.
+/// How strongly a flow of this rate reacts, from 0 to 1.
 fn sensitivity(rate: Rate) -> f64 {
     let rate = rate.bytes_per_second() as f64;
     let between = |from: f64, to: f64| ((rate - from) / (to - from)).clamp(0.0, 1.0);
     0.92 * between(50e3, 1e6) + 0.08 * between(1e6, 10e6)
 }
 
-/// The shares of one path.
+/// The smoothed shares of losses and marks on one path.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Signals {
     losses: f64,
     marks: f64,
-    /// Since the last look: packets that had a mark to get, and those that got one.
+    /// The packets since the last evaluation that were sent with an ECN codepoint, and how many of them were
+    /// marked.
     packets: u64,
     marked: u64,
 }
 
 impl Signals {
-    /// What an event tells. `longest` is the longest round trip that the path has without a queue.
+    /// Handles an event. `longest` is the longest round-trip time that the path has without a queue.
     pub(super) fn on_event(
         &mut self,
         event: &CongestionEvent<'_>,
@@ -62,24 +64,24 @@ impl Signals {
         mtu: u16,
     ) -> Option<Signal> {
         let sensitivity = sensitivity(rate);
-        // In this order: what asks for most comes last.
+        // All three keep their counts. Losses take precedence over marks, and marks over delay.
         let delay = longest.and_then(|longest| on_delay(event, sensitivity, longest));
         let marks = self.on_marks(event, sensitivity);
         self.on_losses(event, sensitivity, mtu).or(marks).or(delay)
     }
 
-    /// A mark or a loss was answered.
+    /// The rate was lowered for a mark or a loss.
     pub(super) fn on_answered(&mut self) {
         (self.marks, self.packets, self.marked) = (0.0, 0, 0);
     }
 
-    /// How far marks are from their limit, from 0 for none to 1.
+    /// How close marks are to their limit, from 0 for none to 1.
     pub(super) fn marked(&self, rate: Rate) -> f64 {
         (self.marks / most_marks(sensitivity(rate))).min(1.0)
     }
 
     fn on_losses(&mut self, event: &CongestionEvent<'_>, sensitivity: f64, mtu: u16) -> Option<Signal> {
-        // What a timer takes for lost may just be late (§5.3.1).
+        // A packet that a timer declares lost may just be late (§5.3.1).
         if event.bytes_acked == 0 {
             return None;
         }
@@ -134,10 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_more_reacts_to_a_shorter_delay_by_how_much_too_long_it_is() {
+    fn faster_flows_react_to_less_delay_in_proportion_to_its_excess() {
         let (rtt, longest) = (Rtt::default(), Some(Duration::from_millis(64)));
         let mut signals = Signals::default();
-        // A sixteenth of the longest round trip, or a quarter.
+        // The limit is a sixteenth of the longest round-trip time for fast flows, and a quarter for slow
+        // ones.
         assert_eq!(signals.on_event(&event(&rtt, 68_000), FAST, longest, 1_000), None);
         assert_eq!(signals.on_event(&event(&rtt, 68_400), FAST, longest, 1_000), Some(Signal::Delay(0.1)));
         assert_eq!(signals.on_event(&event(&rtt, 90_000), FAST, longest, 1_000), Some(Signal::Delay(0.25)));
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn single_losses_are_chance_for_the_slow_and_none_of_timers_count() {
+    fn single_losses_are_chance_for_slow_flows_and_timer_losses_do_not_count() {
         let rtt = Rtt::default();
         let lost = |packets| CongestionEvent { bytes_lost: 1_000, packets_lost: packets, ..event(&rtt, 0) };
         let mut signals = Signals::default();
@@ -165,11 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn marks_count_beyond_a_share_and_many_of_them_at_once() {
+    fn marks_count_above_a_share_and_many_of_them_at_once() {
         let rtt = Rtt::default();
         let marked = |ce_delta| CongestionEvent { ce_delta, ecn_acked: 8, ..event(&rtt, 0) };
         let mut signals = Signals::default();
-        assert_eq!(signals.on_event(&marked(8), FAST, None, 1_000), None, "too few to tell a share");
+        assert_eq!(signals.on_event(&marked(8), FAST, None, 1_000), None, "too few packets for a share");
         assert_eq!(signals.on_event(&marked(0), FAST, None, 1_000), Some(Signal::Marks(0.25)));
         signals.on_answered();
         assert_eq!(signals.on_event(&marked(4), FAST, None, 1_000), None);

@@ -1,11 +1,11 @@
-//! C4 on a link that is a rate, a round trip and a queue.
+//! C4 on a link with a rate, a round-trip time and a queue.
 
 use super::*;
 use crate::congestion::{LimitedBy, PacketRate, RateSampler, Rtt};
 
 const MTU: u16 = 1_200;
 
-/// A flow on a link, a datagram at a time; acknowledgments come for each second one.
+/// A flow on a link, a datagram at a time. Every second datagram is acknowledged.
 struct Link {
     c4: C4,
     rtt: Rtt,
@@ -13,11 +13,11 @@ struct Link {
     now: Timestamp,
     rate: Rate,
     delay: Duration,
-    /// When the link has sent all that is in its queue.
+    /// When the link will have sent everything in its queue.
     free: Timestamp,
     next: Timestamp,
     flight: std::collections::VecDeque<(Timestamp, Timestamp, PacketRate)>,
-    /// The longest that a packet waited, since this was last set to zero.
+    /// The longest wait of a packet since this was last set to zero.
     queue: Duration,
     delivered: u64,
 }
@@ -120,7 +120,8 @@ fn it_finds_more_when_there_is_more_and_less_when_there_is_less() {
     link.rate = Rate::from_bytes_per_second(20 * 125_000);
     link.run(6_000, LimitedBy::Window);
     let got = link.megabits(2_000);
-    // The queue of the fall counts as jitter for a while, of which the draft takes up to 250 ms for the path's.
+    // The queue from the fall counts as jitter for a while. The draft attributes up to 250 ms of it to the
+    // path.
     assert!(got > 18.0 && link.queue < Duration::from_secs(1), "{got} {:?}", link.queue);
 }
 

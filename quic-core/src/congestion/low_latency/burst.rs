@@ -1,4 +1,4 @@
-//! The bursts of an application that sends frames: how many bytes it has at once.
+//! The bursts of an application that sends frames: how many bytes it sends at once.
 
 use std::time::Duration;
 
@@ -7,14 +7,15 @@ use crate::{
     congestion::{LimitedBy, SentPacket},
 };
 
-/// A burst is remembered for one to two of these.
+/// How long a burst is remembered: for one to two of these.
 const MEMORY: Duration = Duration::from_secs(2);
 
-/// The greatest of the latest bursts.
+/// The greatest of the recent bursts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bursts {
     running: u64,
-    /// What left until there was nothing more, for want of data or of flow control: the next packet tells of which.
+    /// The bytes that left until the queue was empty, either for lack of data or because of flow control. The
+    /// next packet tells which it was.
     ended: u64,
     now: u64,
     before: u64,
@@ -35,17 +36,17 @@ impl Bursts {
         self.running = self.running.saturating_add(packet.bytes);
     }
 
-    /// There is nothing more to send.
+    /// The application has nothing more to send.
     pub(super) fn on_app_limited(&mut self) {
         self.ended = self.ended.max(std::mem::take(&mut self.running));
     }
 
-    /// They were too much for the path.
+    /// The bursts were too much for the path.
     pub(super) fn forget(&mut self) {
         (self.now, self.before) = (0, 0);
     }
 
-    /// Bytes of the greatest burst of late; zero where the application always has more.
+    /// The size of the greatest recent burst in bytes; zero if the application always has more to send.
     pub(super) fn bytes(&self, now: Timestamp) -> u64 {
         if now.saturating_since(self.since) >= 2 * MEMORY { 0 } else { self.now.max(self.before) }
     }
@@ -79,7 +80,7 @@ mod tests {
     fn the_greatest_burst_of_an_application_is_known_for_a_while() {
         let mut bursts = Bursts::new(at(0));
         send(&mut bursts, 0, 30, LimitedBy::Application);
-        assert_eq!(bursts.bytes(at(1)), 0, "whose burst it was is not known yet");
+        assert_eq!(bursts.bytes(at(1)), 0, "the limit of the burst is not known yet");
         for frame in 1..40 {
             send(&mut bursts, frame * 33, 3, LimitedBy::Application);
             assert_eq!(bursts.bytes(at(frame * 33)), 30_000);
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_flow_control_cuts_short_is_no_burst() {
+    fn data_cut_short_by_flow_control_is_not_a_burst() {
         let mut bursts = Bursts::new(at(0));
         for round in 0..10 {
             send(&mut bursts, round * 40, 30, LimitedBy::FlowControl);

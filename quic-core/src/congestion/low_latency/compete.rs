@@ -1,39 +1,43 @@
-//! Beside flows that fill the buffer, and go by losses alone, a flow that yields to delay would starve.
+//! Competition with loss-based flows. They fill the buffer, and beside them a flow that yields to delay would
+//! starve.
 //!
-//! Two rooms: [`Crowd`] finds out that others keep a queue whatever we do, and [`Competition`] then shares with them as they do, by
-//! CUBIC's curve. Every few seconds it lets its own part of the queue drain for a round trip: if that empties the queue, the
-//! others are gone. Several of its kind would keep each other there, since none alone can empty the queue: so a test begins when
-//! losses make all of them yield, and whoever sees the queue fall by half joins in. If the way only became longer, the queue that is left is the same each time, to a millisecond.
+//! [`Crowd`] detects that others keep a queue whatever we do. [`Competition`] then shares with them on their
+//! terms, by CUBIC's curve. Every few seconds it tests whether they are still there: it lets its own part of
+//! the queue drain for a round trip, and if that empties the queue, the others are gone.
+//!
+//! Several low-latency flows could keep each other in this mode, since none alone can empty the queue. So a
+//! test begins when losses make all of them yield, and a flow that sees the queue fall by half joins in. If
+//! only the path became longer, each test finds the same queue, to a millisecond.
 
 use std::time::Duration;
 
-use super::sight::Sight;
+use super::path_state::PathState;
 use crate::congestion::dice::Dice;
 use crate::{
     base::{Rate, Timestamp},
     congestion::{CongestionEvent, Controller as _, Cubic, FlightPeak, Phase},
 };
 
-/// So many round trips in a row, and so long, with a queue above what the path should have,
+/// Competition begins after this many consecutive round trips, and this time, with a queue above the limit
 const ROUNDS: u32 = 5;
 const TIME: Duration = Duration::from_millis(500);
-/// above by this factor.
+/// by this factor.
 const FACTOR: f64 = 1.25;
-/// Who was among others until a short while ago begins where it ended.
+/// How long the window of the last competition is remembered as a starting point.
 const MEMORY: Duration = Duration::from_secs(10);
-/// From one test to the next, unless tests keep failing,
+/// The time between two tests, unless tests keep failing,
 const PERIOD: Duration = Duration::from_secs(2);
-/// and no less than so many round trips.
+/// but at least this many round trips.
 const PERIOD_ROUNDS: u32 = 20;
-/// The period is doubled after each of so many tests that failed.
+/// How many failed tests in a row double the period.
 const DOUBLINGS: u32 = 3;
-/// What a test leaves of the window that its rate comes to on an empty way.
+/// The share of the window for a path without a queue that a test leaves.
 const DEPTH: f64 = 0.5;
-/// A test that losses or a falling queue suggest may come after this share of the period.
+/// The share of the period after which a test may begin if losses or a falling queue suggest it.
 const SOON_DIVISOR: u32 = 4;
-/// Others are gone where the queue is shorter than this share of what it may be.
+/// Others count as gone if the queue is shorter than this share of the limit.
 const GONE_DIVISOR: u32 = 4;
-/// Two tests that found the same queue, to this, found a longer way.
+/// Two tests that found the same queue, to this precision, found a longer path.
 const SAME: Duration = Duration::from_millis(1);
 
 /// Whether others keep a queue.
@@ -41,9 +45,9 @@ const SAME: Duration = Duration::from_millis(1);
 pub(super) struct Crowd {
     rounds: u32,
     since: Timestamp,
-    /// The window before we began to yield to it.
+    /// The window before we began to yield to the queue.
     window: f64,
-    /// When we were last among others, and the window then.
+    /// When the last competition ended, and the window then.
     left: Option<(Timestamp, f64)>,
 }
 
@@ -52,29 +56,30 @@ impl Crowd {
         Self { rounds: 0, since: now, window: 0.0, left: None }
     }
 
-    /// A round trip is over, in which packets waited for `least` at least. Whether others keep the queue.
-    pub(super) fn on_round(&mut self, sight: &Sight, least: Option<Duration>) -> bool {
+    /// A round trip is over, in which each packet waited for at least `least`. Returns whether others keep
+    /// the queue.
+    pub(super) fn on_round(&mut self, path: &PathState, least: Option<Duration>) -> bool {
         let Some(least) = least else { return false };
-        if least <= sight.limit.mul_f64(FACTOR) {
+        if least <= path.limit.mul_f64(FACTOR) {
             self.rounds = 0;
             return false;
         }
         if self.rounds == 0 {
-            (self.since, self.window) = (sight.now, sight.window);
+            (self.since, self.window) = (path.now, path.window);
         }
         self.rounds += 1;
-        self.rounds >= ROUNDS && sight.now.saturating_since(self.since) >= TIME
+        self.rounds >= ROUNDS && path.now.saturating_since(self.since) >= TIME
     }
 
-    /// The window to come back to among others.
-    pub(super) fn fair_window(&self, sight: &Sight) -> f64 {
-        let recent = self.left.filter(|(at, _)| sight.now.saturating_since(*at) < MEMORY);
-        self.window.max(sight.window).max(recent.map_or(0.0, |(_, window)| window))
+    /// The window to return to when competing.
+    pub(super) fn fair_window(&self, path: &PathState) -> f64 {
+        let recent = self.left.filter(|(at, _)| path.now.saturating_since(*at) < MEMORY);
+        self.window.max(path.window).max(recent.map_or(0.0, |(_, window)| window))
     }
 
-    /// They are gone.
-    pub(super) fn on_left(&mut self, sight: &Sight) {
-        (self.left, self.rounds) = (Some((sight.now, sight.window)), 0);
+    /// The others are gone.
+    pub(super) fn on_left(&mut self, path: &PathState) {
+        (self.left, self.rounds) = (Some((path.now, path.window)), 0);
     }
 }
 
@@ -82,40 +87,41 @@ impl Crowd {
 #[derive(Clone, Debug)]
 pub(super) struct Competition {
     cubic: Cubic,
-    /// Since when a test runs, and the least round trip in it.
+    /// Since when a test runs, and the least round-trip time in it.
     test: Option<(Timestamp, Duration)>,
     next_test: Timestamp,
-    /// When a test may begin that something suggests, and whether it does.
+    /// The earliest time for a suggested test, and whether one is suggested.
     soon: Timestamp,
     suggested: bool,
     /// The longest queue since the last test.
     longest: Duration,
     failed: u32,
-    /// The least round trip of the last test.
+    /// The least round-trip time of the last test.
     last: Option<Duration>,
 }
 
-/// What became of the others.
+/// What a test says about the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Others {
     /// They are still there.
     Stay,
     /// They are gone.
     Gone,
-    /// There were none: without a queue a round trip takes this long.
+    /// There were none: this is the round-trip time of the path without a queue.
     Longer(Duration),
 }
 
 impl Competition {
-    /// Goes over to CUBIC, which comes from the present window to `fair` by slow start; `peak` of the window was used.
-    pub(super) fn new(sight: &Sight, mtu: u16, fair: f64, peak: FlightPeak, dice: &mut Dice) -> Self {
+    /// Switches to CUBIC, which takes the present window to `fair` by slow start. `peak` of the window was
+    /// used.
+    pub(super) fn new(path: &PathState, mtu: u16, fair: f64, peak: FlightPeak, dice: &mut Dice) -> Self {
         Self {
-            cubic: Cubic::resuming(mtu, sight.window, fair, peak),
+            cubic: Cubic::resuming(mtu, path.window, fair, peak),
             test: None,
-            next_test: sight.now + period(sight, 0, dice),
-            soon: sight.now + period(sight, 0, dice) / SOON_DIVISOR,
+            next_test: path.now + period(path, 0, dice),
+            soon: path.now + period(path, 0, dice) / SOON_DIVISOR,
             suggested: false,
-            longest: sight.queue,
+            longest: path.queue,
             failed: 0,
             last: None,
         }
@@ -130,41 +136,46 @@ impl Competition {
     }
 
     /// Packets were acknowledged, lost or marked.
-    pub(super) fn on_event(&mut self, event: &CongestionEvent<'_>, sight: &Sight, dice: &mut Dice) -> Others {
+    pub(super) fn on_event(
+        &mut self,
+        event: &CongestionEvent<'_>,
+        path: &PathState,
+        dice: &mut Dice,
+    ) -> Others {
         let reductions = self.cubic.snapshot().reductions;
         self.cubic.on_congestion_event(event);
-        self.suggested |= self.cubic.snapshot().reductions > reductions || sight.queue < self.longest / 2;
-        self.longest = self.longest.max(sight.queue);
-        if event.rtt_sample.is_some() && sight.queue < sight.limit / GONE_DIVISOR {
+        self.suggested |= self.cubic.snapshot().reductions > reductions || path.queue < self.longest / 2;
+        self.longest = self.longest.max(path.queue);
+        if event.rtt_sample.is_some() && path.queue < path.limit / GONE_DIVISOR {
             return Others::Gone;
         }
         let Some((since, shortest)) = self.test else {
-            if sight.now >= self.next_test || self.suggested && sight.now >= self.soon {
-                self.begin_test(sight);
+            if path.now >= self.next_test || self.suggested && path.now >= self.soon {
+                self.begin_test(path);
             }
             return Others::Stay;
         };
         let Some(sent) = event.newest_acked_sent.filter(|sent| *sent > since) else { return Others::Stay };
         self.test = Some((since, shortest.min(event.rtt_sample.unwrap_or(shortest))));
-        if sent > since + sight.smoothed / 2 { self.end_test(sight, dice) } else { Others::Stay }
+        if sent > since + path.smoothed / 2 { self.end_test(path, dice) } else { Others::Stay }
     }
 
-    fn begin_test(&mut self, sight: &Sight) {
+    fn begin_test(&mut self, path: &PathState) {
         if self.cubic.snapshot().phase == Phase::CongestionAvoidance {
-            let rate = Rate::from_bytes_in(self.cubic.window(), sight.smoothed);
-            let left = rate.bytes_in(sight.base) as f64 * DEPTH;
+            let rate = Rate::from_bytes_in(self.cubic.window(), path.smoothed);
+            let left = rate.bytes_in(path.base) as f64 * DEPTH;
             self.cubic.dip(left);
-            self.test = Some((sight.now, Duration::MAX));
+            self.test = Some((path.now, Duration::MAX));
             self.suggested = false;
         }
     }
 
-    fn end_test(&mut self, sight: &Sight, dice: &mut Dice) -> Others {
+    fn end_test(&mut self, path: &PathState, dice: &mut Dice) -> Others {
         let Some((_, shortest)) = self.test.take() else { return Others::Stay };
         self.failed += 1;
-        self.next_test = sight.now + period(sight, self.failed, dice);
-        self.soon = sight.now + period(sight, self.failed, dice) / SOON_DIVISOR;
-        (self.suggested, self.longest) = (false, sight.queue);
+        self.next_test = path.now + period(path, self.failed, dice);
+        self.soon = path.now + period(path, self.failed, dice) / SOON_DIVISOR;
+        (self.suggested, self.longest) = (false, path.queue);
         match self.last.replace(shortest) {
             Some(last) if last.abs_diff(shortest) < SAME && shortest < Duration::MAX => {
                 Others::Longer(shortest)
@@ -174,8 +185,9 @@ impl Competition {
     }
 }
 
-/// Until the next test, when so many have failed: not at the same time as that of another flow.
-fn period(sight: &Sight, failed: u32, dice: &mut Dice) -> Duration {
-    let period = PERIOD.max(sight.smoothed * PERIOD_ROUNDS) * (1 << failed.min(DOUBLINGS));
+/// The time until the next test after `failed` failed ones. It is drawn, so that flows do not test at the
+/// same time.
+fn period(path: &PathState, failed: u32, dice: &mut Dice) -> Duration {
+    let period = PERIOD.max(path.smoothed * PERIOD_ROUNDS) * (1 << failed.min(DOUBLINGS));
     period.mul_f64(0.75 + dice.unit() / 2.0)
 }

@@ -1,25 +1,27 @@
-//! What round trips tell: the way without a queue, the queue that stands, and how much of a rise is noise.
+//! What round-trip times tell: the path delay without a queue, the standing queue, and how much of a rise is
+//! noise.
 //!
-//! Owns the filters over round-trip samples. Must never know windows, rates or who sends.
+//! Owns the filters over round-trip samples. It must never know windows, rates or who sends.
 
 use std::time::Duration;
 
 use super::super::recent::Recent;
 use crate::base::Timestamp;
 
-/// The shortest round trip counts for one to two of these, since a route may become longer;
+/// How long the shortest round-trip time counts: for one to two of these, since a route may become longer,
 const BASE_WINDOW: Duration = Duration::from_secs(5);
-/// and for no less than so many round trips.
+/// but for at least this many round trips.
 const BASE_ROUNDS: u32 = 64;
-/// Parts of the time over which the standing queue is the least of all samples.
+/// In how many periods the least sample is the standing queue.
 const STANDING_PARTS: usize = 3;
-/// Each part is this share of the smoothed round trip: of three, between a half and three quarters are covered.
+/// The length of each period as a divisor of the smoothed round-trip time. Three periods cover between a half
+/// and three quarters of it.
 const STANDING_DIVISOR: u32 = 4;
-/// Round trips whose noise is remembered.
+/// For how many round trips the noise is remembered.
 const SPREADS: usize = 8;
-/// Fewer samples tell no noise.
+/// The least number of samples that tells noise.
 const SPREAD_SAMPLES: u32 = 4;
-/// Samples may always be so far apart: timers, batches of the system.
+/// The difference between samples that timers and batches of the system always explain.
 const QUIET: Duration = Duration::from_millis(1);
 
 /// The filters of one path.
@@ -27,14 +29,15 @@ const QUIET: Duration = Duration::from_millis(1);
 pub(super) struct Delays {
     base: Recent<2>,
     standing: Recent<STANDING_PARTS>,
-    /// The least of the running round trip and of the one before.
+    /// The least sample of the running round trip and of the previous one.
     rounds: [Option<Duration>; 2],
-    /// The least and the greatest sample of the running round trip, or of a few where one has too few, and how many there were.
+    /// The least and the greatest sample of the running round trip, and how many there were. Several round
+    /// trips are taken together where one has too few samples.
     spread: Option<(Duration, Duration, u32)>,
-    /// How far apart the samples of each of the latest round trips were.
+    /// The difference between the least and the greatest sample, for each of the latest round trips.
     spreads: [Duration; SPREADS],
     known_spreads: usize,
-    /// The median of them.
+    /// The median of these differences.
     usual_spread: Duration,
 }
 
@@ -51,8 +54,8 @@ impl Delays {
         }
     }
 
-    /// A sample, with the smoothed round trip. With `hold`, what is known of the way without a queue does not age: others keep
-    /// a queue, and all new samples would have it in them.
+    /// Adds a sample; `smoothed` is the smoothed round-trip time. With `hold`, the known base round-trip time
+    /// does not age, because others keep a queue and all new samples would include it.
     pub(super) fn on_sample(&mut self, now: Timestamp, sample: Duration, smoothed: Duration, hold: bool) {
         if !hold || self.base().is_none_or(|base| sample < base) {
             self.base.push(now, sample, BASE_WINDOW.max(smoothed * BASE_ROUNDS));
@@ -66,8 +69,8 @@ impl Delays {
         });
     }
 
-    /// A round trip is over. Gives the least queueing delay in it, if there were samples. Those of an application that
-    /// sends bursts are apart for that reason: with `app_limited` they tell no noise.
+    /// A round trip is over. Returns its least queueing delay, if it had samples. With `app_limited`, the
+    /// spread of the samples does not count as noise, because the bursts of an application spread them too.
     pub(super) fn on_round(&mut self, app_limited: bool) -> Option<Duration> {
         let least = self.rounds[0];
         self.rounds = [None, least];
@@ -83,24 +86,25 @@ impl Delays {
         Some(least?.saturating_sub(self.base()?))
     }
 
-    /// The shortest round trip of a packet in the running round and the one before; `None` without samples.
+    /// The shortest sample of the running round trip and the previous one; `None` without samples.
     pub(super) fn latest(&self) -> Option<Duration> {
         self.rounds.iter().flatten().min().copied()
     }
 
-    /// The shortest round trip is `base`, whatever was seen before: the route is another one.
+    /// Sets the base round-trip time to `base`, whatever was measured before, because the route has changed.
     pub(super) fn set_base(&mut self, now: Timestamp, base: Duration) {
         self.base = Recent::new(now);
         self.base.push(now, base, BASE_WINDOW);
     }
 
-    /// The round trip without a queue; `None` before the first sample.
+    /// The round-trip time without a queue; `None` before the first sample.
     pub(super) fn base(&self) -> Option<Duration> {
         self.base.least()
     }
 
-    /// The round trip with the queue that stands: peaks that come and go within half a round trip do not count, and where
-    /// delays jump about, those that come and go within two. `own` is what our own packets wait for each other.
+    /// The round-trip time with the standing queue. Peaks that last less than half a round trip do not count.
+    /// With noise, peaks that last less than two do not count. `own` is how long our own packets wait for
+    /// each other.
     pub(super) fn standing(&self, own: Duration) -> Option<Duration> {
         let standing = self.standing.least()?;
         if self.noise(own).is_zero() {
@@ -109,13 +113,13 @@ impl Delays {
         Some(self.rounds.iter().flatten().fold(standing, |least, round| least.min(*round)))
     }
 
-    /// How far apart the samples of a round trip usually are, beyond what our own queue explains. A queue that grows or drains changes
-    /// from one round trip to the next, and little within one.
+    /// The usual spread of the samples of a round trip, beyond what our own queue explains. A queue that
+    /// grows or drains changes from one round trip to the next, and only little within one.
     pub(super) fn noise(&self, own: Duration) -> Duration {
         self.spread().saturating_sub(own * 2 + QUIET)
     }
 
-    /// How far apart the samples of a round trip usually are; nothing before it is known.
+    /// The usual spread of the samples of a round trip; zero until it is known.
     pub(super) fn spread(&self) -> Duration {
         if self.known_spreads < SPREADS { Duration::ZERO } else { self.usual_spread }
     }
@@ -132,7 +136,7 @@ mod tests {
         Duration::from_millis(value)
     }
 
-    /// Samples each 10 ms, from `from` on, a round trip of 40 ms each four.
+    /// Adds a sample every 10 ms, from `from` on; every fourth ends a round trip of 40 ms.
     fn feed(delays: &mut Delays, from: u64, samples: &[u64]) {
         for (index, sample) in (0_u64..).zip(samples) {
             delays.on_sample(at(from + index * 10), ms(*sample), ms(40), false);
@@ -166,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn jumps_within_round_trips_are_noise_and_a_rising_queue_is_none() {
+    fn jumps_within_round_trips_are_noise_and_a_rising_queue_is_not() {
         let mut delays = Delays::new(at(0));
         let rising: Vec<u64> = (0..48).map(|index| 40 + index / 4).collect();
         feed(&mut delays, 0, &rising);

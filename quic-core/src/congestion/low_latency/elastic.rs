@@ -1,116 +1,121 @@
-//! Whether delay is a queue of ours: whether the rate is elastic, and follows the window.
+//! Whether delay is our own queue: whether the rate is elastic, that is, follows the window.
 //!
-//! Where packets wait for each other, a smaller window leaves the rate as it was and shortens the wait. Where the way takes its time
-//! whatever is sent, as with jitter, a smaller window lowers the rate and leaves the wait. So when delay has taken half of the window
-//! and the rate fell with it, a trial lets the window grow again, step by step, as long as the rate follows. What packets waited for
-//! meanwhile belongs to the way, until a drained queue or a window that falls without the rate shows otherwise.
+//! Where packets wait for each other in a queue, a smaller window leaves the rate unchanged and shortens the
+//! wait. Where the path itself causes the delay, as with jitter, a smaller window lowers the rate and leaves
+//! the wait unchanged. So when delay has halved the window and the rate fell with it, a trial begins: the
+//! window grows again, step by step, as long as the rate follows. The remaining delay is then counted as path
+//! delay, until a drained queue, or a window that falls without the rate, shows otherwise.
 //!
-//! Flows of a kind that share a queue look elastic to each other, too, since the others yield to whoever grows. But in a queue the
-//! samples of a round trip are close together, and with jitter they are not: only there a trial begins.
+//! Low-latency flows that share a queue look elastic to each other, too, since the others yield to the one
+//! that grows. But in a queue the samples of a round trip are close together, and with jitter they are not. A
+//! trial begins only with jitter.
 //!
-//! Owns the trial and what it found. Must never know how the window is steered otherwise.
+//! Owns the trial and its result. It must never know how the window is steered otherwise.
 
 use std::time::Duration;
 
-use super::sight::Sight;
+use super::path_state::PathState;
 use crate::base::Timestamp;
 use crate::congestion::RateSample;
 
-/// No more than this of the window may be left for the rate's answer to count: steering changes it by a part of that all the time.
+/// The largest share of the window that may be left for a fall to count. Smaller changes happen all the time.
 const FALLEN: f64 = 0.5;
-/// The window grows by this factor in a step of a trial: two make up for the fall.
+/// By which factor the window grows in a step of a trial. Two steps make up for the fall.
 const STEP: f64 = std::f64::consts::SQRT_2;
-/// The rate has to follow so many steps. One, chance makes too often.
+/// How many steps the rate has to follow. A single one is too often due to chance.
 const STEPS: u32 = 2;
-/// The rate follows where its change is the window's to within this share, in logarithms. With a queue of our own it does not change at
-/// all (0), on a way whose delay is not ours it changes as the window does (1).
+/// The rate follows if its change equals the window's to within this share, in logarithms. With a queue of
+/// our own the ratio is 0: the rate does not change. With path delay it is 1: the rate changes as the window
+/// does.
 const FOLLOWS: f64 = 0.5;
-/// Jitter is what makes packets wait where the samples of a round trip are further apart than this share of the wait. Of drawn flows of
-/// a kind in one queue that would begin a trial 3 in 100 are beyond it, with jitter 77.
+/// Delay counts as jitter if the spread of a round trip's samples is more than this share of the wait. Among
+/// simulated flows that would begin a trial, 3 in 100 exceed it when low-latency flows share a queue, and 77
+/// in 100 exceed it with jitter.
 const JITTER: f64 = 0.4;
-/// While the window grows, packets follow each other more closely, and jitter that keeps their order sets them less apart.
+/// The same share while the window grows. Packets then follow each other more closely, and jitter that keeps
+/// their order spreads them less.
 const JITTER_ON: f64 = 0.2;
-/// A change of the window shows in what is delivered a round trip later.
+/// After how many round trips a change of the window shows in the delivery rate.
 const SETTLE: u32 = 1;
-/// Rates and flights are means over so many round trips, and over more where these have too few packets,
+/// Over how many round trips rates and bytes in flight are averaged: more where a round trip has few packets,
 const LEAST_LOOK: usize = 2;
 const MOST_LOOK: usize = 8;
 const LOOK_PACKETS: f64 = 16.0;
-/// Packets wait too long if they do so for so many round trips in a row, beyond the target.
+/// After how many consecutive round trips with a wait above the target packets wait too long.
 const WAIT_ROUNDS: u32 = 3;
-/// No trial begins so soon after another one,
+/// The least time between two trials,
 const PAUSE: Duration = Duration::from_secs(1);
-/// and after those in vain it takes twice as long each time, with no more doublings than this.
+/// which doubles after each failed trial, at most this often.
 const DOUBLINGS: u32 = 4;
 
 /// The end of a round trip.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     at: Timestamp,
-    /// Bytes that had arrived by then.
+    /// The total of bytes that had arrived by then.
     delivered: u64,
-    /// Bytes that were in flight.
+    /// The bytes in flight then.
     flight: f64,
-    /// The shortest round trip of a packet in it.
+    /// The shortest round-trip time of a packet in the round trip.
     least: Duration,
 }
 
-/// What the latest round trips carried.
+/// What the path carried in the latest round trips.
 #[derive(Clone, Copy, Debug)]
 struct Carried {
-    /// Bytes that were in flight, on average.
+    /// The average of the bytes in flight.
     flight: f64,
-    /// Bytes in a second.
+    /// Bytes per second.
     rate: f64,
-    /// The shortest round trip.
+    /// The shortest round-trip time.
     least: Duration,
 }
 
 impl Carried {
-    /// How long a packet was on its way, on average.
+    /// The average time that a packet was on its way.
     fn mean(&self) -> Duration {
         Duration::from_secs_f64(self.flight / self.rate)
     }
 
-    /// Whether the samples of a round trip are further apart than this share of what packets wait.
-    fn jumps(&self, sight: &Sight, share: f64) -> bool {
-        sight.spread > self.mean().saturating_sub(sight.shortest).mul_f64(share)
+    /// Whether the spread of a round trip's samples is more than this share of the wait.
+    fn jumps(&self, path: &PathState, share: f64) -> bool {
+        path.spread > self.mean().saturating_sub(path.shortest).mul_f64(share)
     }
 
-    /// Whether the rate changed as what was in flight did since `before`.
+    /// Whether, since `before`, the rate changed as the bytes in flight did.
     fn follows(&self, before: &Self) -> bool {
         let elasticity = (self.rate / before.rate).ln() / (self.flight / before.flight).ln();
         (elasticity - 1.0).abs() < FOLLOWS
     }
 }
 
-/// A trial that runs.
+/// A trial in progress.
 #[derive(Clone, Copy, Debug)]
 struct Trial {
-    /// What was carried before the latest step, and the window then, to which to return.
+    /// What was carried before the latest step, and the window then. A failed trial returns to that window.
     before: Carried,
     window: f64,
-    /// Steps that the rate has followed.
+    /// How many steps the rate has followed.
     steps: u32,
-    /// Round trips since the latest.
+    /// How many round trips have passed since the latest step.
     rounds: u32,
 }
 
-/// The state.
+/// The state of the mechanism.
 #[derive(Clone, Debug)]
 pub(super) struct Elasticity {
-    /// The ends of the latest round trips in a row in which the window was used, the newest first.
+    /// The ends of the latest consecutive round trips in which the window was used, the newest first.
     marks: [Option<Mark>; MOST_LOOK + 1],
-    /// What was carried with most in flight since the rate's answer was last judged.
+    /// What was carried with the most in flight since the rate's reaction was last judged.
     widest: Option<Carried>,
-    /// Round trips in a row in which packets waited longer than they should.
+    /// How many consecutive round trips had packets that waited too long.
     waited: u32,
     trial: Option<Trial>,
     /// When a trial may begin at the earliest.
     next: Timestamp,
-    /// Trials in vain since the last that was none.
+    /// How many trials have failed since the last successful one.
     failed: u32,
-    way: Duration,
+    path_rtt: Duration,
 }
 
 impl Elasticity {
@@ -122,26 +127,26 @@ impl Elasticity {
             trial: None,
             next: now,
             failed: 0,
-            way: Duration::ZERO,
+            path_rtt: Duration::ZERO,
         }
     }
 
-    /// A round trip was found to take this long, whatever is sent. Nothing if nothing was found.
-    pub(super) fn way(&self) -> Duration {
-        self.way
+    /// The round-trip time that the path was found to take, whatever is sent; zero if nothing was found.
+    pub(super) fn path_rtt(&self) -> Duration {
+        self.path_rtt
     }
 
-    /// A trial runs: nothing else should change the window.
+    /// Whether a trial runs, during which nothing else should change the window.
     pub(super) fn is_trying(&self) -> bool {
         self.trial.is_some()
     }
 
-    /// Others keep a queue, or the path was lost: nothing that was found holds.
+    /// Others keep a queue, or the path was lost, so nothing that was found holds.
     pub(super) fn forget(&mut self, now: Timestamp) {
         *self = Self { next: now + PAUSE, ..Self::new(now) };
     }
 
-    /// Losses or marks made the window smaller.
+    /// Losses or marks reduced the window.
     pub(super) fn on_reduced(&mut self, now: Timestamp) {
         self.marks = [None; MOST_LOOK + 1];
         self.widest = None;
@@ -150,25 +155,26 @@ impl Elasticity {
         }
     }
 
-    /// The queue was let drain, and this was the shortest round trip then: the way takes no longer.
+    /// The queue was drained, and this was the shortest round-trip time then. The path takes no longer.
     pub(super) fn on_drained(&mut self, least: Duration) {
-        self.way = self.way.min(least);
+        self.path_rtt = self.path_rtt.min(least);
     }
 
-    /// A round trip is over in which something other than the window limited the rate. Gives the window to return to, if any.
+    /// A round trip is over in which something other than the window limited the rate. Returns the window to
+    /// return to, if any.
     pub(super) fn on_unused(&mut self) -> Option<f64> {
         self.marks = [None; MOST_LOOK + 1];
         self.waited = 0;
-        // Nothing tells any more what the step brought.
+        // The result of the step can no longer be measured.
         self.trial.take().map(|trial| trial.window)
     }
 
-    /// A round trip is over, the shortest of a packet in which was `least`. Gives the window to go on with, if it is another one.
-    pub(super) fn on_round(&mut self, sight: &Sight, sample: &RateSample, least: Duration) -> Option<f64> {
-        self.waited = if least > sight.base + sight.target { self.waited + 1 } else { 0 };
+    /// A round trip is over, and `least` was its shortest sample. Returns the new window, if it changes.
+    pub(super) fn on_round(&mut self, path: &PathState, sample: &RateSample, least: Duration) -> Option<f64> {
+        self.waited = if least > path.base + path.target { self.waited + 1 } else { 0 };
         self.marks.rotate_right(1);
         self.marks[0] = Some(Mark {
-            at: sight.now,
+            at: path.now,
             delivered: sample.prior_delivered + sample.delivered,
             flight: sample.in_flight as f64,
             least,
@@ -176,15 +182,15 @@ impl Elasticity {
         if let Some(trial) = &mut self.trial {
             trial.rounds += 1;
             let rounds = (trial.rounds - SETTLE) as usize;
-            return match self.carried(rounds, sight.mtu) {
-                Some(carried) => self.judge(sight, carried),
+            return match self.carried(rounds, path.mtu) {
+                Some(carried) => self.judge(path, carried),
                 None if rounds < MOST_LOOK => None,
                 None => self.on_unused(),
             };
         }
-        let carried = self.carried(MOST_LOOK, sight.mtu)?;
-        (self.fell_with(&carried) && self.calls_for_trial(sight, &carried))
-            .then(|| self.step(sight, carried, 0))
+        let carried = self.carried(MOST_LOOK, path.mtu)?;
+        (self.fell_with(&carried) && self.calls_for_trial(path, &carried))
+            .then(|| self.step(path, carried, 0))
     }
 
     /// Whether the window has fallen, and the rate with it.
@@ -197,38 +203,38 @@ impl Elasticity {
             return false;
         }
         if !carried.follows(&widest) {
-            // The queue was one of packets after all.
-            (self.widest, self.way) = (Some(*carried), Duration::ZERO);
+            // The delay was a queue of packets after all.
+            (self.widest, self.path_rtt) = (Some(*carried), Duration::ZERO);
             return false;
         }
         true
     }
 
-    /// Whether all packets wait, and for jitter.
-    fn calls_for_trial(&self, sight: &Sight, carried: &Carried) -> bool {
-        self.waited >= WAIT_ROUNDS && carried.jumps(sight, JITTER) && sight.now >= self.next
+    /// Whether all packets wait because of jitter, and a trial may begin.
+    fn calls_for_trial(&self, path: &PathState, carried: &Carried) -> bool {
+        self.waited >= WAIT_ROUNDS && carried.jumps(path, JITTER) && path.now >= self.next
     }
 
-    /// Takes a step, after so many that the rate has followed.
-    fn step(&mut self, sight: &Sight, before: Carried, steps: u32) -> f64 {
-        self.trial = Some(Trial { before, window: sight.window, steps, rounds: 0 });
-        sight.window * STEP
+    /// Takes a step, after the rate has followed `steps` steps.
+    fn step(&mut self, path: &PathState, before: Carried, steps: u32) -> f64 {
+        self.trial = Some(Trial { before, window: path.window, steps, rounds: 0 });
+        path.window * STEP
     }
 
-    /// What came of a step is known.
-    fn judge(&mut self, sight: &Sight, carried: Carried) -> Option<f64> {
+    /// Judges the result of a step.
+    fn judge(&mut self, path: &PathState, carried: Carried) -> Option<f64> {
         let trial = self.trial.take()?;
-        let grew = carried.flight > trial.before.flight && carried.jumps(sight, JITTER_ON);
+        let grew = carried.flight > trial.before.flight && carried.jumps(path, JITTER_ON);
         if grew && carried.follows(&trial.before) {
-            return Some(self.step(sight, carried, trial.steps + 1));
+            return Some(self.step(path, carried, trial.steps + 1));
         }
         self.widest = None;
         if trial.steps < STEPS {
-            self.fail(sight.now);
+            self.fail(path.now);
         } else {
             self.failed = 0;
-            self.next = sight.now + PAUSE;
-            self.way = trial.before.least;
+            self.next = path.now + PAUSE;
+            self.path_rtt = trial.before.least;
         }
         Some(trial.window)
     }
@@ -238,7 +244,8 @@ impl Elasticity {
         self.failed += 1;
     }
 
-    /// What the latest round trips carried: as few as have packets enough, and no more than `most`.
+    /// What the latest round trips carried. Takes as few round trips as have enough packets, and at most
+    /// `most`.
     fn carried(&self, most: usize, mtu: f64) -> Option<Carried> {
         let last = self.marks[0]?;
         for count in LEAST_LOOK..=most.min(MOST_LOOK) {
@@ -263,7 +270,7 @@ mod tests {
 
     const MTU: f64 = 1_200.0;
     const WINDOW: f64 = 200_000.0;
-    /// Without a queue of any kind a round trip takes this long.
+    /// The round-trip time without any queue.
     const SHORTEST: Duration = Duration::from_millis(40);
 
     type Rates = Box<dyn Fn(f64) -> f64>;
@@ -272,7 +279,7 @@ mod tests {
     struct Path {
         rate: Rates,
         window: f64,
-        /// How far apart samples are.
+        /// The spread of the samples.
         spread: Duration,
         now: Timestamp,
         delivered: u64,
@@ -286,15 +293,15 @@ mod tests {
             Self { rate, window: WINDOW, spread, now, delivered: 0, elasticity }
         }
 
-        /// A round trip passes. Whether there is another window.
+        /// Passes a round trip. Returns whether the window changed.
         fn round(&mut self) -> bool {
             let rate = (self.rate)(self.window);
             let took = Duration::from_secs_f64(self.window / rate);
             self.now += took;
             let prior = self.delivered;
             self.delivered += self.window as u64;
-            let base = SHORTEST.max(self.elasticity.way());
-            let sight = Sight {
+            let base = SHORTEST.max(self.elasticity.path_rtt());
+            let path = PathState {
                 now: self.now,
                 window: self.window,
                 is_used: true,
@@ -319,35 +326,35 @@ mod tests {
                 in_flight: self.window as u64,
                 is_app_limited: false,
             };
-            let window = self.elasticity.on_round(&sight, &sample, took);
+            let window = self.elasticity.on_round(&path, &sample, took);
             self.window = window.unwrap_or(self.window);
             window.is_some()
         }
 
-        /// Round trips until there is another window, and no more than these.
+        /// Passes round trips until the window changes, at most `most`. Returns how many.
         fn rounds(&mut self, most: u32) -> Option<u32> {
             (1..=most).find(|_| self.round())
         }
 
-        /// Delay takes a part of the window. Whether a trial begins.
+        /// Lets delay reduce the window to the share `left`. Returns whether a trial begins.
         fn fall(&mut self, left: f64) -> bool {
             assert_eq!(self.rounds(10), None);
             self.window *= left;
             self.rounds(20).is_some()
         }
 
-        /// Until the trial is over. How many steps were taken.
+        /// Runs until the trial is over. Returns how many steps were taken.
         fn finish(&mut self) -> u32 {
             let mut steps = 0;
             while self.elasticity.is_trying() {
-                assert!(self.rounds(MOST_LOOK as u32 + 1).is_some(), "it neither follows nor does not");
+                assert!(self.rounds(MOST_LOOK as u32 + 1).is_some(), "the trial does not end");
                 steps += 1;
             }
             steps
         }
     }
 
-    /// The rate is the window's to the power of `elasticity`, and `WINDOW` takes 200 ms.
+    /// The rate is the window to the power of `elasticity`, and a round trip with `WINDOW` takes 200 ms.
     fn power(elasticity: f64) -> Rates {
         Box::new(move |window| (window / WINDOW).powf(elasticity) * WINDOW / 0.2)
     }
@@ -358,30 +365,30 @@ mod tests {
     }
 
     #[test]
-    fn where_the_rate_follows_the_window_grows_again_and_the_way_is_longer() {
+    fn the_window_grows_again_and_the_path_delay_rises_if_the_rate_follows() {
         let mut path = Path::new(jittered(340_000.0));
         assert!(path.fall(0.4));
         // From 80 by √2 to 113, 160, 226, 320, and 453, which is too much.
         assert_eq!((path.finish(), path.window.round()), (5, 320_000.0));
-        assert_eq!(path.elasticity.way(), Duration::from_millis(60));
+        assert_eq!(path.elasticity.path_rtt(), Duration::from_millis(60));
         path.elasticity.on_drained(Duration::from_millis(50));
         assert_eq!(
-            path.elasticity.way(),
+            path.elasticity.path_rtt(),
             Duration::from_millis(50),
-            "a drained queue shows what the way takes at most"
+            "a drained queue bounds the path delay"
         );
         path.elasticity.on_drained(Duration::from_millis(70));
-        assert_eq!(path.elasticity.way(), Duration::from_millis(50));
+        assert_eq!(path.elasticity.path_rtt(), Duration::from_millis(50));
     }
 
     #[test]
-    fn where_the_rate_stays_packets_wait_for_each_other() {
+    fn if_the_rate_stays_packets_wait_in_a_queue() {
         let mut path = Path::new(power(0.0));
         assert!(!path.fall(0.3) && !path.fall(0.4));
-        // What was found before does not outlive it.
-        path.elasticity.way = Duration::from_millis(60);
+        // An earlier result does not survive.
+        path.elasticity.path_rtt = Duration::from_millis(60);
         assert!(!path.fall(0.4));
-        assert_eq!(path.elasticity.way(), Duration::ZERO);
+        assert_eq!(path.elasticity.path_rtt(), Duration::ZERO);
     }
 
     #[test]
@@ -391,7 +398,7 @@ mod tests {
             let mut path = Path::new(power(elasticity));
             path.spread = Duration::from_millis(400);
             assert_eq!(path.fall(0.2), follows, "{elasticity}");
-            // While it grows, at a rate that followed before.
+            // While the window grows, at a rate that followed before.
             let mut path = Path::new(power(1.0));
             path.spread = Duration::from_millis(400);
             assert!(path.fall(0.4));
@@ -408,13 +415,14 @@ mod tests {
         assert!(Path::new(jittered(400_000.0)).fall(0.45));
     }
 
-    /// Others of its kind yield to whoever grows, so that its rate follows: in a queue, where samples are close together.
+    /// Other low-latency flows yield to the one that grows, so its rate follows. But they share a queue, in
+    /// which samples are close together.
     #[test]
     fn without_jitter_no_trial_begins_or_goes_on() {
         for (spread, begins) in [(0, false), (7, false), (9, true)] {
             let mut path = Path::new(jittered(400_000.0));
             path.spread = Duration::from_millis(spread);
-            assert_eq!(path.fall(0.4), begins, "{spread} ms of a wait of 20");
+            assert_eq!(path.fall(0.4), begins, "a spread of {spread} ms with a wait of 20");
         }
         for (spread, steps) in [(3, 1), (5, 5)] {
             let mut path = Path::new(jittered(340_000.0));
@@ -425,8 +433,8 @@ mod tests {
     }
 
     #[test]
-    fn a_single_step_may_be_chance_and_the_next_trial_comes_later_each_time() {
-        // One step is left to the bottleneck, and the window is what it was before.
+    fn a_single_step_may_be_chance_and_failed_trials_delay_the_next() {
+        // The bottleneck permits one step only, and the window returns to its old size.
         let mut path = Path::new(jittered(130_000.0));
         let mut waits = Vec::new();
         for _ in 0..7 {
@@ -439,13 +447,13 @@ mod tests {
             path.rate = jittered(96_000.0);
             assert_eq!((path.finish(), path.window.round()), (2, (64_000.0 * STEP).round()));
             path.rate = jittered(130_000.0);
-            assert_eq!(path.elasticity.way(), Duration::ZERO);
+            assert_eq!(path.elasticity.path_rtt(), Duration::ZERO);
         }
         assert_eq!(waits, [0, 0, 1, 3, 7, 15, 15]);
     }
 
     #[test]
-    fn what_interrupts_a_trial_ends_it() {
+    fn an_interruption_ends_a_trial() {
         let mut path = Path::new(jittered(400_000.0));
         assert!(path.fall(0.4));
         assert_eq!(path.elasticity.on_unused().map(f64::round), Some(80_000.0), "the window to return to");
@@ -454,8 +462,8 @@ mod tests {
         assert!(path.fall(0.4));
         path.elasticity.on_reduced(path.now);
         assert!(!path.elasticity.is_trying() && path.elasticity.next > path.now);
-        path.elasticity.way = Duration::from_millis(60);
+        path.elasticity.path_rtt = Duration::from_millis(60);
         path.elasticity.forget(path.now);
-        assert_eq!(path.elasticity.way(), Duration::ZERO);
+        assert_eq!(path.elasticity.path_rtt(), Duration::ZERO);
     }
 }

@@ -1,7 +1,8 @@
-//! Losses beyond what a radio or a worn cable loses.
+//! Losses beyond those of a radio link or a worn cable.
 //!
-//! Delay tells of queues; one loss tells little beside it. A share of losses does: of a buffer too short to be seen, or of a policer.
-//! The threshold is drawn anew after each answer, so that flows that share a bottleneck do not all yield at once.
+//! Delay shows queues, and beside it a single loss says little. A share of losses does say something: a
+//! buffer is too short to be seen, or a policer drops. The threshold is drawn anew after each reaction, so
+//! that flows that share a bottleneck do not all yield at once.
 
 use crate::congestion::dice::Dice;
 use crate::{
@@ -9,16 +10,17 @@ use crate::{
     congestion::{CongestionEvent, SpuriousLoss},
 };
 
-/// The share that asks for less: between this and half as much more.
+/// The share of losses that calls for a reduction. It is drawn between this and half as much more.
 const THRESHOLD: f64 = 0.02;
-/// Fewer packets count as this many: what a few losses among few packets tell is chance.
+/// The least number of packets to compute the share from, because a few losses among few packets are chance.
 const LEAST: f64 = 200.0;
-/// What is older weighs half after so many round trips, once there were enough packets.
+/// After how many round trips older losses count half, once there were enough packets.
 const ROUNDS: u32 = 2;
-/// After too many losses so much of the window is left, or as much as arrived of what was sent,
+/// The largest share of the window that is left after too many losses. If a smaller share of the packets
+/// arrived, that share is left,
 const LEFT: f64 = 0.85;
-/// and no less than this.
-const MOST_TAKEN: f64 = 0.25;
+/// but no less than this.
+const LEAST_LEFT: f64 = 0.25;
 
 /// The losses of the latest round trips.
 #[derive(Clone, Debug)]
@@ -27,9 +29,9 @@ pub(super) struct Losses {
     arrived: f64,
     rounds: u32,
     threshold: f64,
-    /// Losses of packets sent before were answered already.
+    /// The time of the last reaction: losses of packets that were sent before it count no more.
     answered: Timestamp,
-    /// When it was, and the losses that it was for.
+    /// The time of the last reaction, and the losses that caused it.
     answer: Option<(Timestamp, f64)>,
 }
 
@@ -45,7 +47,7 @@ impl Losses {
         }
     }
 
-    /// What is to be left of the window, if this event told of losses and they ask for less.
+    /// The share of the window to keep, if this event has losses and they call for a reduction.
     pub(super) fn on_event(&mut self, event: &CongestionEvent<'_>, mtu: u16) -> Option<f64> {
         self.arrived += event.bytes_acked as f64 / f64::from(mtu.max(1));
         let news = if event.lost.is_empty() {
@@ -57,16 +59,17 @@ impl Losses {
         self.lost += news as f64;
         let all = self.arrived + self.lost;
         let too_many = news > 0 && self.lost > self.threshold * all.max(LEAST);
-        too_many.then(|| (1.0 - self.lost / all).clamp(MOST_TAKEN, LEFT))
+        too_many.then(|| (1.0 - self.lost / all).clamp(LEAST_LEFT, LEFT))
     }
 
-    /// They were answered.
+    /// The reduction was made.
     pub(super) fn on_answered(&mut self, now: Timestamp, dice: &mut Dice) {
         let answer = Some((now, self.lost));
         *self = Self { answer, ..Self::new(now, dice) };
     }
 
-    /// Packets arrived after all. Whether nothing is left of the losses that were answered.
+    /// Packets that were declared lost have arrived. Returns whether nothing is left of the losses that
+    /// caused the last reaction.
     pub(super) fn on_spurious(&mut self, spurious: &SpuriousLoss) -> bool {
         let count = f64::from(spurious.packets);
         self.lost = (self.lost - count).max(0.0);
@@ -99,7 +102,7 @@ mod tests {
         Timestamp::from_nanos(1_000_000_000 + ms * 1_000_000)
     }
 
-    /// Rounds of 100 packets, of which every `one_in`th is lost: in which of them an answer is due.
+    /// In how many of the rounds of 100 packets a reaction is due if every `one_in`th packet is lost.
     fn answers(one_in: u64) -> u32 {
         let rtt = Rtt::default();
         let mut dice = Dice::new(7);

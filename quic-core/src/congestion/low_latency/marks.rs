@@ -1,8 +1,9 @@
-//! Marks, answered as a scalable sender does (RFC 9331 §4.3).
+//! ECN marks, and the reaction of a scalable sender to them (RFC 9331 §4.3).
 //!
-//! A queue for low latency marks early and often, and the share of marked packets tells by how much to yield. Other queues mark
-//! as seldom as they would drop: answered in this way, they would be filled and those who share them starved. To tell them
-//! apart, a mark beside a queue that is longer than any for low latency counts as a loss does (RFC 9331 §A.1.5).
+//! A low-latency queue marks early and often, and the share of marked packets tells by how much to yield.
+//! Classic queues mark as seldom as they would drop. The same reaction would fill them, and starve the other
+//! flows. To tell them apart, a mark counts as a loss if the queue is longer than any low-latency queue (RFC
+//! 9331 §A.1.5).
 
 use std::time::Duration;
 
@@ -10,21 +11,21 @@ use crate::congestion::CongestionEvent;
 
 /// The share is smoothed over about sixteen round trips.
 const GAIN: f64 = 1.0 / 16.0;
-/// A queue that is made for low latency is shorter.
+/// The longest queue that counts as a low-latency queue.
 const CLASSIC_QUEUE: Duration = Duration::from_millis(4);
-/// What is left of the window after a mark that stands for a loss.
+/// The share of the window that is left after a mark that counts as a loss.
 const CLASSIC: f64 = 0.7;
-/// Marks keep the queue short as long as there was one in so many round trips.
+/// Marks keep the queue short as long as there was one within this many round trips.
 const RECENT: u32 = 512;
 
-/// The marks of one path.
+/// The ECN marks of one path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Marks {
     share: f64,
     marked: u64,
     packets: u64,
     answered: bool,
-    /// Round trips since the last mark; `None` before the first.
+    /// How many round trips have passed since the last mark; `None` before the first.
     quiet: Option<u32>,
 }
 
@@ -33,7 +34,7 @@ impl Marks {
         Self { share: 1.0, marked: 0, packets: 0, answered: false, quiet: None }
     }
 
-    /// What is to be left of the window, told once in a round trip; `queue` is how long packets wait.
+    /// The share of the window to keep, returned once in a round trip; `queue` is how long packets wait.
     pub(super) fn on_event(&mut self, event: &CongestionEvent<'_>, queue: Duration) -> Option<f64> {
         self.marked += event.ce_delta;
         self.packets += event.ecn_acked.max(event.ce_delta);
@@ -59,7 +60,7 @@ impl Marks {
         (self.marked, self.packets, self.answered) = (0, 0, false);
     }
 
-    /// Whether marks keep the queue short, so that a datagram more in each round trip is enough.
+    /// Whether marks keep the queue short. Then growth by a datagram each round trip is enough.
     pub(super) fn are_recent(&self) -> bool {
         self.quiet.is_some_and(|quiet| quiet < RECENT)
     }
@@ -81,7 +82,7 @@ mod tests {
     fn the_answer_is_half_the_share_of_marked_packets_once_in_a_round_trip() {
         let mut marks = Marks::new();
         assert!(!marks.are_recent());
-        assert_eq!(mark(&mut marks, 1, 10, 0), Some(0.5), "nothing is known of the share");
+        assert_eq!(mark(&mut marks, 1, 10, 0), Some(0.5), "the share is unknown");
         assert_eq!(mark(&mut marks, 5, 10, 0), None);
         for _ in 0..200 {
             marks.on_round();
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_of_a_queue_that_is_not_for_low_latency_is_a_loss() {
+    fn a_mark_of_a_classic_queue_counts_as_a_loss() {
         let mut marks = Marks::new();
         for _ in 0..200 {
             marks.on_round();

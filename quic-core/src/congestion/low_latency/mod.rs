@@ -1,18 +1,22 @@
 //! The controller for low latency: it sends what the path carries, and keeps the queue at a few milliseconds.
 //!
-//! | it is | when | and |
+//! | state | when | effect |
 //! |---|---|---|
-//! | in startup (`startup.rs`) | the path is new, or was lost | doubles until the rate grows no more |
-//! | steering (`steer.rs`) | mostly | keeps the standing queue at its target (`sight.rs`), which drains now and then (`refresh.rs`) |
-//! | competing (`compete.rs`) | others keep a queue, whatever it does | shares with them by CUBIC's curve |
+//! | startup (`startup.rs`) | the path is new, or was lost | the window doubles until the rate stops growing
+//! |
+//! | steering (`steer.rs`) | mostly | the standing queue is kept at its target (`path_state.rs`), and drained
+//! from time to time (`refresh.rs`) |
+//! | competing (`compete.rs`) | others keep a queue, whatever we do | the path is shared with them by CUBIC's
+//! curve |
 //!
-//! Delay is what it goes by, filtered by `delay.rs`, as far as it is a queue, which the rate's answer to the window tells
-//! (`elastic.rs`). Losses count where they are more than chance (`loss.rs`), marks as in queues for
-//! low latency, unless they come from another queue (`marks.rs`). What is known of the path outlives times in which the
-//! application sends little (`rate.rs`), and the window is never taken below what its bursts need (`burst.rs`).
+//! The main signal is delay, filtered by `delay.rs`. It counts only as far as it is a queue, which the
+//! reaction of the rate to the window shows (`elastic.rs`). Losses count where they are more than chance
+//! (`loss.rs`). Marks count as in low-latency queues, unless they come from a classic queue (`marks.rs`). The
+//! estimate of the path survives times in which the application sends little (`rate.rs`), and the window
+//! never falls below what its bursts need (`burst.rs`).
 //!
-//! Each file is a mechanism that is given numbers and gives numbers; this one asks them in turn. Nothing here reads a clock, and what
-//! is random follows from the path's seed (`dice.rs`).
+//! Each file is a mechanism with numbers in and numbers out, and this one calls them in turn. Nothing here
+//! reads a clock, and random values follow from the path's seed (`dice.rs`).
 
 mod burst;
 mod compete;
@@ -20,10 +24,10 @@ mod delay;
 mod elastic;
 mod loss;
 mod marks;
+mod path_state;
 mod rate;
 mod refresh;
 mod round;
-mod sight;
 mod startup;
 mod steer;
 #[cfg(test)]
@@ -44,25 +48,25 @@ use delay::Delays;
 use elastic::Elasticity;
 use loss::Losses;
 use marks::Marks;
+use path_state::{PathState, WindowUse};
 use rate::NominalRate;
 use refresh::{Drain, Refresh};
 use round::Rounds;
-use sight::{Sight, Use};
 use startup::{Startup, Step};
 use steer::{Permit, Steering};
 
 const NAME: &str = "low-latency";
-/// Delay alone does not take the window below so many datagrams: fewer are acknowledged one by one, and late.
+/// The least window in datagrams that delay leaves: fewer are acknowledged one by one, and late.
 const LEAST_DATAGRAMS: f64 = 4.0;
-/// A window counts as used where this share of it is in flight.
+/// The share of the window that must be in flight for the window to count as used.
 const USED: f64 = 0.7;
-/// A train takes this long at the pacing rate.
+/// How long a train takes at the pacing rate.
 const TRAIN: Duration = Duration::from_micros(500);
 const MAX_TRAIN: u64 = 64 * 1024;
-/// A round trip of nothing would make a rate without bound.
+/// The shortest round-trip time, because zero would give an unbounded rate.
 const MIN_RTT: Duration = Duration::from_micros(10);
 
-/// What the controller does.
+/// The states of the controller.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "one per path, and never moved in the data path")]
 enum Mode {
@@ -71,7 +75,7 @@ enum Mode {
     Competing(Competition),
 }
 
-/// The controller for low latency, by the name of `low-latency`.
+/// The controller for low latency, named `low-latency`.
 #[derive(Clone, Debug)]
 pub struct LowLatency {
     mtu: u16,
@@ -87,16 +91,16 @@ pub struct LowLatency {
     crowd: Crowd,
     elasticity: Elasticity,
     dice: Dice,
-    /// What of the window was used since it was last reduced.
+    /// The most of the window that was used since it was last reduced.
     peak: FlightPeak,
-    /// The most that was in flight in this round trip and the one before.
+    /// The most in flight in this round trip and the previous one.
     flight: [u64; 2],
     smoothed: Duration,
-    /// Round trips of packets that were sent before say nothing of the present window.
+    /// When the window last changed. Round-trip times of packets sent earlier do not show its effect.
     changed: Timestamp,
-    /// The window before the last answer to losses.
+    /// The window before the last reaction to losses.
     undo: Option<f64>,
-    /// Nothing has changed the window yet, so that a new MTU makes a new initial window.
+    /// Whether nothing has changed the window yet, so that a new MTU gives a new initial window.
     untouched: bool,
     app_limited: bool,
     reductions: u64,
@@ -104,7 +108,7 @@ pub struct LowLatency {
 }
 
 impl LowLatency {
-    /// A controller for `path`, which goes on with the window of the one that the path had before.
+    /// A controller for `path`. If another controller had the path, this one continues with its window.
     #[must_use]
     pub fn new(path: &NewPath) -> Self {
         let mut new = Self::for_new_path(path);
@@ -117,7 +121,7 @@ impl LowLatency {
                 new.delays.set_base(path.now, min_rtt);
             }
             if !before.in_slow_start {
-                // It may have left a queue, which is none of the way.
+                // The previous controller may have left a queue, which is not path delay.
                 new.mode = Mode::Steering(Steering::new());
                 new.refresh = Refresh::due(path.now);
             }
@@ -158,19 +162,19 @@ impl LowLatency {
         minimum_window(self.mtu) as f64
     }
 
-    fn sight(&self, now: Timestamp) -> Sight {
+    fn path_state(&self, now: Timestamp) -> PathState {
         let is_used = self.flight[0].max(self.flight[1]) as f64 >= USED * self.window;
-        let used = Use {
+        let used = WindowUse {
             window: self.window,
             is_used,
             marked: self.marks.are_recent(),
             mtu: self.mtu,
-            way: self.elasticity.way(),
+            path_rtt: self.elasticity.path_rtt(),
         };
-        Sight::new(now, used, &self.delays, &self.rate, self.smoothed)
+        PathState::new(now, used, &self.delays, &self.rate, self.smoothed)
     }
 
-    /// Sets the window, no further than what is used of it permits.
+    /// Sets the window, but no further than what is used of it permits.
     fn set_window(&mut self, window: f64) {
         let before = self.window();
         let limit = self.peak.slow_start_limit().max(self.peak.avoidance_limit(self.mtu)) as f64;
@@ -181,28 +185,30 @@ impl LowLatency {
         }
     }
 
-    /// What delay does not take: a few datagrams, and two of the application's bursts, as far as the path holds them. On a channel
-    /// that others crowd, what the path's rate carries while delays jump: less would not make them shorter, and starve who sends.
-    fn keep(&self, sight: &Sight) -> f64 {
+    /// The least window that delay leaves: a few datagrams, and two of the application's bursts, as far as
+    /// the path holds them. On a crowded radio channel it is what the path's rate carries while delays jump,
+    /// because a smaller window would not make them shorter, and would starve the flow.
+    fn keep(&self, path: &PathState) -> f64 {
         let rate = self.rate.get();
-        let bursts = (2 * self.bursts.bytes(sight.now)).min(2 * rate.bytes_in(sight.base));
-        let jumps = sight.jumps.map_or(0, |jumps| rate.bytes_in(sight.base + jumps));
-        (bursts.max(jumps) as f64).max(LEAST_DATAGRAMS * sight.mtu).min(self.window)
+        let bursts = (2 * self.bursts.bytes(path.now)).min(2 * rate.bytes_in(path.base));
+        let jumps = path.jumps.map_or(0, |jumps| rate.bytes_in(path.base + jumps));
+        (bursts.max(jumps) as f64).max(LEAST_DATAGRAMS * path.mtu).min(self.window)
     }
 
-    /// Begins to steer from `window` bytes.
+    /// Begins to steer from a window of `window` bytes.
     fn steer_from(&mut self, now: Timestamp, window: f64) {
         self.mode = Mode::Steering(Steering::new());
         self.changed = now;
         self.set_window(window.min(self.window));
     }
 
-    /// Takes what an event tells before anybody decides. Says whether a round trip is over.
+    /// Updates the filters with an event before any decision. Returns whether a round trip is over.
     fn observe(&mut self, event: &CongestionEvent<'_>) -> bool {
         self.smoothed = event.rtt.smoothed();
         self.app_limited = event.limited_by.is_application();
         self.untouched &= event.bytes_acked == 0 && event.bytes_lost == 0;
-        // The acknowledgment of one packet after which nothing came may have waited at the peer, which tells nothing of the path.
+        // If only one packet is acknowledged and nothing follows it, the acknowledgment may have waited at
+        // the peer. Its delay says nothing about the path.
         let may_have_waited = self.app_limited && event.bytes_acked <= u64::from(self.mtu);
         if let Some(sample) = event.rtt_sample
             && !(may_have_waited && self.delays.base().is_some())
@@ -215,30 +221,30 @@ impl LowLatency {
         self.rounds.on_sample(sample)
     }
 
-    /// A round trip is over. Says whether others keep a queue.
+    /// A round trip is over. Returns whether others keep a queue.
     fn on_round(&mut self, event: &CongestionEvent<'_>) -> bool {
         self.rate.on_round(event.now, self.smoothed);
         self.losses.on_round();
         self.marks.on_round();
         self.flight = [0, self.flight[0]];
         let least = self.delays.on_round(event.rate.is_none_or(|rate| rate.is_app_limited));
-        let sight = self.sight(event.now);
-        // What belongs to the way is no queue.
-        let longer = sight.base - sight.shortest;
-        let crowded = self.crowd.on_round(&sight, least.map(|least| least.saturating_sub(longer)));
-        self.test_rate(event, &sight);
+        let path = self.path_state(event.now);
+        // Path delay is not a queue.
+        let longer = path.base - path.shortest;
+        let crowded = self.crowd.on_round(&path, least.map(|least| least.saturating_sub(longer)));
+        self.test_rate(event, &path);
         if let Mode::Steering(steering) = &mut self.mode {
-            steering.on_round(&sight, self.rounds.count(), self.marks.are_recent());
+            steering.on_round(&path, self.rounds.count(), self.marks.are_recent());
         }
         crowded
     }
 
-    /// Lets the window grow where the rate follows it: what packets wait for is no queue of ours there.
-    fn test_rate(&mut self, event: &CongestionEvent<'_>, sight: &Sight) {
-        let is_used = sight.is_used && !self.app_limited && !self.refresh.is_running();
+    /// Lets the window grow where the rate follows it, because the delay there is not our own queue.
+    fn test_rate(&mut self, event: &CongestionEvent<'_>, path: &PathState) {
+        let is_used = path.is_used && !self.app_limited && !self.refresh.is_running();
         let window = match (&self.mode, &event.rate, self.delays.latest()) {
             (Mode::Steering(_), Some(sample), Some(least)) if is_used && !sample.is_app_limited => {
-                self.elasticity.on_round(sight, sample, least)
+                self.elasticity.on_round(path, sample, least)
             }
             _ => self.elasticity.on_unused(),
         };
@@ -248,7 +254,8 @@ impl LowLatency {
         }
     }
 
-    /// Losses, marks: whatever asks for less beside delay. Says whether it was answered.
+    /// Handles losses and marks, the signals beside delay that call for a smaller window. Returns whether
+    /// there was a reaction.
     fn yield_to(&mut self, event: &CongestionEvent<'_>) -> bool {
         if event.persistent {
             self.on_reduced(event.now);
@@ -258,8 +265,8 @@ impl LowLatency {
             self.set_window(0.0);
             return true;
         }
-        let sight = self.sight(event.now);
-        let marked = self.marks.on_event(event, sight.queue);
+        let path = self.path_state(event.now);
+        let marked = self.marks.on_event(event, path.queue);
         let window = if let Some(left) = self.losses.on_event(event, self.mtu) {
             self.undo = Some(self.window);
             self.on_reduced(event.now);
@@ -288,12 +295,12 @@ impl LowLatency {
     }
 
     fn start_up(&mut self, event: &CongestionEvent<'_>, round: bool) {
-        let sight = self.sight(event.now);
+        let path = self.path_state(event.now);
         let Mode::Startup(startup) = &mut self.mode else { return };
-        match startup.on_ack(event, &sight, self.rate.get(), round) {
+        match startup.on_ack(event, &path, self.rate.get(), round) {
             Step::Grow(bytes) => self.set_window(self.window + bytes),
-            Step::Hold(window) => self.set_window(window.max(self.keep(&sight)).min(self.window)),
-            Step::Leave(window) => self.steer_from(event.now, window.max(self.keep(&sight))),
+            Step::Hold(window) => self.set_window(window.max(self.keep(&path)).min(self.window)),
+            Step::Leave(window) => self.steer_from(event.now, window.max(self.keep(&path))),
         }
     }
 
@@ -301,9 +308,9 @@ impl LowLatency {
         if self.elasticity.is_trying() && !crowded {
             return;
         }
-        let sight = self.sight(event.now);
-        match self.refresh.on_ack(&sight, event.newest_acked_sent, &mut self.dice) {
-            Drain::Begin(window) => return self.set_window(window.max(self.keep(&sight))),
+        let path = self.path_state(event.now);
+        match self.refresh.on_ack(&path, event.newest_acked_sent, &mut self.dice) {
+            Drain::Begin(window) => return self.set_window(window.max(self.keep(&path))),
             Drain::Wait => return,
             Drain::End(window) => {
                 self.changed = event.now;
@@ -316,28 +323,28 @@ impl LowLatency {
             Drain::No => {}
         }
         if crowded {
-            let sight = self.sight(event.now);
-            let fair = self.crowd.fair_window(&sight);
+            let path = self.path_state(event.now);
+            let fair = self.crowd.fair_window(&path);
             self.elasticity.forget(event.now);
-            let competition = Competition::new(&sight, self.mtu, fair, self.peak, &mut self.dice);
+            let competition = Competition::new(&path, self.mtu, fair, self.peak, &mut self.dice);
             self.mode = Mode::Competing(competition);
             return;
         }
         let permit = Permit {
-            grow: sight.is_used && !self.app_limited,
+            grow: path.is_used && !self.app_limited,
             shrink: event.newest_acked_sent.is_some_and(|sent| sent > self.changed),
             marked: self.marks.are_recent(),
         };
-        let sight = self.sight(event.now);
+        let path = self.path_state(event.now);
         let Mode::Steering(steering) = &mut self.mode else { return };
-        let window = steering.on_ack(&sight, event.bytes_acked, permit);
-        self.set_window(if window < self.window { window.max(self.keep(&sight)) } else { window });
+        let window = steering.on_ack(&path, event.bytes_acked, permit);
+        self.set_window(if window < self.window { window.max(self.keep(&path)) } else { window });
     }
 
     fn compete(&mut self, event: &CongestionEvent<'_>) {
-        let sight = self.sight(event.now);
+        let path = self.path_state(event.now);
         let Mode::Competing(competition) = &mut self.mode else { return };
-        let others = competition.on_event(event, &sight, &mut self.dice);
+        let others = competition.on_event(event, &path, &mut self.dice);
         self.follow_cubic();
         if others == Others::Stay {
             return;
@@ -345,13 +352,13 @@ impl LowLatency {
         if let Others::Longer(base) = others {
             self.delays.set_base(event.now, base);
         }
-        self.crowd.on_left(&sight);
+        self.crowd.on_left(&path);
         let base = self.delays.base().unwrap_or(self.smoothed);
-        let carried = self.rate.get().bytes_in(base + sight.limit) as f64;
-        self.steer_from(event.now, carried.max(self.keep(&sight)));
+        let carried = self.rate.get().bytes_in(base + path.limit) as f64;
+        self.steer_from(event.now, carried.max(self.keep(&path)));
     }
 
-    /// The window is what CUBIC makes it.
+    /// Takes over CUBIC's window.
     fn follow_cubic(&mut self) {
         let Mode::Competing(competition) = &self.mode else { return };
         let (before, window) = (self.window(), competition.cubic().window());
@@ -361,11 +368,12 @@ impl LowLatency {
         }
     }
 
-    /// Paces what the window lets go: twice as fast as it in startup, and little faster else, so that a burst is let out within half
-    /// of the time from one frame to the next, and the window bounds what queue that makes.
+    /// The pacing rate. In startup it is twice the window per round trip, and otherwise little more than
+    /// once. A burst then leaves within half of the time between two frames, and the window bounds the queue
+    /// that it makes.
     fn pace(&self) -> Rate {
-        let sight = self.sight(self.changed);
-        let rate = Rate::from_bytes_in(self.window(), sight.standing.max(MIN_RTT));
+        let path = self.path_state(self.changed);
+        let rate = Rate::from_bytes_in(self.window(), path.standing.max(MIN_RTT));
         let rate = match &self.mode {
             Mode::Startup(_) => rate.scaled(2, 1),
             Mode::Steering(_) if self.marks.are_recent() => rate.scaled(17, 16),
@@ -451,7 +459,7 @@ impl Controller for LowLatency {
         (self.window as u64).clamp(minimum_window(self.mtu), MAX_WINDOW)
     }
 
-    /// `None` before the first round trip.
+    /// Returns `None` before the first round trip.
     fn pacing_rate(&self) -> Option<Rate> {
         self.delays.base().map(|_| self.pace())
     }
@@ -461,8 +469,8 @@ impl Controller for LowLatency {
         Some(rate.bytes_in(TRAIN).clamp(u64::from(self.mtu), MAX_TRAIN))
     }
 
-    /// ECT(1): marks of queues for low latency are answered as these expect it. Another queue takes it for ECT(0), and its marks are
-    /// answered as such a queue expects it.
+    /// ECT(1), because this controller reacts to marks of low-latency queues as these expect. Other queues
+    /// treat it like ECT(0), and their marks get the reaction that they expect.
     fn ecn(&self) -> Ecn {
         Ecn::Ect1
     }

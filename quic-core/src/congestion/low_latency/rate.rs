@@ -1,7 +1,7 @@
 //! The rate that the path has shown to carry.
 //!
-//! What the application keeps back tells nothing of the path: samples of such times raise the rate and never lower it, and
-//! what is known does not age meanwhile.
+//! When the application sends little, samples say nothing about the path's limit. Such samples raise the rate
+//! and never lower it, and the estimate does not age meanwhile.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::{
     congestion::RateSample,
 };
 
-/// The nominal rate is the highest of one to two of so many round trips.
+/// The nominal rate is the highest of this many to twice as many round trips.
 const ROUNDS: u32 = 6;
-/// The best rate of late is the highest of one to two of these times, or of so many round trips.
+/// The best recent rate is the highest of one to two of these times, but at least of this many round trips.
 const LATE: Duration = Duration::from_secs(10);
 const LATE_ROUNDS: u32 = 64;
 
-/// The highest of two parts.
+/// The highest rate of two periods.
 #[derive(Clone, Copy, Debug, Default)]
 struct Highest {
     now: Rate,
@@ -66,7 +66,7 @@ impl NominalRate {
         self.best.raise(rate);
     }
 
-    /// A round trip is over, `smoothed` long.
+    /// A round trip is over; `smoothed` is the smoothed round-trip time.
     pub(super) fn on_round(&mut self, now: Timestamp, smoothed: Duration) {
         if !std::mem::take(&mut self.tested) {
             return;
@@ -82,17 +82,17 @@ impl NominalRate {
         }
     }
 
-    /// Nothing that is known holds any more.
+    /// Forgets the nominal rate, which no longer holds.
     pub(super) fn forget(&mut self) {
         (self.nominal, self.rounds) = (Highest::default(), 0);
     }
 
-    /// What the path carries for us.
+    /// The rate that the path carries for this flow.
     pub(super) fn get(&self) -> Rate {
         self.nominal.get()
     }
 
-    /// What the path carried at best during the last 10 to 20 s.
+    /// The best rate of the path during the last 10 to 20 s.
     pub(super) fn best(&self) -> Rate {
         self.best.get()
     }
@@ -123,11 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn the_estimate_outlives_silence_of_the_application_and_not_a_narrower_path() {
+    fn the_estimate_survives_idle_times_and_not_a_narrower_path() {
         let mut rate = NominalRate::new(Timestamp::ORIGIN);
         assert_eq!(rounds(&mut rate, 20, 1_000_000, false), 1_000_000);
-        assert_eq!(rounds(&mut rate, 200, 10_000, true), 1_000_000, "it says nothing of the path");
-        assert_eq!(rounds(&mut rate, 1, 2_000_000, true), 2_000_000, "but more is more");
+        assert_eq!(rounds(&mut rate, 200, 10_000, true), 1_000_000, "idle times say nothing of the path");
+        assert_eq!(rounds(&mut rate, 1, 2_000_000, true), 2_000_000, "but a higher rate counts");
         assert_eq!(rounds(&mut rate, 12, 500_000, false), 500_000);
         assert_eq!(rate.best().bytes_per_second(), 2_000_000);
     }

@@ -1,17 +1,17 @@
-//! Round trips, counted by what is delivered.
+//! Round trips, counted by delivered bytes.
 
 use crate::congestion::RateSample;
 
-/// Tells where one round trip ends and the next begins.
+/// Detects where one round trip ends and the next begins.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rounds {
-    /// A packet that was sent after so many bytes had been delivered ends the round trip.
+    /// A packet that was sent after this many bytes had been delivered ends the round trip.
     until: u64,
     count: u64,
 }
 
 impl Rounds {
-    /// Whether this sample ends a round trip.
+    /// Returns whether this sample ends a round trip.
     pub(super) fn on_sample(&mut self, sample: &RateSample) -> bool {
         if sample.prior_delivered < self.until {
             return false;
@@ -21,7 +21,7 @@ impl Rounds {
         true
     }
 
-    /// Round trips so far.
+    /// How many round trips there were.
     pub(super) fn count(&self) -> u64 {
         self.count
     }

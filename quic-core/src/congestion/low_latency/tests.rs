@@ -1,4 +1,4 @@
-//! The controller in a closed loop with one bottleneck, alone and beside others.
+//! The controller in a closed loop with one bottleneck, alone and with other flows.
 
 use std::collections::VecDeque;
 
@@ -9,26 +9,26 @@ use crate::congestion::{
 
 const MTU: u16 = 1_200;
 const BYTES: u64 = MTU as u64;
-/// Time goes on in steps of this.
+/// The time step.
 const TICK: Duration = Duration::from_micros(200);
 
 fn ms(value: u64) -> Duration {
     Duration::from_millis(value)
 }
 
-/// One bottleneck with a queue whose tail is dropped; each packet is acknowledged.
+/// One bottleneck with a drop-tail queue. Each packet is acknowledged.
 #[derive(Clone, Copy, Debug)]
 struct Link {
     rate: Rate,
     delay: Duration,
     queue: Duration,
-    /// One packet in so many is lost on the wire; none if 0.
+    /// One in this many packets is lost on the wire; none if 0.
     lost_one_in: u64,
-    /// Packets that waited longer are marked.
+    /// Packets that waited longer than this are marked.
     step: Option<Duration>,
-    /// All that arrives is held for this long every 100 ms.
+    /// Every 100 ms, all arriving packets are held for this long.
     silence: Duration,
-    /// Each acknowledgment is late by up to this, and none overtakes another.
+    /// Each acknowledgment is late by up to this, without reordering.
     jitter: Duration,
 }
 
@@ -57,9 +57,9 @@ struct Packet {
 #[derive(Clone, Copy)]
 enum Source {
     Bulk,
-    /// Nothing before, and after this.
+    /// Sends only between these two times.
     During(Duration, Duration),
-    /// So many packets every 33 ms.
+    /// Sends this many packets every 33 ms.
     Frames(u64),
 }
 
@@ -75,7 +75,7 @@ struct Flow {
     limited_by: LimitedBy,
     delivered: u64,
     lost: u64,
-    /// Queueing delays of its packets, after the first five seconds.
+    /// The queueing delays of its packets, after the first five seconds.
     waits: Vec<Duration>,
 }
 
@@ -229,7 +229,7 @@ impl World {
         }
     }
 
-    /// When the acknowledgment of a packet sent now arrives, and with a mark or not.
+    /// When the acknowledgment of a packet sent now arrives, and whether it is marked.
     fn transmit(&mut self, index: usize) -> Option<(Timestamp, bool)> {
         let Link { rate, delay, queue, lost_one_in, step, silence, jitter } = self.link;
         self.packets += 1;
@@ -258,19 +258,19 @@ impl World {
         self.flows[index].delivered as f64 * 8.0 / duration.as_secs_f64() / 1e6
     }
 
-    /// The queueing delay that a share of its packets had at most, in milliseconds.
+    /// The longest queueing delay of this share of its packets, in milliseconds.
     fn wait(&self, index: usize, share: f64) -> f64 {
         let mut waits = self.flows[index].waits.clone();
         waits.sort_unstable();
         waits[((waits.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3
     }
 
-    /// What the flows are at.
+    /// A description of the flows for messages.
     fn told(&self) -> String {
         let tell = |flow: &Flow| match &flow.controller {
             AnyFlow::LowLatency(controller) => {
-                let sight = controller.sight(self.now);
-                format!("{:?}\n{sight:?}\n", controller.mode)
+                let path = controller.path_state(self.now);
+                format!("{:?}\n{path:?}\n", controller.mode)
             }
             other => format!("{:?}\n", other.snapshot()),
         };
@@ -298,7 +298,7 @@ fn the_path_is_full_and_the_queue_short_whatever_the_buffer() {
             let world = alone(Link::megabits(megabits, delay, queue), Source::Bulk, ms(20_000));
             let used = world.megabits(0, ms(20_000)) / megabits as f64;
             let (p50, p99) = (world.wait(0, 0.5), world.wait(0, 0.99));
-            // Five milliseconds, a tenth of the round trip, or what two datagrams take.
+            // Five milliseconds, a tenth of the round trip, or the time for two datagrams.
             let most = 5.0_f64.max(delay as f64 / 10.0).max(2.0 * 1.2 * 8.0 / megabits as f64);
             let told = format!("{megabits} Mbit/s, {delay} ms, {queue} ms: {used} {p50} {p99}");
             assert!(used > 0.93, "{told}");
@@ -308,11 +308,11 @@ fn the_path_is_full_and_the_queue_short_whatever_the_buffer() {
 }
 
 #[test]
-fn random_losses_cost_little_and_a_policers_are_heard() {
+fn random_losses_cost_little_and_those_of_a_policer_count() {
     let link = Link { lost_one_in: 100, ..Link::megabits(20, 40, 40) };
     let world = alone(link, Source::Bulk, ms(20_000));
     assert!(world.megabits(0, ms(20_000)) > 18.0, "{}", world.megabits(0, ms(20_000)));
-    // Almost no buffer: losses are all that tells.
+    // With almost no buffer, losses are the only signal.
     let world = alone(Link::megabits(20, 40, 1), Source::Bulk, ms(20_000));
     let flow = &world.flows[0];
     assert!(world.megabits(0, ms(20_000)) > 17.0);
@@ -322,7 +322,7 @@ fn random_losses_cost_little_and_a_policers_are_heard() {
 #[test]
 fn flows_of_a_kind_come_to_equal_shares() {
     for count in [2_u64, 5] {
-        // They come one after the other.
+        // They start one after the other.
         let begins = |index: u64| Source::During(ms(index * 700), ms(600_000));
         let flows: Vec<_> = (0..count).map(|index| (Algorithm::LowLatency, begins(index))).collect();
         let mut world = World::new(Link::megabits(20, 40, 100), &flows);
@@ -367,7 +367,7 @@ fn marks_keep_the_queue_at_the_step_and_the_path_full() {
 }
 
 #[test]
-fn what_is_known_of_the_path_outlives_silence_of_the_application() {
+fn the_estimate_of_the_path_survives_idle_times() {
     let mut world = alone(Link::megabits(20, 40, 100), Source::Bulk, ms(10_000));
     let (rate, window) = (world.low_latency(0).rate.get(), world.low_latency(0).window());
     world.flows[0].source = Source::Frames(3);
@@ -386,9 +386,10 @@ fn a_path_that_falls_silent_again_and_again_is_used() {
     assert!(world.megabits(0, ms(20_000)) > 12.0, "{}", world.megabits(0, ms(20_000)));
 }
 
-/// Jitter below a round trip looks like a queue that no smaller window makes shorter: of such links 0.03 to 0.2 were used.
+/// Jitter below a round trip looks like a queue that no smaller window shortens. Without the trials, 3 to 20
+/// percent of such links were used.
 #[test]
-fn jitter_is_no_queue() {
+fn jitter_does_not_count_as_a_queue() {
     for (megabits, delay, jitter, floor) in [(20, 15, 10, 10.0), (50, 20, 10, 14.0), (100, 15, 5, 50.0)] {
         for seed in 1..=3 {
             let link = Link { jitter: ms(jitter), ..Link::megabits(megabits, delay, 100) };
@@ -407,7 +408,7 @@ fn jitter_is_no_queue() {
 }
 
 #[test]
-fn a_longer_way_is_found_and_a_narrower_one_leaves_no_queue() {
+fn a_longer_path_is_found_and_a_narrower_one_leaves_no_queue() {
     let mut world = alone(Link::megabits(20, 30, 100), Source::Bulk, ms(10_000));
     world.link.delay = ms(100);
     world.run(ms(40_000));
@@ -424,7 +425,7 @@ fn a_longer_way_is_found_and_a_narrower_one_leaves_no_queue() {
 }
 
 #[test]
-fn what_takes_over_from_cubic_empties_its_queue() {
+fn taking_over_from_cubic_empties_its_queue() {
     let mut world = World::new(Link::megabits(20, 40, 100), &[(Algorithm::Cubic, Source::Bulk)]);
     world.run(ms(10_000));
     let flow = &mut world.flows[0];

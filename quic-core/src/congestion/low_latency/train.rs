@@ -1,14 +1,15 @@
-//! What the bottleneck lets through while it is busy.
+//! The rate of the bottleneck while it is busy.
 //!
-//! As long as a queue stands before it, acknowledgments come as fast as it sends, whatever pace the packets left at: a few of them
-//! in a row tell its rate, also within a burst that is over before a round trip is.
+//! As long as a queue stands before the bottleneck, acknowledgments arrive as fast as it sends, whatever the
+//! pace at which the packets left. A few consecutive ones show its rate, even within a burst that ends before
+//! a round trip is over.
 
 use crate::base::{Rate, Timestamp};
 
-/// So many acknowledgments in a row tell a rate.
+/// How many consecutive acknowledgments show a rate.
 const ACKS: u32 = 8;
 
-/// Acknowledgments of packets that waited, without one between them that did not.
+/// Consecutive acknowledgments of packets that waited.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Train {
     first: Option<Timestamp>,
@@ -17,7 +18,7 @@ pub(super) struct Train {
 }
 
 impl Train {
-    /// An acknowledgment of `bytes`, the packets of which waited or not. Gives the rate so far.
+    /// An acknowledgment of `bytes`, whose packets waited or not. Returns the rate so far.
     pub(super) fn on_ack(&mut self, now: Timestamp, bytes: u64, waited: bool) -> Option<Rate> {
         if !waited {
             *self = Self::default();

@@ -1,9 +1,10 @@
-//! Slow start as it always was: a byte more for each byte that arrives, until something is lost or marked (RFC 9002 §7.3.1).
+//! The original slow start: the window grows by a byte for each byte that arrives, until a packet is lost or
+//! marked (RFC 9002 §7.3.1).
 
 use super::{Quarters, SlowStart, Step};
 use crate::congestion::CongestionEvent;
 
-/// It has nothing to remember.
+/// The classic slow start, which has no state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Classic;
 

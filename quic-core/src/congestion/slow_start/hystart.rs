@@ -1,10 +1,10 @@
 //! `HyStart++` (RFC 9406): leaves slow start when the round-trip time rises, before packets are lost.
 //!
-//! Rounds are told by send times instead of packet numbers: a round ends when a packet is acknowledged that
-//! was sent after it began. That is the same thing on one path, and needs no packet number space.
+//! A round is detected by send times instead of packet numbers: it ends when a packet is acknowledged that
+//! was sent after the round began. That is equivalent on one path, and needs no packet number space.
 //!
-//! The delay now is the minimum of the last eight samples, not of the running round: a paced round begins with a
-//! short queue, so that its minimum would hide the queue that it builds until the round after, which is too late
+//! The current delay is the minimum of the last eight samples, not of the running round. A paced round begins
+//! with a short queue, so its minimum would hide the growing queue until the next round, which is too late
 //! for buffers of one bandwidth-delay product.
 
 use std::time::Duration;
@@ -21,26 +21,26 @@ const CSS_ROUNDS: u32 = 5;
 
 #[derive(Clone, Copy, Debug)]
 struct Conservative {
-    /// The round-trip time that made the delay look as if it rose.
+    /// The round-trip time that looked like a rise of the delay.
     baseline: Duration,
-    /// Rounds spent, the running one included.
+    /// How many rounds this phase has had, the running one included.
     rounds: u32,
 }
 
-/// The state of the first slow start of a path.
+/// The state of a path's first slow start.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HyStart {
     round_start: Option<Timestamp>,
     last_min: Option<Duration>,
     current_min: Option<Duration>,
-    /// The latest samples of the round, a ring.
+    /// The latest samples of the round, as a ring buffer.
     recent: [Duration; N_RTT_SAMPLE],
     samples: usize,
     conservative: Option<Conservative>,
 }
 
 impl HyStart {
-    /// One acknowledgment: `sent` is when the newest newly acknowledged packet left.
+    /// Handles one acknowledgment; `sent` is when the newest newly acknowledged packet was sent.
     fn observe(&mut self, now: Timestamp, sent: Option<Timestamp>, sample: Option<Duration>) -> Step {
         let new_round = self.round_start.is_none_or(|start| sent.is_some_and(|sent| sent >= start));
         if new_round {
@@ -62,7 +62,7 @@ impl HyStart {
         self.judge()
     }
 
-    /// The shortest of the last eight round trips; zero while there were fewer.
+    /// The shortest of the last eight samples; zero while there were fewer.
     pub(super) fn recent(&self) -> Duration {
         self.recent.iter().min().copied().unwrap_or_default()
     }
@@ -73,7 +73,7 @@ impl HyStart {
         }
         let current = self.recent();
         match (self.conservative, self.last_min) {
-            // The delay fell again: the rise was noise.
+            // The delay fell again, so the rise was noise.
             (Some(conservative), _) if current < conservative.baseline => self.conservative = None,
             (None, Some(last)) => {
                 let threshold = (last / MIN_RTT_DIVISOR).clamp(MIN_RTT_THRESH, MAX_RTT_THRESH);
@@ -112,14 +112,14 @@ mod tests {
         Duration::from_millis(value)
     }
 
-    /// One round of `samples` equal samples; gives the last answer.
+    /// Passes a round of `samples` equal samples. Returns the last answer.
     fn round(hystart: &mut HyStart, now: &mut Timestamp, rtt: Duration, samples: u32) -> Step {
         let mut growth = SLOW_START;
         let sent = *now;
         *now += rtt;
         for nth in 0..samples {
             *now += Duration::from_micros(1);
-            // The first acknowledgment is of a packet of the new round, the rest are older than its start.
+            // The first acknowledgment is of a packet of the new round. The others are of older packets.
             let sent = if nth == 0 { *now } else { sent };
             growth = hystart.observe(*now, Some(sent), Some(rtt));
             if growth == Step::Exit {
@@ -142,7 +142,7 @@ mod tests {
         let (mut hystart, mut now) = (HyStart::default(), Timestamp::from_nanos(1));
         round(&mut hystart, &mut now, ms(40), 8);
         assert_eq!(round(&mut hystart, &mut now, ms(46), 7), SLOW_START);
-        // Seven samples decide nothing, but their minimum is the new base line.
+        // Seven samples decide nothing, but their minimum is the new baseline.
         assert_eq!(round(&mut hystart, &mut now, ms(51), 8), SLOW_START);
         assert_eq!(round(&mut hystart, &mut now, ms(58), 8), CONSERVATIVE);
         for _ in 0..4 {

@@ -1,21 +1,22 @@
-//! How the window comes down after slow starts that do not know it to be at most twice what the path holds.
+//! How the window decreases after slow starts that may overshoot to more than twice what the path holds.
 //!
-//! [`Reduction`](crate::congestion::prr::Reduction) leaves a share of the window, which after these may be several times too much: what
-//! is left follows from what arrived.
+//! [`Reduction`](crate::congestion::prr::Reduction) leaves a share of the window, which after these slow
+//! starts may be several times too much. A landing derives the final window from what arrived.
 
 use super::super::{initial_window, minimum_window};
 
-/// The descent of one recovery period.
+/// The decrease during one recovery period.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Landing {
-    /// Of rapid start.
+    /// After rapid start.
     Converging(Converging),
-    /// Of careful resume.
+    /// After careful resume.
     Retreat(Retreat),
 }
 
-/// Comes down to a share of what the path delivered in the round trip of the loss (draft-kazuho-ccwg-rapid-start §3.3): a short pause,
-/// and then a little for each byte that arrives, and most of each byte that is lost.
+/// Decreases to a share of what the path delivered in the round trip of the loss
+/// (draft-kazuho-ccwg-rapid-start §3.3). A short pause comes first. Then the window falls a little for each
+/// byte that arrives, and by most of each byte that is lost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Converging {
     window: f64,
@@ -23,7 +24,7 @@ pub(crate) struct Converging {
     beta: f64,
 }
 
-/// Half of what the path was seen to hold, and slow start up to a threshold from there (RFC 9959 §3.5).
+/// Halves what the path was seen to hold, and continues with slow start up to a threshold (RFC 9959 §3.5).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Retreat {
     window: u64,
@@ -31,31 +32,31 @@ pub(crate) struct Retreat {
     pipe: u64,
 }
 
-/// Where it ended.
+/// The end of a landing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Landed {
     pub(crate) window: u64,
     pub(crate) threshold: u64,
-    /// The window at which the path is taken to be full, for curves that go by it (RFC 9438 §4.1.2).
+    /// The window that counts as having filled the path, for curves that need it (RFC 9438 §4.1.2).
     pub(crate) full: Option<u64>,
 }
 
-/// The share of what a loss takes that is spread over all that arrives.
+/// The share of a loss's reduction that is spread over everything that arrives.
 const SPREAD: f64 = 2.0 / 3.0;
-/// The window grew threefold at most, so that no more than this is to be taken.
+/// By how much the window grew at most in a round trip. It bounds the reduction.
 const MOST_GROWTH: f64 = 3.0;
 
 impl Landing {
-    /// From `window` bytes, of which `flight` were in flight, to `beta` of what is delivered.
+    /// A descent from `window` bytes, of which `flight` were in flight, to `beta` times what is delivered.
     pub(super) fn converging(window: u64, flight: u64, mtu: u16, beta: f64) -> Self {
-        // What the window had and nobody used is taken off like what is lost.
+        // The unused part of the window is taken off like lost bytes.
         let begin = flight.min(window) as f64 * share(beta);
         let least = (initial_window(mtu) as f64 * beta).min(begin).max(minimum_window(mtu) as f64);
         let floor = least.max(window as f64 * beta / MOST_GROWTH);
         Self::Converging(Converging { window: begin.max(floor), floor, beta })
     }
 
-    /// From a path that was seen to hold `pipe` bytes.
+    /// A retreat on a path that was seen to hold `pipe` bytes.
     pub(super) fn retreat(pipe: u64, mtu: u16) -> Self {
         Self::Retreat(Retreat { window: (pipe / 2).max(minimum_window(mtu)), pipe })
     }
@@ -73,7 +74,7 @@ impl Landing {
         }
     }
 
-    /// Bytes that may be in flight now. Datagrams may have grown since the descent began.
+    /// How many bytes may be in flight now. Datagrams may have grown since the landing began.
     pub(crate) fn window(&self, mtu: u16) -> u64 {
         let window = match self {
             Self::Converging(converging) => converging.window as u64,
@@ -82,11 +83,11 @@ impl Landing {
         window.max(minimum_window(mtu))
     }
 
-    /// A packet arrived that was sent after it had begun.
+    /// Ends the landing: a packet arrived that was sent after it began.
     pub(crate) fn end(&self, mtu: u16) -> Landed {
         let window = self.window(mtu);
         match self {
-            // The round trip that others find by doubling would have ended at twice of what the path holds.
+            // A slow start that doubles would have ended at twice what the path holds.
             Self::Converging(Converging { beta, .. }) => {
                 Landed { window, threshold: window, full: Some((2.0 * window as f64 / beta) as u64) }
             }
@@ -97,7 +98,8 @@ impl Landing {
     }
 }
 
-/// What the pause leaves, and what a lost byte takes: so that what is left in the end does not depend on how much was lost.
+/// The share of the flight that the pause leaves, and of a lost byte that is taken off. With equal shares,
+/// the final window does not depend on how much was lost.
 fn share(beta: f64) -> f64 {
     beta + SPREAD * (1.0 - beta)
 }
@@ -114,7 +116,7 @@ mod tests {
 
     const MTU: u16 = 1_000;
 
-    /// A flight of `window` bytes of which the path delivers `delivered`, a datagram at a time.
+    /// Lands a flight of `window` bytes of which the path delivers `delivered`, a datagram at a time.
     fn land(window: u64, delivered: u64, beta: f64) -> (u64, Vec<u64>) {
         let mut landing = Landing::converging(window, window, MTU, beta);
         let mut windows = vec![landing.window(MTU)];
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn however_much_was_lost_a_share_of_what_was_delivered_is_left() {
+    fn the_window_ends_at_a_share_of_what_was_delivered_for_any_loss() {
         for beta in [0.5, 0.7, 0.85] {
             for delivered in [300_000, 400_000, 600_000, 900_000] {
                 let (window, windows) = land(900_000, delivered, beta);
@@ -139,8 +141,8 @@ mod tests {
         }
     }
 
-    /// Two thirds of a tripled window are lost: the flight falls faster than the window, and meets it when 1 - beta of what the path
-    /// holds has left the queue.
+    /// Two thirds of a tripled window are lost. The bytes in flight fall faster than the window, and meet it
+    /// when 1 - beta of what the path holds has left the queue.
     #[test]
     fn the_pause_drains_no_more_of_the_queue_than_any_loss() {
         let (_, windows) = land(900_000, 300_000, 0.5);
@@ -149,18 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn chance_does_not_take_more_than_growth_gave_and_nothing_goes_below_the_least() {
+    fn random_loss_takes_no_more_than_growth_gave_and_the_minimum_stays() {
         assert_eq!(land(900_000, 100_000, 0.7).0, 210_000);
         let mut small = Landing::converging(12_000, 12_000, MTU, 0.5);
         small.on_lost(11_000);
         assert_eq!(small.window(MTU), 5_000, "half of the initial window");
         let mut unused = Landing::converging(900_000, 300_000, MTU, 0.5);
         unused.on_acked(300_000);
-        assert_eq!(unused.window(MTU), 150_000, "what was not in flight is not known to fit");
+        assert_eq!(unused.window(MTU), 150_000, "the unused part is not known to fit");
     }
 
     #[test]
-    fn a_retreat_keeps_half_of_what_had_arrived_and_comes_back_to_half_of_what_arrives() {
+    fn a_retreat_keeps_half_of_what_had_arrived_and_returns_to_half_of_what_arrives() {
         let mut landing = Landing::retreat(40_000, MTU);
         assert_eq!(landing.window(MTU), 20_000);
         landing.on_lost(100_000);

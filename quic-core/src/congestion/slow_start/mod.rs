@@ -1,14 +1,17 @@
-//! Slow starts: how a loss-based controller finds the capacity of a path that it knows nothing of.
+//! Slow starts: how a loss-based controller finds the capacity of a path that it knows nothing about.
 //!
-//! | it is | the window | it ends |
+//! | slow start | the window | it ends |
 //! |---|---|---|
-//! | `classic` (`classic.rs`) | doubles in a round trip (RFC 9002 §7.3.1) | with a loss or a mark |
+//! | `classic` (`classic.rs`) | doubles each round trip (RFC 9002 §7.3.1) | with a loss or a mark |
 //! | `hystart` (`hystart.rs`) | doubles | also when the delay rises (RFC 9406) |
-//! | `rapid-start` (`rapid.rs`) | triples as long as no queue grows | as `hystart`, and comes down to what was delivered |
-//! | `careful-resume` (`resume.rs`) | jumps to half of what the path had the last time (RFC 9959) | as `hystart`, and retreats to half of what was delivered |
+//! | `rapid-start` (`rapid.rs`) | triples as long as no queue grows | like `hystart`, and lands at a share of
+//! what was delivered |
+//! | `careful-resume` (`resume.rs`) | jumps to half of what an earlier connection had (RFC 9959) | like
+//! `hystart`, and retreats to half of what was delivered |
 //!
-//! A controller asks its [`SlowStart`] as long as no threshold is known, which is in the first slow start of the path. Later ones,
-//! up to a threshold, double. Must never know which controller asks.
+//! A controller asks its [`SlowStart`] as long as no threshold is known, which is during the path's first
+//! slow start. Later ones double the window up to the threshold. A slow start must never know which
+//! controller asks.
 
 mod classic;
 mod hystart;
@@ -30,7 +33,7 @@ use resume::CarefulResume;
 pub use start::{SavedPath, Start};
 pub(crate) use step::{Quarters, SlowStart, Step};
 
-/// Any of them.
+/// Any of the slow starts.
 #[derive(Clone, Debug)]
 pub(crate) enum AnyStart {
     Classic(Classic),
@@ -54,7 +57,8 @@ impl AnyStart {
         matches!(self, Self::CarefulResume(_))
     }
 
-    /// Of a path in use, whose window is known: nothing is spread over the first round trip, and nothing resumed.
+    /// The slow start of a path in use, whose window is known: it neither spreads the first flight nor
+    /// resumes.
     pub(crate) fn in_use(start: Start) -> Self {
         match start {
             Start::RapidStart => Self::RapidStart(RapidStart::in_use()),

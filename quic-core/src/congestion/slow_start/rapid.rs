@@ -1,9 +1,9 @@
-//! Rapid start (draft-kazuho-ccwg-rapid-start-02): a first flight of twice the usual size spread over a round trip, then three times as
-//! much in each round trip as long as no queue grows, and twice as much from then on.
+//! Rapid start (draft-kazuho-ccwg-rapid-start-02). The first flight is twice the usual size, and spread over
+//! a round trip. Then the window triples each round trip as long as no queue grows, and doubles from then on.
 //!
-//! The delay ends it as it ends `HyStart++`, which the draft permits; a loss or a mark brings the window down to a share of what was
-//! delivered ([`Landing`]). Where we depart from the draft: of the first flight the usual initial window leaves at once, as RFC 9002 §7.7
-//! has it, and the second half is spread.
+//! A rising delay ends it as it ends `HyStart++`, which the draft permits. A loss or a mark reduces the
+//! window to a share of what was delivered ([`Landing`]). Where we depart from the draft: the usual initial
+//! window of the first flight leaves at once, as in RFC 9002 §7.7, and only the second half is spread.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     congestion::{CongestionEvent, FlightPeak, initial_window},
 };
 
-/// A queue grows where no recent round trip is within this of the shortest, or within a tenth.
+/// A queue counts as growing if no recent sample is within this, or within a tenth, of the shortest.
 const QUEUE: Duration = Duration::from_millis(4);
 
 /// The state of one path.
@@ -22,16 +22,16 @@ pub(crate) struct RapidStart {
     hystart: HyStart,
     /// How much of the usual initial window has arrived.
     arrived: Arrived,
-    /// Packets wait for each other.
+    /// Whether packets wait in a queue.
     queued: bool,
 }
 
-/// How far the first flight is.
+/// The progress of the first flight.
 #[derive(Clone, Copy, Debug)]
 enum Arrived {
-    /// So many bytes of the usual initial window have arrived.
+    /// This many bytes of the usual initial window have arrived.
     Bytes(u64),
-    /// All of it.
+    /// The whole initial window has arrived.
     All,
 }
 
@@ -42,7 +42,7 @@ impl Default for Arrived {
 }
 
 impl RapidStart {
-    /// Of a path that has been used.
+    /// The state for a path that is in use.
     pub(super) fn in_use() -> Self {
         Self { arrived: Arrived::All, ..Self::default() }
     }
@@ -107,7 +107,7 @@ mod tests {
         Duration::from_millis(value)
     }
 
-    /// A round trip of `samples` acknowledgments of a datagram each, all of them after `delay`.
+    /// Passes a round trip of `samples` acknowledgments of a datagram each, all after `delay`.
     fn round(start: &mut RapidStart, rtt: &mut Rtt, now: &mut Timestamp, delay: u64, samples: u32) -> Step {
         let mut step = Step::Exit;
         let sent = *now;
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(start.initial_window(MTU), 20_000);
         let rate = start.pacing_rate(20_000, Some(ms(40))).unwrap();
         assert_eq!(rate.bytes_per_second(), 500_000);
-        assert_eq!(start.pacing_rate(20_000, None), None, "there is no round trip yet");
+        assert_eq!(start.pacing_rate(20_000, None), None, "there is no sample yet");
         round(&mut start, &mut rtt, &mut Timestamp::from_nanos(1), 40, 9);
         assert!(start.pacing_rate(20_000, Some(ms(40))).is_some());
         round(&mut start, &mut rtt, &mut Timestamp::from_nanos(1), 40, 1);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_of_four_milliseconds_or_a_tenth_ends_tripling_and_not_growth() {
+    fn a_queue_of_four_milliseconds_or_a_tenth_ends_only_tripling() {
         for (base, queue) in [(200, 4), (20, 2)] {
             let (mut start, mut rtt, mut now) =
                 (RapidStart::default(), Rtt::default(), Timestamp::from_nanos(1));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_that_rises_ends_it_as_it_ends_hystart() {
+    fn a_rising_delay_ends_it_like_hystart() {
         let (mut start, mut rtt, mut now) = (RapidStart::default(), Rtt::default(), Timestamp::from_nanos(1));
         round(&mut start, &mut rtt, &mut now, 40, 8);
         for _ in 0..5 {

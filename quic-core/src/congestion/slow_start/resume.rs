@@ -1,13 +1,16 @@
-//! Careful resume (RFC 9959): a path that looks like one that is known begins with half of what that held.
+//! Careful resume (RFC 9959): a path that looks like a known one starts at half of what the known one held.
 //!
 //! | phase | the window | until |
 //! |---|---|---|
-//! | reconnaissance | grows as ever | the initial window has arrived, with round trips like those that were saved, and there is more to send |
-//! | unvalidated | is half of the saved one, and leaves over one round trip | it is in flight, a packet of it arrives, or a round trip is over |
-//! | validating | is what was in flight, and grows as ever | the last packet of the jump arrives |
-//! | retreat ([`Landing`]) | is half of what had arrived | as the controller's recovery does |
+//! | reconnaissance | grows as usual | the initial window has arrived with round-trip times like the saved
+//! one, and there is more to send |
+//! | unvalidated | is half of the saved one, sent over one round trip | it is in flight, a packet of it
+//! arrives, or a round trip is over |
+//! | validating | is what was in flight, and grows as usual | the last packet of the jump arrives |
+//! | retreat ([`Landing`]) | is half of what had arrived | the controller's recovery ends |
 //!
-//! Growth as ever is `HyStart++`. Owns the jump and what it learnt. Must never know where the saved values come from.
+//! The usual growth is `HyStart++`. Owns the jump and its result. It must never know where the saved values
+//! come from.
 
 use std::time::Duration;
 
@@ -17,18 +20,18 @@ use crate::{
     congestion::{CongestionEvent, LimitedBy, SentPacket, initial_window},
 };
 
-/// A round trip of more than this many times the saved one is that of another path (RFC 9959 §4.2.1).
+/// A round-trip time of more than this many times the saved one belongs to another path (RFC 9959 §4.2.1).
 const LONGER: u32 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// So many bytes have arrived.
+    /// `arrived` bytes of the initial window have arrived.
     Reconnaissance { arrived: u64 },
-    /// The window was enlarged at this time.
+    /// The window was enlarged at `since`.
     Unvalidated { since: Timestamp },
-    /// The last packet of the jump left at this time.
+    /// The last packet of the jump was sent at `last`.
     Validating { last: Timestamp },
-    /// Nothing is resumed, or nothing any more.
+    /// Nothing is resumed, or the resumption is over.
     Normal,
 }
 
@@ -51,12 +54,13 @@ impl CarefulResume {
         self.saved.window / 2
     }
 
-    /// Whether the path may be the one that is known. A shorter round trip would make the jump faster than it ever was.
+    /// Whether the path may be the known one. With a shorter round-trip time, the jump would be faster than
+    /// the path ever was.
     fn is_confirmed(&self, shortest: Duration) -> bool {
         shortest > self.saved.min_rtt / 2 && shortest <= self.saved.min_rtt * LONGER
     }
 
-    /// Packets arrived before the jump.
+    /// Handles packets that arrive before the jump.
     fn reconnoitre(&mut self, event: &CongestionEvent<'_>, window: u64, mtu: u16) -> Option<Step> {
         let Phase::Reconnaissance { arrived } = &mut self.phase else { return None };
         *arrived = arrived.saturating_add(event.bytes_acked);
@@ -74,7 +78,7 @@ impl CarefulResume {
         Some(Step::Set(self.jump()))
     }
 
-    /// Packets arrived after the jump, while it leaves.
+    /// Handles packets that arrive while the jump is being sent.
     fn validate(&mut self, event: &CongestionEvent<'_>, since: Timestamp, mtu: u16) -> Step {
         self.pipe = self.pipe.saturating_add(event.bytes_acked);
         let arrives = event.newest_acked_sent.is_some_and(|sent| sent >= since);
@@ -83,7 +87,7 @@ impl CarefulResume {
         }
         let (flight, least) = (event.in_flight, initial_window(mtu));
         if flight < least || flight <= self.pipe {
-            // Little of the jump was used: it says nothing of the path.
+            // Little of the jump was used, so it says nothing about the path.
             self.phase = Phase::Normal;
             return Step::Set(self.pipe.max(least));
         }
@@ -96,7 +100,7 @@ impl SlowStart for CarefulResume {
     fn on_sent(&mut self, now: Timestamp, packet: &SentPacket, window: u64, mtu: u16) {
         let flight = packet.in_flight.saturating_add(packet.bytes);
         if matches!(self.phase, Phase::Unvalidated { .. }) && flight.saturating_add(mtu.into()) > window {
-            // The window is what is in flight, but for less than a datagram.
+            // The window is in flight, except for less than a datagram.
             self.phase = Phase::Validating { last: now };
         }
     }
@@ -153,14 +157,16 @@ mod tests {
         Timestamp::from_nanos(1_000_000_000 + ms * 1_000_000)
     }
 
-    /// A path that was known with a window of twice [`JUMP`] and 100 ms, and has `rtt` now.
+    /// A path that is known with a window of twice [`JUMP`] and 100 ms, and now has a round-trip time of
+    /// `rtt`.
     fn path(rtt: u64) -> (CarefulResume, Rtt) {
         let mut measured = Rtt::default();
         measured.on_sample(Duration::from_millis(rtt), Duration::ZERO, true, Duration::ZERO, at(0));
         (CarefulResume::new(SavedPath::new(2 * JUMP, Duration::from_millis(100))), measured)
     }
 
-    /// `bytes` of packets that were sent at `sent` ms arrive, `in_flight` bytes stay, and there is more to send.
+    /// `bytes` of packets that were sent at `sent` ms arrive, `in_flight` bytes remain, and there is more to
+    /// send.
     fn acked(rtt: &Rtt, now: u64, sent: u64, bytes: u64, in_flight: u64) -> CongestionEvent<'_> {
         CongestionEvent {
             bytes_acked: bytes,
@@ -175,7 +181,7 @@ mod tests {
         resume.on_sent(at(now), &packet, window, MTU);
     }
 
-    /// As far as the unvalidated phase.
+    /// A slow start in the unvalidated phase.
     fn jumped() -> (CarefulResume, Rtt) {
         let (mut resume, rtt) = path(100);
         assert_eq!(resume.on_ack(&acked(&rtt, 100, 0, 9_999, 0), 10_000, MTU), USUAL);
@@ -194,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn reconnaissance_waits_for_data_and_ends_with_a_loss_or_where_the_window_is_as_large_already() {
+    fn reconnaissance_waits_for_data_and_ends_with_a_loss_or_a_large_window() {
         let (mut resume, rtt) = path(100);
         let event = CongestionEvent { limited_by: LimitedBy::Application, ..acked(&rtt, 100, 0, 10_000, 0) };
         assert_eq!(resume.on_ack(&event, 10_000, MTU), USUAL);
@@ -208,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_jump_leaves_over_a_round_trip_of_now_and_the_window_stays_meanwhile() {
+    fn the_jump_is_sent_over_a_present_round_trip_and_the_window_stays() {
         let (mut resume, rtt) = jumped();
         let rate = resume.pacing_rate(JUMP, Some(Duration::from_millis(100))).unwrap();
         assert_eq!(rate.bytes_per_second(), 10 * JUMP);
@@ -217,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_the_jump_in_flight_is_validated_until_its_last_packet_arrives() {
+    fn a_jump_fully_in_flight_is_validated_until_its_last_packet_arrives() {
         let (mut resume, rtt) = jumped();
         send(&mut resume, 150, JUMP - 3_000, JUMP);
         assert_eq!(resume.phase, Phase::Unvalidated { since: at(101) });
@@ -232,8 +238,8 @@ mod tests {
     }
 
     #[test]
-    fn what_of_the_jump_was_not_used_is_given_up() {
-        // A packet of the jump arrives, and a part of it was used.
+    fn the_unused_part_of_the_jump_is_given_up() {
+        // A packet of the jump arrives, and part of the jump was used.
         let (mut resume, rtt) = jumped();
         assert_eq!(resume.on_ack(&acked(&rtt, 190, 102, 1_000, 30_000), JUMP, MTU), Step::Set(30_000));
         assert_eq!(resume.phase, Phase::Validating { last: at(190) });

@@ -1,8 +1,8 @@
-//! The slow starts by their names, and what one of them has to be told.
+//! The names of the slow starts, and their parameters.
 
 use std::time::Duration;
 
-/// Which slow start a loss-based controller begins with.
+/// The slow start that a loss-based controller begins with.
 ///
 /// ```
 /// use std::time::Duration;
@@ -14,33 +14,33 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
-    /// Doubles until something is lost or marked (RFC 9002 §7.3.1).
+    /// Doubles the window until a packet is lost or marked (RFC 9002 §7.3.1).
     Classic,
-    /// Doubles until the delay rises (`HyStart++`, RFC 9406).
+    /// Doubles the window until the delay rises (`HyStart++`, RFC 9406).
     HyStart,
-    /// Triples as long as no queue grows (draft-kazuho-ccwg-rapid-start).
+    /// Triples the window as long as no queue grows (draft-kazuho-ccwg-rapid-start).
     RapidStart,
-    /// Begins at half of what the path had the last time, if it looks like the same path (RFC 9959). To
-    /// [`check_controller`](crate::congestion::kit::check_controller), which knows nothing of an earlier connection, more than four initial windows are
-    /// an unused window that grows.
+    /// Starts at half of what an earlier connection had, if the path looks the same (RFC 9959).
+    /// [`check_controller`](crate::congestion::kit::check_controller) knows nothing about an earlier
+    /// connection: it reports a jump beyond four initial windows as growth of an unused window.
     CarefulResume(SavedPath),
 }
 
-/// What an earlier connection found out of a path, for [`Start::CarefulResume`].
+/// What an earlier connection learned about a path, for [`Start::CarefulResume`].
 ///
-/// Whoever keeps it sees to its age, to the peer that it belongs to, and that no two connections resume from it at a time
-/// (RFC 9959 §3.2).
+/// The application that keeps it must check its age and the peer to which it belongs. It must also ensure
+/// that no two connections resume from it at the same time (RFC 9959 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SavedPath {
-    /// What was in flight when the path was full, in bytes.
+    /// How many bytes were in flight when the path was full.
     pub window: u64,
-    /// The shortest round trip then.
+    /// The shortest round-trip time then.
     pub min_rtt: Duration,
 }
 
 impl SavedPath {
-    /// A path that held `window` bytes in flight, with a shortest round trip of `min_rtt`.
+    /// A path that held `window` bytes in flight, with a shortest round-trip time of `min_rtt`.
     #[must_use]
     pub const fn new(window: u64, min_rtt: Duration) -> Self {
         Self { window, min_rtt }

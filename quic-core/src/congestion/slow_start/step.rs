@@ -1,4 +1,4 @@
-//! What a slow start is told, and what it answers.
+//! The interface of slow starts: what they are told, and how they answer.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::{
 /// What an acknowledgment does to the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It grows by so many quarters of what was acknowledged, as far as [`SlowStart::limit`] lets it.
+    /// It grows by this many quarters of what was acknowledged, up to [`SlowStart::limit`].
     Grow(Quarters),
-    /// It is so many bytes from now on, whatever was used of it.
+    /// It is set to this many bytes, whatever was used of it.
     Set(u64),
-    /// No more: the path is full, and congestion avoidance begins.
+    /// It stops growing: the path is full, and congestion avoidance begins.
     Exit,
 }
 
-/// Quarters of what was acknowledged.
+/// A number of quarters of what was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quarters(pub(crate) u32);
 
@@ -30,29 +30,29 @@ impl Quarters {
     pub(crate) const DOUBLE: Self = Self(4);
     pub(super) const TRIPLE: Self = Self(8);
 
-    /// Of so many bytes.
+    /// This many quarters of `bytes`.
     pub(crate) fn of(self, bytes: u64) -> f64 {
         bytes as f64 * f64::from(self.0) / 4.0
     }
 }
 
-/// One way to find the capacity of a path. Windows are in bytes.
+/// A way to find the capacity of a path. Windows are in bytes.
 pub(crate) trait SlowStart {
-    /// What the window begins with.
+    /// The initial window.
     fn initial_window(&self, mtu: u16) -> u64 {
         initial_window(mtu)
     }
 
-    /// A packet left; the window is `window`.
+    /// A packet was sent; the window is `window`.
     fn on_sent(&mut self, now: Timestamp, packet: &SentPacket, window: u64, mtu: u16) {
         let _ = (now, packet, window, mtu);
     }
 
-    /// Packets were acknowledged, and none of them after a loss.
+    /// Packets were acknowledged, and no loss has occurred.
     fn on_ack(&mut self, event: &CongestionEvent<'_>, window: u64, mtu: u16) -> Step;
 
-    /// The first loss or mark, which ends it; the controller leaves `beta` of the window. How the window comes down, if not as
-    /// after any loss.
+    /// The first loss or mark, which ends the slow start. The controller keeps `beta` of the window. Returns
+    /// how the window decreases, if it is not as after any loss.
     fn on_congestion(
         &mut self,
         event: &CongestionEvent<'_>,
@@ -64,12 +64,12 @@ pub(crate) trait SlowStart {
         None
     }
 
-    /// How far a round trip of what was used would take the window.
+    /// How far the window may grow: as far as a round trip of what was used would take it.
     fn limit(&self, peak: FlightPeak) -> u64 {
         peak.slow_start_limit()
     }
 
-    /// How fast packets leave; `None` for twice the window in a round trip.
+    /// The pacing rate; `None` for twice the window per round trip.
     fn pacing_rate(&self, window: u64, smoothed: Option<Duration>) -> Option<Rate> {
         let _ = (window, smoothed);
         None

@@ -1,5 +1,5 @@
-//! The draft's "BBR Example Test Cases". All of them apply. Where a case asks for more than the draft's own pseudocode gives, a
-//! comment tells.
+//! The draft's "BBR Example Test Cases". All of them apply. A comment says so where a case asks for more than
+//! the draft's own pseudocode does.
 
 use super::{
     link::{MTU, Policer},
@@ -40,7 +40,7 @@ fn exiting_startup_on_loss_when_application_limited() {
     net.run(1.0);
     assert_eq!((net.bbr.state, net.bbr.full_pipe.flat_rounds()), (State::Startup, 0));
     net.loss_per_mille = 300;
-    // Nothing is to be drained, so that the state after it may be there already.
+    // There is nothing to drain, so the next state may be over already.
     net.until("the end", 2.0, |net| net.bbr.state != State::Startup);
     assert!(net.bbr.full_pipe.now && net.bbr.full_pipe.reached);
     assert_ne!(net.bbr.volumes.longterm, UNBOUNDED);
@@ -59,8 +59,8 @@ fn exiting_drain_based_on_inflight() {
     assert!(net.bbr.state.is_probe_bw());
 }
 
-/// The draft takes a tenth of the rate away, with which half the old rate still drains the queue within three rounds. So much
-/// is taken here that it does not.
+/// The draft lowers the rate by a tenth, but then half the old rate still drains the queue within three
+/// rounds. So the rate is lowered so much here that it does not.
 #[test]
 fn exiting_drain_based_on_time() {
     let mut net = usual();
@@ -86,8 +86,9 @@ fn exiting_probe_up_on_bandwidth_plateau() {
     assert!(!net.bbr.cycle.too_high);
 }
 
-/// The case wants `inflight_longterm` set whoever limits the sender; the draft's pseudocode sets it only if the path does, and so
-/// do we: what an application leaves unused says nothing of the path.
+/// The case wants `inflight_longterm` to be set whatever limits the sender. The draft's pseudocode sets it
+/// only if the path is the limit. So do we, because capacity that an application leaves unused says nothing
+/// about the path.
 #[test]
 fn exiting_probe_up_on_loss_when_application_limited() {
     let mut net = bounded();
@@ -97,7 +98,7 @@ fn exiting_probe_up_on_loss_when_application_limited() {
     assert_eq!(net.bbr.state, State::Up);
     let bound = net.bbr.volumes.longterm;
     net.loss_per_mille = 200;
-    // Nothing is to be drained, so that it may be in the next state already.
+    // There is nothing to drain, so the next state may have begun already.
     net.until("the end", 2.0, |net| net.bbr.state != State::Up);
     assert!(net.bbr.cycle.too_high && !net.bbr.cycle.is_probe_sample);
     assert_eq!(net.bbr.volumes.longterm, bound);
@@ -127,7 +128,8 @@ fn exiting_probe_down_on_inflight() {
     assert!(net.in_flight() <= net.bbr.inflight(net.bbr.rates.max.get(), 1.0) + MTU_BYTES);
 }
 
-/// More is taken away than the tenth that the gain of 0.9 would make up for, and than the two fifths that yielding to a queue does.
+/// The rate falls by more than the gain of 0.9 makes up for, and by more than the two fifths that yielding to
+/// a queue does.
 #[test]
 fn exiting_probe_down_after_max_time() {
     let mut net = Net::new(100.0, 40.0, 4.0);
@@ -136,7 +138,7 @@ fn exiting_probe_down_after_max_time() {
     net.bbr.min_rtt.refresh(net.now);
     let (start, rounds) = (net.now, net.bbr.rounds.count);
     net.until("the end", 4.0, |net| net.bbr.state != State::Down);
-    assert_eq!(net.bbr.state, State::Refill, "and no cruise");
+    assert_eq!(net.bbr.state, State::Refill, "without cruising");
     let (waited, rounds) = (net.now - start, net.bbr.rounds.count - rounds);
     assert!(waited >= Duration::from_secs(2) || rounds >= 62, "{waited:?}, {rounds} rounds");
 }
@@ -145,7 +147,7 @@ fn exiting_probe_down_after_max_time() {
 fn entering_and_exiting_probe_rtt() {
     let mut net = usual();
     net.until_state(State::Cruise, 5.0);
-    // A longer way, so that no sample refreshes the least round trip.
+    // A longer path, so that no sample refreshes the least round-trip time.
     net.round_trip += Duration::from_millis(2);
     net.until_state(State::ProbeRtt, 15.0);
     assert_eq!(net.bbr.state.window_gain(), 0.5);
@@ -155,7 +157,7 @@ fn entering_and_exiting_probe_rtt() {
     assert!(net.now - start >= Duration::from_millis(200));
     assert_eq!(net.bbr.state, State::Cruise);
     let share = net.share(net.bbr.rates.bw);
-    assert!(share > 0.98, "samples of the half empty path do not count: {share}");
+    assert!(share > 0.98, "samples of the half empty path must not count: {share}");
     assert!(net.utilization(1.0) > 0.9);
 }
 
@@ -177,11 +179,11 @@ fn skipping_probe_rtt_due_to_application_limited_sending() {
     assert!(net.bbr.window() >= window.min(net.bdp()));
 }
 
-/// Heaps of 20 ms: `extra_acked` of a heap less what was expected of it.
+/// Acknowledgments arrive every 20 ms: `extra_acked` is one bunch less what was expected of it.
 #[test]
 fn achieving_expected_startup_bandwidth_on_a_link_with_aggregation() {
     let mut net = usual();
-    net.heaps = Duration::from_millis(20);
+    net.ack_period = Duration::from_millis(20);
     net.until("a full pipe", 5.0, |net| net.bbr.full_pipe.reached);
     assert!(net.bbr.aggregation.extra_acked > 0);
     assert!(net.bbr.window() > 2 * net.bbr.bdp(), "{} of {}", net.bbr.window(), net.bbr.bdp());
@@ -193,11 +195,11 @@ fn achieving_expected_startup_bandwidth_on_a_link_with_aggregation() {
 fn achieving_expected_cruise_bandwidth_on_a_link_with_aggregation() {
     let mut net = usual();
     net.until_state(State::Cruise, 5.0);
-    net.heaps = Duration::from_millis(60);
+    net.ack_period = Duration::from_millis(60);
     net.run(0.7);
     let extra = net.bbr.aggregation.extra_acked;
-    let heap = net.rate.bytes_in(net.heaps);
-    assert!((heap / 2..heap * 2).contains(&extra), "{extra} of heaps of {heap}");
+    let bunch = net.rate.bytes_in(net.ack_period);
+    assert!((bunch / 2..bunch * 2).contains(&extra), "{extra} for bunches of {bunch}");
     assert!(net.bbr.window() > 2 * net.bbr.bdp());
     let used = net.utilization(3.0);
     assert!(used > 0.9, "{used}");
@@ -205,7 +207,7 @@ fn achieving_expected_cruise_bandwidth_on_a_link_with_aggregation() {
 
 #[test]
 fn correctly_managing_sub_packet_bdps() {
-    // 64 kbit/s and 10 ms: 80 bytes.
+    // 64 kbit/s and 10 ms are 80 bytes.
     let mut net = Net::new(0.064, 10.0, 1.0);
     net.queue = 20 * MTU_BYTES;
     net.until("ProbeBW", 60.0, |net| net.bbr.state.is_probe_bw());
@@ -249,7 +251,7 @@ fn decreasing_bandwidth_10x_and_ensuring_max_bandwidth_adapts_down() {
     net.queue /= 10;
     net.until("short-term", 2.0, |net| net.share(net.bbr.rates.bw) < 3.0);
     assert!(net.bbr.rates.shortterm < net.bbr.rates.max.get());
-    // Two cycles of at most three seconds and the rounds of a full queue.
+    // Two cycles of at most three seconds, and the rounds with a full queue.
     net.until("max_bw", 8.0, |net| net.share(net.bbr.rates.max.get()) < 1.1);
     assert!(net.utilization(5.0) > 0.9);
 }
@@ -272,7 +274,7 @@ fn handling_spurious_fast_recovery() {
     let mut net = bounded();
     net.until_state(State::Up, 10.0);
     let bound = net.bbr.volumes.longterm;
-    // Room, so that all that is declared lost is only late.
+    // The queue is long enough that all packets that are declared lost are only late.
     net.queue = 4 * net.bdp();
     net.late = Some((2, Duration::from_millis(25)));
     net.run(0.012).late = None;
@@ -284,7 +286,7 @@ fn handling_spurious_fast_recovery() {
     assert!(net.bbr.rates.shortterm.is_infinite() && net.bbr.volumes.shortterm == UNBOUNDED);
 }
 
-/// In QUIC what comes nearest to a retransmission timeout is persistent congestion (RFC 9002 §7.6).
+/// In QUIC, persistent congestion is the closest to a retransmission timeout (RFC 9002 §7.6).
 #[test]
 fn handling_spurious_rto_recovery() {
     let mut net = bounded();
@@ -305,7 +307,7 @@ fn entering_and_exiting_probe_rtt_during_startup() {
     net.app = App::Paced(100_000);
     net.run(4.5);
     assert_eq!(net.bbr.state, State::Startup);
-    // A longer way, so that no sample refreshes the least round trip.
+    // A longer path, so that no sample refreshes the least round-trip time.
     net.round_trip += Duration::from_millis(5);
     net.until_state(State::ProbeRtt, 6.0);
     net.until("the end", 1.0, |net| net.bbr.state != State::ProbeRtt);

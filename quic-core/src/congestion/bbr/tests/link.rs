@@ -1,4 +1,4 @@
-//! One sender with its sampler and pacer, one bottleneck with a queue, an acknowledgment for each packet.
+//! A sender with its sampler and pacer, and a bottleneck with a queue. Each packet is acknowledged.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -13,14 +13,14 @@ use crate::{
 
 pub(super) const MTU: u16 = 1_200;
 const BYTES: u64 = MTU as u64;
-/// A packet is lost when so many that were sent later have arrived (RFC 9002 §6.1.1).
+/// A packet is lost once this many packets that were sent later have arrived (RFC 9002 §6.1.1).
 const THRESHOLD: u64 = 3;
 
-/// What there is to send.
+/// What the application sends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum App {
     Greedy,
-    /// So many bytes per second, a packet at a time.
+    /// This many bytes per second, a packet at a time.
     Paced(u64),
     Silent,
 }
@@ -29,12 +29,12 @@ pub(super) enum App {
 struct Packet {
     number: u64,
     sent: Timestamp,
-    /// When its acknowledgment arrives, if it ever does.
+    /// When its acknowledgment arrives; `None` if it is lost.
     acked_at: Option<Timestamp>,
     rate: PacketRate,
 }
 
-/// Tokens that come at a rate, up to a burst: who finds none is dropped.
+/// A token bucket: packets that find no token are dropped.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policer {
     pub(super) rate: Rate,
@@ -58,20 +58,20 @@ impl Policer {
     }
 }
 
-/// A sender on its path. The fields that are open may be changed while it runs.
+/// A sender on its path. A test may change the visible fields while it runs.
 pub(super) struct Net {
     pub(super) bbr: Bbr3,
     pub(super) now: Timestamp,
     pub(super) rate: Rate,
     pub(super) round_trip: Duration,
-    /// Bytes that may wait before the bottleneck.
+    /// How many bytes may wait at the bottleneck.
     pub(super) queue: u64,
-    /// Of so many thousand packets one is lost.
+    /// How many of a thousand packets are lost.
     pub(super) loss_per_mille: u64,
-    /// Of so many packets one comes so much later.
+    /// One of this many packets is late by this duration.
     pub(super) late: Option<(u64, Duration)>,
     /// Acknowledgments arrive at multiples of this.
-    pub(super) heaps: Duration,
+    pub(super) ack_period: Duration,
     pub(super) policer: Option<Policer>,
     pub(super) app: App,
     pub(super) delivered: u64,
@@ -90,7 +90,8 @@ pub(super) struct Net {
 }
 
 impl Net {
-    /// A path of `megabits` per second and `millis` of round trip with a queue of `bdps` bandwidth-delay products.
+    /// A path with a rate of `megabits` per second, a round trip of `millis`, and a queue of `bdps`
+    /// bandwidth-delay products.
     pub(super) fn new(megabits: f64, millis: f64, bdps: f64) -> Self {
         let now = Timestamp::from_nanos(1_000_000_000);
         let rate = Rate::from_bytes_per_second((megabits * 125_000.0) as u64);
@@ -103,7 +104,7 @@ impl Net {
             queue: (rate.bytes_in(round_trip) as f64 * bdps) as u64,
             loss_per_mille: 0,
             late: None,
-            heaps: Duration::ZERO,
+            ack_period: Duration::ZERO,
             policer: None,
             app: App::Greedy,
             delivered: 0,
@@ -131,12 +132,12 @@ impl Net {
         self.rate.bytes_in(self.round_trip)
     }
 
-    /// The share of the link's rate that `bytes_per_second` is.
+    /// `bytes_per_second` as a share of the link's rate.
     pub(super) fn share(&self, bytes_per_second: f64) -> f64 {
         bytes_per_second / self.rate.bytes_per_second() as f64
     }
 
-    /// Runs until `done`, at most for so long.
+    /// Runs until `done`, for at most `seconds`.
     #[track_caller]
     pub(super) fn until(&mut self, what: &str, seconds: f64, done: impl Fn(&Self) -> bool) -> &mut Self {
         let end = self.now + Duration::from_secs_f64(seconds);
@@ -160,14 +161,14 @@ impl Net {
         self
     }
 
-    /// The share of the link that is used over so many seconds.
+    /// The share of the link that is used during the next `seconds`.
     pub(super) fn utilization(&mut self, seconds: f64) -> f64 {
         let before = self.delivered;
         self.run(seconds);
         self.share((self.delivered - before) as f64 / seconds)
     }
 
-    /// What happens at this instant; then time goes on to the next one, at most to `end`.
+    /// Does what happens at this instant. Then time advances to the next event, at most to `end`.
     fn step(&mut self, end: Timestamp) {
         self.receive();
         let wake = self.send();
@@ -176,7 +177,7 @@ impl Net {
         let next = next_ack.chain(next_late).chain(wake).filter(|at| *at > self.now).min();
         let probe = self.now + Duration::from_millis(300);
         if next.is_none() && !self.flight.is_empty() {
-            // Nothing that is in flight arrives: a probe packet will tell.
+            // Nothing that is in flight will arrive, so a probe packet is sent.
             self.now = probe.min(end);
             self.transmit();
             return;
@@ -234,7 +235,7 @@ impl Net {
             .collect()
     }
 
-    /// Packets that were declared lost arrive.
+    /// Receives packets that were declared lost.
     fn take_late(&mut self) {
         let now = self.now;
         let is_due = |packet: &Packet| packet.acked_at.is_some_and(|at| at <= now);
@@ -246,7 +247,7 @@ impl Net {
         self.bbr.on_spurious_loss(now, &spurious);
     }
 
-    /// The loss timer takes all that is in flight for lost, as persistent congestion.
+    /// The loss timer declares everything in flight lost, as persistent congestion.
     pub(super) fn lose_all_persistently(&mut self) {
         let lost: Vec<Packet> = self.flight.drain(..).collect();
         let prior_in_flight = lost.len() as u64 * BYTES;
@@ -264,7 +265,7 @@ impl Net {
         self.pacer.on_control(self.now, &self.bbr, &self.rtt, MTU);
     }
 
-    /// Sends what may leave now; gives when more may.
+    /// Sends what may leave now. Returns when more may.
     fn send(&mut self) -> Option<Timestamp> {
         loop {
             let (limited_by, wake) = self.limit();
@@ -282,7 +283,7 @@ impl Net {
         }
     }
 
-    /// What keeps the next packet back, and until when.
+    /// What blocks the next packet, and until when.
     fn limit(&mut self) -> (Option<LimitedBy>, Option<Timestamp>) {
         if self.in_flight() + BYTES > self.bbr.window() {
             return (Some(LimitedBy::Window), None);
@@ -336,8 +337,8 @@ impl Net {
         {
             at += by;
         }
-        let heap = self.heaps.as_nanos() as u64;
-        let heaped = if heap == 0 { at.as_nanos() } else { at.as_nanos().div_ceil(heap) * heap };
-        Some(Timestamp::from_nanos(heaped))
+        let period = self.ack_period.as_nanos() as u64;
+        let delayed = if period == 0 { at.as_nanos() } else { at.as_nanos().div_ceil(period) * period };
+        Some(Timestamp::from_nanos(delayed))
     }
 }

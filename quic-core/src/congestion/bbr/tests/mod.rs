@@ -1,5 +1,5 @@
-//! `BBRv3` on a small model of one bottleneck, in virtual time: the test cases of the draft's appendix, by their names, and what
-//! else the controller must withstand.
+//! `BBRv3` on a small model of one bottleneck, in virtual time: the test cases of the draft's appendix under
+//! their names, and further ones.
 
 mod appendix;
 mod link;

@@ -1,4 +1,4 @@
-//! Beyond the draft's cases.
+//! Tests beyond the draft's cases.
 
 use super::{link::MTU, *};
 use crate::{
@@ -13,11 +13,12 @@ fn the_kit_passes() {
     }
 }
 
-/// The draft's own traps, and those that others fell into: nothing stalls, the path is used, losses stay bounded.
+/// The draft's own traps, and those of other implementations: nothing stalls, the path is used, losses stay
+/// bounded.
 #[test]
 fn paths_of_many_kinds_are_filled() {
     for (megabits, millis, bdps, least) in [
-        // Of four packets: a queue for less would drop what the least window holds.
+        // Four packets, because a shorter queue would drop what the least window holds.
         (1.0, 40.0, 4.0, 0.9),
         (20.0, 40.0, 1.0, 0.95),
         (20.0, 40.0, 5.0, 0.95),
@@ -57,25 +58,26 @@ fn what_is_in_flight_follows_a_longer_route() {
     net.until("the new round trip", 16.0, |net| {
         net.bbr.min_rtt.get().is_some_and(|rtt| rtt >= Duration::from_millis(100))
     });
-    // The next probe finds what a window for the shorter route had left.
+    // The next probe finds the capacity that a window for the shorter route left unused.
     net.run(5.0);
     assert!(net.utilization(5.0) > 0.9);
 }
 
-/// Others take a third of the path: a queue grows, nothing is lost, and the best of two cycles is above what is left. The sender
-/// comes down to it within a second, and not two probes later.
+/// Others take a third of the path. A queue grows, nothing is lost, and the best rate of two cycles is above
+/// what is left. The sender comes down to that within a second, instead of two probes later.
 #[test]
 fn beside_a_queue_no_more_is_sent_than_is_delivered() {
     let mut net = Net::new(20.0, 40.0, 20.0);
     net.until_state(State::Cruise, 5.0);
     net.rate = Rate::from_bytes_per_second(net.rate.bytes_per_second() * 2 / 3);
-    net.until("what is delivered is believed", 1.0, |net| net.share(net.bbr.rates.bw) < 1.05);
+    net.until("the model is what is delivered", 1.0, |net| net.share(net.bbr.rates.bw) < 1.05);
     assert_eq!((net.dropped, net.bbr.state.is_probe_bw()), (0, true));
     assert!(net.share(net.bbr.rates.max.get()) > 1.3);
     assert!(net.utilization(5.0) > 0.9);
 }
 
-/// Three packets of a hundred are no rarity on a path that loses by chance, and too many on one whose queue is full.
+/// Three lost packets of a hundred are not rare on a path with random loss, but too many on a path whose
+/// queue is full.
 #[test]
 fn losses_beside_a_queue_are_no_chance() {
     let mut net = Net::new(20.0, 40.0, 20.0);
@@ -88,7 +90,8 @@ fn losses_beside_a_queue_are_no_chance() {
     assert!(!net.bbr.is_too_high(lost / 3, in_flight));
 }
 
-/// Marks count as losses: the model comes down, no late acknowledgment raises it again, void marks do.
+/// Marks count like losses: the model comes down. A late acknowledgment does not raise it again, but void
+/// marks do.
 #[test]
 fn marks_are_answered_like_losses() {
     let mut net = Net::new(10.0, 40.0, 2.0);
@@ -130,7 +133,7 @@ fn the_initial_window_follows_the_datagrams_until_something_is_delivered() {
     assert_eq!(net.bbr.window(), window);
 }
 
-/// One packet in a hundred is lost by chance: that does not end `Startup` early, and does not wear the rate down.
+/// One packet in a hundred is lost at random. That neither ends `Startup` early nor lowers the rate.
 #[test]
 fn losses_by_chance_do_not_wear_the_rate_down() {
     for (per_mille, least) in [(1, 0.95), (10, 0.93)] {
@@ -161,7 +164,7 @@ fn chance_is_told_from_congestion_by_what_is_rare() {
     }
 }
 
-/// In `Down` nine tenths are sent: that no more arrives is no news, with losses or without.
+/// In `Down` nine tenths of the rate are sent. That no more arrives says nothing new, with losses or without.
 #[test]
 fn what_the_sender_holds_back_is_not_the_paths_doing() {
     let mut net = Net::new(100.0, 40.0, 1.0);
@@ -171,7 +174,8 @@ fn what_the_sender_holds_back_is_not_the_paths_doing() {
     assert!(kept >= 0.97, "{kept}");
 }
 
-/// A tenth of the rate, and a buffer that takes all: half of what the path delivered at its best would be a queue.
+/// The rate falls to a tenth, and the buffer takes everything. Half of the path's best rate would still keep
+/// a queue.
 #[test]
 fn the_round_trip_is_measured_without_a_queue_where_the_rate_has_fallen() {
     let mut net = Net::new(50.0, 40.0, 20.0);
@@ -194,7 +198,7 @@ fn a_path_that_is_seen_without_a_queue_is_not_emptied_for_that() {
     }
 }
 
-/// Different seeds probe at different times, and equal ones at the same.
+/// Different seeds probe at different times, and equal seeds at the same times.
 #[test]
 fn the_seed_decides_when_the_path_is_probed() {
     let first_probe = |seed: u64| {
@@ -219,7 +223,7 @@ fn the_quantum_is_a_millisecond_within_bounds() {
     assert!((11_500..=12_800).contains(&quantum), "{quantum}");
 }
 
-/// The window was used up if that happened at any time in the last round trip.
+/// The window counts as used up if that happened at any time in the last round trip.
 #[test]
 fn a_used_window_is_remembered_for_a_round_trip() {
     let mut bbr = Bbr3::new(&NewPath::new(Timestamp::from_nanos(1), MTU));
